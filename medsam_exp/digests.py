@@ -1,0 +1,67 @@
+"""Content hashes of files, remembered by path, size and modification time."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+
+def text_digest(*parts: str) -> str:
+    """SHA-256 (hex) of strings; the boundaries between the parts count."""
+    hasher = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        hasher.update(len(data).to_bytes(8, "big") + data)
+    return hasher.hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees all of it or nothing, also after a kill."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+class FileDigests:
+    """SHA-256 of files; a file is read again only when its size or time changed.
+
+    Args:
+        cache_file: where to remember the hashes between runs; None remembers within this object only.
+    """
+
+    def __init__(self, cache_file: Path | None = None) -> None:
+        self._cache_file = cache_file
+        self._known: dict[str, list[int | str]] = {}
+        self._changed = False
+        if cache_file is not None and cache_file.is_file():
+            try:
+                self._known = json.loads(cache_file.read_text())
+            except json.JSONDecodeError:
+                self._known = {}
+
+    def of(self, path: Path) -> str:
+        """SHA-256 (hex) of the bytes of `path`."""
+        resolved = path.resolve()
+        status = resolved.stat()
+        known = self._known.get(str(resolved))
+        if known is not None and known[:2] == [status.st_size, status.st_mtime_ns]:
+            return str(known[2])
+        with resolved.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self._known[str(resolved)] = [status.st_size, status.st_mtime_ns, digest]
+        self._changed = True
+        return digest
+
+    def save(self) -> None:
+        """Write what was learnt to the cache file, if there is one."""
+        if self._cache_file is not None and self._changed:
+            write_atomically(self._cache_file, json.dumps(self._known).encode())
+            self._changed = False

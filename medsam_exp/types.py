@@ -1,0 +1,180 @@
+"""The words that every layer shares.
+
+Legend of array axes: B batch, H W original pixels, h w model input, gh gw patch grid, D embedding,
+K texts, N prompts, P points of a prompt, M masks. The *original frame* is the image file's own pixel grid.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+    from medsam_exp.digests import FileDigests
+
+RGBImage = NDArray[np.uint8]
+"""(H, W, 3) uint8, RGB, original frame."""
+SaliencyMap = NDArray[np.float32]
+"""(H, W) float32 in [0, 1], original frame; all zero when the method found nothing."""
+Mask = NDArray[np.bool_]
+"""(H, W) bool, original frame."""
+
+
+class UserError(Exception):
+    """Bad input, said in one sentence: what is wrong, where (file, key, sample id), how to mend it."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a dataset; its pixels are read by id.
+
+    Attributes:
+        id: unique in the dataset (the file's stem).
+        class_name: the image's label, where the dataset has one.
+        description: a truthful sentence about the target, where the dataset has one.
+    """
+
+    id: str
+    class_name: str | None = None
+    description: str | None = None
+
+
+class Dataset(Protocol):
+    """Images by id, with ground truth behind a door of its own.
+
+    Attributes:
+        name: short name for tables ("busi").
+        samples: in order of id.
+        spacing_mm: (row, column) size of a pixel, or None when unknown.
+        has_ground_truth: whether every sample has a mask.
+        notes: what was skipped or mended while reading, one sentence each; shown in the run's summary.
+    """
+
+    name: str
+    samples: tuple[Sample, ...]
+    spacing_mm: tuple[float, float] | None
+    has_ground_truth: bool
+    notes: tuple[str, ...]
+
+    def read_image(self, sample_id: str) -> RGBImage:
+        """Read the pixels of one image."""
+        ...
+
+    def image_digest(self, sample_id: str, digests: "FileDigests") -> str:
+        """Hash of what decides the pixels: the file's bytes, or a generator's arguments."""
+        ...
+
+    def read_ground_truth(self, sample_id: str) -> Mask:
+        """Read the true mask. Only declared readers may call this (tests/test_architecture.py)."""
+        ...
+
+    def ground_truth_digest(self, sample_id: str, digests: "FileDigests") -> str:
+        """Hash of what decides the true mask."""
+        ...
+
+
+class TextSource(Protocol):
+    """Which text belongs to which image.
+
+    Attributes:
+        uses_class_labels: True when the text depends on the image's true class; the summary says so.
+    """
+
+    uses_class_labels: bool
+
+    def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
+        """Texts by sample id; several texts for one image mean that their embeddings are averaged.
+
+        Raises:
+            UserError: a sample has no text.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Visual prompts for SAM: N prompts, each a box, some points, or both; original frame.
+
+    Attributes:
+        boxes_xyxy: (N, 4) float32 x0, y0, x1, y1 in pixels; x1 and y1 one past the last pixel. Or None.
+        point_coords: (N, P, 2) float32 x, y in pixels. Or None.
+        point_labels: (N, P) int64, 1 foreground, 0 background. Or None.
+    """
+
+    boxes_xyxy: NDArray[np.float32] | None = None
+    point_coords: NDArray[np.float32] | None = None
+    point_labels: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        """N, the number of prompts."""
+        given = self.boxes_xyxy if self.boxes_xyxy is not None else self.point_coords
+        return 0 if given is None else len(given)
+
+
+class PostProcessor(Protocol):
+    """Turns a saliency map into a coarse mask."""
+
+    def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
+        """Return the (H, W) coarse mask of a (H, W) map and its (H, W, 3) image."""
+        ...
+
+
+class ComponentFilter(Protocol):
+    """Chooses connected components of a coarse mask."""
+
+    def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:
+        """Return the (H, W) mask with the chosen components only."""
+        ...
+
+
+class Prompter(Protocol):
+    """Turns a coarse mask into visual prompts."""
+
+    def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
+        """Return the prompts of a (H, W) mask; no prompts (length 0) for an empty mask."""
+        ...
+
+
+class ContrastiveLoss(Protocol):
+    """A loss over B matching pairs of un-normalised (B, D) embeddings."""
+
+    def __call__(self, image_embedding: "torch.Tensor", text_embedding: "torch.Tensor") -> "torch.Tensor":
+        """Return the scalar loss."""
+        ...
+
+
+class PairSource(Protocol):
+    """Image-text pairs by id, for fine-tuning CLIP.
+
+    Attributes:
+        ids: in a fixed order.
+        notes: what was cleaned or skipped, one sentence each.
+    """
+
+    ids: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def read_image(self, pair_id: str) -> RGBImage:
+        """Read the pixels of one image."""
+        ...
+
+    def captions(self, pair_id: str) -> tuple[str, ...]:
+        """All truthful captions of one image; training draws one per epoch."""
+        ...
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """A contrastive batch.
+
+    Attributes:
+        image: (B, 3, h, w) float, as the network wants it.
+        tokens: (B, L) int64 token ids of one caption each.
+    """
+
+    image: "torch.Tensor"
+    tokens: "torch.Tensor"

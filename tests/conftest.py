@@ -1,0 +1,46 @@
+"""Fixtures for all tests, and the tiers: slow, gpu and weights are skipped with a reason unless asked for."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="also run tests marked slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    reasons = {
+        "slow": None if config.getoption("--run-slow") else "slow tier: run by `make test-slow`",
+        "gpu": None if torch.cuda.is_available() else "gpu tier: no CUDA device on this machine",
+        "weights": None if os.environ.get("MEDSAM_WEIGHTS") else "weights tier: set MEDSAM_WEIGHTS to a folder of published weights",
+    }
+    for item in items:
+        for marker, reason in reasons.items():
+            if reason is not None and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of real data and golden outputs beside the checkout; not part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip("real data and goldens are not beside this checkout (../shared)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def goldens(shared: Path) -> Path:
+    """Reference outputs on random inputs."""
+    return shared / "goldens"
+
+
+@pytest.fixture(scope="session")
+def shared_data(shared: Path) -> Path:
+    """Small real datasets in the users' folder layout."""
+    return shared / "data"
