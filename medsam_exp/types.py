@@ -166,6 +166,10 @@ class PairSource(Protocol):
         """All truthful captions of one image; training draws one per epoch."""
         ...
 
+    def digest(self, digests: "FileDigests") -> str:
+        """Hash of what decides all images and captions."""
+        ...
+
 
 @dataclass(frozen=True)
 class PairBatch:

@@ -18,7 +18,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     reasons = {
         "slow": None if config.getoption("--run-slow") else "slow tier: run by `make test-slow`",
         "gpu": None if torch.cuda.is_available() else "gpu tier: no CUDA device on this machine",
-        "weights": None if os.environ.get("MEDSAM_WEIGHTS") else "weights tier: set MEDSAM_WEIGHTS to a folder of published weights",
+        "weights": None
+        if os.environ.get("MEDSAM_WEIGHTS")
+        else "weights tier: set MEDSAM_WEIGHTS to a folder of published weights",
     }
     for item in items:
         for marker, reason in reasons.items():

@@ -1,0 +1,89 @@
+# The human interface; `make help` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
+# CUDA build of torch (cu126, cu128, cpu, ...); empty takes the ordinary build. Remembered in .venv.
+TORCH_BACKEND ?= $(shell cat .venv/.torch_backend 2>/dev/null)
+READY := .venv/.ready$(if $(TORCH_BACKEND),-$(TORCH_BACKEND))
+CRF_READY := .venv/.ready-crf
+RUN := .venv/bin/python
+PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile -q
+
+.PHONY: help
+help:  ## Show this list
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: $(READY)  ## Create .venv when it is missing or stale (TORCH_BACKEND=cu126 chooses torch's build)
+
+.tools/uv/bin/uv:
+	$(PYTHON) -m venv .tools/uv
+	.tools/uv/bin/pip install --quiet uv
+
+$(READY): requirements.lock pyproject.toml | $(filter .tools/%,$(UV))
+	$(UV) venv --quiet --clear --python '>=3.11' .venv
+ifneq ($(TORCH_BACKEND),)
+	$(UV) pip install --torch-backend=$(TORCH_BACKEND) $$(grep -oE '^(torch|torchvision)==[^ ;]+' requirements.lock)
+	echo '$(TORCH_BACKEND)' > .venv/.torch_backend
+endif
+	$(UV) pip install --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --no-deps -e .
+	touch $@
+
+.PHONY: setup-crf
+setup-crf: $(CRF_READY)  ## Add the CRF post-processing (builds C++: needs a compiler)
+
+$(CRF_READY): requirements-crf.lock $(READY)
+	$(UV) pip install --no-deps -e '.[crf]' 'pydensecrf==1.0rc3'
+	touch $@
+
+.PHONY: demo
+demo: $(READY)  ## Segment drawn scans from texts with the embedded models; prints the table, writes the report
+	$(RUN) run.py +experiment=demo
+
+.PHONY: test
+test: $(READY)  ## Default tests: CPU, no downloads
+	$(PYTEST)
+
+.PHONY: test-slow
+test-slow: $(READY)  ## All tests, also full-size networks with random weights
+	$(RUN) -m pytest -q --run-slow
+
+.PHONY: check
+check: $(READY)  ## Lint, types, YAML
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m yamllint --strict conf .yamllint.yaml
+
+.PHONY: format
+format: $(READY)  ## Format the code and mend what the linter can
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+.PHONY: bench
+bench: $(READY)  ## Benchmarks against plain references, as ratios (minutes)
+	for bench in benchmarks/bench_*.py; do $(RUN) -m benchmarks.$$(basename $$bench .py); done
+
+.PHONY: tiny-weights
+tiny-weights: $(READY)  ## Train the embedded CLIP and SAM from scratch on drawn scans (about an hour on 2 cores)
+	$(RUN) -m medsam_exp.weights.build_tokenizer
+	$(RUN) run.py +experiment=tiny_clip
+	$(RUN) run.py +experiment=tiny_sam
+	$(RUN) -m medsam_exp.weights.embed
+
+.PHONY: phantom-table
+phantom-table: $(READY)  ## The embedded models against their controls on 200 held-out drawn scans
+	$(RUN) -m experiments.phantom_zeroshot.collect
+
+.PHONY: lock
+lock:  ## Renew the lock files from pyproject.toml and requirements.constraints
+	$(UV) pip compile pyproject.toml --extra dev --extra nnunet -c requirements.constraints --universal --generate-hashes --python-version 3.11 --no-header -q -o requirements.lock
+	$(UV) pip compile pyproject.toml --extra crf -c requirements.lock --universal --generate-hashes --python-version 3.11 --no-header -q -o requirements-crf.lock
+
+.PHONY: clean
+clean:  ## Remove .venv and caches; results in outputs/ stay
+	rm -rf .venv .tools build *.egg-info .mypy_cache .ruff_cache .pytest_cache

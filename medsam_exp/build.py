@@ -1,0 +1,61 @@
+"""From configuration to objects; the only module that calls `hydra.utils.instantiate`."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from medsam_exp.types import UserError
+
+
+def build(node: DictConfig, **overrides: Any) -> Any:
+    """Make the object that a config node describes.
+
+    Raises:
+        UserError: the object itself refused its arguments; its own sentence.
+    """
+    try:
+        return instantiate(node, **overrides, _convert_="all")
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, UserError):
+                raise cause from error
+            cause = cause.__cause__
+        raise
+
+
+def weight_files(node: DictConfig) -> list[Path]:
+    """Local files that decide the weights of the network a node describes, without loading it.
+
+    The module of the node's `_target_` answers through its own function `weight_files(**arguments)`.
+    """
+    module = importlib.import_module(str(node["_target_"]).rpartition(".")[0])
+    files: list[Path] = module.weight_files(**_arguments(node))
+    return files
+
+
+def identity(node: Any, *, without_paths: bool = False) -> Any:
+    """A config group as it enters an artifact's key: its resolved values.
+
+    Args:
+        node: the group.
+        without_paths: leave out values that are existing files or folders; for groups that load weights, where
+            checksums cover the content, so that moved weights stay the same weights.
+    """
+    if not isinstance(node, DictConfig):
+        return node
+    content = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(content, dict)
+    if without_paths:
+        return {k: v for k, v in content.items() if not (isinstance(v, str) and Path(v).exists())}
+    return content
+
+
+def _arguments(node: DictConfig) -> dict[str, Any]:
+    content = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items() if not str(key).startswith("_")}

@@ -1,0 +1,153 @@
+"""Any image file to (H, W, 3) uint8 RGB.
+
+More than 8 bits (16-bit, 32-bit, float) are stretched per image: its lowest value becomes 0, its highest 255.
+Transparency is composited over black; an alpha channel that is the same everywhere is dropped.
+The orientation tag of photographs is applied, so (H, W) is the frame that viewers show.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
+
+from medsam_exp.types import RGBImage, UserError
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs: 256 MiB of RGB
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What an image file holds, before any rescaling.
+
+    Attributes:
+        values: (H, W) or (H, W, 3), uint8 for ordinary files; the stored numbers for deeper ones.
+        alpha: (H, W) float32 opacity in [0, 1]; None where there is none or it is the same everywhere.
+        lossy: the file format may have altered values (JPEG, WebP).
+    """
+
+    values: NDArray[np.generic]
+    alpha: NDArray[np.float32] | None
+    lossy: bool
+
+
+def read_image(path: Path) -> RGBImage:
+    """Read a scan as a viewer shows it.
+
+    Returns:
+        (H, W, 3) uint8 RGB; see the module's text for 16-bit values, transparency and orientation.
+
+    Raises:
+        UserError: the file is missing, empty, truncated, too large, no image, or a stack of images.
+    """
+    pixels = decode(path)
+    values = pixels.values if pixels.values.dtype == np.uint8 else _stretched(pixels.values, path)
+    if values.ndim == 2:
+        values = np.repeat(values[..., None], 3, axis=-1)
+    if pixels.alpha is not None:
+        values = np.rint(values * pixels.alpha[..., None])
+    return np.ascontiguousarray(values, dtype=np.uint8)
+
+
+def orientation_tag(path: Path) -> int:
+    """EXIF orientation of a file, 1 (upright) to 8; 1 where there is no tag.
+
+    Raises:
+        UserError: the file is no readable image.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception as error:
+        raise _unreadable(path, error) from error
+
+
+def decode(path: Path) -> Pixels:
+    """Decode every pixel of a file, so that truncated files are found.
+
+    Raises:
+        UserError: as `read_image`.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            _refuse_odd(image, path)
+            return _pixels(image, path)
+    except UserError:
+        raise
+    except Exception as error:  # decoders of damaged files raise anything from OSError to IndexError
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    if not path.exists():
+        return UserError(f"{path} does not exist: check the path")
+    if path.is_file() and path.stat().st_size == 0:
+        return UserError(f"{path} is empty (0 bytes): copy it again")
+    reason = " ".join(str(error).replace(str(path), "the file").split())
+    return UserError(f"{path} cannot be read as an image ({reason}): replace or remove it")
+
+
+def _refuse_odd(image: Image.Image, path: Path) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise UserError(f"{path} has {width} x {height} pixels, more than {MAX_PIXELS}: shrink it")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # a camera's MPO is one photograph with a preview
+        raise UserError(f"{path} holds {frames} images, one is expected: save the wanted slice by itself")
+
+
+def _pixels(image: Image.Image, path: Path) -> Pixels:
+    lossy = image.format in {"JPEG", "MPO", "WEBP"} or image.info.get("compression") == "jpeg"
+    # Photometric interpretation 0 (white is zero), which Pillow honours for 8 bits only.
+    inverted = image.mode.startswith("I;16") and image.format == "TIFF" and image.getexif().get(262) == 0
+    if _is_deep_colour(image):
+        return _deep_colour(image, path)
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode[0] in "IF":
+        values = np.asarray(upright)
+        return Pixels(np.iinfo(values.dtype).max - values if inverted else values, None, lossy)
+    if upright.has_transparency_data:
+        rgba = np.asarray(upright.convert("RGBA"))
+        return Pixels(rgba[..., :3], _telling_alpha(rgba[..., 3]), lossy)
+    return Pixels(np.asarray(upright.convert("L" if upright.mode in {"1", "L"} else "RGB")), None, lossy)
+
+
+def _is_deep_colour(image: Image.Image) -> bool:
+    """Whether Pillow would silently keep only the high byte of 16-bit colour (or gray with alpha)."""
+    if image.format not in {"PNG", "TIFF"} or image.mode[0] in "IF" or not image.tile:
+        return False
+    raw_mode = image.tile[0][3]
+    return ";16" in (raw_mode if isinstance(raw_mode, str) else str(raw_mode[0]))
+
+
+def _deep_colour(image: Image.Image, path: Path) -> Pixels:
+    if image.format == "TIFF":
+        raise UserError(f"{path} is a colour TIFF of 16 bits, which is not supported: save it as 16-bit PNG")
+    from torchvision.io import ImageReadMode, decode_image  # slow to import, and hardly ever needed
+
+    decoded = decode_image(str(path), mode=ImageReadMode.UNCHANGED, apply_exif_orientation=True)
+    channels = np.moveaxis(decoded.numpy(), 0, -1)
+    colours = channels[..., :3] if channels.shape[-1] >= 3 else channels[..., 0]
+    alpha = _telling_alpha(channels[..., -1]) if channels.shape[-1] in {2, 4} else None
+    return Pixels(colours, alpha, lossy=False)
+
+
+def _telling_alpha(alpha: NDArray[np.generic]) -> NDArray[np.float32] | None:
+    if alpha.min() == alpha.max():
+        return None
+    return alpha.astype(np.float32) / np.iinfo(alpha.dtype).max
+
+
+def _stretched(values: NDArray[np.generic], path: Path) -> NDArray[np.float64]:
+    """Lowest finite value to 0, highest to 255, rounded; not-a-number and constant images become 0."""
+    numbers = values.astype(np.float64)
+    finite = np.isfinite(numbers)
+    if not finite.any():
+        raise UserError(f"{path} holds no finite number: export it again")
+    low, high = numbers[finite].min(), numbers[finite].max()
+    scale = 255.0 / (high - low) if high > low else 0.0
+    return np.rint(np.where(finite, numbers - low, 0.0) * scale)

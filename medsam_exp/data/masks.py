@@ -1,0 +1,98 @@
+"""Mask files to (H, W) bool, whatever two values they use.
+
+Rules, in this order:
+  - coloured masks may have two colours, the brighter one is foreground; a mask drawn only in the alpha channel is read there;
+  - one value: background if it is 0, else all foreground; two values: the higher is foreground;
+  - more values around two levels (JPEG ringing, soft edges): foreground above half of the maximum, told as lossy;
+  - more than two levels (class labels, a scan instead of a mask): refused, unless the foreground's values are given.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
+
+from medsam_exp.data.images import Pixels, decode
+from medsam_exp.types import Mask, UserError
+
+_FEW_LEVELS = 8  # a lossless file with three to eight values holds labels, not ringing
+_DARKEST_LOSSY = 32  # a JPEG of {0, 1} keeps nothing of the mask; a JPEG of an empty mask may rise to 8
+
+
+def read_mask(path: Path, foreground: Collection[int] | None = None) -> tuple[Mask, bool]:
+    """Read where the target is.
+
+    Args:
+        path: a mask image; two-valued, or see the module's rules.
+        foreground: values that count as foreground in a mask of class labels; None for two-valued masks.
+
+    Returns:
+        (H, W) bool mask, and whether it had to be thresholded because a lossy format blurred its values.
+
+    Raises:
+        UserError: the file cannot be read, or has more than two levels.
+    """
+    pixels = decode(path)
+    levels = _grey_levels(pixels, path)
+    found = np.unique(levels)
+    if not np.isfinite(found).all() or found[0] < 0:
+        raise UserError(f"{path} has negative or non-finite values: save the mask with values 0 and 255")
+    if foreground is not None:
+        if pixels.lossy and len(found) > 2:
+            raise UserError(f"{path} is lossy, so its labels are blurred: save the mask as PNG")
+        return np.isin(levels, list(foreground)), False
+    if len(found) == 1:
+        return np.full(levels.shape, found[0] >= (_DARKEST_LOSSY if pixels.lossy else 1e-9)), False
+    if pixels.lossy and found[-1] < _DARKEST_LOSSY:
+        raise UserError(f"{path} is lossy and as dark as {found[-1]} of 255: save the mask as PNG, 0 and 255")
+    if len(found) == 2:
+        return levels == found[1], False
+    if (len(found) <= _FEW_LEVELS and not pixels.lossy) or _has_middle_level(levels):
+        raise UserError(
+            f"{path} has more than two levels ({_listed(found)}): give a two-valued mask, or name the values of "
+            "the target in data.mask_values"
+        )
+    return levels > found[-1] / 2, True
+
+
+def _grey_levels(pixels: Pixels, path: Path) -> NDArray[np.generic]:
+    """(H, W) one number per pixel; the alpha channel where a single colour is painted."""
+    values = pixels.values
+    if pixels.alpha is not None:
+        if (values == values[:1, :1]).all():
+            return np.rint(pixels.alpha * 255).astype(np.uint8)
+        values = np.rint(values * (pixels.alpha if values.ndim == 2 else pixels.alpha[..., None]))
+    if values.ndim == 2:
+        return values
+    brightest = values.max(axis=-1)
+    if (brightest - values.min(axis=-1)).max() <= brightest.max() / 4:
+        return brightest
+    return _two_colours(values.astype(np.int64), path)
+
+
+def _two_colours(values: NDArray[np.int64], path: Path) -> NDArray[np.bool_]:
+    """(H, W) bool, true at the brighter of two colours."""
+    colours, which = np.unique(values.reshape(-1, 3), axis=0, return_inverse=True)
+    if len(colours) > 2:
+        shown = ", ".join(str(tuple(map(int, colour))) for colour in colours[:4])
+        raise UserError(
+            f"{path} has {len(colours)} colours ({shown}{', ...' if len(colours) > 4 else ''}), a mask has two: "
+            "save one class as black and white PNG"
+        )
+    brighter = max(range(len(colours)), key=lambda i: (colours[i].max(), colours[i].sum()))
+    return which.reshape(values.shape[:2]) == brighter
+
+
+def _has_middle_level(levels: NDArray[np.generic]) -> bool:
+    """Whether flat regions lie between background and foreground; ringing and soft edges are never flat."""
+    height = levels.astype(np.float64) / levels.max()
+    flat = maximum_filter(height, 3) - minimum_filter(height, 3) <= 0.1
+    middle = flat & (height >= 0.25) & (height <= 0.75)
+    return bool(middle.sum() > 0.01 * (height >= 0.25).sum())
+
+
+def _listed(found: NDArray[np.generic]) -> str:
+    shown = ", ".join(f"{value:g}" for value in found[:_FEW_LEVELS])
+    return shown if len(found) <= _FEW_LEVELS else f"{len(found)} values: {shown}, ... {found[-1]:g}"

@@ -1,0 +1,78 @@
+"""Several processes for one job: who am I, wait for all, tell all.
+
+A job with several devices runs as a process group of its own (`launch`) that executes exactly that job. A process
+that dies takes the group down, so a job never ends half done without saying so.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+T = TypeVar("T")
+
+
+def rank() -> int:
+    """Number of this process within its job; 0 when there is only one."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Number of processes of this job."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def barrier() -> None:
+    """Wait until every process of the job has come here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def from_rank_zero(value: T) -> T:
+    """The value that process 0 has, on every process."""
+    if not dist.is_initialized():
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+@contextmanager
+def rank_zero_first() -> Iterator[None]:
+    """Run a block on process 0, then on the others (who find its downloads and caches)."""
+    if rank() != 0:
+        barrier()
+    yield
+    if rank() == 0:
+        barrier()
+
+
+@contextmanager
+def process_group() -> Iterator[None]:
+    """Join the process group that `launch` made, if this process belongs to one."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        yield
+        return
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def launch(module: str, arguments: Sequence[str], processes: int) -> int:
+    """Run `python -m module arguments` as a group of processes on this machine.
+
+    Returns:
+        The exit code; non-zero when any process failed.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    return subprocess.run([*command, "-m", module, *arguments], check=False).returncode

@@ -1,0 +1,198 @@
+"""Runs stages: plans their keys, decides what is already there, computes the rest, says how long it took."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+
+from medsam_exp import distributed
+from medsam_exp.artifacts import StageArtifacts, stage_key
+from medsam_exp.build import build, identity, weight_files
+from medsam_exp.digests import FileDigests, text_digest
+from medsam_exp.progress import stage_progress
+from medsam_exp.stages import STAGES, Stage, stage_function
+from medsam_exp.stages.context import StageContext
+from medsam_exp.types import Dataset, UserError
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one stage cost; `images` were computed now, `cached` were there."""
+
+    seconds: float
+    images: int
+    images_per_second: float
+    cached: int
+
+
+class Engine:
+    """The stages of one run over one dataset.
+
+    Args:
+        cfg: a checked configuration.
+        stages: what to run, in order; their keys are planned at once, so missing weights are named first.
+        dataset: the images; None when no stage works on samples.
+        texts: texts by sample id.
+        digests: content hashes of files.
+        loggers: Lightning loggers for training stages.
+        log: receives figures while stages work.
+
+    Raises:
+        UserError: a file of weights is missing.
+    """
+
+    def __init__(
+        self,
+        cfg: DictConfig,
+        stages: list[str],
+        dataset: Dataset | None,
+        texts: Mapping[str, tuple[str, ...]],
+        digests: FileDigests,
+        loggers: list[Any],
+        log: Callable[[Mapping[str, float]], None],
+    ) -> None:
+        self._cfg, self._dataset, self._texts, self._digests = cfg, dataset, texts, digests
+        self._loggers, self._log = loggers, log
+        self.sample_ids = tuple(sample.id for sample in dataset.samples) if dataset else ()
+        self.artifacts: dict[str, StageArtifacts] = {}
+        self.timing: dict[str, Timing] = {}
+        self._inputs = self._input_digests(stages)
+        for name in stages:
+            self.artifacts[name] = self._planned(name)
+        self._digests.save()
+
+    def run(self, name: str) -> None:
+        """Bring one stage up to date."""
+        stage, artifacts = STAGES[name], self.artifacts[name]
+        wanted = self.sample_ids if stage.works_on == "samples" else ("all",)
+        pending = distributed.from_rank_zero(artifacts.pending(wanted))
+        started = time.perf_counter()
+        if pending and (stage.processes == "all" or distributed.rank() == 0):
+            visible = stage_progress(name, len(pending)) if distributed.rank() == 0 else nullcontext(_ignore)
+            with visible as advance:
+                stage_function(name)(self._context(name, pending, advance))
+        distributed.barrier()
+        self.timing[name] = _timing(time.perf_counter() - started, len(pending), len(wanted))
+        if distributed.rank() == 0:
+            self._finish(name, wanted)
+
+    def parents(self, name: str) -> dict[str, StageArtifacts]:
+        """Artifacts of the stages that `name` builds on in this run."""
+        stage = STAGES[name]
+        candidates = stage.parents + stage.optional_parents
+        return {parent: self.artifacts[parent] for parent in candidates if parent in self.artifacts}
+
+    def _finish(self, name: str, wanted: tuple[str, ...]) -> None:
+        missing = self.artifacts[name].pending(wanted)
+        if missing:
+            raise UserError(
+                f"stage {name!r} left {len(missing)} samples without a result, the first is {missing[0]!r}"
+            )
+        if self.timing[name].images or not self.artifacts[name].has_manifest:
+            self.artifacts[name].write_manifest(self._description(name), wanted)
+
+    def _context(self, name: str, pending: tuple[str, ...], advance: Callable[[int], None]) -> StageContext:
+        stage = STAGES[name]
+
+        def make(group: str, **overrides: Any) -> Any:
+            if group not in stage.reads:
+                raise KeyError(f"stage {name!r} does not declare that it reads {group!r}")
+            node = self._cfg[group]
+            return build(node, **overrides) if isinstance(node, DictConfig) and "_target_" in node else node
+
+        def trainer(**options: Any) -> pl.Trainer:
+            quiet = {
+                "enable_progress_bar": False,
+                "enable_model_summary": False,
+                "use_distributed_sampler": False,
+            }
+            return build(self._cfg.trainer, **{**quiet, **options})  # type: ignore[no-any-return]
+
+        return StageContext(
+            build=make,
+            trainer=trainer,
+            artifacts=self.artifacts[name],
+            parents=self.parents(name),
+            dataset=self._dataset,  # type: ignore[arg-type]  # stages on samples always have one
+            texts=self._texts,
+            pending=pending,
+            seed=self._cfg.seed,
+            batch_size=self._cfg.batch_size.get(name, 1),
+            workers=self._cfg.workers,
+            loggers=self._loggers,
+            advance=advance,
+            log=self._log,
+        )
+
+    def _planned(self, name: str) -> StageArtifacts:
+        description = self._description(name)
+        key = stage_key(
+            name,
+            description["version"],
+            description["config"],
+            description["parents"],
+            description["weights"],
+        )
+        samples = self._inputs[STAGES[name].works_on if name != "evaluate" else "truth"]
+        return StageArtifacts(Path(self._cfg.paths.artifacts), name, key, samples)
+
+    def _description(self, name: str) -> dict[str, Any]:
+        """What a key stands for."""
+        stage = STAGES[name]
+        config = {
+            group: identity(self._cfg[group], without_paths=group in stage.weights) for group in stage.reads
+        }
+        if stage.weights:
+            config["precision"] = self._cfg.trainer.get("precision", "32-true")
+        return {
+            "stage": name,
+            "version": stage.version,
+            "config": config,
+            "parents": {parent: artifacts.key for parent, artifacts in self.parents(name).items()},
+            "weights": {group: self._checksums(stage, name, group) for group in stage.weights},
+        }
+
+    def _checksums(self, stage: Stage, name: str, group: str) -> list[str]:
+        trained_here = {"clip": "finetune_clip", "sam": "train_sam"}[group]
+        if trained_here in stage.optional_parents and trained_here in self.artifacts:
+            return []  # the parent's key stands for these weights
+        with distributed.rank_zero_first():
+            return [self._digests.of(path) for path in weight_files(self._cfg[group])]
+
+    def _input_digests(self, stages: list[str]) -> dict[str, dict[str, str]]:
+        """Digests of samples' own inputs, by what a stage works on and sample id."""
+        inputs: dict[str, dict[str, str]] = {"samples": {}, "truth": {}, "pairs": {}, "dataset": {}}
+        works_on = {STAGES[name].works_on for name in stages}
+        if "pairs" in works_on:
+            inputs["pairs"] = {"all": build(self._cfg.pairs).digest(self._digests)}
+        if self._dataset is None:
+            return inputs
+        for name in self.sample_ids:
+            image = self._dataset.image_digest(name, self._digests)
+            inputs["samples"][name] = text_digest(image, *self._texts.get(name, ()))
+        if self._dataset.has_ground_truth and any(STAGES[name].ground_truth for name in stages):
+            for name in self.sample_ids:
+                truth = self._dataset.ground_truth_digest(name, self._digests)
+                spacing = str(self._dataset.spacing_mm)
+                inputs["truth"][name] = text_digest(inputs["samples"][name], truth, spacing)
+            inputs["dataset"] = {"all": text_digest(*inputs["truth"].values())}
+        return inputs
+
+
+def _timing(seconds: float, computed: int, wanted: int) -> Timing:
+    rate = computed / seconds if computed else 0.0
+    return Timing(round(seconds, 3), computed, round(rate, 3), wanted - computed)
+
+
+def _ignore(_: int) -> None:
+    """Progress of processes that show none."""
+
+
+def timing_table(timing: Mapping[str, Timing]) -> dict[str, dict[str, float]]:
+    """Timings as plain dictionaries, for the summary."""
+    return {name: asdict(value) for name, value in timing.items()}

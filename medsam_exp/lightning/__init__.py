@@ -1,0 +1,1 @@
+"""LightningModules and their data: everything that runs a network under a Trainer."""

@@ -1,0 +1,167 @@
+"""Fine-tuning CLIP on image-text pairs under a Lightning Trainer."""
+
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_gather
+from torch.nn.functional import normalize
+
+from medsam_exp.lightning.optimization import OptimizerFactory, SchedulerFactory, optimizer_and_schedule
+from medsam_exp.types import ContrastiveLoss, PairBatch, UserError
+
+COLLAPSED_SPREAD = 1e-3
+"""Embeddings this close to each other carry nothing; a fresh network has ten times more."""
+GRACE_STEPS = 100
+"""A fresh network may start with embeddings that are nearly alike."""
+
+
+class TwoTowers(Protocol):
+    """What fine-tuning needs of a CLIP."""
+
+    logit_scale: nn.Parameter
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """(B, 3, h, w) to (B, D)."""
+        ...
+
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """(K, L) to (K, D)."""
+        ...
+
+
+class ClipFinetuneModule(pl.LightningModule):
+    """Draws the embeddings of an image and of its text together, and those of strangers apart.
+
+    With several devices the embeddings are gathered with their gradients, so that the result is that of one
+    device with the whole batch. The loss owns the temperature; the network carries a copy (`logit_scale`).
+
+    Args:
+        clip: the network that is trained.
+        loss: of B matching pairs; its own parameters, if any, are trained too.
+        optimizer: parameter groups to an optimizer.
+        scheduler: `(optimizer, total_steps=...)` to a schedule per step.
+    """
+
+    def __init__(
+        self,
+        clip: nn.Module,
+        loss: ContrastiveLoss,
+        optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory,
+    ) -> None:
+        super().__init__()
+        self.clip: Any = clip
+        self.loss = loss
+        self._optimizer, self._scheduler = optimizer, scheduler
+        self._collapse_told = False
+        self.clip.logit_scale.requires_grad_(False)
+
+    def on_fit_start(self) -> None:
+        """Networks come from loading in evaluation mode, and Lightning leaves the mode alone."""
+        self.train()
+
+    def training_step(self, batch: PairBatch, _: int = 0) -> Tensor:
+        """Return the loss of one batch.
+
+        Raises:
+            UserError: the loss is not finite.
+        """
+        image_embedding, text_embedding = self._embed(batch)
+        loss = self.loss(image_embedding, text_embedding)
+        if not torch.isfinite(loss):
+            raise UserError(
+                f"The contrastive loss became {loss.item()} at step {self.global_step} of epoch "
+                f"{self.current_epoch}: lower optimizer.lr or raise the loss's temperature; "
+                "the last good checkpoint stays."
+            )
+        spreads = {"image": spread(image_embedding), "text": spread(text_embedding)}
+        self._warn_of_collapse(spreads)
+        self.log("train/loss", loss.detach(), prog_bar=True)
+        self.log_dict({f"train/{kind}_spread": value for kind, value in spreads.items()})
+        if (temperature := self._temperature()) is not None:
+            self.log("train/temperature", temperature)
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Let the network carry the temperature that it was trained with."""
+        if (temperature := self._temperature()) is not None:
+            with torch.no_grad():
+                self.clip.logit_scale.copy_(-temperature.log())
+
+    def validation_step(self, batch: PairBatch, _: int = 0) -> None:
+        """Log the loss and how often the right partner comes first."""
+        image_embedding, text_embedding = self._embed(batch)
+        tokens = _over_all_devices(batch.tokens)
+        values = {
+            "loss": self.loss(image_embedding, text_embedding),
+            "top1_image_to_text": top1(image_embedding, text_embedding, tokens),
+            "top1_text_to_image": top1(text_embedding, image_embedding, tokens),
+            "image_spread": spread(image_embedding),
+            "text_spread": spread(text_embedding),
+        }
+        self.log_dict(
+            {f"val/{name}": value for name, value in values.items()}, batch_size=len(tokens), sync_dist=True
+        )
+
+    def configure_optimizers(self) -> Any:
+        """Optimizer and schedule over the network and the loss's own parameters."""
+        total_steps = self.trainer.estimated_stepping_batches
+        return optimizer_and_schedule([self], self._optimizer, self._scheduler, total_steps)
+
+    def _embed(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
+        """Embeddings (B, D) of images and texts of the whole batch, over all devices."""
+        image_embedding = self.clip.encode_image(batch.image)
+        text_embedding = self.clip.encode_text(batch.tokens)
+        return _over_all_devices(image_embedding), _over_all_devices(text_embedding)
+
+    def _temperature(self) -> Tensor | None:
+        temperature = getattr(self.loss, "temperature", None)
+        return None if temperature is None else torch.as_tensor(temperature).detach()
+
+    def _warn_of_collapse(self, spreads: dict[str, Tensor]) -> None:
+        if self._collapse_told or self.global_step < GRACE_STEPS:
+            return
+        for kind, value in spreads.items():
+            if value < COLLAPSED_SPREAD:
+                self._collapse_told = True
+                rank_zero_warn(
+                    f"The {kind} embeddings have collapsed at step {self.global_step}: they are all alike "
+                    f"(mean cosine distance {value:.1e}), so nothing can be told apart; lower optimizer.lr."
+                )
+
+
+def spread(embedding: Tensor) -> Tensor:
+    """Mean cosine distance between the rows of (B, D), B >= 2: 0 when all are alike, about 1 when random."""
+    unit = normalize(embedding.detach().float(), dim=-1)
+    count = len(unit)
+    return 1 - (unit.sum(0).square().sum() - count) / (count * (count - 1))
+
+
+def top1(query: Tensor, key: Tensor, tokens: Tensor) -> Tensor:
+    """Share of queries whose nearest key has the right text; equal texts count as the same text.
+
+    Args:
+        query: (B, D) embeddings.
+        key: (B, D) embeddings; row i belongs to query i.
+        tokens: (B, L) texts of the pairs.
+    """
+    nearest = (normalize(query.float(), dim=-1) @ normalize(key.float(), dim=-1).T).argmax(1)
+    return (tokens[nearest] == tokens).all(1).float().mean()
+
+
+def _over_all_devices(rows: Tensor) -> Tensor:
+    """Rows of every device in one tensor.
+
+    The gradient that comes back is summed over the devices, and each of them computes the same loss; DDP's
+    mean over devices then leaves exactly the gradient of one device with all rows.
+    """
+    if (
+        not distributed.is_available()
+        or not distributed.is_initialized()
+        or distributed.get_world_size() == 1
+    ):
+        return rows
+    return torch.cat(all_gather(rows))

@@ -1,0 +1,66 @@
+"""Saliency maps of many images under a Lightning Trainer."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from medsam_exp.lightning.inference_data import ImageBatch
+from medsam_exp.saliency.geometry import to_original_frame
+from medsam_exp.seeding import torch_generator
+from medsam_exp.types import SaliencyMap
+
+
+class SaliencyModule(pl.LightningModule):
+    """Turns images and texts into saliency maps.
+
+    Args:
+        clip: the adapter of a CLIP model.
+        method: `(clip, images, text_embedding, generators) -> relevance (B, gh, gw)`.
+        texts: texts by sample id; the embeddings of several texts are averaged after normalisation.
+        seed: with the sample's id it decides the noise of its map.
+        save: receives (sample id, map (H, W) in [0, 1], original frame).
+    """
+
+    def __init__(
+        self,
+        clip: torch.nn.Module,
+        method: Callable[..., Tensor],
+        texts: Mapping[str, tuple[str, ...]],
+        seed: int,
+        save: Callable[[str, SaliencyMap], None],
+    ) -> None:
+        super().__init__()
+        self.clip = clip
+        self._method, self._texts, self._seed, self._save = method, texts, seed, save
+        self._text_embeddings: dict[str, Tensor] = {}
+
+    def predict_step(self, batch: ImageBatch, *_: Any) -> None:
+        """Compute and save the maps of one batch."""
+        ids = batch.padded_ids
+        text_embedding = torch.stack([self._text_embedding(self._texts[sample_id]) for sample_id in ids])
+        generators = [torch_generator(self._seed, name, "saliency", device=self.device) for name in ids]
+        with torch.enable_grad():
+            relevance = self._method(self.clip, batch.images, text_embedding, generators)
+        for sample_id, size, one in zip(batch.ids, batch.sizes, relevance, strict=False):
+            self._save(sample_id, to_original_frame(one.detach(), size))
+
+    def _text_embedding(self, texts: tuple[str, ...]) -> Tensor:
+        """Mean of the unit embeddings of one image's texts, (D,).
+
+        Each text is encoded alone, so that its embedding does not depend on which others are asked for.
+        """
+        for text in texts:
+            if text not in self._text_embeddings:
+                with torch.no_grad():
+                    tokens = self.clip.tokenize([text]).to(self.device)  # type: ignore[operator]
+                    embedding = self.clip.encode_text(tokens)[0]  # type: ignore[operator]
+                self._text_embeddings[text] = normalize(embedding.float(), dim=-1)
+        return torch.stack([self._text_embeddings[text] for text in texts]).mean(0)
+
+    def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
+        """Move the images; ids and sizes stay."""
+        return ImageBatch(batch.ids, batch.sizes, batch.images.to(device, non_blocking=True))

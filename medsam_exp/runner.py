@@ -1,0 +1,94 @@
+"""One run from its configuration to its report: check, seed, track, stages, summary."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+
+from medsam_exp import distributed
+from medsam_exp.build import build
+from medsam_exp.config import check
+from medsam_exp.digests import FileDigests
+from medsam_exp.engine import Engine
+from medsam_exp.stages import STAGES
+from medsam_exp.summary import command_line, finish_run
+from medsam_exp.tracking import SilentTracker
+from medsam_exp.types import Dataset, UserError
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: list[str]) -> None:
+    """Check a composed configuration and execute it, as a process group of its own when it has several devices.
+
+    Args:
+        cfg: the composed configuration.
+        run_dir: existing folder for this run.
+        choices: chosen option of each config group.
+        overrides: what the user typed.
+
+    Raises:
+        UserError: the configuration or the data cannot work.
+    """
+    cfg = check(cfg)
+    origin = {"choices": _own_choices(choices, cfg), "command": command_line(overrides)}
+    if cfg.trainer.get("devices", 1) == 1:
+        execute(cfg, run_dir, origin)
+        return
+    OmegaConf.save(cfg, run_dir / "job.yaml")
+    (run_dir / "job.json").write_text(json.dumps(origin))
+    if distributed.launch("medsam_exp.worker", [str(run_dir)], cfg.trainer.devices):
+        raise UserError(f"a process of this job failed; its error stands above and in {run_dir / 'run.log'}")
+
+
+def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
+    """Run all stages of a checked configuration on this process and write the run's files."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    first = distributed.rank() == 0
+    digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json" if first else None)
+    dataset, texts = _inputs(cfg)
+    stages = _possible_stages(cfg, dataset)
+    with _tracker(cfg, run_dir) if first else SilentTracker() as tracker:
+        engine = Engine(cfg, stages, dataset, texts, digests, tracker.loggers, tracker.log)
+        for name in stages:
+            engine.run(name)
+        if first:
+            tracker.summarise(finish_run(cfg, run_dir, origin, engine, dataset, texts))
+        distributed.barrier()
+
+
+def _inputs(cfg: DictConfig) -> tuple[Dataset | None, dict[str, tuple[str, ...]]]:
+    """The run's dataset and its texts; nothing when no stage works on samples."""
+    works_on = {STAGES[name].works_on for name in cfg.stages}
+    if not works_on & {"samples", "dataset"}:
+        return None, {}
+    dataset: Dataset = build(cfg.data)
+    for note in dataset.notes if distributed.rank() == 0 else ():
+        log.warning("data: %s", note)
+    if "samples" not in works_on:
+        return dataset, {}
+    return dataset, build(cfg.text).bind(dataset.samples)
+
+
+def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:
+    """The stages asked for, without evaluation where there is no ground truth."""
+    stages = list(cfg.stages)
+    if dataset is not None and not dataset.has_ground_truth and "evaluate" in stages:
+        log.warning("data: %s has no masks; masks are predicted but not scored", dataset.name)
+        stages.remove("evaluate")
+    return stages
+
+
+def _tracker(cfg: DictConfig, run_dir: Path) -> Any:
+    values = OmegaConf.to_container(cfg, resolve=True)
+    return build(cfg.logger)(run_dir=run_dir, name=cfg.name, config=values)
+
+
+def _own_choices(choices: Mapping[str, str], cfg: DictConfig) -> dict[str, str]:
+    """The choices of our own groups (not Hydra's)."""
+    return {group: choice for group, choice in choices.items() if group in cfg or group == "experiment"}

@@ -1,0 +1,80 @@
+"""The whole pipeline on one screen: stage name -> what runs, what it builds on, which config groups it reads.
+
+    pairs -> finetune_clip -> CLIP weights -+
+    data + text ----------------------------+-> saliency -> coarse_mask -> sam_mask -> evaluate
+
+Raise a stage's `version` when its code gives other results than before: stored artifacts are then computed anew.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Literal
+
+from medsam_exp.stages.context import StageContext
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A row of the pipeline.
+
+    Attributes:
+        reads: config groups that decide the result; they enter the artifact key, others cannot be built.
+        parents: stages that must come before.
+        optional_parents: stages whose results are used when they are part of the run.
+        weights: those of `reads` that load a network; their files' checksums enter the key.
+        processes: which processes of a job with several devices run it.
+        ground_truth: why it reads ground truth, for the run's summary; None when it cannot.
+        works_on: single samples of the dataset, or a training set as a whole.
+        version: of its code.
+    """
+
+    reads: tuple[str, ...]
+    parents: tuple[str, ...] = ()
+    optional_parents: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    processes: Literal["first", "all"] = "first"
+    ground_truth: str | None = None
+    works_on: Literal["samples", "pairs", "dataset"] = "samples"
+    version: int = 1
+
+
+STAGES: dict[str, Stage] = {
+    "finetune_clip": Stage(
+        reads=("pairs", "clip", "loss", "optimizer", "scheduler", "fit", "seed"),
+        weights=("clip",),
+        works_on="pairs",
+    ),
+    "train_sam": Stage(
+        reads=("sam", "optimizer", "scheduler", "fit", "seed"),
+        weights=("sam",),
+        ground_truth="training SAM on prompts made from true masks",
+        works_on="dataset",
+    ),
+    "saliency": Stage(
+        reads=("clip", "saliency", "seed"),
+        optional_parents=("finetune_clip",),
+        weights=("clip",),
+        processes="all",
+    ),
+    "coarse_mask": Stage(reads=("postprocess", "component_filter"), parents=("saliency",)),
+    "sam_mask": Stage(
+        reads=("prompt", "sam", "seed"),
+        parents=("coarse_mask",),
+        optional_parents=("train_sam",),
+        weights=("sam",),
+        processes="all",
+    ),
+    "evaluate": Stage(
+        reads=("metrics",),
+        optional_parents=("saliency", "coarse_mask", "sam_mask"),
+        processes="all",
+        ground_truth="scores",
+    ),
+}
+
+
+def stage_function(name: str) -> Callable[[StageContext], None]:
+    """The function `run` of a stage's module, imported when the stage runs."""
+    run: Callable[[StageContext], None] = import_module(f"medsam_exp.stages.{name}").run
+    return run

@@ -1,0 +1,14 @@
+"""Stage: from a saliency map to a coarse mask."""
+
+from medsam_exp.stages.context import StageContext
+
+
+def run(context: StageContext) -> None:
+    """Write a mask in the original frame for each pending sample: post-processor, then component filter."""
+    postprocess, component_filter = context.build("postprocess"), context.build("component_filter")
+    for sample_id in context.pending:
+        saliency_map = context.parents["saliency"].saliency_map(sample_id)
+        binary = postprocess(saliency_map, context.dataset.read_image(sample_id))
+        coarse_mask = component_filter(binary, saliency_map)
+        context.artifacts.save(sample_id, {"area_px": int(coarse_mask.sum())}, coarse_mask)
+        context.advance(1)

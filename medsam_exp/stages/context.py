@@ -1,0 +1,80 @@
+"""What a stage is given: objects and folders, never a configuration."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from medsam_exp import distributed
+from medsam_exp.artifacts import StageArtifacts
+from medsam_exp.lightning.inference_data import image_loader
+from medsam_exp.types import Dataset, RGBImage
+
+
+class Builder(Protocol):
+    """Makes the object of a config group."""
+
+    def __call__(self, group: str, **overrides: Any) -> Any:
+        """Build `group`, with arguments replaced by `overrides`."""
+        ...
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """One stage of one run, on one process.
+
+    Attributes:
+        build: makes the object of a config group that the stage reads; nothing is made before it is asked for.
+        trainer: makes a Lightning Trainer; keyword arguments go to it.
+        artifacts: where this stage writes.
+        parents: artifacts of the stages it builds on, by stage name.
+        dataset: the images; None for stages that do not work on samples.
+        texts: texts by sample id.
+        pending: ids to compute, equal on every process.
+        seed: the run's seed.
+        batch_size: images per batch.
+        workers: reading processes.
+        loggers: Lightning loggers for training.
+        advance: tell the progress bar that this many samples are done.
+        log: send figures to the run's logger while the stage works.
+    """
+
+    build: Builder
+    trainer: Callable[..., pl.Trainer]
+    artifacts: StageArtifacts
+    parents: Mapping[str, StageArtifacts]
+    dataset: Dataset
+    texts: Mapping[str, tuple[str, ...]]
+    pending: tuple[str, ...]
+    seed: int
+    batch_size: int
+    workers: int
+    loggers: list[Any]
+    advance: Callable[[int], None]
+    log: Callable[[Mapping[str, float]], None]
+
+    def predict(
+        self,
+        module: pl.LightningModule,
+        sample_ids: tuple[str, ...],
+        preprocess: Callable[[RGBImage], Tensor],
+    ) -> None:
+        """Run a module over this process's share of images under a Lightning Trainer."""
+        loader = image_loader(
+            self.dataset,
+            sample_ids,
+            preprocess,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            rank=distributed.rank(),
+            world_size=distributed.world_size(),
+        )
+        module.requires_grad_(False)
+        # Saliency needs gradients of its own variables, which inference mode would forbid for good.
+        trainer = self.trainer(inference_mode=False, logger=False, enable_checkpointing=False)
+        if len(loader):
+            trainer.predict(module, loader, return_predictions=False)
+        module.to(torch.device("cpu"))

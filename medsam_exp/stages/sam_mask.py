@@ -1,0 +1,65 @@
+"""Stage: from a coarse mask to visual prompts to a SAM mask."""
+
+from typing import Any
+
+import numpy as np
+
+from medsam_exp import distributed
+from medsam_exp.lightning.sam_inference import SamModule
+from medsam_exp.seeding import numpy_generator
+from medsam_exp.stages.context import StageContext
+from medsam_exp.types import Mask, Prompts
+
+
+def run(context: StageContext) -> None:
+    """Write a mask in the original frame for each pending sample.
+
+    A sample without prompts (its coarse mask is empty) gets an empty mask and `presence` 0; SAM is not asked.
+    """
+    prompter = context.build("prompt")
+    prompts = {name: _prompts(context, prompter, name) for name in context.pending}
+    asked = tuple(name for name in context.pending if len(prompts[name]))
+
+    def save(sample_id: str, mask: Mask, iou_predictions: list[float]) -> None:
+        info = {"presence": 1.0, "iou_predictions": iou_predictions, "prompts": as_record(prompts[sample_id])}
+        context.artifacts.save(sample_id, info, mask)
+        context.advance(1)
+
+    if distributed.rank() == 0:
+        _save_absent(context, [name for name in context.pending if not len(prompts[name])])
+    if asked:
+        sam = context.build("sam")
+        context.predict(SamModule(sam, prompts, save), asked, sam.preprocess)
+
+
+def _prompts(context: StageContext, prompter: Any, sample_id: str) -> Prompts:
+    generator = numpy_generator(context.seed, sample_id, "prompt")
+    prompts: Prompts = prompter(context.parents["coarse_mask"].mask(sample_id), generator)
+    return prompts
+
+
+def _save_absent(context: StageContext, sample_ids: list[str]) -> None:
+    for sample_id in sample_ids:
+        empty = np.zeros_like(context.parents["coarse_mask"].mask(sample_id))
+        info = {"presence": 0.0, "iou_predictions": [], "prompts": as_record(Prompts())}
+        context.artifacts.save(sample_id, info, empty)
+        context.advance(1)
+
+
+def as_record(prompts: Prompts) -> dict[str, Any]:
+    """Prompts as JSON-able lists."""
+    return {
+        "boxes_xyxy": None if prompts.boxes_xyxy is None else prompts.boxes_xyxy.tolist(),
+        "point_coords": None if prompts.point_coords is None else prompts.point_coords.tolist(),
+        "point_labels": None if prompts.point_labels is None else prompts.point_labels.tolist(),
+    }
+
+
+def from_record(record: dict[str, Any]) -> Prompts:
+    """Prompts from what `as_record` wrote."""
+    boxes, coords, labels = (record[key] for key in ("boxes_xyxy", "point_coords", "point_labels"))
+    return Prompts(
+        boxes_xyxy=None if boxes is None else np.asarray(boxes, np.float32).reshape(-1, 4),
+        point_coords=None if coords is None else np.asarray(coords, np.float32),
+        point_labels=None if labels is None else np.asarray(labels, np.int64),
+    )

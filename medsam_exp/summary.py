@@ -1,0 +1,216 @@
+"""What a run leaves behind: summary.json, per_image.csv, masks, figures and the report."""
+
+import csv
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from medsam_exp.digests import write_atomically
+from medsam_exp.engine import Engine, timing_table
+from medsam_exp.metrics.summary import summarise
+from medsam_exp.report.cases import Case, choose_cases
+from medsam_exp.report.console import print_summary
+from medsam_exp.report.figures import distribution_figure, overlay_figure, save_png
+from medsam_exp.report.page import write_report
+from medsam_exp.stages import STAGES
+from medsam_exp.stages.evaluate import MASK_STAGES
+from medsam_exp.stages.sam_mask import from_record
+from medsam_exp.types import Dataset
+
+_COLUMNS = ("id", "text", "stage", "dsc", "iou", "nsd", "hd95_px", "presence")
+_PACKAGES = (
+    "torch",
+    "pytorch-lightning",
+    "open_clip_torch",
+    "timm",
+    "segment-anything",
+    "numpy",
+    "scikit-image",
+)
+POINTING_TOLERANCE_PX = 8
+
+
+def finish_run(
+    cfg: DictConfig,
+    run_dir: Path,
+    origin: Mapping[str, Any],
+    engine: Engine,
+    dataset: Dataset | None,
+    texts: Mapping[str, tuple[str, ...]],
+) -> dict[str, Any]:
+    """Write a finished run's files and print its table.
+
+    Returns:
+        The content of summary.json.
+    """
+    rows = per_image_rows(engine, texts)
+    summary = {
+        "name": cfg.name,
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": origin["command"],
+        "metrics": _metrics(engine, cfg.seed),
+        "choices": dict(origin["choices"]),
+        "timing": timing_table(engine.timing),
+        "keys": {name: artifacts.key for name, artifacts in engine.artifacts.items()},
+        "environment": environment(),
+        "ground_truth_used_for": _ground_truth_uses(engine, cfg),
+        "notes": list(dataset.notes) if dataset else [],
+    }
+    write_atomically(run_dir / "summary.json", json.dumps(summary, indent=1).encode())
+    if dataset is not None and rows:
+        _write_rows(run_dir / "per_image.csv", rows)
+        _copy_masks(run_dir / "masks", engine)
+        pictures = _draw(cfg, run_dir / "figures", engine, dataset, texts, rows)
+        write_report(run_dir / "report.html", title=cfg.name, summary=summary, rows=rows, pictures=pictures)
+    print_summary(summary, run_dir=run_dir)
+    return summary
+
+
+def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    """One row per sample and mask stage; scores are absent where there is no ground truth."""
+    rows = []
+    for stage, short in MASK_STAGES.items():
+        if stage not in engine.artifacts:
+            continue
+        for sample_id in engine.sample_ids:
+            scores = _scores(engine, sample_id).get(short, {})
+            info = engine.artifacts[stage].info(sample_id)
+            presence = info.get("presence", float(info.get("area_px", 1) > 0))
+            text = " | ".join(texts[sample_id])
+            rows.append({"id": sample_id, "text": text, "stage": short, **scores, "presence": presence})
+    return rows
+
+
+def environment() -> dict[str, str]:
+    """The machine and the versions that results depend on."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    packages = {name: version(name) for name in _PACKAGES}
+    return {
+        "medsam_exp": version("medsam-exp"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor_threads": str(torch.get_num_threads()),
+        "gpu": device,
+        **packages,
+    }
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
+
+
+def _scores(engine: Engine, sample_id: str) -> dict[str, dict[str, float]]:
+    if "evaluate" not in engine.artifacts:
+        return {}
+    scores: dict[str, dict[str, float]] = engine.artifacts["evaluate"].info(sample_id)["scores"]
+    return scores
+
+
+def _metrics(engine: Engine, seed: int) -> dict[str, Any]:
+    """Mean, std, 95 % CI and n of every score, as "stage/measure"."""
+    columns: dict[str, list[float]] = {}
+    for sample_id in engine.sample_ids:
+        for stage, scores in _scores(engine, sample_id).items():
+            for measure, value in scores.items():
+                columns.setdefault(f"{stage}/{measure}", []).append(value)
+    distances = columns.get("saliency/peak_distance_px", [])
+    if distances:
+        name = f"saliency/peak_within_{POINTING_TOLERANCE_PX}px"
+        columns[name] = [float(value <= POINTING_TOLERANCE_PX) for value in distances]
+    return {name: summarise(values, seed=seed) for name, values in sorted(columns.items())}
+
+
+def _ground_truth_uses(engine: Engine, cfg: DictConfig) -> list[str]:
+    """Who read ground truth or class labels in this run, and of which split."""
+    split = cfg.data.get("split", cfg.data.get("name", "data"))
+    uses = [
+        f"{name}: {STAGES[name].ground_truth} ({split})"
+        for name in engine.artifacts
+        if STAGES[name].ground_truth
+    ]
+    if "evaluate" in engine.artifacts:
+        uses.append(f"report: pictures beside the prediction ({split})")
+    return uses
+
+
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    extra = sorted({key for row in rows for key in row} - set(_COLUMNS))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*_COLUMNS, *extra])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _final_stage(engine: Engine) -> str | None:
+    done = [stage for stage in MASK_STAGES if stage in engine.artifacts]
+    return done[-1] if done else None
+
+
+def _copy_masks(folder: Path, engine: Engine) -> None:
+    """Put the last stage's masks into the run's folder, by id."""
+    folder.mkdir(exist_ok=True)
+    final = _final_stage(engine)
+    for sample_id in engine.sample_ids if final else ():
+        source = engine.artifacts[final].mask_path(sample_id)  # type: ignore[index]
+        shutil.copyfile(source, folder / f"{sample_id}.png")
+
+
+def _draw(
+    cfg: DictConfig,
+    folder: Path,
+    engine: Engine,
+    dataset: Dataset,
+    texts: Mapping[str, tuple[str, ...]],
+    rows: list[dict[str, Any]],
+) -> list[tuple[str, Path]]:
+    """Overlays of the best, median and worst cases, and the distribution of scores."""
+    folder.mkdir(exist_ok=True)
+    final = _final_stage(engine)
+    short = MASK_STAGES[final] if final else ""
+    scores = {row["id"]: row.get("dsc", float("nan")) for row in rows if row["stage"] == short}
+    pictures = []
+    for number, (label, sample_id) in enumerate(choose_cases(scores, cfg.report_cases)):
+        path = folder / f"{number:02d}_{label}_{sample_id}.png"
+        save_png(overlay_figure(_case(engine, dataset, texts, sample_id, short)), path)
+        pictures.append((label, path))
+    if "evaluate" in engine.artifacts:
+        save_png(distribution_figure(rows), folder / "distribution.png")
+        pictures.append(("distribution", folder / "distribution.png"))
+    return pictures
+
+
+def _case(
+    engine: Engine, dataset: Dataset, texts: Mapping[str, tuple[str, ...]], sample_id: str, short: str
+) -> Case:
+    stages = engine.artifacts
+    sam = stages.get("sam_mask")
+    return Case(
+        sample_id=sample_id,
+        text=" | ".join(texts[sample_id]),
+        image=dataset.read_image(sample_id),
+        saliency_map=stages["saliency"].saliency_map(sample_id) if "saliency" in stages else None,
+        coarse_mask=stages["coarse_mask"].mask(sample_id) if "coarse_mask" in stages else None,
+        prompts=from_record(sam.info(sample_id)["prompts"]) if sam else None,
+        mask=sam.mask(sample_id) if sam else None,
+        ground_truth=dataset.read_ground_truth(sample_id) if "evaluate" in stages else None,
+        scores=_scores(engine, sample_id).get(short, {}),
+    )
+
+
+def command_line(overrides: list[str]) -> str:
+    """The command that repeats this run."""
+    quoted = [f"'{part}'" if any(mark in part for mark in " []{}()$*|") else part for part in overrides]
+    return " ".join([Path(sys.executable).name, "run.py", *quoted])

@@ -1,0 +1,31 @@
+"""The one entry: `python run.py +experiment=busi_zeroshot`; see `python run.py --help`."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from medsam_exp.config import register
+from medsam_exp.runner import run
+from medsam_exp.types import UserError
+
+register()
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(cfg: DictConfig) -> None:
+    """Run one job."""
+    job = HydraConfig.get()
+    try:
+        run(cfg, Path(job.runtime.output_dir), dict(job.runtime.choices), list(job.overrides.task))
+    except UserError as error:
+        if job.mode == RunMode.MULTIRUN:
+            raise
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
