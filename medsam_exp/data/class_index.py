@@ -41,8 +41,9 @@ def _rows(path: Path, columns: list[str]) -> list[Mapping[str, str]]:
             reader = csv.DictReader(file, restval="")
             missing = [column for column in columns if column not in (reader.fieldnames or [])]
             if missing:
+                there = ", ".join(reader.fieldnames or [])
                 raise UserError(
-                    f"{path} has no column {', '.join(missing)} (it has {', '.join(reader.fieldnames or [])}): "
+                    f"{path} has no column {', '.join(missing)} (it has {there}): "
                     "set data.name_column, data.class_column or data.split_column"
                 )
             return list(reader)

@@ -1,15 +1,13 @@
 """A folder of images and masks, paired by file stem: ROOT/{train,val,test}_{images,masks}."""
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from medsam_exp.data.class_index import read_class_index
-from medsam_exp.data.images import IMAGE_SUFFIXES, orientation_tag, read_image
+from medsam_exp.data.images import read_image
 from medsam_exp.data.masks import read_mask
+from medsam_exp.data.pairing import Finding, check_pairs, find_folders, pair_files
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
 
@@ -19,7 +17,7 @@ _SHOWN = 10
 class FolderDataset:
     """Images of one split of a folder, with masks where the folder has them.
 
-    Every file of the split is decoded once when the dataset is made, so that faults are known before any model loads.
+    Every file of the split is decoded once at the start, so that faults show before any model loads.
 
     Args:
         name: short name for tables.
@@ -38,8 +36,8 @@ class FolderDataset:
         limit: look at the first so many ids only, for trials; None for all.
 
     Raises:
-        UserError: the folder is missing or empty, or (with "raise") files are unreadable, unpaired, doubled or of
-            different sizes; one error names them all.
+        UserError: the folder is missing or empty, or (with "raise") files are unreadable, unpaired,
+            doubled or of different sizes; one error names them all.
     """
 
     def __init__(
@@ -65,10 +63,10 @@ class FolderDataset:
         self.spacing_mm = None if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
         self.mask_values = None if mask_values is None else tuple(int(value) for value in mask_values)
 
-        images, masks = _find_folders(self.root, split)
+        images, masks = find_folders(self.root, split)
         self.has_ground_truth = masks is not None
-        files = _pair(images, masks, limit)
-        findings = _check_all(files, self.mask_values)
+        files = pair_files(images, masks, limit)
+        findings = check_pairs(files, self.mask_values)
         classes: dict[str, str] | None = None
         if index is not None:
             classes = read_class_index(self.root / index, split, name_column, class_column, split_column)
@@ -113,22 +111,6 @@ class FolderDataset:
         return mask
 
 
-@dataclass(frozen=True)
-class _Files:
-    """The files of one sample; `problem` says why they are no pair."""
-
-    image: Path
-    mask: Path | None
-    problem: str | None = None
-
-
-@dataclass
-class _Finding:
-    problem: str | None = None
-    lossy: bool = False
-    empty: bool = False
-
-
 def _check_arguments(
     class_name: str | None,
     index: str | None,
@@ -146,88 +128,7 @@ def _check_arguments(
         raise UserError(f"data.limit is {limit}: give at least 1, or null for all images")
 
 
-def _find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
-    images, masks = root / f"{split}_images", root / f"{split}_masks"
-    if not root.is_dir():
-        raise UserError(
-            f"data.root: {root} is not a folder; expected {images} and {masks} with files of equal names"
-        )
-    if not images.is_dir():
-        there = ", ".join(sorted(folder.name for folder in root.iterdir() if folder.is_dir())) or "no folders"
-        raise UserError(
-            f"data.split: {root} has no folder {images.name} (found {there}); expected {images.name} and {masks.name}"
-        )
-    return images, masks if masks.is_dir() else None
-
-
-def _by_stem(folder: Path) -> dict[str, list[Path]]:
-    """Image files of a folder by stem; hidden files and files that are no images do not count."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    images: dict[str, list[Path]] = {}
-    for path in files:
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            images.setdefault(path.stem, []).append(path)
-    return images
-
-
-def _pair(images: Path, masks: Path | None, limit: int | None) -> dict[str, _Files]:
-    """The files of every id of either folder, in order of id."""
-    image_files = _by_stem(images)
-    mask_files = _by_stem(masks) if masks else {}
-    if not image_files:
-        suffixes = ", ".join(sorted({path.suffix or path.name for path in images.iterdir()})[:5]) or "nothing"
-        raise UserError(
-            f"{images} has no images (found {suffixes}); put {', '.join(sorted(IMAGE_SUFFIXES))} files there"
-        )
-    pairs = {}
-    for sample_id in sorted(image_files.keys() | mask_files.keys())[:limit]:
-        found_images, found_masks = image_files.get(sample_id, []), mask_files.get(sample_id, [])
-        problem = _pairing_problem(sample_id, found_images, found_masks, masks is not None)
-        first = (found_images or found_masks)[0]
-        pairs[sample_id] = _Files(first, found_masks[0] if found_masks else None, problem)
-    return pairs
-
-
-def _pairing_problem(
-    sample_id: str, images: list[Path], masks: list[Path], masks_expected: bool
-) -> str | None:
-    for kind, found in (("images", images), ("masks", masks)):
-        if len(found) > 1:
-            return f"{sample_id} has {len(found)} {kind} ({', '.join(path.name for path in found)})"
-    if not images:
-        return f"{sample_id} has a mask ({masks[0].name}) but no image"
-    if masks_expected and not masks:
-        return f"{sample_id} has an image ({images[0].name}) but no mask"
-    return None
-
-
-def _check_all(files: dict[str, _Files], mask_values: Sequence[int] | None) -> dict[str, _Finding]:
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        findings = pool.map(lambda pair: _check(pair, mask_values), files.values())
-        return dict(zip(files, findings, strict=True))
-
-
-def _check(pair: _Files, mask_values: Sequence[int] | None) -> _Finding:
-    if pair.problem:
-        return _Finding(pair.problem)
-    try:
-        image = read_image(pair.image)
-        if pair.mask is None:
-            return _Finding()
-        mask, lossy = read_mask(pair.mask, mask_values)
-        if orientation_tag(pair.image) != orientation_tag(pair.mask):
-            return _Finding(
-                f"{pair.image} is turned by its orientation tag and its mask is not: save both upright"
-            )
-    except UserError as error:
-        return _Finding(str(error))
-    if image.shape[:2] != mask.shape:
-        sizes = [f"{width} x {height}" for height, width in (image.shape[:2], mask.shape)]
-        return _Finding(f"{pair.image.stem} has an image of {sizes[0]} and a mask of {sizes[1]} pixels")
-    return _Finding(lossy=lossy, empty=not mask.any())
-
-
-def _check_classes(findings: dict[str, _Finding], classes: dict[str, str], index: str) -> None:
+def _check_classes(findings: dict[str, Finding], classes: dict[str, str], index: str) -> None:
     for sample_id, finding in findings.items():
         if finding.problem is None and not classes.get(sample_id):
             finding.problem = f"{sample_id} has no class in {index}"
@@ -240,12 +141,13 @@ def _complaint(images: Path, faulty: dict[str, str], count: int) -> UserError:
     return UserError(f"{images}: {len(faulty)} of {count} samples are faulty ({shown}{more}): {mend}")
 
 
-def _notes(faulty: dict[str, str], kept: dict[str, _Finding], has_ground_truth: bool) -> tuple[str, ...]:
+def _notes(faulty: dict[str, str], kept: dict[str, Finding], has_ground_truth: bool) -> tuple[str, ...]:
     notes = [f"skipped: {problem}" for problem in faulty.values()]
     lossy = [sample_id for sample_id, finding in kept.items() if finding.lossy]
     if lossy:
         notes.append(
-            f"{len(lossy)} of {len(kept)} masks are lossy (first: {lossy[0]}): thresholded at half of their maximum"
+            f"{len(lossy)} of {len(kept)} masks have blurred values (lossy format or soft edges; "
+            f"first: {lossy[0]}): thresholded at half of their maximum"
         )
     if has_ground_truth and all(finding.empty for finding in kept.values()):
         notes.append(f"all {len(kept)} masks are empty")

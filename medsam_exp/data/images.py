@@ -7,10 +7,11 @@ The orientation tag of photographs is applied, so (H, W) is the frame that viewe
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from medsam_exp.types import RGBImage, UserError
 
@@ -27,11 +28,13 @@ class Pixels:
         values: (H, W) or (H, W, 3), uint8 for ordinary files; the stored numbers for deeper ones.
         alpha: (H, W) float32 opacity in [0, 1]; None where there is none or it is the same everywhere.
         lossy: the file format may have altered values (JPEG, WebP).
+        orientation: EXIF tag that was applied, 1 (upright) to 8.
     """
 
-    values: NDArray[np.generic]
+    values: NDArray[Any]
     alpha: NDArray[np.float32] | None
     lossy: bool
+    orientation: int = 1
 
 
 def read_image(path: Path) -> RGBImage:
@@ -43,26 +46,21 @@ def read_image(path: Path) -> RGBImage:
     Raises:
         UserError: the file is missing, empty, truncated, too large, no image, or a stack of images.
     """
-    pixels = decode(path)
+    return to_rgb(decode(path), path)
+
+
+def to_rgb(pixels: Pixels, path: Path) -> RGBImage:
+    """(H, W, 3) uint8 RGB of decoded pixels; `path` is for the error's text.
+
+    Raises:
+        UserError: the pixels hold no finite number.
+    """
     values = pixels.values if pixels.values.dtype == np.uint8 else _stretched(pixels.values, path)
     if values.ndim == 2:
         values = np.repeat(values[..., None], 3, axis=-1)
     if pixels.alpha is not None:
         values = np.rint(values * pixels.alpha[..., None])
-    return np.ascontiguousarray(values, dtype=np.uint8)
-
-
-def orientation_tag(path: Path) -> int:
-    """EXIF orientation of a file, 1 (upright) to 8; 1 where there is no tag.
-
-    Raises:
-        UserError: the file is no readable image.
-    """
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception as error:
-        raise _unreadable(path, error) from error
+    return np.array(values, dtype=np.uint8, order="C")  # a copy, since Pillow's pixels are read-only
 
 
 def decode(path: Path) -> Pixels:
@@ -72,7 +70,8 @@ def decode(path: Path) -> Pixels:
         UserError: as `read_image`.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        # A file object, since Pillow maps paths into memory and then misreads turned TIFFs.
+        with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
             _refuse_odd(image, path)
             return _pixels(image, path)
     except UserError:
@@ -90,59 +89,64 @@ def _unreadable(path: Path, error: Exception) -> UserError:
     return UserError(f"{path} cannot be read as an image ({reason}): replace or remove it")
 
 
-def _refuse_odd(image: Image.Image, path: Path) -> None:
+def _refuse_odd(image: ImageFile.ImageFile, path: Path) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise UserError(f"{path} has {width} x {height} pixels, more than {MAX_PIXELS}: shrink it")
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # a camera's MPO is one photograph with a preview
         raise UserError(f"{path} holds {frames} images, one is expected: save the wanted slice by itself")
+    if image.format == "TIFF" and _is_deep_colour(image):
+        raise UserError(f"{path} is a colour TIFF of 16 bits, which is not supported: save it as 16-bit PNG")
 
 
-def _pixels(image: Image.Image, path: Path) -> Pixels:
+def _pixels(image: ImageFile.ImageFile, path: Path) -> Pixels:
     lossy = image.format in {"JPEG", "MPO", "WEBP"} or image.info.get("compression") == "jpeg"
     # Photometric interpretation 0 (white is zero), which Pillow honours for 8 bits only.
     inverted = image.mode.startswith("I;16") and image.format == "TIFF" and image.getexif().get(262) == 0
-    if _is_deep_colour(image):
-        return _deep_colour(image, path)
+    deep_colour = _is_deep_colour(image)
+    orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))  # loading a TIFF removes the tag
+    if deep_colour:
+        return _deep_colour(path, orientation)
     image.load()
     upright = ImageOps.exif_transpose(image)
+    alpha = None
     if upright.mode[0] in "IF":
         values = np.asarray(upright)
-        return Pixels(np.iinfo(values.dtype).max - values if inverted else values, None, lossy)
-    if upright.has_transparency_data:
+        values = np.iinfo(values.dtype).max - values if inverted else values
+    elif upright.has_transparency_data:
         rgba = np.asarray(upright.convert("RGBA"))
-        return Pixels(rgba[..., :3], _telling_alpha(rgba[..., 3]), lossy)
-    return Pixels(np.asarray(upright.convert("L" if upright.mode in {"1", "L"} else "RGB")), None, lossy)
+        values, alpha = rgba[..., :3], _telling_alpha(rgba[..., 3])
+    else:
+        values = np.asarray(upright.convert("L" if upright.mode in {"1", "L"} else "RGB"))
+    return Pixels(values, alpha, lossy, orientation)
 
 
-def _is_deep_colour(image: Image.Image) -> bool:
+def _is_deep_colour(image: ImageFile.ImageFile) -> bool:
     """Whether Pillow would silently keep only the high byte of 16-bit colour (or gray with alpha)."""
     if image.format not in {"PNG", "TIFF"} or image.mode[0] in "IF" or not image.tile:
         return False
-    raw_mode = image.tile[0][3]
-    return ";16" in (raw_mode if isinstance(raw_mode, str) else str(raw_mode[0]))
+    arguments = image.tile[0][3]
+    return ";16" in (arguments[0] if isinstance(arguments, tuple) else str(arguments))
 
 
-def _deep_colour(image: Image.Image, path: Path) -> Pixels:
-    if image.format == "TIFF":
-        raise UserError(f"{path} is a colour TIFF of 16 bits, which is not supported: save it as 16-bit PNG")
+def _deep_colour(path: Path, orientation: int) -> Pixels:
     from torchvision.io import ImageReadMode, decode_image  # slow to import, and hardly ever needed
 
     decoded = decode_image(str(path), mode=ImageReadMode.UNCHANGED, apply_exif_orientation=True)
     channels = np.moveaxis(decoded.numpy(), 0, -1)
     colours = channels[..., :3] if channels.shape[-1] >= 3 else channels[..., 0]
     alpha = _telling_alpha(channels[..., -1]) if channels.shape[-1] in {2, 4} else None
-    return Pixels(colours, alpha, lossy=False)
+    return Pixels(colours, alpha, lossy=False, orientation=orientation)
 
 
-def _telling_alpha(alpha: NDArray[np.generic]) -> NDArray[np.float32] | None:
+def _telling_alpha(alpha: NDArray[Any]) -> NDArray[np.float32] | None:
     if alpha.min() == alpha.max():
         return None
-    return alpha.astype(np.float32) / np.iinfo(alpha.dtype).max
+    return alpha.astype(np.float32) / np.float32(np.iinfo(alpha.dtype).max)
 
 
-def _stretched(values: NDArray[np.generic], path: Path) -> NDArray[np.float64]:
+def _stretched(values: NDArray[Any], path: Path) -> NDArray[np.float64]:
     """Lowest finite value to 0, highest to 255, rounded; not-a-number and constant images become 0."""
     numbers = values.astype(np.float64)
     finite = np.isfinite(numbers)

@@ -1,14 +1,16 @@
 """Mask files to (H, W) bool, whatever two values they use.
 
 Rules, in this order:
-  - coloured masks may have two colours, the brighter one is foreground; a mask drawn only in the alpha channel is read there;
+  - two colours: the brighter one is foreground; more colours are refused;
+  - one colour under a varying alpha channel: the alpha channel is the mask;
   - one value: background if it is 0, else all foreground; two values: the higher is foreground;
-  - more values around two levels (JPEG ringing, soft edges): foreground above half of the maximum, told as lossy;
-  - more than two levels (class labels, a scan instead of a mask): refused, unless the foreground's values are given.
+  - more values around two levels (JPEG ringing, soft edges): above half of the maximum; said to be lossy;
+  - more than two levels (class labels, or a scan by mistake): refused, unless the target's values are given.
 """
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +36,15 @@ def read_mask(path: Path, foreground: Collection[int] | None = None) -> tuple[Ma
     Raises:
         UserError: the file cannot be read, or has more than two levels.
     """
-    pixels = decode(path)
+    return to_mask(decode(path), path, foreground)
+
+
+def to_mask(pixels: Pixels, path: Path, foreground: Collection[int] | None = None) -> tuple[Mask, bool]:
+    """`read_mask` of decoded pixels; `path` is for the errors' texts.
+
+    Raises:
+        UserError: the mask has more than two levels.
+    """
     levels = _grey_levels(pixels, path)
     found = np.unique(levels)
     if not np.isfinite(found).all() or found[0] < 0:
@@ -44,20 +54,20 @@ def read_mask(path: Path, foreground: Collection[int] | None = None) -> tuple[Ma
             raise UserError(f"{path} is lossy, so its labels are blurred: save the mask as PNG")
         return np.isin(levels, list(foreground)), False
     if len(found) == 1:
-        return np.full(levels.shape, found[0] >= (_DARKEST_LOSSY if pixels.lossy else 1e-9)), False
+        return np.full(levels.shape, found[0] > (_DARKEST_LOSSY if pixels.lossy else 0)), False
     if pixels.lossy and found[-1] < _DARKEST_LOSSY:
         raise UserError(f"{path} is lossy and as dark as {found[-1]} of 255: save the mask as PNG, 0 and 255")
     if len(found) == 2:
         return levels == found[1], False
     if (len(found) <= _FEW_LEVELS and not pixels.lossy) or _has_middle_level(levels):
         raise UserError(
-            f"{path} has more than two levels ({_listed(found)}): give a two-valued mask, or name the values of "
-            "the target in data.mask_values"
+            f"{path} has more than two levels ({_listed(found)}): give a two-valued mask, or name the "
+            "values of the target in data.mask_values"
         )
     return levels > found[-1] / 2, True
 
 
-def _grey_levels(pixels: Pixels, path: Path) -> NDArray[np.generic]:
+def _grey_levels(pixels: Pixels, path: Path) -> NDArray[Any]:
     """(H, W) one number per pixel; the alpha channel where a single colour is painted."""
     values = pixels.values
     if pixels.alpha is not None:
@@ -76,16 +86,16 @@ def _two_colours(values: NDArray[np.int64], path: Path) -> NDArray[np.bool_]:
     """(H, W) bool, true at the brighter of two colours."""
     colours, which = np.unique(values.reshape(-1, 3), axis=0, return_inverse=True)
     if len(colours) > 2:
-        shown = ", ".join(str(tuple(map(int, colour))) for colour in colours[:4])
+        shown = ", ".join(str(tuple(colour.tolist())) for colour in colours[:_FEW_LEVELS])
         raise UserError(
-            f"{path} has {len(colours)} colours ({shown}{', ...' if len(colours) > 4 else ''}), a mask has two: "
-            "save one class as black and white PNG"
+            f"{path} has {len(colours)} colours ({shown}{', ...' if len(colours) > _FEW_LEVELS else ''}): "
+            "save the mask of one class as PNG with values 0 and 255"
         )
     brighter = max(range(len(colours)), key=lambda i: (colours[i].max(), colours[i].sum()))
     return which.reshape(values.shape[:2]) == brighter
 
 
-def _has_middle_level(levels: NDArray[np.generic]) -> bool:
+def _has_middle_level(levels: NDArray[Any]) -> bool:
     """Whether flat regions lie between background and foreground; ringing and soft edges are never flat."""
     height = levels.astype(np.float64) / levels.max()
     flat = maximum_filter(height, 3) - minimum_filter(height, 3) <= 0.1
@@ -93,6 +103,6 @@ def _has_middle_level(levels: NDArray[np.generic]) -> bool:
     return bool(middle.sum() > 0.01 * (height >= 0.25).sum())
 
 
-def _listed(found: NDArray[np.generic]) -> str:
+def _listed(found: NDArray[Any]) -> str:
     shown = ", ".join(f"{value:g}" for value in found[:_FEW_LEVELS])
     return shown if len(found) <= _FEW_LEVELS else f"{len(found)} values: {shown}, ... {found[-1]:g}"

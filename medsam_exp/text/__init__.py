@@ -1,0 +1,1 @@
+"""Where the text of an image comes from: one file per source."""

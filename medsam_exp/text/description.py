@@ -1,0 +1,27 @@
+"""Each image's own description, where the dataset has one."""
+
+from collections.abc import Sequence
+
+from medsam_exp.types import Sample, UserError
+
+
+class Description:
+    """The truthful sentence that a dataset gives about the target of each image."""
+
+    uses_class_labels = True
+
+    def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
+        """The description of every sample.
+
+        Raises:
+            UserError: a sample has no description.
+        """
+        texts = {sample.id: (sample.description or "").strip() for sample in samples}
+        missing = [sample_id for sample_id, text in texts.items() if not text]
+        if missing:
+            shown = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
+            raise UserError(
+                f"{len(missing)} of {len(texts)} samples have no description ({shown}): "
+                "choose text=class_name, free or per_image"
+            )
+        return {sample_id: (text,) for sample_id, text in texts.items()}

@@ -1,0 +1,106 @@
+"""Texts from a JSON or CSV file that maps file names to sentences."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from medsam_exp.types import Sample, UserError
+
+_IMAGE_SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|bmp|webp)$", re.IGNORECASE)
+
+
+class PerImage:
+    """A sentence, or several, for each image.
+
+    JSON: {"busi_1.png": "a sentence"} or {"busi_1": ["a sentence", "another"]}. CSV: one line per sentence.
+    Images are named by file name or stem; the embeddings of several sentences are averaged.
+
+    Args:
+        path: .json or .csv file.
+        name_column: CSV column with the file name or stem.
+        text_column: CSV column with the sentence.
+        uses_class_labels: whether whoever wrote the file knew the true classes.
+
+    Raises:
+        UserError: the file is missing, is neither JSON nor CSV of this form, holds an empty text, or
+            names one image in two ways.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        name_column: str = "filename",
+        text_column: str = "Caption",
+        uses_class_labels: bool = True,
+    ) -> None:
+        self.uses_class_labels = uses_class_labels
+        self._path = Path(path).expanduser()
+        self._texts: dict[str, tuple[str, ...]] = {}
+        names: dict[str, str] = {}
+        for name, text in _entries(self._path, name_column, text_column):
+            if not text.strip():
+                raise UserError(f"{self._path} has an empty text for {name}: write one or remove the entry")
+            stem = _IMAGE_SUFFIX.sub("", Path(name.strip()).name)
+            if names.setdefault(stem, name) != name:
+                raise UserError(f"{self._path} names {stem} as {names[stem]} and as {name}: keep one of them")
+            self._texts[stem] = (*self._texts.get(stem, ()), text.strip())
+
+    def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
+        """The file's texts of every sample; entries of other images are left aside.
+
+        Raises:
+            UserError: a sample is not in the file.
+        """
+        missing = [sample.id for sample in samples if sample.id not in self._texts]
+        if missing:
+            shown = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
+            raise UserError(
+                f"{self._path} has no text for {len(missing)} of {len(samples)} samples ({shown}): "
+                "add them by file name or stem"
+            )
+        return {sample.id: self._texts[sample.id] for sample in samples}
+
+
+def _entries(path: Path, name_column: str, text_column: str) -> Iterator[tuple[str, str]]:
+    """(name, text) pairs of a file, in its order."""
+    suffix = path.suffix.lower()
+    if suffix not in {".json", ".csv"}:
+        raise UserError(f"text.path: {path} is neither .json nor .csv: give one of them")
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"text.path: {path} cannot be read ({error}): check the path") from error
+    return (
+        _json_entries(path, content)
+        if suffix == ".json"
+        else _csv_entries(path, content, name_column, text_column)
+    )
+
+
+def _json_entries(path: Path, content: str) -> Iterator[tuple[str, str]]:
+    try:
+        table = json.loads(content)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is no valid JSON ({error}): mend that line") from error
+    if not isinstance(table, dict):
+        raise UserError(f'{path} is no JSON object: write {{"file name": "sentence"}}')
+    for name, given in table.items():
+        texts = given if isinstance(given, list) else [given]
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise UserError(f"{path} has no sentence for {name}: give a string or a list of strings")
+        yield from ((name, text) for text in texts)
+
+
+def _csv_entries(path: Path, content: str, name_column: str, text_column: str) -> Iterator[tuple[str, str]]:
+    reader = csv.DictReader(io.StringIO(content), restval="")
+    columns = reader.fieldnames or []
+    missing = [column for column in (name_column, text_column) if column not in columns]
+    if missing:
+        raise UserError(
+            f"{path} has no column {', '.join(missing)} (it has {', '.join(columns)}): "
+            "set text.name_column and text.text_column"
+        )
+    yield from ((row[name_column], row[text_column]) for row in reader)
