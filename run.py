@@ -9,7 +9,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from medsam_exp.config import register
-from medsam_exp.runner import run
 from medsam_exp.types import UserError
 
 register()
@@ -18,6 +17,8 @@ register()
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(cfg: DictConfig) -> None:
     """Run one job."""
+    from medsam_exp.runner import run  # here, so that --help and --cfg answer at once
+
     job = HydraConfig.get()
     try:
         run(cfg, Path(job.runtime.output_dir), dict(job.runtime.choices), list(job.overrides.task))

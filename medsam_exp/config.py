@@ -44,12 +44,13 @@ class BatchSize:
 
 @dataclass
 class Fit:
-    """How long and with what batches a training stage runs."""
+    """How long and on what batches a training stage runs."""
 
-    epochs: int = 1
-    batch_size: int = 64
-    workers: int = 2
-    validate_every: int = 1
+    epochs: int = MISSING
+    batch_size: int = MISSING
+    validate_every: int = MISSING
+    smallest_crop: float = MISSING
+    cache_images: bool = MISSING
 
 
 @dataclass
@@ -191,6 +192,9 @@ def known_stages(cfg: DictConfig) -> list[str]:
             problems.append(f"stages names {name!r} twice")
         missing = [parent for parent in STAGES[name].parents if parent not in before]
         problems.extend(f"stage {name!r} needs {parent!r} before it in stages" for parent in missing)
+        one_of = STAGES[name].any_parent
+        if one_of and not set(one_of) & set(before):
+            problems.append(f"stage {name!r} needs one of {', '.join(one_of)} before it in stages")
     return problems or ([] if cfg.stages else ["stages is empty; name at least one stage"])
 
 

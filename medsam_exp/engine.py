@@ -84,7 +84,7 @@ class Engine:
     def parents(self, name: str) -> dict[str, StageArtifacts]:
         """Artifacts of the stages that `name` builds on in this run."""
         stage = STAGES[name]
-        candidates = stage.parents + stage.optional_parents
+        candidates = stage.parents + stage.any_parent + stage.optional_parents
         return {parent: self.artifacts[parent] for parent in candidates if parent in self.artifacts}
 
     def _finish(self, name: str, wanted: tuple[str, ...]) -> None:
@@ -103,7 +103,7 @@ class Engine:
             if group not in stage.reads:
                 raise KeyError(f"stage {name!r} does not declare that it reads {group!r}")
             node = self._cfg[group]
-            return build(node, **overrides) if isinstance(node, DictConfig) and "_target_" in node else node
+            return build(node, **overrides) if isinstance(node, DictConfig) else node
 
         def trainer(**options: Any) -> pl.Trainer:
             quiet = {
@@ -169,7 +169,8 @@ class Engine:
         inputs: dict[str, dict[str, str]] = {"samples": {}, "truth": {}, "pairs": {}, "dataset": {}}
         works_on = {STAGES[name].works_on for name in stages}
         if "pairs" in works_on:
-            inputs["pairs"] = {"all": build(self._cfg.pairs).digest(self._digests)}
+            pairs = build(self._cfg.pairs)
+            inputs["pairs"] = {"all": text_digest(*(pairs[part].digest(self._digests) for part in sorted(pairs)))}
         if self._dataset is None:
             return inputs
         for name in self.sample_ids:

@@ -77,17 +77,17 @@ def finish_run(
 
 
 def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
-    """One row per sample and mask stage; scores are absent where there is no ground truth."""
+    """One row per sample and stage; scores are absent where there is no ground truth."""
     rows = []
-    for stage, short in MASK_STAGES.items():
+    for stage, short in {"saliency": "saliency", **MASK_STAGES}.items():
         if stage not in engine.artifacts:
             continue
         for sample_id in engine.sample_ids:
-            scores = _scores(engine, sample_id).get(short, {})
             info = engine.artifacts[stage].info(sample_id)
-            presence = info.get("presence", float(info.get("area_px", 1) > 0))
+            facts = {key: info[key] for key in ("presence", "peak_x", "peak_y") if key in info}
+            scores = _scores(engine, sample_id).get(short, {})
             text = " | ".join(texts[sample_id])
-            rows.append({"id": sample_id, "text": text, "stage": short, **scores, "presence": presence})
+            rows.append({"id": sample_id, "text": text, "stage": short, **scores, **facts})
     return rows
 
 
@@ -130,7 +130,7 @@ def _metrics(engine: Engine, seed: int) -> dict[str, Any]:
     if distances:
         name = f"saliency/peak_within_{POINTING_TOLERANCE_PX}px"
         columns[name] = [float(value <= POINTING_TOLERANCE_PX) for value in distances]
-    return {name: summarise(values, seed=seed) for name, values in sorted(columns.items())}
+    return {name: summarise(values, seed) for name, values in sorted(columns.items())}
 
 
 def _ground_truth_uses(engine: Engine, cfg: DictConfig) -> list[str]:

@@ -1,7 +1,7 @@
 """Where a run's figures go while it works; always closed, also when the run fails.
 
-A tracker is a context manager. Our own files (summary.json, per_image.csv, curves) are written by every tracker and
-first; W&B comes second, and its failure never fails a run.
+A tracker is a context manager. Our own files (summary.json, per_image.csv, curves) come first and with every tracker;
+W&B comes second, and its failure never fails a run.
 """
 
 import logging

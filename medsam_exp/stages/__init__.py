@@ -9,9 +9,10 @@ Raise a stage's `version` when its code gives other results than before: stored 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from medsam_exp.stages.context import StageContext
+if TYPE_CHECKING:
+    from medsam_exp.stages.context import StageContext
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Stage:
     Attributes:
         reads: config groups that decide the result; they enter the artifact key, others cannot be built.
         parents: stages that must come before.
+        any_parent: stages of which at least one must come before.
         optional_parents: stages whose results are used when they are part of the run.
         weights: those of `reads` that load a network; their files' checksums enter the key.
         processes: which processes of a job with several devices run it.
@@ -31,6 +33,7 @@ class Stage:
 
     reads: tuple[str, ...]
     parents: tuple[str, ...] = ()
+    any_parent: tuple[str, ...] = ()
     optional_parents: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
     processes: Literal["first", "all"] = "first"
@@ -41,7 +44,7 @@ class Stage:
 
 STAGES: dict[str, Stage] = {
     "finetune_clip": Stage(
-        reads=("pairs", "clip", "loss", "optimizer", "scheduler", "fit", "seed"),
+        reads=("clip", "pairs", "loss", "optimizer", "scheduler", "fit", "seed"),
         weights=("clip",),
         works_on="pairs",
     ),
@@ -67,14 +70,14 @@ STAGES: dict[str, Stage] = {
     ),
     "evaluate": Stage(
         reads=("metrics",),
-        optional_parents=("saliency", "coarse_mask", "sam_mask"),
+        any_parent=("saliency", "coarse_mask", "sam_mask"),
         processes="all",
         ground_truth="scores",
     ),
 }
 
 
-def stage_function(name: str) -> Callable[[StageContext], None]:
+def stage_function(name: str) -> "Callable[[StageContext], None]":
     """The function `run` of a stage's module, imported when the stage runs."""
-    run: Callable[[StageContext], None] = import_module(f"medsam_exp.stages.{name}").run
+    run: "Callable[[StageContext], None]" = import_module(f"medsam_exp.stages.{name}").run
     return run

@@ -10,5 +10,6 @@ def run(context: StageContext) -> None:
         saliency_map = context.parents["saliency"].saliency_map(sample_id)
         binary = postprocess(saliency_map, context.dataset.read_image(sample_id))
         coarse_mask = component_filter(binary, saliency_map)
-        context.artifacts.save(sample_id, {"area_px": int(coarse_mask.sum())}, coarse_mask)
+        info = {"presence": float(coarse_mask.any()), "area_px": int(coarse_mask.sum())}
+        context.artifacts.save(sample_id, info, coarse_mask)
         context.advance(1)

@@ -1,11 +1,13 @@
 """What a stage is given: objects and folders, never a configuration."""
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from medsam_exp import distributed
@@ -78,3 +80,26 @@ class StageContext:
         if len(loader):
             trainer.predict(module, loader, return_predictions=False)
         module.to(torch.device("cpu"))
+
+    def fit(
+        self, module: pl.LightningModule, data: pl.LightningDataModule, callbacks: list[pl.Callback]
+    ) -> dict[str, float]:
+        """Train a module, going on at the last finished epoch when a training was interrupted.
+
+        Returns:
+            The last logged figures.
+        """
+        fit = self.build("fit")
+        folder = self.artifacts.folder / "checkpoints"
+        keep = ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+        trainer = self.trainer(
+            max_epochs=fit["epochs"],
+            check_val_every_n_epoch=fit["validate_every"],
+            num_sanity_val_steps=0,
+            logger=self.loggers or False,
+            callbacks=[keep, *(callbacks if self.loggers else [])],
+            enable_progress_bar=sys.stdout.isatty(),
+        )
+        last = folder / "last.ckpt"
+        trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        return {name: float(value) for name, value in trainer.callback_metrics.items()}

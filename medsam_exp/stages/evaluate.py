@@ -1,11 +1,9 @@
 """Stage: scores of masks and maps against ground truth; the only stage of a zero-shot run that reads it."""
 
-from typing import Any
-
 from medsam_exp import distributed
 from medsam_exp.metrics.pointing import peak_distance
+from medsam_exp.metrics.scores import SegmentationScores
 from medsam_exp.stages.context import StageContext
-from medsam_exp.types import Mask
 
 MASK_STAGES = {"coarse_mask": "coarse", "sam_mask": "sam"}
 """Scored stages and the short names their scores carry."""
@@ -13,23 +11,39 @@ MASK_STAGES = {"coarse_mask": "coarse", "sam_mask": "sam"}
 
 def run(context: StageContext) -> None:
     """Write the scores of each pending sample; every process takes its share."""
-    measures = context.build("metrics")
-    for sample_id in context.pending[distributed.rank() :: distributed.world_size()]:
-        scores = _score(context, measures, sample_id)
-        context.artifacts.save(sample_id, {"scores": scores})
-        context.log({f"live/{stage}/dsc": row["dsc"] for stage, row in scores.items() if "dsc" in row})
-        context.advance(1)
-
-
-def _score(context: StageContext, measures: Any, sample_id: str) -> dict[str, dict[str, float]]:
-    """Scores by short stage name."""
-    truth: Mask = context.dataset.read_ground_truth(sample_id)
-    scores = {
-        short: measures(context.parents[stage].mask(sample_id), truth, context.dataset.spacing_mm)
-        for stage, short in MASK_STAGES.items()
+    measures, spacing_mm = context.build("metrics"), context.dataset.spacing_mm
+    totals = {
+        stage: SegmentationScores(measures, spacing_mm, context.seed)
+        for stage in MASK_STAGES
         if stage in context.parents
     }
-    if "saliency" in context.parents and truth.any():
-        saliency_map = context.parents["saliency"].saliency_map(sample_id)
-        scores["saliency"] = {"peak_distance_px": peak_distance(saliency_map, truth)}
-    return scores
+    mine = range(distributed.rank(), len(context.pending), distributed.world_size())
+    for index in mine:
+        sample_id = context.pending[index]
+        scores = {
+            MASK_STAGES[stage]: _score(context, total, index, stage) for stage, total in totals.items()
+        }
+        scores |= _score_peak(context, sample_id)
+        context.artifacts.save(sample_id, {"scores": scores})
+        context.advance(1)
+        context.log({f"live/{stage}/dsc": row["dsc"] for stage, row in scores.items() if "dsc" in row})
+    for stage, total in totals.items():
+        over_all_processes = total.compute()
+        context.log({f"live/{MASK_STAGES[stage]}/mean_dsc": over_all_processes["dsc"]["mean"]})  # type: ignore[dict-item]
+
+
+def _score(context: StageContext, total: SegmentationScores, index: int, stage: str) -> dict[str, float]:
+    """Scores of one mask, which also count in the total."""
+    sample_id = context.pending[index]
+    predicted = context.parents[stage].mask(sample_id)
+    figures = total([index], [predicted], [context.dataset.read_ground_truth(sample_id)])
+    return {measure: figure["mean"] for measure, figure in figures.items()}
+
+
+def _score_peak(context: StageContext, sample_id: str) -> dict[str, dict[str, float]]:
+    """Where the saliency map points, for images that show the target."""
+    truth = context.dataset.read_ground_truth(sample_id)
+    if "saliency" not in context.parents or not truth.any():
+        return {}
+    saliency_map = context.parents["saliency"].saliency_map(sample_id)
+    return {"saliency": {"peak_distance_px": peak_distance(saliency_map, truth)}}

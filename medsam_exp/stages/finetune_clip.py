@@ -1,12 +1,37 @@
-"""Stage: fine-tune a CLIP model on image-text pairs."""
+"""Stage: train a CLIP model on image-text pairs."""
 
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+import torch
+from pytorch_lightning.callbacks import LearningRateMonitor
 
+from medsam_exp import distributed
 from medsam_exp.clip.load import save_clip
 from medsam_exp.lightning.clip_data import PairsDataModule
 from medsam_exp.lightning.clip_finetune import ClipFinetuneModule
 from medsam_exp.stages.context import StageContext
 
+FOLDER = "clip"
+"""Where the trained network lies in the stage's folder; open_clip loads it by `local-dir:`."""
+
 
 def run(context: StageContext) -> None:
-    """Train, and leave the weights as the folder `clip` that open_clip loads by `local-dir:`."""
+    """Train, and leave the network as a folder; an interrupted training goes on at its last epoch."""
+    clip, pairs, fit = context.build("clip"), context.build("pairs"), context.build("fit")
+    data = PairsDataModule(
+        pairs["train"],
+        pairs["validation"],
+        clip.preprocess,
+        clip.tokenize,
+        batch_size=fit["batch_size"],
+        seed=context.seed,
+        workers=context.workers,
+        smallest_crop=fit["smallest_crop"],
+        cache_images=fit["cache_images"],
+    )
+    module = ClipFinetuneModule(
+        clip, context.build("loss"), context.build("optimizer"), context.build("scheduler"), context.seed
+    )
+    figures = context.fit(module, data, callbacks=[LearningRateMonitor()])
+    if distributed.rank() == 0:
+        save_clip(clip.cpu(), context.artifacts.folder / FOLDER, torch.float32)
+        context.artifacts.save("all", {"figures": figures, "notes": list(pairs["train"].notes)})
+    context.advance(1)

@@ -1,5 +1,7 @@
 """Stage: from image and text to a saliency map."""
 
+from typing import Any
+
 import numpy as np
 
 from medsam_exp.lightning.saliency import SaliencyModule
@@ -9,10 +11,16 @@ from medsam_exp.types import SaliencyMap
 
 def run(context: StageContext) -> None:
     """Write a float32 map in the original frame for each pending sample."""
-    clip = build_clip(context)
+    clip = _clip(context)
 
     def save(sample_id: str, saliency_map: SaliencyMap) -> None:
-        info = {"texts": list(context.texts[sample_id]), "empty": not bool(saliency_map.any())}
+        peak_y, peak_x = np.unravel_index(int(saliency_map.argmax()), saliency_map.shape)
+        info = {
+            "texts": list(context.texts[sample_id]),
+            "presence": float(saliency_map.any()),
+            "peak_x": int(peak_x),
+            "peak_y": int(peak_y),
+        }
         context.artifacts.save(sample_id, info, saliency_map.astype(np.float32, copy=False))
         context.advance(1)
 
@@ -20,7 +28,7 @@ def run(context: StageContext) -> None:
     context.predict(module, context.pending, clip.preprocess)
 
 
-def build_clip(context: StageContext):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def _clip(context: StageContext) -> Any:
     """The CLIP model of the run: freshly fine-tuned weights when that stage is part of it."""
     tuned = context.parents.get("finetune_clip")
     if tuned is None:

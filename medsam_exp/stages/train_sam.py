@@ -1,0 +1,28 @@
+"""Stage: train a (small) SAM on visual prompts made from true masks; a declared reader of ground truth."""
+
+from medsam_exp import distributed
+from medsam_exp.lightning.sam_data import MaskPromptDataModule
+from medsam_exp.lightning.sam_training import SamTrainingModule
+from medsam_exp.sam.load import save_sam
+from medsam_exp.stages.context import StageContext
+
+FILE = "sam.safetensors"
+"""The trained network in the stage's folder."""
+
+
+def run(context: StageContext) -> None:
+    """Train, and leave the weights; an interrupted training goes on at its last epoch."""
+    sam, fit = context.build("sam"), context.build("fit")
+    data = MaskPromptDataModule(
+        context.dataset,
+        sam,
+        batch_size=fit["batch_size"],
+        seed=context.seed,
+        workers=context.workers,
+    )
+    module = SamTrainingModule(sam, context.build("optimizer"), context.build("scheduler"))
+    figures = context.fit(module, data, callbacks=[])
+    if distributed.rank() == 0:
+        save_sam(sam.cpu(), context.artifacts.folder / FILE)
+        context.artifacts.save("all", {"figures": figures})
+    context.advance(1)

@@ -1,0 +1,112 @@
+"""Every prepared configuration composes and passes its checks; every kind of mistake is one clear sentence."""
+
+from pathlib import Path
+
+import pytest
+from hydra.errors import ConfigCompositionException
+from omegaconf import DictConfig
+from omegaconf.errors import ReadonlyConfigError
+
+from medsam_exp import config
+from medsam_exp.config import check
+from medsam_exp.types import UserError
+from tests.compose import CONF, composed
+
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in {"hydra", "experiment"})
+CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> str:
+    """The folders that prepared experiments expect, empty."""
+    for name in ("breast_tumors", "brain_tumors", "lung_Xray", "lung_CT"):
+        (tmp_path / name / "test_images").mkdir(parents=True)
+    return f"paths.data={tmp_path}"
+
+
+@pytest.fixture
+def any_depth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks whose description lies on a hub count as twelve layers deep."""
+    monkeypatch.setattr("medsam_exp.clip.load.vision_depth", lambda _: 12)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.usefixtures("any_depth")
+def test_every_experiment_composes_and_passes_the_checks(name: str, layout: str) -> None:
+    assert check(composed(f"+experiment={name}", layout)).name == name
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+@pytest.mark.usefixtures("any_depth")
+def test_every_choice_fits_the_signature_of_its_target(group: str, choice: str, layout: str, tmp_path: Path) -> None:
+    given = {
+        ("data", "folder"): [f"data.root={tmp_path}"],
+        ("text", "free"): ["text.text=a mass"],
+        ("text", "per_image"): ["text.path=texts.json"],
+    }
+    check(composed(f"{group}={choice}", layout, *given.get((group, choice), [])))
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_begins_with_a_line_that_says_what_it_is(group: str, choice: str) -> None:
+    first = (CONF / group / f"{choice}.yaml").read_text().splitlines()[0]
+    assert first.startswith("# ")
+    assert len(first) > 15
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["+saliency.betta=1"], "saliency.betta is not an option of M2IB"),
+        (["saliency.beta=strong"], "saliency.beta is 'strong', which is not a valid float"),
+        (["saliency.steps=2.5"], "saliency.steps is 2.5, which is not a valid int"),
+        (["~sam.architecture"], "sam.architecture is not set"),
+        (["saliency.layer=99"], "saliency.layer=99, but tiny has"),
+        (["saliency.layer=-1"], "counted from 0 to"),
+        (["data=folder", "data.root=/no/such/place"], "data.root=/no/such/place is not a folder"),
+        (["data=folder"], "data.root is not set"),
+        (["stages=[saliency,coarse_masc]"], "'coarse_masc', which does not exist; there are finetune_clip"),
+        (["stages=[coarse_mask]"], "stage 'coarse_mask' needs 'saliency' before it"),
+        (["stages=[saliency,saliency]"], "stages names 'saliency' twice"),
+        (["stages=[evaluate]"], "stage 'evaluate' needs one of"),
+        (["stages=[]"], "stages is empty"),
+        (["batch_size.sam_mask=0"], "batch_size.sam_mask=0, but it must be at least 1"),
+        (["workers=-1"], "workers=-1, but it cannot be negative"),
+        (["trainer.devices=2"], "trainer.devices=2 needs a distributed strategy; use trainer=ddp"),
+        (["trainer.devices=many"], "trainer.devices="),
+        (["sam._target_=medsam_exp.sam.nowhere.load"], "which cannot be imported"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_a_mistake_is_one_clear_sentence(overrides: list[str], sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        check(composed(*overrides))
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("override", ["seed=abc", "stagess=[]", "saliency.betta=1", "saliency=no_such_method"])
+def test_hydra_refuses_unknown_keys_types_and_choices(override: str) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        composed(override)
+    assert isinstance(caught.value, ConfigCompositionException) or "no_such_method" in str(caught.value)
+
+
+def test_a_checked_configuration_is_read_only() -> None:
+    cfg = check(composed())
+    with pytest.raises(ReadonlyConfigError):
+        cfg.saliency.beta = 3.0
+
+
+def test_a_method_swap_leaks_no_numbers() -> None:
+    """An experiment only selects, so the other method never receives the first one's settings."""
+    for name in EXPERIMENTS:
+        cfg = composed(f"+experiment={name}", "saliency=intensity")
+        assert "beta" not in cfg.saliency
+
+
+@pytest.mark.parametrize("rule", config.MEANING_CHECKS, ids=lambda rule: rule.__name__)
+def test_every_rule_passes_the_default_configuration(rule) -> None:
+    cfg: DictConfig = composed()
+    assert rule(cfg) == []
