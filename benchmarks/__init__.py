@@ -1,0 +1,1 @@
+"""Speed of our code against the plain way, each side in the same run."""

@@ -1,0 +1,14 @@
+"""No component filter: the coarse mask as it is."""
+
+from dataclasses import dataclass
+
+from medsam_exp.types import Mask, SaliencyMap
+
+
+@dataclass(frozen=True)
+class AllComponents:
+    """Keeps every region."""
+
+    def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:  # noqa: ARG002 (shared interface)
+        """Return the (H, W) mask unchanged; (H, W) saliency is not looked at."""
+        return coarse_mask

@@ -1,0 +1,1 @@
+"""From a coarse mask to visual prompts for SAM, in the original frame."""

@@ -1,0 +1,43 @@
+import math
+import statistics
+
+import numpy as np
+import pytest
+
+from medsam_exp.metrics.summary import summarise
+
+
+def test_equals_the_definitions() -> None:
+    values = np.random.default_rng(0).beta(2, 5, 60).tolist()
+    summary = summarise(values, seed=3)
+    assert summary["mean"] == pytest.approx(statistics.fmean(values))
+    assert summary["std"] == pytest.approx(statistics.stdev(values))
+    assert summary["n"] == 60
+    resampler = np.random.default_rng(99)
+    means = sorted(statistics.fmean(resampler.choice(values, 60)) for _ in range(4000))
+    tenth_of_width = 0.1 * (means[3900] - means[99])
+    assert summary["ci95"] == pytest.approx([means[99], means[3899]], abs=tenth_of_width)
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    intervals = [summarise(rng.normal(0.5, 0.1, 40).tolist(), seed=seed)["ci95"] for seed in range(300)]
+    covered = np.mean([low <= 0.5 <= high for low, high in intervals])
+    assert 0.89 < covered < 0.98
+
+
+def test_depends_on_seed_but_not_on_order() -> None:
+    values = np.random.default_rng(2).random(30)
+    assert summarise(values.tolist(), 5) == summarise(values[::-1].tolist(), 5)
+    assert summarise(values.tolist(), 5)["ci95"] != summarise(values.tolist(), 6)["ci95"]
+
+
+def test_one_image_and_equal_images() -> None:
+    assert summarise([0.25]) == {"mean": 0.25, "std": 0.0, "ci95": [0.25, 0.25], "n": 1}
+    assert summarise([0.5] * 7) == {"mean": 0.5, "std": 0.0, "ci95": [0.5, 0.5], "n": 7}
+
+
+@pytest.mark.parametrize("values", [[], [0.5, math.nan], [math.inf, 1.0]])
+def test_nothing_missing_is_dropped_silently(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="cannot summarise"):
+        summarise(values)
