@@ -1,0 +1,8 @@
+"""Procedurally drawn scans with lesions, true masks and truthful captions.
+
+Drawn scans stand in for patients where none may be used: demo, tests, and training of the embedded small
+networks. They carry no medical evidence.
+"""
+
+GENERATOR_VERSION = "1"
+"""Raise it when any drawing or caption changes; it enters every digest, and embedded networks need retraining."""

@@ -1,0 +1,73 @@
+"""From a plan to pixels, masks and captions."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medsam_exp.data.phantom.brain_mri import draw_brain_mri
+from medsam_exp.data.phantom.captions import lesion_captions, normal_captions
+from medsam_exp.data.phantom.chest_xray import draw_chest_xray
+from medsam_exp.data.phantom.ct import draw_abdominal_ct, draw_lung_ct
+from medsam_exp.data.phantom.fields import Field
+from medsam_exp.data.phantom.lesions import Lesion, draw_lesion
+from medsam_exp.data.phantom.plan import Content, PhantomPlan, plan_phantom
+from medsam_exp.data.phantom.ultrasound import draw_breast_ultrasound
+from medsam_exp.data.phantom.vocabulary import VOCABULARIES
+from medsam_exp.seeding import numpy_generator
+from medsam_exp.types import RGBImage
+
+Look = Callable[[tuple[int, int], np.random.Generator, Sequence[Lesion]], Field]
+LOOKS: dict[str, Look] = {
+    "breast_ultrasound": draw_breast_ultrasound,
+    "brain_mri": draw_brain_mri,
+    "chest_xray": draw_chest_xray,
+    "lung_ct": draw_lung_ct,
+    "abdominal_ct": draw_abdominal_ct,
+}
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A drawn scan.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB, gray.
+        lesions: none, one, or two; their masks are disjoint.
+        captions: for each lesion its truthful sentences; for a scan without lesions one entry that says so.
+    """
+
+    image: RGBImage
+    lesions: tuple[Lesion, ...]
+    captions: tuple[tuple[str, ...], ...]
+
+
+def draw_phantom(seed: int, index: int, content: Content = Content()) -> Phantom:  # noqa: B008 (frozen)
+    """Draw scan number `index` of the set `seed`; nothing else decides it."""
+    plan = plan_phantom(seed, index, content)
+    lesions = draw_lesions(plan)
+    return Phantom(_draw(plan, lesions), lesions, captions_of(plan))
+
+
+def draw_image(plan: PhantomPlan) -> RGBImage:
+    """(H, W, 3) uint8 RGB of a planned scan."""
+    return _draw(plan, draw_lesions(plan))
+
+
+def draw_lesions(plan: PhantomPlan) -> tuple[Lesion, ...]:
+    """The lesions of a planned scan, with true masks."""
+    return tuple(draw_lesion(lesion, plan.shape) for lesion in plan.lesions)
+
+
+def captions_of(plan: PhantomPlan) -> tuple[tuple[str, ...], ...]:
+    """Truthful sentences about each lesion of a planned scan, or one entry of sentences that there is none."""
+    generator, vocabulary = numpy_generator(*plan.key, "captions"), VOCABULARIES[plan.scan]
+    if not plan.lesions:
+        return (normal_captions(vocabulary, generator),)
+    return tuple(lesion_captions(lesion, vocabulary, generator) for lesion in plan.lesions)
+
+
+def _draw(plan: PhantomPlan, lesions: Sequence[Lesion]) -> RGBImage:
+    gray = LOOKS[plan.scan](plan.shape, numpy_generator(*plan.key, "drawing"), lesions)
+    levels = np.clip(gray * 255 + 0.5, 0, 255).astype(np.uint8)
+    return np.repeat(levels[:, :, None], 3, axis=2)

@@ -1,0 +1,130 @@
+"""What a drawn scan will show, decided before anything is drawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medsam_exp.data.phantom import GENERATOR_VERSION
+from medsam_exp.data.phantom.lesions import RADII, LesionPlan
+from medsam_exp.data.phantom.regions import REGIONS, Region
+from medsam_exp.data.phantom.vocabulary import SHAPES, SIZES, TONES, VOCABULARIES
+from medsam_exp.seeding import numpy_generator
+
+SCANS_BY_MODALITY: dict[str, tuple[str, ...]] = {
+    "ultrasound": ("breast_ultrasound",),
+    "mri": ("brain_mri",),
+    "xray": ("chest_xray",),
+    "ct": ("lung_ct", "abdominal_ct"),
+}
+_SIDES = np.arange(144, 225, 8)
+_TRIES = 400
+
+
+@dataclass(frozen=True)
+class Content:
+    """How often scans show what.
+
+    Attributes:
+        modalities: drawn equally often.
+        normal_fraction: share of scans without a lesion.
+        pair_fraction: share of scans with two different lesions.
+    """
+
+    modalities: tuple[str, ...] = tuple(SCANS_BY_MODALITY)
+    normal_fraction: float = 0.0
+    pair_fraction: float = 0.4
+
+
+@dataclass(frozen=True)
+class PhantomPlan:
+    """A scan to be drawn.
+
+    Attributes:
+        scan: kind of scan, a key of `VOCABULARIES`.
+        shape: (H, W) pixels.
+        lesions: none, one, or two that differ.
+        key: what the drawing's and the captions' randomness is derived from.
+    """
+
+    scan: str
+    shape: tuple[int, int]
+    lesions: tuple[LesionPlan, ...]
+    key: tuple[str | int, ...]
+
+
+def plan_phantom(seed: int, index: int, content: Content) -> PhantomPlan:
+    """Decide everything that words can say about scan number `index` of the set `seed`."""
+    key = ("phantom", GENERATOR_VERSION, seed, index)
+    generator = numpy_generator(*key)
+    modality = content.modalities[int(generator.integers(len(content.modalities)))]
+    scan = _choose(generator, SCANS_BY_MODALITY[modality])
+    height, width = (int(side) for side in generator.choice(_SIDES, 2))
+    draw = generator.uniform()
+    count = 0 if draw < content.normal_fraction else 1
+    count += int(draw >= 1 - content.pair_fraction)
+    lesions: tuple[LesionPlan, ...] = ()
+    while len(lesions) < count:
+        lesions = _plan_lesions(generator, scan, (height, width), count)
+    return PhantomPlan(scan, (height, width), lesions, key)
+
+
+def _plan_lesions(
+    generator: np.random.Generator, scan: str, shape: tuple[int, int], count: int
+) -> tuple[LesionPlan, ...]:
+    """Up to `count` lesions; fewer when the first left no room for the second."""
+    lesions: list[LesionPlan] = []
+    for _ in range(_TRIES):
+        lesion = _plan_lesion(generator, scan, shape)
+        if lesion is not None and all(_differ(lesion, other, shape) for other in lesions):
+            lesions.append(lesion)
+        if len(lesions) == count:
+            break
+    return tuple(lesions)
+
+
+def _plan_lesion(generator: np.random.Generator, scan: str, shape: tuple[int, int]) -> LesionPlan | None:
+    """One lesion, or None when the place drawn for it does not suit it."""
+    tone, outline, size = (_choose(generator, words) for words in (TONES, SHAPES, SIZES))
+    radius = float(generator.uniform(*RADII[size]))
+    center = float(generator.uniform(0.08, 0.92)), float(generator.uniform(0.08, 0.92))
+    seed = int(generator.integers(2**62))
+    if not _fits(center, radius, shape, REGIONS[scan]) or _between_places(center):
+        return None
+    class_name = VOCABULARIES[scan].classes[tone, outline][0]
+    return LesionPlan(class_name, outline, size, tone, center, radius, seed)
+
+
+def _choose(generator: np.random.Generator, options: Sequence[str]) -> str:
+    return options[int(generator.integers(len(options)))]
+
+
+def _fits(
+    center: tuple[float, float], radius: float, shape: tuple[int, int], regions: tuple[Region, ...]
+) -> bool:
+    """Whether a lesion stays within the image and, for the most part, within one of the regions."""
+    pixels = radius * np.sqrt(shape[0] * shape[1])
+    reach = pixels / shape[0], pixels / shape[1]
+    if any(not 1.45 * r <= c <= 1 - 1.45 * r for c, r in zip(center, reach, strict=True)):
+        return False
+    return any(
+        np.hypot(
+            (center[0] - region.center[0]) / (region.radii[0] - region.margin * reach[0]),
+            (center[1] - region.center[1]) / (region.radii[1] - region.margin * reach[1]),
+        )
+        <= 1
+        for region in regions
+    )
+
+
+def _between_places(center: tuple[float, float]) -> bool:
+    """Whether a lesion lies too close to the border of two ninths for its place to have one name."""
+    return any(abs(value - line) < 0.025 for value in center for line in (1 / 3, 2 / 3))
+
+
+def _differ(lesion: LesionPlan, other: LesionPlan, shape: tuple[int, int]) -> bool:
+    """Whether two lesions lie apart, in places of different names, and do not look alike."""
+    gap = np.hypot(*((a - b) * side for a, b, side in zip(lesion.center, other.center, shape, strict=True)))
+    apart = gap > 1.5 * (lesion.radius + other.radius) * np.sqrt(shape[0] * shape[1])
+    differences = sum(getattr(lesion, word) != getattr(other, word) for word in ("tone", "shape", "size"))
+    return bool(apart) and lesion.place != other.place and differences >= 2
