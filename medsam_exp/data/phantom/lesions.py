@@ -11,6 +11,9 @@ from medsam_exp.types import Mask
 RADII = {"small": (0.062, 0.080), "large": (0.125, 0.165)}
 """Radius of the disc of equal area, as a share of the image's geometric mean side, by size."""
 
+EXTENTS = {"round": 1.1, "oval": 1.45, "lobulated": 1.4, "spiculated": 1.55}
+"""How far the outline reaches from the centre, in radii of the disc of equal area, by shape."""
+
 
 @dataclass(frozen=True)
 class LesionPlan:

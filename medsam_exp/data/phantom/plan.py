@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medsam_exp.data.phantom import GENERATOR_VERSION
-from medsam_exp.data.phantom.lesions import RADII, LesionPlan
+from medsam_exp.data.phantom.lesions import EXTENTS, RADII, LesionPlan
 from medsam_exp.data.phantom.regions import REGIONS, Region
 from medsam_exp.data.phantom.vocabulary import SHAPES, SIZES, TONES, VOCABULARIES
 from medsam_exp.seeding import numpy_generator
@@ -89,7 +89,7 @@ def _plan_lesion(generator: np.random.Generator, scan: str, shape: tuple[int, in
     radius = float(generator.uniform(*RADII[size]))
     center = float(generator.uniform(0.08, 0.92)), float(generator.uniform(0.08, 0.92))
     seed = int(generator.integers(2**62))
-    if not _fits(center, radius, shape, REGIONS[scan]) or _between_places(center):
+    if not _fits(center, radius * EXTENTS[outline], shape, REGIONS[scan]) or _between_places(center):
         return None
     class_name = VOCABULARIES[scan].classes[tone, outline][0]
     return LesionPlan(class_name, outline, size, tone, center, radius, seed)
@@ -100,21 +100,19 @@ def _choose(generator: np.random.Generator, options: Sequence[str]) -> str:
 
 
 def _fits(
-    center: tuple[float, float], radius: float, shape: tuple[int, int], regions: tuple[Region, ...]
+    center: tuple[float, float], extent: float, shape: tuple[int, int], regions: tuple[Region, ...]
 ) -> bool:
     """Whether a lesion stays within the image and, for the most part, within one of the regions."""
-    pixels = radius * np.sqrt(shape[0] * shape[1])
+    pixels = extent * np.sqrt(shape[0] * shape[1])
     reach = pixels / shape[0], pixels / shape[1]
-    if any(not 1.45 * r <= c <= 1 - 1.45 * r for c, r in zip(center, reach, strict=True)):
+    if any(not r <= c <= 1 - r for c, r in zip(center, reach, strict=True)):
         return False
-    return any(
-        np.hypot(
-            (center[0] - region.center[0]) / (region.radii[0] - region.margin * reach[0]),
-            (center[1] - region.center[1]) / (region.radii[1] - region.margin * reach[1]),
-        )
-        <= 1
-        for region in regions
-    )
+    for region in regions:
+        room = [half - region.margin * r for half, r in zip(region.radii, reach, strict=True)]
+        offset = [c - middle for c, middle in zip(center, region.center, strict=True)]
+        if min(room) > 0 and np.hypot(offset[0] / room[0], offset[1] / room[1]) <= 1:
+            return True
+    return False
 
 
 def _between_places(center: tuple[float, float]) -> bool:

@@ -19,9 +19,9 @@ class Region:
 
 
 REGIONS: dict[str, tuple[Region, ...]] = {
-    "breast_ultrasound": (Region((0.52, 0.5), (0.44, 0.56)),),
-    "brain_mri": (Region((0.5, 0.5), (0.42, 0.37)),),
+    "breast_ultrasound": (Region((0.52, 0.5), (0.46, 0.60)),),
+    "brain_mri": (Region((0.5, 0.5), (0.42, 0.37), 0.9),),
     "chest_xray": (Region((0.48, 0.29), (0.34, 0.19), 0.6), Region((0.48, 0.71), (0.34, 0.19), 0.6)),
     "lung_ct": (Region((0.48, 0.29), (0.27, 0.18), 0.6), Region((0.48, 0.71), (0.27, 0.18), 0.6)),
-    "abdominal_ct": (Region((0.5, 0.5), (0.36, 0.42)),),
+    "abdominal_ct": (Region((0.44, 0.5), (0.34, 0.42), 0.9),),
 }

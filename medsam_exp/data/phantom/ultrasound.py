@@ -7,7 +7,7 @@ import numpy as np
 from medsam_exp.data.phantom.fields import Field, grid, smooth_noise, step
 from medsam_exp.data.phantom.lesions import Lesion
 
-_ECHO = {"dark": 0.30, "bright": 2.3}
+_ECHO = {"dark": 0.28, "bright": 2.4}
 _BEHIND = {"round": 1.5, "oval": 1.25, "lobulated": 0.7, "spiculated": 0.45}
 """Echoes behind dark lesions: fluid and benign tumours let sound through, malignant ones swallow it."""
 
@@ -27,25 +27,32 @@ def draw_breast_ultrasound(
         echo += lesion.profile * (inner * around - echo)
     attenuation = np.exp(-y * np.float32(generator.uniform(0.2, 1.1)))
     brightness = np.maximum(echo * attenuation, 0) * _speckle(shape, generator)
-    return 0.62 * np.sqrt(brightness) - 0.06
+    return 0.72 * np.sqrt(brightness) - 0.06
 
 
 def _layers(shape: tuple[int, int], generator: np.random.Generator) -> Field:
     """Mean echo strength: skin, fat with lobules, gland with bright strands, muscle, chest wall."""
     y, _ = grid(shape)
-    depths = [generator.uniform(*span) for span in ((0.03, 0.06), (0.16, 0.3), (0.68, 0.8), (0.84, 0.92))]
+    depths = [generator.uniform(*span) for span in ((0.025, 0.05), (0.14, 0.3), (0.66, 0.8), (0.84, 0.92))]
     waves = [smooth_noise(generator, shape, (1, 4)) for _ in range(2)]
     skin = step(np.float32(depths[0]) - y, 0.02)
-    gland = step(y - np.float32(depths[1]) + 0.03 * waves[0], 0.06)
-    muscle = step(y - np.float32(depths[2]) + 0.025 * waves[1], 0.04)
-    lobules = smooth_noise(generator, shape, (6, 4))
-    strands = np.exp(-((smooth_noise(generator, shape, (14, 3)) / 0.16) ** 2))
-    echo = 0.5 + 0.16 * lobules + (0.5 + 0.06 * lobules) * gland + 0.55 * strands * (1 - 0.5 * gland)
-    echo += muscle * (0.42 + 0.7 * np.exp(-((smooth_noise(generator, shape, (10, 1)) / 0.2) ** 2)) - echo)
+    gland = step(y - np.float32(depths[1]) + 0.03 * waves[0], 0.08)
+    muscle = step(y - np.float32(depths[2]) + 0.025 * waves[1], 0.05)
+    lobules, texture = smooth_noise(generator, shape, (7, 4)), smooth_noise(generator, shape, (26, 13))
+    echo = (0.26 + 0.26 * gland) * np.exp(0.38 * lobules + 0.22 * texture)
+    echo += muscle * (0.24 * np.exp(0.3 * texture) - echo)
+    echo += 0.5 * _strands(shape, generator, (13, 3)) * (1 - 0.6 * muscle)
+    echo += 0.8 * _strands(shape, generator, (12, 1)) * muscle
     wall = np.exp(-(((y - np.float32(depths[3]) + 0.02 * waves[0]) / 0.012) ** 2))
-    fibrous = np.exp(-(((y - np.float32(depths[1]) + 0.03 * waves[0]) / 0.010) ** 2))
-    echo += 1.2 * wall + 0.7 * fibrous + 2.0 * skin
-    return np.maximum(echo, 0.06)
+    fascia = np.exp(-(((y - np.float32(depths[1]) + 0.03 * waves[0]) / 0.009) ** 2))
+    echo += (0.9 * wall + 0.35 * fascia) * np.exp(0.5 * lobules) + 1.1 * skin
+    return np.maximum(echo, 0.05)
+
+
+def _strands(shape: tuple[int, int], generator: np.random.Generator, cells: tuple[int, int]) -> Field:
+    """(H, W) bright lines, mostly across the beam, broken in places."""
+    lines = np.clip(1 - np.abs(smooth_noise(generator, shape, cells)) / 0.2, 0, 1)
+    return lines * step(smooth_noise(generator, shape, (4, 5)) - 0.5, 0.8)
 
 
 def _sound_behind(lesion: Lesion, shape: tuple[int, int]) -> Field:
@@ -65,5 +72,5 @@ def _speckle(shape: tuple[int, int], generator: np.random.Generator) -> Field:
     waves = generator.standard_normal((2, height, width + 3), dtype=np.float32)
     wide = waves[:, :, :-3] + waves[:, :, 3:] + 1.6 * (waves[:, :, 1:-2] + waves[:, :, 2:-1])
     wide[:, 1:] += 0.5 * wide[:, :-1]
-    wide += 6.5  # a coherent part keeps the tissue between the speckles visible
-    return (wide[0] ** 2 + wide[1] ** 2) / 102.0
+    wide += 7.5  # a coherent part keeps the tissue between the speckles visible
+    return (wide[0] ** 2 + wide[1] ** 2) / 130.0

@@ -1,0 +1,47 @@
+"""Files of a Hugging Face repository: from the local cache when they are there, else downloaded."""
+
+from pathlib import Path
+
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+from medsam_exp.types import UserError
+
+WEIGHT_NAMES = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth",
+    "model.safetensors",
+    "pytorch_model.bin",
+)
+"""Names under which open_clip looks for weights in a folder, best first."""
+
+
+def hub_file(repository: str, *names: str) -> Path | None:
+    """The first of `names` that the repository has; a cached one goes before a download, and opens no socket.
+
+    Raises:
+        UserError: none is cached, and the hub cannot be reached or does not give access.
+    """
+    for name in names:
+        cached = try_to_load_from_cache(repository, name)
+        if isinstance(cached, str):
+            return Path(cached)
+    return next((path for name in names if (path := _download(repository, name)) is not None), None)
+
+
+def _download(repository: str, name: str) -> Path | None:
+    try:
+        # Fails at once when the hub is out of reach, where the download alone would retry for half a minute.
+        get_hf_file_metadata(hf_hub_url(repository, name), timeout=10)
+        return Path(hf_hub_download(repository, name))
+    except (
+        Exception
+    ) as error:  # the hub's client changes its HTTP library, and so its errors, between versions
+        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+            return None  # absent; the other one means out of reach
+        raise UserError(
+            f"{name} of hf-hub:{repository} is not in the local cache and cannot be downloaded; check the "
+            "name and the connection, or download it elsewhere and set clip.model to its folder."
+        ) from error

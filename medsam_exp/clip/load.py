@@ -1,0 +1,125 @@
+"""Load a CLIP model from a name, a hub repository or a folder, and save one as a folder."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+
+import open_clip
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from medsam_exp.clip.checkpoint import put_weights, read_weights
+from medsam_exp.clip.model import ClipModel
+from medsam_exp.clip.source import ClipSource, find_source, find_weights, tokenizer_files
+from medsam_exp.clip.text_tower import load_tokenizer, text_config_folder
+from medsam_exp.clip.towers import is_splittable_trunk
+from medsam_exp.types import UserError
+
+
+def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, seed: int = 0) -> ClipModel:
+    """Load a CLIP model, in evaluation mode and float32; no socket is opened when its files are local.
+
+    Args:
+        model: `tiny`, a folder with open_clip_config.json, `hf-hub:OWNER/NAME`, or a name known to open_clip.
+        weights: None for the model's own; a file (safetensors, state dict, training checkpoint of open_clip);
+            a tag of open_clip; or `random`.
+        saliency_layer: 0-based vision block after which saliency methods look, unless told otherwise.
+        seed: decides random weights; the global random state is neither used nor changed.
+
+    Raises:
+        UserError: something is missing, cannot be downloaded, or does not fit.
+    """
+    source = find_source(model, weights)
+    path = find_weights(source, weights)
+    tokenizer = load_tokenizer(source)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also reset other devices
+        network = build_network(source)
+    if path is not None:
+        put_weights(network, read_weights(path), path, model)
+    return ClipModel(
+        network.float().eval(),
+        tokenizer,
+        source.model_cfg,
+        mean=source.preprocess["mean"],
+        std=source.preprocess["std"],
+        saliency_layer=saliency_layer,
+    ).eval()
+
+
+def weight_files(model: str, weights: str | None = None, **_: object) -> list[Path]:
+    """Local files that decide what `load_clip` with the same arguments computes; missing ones are downloaded.
+
+    Raises:
+        UserError: as `load_clip`.
+    """
+    source = find_source(model, weights)
+    path = find_weights(source, weights)
+    return [*tokenizer_files(source), *([] if path is None else [path])]
+
+
+def vision_depth(model: str) -> int | None:
+    """Number of vision blocks without loading weights; None when the vision tower cannot be split.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    vision = find_source(model).model_cfg["vision_cfg"]
+    name = vision.get("timm_model_name")
+    if name is None:
+        layers = vision.get("layers", 12)  # open_clip's default
+        return layers if isinstance(layers, int) and not vision.get("attentional_pool") else None
+    with torch.device("meta"):
+        trunk = timm.create_model(name, pretrained=False)
+    return len(trunk.blocks) if is_splittable_trunk(trunk) else None
+
+
+def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write a folder that `load_clip`, and open_clip by `local-dir:`, can load.
+
+    Args:
+        clip: the model.
+        folder: made if missing; gets open_clip_config.json, open_clip_model.safetensors, the tokenizer's
+            files and, for a Hugging Face text tower, its config.json.
+        dtype: of the stored weights.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    preprocess = {
+        "size": list(clip.preprocess.size),
+        "mean": list(clip.preprocess.mean),
+        "std": list(clip.preprocess.std),
+        "interpolation": "bicubic",
+        "resize_mode": "squash",
+    }
+    description = {"model_cfg": clip.model_cfg, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(description, indent=2) + "\n")
+    state = {
+        name: value.detach()
+        .to("cpu", dtype if value.is_floating_point() else value.dtype, copy=True)
+        .contiguous()
+        for name, value in clip.network.state_dict().items()
+    }
+    save_file(state, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
+    if clip.model_cfg["text_cfg"].get("hf_tokenizer_name"):
+        clip.tokenizer.save_pretrained(str(folder))  # type: ignore[attr-defined]
+    if "hf_model_name" in clip.model_cfg["text_cfg"]:
+        clip.network.text.config.save_pretrained(folder)  # type: ignore[union-attr, operator]
+
+
+def build_network(source: ClipSource) -> nn.Module:
+    """open_clip's network with random weights; nothing but a text tower's configuration is ever fetched."""
+    arguments = deepcopy(source.model_cfg)
+    if "multimodal_cfg" in arguments:
+        raise UserError(f"clip.model={source.model} is a captioning model (CoCa); choose a plain CLIP.")
+    own_text = bool(arguments.pop("custom_text", False))
+    text = arguments["text_cfg"]
+    if "timm_model_name" in arguments["vision_cfg"]:
+        arguments["vision_cfg"]["timm_model_pretrained"] = False
+    if not text.get("hf_model_name"):
+        kind = open_clip.CustomTextCLIP if own_text else open_clip.CLIP
+        return kind(**arguments)
+    with text_config_folder(source) as folder:
+        text |= {"hf_model_name": folder, "hf_model_pretrained": False}
+        return open_clip.CustomTextCLIP(**arguments)

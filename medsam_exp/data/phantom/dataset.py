@@ -1,0 +1,106 @@
+"""Drawn scans as a dataset: images, a text for each, true masks."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from medsam_exp.data.phantom import GENERATOR_VERSION
+from medsam_exp.data.phantom.draw import captions_of, draw_image, draw_lesions
+from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY, Content, PhantomPlan, plan_phantom
+from medsam_exp.data.phantom.vocabulary import VOCABULARIES
+from medsam_exp.digests import FileDigests, text_digest
+from medsam_exp.seeding import numpy_generator
+from medsam_exp.types import Mask, RGBImage, Sample, UserError
+
+
+class PhantomDataset:
+    """Drawn scans, each a pure function of (generator version, seed, index).
+
+    The target of a scan is its first lesion: the description is a complete sentence about it, the class name is its
+    diagnosis, and the true mask shows it alone, also where a second lesion lies beside it. The description of a
+    scan without lesions asks for one that is not there, and the true mask is empty.
+
+    Args:
+        seed: chooses the set of scans.
+        count: number of scans.
+        name: short name for tables.
+        target: what to find, in words for texts.
+        modality: kind of scan, in words for texts.
+        modalities: which kinds are drawn: ultrasound, mri, xray, ct.
+        normal_fraction: share of scans without a lesion, in [0, 1].
+        pair_fraction: share of scans with two different lesions, in [0, 1].
+
+    Raises:
+        UserError: a number or a kind of scan makes no sense.
+    """
+
+    has_ground_truth = True
+    notes: tuple[str, ...] = ()
+    spacing_mm = None
+
+    def __init__(
+        self,
+        seed: int,
+        count: int,
+        name: str = "phantom",
+        target: str = "lesion",
+        modality: str | None = None,
+        modalities: Sequence[str] = tuple(SCANS_BY_MODALITY),
+        normal_fraction: float = 0.0,
+        pair_fraction: float = 0.4,
+    ) -> None:
+        self.name, self.target, self.modality = name, target, modality
+        self._seed = seed
+        self._content = check_content(seed, count, modalities, normal_fraction, pair_fraction)
+        self._index = {f"phantom_{seed}_{index:06d}": index for index in range(count)}
+        self._plan = lru_cache(maxsize=256)(self._planned)
+        self.samples = tuple(self._sample(sample_id) for sample_id in self._index)
+
+    def read_image(self, sample_id: str) -> RGBImage:
+        """Draw one scan, (H, W, 3) uint8."""
+        return draw_image(self._plan(sample_id))
+
+    def image_digest(self, sample_id: str, digests: FileDigests) -> str:
+        """Hash of the generator's version and arguments."""
+        del digests  # nothing lies in files
+        return text_digest(*map(str, self._plan(sample_id).key), str(self._content))
+
+    def read_ground_truth(self, sample_id: str) -> Mask:
+        """Draw the mask of the target, (H, W) bool."""
+        plan = self._plan(sample_id)
+        lesions = draw_lesions(plan)
+        return lesions[0].mask if lesions else draw_image(plan)[:, :, 0] < 0
+
+    def ground_truth_digest(self, sample_id: str, digests: FileDigests) -> str:
+        """The mask is decided by what decides the image."""
+        return self.image_digest(sample_id, digests)
+
+    def _planned(self, sample_id: str) -> PhantomPlan:
+        return plan_phantom(self._seed, self._index[sample_id], self._content)
+
+    def _sample(self, sample_id: str) -> Sample:
+        plan = self._plan(sample_id)
+        if plan.lesions:
+            return Sample(sample_id, plan.lesions[0].class_name, captions_of(plan)[0][0])
+        names = VOCABULARIES[plan.scan].classes
+        absent = list(names)[int(numpy_generator(*plan.key, "absent").integers(len(names)))]
+        return Sample(sample_id, None, f"{VOCABULARIES[plan.scan].scans[0]} showing a {names[absent][0]}")
+
+
+def check_content(
+    seed: int, count: int, modalities: Sequence[str], normal_fraction: float, pair_fraction: float
+) -> Content:
+    """The content of a set of scans.
+
+    Raises:
+        UserError: a number or a kind of scan makes no sense.
+    """
+    unknown = sorted(set(modalities) - set(SCANS_BY_MODALITY))
+    if unknown or not modalities:
+        raise UserError(f"modalities has {unknown or 'nothing'}; choose from {', '.join(SCANS_BY_MODALITY)}")
+    if count < 1 or seed < 0:
+        raise UserError(f"count={count} and seed={seed}, but at least one scan and a seed >= 0 are needed")
+    if min(normal_fraction, pair_fraction) < 0 or normal_fraction + pair_fraction > 1:
+        raise UserError(
+            f"normal_fraction={normal_fraction} and pair_fraction={pair_fraction}, but both are shares of the scans"
+        )
+    return Content(tuple(modalities), normal_fraction, pair_fraction)

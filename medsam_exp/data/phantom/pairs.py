@@ -1,0 +1,59 @@
+"""Drawn scans with captions as image-text pairs."""
+
+from collections.abc import Sequence
+
+from medsam_exp.data.phantom import GENERATOR_VERSION
+from medsam_exp.data.phantom.dataset import check_content
+from medsam_exp.data.phantom.draw import captions_of, draw_image
+from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY, PhantomPlan, plan_phantom
+from medsam_exp.digests import FileDigests, text_digest
+from medsam_exp.types import RGBImage
+
+
+class PhantomPairs:
+    """Drawn scans and every truthful sentence about them.
+
+    A sentence speaks of one lesion only. A scan with two lesions has the sentences of both, so that a network has to
+    know both to recognise either.
+
+    Args:
+        seed: chooses the set of scans.
+        count: number of scans.
+        modalities: which kinds are drawn: ultrasound, mri, xray, ct.
+        normal_fraction: share of scans without a lesion, in [0, 1].
+        pair_fraction: share of scans with two different lesions, in [0, 1].
+
+    Raises:
+        UserError: a number or a kind of scan makes no sense.
+    """
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        seed: int,
+        count: int,
+        modalities: Sequence[str] = tuple(SCANS_BY_MODALITY),
+        normal_fraction: float = 0.05,
+        pair_fraction: float = 0.4,
+    ) -> None:
+        self._seed = seed
+        self._content = check_content(seed, count, modalities, normal_fraction, pair_fraction)
+        self._index = {f"phantom_{seed}_{index:06d}": index for index in range(count)}
+        self.ids = tuple(self._index)
+
+    def read_image(self, pair_id: str) -> RGBImage:
+        """Draw one scan, (H, W, 3) uint8."""
+        return draw_image(self._plan(pair_id))
+
+    def captions(self, pair_id: str) -> tuple[str, ...]:
+        """All sentences about the scan."""
+        return tuple(sentence for group in captions_of(self._plan(pair_id)) for sentence in group)
+
+    def digest(self, digests: FileDigests) -> str:
+        """Hash of the generator's version and arguments."""
+        del digests  # nothing lies in files
+        return text_digest(GENERATOR_VERSION, str(self._seed), str(len(self.ids)), str(self._content))
+
+    def _plan(self, pair_id: str) -> PhantomPlan:
+        return plan_phantom(self._seed, self._index[pair_id], self._content)

@@ -1,0 +1,28 @@
+"""Control without any network: the brightness of the image itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from medsam_exp.clip.model import ClipModel
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """Call bright pixels salient, whatever the text says.
+
+    With `postprocess=otsu` it is Otsu's threshold of the raw image (Otsu 1979), at the network's resolution:
+    what a text-driven method must beat. Dark targets are missed, by design.
+    """
+
+    def __call__(
+        self,
+        clip: ClipModel,  # noqa: ARG002
+        images: Tensor,
+        text_embedding: Tensor,  # noqa: ARG002
+        generators: Sequence[torch.Generator],  # noqa: ARG002
+    ) -> Tensor:
+        """Return (B, h, w) float32, the mean over the channels of preprocessed images (B, 3, h, w)."""
+        return images.float().mean(dim=1)

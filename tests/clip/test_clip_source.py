@@ -1,0 +1,88 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import huggingface_hub.constants
+import open_clip
+import pytest
+import torch
+
+from medsam_exp.clip import source as source_module
+from medsam_exp.clip.load import load_clip, vision_depth, weight_files
+from medsam_exp.types import UserError
+
+Same = Callable[..., None]
+
+
+def test_name_of_open_clip_with_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assert_same: Same
+) -> None:
+    vision = {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 3}
+    text = {"context_length": 8, "width": 32, "heads": 2, "layers": 1}
+    cfg = {"embed_dim": 24, "vision_cfg": vision, "text_cfg": text}
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-S", cfg)
+    random = load_clip("ViT-S", "random", seed=3)
+    path = tmp_path / "weights.pt"
+    checkpoint = {
+        "epoch": 3,
+        "name": "a run",
+        "state_dict": {f"module.{name}": value for name, value in random.network.state_dict().items()},
+        "optimizer": {"state": {}, "param_groups": [{"lr": 1e-6}]},
+    }
+    torch.save(checkpoint, path)
+    assert_same(load_clip("ViT-S", str(path)), random)
+    assert weight_files("ViT-S", str(path)) == [path]
+    assert weight_files("ViT-S", "random", saliency_layer=2, seed=0) == []
+    with pytest.raises(UserError, match=r"set clip\.weights to a file, 'random'"):
+        load_clip("ViT-S")
+
+
+@pytest.mark.parametrize("weights", ["nowhere.pt", "openia"])
+def test_unknown_weights(weights: str) -> None:
+    with pytest.raises(
+        UserError, match=f"clip.weights={weights} is neither a file nor a known tag; .* openai"
+    ):
+        load_clip("ViT-B-16", weights)
+
+
+def test_missing_things_are_named(tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="gone is not a folder"):
+        load_clip(str(tmp_path / "gone"))
+    with pytest.raises(UserError, match=r"neither a folder nor a model .*did you mean ViT-B-16"):
+        load_clip("ViT-B-61")
+    (tiny_folder / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"has no tokenizer; put tokenizer\.json"):
+        load_clip(str(tiny_folder))
+    (tiny_folder / "open_clip_config.json").write_text("{}")
+    with pytest.raises(UserError, match="does not describe a network"):
+        load_clip(str(tiny_folder))
+    (tiny_folder / "open_clip_config.json").unlink()
+    with pytest.raises(UserError, match=r"lacks open_clip_config\.json"):
+        load_clip(str(tiny_folder))
+
+
+def test_packaged_name(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, assert_same: Same) -> None:
+    monkeypatch.setitem(source_module.PACKAGED, "tiny", tiny_folder)
+    assert_same(load_clip("tiny"), load_clip(str(tiny_folder)))
+    assert vision_depth("tiny") == 3
+
+
+def test_hub_repository_in_the_cache(
+    bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assert_same: Same
+) -> None:
+    repository = tmp_path / "cache" / "models--some--clip"
+    snapshot = repository / "snapshots" / "0123abc"
+    shutil.copytree(bert_folder, snapshot)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0123abc")
+    (snapshot / "special_tokens_map.json").write_text("{}")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    assert_same(load_clip("hf-hub:some/clip"), load_clip(str(bert_folder)))
+    assert vision_depth("hf-hub:some/clip") == 6
+    assert snapshot / "open_clip_model.safetensors" in weight_files("hf-hub:some/clip")
+
+
+def test_hub_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="is not in the local cache and cannot be downloaded"):
+        load_clip("hf-hub:some/clip")
