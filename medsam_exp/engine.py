@@ -170,7 +170,9 @@ class Engine:
         works_on = {STAGES[name].works_on for name in stages}
         if "pairs" in works_on:
             pairs = build(self._cfg.pairs)
-            inputs["pairs"] = {"all": text_digest(*(pairs[part].digest(self._digests) for part in sorted(pairs)))}
+            inputs["pairs"] = {
+                "all": text_digest(*(pairs[part].digest(self._digests) for part in sorted(pairs)))
+            }
         if self._dataset is None:
             return inputs
         for name in self.sample_ids:

@@ -1,7 +1,8 @@
 """The words that every layer shares.
 
 Legend of array axes: B batch, H W original pixels, h w model input, gh gw patch grid, D embedding,
-K texts, N prompts, P points of a prompt, M masks. The *original frame* is the image file's own pixel grid.
+K texts, N prompts, P points of a prompt, M masks. The *original frame* is the
+image's own pixel grid, as a viewer shows it (EXIF orientation applied).
 """
 
 from collections.abc import Sequence

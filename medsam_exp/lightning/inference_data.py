@@ -32,38 +32,29 @@ class ImageBatch:
         return self.ids + (self.ids[-1],) * (len(self.images) - len(self.ids))
 
 
-@dataclass(frozen=True)
-class _Item:
-    sample_id: str
-    size: tuple[int, int]
-    image: Tensor
+class _Batches(TorchDataset[ImageBatch]):
+    """Whole batches, so that neither Lightning nor a sampler can take them apart."""
 
-
-class _Images(TorchDataset[_Item]):
     def __init__(
-        self, dataset: Dataset, sample_ids: Sequence[str], preprocess: Callable[[RGBImage], Tensor]
+        self,
+        dataset: Dataset,
+        chunks: Sequence[Sequence[str]],
+        preprocess: Callable[[RGBImage], Tensor],
+        batch_size: int,
     ) -> None:
-        self._dataset, self._sample_ids, self._preprocess = dataset, sample_ids, preprocess
+        self._dataset, self._chunks = dataset, chunks
+        self._preprocess, self._batch_size = preprocess, batch_size
 
     def __len__(self) -> int:
-        return len(self._sample_ids)
+        return len(self._chunks)
 
-    def __getitem__(self, index: int) -> _Item:
-        image = self._dataset.read_image(self._sample_ids[index])
-        return _Item(self._sample_ids[index], (image.shape[0], image.shape[1]), self._preprocess(image))
-
-
-@dataclass(frozen=True)
-class _Collate:
-    batch_size: int
-
-    def __call__(self, items: list[_Item]) -> ImageBatch:
-        padding = [items[-1].image] * (self.batch_size - len(items))
-        return ImageBatch(
-            ids=tuple(item.sample_id for item in items),
-            sizes=tuple(item.size for item in items),
-            images=torch.stack([item.image for item in items] + padding),
-        )
+    def __getitem__(self, index: int) -> ImageBatch:
+        ids = tuple(self._chunks[index])
+        originals = [self._dataset.read_image(sample_id) for sample_id in ids]
+        inputs = [self._preprocess(image) for image in originals]
+        padding = [inputs[-1]] * (self._batch_size - len(inputs))
+        sizes = tuple((image.shape[0], image.shape[1]) for image in originals)
+        return ImageBatch(ids, sizes, torch.stack(inputs + padding))
 
 
 def image_loader(
@@ -75,8 +66,8 @@ def image_loader(
     workers: int,
     rank: int = 0,
     world_size: int = 1,
-) -> DataLoader[_Item]:
-    """Loader of `ImageBatch` over this process's share of `sample_ids`.
+) -> DataLoader[ImageBatch]:
+    """Loader of batches over this process's share of `sample_ids`.
 
     Args:
         dataset: where the images come from.
@@ -87,13 +78,7 @@ def image_loader(
         rank: number of this process.
         world_size: number of processes; each takes every world_size-th batch.
     """
-    chunks = [
-        list(range(start, min(start + batch_size, len(sample_ids))))
-        for start in range(0, len(sample_ids), batch_size)
-    ]
-    return DataLoader(
-        _Images(dataset, sample_ids, preprocess),
-        batch_sampler=chunks[rank::world_size],
-        collate_fn=_Collate(batch_size),
-        num_workers=workers,
-    )
+    starts = range(rank * batch_size, len(sample_ids), world_size * batch_size)
+    chunks = [sample_ids[start : start + batch_size] for start in starts]
+    batches = _Batches(dataset, chunks, preprocess, batch_size)
+    return DataLoader(batches, batch_size=None, num_workers=workers)

@@ -91,7 +91,9 @@ class StageContext:
         """
         fit = self.build("fit")
         folder = self.artifacts.folder / "checkpoints"
-        keep = ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+        keep = ModelCheckpoint(
+            folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
+        )
         trainer = self.trainer(
             max_epochs=fit["epochs"],
             check_val_every_n_epoch=fit["validate_every"],

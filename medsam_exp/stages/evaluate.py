@@ -2,7 +2,7 @@
 
 from medsam_exp import distributed
 from medsam_exp.metrics.pointing import peak_distance
-from medsam_exp.metrics.scores import SegmentationScores
+from medsam_exp.metrics.live import SegmentationScores
 from medsam_exp.stages.context import StageContext
 
 MASK_STAGES = {"coarse_mask": "coarse", "sam_mask": "sam"}
@@ -20,9 +20,7 @@ def run(context: StageContext) -> None:
     mine = range(distributed.rank(), len(context.pending), distributed.world_size())
     for index in mine:
         sample_id = context.pending[index]
-        scores = {
-            MASK_STAGES[stage]: _score(context, total, index, stage) for stage, total in totals.items()
-        }
+        scores = {MASK_STAGES[stage]: _score(context, total, index, stage) for stage, total in totals.items()}
         scores |= _score_peak(context, sample_id)
         context.artifacts.save(sample_id, {"scores": scores})
         context.advance(1)

@@ -14,7 +14,7 @@ def draw_chest_xray(
     """(H, W) brightness, about [0, 1]."""
     image = _thorax(shape, generator)
     lungs = _lungs(shape, generator)
-    image -= lungs * np.float32(generator.uniform(0.34, 0.42))
+    image -= lungs * np.float32(generator.uniform(0.30, 0.36))
     vessels = np.clip(1 - np.abs(smooth_noise(generator, shape, (16, 16))) / 0.3, 0, 1)
     image += lungs * (0.05 * vessels + 0.03 * smooth_noise(generator, shape, (5, 5)))
     image += _ribs(shape, generator) * (0.04 + 0.06 * lungs)
@@ -28,17 +28,15 @@ def draw_chest_xray(
 def _thorax(shape: tuple[int, int], generator: np.random.Generator) -> Field:
     """Soft tissue, spine, heart, diaphragm, shoulders; air outside."""
     y, x = grid(shape)
-    image = 0.62 + 0.04 * smooth_noise(generator, shape, (2, 2))
+    image = 0.54 + 0.04 * smooth_noise(generator, shape, (2, 2))
     middle = 0.5 + np.float32(generator.uniform(-0.02, 0.02))
     discs = 0.03 * np.sin(y * np.float32(generator.uniform(85, 110)))
-    image += step(0.055 - np.abs(x - middle), 0.06) * (0.17 + discs)
+    image += step(0.055 - np.abs(x - middle), 0.06) * (0.12 + discs)
     heart = (generator.uniform(0.62, 0.68), generator.uniform(0.54, 0.57))
-    image += 0.14 * ellipse(shape, heart, (0.17, generator.uniform(0.13, 0.17)), 0.25, 0.5)
+    image += 0.11 * ellipse(shape, heart, (0.17, generator.uniform(0.13, 0.17)), 0.25, 0.5)
     dome = np.float32(generator.uniform(0.80, 0.84)) - 0.07 * np.cos((x - middle) * np.float32(12.5))
-    image += 0.10 * step(y - dome, 0.05)
-    above_shoulders = step(
-        0.10 + 0.9 * np.clip(np.abs(x - middle) - 0.14, 0, 1) ** 1.5 - y, 0.06
-    )
+    image += 0.08 * step(y - dome, 0.05)
+    above_shoulders = step(0.10 + 0.9 * np.clip(np.abs(x - middle) - 0.14, 0, 1) ** 1.5 - y, 0.06)
     image -= 0.5 * above_shoulders * step(np.abs(x - middle) - 0.14, 0.04)
     image -= 0.42 * step(np.abs(x - middle) - 0.47 + 0.02 * np.sin(y * 5), 0.03)
     for side in (-1, 1):

@@ -8,7 +8,7 @@ from medsam_exp.data.phantom.fields import Field, step
 from medsam_exp.data.phantom.vocabulary import place_name
 from medsam_exp.types import Mask
 
-RADII = {"small": (0.062, 0.080), "large": (0.125, 0.165)}
+RADII = {"small": (0.070, 0.090), "large": (0.125, 0.165)}
 """Radius of the disc of equal area, as a share of the image's geometric mean side, by size."""
 
 EXTENTS = {"round": 1.1, "oval": 1.45, "lobulated": 1.4, "spiculated": 1.55}

@@ -7,7 +7,7 @@ import numpy as np
 from medsam_exp.data.phantom.fields import Field, grid, smooth_noise, step
 from medsam_exp.data.phantom.lesions import Lesion
 
-_ECHO = {"dark": 0.28, "bright": 2.4}
+_ECHO = {"dark": 0.22, "bright": 2.7}
 _BEHIND = {"round": 1.5, "oval": 1.25, "lobulated": 0.7, "spiculated": 0.45}
 """Echoes behind dark lesions: fluid and benign tumours let sound through, malignant ones swallow it."""
 
@@ -27,7 +27,7 @@ def draw_breast_ultrasound(
         echo += lesion.profile * (inner * around - echo)
     attenuation = np.exp(-y * np.float32(generator.uniform(0.2, 1.1)))
     brightness = np.maximum(echo * attenuation, 0) * _speckle(shape, generator)
-    return 0.72 * np.sqrt(brightness) - 0.06
+    return 0.68 * np.sqrt(brightness) - 0.06
 
 
 def _layers(shape: tuple[int, int], generator: np.random.Generator) -> Field:
@@ -45,7 +45,7 @@ def _layers(shape: tuple[int, int], generator: np.random.Generator) -> Field:
     echo += 0.8 * _strands(shape, generator, (12, 1)) * muscle
     wall = np.exp(-(((y - np.float32(depths[3]) + 0.02 * waves[0]) / 0.012) ** 2))
     fascia = np.exp(-(((y - np.float32(depths[1]) + 0.03 * waves[0]) / 0.009) ** 2))
-    echo += (0.9 * wall + 0.35 * fascia) * np.exp(0.5 * lobules) + 1.1 * skin
+    echo += (0.9 * wall + 0.35 * fascia) * np.exp(0.5 * lobules) + 0.6 * skin
     return np.maximum(echo, 0.05)
 
 
@@ -69,8 +69,8 @@ def _sound_behind(lesion: Lesion, shape: tuple[int, int]) -> Field:
 def _speckle(shape: tuple[int, int], generator: np.random.Generator) -> Field:
     """(H, W) positive multiplicative interference pattern of mean about 1, broader sideways."""
     height, width = shape
-    waves = generator.standard_normal((2, height, width + 3), dtype=np.float32)
+    waves = generator.standard_normal((2, height + 1, width + 3), dtype=np.float32)
     wide = waves[:, :, :-3] + waves[:, :, 3:] + 1.6 * (waves[:, :, 1:-2] + waves[:, :, 2:-1])
-    wide[:, 1:] += 0.5 * wide[:, :-1]
-    wide += 7.5  # a coherent part keeps the tissue between the speckles visible
-    return (wide[0] ** 2 + wide[1] ** 2) / 130.0
+    grains = wide[:, 1:] + 0.7 * wide[:, :-1]
+    grains += 9.0  # a coherent part keeps the tissue between the speckles visible
+    return (grains[0] ** 2 + grains[1] ** 2) / 185.0

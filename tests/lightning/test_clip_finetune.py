@@ -1,0 +1,169 @@
+import math
+import os
+from functools import partial
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+import torch.multiprocessing as mp
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import distributed
+
+from medsam_exp.lightning.clip_data import PairsDataModule
+from medsam_exp.lightning.clip_finetune import ClipFinetuneModule, spread, top1
+from medsam_exp.losses.infonce import InfoNCE
+from medsam_exp.losses.infonce_learned import InfoNCELearned
+from medsam_exp.types import PairBatch, UserError
+
+
+def data_for(clip, pairs, val_pairs=None, **options):
+    settings = {"batch_size": 4, "seed": 0} | options
+    return PairsDataModule(pairs, val_pairs, clip.preprocess, clip.tokenize, **settings)
+
+
+def test_learns_a_handful_of_pairs(small_clip, small_pairs, make_trainer, adamw, cosine) -> None:
+    clip, pairs = small_clip(), small_pairs(12)
+    module = ClipFinetuneModule(clip, InfoNCELearned(0.07, 0.01), adamw, cosine, seed=0)
+    trainer = make_trainer(max_epochs=40, check_val_every_n_epoch=40)
+    trainer.fit(module, data_for(clip, pairs, pairs))
+    seen = trainer.callback_metrics
+    assert seen["val/top1_image_to_text"] == seen["val/top1_text_to_image"] == 1
+    assert seen["val/loss"] < 0.2 * 2 * math.log(12)
+    assert 0.3 < seen["val/image_spread"] < 1.2
+    assert seen["train/temperature"] != pytest.approx(0.07, abs=1e-3)
+    assert clip.logit_scale.item() == pytest.approx(-math.log(module.loss.temperature.item()))
+    assert module.training
+
+
+def test_a_fixed_temperature_is_carried_by_the_network(
+    small_clip, small_pairs, make_trainer, adamw, cosine
+) -> None:
+    clip = small_clip()
+    module = ClipFinetuneModule(clip, InfoNCE(0.6), adamw, cosine, seed=0)
+    make_trainer(max_epochs=1).fit(module, data_for(clip, small_pairs(4)))
+    assert clip.logit_scale.item() == pytest.approx(-math.log(0.6))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("step", [3, 4], ids=["within an epoch", "between epochs"])
+def test_a_killed_training_goes_on_as_if_undisturbed(
+    small_clip, small_pairs, make_trainer, adamw, cosine, tmp_path: Path, workers: int, step: int
+) -> None:
+    class Kill(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+            if trainer.global_step == step:
+                raise KeyError("killed")
+
+    def module_and_data():
+        clip, pairs = small_clip(dropout=0.5), small_pairs(9)
+        module = ClipFinetuneModule(clip, InfoNCELearned(0.07, 0.01), adamw, cosine, seed=0)
+        return module, data_for(clip, pairs, pairs, workers=workers)
+
+    whole, data = module_and_data()
+    make_trainer(max_epochs=4).fit(whole, datamodule=data)
+
+    saver = ModelCheckpoint(tmp_path, filename="last", every_n_train_steps=1)
+    killed, data = module_and_data()
+    trainer = make_trainer(max_epochs=4, enable_checkpointing=True, callbacks=[saver, Kill()])
+    with pytest.raises(KeyError, match="killed"):
+        trainer.fit(killed, datamodule=data)
+
+    resumed, data = module_and_data()
+    trainer = make_trainer(max_epochs=4)
+    trainer.fit(resumed, datamodule=data, ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    assert trainer.global_step == 8
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_two_runs_are_equal_and_another_seed_is_not(
+    small_clip, small_pairs, make_trainer, adamw, cosine
+) -> None:
+    def weights(seed: int) -> torch.Tensor:
+        clip = small_clip()
+        module = ClipFinetuneModule(clip, InfoNCE(0.1), adamw, cosine, seed=0)
+        make_trainer(max_epochs=2).fit(module, data_for(clip, small_pairs(8), seed=seed))
+        return clip.vision[0].weight.detach()
+
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(small_clip, small_pairs, make_trainer, cosine) -> None:
+    clip = small_clip()
+    module = ClipFinetuneModule(clip, InfoNCE(0.1), partial(torch.optim.SGD, lr=float("inf")), cosine, seed=0)
+    with pytest.raises(UserError, match=r"became nan at step 1 of epoch 0: lower optimizer.lr"):
+        make_trainer(max_epochs=1).fit(module, data_for(clip, small_pairs(8)))
+
+
+def test_collapsed_embeddings_are_told_once(
+    small_clip, small_pairs, make_trainer, adamw, cosine, monkeypatch
+) -> None:
+    monkeypatch.setattr("medsam_exp.lightning.clip_finetune.GRACE_STEPS", 2)
+    clip = small_clip()
+    with torch.no_grad():
+        clip.vision[0].weight.zero_()
+    module = ClipFinetuneModule(clip, InfoNCE(0.1), partial(torch.optim.SGD, lr=0.0), cosine, seed=0)
+    with pytest.warns(UserWarning, match="image embeddings have collapsed at step 2") as told:
+        make_trainer(max_epochs=3).fit(module, data_for(clip, small_pairs(8)))
+    assert sum("collapsed" in str(warning.message) for warning in told) == 1
+
+
+def test_spread_is_the_mean_cosine_distance_of_different_rows() -> None:
+    rows = torch.randn(6, 5)
+    cosines = torch.nn.functional.cosine_similarity(rows[:, None], rows[None], dim=-1)
+    others = cosines[~torch.eye(6, dtype=torch.bool)]
+    assert spread(rows).item() == pytest.approx(1 - others.mean().item(), abs=1e-6)
+    assert spread(torch.ones(4, 3)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_top1_counts_equal_texts_as_right() -> None:
+    query, key = torch.eye(4), torch.eye(4)[[1, 0, 2, 3]]
+    assert top1(query, key, torch.tensor([[1], [2], [3], [4]])) == 0.5
+    assert top1(query, key, torch.tensor([[1], [1], [3], [4]])) == 1.0
+
+
+def _step(rank: int, world_size: int, folder: str, make_clip) -> None:
+    """One step in float64 on this process's share of the batch; process 0 leaves what came out."""
+    torch.set_num_threads(1)
+    if world_size > 1:
+        os.environ |= {"MASTER_ADDR": "127.0.0.1"}
+        store = distributed.FileStore(f"{folder}/store", world_size)
+        distributed.init_process_group("gloo", store=store, rank=rank, world_size=world_size)
+    clip = make_clip().double()
+    module = ClipFinetuneModule(clip, InfoNCELearned(0.07, 0.01).double(), torch.optim.SGD, partial, seed=0)
+
+    class Step(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, batch: PairBatch) -> torch.Tensor:
+            return self.module.training_step(batch)
+
+    generator = torch.Generator().manual_seed(5)
+    image = torch.randn(6, 3, 4, 4, generator=generator, dtype=torch.float64).chunk(world_size)[rank]
+    tokens = torch.randint(64, (6, 3), generator=generator).chunk(world_size)[rank]
+    step = torch.nn.parallel.DistributedDataParallel(Step()) if world_size > 1 else Step()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    loss = step(PairBatch(image, tokens))
+    loss.backward()
+    gradients = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
+    optimizer.step()
+    if rank == 0:
+        torch.save([loss.detach(), gradients, module.state_dict()], f"{folder}/{world_size}.pt")
+    if world_size > 1:
+        distributed.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore:You are trying to `self.log")
+def test_two_processes_equal_one_with_the_whole_batch(small_clip, tmp_path: Path) -> None:
+    _step(0, 1, str(tmp_path), small_clip)
+    mp.start_processes(_step, (2, str(tmp_path), small_clip), nprocs=2, start_method="fork")
+    one, two = (torch.load(tmp_path / f"{count}.pt") for count in (1, 2))
+    assert one[0].item() == pytest.approx(two[0].item(), abs=1e-12)
+    assert one[1].keys() == two[1].keys() == {*one[2]} - {"clip.logit_scale"}
+    for left, right in ((one[1], two[1]), (one[2], two[2])):
+        for name in left:
+            assert torch.allclose(left[name], right[name], atol=1e-10), name

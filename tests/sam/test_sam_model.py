@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from medsam_exp.sam import model as module
+from medsam_exp.types import Prompts, RGBImage, UserError
+
+SIZES = [(200, 300), (301, 149), (256, 256), (64, 40), (3, 500), (600, 600)]
+
+
+def random_image(height: int, width: int) -> RGBImage:
+    return np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def random_prompts(count: int, size: tuple[int, int], kind: str) -> Prompts:
+    generator = np.random.default_rng(count)
+    height, width = size
+    corners = np.sort(generator.uniform(0, 1, (count, 2, 2)), axis=1) * [width, height]
+    boxes = corners.reshape(count, 4).astype(np.float32)
+    coords = (generator.uniform(0, 1, (count, 5, 2)) * [width, height]).astype(np.float32)
+    labels = generator.integers(0, 2, (count, 5))
+    return Prompts(
+        boxes_xyxy=boxes if kind != "points" else None,
+        point_coords=coords if kind != "boxes" else None,
+        point_labels=labels if kind != "boxes" else None,
+    )
+
+
+def expected_masks(predictor, image: RGBImage, prompts: Prompts) -> tuple[Tensor, Tensor]:
+    size = image.shape[:2]
+    boxes, coords, labels = prompts.boxes_xyxy, prompts.point_coords, prompts.point_labels
+    if boxes is not None:
+        boxes = torch.as_tensor(predictor.transform.apply_boxes(boxes, size), dtype=torch.float)
+    if coords is not None:
+        coords = torch.as_tensor(predictor.transform.apply_coords(coords, size), dtype=torch.float)
+        labels = torch.as_tensor(labels, dtype=torch.int)
+    masks, iou, _ = predictor.predict_torch(coords, labels, boxes, multimask_output=False, return_logits=True)
+    return masks[:, 0], iou[:, 0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_preprocess_is_metas_to_the_last_bit(pair, size: tuple[int, int]) -> None:
+    seen = []
+    handle = pair.reference.image_encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    pair.predictor.set_image(random_image(*size))
+    handle.remove()
+    ours = pair.ours.preprocess(random_image(*size))
+    assert ours.dtype == torch.float32
+    assert torch.equal(ours[None], seen[0])
+
+
+def test_too_elongated_an_image_is_refused(pair) -> None:
+    with pytest.raises(UserError, match=r"1 x 1000 .* crop it"):
+        pair.ours.preprocess(random_image(1, 1000))
+
+
+def test_encode_equals_metas_encoder(pair) -> None:
+    images = torch.stack([pair.ours.preprocess(random_image(*size)) for size in SIZES[:3]])
+    with torch.no_grad():
+        ours = pair.ours.encode(images)
+        torch.testing.assert_close(ours, pair.reference.image_encoder(images), rtol=0, atol=1e-4)
+    grid = pair.reference.prompt_encoder.image_embedding_size
+    assert ours.shape == (3, pair.reference.prompt_encoder.embed_dim, *grid)
+
+
+@pytest.mark.parametrize("kind", ["boxes", "points", "both"])
+@pytest.mark.parametrize(("size", "count"), [((200, 300), 1), ((301, 149), 3), ((64, 40), 16)])
+def test_decode_equals_metas_predictor(pair, kind: str, size: tuple[int, int], count: int) -> None:
+    predictor, image = pair.predictor, random_image(*size)
+    predictor.set_image(image)
+    prompts = random_prompts(count, size, kind)
+    masks, iou = pair.ours.decode(predictor.features[0], prompts, size)
+    expected, expected_iou = expected_masks(predictor, image, prompts)
+    assert masks.shape == (count, *size)
+    assert masks.dtype == iou.dtype == torch.float32
+    assert expected.std() > 1e-3
+    assert torch.equal(masks, expected)
+    assert torch.equal(iou, expected_iou)
+
+
+def test_many_prompts_are_decoded_a_few_at_a_time(pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor, image = pair.predictor, random_image(50, 70)
+    predictor.set_image(image)
+    prompts = random_prompts(module.PROMPTS_AT_ONCE * 2 + 3, (50, 70), "boxes")
+    at_once = []
+    genuine = pair.ours.decode_low_res
+    monkeypatch.setattr(
+        pair.ours, "decode_low_res", lambda *args: at_once.append(len(args[0])) or genuine(*args)
+    )
+    masks, iou = pair.ours.decode(predictor.features[0], prompts, (50, 70))
+    expected, expected_iou = expected_masks(predictor, image, prompts)
+    assert at_once == [module.PROMPTS_AT_ONCE, module.PROMPTS_AT_ONCE, 3]
+    torch.testing.assert_close(masks, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(iou, expected_iou, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("prompts", [Prompts(), Prompts(boxes_xyxy=np.zeros((0, 4), np.float32))])
+def test_no_prompts_give_no_masks(pair, prompts: Prompts) -> None:
+    masks, iou = pair.ours.decode(torch.randn(128, 16, 16), prompts, (20, 30))
+    assert masks.shape == (0, 20, 30)
+    assert iou.shape == (0,)
+
+
+@pytest.mark.parametrize("kind", ["boxes", "points", "both"])
+def test_decoding_a_batch_equals_decoding_each_image(pair, kind: str) -> None:
+    torch.manual_seed(0)
+    reference = pair.reference
+    dim, grid = reference.prompt_encoder.embed_dim, reference.prompt_encoder.image_embedding_size
+    embeddings = torch.randn(4, dim, *grid)
+    boxes = torch.tensor([[10.0, 20, 90, 80]]).repeat(4, 1) + torch.arange(4)[:, None]
+    points, labels = torch.rand(4, 3, 2) * 256, torch.tensor([[1, 0, 1], [1, 1, -1], [0, 0, 0], [1, 1, 1]])
+    given = (
+        boxes if kind != "points" else None,
+        points if kind != "boxes" else None,
+        labels if kind != "boxes" else None,
+    )
+    with torch.no_grad():
+        logits, iou = pair.ours.decode_low_res(embeddings, *given)
+        assert logits.shape == (4, 1, 4 * grid[0], 4 * grid[1])
+        assert iou.shape == (4, 1)
+        for i in range(4):
+            box, coords, label = (None if part is None else part[i : i + 1] for part in given)
+            sparse, dense = reference.prompt_encoder(
+                points=None if coords is None else (coords, label), boxes=box, masks=None
+            )
+            expected, expected_iou = reference.mask_decoder(
+                image_embeddings=embeddings[i : i + 1],
+                image_pe=reference.prompt_encoder.get_dense_pe(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=False,
+            )
+            torch.testing.assert_close(logits[i : i + 1], expected, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(iou[i : i + 1], expected_iou, rtol=1e-4, atol=1e-4)
+
+
+def test_training_reaches_all_three_networks(pair) -> None:
+    images = torch.randn(2, 3, 256, 256)
+    pair.ours.zero_grad()
+    logits, iou = pair.ours.decode_low_res(pair.ours.encode(images), torch.tensor([[9.0, 9, 99, 99]] * 2))
+    (logits.mean() + iou.mean()).backward()
+    for name in ("image_encoder.patch_embed.proj.weight", "image_encoder.blocks.0.attn.rel_pos_h",
+                 "prompt_encoder.point_embeddings.2.weight", "mask_decoder.mask_tokens.weight"):  # fmt: skip
+        gradient = pair.ours.get_parameter(name).grad
+        assert gradient is not None, name
+        assert gradient.abs().sum() > 0, name
+    pair.ours.zero_grad()
+
+
+def test_mixed_precision_stays_close(pair) -> None:
+    size = (200, 300)
+    images = pair.ours.preprocess(random_image(*size))[None]
+    prompts = random_prompts(2, size, "both")
+    with torch.no_grad():
+        exact = pair.ours.encode(images)
+        expected, _ = pair.ours.decode(exact[0], prompts, size)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = pair.ours.encode(images)
+            same_embedding, _ = pair.ours.decode(exact[0], prompts, size)
+            masks, iou = pair.ours.decode(rounded[0], prompts, size)
+    assert torch.isfinite(rounded).all()
+    assert 0 < (rounded.float() - exact).abs().mean() < 0.1
+    assert torch.equal(same_embedding, expected)  # decoding ignores the Trainer's precision
+    assert masks.dtype == iou.dtype == torch.float32
+
+
+def test_mixed_precision_does_not_move_prompts(pair) -> None:
+    """In bfloat16 the pixels 200.0 and 200.4 of 256 would be the same place."""
+    embeddings = torch.randn(1, 128, 16, 16)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        here, _ = pair.ours.decode_low_res(embeddings, torch.tensor([[20.0, 20, 200.0, 200.0]]))
+        there, _ = pair.ours.decode_low_res(embeddings, torch.tensor([[20.0, 20, 200.4, 200.4]]))
+    assert here.dtype == torch.float32
+    assert not torch.equal(here, there)

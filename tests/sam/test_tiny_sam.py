@@ -1,0 +1,33 @@
+import time
+
+import torch
+
+from medsam_exp.sam.load import load_sam
+from medsam_exp.sam.tiny import IMAGE_SIZE, PATCH_SIZE, build_tiny_sam
+
+
+def test_it_is_small_enough_to_be_embedded() -> None:
+    assert sum(parameter.numel() for parameter in build_tiny_sam().parameters()) <= 4_000_000
+
+
+def test_masks_have_four_times_the_resolution_of_the_grid() -> None:
+    sam = load_sam("tiny", "random")
+    grid = IMAGE_SIZE // PATCH_SIZE
+    with torch.no_grad():
+        embedding = sam.encode(torch.zeros(2, 3, IMAGE_SIZE, IMAGE_SIZE))
+        logits, iou = sam.decode_low_res(embedding, torch.tensor([[0.0, 0, 100, 100]] * 2))
+    assert embedding.shape[2:] == (grid, grid)
+    assert logits.shape == (2, 1, 4 * grid, 4 * grid)
+    assert iou.shape == (2, 1)
+
+
+def test_an_image_takes_a_fraction_of_a_second() -> None:
+    sam = load_sam("tiny", "random")
+    images, box = torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE), torch.tensor([[0.0, 0, 100, 100]])
+    seconds = []
+    with torch.no_grad():
+        for _ in range(5):
+            start = time.perf_counter()
+            sam.decode_low_res(sam.encode(images), box)
+            seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.1
