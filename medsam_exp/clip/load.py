@@ -14,8 +14,11 @@ from medsam_exp.clip.checkpoint import put_weights, read_weights
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.source import ClipSource, find_source, find_weights, tokenizer_files
 from medsam_exp.clip.text_tower import load_tokenizer, text_config_folder
+from medsam_exp.clip.tiny_trunk import TINY_TRUNK
 from medsam_exp.clip.towers import is_splittable_trunk
 from medsam_exp.types import UserError
+
+assert timm.is_model(TINY_TRUNK)  # importing it registers it
 
 
 def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, seed: int = 0) -> ClipModel:

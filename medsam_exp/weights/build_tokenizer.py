@@ -10,6 +10,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from medsam_exp.clip.tiny_trunk import TINY_TRUNK
 from medsam_exp.data.phantom.pairs import PhantomPairs
 
 FOLDER = Path(__file__).parent / "tiny_clip"
@@ -17,17 +18,19 @@ VOCABULARY_LIMIT = 2048
 CONTEXT_LENGTH = 40
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<start>", "eos_token": "<end>"}
 RADIOLOGY = """
-abdomen abdominal abnormal abnormality abscess adenoma anterior artery atelectasis axial benign bilateral bladder blood
-bone border boundary brain breast calcification calcified carcinoma cardiac cardiomegaly cavity chest circumscribed
-computed coronal covid-19 cystic dense density diffuse edema effusion enhancement enlarged fluid fracture frontal gland
-glioma gray ground-glass head heart hemorrhage heterogeneous homogeneous hypoechoic hyperechoic image increased inferior
-infection irregular kidney lateral lesions liver lobe lobular lung lungs lymph magnetic malignant margin margins mass
-masses medical meningioma metastases midline multiple muscle necrosis node nodules normal opacities opacity organ pancreas
-parenchyma patient pelvis pituitary pleural pneumonia pneumothorax posterior pulmonary radiograph region resonance rib
-ribs right sagittal scan segment shadow shadowing shows skin skull soft solid spine spleen stomach stone superior
-suspicious suggestive thorax thyroid tissue tomography tumor tumors tumour ultrasound upper vascular vein ventricle
-vessel view viral weighted white with without x-ray a an and are at by for from has in is not of on or the there this to
-""".split()
+abdomen abdominal abnormal abnormality abscess adenoma anterior artery atelectasis axial benign bilateral
+bladder blood bone border boundary brain breast calcification calcified carcinoma cardiac cardiomegaly
+cavity chest circumscribed computed coronal covid-19 cystic dense density diffuse edema effusion enhancement
+enlarged fluid fracture frontal gland glioma gray ground-glass head heart hemorrhage heterogeneous
+homogeneous hypoechoic hyperechoic image increased inferior infection irregular kidney lateral lesions liver
+lobe lobular lung lungs lymph magnetic malignant margin margins mass masses medical meningioma metastases
+midline multiple muscle necrosis node nodules normal opacities opacity organ pancreas parenchyma patient
+pelvis pituitary pleural pneumonia pneumothorax posterior pulmonary radiograph region resonance rib ribs
+right sagittal scan segment shadow shadowing shows skin skull soft solid spine spleen stomach stone superior
+suspicious suggestive thorax thyroid tissue tomography tumor tumors tumour ultrasound upper vascular vein
+ventricle vessel view viral weighted white with without x-ray a an and are at by for from has in is not of
+on or the there this to
+"""
 
 
 def sentences() -> Iterator[str]:
@@ -35,7 +38,7 @@ def sentences() -> Iterator[str]:
     pairs = PhantomPairs(seed=0, count=1500)
     for pair_id in pairs.ids:
         yield from pairs.captions(pair_id)
-    for word in RADIOLOGY:
+    for word in RADIOLOGY.split():
         yield from [f"{word} {word}"] * 20
 
 
@@ -67,12 +70,11 @@ def describe(tokenizer: Tokenizer) -> dict[str, object]:
         "model_cfg": {
             "embed_dim": 128,
             "vision_cfg": {
-                "image_size": 112,
-                "patch_size": 8,
-                "layers": 6,
-                "width": 128,
-                "head_width": 64,
-                "pool_type": "avg",
+                "timm_model_name": TINY_TRUNK,
+                "timm_model_pretrained": False,
+                "timm_pool": "token",
+                "timm_proj": "linear",
+                "image_size": 96,
             },
             "text_cfg": {
                 "context_length": CONTEXT_LENGTH,

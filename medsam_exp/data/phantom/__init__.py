@@ -5,4 +5,4 @@ networks. They carry no medical evidence.
 """
 
 GENERATOR_VERSION = "1"
-"""Raise it when any drawing or caption changes; it enters every digest, and embedded networks need retraining."""
+"""Raise it when any drawing or caption changes, and retrain the embedded networks; part of every digest."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medsam_exp.data.phantom.fields import Field, ellipse, grid, radius, smooth_noise, step
 from medsam_exp.data.phantom.lesions import Lesion
@@ -33,7 +34,7 @@ def draw_brain_mri(
 
 
 def _brain(
-    shape: tuple[int, int], generator: np.random.Generator, center: Sequence[float], rho: Field
+    shape: tuple[int, int], generator: np.random.Generator, center: NDArray[np.float64], rho: Field
 ) -> Field:
     """White and gray matter with folds towards the rim, fluid in the midline and the ventricles."""
     y, x = grid(shape)

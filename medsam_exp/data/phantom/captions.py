@@ -1,6 +1,7 @@
 """Truthful sentences about one lesion of a drawn scan, or about a scan without one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def normal_captions(vocabulary: Vocabulary, generator: np.random.Generator) -> t
     return tuple(_fill(NORMAL[index], choices, generator) for index in generator.permutation(len(NORMAL)))
 
 
-def _fill(template: str, choices: dict[str, Sequence[str]], generator: np.random.Generator) -> str:
+def _fill(template: str, choices: Mapping[str, Sequence[str]], generator: np.random.Generator) -> str:
     words = {key: options[int(generator.integers(len(options)))] for key, options in choices.items()}
     return _with_article(template.format(**words))
 
@@ -69,7 +70,7 @@ def _fill(template: str, choices: dict[str, Sequence[str]], generator: np.random
 def _with_article(sentence: str) -> str:
     """Write "an" before a vowel."""
     words = sentence.split(" ")
-    for index, (word, following) in enumerate(zip(words, words[1:], strict=False)):
+    for index, (word, following) in enumerate(pairwise(words)):
         if word == "a" and following[0].lower() in "aeiou":
             words[index] = "an"
     return " ".join(words)

@@ -1,7 +1,6 @@
 """Drawn scans as a dataset: images, a text for each, true masks."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
@@ -16,9 +15,9 @@ from medsam_exp.types import Mask, RGBImage, Sample, UserError
 class PhantomDataset:
     """Drawn scans, each a pure function of (generator version, seed, index).
 
-    The target of a scan is its first lesion: the description is a complete sentence about it, the class name is its
-    diagnosis, and the true mask shows it alone, also where a second lesion lies beside it. The description of a
-    scan without lesions asks for one that is not there, and the true mask is empty.
+    The target of a scan is its first lesion: the description is a complete sentence about it, the class name
+    is its diagnosis, and the true mask shows it alone, also where a second lesion lies beside it. The
+    description of a scan without lesions asks for one that is not there, and the true mask is empty.
 
     Args:
         seed: chooses the set of scans.
@@ -53,7 +52,6 @@ class PhantomDataset:
         self._seed = seed
         self._content = check_content(seed, count, modalities, normal_fraction, pair_fraction)
         self._index = {f"phantom_{seed}_{index:06d}": index for index in range(count)}
-        self._plan = lru_cache(maxsize=256)(self._planned)
         self.samples = tuple(self._sample(sample_id) for sample_id in self._index)
 
     def read_image(self, sample_id: str) -> RGBImage:
@@ -75,7 +73,7 @@ class PhantomDataset:
         """The mask is decided by what decides the image."""
         return self.image_digest(sample_id, digests)
 
-    def _planned(self, sample_id: str) -> PhantomPlan:
+    def _plan(self, sample_id: str) -> PhantomPlan:
         return plan_phantom(self._seed, self._index[sample_id], self._content)
 
     def _sample(self, sample_id: str) -> Sample:
@@ -102,6 +100,7 @@ def check_content(
         raise UserError(f"count={count} and seed={seed}, but at least one scan and a seed >= 0 are needed")
     if min(normal_fraction, pair_fraction) < 0 or normal_fraction + pair_fraction > 1:
         raise UserError(
-            f"normal_fraction={normal_fraction} and pair_fraction={pair_fraction}, but both are shares of the scans"
+            f"normal_fraction={normal_fraction} and pair_fraction={pair_fraction}, but both are shares "
+            "of the scans: give numbers from 0 to 1 that add up to at most 1"
         )
     return Content(tuple(modalities), normal_fraction, pair_fraction)

@@ -60,7 +60,7 @@ def draw_lesions(plan: PhantomPlan) -> tuple[Lesion, ...]:
 
 
 def captions_of(plan: PhantomPlan) -> tuple[tuple[str, ...], ...]:
-    """Truthful sentences about each lesion of a planned scan, or one entry of sentences that there is none."""
+    """Truthful sentences about each lesion of a planned scan, or one entry that there is none."""
     generator, vocabulary = numpy_generator(*plan.key, "captions"), VOCABULARIES[plan.scan]
     if not plan.lesions:
         return (normal_captions(vocabulary, generator),)

@@ -13,8 +13,8 @@ from medsam_exp.types import RGBImage
 class PhantomPairs:
     """Drawn scans and every truthful sentence about them.
 
-    A sentence speaks of one lesion only. A scan with two lesions has the sentences of both, so that a network has to
-    know both to recognise either.
+    A sentence speaks of one lesion only. A scan with two lesions has the sentences of both, so that a network
+    has to know both to recognise either.
 
     Args:
         seed: chooses the set of scans.

@@ -1,7 +1,9 @@
 """What a drawn scan will show, decided before anything is drawn."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +56,7 @@ class PhantomPlan:
     key: tuple[str | int, ...]
 
 
+@lru_cache(maxsize=1024)
 def plan_phantom(seed: int, index: int, content: Content) -> PhantomPlan:
     """Decide everything that words can say about scan number `index` of the set `seed`."""
     key = ("phantom", GENERATOR_VERSION, seed, index)
@@ -127,7 +130,10 @@ def _fits(
 
 def _differ(lesion: LesionPlan, other: LesionPlan, shape: tuple[int, int]) -> bool:
     """Whether two lesions lie apart, in places of different names, and do not look alike."""
-    gap = np.hypot(*((a - b) * side for a, b, side in zip(lesion.center, other.center, shape, strict=True)))
+    gap = math.dist(
+        [c * side for c, side in zip(lesion.center, shape, strict=True)],
+        [c * side for c, side in zip(other.center, shape, strict=True)],
+    )
     apart = gap > 1.5 * (lesion.radius + other.radius) * np.sqrt(shape[0] * shape[1])
     differences = sum(getattr(lesion, word) != getattr(other, word) for word in ("tone", "shape", "size"))
     return bool(apart) and lesion.place != other.place and differences >= 2

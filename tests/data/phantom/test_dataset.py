@@ -55,8 +55,10 @@ def test_digests_follow_what_decides_the_drawing(monkeypatch: pytest.MonkeyPatch
     digests = [digest(**change) for change in changes]
     assert len(set(digests)) == len(changes)
     assert digest(name="other", target="tumor") == digests[0], "names do not change the picture"
+    plan_phantom.cache_clear()
     monkeypatch.setattr(plan_module, "GENERATOR_VERSION", "next")
     assert digest() != digests[0]
+    plan_phantom.cache_clear()
 
 
 def test_survives_the_way_to_a_worker_process():

@@ -1,0 +1,90 @@
+"""Run the method and its controls and print them side by side: `python -m experiments.phantom_zeroshot.collect`."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from scipy.ndimage import distance_transform_edt
+
+from medsam_exp.data.phantom.draw import draw_phantom
+from medsam_exp.metrics.summary import summarise
+
+ROWS: dict[str, list[str]] = {
+    "method": [],
+    "control: brightness of the image, Otsu": ["saliency=intensity", "postprocess=otsu"],
+    "control: CLIP with random weights": ["clip=tiny_random"],
+    "control: texts of other images": ["text=shuffled"],
+    "control: box in the middle": ["prompt=center_box"],
+}
+COLUMNS = {
+    "saliency/peak_within_8px": "peak on lesion",
+    "pairs/right_lesion": "right one of two",
+    "coarse/dsc": "coarse DSC",
+    "sam/dsc": "SAM DSC",
+}
+HERE = Path(__file__).parent
+SEED = 2
+"""Of the held-out scans (conf/data/phantom_heldout.yaml)."""
+
+
+def run(overrides: list[str], folder: Path) -> dict[str, Any]:
+    """Run one row, or read it back from stored artifacts; return its metrics."""
+    command = [sys.executable, "run.py", "+experiment=phantom_zeroshot", *overrides]
+    subprocess.run([*command, f"hydra.run.dir={folder}"], check=True, stdout=subprocess.DEVNULL)
+    metrics: dict[str, Any] = json.loads((folder / "summary.json").read_text())["metrics"]
+    right = right_of_two(folder / "per_image.csv")
+    return metrics | {"pairs/right_lesion": summarise(right)}
+
+
+def right_of_two(per_image: Path) -> list[float]:
+    """For each scan with two lesions: 1 when the map's peak lies nearer to the one that the text means."""
+    with per_image.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["stage"] == "saliency"]
+    right = []
+    for row in rows:
+        lesions = draw_phantom(SEED, int(row["id"].rpartition("_")[2])).lesions
+        if len(lesions) == 2:
+            peak = int(row["peak_y"]), int(row["peak_x"])
+            meant, other = (distance_transform_edt(~lesion.mask)[peak] for lesion in lesions)
+            right.append(float(meant < other))
+    return right
+
+
+def cell(figure: dict[str, Any]) -> str:
+    """Mean and confidence interval in one cell."""
+    low, high = figure["ci95"]
+    return f"{figure['mean']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def misses(measured: dict[str, dict[str, Any]]) -> list[str]:
+    """Committed figures that were not reached again within their tolerance."""
+    expected = json.loads((HERE / "expected.json").read_text())
+    tolerance = expected["tolerance"]
+    return [
+        f"{row}, {column}: expected {value}, measured {measured[row][column]['mean']:.3f}"
+        for row, figures in expected["rows"].items()
+        for column, value in figures.items()
+        if abs(measured[row][column]["mean"] - value) > tolerance
+    ]
+
+
+def main() -> None:
+    """Print the table; exit non-zero when committed figures are missed."""
+    folder = Path("outputs/experiments/phantom_zeroshot")
+    measured = {row: run(overrides, folder / str(number)) for number, (row, overrides) in enumerate(ROWS.items())}
+    table = Table("", *COLUMNS.values(), title="200 held-out drawn scans, mean [95 % CI]")
+    for row, figures in measured.items():
+        table.add_row(row, *(cell(figures[column]) for column in COLUMNS))
+    Console(width=130).print(table)
+    print("Research use only; not a medical device.")
+    if missed := misses(measured):
+        sys.exit("error: " + "; ".join(missed))
+
+
+if __name__ == "__main__":
+    main()

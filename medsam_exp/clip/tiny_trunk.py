@@ -1,0 +1,43 @@
+"""The tiny CLIP's vision tower: a small vision transformer behind a convolutional stem, known to timm by name.
+
+A stem of small convolutions lets a transformer learn from few images (Xiao et al. 2021, "Early convolutions help
+transformers see better"); with plain patches the tiny CLIP did not get past telling kinds of scan apart in the
+minutes of CPU that its training may take.
+"""
+
+from functools import partial
+from typing import Any
+
+from timm.layers import GroupNorm, HybridEmbed
+from timm.models import register_model
+from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer_hybrid import ConvStem
+from torch import nn
+
+TINY_TRUNK = "medsam_exp_tiny_vit"
+"""The name under which open_clip's configuration asks timm for it."""
+
+
+@register_model
+def medsam_exp_tiny_vit(pretrained: bool = False, img_size: int = 96, **_: Any) -> VisionTransformer:
+    """A 6-layer, 128-channel transformer over 8 x 8 px patches of a square image, 1.3 M parameters.
+
+    Args:
+        pretrained: timm's; there are no other weights than the packaged ones.
+        img_size: side of the input in pixels.
+    """
+    del pretrained
+    stem = ConvStem(
+        channels=(24, 48, 96), norm_layer=partial(GroupNorm, num_groups=4), act_layer=nn.GELU, padding=1
+    )
+    trunk = VisionTransformer(
+        img_size=img_size,
+        patch_size=1,  # of the stem's feature map, which has one cell per 8 x 8 pixels
+        embed_dim=128,
+        depth=6,
+        num_heads=2,
+        num_classes=0,
+        embed_layer=partial(HybridEmbed, backbone=stem),
+    )
+    trunk.default_cfg = {"input_size": (3, img_size, img_size)}  # open_clip asks every timm model for one
+    return trunk

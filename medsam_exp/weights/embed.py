@@ -1,0 +1,42 @@
+"""Put freshly trained tiny networks into the package: `python -m medsam_exp.weights.embed OUTPUTS`.
+
+Takes what the newest finished runs `tiny_clip` and `tiny_sam` below OUTPUTS have trained, and stores it as float16.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from medsam_exp.clip.load import load_clip, save_clip
+from medsam_exp.sam.load import load_sam, save_sam
+from medsam_exp.types import UserError
+
+PACKAGE = Path(__file__).parent
+
+
+def trained(outputs: Path, run: str, stage: str) -> Path:
+    """Folder of what a stage of the newest finished run left.
+
+    Raises:
+        UserError: there is no finished run.
+    """
+    summaries = sorted((outputs / "runs" / run).glob("*/summary.json"))
+    if not summaries:
+        raise UserError(f"{outputs}/runs/{run} has no finished run; start with: python run.py +experiment={run}")
+    key = json.loads(summaries[-1].read_text())["keys"][stage]
+    return outputs / "artifacts" / stage / key
+
+
+def main(outputs: Path) -> None:
+    """Embed both networks."""
+    clip = load_clip(str(trained(outputs, "tiny_clip", "finetune_clip") / "clip"))
+    save_clip(clip, PACKAGE / "tiny_clip")
+    sam = load_sam("tiny", str(trained(outputs, "tiny_sam", "train_sam") / "sam.safetensors"))
+    save_sam(sam, PACKAGE / "tiny_sam.safetensors")
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1] if len(sys.argv) > 1 else "outputs"))
+    except UserError as error:
+        sys.exit(f"error: {error}")
