@@ -49,6 +49,7 @@ class Fit:
     epochs: int = MISSING
     batch_size: int = MISSING
     validate_every: int = MISSING
+    gradient_clip: float | None = None
     smallest_crop: float = MISSING
     cache_images: bool = MISSING
 

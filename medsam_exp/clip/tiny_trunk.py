@@ -1,8 +1,8 @@
 """The tiny CLIP's vision tower: a small vision transformer behind a convolutional stem, known to timm by name.
 
-A stem of small convolutions lets a transformer learn from few images (Xiao et al. 2021, "Early convolutions help
-transformers see better"); with plain patches the tiny CLIP did not get past telling kinds of scan apart in the
-minutes of CPU that its training may take.
+Two things let it learn within minutes of CPU time, where open_clip's own tower did not get past telling kinds of
+scan apart: a stem of small convolutions (Xiao et al. 2021, "Early convolutions help transformers see better"), and
+the maximum over tokens instead of a class token, so that a lesion of a few patches is not averaged away.
 """
 
 from functools import partial
@@ -19,14 +19,12 @@ TINY_TRUNK = "medsam_exp_tiny_vit"
 
 
 @register_model
-def medsam_exp_tiny_vit(pretrained: bool = False, img_size: int = 96, **_: Any) -> VisionTransformer:
+def medsam_exp_tiny_vit(img_size: int = 96, **_: Any) -> VisionTransformer:
     """A 6-layer, 128-channel transformer over 8 x 8 px patches of a square image, 1.3 M parameters.
 
     Args:
-        pretrained: timm's; there are no other weights than the packaged ones.
         img_size: side of the input in pixels.
     """
-    del pretrained
     stem = ConvStem(
         channels=(24, 48, 96), norm_layer=partial(GroupNorm, num_groups=4), act_layer=nn.GELU, padding=1
     )
@@ -37,6 +35,9 @@ def medsam_exp_tiny_vit(pretrained: bool = False, img_size: int = 96, **_: Any) 
         depth=6,
         num_heads=2,
         num_classes=0,
+        global_pool="max",
+        fc_norm=False,
+        class_token=False,
         embed_layer=partial(HybridEmbed, backbone=stem),
     )
     trunk.default_cfg = {"input_size": (3, img_size, img_size)}  # open_clip asks every timm model for one

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from medsam_exp.lightning.epoch_sampler import EpochSampler
 from medsam_exp.lightning.in_memory import read_all
+from medsam_exp.lightning.training_data import TrainingData
 from medsam_exp.seeding import numpy_generator
 from medsam_exp.types import PairBatch, PairSource, RGBImage, UserError
 
@@ -75,7 +74,7 @@ class AugmentedPairs(TorchDataset[tuple[Tensor, str]]):
         return self._preprocess(image), caption
 
 
-class PairsDataModule(pl.LightningDataModule):
+class PairsDataModule(TrainingData):
     """Shuffled, augmented training batches and fixed validation batches.
 
     Args:
@@ -86,12 +85,12 @@ class PairsDataModule(pl.LightningDataModule):
         batch_size: pairs that are contrasted with each other, over all devices.
         seed: with the epoch it decides the order, with the epoch and a pair's id its crop and caption.
         workers: loading processes; the batches do not depend on it.
-        smallest_crop: share of an image's area that random cropping keeps at least (open_clip: 0.9); 1 is off.
+        smallest_crop: share of an image's area that a random crop keeps at least (open_clip: 0.9); 1 is off.
         cache_images: read every image once and keep it in memory.
         val_batch_size: pairs per validation batch (paper: 50).
 
     Raises:
-        UserError: a value is out of its range, or there are fewer pairs than one batch.
+        UserError: a value is out of its range.
     """
 
     def __init__(
@@ -108,15 +107,14 @@ class PairsDataModule(pl.LightningDataModule):
         cache_images: bool = False,
         val_batch_size: int = 50,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size=batch_size, val_batch_size=val_batch_size, seed=seed, workers=workers)
         if not 0 < smallest_crop <= 1:
             raise UserError(f"smallest_crop is {smallest_crop}, but a share of the area must be in (0, 1].")
         if val_pairs is not None and len(val_pairs.ids) < 2:
             raise UserError(f"Validation needs at least two pairs, but there are {len(val_pairs.ids)}.")
         self._pairs, self._val_pairs = pairs, val_pairs
+        self.train_size = len(pairs.ids)
         self._preprocess, self._tokenize = preprocess, tokenize
-        self._batch_size, self._val_batch_size = batch_size, val_batch_size
-        self._seed, self._workers = seed, workers
         self._smallest_crop, self._cache_images = smallest_crop, cache_images
         self._read_image: Callable[[str], RGBImage] = pairs.read_image
 
@@ -130,7 +128,7 @@ class PairsDataModule(pl.LightningDataModule):
         dataset = AugmentedPairs(
             self._pairs, self._read_image, self._preprocess, self._smallest_crop, self._seed
         )
-        return self._loader(dataset, self._batch_size, shuffle=True)
+        return self._training_loader(dataset, self._collate)
 
     def val_dataloader(self) -> DataLoader[PairBatch] | list[DataLoader[PairBatch]]:
         """The same batches every time: whole images, one fixed caption each, an incomplete batch left out."""
@@ -139,22 +137,7 @@ class PairsDataModule(pl.LightningDataModule):
         dataset = AugmentedPairs(
             self._val_pairs, self._val_pairs.read_image, self._preprocess, 1.0, self._seed
         )
-        return self._loader(dataset, min(self._val_batch_size, len(dataset)), shuffle=False)
-
-    def _loader(self, dataset: AugmentedPairs, batch_size: int, *, shuffle: bool) -> DataLoader[PairBatch]:
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        sampler = EpochSampler(
-            len(dataset), batch_size, self._seed, shuffle=shuffle, rank=rank, world_size=world_size
-        )
-        return DataLoader(
-            dataset,  # type: ignore[arg-type]
-            batch_size=sampler.share,
-            sampler=sampler,
-            collate_fn=self._collate,
-            num_workers=self._workers,
-            persistent_workers=self._workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
+        return self._validation_loader(dataset, self._collate)
 
     def _collate(self, items: list[tuple[Tensor, str]]) -> PairBatch:
         images, captions = zip(*items, strict=True)

@@ -1,35 +1,23 @@
 """Fine-tuning CLIP on image-text pairs under a Lightning Trainer."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
-from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_gather
+from torch import Tensor
 from torch.nn.functional import normalize
 
+from medsam_exp.clip.model import ClipModel
+from medsam_exp.lightning.gather import over_all_devices
 from medsam_exp.lightning.optimization import OptimizerFactory, SchedulerFactory, optimizer_and_schedule
+from medsam_exp.seeding import derive_seed
 from medsam_exp.types import ContrastiveLoss, PairBatch, UserError
 
 COLLAPSED_SPREAD = 1e-3
 """Embeddings this close to each other carry nothing; a fresh network has ten times more."""
 GRACE_STEPS = 100
 """A fresh network may start with embeddings that are nearly alike."""
-
-
-class TwoTowers(Protocol):
-    """What fine-tuning needs of a CLIP."""
-
-    logit_scale: nn.Parameter
-
-    def encode_image(self, images: Tensor) -> Tensor:
-        """(B, 3, h, w) to (B, D)."""
-        ...
-
-    def encode_text(self, tokens: Tensor) -> Tensor:
-        """(K, L) to (K, D)."""
-        ...
 
 
 class ClipFinetuneModule(pl.LightningModule):
@@ -43,25 +31,31 @@ class ClipFinetuneModule(pl.LightningModule):
         loss: of B matching pairs; its own parameters, if any, are trained too.
         optimizer: parameter groups to an optimizer.
         scheduler: `(optimizer, total_steps=...)` to a schedule per step.
+        seed: with epoch and batch it decides what dropout drops.
     """
 
     def __init__(
         self,
-        clip: nn.Module,
+        clip: ClipModel,
         loss: ContrastiveLoss,
         optimizer: OptimizerFactory,
         scheduler: SchedulerFactory,
+        seed: int,
     ) -> None:
         super().__init__()
-        self.clip: Any = clip
+        self.clip = clip
         self.loss = loss
-        self._optimizer, self._scheduler = optimizer, scheduler
+        self._optimizer, self._scheduler, self._seed = optimizer, scheduler, seed
         self._collapse_told = False
         self.clip.logit_scale.requires_grad_(False)
 
     def on_fit_start(self) -> None:
         """Networks come from loading in evaluation mode, and Lightning leaves the mode alone."""
         self.train()
+
+    def on_train_batch_start(self, _: PairBatch, batch_idx: int) -> None:
+        """Seed dropout by the batch, so that a resumed training drops what an undisturbed one would."""
+        torch.manual_seed(derive_seed(self._seed, "dropout", self.current_epoch, batch_idx, self.global_rank))
 
     def training_step(self, batch: PairBatch, _: int = 0) -> Tensor:
         """Return the loss of one batch.
@@ -94,7 +88,7 @@ class ClipFinetuneModule(pl.LightningModule):
     def validation_step(self, batch: PairBatch, _: int = 0) -> None:
         """Log the loss and how often the right partner comes first."""
         image_embedding, text_embedding = self._embed(batch)
-        tokens = _over_all_devices(batch.tokens)
+        tokens = over_all_devices(batch.tokens)
         values = {
             "loss": self.loss(image_embedding, text_embedding),
             "top1_image_to_text": top1(image_embedding, text_embedding, tokens),
@@ -108,14 +102,13 @@ class ClipFinetuneModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Optimizer and schedule over the network and the loss's own parameters."""
-        total_steps = self.trainer.estimated_stepping_batches
-        return optimizer_and_schedule([self], self._optimizer, self._scheduler, total_steps)
+        return optimizer_and_schedule(self.trainer, [self], self._optimizer, self._scheduler)
 
     def _embed(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
         """Embeddings (B, D) of images and texts of the whole batch, over all devices."""
         image_embedding = self.clip.encode_image(batch.image)
         text_embedding = self.clip.encode_text(batch.tokens)
-        return _over_all_devices(image_embedding), _over_all_devices(text_embedding)
+        return over_all_devices(image_embedding), over_all_devices(text_embedding)
 
     def _temperature(self) -> Tensor | None:
         temperature = getattr(self.loss, "temperature", None)
@@ -150,18 +143,3 @@ def top1(query: Tensor, key: Tensor, tokens: Tensor) -> Tensor:
     """
     nearest = (normalize(query.float(), dim=-1) @ normalize(key.float(), dim=-1).T).argmax(1)
     return (tokens[nearest] == tokens).all(1).float().mean()
-
-
-def _over_all_devices(rows: Tensor) -> Tensor:
-    """Rows of every device in one tensor.
-
-    The gradient that comes back is summed over the devices, and each of them computes the same loss; DDP's
-    mean over devices then leaves exactly the gradient of one device with all rows.
-    """
-    if (
-        not distributed.is_available()
-        or not distributed.is_initialized()
-        or distributed.get_world_size() == 1
-    ):
-        return rows
-    return torch.cat(all_gather(rows))

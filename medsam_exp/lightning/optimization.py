@@ -1,8 +1,10 @@
 """What every training module does with its optimizer and schedule."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import pytorch_lightning as pl
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -31,20 +33,33 @@ def parameter_groups(modules: Iterable[nn.Module]) -> list[dict[str, Any]]:
 
 
 def optimizer_and_schedule(
+    trainer: pl.Trainer,
     modules: Iterable[nn.Module],
     optimizer: OptimizerFactory,
     scheduler: SchedulerFactory,
-    total_steps: float,
 ) -> dict[str, Any]:
     """Build both in the form that a LightningModule returns; the schedule advances with every step.
 
     Raises:
         UserError: the training has no known end, so that no schedule can be laid over it.
     """
-    if total_steps == float("inf"):
+    built = optimizer(parameter_groups(modules))
+    schedule = scheduler(built, total_steps=total_steps(trainer))
+    return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def total_steps(trainer: pl.Trainer) -> int:
+    """Optimizer steps of the whole training.
+
+    `trainer.estimated_stepping_batches` would start the loading processes before a checkpoint is read, and a
+    resumed training would see the first epoch's samples again.
+    """
+    limits = [] if trainer.max_steps == -1 else [trainer.max_steps]
+    if trainer.max_epochs is not None and trainer.max_epochs != -1:
+        batches: int = trainer.datamodule.batches_per_epoch  # type: ignore[attr-defined]
+        limits.append(trainer.max_epochs * math.ceil(batches / trainer.accumulate_grad_batches))
+    if not limits:
         raise UserError(
             "The training has no end: set the number of epochs, because the learning rate needs it."
         )
-    built = optimizer(parameter_groups(modules))
-    schedule = scheduler(built, total_steps=int(total_steps))
-    return {"optimizer": built, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    return min(limits)

@@ -38,8 +38,8 @@ class SaliencyModule(pl.LightningModule):
         self._method, self._texts, self._seed, self._save = method, texts, seed, save
         self._text_embeddings: dict[str, Tensor] = {}
 
-    def predict_step(self, batch: ImageBatch, *_: Any) -> None:
-        """Compute and save the maps of one batch."""
+    def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
+        """Compute and save the maps of one batch; return its ids."""
         ids = batch.padded_ids
         text_embedding = torch.stack([self._text_embedding(self._texts[sample_id]) for sample_id in ids])
         generators = [torch_generator(self._seed, name, "saliency", device=self.device) for name in ids]
@@ -47,6 +47,7 @@ class SaliencyModule(pl.LightningModule):
             relevance = self._method(self.clip, batch.images, text_embedding, generators)
         for sample_id, size, one in zip(batch.ids, batch.sizes, relevance, strict=False):
             self._save(sample_id, to_original_frame(one.detach(), size))
+        return batch.ids
 
     def _text_embedding(self, texts: tuple[str, ...]) -> Tensor:
         """Mean of the unit embeddings of one image's texts, (D,).

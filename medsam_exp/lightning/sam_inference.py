@@ -29,13 +29,14 @@ class SamModule(pl.LightningModule):
         self.sam = sam
         self._prompts, self._save = prompts, save
 
-    def predict_step(self, batch: ImageBatch, *_: Any) -> None:
-        """Encode a batch of images, then decode the prompts of each."""
+    def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
+        """Encode a batch of images, decode the prompts of each and save the masks; return its ids."""
         embeddings = self.sam.encode(batch.images)  # type: ignore[operator]
         for sample_id, size, embedding in zip(batch.ids, batch.sizes, embeddings, strict=False):
             logits, iou = self.sam.decode(embedding, self._prompts[sample_id], size)  # type: ignore[operator]
             mask = (logits > 0).any(0).cpu().numpy()
             self._save(sample_id, mask, [float(value) for value in iou.float().cpu()])
+        return batch.ids
 
     def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
         """Move the images; ids and sizes stay."""

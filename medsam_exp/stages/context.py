@@ -96,6 +96,7 @@ class StageContext:
         )
         trainer = self.trainer(
             max_epochs=fit["epochs"],
+            gradient_clip_val=fit["gradient_clip"],
             check_val_every_n_epoch=fit["validate_every"],
             num_sanity_val_steps=0,
             logger=self.loggers or False,

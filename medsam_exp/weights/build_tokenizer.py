@@ -18,7 +18,7 @@ VOCABULARY_LIMIT = 2048
 CONTEXT_LENGTH = 40
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<start>", "eos_token": "<end>"}
 RADIOLOGY = """
-abdomen abdominal abnormal abnormality abscess adenoma anterior artery atelectasis axial benign bilateral
+contrast insert object phantom test abdomen abdominal abnormal abnormality abscess adenoma anterior artery atelectasis axial benign bilateral
 bladder blood bone border boundary brain breast calcification calcified carcinoma cardiac cardiomegaly
 cavity chest circumscribed computed coronal covid-19 cystic dense density diffuse edema effusion enhancement
 enlarged fluid fracture frontal gland glioma gray ground-glass head heart hemorrhage heterogeneous
@@ -72,7 +72,7 @@ def describe(tokenizer: Tokenizer) -> dict[str, object]:
             "vision_cfg": {
                 "timm_model_name": TINY_TRUNK,
                 "timm_model_pretrained": False,
-                "timm_pool": "token",
+                "timm_pool": "max",
                 "timm_proj": "linear",
                 "image_size": 96,
             },

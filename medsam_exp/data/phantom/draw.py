@@ -12,6 +12,7 @@ from medsam_exp.data.phantom.ct import draw_abdominal_ct, draw_lung_ct
 from medsam_exp.data.phantom.fields import Field
 from medsam_exp.data.phantom.lesions import Lesion, draw_lesion
 from medsam_exp.data.phantom.plan import Content, PhantomPlan, plan_phantom
+from medsam_exp.data.phantom.test_object import draw_test_object
 from medsam_exp.data.phantom.ultrasound import draw_breast_ultrasound
 from medsam_exp.data.phantom.vocabulary import VOCABULARIES
 from medsam_exp.seeding import numpy_generator
@@ -24,6 +25,7 @@ LOOKS: dict[str, Look] = {
     "chest_xray": draw_chest_xray,
     "lung_ct": draw_lung_ct,
     "abdominal_ct": draw_abdominal_ct,
+    "test_object": draw_test_object,
 }
 
 

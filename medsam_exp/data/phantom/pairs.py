@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from medsam_exp.data.phantom import GENERATOR_VERSION
+from medsam_exp.data.phantom.captions import COMPLETE
 from medsam_exp.data.phantom.dataset import check_content
 from medsam_exp.data.phantom.draw import captions_of, draw_image
-from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY, PhantomPlan, plan_phantom
+from medsam_exp.data.phantom.plan import MODALITIES, PhantomPlan, plan_phantom
 from medsam_exp.digests import FileDigests, text_digest
+from medsam_exp.seeding import numpy_generator
 from medsam_exp.types import RGBImage
 
 
@@ -19,9 +21,11 @@ class PhantomPairs:
     Args:
         seed: chooses the set of scans.
         count: number of scans.
-        modalities: which kinds are drawn: ultrasound, mri, xray, ct.
+        modalities: which kinds are drawn: ultrasound, mri, xray, ct, test_object; naming one twice draws it
+            twice as often.
         normal_fraction: share of scans without a lesion, in [0, 1].
         pair_fraction: share of scans with two different lesions, in [0, 1].
+        short_captions: sentences about a lesion that leave something out, beside the complete ones.
 
     Raises:
         UserError: a number or a kind of scan makes no sense.
@@ -33,12 +37,14 @@ class PhantomPairs:
         self,
         seed: int,
         count: int,
-        modalities: Sequence[str] = tuple(SCANS_BY_MODALITY),
+        modalities: Sequence[str] = MODALITIES,
         normal_fraction: float = 0.05,
         pair_fraction: float = 0.4,
+        short_captions: int = 2,
     ) -> None:
         self._seed = seed
         self._content = check_content(seed, count, modalities, normal_fraction, pair_fraction)
+        self._short_captions = short_captions
         self._index = {f"phantom_{seed}_{index:06d}": index for index in range(count)}
         self.ids = tuple(self._index)
 
@@ -47,13 +53,22 @@ class PhantomPairs:
         return draw_image(self._plan(pair_id))
 
     def captions(self, pair_id: str) -> tuple[str, ...]:
-        """All sentences about the scan."""
-        return tuple(sentence for group in captions_of(self._plan(pair_id)) for sentence in group)
+        """Complete sentences about the scan, and some of the shorter ones."""
+        plan = self._plan(pair_id)
+        if not plan.lesions:
+            return captions_of(plan)[0]
+        generator = numpy_generator(*plan.key, "short captions")
+        chosen: list[str] = []
+        for group in captions_of(plan):
+            complete, shorter = group[: len(COMPLETE)], group[len(COMPLETE) :]
+            chosen += [*complete, *generator.permutation(shorter)[: self._short_captions].tolist()]
+        return tuple(chosen)
 
     def digest(self, digests: FileDigests) -> str:
         """Hash of the generator's version and arguments."""
         del digests  # nothing lies in files
-        return text_digest(GENERATOR_VERSION, str(self._seed), str(len(self.ids)), str(self._content))
+        arguments = (self._seed, len(self.ids), self._content, self._short_captions)
+        return text_digest(GENERATOR_VERSION, *map(str, arguments))
 
     def _plan(self, pair_id: str) -> PhantomPlan:
         return plan_phantom(self._seed, self._index[pair_id], self._content)

@@ -19,7 +19,10 @@ SCANS_BY_MODALITY: dict[str, tuple[str, ...]] = {
     "mri": ("brain_mri",),
     "xray": ("chest_xray",),
     "ct": ("lung_ct", "abdominal_ct"),
+    "test_object": ("test_object",),
 }
+MODALITIES = ("ultrasound", "mri", "xray", "ct")
+"""The kinds that show anatomy; test objects only serve training."""
 _SIDES = np.arange(144, 225, 8)
 _TRIES = 60
 
@@ -29,12 +32,12 @@ class Content:
     """How often scans show what.
 
     Attributes:
-        modalities: drawn equally often.
+        modalities: drawn equally often; naming one twice draws it twice as often.
         normal_fraction: share of scans without a lesion.
         pair_fraction: share of scans with two different lesions.
     """
 
-    modalities: tuple[str, ...] = tuple(SCANS_BY_MODALITY)
+    modalities: tuple[str, ...] = MODALITIES
     normal_fraction: float = 0.0
     pair_fraction: float = 0.4
 

@@ -1,0 +1,1 @@
+"""SAM: an image and visual prompts go in, masks in the original frame come out."""
