@@ -5,6 +5,7 @@ is bound to the arguments and types of what it names), the meaning (functions `(
 """
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -99,13 +100,15 @@ def check(cfg: DictConfig) -> DictConfig:
     """
     try:
         missing = sorted(OmegaConf.missing_keys(cfg))
-        if missing:
-            raise UserError(
-                f"{missing[0]} is not set; give it a value, as in: python run.py {missing[0]}=..."
-            )
         OmegaConf.resolve(cfg)
     except OmegaConfBaseException as error:
-        raise UserError(f"the configuration cannot be resolved: {str(error).splitlines()[0]}") from error
+        line = str(error).splitlines()[0]
+        named = re.search(r"Missing mandatory value: (\S+)", line)
+        if named is None:
+            raise UserError(f"the configuration cannot be resolved: {line}") from error
+        missing = [named[1]]
+    if missing:
+        raise UserError(f"{missing[0]} is not set; give it a value, as in: python run.py {missing[0]}=...")
     problems = [*signature_problems(cfg)] or [line for rule in MEANING_CHECKS for line in rule(cfg)]
     if problems:
         raise UserError("; ".join(problems))
@@ -128,8 +131,8 @@ def signature_problems(cfg: DictConfig) -> Iterator[str]:
     for path, node in target_nodes(cfg):
         try:
             target = get_object(node["_target_"])
-        except (ImportError, ValueError, AttributeError) as error:
-            yield f"{path}._target_ names {node['_target_']}, which cannot be imported ({error})"
+        except (ImportError, ValueError, AttributeError):
+            yield f"{path}._target_ names {node['_target_']}, which cannot be imported"
             continue
         arguments = {key: value for key, value in node.items() if key not in _RESERVED}
         yield from _binding_problems(path, target, arguments, partial=bool(node.get("_partial_", False)))

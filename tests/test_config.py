@@ -42,6 +42,7 @@ def test_every_experiment_composes_and_passes_the_checks(name: str, layout: str)
 def test_every_choice_fits_the_signature_of_its_target(group: str, choice: str, layout: str, tmp_path: Path) -> None:
     given = {
         ("data", "folder"): [f"data.root={tmp_path}"],
+        ("clip", "folder"): [f"clip.model={tmp_path}", "clip.saliency_layer=3"],
         ("text", "free"): ["text.text=a mass"],
         ("text", "per_image"): ["text.path=texts.json"],
     }

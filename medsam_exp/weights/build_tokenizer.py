@@ -18,7 +18,7 @@ VOCABULARY_LIMIT = 2048
 CONTEXT_LENGTH = 40
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<start>", "eos_token": "<end>"}
 RADIOLOGY = """
-contrast insert object phantom test abdomen abdominal abnormal abnormality abscess adenoma anterior artery atelectasis axial benign bilateral
+abdomen abdominal abnormal abnormality abscess adenoma anterior artery atelectasis axial benign bilateral
 bladder blood bone border boundary brain breast calcification calcified carcinoma cardiac cardiomegaly
 cavity chest circumscribed computed coronal covid-19 cystic dense density diffuse edema effusion enhancement
 enlarged fluid fracture frontal gland glioma gray ground-glass head heart hemorrhage heterogeneous

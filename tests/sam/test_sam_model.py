@@ -166,10 +166,17 @@ def test_mixed_precision_stays_close(pair) -> None:
 
 
 def test_mixed_precision_does_not_move_prompts(pair) -> None:
-    """In bfloat16 the pixels 200.0 and 200.4 of 256 would be the same place."""
-    embeddings = torch.randn(1, 128, 16, 16)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        here, _ = pair.ours.decode_low_res(embeddings, torch.tensor([[20.0, 20, 200.0, 200.0]]))
-        there, _ = pair.ours.decode_low_res(embeddings, torch.tensor([[20.0, 20, 200.4, 200.4]]))
-    assert here.dtype == torch.float32
-    assert not torch.equal(here, there)
+    """In bfloat16 a place in 256 pixels would be rounded to a whole pixel, in 1024 pixels to four."""
+    seen = []
+    decoder = pair.ours.mask_decoder
+    handle = decoder.register_forward_pre_hook(lambda *inputs: seen.append(inputs[2]), with_kwargs=True)
+    embeddings, box = torch.randn(1, 128, 16, 16), torch.tensor([[20.3, 20.7, 200.1, 200.4]])
+    with torch.no_grad():
+        pair.ours.decode_low_res(embeddings, box)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, iou = pair.ours.decode_low_res(embeddings, box)
+    handle.remove()
+    exact, mixed = seen
+    assert torch.equal(mixed["sparse_prompt_embeddings"], exact["sparse_prompt_embeddings"])
+    assert torch.equal(mixed["image_pe"], exact["image_pe"])
+    assert logits.dtype == iou.dtype == torch.float32

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from medsam_exp.data.phantom.draw import captions_of, draw_image, draw_lesions
-from medsam_exp.data.phantom.plan import MODALITIES, SCANS_BY_MODALITY, Content, PhantomPlan, plan_phantom
+from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY, Content, PhantomPlan, plan_phantom
 from medsam_exp.data.phantom.vocabulary import VOCABULARIES
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.seeding import numpy_generator
@@ -25,8 +25,7 @@ class PhantomDataset:
         name: short name for tables.
         target: what to find, in words for texts.
         modality: kind of scan, in words for texts.
-        modalities: which kinds are drawn: ultrasound, mri, xray, ct, test_object; naming one twice draws it
-            twice as often.
+        modalities: which kinds are drawn, equally often: ultrasound, mri, xray, ct.
         normal_fraction: share of scans without a lesion, in [0, 1].
         pair_fraction: share of scans with two different lesions, in [0, 1].
 
@@ -45,7 +44,7 @@ class PhantomDataset:
         name: str = "phantom",
         target: str = "lesion",
         modality: str | None = None,
-        modalities: Sequence[str] = MODALITIES,
+        modalities: Sequence[str] = tuple(SCANS_BY_MODALITY),
         normal_fraction: float = 0.0,
         pair_fraction: float = 0.4,
     ) -> None:

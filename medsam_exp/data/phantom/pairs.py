@@ -6,7 +6,7 @@ from medsam_exp.data.phantom import GENERATOR_VERSION
 from medsam_exp.data.phantom.captions import COMPLETE
 from medsam_exp.data.phantom.dataset import check_content
 from medsam_exp.data.phantom.draw import captions_of, draw_image
-from medsam_exp.data.phantom.plan import MODALITIES, PhantomPlan, plan_phantom
+from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY, PhantomPlan, plan_phantom
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.seeding import numpy_generator
 from medsam_exp.types import RGBImage
@@ -21,8 +21,7 @@ class PhantomPairs:
     Args:
         seed: chooses the set of scans.
         count: number of scans.
-        modalities: which kinds are drawn: ultrasound, mri, xray, ct, test_object; naming one twice draws it
-            twice as often.
+        modalities: which kinds are drawn, equally often: ultrasound, mri, xray, ct.
         normal_fraction: share of scans without a lesion, in [0, 1].
         pair_fraction: share of scans with two different lesions, in [0, 1].
         short_captions: sentences about a lesion that leave something out, beside the complete ones.
@@ -37,7 +36,7 @@ class PhantomPairs:
         self,
         seed: int,
         count: int,
-        modalities: Sequence[str] = MODALITIES,
+        modalities: Sequence[str] = tuple(SCANS_BY_MODALITY),
         normal_fraction: float = 0.05,
         pair_fraction: float = 0.4,
         short_captions: int = 2,

@@ -19,10 +19,7 @@ SCANS_BY_MODALITY: dict[str, tuple[str, ...]] = {
     "mri": ("brain_mri",),
     "xray": ("chest_xray",),
     "ct": ("lung_ct", "abdominal_ct"),
-    "test_object": ("test_object",),
 }
-MODALITIES = ("ultrasound", "mri", "xray", "ct")
-"""The kinds that show anatomy; test objects only serve training."""
 _SIDES = np.arange(144, 225, 8)
 _TRIES = 60
 
@@ -32,12 +29,12 @@ class Content:
     """How often scans show what.
 
     Attributes:
-        modalities: drawn equally often; naming one twice draws it twice as often.
+        modalities: drawn equally often.
         normal_fraction: share of scans without a lesion.
         pair_fraction: share of scans with two different lesions.
     """
 
-    modalities: tuple[str, ...] = MODALITIES
+    modalities: tuple[str, ...] = tuple(SCANS_BY_MODALITY)
     normal_fraction: float = 0.0
     pair_fraction: float = 0.4
 

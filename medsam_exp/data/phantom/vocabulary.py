@@ -122,13 +122,4 @@ VOCABULARIES: dict[str, Vocabulary] = {
             ("bright", "spiculated"): ("metastasis",),
         },
     ),
-    "test_object": Vocabulary(
-        scans=("test object", "contrast phantom"),
-        tones={
-            "dark": ("dark", "hypoechoic", "hypointense", "lucent", "hypodense"),
-            "bright": ("bright", "hyperechoic", "hyperintense", "enhancing", "dense", "opaque", "hyperdense"),
-        },
-        nouns=("lesion", "mass", "tumor", "finding"),
-        classes={(tone, shape): (f"{tone} {shape} insert",) for tone in TONES for shape in SHAPES},
-    ),
 }
