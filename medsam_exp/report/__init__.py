@@ -1,0 +1,1 @@
+"""What people see of a run: the console's table, pictures and a self-contained HTML report."""

@@ -1,0 +1,195 @@
+"""Pictures of a run: one image with all that was found in it, and the distribution of the scores."""
+
+import io
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from medsam_exp.digests import write_atomically
+from medsam_exp.report import panels
+from medsam_exp.report.cases import Case
+from medsam_exp.report.measures import MEASURES, number, stage_label
+
+DOTS_PER_INCH = 150
+_PANEL, _GAP, _MARGIN = 2.9, 0.12, 0.14  # inches
+_HEADER, _TEXT_LINE, _PANEL_TITLE, _FOOTER = 0.42, 0.18, 0.26, 0.5  # inches
+_FLATTEST, _TALLEST = 0.6, 1.4  # a panel's height by its width; beyond, the image does not fill it
+_INK, _FAINT = "#1a1a1a", "#5c5c5c"
+_SHOWN_SCORES = tuple(measure for measure in MEASURES if measure.name in ("dsc", "iou", "nsd"))
+
+Panel = tuple[str, Callable[[Axes, Case], list[panels.LegendEntry]]]
+"""A title, and what draws over the image and returns the legend."""
+
+
+def overlay_figure(case: Case) -> Figure:
+    """Draw a row of panels: image, saliency map, coarse mask with prompts, SAM mask with ground truth.
+
+    Panels whose parts the case does not have are left out. A text of more than two lines is cut.
+    """
+    chosen = _panels(case)
+    height, width = case.image.shape[:2]
+    panel_height = _PANEL * float(np.clip(height / width, _FLATTEST, _TALLEST))
+    figure_width = 2 * _MARGIN + max(len(chosen), 2) * (_PANEL + _GAP) - _GAP
+    quoted = f"“{case.text}”" if case.text else ""
+    text = textwrap.wrap(quoted, int(11.5 * figure_width), max_lines=2, placeholder=" …")
+    figure_height = _HEADER + _TEXT_LINE * len(text) + _PANEL_TITLE + panel_height + _FOOTER
+    figure = Figure(figsize=(figure_width, figure_height), dpi=DOTS_PER_INCH, facecolor="white")
+    _draw_header(figure, case, "\n".join(text))
+    for column, (title, draw) in enumerate(chosen):
+        left = _MARGIN + column * (_PANEL + _GAP)
+        bounds = (left / figure_width, _FOOTER / figure_height)
+        axes = figure.add_axes((*bounds, _PANEL / figure_width, panel_height / figure_height))
+        panels.draw_image(axes, case.image)
+        axes.set_title(title, fontsize=10, color=_INK, pad=5)
+        _draw_legend(axes, draw(axes, case))
+        axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    return figure
+
+
+def distribution_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw DSC, IoU and NSD of all images: a box with the quartiles and a point for each image, by stage.
+
+    Args:
+        rows: those of per_image.csv; rows without scores are not drawn.
+    """
+    figure = Figure(figsize=(9.6, 3.4), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    for axes, measure in zip(figure.subplots(1, 3, sharey=True), _SHOWN_SCORES, strict=True):
+        columns: dict[str, list[float]] = {}
+        for row in rows:
+            if isinstance(row.get(measure.name), int | float):
+                columns.setdefault(row["stage"], []).append(row[measure.name])
+        _draw_columns(axes, columns)
+        axes.set_title(measure.label, fontsize=11, color=_INK)
+    return figure
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure whose bytes depend on the picture alone, not on the date or the program's version."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    write_atomically(path, buffer.getvalue())
+
+
+def _panels(case: Case) -> list[Panel]:
+    chosen: list[Panel] = [("Image", _image_panel)]
+    if case.saliency_map is not None:
+        chosen.append(("Saliency map", _saliency_panel))
+    if case.coarse_mask is not None or case.prompts:
+        chosen.append(("Coarse mask and prompts" if case.prompts else "Coarse mask", _coarse_panel))
+    found, truth = case.mask is not None, case.ground_truth is not None
+    if found or truth:
+        result = "SAM mask" if found else "Coarse mask" if case.coarse_mask is not None else ""
+        title = " and ".join(part for part in (result, "ground truth" if truth else "") if part)
+        chosen.append((title[0].upper() + title[1:], _result_panel))
+    return chosen
+
+
+def _image_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
+    height, width = case.image.shape[:2]
+    axes.annotate(
+        f"{width} × {height} px",
+        (0.5, 0),
+        (0, -8),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        fontsize=8.5,
+        color=_FAINT,
+    )
+    return []
+
+
+def _saliency_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
+    assert case.saliency_map is not None
+    panels.draw_saliency(axes, case.saliency_map)
+    scale = axes.inset_axes((0.15, -0.07, 0.7, 0.03))
+    colours = ScalarMappable(Normalize(0, 1), panels.COLOUR_MAP)
+    assert axes.figure is not None
+    bar = axes.figure.colorbar(colours, cax=scale, orientation="horizontal", ticks=[0, 0.5, 1])
+    bar.ax.tick_params(labelsize=8.5, length=2, pad=2, labelcolor=_FAINT)
+    bar.ax.set_xticklabels(["0", "0.5", "1"])
+    return []
+
+
+def _coarse_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
+    entries = [] if case.coarse_mask is None else [panels.draw_outline(axes, case.coarse_mask, panels.COARSE)]
+    return entries + (panels.draw_prompts(axes, case.prompts) if case.prompts else [])
+
+
+def _result_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
+    """The last mask and over it the truth, so that both are seen where they agree."""
+    last = (case.mask, panels.SAM) if case.mask is not None else (case.coarse_mask, panels.COARSE)
+    return [
+        panels.draw_outline(axes, mask, outline)
+        for mask, outline in (last, (case.ground_truth, panels.TRUTH))
+        if mask is not None
+    ]
+
+
+def _draw_legend(axes: Axes, entries: list[panels.LegendEntry]) -> None:
+    if entries:
+        labels, handles = zip(*entries, strict=True)
+        axes.legend(
+            handles,
+            labels,
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0),
+            ncols=min(len(entries), 2) if len(entries) != 3 else 3,
+            frameon=False,
+            fontsize=8.5,
+            labelcolor=_INK,
+            borderaxespad=0.4,
+            columnspacing=1.2,
+            handlelength=2.2,
+            handletextpad=0.6,
+        )
+
+
+def _draw_header(figure: Figure, case: Case, text: str) -> None:
+    """Id and text to the left, scores to the right."""
+    width, height = figure.get_size_inches()
+    left, top = _MARGIN / width, 1 - 0.12 / height
+    plain: dict[str, Any] = {"va": "top", "parse_math": False, "color": _INK}
+    figure.text(left, top, _cut(case.sample_id, int(5 * width)), weight="bold", fontsize=12, **plain)
+    figure.text(left, top - 0.23 / height, text, fontsize=9.5, linespacing=1.2, **plain)
+    shown = [m for m in _SHOWN_SCORES if m.name in case.scores]
+    scores = "    ".join(f"{m.label} {number(case.scores[m.name], m.decimals)}" for m in shown)
+    figure.text(1 - left, top, scores, ha="right", fontsize=11, **plain)
+
+
+def _cut(name: str, length: int) -> str:
+    """A name of at most `length` characters; its end, where file names differ, is kept."""
+    return name if len(name) <= length else f"{name[: length // 2]}…{name[1 - length // 2 :]}"
+
+
+def _draw_columns(axes: Axes, columns: Mapping[str, Sequence[float]]) -> None:
+    """A box over each stage's points; the points are spread by the golden ratio, not by chance."""
+    for place, (stage, values) in enumerate(columns.items()):
+        colour = panels.STAGE_COLOURS.get(stage, "#999999")
+        spread = 0.36 * (np.arange(1, len(values) + 1) * 0.6180339887 % 1 - 0.5)
+        axes.scatter(place + spread, np.sort(values), s=13, color=colour, alpha=0.75, lw=0, zorder=2)
+        axes.boxplot(
+            [values],
+            positions=[place],
+            widths=0.5,
+            showfliers=False,
+            medianprops={"color": _INK, "lw": 2},
+            boxprops={"color": _INK},
+            whiskerprops={"color": _INK},
+            capprops={"color": _INK},
+        )
+    labels = [f"{stage_label(stage)}\nn = {len(values)}" for stage, values in columns.items()]
+    axes.set_xticks(range(len(columns)), labels, fontsize=9.5, color=_INK)
+    axes.set(xlim=(-0.6, max(len(columns), 1) - 0.4), ylim=(-0.03, 1.03))
+    axes.tick_params(length=0, labelcolor=_INK)
+    axes.grid(axis="y", color="#e4e4e4", zorder=0)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)

@@ -1,0 +1,84 @@
+"""How measures and stages are called and written, the same on the console, in figures and in the report."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure as readers know it.
+
+    Attributes:
+        name: in summary.json and per_image.csv.
+        label: in tables.
+        decimals: written.
+        higher_is_better: else lower is.
+    """
+
+    name: str
+    label: str
+    decimals: int = 3
+    higher_is_better: bool = True
+
+
+MEASURES = (
+    Measure("dsc", "DSC"),
+    Measure("iou", "IoU"),
+    Measure("nsd", "NSD"),
+    Measure("hd95_px", "HD95 (px)", decimals=1, higher_is_better=False),
+    Measure("hd95_mm", "HD95 (mm)", decimals=1, higher_is_better=False),
+)
+STAGE_LABELS = {"coarse": "Coarse mask", "sam": "SAM mask"}
+MISSING = "–"
+DISCLAIMER = "Research use only; not a medical device."
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A summarised score, written out.
+
+    Attributes:
+        value: "0.812 ± 0.101", mean and standard deviation over images.
+        interval: "[0.790, 0.834]", the mean's 95 % confidence interval.
+        n: number of images.
+    """
+
+    value: str
+    interval: str
+    n: str
+
+
+def number(value: Any, decimals: int = 3) -> str:
+    """A number with fixed decimals; a dash when it is missing or not finite."""
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return MISSING
+    return f"{value:.{decimals}f}"
+
+
+def score_cell(score: Mapping[str, Any] | None, decimals: int = 3) -> Cell:
+    """Write out one entry of the summary's metrics; dashes when there is none."""
+    if not score:
+        return Cell(MISSING, "", "")
+    low, high = (number(bound, decimals) for bound in score["ci95"])
+    value = f"{number(score['mean'], decimals)} ± {number(score['std'], decimals)}"
+    return Cell(value, f"[{low}, {high}]", str(score["n"]))
+
+
+def stage_label(stage: str) -> str:
+    """A mask stage's name for readers."""
+    return STAGE_LABELS.get(stage, stage.replace("_", " ").capitalize())
+
+
+def used_measures(names: Iterable[str]) -> list[Measure]:
+    """Those of `MEASURES` that occur among names like "dsc" or "coarse/dsc", in table order."""
+    present = {name.rpartition("/")[2] for name in names}
+    return [measure for measure in MEASURES if measure.name in present]
+
+
+def scored_stages(metrics: Mapping[str, Any]) -> list[str]:
+    """Stages with a mask score ("coarse" of "coarse/dsc"), in the order of the pipeline."""
+    known = {measure.name for measure in MEASURES}
+    found = {name.partition("/")[0] for name in metrics if name.partition("/")[2] in known}
+    return [name for name in STAGE_LABELS if name in found] + sorted(found - STAGE_LABELS.keys())

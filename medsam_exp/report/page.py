@@ -1,0 +1,167 @@
+"""The HTML report: one file that loads nothing, so that it can be mailed, archived and printed."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from medsam_exp.digests import write_atomically
+from medsam_exp.report.measures import (
+    DISCLAIMER,
+    Cell,
+    Measure,
+    number,
+    score_cell,
+    scored_stages,
+    stage_label,
+    used_measures,
+)
+from medsam_exp.report.panels import STAGE_COLOURS
+
+_PICTURE_WIDTH = 1600  # pixels; twice a reader's column, for sharp screens
+_JPEG_QUALITY = 88
+_GROUPS = {
+    "best": "Best cases",
+    "median": "Median cases",
+    "worst": "Worst cases",
+    "example": "Examples",
+}
+_DISTRIBUTION = "distribution"
+_HEADLINE_CHOICES = ("data", "text", "clip", "saliency", "postprocess", "prompt", "sam")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture inside the page.
+
+    Attributes:
+        caption: below it, may be empty.
+        alternative: read out where the picture cannot be seen.
+        source: the picture itself, as a data URI.
+    """
+
+    caption: str
+    alternative: str
+    source: str
+
+
+@dataclass(frozen=True)
+class ScoreColumns:
+    """The columns of one stage in the table of images."""
+
+    stage: str
+    label: str
+    colour: str
+    measures: list[Measure]
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    summary: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    pictures: Sequence[tuple[str, Path]],
+) -> None:
+    """Write a run's report as one self-contained HTML file.
+
+    Args:
+        path: of the report.
+        title: its heading.
+        summary: content of summary.json; its `metrics` are empty where there is no ground truth.
+        rows: those of per_image.csv, one per image and stage.
+        pictures: (caption, file); a caption is "group" or "group: what is shown", and pictures of one group
+            follow each other. The group "distribution" stands with the scores.
+    """
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    groups = _picture_groups(pictures)
+    html = templates.get_template("page.html").render(
+        title=title,
+        disclaimer=DISCLAIMER,
+        summary=summary,
+        choices=[
+            (name, summary["choices"][name]) for name in _HEADLINE_CHOICES if name in summary["choices"]
+        ],
+        scores=_score_table(summary["metrics"]),
+        other_scores=_other_scores(summary["metrics"]),
+        distribution=groups.pop(_DISTRIBUTION, []),
+        picture_groups={_GROUPS.get(group, group.capitalize()): found for group, found in groups.items()},
+        images=_image_table(rows),
+        number=number,
+    )
+    write_atomically(path, html.encode())
+
+
+def _score_table(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    measures = used_measures(metrics)
+    lines = [
+        {
+            "label": stage_label(stage),
+            "colour": STAGE_COLOURS.get(stage, "#999999"),
+            "cells": [score_cell(metrics.get(f"{stage}/{m.name}"), m.decimals) for m in measures],
+        }
+        for stage in scored_stages(metrics)
+    ]
+    return {"measures": measures, "lines": lines}
+
+
+def _other_scores(metrics: Mapping[str, Any]) -> dict[str, Cell]:
+    """What is measured of other things than masks, such as where the saliency map peaks."""
+    tabulated = {f"{stage}/{m.name}" for stage in scored_stages(metrics) for m in used_measures(metrics)}
+    return {name: score_cell(metrics[name]) for name in metrics if name not in tabulated}
+
+
+def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One line per image, with the scores of its stages side by side."""
+    by_image: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        by_image.setdefault(row["id"], {})[row["stage"]] = row
+    texts = {row["text"] for row in rows}
+    stages = dict.fromkeys(row["stage"] for row in rows)
+    columns = [
+        ScoreColumns(stage, stage_label(stage), STAGE_COLOURS.get(stage, "#999999"), measures)
+        for stage in stages
+        if (measures := used_measures(key for row in rows if row["stage"] == stage for key in row))
+    ]
+    return {
+        "columns": columns,
+        "last_stage": next(reversed(stages), ""),
+        "same_text": texts.pop() if len(texts) == 1 else None,
+        "lines": by_image,
+    }
+
+
+def _picture_groups(pictures: Sequence[tuple[str, Path]]) -> dict[str, list[Picture]]:
+    groups: dict[str, list[Picture]] = {}
+    for caption, path in pictures:
+        group, _, shown = caption.partition(": ")
+        groups.setdefault(group, []).append(Picture(shown, shown or path.stem, _data_uri(path)))
+    return groups
+
+
+def _data_uri(path: Path) -> str:
+    """A picture file made small, in whichever format takes less room."""
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    picture.thumbnail((_PICTURE_WIDTH, 4 * _PICTURE_WIDTH), Image.Resampling.LANCZOS)
+    encoded = {}
+    for name, options in (
+        ("png", {"optimize": True}),
+        ("jpeg", {"quality": _JPEG_QUALITY, "subsampling": 0}),
+    ):
+        buffer = io.BytesIO()
+        picture.save(buffer, name, **options)
+        encoded[name] = buffer.getvalue()
+    smaller = min(encoded, key=lambda name: len(encoded[name]))
+    return f"data:image/{smaller};base64,{base64.b64encode(encoded[smaller]).decode()}"

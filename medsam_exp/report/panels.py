@@ -1,0 +1,109 @@
+"""Draws into axes, all in one frame: the image, a map over it, outlines of masks, visual prompts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
+
+COLOUR_MAP = "viridis"
+STAGE_COLOURS = {"coarse": "#56B4E9", "sam": "#E69F00"}
+"""From Okabe and Ito's palette, told apart by colour-blind readers; a stage keeps its colour everywhere."""
+_BOX, _FOREGROUND, _BACKGROUND = "#F0E442", "#2BE3A6", "#FF6A5C"
+_HALO = 1.2  # points of black added to a line's width, so that it is seen on bright tissue too
+
+LegendEntry = tuple[str, tuple[Artist, ...]]
+"""A label and what is drawn beside it, one over the other."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """How the border of a mask is drawn.
+
+    Attributes:
+        label: in the legend.
+        colour: of the line; its halo is black.
+        width: in points.
+        dashes: pattern of the line, "-" for a whole one; the halo is always whole.
+        halo: points added to the width.
+    """
+
+    label: str
+    colour: str
+    width: float
+    dashes: Any = "-"
+    halo: float = _HALO
+
+
+COARSE = Outline("coarse mask", STAGE_COLOURS["coarse"], 2.0)
+SAM = Outline("SAM mask", STAGE_COLOURS["sam"], 2.4)
+TRUTH = Outline("ground truth", "#FFFFFF", 1.2, (0, (3.2, 2.8)), halo=0.4)
+"""Thinner than the masks, so that both are seen where they agree."""
+
+
+def draw_image(axes: Axes, image: RGBImage) -> None:
+    """Show an (H, W, 3) image; pixel centres lie at whole numbers, x to the right, y down."""
+    axes.imshow(image)
+    axes.set_axis_off()
+
+
+def draw_saliency(axes: Axes, saliency_map: SaliencyMap) -> None:
+    """Lay an (H, W) map in [0, 1] over the image; where it is weak, the image shows through."""
+    opacity = 0.3 + 0.4 * np.clip(saliency_map, 0, 1)
+    axes.imshow(saliency_map, cmap=COLOUR_MAP, vmin=0, vmax=1, alpha=opacity)
+
+
+def draw_outline(axes: Axes, mask: Mask, outline: Outline) -> LegendEntry:
+    """Draw the border of an (H, W) mask, also along the image's edge; return its entry of the legend."""
+    if not mask.any():
+        return f"{outline.label} (empty)", (Line2D([], [], linestyle="none"),)
+    padded = np.pad(mask, 1).astype(np.float32)
+    x, y = np.arange(-1, mask.shape[1] + 1), np.arange(-1, mask.shape[0] + 1)
+    strokes = (
+        ("black", outline.width + outline.halo, "-"),
+        (outline.colour, outline.width, outline.dashes),
+    )
+    for colour, width, dashes in strokes:
+        border = axes.contour(x, y, padded, [0.5], colors=colour, linewidths=width, linestyles=[dashes])
+        border.set_clip_on(False)
+    drawn = (Line2D([], [], color=colour, lw=width, ls=dashes) for colour, width, dashes in strokes)
+    return outline.label, tuple(drawn)
+
+
+def draw_prompts(axes: Axes, prompts: Prompts) -> list[LegendEntry]:
+    """Draw boxes, foreground points (+) and background points (x); return their entries of the legend."""
+    entries: list[LegendEntry] = []
+    if prompts.boxes_xyxy is not None and len(prompts.boxes_xyxy):
+        entries.append(_draw_boxes(axes, prompts.boxes_xyxy))
+    if prompts.point_coords is not None and prompts.point_labels is not None:
+        points, labels = prompts.point_coords.reshape(-1, 2), prompts.point_labels.reshape(-1)
+        kinds = ((1, "+", _FOREGROUND, "foreground point"), (0, "x", _BACKGROUND, "background point"))
+        for kind, marker, colour, name in kinds:
+            if (labels == kind).any():
+                entries.append(_draw_points(axes, points[labels == kind], marker, colour, name))
+    return entries
+
+
+def _draw_boxes(axes: Axes, boxes_xyxy: NDArray[np.float32]) -> LegendEntry:
+    halo = [withStroke(linewidth=1.4 + _HALO, foreground="black")]
+    for x0, y0, x1, y1 in boxes_xyxy:
+        corner = (x0 - 0.5, y0 - 0.5)  # a pixel's left edge lies half a pixel before its centre
+        box = Rectangle(corner, x1 - x0, y1 - y0, fill=False, ec=_BOX, lw=1.4, path_effects=halo)
+        box.set(zorder=3, clip_on=False)  # over the mask's outline, which it touches
+        axes.add_patch(box)
+    name = "box" if len(boxes_xyxy) == 1 else f"{len(boxes_xyxy)} boxes"
+    return name, (Line2D([], [], color=_BOX, lw=1.4, path_effects=halo),)
+
+
+def _draw_points(axes: Axes, points: NDArray[np.float32], marker: str, colour: str, name: str) -> LegendEntry:
+    halo = [withStroke(linewidth=2.0 + _HALO, foreground="black")]
+    style: dict[str, Any] = {"color": colour, "ms": 8, "mew": 2.0, "path_effects": halo}
+    axes.plot(*points.T, marker, **style, clip_on=False)
+    return name, (Line2D([], [], marker=marker, ls="none", **style),)

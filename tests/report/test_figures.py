@@ -1,0 +1,137 @@
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from medsam_exp.report.cases import Case
+from medsam_exp.report.figures import distribution_figure, overlay_figure, save_png
+
+NOTHING = {"saliency_map": None, "coarse_mask": None, "prompts": None, "mask": None, "ground_truth": None}
+
+
+def titles(figure: Figure) -> list[str]:
+    return [axes.get_title() for axes in figure.axes if axes.get_title()]
+
+
+def texts(figure: Figure) -> str:
+    return " ".join(text.get_text() for text in figure.texts)
+
+
+def test_same_case_same_bytes(case: Case, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save_png(overlay_figure(case), tmp_path / f"{name}.png")
+    save_png(overlay_figure(replace(case, mask=~case.mask)), tmp_path / "c.png")
+    a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_png_says_nothing_of_program_or_date(case: Case, tmp_path: Path) -> None:
+    save_png(overlay_figure(case), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert set(picture.info) <= {"dpi"}
+
+
+def test_no_figure_stays_behind(case: Case) -> None:
+    overlay_figure(case)
+    assert matplotlib.pyplot.get_fignums() == []
+
+
+def test_all_panels_of_a_whole_case(case: Case) -> None:
+    figure = overlay_figure(case)
+    assert titles(figure) == ["Image", "Saliency map", "Coarse mask and prompts", "SAM mask and ground truth"]
+    for said in (case.sample_id, case.text, "DSC 0.900", "IoU 0.820", "NSD 0.700"):
+        assert said in texts(figure)
+
+
+def test_all_panels_share_one_frame(case: Case) -> None:
+    panels = [axes for axes in overlay_figure(case).axes if axes.get_title()]
+    assert {axes.get_xlim() for axes in panels} == {(-0.5, 79.5)}
+    assert {axes.get_ylim() for axes in panels} == {(59.5, -0.5)}
+    assert len({round(axes.get_position().width, 6) for axes in panels}) == 1
+
+
+@pytest.mark.parametrize(
+    ("absent", "expected"),
+    [
+        (NOTHING, ["Image"]),
+        ({"ground_truth": None}, ["Image", "Saliency map", "Coarse mask and prompts", "SAM mask"]),
+        (
+            {"mask": None, "prompts": None},
+            ["Image", "Saliency map", "Coarse mask", "Coarse mask and ground truth"],
+        ),
+        ({**NOTHING, "ground_truth": np.ones((60, 80), bool)}, ["Image", "Ground truth"]),
+        ({"mask": None, "prompts": None, "ground_truth": None}, ["Image", "Saliency map", "Coarse mask"]),
+    ],
+)
+def test_parts_that_are_absent_are_left_out(
+    case: Case, absent: dict[str, Any], expected: list[str], tmp_path: Path
+) -> None:
+    figure = overlay_figure(replace(case, **absent, scores={}))
+    assert titles(figure) == expected
+    assert "DSC" not in texts(figure)
+    save_png(figure, tmp_path / "a.png")
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_empty_masks_are_drawn_without_complaint(case: Case, tmp_path: Path) -> None:
+    empty = np.zeros_like(case.mask)
+    figure = overlay_figure(
+        replace(case, mask=empty, coarse_mask=empty, saliency_map=empty.astype(np.float32))
+    )
+    save_png(figure, tmp_path / "a.png")
+    legends = [
+        text.get_text() for axes in figure.axes if axes.get_legend() for text in axes.get_legend().texts
+    ]
+    assert {"coarse mask (empty)", "SAM mask (empty)", "ground truth"} <= set(legends)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (300, 20), (20, 300)])
+def test_any_shape(shape: tuple[int, int], tmp_path: Path) -> None:
+    case = Case(
+        "s", "t", np.zeros((*shape, 3), np.uint8), np.ones(shape, np.float32), mask=np.ones(shape, bool)
+    )
+    save_png(overlay_figure(case), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert 0.2 < picture.height / picture.width < 1.1
+
+
+def test_texts_are_shown_as_written_and_cut_when_long(case: Case, tmp_path: Path) -> None:
+    figure = overlay_figure(replace(case, text="cost $x_{ " + "very long " * 200, sample_id="i" * 300))
+    save_png(figure, tmp_path / "a.png")
+    assert "cost $x_{" in texts(figure)
+    assert "…" in texts(figure)
+    assert len(texts(figure)) < 600
+
+
+def test_outline_has_the_colour_of_its_stage(case: Case) -> None:
+    """Orange of the SAM mask is on the picture, on dark tissue and on bright."""
+    for level in (0, 255):
+        image = np.full_like(case.image, level)
+        buffer = io.BytesIO()
+        overlay_figure(replace(case, image=image, ground_truth=None, scores={})).savefig(buffer)
+        pixels = np.asarray(Image.open(buffer).convert("RGB")).astype(int)
+        panel = pixels[: int(0.85 * len(pixels)), int(0.76 * pixels.shape[1]) :]
+        near_orange = np.abs(panel - [0xE6, 0x9F, 0x00]).max(axis=2) < 12
+        assert near_orange.sum() > 300
+
+
+def test_distribution_counts_images_by_stage(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    figure = distribution_figure(rows)
+    save_png(figure, tmp_path / "a.png")
+    save_png(distribution_figure(rows), tmp_path / "b.png")
+    assert titles(figure) == ["DSC", "IoU", "NSD"]
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == ["Coarse mask\nn = 3", "SAM mask\nn = 3"]
+    drawn = np.sort(figure.axes[0].collections[0].get_offsets()[:, 1])
+    np.testing.assert_allclose(drawn, [0.5, 0.6, 0.7])
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_distribution_without_scores(tmp_path: Path) -> None:
+    save_png(distribution_figure([{"id": "a", "stage": "sam"}]), tmp_path / "a.png")

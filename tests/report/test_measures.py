@@ -1,0 +1,37 @@
+import math
+
+import pytest
+
+from medsam_exp.report.measures import Cell, number, score_cell, scored_stages, stage_label, used_measures
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "written"),
+    [
+        (0.81251, 3, "0.813"),
+        (12.25, 1, "12.2"),
+        (0, 1, "0.0"),
+        (None, 3, "–"),
+        (math.nan, 3, "–"),
+        ("", 3, "–"),
+    ],
+)
+def test_number(value: object, decimals: int, written: str) -> None:
+    assert number(value, decimals) == written
+
+
+def test_cell_says_spread_interval_and_count() -> None:
+    score = {"mean": 0.5, "std": 0.25, "ci95": [0.375, 0.625], "n": 8}
+    assert score_cell(score, 2) == Cell("0.50 ± 0.25", "[0.38, 0.62]", "8")
+    assert score_cell(None) == Cell("–", "", "")
+
+
+def test_stages_come_in_the_order_of_the_pipeline_and_only_with_mask_scores() -> None:
+    metrics = dict.fromkeys(["weak_label/dsc", "sam/iou", "saliency/peak_distance_px", "coarse/dsc"])
+    assert scored_stages(metrics) == ["coarse", "sam", "weak_label"]
+    assert stage_label("weak_label") == "Weak label"
+
+
+def test_measures_come_in_table_order() -> None:
+    names = [measure.name for measure in used_measures(["sam/hd95_px", "coarse/dsc", "presence"])]
+    assert names == ["dsc", "hd95_px"]
