@@ -185,7 +185,7 @@ def _draw(
     for number, (label, sample_id) in enumerate(choose_cases(scores, cfg.report_cases)):
         path = folder / f"{number:02d}_{label}_{sample_id}.png"
         save_png(overlay_figure(_case(engine, dataset, texts, sample_id, short)), path)
-        pictures.append((label, path))
+        pictures.append((f"{label}: {sample_id}", path))
     if "evaluate" in engine.artifacts:
         save_png(distribution_figure(rows), folder / "distribution.png")
         pictures.append(("distribution", folder / "distribution.png"))

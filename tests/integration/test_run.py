@@ -1,0 +1,196 @@
+"""Whole runs with tiny networks of random weights: what they leave, what they reuse, what they compute again."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medsam_exp.runner import run
+from medsam_exp.types import UserError
+from tests.compose import composed
+
+RANDOM = ("clip=tiny_random", "sam=tiny_scratch", "saliency.steps=2", "saliency.noise_samples=1")
+
+
+class Runs:
+    """Runs that share one artifact store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.count = 0
+
+    def __call__(self, *overrides: str) -> Path:
+        """Run and return the run's folder."""
+        self.count += 1
+        run_dir = self.folder / f"run{self.count}"
+        run_dir.mkdir()
+        cfg = composed(*RANDOM, f"paths.outputs={self.folder}", *overrides)
+        run(cfg, run_dir, {"data": "phantom", "saliency": "m2ib", "hydra/launcher": "basic"}, list(overrides))
+        return run_dir
+
+    def timing(self, run_dir: Path) -> dict[str, tuple[int, int]]:
+        """(computed, cached) samples of each stage."""
+        timing = json.loads((run_dir / "summary.json").read_text())["timing"]
+        return {stage: (row["images"], row["cached"]) for stage, row in timing.items()}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Three gray images with a bright square, and their masks."""
+    root = tmp_path / "squares"
+    for number in range(3):
+        _add_image(root, number)
+    return root
+
+
+def _add_image(root: Path, number: int) -> None:
+    (root / "test_images").mkdir(parents=True, exist_ok=True)
+    (root / "test_masks").mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(number).integers(0, 60, (40, 56), dtype=np.uint8)
+    mask = np.zeros((40, 56), np.uint8)
+    mask[10:20, 10 + number : 25 + number] = 255
+    pixels[mask > 0] += 150
+    Image.fromarray(pixels).save(root / "test_images" / f"s{number}.png")
+    Image.fromarray(mask).save(root / "test_masks" / f"s{number}.png")
+
+
+def _folder(images: Path) -> list[str]:
+    return ["data=folder", f"data.root={images}", "text=free", "text.text=a bright square"]
+
+
+def test_a_run_leaves_what_it_promises(runs: Runs) -> None:
+    run_dir = runs("data.count=3")
+    summary = json.loads((run_dir / "summary.json").read_text())
+    for measure in ("coarse/dsc", "sam/dsc", "sam/iou", "sam/nsd", "sam/hd95_px"):
+        assert set(summary["metrics"][measure]) == {"mean", "std", "ci95", "n"}
+        assert summary["metrics"][measure]["n"] == 3
+    assert set(summary["timing"]) == set(summary["keys"]) == {"saliency", "coarse_mask", "sam_mask", "evaluate"}
+    assert summary["choices"] == {"data": "phantom", "saliency": "m2ib"}
+    assert any("evaluate" in use for use in summary["ground_truth_used_for"])
+    assert summary["environment"]["torch"]
+    with (run_dir / "per_image.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["stage"]) for row in rows} == {"saliency", "coarse", "sam"}
+    assert len(rows) == 9
+    assert len(list((run_dir / "masks").glob("*.png"))) == 3
+    assert (run_dir / "report.html").stat().st_size > 10_000
+    assert list((run_dir / "figures").glob("*.png"))
+
+
+def test_masks_are_lossless_and_in_the_original_frame(runs: Runs, images: Path) -> None:
+    run_dir = runs(*_folder(images))
+    for path in (run_dir / "masks").glob("*.png"):
+        with Image.open(path) as mask:
+            assert mask.size == (56, 40)
+            assert set(np.unique(np.asarray(mask))) <= {0, 255}
+
+
+def test_the_same_run_again_computes_nothing_and_loads_no_network(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = runs("data.count=2")
+    monkeypatch.setattr("medsam_exp.clip.load.load_clip", lambda **_: pytest.fail("CLIP was loaded"))
+    monkeypatch.setattr("medsam_exp.sam.load.load_sam", lambda **_: pytest.fail("SAM was loaded"))
+    second = runs("data.count=2")
+    assert all(computed == 0 for computed, _ in runs.timing(second).values())
+    old, new = (json.loads((folder / "summary.json").read_text())["metrics"] for folder in (first, second))
+    assert old == new
+
+
+def test_more_images_compute_only_the_new_ones(runs: Runs) -> None:
+    runs("data.count=2")
+    timing = runs.timing(runs("data.count=3"))
+    assert set(timing.values()) == {(1, 2)}
+
+
+def test_another_postprocessor_computes_no_saliency(runs: Runs) -> None:
+    runs("data.count=2")
+    timing = runs.timing(runs("data.count=2", "postprocess=otsu"))
+    assert timing["saliency"] == (0, 2)
+    assert timing["coarse_mask"] == timing["sam_mask"] == timing["evaluate"] == (2, 0)
+
+
+def test_where_and_how_it_runs_is_not_part_of_the_key(runs: Runs) -> None:
+    keys = [
+        json.loads((runs("data.count=1", *extra) / "summary.json").read_text())["keys"]
+        for extra in ((), ("workers=1", "batch_size.saliency=2", "name=other"))
+    ]
+    assert keys[0] == keys[1]
+
+
+def test_a_corrected_mask_computes_one_score(runs: Runs, images: Path) -> None:
+    runs(*_folder(images))
+    path = images / "test_masks" / "s1.png"
+    mask = np.asarray(Image.open(path)).copy()
+    mask[0:5, 0:5] = 255
+    Image.fromarray(mask).save(path)
+    timing = runs.timing(runs(*_folder(images)))
+    assert timing["evaluate"] == (1, 2)
+    assert timing["saliency"] == timing["sam_mask"] == (0, 3)
+
+
+def test_a_changed_image_and_a_changed_text_compute_what_they_touch(runs: Runs, images: Path) -> None:
+    runs(*_folder(images))
+    _add_image(images, 3)
+    shutil.move(images / "test_images" / "s3.png", images / "test_images" / "s0.png")
+    (images / "test_masks" / "s3.png").unlink()
+    assert runs.timing(runs(*_folder(images)))["saliency"] == (1, 2)
+    other = [*_folder(images)[:-1], "text.text=a dark square"]
+    assert runs.timing(runs(*other))["saliency"] == (3, 0)
+
+
+def test_without_masks_it_predicts_and_says_so(runs: Runs, images: Path) -> None:
+    shutil.rmtree(images / "test_masks")
+    run_dir = runs(*_folder(images))
+    summary = json.loads((run_dir / "summary.json").read_text())
+    assert summary["metrics"] == {}
+    assert summary["ground_truth_used_for"] == []
+    assert len(list((run_dir / "masks").glob("*.png"))) == 3
+
+
+def test_results_do_not_depend_on_order_or_batch_mates(runs: Runs, images: Path) -> None:
+    whole = runs(*_folder(images), "batch_size.saliency=2")
+    alone = Runs(runs.folder / "alone")
+    alone.folder.mkdir()
+    (images / "test_images" / "s0.png").unlink()
+    (images / "test_masks" / "s0.png").unlink()
+    rest = alone(*_folder(images), "batch_size.saliency=2")
+    for name in ("s1.png", "s2.png"):
+        assert (whole / "masks" / name).read_bytes() == (rest / "masks" / name).read_bytes()
+
+
+def test_an_empty_coarse_mask_gives_an_empty_mask_without_asking_sam(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medsam_exp.sam.load.load_sam", lambda **_: pytest.fail("SAM was loaded"))
+    run_dir = runs("data.count=2", "component_filter=confidence", "component_filter.threshold=0.9999999")
+    with (run_dir / "per_image.csv").open() as file:
+        presence = {row["presence"] for row in csv.DictReader(file) if row["stage"] == "sam"}
+    assert presence == {"0.0"}
+    for path in (run_dir / "masks").glob("*.png"):
+        assert not np.asarray(Image.open(path)).any()
+
+
+def test_a_missing_checkpoint_is_named_before_anything_is_computed(runs: Runs) -> None:
+    with pytest.raises(UserError, match=r"sam\.checkpoint"):
+        runs("data.count=1", "sam=vit_b", "sam.checkpoint=/no/such/file.pth")
+    assert not (runs.folder / "artifacts" / "saliency").exists()
+
+
+def test_a_failing_stage_keeps_what_is_done(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medsam_exp.sam.model.SamModel.encode", lambda *_: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(MemoryError):
+        runs("data.count=2")
+    monkeypatch.undo()
+    timing = runs.timing(runs("data.count=2"))
+    assert timing["saliency"] == timing["coarse_mask"] == (0, 2)
+    assert timing["sam_mask"] == (2, 0)
