@@ -120,7 +120,7 @@ def target_nodes(cfg: DictConfig, path: str = "") -> Iterator[tuple[str, dict[st
     """Yield (dotted path, node) of every node with a `_target_`, depth first."""
     for key, value in cfg.items():
         if isinstance(value, DictConfig):
-            here = f"{path}.{key}" if path else str(key)
+            here = f"{path}.{key!s}" if path else str(key)
             if "_target_" in value:
                 yield here, OmegaConf.to_container(value, resolve=True)  # type: ignore[misc]
             yield from target_nodes(value, here)

@@ -111,7 +111,7 @@ class Engine:
                 "enable_model_summary": False,
                 "use_distributed_sampler": False,
             }
-            return build(self._cfg.trainer, **{**quiet, **options})  # type: ignore[no-any-return]
+            return build(self._cfg.trainer, **{**quiet, **options})
 
         return StageContext(
             build=make,
@@ -154,10 +154,10 @@ class Engine:
             "version": stage.version,
             "config": config,
             "parents": {parent: artifacts.key for parent, artifacts in self.parents(name).items()},
-            "weights": {group: self._checksums(stage, name, group) for group in stage.weights},
+            "weights": {group: self._checksums(stage, group) for group in stage.weights},
         }
 
-    def _checksums(self, stage: Stage, name: str, group: str) -> list[str]:
+    def _checksums(self, stage: Stage, group: str) -> list[str]:
         trained_here = {"clip": "finetune_clip", "sam": "train_sam"}[group]
         if trained_here in stage.optional_parents and trained_here in self.artifacts:
             return []  # the parent's key stands for these weights

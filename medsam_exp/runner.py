@@ -48,7 +48,9 @@ def run(cfg: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: l
 
 def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     """Run all stages of a checked configuration on this process and write the run's files."""
-    warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")  # advice for its own users, not for ours
+    warnings.filterwarnings(
+        "ignore", module=r"pytorch_lightning\..*"
+    )  # advice for its own users, not for ours
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     first = distributed.rank() == 0

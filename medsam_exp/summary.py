@@ -79,7 +79,8 @@ def finish_run(
 def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     """One row per sample and stage; scores are absent where there is no ground truth."""
     rows = []
-    for stage, short in {"saliency": "saliency", **MASK_STAGES}.items():
+    stages: dict[str, str] = {"saliency": "saliency", **MASK_STAGES}
+    for stage, short in stages.items():
         if stage not in engine.artifacts:
             continue
         for sample_id in engine.sample_ids:
@@ -87,7 +88,8 @@ def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list
             facts = {key: info[key] for key in ("presence", "peak_x", "peak_y") if key in info}
             scores = _scores(engine, sample_id).get(short, {})
             text = " | ".join(texts[sample_id])
-            rows.append({"id": sample_id, "text": text, "stage": short, **scores, **facts})
+            row: dict[str, Any] = {"id": sample_id, "text": text, "stage": short}
+            rows.append(row | scores | facts)
     return rows
 
 

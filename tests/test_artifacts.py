@@ -103,7 +103,7 @@ def test_file_digest_follows_content_and_survives_runs(tmp_path: Path) -> None:
     one = first.of(file)
     first.save()
     known = json.loads(cache.read_text())
-    assert list(known.values())[0][2] == one
+    assert next(iter(known.values()))[2] == one
     file.write_bytes(b"three")
     assert FileDigests(cache).of(file) != one
 

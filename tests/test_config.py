@@ -12,7 +12,9 @@ from medsam_exp.config import check
 from medsam_exp.types import UserError
 from tests.compose import CONF, composed
 
-GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in {"hydra", "experiment"})
+GROUPS = sorted(
+    path.name for path in CONF.iterdir() if path.is_dir() and path.name not in {"hydra", "experiment"}
+)
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
@@ -39,7 +41,9 @@ def test_every_experiment_composes_and_passes_the_checks(name: str, layout: str)
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 @pytest.mark.usefixtures("any_depth")
-def test_every_choice_fits_the_signature_of_its_target(group: str, choice: str, layout: str, tmp_path: Path) -> None:
+def test_every_choice_fits_the_signature_of_its_target(
+    group: str, choice: str, layout: str, tmp_path: Path
+) -> None:
     given = {
         ("data", "folder"): [f"data.root={tmp_path}"],
         ("clip", "folder"): [f"clip.model={tmp_path}", "clip.saliency_layer=3"],
@@ -87,7 +91,9 @@ def test_a_mistake_is_one_clear_sentence(overrides: list[str], sentence: str) ->
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("override", ["seed=abc", "stagess=[]", "saliency.betta=1", "saliency=no_such_method"])
+@pytest.mark.parametrize(
+    "override", ["seed=abc", "stagess=[]", "saliency.betta=1", "saliency=no_such_method"]
+)
 def test_hydra_refuses_unknown_keys_types_and_choices(override: str) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011
         composed(override)

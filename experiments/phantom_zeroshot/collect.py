@@ -76,7 +76,9 @@ def misses(measured: dict[str, dict[str, Any]]) -> list[str]:
 def main() -> None:
     """Print the table; exit non-zero when committed figures are missed."""
     folder = Path("outputs/experiments/phantom_zeroshot")
-    measured = {row: run(overrides, folder / str(number)) for number, (row, overrides) in enumerate(ROWS.items())}
+    measured = {
+        row: run(overrides, folder / str(number)) for number, (row, overrides) in enumerate(ROWS.items())
+    }
     table = Table("", *COLUMNS.values(), title="200 held-out drawn scans, mean [95 % CI]")
     for row, figures in measured.items():
         table.add_row(row, *(cell(figures[column]) for column in COLUMNS))

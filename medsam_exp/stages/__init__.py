@@ -79,5 +79,5 @@ STAGES: dict[str, Stage] = {
 
 def stage_function(name: str) -> "Callable[[StageContext], None]":
     """The function `run` of a stage's module, imported when the stage runs."""
-    run: "Callable[[StageContext], None]" = import_module(f"medsam_exp.stages.{name}").run
+    run: Callable[[StageContext], None] = import_module(f"medsam_exp.stages.{name}").run
     return run

@@ -22,7 +22,9 @@ def trained(outputs: Path, run: str, stage: str) -> Path:
     """
     summaries = sorted((outputs / "runs" / run).glob("*/summary.json"))
     if not summaries:
-        raise UserError(f"{outputs}/runs/{run} has no finished run; start with: python run.py +experiment={run}")
+        raise UserError(
+            f"{outputs}/runs/{run} has no finished run; start with: python run.py +experiment={run}"
+        )
     key = json.loads(summaries[-1].read_text())["keys"][stage]
     return outputs / "artifacts" / stage / key
 

@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ["clip=tiny_random", "sam=tiny_scratch", "saliency.steps=2", "saliency.noise_samples=1", "data.count=10"]
+SMALL = [
+    "clip=tiny_random",
+    "sam=tiny_scratch",
+    "saliency.steps=2",
+    "saliency.noise_samples=1",
+    "data.count=10",
+]
 BATCHES = ["batch_size.saliency=2", "batch_size.sam_mask=1"]
 
 
@@ -35,7 +41,9 @@ def finish(outputs: Path, *overrides: str) -> Path:
 
 def kill_in(outputs: Path, stage: str) -> int:
     """Start a run, kill it as soon as a few samples of a stage are done; return how many were done."""
-    process = subprocess.Popen(command(outputs), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command(outputs), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and process.poll() is None:
         if len(records(outputs, stage)) >= 3:
@@ -67,7 +75,9 @@ def test_killed_twice_and_resumed_equals_an_undisturbed_run(tmp_path: Path, undi
     resumed = finish(tmp_path)
     assert masks(resumed) == masks(undisturbed)
     assert len(masks(resumed)) == 10
-    assert all(path.stat().st_mtime_ns == written for path, written in times.items()), "a finished sample was redone"
+    assert all(path.stat().st_mtime_ns == written for path, written in times.items()), (
+        "a finished sample was redone"
+    )
 
 
 def test_two_processes_give_the_masks_of_one(tmp_path: Path, undisturbed: Path) -> None:
@@ -103,7 +113,12 @@ def test_a_mistake_ends_with_one_sentence_and_no_traceback(
     tmp_path: Path, overrides: list[str], sentence: str
 ) -> None:
     done = subprocess.run(
-        command(tmp_path, *overrides), cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ}
+        command(tmp_path, *overrides),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ},
     )
     assert done.returncode == 1
     assert sentence in done.stderr

@@ -73,7 +73,9 @@ def test_a_run_leaves_what_it_promises(runs: Runs) -> None:
     for measure in ("coarse/dsc", "sam/dsc", "sam/iou", "sam/nsd", "sam/hd95_px"):
         assert set(summary["metrics"][measure]) == {"mean", "std", "ci95", "n"}
         assert summary["metrics"][measure]["n"] == 3
-    assert set(summary["timing"]) == set(summary["keys"]) == {"saliency", "coarse_mask", "sam_mask", "evaluate"}
+    assert (
+        set(summary["timing"]) == set(summary["keys"]) == {"saliency", "coarse_mask", "sam_mask", "evaluate"}
+    )
     assert summary["choices"] == {"data": "phantom", "saliency": "m2ib"}
     assert any("evaluate" in use for use in summary["ground_truth_used_for"])
     assert summary["environment"]["torch"]
