@@ -25,11 +25,14 @@ setup: $(READY)  ## Create .venv when it is missing or stale (TORCH_BACKEND=cu12
 
 $(READY): requirements.lock pyproject.toml | $(filter .tools/%,$(UV))
 	$(UV) venv --quiet --clear --python '>=3.11' .venv
-ifneq ($(TORCH_BACKEND),)
+ifeq ($(TORCH_BACKEND),)
+	$(UV) pip install --require-hashes -r requirements.lock
+else
 	$(UV) pip install --torch-backend=$(TORCH_BACKEND) $$(grep -oE '^(torch|torchvision)==[^ ;]+' requirements.lock)
+	awk '/^[a-z0-9]/ {keep = !/^(torch|torchvision|triton|nvidia-|cuda-)/} keep' requirements.lock > .venv/rest.lock
+	$(UV) pip install --no-deps --require-hashes -r .venv/rest.lock
 	echo '$(TORCH_BACKEND)' > .venv/.torch_backend
 endif
-	$(UV) pip install --require-hashes -r requirements.lock
 	$(UV) pip install --quiet --no-deps -e .
 	touch $@
 

@@ -247,10 +247,28 @@ def several_devices_need_a_strategy(cfg: DictConfig) -> list[str]:
     return []
 
 
+def millimetres_need_a_spacing(cfg: DictConfig) -> list[str]:
+    """A tolerance in mm can only be measured where the size of a pixel is known."""
+    if cfg.metrics.get("tolerance_unit") != "mm" or cfg.data.get("spacing_mm") is not None:
+        return []
+    return [
+        "metrics.tolerance_unit=mm, but data.spacing_mm is not set; set it, or use metrics.tolerance_unit=px"
+    ]
+
+
+def class_name_needs_a_target(cfg: DictConfig) -> list[str]:
+    """The text that only names the target needs to know it."""
+    if "saliency" not in cfg.stages or "target" not in cfg.text or cfg.text.target:
+        return []
+    return ["text=class_name, but data.target is not set; say what to find (data.target='breast tumor')"]
+
+
 MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     known_stages,
     data_root_exists,
     positive_sizes,
     several_devices_need_a_strategy,
+    millimetres_need_a_spacing,
+    class_name_needs_a_target,
     layer_within_network,
 )

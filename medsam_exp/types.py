@@ -36,7 +36,7 @@ class Sample:
     Attributes:
         id: unique in the dataset (the file's stem).
         class_name: the image's label, where the dataset has one.
-        description: a truthful sentence about the target, where the dataset has one.
+        description: a sentence that says what to look for in this image, where the dataset has one.
     """
 
     id: str

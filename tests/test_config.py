@@ -79,6 +79,8 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is(group: str, choice
         (["batch_size.sam_mask=0"], "batch_size.sam_mask=0, but it must be at least 1"),
         (["workers=-1"], "workers=-1, but it cannot be negative"),
         (["trainer.devices=2"], "trainer.devices=2 needs a distributed strategy; use trainer=ddp"),
+        (["metrics.tolerance_unit=mm"], "metrics.tolerance_unit=mm, but data.spacing_mm is not set"),
+        (["data=folder", f"data.root={CONF}", "text=class_name"], "data.target is not set"),
         (["trainer.devices=many"], "trainer.devices="),
         (["sam._target_=medsam_exp.sam.nowhere.load"], "which cannot be imported"),
     ],
