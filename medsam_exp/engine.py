@@ -61,6 +61,7 @@ class Engine:
         self.sample_ids = tuple(sample.id for sample in dataset.samples) if dataset else ()
         self.artifacts: dict[str, StageArtifacts] = {}
         self.timing: dict[str, Timing] = {}
+        self._descriptions: dict[str, dict[str, Any]] = {}
         self._inputs = self._input_digests(stages)
         for name in stages:
             self.artifacts[name] = self._planned(name)
@@ -94,7 +95,7 @@ class Engine:
                 f"stage {name!r} left {len(missing)} samples without a result, the first is {missing[0]!r}"
             )
         if self.timing[name].images or not self.artifacts[name].has_manifest:
-            self.artifacts[name].write_manifest(self._description(name), wanted)
+            self.artifacts[name].write_manifest(self._descriptions[name], wanted)
 
     def _context(self, name: str, pending: tuple[str, ...], advance: Callable[[int], None]) -> StageContext:
         stage = STAGES[name]
@@ -130,7 +131,7 @@ class Engine:
         )
 
     def _planned(self, name: str) -> StageArtifacts:
-        description = self._description(name)
+        description = self._descriptions[name] = self._description(name)
         key = stage_key(
             name,
             description["version"],
@@ -142,7 +143,7 @@ class Engine:
         return StageArtifacts(Path(self._cfg.paths.artifacts), name, key, samples)
 
     def _description(self, name: str) -> dict[str, Any]:
-        """What a key stands for."""
+        """What a key stands for; every process must ask at the same time, as weights may be downloaded."""
         stage = STAGES[name]
         config = {
             group: identity(self._cfg[group], without_paths=group in stage.weights) for group in stage.reads

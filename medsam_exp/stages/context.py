@@ -77,7 +77,7 @@ class StageContext:
         module.requires_grad_(False)
         # Saliency needs gradients of its own variables, which inference mode would forbid for good.
         trainer = self.trainer(inference_mode=False, logger=False, enable_checkpointing=False)
-        if len(loader):
+        if len(loader) or distributed.world_size() > 1:  # a process without a share still joins the others
             trainer.predict(module, loader, return_predictions=False)
         module.to(torch.device("cpu"))
 
