@@ -4,7 +4,9 @@ Takes what the newest finished runs `tiny_clip` and `tiny_sam` below OUTPUTS hav
 """
 
 import json
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from medsam_exp.clip.load import load_clip, save_clip
@@ -12,6 +14,7 @@ from medsam_exp.sam.load import load_sam, save_sam
 from medsam_exp.types import UserError
 
 PACKAGE = Path(__file__).parent
+WEIGHTS = "open_clip_model.safetensors"
 
 
 def trained(outputs: Path, run: str, stage: str) -> Path:
@@ -32,7 +35,9 @@ def trained(outputs: Path, run: str, stage: str) -> Path:
 def main(outputs: Path) -> None:
     """Embed both networks."""
     clip = load_clip(str(trained(outputs, "tiny_clip", "finetune_clip") / "clip"))
-    save_clip(clip, PACKAGE / "tiny_clip")
+    with tempfile.TemporaryDirectory() as folder:  # description and tokenizer are build_tokenizer's
+        save_clip(clip, Path(folder))
+        shutil.copyfile(Path(folder) / WEIGHTS, PACKAGE / "tiny_clip" / WEIGHTS)
     sam = load_sam("tiny", str(trained(outputs, "tiny_sam", "train_sam") / "sam.safetensors"))
     save_sam(sam, PACKAGE / "tiny_sam.safetensors")
 
