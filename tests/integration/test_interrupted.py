@@ -1,7 +1,6 @@
 """Runs as processes of their own: killed, resumed, spread over two processes, and refused."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,14 +21,14 @@ BATCHES = ["batch_size.saliency=2", "batch_size.sam_mask=1"]
 
 
 def command(outputs: Path, *overrides: str) -> list[str]:
-    return [sys.executable, "run.py", *SMALL, *BATCHES, f"paths.outputs={outputs}", *overrides]
+    return [sys.executable, "run.py", *SMALL, f"paths.outputs={outputs}", *overrides]
 
 
 def finish(outputs: Path, *overrides: str) -> Path:
     """Run to the end and return the run's folder."""
     run_dir = outputs / f"run{time.time_ns()}"
     done = subprocess.run(
-        command(outputs, f"hydra.run.dir={run_dir}", *overrides),
+        command(outputs, *TEN_IN_BATCHES, f"hydra.run.dir={run_dir}", *overrides),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -42,7 +41,7 @@ def finish(outputs: Path, *overrides: str) -> Path:
 def kill_in(outputs: Path, stage: str) -> int:
     """Start a run, kill it as soon as a few samples of a stage are done; return how many were done."""
     process = subprocess.Popen(
-        command(outputs), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(outputs, *TEN_IN_BATCHES), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and process.poll() is None:
@@ -91,7 +90,9 @@ def test_two_processes_give_the_masks_of_one(tmp_path: Path, undisturbed: Path) 
 
 def test_a_dead_process_fails_the_job(tmp_path: Path) -> None:
     done = subprocess.run(
-        command(tmp_path, "trainer=ddp", "trainer.devices=2", "sam.checkpoint=/no/such/file.pth"),
+        command(
+            tmp_path, *TEN_IN_BATCHES, "trainer=ddp", "trainer.devices=2", "sam.checkpoint=/no/such/file.pth"
+        ),
         cwd=ROOT,
         capture_output=True,
         text=True,
