@@ -10,14 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = [
-    "clip=tiny_random",
-    "sam=tiny_scratch",
-    "saliency.steps=2",
-    "saliency.noise_samples=1",
-    "data.count=10",
-]
-BATCHES = ["batch_size.saliency=2", "batch_size.sam_mask=1"]
+SMALL = ["clip=tiny_random", "sam=tiny_scratch", "saliency.steps=2", "saliency.noise_samples=1"]
+TEN_IN_BATCHES = ["data.count=10", "batch_size.saliency=2", "batch_size.sam_mask=1"]
 
 
 def command(outputs: Path, *overrides: str) -> list[str]:
