@@ -113,7 +113,6 @@ def test_a_mistake_ends_with_one_sentence_and_no_traceback(
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ},
     )
     assert done.returncode == 1
     assert sentence in done.stderr
