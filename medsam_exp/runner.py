@@ -55,28 +55,29 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     first = distributed.rank() == 0
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json" if first else None)
-    dataset, texts = _inputs(cfg)
+    dataset, texts, by_label = _inputs(cfg)
     stages = _possible_stages(cfg, dataset)
     with _tracker(cfg, run_dir) if first else SilentTracker() as tracker:
         engine = Engine(cfg, stages, dataset, texts, digests, tracker.loggers, tracker.log)
         for name in stages:
             engine.run(name)
         if first:
-            tracker.summarise(finish_run(cfg, run_dir, origin, engine, dataset, texts))
+            tracker.summarise(finish_run(cfg, run_dir, origin, engine, dataset, texts, by_label))
         distributed.barrier()
 
 
-def _inputs(cfg: DictConfig) -> tuple[Dataset | None, dict[str, tuple[str, ...]]]:
-    """The run's dataset and its texts; nothing when no stage works on samples."""
+def _inputs(cfg: DictConfig) -> tuple[Dataset | None, dict[str, tuple[str, ...]], bool]:
+    """The run's dataset, its texts, and whether these depend on each image's true class."""
     works_on = {STAGES[name].works_on for name in cfg.stages}
     if not works_on & {"samples", "dataset"}:
-        return None, {}
+        return None, {}, False
     dataset: Dataset = build(cfg.data)
     for note in dataset.notes if distributed.rank() == 0 else ():
         log.warning("data: %s", note)
     if "samples" not in works_on:
-        return dataset, {}
-    return dataset, build(cfg.text).bind(dataset.samples)
+        return dataset, {}, False
+    source = build(cfg.text)
+    return dataset, source.bind(dataset.samples), source.uses_class_labels
 
 
 def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:

@@ -47,6 +47,7 @@ def finish_run(
     engine: Engine,
     dataset: Dataset | None,
     texts: Mapping[str, tuple[str, ...]],
+    texts_use_labels: bool,
 ) -> dict[str, Any]:
     """Write a finished run's files and print its table.
 
@@ -63,7 +64,7 @@ def finish_run(
         "timing": timing_table(engine.timing),
         "keys": {name: artifacts.key for name, artifacts in engine.artifacts.items()},
         "environment": environment(),
-        "ground_truth_used_for": _ground_truth_uses(engine, cfg),
+        "ground_truth_used_for": _ground_truth_uses(engine, cfg, texts_use_labels),
         "notes": list(dataset.notes) if dataset else [],
     }
     write_atomically(run_dir / "summary.json", json.dumps(summary, indent=1).encode())
@@ -135,7 +136,7 @@ def _metrics(engine: Engine, seed: int) -> dict[str, Any]:
     return {name: summarise(values, seed) for name, values in sorted(columns.items())}
 
 
-def _ground_truth_uses(engine: Engine, cfg: DictConfig) -> list[str]:
+def _ground_truth_uses(engine: Engine, cfg: DictConfig, texts_use_labels: bool) -> list[str]:
     """Who read ground truth or class labels in this run, and of which split."""
     split = cfg.data.get("split", cfg.data.get("name", "data"))
     uses = [
@@ -143,6 +144,8 @@ def _ground_truth_uses(engine: Engine, cfg: DictConfig) -> list[str]:
         for name in engine.artifacts
         if STAGES[name].ground_truth
     ]
+    if texts_use_labels:
+        uses.append(f"text: chosen by what each image truly shows ({split})")
     if "evaluate" in engine.artifacts:
         uses.append(f"report: pictures beside the prediction ({split})")
     return uses

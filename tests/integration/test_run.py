@@ -78,6 +78,7 @@ def test_a_run_leaves_what_it_promises(runs: Runs) -> None:
     )
     assert summary["choices"] == {"data": "phantom", "saliency": "m2ib"}
     assert any("evaluate" in use for use in summary["ground_truth_used_for"])
+    assert any(use.startswith("text:") for use in summary["ground_truth_used_for"])
     assert summary["environment"]["torch"]
     with (run_dir / "per_image.csv").open() as file:
         rows = list(csv.DictReader(file))
