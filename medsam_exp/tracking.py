@@ -101,7 +101,7 @@ class WandbTracker(CsvTracker):
         if figures:
             self._step += 1
             self._csv.log_metrics(dict(figures), step=self._step)
-            self._tell(lambda: self._wandb.experiment.log(dict(figures), step=self._step))
+            self._tell(lambda: self._wandb.experiment.log(dict(figures)))  # a step of ours could run behind
 
     def summarise(self, summary: Mapping[str, Any]) -> None:
         """Record the final figures as the W&B summary."""
