@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from hydra.utils import get_object
@@ -180,6 +180,9 @@ def _type_problems(path: str, value: object, hint: Any) -> Iterator[str]:
     try:
         adapter.validate_python(value)
     except ValidationError:
+        if get_origin(hint) is Literal:
+            yield f"{path} is {value!r}; choose from {', '.join(map(str, get_args(hint)))}"
+            return
         name = hint.__name__ if isinstance(hint, type) and not isinstance(hint, types.GenericAlias) else hint
         yield f"{path} is {value!r}, which is not a valid {str(name).replace('pathlib.', '')}"
 
