@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from medsam_exp.losses.similarity import cosine_similarity
-from medsam_exp.types import UserError
+from medsam_exp.losses.similarity import cosine_similarity, require_positive_temperature
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,7 @@ class InfoNCE:
     temperature: float
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise UserError(f"loss.temperature is {self.temperature}, but a temperature must be positive.")
+        require_positive_temperature(self.temperature)
 
     def __call__(self, image_embedding: Tensor, text_embedding: Tensor) -> Tensor:
         """Return the scalar loss of B matching pairs of un-normalised (B, D) embeddings, B >= 2."""

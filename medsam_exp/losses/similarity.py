@@ -37,5 +37,32 @@ def cosine_similarity(image_embedding: Tensor, text_embedding: Tensor) -> Tensor
         return _unit(image_embedding) @ _unit(text_embedding).T
 
 
+def strangers(logits: Tensor) -> Tensor:
+    """Logits (B, B) without the own partner of each row: the diagonal is -inf, so that its exponential is 0."""
+    return logits.masked_fill(torch.eye(len(logits), dtype=torch.bool, device=logits.device), -torch.inf)
+
+
+def require_positive_temperature(temperature: float) -> None:
+    """Refuse a fixed temperature that is not above zero.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not temperature > 0:
+        raise UserError(f"loss.temperature is {temperature}, but a temperature must be positive.")
+
+
+def require_hardness(beta_image: float, beta_text: float) -> None:
+    """Refuse a hardness below zero, which would weigh easy strangers more than hard ones.
+
+    Raises:
+        UserError: one of them is.
+    """
+    if not min(beta_image, beta_text) >= 0:
+        raise UserError(
+            f"loss.beta_image is {beta_image} and loss.beta_text {beta_text}, but a hardness cannot be negative."
+        )
+
+
 def _unit(embedding: Tensor) -> Tensor:
     return normalize(embedding if embedding.dtype == torch.float64 else embedding.float(), dim=-1)
