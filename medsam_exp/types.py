@@ -183,3 +183,7 @@ class PairBatch:
 
     image: "torch.Tensor"
     tokens: "torch.Tensor"
+
+    def pin_memory(self) -> "PairBatch":
+        """Copy in page-locked memory, from where it reaches a GPU faster; a DataLoader asks for it."""
+        return PairBatch(self.image.pin_memory(), self.tokens.pin_memory())

@@ -1,0 +1,89 @@
+"""Where the images of a table lie, and which of them cannot be read."""
+
+import os
+import posixpath
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from medsam_exp.data.images import read_image
+from medsam_exp.types import UserError
+
+
+@dataclass(frozen=True)
+class Located:
+    """The files that a table names.
+
+    Attributes:
+        ids: path relative to `base`, with /, by the name in the table; one file has one id, however it is spelt.
+        base: folder that holds all the files.
+        dropped: leading folders of the table's names that `base` does without, such as "data/scans"; else empty.
+    """
+
+    ids: dict[str, str]
+    base: Path
+    dropped: str
+
+
+def locate_images(names: Iterable[str], root: Path) -> Located:
+    """Find the files of a table's image names.
+
+    Names are relative to `root`, or absolute. If no such file exists, the names were written from another folder or
+    on another machine: the leading folders that all of them share are then dropped, one by one, until
+    a file is found below `root`. If a file lies outside `root`, ids are relative to the deepest folder
+    that holds all of them.
+    """
+    base = os.path.abspath(root.expanduser())  # noqa: PTH100  # resolve() would follow links out of root
+    tails = {name: PurePosixPath(posixpath.normpath(name.replace("\\", "/"))) for name in names}
+    folders = _shared_folders([tail.parts for tail in tails.values()])
+    for count in range(len(folders) + 1):
+        paths = {
+            name: os.path.normpath(os.path.join(base, *tail.parts[count:]))  # noqa: PTH118
+            for name, tail in tails.items()
+        }
+        if any(map(os.path.exists, paths.values())):
+            break
+    else:
+        count, paths = 0, {name: os.path.normpath(base / tail) for name, tail in tails.items()}
+    if not all(path.startswith(base.rstrip(os.sep) + os.sep) for path in paths.values()):
+        base = os.path.commonpath([os.path.dirname(path) for path in paths.values()])  # noqa: PTH120
+    ids = {name: Path(path).relative_to(base).as_posix() for name, path in paths.items()}
+    return Located(ids, Path(base), PurePosixPath(*folders[:count]).as_posix() if count else "")
+
+
+def _shared_folders(names: list[tuple[str, ...]]) -> tuple[str, ...]:
+    first, last = min(names)[:-1], max(names)[:-1]
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
+    return first[:shared]
+
+
+def image_faults(paths: Mapping[str, Path]) -> dict[str, str]:
+    """Decode every image, several at a time, and say in a sentence what is wrong with those that cannot be read.
+
+    Within a process a file is decoded once, and again when its size or time changed.
+    """
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        found = zip(paths, pool.map(_fault, paths.values()), strict=True)
+        return {image_id: fault for image_id, fault in found if fault is not None}
+
+
+def _fault(path: Path) -> str | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # ValueError: a name with a NUL character
+        return f"{path} does not exist: check the path"
+    return _decoding_fault(path, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _decoding_fault(path: Path, size: int, time: int) -> str | None:
+    del size, time  # they decide only whether the answer is still known
+    try:
+        read_image(path)
+    except UserError as error:
+        return str(error)
+    return None
