@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from medsam_exp.clip.checkpoint import put_weights, read_weights
+from medsam_exp.clip.checkpoint import read_weights
+from medsam_exp.clip.matching import put_weights
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.source import ClipSource, find_source, find_weights, tokenizer_files
 from medsam_exp.clip.text_tower import load_tokenizer, text_config_folder
@@ -26,8 +27,8 @@ def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, s
 
     Args:
         model: `tiny`, a folder with open_clip_config.json, `hf-hub:OWNER/NAME`, or a name known to open_clip.
-        weights: None for the model's own; a file (safetensors, state dict, training checkpoint of open_clip);
-            a tag of open_clip; or `random`.
+        weights: None for the model's own; a file (safetensors, state dict, training checkpoint of open_clip or
+            of this project, BiomedCLIP's Hugging Face port); a tag of open_clip; or `random`.
         saliency_layer: 0-based vision block after which saliency methods look, unless told otherwise.
         seed: decides random weights; the global random state is neither used nor changed.
 
@@ -80,7 +81,10 @@ def vision_depth(model: str) -> int | None:
 
 
 def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write a folder that `load_clip`, and open_clip by `local-dir:`, can load.
+    """Write a folder that `load_clip`, and open_clip by `local-dir:`, can load offline.
+
+    open_clip finds a Hugging Face text tower's config.json by an absolute path alone: when such a folder is
+    moved, set `hf_model_name` in its open_clip_config.json anew, or export it again. `load_clip` does not mind.
 
     Args:
         clip: the model.
@@ -96,7 +100,11 @@ def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16)
         "interpolation": "bicubic",
         "resize_mode": "squash",
     }
-    description = {"model_cfg": clip.model_cfg, "preprocess_cfg": preprocess}
+    model_cfg = deepcopy(clip.model_cfg)
+    if model_cfg["text_cfg"].get("hf_model_name"):
+        model_cfg["text_cfg"]["hf_model_name"] = str(folder.resolve())
+        clip.network.text.config.save_pretrained(folder)  # type: ignore[union-attr, operator]
+    description = {"model_cfg": model_cfg, "preprocess_cfg": preprocess}
     (folder / "open_clip_config.json").write_text(json.dumps(description, indent=2) + "\n")
     state = {
         name: value.detach()
@@ -107,8 +115,6 @@ def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16)
     save_file(state, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
     if clip.model_cfg["text_cfg"].get("hf_tokenizer_name"):
         clip.tokenizer.save_pretrained(str(folder))  # type: ignore[attr-defined]
-    if "hf_model_name" in clip.model_cfg["text_cfg"]:
-        clip.network.text.config.save_pretrained(folder)  # type: ignore[union-attr, operator]
 
 
 def build_network(source: ClipSource) -> nn.Module:

@@ -1,0 +1,99 @@
+"""Hand a CLIP on: `python -m medsam_exp.clip.export MODEL OUT --layout open_clip|huggingface [--weights FILE]`."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medsam_exp.clip.huggingface_layout import to_huggingface
+from medsam_exp.clip.load import load_clip, save_clip
+from medsam_exp.clip.model import ClipModel
+from medsam_exp.types import UserError
+
+PORT_FILE = "pytorch_model.bin"
+"""The name under which BiomedCLIP's Hugging Face port looks for its weights."""
+_POOLER = "cls_last_hidden_state_pooler"
+
+
+def save_huggingface(clip: ClipModel, folder: Path) -> None:
+    """Write a network built like BiomedCLIP as `pytorch_model.bin`, the one file that its port loads.
+
+    Args:
+        clip: the model; its weights keep their precision.
+        folder: made if missing.
+
+    Raises:
+        UserError: the port cannot compute what this network does.
+    """
+    trunk: Any = getattr(clip.network.visual, "trunk", None)
+    pooling = (getattr(trunk, "global_pool", None), clip.model_cfg["text_cfg"].get("hf_pooler_type"))
+    weights = to_huggingface(clip.network.state_dict())
+    if pooling != ("token", _POOLER):
+        raise UserError(
+            "the Hugging Face layout is for networks built like BiomedCLIP, whose towers both end in their first "
+            f"token, but here they end in {pooling[0]} and {pooling[1]}; export to the layout open_clip."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save({name: value.cpu() for name, value in weights.items()}, folder / PORT_FILE)
+
+
+def save_open_clip(clip: ClipModel, folder: Path) -> None:
+    """Write a folder that open_clip loads by `local-dir:`, in float32."""
+    save_clip(clip, folder, torch.float32)
+
+
+LAYOUTS: dict[str, Callable[[ClipModel, Path], None]] = {
+    "open_clip": save_open_clip,
+    "huggingface": save_huggingface,
+}
+
+
+def export(model: str, out: Path, layout: str, weights: str | None = None) -> None:
+    """Load a CLIP and write it in a layout.
+
+    Args:
+        model: as for `load_clip`.
+        out: a folder, new or empty.
+        layout: a key of `LAYOUTS`.
+        weights: as for `load_clip`.
+
+    Raises:
+        UserError: the model cannot be loaded or has no place in the layout, or there is something at `out`.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(
+            f"{out} exists and is not an empty folder; choose a new one, so that nothing is mixed up."
+        )
+    clip = load_clip(model, weights)
+    try:
+        LAYOUTS[layout](clip, out)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error}); choose another folder.") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line, export, and say what was written."""
+    parser = argparse.ArgumentParser(
+        prog="python -m medsam_exp.clip.export",
+        description="Write a CLIP in a layout that other programs load.",
+    )
+    parser.add_argument(
+        "model", help="a folder in open_clip's layout, hf-hub:OWNER/NAME, or a name of open_clip"
+    )
+    parser.add_argument("out", type=Path, help="folder to write, new or empty")
+    parser.add_argument("--layout", choices=LAYOUTS, required=True)
+    parser.add_argument("--weights", help="a file of weights in any layout; the model's own without it")
+    given = parser.parse_args(arguments)
+    try:
+        export(given.model, given.out, given.layout, given.weights)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    files = ", ".join(sorted(path.name for path in given.out.iterdir()))
+    print(f"wrote {given.model} in the layout {given.layout} to {given.out}: {files}")
+
+
+if __name__ == "__main__":
+    main()
