@@ -43,16 +43,24 @@ def identity(node: Any, *, without_paths: bool = False) -> Any:
 
     Args:
         node: the group.
-        without_paths: leave out values that are existing files or folders; for groups that load weights, where
-            checksums cover the content, so that moved weights stay the same weights.
+        without_paths: leave out values that are existing files or folders; for groups whose files' content enters
+            the key by checksums, so that moved weights stay the same weights.
     """
     if not isinstance(node, DictConfig):
         return node
     content = OmegaConf.to_container(node, resolve=True)
     assert isinstance(content, dict)
     if without_paths:
-        return {k: v for k, v in content.items() if not (isinstance(v, str) and Path(v).exists())}
+        return _without_paths(content)
     return content
+
+
+def _without_paths(node: dict[Any, Any]) -> dict[Any, Any]:
+    return {
+        key: _without_paths(value) if isinstance(value, dict) else value
+        for key, value in node.items()
+        if not (isinstance(value, str) and Path(value).exists())
+    }
 
 
 def _arguments(node: DictConfig) -> dict[str, Any]:

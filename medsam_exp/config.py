@@ -1,28 +1,23 @@
 """The typed root of every configuration, and the checks that run before any model is loaded.
 
-Three nets, one after the other: the schema (a wrong top-level key or type), the signatures (every `_target_` node
-is bound to the arguments and types of what it names), the meaning (functions `(cfg) -> list of sentences`).
+Three nets, one after the other: the schema (a wrong top-level key or type), the signatures (`signatures.py`: every
+`_target_` node is bound to the arguments and types of what it names), the meaning (functions `(cfg) -> list of
+sentences`).
 """
 
-import inspect
 import re
-import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.utils import get_object
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError
 
+from medsam_exp.signatures import signature_problems
 from medsam_exp.stages import STAGES
 from medsam_exp.types import UserError
-
-_RESERVED = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 
 @dataclass
@@ -41,6 +36,7 @@ class BatchSize:
 
     saliency: int = 4
     sam_mask: int = 4
+    retrieval: int = 32
 
 
 @dataclass
@@ -49,10 +45,21 @@ class Fit:
 
     epochs: int = MISSING
     batch_size: int = MISSING
+    chunk_size: int | None = None
+    accumulate: int = 1
     validate_every: int = MISSING
     gradient_clip: float | None = None
     smallest_crop: float = MISSING
     cache_images: bool = MISSING
+
+
+@dataclass
+class Retrieval:
+    """How a CLIP model's retrieval is measured."""
+
+    part: str = MISSING
+    batch_size: int = MISSING
+    shuffles: int = MISSING
 
 
 @dataclass
@@ -69,6 +76,7 @@ class Config:
     loss: Any = MISSING
     optimizer: Any = MISSING
     scheduler: Any = MISSING
+    tuning: Any = MISSING
     fit: Fit = MISSING
     saliency: Any = MISSING
     postprocess: Any = MISSING
@@ -76,6 +84,7 @@ class Config:
     prompt: Any = MISSING
     sam: Any = MISSING
     metrics: Any = MISSING
+    retrieval: Retrieval = MISSING
     trainer: Any = MISSING
     logger: Any = MISSING
     paths: Paths = MISSING
@@ -114,77 +123,6 @@ def check(cfg: DictConfig) -> DictConfig:
         raise UserError("; ".join(problems))
     OmegaConf.set_readonly(cfg, True)
     return cfg
-
-
-def target_nodes(cfg: DictConfig, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (dotted path, node) of every node with a `_target_`, depth first."""
-    for key, value in cfg.items():
-        if isinstance(value, DictConfig):
-            here = f"{path}.{key!s}" if path else str(key)
-            if "_target_" in value:
-                yield here, OmegaConf.to_container(value, resolve=True)  # type: ignore[misc]
-            yield from target_nodes(value, here)
-
-
-def signature_problems(cfg: DictConfig) -> Iterator[str]:
-    """Yield a sentence for each node whose keys or values do not fit what its `_target_` takes."""
-    for path, node in target_nodes(cfg):
-        try:
-            target = get_object(node["_target_"])
-        except (ImportError, ValueError, AttributeError):
-            yield f"{path}._target_ names {node['_target_']}, which cannot be imported"
-            continue
-        arguments = {key: value for key, value in node.items() if key not in _RESERVED}
-        yield from _binding_problems(path, target, arguments, partial=bool(node.get("_partial_", False)))
-
-
-def _binding_problems(
-    path: str, target: Callable[..., Any], arguments: Mapping[str, Any], *, partial: bool
-) -> Iterator[str]:
-    parameters = inspect.signature(target).parameters
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    for key in arguments:
-        if key not in parameters and not takes_any:
-            yield f"{path}.{key} is not an option of {target.__qualname__}; it has {', '.join(parameters)}"
-    if not partial:
-        for name, parameter in parameters.items():
-            required = parameter.default is inspect.Parameter.empty and parameter.kind not in (
-                inspect.Parameter.VAR_KEYWORD,
-                inspect.Parameter.VAR_POSITIONAL,
-            )
-            if required and name not in arguments:
-                yield f"{path}.{name} is not set, and {target.__qualname__} needs it"
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    for key, value in arguments.items():
-        if key in hints and not _contains_target(value):
-            yield from _type_problems(f"{path}.{key}", value, hints[key])
-
-
-def _contains_target(value: object) -> bool:
-    if isinstance(value, dict):
-        return "_target_" in value or any(map(_contains_target, value.values()))
-    return isinstance(value, list) and any(map(_contains_target, value))
-
-
-def _type_problems(path: str, value: object, hint: Any) -> Iterator[str]:
-    try:
-        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticSchemaGenerationError:
-        return  # a type that only the target itself understands
-    except (
-        Exception
-    ) as error:  # a hint pydantic refuses a config for (dataclasses, models) carries its own checks
-        if "config" not in str(error):
-            raise
-        adapter = TypeAdapter(hint)
-    try:
-        adapter.validate_python(value)
-    except ValidationError:
-        if get_origin(hint) is Literal:
-            yield f"{path} is {value!r}; choose from {', '.join(map(str, get_args(hint)))}"
-            return
-        name = hint.__name__ if isinstance(hint, type) and not isinstance(hint, types.GenericAlias) else hint
-        yield f"{path} is {value!r}, which is not a valid {str(name).replace('pathlib.', '')}"
 
 
 def known_stages(cfg: DictConfig) -> list[str]:
@@ -233,10 +171,17 @@ def positive_sizes(cfg: DictConfig) -> list[str]:
     sizes = {
         "batch_size.saliency": cfg.batch_size.saliency,
         "batch_size.sam_mask": cfg.batch_size.sam_mask,
+        "batch_size.retrieval": cfg.batch_size.retrieval,
         "fit.batch_size": cfg.fit.batch_size,
         "fit.epochs": cfg.fit.epochs,
+        "fit.accumulate": cfg.fit.accumulate,
+        "fit.chunk_size": cfg.fit.chunk_size,
     }
-    problems = [f"{key}={value}, but it must be at least 1" for key, value in sizes.items() if value < 1]
+    problems = [
+        f"{key}={value}, but it must be at least 1"
+        for key, value in sizes.items()
+        if value is not None and value < 1
+    ]
     return problems + ([f"workers={cfg.workers}, but it cannot be negative"] if cfg.workers < 0 else [])
 
 
@@ -266,6 +211,22 @@ def class_name_needs_a_target(cfg: DictConfig) -> list[str]:
     return ["text=class_name, but data.target is not set; say what to find (data.target='breast tumor')"]
 
 
+def retrieval_has_something_to_find(cfg: DictConfig) -> list[str]:
+    """Retrieval needs pairs that exist, and more than one of them at a time."""
+    if "retrieval" not in cfg.stages:
+        return []
+    part, parts = cfg.retrieval.part, [name for name in cfg.pairs if cfg.pairs[name] is not None]
+    problems = []
+    if "_target_" not in cfg.pairs and part not in parts:
+        problems.append(f"retrieval.part={part}, but pairs has only {', '.join(map(str, parts))}")
+    smallest = {"batch_size": 2, "shuffles": 1}
+    return problems + [
+        f"retrieval.{key}={cfg.retrieval[key]}, but it must be at least {least}"
+        for key, least in smallest.items()
+        if cfg.retrieval[key] < least
+    ]
+
+
 MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     known_stages,
     data_root_exists,
@@ -273,5 +234,6 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     several_devices_need_a_strategy,
     millimetres_need_a_spacing,
     class_name_needs_a_target,
+    retrieval_has_something_to_find,
     layer_within_network,
 )

@@ -42,6 +42,15 @@ def from_rank_zero(value: T) -> T:
     return box[0]
 
 
+def to_rank_zero(value: T) -> list[T]:
+    """The values of all processes in order of rank, on process 0; nothing on the others."""
+    if not dist.is_initialized():
+        return [value]
+    gathered: list[T | None] | None = [None] * world_size() if rank() == 0 else None
+    dist.gather_object(value, gathered)
+    return gathered or []  # type: ignore[return-value]
+
+
 @contextmanager
 def rank_zero_first() -> Iterator[None]:
     """Run a block on process 0, then on the others (who find its downloads and caches)."""

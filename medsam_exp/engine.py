@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,11 @@ class Engine:
             self._finish(name, wanted)
 
     def parents(self, name: str) -> dict[str, StageArtifacts]:
-        """Artifacts of the stages that `name` builds on in this run."""
+        """Artifacts of the stages that `name` builds on in this run; they stand before it."""
         stage = STAGES[name]
         candidates = stage.parents + stage.any_parent + stage.optional_parents
-        return {parent: self.artifacts[parent] for parent in candidates if parent in self.artifacts}
+        before = list(takewhile(lambda planned: planned != name, self.artifacts))
+        return {parent: self.artifacts[parent] for parent in candidates if parent in before}
 
     def _finish(self, name: str, wanted: tuple[str, ...]) -> None:
         missing = self.artifacts[name].pending(wanted)
@@ -146,7 +148,8 @@ class Engine:
         """What a key stands for; every process must ask at the same time, as weights may be downloaded."""
         stage = STAGES[name]
         config = {
-            group: identity(self._cfg[group], without_paths=group in stage.weights) for group in stage.reads
+            group: identity(self._cfg[group], without_paths=group in (*stage.weights, "pairs"))
+            for group in stage.reads
         }
         if stage.weights:
             config["precision"] = self._cfg.trainer.get("precision", "32-true")
@@ -171,9 +174,8 @@ class Engine:
         works_on = {STAGES[name].works_on for name in stages}
         if "pairs" in works_on:
             pairs = build(self._cfg.pairs)
-            inputs["pairs"] = {
-                "all": text_digest(*(pairs[part].digest(self._digests) for part in sorted(pairs)))
-            }
+            given = [pairs[part] for part in sorted(pairs) if pairs[part] is not None]
+            inputs["pairs"] = {"all": text_digest(*(part.digest(self._digests) for part in given))}
         if self._dataset is None:
             return inputs
         for name in self.sample_ids:

@@ -55,24 +55,27 @@ def finish_run(
         The content of summary.json.
     """
     rows = per_image_rows(engine, texts)
+    retrieval = _retrieval(engine)
     summary = {
         "name": cfg.name,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": origin["command"],
-        "metrics": _metrics(engine, cfg.seed),
+        "metrics": _metrics(engine, cfg.seed) | retrieval["metrics"],
+        **({"retrieval": retrieval["facts"]} if retrieval["facts"] else {}),
         "choices": dict(origin["choices"]),
         "timing": timing_table(engine.timing),
         "keys": {name: artifacts.key for name, artifacts in engine.artifacts.items()},
         "environment": environment(),
         "ground_truth_used_for": _ground_truth_uses(engine, cfg, texts_use_labels),
-        "notes": list(dataset.notes) if dataset else [],
+        "notes": _notes(engine, dataset),
     }
     write_atomically(run_dir / "summary.json", json.dumps(summary, indent=1).encode())
+    pictures = []
     if dataset is not None and rows:
         _write_rows(run_dir / "per_image.csv", rows)
         _copy_masks(run_dir / "masks", engine)
         pictures = _draw(cfg, run_dir / "figures", engine, dataset, texts, rows)
-        write_report(run_dir / "report.html", title=cfg.name, summary=summary, rows=rows, pictures=pictures)
+    write_report(run_dir / "report.html", title=cfg.name, summary=summary, rows=rows, pictures=pictures)
     print_summary(summary, run_dir=run_dir)
     return summary
 
@@ -134,6 +137,24 @@ def _metrics(engine: Engine, seed: int) -> dict[str, Any]:
         name = f"saliency/peak_within_{POINTING_TOLERANCE_PX}px"
         columns[name] = [float(value <= POINTING_TOLERANCE_PX) for value in distances]
     return {name: summarise(values, seed) for name, values in sorted(columns.items())}
+
+
+def _notes(engine: Engine, dataset: Dataset | None) -> list[str]:
+    """What was cleaned, mended or skipped in images and pairs, each said once."""
+    notes = list(dataset.notes if dataset else ())
+    for stage in ("finetune_clip", "retrieval"):
+        if stage in engine.artifacts:
+            notes += engine.artifacts[stage].info("all")["notes"]
+    return list(dict.fromkeys(notes))
+
+
+def _retrieval(engine: Engine) -> dict[str, Any]:
+    """What the retrieval stage found: metrics as "retrieval/measure", and what they were measured on."""
+    if "retrieval" not in engine.artifacts:
+        return {"metrics": {}, "facts": {}}
+    record = engine.artifacts["retrieval"].info("all")
+    metrics = {f"retrieval/{name}": figure for name, figure in record["figures"].items()}
+    return {"metrics": metrics, "facts": record["facts"]}
 
 
 def _ground_truth_uses(engine: Engine, cfg: DictConfig, texts_use_labels: bool) -> list[str]:

@@ -25,7 +25,8 @@ def _log_to(path: Path) -> None:
     handlers: list[logging.Handler] = [logging.FileHandler(path)]
     if distributed.rank() == 0:
         handlers.append(logging.StreamHandler(sys.stdout))
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=handlers)
+    logging.getLogger("medsam_exp").setLevel(logging.INFO)
 
 
 if __name__ == "__main__":

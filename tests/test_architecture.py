@@ -13,7 +13,7 @@ LAYERS = (
     {"clip", "data", "losses", "metrics", "postprocess", "prompts", "saliency", "sam", "text", "weights"},
     {"lightning", "artifacts"},
     {"stages"},
-    {"tracking", "config", "build", "report", "engine", "summary"},
+    {"tracking", "config", "signatures", "build", "report", "engine", "summary"},
     {"runner"},
     {"worker"},
 )

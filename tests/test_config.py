@@ -47,6 +47,8 @@ def test_every_choice_fits_the_signature_of_its_target(
     given = {
         ("data", "folder"): [f"data.root={tmp_path}"],
         ("clip", "folder"): [f"clip.model={tmp_path}", "clip.saliency_layer=3"],
+        ("clip", "biomedclip_finetuned"): [f"clip.weights={tmp_path}"],
+        ("pairs", "csv"): ["pairs.train.file=pairs.csv"],
         ("text", "free"): ["text.text=a mass"],
         ("text", "per_image"): ["text.path=texts.json"],
     }
@@ -71,6 +73,9 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is(group: str, choice
         (["saliency.layer=-1"], "counted from 0 to"),
         (["data=folder", "data.root=/no/such/place"], "data.root=/no/such/place is not a folder"),
         (["data=folder"], "data.root is not set"),
+        (["pairs=csv"], "pairs.train.file is not set"),
+        (["pairs=roco", "pairs.train.part=test"], "choose from train, validation, all"),
+        (["pairs=medpix", "pairs.train.limit=few"], "pairs.train.limit is 'few'"),
         (["stages=[saliency,coarse_masc]"], "'coarse_masc', which does not exist; there are finetune_clip"),
         (["stages=[coarse_mask]"], "stage 'coarse_mask' needs 'saliency' before it"),
         (["stages=[saliency,saliency]"], "stages names 'saliency' twice"),
@@ -81,6 +86,20 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is(group: str, choice
         (["trainer.devices=2"], "trainer.devices=2 needs a distributed strategy; use trainer=ddp"),
         (["metrics.tolerance_unit=mm"], "metrics.tolerance_unit=mm, but data.spacing_mm is not set"),
         (["data=folder", f"data.root={CONF}", "text=class_name"], "data.target is not set"),
+        (
+            ["stages=[retrieval]", "retrieval.part=test"],
+            "retrieval.part=test, but pairs has only train, validation",
+        ),
+        (
+            ["stages=[retrieval]", "pairs.validation=null"],
+            "retrieval.part=validation, but pairs has only train",
+        ),
+        (
+            ["stages=[retrieval]", "retrieval.batch_size=1"],
+            "retrieval.batch_size=1, but it must be at least 2",
+        ),
+        (["stages=[retrieval]", "retrieval.shuffles=0"], "retrieval.shuffles=0, but it must be at least 1"),
+        (["batch_size.retrieval=0"], "batch_size.retrieval=0, but it must be at least 1"),
         (["trainer.devices=many"], "trainer.devices="),
         (["sam._target_=medsam_exp.sam.nowhere.load"], "which cannot be imported"),
     ],

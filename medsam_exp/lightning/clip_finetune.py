@@ -1,5 +1,6 @@
 """Fine-tuning CLIP on image-text pairs under a Lightning Trainer."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -7,6 +8,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 from torch.nn.functional import normalize
+from torch.utils.checkpoint import checkpoint
 
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.lightning.gather import over_all_devices
@@ -32,6 +34,9 @@ class ClipFinetuneModule(pl.LightningModule):
         optimizer: parameter groups to an optimizer.
         scheduler: `(optimizer, total_steps=...)` to a schedule per step.
         seed: with epoch and batch it decides what dropout drops.
+        chunk_size: images and texts of one device that pass a tower at a time, their activations computed again
+            for the gradient (gradient caching, Gao 2021): the batch that is contrasted stays whole, the memory is
+            that of a chunk. None keeps all activations.
     """
 
     def __init__(
@@ -41,11 +46,13 @@ class ClipFinetuneModule(pl.LightningModule):
         optimizer: OptimizerFactory,
         scheduler: SchedulerFactory,
         seed: int,
+        chunk_size: int | None = None,
     ) -> None:
         super().__init__()
         self.clip = clip
         self.loss = loss
         self._optimizer, self._scheduler, self._seed = optimizer, scheduler, seed
+        self._chunk_size = chunk_size
         self._collapse_told = False
         self.clip.logit_scale.requires_grad_(False)
 
@@ -106,8 +113,8 @@ class ClipFinetuneModule(pl.LightningModule):
 
     def _embed(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
         """Embeddings (B, D) of images and texts of the whole batch, over all devices."""
-        image_embedding = self.clip.encode_image(batch.image)
-        text_embedding = self.clip.encode_text(batch.tokens)
+        image_embedding = in_chunks(self.clip.encode_image, batch.image, self._chunk_size)
+        text_embedding = in_chunks(self.clip.encode_text, batch.tokens, self._chunk_size)
         return over_all_devices(image_embedding), over_all_devices(text_embedding)
 
     def _temperature(self) -> Tensor | None:
@@ -124,6 +131,16 @@ class ClipFinetuneModule(pl.LightningModule):
                     f"The {kind} embeddings have collapsed at step {self.global_step}: they are all alike "
                     f"(mean cosine distance {value:.1e}), so nothing can be told apart; lower optimizer.lr."
                 )
+
+
+def in_chunks(encode: Callable[[Tensor], Tensor], rows: Tensor, chunk_size: int | None) -> Tensor:
+    """Embeddings (B, D) of rows (B, ...), chunk by chunk; equal to one pass, with a chunk's activations at most.
+
+    Backwards each chunk is encoded again under its own random state, so that dropout drops the same.
+    """
+    if chunk_size is None:
+        return encode(rows)
+    return torch.cat([checkpoint(encode, chunk, use_reentrant=False) for chunk in rows.split(chunk_size)])
 
 
 def spread(embedding: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -9,6 +10,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from medsam_exp.types import Dataset, RGBImage
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,12 @@ def image_loader(
         rank: number of this process.
         world_size: number of processes; each takes every world_size-th batch.
     """
-    starts = range(rank * batch_size, len(sample_ids), world_size * batch_size)
-    chunks = [sample_ids[start : start + batch_size] for start in starts]
+    chunks = batches_of_process(sample_ids, batch_size, rank, world_size)
     batches = _Batches(dataset, chunks, preprocess, batch_size)
     return DataLoader(batches, batch_size=None, num_workers=workers)
+
+
+def batches_of_process(items: Sequence[T], batch_size: int, rank: int, world_size: int) -> list[Sequence[T]]:
+    """Cut `items` into batches and take every world_size-th one, so that no process changes what is in a batch."""
+    starts = range(rank * batch_size, len(items), world_size * batch_size)
+    return [items[start : start + batch_size] for start in starts]

@@ -8,6 +8,25 @@ from torch.optim.lr_scheduler import LambdaLR
 from medsam_exp.types import UserError
 
 
+def step_decay(optimizer: Optimizer, total_steps: int, factor: float, times: int) -> LambdaLR:
+    """The optimizer's learning rate, multiplied by a factor at equal distances.
+
+    Args:
+        optimizer: its learning rate is the first one.
+        total_steps: optimizer steps of the whole training, > 0.
+        factor: of every decay, in (0, 1].
+        times: number of decays, >= 0; they cut the training into times + 1 equal parts.
+
+    Raises:
+        UserError: a value is out of its range.
+    """
+    if not 0 < factor <= 1:
+        raise UserError(f"scheduler.factor is {factor}, but it must be in (0, 1].")
+    if times < 0:
+        raise UserError(f"scheduler.times is {times}, but it cannot be negative.")
+    return LambdaLR(optimizer, lambda step: factor ** min(times, step * (times + 1) // total_steps))
+
+
 def warmup_cosine(
     optimizer: Optimizer, total_steps: int, warmup_fraction: float, final_fraction: float
 ) -> LambdaLR:

@@ -1,6 +1,6 @@
 """What a run prints when it is done."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from medsam_exp.report.measures import (
     scored_stages,
     used_measures,
 )
+from medsam_exp.report.retrieval import DIRECTIONS, RetrievalLine, explanation, retrieval_lines
 
 _WIDTH_OF_A_FILE = 110
 _NOTES_SHOWN = 5
@@ -35,6 +36,10 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
     if scored_stages(summary["metrics"]):
         console.print(_table(summary["metrics"], console))
         _line(console, "", "mean ± standard deviation over images, [95 % confidence interval of the mean]")
+    if lines := retrieval_lines(summary["metrics"]):
+        console.print(_retrieval_table(lines, console))
+        for sentence in explanation(summary["retrieval"]):
+            _line(console, "", sentence)
     notes = list(summary["notes"])
     for note in notes[:_NOTES_SHOWN]:
         _line(console, "note", note)
@@ -61,9 +66,7 @@ def _printable(console: Console, text: str) -> str:
 def _table(metrics: Mapping[str, Any], console: Console) -> Table:
     stages = scored_stages(metrics)
     measures = used_measures(metrics)
-    frame = box.SIMPLE_HEAD if console.is_terminal else None
-    table = Table(box=frame, padding=(0, 1), pad_edge=False)
-    table.add_column("stage", style="bold", no_wrap=True)
+    table = _empty_table("stage", console)
     for measure in measures:
         table.add_column(measure.label, justify="right", overflow="fold")
     table.add_column("n", justify="right")
@@ -71,6 +74,22 @@ def _table(metrics: Mapping[str, Any], console: Console) -> Table:
         cells = [score_cell(metrics.get(f"{stage}/{m.name}"), m.decimals) for m in measures]
         written = [_printable(console, f"{cell.value}\n{cell.interval}") for cell in cells]
         table.add_row(stage, *written, next((cell.n for cell in cells if cell.n), ""))
+    return table
+
+
+def _retrieval_table(lines: Sequence[RetrievalLine], console: Console) -> Table:
+    table = _empty_table("retrieval, %", console)
+    for direction in (*DIRECTIONS.values(), "chance"):
+        table.add_column(direction, justify="right", overflow="fold")
+    for line in lines:
+        written = [_printable(console, f"{cell.value}\n{cell.interval}") for cell in line.cells]
+        table.add_row(line.label, *written, line.chance)
+    return table
+
+
+def _empty_table(corner: str, console: Console) -> Table:
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, padding=(0, 1), pad_edge=False)
+    table.add_column(corner, style="bold", no_wrap=True)
     return table
 
 

@@ -22,6 +22,7 @@ from medsam_exp.report.measures import (
     used_measures,
 )
 from medsam_exp.report.panels import STAGE_COLOURS
+from medsam_exp.report.retrieval import DIRECTIONS, RETRIEVAL, explanation, retrieval_lines
 
 _PICTURE_WIDTH = 1600  # pixels; twice a reader's column, for sharp screens
 _JPEG_QUALITY = 88
@@ -32,7 +33,7 @@ _GROUPS = {
     "example": "Examples",
 }
 _DISTRIBUTION = "distribution"
-_HEADLINE_CHOICES = ("data", "text", "clip", "saliency", "postprocess", "prompt", "sam")
+_IMAGE_CHOICES = ("data", "text", "clip", "saliency", "postprocess", "prompt", "sam")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def write_report(
         path: of the report.
         title: its heading.
         summary: content of summary.json; its `metrics` are empty where there is no ground truth.
-        rows: those of per_image.csv, one per image and stage.
+        rows: those of per_image.csv, one per image and stage; none when the run had no images.
         pictures: (caption, file); a caption is "group" or "group: what is shown", and pictures of one group
             follow each other. The group "distribution" stands with the scores.
     """
@@ -90,17 +91,28 @@ def write_report(
         title=title,
         disclaimer=DISCLAIMER,
         summary=summary,
-        choices=[
-            (name, summary["choices"][name]) for name in _HEADLINE_CHOICES if name in summary["choices"]
-        ],
+        choices=_headline(summary, has_images=bool(rows)),
         scores=_score_table(summary["metrics"]),
         other_scores=_other_scores(summary["metrics"]),
+        retrieval={
+            "directions": list(DIRECTIONS.values()),
+            "lines": retrieval_lines(summary["metrics"]),
+            "explanation": explanation(summary.get("retrieval", {})),
+        },
         distribution=groups.pop(_DISTRIBUTION, []),
         picture_groups={_GROUPS.get(group, group.capitalize()): found for group, found in groups.items()},
         images=_image_table(rows),
         number=number,
     )
     write_atomically(path, html.encode())
+
+
+def _headline(summary: Mapping[str, Any], *, has_images: bool) -> list[tuple[str, str]]:
+    """The choices that made the results of this run."""
+    used = [*_IMAGE_CHOICES] if has_images else ["clip"]
+    if any(name.startswith(RETRIEVAL) for name in summary["metrics"]):
+        used.insert(0, "pairs")
+    return [(name, summary["choices"][name]) for name in used if name in summary["choices"]]
 
 
 def _score_table(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +131,8 @@ def _score_table(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def _other_scores(metrics: Mapping[str, Any]) -> dict[str, Cell]:
     """What is measured of other things than masks, such as where the saliency map peaks."""
     tabulated = {f"{stage}/{m.name}" for stage in scored_stages(metrics) for m in used_measures(metrics)}
-    return {name: score_cell(metrics[name]) for name in metrics if name not in tabulated}
+    others = [name for name in metrics if name not in tabulated and not name.startswith(RETRIEVAL)]
+    return {name: score_cell(metrics[name]) for name in others}
 
 
 def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

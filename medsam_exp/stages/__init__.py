@@ -1,6 +1,6 @@
 """The whole pipeline on one screen: stage name -> what runs, what it builds on, which config groups it reads.
 
-    pairs -> finetune_clip -> CLIP weights -+
+    pairs -> finetune_clip -> CLIP weights -+---> retrieval (how well texts find images, and images texts)
     data + text ----------------------------+-> saliency -> coarse_mask -> sam_mask -> evaluate
 
 Raise a stage's `version` when its code gives other results than before: stored artifacts are then computed anew.
@@ -44,13 +44,22 @@ class Stage:
 
 STAGES: dict[str, Stage] = {
     "finetune_clip": Stage(
-        reads=("clip", "pairs", "loss", "optimizer", "scheduler", "fit", "seed"),
+        reads=("clip", "pairs", "loss", "tuning", "optimizer", "scheduler", "fit", "seed"),
         weights=("clip",),
+        processes="all",
+        works_on="pairs",
+    ),
+    "retrieval": Stage(
+        reads=("clip", "pairs", "retrieval", "seed"),
+        optional_parents=("finetune_clip",),
+        weights=("clip",),
+        processes="all",
         works_on="pairs",
     ),
     "train_sam": Stage(
         reads=("sam", "optimizer", "scheduler", "fit", "seed"),
         weights=("sam",),
+        processes="all",
         ground_truth="training SAM on prompts made from true masks",
         works_on="dataset",
     ),

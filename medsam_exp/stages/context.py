@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from medsam_exp import distributed
 from medsam_exp.artifacts import StageArtifacts
@@ -74,7 +75,12 @@ class StageContext:
             rank=distributed.rank(),
             world_size=distributed.world_size(),
         )
+        self.predict_over(module, loader)
+
+    def predict_over(self, module: pl.LightningModule, loader: DataLoader[Any]) -> None:
+        """Run a module over the batches of this process under a Lightning Trainer."""
         module.requires_grad_(False)
+        module.allow_zero_length_dataloader_with_multiple_devices = True  # few batches leave some without
         # Saliency needs gradients of its own variables, which inference mode would forbid for good.
         trainer = self.trainer(inference_mode=False, logger=False, enable_checkpointing=False)
         if len(loader) or distributed.world_size() > 1:  # a process without a share still joins the others
@@ -97,6 +103,7 @@ class StageContext:
         trainer = self.trainer(
             max_epochs=fit["epochs"],
             gradient_clip_val=fit["gradient_clip"],
+            accumulate_grad_batches=fit["accumulate"],
             check_val_every_n_epoch=fit["validate_every"],
             num_sanity_val_steps=0,
             logger=self.loggers or False,

@@ -27,11 +27,20 @@ def run(context: StageContext) -> None:
         smallest_crop=fit["smallest_crop"],
         cache_images=fit["cache_images"],
     )
+    tuning = context.build("tuning")
+    tuning.prepare(clip.network)
     module = ClipFinetuneModule(
-        clip, context.build("loss"), context.build("optimizer"), context.build("scheduler"), context.seed
+        clip,
+        context.build("loss"),
+        context.build("optimizer"),
+        context.build("scheduler"),
+        context.seed,
+        chunk_size=fit["chunk_size"],
     )
     figures = context.fit(module, data, callbacks=[LearningRateMonitor()])
+    tuning.finish()
     if distributed.rank() == 0:
         save_clip(clip.cpu(), context.artifacts.folder / FOLDER, torch.float32)
-        context.artifacts.save("all", {"figures": figures, "notes": list(pairs["train"].notes)})
+        notes = dict.fromkeys(note for part in pairs.values() if part is not None for note in part.notes)
+        context.artifacts.save("all", {"figures": figures, "notes": list(notes)})
     context.advance(1)

@@ -8,6 +8,7 @@ from medsam_exp import distributed
 from medsam_exp.lightning.sam_inference import SamModule
 from medsam_exp.seeding import numpy_generator
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.fresh_weights import sam_of_run
 from medsam_exp.types import Mask, Prompts
 
 
@@ -28,7 +29,7 @@ def run(context: StageContext) -> None:
     if distributed.rank() == 0:
         _save_absent(context, [name for name in context.pending if not len(prompts[name])])
     if asked:
-        sam = context.build("sam")
+        sam = sam_of_run(context)
         context.predict(SamModule(sam, prompts, save), asked, sam.preprocess)
 
 

@@ -124,7 +124,70 @@ def test_top1_counts_equal_texts_as_right() -> None:
     assert top1(query, key, torch.tensor([[1], [1], [3], [4]])) == 1.0
 
 
-def _step(rank: int, world_size: int, folder: str, make_clip) -> None:
+class Counting(torch.nn.Module):
+    """A tower that tells how many rows it has seen."""
+
+    def __init__(self, tower: torch.nn.Module) -> None:
+        super().__init__()
+        self.tower, self.seen = tower, []
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(rows))
+        return self.tower(rows)
+
+
+def gradients_of(clip, chunk_size: int | None) -> tuple[float, dict[str, torch.Tensor]]:
+    module = ClipFinetuneModule(clip, InfoNCE(0.07), torch.optim.SGD, partial, seed=0, chunk_size=chunk_size)
+    module.log = module.log_dict = lambda *_, **__: None  # type: ignore[method-assign]
+    module.train()
+    generator = torch.Generator().manual_seed(5)
+    image = torch.randn(7, 3, 4, 4, generator=generator, dtype=torch.float64)
+    loss = module.training_step(PairBatch(image, torch.randint(64, (7, 3), generator=generator)))
+    loss.backward()
+    return loss.item(), {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.filterwarnings("ignore:`isinstance")
+@pytest.mark.parametrize("chunk_size", [1, 3, 7, 50])
+def test_gradient_caching_equals_the_plain_step(small_clip, chunk_size: int) -> None:
+    plain, chunked = small_clip().double(), small_clip().double()
+    chunked.vision = Counting(chunked.vision)
+    (loss, expected), (again, found) = gradients_of(plain, None), gradients_of(chunked, chunk_size)
+    assert again == pytest.approx(loss, abs=1e-12)
+    for name, gradient in expected.items():
+        own = found[name.replace("vision.", "vision.tower.")]
+        assert torch.allclose(own, gradient, atol=1e-12), name
+    assert max(chunked.vision.seen) == min(chunk_size, 7), "never more rows at a time than a chunk"
+    assert sum(chunked.vision.seen) == 14, "each row forwards, and again for its gradient"
+
+
+def test_gradient_caching_drops_the_same_twice(small_clip) -> None:
+    """The loss and the gradient must be of one and the same thinned network."""
+
+    class Chunked(torch.nn.Module):
+        """The same chunks, with all activations kept."""
+
+        def __init__(self, tower: torch.nn.Module) -> None:
+            super().__init__()
+            self.tower = tower
+
+        def forward(self, rows: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self.tower(chunk) for chunk in rows.split(3)])
+
+    kept, cached = small_clip(dropout=0.5).double(), small_clip(dropout=0.5).double()
+    kept.vision = Chunked(kept.vision)
+    torch.manual_seed(3)
+    loss, expected = gradients_of(kept, None)
+    torch.manual_seed(3)
+    again, found = gradients_of(cached, 3)
+    torch.manual_seed(4)
+    assert gradients_of(small_clip(dropout=0.5).double(), 3)[0] != pytest.approx(loss, abs=1e-3)
+    assert again == loss
+    for name, gradient in expected.items():
+        assert torch.allclose(found[name.replace("vision.tower.", "vision.")], gradient, atol=1e-12), name
+
+
+def _step(rank: int, world_size: int, folder: str, make_clip, chunk_size: int | None = None) -> None:
     """One step in float64 on this process's share of the batch; process 0 leaves what came out."""
     torch.set_num_threads(1)
     if world_size > 1:
@@ -132,7 +195,9 @@ def _step(rank: int, world_size: int, folder: str, make_clip) -> None:
         store = distributed.FileStore(f"{folder}/store", world_size)
         distributed.init_process_group("gloo", store=store, rank=rank, world_size=world_size)
     clip = make_clip().double()
-    module = ClipFinetuneModule(clip, InfoNCELearned(0.07, 0.01).double(), torch.optim.SGD, partial, seed=0)
+    module = ClipFinetuneModule(
+        clip, InfoNCELearned(0.07, 0.01).double(), torch.optim.SGD, partial, seed=0, chunk_size=chunk_size
+    )
 
     class Step(torch.nn.Module):
         def __init__(self) -> None:
@@ -158,9 +223,12 @@ def _step(rank: int, world_size: int, folder: str, make_clip) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:You are trying to `self.log")
-def test_two_processes_equal_one_with_the_whole_batch(small_clip, tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk_size", [None, 2], ids=["whole", "in chunks"])
+def test_two_processes_equal_one_with_the_whole_batch(
+    small_clip, tmp_path: Path, chunk_size: int | None
+) -> None:
     _step(0, 1, str(tmp_path), small_clip)
-    mp.start_processes(_step, (2, str(tmp_path), small_clip), nprocs=2, start_method="fork")
+    mp.start_processes(_step, (2, str(tmp_path), small_clip, chunk_size), nprocs=2, start_method="spawn")
     one, two = (torch.load(tmp_path / f"{count}.pt") for count in (1, 2))
     assert one[0].item() == pytest.approx(two[0].item(), abs=1e-12)
     assert one[1].keys() == two[1].keys() == {*one[2]} - {"clip.logit_scale"}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from medsam_exp.lightning.optimization import optimizer_and_schedule, parameter_groups, total_steps
-from medsam_exp.lightning.schedules import warmup_cosine
+from medsam_exp.lightning.schedules import step_decay, warmup_cosine
 from medsam_exp.types import UserError
 
 
@@ -93,6 +93,27 @@ def test_rate_rises_in_a_line_and_falls_as_half_a_cosine() -> None:
     assert seen[100] == pytest.approx(0.2)
     expected = [2 * (0.1 + 0.9 * math.cos(math.pi * (step - 10) / 180) ** 2) for step in range(10, 101)]
     assert seen[10:] == pytest.approx(expected)
+
+
+def decayed(total: int, factor: float, times: int) -> list[float]:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
+    schedule = step_decay(optimizer, total, factor, times)
+    seen = []
+    for _ in range(total):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return [*seen, optimizer.param_groups[0]["lr"]]
+
+
+def test_rate_is_halved_at_equal_distances() -> None:
+    assert decayed(8, 0.5, 3) == [2, 2, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25]
+    assert decayed(5, 0.1, 1) == pytest.approx([2, 2, 2, 0.2, 0.2, 0.2])
+    assert decayed(3, 0.5, 0) == [2, 2, 2, 2]
+    with pytest.raises(UserError, match=r"scheduler\.factor"):
+        decayed(3, 0.0, 1)
+    with pytest.raises(UserError, match=r"scheduler\.times"):
+        decayed(3, 0.5, -1)
 
 
 def test_shortest_training_and_no_warmup() -> None:

@@ -1,0 +1,109 @@
+"""Whole training runs: one process against two, and stages that use what a run has trained."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from medsam_exp.runner import run
+from tests.compose import composed
+
+PAIRS = (
+    "pairs=phantom",
+    "pairs.train.count=32",
+    "pairs.validation.count=20",
+    "retrieval.batch_size=10",
+    "clip=tiny_random",
+    "loss=dhn_nce",
+    "optimizer.lr=1e-4",
+    "fit=tiny_clip",
+    "fit.batch_size=8",
+    "fit.epochs=2",
+)
+
+
+def finish(outputs: Path, name: str, *overrides: str) -> dict[str, Any]:
+    run_dir = outputs / name
+    run_dir.mkdir(parents=True)
+    typed = [f"paths.outputs={outputs}", *overrides]
+    run(composed(*typed), run_dir, {"pairs": "phantom", "clip": "tiny_random", "data": "phantom"}, typed)
+    return json.loads((run_dir / "summary.json").read_text())
+
+
+def artifact(outputs: Path, summary: dict[str, Any], stage: str) -> Path:
+    return outputs / "artifacts" / stage / summary["keys"][stage]
+
+
+def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
+    outputs = [tmp_path / name for name in ("one", "two")]
+    stages = "stages=[finetune_clip,retrieval]"
+    one = finish(outputs[0], "run", *PAIRS, stages)
+    two = finish(outputs[1], "run", *PAIRS, stages, "trainer=ddp", "trainer.accelerator=cpu")
+    assert one["keys"] == two["keys"]
+    left, right = (
+        load_file(artifact(folder, one, "finetune_clip") / "clip" / "open_clip_model.safetensors")
+        for folder in outputs
+    )
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        assert torch.allclose(value, right[name], atol=1e-5), name
+    for name, figure in one["metrics"].items():
+        assert two["metrics"][name]["mean"] == pytest.approx(figure["mean"], abs=1e-6), name
+
+
+def test_later_stages_use_the_fresh_clip(tmp_path: Path) -> None:
+    """No path is typed: the maps of a run that trains differ from those of one that does not."""
+    data = ("data=phantom", "data.count=2", "saliency.steps=2")
+    plain = finish(tmp_path, "plain", *PAIRS, *data, "stages=[saliency,coarse_mask,evaluate]")
+    chained = ("stages=[finetune_clip,saliency,coarse_mask,evaluate]",)
+    first = finish(tmp_path, "first", *PAIRS, *data, *chained)
+    again = finish(tmp_path, "again", *PAIRS, *data, *chained)
+    hotter = finish(tmp_path, "hotter", *PAIRS, *data, *chained, "loss.temperature=0.5")
+    assert len({run["keys"]["saliency"] for run in (plain, first, hotter)}) == 3
+    assert first["keys"] == again["keys"]
+    assert {name: timing["images"] for name, timing in again["timing"].items()} == dict.fromkeys(
+        again["timing"], 0
+    )
+    assert first["metrics"] != plain["metrics"]
+
+
+def test_later_stages_use_the_fresh_sam(tmp_path: Path) -> None:
+    small = (
+        "data=phantom",
+        "data.count=8",
+        "prompt=center_box",
+        "saliency=intensity",
+        "fit=tiny_sam",
+        "fit.batch_size=4",
+        "fit.epochs=1",
+        "sam=tiny_scratch",
+    )
+    mask_stages = "saliency,coarse_mask,sam_mask,evaluate"
+    plain = finish(tmp_path, "plain", *small, f"stages=[{mask_stages}]")
+    trained = finish(tmp_path, "trained", *small, f"stages=[train_sam,{mask_stages}]")
+    assert plain["keys"]["sam_mask"] != trained["keys"]["sam_mask"]
+    assert plain["metrics"]["sam/dsc"] != trained["metrics"]["sam/dsc"]
+
+
+def test_two_processes_train_a_sam(tmp_path: Path) -> None:
+    small = (
+        "data=phantom",
+        "data.count=8",
+        "fit=tiny_sam",
+        "fit.batch_size=4",
+        "fit.epochs=1",
+        "sam=tiny_scratch",
+    )
+    one = finish(tmp_path / "one", "run", *small, "stages=[train_sam]")
+    two = finish(
+        tmp_path / "two", "run", *small, "stages=[train_sam]", "trainer=ddp", "trainer.accelerator=cpu"
+    )
+    left, right = (
+        load_file(artifact(tmp_path / name, summary, "train_sam") / "sam.safetensors")
+        for name, summary in (("one", one), ("two", two))
+    )
+    for name, value in left.items():
+        assert torch.allclose(value.float(), right[name].float(), atol=2e-3), name
