@@ -61,6 +61,7 @@ def finish_run(
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": origin["command"],
         "metrics": _metrics(engine, cfg.seed) | retrieval["metrics"],
+        **({"nsd_tolerance": _tolerance(cfg)} if "evaluate" in engine.artifacts else {}),
         **({"retrieval": retrieval["facts"]} if retrieval["facts"] else {}),
         "choices": dict(origin["choices"]),
         "timing": timing_table(engine.timing),
@@ -137,6 +138,10 @@ def _metrics(engine: Engine, seed: int) -> dict[str, Any]:
         name = f"saliency/peak_within_{POINTING_TOLERANCE_PX}px"
         columns[name] = [float(value <= POINTING_TOLERANCE_PX) for value in distances]
     return {name: summarise(values, seed) for name, values in sorted(columns.items())}
+
+
+def _tolerance(cfg: DictConfig) -> str:
+    return f"{cfg.metrics.nsd_tolerance:g} {cfg.metrics.tolerance_unit}"
 
 
 def _notes(engine: Engine, dataset: Dataset | None) -> list[str]:

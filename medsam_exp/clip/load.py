@@ -1,6 +1,7 @@
 """Load a CLIP model from a name, a hub repository or a folder, and save one as a folder."""
 
 import json
+import os
 from copy import deepcopy
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from medsam_exp.clip.towers import is_splittable_trunk
 from medsam_exp.types import UserError
 
 assert timm.is_model(TINY_TRUNK)  # importing it registers it
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # loading processes are forked after the first text
 
 
 def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, seed: int = 0) -> ClipModel:
