@@ -1,6 +1,8 @@
 """Full-size networks from local files in the formats their publishers use, with random weights, on real images."""
 
 import csv
+import json
+import resource
 import shutil
 from pathlib import Path
 
@@ -13,15 +15,21 @@ from medsam_exp.runner import run
 from tests.compose import composed
 
 
-@pytest.mark.slow
-def test_biomedclip_and_sam_vit_b_segment_two_images(
-    tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def biomedclip_folder(tmp_path: Path, shared: Path) -> Path:
+    """BiomedCLIP's published files with random weights in place of its own."""
     folder = tmp_path / "biomedclip"
     shutil.copytree(shared / "models" / "biomedclip_config", folder)
     folder.chmod(0o755)
     clip = load_clip(str(folder), "random")
     torch.save(clip.network.state_dict(), folder / "open_clip_pytorch_model.bin")
+    return folder
+
+
+@pytest.mark.slow
+def test_biomedclip_and_sam_vit_b_segment_two_images(
+    tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = biomedclip_folder(tmp_path, shared)
     checkpoint = tmp_path / "sam_vit_b_01ec64.pth"
     torch.save(sam_model_registry["vit_b"]().state_dict(), checkpoint)
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a socket was opened"))
@@ -41,3 +49,30 @@ def test_biomedclip_and_sam_vit_b_segment_two_images(
     run(composed(*overrides), run_dir, {}, overrides)
     with (run_dir / "per_image.csv").open() as file:
         assert sum(row["stage"] == "sam" for row in csv.DictReader(file)) == 2
+
+
+@pytest.mark.slow
+def test_biomedclip_is_trained_for_three_steps(tmp_path: Path, shared: Path) -> None:
+    folder, run_dir = biomedclip_folder(tmp_path, shared), tmp_path / "run"
+    run_dir.mkdir()
+    overrides = [
+        "+experiment=medpix_finetune",
+        "pairs=phantom",
+        "pairs.train.count=12",
+        "pairs.validation.count=4",
+        f"clip.model={folder}",
+        "fit.batch_size=4",
+        "fit.chunk_size=2",
+        "fit.epochs=1",
+        f"paths.outputs={tmp_path}",
+    ]
+    run(composed(*overrides), run_dir, {}, overrides)
+    key = json.loads((run_dir / "summary.json").read_text())["keys"]["finetune_clip"]
+    before = load_clip(str(folder)).network.state_dict()
+    after = load_clip(str(tmp_path / "artifacts" / "finetune_clip" / key / "clip")).network.state_dict()
+    moved = [name for name in before if not torch.equal(before[name], after[name])]
+    assert len(moved) > 0.9 * len(before)
+    for name in moved:
+        if name != "logit_scale":  # it carries the loss's temperature
+            assert (after[name] - before[name]).abs().max() < 1e-5, "three steps of AdamW at 1e-6"
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
