@@ -72,10 +72,12 @@ bench: $(READY)  ## Benchmarks against plain references, as ratios (minutes)
 	for bench in benchmarks/bench_*.py; do $(RUN) -m benchmarks.$$(basename $$bench .py); done
 
 .PHONY: tiny-weights
-tiny-weights: $(READY)  ## Train the embedded CLIP and SAM from scratch on drawn scans (about an hour on 2 cores)
+tiny-weights: $(READY)  ## Train the embedded CLIP and SAM from scratch on drawn scans (about 90 minutes on 2 cores)
 	$(RUN) -m medsam_exp.weights.build_tokenizer
-	$(RUN) run.py +experiment=tiny_clip
 	$(RUN) run.py +experiment=tiny_sam
+	$(RUN) run.py +experiment=tiny_clip
+	$(RUN) -m medsam_exp.weights.embed
+	$(RUN) run.py +experiment=tiny_clip_second
 	$(RUN) -m medsam_exp.weights.embed
 
 .PHONY: phantom-table

@@ -20,6 +20,7 @@ from medsam_exp.engine import Engine, timing_table
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.report.cases import Case, choose_cases
 from medsam_exp.report.console import print_summary
+from medsam_exp.report.curves import training_pictures
 from medsam_exp.report.figures import distribution_figure, overlay_figure, save_png
 from medsam_exp.report.page import write_report
 from medsam_exp.stages import STAGES
@@ -71,11 +72,11 @@ def finish_run(
         "notes": _notes(engine, dataset),
     }
     write_atomically(run_dir / "summary.json", json.dumps(summary, indent=1).encode())
-    pictures = []
+    pictures = training_pictures(run_dir / "curves" / "metrics.csv", run_dir / "figures")
     if dataset is not None and rows:
         _write_rows(run_dir / "per_image.csv", rows)
         _copy_masks(run_dir / "masks", engine)
-        pictures = _draw(cfg, run_dir / "figures", engine, dataset, texts, rows)
+        pictures += _draw(cfg, run_dir / "figures", engine, dataset, texts, rows)
     write_report(run_dir / "report.html", title=cfg.name, summary=summary, rows=rows, pictures=pictures)
     print_summary(summary, run_dir=run_dir)
     return summary

@@ -54,7 +54,7 @@ class CsvTracker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the tracker, saying whether the run failed."""
-        self._csv.save()
+        self._csv.finalize("success" if kind is None else "failed")  # unlike `save`, it spares old curves
 
 
 class WandbTracker(CsvTracker):

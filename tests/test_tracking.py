@@ -49,6 +49,14 @@ def test_csv_tracker_writes_each_step(tmp_path: Path) -> None:
     assert [(row["a"], row["step"]) for row in logged_to_csv(tmp_path)] == [("1.5", "1"), ("2.5", "2")]
 
 
+def test_a_run_that_logs_nothing_spares_the_curves_of_its_folder(tmp_path: Path) -> None:
+    with CsvTracker(tmp_path, "run", {}) as tracker:
+        tracker.log({"a": 1.5})
+    with CsvTracker(tmp_path, "run", {}):
+        pass
+    assert [row["a"] for row in logged_to_csv(tmp_path)] == ["1.5"]
+
+
 def test_wandb_keeps_everything_offline(tmp_path: Path, offline: None) -> None:
     with WandbTracker(tmp_path, "a run", {"seed": 7}, group="a group") as tracker:
         tracker.log({"dice": 0.5})

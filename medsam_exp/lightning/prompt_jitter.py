@@ -25,6 +25,14 @@ def tight_box(mask: Mask) -> Box:
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float32)
 
 
+def filled_box(box: Box, size: tuple[int, int]) -> Mask:
+    """The (H, W) mask of the pixels that a box touches."""
+    rows, columns = (np.arange(side) for side in size)
+    (x0, y0), (x1, y1) = np.floor(box[:2]), np.ceil(box[2:])
+    inside: Mask = ((rows >= y0) & (rows < y1))[:, None] & ((columns >= x0) & (columns < x1))
+    return inside
+
+
 def box_iou(one: Box, other: Box) -> float:
     """Area of the intersection of two boxes over that of their union."""
     shared = np.prod(np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None))
@@ -56,13 +64,35 @@ def jittered_box(box: Box, size: tuple[int, int], smallest_iou: float, generator
     return box
 
 
+def missing_box(mask: Mask, like: Box, generator: np.random.Generator) -> Box | None:
+    """A box elsewhere, which holds no object.
+
+    Args:
+        mask: (H, W) of all objects.
+        like: a box whose sides it has, up to a factor of 2.
+        generator: decides all of it.
+
+    Returns:
+        The box, or None when 20 draws found no free place.
+    """
+    height, width = mask.shape
+    for _ in range(20):
+        side = np.minimum((like[2:] - like[:2]) * 2 ** generator.uniform(-1, 1, size=2), [width, height])
+        low = generator.uniform(0, 1, size=2) * ([width, height] - side)
+        box = np.concatenate([low, low + side]).astype(np.float32)
+        x0, y0, x1, y1 = (int(value) for value in (*np.floor(box[:2]), *np.ceil(box[2:])))
+        if not mask[y0:y1, x0:x1].any():
+            return box
+    return None
+
+
 def random_points(
     mask: Mask, box: Box, count: int, generator: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Foreground points within a mask and background points near it.
 
     Args:
-        mask: (H, W), non-empty.
+        mask: (H, W), where foreground points are drawn; non-empty.
         box: where background points are drawn, if it has any background.
         count: P, the most points; at least one is foreground.
         generator: decides number and place.

@@ -11,7 +11,14 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from medsam_exp.lightning.in_memory import read_all
-from medsam_exp.lightning.prompt_jitter import jittered_box, random_component, random_points, tight_box
+from medsam_exp.lightning.prompt_jitter import (
+    filled_box,
+    jittered_box,
+    missing_box,
+    random_component,
+    random_points,
+    tight_box,
+)
 from medsam_exp.lightning.training_data import TrainingData
 from medsam_exp.sam.model import SamModel
 from medsam_exp.seeding import numpy_generator
@@ -20,7 +27,7 @@ from medsam_exp.types import Dataset, Mask, RGBImage, UserError
 
 @dataclass(frozen=True)
 class MaskPromptBatch:
-    """Images with one true object each, and prompts for it; everything in the network's input frame, S x S.
+    """Images with one true object or none each, and prompts for it; everything in the network's input frame, S x S.
 
     Attributes:
         image: (B, 3, S, S) float, as the network wants it.
@@ -36,6 +43,10 @@ class MaskPromptBatch:
     points: Tensor
     point_labels: Tensor
 
+    def pin_memory(self) -> "MaskPromptBatch":
+        """Copy in page-locked memory, from where it reaches a GPU faster; a DataLoader asks for it."""
+        return MaskPromptBatch(*(getattr(self, field.name).pin_memory() for field in fields(self)))
+
 
 def mask_to_input_frame(mask: Mask, image_size: int) -> Tensor:
     """(S, S) float in {0, 1} of an (H, W) mask: longest side resized to S, padded below and to the right."""
@@ -48,6 +59,8 @@ def mask_to_input_frame(mask: Mask, image_size: int) -> Tensor:
 class PromptedMasks(TorchDataset[MaskPromptBatch]):
     """One object of an image with prompts for it, a pure function of (seed, epoch, sample id).
 
+    A share of the prompts lies where no object is: the mask that they mean is empty.
+
     Args:
         images: (H, W, 3) uint8 by id.
         masks: (H, W) non-empty, by id.
@@ -56,6 +69,7 @@ class PromptedMasks(TorchDataset[MaskPromptBatch]):
         seed: of mirroring and prompts.
         smallest_iou: of a jittered box with the true one.
         point_count: P.
+        missing_share: of prompts that lie beside all objects, in [0, 1].
         mirror: whether to mirror images at random.
     """
 
@@ -69,12 +83,13 @@ class PromptedMasks(TorchDataset[MaskPromptBatch]):
         seed: int,
         smallest_iou: float,
         point_count: int,
+        missing_share: float,
         mirror: bool,
     ) -> None:
         self._images, self._masks, self._sample_ids = images, masks, sample_ids
         self._preprocess, self._image_size = sam.preprocess, sam.image_size
         self._seed, self._smallest_iou, self._point_count = seed, smallest_iou, point_count
-        self._mirror = mirror
+        self._missing_share, self._mirror = missing_share, mirror
 
     def __len__(self) -> int:
         """Number of images."""
@@ -91,8 +106,15 @@ class PromptedMasks(TorchDataset[MaskPromptBatch]):
             image, mask = np.ascontiguousarray(image[flip]), np.ascontiguousarray(mask[flip])
         target = random_component(mask, generator)
         size = (mask.shape[0], mask.shape[1])
-        box = jittered_box(tight_box(target), size, self._smallest_iou, generator)
-        points, labels = random_points(target, box, self._point_count, generator)
+        empty = None
+        if generator.random() < self._missing_share:
+            empty = missing_box(mask, tight_box(target), generator)
+        if empty is None:
+            box = jittered_box(tight_box(target), size, self._smallest_iou, generator)
+            points, labels = random_points(target, box, self._point_count, generator)
+        else:
+            box, target = empty, np.zeros_like(mask)
+            points, labels = random_points(filled_box(box, size), box, self._point_count, generator)
         scale = self._image_size / max(size)
         return MaskPromptBatch(
             image=self._preprocess(image),
@@ -115,6 +137,7 @@ class MaskPromptDataModule(TrainingData):
         held_out: share of the objects that only validation sees, in [0, 1).
         smallest_iou: the roughest box's overlap with the true one; saliency gives about 0.3 and more.
         point_count: the most points of one prompt.
+        missing_share: of prompts that lie beside all objects and mean an empty mask, in [0, 1].
     """
 
     def __init__(
@@ -128,10 +151,15 @@ class MaskPromptDataModule(TrainingData):
         held_out: float = 0.05,
         smallest_iou: float = 0.3,
         point_count: int = 5,
+        missing_share: float = 0.25,
     ) -> None:
         super().__init__(batch_size=batch_size, val_batch_size=batch_size, seed=seed, workers=workers)
         self._dataset, self._sam, self._held_out = dataset, sam, held_out
-        self._options: dict[str, Any] = {"smallest_iou": smallest_iou, "point_count": point_count}
+        self._options: dict[str, Any] = {
+            "smallest_iou": smallest_iou,
+            "point_count": point_count,
+            "missing_share": missing_share,
+        }
         self._train_ids: list[str] = []
 
     def setup(self, stage: str) -> None:

@@ -29,6 +29,7 @@ class SamTrainingModule(pl.LightningModule):
     def __init__(self, sam: SamModel, optimizer: OptimizerFactory, scheduler: SchedulerFactory) -> None:
         super().__init__()
         self.sam = sam
+        self.sam.prompt_encoder.mask_downscaling.requires_grad_(False)  # no prompt here is a mask
         self._optimizer, self._scheduler = optimizer, scheduler
 
     def on_fit_start(self) -> None:

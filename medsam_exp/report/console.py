@@ -36,7 +36,11 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
     if scored_stages(summary["metrics"]):
         console.print(_table(summary["metrics"], console))
         tolerance = f"; NSD at {summary['nsd_tolerance']}" if "nsd_tolerance" in summary else ""
-        _line(console, "", f"mean ± standard deviation over images, [95 % confidence interval of the mean]{tolerance}")
+        _line(
+            console,
+            "",
+            f"mean ± standard deviation over images, [95 % confidence interval of the mean]{tolerance}",
+        )
     if lines := retrieval_lines(summary["metrics"]):
         console.print(_retrieval_table(lines, console))
         for sentence in explanation(summary["retrieval"]):

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from medsam_exp import distributed
 from medsam_exp.artifacts import StageArtifacts
+from medsam_exp.lightning.curves import LearningRate, LogInterval, Throughput
 from medsam_exp.lightning.inference_data import image_loader
 from medsam_exp.types import Dataset, RGBImage
 
@@ -87,9 +88,7 @@ class StageContext:
             trainer.predict(module, loader, return_predictions=False)
         module.to(torch.device("cpu"))
 
-    def fit(
-        self, module: pl.LightningModule, data: pl.LightningDataModule, callbacks: list[pl.Callback]
-    ) -> dict[str, float]:
+    def fit(self, module: pl.LightningModule, data: pl.LightningDataModule) -> dict[str, float]:
         """Train a module, going on at the last finished epoch when a training was interrupted.
 
         Returns:
@@ -107,7 +106,7 @@ class StageContext:
             check_val_every_n_epoch=fit["validate_every"],
             num_sanity_val_steps=0,
             logger=self.loggers or False,
-            callbacks=[keep, *(callbacks if self.loggers else [])],
+            callbacks=[keep, LogInterval(), LearningRate(), Throughput()],
             enable_progress_bar=sys.stdout.isatty(),
         )
         last = folder / "last.ckpt"

@@ -1,7 +1,6 @@
 """Stage: train a CLIP model on image-text pairs."""
 
 import torch
-from pytorch_lightning.callbacks import LearningRateMonitor
 
 from medsam_exp import distributed
 from medsam_exp.clip.load import save_clip
@@ -37,7 +36,7 @@ def run(context: StageContext) -> None:
         context.seed,
         chunk_size=fit["chunk_size"],
     )
-    figures = context.fit(module, data, callbacks=[LearningRateMonitor()])
+    figures = context.fit(module, data)
     tuning.finish()
     if distributed.rank() == 0:
         save_clip(clip.cpu(), context.artifacts.folder / FOLDER, torch.float32)

@@ -21,7 +21,7 @@ def run(context: StageContext) -> None:
         workers=context.workers,
     )
     module = SamTrainingModule(sam, context.build("optimizer"), context.build("scheduler"))
-    figures = context.fit(module, data, callbacks=[])
+    figures = context.fit(module, data)
     if distributed.rank() == 0:
         save_sam(sam.cpu(), context.artifacts.folder / FILE)
         context.artifacts.save("all", {"figures": figures})

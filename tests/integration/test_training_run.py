@@ -1,5 +1,6 @@
 """Whole training runs: one process against two, and stages that use what a run has trained."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,25 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
         assert two["metrics"][name]["mean"] == pytest.approx(figure["mean"], abs=1e-6), name
 
 
+def recorded(run_dir: Path, column: str) -> dict[int, float]:
+    """Values of a curve by step."""
+    with (run_dir / "curves" / "metrics.csv").open() as file:
+        return {int(row["step"]): float(row[column]) for row in csv.DictReader(file) if row.get(column)}
+
+
+def test_a_short_training_leaves_its_curves_in_file_and_report(tmp_path: Path) -> None:
+    """8 steps, with the loggers' usual interval of 50; what is not trained again is not drawn again."""
+    finish(tmp_path, "first", *PAIRS, "stages=[finetune_clip]")
+    for column in ("loss", "learning_rate", "temperature", "image_spread", "images_per_second"):
+        assert list(recorded(tmp_path / "first", f"train/{column}")) == list(range(8)), column
+    assert list(recorded(tmp_path / "first", "val/top1_image_to_text")) == [3, 7]
+    assert (tmp_path / "first" / "figures" / "training.png").is_file()
+    assert "<h2>Training</h2>" in (tmp_path / "first" / "report.html").read_text()
+    finish(tmp_path, "again", *PAIRS, "stages=[finetune_clip]")
+    assert not (tmp_path / "again" / "figures").exists()
+    assert "<h2>Training</h2>" not in (tmp_path / "again" / "report.html").read_text()
+
+
 def test_later_stages_use_the_fresh_clip(tmp_path: Path) -> None:
     """No path is typed: the maps of a run that trains differ from those of one that does not."""
     data = ("data=phantom", "data.count=2", "saliency.steps=2")
@@ -86,6 +106,11 @@ def test_later_stages_use_the_fresh_sam(tmp_path: Path) -> None:
     trained = finish(tmp_path, "trained", *small, f"stages=[train_sam,{mask_stages}]")
     assert plain["keys"]["sam_mask"] != trained["keys"]["sam_mask"]
     assert plain["metrics"]["sam/dsc"] != trained["metrics"]["sam/dsc"]
+    assert list(recorded(tmp_path / "trained", "train/images_per_second")) == list(
+        recorded(tmp_path / "trained", "train/loss")
+    )
+    report = (tmp_path / "trained" / "report.html").read_text()
+    assert 0 < report.index("<h2>Training</h2>") < report.index("<h2>Best cases</h2>")
 
 
 def test_two_processes_train_a_sam(tmp_path: Path) -> None:

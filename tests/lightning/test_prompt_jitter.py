@@ -3,7 +3,9 @@ import pytest
 
 from medsam_exp.lightning.prompt_jitter import (
     box_iou,
+    filled_box,
     jittered_box,
+    missing_box,
     random_component,
     random_points,
     tight_box,
@@ -49,6 +51,25 @@ def test_jittered_boxes_range_from_tight_to_rough_and_stay_inside(box: list[int]
     assert corners[:, 2].max() <= 60
     assert corners[:, 3].max() <= 40
     assert (corners[:, 2:] > corners[:, :2]).all()
+
+
+def test_missing_boxes_lie_inside_the_image_and_beside_the_object() -> None:
+    mask = rectangle()
+    for seed in range(200):
+        box = missing_box(mask, tight_box(mask), np.random.default_rng(seed))
+        assert box is not None
+        assert not (filled_box(box, (40, 60)) & mask).any()
+        assert (box[:2] >= 0).all()
+        assert box[2] <= 60
+        assert box[3] <= 40
+        assert (np.ptp(box.reshape(2, 2), axis=0) <= [12, 20]).all()
+    full = np.ones((40, 60), dtype=bool)
+    assert missing_box(full, tight_box(mask), np.random.default_rng(0)) is None
+
+
+def test_filled_box_holds_the_pixels_that_are_touched() -> None:
+    box = np.array([30.5, 10, 36, 19.2], dtype=np.float32)
+    assert np.array_equal(filled_box(box, (40, 60)), rectangle())
 
 
 def test_points_lie_where_their_labels_say() -> None:

@@ -9,7 +9,7 @@ from medsam_exp.types import UserError
 
 
 def batches(discs, sam, *, epoch=0, **options):
-    settings = {"batch_size": 2, "seed": 3, "held_out": 0.0} | options
+    settings = {"batch_size": 2, "seed": 3, "held_out": 0.0, "missing_share": 0.0} | options
     data = MaskPromptDataModule(discs, sam, **settings)
     data.setup("fit")
     loader = data.train_dataloader()
@@ -61,6 +61,26 @@ def test_prompts_and_mask_share_the_input_frame(discs, plain_sam) -> None:
                     near = mask[max(0, int(y) - 1) : int(y) + 2, max(0, int(x) - 1) : int(x) + 2]
                     assert bool(label) in near.bool()
     assert seen > 50
+
+
+def test_a_share_of_the_prompts_misses_every_object(discs, plain_sam) -> None:
+    empty = 0
+    for epoch in range(10):
+        items = by_image(batches(discs(9), plain_sam, epoch=epoch, missing_share=0.5)).values()
+        for image, mask, (x0, y0, x1, y1), points, labels in items:
+            disc = (image[0] > 60) & (image[0] < 200)
+            if mask.any():
+                assert torch.equal(mask.bool(), disc)
+                continue
+            empty += 1
+            assert x1 > x0
+            assert y1 > y0
+            inner = disc[int(y0.ceil()) : int(y1.floor()), int(x0.ceil()) : int(x1.floor())]
+            assert not inner.any(), "a box that means nothing holds nothing"
+            for (x, y), label in zip(points, labels, strict=True):
+                assert label < 1 or not disc[int(y), int(x)]
+            assert labels[0] == 1
+    assert 20 < empty < 60, "about half of 80"
 
 
 def test_images_without_an_object_are_left_out(discs, plain_sam) -> None:

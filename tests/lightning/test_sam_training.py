@@ -48,7 +48,7 @@ def test_learns_a_few_images_from_every_kind_of_prompt(sam, discs, make_trainer,
             super().setup(stage)
             self._val_ids = self._train_ids
 
-    data = Known(discs(4), sam, batch_size=4, seed=0, held_out=0.0)
+    data = Known(discs(4), sam, batch_size=4, seed=0, held_out=0.0, missing_share=0.0)
     module = SamTrainingModule(sam, partial(torch.optim.AdamW, lr=4e-3, weight_decay=0.01), cosine)
     trainer = make_trainer(max_epochs=160, check_val_every_n_epoch=160)
     trainer.fit(module, datamodule=data)

@@ -4,5 +4,5 @@ Drawn scans stand in for patients where none may be used: demo, tests, and train
 networks. They carry no medical evidence.
 """
 
-GENERATOR_VERSION = "2"
+GENERATOR_VERSION = "3"
 """Raise it when any drawing or caption changes, and retrain the embedded networks; part of every digest."""

@@ -1,6 +1,7 @@
 """Drawn scans as a dataset: images, a text for each, true masks."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -16,8 +17,9 @@ class PhantomDataset:
     """Drawn scans, each a pure function of (generator version, seed, index).
 
     The target of a scan is its first lesion: the description is a complete sentence about it, the class name
-    is its diagnosis, and the true mask shows it alone, also where a second lesion lies beside it. The
-    description of a scan without lesions asks for one that is not there, and the true mask is empty.
+    is its diagnosis, and the true mask shows it alone, also where a second lesion lies beside it, unless
+    `mask_shows` says otherwise. The description of a scan without lesions asks for one that is not there,
+    and the true mask is empty.
 
     Args:
         seed: chooses the set of scans.
@@ -28,6 +30,7 @@ class PhantomDataset:
         modalities: which kinds are drawn, equally often: ultrasound, mri, xray, ct.
         normal_fraction: share of scans without a lesion, in [0, 1].
         pair_fraction: share of scans with two different lesions, in [0, 1].
+        mask_shows: the `target` alone, or `every_lesion`, to train a network on all objects of a scan.
 
     Raises:
         UserError: a number or a kind of scan makes no sense.
@@ -47,9 +50,10 @@ class PhantomDataset:
         modalities: Sequence[str] = tuple(SCANS_BY_MODALITY),
         normal_fraction: float = 0.0,
         pair_fraction: float = 0.4,
+        mask_shows: Literal["target", "every_lesion"] = "target",
     ) -> None:
         self.name, self.target, self.modality = name, target, modality
-        self._seed = seed
+        self._seed, self._mask_shows = seed, mask_shows
         self._content = check_content(seed, count, modalities, normal_fraction, pair_fraction)
         self._index = {f"phantom_{seed}_{index:06d}": index for index in range(count)}
         self.samples = tuple(self._sample(sample_id) for sample_id in self._index)
@@ -64,14 +68,16 @@ class PhantomDataset:
         return text_digest(*map(str, self._plan(sample_id).key), str(self._content))
 
     def read_ground_truth(self, sample_id: str) -> Mask:
-        """Draw the mask of the target, (H, W) bool."""
+        """Draw the mask of the target, or of every lesion, (H, W) bool."""
         plan = self._plan(sample_id)
-        lesions = draw_lesions(plan)
-        return lesions[0].mask if lesions else np.zeros(plan.shape, dtype=bool)
+        mask = np.zeros(plan.shape, dtype=bool)
+        for lesion in draw_lesions(plan)[: 1 if self._mask_shows == "target" else None]:
+            mask |= lesion.mask
+        return mask
 
     def ground_truth_digest(self, sample_id: str, digests: FileDigests) -> str:
-        """The mask is decided by what decides the image."""
-        return self.image_digest(sample_id, digests)
+        """The mask is decided by what decides the image, and by which lesions it shows."""
+        return text_digest(self.image_digest(sample_id, digests), self._mask_shows)
 
     def _plan(self, sample_id: str) -> PhantomPlan:
         return plan_phantom(self._seed, self._index[sample_id], self._content)

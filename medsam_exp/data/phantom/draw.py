@@ -25,8 +25,8 @@ LOOKS: dict[str, Look] = {
     "lung_ct": draw_lung_ct,
     "abdominal_ct": draw_abdominal_ct,
 }
-ANATOMY_CONTRAST = np.float32(0.55)
-LESION_CONTRAST = np.float32(0.33)
+ANATOMY_CONTRAST = np.float32(0.70)
+LESION_CONTRAST = np.float32(0.22)
 """Lesions stand out as with a contrast agent: at the looks' own contrast, trials of up to 450 steps learnt nothing."""
 
 

@@ -28,6 +28,19 @@ def test_a_dataset_of_drawings():
         assert sample.description == phantom.captions[0][0]
 
 
+def test_the_mask_of_every_lesion_is_told_apart_from_that_of_the_target():
+    asked, every = (
+        PhantomDataset(seed=4, count=3, pair_fraction=1.0, mask_shows=shows)
+        for shows in ("target", "every_lesion")
+    )
+    for index, sample in enumerate(asked.samples):
+        one, other = draw_phantom(4, index, Content(pair_fraction=1.0)).lesions
+        assert np.array_equal(asked.read_ground_truth(sample.id), one.mask)
+        assert np.array_equal(every.read_ground_truth(sample.id), one.mask | other.mask)
+        digests = [data.ground_truth_digest(sample.id, FileDigests()) for data in (asked, every)]
+        assert digests[0] != digests[1]
+
+
 def test_more_scans_leave_the_first_ones_as_they_are():
     few, many = PhantomDataset(seed=4, count=3), PhantomDataset(seed=4, count=8)
     assert few.samples == many.samples[:3]
