@@ -43,8 +43,8 @@ def identity(node: Any, *, without_paths: bool = False) -> Any:
 
     Args:
         node: the group.
-        without_paths: leave out values that are existing files or folders; for groups whose files' content enters
-            the key by checksums, so that moved weights stay the same weights.
+        without_paths: leave out values with a slash that are existing files or folders; for groups whose files'
+            content enters the key by checksums, so that moved weights stay the same weights.
     """
     if not isinstance(node, DictConfig):
         return node
@@ -59,7 +59,7 @@ def _without_paths(node: dict[Any, Any]) -> dict[Any, Any]:
     return {
         key: _without_paths(value) if isinstance(value, dict) else value
         for key, value in node.items()
-        if not (isinstance(value, str) and Path(value).exists())
+        if not (isinstance(value, str) and "/" in value and Path(value).expanduser().exists())
     }
 
 

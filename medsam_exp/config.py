@@ -175,6 +175,7 @@ def positive_sizes(cfg: DictConfig) -> list[str]:
         "fit.batch_size": cfg.fit.batch_size,
         "fit.epochs": cfg.fit.epochs,
         "fit.accumulate": cfg.fit.accumulate,
+        "fit.validate_every": cfg.fit.validate_every,
         "fit.chunk_size": cfg.fit.chunk_size,
     }
     problems = [
@@ -183,6 +184,35 @@ def positive_sizes(cfg: DictConfig) -> list[str]:
         if value is not None and value < 1
     ]
     return problems + ([f"workers={cfg.workers}, but it cannot be negative"] if cfg.workers < 0 else [])
+
+
+OWNED_BY_FIT = {
+    "max_epochs": "fit.epochs",
+    "max_steps": "fit.epochs",
+    "gradient_clip_val": "fit.gradient_clip",
+    "accumulate_grad_batches": "fit.accumulate",
+    "check_val_every_n_epoch": "fit.validate_every",
+    "limit_train_batches": "fewer pairs or images",
+    "limit_val_batches": "fewer pairs or images",
+    "overfit_batches": "fewer pairs or images",
+    "fast_dev_run": "fit.epochs=1 and fewer pairs or images",
+}
+"""Options of Lightning's Trainer that decide what a training stage learns, and what decides it here."""
+
+
+def trainer_leaves_training_to_fit(cfg: DictConfig) -> list[str]:
+    """What decides a training's result must stand where it enters the result's key."""
+    if not {"finetune_clip", "train_sam"} & set(cfg.stages):
+        return []
+    given = [key for key in OWNED_BY_FIT if key in cfg.trainer]
+    return [f"trainer.{key} has no effect on a training; use {OWNED_BY_FIT[key]}" for key in given]
+
+
+def contrast_needs_two_pairs(cfg: DictConfig) -> list[str]:
+    """A contrastive loss has nothing to tell apart in a batch of one."""
+    if "finetune_clip" in cfg.stages and cfg.fit.batch_size == 1:
+        return ["fit.batch_size=1, but a contrastive loss needs at least 2 pairs in a batch"]
+    return []
 
 
 def several_devices_need_a_strategy(cfg: DictConfig) -> list[str]:
@@ -231,6 +261,8 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     known_stages,
     data_root_exists,
     positive_sizes,
+    trainer_leaves_training_to_fit,
+    contrast_needs_two_pairs,
     several_devices_need_a_strategy,
     millimetres_need_a_spacing,
     class_name_needs_a_target,

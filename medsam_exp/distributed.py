@@ -4,6 +4,7 @@ A job with several devices runs as a process group of its own (`launch`) that ex
 that dies takes the group down, so a job never ends half done without saying so.
 """
 
+import gc
 import os
 import subprocess
 import sys
@@ -74,6 +75,7 @@ def process_group() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()  # a network wrapped for several processes that outlives its group may never let the process end
         dist.destroy_process_group()
 
 

@@ -153,6 +153,8 @@ class Engine:
         }
         if stage.weights:
             config["precision"] = self._cfg.trainer.get("precision", "32-true")
+        if stage.works_on != "samples":  # no sample's own file carries the digest of what it was made from
+            config["inputs"] = self._inputs[stage.works_on]
         return {
             "stage": name,
             "version": stage.version,

@@ -12,14 +12,19 @@ from torch.utils.checkpoint import checkpoint
 
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.lightning.gather import over_all_devices
-from medsam_exp.lightning.optimization import OptimizerFactory, SchedulerFactory, optimizer_and_schedule
+from medsam_exp.lightning.optimization import (
+    OptimizerFactory,
+    SchedulerFactory,
+    optimizer_and_schedule,
+    total_steps,
+)
 from medsam_exp.seeding import derive_seed
 from medsam_exp.types import ContrastiveLoss, PairBatch, UserError
 
 COLLAPSED_SPREAD = 1e-3
 """Embeddings this close to each other carry nothing; a fresh network has ten times more."""
 GRACE_STEPS = 100
-"""A fresh network may start with embeddings that are nearly alike."""
+"""A fresh network may start with embeddings that are nearly alike; a quarter of a training at most."""
 
 
 class ClipFinetuneModule(pl.LightningModule):
@@ -53,12 +58,15 @@ class ClipFinetuneModule(pl.LightningModule):
         self.loss = loss
         self._optimizer, self._scheduler, self._seed = optimizer, scheduler, seed
         self._chunk_size = chunk_size
-        self._collapse_told = False
-        self.clip.logit_scale.requires_grad_(False)
+        self._collapse_told, self._grace_steps = False, GRACE_STEPS
+        for name, parameter in clip.named_parameters():
+            if name.rpartition(".")[2] in ("logit_scale", "logit_bias"):  # the loss has its own
+                parameter.requires_grad_(False)
 
     def on_fit_start(self) -> None:
         """Networks come from loading in evaluation mode, and Lightning leaves the mode alone."""
         self.train()
+        self._grace_steps = min(GRACE_STEPS, total_steps(self.trainer) // 4)
 
     def on_train_batch_start(self, _: PairBatch, batch_idx: int) -> None:
         """Seed dropout by the batch, so that a resumed training drops what an undisturbed one would."""
@@ -92,6 +100,19 @@ class ClipFinetuneModule(pl.LightningModule):
             with torch.no_grad():
                 self.clip.logit_scale.copy_(-temperature.log())
 
+    def on_train_epoch_end(self) -> None:
+        """Refuse broken weights before they replace the last good checkpoint.
+
+        Raises:
+            UserError: a weight is not finite.
+        """
+        broken = [name for name, value in self.clip.named_parameters() if not torch.isfinite(value).all()]
+        if broken:
+            raise UserError(
+                f"{len(broken)} of the network's weights are no longer finite after epoch {self.current_epoch}, the "
+                f"first is {broken[0]}: lower optimizer.lr; the last good checkpoint stays."
+            )
+
     def validation_step(self, batch: PairBatch, _: int = 0) -> None:
         """Log the loss and how often the right partner comes first."""
         image_embedding, text_embedding = self._embed(batch)
@@ -122,7 +143,7 @@ class ClipFinetuneModule(pl.LightningModule):
         return None if temperature is None else torch.as_tensor(temperature).detach()
 
     def _warn_of_collapse(self, spreads: dict[str, Tensor]) -> None:
-        if self._collapse_told or self.global_step < GRACE_STEPS:
+        if self._collapse_told or self.global_step < self._grace_steps:
             return
         for kind, value in spreads.items():
             if value < COLLAPSED_SPREAD:

@@ -20,16 +20,20 @@ SchedulerFactory = Callable[..., LRScheduler]
 def parameter_groups(modules: Iterable[nn.Module]) -> list[dict[str, Any]]:
     """Trainable parameters in two groups: matrices, and what weight decay would only harm.
 
-    Norms, biases, class tokens and temperatures are the parameters with less than two axes.
+    Norms, biases, class tokens and temperatures are the parameters with at most one axis longer than 1.
 
     Returns:
         Two groups for an optimizer; the first takes the optimizer's weight decay, the second has none.
     """
     trainable = [p for module in modules for p in module.parameters() if p.requires_grad]
     return [
-        {"params": [p for p in trainable if p.ndim >= 2]},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in trainable if not _is_vector(p)]},
+        {"params": [p for p in trainable if _is_vector(p)], "weight_decay": 0.0},
     ]
+
+
+def _is_vector(parameter: nn.Parameter) -> bool:
+    return parameter.numel() == max(parameter.shape, default=1)
 
 
 def optimizer_and_schedule(

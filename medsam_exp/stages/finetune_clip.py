@@ -6,6 +6,7 @@ from medsam_exp import distributed
 from medsam_exp.clip.load import save_clip
 from medsam_exp.lightning.clip_data import PairsDataModule
 from medsam_exp.lightning.clip_finetune import ClipFinetuneModule
+from medsam_exp.seeding import derive_seed
 from medsam_exp.stages.context import StageContext
 
 FOLDER = "clip"
@@ -27,7 +28,9 @@ def run(context: StageContext) -> None:
         cache_images=fit["cache_images"],
     )
     tuning = context.build("tuning")
-    tuning.prepare(clip.network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(context.seed, "tuning"))
+        tuning.prepare(clip.network)
     module = ClipFinetuneModule(
         clip,
         context.build("loss"),

@@ -1,6 +1,7 @@
 """Put freshly trained tiny networks into the package: `python -m medsam_exp.weights.embed OUTPUTS`.
 
-Takes what the newest finished runs `tiny_clip` and `tiny_sam` below OUTPUTS have trained, and stores it as float16.
+Takes what the newest finished runs `tiny_clip` (or `tiny_clip_second`) and `tiny_sam` below OUTPUTS have trained, and
+stores it as float16.
 """
 
 import json
@@ -18,12 +19,14 @@ WEIGHTS = "open_clip_model.safetensors"
 
 
 def trained(outputs: Path, run: str, stage: str) -> Path:
-    """Folder of what a stage of the newest finished run left.
+    """Folder of what a stage left in the newest finished run whose name begins with `run`.
 
     Raises:
         UserError: there is no finished run.
     """
-    summaries = sorted((outputs / "runs" / run).glob("*/summary.json"))
+    summaries = sorted(
+        (outputs / "runs").glob(f"{run}*/*/summary.json"), key=lambda summary: summary.parent.name
+    )
     if not summaries:
         raise UserError(
             f"{outputs}/runs/{run} has no finished run; start with: python run.py +experiment={run}"

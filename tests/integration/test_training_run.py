@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from medsam_exp.runner import run
@@ -72,6 +74,36 @@ def test_a_short_training_leaves_its_curves_in_file_and_report(tmp_path: Path) -
     finish(tmp_path, "again", *PAIRS, "stages=[finetune_clip]")
     assert not (tmp_path / "again" / "figures").exists()
     assert "<h2>Training</h2>" not in (tmp_path / "again" / "report.html").read_text()
+
+
+def test_other_captions_in_the_same_place_train_anew(tmp_path: Path) -> None:
+    """Location and file name are no part of a key, but what stands in the file is."""
+    generator = np.random.default_rng(0)
+    for number in range(8):
+        pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    table = tmp_path / "pairs.csv"
+    settings = (
+        *PAIRS[4:],
+        "pairs=csv",
+        f"pairs.train.file={table}",
+        "pairs.train.part=all",
+        "pairs.validation.part=all",
+        "fit.batch_size=4",
+        "stages=[finetune_clip,retrieval]",
+        "retrieval.batch_size=4",
+    )
+    summaries = {}
+    for name, word in (("first", "bright"), ("second", "dark"), ("again", "dark")):
+        rows = [f"{number}.png,a {word} lesion of kind number {number}" for number in range(8)]
+        table.write_text("\n".join(["filename,Caption", *rows]))
+        summaries[name] = finish(tmp_path, name, *settings)
+    first, second, again = (summaries[name] for name in ("first", "second", "again"))
+    assert first["keys"]["finetune_clip"] != second["keys"]["finetune_clip"]
+    assert first["keys"]["retrieval"] != second["keys"]["retrieval"]
+    assert second["timing"]["finetune_clip"]["cached"] == 0
+    assert second["keys"] == again["keys"]
+    assert again["timing"]["finetune_clip"]["cached"] == 1
 
 
 def test_later_stages_use_the_fresh_clip(tmp_path: Path) -> None:

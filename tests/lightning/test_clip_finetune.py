@@ -97,16 +97,34 @@ def test_a_loss_that_is_not_finite_stops_the_training(small_clip, small_pairs, m
         make_trainer(max_epochs=1).fit(module, data_for(clip, small_pairs(8)))
 
 
-def test_collapsed_embeddings_are_told_once(
-    small_clip, small_pairs, make_trainer, adamw, cosine, monkeypatch
+def test_broken_weights_never_replace_the_last_good_checkpoint(
+    small_clip, small_pairs, make_trainer, cosine, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("medsam_exp.lightning.clip_finetune.GRACE_STEPS", 2)
+    class Break(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
+            if trainer.global_step == 4:  # the last step of the second epoch
+                with torch.no_grad():
+                    module.clip.vision[0].weight[0, 0] = math.nan
+
+    module = ClipFinetuneModule(small_clip(), InfoNCE(0.1), partial(torch.optim.SGD, lr=0.1), cosine, seed=0)
+    keep = ModelCheckpoint(
+        tmp_path, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    trainer = make_trainer(max_epochs=3, callbacks=[Break(), keep], enable_checkpointing=True)
+    with pytest.raises(UserError, match=r"clip\.vision\.0\.weight|vision\.0\.weight"):
+        trainer.fit(module, data_for(module.clip, small_pairs(8)))
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert kept["global_step"] == 2
+    assert all(torch.isfinite(value).all() for value in kept["state_dict"].values())
+
+
+def test_collapsed_embeddings_are_told_once(small_clip, small_pairs, make_trainer, cosine) -> None:
     clip = small_clip()
     with torch.no_grad():
         clip.vision[0].weight.zero_()
     module = ClipFinetuneModule(clip, InfoNCE(0.1), partial(torch.optim.SGD, lr=0.0), cosine, seed=0)
-    with pytest.warns(UserWarning, match="image embeddings have collapsed at step 2") as told:
-        make_trainer(max_epochs=3).fit(module, data_for(clip, small_pairs(8)))
+    with pytest.warns(UserWarning, match="image embeddings have collapsed at step 4") as told:  # of 16
+        make_trainer(max_epochs=8).fit(module, data_for(clip, small_pairs(8)))
     assert sum("collapsed" in str(warning.message) for warning in told) == 1
 
 
@@ -219,7 +237,10 @@ def _step(rank: int, world_size: int, folder: str, make_clip, chunk_size: int | 
     if rank == 0:
         torch.save([loss.detach(), gradients, module.state_dict()], f"{folder}/{world_size}.pt")
     if world_size > 1:
+        del step, loss, optimizer, gradients
+        distributed.barrier()
         distributed.destroy_process_group()
+        os._exit(0)  # what is left of the group's threads has kept processes from ending
 
 
 @pytest.mark.filterwarnings("ignore:You are trying to `self.log")
