@@ -90,6 +90,15 @@ class Engine:
         before = list(takewhile(lambda planned: planned != name, self.artifacts))
         return {parent: self.artifacts[parent] for parent in candidates if parent in before}
 
+    def scores(self, sample_id: str) -> dict[str, dict[str, float]]:
+        """All scores that stages of this run gave one sample, by what is scored ("coarse", "sam") and measure."""
+        found: dict[str, dict[str, float]] = {}
+        for name, artifacts in self.artifacts.items():
+            if STAGES[name].gives_scores:
+                for scored, measures in artifacts.info(sample_id)["scores"].items():
+                    found.setdefault(scored, {}).update(measures)
+        return found
+
     def _finish(self, name: str, wanted: tuple[str, ...]) -> None:
         missing = self.artifacts[name].pending(wanted)
         if missing:

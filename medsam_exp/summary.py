@@ -18,14 +18,12 @@ from omegaconf import DictConfig
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine, timing_table
 from medsam_exp.metrics.summary import summarise
-from medsam_exp.report.cases import Case, choose_cases
+from medsam_exp.pictures import RunResults, draw_pictures, final_stage
 from medsam_exp.report.console import print_summary
 from medsam_exp.report.curves import training_pictures
-from medsam_exp.report.figures import distribution_figure, overlay_figure, save_png
 from medsam_exp.report.page import write_report
 from medsam_exp.stages import STAGES
 from medsam_exp.stages.evaluate import MASK_STAGES
-from medsam_exp.stages.sam_mask import from_record
 from medsam_exp.types import Dataset
 
 _COLUMNS = ("id", "text", "stage", "dsc", "iou", "nsd", "hd95_px", "presence")
@@ -76,7 +74,7 @@ def finish_run(
     if dataset is not None and rows:
         _write_rows(run_dir / "per_image.csv", rows)
         _copy_masks(run_dir / "masks", engine)
-        pictures += _draw(cfg, run_dir / "figures", engine, dataset, texts, rows)
+        pictures += draw_pictures(RunResults(cfg, engine, dataset, texts, rows), run_dir / "figures")
     write_report(run_dir / "report.html", title=cfg.name, summary=summary, rows=rows, pictures=pictures)
     print_summary(summary, run_dir=run_dir)
     return summary
@@ -84,18 +82,18 @@ def finish_run(
 
 def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     """One row per sample and stage; scores are absent where there is no ground truth."""
+    stages = {"saliency": "saliency", **MASK_STAGES}
+    made = {short: stage for stage, short in stages.items() if stage in engine.artifacts}
+    scores = {sample_id: engine.scores(sample_id) for sample_id in engine.sample_ids}
+    scored = dict.fromkeys(short for found in scores.values() for short in found)
     rows = []
-    stages: dict[str, str] = {"saliency": "saliency", **MASK_STAGES}
-    for stage, short in stages.items():
-        if stage not in engine.artifacts:
-            continue
+    for short in dict.fromkeys([*made, *scored]):
         for sample_id in engine.sample_ids:
-            info = engine.artifacts[stage].info(sample_id)
+            info = engine.artifacts[made[short]].info(sample_id) if short in made else {}
             facts = {key: info[key] for key in ("presence", "peak_x", "peak_y") if key in info}
-            scores = _scores(engine, sample_id).get(short, {})
             text = " | ".join(texts[sample_id])
             row: dict[str, Any] = {"id": sample_id, "text": text, "stage": short}
-            rows.append(row | scores | facts)
+            rows.append(row | scores[sample_id].get(short, {}) | facts)
     return rows
 
 
@@ -120,18 +118,11 @@ def _commit() -> str:
     return found.stdout.strip() or "unknown"
 
 
-def _scores(engine: Engine, sample_id: str) -> dict[str, dict[str, float]]:
-    if "evaluate" not in engine.artifacts:
-        return {}
-    scores: dict[str, dict[str, float]] = engine.artifacts["evaluate"].info(sample_id)["scores"]
-    return scores
-
-
 def _metrics(engine: Engine, seed: int) -> dict[str, Any]:
     """Mean, std, 95 % CI and n of every score, as "stage/measure"."""
     columns: dict[str, list[float]] = {}
     for sample_id in engine.sample_ids:
-        for stage, scores in _scores(engine, sample_id).items():
+        for stage, scores in engine.scores(sample_id).items():
             for measure, value in scores.items():
                 columns.setdefault(f"{stage}/{measure}", []).append(value)
     distances = columns.get("saliency/peak_distance_px", [])
@@ -186,60 +177,13 @@ def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def _final_stage(engine: Engine) -> str | None:
-    done = [stage for stage in MASK_STAGES if stage in engine.artifacts]
-    return done[-1] if done else None
-
-
 def _copy_masks(folder: Path, engine: Engine) -> None:
     """Put the last stage's masks into the run's folder, by id."""
     folder.mkdir(exist_ok=True)
-    final = _final_stage(engine)
+    final = final_stage(engine)
     for sample_id in engine.sample_ids if final else ():
         source = engine.artifacts[final].mask_path(sample_id)  # type: ignore[index]
         shutil.copyfile(source, folder / f"{sample_id}.png")
-
-
-def _draw(
-    cfg: DictConfig,
-    folder: Path,
-    engine: Engine,
-    dataset: Dataset,
-    texts: Mapping[str, tuple[str, ...]],
-    rows: list[dict[str, Any]],
-) -> list[tuple[str, Path]]:
-    """Overlays of the best, median and worst cases, and the distribution of scores."""
-    folder.mkdir(exist_ok=True)
-    final = _final_stage(engine)
-    short = MASK_STAGES[final] if final else ""
-    scores = {row["id"]: row.get("dsc", float("nan")) for row in rows if row["stage"] == short}
-    pictures = []
-    for number, (label, sample_id) in enumerate(choose_cases(scores, cfg.report_cases)):
-        path = folder / f"{number:02d}_{label}_{sample_id}.png"
-        save_png(overlay_figure(_case(engine, dataset, texts, sample_id, short)), path)
-        pictures.append((f"{label}: {sample_id}", path))
-    if "evaluate" in engine.artifacts:
-        save_png(distribution_figure(rows), folder / "distribution.png")
-        pictures.append(("distribution", folder / "distribution.png"))
-    return pictures
-
-
-def _case(
-    engine: Engine, dataset: Dataset, texts: Mapping[str, tuple[str, ...]], sample_id: str, short: str
-) -> Case:
-    stages = engine.artifacts
-    sam = stages.get("sam_mask")
-    return Case(
-        sample_id=sample_id,
-        text=" | ".join(texts[sample_id]),
-        image=dataset.read_image(sample_id),
-        saliency_map=stages["saliency"].saliency_map(sample_id) if "saliency" in stages else None,
-        coarse_mask=stages["coarse_mask"].mask(sample_id) if "coarse_mask" in stages else None,
-        prompts=from_record(sam.info(sample_id)["prompts"]) if sam else None,
-        mask=sam.mask(sample_id) if sam else None,
-        ground_truth=dataset.read_ground_truth(sample_id) if "evaluate" in stages else None,
-        scores=_scores(engine, sample_id).get(short, {}),
-    )
 
 
 def command_line(overrides: list[str]) -> str:

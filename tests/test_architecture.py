@@ -13,7 +13,7 @@ LAYERS = (
     {"clip", "data", "losses", "metrics", "postprocess", "prompts", "saliency", "sam", "text", "weights"},
     {"lightning", "artifacts"},
     {"stages"},
-    {"tracking", "config", "signatures", "build", "report", "engine", "summary"},
+    {"tracking", "config", "signatures", "build", "report", "engine", "pictures", "summary"},
     {"runner"},
     {"worker"},
 )
@@ -25,7 +25,7 @@ GROUND_TRUTH_READERS = {
     "stages/evaluate.py",
     "lightning/sam_data.py",  # training the tiny SAM, a declared reader
     "engine.py",  # digests only
-    "summary.py",  # the report's pictures
+    "pictures.py",  # the report's pictures
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -28,6 +28,7 @@ class Stage:
         processes: which processes of a job with several devices run it.
         ground_truth: why it reads ground truth, for the run's summary; None when it cannot.
         works_on: single samples of the dataset, or a training set as a whole.
+        gives_scores: each sample's record has `scores`, what is scored -> measure -> number, for the summary.
         version: of its code.
     """
 
@@ -39,6 +40,7 @@ class Stage:
     processes: Literal["first", "all"] = "first"
     ground_truth: str | None = None
     works_on: Literal["samples", "pairs", "dataset"] = "samples"
+    gives_scores: bool = False
     version: int = 1
 
 
@@ -82,6 +84,7 @@ STAGES: dict[str, Stage] = {
         any_parent=("saliency", "coarse_mask", "sam_mask"),
         processes="all",
         ground_truth="scores",
+        gives_scores=True,
     ),
 }
 

@@ -1,0 +1,89 @@
+"""The pictures of a run: one function a kind; each draws from stored artifacts and says where its files are."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from medsam_exp.engine import Engine
+from medsam_exp.report.cases import Case, choose_cases
+from medsam_exp.report.figures import distribution_figure, overlay_figure, save_png
+from medsam_exp.stages.evaluate import MASK_STAGES
+from medsam_exp.stages.sam_mask import from_record
+from medsam_exp.types import Dataset
+
+Picture = tuple[str, Path]
+"""Caption, "group" or "group: what is shown", and file."""
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """What a finished run over images has.
+
+    Attributes:
+        cfg: its configuration.
+        engine: its stages and their artifacts.
+        dataset: its images.
+        texts: texts by sample id.
+        rows: those of per_image.csv.
+    """
+
+    cfg: DictConfig
+    engine: Engine
+    dataset: Dataset
+    texts: Mapping[str, tuple[str, ...]]
+    rows: list[dict[str, Any]]
+
+
+def draw_pictures(results: RunResults, folder: Path) -> list[Picture]:
+    """Draw all pictures of a run into a folder."""
+    folder.mkdir(exist_ok=True)
+    return [picture for draw in PICTURES for picture in draw(results, folder)]
+
+
+def draw_cases(results: RunResults, folder: Path) -> list[Picture]:
+    """Overlays of the best, median and worst cases."""
+    final = final_stage(results.engine)
+    short = MASK_STAGES[final] if final else ""
+    scores = {row["id"]: row.get("dsc", float("nan")) for row in results.rows if row["stage"] == short}
+    pictures = []
+    for number, (label, sample_id) in enumerate(choose_cases(scores, results.cfg.report_cases)):
+        path = folder / f"{number:02d}_{label}_{sample_id}.png"
+        save_png(overlay_figure(_case(results, sample_id, short)), path)
+        pictures.append((f"{label}: {sample_id}", path))
+    return pictures
+
+
+def draw_distribution(results: RunResults, folder: Path) -> list[Picture]:
+    """The distribution of scores over images."""
+    if "evaluate" not in results.engine.artifacts:
+        return []
+    save_png(distribution_figure(results.rows), folder / "distribution.png")
+    return [("distribution", folder / "distribution.png")]
+
+
+PICTURES: tuple[Callable[[RunResults, Path], list[Picture]], ...] = (draw_cases, draw_distribution)
+
+
+def final_stage(engine: Engine) -> str | None:
+    """The last stage of a run that makes masks."""
+    done = [stage for stage in MASK_STAGES if stage in engine.artifacts]
+    return done[-1] if done else None
+
+
+def _case(results: RunResults, sample_id: str, short: str) -> Case:
+    stages, dataset = results.engine.artifacts, results.dataset
+    sam = stages.get("sam_mask")
+    return Case(
+        sample_id=sample_id,
+        text=" | ".join(results.texts[sample_id]),
+        image=dataset.read_image(sample_id),
+        saliency_map=stages["saliency"].saliency_map(sample_id) if "saliency" in stages else None,
+        coarse_mask=stages["coarse_mask"].mask(sample_id) if "coarse_mask" in stages else None,
+        prompts=from_record(sam.info(sample_id)["prompts"]) if sam else None,
+        mask=sam.mask(sample_id) if sam else None,
+        ground_truth=dataset.read_ground_truth(sample_id) if "evaluate" in stages else None,
+        scores=results.engine.scores(sample_id).get(short, {}),
+    )
