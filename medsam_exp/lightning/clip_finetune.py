@@ -100,7 +100,12 @@ class ClipFinetuneModule(pl.LightningModule):
             with torch.no_grad():
                 self.clip.logit_scale.copy_(-temperature.log())
 
-    def on_train_epoch_end(self) -> None:
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Let go of the gradients at once; Lightning would keep them through the next forward pass."""
+        super().optimizer_step(*args, **kwargs)
+        self.zero_grad(set_to_none=True)
+
+    def on_save_checkpoint(self, _: dict[str, Any]) -> None:
         """Refuse broken weights before they replace the last good checkpoint.
 
         Raises:
@@ -109,8 +114,8 @@ class ClipFinetuneModule(pl.LightningModule):
         broken = [name for name, value in self.clip.named_parameters() if not torch.isfinite(value).all()]
         if broken:
             raise UserError(
-                f"{len(broken)} of the network's weights are no longer finite after epoch {self.current_epoch}, the "
-                f"first is {broken[0]}: lower optimizer.lr; the last good checkpoint stays."
+                f"{len(broken)} of the network's weights are no longer finite at step {self.global_step} of epoch "
+                f"{self.current_epoch}, the first is {broken[0]}: lower optimizer.lr; the last good checkpoint stays."
             )
 
     def validation_step(self, batch: PairBatch, _: int = 0) -> None:

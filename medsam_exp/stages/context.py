@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
@@ -16,6 +17,9 @@ from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.lightning.curves import LearningRate, LogInterval, Throughput
 from medsam_exp.lightning.inference_data import image_loader
 from medsam_exp.types import Dataset, RGBImage
+
+CHECKPOINT_EVERY = timedelta(minutes=10)
+"""A training that is killed within a long epoch loses no more than this."""
 
 
 class Builder(Protocol):
@@ -89,16 +93,17 @@ class StageContext:
         module.to(torch.device("cpu"))
 
     def fit(self, module: pl.LightningModule, data: pl.LightningDataModule) -> dict[str, float]:
-        """Train a module, going on at the last finished epoch when a training was interrupted.
+        """Train a module, going on where a training was interrupted: at its last epoch, or within it.
 
         Returns:
             The last logged figures.
         """
         fit = self.build("fit")
         folder = self.artifacts.folder / "checkpoints"
-        keep = ModelCheckpoint(
-            folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
-        )
+        keep = [
+            ModelCheckpoint(folder, filename="last", enable_version_counter=False, **when)
+            for when in ({"save_on_train_epoch_end": True}, {"train_time_interval": CHECKPOINT_EVERY})
+        ]
         trainer = self.trainer(
             max_epochs=fit["epochs"],
             gradient_clip_val=fit["gradient_clip"],
@@ -106,7 +111,7 @@ class StageContext:
             check_val_every_n_epoch=fit["validate_every"],
             num_sanity_val_steps=0,
             logger=self.loggers or False,
-            callbacks=[keep, LogInterval(), LearningRate(), Throughput()],
+            callbacks=[*keep, LogInterval(), LearningRate(), Throughput()],
             enable_progress_bar=sys.stdout.isatty(),
         )
         last = folder / "last.ckpt"

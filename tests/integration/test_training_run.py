@@ -2,6 +2,7 @@
 
 import csv
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from medsam_exp.lightning.clip_finetune import ClipFinetuneModule
 from medsam_exp.runner import run
+from medsam_exp.types import PairBatch
 from tests.compose import composed
 
 PAIRS = (
@@ -55,6 +58,37 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
         assert torch.allclose(value, right[name], atol=1e-5), name
     for name, figure in one["metrics"].items():
         assert two["metrics"][name]["mean"] == pytest.approx(figure["mean"], abs=1e-6), name
+
+
+def test_a_training_killed_within_an_epoch_goes_on_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was saved between epochs or within one leads to the weights of an undisturbed training."""
+    whole = finish(tmp_path / "whole", "run", *PAIRS, "stages=[finetune_clip]")
+    monkeypatch.setattr("medsam_exp.stages.context.CHECKPOINT_EVERY", timedelta(seconds=0))
+    taken: list[int] = []
+    embed = ClipFinetuneModule._embed
+
+    def killed_in_the_second_epoch(module: ClipFinetuneModule, batch: PairBatch) -> Any:
+        if module.training:
+            taken.append(module.global_step)
+            if len(taken) == 7:  # of 4 + 4 steps
+                raise KeyError("killed")
+        return embed(module, batch)
+
+    monkeypatch.setattr(ClipFinetuneModule, "_embed", killed_in_the_second_epoch)
+    with pytest.raises(KeyError, match="killed"):
+        finish(tmp_path / "killed", "first", *PAIRS, "stages=[finetune_clip]")
+    resumed = finish(tmp_path / "killed", "second", *PAIRS, "stages=[finetune_clip]")
+    assert taken == [0, 1, 2, 3, 4, 5, 6, 6, 7]  # step 6 was begun twice, none before it was
+    left, right = (
+        load_file(
+            artifact(tmp_path / name, summary, "finetune_clip") / "clip" / "open_clip_model.safetensors"
+        )
+        for name, summary in (("whole", whole), ("killed", resumed))
+    )
+    for name, value in left.items():
+        assert torch.equal(value, right[name]), name
 
 
 def recorded(run_dir: Path, column: str) -> dict[int, float]:
