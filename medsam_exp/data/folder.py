@@ -1,6 +1,6 @@
 """A folder of images and masks, paired by file stem: ROOT/{train,val,test}_{images,masks}."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,8 @@ class FolderDataset:
         split: train, val, test, or any other prefix.
         modality: kind of scan, in words for texts ("ultrasound").
         target: what to find, in words for texts ("breast tumor").
+        sentences: where texts find sentences about the target; see `medsam_exp.text.sentence_files`.
+        sentence_lists: which lists of a file of sentences belong to which class.
         class_name: class of every image; None when unknown or given by `index`.
         index: CSV inside root that gives each image its class.
         name_column: column of `index` with the file name or stem.
@@ -47,6 +49,8 @@ class FolderDataset:
         split: str,
         modality: str | None = None,
         target: str | None = None,
+        sentences: str | None = None,
+        sentence_lists: Mapping[str, str] | None = None,
         class_name: str | None = None,
         index: str | None = None,
         name_column: str = "name",
@@ -59,6 +63,7 @@ class FolderDataset:
     ) -> None:
         _check_arguments(class_name, index, spacing_mm, on_error, limit)
         self.name, self.split, self.modality, self.target = name, split, modality, target
+        self.sentences, self.sentence_lists = sentences, sentence_lists
         self.root = Path(root).expanduser()
         self.spacing_mm = None if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
         self.mask_values = None if mask_values is None else tuple(int(value) for value in mask_values)

@@ -1,6 +1,6 @@
 """Drawn scans as a dataset: images, a text for each, true masks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -27,6 +27,8 @@ class PhantomDataset:
         name: short name for tables.
         target: what to find, in words for texts.
         modality: kind of scan, in words for texts.
+        sentences: where texts find sentences about the target; see `medsam_exp.text.sentence_files`.
+        sentence_lists: which lists of a file of sentences belong to which class.
         modalities: which kinds are drawn, equally often: ultrasound, mri, xray, ct.
         normal_fraction: share of scans without a lesion, in [0, 1].
         pair_fraction: share of scans with two different lesions, in [0, 1].
@@ -47,12 +49,15 @@ class PhantomDataset:
         name: str = "phantom",
         target: str = "lesion",
         modality: str | None = None,
+        sentences: str | None = None,
+        sentence_lists: Mapping[str, str] | None = None,
         modalities: Sequence[str] = tuple(SCANS_BY_MODALITY),
         normal_fraction: float = 0.0,
         pair_fraction: float = 0.4,
         mask_shows: Literal["target", "every_lesion"] = "target",
     ) -> None:
         self.name, self.target, self.modality = name, target, modality
+        self.sentences, self.sentence_lists = sentences, sentence_lists
         self._seed, self._mask_shows = seed, mask_shows
         self._content = check_content(seed, count, modalities, normal_fraction, pair_fraction)
         self._index = {f"phantom_{seed}_{index:06d}": index for index in range(count)}
