@@ -67,6 +67,20 @@ def to_mask(pixels: Pixels, path: Path, foreground: Collection[int] | None = Non
     return levels > found[-1] / 2, True
 
 
+def refuse_unlisted(pixels: Pixels, path: Path, listed: Collection[int]) -> None:
+    """Refuse a mask of class labels that has other values than the listed ones; `path` is for the error's text.
+
+    Raises:
+        UserError: says which.
+    """
+    others = [value for value in np.unique(_grey_levels(pixels, path)) if value not in listed]
+    if others:
+        raise UserError(
+            f"{path} has pixels of the value {_listed(np.array(others))}, which data.classes does not list: add "
+            "the class, or name the value in data.background"
+        )
+
+
 def _grey_levels(pixels: Pixels, path: Path) -> NDArray[Any]:
     """(H, W) one number per pixel; the alpha channel where a single colour is painted."""
     values = pixels.values

@@ -39,6 +39,7 @@ class PhantomDataset:
     """
 
     has_ground_truth = True
+    classes_are_true = True
     notes: tuple[str, ...] = ()
     spacing_mm = None
 
@@ -76,13 +77,20 @@ class PhantomDataset:
         """Draw the mask of the target, or of every lesion, (H, W) bool."""
         plan = self._plan(sample_id)
         mask = np.zeros(plan.shape, dtype=bool)
-        for lesion in draw_lesions(plan)[: 1 if self._mask_shows == "target" else None]:
+        for lesion in draw_lesions(plan)[self._lesions_shown(sample_id)]:
             mask |= lesion.mask
         return mask
 
     def ground_truth_digest(self, sample_id: str, digests: FileDigests) -> str:
         """The mask is decided by what decides the image, and by which lesions it shows."""
-        return text_digest(self.image_digest(sample_id, digests), self._mask_shows)
+        first = self._lesions_shown(sample_id).start
+        which = f"lesion {first}" if first else self._mask_shows
+        return text_digest(self.image_digest(sample_id, digests), which)
+
+    def _lesions_shown(self, sample_id: str) -> slice:
+        """Which lesions of a scan are in its true mask."""
+        del sample_id  # the same for all scans
+        return slice(0, 1 if self._mask_shows == "target" else None)
 
     def _plan(self, sample_id: str) -> PhantomPlan:
         return plan_phantom(self._seed, self._index[sample_id], self._content)
