@@ -76,7 +76,7 @@ class FolderDataset:
         split_column: str | None = "split",
         spacing_mm: Sequence[float] | None = None,
         mask_values: Sequence[int] | None = None,
-        classes: Mapping[str, int | Sequence[int]] | Sequence[str] | None = None,
+        classes: dict[str, int | list[int]] | list[str] | None = None,
         background: Sequence[int] = (0,),
         absent: Literal["keep", "drop"] = "keep",
         on_error: Literal["raise", "skip"] = "raise",

@@ -1,7 +1,7 @@
 """What is to be found in the images of a folder: one target, or one for each of several classes."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medsam_exp.types import UserError
@@ -47,7 +47,7 @@ class Targets:
 
 
 def targets_of(
-    classes: Mapping[str, int | Sequence[int]] | Sequence[str] | None,
+    classes: dict[str, int | list[int]] | list[str] | None,
     mask_values: Sequence[int] | None,
     background: Sequence[int],
 ) -> Targets:
@@ -68,7 +68,7 @@ def targets_of(
     if not classes:
         raise UserError("data.classes is empty: name the classes, or use null for a single target")
     _check_names(list(classes))
-    if not isinstance(classes, Mapping):
+    if isinstance(classes, list):
         return Targets(tuple(Target(name, name, shared) for name in classes))
     if shared is not None:
         raise UserError(

@@ -186,6 +186,16 @@ def test_wrong_settings_and_labels(label_masks, arguments, message):
         folder(label_masks, **arguments)
 
 
+def test_colours_are_no_label_values(label_masks):
+    """Also where only two colours occur, which a two-valued mask may have."""
+    palette = Image.fromarray((labels(0) == 2).astype(np.uint8) * 2, mode="P")
+    palette.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    palette.save(label_masks / "test_masks" / "x0.png")
+    for arguments in ({"classes": VALUES}, {"classes": None, "mask_values": [1]}):
+        with pytest.raises(UserError, match=r"x0\.png is coloured, so it has no label values"):
+            folder(label_masks, **arguments)
+
+
 def test_unlisted_values_can_be_skipped(label_masks):
     label_map = labels(1)
     label_map[0, 0] = 77
