@@ -52,9 +52,7 @@ def test_the_authors_python_file_is_read_with_the_datasets_own_mapping(tmp_path)
     assert Generic(path, lists, index=1).text == "A second ultrasound sentence."
     assert Subtype(path, lists).bind(SAMPLES) == {"a": ("A smooth oval.",), "b": ("A ragged star.",)}
     assert SubtypeName(path, lists).bind(SAMPLES) == {"a": ("benign",), "b": ("malignant",)}
-    with pytest.raises(
-        UserError, match=r"no list other \(it has breast_tumor_P2_prompts, .*star|no list other"
-    ):
+    with pytest.raises(UserError, match=r"no list other \(it has breast_tumor_P2_prompts, benign_breast"):
         Generic(path, {"generic": "other"})
     with pytest.raises(UserError, match=r"text\.lists is not set.*benign_breast_tumor_P3_prompts"):
         Generic(path)
