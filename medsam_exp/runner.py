@@ -77,7 +77,8 @@ def _inputs(cfg: DictConfig) -> tuple[Dataset | None, dict[str, tuple[str, ...]]
     if "samples" not in works_on:
         return dataset, {}, False
     source = build(cfg.text)
-    return dataset, source.bind(dataset.samples), source.uses_class_labels
+    by_label = source.uses_class_labels and dataset.classes_are_true
+    return dataset, source.bind(dataset.samples), by_label
 
 
 def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:

@@ -52,6 +52,8 @@ class Dataset(Protocol):
         samples: in order of id.
         spacing_mm: (row, column) size of a pixel, or None when unknown.
         has_ground_truth: whether every sample has a mask.
+        classes_are_true: whether a sample's class and description say what its image shows; False when every
+            image is asked for every class, so that they tell nothing about it.
         notes: what was skipped or mended while reading, one sentence each; shown in the run's summary.
     """
 
@@ -59,6 +61,7 @@ class Dataset(Protocol):
     samples: tuple[Sample, ...]
     spacing_mm: tuple[float, float] | None
     has_ground_truth: bool
+    classes_are_true: bool
     notes: tuple[str, ...]
 
     def read_image(self, sample_id: str) -> RGBImage:

@@ -1,23 +1,36 @@
 """A folder of images and masks, paired by file stem: ROOT/{train,val,test}_{images,masks}."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from medsam_exp.data.class_index import read_class_index
 from medsam_exp.data.images import read_image
 from medsam_exp.data.masks import read_mask
-from medsam_exp.data.pairing import Finding, check_pairs, find_folders, pair_files
+from medsam_exp.data.pairing import FilePair, Finding, check_pairs, find_folders, mask_folders, pair_files
+from medsam_exp.data.targets import Target, Targets, targets_of
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
 
 _SHOWN = 10
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """The files of a sample, and what is to be found in its image."""
+
+    files: FilePair
+    target: Target
+
+
 class FolderDataset:
     """Images of one split of a folder, with masks where the folder has them.
 
-    Every file of the split is decoded once at the start, so that faults show before any model loads.
+    Every file of the split is decoded once at the start, so that faults show before any model loads. With
+    `classes`, every image gives one sample per class: its id is STEM@CLASS, its true mask shows that class only.
 
     Args:
         name: short name for tables.
@@ -25,6 +38,8 @@ class FolderDataset:
         split: train, val, test, or any other prefix.
         modality: kind of scan, in words for texts ("ultrasound").
         target: what to find, in words for texts ("breast tumor").
+        sentences: where texts find sentences about the target; see `medsam_exp.text.sentence_files`.
+        sentence_lists: which lists of a file of sentences belong to which class.
         class_name: class of every image; None when unknown or given by `index`.
         index: CSV inside root that gives each image its class.
         name_column: column of `index` with the file name or stem.
@@ -32,12 +47,17 @@ class FolderDataset:
         split_column: column of `index` with the split; None when it has none.
         spacing_mm: (row, column) size of a pixel in mm; None when unknown.
         mask_values: values that count as foreground in masks of class labels; None for two-valued masks.
+        classes: what each image is asked for: {class: values of its pixels} for masks of class labels, or
+            [class, ...] for masks in SPLIT_masks/CLASS, where no file means that the class is absent; None for
+            a single target.
+        background: values of masks of class labels that belong to none of `classes`.
+        absent: of a class that an image does not show, "keep" the sample with an empty true mask or "drop" it.
         on_error: "raise" stops at faulty files, "skip" leaves their samples out and lists them in `notes`.
-        limit: look at the first so many ids only, for trials; None for all.
+        limit: look at the first so many images only, for trials; None for all.
 
     Raises:
         UserError: the folder is missing or empty, or (with "raise") files are unreadable, unpaired,
-            doubled or of different sizes; one error names them all.
+            doubled, of different sizes or of unknown labels; one error names them all.
     """
 
     def __init__(
@@ -47,6 +67,8 @@ class FolderDataset:
         split: str,
         modality: str | None = None,
         target: str | None = None,
+        sentences: str | None = None,
+        sentence_lists: Mapping[str, str] | None = None,
         class_name: str | None = None,
         index: str | None = None,
         name_column: str = "name",
@@ -54,72 +76,95 @@ class FolderDataset:
         split_column: str | None = "split",
         spacing_mm: Sequence[float] | None = None,
         mask_values: Sequence[int] | None = None,
+        classes: dict[str, int | list[int]] | list[str] | None = None,
+        background: Sequence[int] = (0,),
+        absent: Literal["keep", "drop"] = "keep",
         on_error: Literal["raise", "skip"] = "raise",
         limit: int | None = None,
     ) -> None:
-        _check_arguments(class_name, index, spacing_mm, on_error, limit)
+        _check_arguments(spacing_mm, on_error, limit)
+        _check_classes_are_given_once(class_name, index, classes)
         self.name, self.split, self.modality, self.target = name, split, modality, target
+        self.sentences, self.sentence_lists = sentences, sentence_lists
         self.root = Path(root).expanduser()
         self.spacing_mm = None if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
-        self.mask_values = None if mask_values is None else tuple(int(value) for value in mask_values)
 
+        targets = targets_of(classes, mask_values, background)
         images, masks = find_folders(self.root, split)
         self.has_ground_truth = masks is not None
-        files = pair_files(images, masks, limit)
-        findings = check_pairs(files, self.mask_values)
-        classes: dict[str, str] | None = None
+        files = pair_files(images, mask_folders(masks, targets), limit)
+        findings = check_pairs(files, targets)
+        labels: dict[str, str] | None = None
         if index is not None:
-            classes = read_class_index(self.root / index, split, name_column, class_column, split_column)
-            _check_classes(findings, classes, index)
+            labels = read_class_index(self.root / index, split, name_column, class_column, split_column)
+            _check_labels(findings, labels, index)
         faulty = {sample_id: finding.problem for sample_id, finding in findings.items() if finding.problem}
         if faulty and (on_error == "raise" or len(faulty) == len(files)):
             raise _complaint(images, faulty, len(files))
 
-        self._files = {sample_id: pair for sample_id, pair in files.items() if sample_id not in faulty}
+        kept = {stem: finding for stem, finding in findings.items() if stem not in faulty}
+        drop = self.has_ground_truth and classes is not None and absent == "drop"
+        self.classes_are_true = classes is None or drop
+        self._entries = {
+            target.sample_id(stem): _Entry(files[stem], target)
+            for stem, finding in kept.items()
+            for target in (finding.present if drop else targets.each)
+        }
+        if not self._entries:
+            raise UserError(
+                f"{masks}: no image shows any of data.classes, and data.absent=drop leaves none: check it"
+            )
+        known = {stem: class_name if labels is None else labels[stem] for stem in kept}
         self.samples = tuple(
-            Sample(sample_id, class_name if classes is None else classes[sample_id])
-            for sample_id in self._files
+            Sample(sample_id, entry.target.class_name or known[entry.files.image.stem])
+            for sample_id, entry in sorted(self._entries.items())
         )
-        self.notes = _notes(faulty, {i: findings[i] for i in self._files}, self.has_ground_truth)
+        self.notes = _notes(faulty, kept, targets, absent) if self.has_ground_truth else _skipped(faulty)
 
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB of one image."""
-        return read_image(self._files[sample_id].image)
+        return read_image(self._entries[sample_id].files.image)
 
     def image_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of the image file."""
-        return digests.of(self._files[sample_id].image)
+        return digests.of(self._entries[sample_id].files.image)
 
     def read_ground_truth(self, sample_id: str) -> Mask:
-        """(H, W) bool true mask of one image.
+        """(H, W) bool true mask of one image, or of one class in it.
 
         Raises:
             UserError: the folder has no masks.
         """
-        return read_mask(self._mask(sample_id), self.mask_values)[0]
+        path = self._mask(sample_id)
+        if path is None:
+            return np.zeros(self.read_image(sample_id).shape[:2], dtype=bool)
+        return read_mask(path, self._entries[sample_id].target.values)[0]
 
     def ground_truth_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of the mask file and of the values that count as foreground."""
-        return text_digest(digests.of(self._mask(sample_id)), str(self.mask_values))
+        path = self._mask(sample_id)
+        if path is None:
+            return text_digest("no mask", self.image_digest(sample_id, digests))
+        return text_digest(digests.of(path), str(self._entries[sample_id].target.values))
 
-    def _mask(self, sample_id: str) -> Path:
-        mask = self._files[sample_id].mask
-        if mask is None:
+    def _mask(self, sample_id: str) -> Path | None:
+        """The mask file; None where an absent class has none."""
+        if not self.has_ground_truth:
             raise UserError(
                 f"{self.root} has no {self.split}_masks: add them, or leave evaluation out of `stages`"
             )
-        return mask
+        entry = self._entries[sample_id]
+        return entry.files.masks.get(entry.target.folder)
 
 
-def _check_arguments(
-    class_name: str | None,
-    index: str | None,
-    spacing_mm: Sequence[float] | None,
-    on_error: str,
-    limit: int | None,
-) -> None:
-    if class_name is not None and index is not None:
-        raise UserError("data.class_name and data.index both give a class: set one of them to null")
+def _check_classes_are_given_once(class_name: str | None, index: str | None, classes: object) -> None:
+    keys = {"data.class_name": class_name, "data.index": index, "data.classes": classes}
+    given = [key for key, value in keys.items() if value is not None]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)} both give a class: set one of them to null")
+
+
+def _check_arguments(spacing_mm: Sequence[float] | None, on_error: str, limit: int | None) -> None:
     if spacing_mm is not None and (len(spacing_mm) != 2 or not all(side > 0 for side in spacing_mm)):
         raise UserError(f"data.spacing_mm is {list(spacing_mm)}: give two positive numbers, [row, column]")
     if on_error not in {"raise", "skip"}:
@@ -128,10 +173,10 @@ def _check_arguments(
         raise UserError(f"data.limit is {limit}: give at least 1, or null for all images")
 
 
-def _check_classes(findings: dict[str, Finding], classes: dict[str, str], index: str) -> None:
-    for sample_id, finding in findings.items():
-        if finding.problem is None and not classes.get(sample_id):
-            finding.problem = f"{sample_id} has no class in {index}"
+def _check_labels(findings: dict[str, Finding], labels: dict[str, str], index: str) -> None:
+    for stem, finding in findings.items():
+        if finding.problem is None and not labels.get(stem):
+            finding.problem = f"{stem} has no class in {index}"
 
 
 def _complaint(images: Path, faulty: dict[str, str], count: int) -> UserError:
@@ -141,14 +186,25 @@ def _complaint(images: Path, faulty: dict[str, str], count: int) -> UserError:
     return UserError(f"{images}: {len(faulty)} of {count} samples are faulty ({shown}{more}): {mend}")
 
 
-def _notes(faulty: dict[str, str], kept: dict[str, Finding], has_ground_truth: bool) -> tuple[str, ...]:
-    notes = [f"skipped: {problem}" for problem in faulty.values()]
-    lossy = [sample_id for sample_id, finding in kept.items() if finding.lossy]
+def _skipped(faulty: dict[str, str]) -> tuple[str, ...]:
+    return tuple(f"skipped: {problem}" for problem in faulty.values())
+
+
+def _notes(
+    faulty: dict[str, str], kept: dict[str, Finding], targets: Targets, absent: str
+) -> tuple[str, ...]:
+    notes = [*_skipped(faulty)]
+    lossy = [stem for stem, finding in kept.items() if finding.lossy]
     if lossy:
         notes.append(
             f"{len(lossy)} of {len(kept)} masks have blurred values (lossy format or soft edges; "
             f"first: {lossy[0]}): thresholded at half of their maximum"
         )
-    if has_ground_truth and all(finding.empty for finding in kept.values()):
+    if not any(finding.present for finding in kept.values()):
         notes.append(f"all {len(kept)} masks are empty")
+    for target in targets.each:
+        lacking = sum(target not in finding.present for finding in kept.values())
+        if target.class_name is not None and lacking:
+            outcome = "their true mask is empty" if absent == "keep" else "left out"
+            notes.append(f"{target.class_name} is absent from {lacking} of {len(kept)} images: {outcome}")
     return tuple(notes)

@@ -45,7 +45,7 @@ def to_mask(pixels: Pixels, path: Path, foreground: Collection[int] | None = Non
     Raises:
         UserError: the mask has more than two levels.
     """
-    levels = _grey_levels(pixels, path)
+    levels = _grey_levels(pixels, path) if foreground is None else _label_values(pixels, path)
     found = np.unique(levels)
     if not np.isfinite(found).all() or found[0] < 0:
         raise UserError(f"{path} has negative or non-finite values: save the mask with values 0 and 255")
@@ -65,6 +65,30 @@ def to_mask(pixels: Pixels, path: Path, foreground: Collection[int] | None = Non
             "values of the target in data.mask_values"
         )
     return levels > found[-1] / 2, True
+
+
+def refuse_unlisted(pixels: Pixels, path: Path, listed: Collection[int]) -> None:
+    """Refuse a mask of class labels that has other values than the listed ones; `path` is for the error's text.
+
+    Raises:
+        UserError: says which.
+    """
+    others = [value for value in np.unique(_label_values(pixels, path)) if value not in listed]
+    if others:
+        raise UserError(
+            f"{path} has pixels of the value {_listed(np.array(others))}, which data.classes does not list: add "
+            "the class, or name the value in data.background"
+        )
+
+
+def _label_values(pixels: Pixels, path: Path) -> NDArray[Any]:
+    """(H, W) one number per pixel of a mask of class labels; colours have none, whatever their palette says."""
+    values = pixels.values
+    if values.ndim == 3 and (values.max(axis=-1) != values.min(axis=-1)).any():
+        raise UserError(
+            f"{path} is coloured, so it has no label values: save it as gray PNG, one value per class"
+        )
+    return _grey_levels(pixels, path)
 
 
 def _grey_levels(pixels: Pixels, path: Path) -> NDArray[Any]:

@@ -1,28 +1,29 @@
 """Finds, pairs and checks the files of one split of a folder."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from medsam_exp.data.images import IMAGE_SUFFIXES, decode, to_rgb
-from medsam_exp.data.masks import to_mask
+from medsam_exp.data.images import IMAGE_SUFFIXES, Pixels, decode, to_rgb
+from medsam_exp.data.masks import refuse_unlisted, to_mask
+from medsam_exp.data.targets import Target, Targets
 from medsam_exp.types import UserError
 
 
 @dataclass(frozen=True)
 class FilePair:
-    """The files of one sample.
+    """The files of one image.
 
     Attributes:
-        image: the image file (the mask's where there is no image).
-        mask: the mask file; None where the split has no masks.
+        image: the image file (a mask's where there is no image).
+        masks: its mask files by folder below SPLIT_masks; folders without a file for this image are left out.
         problem: why the files make no sample, in words; None when they do.
     """
 
     image: Path
-    mask: Path | None
+    masks: Mapping[str, Path]
     problem: str | None = None
 
 
@@ -32,13 +33,13 @@ class Finding:
 
     Attributes:
         problem: why the sample cannot be used, in words; None when it can.
-        lossy: the mask's values were blurred and had to be thresholded.
-        empty: the mask has no foreground.
+        lossy: a mask's values were blurred and had to be thresholded.
+        present: targets of which the image has a pixel.
     """
 
     problem: str | None = None
     lossy: bool = False
-    empty: bool = False
+    present: tuple[Target, ...] = ()
 
 
 def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
@@ -61,6 +62,27 @@ def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
     return images, masks if masks.is_dir() else None
 
 
+def mask_folders(masks: Path | None, targets: Targets) -> dict[str, Path]:
+    """The folders that hold the targets' masks, by name below `masks` ("" for `masks` itself); none without masks.
+
+    Raises:
+        UserError: a class has no folder.
+    """
+    if masks is None:
+        return {}
+    folders = {name: masks / name for name in targets.folders}
+    missing = [name for name, folder in folders.items() if not folder.is_dir()]
+    if missing:
+        there = (
+            ", ".join(sorted(folder.name for folder in masks.iterdir() if folder.is_dir())) or "no folders"
+        )
+        raise UserError(
+            f"data.classes: {masks} has no folder {', '.join(missing)} (it has {there}); put each class's masks in "
+            "a folder of its name, or give the values of a label mask, as in data.classes='{NAME: [1]}'"
+        )
+    return folders
+
+
 def _images_by_stem(folder: Path) -> dict[str, list[Path]]:
     """Image files of a folder by stem; hidden files and files that are no images do not count."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
@@ -71,68 +93,83 @@ def _images_by_stem(folder: Path) -> dict[str, list[Path]]:
     return images
 
 
-def pair_files(images: Path, masks: Path | None, limit: int | None) -> dict[str, FilePair]:
-    """The files of every id of either folder, in order of id.
+def pair_files(images: Path, masks: Mapping[str, Path], limit: int | None) -> dict[str, FilePair]:
+    """The files of every stem of any folder, in order of stem.
 
     Args:
         images: folder of images.
-        masks: folder of masks; None when only predictions are wanted.
-        limit: keep the first so many ids; None for all.
+        masks: folders of masks by name; none when only predictions are wanted.
+        limit: keep the first so many stems; None for all.
 
     Raises:
         UserError: there is no image at all.
     """
     image_files = _images_by_stem(images)
-    mask_files = _images_by_stem(masks) if masks else {}
+    mask_files = {name: _images_by_stem(folder) for name, folder in masks.items()}
     if not image_files:
         suffixes = ", ".join(sorted({path.suffix or path.name for path in images.iterdir()})[:5]) or "nothing"
         raise UserError(
             f"{images} has no images (found {suffixes}); put {', '.join(sorted(IMAGE_SUFFIXES))} files there"
         )
     pairs = {}
-    for sample_id in sorted(image_files.keys() | mask_files.keys())[:limit]:
-        found_images, found_masks = image_files.get(sample_id, []), mask_files.get(sample_id, [])
-        problem = _pairing_problem(sample_id, found_images, found_masks, masks is not None)
-        first = (found_images or found_masks)[0]
-        pairs[sample_id] = FilePair(first, found_masks[0] if found_masks else None, problem)
+    for stem in sorted(image_files.keys() | set().union(*mask_files.values()))[:limit]:
+        found_images = image_files.get(stem, [])
+        found_masks = {name: stems[stem] for name, stems in mask_files.items() if stem in stems}
+        problem = _pairing_problem(stem, found_images, found_masks, masks_expected=bool(masks))
+        first = (found_images or next(iter(found_masks.values())))[0]
+        pairs[stem] = FilePair(first, {name: found[0] for name, found in found_masks.items()}, problem)
     return pairs
 
 
 def _pairing_problem(
-    sample_id: str, images: list[Path], masks: list[Path], masks_expected: bool
+    stem: str, images: list[Path], masks: Mapping[str, list[Path]], *, masks_expected: bool
 ) -> str | None:
-    for kind, found in (("images", images), ("masks", masks)):
+    kinds = {"images": images, **{f"{name} masks".strip(): found for name, found in masks.items()}}
+    for kind, found in kinds.items():
         if len(found) > 1:
-            return f"{sample_id} has {len(found)} {kind} ({', '.join(path.name for path in found)})"
+            return f"{stem} has {len(found)} {kind} ({', '.join(path.name for path in found)})"
     if not images:
-        return f"{sample_id} has a mask ({masks[0].name}) but no image"
+        name, found = next(iter(masks.items()))
+        return f"{stem} has a mask ({'/'.join(filter(None, (name, found[0].name)))}) but no image"
     if masks_expected and not masks:
-        return f"{sample_id} has an image ({images[0].name}) but no mask"
+        return f"{stem} has an image ({images[0].name}) but no mask"
     return None
 
 
-def check_pairs(files: dict[str, FilePair], mask_values: Sequence[int] | None) -> dict[str, Finding]:
+def check_pairs(files: dict[str, FilePair], targets: Targets) -> dict[str, Finding]:
     """Decode every file and compare sizes, several at a time; faults are findings, not exceptions."""
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        findings = pool.map(lambda pair: _check(pair, mask_values), files.values())
+        findings = pool.map(lambda pair: _check(pair, targets), files.values())
         return dict(zip(files, findings, strict=True))
 
 
-def _check(pair: FilePair, mask_values: Sequence[int] | None) -> Finding:
+def _check(pair: FilePair, targets: Targets) -> Finding:
     if pair.problem:
         return Finding(pair.problem)
     try:
         pixels = decode(pair.image)
         size = to_rgb(pixels, pair.image).shape[:2]
-        if pair.mask is None:
-            return Finding()
-        mask_pixels = decode(pair.mask)
-        mask, lossy = to_mask(mask_pixels, pair.mask, mask_values)
+        found = [
+            _check_mask(pair, path, folder, targets, pixels, size) for folder, path in pair.masks.items()
+        ]
     except UserError as error:
         return Finding(str(error))
-    if pixels.orientation != mask_pixels.orientation:
-        return Finding(f"{pair.image} and its mask have different orientation tags: save both upright")
-    if size != mask.shape:
-        sizes = [f"{width} x {height}" for height, width in (size, mask.shape)]
-        return Finding(f"{pair.image.stem} has an image of {sizes[0]} and a mask of {sizes[1]} pixels")
-    return Finding(lossy=lossy, empty=not mask.any())
+    present = tuple(target for finding in found for target in finding.present)
+    return Finding(lossy=any(finding.lossy for finding in found), present=present)
+
+
+def _check_mask(
+    pair: FilePair, path: Path, folder: str, targets: Targets, image: Pixels, size: tuple[int, ...]
+) -> Finding:
+    pixels = decode(path)
+    here = [target for target in targets.each if target.folder == folder]
+    masks = [to_mask(pixels, path, target.values) for target in here]
+    if image.orientation != pixels.orientation:
+        raise UserError(f"{pair.image} and its mask have different orientation tags: save both upright")
+    if size != masks[0][0].shape:
+        sizes = [f"{width} x {height}" for height, width in (size, masks[0][0].shape)]
+        raise UserError(f"{pair.image.stem} has an image of {sizes[0]} and a mask of {sizes[1]} pixels")
+    if targets.listed is not None:
+        refuse_unlisted(pixels, path, targets.listed)
+    present = tuple(target for target, (mask, _) in zip(here, masks, strict=True) if mask.any())
+    return Finding(lossy=any(lossy for _, lossy in masks), present=present)

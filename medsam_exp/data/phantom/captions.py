@@ -64,10 +64,10 @@ def normal_captions(vocabulary: Vocabulary, generator: np.random.Generator) -> t
 
 def _fill(template: str, choices: Mapping[str, Sequence[str]], generator: np.random.Generator) -> str:
     words = {key: options[int(generator.integers(len(options)))] for key, options in choices.items()}
-    return _with_article(template.format(**words))
+    return with_article(template.format(**words))
 
 
-def _with_article(sentence: str) -> str:
+def with_article(sentence: str) -> str:
     """Write "an" before a vowel."""
     words = sentence.split(" ")
     for index, (word, following) in enumerate(pairwise(words)):

@@ -1,6 +1,6 @@
 """Drawn scans as a dataset: images, a text for each, true masks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -27,6 +27,8 @@ class PhantomDataset:
         name: short name for tables.
         target: what to find, in words for texts.
         modality: kind of scan, in words for texts.
+        sentences: where texts find sentences about the target; see `medsam_exp.text.sentence_files`.
+        sentence_lists: which lists of a file of sentences belong to which class.
         modalities: which kinds are drawn, equally often: ultrasound, mri, xray, ct.
         normal_fraction: share of scans without a lesion, in [0, 1].
         pair_fraction: share of scans with two different lesions, in [0, 1].
@@ -37,6 +39,7 @@ class PhantomDataset:
     """
 
     has_ground_truth = True
+    classes_are_true = True
     notes: tuple[str, ...] = ()
     spacing_mm = None
 
@@ -47,12 +50,15 @@ class PhantomDataset:
         name: str = "phantom",
         target: str = "lesion",
         modality: str | None = None,
+        sentences: str | None = None,
+        sentence_lists: Mapping[str, str] | None = None,
         modalities: Sequence[str] = tuple(SCANS_BY_MODALITY),
         normal_fraction: float = 0.0,
         pair_fraction: float = 0.4,
         mask_shows: Literal["target", "every_lesion"] = "target",
     ) -> None:
         self.name, self.target, self.modality = name, target, modality
+        self.sentences, self.sentence_lists = sentences, sentence_lists
         self._seed, self._mask_shows = seed, mask_shows
         self._content = check_content(seed, count, modalities, normal_fraction, pair_fraction)
         self._index = {f"phantom_{seed}_{index:06d}": index for index in range(count)}
@@ -71,13 +77,20 @@ class PhantomDataset:
         """Draw the mask of the target, or of every lesion, (H, W) bool."""
         plan = self._plan(sample_id)
         mask = np.zeros(plan.shape, dtype=bool)
-        for lesion in draw_lesions(plan)[: 1 if self._mask_shows == "target" else None]:
+        for lesion in draw_lesions(plan)[self._lesions_shown(sample_id)]:
             mask |= lesion.mask
         return mask
 
     def ground_truth_digest(self, sample_id: str, digests: FileDigests) -> str:
         """The mask is decided by what decides the image, and by which lesions it shows."""
-        return text_digest(self.image_digest(sample_id, digests), self._mask_shows)
+        first = self._lesions_shown(sample_id).start
+        which = f"lesion {first}" if first else self._mask_shows
+        return text_digest(self.image_digest(sample_id, digests), which)
+
+    def _lesions_shown(self, sample_id: str) -> slice:
+        """Which lesions of a scan are in its true mask."""
+        del sample_id  # the same for all scans
+        return slice(0, 1 if self._mask_shows == "target" else None)
 
     def _plan(self, sample_id: str) -> PhantomPlan:
         return plan_phantom(self._seed, self._index[sample_id], self._content)

@@ -1,0 +1,96 @@
+"""What every choice of conf/text promises: texts for all, whatever the order, and labels used only where declared."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from medsam_exp.types import Sample, TextSource
+from tests.compose import CONF, composed
+
+CHOICES = sorted(path.stem for path in (CONF / "text").glob("*.yaml"))
+TASKS = {
+    "busi": ["benign", "malignant"],
+    "brain_mri": ["glioma", "meningioma", "pituitary"],
+    "lung_xray": ["normal", "lung opacity", "viral pneumonia", "COVID-19"],
+    "phantom": ["cyst", "fibroadenoma", "glioma", "metastasis"],
+    "lung_ct": [],
+}
+NEEDS_SUBTYPES = {"subtype", "subtype_name", "ensemble_subtype"}
+CASES = [
+    (choice, task) for choice in CHOICES for task in TASKS if TASKS[task] or choice not in NEEDS_SUBTYPES
+]
+
+
+def samples_of(task: str, shift: int = 0) -> list[Sample]:
+    """Nine samples whose classes take turns; `shift` hands the classes on to other samples."""
+    classes = TASKS[task] or [None]
+    return [
+        Sample(f"s{i}", classes[(i + shift) % len(classes)], f"description of sample {i}") for i in range(9)
+    ]
+
+
+@cache
+def data_of(task: str) -> dict[str, object]:
+    """The arguments of a dataset that texts may refer to."""
+    data = composed(f"data={task}").data
+    return {key: data[key] for key in ("target", "modality", "sentences", "sentence_lists")}
+
+
+def source_of(choice: str, task: str, folder: Path) -> TextSource:
+    (folder / "texts.json").write_text(json.dumps({f"s{i}.png": f"sentence {i}" for i in range(9)}))
+    given = {"free": {"text": "a mass"}, "per_image": {"path": f"{folder}/texts.json"}}.get(choice, {})
+    config = OmegaConf.create(
+        {"data": data_of(task), "text": OmegaConf.load(CONF / "text" / f"{choice}.yaml")}
+    )
+    return instantiate(OmegaConf.merge(config, {"text": given}).text, _convert_="all")
+
+
+@pytest.mark.parametrize(("choice", "task"), CASES)
+def test_every_sample_gets_texts_whatever_the_order(choice: str, task: str, tmp_path: Path) -> None:
+    source, samples = source_of(choice, task, tmp_path), samples_of(task)
+    texts = source.bind(samples)
+    assert texts == source.bind(samples[::-1]) == source_of(choice, task, tmp_path).bind(samples)
+    assert set(texts) == {sample.id for sample in samples}
+    for own in texts.values():
+        assert isinstance(own, tuple)
+        assert own
+        assert all(text == text.strip() and text for text in own)
+        assert len(set(own)) == len(own)
+    if choice != "shuffled":  # it needs somebody to exchange with
+        assert source.bind([]) == {}
+        assert source.bind(samples[:1]) == {"s0": texts["s0"]}
+
+
+@pytest.mark.parametrize(("choice", "task"), CASES)
+def test_texts_without_labels_do_not_change_with_them(choice: str, task: str, tmp_path: Path) -> None:
+    source = source_of(choice, task, tmp_path)
+    own, others = source.bind(samples_of(task)), source.bind(samples_of(task, shift=1))
+    if not source.uses_class_labels:
+        assert own == others == source.bind([Sample(s.id, None, s.description) for s in samples_of(task)])
+    if choice in NEEDS_SUBTYPES:
+        assert source.uses_class_labels
+        assert all(own[name] != others[name] for name in own), "this test could not fail"
+
+
+@pytest.mark.parametrize(
+    ("choice", "labels"),
+    [
+        ("class_name", False),
+        ("subtype_name", True),
+        ("generic", False),
+        ("subtype", True),
+        ("ensemble_generic", False),
+        ("ensemble_subtype", True),
+    ],
+)
+@pytest.mark.parametrize("task", [task for task in TASKS if TASKS[task]])
+def test_the_papers_six_kinds_of_text(choice: str, labels: bool, task: str, tmp_path: Path) -> None:
+    source = source_of(choice, task, tmp_path)
+    assert source.uses_class_labels is labels
+    texts = source.bind(samples_of(task))
+    assert {len(own) for own in texts.values()} == ({20} if choice.startswith("ensemble") else {1})
+    assert len(set(texts.values())) == (len(TASKS[task]) if labels else 1)
