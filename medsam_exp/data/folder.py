@@ -1,5 +1,6 @@
 """A folder of images and masks, paired by file stem: ROOT/{train,val,test}_{images,masks}."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ class FolderDataset:
         name_column: column of `index` with the file name or stem.
         class_column: column of `index` with the class.
         split_column: column of `index` with the split; None when it has none.
+        class_pattern: regular expression whose match in a file's stem is the image's class, upper or lower case,
+            where neither `class_name` nor `index` says it; an image whose name does not match has none.
         spacing_mm: (row, column) size of a pixel in mm; None when unknown.
         mask_values: values that count as foreground in masks of class labels; None for two-valued masks.
         classes: what each image is asked for: {class: values of its pixels} for masks of class labels, or
@@ -74,6 +77,7 @@ class FolderDataset:
         name_column: str = "name",
         class_column: str = "class",
         split_column: str | None = "split",
+        class_pattern: str | None = None,
         spacing_mm: Sequence[float] | None = None,
         mask_values: Sequence[int] | None = None,
         classes: dict[str, int | list[int]] | list[str] | None = None,
@@ -84,6 +88,7 @@ class FolderDataset:
     ) -> None:
         _check_arguments(spacing_mm, on_error, limit)
         _check_classes_are_given_once(class_name, index, classes)
+        pattern = _compiled(class_pattern)
         self.name, self.split, self.modality, self.target = name, split, modality, target
         self.sentences, self.sentence_lists = sentences, sentence_lists
         self.root = Path(root).expanduser()
@@ -114,7 +119,7 @@ class FolderDataset:
             raise UserError(
                 f"{masks}: no image shows any of data.classes, and data.absent=drop leaves none: check it"
             )
-        known = {stem: class_name if labels is None else labels[stem] for stem in kept}
+        known = {stem: class_name or _class_in(stem, pattern) for stem in kept} if labels is None else labels
         self.samples = tuple(
             Sample(sample_id, entry.target.class_name or known[entry.files.image.stem])
             for sample_id, entry in sorted(self._entries.items())
@@ -162,6 +167,20 @@ def _check_classes_are_given_once(class_name: str | None, index: str | None, cla
     given = [key for key, value in keys.items() if value is not None]
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)} both give a class: set one of them to null")
+
+
+def _compiled(class_pattern: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if class_pattern is None else re.compile(class_pattern, re.IGNORECASE)
+    except re.error as error:
+        raise UserError(
+            f"data.class_pattern is {class_pattern!r}, which is no regular expression ({error}): mend it"
+        ) from error
+
+
+def _class_in(stem: str, pattern: re.Pattern[str] | None) -> str | None:
+    found = pattern.search(stem) if pattern else None
+    return found[0] if found else None
 
 
 def _check_arguments(spacing_mm: Sequence[float] | None, on_error: str, limit: int | None) -> None:

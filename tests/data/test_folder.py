@@ -282,6 +282,23 @@ def test_index_with_other_columns(root):
     assert {sample.class_name for sample in dataset.samples} == {"cyst"}
 
 
+def test_classes_come_from_names_where_nothing_else_says_them(root):
+    for stem in ("Benign (1)", "malignant_2", "covid_3", "non_COVID (4)"):
+        Image.fromarray(scan(1)).save(root / "test_images" / f"{stem}.png")
+        Image.fromarray(disk()).save(root / "test_masks" / f"{stem}.png")
+    classes = {
+        s.id: s.class_name for s in folder(root, class_pattern="benign|malignant|non.?covid|covid").samples
+    }
+    assert classes["Benign (1)"] == "Benign"
+    assert classes["malignant_2"] == "malignant"
+    assert (classes["covid_3"], classes["non_COVID (4)"]) == ("covid", "non_COVID")
+    assert classes["case_0"] is None
+    said = folder(root, class_pattern="benign", class_name="cyst").samples
+    assert {sample.class_name for sample in said} == {"cyst"}
+    with pytest.raises(UserError, match=r"data\.class_pattern is '\(', which is no regular expression"):
+        folder(root, class_pattern="(")
+
+
 def test_faults_of_the_index(root):
     with pytest.raises(UserError, match=r"data\.index: .*index\.csv cannot be read"):
         folder(root, index="index.csv")
