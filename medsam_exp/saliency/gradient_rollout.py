@@ -10,7 +10,7 @@ from torch.nn.functional import cosine_similarity
 
 from medsam_exp.clip.layout import Offer
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.saliency.attention_rollout import identity_of, read_out
+from medsam_exp.saliency.attention_rollout import read_out
 from medsam_exp.saliency.frozen import frozen
 from medsam_exp.saliency.method import SaliencyMethod
 
@@ -42,8 +42,8 @@ class GradientRollout(SaliencyMethod):
                 similarity = cosine_similarity(text_embedding.float(), embedding.float(), dim=-1)
                 gradients = torch.autograd.grad(similarity.sum(), attention)
             with torch.no_grad():
-                relevance = identity_of(attention[0])
+                gained = torch.zeros_like(attention[0][:, 0], dtype=torch.float32)
                 for paid, gradient in zip(attention, gradients, strict=True):
                     helpful = (gradient.float() * paid.float()).relu().mean(dim=1)
-                    relevance = relevance + helpful @ relevance
-                return read_out(clip, relevance)
+                    gained = gained + helpful + helpful @ gained
+                return read_out(clip, gained)

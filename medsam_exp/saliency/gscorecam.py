@@ -13,7 +13,7 @@ from medsam_exp.saliency.gradcam import patch_gradient
 from medsam_exp.saliency.method import SaliencyMethod
 from medsam_exp.types import UserError
 
-_SMALLEST_SPREAD = 1e-6
+_SMALLEST_SPREAD = 1e-6  # relative; below it differences are rounding, which scaling to [0, 1] would blow up
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ class GScoreCAM(SaliencyMethod):
 
 def unit_masks(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Maps (K, gh, gw) upsampled to (K, h, w) and each scaled to [0, 1]; all zero where a map is constant."""
+    flat = maps.amax(dim=(1, 2)) - maps.amin(dim=(1, 2)) <= _SMALLEST_SPREAD * maps.abs().amax(dim=(1, 2))
     large = interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
     low, high = large.amin(dim=(1, 2), keepdim=True), large.amax(dim=(1, 2), keepdim=True)
-    return (large - low) / (high - low).clamp(min=_SMALLEST_SPREAD)
+    return ((large - low) / (high - low)).masked_fill(flat[:, None, None], 0)
