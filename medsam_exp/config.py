@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.utils import get_object
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -143,17 +144,27 @@ def known_stages(cfg: DictConfig) -> list[str]:
     return problems or ([] if cfg.stages else ["stages is empty; name at least one stage"])
 
 
-def layer_within_network(cfg: DictConfig) -> list[str]:
-    """The saliency's layer must be one of the vision tower's blocks."""
-    layer = OmegaConf.select(cfg, "saliency.layer")
-    if layer is None or "saliency" not in cfg.stages:
+def saliency_fits_network(cfg: DictConfig) -> list[str]:
+    """The vision tower must offer what the saliency method looks at."""
+    needs = getattr(get_object(cfg.saliency["_target_"]), "needs", None)
+    if needs is None or "saliency" not in cfg.stages:
         return []
-    from medsam_exp.clip.load import vision_depth  # needs open_clip, which is slow to import
+    from medsam_exp.clip.load import vision_layout  # needs open_clip, which is slow to import
 
-    depth = vision_depth(cfg.clip.model)
-    if depth is None or 0 <= layer < depth:
+    who = cfg.saliency["_target_"].rpartition(".")[2]
+    problem = vision_layout(cfg.clip.model).refusal(needs, f"saliency {who}")
+    return [problem] if problem else []
+
+
+def layer_within_network(cfg: DictConfig) -> list[str]:
+    """The saliency's layer must be one of the vision tower's, and its patches must reach the embedding."""
+    layer = OmegaConf.select(cfg, "saliency.layer")
+    if layer is None or saliency_fits_network(cfg) or "saliency" not in cfg.stages:
         return []
-    return [f"saliency.layer={layer}, but {cfg.clip.model} has {depth} layers, counted from 0 to {depth - 1}"]
+    from medsam_exp.clip.load import vision_layout  # needs open_clip, which is slow to import
+
+    problem = vision_layout(cfg.clip.model).layer_problem(layer)
+    return [f"saliency.layer={layer}, but {cfg.clip.model} {problem}"] if problem else []
 
 
 def data_root_exists(cfg: DictConfig) -> list[str]:
@@ -267,5 +278,6 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     millimetres_need_a_spacing,
     class_name_needs_a_target,
     retrieval_has_something_to_find,
+    saliency_fits_network,
     layer_within_network,
 )

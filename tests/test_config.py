@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import ReadonlyConfigError
 
 from medsam_exp import config
+from medsam_exp.clip.layout import VisionLayout
 from medsam_exp.config import check
 from medsam_exp.types import UserError
 from tests.compose import CONF, composed
@@ -30,7 +31,8 @@ def layout(tmp_path: Path) -> str:
 @pytest.fixture
 def any_depth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks whose description lies on a hub count as twelve layers deep."""
-    monkeypatch.setattr("medsam_exp.clip.load.vision_depth", lambda _: 12)
+    layout = VisionLayout("VisionTransformer", 12, 10, frozenset({"features", "tokens", "attention"}))
+    monkeypatch.setattr("medsam_exp.clip.load.vision_layout", lambda _: layout)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -71,6 +73,13 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is(group: str, choice
         (["~sam.architecture"], "sam.architecture is not set"),
         (["saliency.layer=99"], "saliency.layer=99, but tiny has"),
         (["saliency.layer=-1"], "counted from 0 to"),
+        (
+            ["clip=openai_vit_b16", "saliency.layer=11"],
+            "read from the class token; the largest useful layer is 10",
+        ),
+        (["clip=openai_rn50"], "saliency M2IB needs a plain vision transformer, but clip.model has"),
+        (["clip=openai_rn50", "saliency=attention_rollout"], "of kind ModifiedResNet; choose another clip"),
+        (["clip=openai_rn50", "saliency=gradcam", "saliency.layer=4"], "RN50-quickgelu has 4 layers"),
         (["data=folder", "data.root=/no/such/place"], "data.root=/no/such/place is not a folder"),
         (["data=folder"], "data.root is not set"),
         (["pairs=csv"], "pairs.train.file is not set"),

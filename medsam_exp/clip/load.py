@@ -8,16 +8,18 @@ from pathlib import Path
 import open_clip
 import timm
 import torch
+from open_clip.model import _build_vision_tower
 from safetensors.torch import save_file
 from torch import nn
 
 from medsam_exp.clip.checkpoint import read_weights
+from medsam_exp.clip.layout import VisionLayout
 from medsam_exp.clip.matching import put_weights
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.source import ClipSource, find_source, find_weights, tokenizer_files
 from medsam_exp.clip.text_tower import load_tokenizer, text_config_folder
 from medsam_exp.clip.tiny_trunk import TINY_TRUNK
-from medsam_exp.clip.towers import is_splittable_trunk
+from medsam_exp.clip.towers import vision_tower
 from medsam_exp.types import UserError
 
 assert timm.is_model(TINY_TRUNK)  # importing it registers it
@@ -66,20 +68,17 @@ def weight_files(model: str, weights: str | None = None, **_: object) -> list[Pa
     return [*tokenizer_files(source), *([] if path is None else [path])]
 
 
-def vision_depth(model: str) -> int | None:
-    """Number of vision blocks without loading weights; None when the vision tower cannot be split.
+def vision_layout(model: str) -> VisionLayout:
+    """How the vision tower is built and what it offers to saliency methods, without loading weights.
 
     Raises:
         UserError: there is no such model.
     """
-    vision = find_source(model).model_cfg["vision_cfg"]
-    name = vision.get("timm_model_name")
-    if name is None:
-        layers = vision.get("layers", 12)  # open_clip's default
-        return layers if isinstance(layers, int) and not vision.get("attentional_pool") else None
+    model_cfg = find_source(model).model_cfg
+    vision = deepcopy(model_cfg["vision_cfg"]) | {"timm_model_pretrained": False}
     with torch.device("meta"):
-        trunk = timm.create_model(name, pretrained=False)
-    return len(trunk.blocks) if is_splittable_trunk(trunk) else None
+        visual = _build_vision_tower(model_cfg["embed_dim"], vision, model_cfg.get("quick_gelu", False))
+    return vision_tower(visual).layout
 
 
 def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from medsam_exp.clip.layout import Offer
 from medsam_exp.clip.preprocess import Preprocess
 from medsam_exp.clip.towers import vision_tower
 from medsam_exp.types import UserError
@@ -27,8 +28,9 @@ class ClipModel(nn.Module):
     Attributes:
         preprocess: `(image (H, W, 3) uint8 RGB) -> (3, h, w) float32`, squashed, standardised.
         image_size: h, the height of the network's input in pixels.
-        depth: number of vision blocks; 0 when the vision tower cannot be split.
-        grid: (gh, gw) patches.
+        layout: how the vision tower is built and what it offers to saliency methods.
+        depth: number of vision layers; 0 when the vision tower cannot be split.
+        grid: (gh, gw) patches after the last layer.
         prefix_tokens: tokens before the patches (1 for CLS).
         embed_dim: D.
     """
@@ -52,11 +54,9 @@ class ClipModel(nn.Module):
         height, width = _pair(visual.image_size)
         self.preprocess = Preprocess((height, width), _triple(mean), _triple(std))
         self.image_size = height
-        self.depth, self.grid, self.prefix_tokens = (
-            self._tower.depth,
-            self._tower.grid,
-            self._tower.prefix_tokens,
-        )
+        self.layout = self._tower.layout
+        self.depth, self.prefix_tokens = self.layout.depth, self._tower.prefix_tokens
+        self.grid = self._tower.grid_after(self.layout.last_layer)
         self.embed_dim = int(model_cfg["embed_dim"])
         self.saliency_layer = saliency_layer
 
@@ -77,8 +77,45 @@ class ClipModel(nn.Module):
         """Un-normalised embeddings (K, D) of token ids (K, L)."""
         return self.network.encode_text(tokens)  # type: ignore[operator]
 
+    def require(self, needs: Offer | None, who: str) -> None:
+        """Refuse a saliency method that the vision tower cannot serve.
+
+        Raises:
+            UserError: why not.
+        """
+        if sentence := self.layout.refusal(needs, who):
+            raise UserError(f"{sentence}.")
+
+    def patch_layer(self, layer: int | None) -> int:
+        """The 0-based layer after which to look at patches; None means the last that decides the embedding.
+
+        Raises:
+            UserError: there is no such layer, or its patches reach nothing.
+        """
+        if layer is None:
+            return self.layout.last_layer
+        if problem := self.layout.layer_problem(layer):
+            raise UserError(f"layer {layer} is asked for (saliency.layer), but the vision tower {problem}.")
+        return layer
+
+    def grid_after(self, layer: int) -> tuple[int, int]:
+        """(gh, gw) patches after a 0-based layer; only convolutional networks change it on the way."""
+        return self._tower.grid_after(layer)
+
+    def vision_attention(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Un-normalised embeddings (B, D) of images (B, 3, h, w), and the attention that made them.
+
+        Returns:
+            Embeddings equal to `encode_image`, and for each block (B, heads, T, T), rows by query, each summing to
+            1; the embeddings depend on them, so that gradients can be taken.
+
+        Raises:
+            UserError: the tower has no attention maps among its patches.
+        """
+        return self._tower.attended(images)
+
     def vision_prefix(self, images: Tensor, layer: int) -> Tensor:
-        """Tokens (B, T, C) after the 0-based vision block `layer` of images (B, 3, h, w).
+        """Tokens (B, T, C) after the 0-based vision layer `layer` of images (B, 3, h, w).
 
         T = prefix_tokens + gh * gw; the patches follow row by row.
 
@@ -89,7 +126,7 @@ class ClipModel(nn.Module):
         return self._tower.prefix(images, layer)
 
     def vision_suffix(self, tokens: Tensor, layer: int) -> Tensor:
-        """Un-normalised embeddings (B, D) of tokens (B, T, C) taken after block `layer`.
+        """Un-normalised embeddings (B, D) of tokens (B, T, C) taken after layer `layer`.
 
         With `vision_prefix` before it, equal to `encode_image`.
 

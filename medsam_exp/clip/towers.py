@@ -3,40 +3,53 @@
 Shapes: B images, T tokens (CLS and its like, then gh * gw patches row by row), C channels, D embedding.
 """
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
-import torch
+from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
-from open_clip.transformer import ResidualAttentionBlock
 from open_clip.transformer import VisionTransformer as OpenClipVit
-from timm.layers import Attention
-from timm.models.vision_transformer import Block
 from timm.models.vision_transformer import VisionTransformer as TimmVit
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention
 
+from medsam_exp.clip.blocks import (
+    is_plain_open_clip_block,
+    is_plain_timm_block,
+    open_clip_block_for_cls,
+    open_clip_block_with_attention,
+    timm_block_for_cls,
+    timm_block_with_attention,
+)
+from medsam_exp.clip.conv_towers import ModifiedResNetTower, TimmMapTower, map_grid
+from medsam_exp.clip.layout import Offer, VisionLayout
 from medsam_exp.types import UserError
 
 
 class VisionTower(Protocol):
-    """A vision network seen as: tokens, a stack of blocks, a head.
+    """A vision network seen as: tokens, a stack of layers, a head.
 
     Attributes:
-        depth: number of blocks; 0 when the network cannot be split.
-        grid: (gh, gw) patches.
+        layout: how it is built and what it offers.
         prefix_tokens: tokens before the patches (1 for CLS).
     """
 
-    depth: int
-    grid: tuple[int, int]
+    layout: VisionLayout
     prefix_tokens: int
 
+    def grid_after(self, layer: int) -> tuple[int, int]:
+        """(gh, gw) patches after the 0-based layer `layer`."""
+        ...
+
     def prefix(self, images: Tensor, layer: int) -> Tensor:
-        """Tokens (B, T, C) after the 0-based block `layer` of images (B, 3, h, w)."""
+        """Tokens (B, T, C) after the 0-based layer `layer` of images (B, 3, h, w)."""
         ...
 
     def suffix(self, tokens: Tensor, layer: int) -> Tensor:
-        """Un-normalised embeddings (B, D) of tokens (B, T, C) taken after the 0-based block `layer`."""
+        """Un-normalised embeddings (B, D) of tokens (B, T, C) taken after the 0-based layer `layer`."""
+        ...
+
+    def attended(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend."""
         ...
 
 
@@ -45,16 +58,21 @@ class TimmTower:
 
     def __init__(self, visual: TimmModel) -> None:
         self._visual, self._trunk = visual, visual.trunk
-        self.depth = len(self._trunk.blocks)
         rows, columns = self._trunk.patch_embed.dynamic_feat_size(visual.image_size)
-        self.grid = (rows, columns)
+        self._grid = (rows, columns)
+        self._reads_cls = self._trunk.attn_pool is None and self._trunk.global_pool == "token"
         self.prefix_tokens: int = self._trunk.num_prefix_tokens
+        plain = self._trunk.attn_pool is None and all(map(is_plain_timm_block, self._trunk.blocks))
+        self.layout = _transformer_layout("VisionTransformer", self._trunk.blocks, self._reads_cls, plain)
+
+    def grid_after(self, layer: int) -> tuple[int, int]:  # noqa: ARG002
+        """(gh, gw) patches, the same after every block."""
+        return self._grid
 
     def prefix(self, images: Tensor, layer: int) -> Tensor:
         """Tokens (B, T, C) after the 0-based block `layer`."""
-        trunk = self._trunk
-        tokens = trunk.norm_pre(trunk.patch_drop(trunk._pos_embed(trunk.patch_embed(images))))
-        for block in trunk.blocks[: layer + 1]:
+        tokens = self._embedded(images)
+        for block in self._trunk.blocks[: layer + 1]:
             tokens = block(tokens)
         return tokens
 
@@ -62,13 +80,26 @@ class TimmTower:
         """Embeddings (B, D) from the tokens after `layer`; the last block is computed for CLS alone."""
         trunk = self._trunk
         blocks = list(trunk.blocks[layer + 1 :])
-        reads_cls = trunk.attn_pool is None and trunk.global_pool == "token"
-        shortcut = bool(blocks) and reads_cls and _is_plain_timm_block(blocks[-1])
+        shortcut = bool(blocks) and self._reads_cls and is_plain_timm_block(blocks[-1])
         for block in blocks[:-1] if shortcut else blocks:
             tokens = block(tokens)
         if shortcut:
             tokens = timm_block_for_cls(blocks[-1], tokens)
         return self._visual.head(trunk.forward_head(trunk.norm(tokens)))
+
+    def attended(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend."""
+        _require_attention(self.layout)
+        tokens, attention = self._embedded(images), []
+        for block in self._trunk.blocks:
+            tokens, paid = timm_block_with_attention(block, tokens)
+            attention.append(paid)
+        return self._visual.head(self._trunk.forward_head(self._trunk.norm(tokens))), attention
+
+    def _embedded(self, images: Tensor) -> Tensor:
+        trunk = self._trunk
+        tokens: Tensor = trunk.norm_pre(trunk.patch_drop(trunk._pos_embed(trunk.patch_embed(images))))
+        return tokens
 
 
 class OpenClipTower:
@@ -78,9 +109,15 @@ class OpenClipTower:
 
     def __init__(self, visual: OpenClipVit) -> None:
         self._visual = visual
-        self.depth = len(visual.transformer.resblocks)
         rows, columns = visual.grid_size
-        self.grid = (rows, columns)
+        self._grid = (rows, columns)
+        blocks = visual.transformer.resblocks
+        plain = all(map(is_plain_open_clip_block, blocks))
+        self.layout = _transformer_layout("VisionTransformer", blocks, visual.pool_type == "tok", plain)
+
+    def grid_after(self, layer: int) -> tuple[int, int]:  # noqa: ARG002
+        """(gh, gw) patches, the same after every block."""
+        return self._grid
 
     def prefix(self, images: Tensor, layer: int) -> Tensor:
         """Tokens (B, T, C) after the 0-based block `layer`."""
@@ -91,12 +128,24 @@ class OpenClipTower:
         visual = self._visual
         blocks = list(visual.transformer.resblocks[layer + 1 :])
         reads_cls = visual.pool_type == "tok"
-        shortcut = bool(blocks) and reads_cls and type(blocks[-1]) is ResidualAttentionBlock
+        shortcut = bool(blocks) and reads_cls and is_plain_open_clip_block(blocks[-1])
         tokens = self._through(blocks[:-1] if shortcut else blocks, tokens)
         if shortcut:
             tokens = open_clip_block_for_cls(blocks[-1], tokens)
-        pooled, _ = visual._pool(tokens)
-        return pooled if visual.proj is None else pooled @ visual.proj
+        return self._embedding(tokens)
+
+    def attended(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend."""
+        _require_attention(self.layout)
+        tokens, attention = self._visual._embeds(images), []
+        for block in self._visual.transformer.resblocks:
+            tokens, paid = open_clip_block_with_attention(block, tokens)
+            attention.append(paid)
+        return self._embedding(tokens), attention
+
+    def _embedding(self, tokens: Tensor) -> Tensor:
+        pooled, _ = self._visual._pool(tokens)
+        return pooled if self._visual.proj is None else pooled @ self._visual.proj
 
     def _through(self, blocks: list[nn.Module] | nn.ModuleList, tokens: Tensor) -> Tensor:
         batch_first = self._visual.transformer.batch_first
@@ -109,12 +158,14 @@ class OpenClipTower:
 class WholeTower:
     """A vision network that encodes images but cannot be split."""
 
-    depth = 0
-    grid = (0, 0)
     prefix_tokens = 0
 
     def __init__(self, kind: str) -> None:
-        self._kind = kind
+        self.layout = VisionLayout(kind)
+
+    def grid_after(self, layer: int) -> tuple[int, int]:  # noqa: ARG002
+        """No patches are known."""
+        return (0, 0)
 
     def prefix(self, images: Tensor, layer: int) -> Tensor:  # noqa: ARG002
         """Refuse, and name what is supported."""
@@ -124,26 +175,39 @@ class WholeTower:
         """Refuse, and name what is supported."""
         raise self._refusal()
 
+    def attended(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:  # noqa: ARG002
+        """Refuse, and name what is supported."""
+        raise self._refusal()
+
     def _refusal(self) -> UserError:
-        return UserError(
-            f"clip.model has a vision tower of kind {self._kind}, which cannot be split at a layer; use "
-            "one with a timm VisionTransformer or open_clip's VisionTransformer without attentional pooling."
-        )
+        return UserError(f"{self.layout.refusal('features', 'the saliency')}.")
 
 
 def vision_tower(visual: nn.Module) -> VisionTower:
     """The tower that knows how to split `visual`, or one that refuses to."""
     if isinstance(visual, TimmModel):
-        return (
-            TimmTower(visual)
-            if is_splittable_trunk(visual.trunk)
-            else WholeTower(type(visual.trunk).__name__)
-        )
+        if is_splittable_trunk(visual.trunk):
+            return TimmTower(visual)
+        grid = map_grid(visual)
+        return WholeTower(type(visual.trunk).__name__) if grid is None else TimmMapTower(visual, grid)
+    if isinstance(visual, ModifiedResNet):
+        return ModifiedResNetTower(visual)
     if isinstance(visual, OpenClipVit):
         if visual.attn_pool is not None or visual.pool_type == "none":
             return WholeTower("VisionTransformer with attentional pooling")
         return OpenClipTower(visual)
     return WholeTower(type(visual).__name__)
+
+
+def _transformer_layout(kind: str, blocks: Iterable[Any], reads_cls: bool, plain: bool) -> VisionLayout:
+    depth = len(list(blocks))
+    offers: set[Offer] = {"features", "tokens", "attention"} if plain else {"features", "tokens"}
+    return VisionLayout(kind, depth, depth - 2 if reads_cls else depth - 1, frozenset(offers))
+
+
+def _require_attention(layout: VisionLayout) -> None:
+    if sentence := layout.refusal("attention", "the saliency"):
+        raise UserError(f"{sentence}.")
 
 
 def is_splittable_trunk(trunk: nn.Module) -> bool:
@@ -154,47 +218,3 @@ def is_splittable_trunk(trunk: nn.Module) -> bool:
         and kind.forward_features is TimmVit.forward_features
         and kind.forward is TimmVit.forward
     )
-
-
-def _is_plain_timm_block(block: Any) -> bool:
-    return type(block) is Block and type(block.attn) is Attention and type(block.attn.qkv) is nn.Linear
-
-
-def timm_block_for_cls(block: Block, tokens: Tensor) -> Tensor:
-    """First output token (B, 1, C) of a timm block: queries and MLP of CLS alone, keys and values of all."""
-    attention = block.attn
-    channels = tokens.shape[-1]
-    normed = block.norm1(tokens)
-    weight, bias = attention.qkv.weight, attention.qkv.bias
-    query_bias, rest_bias = (None, None) if bias is None else (bias[:channels], bias[channels:])
-    query = attention.q_norm(
-        _heads(linear(normed[:, :1], weight[:channels], query_bias), attention.num_heads)
-    )
-    keys, values = linear(normed, weight[channels:], rest_bias).chunk(2, dim=-1)
-    mixed = scaled_dot_product_attention(
-        query,
-        attention.k_norm(_heads(keys, attention.num_heads)),
-        _heads(values, attention.num_heads),
-        dropout_p=attention.attn_drop.p if attention.training else 0.0,
-    )
-    attended = attention.norm(mixed.transpose(1, 2).flatten(2))
-    cls = tokens[:, :1] + block.drop_path1(block.ls1(attention.proj_drop(attention.proj(attended))))
-    return cls + block.drop_path2(block.ls2(block.mlp(block.norm2(cls))))
-
-
-def open_clip_block_for_cls(block: ResidualAttentionBlock, tokens: Tensor) -> Tensor:
-    """First output token (B, 1, C) of an open_clip block, as `timm_block_for_cls`."""
-    normed = block.ln_1(tokens)
-    query = normed[:, :1]
-    if not block.attn.batch_first:
-        normed, query = normed.transpose(0, 1), query.transpose(0, 1)
-    attended = block.attn(query, normed, normed, need_weights=False)[0]
-    if not block.attn.batch_first:
-        attended = attended.transpose(0, 1)
-    cls = tokens[:, :1] + block.ls_1(attended)
-    return cls + block.ls_2(block.mlp(block.ln_2(cls)))
-
-
-def _heads(tokens: Tensor, heads: int) -> Tensor:
-    """(B, T, C) as (B, heads, T, C / heads)."""
-    return torch.unflatten(tokens, -1, (heads, -1)).transpose(1, 2)

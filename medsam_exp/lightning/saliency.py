@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from medsam_exp.clip.model import ClipModel
 from medsam_exp.lightning.inference_data import ImageBatch
-from medsam_exp.saliency.geometry import to_original_frame
+from medsam_exp.saliency.method import SaliencyMethod
 from medsam_exp.seeding import torch_generator
 from medsam_exp.types import SaliencyMap
 
@@ -19,16 +20,19 @@ class SaliencyModule(pl.LightningModule):
 
     Args:
         clip: the adapter of a CLIP model.
-        method: `(clip, images, text_embedding, generators) -> relevance (B, gh, gw)`.
+        method: turns images and text embeddings into relevance.
         texts: texts by sample id; the embeddings of several texts are averaged after normalisation.
         seed: with the sample's id it decides the noise of its map.
         save: receives (sample id, map (H, W) in [0, 1], original frame).
+
+    Attributes:
+        geometry: how the method wants images to enter the network and their maps to return.
     """
 
     def __init__(
         self,
-        clip: torch.nn.Module,
-        method: Callable[..., Tensor],
+        clip: ClipModel,
+        method: SaliencyMethod,
         texts: Mapping[str, tuple[str, ...]],
         seed: int,
         save: Callable[[str, SaliencyMap], None],
@@ -36,6 +40,7 @@ class SaliencyModule(pl.LightningModule):
         super().__init__()
         self.clip = clip
         self._method, self._texts, self._seed, self._save = method, texts, seed, save
+        self.geometry = method.geometry(clip)
         self._text_embeddings: dict[str, Tensor] = {}
 
     def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
@@ -46,7 +51,7 @@ class SaliencyModule(pl.LightningModule):
         with torch.enable_grad():
             relevance = self._method(self.clip, batch.images, text_embedding, generators)
         for sample_id, size, one in zip(batch.ids, batch.sizes, relevance, strict=False):
-            self._save(sample_id, to_original_frame(one.detach(), size))
+            self._save(sample_id, self.geometry.to_original_frame(one.detach(), size))
         return batch.ids
 
     def _text_embedding(self, texts: tuple[str, ...]) -> Tensor:
@@ -57,8 +62,8 @@ class SaliencyModule(pl.LightningModule):
         for text in texts:
             if text not in self._text_embeddings:
                 with torch.no_grad():
-                    tokens = self.clip.tokenize([text]).to(self.device)  # type: ignore[operator]
-                    embedding = self.clip.encode_text(tokens)[0]  # type: ignore[operator]
+                    tokens = self.clip.tokenize([text]).to(self.device)
+                    embedding = self.clip.encode_text(tokens)[0]
                 self._text_embeddings[text] = normalize(embedding.float(), dim=-1)
         return torch.stack([self._text_embeddings[text] for text in texts]).mean(0)
 

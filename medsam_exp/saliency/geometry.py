@@ -1,13 +1,44 @@
-"""The way of a saliency map from the network's patch grid back to the image file's own pixels."""
+"""The way of an image to the network, and of its saliency map from the patch grid back to the file's own pixels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from medsam_exp.types import SaliencyMap
+from medsam_exp.types import RGBImage, SaliencyMap
 
 _SMALLEST_SPREAD = 1e-6  # relative; below it differences are float32 rounding, which min-max would blow up
+
+
+class Geometry(Protocol):
+    """Both ways between an image's own frame and the network's square."""
+
+    def preprocess(self, image: RGBImage) -> Tensor:
+        """Return the network's input (3, h, w) of an (H, W, 3) image."""
+        ...
+
+    def to_original_frame(self, relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
+        """Return the (H, W) map of a relevance grid (gh, gw); `size` is (H, W)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Squash:
+    """The whole image squashed to the network's square, and its map stretched back: exact, nothing is cut off.
+
+    Args:
+        preprocess: of the CLIP model.
+    """
+
+    preprocess: Callable[[RGBImage], Tensor]
+
+    def to_original_frame(self, relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
+        """See the function of this name."""
+        return to_original_frame(relevance, size)
 
 
 def to_original_frame(relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
@@ -25,16 +56,17 @@ def to_original_frame(relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
         or not finite.
     """
     grid = relevance.detach().to("cpu", torch.float64)
-    if not bool(grid.isfinite().all()) or not _stands_out(grid):
+    if not bool(grid.isfinite().all()) or not stands_out(grid):
         return np.zeros(size, np.float32)
     stretched = interpolate(grid[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
-    if not _stands_out(stretched):
+    if not stands_out(stretched):
         return np.zeros(size, np.float32)
     low, high = stretched.aminmax()
     scaled: SaliencyMap = ((stretched - low) / (high - low)).to(torch.float32).numpy()
     return scaled
 
 
-def _stands_out(values: Tensor) -> bool:
+def stands_out(values: Tensor) -> bool:
+    """Whether finite values differ by more than rounding."""
     low, high = values.aminmax()
     return bool(high - low > _SMALLEST_SPREAD * values.abs().amax())

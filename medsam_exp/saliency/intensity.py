@@ -2,20 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from medsam_exp.clip.layout import Offer
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.saliency.method import SaliencyMethod
 
 
 @dataclass(frozen=True)
-class Intensity:
+class Intensity(SaliencyMethod):
     """Call bright pixels salient, whatever the text says.
 
     With `postprocess=otsu` it is Otsu's threshold of the raw image (Otsu 1979), at the network's resolution:
     what a text-driven method must beat. Dark targets are missed, by design.
     """
+
+    uses_text: ClassVar[bool] = False
+    needs: ClassVar[Offer | None] = None
 
     def __call__(
         self,

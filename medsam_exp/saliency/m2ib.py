@@ -1,19 +1,22 @@
 """M2IB: what a text needs from an image, by an information bottleneck inside the vision tower (Wang 2023)."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cosine_similarity, logsigmoid
 
+from medsam_exp.clip.layout import Offer
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.saliency.frozen import frozen
+from medsam_exp.saliency.method import SaliencyMethod
 from medsam_exp.types import UserError
 
 
 @dataclass(frozen=True)
-class M2IB:
+class M2IB(SaliencyMethod):
     """Multi-modal information bottleneck (MedCLIP-SAMv2, eq. 16).
 
     Noise replaces as much of the tokens after `layer` as the match of image and text allows; the information
@@ -36,6 +39,7 @@ class M2IB:
         UserError: a number makes no sense.
     """
 
+    needs: ClassVar[Offer | None] = "tokens"
     layer: int
     beta: float
     steps: int = 10
@@ -68,6 +72,7 @@ class M2IB:
         """
         if not len(images) == len(text_embedding) == len(generators):
             raise ValueError("each image needs one text embedding and one generator")
+        clip.require(self.needs, "M2IB")
         with frozen(clip), torch.no_grad():
             tokens = clip.vision_prefix(images, self.layer)
             signal = tokens.float()
@@ -109,20 +114,3 @@ def draw_noise(
     """Standard normal noise (B, *shape) on `device`; the i-th generator alone decides row i."""
     rows = [torch.randn(shape, generator=g, device=g.device).to(device) for g in generators]
     return torch.stack(rows)
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode, parameters without gradient; afterwards all is as it was, also after an error."""
-    training = [part for part in module.modules() if part.training]
-    wanting = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    try:
-        module.eval()
-        for parameter in wanting:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in wanting:
-            parameter.requires_grad_(True)
-        for part in training:
-            part.training = True

@@ -24,4 +24,4 @@ def run(context: StageContext) -> None:
         context.advance(1)
 
     module = SaliencyModule(clip, context.build("saliency"), context.texts, context.seed, save)
-    context.predict(module, context.pending, clip.preprocess)
+    context.predict(module, context.pending, module.geometry.preprocess)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from medsam_exp.clip import source as source_module
-from medsam_exp.clip.load import load_clip, vision_depth, weight_files
+from medsam_exp.clip.load import load_clip, vision_layout, weight_files
 from medsam_exp.types import UserError
 
 Same = Callable[..., None]
@@ -64,7 +64,7 @@ def test_missing_things_are_named(tiny_folder: Path, tmp_path: Path) -> None:
 def test_packaged_name(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, assert_same: Same) -> None:
     monkeypatch.setitem(source_module.PACKAGED, "tiny", tiny_folder)
     assert_same(load_clip("tiny"), load_clip(str(tiny_folder)))
-    assert vision_depth("tiny") == 3
+    assert vision_layout("tiny").depth == 3
 
 
 def test_hub_repository_in_the_cache(
@@ -78,7 +78,7 @@ def test_hub_repository_in_the_cache(
     (snapshot / "special_tokens_map.json").write_text("{}")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     assert_same(load_clip("hf-hub:some/clip"), load_clip(str(bert_folder)))
-    assert vision_depth("hf-hub:some/clip") == 6
+    assert vision_layout("hf-hub:some/clip").depth == 6
     assert snapshot / "open_clip_model.safetensors" in weight_files("hf-hub:some/clip")
 
 

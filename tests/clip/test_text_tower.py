@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 
 from medsam_exp.clip import text_tower
-from medsam_exp.clip.load import load_clip, vision_depth
+from medsam_exp.clip.load import load_clip, vision_layout
 from medsam_exp.types import UserError
 
 Embed = Callable[..., tuple[torch.Tensor, torch.Tensor]]
@@ -25,7 +25,7 @@ def test_bert_without_its_config(bert_folder: Path, embeddings: Embed) -> None:
     assert image.isfinite().all()
     assert text.isfinite().all()
     assert not torch.equal(text, embeddings(clip, "benign breast tumors")[1])
-    assert clip.depth == vision_depth(str(bert_folder)) == 6
+    assert clip.depth == vision_layout(str(bert_folder)).depth == 6
 
 
 def test_bert_config_of_base_size() -> None:
@@ -75,7 +75,7 @@ def make_biomedclip_folder(shared: Path, tmp_path: Path) -> Callable[[], Path]:
 
 
 def test_depth_of_biomedclip_from_its_description(shared: Path) -> None:
-    assert vision_depth(str(shared / "models" / "biomedclip_config")) == 12
+    assert vision_layout(str(shared / "models" / "biomedclip_config")).depth == 12
 
 
 @pytest.mark.slow

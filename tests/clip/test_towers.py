@@ -5,8 +5,14 @@ import torch
 from open_clip.transformer import ResidualAttentionBlock
 from timm.models.vision_transformer import Block
 
+from medsam_exp.clip.blocks import (
+    open_clip_block_for_cls,
+    open_clip_block_with_attention,
+    timm_block_for_cls,
+    timm_block_with_attention,
+)
+from medsam_exp.clip.load import vision_layout
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.clip.towers import open_clip_block_for_cls, timm_block_for_cls
 from medsam_exp.types import UserError
 
 KINDS = [
@@ -123,35 +129,139 @@ def test_gradients_through_the_suffix_equal_those_of_plain_blocks(
     torch.testing.assert_close(short, plain, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("vision", "said"),
-    [
-        ({"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 16}, "ModifiedResNet"),
-        ({"timm_model_name": "test_resnet", "timm_pool": "avg", "image_size": 64}, "ResNet"),
-        (
-            {
-                "image_size": 32,
-                "patch_size": 8,
-                "width": 32,
-                "head_width": 16,
-                "layers": 2,
-                "attentional_pool": True,
-            },
-            "attentional pooling",
-        ),
-    ],
-)
-def test_other_towers_encode_but_refuse_to_split(
-    make_clip: Callable[..., ClipModel], vision: dict[str, object], said: str
+@pytest.mark.parametrize("options", [{}, {"qkv_bias": True, "qk_norm": True, "scale_attn_norm": True}])
+@pytest.mark.parametrize("kind", ["timm", "open_clip"])
+def test_attention_of_a_block(kind: str, options: dict[str, bool]) -> None:
+    torch.manual_seed(0)
+    tokens = torch.randn(3, 9, 32, dtype=torch.float64)
+    block: torch.nn.Module
+    if kind == "timm":
+        block = Block(32, 4, init_values=0.3, **options).double().eval()
+        after, paid = timm_block_with_attention(block, tokens)
+    else:
+        block = ResidualAttentionBlock(32, 4, ls_init_value=0.3).double().eval()
+        after, paid = open_clip_block_with_attention(block, tokens)
+        normed = block.ln_1(tokens)
+        expected = block.attn(normed, normed, normed, average_attn_weights=False)[1]
+        torch.testing.assert_close(paid, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(after, block(tokens), rtol=1e-12, atol=1e-12)
+    assert paid.shape == (3, 4, 9, 9)
+    torch.testing.assert_close(paid.sum(-1), torch.ones(3, 4, 9, dtype=torch.float64))
+    gradient = torch.autograd.grad(after.square().sum(), paid)[0]
+    assert bool((gradient != 0).any())
+
+
+ATTENTION_POOL = {
+    "image_size": 32,
+    "patch_size": 8,
+    "width": 32,
+    "head_width": 16,
+    "layers": 2,
+    "attentional_pool": True,
+}
+MAPS: dict[str, dict[str, object]] = {
+    "ModifiedResNet": {"image_size": 64, "layers": [1, 2, 1, 1], "width": 8, "head_width": 16},
+    "ResNet": {"timm_model_name": "test_resnet", "timm_pool": "avg", "image_size": 64},
+    "EfficientNet": {"timm_model_name": "test_efficientnet", "timm_pool": "avg", "image_size": 64},
+    "ConvNeXt": {"timm_model_name": "test_convnext", "timm_proj": "mlp", "timm_pool": "", "image_size": 96},
+}
+
+
+@pytest.mark.parametrize("kind", MAPS)
+def test_a_convolutional_tower_is_split_at_its_maps(make_clip: Callable[..., ClipModel], kind: str) -> None:
+    clip = make_clip(MAPS[kind])
+    batch = images(clip)
+    assert clip.layout.kind == kind
+    assert clip.layout.offers == {"features"}
+    with torch.no_grad():
+        whole = clip.encode_image(batch)
+        for layer in range(clip.depth):
+            tokens = clip.vision_prefix(batch, layer)
+            assert tokens.shape[1] == clip.grid_after(layer)[0] * clip.grid_after(layer)[1]
+            torch.testing.assert_close(clip.vision_suffix(tokens, layer), whole, rtol=1e-5, atol=1e-5)
+    with pytest.raises(UserError, match=f"needs a plain vision transformer.*{kind}"):
+        clip.vision_attention(batch)
+
+
+def test_the_map_of_a_convolutional_tower_is_read_row_by_row(make_clip: Callable[..., ClipModel]) -> None:
+    clip = make_clip(MAPS["ModifiedResNet"])
+    visual, batch = clip.network.visual, images(clip)
+    with torch.no_grad():
+        features = visual.layer1(visual.stem(batch))
+        tokens = clip.vision_prefix(batch, 0)
+    assert clip.grid_after(0) == (16, 16)
+    assert torch.equal(tokens[1, 16 * 3 + 5], features[1, :, 3, 5])
+
+
+def test_a_tower_with_attentional_pooling_encodes_but_refuses_to_split(
+    make_clip: Callable[..., ClipModel],
 ) -> None:
-    clip = make_clip(vision)
+    clip = make_clip(ATTENTION_POOL)
     assert clip.depth == 0
     with torch.no_grad():
         assert len(clip.encode_image(images(clip))) == 2
-    with pytest.raises(UserError, match=f"{said}.*timm VisionTransformer"):
+    said = "can be split.*kind VisionTransformer with attentional pooling"
+    with pytest.raises(UserError, match=said):
         clip.vision_prefix(images(clip), 0)
-    with pytest.raises(UserError, match=f"{said}.*timm VisionTransformer"):
+    with pytest.raises(UserError, match=said):
         clip.vision_suffix(torch.zeros(1, 17, 32), 0)
+    with pytest.raises(UserError, match=said):
+        clip.vision_attention(images(clip))
+
+
+@pytest.mark.parametrize("kind", ["open_clip", "open_clip_average", "timm_cls", "timm_average_registers"])
+def test_attention_belongs_to_the_embedding(make_clip: Callable[..., ClipModel], kind: str) -> None:
+    clip = make_clip(kind)
+    batch = images(clip)
+    embedding, attention = clip.vision_attention(batch)
+    torch.testing.assert_close(embedding, clip.encode_image(batch), rtol=1e-4, atol=1e-5)
+    tokens = clip.prefix_tokens + clip.grid[0] * clip.grid[1]
+    assert [paid.shape[2:] for paid in attention] == [(tokens, tokens)] * clip.depth
+
+
+@pytest.mark.parametrize("kind", ["open_clip_custom_blocks", "timm_attention_pool"])
+def test_other_attention_is_refused(make_clip: Callable[..., ClipModel], kind: str) -> None:
+    clip = make_clip(kind)
+    with pytest.raises(UserError, match="needs a plain vision transformer that reads"):
+        clip.vision_attention(images(clip))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_last_useful_layer_is_where_patches_still_reach_the_embedding(
+    make_clip: Callable[..., ClipModel], kind: str
+) -> None:
+    clip = make_clip(kind)
+    reaches = []
+    for layer in range(clip.depth):
+        tokens = clip.vision_prefix(images(clip), layer).detach().requires_grad_()
+        gradient = torch.autograd.grad(clip.vision_suffix(tokens, layer).sum(), tokens)[0]
+        reaches.append(bool((gradient[:, clip.prefix_tokens :] != 0).any()))
+    assert reaches == [layer <= clip.layout.last_layer for layer in range(clip.depth)]
+    assert clip.patch_layer(None) == clip.layout.last_layer
+    for bad in {-1, clip.depth, *range(clip.layout.last_layer + 1, clip.depth)}:
+        with pytest.raises(UserError, match=rf"layer {bad} is asked for \(saliency.layer\)"):
+            clip.patch_layer(bad)
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "depth", "last_layer", "attention"),
+    [
+        ("ViT-B-32", "VisionTransformer", 12, 10, True),
+        ("ViT-B-16-SigLIP", "VisionTransformer", 12, 11, False),
+        ("MobileCLIP-B", "VisionTransformer", 12, 10, True),
+        ("RN50", "ModifiedResNet", 4, 3, False),
+        ("convnext_base", "ConvNeXt", 1, 0, False),
+        ("EVA02-B-16", "Eva", 0, -1, False),
+        ("coca_ViT-B-32", "VisionTransformer with attentional pooling", 0, -1, False),
+        ("tiny", "VisionTransformer", 6, 5, True),
+    ],
+)
+def test_layout_of_known_networks_without_weights(
+    model: str, kind: str, depth: int, last_layer: int, attention: bool
+) -> None:
+    layout = vision_layout(model)
+    assert (layout.kind, layout.depth, layout.last_layer) == (kind, depth, last_layer)
+    assert ("attention" in layout.offers) == attention
 
 
 @pytest.mark.parametrize("layer", [-1, 4])

@@ -1,4 +1,4 @@
-"""Small CLIP models with random weights, of the two kinds of tower that saliency methods can split."""
+"""Small CLIP models with random weights, of the kinds of tower that saliency methods can split."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,10 @@ from medsam_exp.clip.model import ClipModel
 TOWERS: dict[str, dict[str, Any]] = {
     "open_clip": {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 4},
     "timm": {"timm_model_name": "test_vit", "timm_pool": "", "image_size": 64},
+    "maximum": {"timm_model_name": "test_vit2", "timm_pool": "max", "image_size": 64},
+    "resnet": {"image_size": 128, "layers": [1, 1, 1, 1], "width": 8, "head_width": 16},
 }
+TOWERS["average"] = TOWERS["open_clip"] | {"pool_type": "avg"}
 
 
 @pytest.fixture

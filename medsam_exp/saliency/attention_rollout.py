@@ -1,0 +1,54 @@
+"""Attention rollout: where the vision tower looks, whatever the text says (Abnar and Zuidema 2020)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from medsam_exp.clip.layout import Offer
+from medsam_exp.clip.model import ClipModel
+from medsam_exp.saliency.frozen import frozen
+from medsam_exp.saliency.method import SaliencyMethod
+
+
+@dataclass(frozen=True)
+class AttentionRollout(SaliencyMethod):
+    """Attention followed from the embedding back to the patches; it knows the image alone, never the text.
+
+    With A_l the attention of block l averaged over its heads, each block passes on (A_l + 1) / 2, the half for its
+    residual path, and the product over all blocks says how much of each output token stems from each patch. Read
+    for the class token; where the embedding is pooled from the patches instead, averaged over them.
+    """
+
+    uses_text: ClassVar[bool] = False
+    needs: ClassVar[Offer | None] = "attention"
+
+    def __call__(
+        self,
+        clip: ClipModel,
+        images: Tensor,
+        text_embedding: Tensor,  # noqa: ARG002
+        generators: Sequence[torch.Generator],  # noqa: ARG002
+    ) -> Tensor:
+        """Relevance (B, gh, gw) float32 >= 0, with the other tokens' share summing to 1; see `SaliencyMethod`."""
+        clip.require(self.needs, "attention rollout")
+        with frozen(clip), torch.no_grad():
+            _, attention = clip.vision_attention(images)
+            passed = identity_of(attention[0])
+            for paid in attention:
+                passed = (paid.float().mean(dim=1) @ passed + passed) / 2
+            return read_out(clip, passed)
+
+
+def identity_of(attention: Tensor) -> Tensor:
+    """Every token stems from itself: (1, T, T) float32 for attention (B, heads, T, T)."""
+    return torch.eye(attention.shape[-1], device=attention.device)[None]
+
+
+def read_out(clip: ClipModel, passed: Tensor) -> Tensor:
+    """The patches' share (B, gh, gw) in what makes the embedding, of (B, T, T): rows by output, columns by input."""
+    first = clip.prefix_tokens
+    rows = passed[:, :1] if clip.layout.last_layer < clip.depth - 1 else passed[:, first:]
+    return rows.mean(dim=1)[:, first:].unflatten(1, clip.grid)

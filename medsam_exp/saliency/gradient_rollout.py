@@ -1,0 +1,49 @@
+"""Gradient-weighted attention rollout: the attention that helps the match of image and text (Chefer 2021)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from medsam_exp.clip.layout import Offer
+from medsam_exp.clip.model import ClipModel
+from medsam_exp.saliency.attention_rollout import read_out
+from medsam_exp.saliency.frozen import frozen
+from medsam_exp.saliency.method import SaliencyMethod
+
+
+@dataclass(frozen=True)
+class GradientRollout(SaliencyMethod):
+    """Relevance by the rule for self-attention of "Generic attention-model explainability", Chefer 2021, eqs 5-6.
+
+    With A_l the attention of block l and G_l the gradient of cos(text, image) with respect to it, relevance R starts
+    as the identity and each block adds mean over heads of max(0, G_l * A_l), times R. Read for the class token;
+    where the embedding is pooled from the patches instead, averaged over them.
+    """
+
+    needs: ClassVar[Offer | None] = "attention"
+
+    def __call__(
+        self,
+        clip: ClipModel,
+        images: Tensor,
+        text_embedding: Tensor,
+        generators: Sequence[torch.Generator],  # noqa: ARG002
+    ) -> Tensor:
+        """Relevance (B, gh, gw) float32 >= 0, not normalised; see `SaliencyMethod`."""
+        clip.require(self.needs, "gradient-weighted rollout")
+        with frozen(clip):
+            with torch.enable_grad():
+                # The attention of the first block needs something that asks for a gradient.
+                embedding, attention = clip.vision_attention(images.detach().requires_grad_())
+                similarity = cosine_similarity(text_embedding.float(), embedding.float(), dim=-1)
+                gradients = torch.autograd.grad(similarity.sum(), attention)
+            with torch.no_grad():
+                gained = torch.zeros_like(attention[0][:, 0], dtype=torch.float32)
+                for paid, gradient in zip(attention, gradients, strict=True):
+                    helpful = (gradient.float() * paid.float()).relu().mean(dim=1)
+                    gained = gained + helpful + helpful @ gained
+                return read_out(clip, gained)

@@ -1,0 +1,47 @@
+"""What every saliency method is: a map of relevance for images and texts, and the way back to the image's frame."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from medsam_exp.clip.layout import Offer
+from medsam_exp.clip.model import ClipModel
+from medsam_exp.saliency.geometry import Geometry, Squash
+
+
+class SaliencyMethod(ABC):
+    """Turns images and texts into relevance, each image for itself.
+
+    Attributes:
+        uses_text: False for methods that give the same map whatever the text says.
+        needs: what the vision tower must offer; None for methods that run no network.
+    """
+
+    uses_text: ClassVar[bool] = True
+    needs: ClassVar[Offer | None] = "features"
+
+    @abstractmethod
+    def __call__(
+        self, clip: ClipModel, images: Tensor, text_embedding: Tensor, generators: Sequence[torch.Generator]
+    ) -> Tensor:
+        """Relevance of each patch of each image to the image's own text.
+
+        Args:
+            clip: given back as it was (mode, weights, gradients, hooks, flags).
+            images: (B, 3, h, w), preprocessed by `geometry`.
+            text_embedding: (B, D), any length; row i belongs to image i.
+            generators: B generators; the i-th alone decides the randomness of image i.
+
+        Returns:
+            (B, gh, gw) float32, any unit.
+
+        Raises:
+            UserError: the vision tower does not offer what the method needs.
+        """
+
+    def geometry(self, clip: ClipModel) -> Geometry:
+        """How an image enters the network and its relevance returns: squashed to the network's square and back."""
+        return Squash(clip.preprocess)
