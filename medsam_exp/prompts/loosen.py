@@ -18,7 +18,7 @@ def check_looseness(expansion: float, jitter: float) -> None:
         )
     if not 0 <= jitter < 0.5:
         raise UserError(
-            f"`jitter` of the prompt's boxes is {jitter}, but it must be at least 0 and below 0.5, a share of their sides."
+            f"`jitter` of the prompt's boxes is {jitter}, but it must be in [0, 0.5), a share of their sides."
         )
 
 
