@@ -85,7 +85,7 @@ def test_what_stands_out_is_found(postprocess: PostProcessor) -> None:
     inside: Mask = np.hypot(y - 25, x - 50) < 12
     image = np.where(inside[..., None], 180, 60).repeat(3, -1).astype(np.uint8)
     mask = postprocess(np.where(inside, 0.9, 0.1).astype(np.float32), image)
-    assert 2 * (mask & inside).sum() / (mask.sum() + inside.sum()) > 0.95
+    assert 2 * (mask & inside).sum() / (mask.sum() + inside.sum()) > 0.9
 
 
 def test_maps_do_not_remember_each_other(postprocess: PostProcessor) -> None:
