@@ -16,6 +16,7 @@ from hydra.utils import get_object
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from medsam_exp.build import build
 from medsam_exp.signatures import signature_problems
 from medsam_exp.stages import STAGES
 from medsam_exp.types import UserError
@@ -252,6 +253,19 @@ def class_name_needs_a_target(cfg: DictConfig) -> list[str]:
     return ["text=class_name, but data.target is not set; say what to find (data.target='breast tumor')"]
 
 
+def small_methods_can_be_made(cfg: DictConfig) -> list[str]:
+    """Methods without weights are made on trial: a refused number or a missing package is said before hours of work."""
+    read = {group for name in cfg.stages if name in STAGES for group in STAGES[name].reads}
+    problems = []
+    for group in ("postprocess", "component_filter", "prompt"):
+        try:
+            if group in read:
+                build(cfg[group])
+        except UserError as error:
+            problems.append(str(error).rstrip("."))
+    return problems
+
+
 def retrieval_has_something_to_find(cfg: DictConfig) -> list[str]:
     """Retrieval needs pairs that exist, and more than one of them at a time."""
     if "retrieval" not in cfg.stages:
@@ -277,6 +291,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     several_devices_need_a_strategy,
     millimetres_need_a_spacing,
     class_name_needs_a_target,
+    small_methods_can_be_made,
     retrieval_has_something_to_find,
     saliency_fits_network,
     layer_within_network,

@@ -105,8 +105,8 @@ class Prompts:
 
     Attributes:
         boxes_xyxy: (N, 4) float32 x0, y0, x1, y1 in pixels; x1 and y1 one past the last pixel. Or None.
-        point_coords: (N, P, 2) float32 x, y in pixels. Or None.
-        point_labels: (N, P) int64, 1 foreground, 0 background. Or None.
+        point_coords: (N, P, 2) float32 x, y in pixels; whole numbers are pixel centres, as in mask[y, x]. Or None.
+        point_labels: (N, P) int64, 1 foreground, 0 background, -1 no point (its place is ignored). Or None.
     """
 
     boxes_xyxy: NDArray[np.float32] | None = None

@@ -1,0 +1,37 @@
+"""A box around each region of the coarse mask, all with the same points, as the released code does it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medsam_exp.prompts.box import tight_boxes
+from medsam_exp.prompts.points_released import PointsOverMask
+from medsam_exp.types import Mask, Prompts
+
+
+@dataclass(frozen=True)
+class BoxesSharingPoints:
+    """Draws points over the whole mask and gives all of them to each region's box.
+
+    To reproduce the released code only (there with `--multicontour`; without it there is one box, as for a mask of
+    one region). Its defect: a region's prompt calls points of the other regions, outside its box, foreground too.
+    As there, a box ends at the last pixel at the latest, not one past it.
+
+    Args:
+        points: draws the points.
+    """
+
+    points: PointsOverMask
+
+    def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
+        """Return N prompts of a box and the same P points for the N regions of a (H, W) mask, in scan order."""
+        coords, labels = self.points.draw(coarse_mask, generator)
+        height, width = coarse_mask.shape
+        boxes = np.minimum(
+            tight_boxes(coarse_mask), np.array([width, height, width - 1, height - 1], np.float32)
+        )
+        return Prompts(
+            boxes_xyxy=boxes,
+            point_coords=np.repeat(coords[None], len(boxes), axis=0),
+            point_labels=np.repeat(labels[None], len(boxes), axis=0),
+        )
