@@ -103,7 +103,7 @@ class Prompts:
     Attributes:
         boxes_xyxy: (N, 4) float32 x0, y0, x1, y1 in pixels; x1 and y1 one past the last pixel. Or None.
         point_coords: (N, P, 2) float32 x, y in pixels. Or None.
-        point_labels: (N, P) int64, 1 foreground, 0 background. Or None.
+        point_labels: (N, P) int64, 1 foreground, 0 background, -1 no point (padding). Or None.
     """
 
     boxes_xyxy: NDArray[np.float32] | None = None
@@ -125,7 +125,7 @@ class PostProcessor(Protocol):
 
 
 class ComponentFilter(Protocol):
-    """Chooses connected components of a coarse mask."""
+    """Chooses connected components of a coarse mask, or of SAM's mask."""
 
     def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:
         """Return the (H, W) mask with the chosen components only."""
@@ -137,6 +137,22 @@ class Prompter(Protocol):
 
     def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
         """Return the prompts of a (H, W) mask; no prompts (length 0) for an empty mask."""
+        ...
+
+
+class MaskFusion(Protocol):
+    """Makes one mask of those that SAM gives for one prompt.
+
+    Attributes:
+        multimask: whether it wants SAM's three proposals (M = 3) or its one answer (M = 1).
+    """
+
+    multimask: bool
+
+    def __call__(
+        self, logits: "torch.Tensor", iou_predictions: "torch.Tensor"
+    ) -> "tuple[torch.Tensor, float]":
+        """Return the (H, W) bool mask of (M, H, W) logits, and its predicted IoU from the (M,) of those."""
         ...
 
 
