@@ -36,7 +36,9 @@ def stacked(decoded: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return torch.stack(masks), torch.stack(iou)
 
 
-def expected_masks(predictor, image: RGBImage, prompts: Prompts, multimask: bool = False) -> tuple[Tensor, Tensor]:
+def expected_masks(
+    predictor, image: RGBImage, prompts: Prompts, multimask: bool = False
+) -> tuple[Tensor, Tensor]:
     size = image.shape[:2]
     boxes, coords, labels = prompts.boxes_xyxy, prompts.point_coords, prompts.point_labels
     if boxes is not None:
