@@ -107,7 +107,7 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is(group: str, choice
         (["stages=[train_sam]", "+trainer.fast_dev_run=true"], "use fit.epochs=1 and fewer pairs or images"),
         (["stages=[train_sam]", "sam=medsam"], "train_sam cannot train medsam, which squashes images"),
         (["stages=[train_sam]", "sam=sam_med2d"], "train_sam cannot train sam_med2d"),
-        (["fusion.iterations=3"], "fusion.iterations is not an option of SingleMask"),
+        (["+fusion.iterations=3"], "fusion.iterations is not an option of SingleMask"),
         (["mask_filter=largest", "mask_filter.count=two"], "mask_filter.count is 'two'"),
         (["trainer.devices=many"], "trainer.devices="),
         (["sam._target_=medsam_exp.sam.nowhere.load"], "which cannot be imported"),
