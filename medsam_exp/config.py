@@ -85,6 +85,8 @@ class Config:
     component_filter: Any = MISSING
     prompt: Any = MISSING
     sam: Any = MISSING
+    fusion: Any = MISSING
+    mask_filter: Any = MISSING
     metrics: Any = MISSING
     retrieval: Retrieval = MISSING
     trainer: Any = MISSING
@@ -282,6 +284,23 @@ def retrieval_has_something_to_find(cfg: DictConfig) -> list[str]:
     ]
 
 
+def boxes_for_medsam(cfg: DictConfig) -> list[str]:
+    """MedSAM was trained on boxes; points would mean nothing to it."""
+    method = str(cfg.prompt.get("_target_", "")).split(".")[-2:-1]
+    gives_points = any("point" in name or name == "both" for name in method)
+    if "sam_mask" not in cfg.stages or cfg.sam.get("architecture") != "medsam" or not gives_points:
+        return []
+    return [f"sam=medsam understands boxes only, but prompt={method[0]} gives points; use prompt=box"]
+
+
+def training_needs_metas_framing(cfg: DictConfig) -> list[str]:
+    """The training of a SAM makes its masks and prompts for images that are padded, not squashed."""
+    architecture = cfg.sam.get("architecture")
+    if "train_sam" not in cfg.stages or architecture not in {"medsam", "sam_med2d"}:
+        return []
+    return [f"train_sam cannot train {architecture}, which squashes images; choose sam=vit_b or sam=tiny"]
+
+
 MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     known_stages,
     data_root_exists,
@@ -294,5 +313,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     small_methods_can_be_made,
     retrieval_has_something_to_find,
     saliency_fits_network,
+    boxes_for_medsam,
+    training_needs_metas_framing,
     layer_within_network,
 )

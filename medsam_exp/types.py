@@ -128,7 +128,7 @@ class PostProcessor(Protocol):
 
 
 class ComponentFilter(Protocol):
-    """Chooses connected components of a coarse mask."""
+    """Chooses connected components of a coarse mask, or of SAM's mask."""
 
     def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:
         """Return the (H, W) mask with the chosen components only."""
@@ -140,6 +140,22 @@ class Prompter(Protocol):
 
     def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
         """Return the prompts of a (H, W) mask; no prompts (length 0) for an empty mask."""
+        ...
+
+
+class MaskFusion(Protocol):
+    """Makes one mask of those that SAM gives for one prompt.
+
+    Attributes:
+        multimask: whether it wants SAM's three proposals (M = 3) or its one answer (M = 1).
+    """
+
+    multimask: bool
+
+    def __call__(
+        self, logits: "torch.Tensor", iou_predictions: "torch.Tensor"
+    ) -> "tuple[torch.Tensor, float]":
+        """Return the (H, W) bool mask of (M, H, W) logits, and its predicted IoU from the (M,) of those."""
         ...
 
 

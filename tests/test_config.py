@@ -116,6 +116,10 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is(group: str, choice
         (["stages=[finetune_clip]", "fit.batch_size=1"], "fit.batch_size=1, but a contrastive loss needs"),
         (["stages=[finetune_clip]", "+trainer.max_epochs=1"], "trainer.max_epochs has no effect"),
         (["stages=[train_sam]", "+trainer.fast_dev_run=true"], "use fit.epochs=1 and fewer pairs or images"),
+        (["stages=[train_sam]", "sam=medsam"], "train_sam cannot train medsam, which squashes images"),
+        (["stages=[train_sam]", "sam=sam_med2d"], "train_sam cannot train sam_med2d"),
+        (["+fusion.iterations=3"], "fusion.iterations is not an option of SingleMask"),
+        (["mask_filter=largest", "mask_filter.count=two"], "mask_filter.count is 'two'"),
         (["trainer.devices=many"], "trainer.devices="),
         (["component_filter.count=0"], "component_filter.count is 0, but at least one region must be kept"),
         (["postprocess=threshold", "postprocess.value=2"], "postprocess.value is 2"),
@@ -130,6 +134,21 @@ def test_a_mistake_is_one_clear_sentence(overrides: list[str], sentence: str) ->
         check(composed(*overrides))
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("method", "refused"), [("points", True), ("both", True), ("box_all", False)])
+@pytest.mark.parametrize("sam", ["medsam", "vit_b"])
+def test_medsam_with_points_is_refused_by_its_configuration(method: str, refused: bool, sam: str) -> None:
+    cfg = composed(f"sam={sam}", f"prompt._target_=medsam_exp.prompts.{method}.Prompter")
+    expected = [f"sam=medsam understands boxes only, but prompt={method} gives points; use prompt=box"]
+    assert config.boxes_for_medsam(cfg) == (expected if refused and sam == "medsam" else [])
+
+
+def test_sam_med2d_brings_its_published_fusion_unless_another_is_chosen() -> None:
+    assert composed("sam=sam_med2d").fusion._target_.endswith("BestIou")
+    assert composed("+experiment=busi_zeroshot", "sam=sam_med2d").fusion._target_.endswith("BestIou")
+    assert composed("sam=sam_med2d", "fusion=single").fusion._target_.endswith("SingleMask")
+    assert composed("sam=medsam").fusion._target_.endswith("SingleMask")
 
 
 @pytest.mark.parametrize(

@@ -1,43 +1,88 @@
 """SAM masks of many images under a Lightning Trainer."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
 from medsam_exp.lightning.inference_data import ImageBatch
-from medsam_exp.types import Mask, Prompts
+from medsam_exp.sam.model import SamModel
+from medsam_exp.types import Mask, MaskFusion, Prompts
+
+
+@dataclass(frozen=True)
+class SamAnswer:
+    """What SAM said about one image.
+
+    Attributes:
+        mask: (H, W) bool, original frame, the masks of all N prompts united.
+        iou_predictions: N, what the network expects of each prompt's mask.
+        proposal_iou_predictions: N x M, what it expects of each mask before fusion.
+    """
+
+    mask: Mask
+    iou_predictions: list[float]
+    proposal_iou_predictions: list[list[float]]
 
 
 class SamModule(pl.LightningModule):
     """Turns images and visual prompts into masks; the masks of several prompts are united.
 
     Args:
-        sam: the adapter of a SAM model.
+        sam: the network.
+        fusion: makes one mask of those that the network gives for one prompt.
         prompts: at least one prompt for each sample id.
-        save: receives (sample id, mask (H, W), predicted IoU of each prompt).
+        save: receives (sample id, answer).
     """
 
     def __init__(
         self,
-        sam: torch.nn.Module,
+        sam: SamModel,
+        fusion: MaskFusion,
         prompts: Mapping[str, Prompts],
-        save: Callable[[str, Mask, list[float]], None],
+        save: Callable[[str, SamAnswer], None],
     ) -> None:
         super().__init__()
         self.sam = sam
-        self._prompts, self._save = prompts, save
+        self._fusion, self._prompts, self._save = fusion, prompts, save
 
     def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
         """Encode a batch of images, decode the prompts of each and save the masks; return its ids."""
-        embeddings = self.sam.encode(batch.images)  # type: ignore[operator]
+        embeddings = self.sam.encode(batch.images)
         for sample_id, size, embedding in zip(batch.ids, batch.sizes, embeddings, strict=False):
-            logits, iou = self.sam.decode(embedding, self._prompts[sample_id], size)  # type: ignore[operator]
-            mask = (logits > 0).any(0).cpu().numpy()
-            self._save(sample_id, mask, [float(value) for value in iou.float().cpu()])
+            self._save(
+                sample_id, answer_prompts(self.sam, self._fusion, embedding, self._prompts[sample_id], size)
+            )
         return batch.ids
 
     def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
         """Move the images; ids and sizes stay."""
         return ImageBatch(batch.ids, batch.sizes, batch.images.to(device, non_blocking=True))
+
+
+def answer_prompts(
+    sam: SamModel,
+    fusion: MaskFusion,
+    embedding: torch.Tensor,
+    prompts: Prompts,
+    size: tuple[int, int],
+) -> SamAnswer:
+    """Decode the prompts of one image one by one, fuse the masks of each, unite the fused ones.
+
+    Args:
+        sam: the network.
+        fusion: acts per prompt, before prompts are united.
+        embedding: (C, g, g) of the image.
+        prompts: N prompts, original frame.
+        size: (H, W) of the image.
+    """
+    united = torch.zeros(size, dtype=torch.bool, device=embedding.device)
+    fused_iou, proposal_iou = [], []
+    for logits, iou_predictions in sam.decode(embedding, prompts, size, multimask=fusion.multimask):
+        mask, iou = fusion(logits, iou_predictions)
+        united |= mask
+        fused_iou.append(iou)
+        proposal_iou.append([float(value) for value in iou_predictions.cpu()])
+    return SamAnswer(united.cpu().numpy(), fused_iou, proposal_iou)

@@ -24,7 +24,7 @@ class LargestComponents:
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise UserError(f"component_filter.count is {self.count}, but at least one region must be kept.")
+            raise UserError(f"count is {self.count}, but the filter must keep at least one region.")
 
     def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:  # noqa: ARG002 (shared interface)
         """Return the (H, W) mask with the largest regions only; (H, W) saliency is not looked at."""

@@ -1,12 +1,14 @@
 """Weights of SAM on disk: reading them whatever wrote them, and saying what does not fit."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.serialization import safe_globals
 
 from medsam_exp.types import UserError
 
@@ -17,6 +19,8 @@ SHOWN = 3
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read a state dict from `.safetensors`, or from torch's own format without running code.
 
+    A checkpoint of a training, with the state dict under "model", is read as well; its optimizer is left out.
+
     Returns:
         Tensors by name, float32 on the CPU.
 
@@ -24,6 +28,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         UserError: the file is no checkpoint, holds code, or holds something else than tensors.
     """
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    if isinstance(content, dict) and isinstance(content.get("model"), dict):
+        content = content["model"]
     if not (isinstance(content, dict) and content and all(isinstance(v, Tensor) for v in content.values())):
         raise UserError(
             f"sam.checkpoint={path} holds something else than tensors by name: take the published file, or "
@@ -33,7 +39,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def check_fit(
-    state: Mapping[str, Tensor], wanted: nn.Module, architecture: str, path: Path, looks_like: str | None
+    state: Mapping[str, Tensor], wanted: nn.Module, architecture: str, path: Path, looks_like: Sequence[str]
 ) -> None:
     """Check that a state dict has exactly the names and shapes of a network.
 
@@ -42,7 +48,7 @@ def check_fit(
         wanted: the network; only shapes are looked at.
         architecture: its name.
         path: where `state` was read.
-        looks_like: another architecture that the file fits, when there is one.
+        looks_like: other architectures that the file fits.
 
     Raises:
         UserError: it has not; with the first few names of each kind of misfit.
@@ -60,7 +66,7 @@ def check_fit(
     if not any(rows.values()):
         return
     advice = (
-        f"this looks like {looks_like}, so choose sam={looks_like}"
+        f"this looks like {' or '.join(looks_like)}, so choose sam={' or sam='.join(looks_like)}"
         if looks_like
         else "point sam.checkpoint at a whole checkpoint of this architecture"
     )
@@ -84,9 +90,30 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
+class _Ignored:
+    """Takes the place of an optimizer in a file: SAM-Med2D's training saves its whole Adam beside the weights."""
+
+    def __setstate__(self, state: object) -> None:
+        """Keep nothing."""
+
+
+def _plain_dict(_factory: object) -> dict[object, object]:
+    """Takes the place of a defaultdict, which optimizers keep their state in."""
+    return {}
+
+
+_HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (_Ignored, "torch.optim.adam.Adam"),
+    (_Ignored, "torch.optim.adamw.AdamW"),
+    (_plain_dict, "collections.defaultdict"),
+    dict,
+]
+
+
 def _read_torch(path: Path) -> object:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with safe_globals(_HARMLESS):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise nearly anything
         raise UserError(
             f"sam.checkpoint={path} cannot be read as weights alone (no PyTorch checkpoint, cut short, or "

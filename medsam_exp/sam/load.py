@@ -1,36 +1,22 @@
 """SAM networks by name, from local files."""
 
-from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
 import safetensors.torch
 import torch
-from segment_anything import sam_model_registry
-from segment_anything.modeling import Sam
 from torch import Tensor
 
 from medsam_exp.digests import write_atomically
 from medsam_exp.sam.checkpoint import check_fit, read_state_dict, share_that_fits
+from medsam_exp.sam.families import FAMILIES, published_as
 from medsam_exp.sam.model import SamModel
-from medsam_exp.sam.tiny import build_tiny_sam
 from medsam_exp.seeding import derive_seed
 from medsam_exp.types import UserError
 
 RANDOM = "random"
 """In place of a checkpoint: random weights, for training from scratch."""
 TINY_WEIGHTS = Path(str(files("medsam_exp"))) / "weights" / "tiny_sam.safetensors"
-
-_BUILDERS: dict[str, Callable[[], Sam]] = {
-    **{name: sam_model_registry[name] for name in ("vit_b", "vit_l", "vit_h")},
-    "tiny": build_tiny_sam,
-}
-_PUBLISHED = {
-    "vit_b": "sam_vit_b_01ec64.pth",
-    "vit_l": "sam_vit_l_0b3195.pth",
-    "vit_h": "sam_vit_h_4b8939.pth",
-}
-_DOWNLOADS = "https://dl.fbaipublicfiles.com/segment_anything/"
 _SURE = 0.9
 
 
@@ -38,8 +24,8 @@ def load_sam(architecture: str, checkpoint: str | None = None, seed: int = 0) ->
     """Build a SAM network with its weights, in float32 on the CPU, in evaluation mode.
 
     Args:
-        architecture: vit_b, vit_l, vit_h or tiny.
-        checkpoint: a `.pth` state dict as Meta publishes it, or a `.safetensors` with the same names; float16
+        architecture: vit_b, vit_l, vit_h, medsam, sam_med2d or tiny.
+        checkpoint: a `.pth` state dict as published, or a `.safetensors` with the same names; float16
             is raised to float32. None takes the weights in the package, which only tiny has. "random" draws
             them by segment-anything's own initialisation, for training from scratch.
         seed: of random weights; without effect on others. The global generators stay as they are.
@@ -52,7 +38,7 @@ def load_sam(architecture: str, checkpoint: str | None = None, seed: int = 0) ->
         return _random(architecture, seed).eval()
     state = read_state_dict(paths[0])
     model = _empty(architecture)
-    check_fit(state, model, architecture, paths[0], looks_like=_other_architecture(state, architecture))
+    check_fit(state, model, architecture, paths[0], looks_like=_other_architectures(state, architecture))
     model.load_state_dict(state, assign=True)
     return model.eval()
 
@@ -61,10 +47,11 @@ def weight_files(architecture: str, checkpoint: str | None = None, seed: int = 0
     """Local files that decide the weights of `load_sam` with the same arguments.
 
     Raises:
-        UserError: no such architecture, or the file is missing; with where to get it.
+        UserError: no such architecture; the file is missing, with where to get it; or it has the name under
+            which another architecture's weights are published.
     """
-    if architecture not in _BUILDERS:
-        raise UserError(f"sam.architecture={architecture} does not exist; there are {', '.join(_BUILDERS)}.")
+    if architecture not in FAMILIES:
+        raise UserError(f"sam.architecture={architecture} does not exist; there are {', '.join(FAMILIES)}.")
     if checkpoint == RANDOM:
         return []
     if checkpoint is None and architecture != "tiny":
@@ -72,6 +59,12 @@ def weight_files(architecture: str, checkpoint: str | None = None, seed: int = 0
     path = TINY_WEIGHTS if checkpoint is None else Path(checkpoint)
     if not path.is_file():
         raise UserError(f"sam.checkpoint={path} is not a file: {_where_from(architecture)}.")
+    named = published_as(path)
+    if named not in (None, architecture):
+        raise UserError(
+            f"sam.checkpoint={path} has the name of the published weights of {named}, not {architecture}: "
+            f"choose sam={named}, or give the file another name if that is what you mean."
+        )
     return [path]
 
 
@@ -81,30 +74,35 @@ def save_sam(model: SamModel, path: Path, dtype: torch.dtype = torch.float16) ->
     write_atomically(path, safetensors.torch.save(state, metadata={"format": "pt"}))
 
 
+def _build(architecture: str) -> SamModel:
+    sam = FAMILIES[architecture].build()
+    return SamModel(sam, FAMILIES[architecture].framing(sam.image_encoder.img_size))
+
+
 def _empty(architecture: str) -> SamModel:
     """The network without memory for its weights: nothing is drawn in vain."""
     with torch.device("meta"):
-        return SamModel(_BUILDERS[architecture]())
+        return _build(architecture)
 
 
 def _random(architecture: str, seed: int) -> SamModel:
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would also seed the GPUs, which fork_rng does not restore here.
         torch.default_generator.manual_seed(derive_seed("random_sam", architecture, seed))
-        return SamModel(_BUILDERS[architecture]())
+        return _build(architecture)
 
 
-def _other_architecture(state: dict[str, Tensor], architecture: str) -> str | None:
-    """The other architecture that a state dict belongs to, if it is clear."""
+def _other_architectures(state: dict[str, Tensor], architecture: str) -> list[str]:
+    """The other architectures that a state dict belongs to, if it is clear; MedSAM and vit_b look the same."""
     if share_that_fits(state, _empty(architecture)) == 1:
-        return None
-    shares = {name: share_that_fits(state, _empty(name)) for name in _BUILDERS if name != architecture}
-    best = max(shares, key=lambda name: shares[name])
-    return best if shares[best] > _SURE else None
+        return []
+    shares = {name: share_that_fits(state, _empty(name)) for name in FAMILIES if name != architecture}
+    best = max(shares.values())
+    return [name for name, share in shares.items() if share == best] if best > _SURE else []
 
 
 def _where_from(architecture: str) -> str:
+    family = FAMILIES[architecture]
     if architecture == "tiny":
-        return "`make tiny-weights` makes the embedded one, and sam=tiny_scratch starts from random weights"
-    name = _PUBLISHED[architecture]
-    return f"download {_DOWNLOADS}{name} and let sam.checkpoint point at it (or MEDSAM_WEIGHTS at its folder)"
+        return f"{family.where_from}, and sam=tiny_scratch starts from random weights"
+    return f"{family.where_from} and let sam.checkpoint point at it (or MEDSAM_WEIGHTS at its folder)"

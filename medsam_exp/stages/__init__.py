@@ -73,8 +73,8 @@ STAGES: dict[str, Stage] = {
     ),
     "coarse_mask": Stage(reads=("postprocess", "component_filter"), parents=("saliency",)),
     "sam_mask": Stage(
-        reads=("prompt", "sam", "seed"),
-        parents=("coarse_mask",),
+        reads=("prompt", "sam", "fusion", "mask_filter", "seed"),
+        parents=("saliency", "coarse_mask"),
         optional_parents=("train_sam",),
         weights=("sam",),
         processes="all",

@@ -5,24 +5,32 @@ from typing import Any
 import numpy as np
 
 from medsam_exp import distributed
-from medsam_exp.lightning.sam_inference import SamModule
+from medsam_exp.lightning.sam_inference import SamAnswer, SamModule
 from medsam_exp.seeding import numpy_generator
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.fresh_weights import sam_of_run
-from medsam_exp.types import Mask, Prompts
+from medsam_exp.types import Prompts
 
 
 def run(context: StageContext) -> None:
     """Write a mask in the original frame for each pending sample.
 
     A sample without prompts (its coarse mask is empty) gets an empty mask and `presence` 0; SAM is not asked.
+    The record keeps what the network expects of each prompt's mask, and of the proposals it was fused from.
     """
-    prompter = context.build("prompt")
+    prompter, fusion, mask_filter = (context.build(group) for group in ("prompt", "fusion", "mask_filter"))
     prompts = {name: _prompts(context, prompter, name) for name in context.pending}
     asked = tuple(name for name in context.pending if len(prompts[name]))
 
-    def save(sample_id: str, mask: Mask, iou_predictions: list[float]) -> None:
-        info = {"presence": 1.0, "iou_predictions": iou_predictions, "prompts": as_record(prompts[sample_id])}
+    def save(sample_id: str, answer: SamAnswer) -> None:
+        info = {
+            "presence": 1.0,
+            "iou_predictions": answer.iou_predictions,
+            "prompts": as_record(prompts[sample_id]),
+        }
+        if fusion.multimask:
+            info["proposal_iou_predictions"] = answer.proposal_iou_predictions
+        mask = mask_filter(answer.mask, context.parents["saliency"].saliency_map(sample_id))
         context.artifacts.save(sample_id, info, mask)
         context.advance(1)
 
@@ -30,7 +38,7 @@ def run(context: StageContext) -> None:
         _save_absent(context, [name for name in context.pending if not len(prompts[name])])
     if asked:
         sam = sam_of_run(context)
-        context.predict(SamModule(sam, prompts, save), asked, sam.preprocess)
+        context.predict(SamModule(sam, fusion, prompts, save), asked, sam.preprocess)
 
 
 def _prompts(context: StageContext, prompter: Any, sample_id: str) -> Prompts:

@@ -12,6 +12,7 @@ from segment_anything import sam_model_registry
 
 from medsam_exp.clip.load import load_clip
 from medsam_exp.runner import run
+from medsam_exp.sam.families import FAMILIES
 from tests.compose import composed
 
 
@@ -49,6 +50,34 @@ def test_biomedclip_and_sam_vit_b_segment_two_images(
     run(composed(*overrides), run_dir, {}, overrides)
     with (run_dir / "per_image.csv").open() as file:
         assert sum(row["stage"] == "sam" for row in csv.DictReader(file)) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["medsam", "sam_med2d"])
+def test_a_medical_sam_in_its_published_layout_segments_an_image(
+    architecture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    family = FAMILIES[architecture]
+    state = family.build().state_dict()
+    checkpoint = tmp_path / family.file
+    torch.save({"model": state} if architecture == "sam_med2d" else state, checkpoint)
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    overrides = [
+        "data=phantom",
+        "data.count=1",
+        "saliency=intensity",
+        f"sam={architecture}",
+        f"sam.checkpoint={checkpoint}",
+        "batch_size.sam_mask=1",
+        f"paths.outputs={tmp_path}",
+    ]
+    run(composed(*overrides), run_dir, {}, overrides)
+    summary = json.loads((run_dir / "summary.json").read_text())
+    assert summary["metrics"]["sam/dsc"]["n"] == 1
+    seconds = summary["timing"]["sam_mask"]["seconds"]
+    with capsys.disabled():
+        print(f"{architecture}: loaded and run on one image in {seconds:.1f} s")
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medsam_exp.postprocess.largest import LargestComponents
 from medsam_exp.runner import run
 from medsam_exp.types import UserError
 from tests.compose import composed
@@ -120,6 +121,31 @@ def test_another_postprocessor_computes_no_saliency(runs: Runs) -> None:
     timing = runs.timing(runs("data.count=2", "postprocess=otsu"))
     assert timing["saliency"] == (0, 2)
     assert timing["coarse_mask"] == timing["sam_mask"] == timing["evaluate"] == (2, 0)
+
+
+def test_fusion_and_mask_filter_act_on_sams_mask_alone(runs: Runs) -> None:
+    plain = runs("data.count=2")
+    whole = runs("data.count=2", "fusion=average")
+    kept = runs("data.count=2", "fusion=average", "mask_filter=largest")
+    for run_dir in (whole, kept):
+        assert runs.timing(run_dir)["coarse_mask"] == (0, 2)
+        assert runs.timing(run_dir)["sam_mask"] == (2, 0)
+    (plain_records, records, kept_records) = (sam_records(runs, run_dir) for run_dir in (plain, whole, kept))
+    assert records == kept_records
+    for record in records:
+        proposals = record["proposal_iou_predictions"]
+        assert [len(row) for row in proposals] == [3] * len(record["iou_predictions"])
+        assert record["iou_predictions"] == pytest.approx([sum(row) / 3 for row in proposals])
+    assert not any("proposal_iou_predictions" in record for record in plain_records)
+    for path in (whole / "masks").glob("*.png"):
+        mask, largest = (np.asarray(Image.open(folder / "masks" / path.name)) > 0 for folder in (whole, kept))
+        assert np.array_equal(largest, LargestComponents(1)(mask, mask))
+
+
+def sam_records(runs: Runs, run_dir: Path) -> list[dict]:
+    key = json.loads((run_dir / "summary.json").read_text())["keys"]["sam_mask"]
+    paths = sorted((runs.folder / "artifacts" / "sam_mask" / key).glob("*.json"))
+    return [json.loads(path.read_text()) for path in paths if path.name != "manifest.json"]
 
 
 def test_where_and_how_it_runs_is_not_part_of_the_key(runs: Runs) -> None:

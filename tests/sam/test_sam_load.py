@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -85,14 +86,20 @@ def test_no_checkpoint_means_the_packaged_one(tiny, tiny_pth: Path, monkeypatch:
 
 @pytest.mark.parametrize(
     ("architecture", "name"),
-    [("vit_b", "sam_vit_b_01ec64.pth"), ("vit_l", "sam_vit_l_0b3195.pth"), ("vit_h", "sam_vit_h_4b8939.pth")],
+    [
+        ("vit_b", "dl.fbaipublicfiles.com/segment_anything/sam_vit_b_01ec64.pth"),
+        ("vit_l", "dl.fbaipublicfiles.com/segment_anything/sam_vit_l_0b3195.pth"),
+        ("vit_h", "dl.fbaipublicfiles.com/segment_anything/sam_vit_h_4b8939.pth"),
+        ("medsam", "medsam_vit_b.pth from where https://github.com/bowang-lab/MedSAM points"),
+        ("sam_med2d", "sam-med2d_b.pth from where https://github.com/OpenGVLab/SAM-Med2D points"),
+    ],
 )
 @pytest.mark.parametrize("function", [load_sam, weight_files])
 def test_a_missing_file_says_where_to_get_it(function, architecture: str, name: str, tmp_path: Path) -> None:
-    expected = rf"sam\.checkpoint=.*none\.pth is not a file.*dl\.fbaipublicfiles\.com/segment_anything/{name}"
+    expected = rf"sam\.checkpoint=.*none\.pth is not a file.*{re.escape(name)}"
     with pytest.raises(UserError, match=expected):
         function(architecture, str(tmp_path / "none.pth"))
-    with pytest.raises(UserError, match=rf"sam\.checkpoint is not set.*{name}"):
+    with pytest.raises(UserError, match=rf"sam\.checkpoint is not set.*{re.escape(name)}"):
         function(architecture, None)
 
 
@@ -104,6 +111,38 @@ def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
 def test_another_architecture_is_recognised(tmp_path: Path, tiny_pth: Path) -> None:
     with pytest.raises(UserError, match=r"does not fit vit_b; this looks like tiny, so choose sam=tiny"):
         load_sam("vit_b", str(tiny_pth))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "file", "named"),
+    [
+        ("vit_b", "medsam_vit_b.pth", "medsam"),
+        ("medsam", "sam_vit_b_01ec64.pth", "vit_b"),
+        ("sam_med2d", "medsam_vit_b.pth", "medsam"),
+        ("vit_b", "sam-med2d_b.pth", "sam_med2d"),
+        ("vit_h", "sam_vit_l_0b3195.pth", "vit_l"),
+    ],
+)
+def test_another_architectures_published_name_is_recognised_without_reading(
+    chosen: str, file: str, named: str, tmp_path: Path
+) -> None:
+    (tmp_path / file).touch()
+    expected = rf"^sam\.checkpoint=\S+ has the name .* of {named}, not {chosen}: choose sam={named}[^\n]*$"
+    with pytest.raises(UserError, match=expected):
+        weight_files(chosen, str(tmp_path / file))
+
+
+def test_a_trainings_checkpoint_is_read_without_its_optimizer(tiny, tmp_path: Path) -> None:
+    """SAM-Med2D's training saves {'model': state dict, 'optimizer': the Adam object itself}."""
+    optimizer = torch.optim.Adam(tiny.parameters())
+    tiny.decode_low_res(torch.randn(1, 128, 16, 16), torch.tensor([[9.0, 9, 99, 99]]))[0].sum().backward()
+    optimizer.step()
+    tiny.zero_grad()
+    path = tmp_path / "trained.pth"
+    torch.save({"model": tiny.state_dict(), "optimizer": optimizer}, path)
+    patched = torch.optim.Adam.step
+    assert_same_weights(load_sam("tiny", str(path)), tiny)
+    assert torch.optim.Adam.step is patched
 
 
 def test_missing_unexpected_and_misshapen_tensors_are_listed(tiny, tmp_path: Path) -> None:
@@ -133,7 +172,7 @@ def write_bad_file(kind: str, path: Path) -> Path:
     if kind == "code":
         torch.save({"weight": Malice()}, path)
     elif kind == "nested":
-        torch.save({"model": {"weight": torch.zeros(1)}}, path)
+        torch.save({"weights": {"weight": torch.zeros(1)}}, path)
     elif kind == "list":
         torch.save([torch.zeros(1)], path)
     elif kind == "cut":

@@ -1,3 +1,6 @@
+import resource
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -27,7 +30,15 @@ def random_prompts(count: int, size: tuple[int, int], kind: str) -> Prompts:
     )
 
 
-def expected_masks(predictor, image: RGBImage, prompts: Prompts) -> tuple[Tensor, Tensor]:
+def stacked(decoded: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Mask logits (N, M, H, W) and predicted IoU (N, M) of prompts that come one by one."""
+    masks, iou = zip(*decoded, strict=True)
+    return torch.stack(masks), torch.stack(iou)
+
+
+def expected_masks(
+    predictor, image: RGBImage, prompts: Prompts, multimask: bool = False
+) -> tuple[Tensor, Tensor]:
     size = image.shape[:2]
     boxes, coords, labels = prompts.boxes_xyxy, prompts.point_coords, prompts.point_labels
     if boxes is not None:
@@ -35,8 +46,7 @@ def expected_masks(predictor, image: RGBImage, prompts: Prompts) -> tuple[Tensor
     if coords is not None:
         coords = torch.as_tensor(predictor.transform.apply_coords(coords, size), dtype=torch.float)
         labels = torch.as_tensor(labels, dtype=torch.int)
-    masks, iou, _ = predictor.predict_torch(coords, labels, boxes, multimask_output=False, return_logits=True)
-    return masks[:, 0], iou[:, 0]
+    return predictor.predict_torch(coords, labels, boxes, multimask_output=multimask, return_logits=True)[:2]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -65,14 +75,17 @@ def test_encode_equals_metas_encoder(pair) -> None:
 
 
 @pytest.mark.parametrize("kind", ["boxes", "points", "both"])
+@pytest.mark.parametrize("multimask", [False, True])
 @pytest.mark.parametrize(("size", "count"), [((200, 300), 1), ((301, 149), 3), ((64, 40), 16)])
-def test_decode_equals_metas_predictor(pair, kind: str, size: tuple[int, int], count: int) -> None:
+def test_decode_equals_metas_predictor(
+    pair, kind: str, size: tuple[int, int], count: int, multimask: bool
+) -> None:
     predictor, image = pair.predictor, random_image(*size)
     predictor.set_image(image)
     prompts = random_prompts(count, size, kind)
-    masks, iou = pair.ours.decode(predictor.features[0], prompts, size)
-    expected, expected_iou = expected_masks(predictor, image, prompts)
-    assert masks.shape == (count, *size)
+    masks, iou = stacked(pair.ours.decode(predictor.features[0], prompts, size, multimask))
+    expected, expected_iou = expected_masks(predictor, image, prompts, multimask)
+    assert masks.shape == (count, 3 if multimask else 1, *size)
     assert masks.dtype == iou.dtype == torch.float32
     assert expected.std() > 1e-3
     assert torch.equal(masks, expected)
@@ -88,7 +101,7 @@ def test_many_prompts_are_decoded_a_few_at_a_time(pair, monkeypatch: pytest.Monk
     monkeypatch.setattr(
         pair.ours, "decode_low_res", lambda *args: at_once.append(len(args[0])) or genuine(*args)
     )
-    masks, iou = pair.ours.decode(predictor.features[0], prompts, (50, 70))
+    masks, iou = stacked(pair.ours.decode(predictor.features[0], prompts, (50, 70)))
     expected, expected_iou = expected_masks(predictor, image, prompts)
     assert at_once == [module.PROMPTS_AT_ONCE, module.PROMPTS_AT_ONCE, 3]
     torch.testing.assert_close(masks, expected, rtol=1e-4, atol=1e-4)
@@ -97,9 +110,16 @@ def test_many_prompts_are_decoded_a_few_at_a_time(pair, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("prompts", [Prompts(), Prompts(boxes_xyxy=np.zeros((0, 4), np.float32))])
 def test_no_prompts_give_no_masks(pair, prompts: Prompts) -> None:
-    masks, iou = pair.ours.decode(torch.randn(128, 16, 16), prompts, (20, 30))
-    assert masks.shape == (0, 20, 30)
-    assert iou.shape == (0,)
+    assert list(pair.ours.decode(torch.randn(128, 16, 16), prompts, (20, 30))) == []
+
+
+def test_one_prompt_at_a_time_is_held_in_the_original_frame(pair) -> None:
+    """N x 3 x H x W for hundreds of prompts would be gigabytes; here 100 prompts would be 1.2 GB."""
+    prompts = random_prompts(100, (1000, 1000), "boxes")
+    decoded = pair.ours.decode(torch.randn(128, 16, 16), prompts, (1000, 1000), multimask=True)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert sum(masks.shape == (3, 1000, 1000) for masks, _ in decoded) == 100
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000  # KiB
 
 
 @pytest.mark.parametrize("kind", ["boxes", "points", "both"])
@@ -154,11 +174,11 @@ def test_mixed_precision_stays_close(pair) -> None:
     prompts = random_prompts(2, size, "both")
     with torch.no_grad():
         exact = pair.ours.encode(images)
-        expected, _ = pair.ours.decode(exact[0], prompts, size)
+        expected, _ = stacked(pair.ours.decode(exact[0], prompts, size))
         with torch.autocast("cpu", torch.bfloat16):
             rounded = pair.ours.encode(images)
-            same_embedding, _ = pair.ours.decode(exact[0], prompts, size)
-            masks, iou = pair.ours.decode(rounded[0], prompts, size)
+            same_embedding, _ = stacked(pair.ours.decode(exact[0], prompts, size))
+            masks, iou = stacked(pair.ours.decode(rounded[0], prompts, size))
     assert torch.isfinite(rounded).all()
     assert 0 < (rounded.float() - exact).abs().mean() < 0.1
     assert torch.equal(same_embedding, expected)  # decoding ignores the Trainer's precision

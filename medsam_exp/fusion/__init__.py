@@ -1,0 +1,1 @@
+"""From the masks that SAM gives for one prompt to one mask."""

@@ -1,0 +1,152 @@
+"""SAM-Med2D (Cheng 2023): SAM's ViT-B at 256 px with an adapter in each block, and a framing of its own."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling.image_encoder import Block, window_partition, window_unpartition
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD, squash_coords
+from medsam_exp.types import RGBImage
+
+IMAGE_SIZE = 256
+PATCH_SIZE = 16
+PROMPT_DIM = 256
+
+
+class Adapter(nn.Module):
+    """What was trained on medical images: channels are weighted, then looked at in their neighbourhood.
+
+    The names of its parameters are those of the published checkpoint.
+
+    Args:
+        dim: C, the width of a token.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.channel = nn.Sequential(
+            nn.Linear(dim, dim // 4, bias=False),
+            nn.ReLU(),
+            nn.Linear(dim // 4, dim, bias=False),
+            nn.Sigmoid(),
+        )
+        self.spatial = nn.Sequential(
+            nn.Conv2d(dim, dim, 3, stride=2, padding=1, bias=False),
+            nn.ReLU(),
+            nn.ConvTranspose2d(dim, dim, 4, stride=2, padding=1, bias=False),
+            nn.ReLU(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, g, g, C) of tokens (B, g, g, C); g is even, for it is halved and doubled again."""
+        weighted = self.channel(x.mean((1, 2)))[:, None, None] * x
+        neighbourhood = self.spatial(weighted.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return self.norm(x + neighbourhood)
+
+
+class AdaptedBlock(nn.Module):
+    """A block of SAM's image encoder with an adapter beside its MLP: both see the same normalised tokens.
+
+    Args:
+        block: gives its parts over; their names stay.
+        dim: C, the width of a token.
+    """
+
+    def __init__(self, block: Block, dim: int) -> None:
+        super().__init__()
+        self.norm1, self.attn, self.norm2, self.mlp = block.norm1, block.attn, block.norm2, block.mlp
+        self.window_size = block.window_size
+        self.Adapter = Adapter(dim)  # the checkpoint's spelling
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, g, g, C) of tokens (B, g, g, C)."""
+        x = x + self._attend(self.norm1(x))
+        normalised = self.norm2(x)
+        return x + self.mlp(normalised) + self.Adapter(normalised)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        if self.window_size == 0:
+            return self.attn(x)
+        windows, padded = window_partition(x, self.window_size)
+        return window_unpartition(self.attn(windows), self.window_size, padded, (x.shape[1], x.shape[2]))
+
+
+def build_sam_med2d(
+    *,
+    embed_dim: int = 768,
+    depth: int = 12,
+    num_heads: int = 12,
+    global_attn_indexes: tuple[int, ...] = (2, 5, 8, 11),
+) -> Sam:
+    """Build the network with random weights; the defaults are ViT-B, as published (others are for tests)."""
+    grid = IMAGE_SIZE // PATCH_SIZE
+    encoder = ImageEncoderViT(
+        img_size=IMAGE_SIZE,
+        patch_size=PATCH_SIZE,
+        embed_dim=embed_dim,
+        depth=depth,
+        num_heads=num_heads,
+        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        use_rel_pos=True,
+        window_size=14,
+        global_attn_indexes=global_attn_indexes,
+        out_chans=PROMPT_DIM,
+    )
+    encoder.blocks = nn.ModuleList(AdaptedBlock(block, embed_dim) for block in encoder.blocks)
+    return Sam(
+        image_encoder=encoder,
+        prompt_encoder=PromptEncoder(
+            embed_dim=PROMPT_DIM,
+            image_embedding_size=(grid, grid),
+            input_image_size=(IMAGE_SIZE, IMAGE_SIZE),
+            mask_in_chans=16,
+        ),
+        mask_decoder=MaskDecoder(
+            transformer_dim=PROMPT_DIM,
+            transformer=TwoWayTransformer(depth=2, embedding_dim=PROMPT_DIM, num_heads=8, mlp_dim=2048),
+        ),
+    )
+
+
+class SamMed2dFraming:
+    """The image is squashed to S x S by its nearest pixels; mean and standard deviation are SAM's.
+
+    Follows the published predictor. (In training, images with both sides below S were centred on a black
+    square instead of enlarged.)
+
+    Args:
+        image_size: S, in pixels.
+    """
+
+    takes_points = True
+
+    def __init__(self, image_size: int) -> None:
+        self._image_size = image_size
+
+    def preprocess(self, image: RGBImage) -> Tensor:
+        """Return (3, S, S) float32 on the CPU, input frame, of an (H, W, 3) uint8 image."""
+        rows, columns = (self._nearest(side) for side in image.shape[:2])
+        pixels = torch.from_numpy(image[rows][:, columns]).permute(2, 0, 1)
+        return ((pixels - PIXEL_MEAN) / PIXEL_STD).contiguous()
+
+    def to_input(self, coords: NDArray[np.floating[Any]], original_size: tuple[int, int]) -> NDArray[Any]:
+        """Scale (..., 2) x, y in pixels of an (H, W) image by (S / W, S / H)."""
+        return squash_coords(coords, original_size, self._image_size)
+
+    def to_original(self, low_res: Tensor, original_size: tuple[int, int]) -> Tensor:
+        """Upsample logits (N, M, 4g, 4g) to the square, then to (N, M, H, W)."""
+        square = interpolate(low_res, (self._image_size,) * 2, mode="bilinear", align_corners=False)
+        return interpolate(square, original_size, mode="bilinear", align_corners=False)
+
+    def _nearest(self, side: int) -> NDArray[np.int64]:
+        """(S,) source pixel of each pixel along one side, as OpenCV's nearest neighbour chooses it."""
+        step = 1 / (self._image_size / side)  # rounded twice, as there
+        positions = np.floor(np.arange(self._image_size) * step).astype(np.int64)
+        return np.minimum(positions, side - 1)
