@@ -77,6 +77,7 @@ def finish_run(
     if dataset is not None and rows:
         _write_rows(run_dir / "per_image.csv", rows)
         _copy_masks(run_dir / "masks", engine)
+    if dataset is not None:
         pictures += draw_pictures(RunResults(cfg, engine, dataset, texts, rows), run_dir / "figures")
     write_report(run_dir / "report.html", title=cfg.name, summary=summary, rows=rows, pictures=pictures)
     print_summary(summary, run_dir=run_dir)

@@ -10,7 +10,19 @@ PACKAGE = Path(__file__).resolve().parent.parent / "medsam_exp"
 # Lower layers first; a module may import its own layer's package or anything lower.
 LAYERS = (
     {"types", "seeding", "digests", "distributed", "progress"},
-    {"clip", "data", "losses", "metrics", "postprocess", "prompts", "saliency", "sam", "text", "weights"},
+    {
+        "clip",
+        "data",
+        "losses",
+        "metrics",
+        "postprocess",
+        "prompts",
+        "saliency",
+        "sam",
+        "text",
+        "text_saliency",
+        "weights",
+    },
     {"lightning", "artifacts"},
     {"stages"},
     {"tracking", "config", "signatures", "build", "report", "engine", "pictures", "summary"},

@@ -13,6 +13,7 @@ from medsam_exp.report.by_class import MACRO, ClassTable, class_table
 from medsam_exp.report.measures import (
     DISCLAIMER,
     FURTHER_MEASURES,
+    MAP_MEASURES,
     MEASURES,
     MISSING,
     Cell,
@@ -40,19 +41,7 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH_OF_A_FILE)
     console.print()
-    if scored_stages(summary["metrics"]):
-        console.print(_table(summary["metrics"], MEASURES, console))
-        if used_measures(summary["metrics"], FURTHER_MEASURES):
-            console.print(_table(summary["metrics"], FURTHER_MEASURES, console))
-        tolerance = f"; NSD at {summary['nsd_tolerance']}" if "nsd_tolerance" in summary else ""
-        _line(
-            console,
-            "",
-            f"mean ± standard deviation over images, [95 % confidence interval of the mean]{tolerance}",
-        )
-    if classes := class_table(summary):
-        console.print(_class_table(classes, console))
-        _line(console, "", _said_of_classes(classes))
+    _print_scores(summary, console)
     if lines := retrieval_lines(summary["metrics"]):
         console.print(_retrieval_table(lines, console))
         for sentence in explanation(summary["retrieval"]):
@@ -67,6 +56,25 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
     if (run_dir / "report.html").is_file():
         _line(console, "report", str(run_dir / "report.html"))
     _line(console, "", DISCLAIMER)
+
+
+def _print_scores(summary: Mapping[str, Any], console: Console) -> None:
+    """Tables of masks, of saliency maps and by class, whichever the run has."""
+    if scored_stages(summary["metrics"]):
+        console.print(_table(summary["metrics"], MEASURES, console))
+        if used_measures(summary["metrics"], FURTHER_MEASURES):
+            console.print(_table(summary["metrics"], FURTHER_MEASURES, console))
+        tolerance = f"; NSD at {summary['nsd_tolerance']}" if "nsd_tolerance" in summary else ""
+        _line(
+            console,
+            "",
+            f"mean ± standard deviation over images, [95 % confidence interval of the mean]{tolerance}",
+        )
+    if maps := used_measures(_of_maps(summary["metrics"]), MAP_MEASURES):
+        console.print(_map_table(summary["metrics"], maps, console))
+    if classes := class_table(summary):
+        console.print(_class_table(classes, console))
+        _line(console, "", _said_of_classes(classes))
 
 
 def _line(console: Console, label: str, text: str) -> None:
@@ -86,6 +94,22 @@ def _table(metrics: Mapping[str, Any], among: Sequence[Measure], console: Consol
     for stage in scored_stages(metrics):
         cells = [score_cell(metrics.get(f"{stage}/{m.name}"), m.decimals) for m in measures]
         _add_line(table, stage, cells, console)
+    return table
+
+
+def _of_maps(metrics: Mapping[str, Any]) -> list[str]:
+    return [name for name in metrics if name.startswith("saliency/")]
+
+
+def _map_table(metrics: Mapping[str, Any], measures: Sequence[Measure], console: Console) -> Table:
+    """A line a measure, as each is defined for other images."""
+    table = _empty_table("saliency map", console)
+    table.add_column("", justify="right", overflow="fold")
+    table.add_column("n", justify="right")
+    for measure in measures:
+        _add_line(
+            table, measure.label, [score_cell(metrics[f"saliency/{measure.name}"], measure.decimals)], console
+        )
     return table
 
 

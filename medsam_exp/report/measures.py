@@ -44,6 +44,8 @@ MAP_MEASURES = (
     Measure("peak_within_8px", "Peak hits target (8 px)"),
     Measure("roc_auc", "ROC AUC"),
     Measure("average_precision", "Average precision"),
+    Measure("confidence_drop", "Confidence drop", higher_is_better=False),
+    Measure("confidence_increase", "Confidence increase"),
 )
 """Of saliency maps."""
 STAGE_LABELS = {"coarse": "Coarse mask", "sam": "SAM mask"}
