@@ -39,6 +39,8 @@ class BatchSize:
     saliency: int = 4
     sam_mask: int = 4
     retrieval: int = 32
+    faithfulness: int = 8
+    text_saliency: int = 8
 
 
 @dataclass
@@ -81,6 +83,7 @@ class Config:
     tuning: Any = MISSING
     fit: Fit = MISSING
     saliency: Any = MISSING
+    text_saliency: Any = MISSING
     postprocess: Any = MISSING
     component_filter: Any = MISSING
     prompt: Any = MISSING
@@ -186,6 +189,8 @@ def positive_sizes(cfg: DictConfig) -> list[str]:
         "batch_size.saliency": cfg.batch_size.saliency,
         "batch_size.sam_mask": cfg.batch_size.sam_mask,
         "batch_size.retrieval": cfg.batch_size.retrieval,
+        "batch_size.faithfulness": cfg.batch_size.faithfulness,
+        "batch_size.text_saliency": cfg.batch_size.text_saliency,
         "fit.batch_size": cfg.fit.batch_size,
         "fit.epochs": cfg.fit.epochs,
         "fit.accumulate": cfg.fit.accumulate,

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from medsam_exp.engine import Engine
 from medsam_exp.report.cases import Case, choose_cases
 from medsam_exp.report.figures import distribution_figure, overlay_figure, save_png
+from medsam_exp.report.words import words_figure
 from medsam_exp.stages.evaluate import MASK_STAGES
 from medsam_exp.stages.sam_mask import from_record
 from medsam_exp.types import Dataset
@@ -45,8 +46,7 @@ def draw_pictures(results: RunResults, folder: Path) -> list[Picture]:
 
 def draw_cases(results: RunResults, folder: Path) -> list[Picture]:
     """Overlays of the best, median and worst cases."""
-    final = final_stage(results.engine)
-    short = MASK_STAGES[final] if final else ""
+    short = _final_short(results.engine)
     scores = {row["id"]: row.get("dsc", float("nan")) for row in results.rows if row["stage"] == short}
     pictures = []
     for number, (label, sample_id) in enumerate(choose_cases(scores, results.cfg.report_cases)):
@@ -64,13 +64,43 @@ def draw_distribution(results: RunResults, folder: Path) -> list[Picture]:
     return [("distribution", folder / "distribution.png")]
 
 
-PICTURES: tuple[Callable[[RunResults, Path], list[Picture]], ...] = (draw_cases, draw_distribution)
+def draw_words(results: RunResults, folder: Path) -> list[Picture]:
+    """The words of the first text of the best, median and worst cases, coloured by relevance on one scale."""
+    found = results.engine.artifacts.get("text_saliency")
+    if found is None:
+        return []
+    scores = dict.fromkeys(results.engine.sample_ids, float("nan"))
+    short = _final_short(results.engine)
+    scores |= {row["id"]: row["dsc"] for row in results.rows if row["stage"] == short and "dsc" in row}
+    cases = choose_cases(scores, results.cfg.report_cases)
+    texts = {sample_id: found.info(sample_id)["texts"][0] for _, sample_id in cases}
+    largest = max((nats for text in texts.values() for nats in text["relevance"]), default=0.0)
+    pictures = []
+    for number, (label, sample_id) in enumerate(cases):
+        path = folder / f"words_{number:02d}_{label}_{sample_id}.png"
+        text = texts[sample_id]
+        save_png(words_figure(sample_id, text["words"], text["relevance"], largest or 1.0), path)
+        pictures.append((f"words that the image asks for: {label}, {sample_id}", path))
+    return pictures
+
+
+PICTURES: tuple[Callable[[RunResults, Path], list[Picture]], ...] = (
+    draw_cases,
+    draw_distribution,
+    draw_words,
+)
 
 
 def final_stage(engine: Engine) -> str | None:
     """The last stage of a run that makes masks."""
     done = [stage for stage in MASK_STAGES if stage in engine.artifacts]
     return done[-1] if done else None
+
+
+def _final_short(engine: Engine) -> str:
+    """That stage's short name; "" when there is none."""
+    final = final_stage(engine)
+    return MASK_STAGES[final] if final else ""
 
 
 def _case(results: RunResults, sample_id: str, short: str) -> Case:

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine, timing_table
+from medsam_exp.metrics.by_class import Scores, breakdown
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.pictures import RunResults, draw_pictures, final_stage
 from medsam_exp.report.console import print_summary
@@ -54,26 +55,29 @@ def finish_run(
         The content of summary.json.
     """
     rows = per_image_rows(engine, texts)
-    retrieval = _retrieval(engine)
+    scores, retrieval = _scores(engine), _retrieval(engine)
+    by_class = breakdown(scores, _class_names(dataset), cfg.seed)
     summary = {
         "name": cfg.name,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": origin["command"],
-        "metrics": _metrics(engine, cfg.seed) | retrieval["metrics"],
+        "metrics": _metrics(scores, cfg.seed) | retrieval["metrics"],
+        **by_class,
         **({"nsd_tolerance": _tolerance(cfg)} if "evaluate" in engine.artifacts else {}),
         **({"retrieval": retrieval["facts"]} if retrieval["facts"] else {}),
         "choices": dict(origin["choices"]),
         "timing": timing_table(engine.timing),
         "keys": {name: artifacts.key for name, artifacts in engine.artifacts.items()},
         "environment": environment(),
-        "ground_truth_used_for": _ground_truth_uses(engine, cfg, texts_use_labels),
-        "notes": _notes(engine, dataset),
+        "ground_truth_used_for": _ground_truth_uses(engine, cfg, texts_use_labels, by_class=bool(by_class)),
+        "notes": _notes(engine, dataset) + (_unlabelled(dataset) if by_class else []),
     }
     write_atomically(run_dir / "summary.json", json.dumps(summary, indent=1).encode())
     pictures = training_pictures(run_dir / "curves" / "metrics.csv", run_dir / "figures")
     if dataset is not None and rows:
         _write_rows(run_dir / "per_image.csv", rows)
         _copy_masks(run_dir / "masks", engine)
+    if dataset is not None:
         pictures += draw_pictures(RunResults(cfg, engine, dataset, texts, rows), run_dir / "figures")
     write_report(run_dir / "report.html", title=cfg.name, summary=summary, rows=rows, pictures=pictures)
     print_summary(summary, run_dir=run_dir)
@@ -118,18 +122,37 @@ def _commit() -> str:
     return found.stdout.strip() or "unknown"
 
 
-def _metrics(engine: Engine, seed: int) -> dict[str, Any]:
-    """Mean, std, 95 % CI and n of every score, as "stage/measure"."""
-    columns: dict[str, list[float]] = {}
+def _scores(engine: Engine) -> dict[str, dict[str, float]]:
+    """Every score of every sample, as "stage/measure", with the hits of the pointing game."""
+    found: dict[str, dict[str, float]] = {}
     for sample_id in engine.sample_ids:
-        for stage, scores in engine.scores(sample_id).items():
-            for measure, value in scores.items():
-                columns.setdefault(f"{stage}/{measure}", []).append(value)
-    distances = columns.get("saliency/peak_distance_px", [])
-    if distances:
-        name = f"saliency/peak_within_{POINTING_TOLERANCE_PX}px"
-        columns[name] = [float(value <= POINTING_TOLERANCE_PX) for value in distances]
+        own = found[sample_id] = {
+            f"{stage}/{measure}": value
+            for stage, measures in engine.scores(sample_id).items()
+            for measure, value in measures.items()
+        }
+        if "saliency/peak_distance_px" in own:
+            hit = own["saliency/peak_distance_px"] <= POINTING_TOLERANCE_PX
+            own[f"saliency/peak_within_{POINTING_TOLERANCE_PX}px"] = float(hit)
+    return found
+
+
+def _metrics(scores: Scores, seed: int) -> dict[str, Any]:
+    """Mean, std, 95 % CI and n of every score."""
+    columns: dict[str, list[float]] = {}
+    for own in scores.values():
+        for name, value in own.items():
+            columns.setdefault(name, []).append(value)
     return {name: summarise(values, seed) for name, values in sorted(columns.items())}
+
+
+def _class_names(dataset: Dataset | None) -> dict[str, str | None]:
+    return {sample.id: sample.class_name for sample in dataset.samples} if dataset else {}
+
+
+def _unlabelled(dataset: Dataset | None) -> list[str]:
+    count = list(_class_names(dataset).values()).count(None)
+    return [f"in no class's scores, as they have no class: {count} images"] if count else []
 
 
 def _tolerance(cfg: DictConfig) -> str:
@@ -154,7 +177,9 @@ def _retrieval(engine: Engine) -> dict[str, Any]:
     return {"metrics": metrics, "facts": record["facts"]}
 
 
-def _ground_truth_uses(engine: Engine, cfg: DictConfig, texts_use_labels: bool) -> list[str]:
+def _ground_truth_uses(
+    engine: Engine, cfg: DictConfig, texts_use_labels: bool, *, by_class: bool
+) -> list[str]:
     """Who read ground truth or class labels in this run, and of which split."""
     split = cfg.data.get("split", cfg.data.get("name", "data"))
     uses = [
@@ -164,6 +189,8 @@ def _ground_truth_uses(engine: Engine, cfg: DictConfig, texts_use_labels: bool) 
     ]
     if texts_use_labels:
         uses.append(f"text: chosen by what each image truly shows ({split})")
+    if by_class:
+        uses.append(f"by_class: scores broken down by class label ({split})")
     if "evaluate" in engine.artifacts:
         uses.append(f"report: pictures beside the prediction ({split})")
     return uses

@@ -21,6 +21,7 @@ LAYERS = (
         "saliency",
         "sam",
         "text",
+        "text_saliency",
         "weights",
     },
     {"lightning", "artifacts"},

@@ -6,10 +6,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.lightning.inference_data import ImageBatch
+from medsam_exp.lightning.text_embeddings import TextEmbeddings
 from medsam_exp.saliency.method import SaliencyMethod
 from medsam_exp.seeding import torch_generator
 from medsam_exp.types import SaliencyMap
@@ -41,31 +41,20 @@ class SaliencyModule(pl.LightningModule):
         self.clip = clip
         self._method, self._texts, self._seed, self._save = method, texts, seed, save
         self.geometry = method.geometry(clip)
-        self._text_embeddings: dict[str, Tensor] = {}
+        self._embeddings = TextEmbeddings(clip)
 
     def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
         """Compute and save the maps of one batch; return its ids."""
         ids = batch.padded_ids
-        text_embedding = torch.stack([self._text_embedding(self._texts[sample_id]) for sample_id in ids])
+        text_embedding = torch.stack(
+            [self._embeddings.mean_of(self._texts[name], self.device) for name in ids]
+        )
         generators = [torch_generator(self._seed, name, "saliency", device=self.device) for name in ids]
         with torch.enable_grad():
             relevance = self._method(self.clip, batch.images, text_embedding, generators)
         for sample_id, size, one in zip(batch.ids, batch.sizes, relevance, strict=False):
             self._save(sample_id, self.geometry.to_original_frame(one.detach(), size))
         return batch.ids
-
-    def _text_embedding(self, texts: tuple[str, ...]) -> Tensor:
-        """Mean of the unit embeddings of one image's texts, (D,).
-
-        Each text is encoded alone, so that its embedding does not depend on which others are asked for.
-        """
-        for text in texts:
-            if text not in self._text_embeddings:
-                with torch.no_grad():
-                    tokens = self.clip.tokenize([text]).to(self.device)
-                    embedding = self.clip.encode_text(tokens)[0]
-                self._text_embeddings[text] = normalize(embedding.float(), dim=-1)
-        return torch.stack([self._text_embeddings[text] for text in texts]).mean(0)
 
     def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
         """Move the images; ids and sizes stay."""

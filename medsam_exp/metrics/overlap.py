@@ -1,4 +1,4 @@
-"""Overlap of two masks: Dice similarity coefficient and intersection over union."""
+"""Overlap of two masks: Dice, intersection over union, precision, recall and specificity."""
 
 import numpy as np
 
@@ -31,3 +31,48 @@ def iou(prediction: Mask, ground_truth: Mask) -> float:
     """
     union = np.count_nonzero(prediction | ground_truth)
     return float(np.count_nonzero(prediction & ground_truth) / union) if union else 1.0
+
+
+def precision(prediction: Mask, ground_truth: Mask) -> float:
+    """Share of the predicted area that is truly target (positive predictive value).
+
+    Args:
+        prediction: (H, W) bool.
+        ground_truth: (H, W) bool.
+
+    Returns:
+        In [0, 1]; 1 when both are empty, 0 when only one is.
+    """
+    return recall(ground_truth, prediction)
+
+
+def recall(prediction: Mask, ground_truth: Mask) -> float:
+    """Share of the target's area that was found (sensitivity).
+
+    Args:
+        prediction: (H, W) bool.
+        ground_truth: (H, W) bool.
+
+    Returns:
+        In [0, 1]; 1 when both are empty, 0 when only one is: finding what is not there counts as a fault here
+        as it does for DSC, though no target is missed.
+    """
+    target = np.count_nonzero(ground_truth)
+    if not target:
+        return float(not prediction.any())
+    return float(np.count_nonzero(prediction & ground_truth) / target)
+
+
+def specificity(prediction: Mask, ground_truth: Mask) -> float:
+    """Share of the area outside the target that was left alone.
+
+    Small targets make it close to 1 whatever is predicted; read it beside `recall`.
+
+    Args:
+        prediction: (H, W) bool.
+        ground_truth: (H, W) bool.
+
+    Returns:
+        In [0, 1]; where the target covers the whole image, 1 when the prediction does too, else 0.
+    """
+    return recall(~prediction, ~ground_truth)

@@ -1,11 +1,12 @@
-"""All measures of one predicted mask."""
+"""All measures of one predicted mask, and of one saliency map."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from medsam_exp.metrics.overlap import dice, iou
+from medsam_exp.metrics.pointing import peak_distance
 from medsam_exp.metrics.surface import compare_outlines
-from medsam_exp.types import Mask, UserError
+from medsam_exp.types import Mask, SaliencyMap, UserError
 
 
 @dataclass(frozen=True)
@@ -69,3 +70,15 @@ class SegmentationMeasures:
             "nsd": outlines[self.tolerance_unit].nsd(self.nsd_tolerance),
             **{f"hd95_{unit}": comparison.hd95() for unit, comparison in outlines.items()},
         }
+
+    def of_map(self, saliency_map: SaliencyMap, ground_truth: Mask) -> dict[str, float]:
+        """Score one saliency map: where it points.
+
+        Args:
+            saliency_map: (H, W) in [0, 1], original frame.
+            ground_truth: (H, W) bool, original frame.
+
+        Returns:
+            `peak_distance_px`, the distance of the map's peak from the target; nothing for an image without a target.
+        """
+        return {"peak_distance_px": peak_distance(saliency_map, ground_truth)} if ground_truth.any() else {}

@@ -6,11 +6,18 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from medsam_exp.report.by_class import MACRO, ClassTable, class_table
 from medsam_exp.report.measures import (
     DISCLAIMER,
+    FURTHER_MEASURES,
+    MAP_MEASURES,
+    MEASURES,
     MISSING,
+    Cell,
+    Measure,
     score_cell,
     scored_stages,
     used_measures,
@@ -19,6 +26,7 @@ from medsam_exp.report.retrieval import DIRECTIONS, RetrievalLine, explanation, 
 
 _WIDTH_OF_A_FILE = 110
 _NOTES_SHOWN = 5
+_CLASSES_SHOWN = 10
 
 
 def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | None = None) -> None:
@@ -33,14 +41,7 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH_OF_A_FILE)
     console.print()
-    if scored_stages(summary["metrics"]):
-        console.print(_table(summary["metrics"], console))
-        tolerance = f"; NSD at {summary['nsd_tolerance']}" if "nsd_tolerance" in summary else ""
-        _line(
-            console,
-            "",
-            f"mean ± standard deviation over images, [95 % confidence interval of the mean]{tolerance}",
-        )
+    _print_scores(summary, console)
     if lines := retrieval_lines(summary["metrics"]):
         console.print(_retrieval_table(lines, console))
         for sentence in explanation(summary["retrieval"]):
@@ -57,6 +58,25 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
     _line(console, "", DISCLAIMER)
 
 
+def _print_scores(summary: Mapping[str, Any], console: Console) -> None:
+    """Tables of masks, of saliency maps and by class, whichever the run has."""
+    if scored_stages(summary["metrics"]):
+        console.print(_table(summary["metrics"], MEASURES, console))
+        if used_measures(summary["metrics"], FURTHER_MEASURES):
+            console.print(_table(summary["metrics"], FURTHER_MEASURES, console))
+        tolerance = f"; NSD at {summary['nsd_tolerance']}" if "nsd_tolerance" in summary else ""
+        _line(
+            console,
+            "",
+            f"mean ± standard deviation over images, [95 % confidence interval of the mean]{tolerance}",
+        )
+    if maps := used_measures(_of_maps(summary["metrics"]), MAP_MEASURES):
+        console.print(_map_table(summary["metrics"], maps, console))
+    if classes := class_table(summary):
+        console.print(_class_table(classes, console))
+        _line(console, "", _said_of_classes(classes))
+
+
 def _line(console: Console, label: str, text: str) -> None:
     """A labelled line that is never broken, so that paths can be copied."""
     console.print(f"{label:<8}{_printable(console, text)}", markup=False, highlight=False, soft_wrap=True)
@@ -68,18 +88,60 @@ def _printable(console: Console, text: str) -> str:
     return text.encode(console.encoding, "backslashreplace").decode(console.encoding)
 
 
-def _table(metrics: Mapping[str, Any], console: Console) -> Table:
-    stages = scored_stages(metrics)
-    measures = used_measures(metrics)
-    table = _empty_table("stage", console)
+def _table(metrics: Mapping[str, Any], among: Sequence[Measure], console: Console) -> Table:
+    measures = used_measures(metrics, among)
+    table = _measure_table("stage", measures, console)
+    for stage in scored_stages(metrics):
+        cells = [score_cell(metrics.get(f"{stage}/{m.name}"), m.decimals) for m in measures]
+        _add_line(table, stage, cells, console)
+    return table
+
+
+def _of_maps(metrics: Mapping[str, Any]) -> list[str]:
+    return [name for name in metrics if name.startswith("saliency/")]
+
+
+def _map_table(metrics: Mapping[str, Any], measures: Sequence[Measure], console: Console) -> Table:
+    """A line a measure, as each is defined for other images."""
+    table = _empty_table("saliency map", console)
+    table.add_column("", justify="right", overflow="fold")
+    table.add_column("n", justify="right")
+    for measure in measures:
+        _add_line(
+            table, measure.label, [score_cell(metrics[f"saliency/{measure.name}"], measure.decimals)], console
+        )
+    return table
+
+
+def _class_table(classes: ClassTable, console: Console) -> Table:
+    """A line a class where they are few, and the mean over classes."""
+    table = _measure_table(f"{classes.stage}, by class", classes.measures, console)
+    if len(classes.lines) <= _CLASSES_SHOWN:
+        for class_name, cells in classes.lines.items():
+            _add_line(table, class_name, cells, console)
+    _add_line(table, MACRO, classes.macro, console)
+    return table
+
+
+def _said_of_classes(classes: ClassTable) -> str:
+    count = len(classes.lines)
+    where = "" if count <= _CLASSES_SHOWN else f"; each of the {count} classes stands in the report"
+    return f"{MACRO} ± standard deviation of the {count} classes' means{where}"
+
+
+def _measure_table(corner: str, measures: Sequence[Measure], console: Console) -> Table:
+    table = _empty_table(corner, console)
     for measure in measures:
         table.add_column(measure.label, justify="right", overflow="fold")
     table.add_column("n", justify="right")
-    for stage in stages:
-        cells = [score_cell(metrics.get(f"{stage}/{m.name}"), m.decimals) for m in measures]
-        written = [_printable(console, f"{cell.value}\n{cell.interval}") for cell in cells]
-        table.add_row(stage, *written, next((cell.n for cell in cells if cell.n), ""))
     return table
+
+
+def _add_line(table: Table, label: str, cells: Sequence[Cell], console: Console) -> None:
+    written = [_printable(console, f"{cell.value}\n{cell.interval}") for cell in cells]
+    table.add_row(
+        escape(_printable(console, label)), *written, next((cell.n for cell in cells if cell.n), "")
+    )
 
 
 def _retrieval_table(lines: Sequence[RetrievalLine], console: Console) -> Table:

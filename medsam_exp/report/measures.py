@@ -1,7 +1,7 @@
 """How measures and stages are called and written, the same on the console, in figures and in the report."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,24 @@ MEASURES = (
     Measure("hd95_px", "HD95 (px)", decimals=1, higher_is_better=False),
     Measure("hd95_mm", "HD95 (mm)", decimals=1, higher_is_better=False),
 )
+"""Of masks, in the first table."""
+FURTHER_MEASURES = (
+    Measure("precision", "Precision"),
+    Measure("recall", "Recall"),
+    Measure("specificity", "Specificity"),
+    Measure("dsc_released", "DSC (released)"),
+    Measure("nsd_released", "NSD (released)"),
+)
+"""Of masks, in a second table, so that the first does not grow too wide."""
+MAP_MEASURES = (
+    Measure("peak_distance_px", "Peak to target (px)", decimals=1, higher_is_better=False),
+    Measure("peak_within_8px", "Peak hits target (8 px)"),
+    Measure("roc_auc", "ROC AUC"),
+    Measure("average_precision", "Average precision"),
+    Measure("confidence_drop", "Confidence drop", higher_is_better=False),
+    Measure("confidence_increase", "Confidence increase"),
+)
+"""Of saliency maps."""
 STAGE_LABELS = {"coarse": "Coarse mask", "sam": "SAM mask"}
 MISSING = "–"
 DISCLAIMER = "Research use only; not a medical device."
@@ -71,10 +89,10 @@ def stage_label(stage: str) -> str:
     return STAGE_LABELS.get(stage, stage.replace("_", " ").capitalize())
 
 
-def used_measures(names: Iterable[str]) -> list[Measure]:
-    """Those of `MEASURES` that occur among names like "dsc" or "coarse/dsc", in table order."""
+def used_measures(names: Iterable[str], among: Sequence[Measure] = MEASURES) -> list[Measure]:
+    """Those of `among` that occur among names like "dsc" or "coarse/dsc", in table order."""
     present = {name.rpartition("/")[2] for name in names}
-    return [measure for measure in MEASURES if measure.name in present]
+    return [measure for measure in among if measure.name in present]
 
 
 def scored_stages(metrics: Mapping[str, Any]) -> list[str]:

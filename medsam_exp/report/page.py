@@ -11,8 +11,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from medsam_exp.digests import write_atomically
+from medsam_exp.report.by_class import MACRO, class_table
 from medsam_exp.report.measures import (
     DISCLAIMER,
+    FURTHER_MEASURES,
+    MAP_MEASURES,
+    MEASURES,
     Cell,
     Measure,
     number,
@@ -92,7 +96,11 @@ def write_report(
         disclaimer=DISCLAIMER,
         summary=summary,
         choices=_headline(summary, has_images=bool(rows)),
-        scores=_score_table(summary["metrics"]),
+        scores=_score_table(summary["metrics"], MEASURES),
+        further_scores=_score_table(summary["metrics"], FURTHER_MEASURES),
+        by_class=class_table(summary),
+        macro=MACRO,
+        stage_label=stage_label,
         other_scores=_other_scores(summary["metrics"]),
         retrieval={
             "directions": list(DIRECTIONS.values()),
@@ -115,8 +123,8 @@ def _headline(summary: Mapping[str, Any], *, has_images: bool) -> list[tuple[str
     return [(name, summary["choices"][name]) for name in used if name in summary["choices"]]
 
 
-def _score_table(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    measures = used_measures(metrics)
+def _score_table(metrics: Mapping[str, Any], among: Sequence[Measure]) -> dict[str, Any]:
+    measures = used_measures(metrics, among)
     lines = [
         {
             "label": stage_label(stage),
@@ -130,9 +138,11 @@ def _score_table(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def _other_scores(metrics: Mapping[str, Any]) -> dict[str, Cell]:
     """What is measured of other things than masks, such as where the saliency map peaks."""
-    tabulated = {f"{stage}/{m.name}" for stage in scored_stages(metrics) for m in used_measures(metrics)}
+    masks = [*MEASURES, *FURTHER_MEASURES]
+    tabulated = {f"{stage}/{measure.name}" for stage in scored_stages(metrics) for measure in masks}
     others = [name for name in metrics if name not in tabulated and not name.startswith(RETRIEVAL)]
-    return {name: score_cell(metrics[name]) for name in others}
+    known = {f"saliency/{measure.name}": measure.decimals for measure in MAP_MEASURES}
+    return {name: score_cell(metrics[name], known.get(name, 3)) for name in others}
 
 
 def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
     pairs -> finetune_clip -> CLIP weights -+---> retrieval (how well texts find images, and images texts)
     data + text ----------------------------+-> saliency -> coarse_mask -> sam_mask -> evaluate
+                                            |       +-----> faithfulness (does the salient part match the text?)
+                                            +-> text_saliency (which words does the image ask for?)
 
 Raise a stage's `version` when its code gives other results than before: stored artifacts are then computed anew.
 """
@@ -67,6 +69,20 @@ STAGES: dict[str, Stage] = {
     ),
     "saliency": Stage(
         reads=("clip", "saliency", "seed"),
+        optional_parents=("finetune_clip",),
+        weights=("clip",),
+        processes="all",
+    ),
+    "faithfulness": Stage(
+        reads=("clip",),
+        parents=("saliency",),
+        optional_parents=("finetune_clip",),
+        weights=("clip",),
+        processes="all",
+        gives_scores=True,
+    ),
+    "text_saliency": Stage(
+        reads=("clip", "text_saliency", "seed"),
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",

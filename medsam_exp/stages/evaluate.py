@@ -2,7 +2,7 @@
 
 from medsam_exp import distributed
 from medsam_exp.metrics.live import SegmentationScores
-from medsam_exp.metrics.pointing import peak_distance
+from medsam_exp.metrics.scores import SegmentationMeasures
 from medsam_exp.stages.context import StageContext
 
 MASK_STAGES = {"coarse_mask": "coarse", "sam_mask": "sam"}
@@ -21,7 +21,7 @@ def run(context: StageContext) -> None:
     for index in mine:
         sample_id = context.pending[index]
         scores = {MASK_STAGES[stage]: _score(context, total, index, stage) for stage, total in totals.items()}
-        scores |= _score_peak(context, sample_id)
+        scores |= _score_map(context, measures, sample_id)
         context.artifacts.save(sample_id, {"scores": scores})
         context.advance(1)
         context.log({f"live/{stage}/dsc": row["dsc"] for stage, row in scores.items() if "dsc" in row})
@@ -38,10 +38,12 @@ def _score(context: StageContext, total: SegmentationScores, index: int, stage: 
     return {measure: figure["mean"] for measure, figure in figures.items()}
 
 
-def _score_peak(context: StageContext, sample_id: str) -> dict[str, dict[str, float]]:
-    """Where the saliency map points, for images that show the target."""
-    truth = context.dataset.read_ground_truth(sample_id)
-    if "saliency" not in context.parents or not truth.any():
+def _score_map(
+    context: StageContext, measures: SegmentationMeasures, sample_id: str
+) -> dict[str, dict[str, float]]:
+    """Scores of the saliency map; an image without a target has none."""
+    if "saliency" not in context.parents:
         return {}
     saliency_map = context.parents["saliency"].saliency_map(sample_id)
-    return {"saliency": {"peak_distance_px": peak_distance(saliency_map, truth)}}
+    scores = measures.of_map(saliency_map, context.dataset.read_ground_truth(sample_id))
+    return {"saliency": scores} if scores else {}

@@ -82,3 +82,23 @@ def pictures(case: Case, tmp_path: Path) -> list[tuple[str, Path]]:
     path = tmp_path / "figures" / "best.png"
     save_png(overlay_figure(case), path)
     return [("best: scan_07", path), ("distribution", path)]
+
+
+@pytest.fixture
+def summary_by_class(summary: dict[str, Any]) -> dict[str, Any]:
+    """The same run with two classes and the further scores of masks."""
+
+    def score(mean: float, n: int) -> dict[str, Any]:
+        return {"mean": mean, "std": 0.022, "ci95": [mean - 0.05, mean + 0.05], "n": n}
+
+    released = {"sam/nsd_released": score(0.955, 3), "sam/precision": score(0.744, 3)}
+    by_class = {
+        "benign [cyst]": {"sam/dsc": score(0.711, 1)},
+        "malignant": {"sam/dsc": score(0.522, 2), "sam/hd95_px": score(8.5, 2), "coarse/dsc": score(0.2, 2)},
+    }
+    return {
+        **summary,
+        "metrics": summary["metrics"] | released,
+        "by_class": by_class,
+        "macro": {"sam/dsc": {**score(0.617, 3), "classes": 2}},
+    }

@@ -187,3 +187,24 @@ def test_page_without_pictures(write: Any) -> None:
     _, page = write(pictures=[])
     assert "img" not in page.tags
     assert "scan_11" in page.text
+
+
+def test_classes_and_further_scores_have_tables_of_their_own(
+    write: Any, summary_by_class: dict[str, Any]
+) -> None:
+    _, page = write(summary=summary_by_class)
+    assert page.open == []
+    for words in (
+        "By class: SAM mask",
+        "benign [cyst]",
+        "0.522 ± 0.022",
+        "Mean over classes",
+        "0.617 ± 0.022",
+    ):
+        assert words in page.text
+    for words in ("Further scores of the masks", "NSD (released)", "0.955 ± 0.022", "published numbers only"):
+        assert words in page.text
+    _, plain = write()
+    assert "By class" not in plain.text
+    assert "Further scores" not in plain.text
+    assert "sam/nsd_released" not in page.text

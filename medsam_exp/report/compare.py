@@ -1,0 +1,153 @@
+"""Compare two runs image by image: `python -m medsam_exp.report.compare RUN_A RUN_B --measure dsc --stage sam`.
+
+Images are paired by id, so that a difference is one of the methods and not of the images. With several measures or
+stages tested, some small p comes up by chance: choose what to test before looking.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from medsam_exp.metrics.paired import PairedComparison, compare_pairs
+from medsam_exp.report.finished_run import FinishedRun, comparable, read_run, scores_of
+from medsam_exp.report.measures import MISSING, number
+from medsam_exp.types import UserError
+
+_NAMED = 5
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Compare two run folders as the command line says; exit with one sentence on bad input."""
+    parser = argparse.ArgumentParser(prog="python -m medsam_exp.report.compare", description=__doc__)
+    parser.add_argument("run_a", type=Path, help="folder of run A, with summary.json and per_image.csv")
+    parser.add_argument("run_b", type=Path, help="folder of run B; differences are B - A")
+    parser.add_argument("--measure", default="dsc", help="column of per_image.csv (default: dsc)")
+    parser.add_argument(
+        "--stage", help="what is scored, such as coarse, sam or saliency (default: the last in both)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
+    given = parser.parse_args(arguments)
+    try:
+        result = compare_runs(given.run_a, given.run_b, given.measure, given.stage)
+        print_comparison(result, Console())
+        if given.json is not None:
+            given.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+def compare_runs(folder_a: Path, folder_b: Path, measure: str, stage: str | None = None) -> dict[str, Any]:
+    """Compare one measure of two runs on the images that both have.
+
+    Args:
+        folder_a: of run A.
+        folder_b: of run B.
+        measure: a column of per_image.csv.
+        stage: a value of its column `stage`; None for the last stage in which both runs have the measure.
+
+    Returns:
+        `measure`, `stage`, the fields of `PairedComparison`, `only_in_a`, `only_in_b` and `without_score` (ids),
+        `choices` (group -> [of A, of B] where they differ), `runs` (both folders).
+
+    Raises:
+        UserError: a file is missing or broken, measure or stage are unknown, the datasets differ, or no image is in
+            both.
+    """
+    a, b = read_run(folder_a), read_run(folder_b)
+    comparable(a, b, measure)
+    stage, of_a, of_b = scores_of(a, b, measure, stage)
+    shared = sorted(of_a.keys() & of_b.keys())
+    if not shared:
+        raise UserError(f"{folder_a} and {folder_b} have no image id in common, so nothing can be paired")
+    scored = {name: (of_a[name], of_b[name]) for name in shared}
+    pairs = [(x, y) for x, y in scored.values() if x is not None and y is not None]
+    if not pairs:
+        raise UserError(f"no image has a finite {stage}/{measure} in both runs")
+    compared = compare_pairs([x for x, _ in pairs], [y for _, y in pairs])
+    return {
+        "measure": measure,
+        "stage": stage,
+        **asdict(compared),
+        "only_in_a": sorted(of_a.keys() - of_b.keys()),
+        "only_in_b": sorted(of_b.keys() - of_a.keys()),
+        "without_score": [name for name, values in scored.items() if None in values],
+        "choices": _different_choices(a, b),
+        "runs": [str(folder_a), str(folder_b)],
+    }
+
+
+def _different_choices(a: FinishedRun, b: FinishedRun) -> dict[str, list[str | None]]:
+    ours, theirs = a.summary["choices"], b.summary["choices"]
+    groups = sorted({*ours, *theirs})
+    return {
+        group: [ours.get(group), theirs.get(group)]
+        for group in groups
+        if ours.get(group) != theirs.get(group)
+    }
+
+
+def print_comparison(result: Mapping[str, Any], console: Console) -> None:
+    """Print what `compare_runs` found: a table, then what a reader must know to believe it."""
+    fields = PairedComparison.__dataclass_fields__
+    compared = PairedComparison(**{name: result[name] for name in fields})
+    table = Table("", f"{result['stage']}/{result['measure']}", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.columns[1].justify = "right"
+    for label, value in _lines(compared):
+        table.add_row(label, value)
+    console.print(table)
+    sentences = [f"{name} = {folder}" for name, folder in zip("AB", result["runs"], strict=True)]
+    sentences += [f"{group}: {a or '-'} in A, {b or '-'} in B" for group, (a, b) in result["choices"].items()]
+    if not result["choices"]:
+        sentences.append("A and B made the same choices; what differs are single settings or weights")
+    sentences += compared.remarks
+    for key, said in (
+        ("only_in_a", "only in A"),
+        ("only_in_b", "only in B"),
+        ("without_score", "without a finite score in A or B"),
+    ):
+        sentences += _left_out(result[key], said)
+    for sentence in sentences:
+        console.print(escape(sentence), highlight=False, soft_wrap=True)
+
+
+def _lines(compared: PairedComparison) -> list[tuple[str, str]]:
+    low, high = (number(bound, 4) for bound in compared.ci95)
+    same = compared.n - compared.better - compared.worse
+    lines = [
+        ("images", str(compared.n)),
+        ("mean of A", number(compared.mean_a, 4)),
+        ("mean of B", number(compared.mean_b, 4)),
+        ("mean difference, B - A", number(compared.difference, 4)),
+        ("95 % interval of it", f"[{low}, {high}]"),
+        ("larger in B / smaller / same", f"{compared.better} / {compared.worse} / {same}"),
+        ("Wilcoxon signed-rank, p", _probability(compared.wilcoxon_p)),
+        ("paired t-test, p", _probability(compared.t_p)),
+        ("Cohen's d_z", number(compared.cohen_dz, 3)),
+        ("rank-biserial correlation", number(compared.rank_biserial, 3)),
+    ]
+    return [(label, value.replace(MISSING, "-")) for label, value in lines]  # an old terminal lacks the dash
+
+
+def _probability(p: float | None) -> str:
+    return number(p, 4) if p is None or p >= 0.001 else f"{p:.1e}"
+
+
+def _left_out(sample_ids: Sequence[str], said: str) -> list[str]:
+    """One sentence that counts images and names the first few."""
+    if not sample_ids:
+        return []
+    more = f" and {len(sample_ids) - _NAMED} more" if len(sample_ids) > _NAMED else ""
+    return [f"left out, {said}: {len(sample_ids)} ({', '.join(sample_ids[:_NAMED])}{more})"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Read a finished run's folder back: its summary and the scores of each image."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from medsam_exp.report.measures import FURTHER_MEASURES, MAP_MEASURES, MEASURES
+from medsam_exp.types import UserError
+
+_SAME_IMAGES_WHATEVER = ("limit", "count", "on_error", "name")
+"""Settings of a dataset that decide which images are in it, but not what an image or its true mask is."""
+_NOT_SCORES = {"id", "text", "stage", "presence", "peak_x", "peak_y", "class_name"}
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run left.
+
+    Attributes:
+        folder: of the run.
+        summary: content of summary.json.
+        rows: those of per_image.csv, as text.
+        data: the dataset's settings; empty when Hydra's configuration is not there any more.
+    """
+
+    folder: Path
+    summary: Mapping[str, Any]
+    rows: list[dict[str, str]]
+    data: Mapping[str, Any]
+
+
+def read_run(folder: Path) -> FinishedRun:
+    """Read a run's folder.
+
+    Raises:
+        UserError: it is not a finished run's folder, or a file in it is broken.
+    """
+    for name in ("summary.json", "per_image.csv"):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} has no {name}; give the folder of a finished run over images")
+    try:
+        summary = json.loads((folder / "summary.json").read_text())
+        with (folder / "per_image.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{folder} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(summary, dict) or "choices" not in summary:
+        raise UserError(f"{folder / 'summary.json'} does not name the choices of a run")
+    if not rows or not {"id", "stage"} <= rows[0].keys():
+        raise UserError(f"{folder / 'per_image.csv'} has no rows with an id and a stage")
+    return FinishedRun(folder, summary, rows, _data_settings(folder / ".hydra" / "config.yaml"))
+
+
+def _data_settings(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = OmegaConf.to_container(OmegaConf.select(OmegaConf.load(path), "data"), resolve=True)
+    except (OmegaConfBaseException, YAMLError, ValueError):
+        return {}
+    return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
+
+
+def comparable(a: FinishedRun, b: FinishedRun, measure: str) -> None:
+    """Refuse runs whose equal ids need not mean equal images and equal true masks, or whose measures differ.
+
+    Raises:
+        UserError: the datasets differ, or the tolerance of NSD.
+    """
+    first, second = (run.summary["choices"].get("data") for run in (a, b))
+    if first != second:
+        raise UserError(f"the runs are over different datasets, data={first} and data={second}")
+    if a.data and b.data:
+        named = first != "folder"  # a named dataset may lie elsewhere on another machine
+        keys = sorted({*a.data, *b.data} - {*_SAME_IMAGES_WHATEVER, *(["root"] if named else [])})
+        for key in keys:
+            if a.data.get(key) != b.data.get(key):
+                raise UserError(
+                    f"the runs are over different datasets, data.{key}={a.data.get(key)} and {b.data.get(key)}"
+                )
+    tolerances = [run.summary.get("nsd_tolerance") for run in (a, b)]
+    if measure == "nsd" and tolerances[0] != tolerances[1]:
+        raise UserError(f"NSD has a tolerance of {tolerances[0]} in one run and {tolerances[1]} in the other")
+
+
+def scores_of(
+    a: FinishedRun, b: FinishedRun, measure: str, stage: str | None
+) -> tuple[str, dict[str, float | None], dict[str, float | None]]:
+    """One measure of both runs.
+
+    Returns:
+        The stage (the last that has the measure in both, unless given), and the scores of A and of B by id; None
+        where an image has no finite score.
+
+    Raises:
+        UserError: a run does not have the measure, or not of this stage.
+    """
+    stages = [_stages(run, measure) for run in (a, b)]
+    both = [name for name in stages[0] if name in stages[1]]
+    for run, known in zip((a, b), stages, strict=True):
+        if stage is not None and stage not in known:
+            raise UserError(
+                f"{run.folder} has no {measure} of stage {stage!r}; stages with it: {', '.join(known)}"
+            )
+    if not both:
+        raise UserError(f"no stage has {measure} in both runs")
+    chosen = stage or both[-1]
+    of_a, of_b = (
+        {row["id"]: _finite(row[measure]) for row in run.rows if row["stage"] == chosen} for run in (a, b)
+    )
+    return chosen, of_a, of_b
+
+
+def _stages(run: FinishedRun, measure: str) -> list[str]:
+    """Stages with the measure, in the order of the file."""
+    columns = [name for name in run.rows[0] if name is not None and name not in _NOT_SCORES]
+    known = [name for name in columns if any(_finite(row[name]) is not None for row in run.rows)]
+    if measure not in known:
+        labels = {entry.name: entry.label for entry in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES)}
+        named = ", ".join(f"{name} ({labels[name]})" if name in labels else name for name in known)
+        raise UserError(f"{run.folder} has no measure {measure!r}; it has {named or 'none'}")
+    return list(dict.fromkeys(row["stage"] for row in run.rows if _finite(row[measure]) is not None))
+
+
+def _finite(written: str | None) -> float | None:
+    try:
+        value = float(written or "nan")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

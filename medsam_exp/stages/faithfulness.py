@@ -1,0 +1,28 @@
+"""Stage: does the image masked by its saliency map still match its text? Needs no ground truth."""
+
+from medsam_exp.lightning.faithfulness import FaithfulnessModule
+from medsam_exp.metrics.faithfulness import confidence_drop, confidence_increase
+from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.fresh_weights import clip_of_run
+
+
+def run(context: StageContext) -> None:
+    """Write the confidence drop and increase of each pending sample, and the similarities they come from.
+
+    Confidence is the cosine similarity of the text's embedding (the mean of the unit embeddings of several texts)
+    and the image's. The masked image is the preprocessed image times the map.
+    """
+    clip = clip_of_run(context)
+
+    def save(sample_id: str, original: float, masked: float) -> None:
+        drop = confidence_drop(original, masked)
+        scores = {
+            **({} if drop is None else {"confidence_drop": drop}),
+            "confidence_increase": confidence_increase(original, masked),
+        }
+        similarities = {"similarity": original, "similarity_masked": masked}
+        context.artifacts.save(sample_id, {"scores": {"saliency": scores}, **similarities})
+        context.advance(1)
+
+    module = FaithfulnessModule(clip, context.texts, context.parents["saliency"].saliency_map, save)
+    context.predict(module, context.pending, clip.preprocess)

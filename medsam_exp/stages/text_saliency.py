@@ -1,0 +1,19 @@
+"""Stage: which words of a text its image asks for."""
+
+from dataclasses import asdict
+
+from medsam_exp.lightning.text_saliency import TextRelevance, TextSaliencyModule
+from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.fresh_weights import clip_of_run
+
+
+def run(context: StageContext) -> None:
+    """Write the relevance of each word, in nats, of each text of each pending sample."""
+    clip = clip_of_run(context)
+
+    def save(sample_id: str, found: list[TextRelevance]) -> None:
+        context.artifacts.save(sample_id, {"texts": [asdict(one) for one in found]})
+        context.advance(1)
+
+    module = TextSaliencyModule(clip, context.build("text_saliency"), context.texts, context.seed, save)
+    context.predict(module, context.pending, clip.preprocess)

@@ -1,0 +1,116 @@
+"""M2IB on the text side: which words an image needs from its text (Wang 2023)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from medsam_exp.clip.model import ClipModel
+from medsam_exp.clip.text_towers import TextTower, text_tower
+from medsam_exp.saliency.m2ib import capacity, draw_noise, frozen
+from medsam_exp.types import UserError
+
+
+@dataclass(frozen=True)
+class M2IBText:
+    """Multi-modal information bottleneck inside the text tower.
+
+    As `saliency.m2ib.M2IB`, with the two sides exchanged: noise replaces as much of the text's tokens as its match
+    with the image allows, and the information that must stay is the relevance of each token. Padding is left
+    alone, and is not counted in the mean capacity; special tokens pass the bottleneck too, as information may flow
+    through them.
+
+    Args:
+        layer: 0-based text block after which the bottleneck sits, -1 before the first; None for three quarters of
+            the tower (9 of 12), but before its last block, where only the token that is read out would matter.
+        beta: weight of compression against relevance, >= 0; larger leaves less of the text.
+        steps: forward passes; alpha is updated between them, so `steps - 1` times.
+        lr: learning rate of Adam.
+        noise_samples: noise drawings per text and step.
+        initial_alpha: alpha at the start; 5 lets 99.3 % of the signal through.
+
+    Raises:
+        UserError: a number makes no sense.
+    """
+
+    layer: int | None
+    beta: float
+    steps: int = 10
+    lr: float = 1.0
+    noise_samples: int = 10
+    initial_alpha: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 2 or self.noise_samples < 1 or self.lr <= 0 or self.beta < 0:
+            raise UserError(
+                "text_saliency needs steps >= 2, noise_samples >= 1, lr > 0 and beta >= 0, but has "
+                f"steps={self.steps}, noise_samples={self.noise_samples}, lr={self.lr}, beta={self.beta}."
+            )
+
+    def __call__(
+        self,
+        clip: ClipModel,
+        ids: Tensor,
+        real: Tensor,
+        image_embedding: Tensor,
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        """Relevance of each token of each text to its own image; texts do not influence each other.
+
+        Args:
+            clip: given back as it was (mode, weights, gradients).
+            ids: (B, L) int64 token ids, one text for each image.
+            real: (B, L) bool, False for padding.
+            image_embedding: (B, D), any length.
+            generators: B generators; the i-th decides the noise of text i.
+
+        Returns:
+            (B, L) float32, nats summed over channels; >= 0, 0 for padding.
+
+        Raises:
+            UserError: the text tower has no such layer, or is of a kind that cannot be split.
+        """
+        tower = text_tower(clip.network)
+        layer = self._layer_of(tower)
+        with frozen(clip), torch.no_grad():
+            tokens = tower.prefix(ids, layer)
+            signal = tokens.float()
+            alpha = torch.full_like(signal, self.initial_alpha, requires_grad=True)
+            optimizer = torch.optim.Adam([alpha], lr=self.lr)
+            for _ in range(self.steps - 1):
+                noise = draw_noise(generators, (self.noise_samples, *signal.shape[1:]), signal.device)
+                with torch.enable_grad():
+                    mixed = torch.where(real[:, None, :, None], _mix(alpha, signal, noise), signal[:, None])
+                    repeated = ids.repeat_interleave(self.noise_samples, dim=0)
+                    embedding = tower.suffix(mixed.flatten(0, 1).to(tokens.dtype), repeated, layer).float()
+                    fitting = cosine_similarity(
+                        image_embedding.float()[:, None], embedding.unflatten(0, (len(ids), -1)), dim=-1
+                    ).mean(dim=1)
+                    objective = self.beta * _mean_capacity(alpha, signal, real) - fitting
+                    alpha.grad = torch.autograd.grad(objective.sum(), alpha)[0]
+                optimizer.step()
+            return capacity(alpha, signal).sum(dim=-1) * real
+
+    def _layer_of(self, tower: TextTower) -> int:
+        if self.layer is None:
+            return min(3 * tower.depth // 4, tower.depth - 2)
+        if not -1 <= self.layer < tower.depth:
+            raise UserError(
+                f"text_saliency.layer={self.layer}, but the text tower has {tower.depth} layers, counted from 0 to "
+                f"{tower.depth - 1}, and -1 for the tokens before them."
+            )
+        return self.layer
+
+
+def _mix(alpha: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
+    """Signal and noise (B, S, L, C) at the bottleneck."""
+    kept = torch.sigmoid(alpha)[:, None]
+    return kept * signal[:, None] + (1 - kept) * noise
+
+
+def _mean_capacity(alpha: Tensor, signal: Tensor, real: Tensor) -> Tensor:
+    """Nats that pass for a token and channel, mean over those of each text that are not padding (B,)."""
+    by_token = capacity(alpha, signal).mean(dim=-1)
+    return (by_token * real).sum(dim=-1) / real.sum(dim=-1)
