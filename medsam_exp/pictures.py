@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from medsam_exp.engine import Engine
 from medsam_exp.report.cases import Case, choose_cases
 from medsam_exp.report.figures import distribution_figure, overlay_figure, save_png
+from medsam_exp.report.tuning import tuning_figure
 from medsam_exp.stages.evaluate import MASK_STAGES
 from medsam_exp.stages.sam_mask import from_record
 from medsam_exp.types import Dataset
@@ -62,6 +63,13 @@ def draw_distribution(results: RunResults, folder: Path) -> list[Picture]:
         return []
     save_png(distribution_figure(results.rows), folder / "distribution.png")
     return [("distribution", folder / "distribution.png")]
+
+
+def draw_tuning(tuning: Mapping[str, Any], folder: Path) -> list[Picture]:
+    """The trials of a search, which has no images of its own to show."""
+    folder.mkdir(exist_ok=True)
+    save_png(tuning_figure(tuning), folder / "tuning.png")
+    return [("tuning: score of every trial over each number that was varied", folder / "tuning.png")]
 
 
 PICTURES: tuple[Callable[[RunResults, Path], list[Picture]], ...] = (draw_cases, draw_distribution)
