@@ -1,7 +1,9 @@
 """An Optuna study in an SQLite file, which goes on where it was when its process was killed."""
 
+import itertools
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import optuna
-from optuna.samplers import BaseSampler, GridSampler, TPESampler
+from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from medsam_exp.search.space import Choices, Range, Space, Value, grid
@@ -46,7 +48,7 @@ class Search:
         maximize: whether a higher score is better.
         trials: how many "tpe" tries; a grid is always tried whole.
         timeout: seconds after which no new trial starts; None for no limit.
-        seed: of the order of a grid and of the proposals of "tpe".
+        seed: of the proposals of "tpe".
     """
 
     space: Space
@@ -72,27 +74,24 @@ class Search:
         Returns:
             All finished trials: of a grid in the order of the space, else as they were tried.
         """
-        study = self._study(file)
-
-        def objective(trial: optuna.Trial) -> float:
-            values = {key: _suggest(trial, key, entry) for key, entry in self._entries().items()}
-            score = self._scored(trial, values, evaluate)
-            trial.set_user_attr("score", score)
-            log.info("%-12s %s: %.4f", "trial", describe(values), score["mean"])
-            return float(score["mean"])
-
-        def renew_sampler(study: optuna.Study, _: FrozenTrial) -> None:
-            study.sampler = self._sampler(len(_finished(study)))
-
-        remaining = self._remaining(study)
-        if remaining != 0:
-            study.optimize(
-                objective,
-                n_trials=remaining,
-                timeout=self.timeout,
-                catch=(Exception,) if survive else (),
-                callbacks=[renew_sampler],
-            )
+        study, deadline = self._study(file), time.monotonic() + (self.timeout or math.inf)
+        while self._is_open(study) and time.monotonic() < deadline:
+            trial = self._asked(study)
+            try:
+                score = evaluate(dict(trial.params))
+                if not math.isfinite(score["mean"]):
+                    raise ValueError(f"its score is {score['mean']}")
+            except Exception as error:
+                sentence = str(error) or type(error).__name__
+                log.warning("trial %s failed: %s", describe(trial.params), sentence)
+                trial.set_user_attr("error", sentence)
+                study.tell(trial, state=TrialState.FAIL)
+                if not survive:
+                    raise
+            else:
+                log.info("%-12s %s: %.4f", "trial", describe(trial.params), score["mean"])
+                trial.set_user_attr("score", score)
+                study.tell(trial, score["mean"])
         return self._in_order([_as_trial(trial) for trial in _finished(study)])
 
     def best(self, trials: list[Trial]) -> Trial | None:
@@ -102,49 +101,45 @@ class Search:
         return max(scored, key=lambda trial: sign * trial.score["mean"], default=None)  # type: ignore[index]
 
     def _study(self, file: Path) -> optuna.Study:
-        optuna.logging.set_verbosity(optuna.logging.ERROR)  # a failed trial is told once, by us
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # trials are told once, by us
         file.parent.mkdir(parents=True, exist_ok=True)
-        study = optuna.create_study(
+        return optuna.create_study(
             storage=f"sqlite:///{file.resolve()}",
             study_name="tune",
             direction="maximize" if self.maximize else "minimize",
             load_if_exists=True,
         )
-        study.sampler = self._sampler(len(_finished(study)))
-        return study
+
+    def _is_open(self, study: optuna.Study) -> bool:
+        if self.sampler == "grid":
+            return bool(self._untried(study))
+        return len(_finished(study)) < (self.trials or 0)
+
+    def _asked(self, study: optuna.Study) -> optuna.Trial:
+        """The next trial with its values.
+
+        Optuna's own grid sampler counts a trial as done that was broken off, so the grid's next point is put into the
+        study's queue instead.
+        """
+        if self.sampler == "grid":
+            study.enqueue_trial(self._untried(study)[0])
+        seed = np.random.SeedSequence([self.seed, len(_finished(study))]).generate_state(1)[0]
+        study.sampler = TPESampler(seed=int(seed))  # a new one each time, as if the process had just begun
+        trial = study.ask()
+        for key, entry in self._entries().items():
+            _suggest(trial, key, entry)
+        return trial
 
     def _entries(self) -> Space:
-        """The space as the sampler sees it: a grid knows no ranges."""
+        """The space as it is asked for: a grid knows no ranges."""
         if self.sampler != "grid":
             return self.space
         return {key: Choices(tuple(values)) for key, values in grid(self.space).items()}
 
-    def _sampler(self, finished: int) -> BaseSampler:
-        """A sampler whose proposal depends on the seed and the number of finished trials, not on a restart."""
-        if self.sampler == "grid":
-            return GridSampler(grid(self.space), seed=self.seed)
-        return TPESampler(seed=int(np.random.SeedSequence([self.seed, finished]).generate_state(1)[0]))
-
-    def _remaining(self, study: optuna.Study) -> int | None:
-        """How many trials are still to be run; None lets the grid decide."""
-        if isinstance(study.sampler, GridSampler):
-            return 0 if study.sampler.is_exhausted(study) else None
-        assert self.trials is not None
-        return max(0, self.trials - len(_finished(study)))
-
-    def _scored(
-        self, trial: optuna.Trial, values: dict[str, Value], evaluate: Callable[[dict[str, Value]], Score]
-    ) -> Score:
-        try:
-            score = evaluate(values)
-        except Exception as error:
-            sentence = f"{error}" or type(error).__name__
-            trial.set_user_attr("error", sentence)
-            log.warning("trial %s failed: %s", describe(values), sentence)
-            raise
-        if not math.isfinite(score["mean"]):
-            raise ValueError(f"the score of {describe(values)} is {score['mean']}")
-        return score
+    def _untried(self, study: optuna.Study) -> list[dict[str, Value]]:
+        listed, finished = grid(self.space), [trial.params for trial in _finished(study)]
+        points = (dict(zip(listed, point, strict=True)) for point in itertools.product(*listed.values()))
+        return [point for point in points if point not in finished]
 
     def _in_order(self, trials: list[Trial]) -> list[Trial]:
         if self.sampler != "grid":
@@ -160,14 +155,14 @@ def describe(values: Mapping[str, Value]) -> str:
     )
 
 
-def _suggest(trial: optuna.Trial, key: str, entry: Choices | Range) -> Value:
+def _suggest(trial: optuna.Trial, key: str, entry: Choices | Range) -> None:
     if isinstance(entry, Choices):
-        choice: Value = trial.suggest_categorical(key, list(entry.values))
-        return choice
-    if entry.whole:
+        trial.suggest_categorical(key, list(entry.values))
+    elif entry.whole:
         step = int(entry.step or 1)
-        return trial.suggest_int(key, int(entry.low), int(entry.high), step=step, log=entry.log)
-    return trial.suggest_float(key, entry.low, entry.high, step=entry.step, log=entry.log)
+        trial.suggest_int(key, int(entry.low), int(entry.high), step=step, log=entry.log)
+    else:
+        trial.suggest_float(key, entry.low, entry.high, step=entry.step, log=entry.log)
 
 
 def _finished(study: optuna.Study) -> list[FrozenTrial]:
