@@ -73,7 +73,7 @@ def test_of_equal_trials_the_first_of_the_space_is_best_whatever_the_seed(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"space": RANGES, "sampler": "tpe", "trials": 20}], ids=["grid", "tpe"]
+    "options", [{}, {"space": RANGES, "sampler": "tpe", "trials": 12}], ids=["grid", "tpe"]
 )
 def test_broken_off_and_gone_on_with_equals_undisturbed(tmp_path: Path, options: dict[str, object]) -> None:
     undisturbed = search(**options).run(tmp_path / "whole.db", Recorder())
@@ -96,19 +96,13 @@ def test_broken_off_and_gone_on_with_equals_undisturbed(tmp_path: Path, options:
 
 def test_tpe_stays_in_its_ranges_and_depends_on_the_seed_alone(tmp_path: Path) -> None:
     runs = [
-        search(RANGES, sampler="tpe", trials=15, seed=seed).run(tmp_path / f"{name}.db", Recorder())
+        search(RANGES, sampler="tpe", trials=12, seed=seed).run(tmp_path / f"{name}.db", Recorder())
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
     ]
     assert runs[0] == runs[1] != runs[2]
     for trial in runs[0]:
         assert 0.01 <= trial.values["saliency.beta"] <= 10.0  # type: ignore[operator]
         assert trial.values["saliency.layer"] in range(12)
-
-
-def test_tpe_beats_what_it_began_with(tmp_path: Path) -> None:
-    trials = search(RANGES, sampler="tpe", trials=40).run(tmp_path / "study.db", Recorder())
-    means = [trial.score["mean"] for trial in trials if trial.score]
-    assert sum(means[30:]) / 10 > sum(means[:10]) / 10
 
 
 def test_a_failing_trial_is_recorded_and_the_search_goes_on(tmp_path: Path) -> None:
