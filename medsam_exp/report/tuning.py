@@ -45,7 +45,7 @@ def trial_lines(tuning: Mapping[str, Any]) -> list[TrialLine]:
     if not tuning:
         return []
     sign = -1 if _higher_is_better(tuning) else 1
-    ordered = sorted(tuning["trials"], key=lambda trial: sign * _mean(trial, worst=-sign * np.inf))
+    ordered = sorted(tuning["trials"], key=lambda trial: sign * _mean(trial, worst=sign * np.inf))
     best = tuning["best"]["values"]
     return [
         TrialLine(
