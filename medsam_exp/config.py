@@ -7,7 +7,7 @@ sentences`).
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 from medsam_exp.build import build
 from medsam_exp.signatures import signature_problems
 from medsam_exp.stages import STAGES
+from medsam_exp.trials import Tune, every_value, tune_problems
+from medsam_exp.tuned import TunedOn, tuned_elsewhere
 from medsam_exp.types import UserError
 
 
@@ -30,6 +32,7 @@ class Paths:
     weights: str = MISSING
     outputs: str = MISSING
     artifacts: str = MISSING
+    tuned: str = MISSING
 
 
 @dataclass
@@ -92,6 +95,8 @@ class Config:
     mask_filter: Any = MISSING
     metrics: Any = MISSING
     retrieval: Retrieval = MISSING
+    tune: Tune = MISSING
+    tuned_on: dict[str, TunedOn] = field(default_factory=dict)
     trainer: Any = MISSING
     logger: Any = MISSING
     paths: Paths = MISSING
@@ -306,6 +311,15 @@ def training_needs_metas_framing(cfg: DictConfig) -> list[str]:
     return [f"train_sam cannot train {architecture}, which squashes images; choose sam=vit_b or sam=tiny"]
 
 
+def tuned_values_fit(cfg: DictConfig) -> list[str]:
+    """Every value that a search may try, and the images it looks at, must pass the checks of a run of its own."""
+    if "tune" not in cfg.stages or tune_problems(cfg):
+        return []
+    rules = (signature_problems, data_root_exists, class_name_needs_a_target, layer_within_network)
+    found = (line for trial in every_value(cfg) for rule in rules for line in rule(trial))
+    return [f"of tune: {line}" for line in dict.fromkeys(found)]
+
+
 MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     known_stages,
     data_root_exists,
@@ -321,4 +335,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     boxes_for_medsam,
     training_needs_metas_framing,
     layer_within_network,
+    tune_problems,
+    tuned_values_fit,
+    tuned_elsewhere,
 )

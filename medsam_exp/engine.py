@@ -18,6 +18,7 @@ from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.progress import stage_progress
 from medsam_exp.stages import STAGES, Stage, stage_function
 from medsam_exp.stages.context import StageContext
+from medsam_exp.trials import trial_config
 from medsam_exp.types import Dataset, UserError
 
 
@@ -42,6 +43,7 @@ class Engine:
         digests: content hashes of files.
         loggers: Lightning loggers for training stages.
         log: receives figures while stages work.
+        quiet: show no progress.
 
     Raises:
         UserError: a file of weights is missing.
@@ -56,7 +58,10 @@ class Engine:
         digests: FileDigests,
         loggers: list[Any],
         log: Callable[[Mapping[str, float]], None],
+        *,
+        quiet: bool = False,
     ) -> None:
+        self._quiet = quiet
         self._cfg, self._dataset, self._texts, self._digests = cfg, dataset, texts, digests
         self._loggers, self._log = loggers, log
         self.sample_ids = tuple(sample.id for sample in dataset.samples) if dataset else ()
@@ -75,7 +80,8 @@ class Engine:
         pending = distributed.from_rank_zero(artifacts.pending(wanted))
         started = time.perf_counter()
         if pending and (stage.processes == "all" or distributed.rank() == 0):
-            visible = stage_progress(name, len(pending)) if distributed.rank() == 0 else nullcontext(_ignore)
+            shown = distributed.rank() == 0 and not self._quiet
+            visible = stage_progress(name, len(pending)) if shown else nullcontext(_ignore)
             with visible as advance:
                 stage_function(name)(self._context(name, pending, advance))
         distributed.barrier()
@@ -98,6 +104,21 @@ class Engine:
                 for scored, measures in artifacts.info(sample_id)["scores"].items():
                     found.setdefault(scored, {}).update(measures)
         return found
+
+    def trial(self, values: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+        """Scores by sample id, what is scored and measure, of the pipeline with changed values.
+
+        Its stages store and reuse artifacts as any run does, so trials share what their values leave alone.
+        """
+        trial = self._trial_engine(values)
+        for name in trial.artifacts:
+            trial.run(name)
+        return {sample_id: trial.scores(sample_id) for sample_id in trial.sample_ids}
+
+    def _trial_engine(self, values: Mapping[str, Any]) -> "Engine":
+        cfg = trial_config(self._cfg, values)
+        stages, dataset, texts = list(cfg.stages), self._dataset, self._texts
+        return Engine(cfg, stages, dataset, texts, self._digests, [], _forget, quiet=True)
 
     def _finish(self, name: str, wanted: tuple[str, ...]) -> None:
         missing = self.artifacts[name].pending(wanted)
@@ -139,6 +160,7 @@ class Engine:
             loggers=self._loggers,
             advance=advance,
             log=self._log,
+            trial=self.trial,
         )
 
     def _planned(self, name: str) -> StageArtifacts:
@@ -168,7 +190,8 @@ class Engine:
             "stage": name,
             "version": stage.version,
             "config": config,
-            "parents": {parent: artifacts.key for parent, artifacts in self.parents(name).items()},
+            "parents": {parent: artifacts.key for parent, artifacts in self.parents(name).items()}
+            | ({"trial": self._trial_engine({}).artifacts["evaluate"].key} if stage.runs_trials else {}),
             "weights": {group: self._checksums(stage, group) for group in stage.weights},
         }
 
@@ -181,7 +204,13 @@ class Engine:
 
     def _input_digests(self, stages: list[str]) -> dict[str, dict[str, str]]:
         """Digests of samples' own inputs, by what a stage works on and sample id."""
-        inputs: dict[str, dict[str, str]] = {"samples": {}, "truth": {}, "pairs": {}, "dataset": {}}
+        inputs: dict[str, dict[str, str]] = {
+            "samples": {},
+            "truth": {},
+            "pairs": {},
+            "dataset": {},
+            "split": {},
+        }
         works_on = {STAGES[name].works_on for name in stages}
         if "pairs" in works_on:
             pairs = build(self._cfg.pairs)
@@ -197,7 +226,7 @@ class Engine:
                 truth = self._dataset.ground_truth_digest(name, self._digests)
                 spacing = str(self._dataset.spacing_mm)
                 inputs["truth"][name] = text_digest(inputs["samples"][name], truth, spacing)
-            inputs["dataset"] = {"all": text_digest(*inputs["truth"].values())}
+            inputs["dataset"] = inputs["split"] = {"all": text_digest(*inputs["truth"].values())}
         return inputs
 
 
@@ -208,6 +237,10 @@ def _timing(seconds: float, computed: int, wanted: int) -> Timing:
 
 def _ignore(_: int) -> None:
     """Progress of processes that show none."""
+
+
+def _forget(_: Mapping[str, float]) -> None:
+    """Figures of single images of a trial."""
 
 
 def timing_table(timing: Mapping[str, Timing]) -> dict[str, dict[str, float]]:

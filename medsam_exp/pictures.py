@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from medsam_exp.engine import Engine
 from medsam_exp.report.cases import Case, choose_cases
 from medsam_exp.report.figures import distribution_figure, overlay_figure, save_png
+from medsam_exp.report.tuning import tuning_figure
 from medsam_exp.report.words import words_figure
 from medsam_exp.stages.evaluate import MASK_STAGES
 from medsam_exp.stages.sam_mask import from_record
@@ -82,6 +83,13 @@ def draw_words(results: RunResults, folder: Path) -> list[Picture]:
         save_png(words_figure(sample_id, text["words"], text["relevance"], largest or 1.0), path)
         pictures.append((f"words that the image asks for: {label}, {sample_id}", path))
     return pictures
+
+
+def draw_tuning(tuning: Mapping[str, Any], folder: Path) -> list[Picture]:
+    """The trials of a search, which has no images of its own to show."""
+    folder.mkdir(exist_ok=True)
+    save_png(tuning_figure(tuning), folder / "tuning.png")
+    return [("tuning: score of every trial over each number that was varied", folder / "tuning.png")]
 
 
 PICTURES: tuple[Callable[[RunResults, Path], list[Picture]], ...] = (

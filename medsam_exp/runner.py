@@ -18,6 +18,8 @@ from medsam_exp.engine import Engine
 from medsam_exp.stages import STAGES
 from medsam_exp.summary import command_line, finish_run
 from medsam_exp.tracking import SilentTracker
+from medsam_exp.trials import tuning_config
+from medsam_exp.tuned import refuse_to_overwrite
 from medsam_exp.types import Dataset, UserError
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,9 @@ def run(cfg: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: l
         UserError: the configuration or the data cannot work.
     """
     cfg = check(cfg)
-    origin = {"choices": _own_choices(choices, cfg), "command": command_line(overrides)}
+    chosen = _own_choices(choices, cfg)
+    refuse_to_overwrite(cfg, chosen)
+    origin = {"choices": chosen, "command": command_line(overrides)}
     if cfg.trainer.get("devices", 1) == 1:
         execute(cfg, run_dir, origin)
         return
@@ -53,6 +57,8 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     )  # advice for its own users, not for ours
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    if "tune" in cfg.stages:
+        cfg = tuning_config(cfg)
     first = distributed.rank() == 0
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json" if first else None)
     dataset, texts, by_label = _inputs(cfg)
@@ -69,12 +75,12 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
 def _inputs(cfg: DictConfig) -> tuple[Dataset | None, dict[str, tuple[str, ...]], bool]:
     """The run's dataset, its texts, and whether these depend on each image's true class."""
     works_on = {STAGES[name].works_on for name in cfg.stages}
-    if not works_on & {"samples", "dataset"}:
+    if not works_on & {"samples", "split", "dataset"}:
         return None, {}, False
     dataset: Dataset = build(cfg.data)
     for note in dataset.notes if distributed.rank() == 0 else ():
         log.warning("data: %s", note)
-    if "samples" not in works_on:
+    if not works_on & {"samples", "split"}:
         return dataset, {}, False
     source = build(cfg.text)
     by_label = source.uses_class_labels and dataset.classes_are_true

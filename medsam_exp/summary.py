@@ -19,12 +19,14 @@ from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine, timing_table
 from medsam_exp.metrics.by_class import Scores, breakdown
 from medsam_exp.metrics.summary import summarise
-from medsam_exp.pictures import RunResults, draw_pictures, final_stage
+from medsam_exp.pictures import RunResults, draw_pictures, draw_tuning, final_stage
 from medsam_exp.report.console import print_summary
 from medsam_exp.report.curves import training_pictures
 from medsam_exp.report.page import write_report
 from medsam_exp.stages import STAGES
 from medsam_exp.stages.evaluate import MASK_STAGES
+from medsam_exp.trials import split_name
+from medsam_exp.tuned import tuned_uses, write_tuned
 from medsam_exp.types import Dataset
 
 _COLUMNS = ("id", "text", "stage", "dsc", "iou", "nsd", "hd95_px", "presence")
@@ -57,6 +59,7 @@ def finish_run(
     rows = per_image_rows(engine, texts)
     scores, retrieval = _scores(engine), _retrieval(engine)
     by_class = breakdown(scores, _class_names(dataset), cfg.seed)
+    tuning = _tuning(engine, cfg, origin["choices"])
     summary = {
         "name": cfg.name,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -64,6 +67,7 @@ def finish_run(
         "metrics": _metrics(scores, cfg.seed) | retrieval["metrics"],
         **by_class,
         **({"nsd_tolerance": _tolerance(cfg)} if "evaluate" in engine.artifacts else {}),
+        **({"tuning": tuning} if tuning else {}),
         **({"retrieval": retrieval["facts"]} if retrieval["facts"] else {}),
         "choices": dict(origin["choices"]),
         "timing": timing_table(engine.timing),
@@ -74,6 +78,8 @@ def finish_run(
     }
     write_atomically(run_dir / "summary.json", json.dumps(summary, indent=1).encode())
     pictures = training_pictures(run_dir / "curves" / "metrics.csv", run_dir / "figures")
+    if tuning:
+        pictures += draw_tuning(tuning, run_dir / "figures")
     if dataset is not None and rows:
         _write_rows(run_dir / "per_image.csv", rows)
         _copy_masks(run_dir / "masks", engine)
@@ -177,16 +183,27 @@ def _retrieval(engine: Engine) -> dict[str, Any]:
     return {"metrics": metrics, "facts": record["facts"]}
 
 
+def _tuning(engine: Engine, cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
+    """What the stage `tune` found, and the files through which later runs use it."""
+    if "tune" not in engine.artifacts:
+        return {}
+    record, study = engine.artifacts["tune"].info("all"), engine.artifacts["tune"].key
+    date = datetime.now().astimezone().date().isoformat()
+    files = write_tuned(cfg, choices, record, study=study, date=date)
+    return {**record, "files": list(map(str, files))}
+
+
 def _ground_truth_uses(
     engine: Engine, cfg: DictConfig, texts_use_labels: bool, *, by_class: bool
 ) -> list[str]:
     """Who read ground truth or class labels in this run, and of which split."""
-    split = cfg.data.get("split", cfg.data.get("name", "data"))
+    split = cfg.data.get("split") or f"{cfg.data.get('name')}, {split_name(cfg.data)}"
     uses = [
         f"{name}: {STAGES[name].ground_truth} ({split})"
         for name in engine.artifacts
         if STAGES[name].ground_truth
     ]
+    uses += tuned_uses(cfg)
     if texts_use_labels:
         uses.append(f"text: chosen by what each image truly shows ({split})")
     if by_class:
@@ -215,5 +232,6 @@ def _copy_masks(folder: Path, engine: Engine) -> None:
 
 def command_line(overrides: list[str]) -> str:
     """The command that repeats this run."""
-    quoted = [f"'{part}'" if any(mark in part for mark in " []{}()$*|") else part for part in overrides]
+    own = [part for part in overrides if not part.startswith("+sweep=")]  # a job of a sweep is one run
+    quoted = [f"'{part}'" if any(mark in part for mark in " []{}()$*|") else part for part in own]
     return " ".join([Path(sys.executable).name, "run.py", *quoted])

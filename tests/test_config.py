@@ -14,7 +14,9 @@ from medsam_exp.types import UserError
 from tests.compose import CONF, composed
 
 GROUPS = sorted(
-    path.name for path in CONF.iterdir() if path.is_dir() and path.name not in {"hydra", "experiment"}
+    path.name
+    for path in CONF.iterdir()
+    if path.is_dir() and path.name not in {"hydra", "experiment", "sweep", "components"}
 )
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))

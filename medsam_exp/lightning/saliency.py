@@ -5,7 +5,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.lightning.inference_data import ImageBatch

@@ -23,10 +23,12 @@ from medsam_exp.report.measures import (
     used_measures,
 )
 from medsam_exp.report.retrieval import DIRECTIONS, RetrievalLine, explanation, retrieval_lines
+from medsam_exp.report.tuning import TrialLine, trial_lines, tuning_sentences
 
 _WIDTH_OF_A_FILE = 110
 _NOTES_SHOWN = 5
 _CLASSES_SHOWN = 10
+_TRIALS_SHOWN = 10
 
 
 def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | None = None) -> None:
@@ -45,6 +47,10 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
     if lines := retrieval_lines(summary["metrics"]):
         console.print(_retrieval_table(lines, console))
         for sentence in explanation(summary["retrieval"]):
+            _line(console, "", sentence)
+    if trials := trial_lines(summary.get("tuning", {})):
+        console.print(_trial_table(trials[:_TRIALS_SHOWN], console))
+        for sentence in tuning_sentences(summary["tuning"]):
             _line(console, "", sentence)
     notes = list(summary["notes"])
     for note in notes[:_NOTES_SHOWN]:
@@ -151,6 +157,17 @@ def _retrieval_table(lines: Sequence[RetrievalLine], console: Console) -> Table:
     for line in lines:
         written = [_printable(console, f"{cell.value}\n{cell.interval}") for cell in line.cells]
         table.add_row(line.label, *written, line.chance)
+    return table
+
+
+def _trial_table(lines: Sequence[TrialLine], console: Console) -> Table:
+    table = _empty_table("trial, best first", console)
+    table.add_column("mean ± std", justify="right")
+    table.add_column("95 % CI", justify="right")
+    table.add_column("", overflow="fold")
+    for line in lines:
+        written = [_printable(console, text) for text in (line.values, line.score.value, line.score.interval)]
+        table.add_row(*written, _printable(console, f"failed: {line.error}") if line.error else "")
     return table
 
 

@@ -27,6 +27,7 @@ from medsam_exp.report.measures import (
 )
 from medsam_exp.report.panels import STAGE_COLOURS
 from medsam_exp.report.retrieval import DIRECTIONS, RETRIEVAL, explanation, retrieval_lines
+from medsam_exp.report.tuning import trial_lines, tuning_sentences
 
 _PICTURE_WIDTH = 1600  # pixels; twice a reader's column, for sharp screens
 _JPEG_QUALITY = 88
@@ -37,6 +38,7 @@ _GROUPS = {
     "example": "Examples",
 }
 _DISTRIBUTION = "distribution"
+_TUNING = "tuning"
 _IMAGE_CHOICES = ("data", "text", "clip", "saliency", "postprocess", "prompt", "sam")
 
 
@@ -81,7 +83,7 @@ def write_report(
         summary: content of summary.json; its `metrics` are empty where there is no ground truth.
         rows: those of per_image.csv, one per image and stage; none when the run had no images.
         pictures: (caption, file); a caption is "group" or "group: what is shown", and pictures of one group
-            follow each other. The group "distribution" stands with the scores.
+            follow each other. The group "distribution" stands with the scores, "tuning" with the trials.
     """
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -107,6 +109,9 @@ def write_report(
             "lines": retrieval_lines(summary["metrics"]),
             "explanation": explanation(summary.get("retrieval", {})),
         },
+        trials=trial_lines(summary.get("tuning", {})),
+        tuning=tuning_sentences(summary.get("tuning", {})),
+        tuning_pictures=groups.pop(_TUNING, []),
         distribution=groups.pop(_DISTRIBUTION, []),
         picture_groups={_GROUPS.get(group, group.capitalize()): found for group, found in groups.items()},
         images=_image_table(rows),

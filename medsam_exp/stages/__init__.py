@@ -4,6 +4,7 @@
     data + text ----------------------------+-> saliency -> coarse_mask -> sam_mask -> evaluate
                                             |       +-----> faithfulness (does the salient part match the text?)
                                             +-> text_saliency (which words does the image ask for?)
+                                                 (tune runs these on a split of its own, again and again)
 
 Raise a stage's `version` when its code gives other results than before: stored artifacts are then computed anew.
 """
@@ -29,7 +30,9 @@ class Stage:
         weights: those of `reads` that load a network; their files' checksums enter the key.
         processes: which processes of a job with several devices run it.
         ground_truth: why it reads ground truth, for the run's summary; None when it cannot.
-        works_on: single samples of the dataset, or a training set as a whole.
+        works_on: single samples of the dataset with their texts, all of them as a whole ("split"), or a training set
+            as a whole.
+        runs_trials: whether it tries the pipeline under other values; the pipeline's key then enters its own.
         gives_scores: each sample's record has `scores`, what is scored -> measure -> number, for the summary.
         version: of its code.
     """
@@ -41,7 +44,8 @@ class Stage:
     weights: tuple[str, ...] = ()
     processes: Literal["first", "all"] = "first"
     ground_truth: str | None = None
-    works_on: Literal["samples", "pairs", "dataset"] = "samples"
+    works_on: Literal["samples", "split", "pairs", "dataset"] = "samples"
+    runs_trials: bool = False
     gives_scores: bool = False
     version: int = 1
 
@@ -101,6 +105,13 @@ STAGES: dict[str, Stage] = {
         processes="all",
         ground_truth="scores",
         gives_scores=True,
+    ),
+    "tune": Stage(
+        reads=("tune", "seed"),
+        processes="all",
+        ground_truth="choosing numbers for later runs",
+        works_on="split",
+        runs_trials=True,
     ),
 }
 

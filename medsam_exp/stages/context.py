@@ -48,6 +48,8 @@ class StageContext:
         loggers: Lightning loggers for training.
         advance: tell the progress bar that this many samples are done.
         log: send figures to the run's logger while the stage works.
+        trial: run the pipeline with changed values (by dotted key) and return the scores by sample id, what is scored
+            and measure; for stages that declare it.
     """
 
     build: Builder
@@ -63,6 +65,7 @@ class StageContext:
     loggers: list[Any]
     advance: Callable[[int], None]
     log: Callable[[Mapping[str, float]], None]
+    trial: Callable[[Mapping[str, Any]], dict[str, dict[str, dict[str, float]]]]
 
     def predict(
         self,

@@ -1,0 +1,1 @@
+"""Searching a method's numbers: what may vary, and which values to try next."""
