@@ -169,8 +169,10 @@ def test_sam_takes_them(prompters: list[Prompter], sam: SamModel, shape: tuple[i
     for prompter in prompters:
         for mask in masks(shape).values():
             prompts = prompt(prompter, mask)
-            logits, iou = sam.decode(embedding, prompts, shape)
-            assert logits.shape == (len(prompts), *shape)
-            assert iou.shape == (len(prompts),)
-            assert torch.isfinite(logits).all()
-            assert torch.isfinite(iou).all()
+            answers = list(sam.decode(embedding, prompts, shape))
+            assert len(answers) == len(prompts)
+            for logits, iou in answers:
+                assert logits.shape == (1, *shape)
+                assert iou.shape == (1,)
+                assert torch.isfinite(logits).all()
+                assert torch.isfinite(iou).all()
