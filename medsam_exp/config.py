@@ -15,6 +15,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from medsam_exp.presence_checks import calibration_spares_the_test_split, veto_has_its_score
 from medsam_exp.signatures import signature_problems
 from medsam_exp.stages import STAGES
 from medsam_exp.types import UserError
@@ -35,6 +36,9 @@ class BatchSize:
     """Images per batch of the stages that run a network."""
 
     saliency: int = 4
+    presence: int = 32
+    control_maps: int = 8
+    grounding: int = 32
     sam_mask: int = 4
     retrieval: int = 32
 
@@ -63,6 +67,18 @@ class Retrieval:
 
 
 @dataclass
+class Calibration:
+    """How a presence score is calibrated, and what the calibration's file says about its origin."""
+
+    features: list[str] = MISSING
+    regularization: float = MISSING
+    folds: int = MISSING
+    data: str = MISSING
+    split: str = MISSING
+    clip: str = MISSING
+
+
+@dataclass
 class Config:
     """Top level of a run; each `Any` is a config group, checked against the signature of what it names."""
 
@@ -79,6 +95,10 @@ class Config:
     tuning: Any = MISSING
     fit: Fit = MISSING
     saliency: Any = MISSING
+    grounding: Any = MISSING
+    presence: Any = MISSING
+    calibration: Calibration = MISSING
+    veto: Any = MISSING
     postprocess: Any = MISSING
     component_filter: Any = MISSING
     prompt: Any = MISSING
@@ -172,6 +192,9 @@ def positive_sizes(cfg: DictConfig) -> list[str]:
         "batch_size.saliency": cfg.batch_size.saliency,
         "batch_size.sam_mask": cfg.batch_size.sam_mask,
         "batch_size.retrieval": cfg.batch_size.retrieval,
+        "batch_size.presence": cfg.batch_size.presence,
+        "batch_size.control_maps": cfg.batch_size.control_maps,
+        "batch_size.grounding": cfg.batch_size.grounding,
         "fit.batch_size": cfg.fit.batch_size,
         "fit.epochs": cfg.fit.epochs,
         "fit.accumulate": cfg.fit.accumulate,
@@ -267,5 +290,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     millimetres_need_a_spacing,
     class_name_needs_a_target,
     retrieval_has_something_to_find,
+    veto_has_its_score,
+    calibration_spares_the_test_split,
     layer_within_network,
 )

@@ -10,10 +10,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "medsam_exp"
 # Lower layers first; a module may import its own layer's package or anything lower.
 LAYERS = (
     {"types", "seeding", "digests", "distributed", "progress"},
-    {"clip", "data", "losses", "metrics", "postprocess", "prompts", "saliency", "sam", "text", "weights"},
+    {"clip", "data", "losses", "metrics", "postprocess", "prompts", "saliency", "sam", "text", "weights"}
+    | {"grounding", "presence", "veto"},
     {"lightning", "artifacts"},
     {"stages"},
-    {"tracking", "config", "signatures", "build", "report", "engine", "pictures", "summary"},
+    {"tracking", "config", "signatures", "build", "report", "engine", "pictures", "summary"}
+    | {"presence_checks", "grounding_results"},
     {"runner"},
     {"worker"},
 )
@@ -23,6 +25,7 @@ GROUND_TRUTH_READERS = {
     "types",  # declares it
     "metrics",  # scores masks it is given
     "stages/evaluate.py",
+    "stages/calibrate.py",  # fits the presence score; never on the test split
     "lightning/sam_data.py",  # training the tiny SAM, a declared reader
     "engine.py",  # digests only
     "pictures.py",  # the report's pictures

@@ -16,6 +16,7 @@ GROUPS = sorted(
     path.name for path in CONF.iterdir() if path.is_dir() and path.name not in {"hydra", "experiment"}
 )
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+CALIBRATE = ["stages=[saliency,presence,calibrate]", "data=phantom_calibration"]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 
@@ -49,6 +50,7 @@ def test_every_choice_fits_the_signature_of_its_target(
         ("clip", "folder"): [f"clip.model={tmp_path}", "clip.saliency_layer=3"],
         ("clip", "biomedclip_finetuned"): [f"clip.weights={tmp_path}"],
         ("pairs", "csv"): ["pairs.train.file=pairs.csv"],
+        ("veto", "presence"): ["stages=[saliency,presence,coarse_mask]"],
         ("text", "free"): ["text.text=a mass"],
         ("text", "per_image"): ["text.path=texts.json"],
     }
@@ -105,6 +107,19 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is(group: str, choice
         (["stages=[finetune_clip]", "fit.batch_size=1"], "fit.batch_size=1, but a contrastive loss needs"),
         (["stages=[finetune_clip]", "+trainer.max_epochs=1"], "trainer.max_epochs has no effect"),
         (["stages=[train_sam]", "+trainer.fast_dev_run=true"], "use fit.epochs=1 and fewer pairs or images"),
+        (["veto=presence"], "veto=presence needs the stage 'presence' before 'coarse_mask' in stages"),
+        (["stages=[saliency,coarse_mask,presence]", "veto=presence"], "before 'coarse_mask'"),
+        (["stages=[saliency,presence]", "veto=presence", "veto.threshold=2"], "veto.threshold=2, but"),
+        (
+            ["stages=[saliency,presence,calibrate]", "data=phantom_presence"],
+            "would read the masks of the test split of phantom_presence",
+        ),
+        (
+            [*CALIBRATE, "calibration.folds=1"],
+            "calibration.folds=1, but it must be at least 2",
+        ),
+        ([*CALIBRATE, "calibration.regularization=0"], "calibration.regularization=0.0, but"),
+        (["batch_size.presence=0"], "batch_size.presence=0, but it must be at least 1"),
         (["trainer.devices=many"], "trainer.devices="),
         (["sam._target_=medsam_exp.sam.nowhere.load"], "which cannot be imported"),
     ],

@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from medsam_exp.report.grounding import COLUMNS, GroundingLine, grounding_lines, presence_sentences
 from medsam_exp.report.measures import (
     DISCLAIMER,
     MISSING,
@@ -45,6 +46,10 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
         console.print(_retrieval_table(lines, console))
         for sentence in explanation(summary["retrieval"]):
             _line(console, "", sentence)
+    if grounding := grounding_lines(summary["metrics"]):
+        console.print(_grounding_table(grounding, console))
+    for sentence in presence_sentences(summary.get("presence", {}), summary["metrics"]):
+        _line(console, "presence", sentence)
     notes = list(summary["notes"])
     for note in notes[:_NOTES_SHOWN]:
         _line(console, "note", note)
@@ -59,7 +64,7 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
 
 def _line(console: Console, label: str, text: str) -> None:
     """A labelled line that is never broken, so that paths can be copied."""
-    console.print(f"{label:<8}{_printable(console, text)}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{label:<9}{_printable(console, text)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _printable(console: Console, text: str) -> str:
@@ -89,6 +94,16 @@ def _retrieval_table(lines: Sequence[RetrievalLine], console: Console) -> Table:
     for line in lines:
         written = [_printable(console, f"{cell.value}\n{cell.interval}") for cell in line.cells]
         table.add_row(line.label, *written, line.chance)
+    return table
+
+
+def _grounding_table(lines: Sequence[GroundingLine], console: Console) -> Table:
+    table = _empty_table("grounding", console)
+    for column in (*COLUMNS.values(), "n"):
+        table.add_column(column, justify="right", overflow="fold")
+    for line in lines:
+        written = [_printable(console, f"{cell.value}\n{cell.interval}") for cell in line.cells]
+        table.add_row(line.label, *written, line.n)
     return table
 
 

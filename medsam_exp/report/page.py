@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from medsam_exp.digests import write_atomically
+from medsam_exp.report.grounding import COLUMNS, grounding_lines, presence_sentences, without
 from medsam_exp.report.measures import (
     DISCLAIMER,
     Cell,
@@ -31,6 +32,7 @@ _GROUPS = {
     "median": "Median cases",
     "worst": "Worst cases",
     "example": "Examples",
+    "grounding": "The same image under other texts",
 }
 _DISTRIBUTION = "distribution"
 _IMAGE_CHOICES = ("data", "text", "clip", "saliency", "postprocess", "prompt", "sam")
@@ -99,6 +101,12 @@ def write_report(
             "lines": retrieval_lines(summary["metrics"]),
             "explanation": explanation(summary.get("retrieval", {})),
         },
+        grounding={
+            "columns": list(COLUMNS.values()),
+            "lines": grounding_lines(summary["metrics"]),
+            "sentences": presence_sentences(summary.get("presence", {}), summary["metrics"]),
+            "pictures": groups.pop("presence", []),
+        },
         distribution=groups.pop(_DISTRIBUTION, []),
         picture_groups={_GROUPS.get(group, group.capitalize()): found for group, found in groups.items()},
         images=_image_table(rows),
@@ -131,7 +139,7 @@ def _score_table(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def _other_scores(metrics: Mapping[str, Any]) -> dict[str, Cell]:
     """What is measured of other things than masks, such as where the saliency map peaks."""
     tabulated = {f"{stage}/{m.name}" for stage in scored_stages(metrics) for m in used_measures(metrics)}
-    others = [name for name in metrics if name not in tabulated and not name.startswith(RETRIEVAL)]
+    others = [name for name in without(metrics) if name not in tabulated and not name.startswith(RETRIEVAL)]
     return {name: score_cell(metrics[name]) for name in others}
 
 

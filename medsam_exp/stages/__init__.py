@@ -2,6 +2,8 @@
 
     pairs -> finetune_clip -> CLIP weights -+---> retrieval (how well texts find images, and images texts)
     data + text ----------------------------+-> saliency -> coarse_mask -> sam_mask -> evaluate
+                                                |  `-> presence -^ (veto)
+                                                `-> control_maps -> grounding (does the text matter?)
 
 Raise a stage's `version` when its code gives other results than before: stored artifacts are then computed anew.
 """
@@ -70,8 +72,27 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
+        version=2,
     ),
-    "coarse_mask": Stage(reads=("postprocess", "component_filter"), parents=("saliency",)),
+    "presence": Stage(
+        reads=("clip", "presence"),
+        parents=("saliency",),
+        optional_parents=("finetune_clip",),
+        weights=("clip", "presence"),
+        processes="all",
+        gives_scores=True,
+    ),
+    "calibrate": Stage(
+        reads=("calibration", "presence", "seed"),
+        parents=("presence",),
+        ground_truth="calibrating the presence score",
+        works_on="dataset",
+    ),
+    "coarse_mask": Stage(
+        reads=("postprocess", "component_filter", "veto"),
+        parents=("saliency",),
+        optional_parents=("presence",),
+    ),
     "sam_mask": Stage(
         reads=("prompt", "sam", "seed"),
         parents=("coarse_mask",),
@@ -82,8 +103,23 @@ STAGES: dict[str, Stage] = {
     "evaluate": Stage(
         reads=("metrics",),
         any_parent=("saliency", "coarse_mask", "sam_mask"),
+        optional_parents=("presence",),
         processes="all",
         ground_truth="scores",
+        gives_scores=True,
+    ),
+    "control_maps": Stage(
+        reads=("clip", "saliency", "grounding", "seed"),
+        optional_parents=("finetune_clip",),
+        weights=("clip",),
+        processes="all",
+    ),
+    "grounding": Stage(
+        reads=("clip", "presence", "postprocess", "component_filter", "veto"),
+        parents=("saliency", "control_maps"),
+        optional_parents=("finetune_clip", "presence"),
+        weights=("clip", "presence"),
+        processes="all",
         gives_scores=True,
     ),
 }
