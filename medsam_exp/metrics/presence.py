@@ -27,6 +27,8 @@ def presence_figures(
         number of images of each kind kept, and `n`.
     """
     generator = np.random.default_rng(seed)
+    order = np.lexsort((score, present))  # so that the order of the images does not matter
+    score, present = score[order], present[order]
     kinds = [np.flatnonzero(present), np.flatnonzero(~present)]
     drawn = [np.concatenate([generator.choice(kind, len(kind)) for kind in kinds]) for _ in range(RESAMPLES)]
     measures = {"auc": area_under_roc, "ece": expected_calibration_error}

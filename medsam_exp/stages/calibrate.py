@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from medsam_exp.metrics.presence import presence_figures
+from medsam_exp.metrics.presence import area_under_roc, presence_figures
 from medsam_exp.presence.calibration import Calibration, feature_table, fit_logistic, out_of_fold
 from medsam_exp.presence.features import FEATURES
 from medsam_exp.stages.context import StageContext
@@ -26,10 +26,7 @@ def run(context: StageContext) -> None:
     values = feature_table(rows, settings["features"])
     unseen = out_of_fold(values, present, settings["regularization"], settings["folds"], context.seed)
     figures = presence_figures(unseen, present, context.seed)
-    single = {
-        name: presence_figures(feature_table(rows, [name])[:, 0], present, context.seed)["auc"]["mean"]
-        for name in FEATURES
-    }
+    single = {name: area_under_roc(feature_table(rows, [name])[:, 0], present) for name in FEATURES}
     provenance: dict[str, Any] = {
         **{key: settings[key] for key in ("data", "split", "clip", "regularization", "folds")},
         "seed": context.seed,
