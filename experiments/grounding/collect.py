@@ -4,13 +4,14 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from scipy.stats import binomtest
 
 from medsam_exp.metrics.presence import presence_figures
 from medsam_exp.metrics.summary import summarise
@@ -35,18 +36,27 @@ def mask_figures(rows: list[dict[str, str]]) -> Figures:
     sam = [row for row in rows if row["stage"] == "sam"]
     controls = {row["id"]: row for row in rows if row["stage"] == "grounding"}
     with_lesion = [row for row in sam if row["missed"]]
+    coarse = [row["false_mask"] for row in rows if row["stage"] == "coarse"]
     figures = {
-        "false masks on scans without a lesion": [
-            float(row["false_mask"]) for row in sam if row["false_mask"]
-        ],
-        "missed on scans with the lesion": [float(row["missed"]) for row in with_lesion],
-        "SAM DSC on scans with the lesion": [float(row["dsc"]) for row in with_lesion],
+        "false coarse masks on scans without a lesion": share(coarse),
+        "false SAM masks on scans without a lesion": share(row["false_mask"] for row in sam),
+        "missed on scans with the lesion": share(row["missed"] for row in with_lesion),
+        "SAM DSC on scans with the lesion": summarise([float(row["dsc"]) for row in with_lesion]),
     }
     for kind in KINDS:
-        figures[f"empty masks on scans with a lesion, text: {kind}"] = [
-            float(controls[row["id"]][f"empty_{kind}"]) for row in with_lesion
-        ]
-    return {name: summarise(values) for name, values in figures.items()}
+        empty = (controls[row["id"]][f"empty_{kind}"] for row in with_lesion)
+        figures[f"empty coarse masks on scans with a lesion, text: {kind}"] = share(empty)
+    return figures
+
+
+def share(answers: Iterable[str]) -> dict[str, Any]:
+    """How many of the answers "0.0" and "1.0" are yes; empty ones do not count.
+
+    The interval is the exact one of Clopper and Pearson, as a bootstrap of 0 of n says nothing.
+    """
+    yes = [float(answer) > 0 for answer in answers if answer]
+    interval = binomtest(sum(yes), len(yes)).proportion_ci()
+    return {"mean": sum(yes) / len(yes), "ci95": [interval.low, interval.high], "n": len(yes)}
 
 
 def text_figures(rows: list[dict[str, str]]) -> Figures:

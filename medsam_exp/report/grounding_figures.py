@@ -130,7 +130,7 @@ def _draw_roc(
     axes.annotate(
         f"threshold {point.threshold:g}:\nsensitivity {point.sensitivity:.2f}\nspecificity {point.specificity:.2f}",
         (1 - point.specificity, point.sensitivity),
-        (0.45, 0.42),
+        (0.52, 0.1),
         fontsize=9,
         color=_INK,
         arrowprops={"arrowstyle": "-", "color": _FAINT, "lw": 0.8},
@@ -146,17 +146,16 @@ def _draw_scores(
     axes: Axes, score: NDArray[np.float64], present: NDArray[np.bool_], point: OperatingPoint
 ) -> None:
     """Every image's score; spread by the golden ratio, not by chance."""
-    for place, (kind, label, colour) in enumerate(
-        ((~present, "without target", "#999999"), (present, "with target", _LINE))
-    ):
+    kinds = ((~present, "without target", "#999999"), (present, "with target", _LINE))
+    for place, (kind, _, colour) in enumerate(kinds):
         values = np.sort(score[kind])
         spread = 0.6 * (np.arange(1, len(values) + 1) * 0.6180339887 % 1 - 0.5)
         axes.scatter(place + spread, values, s=13, color=colour, alpha=0.75, lw=0, clip_on=False)
-        axes.annotate(f"{label}\nn = {len(values)}", (place, -0.03), ha="center", va="top", fontsize=9.5)
     axes.axhline(point.threshold, color="#E69F00", lw=1.4, zorder=0)
-    axes.set(xlim=(-0.6, 1.6), ylim=(0, 1), xticks=[])
+    labels = [f"{label}\nn = {np.count_nonzero(kind)}" for kind, label, _ in kinds]
+    axes.set_xticks(range(len(kinds)), labels)
+    axes.set(xlim=(-0.6, 1.6), ylim=(0, 1))
     axes.set_title("presence score of each image", fontsize=10.5, color=_INK)
-    axes.set_xlabel("\n", fontsize=9.5)
 
 
 def _draw_reliability(axes: Axes, score: NDArray[np.float64], present: NDArray[np.bool_]) -> None:

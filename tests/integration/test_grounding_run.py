@@ -15,7 +15,7 @@ from tests.compose import composed
 
 SMALL = ("sam=tiny_scratch", "saliency.steps=2", "saliency.noise_samples=1", "report_cases=1")
 STAGES = "stages=[saliency,presence,coarse_mask,sam_mask,evaluate,control_maps,grounding]"
-HALF_NORMAL = ("data=phantom_presence", "data.count=6")
+HALF_NORMAL = ("data=phantom_presence", "data.count=4")
 
 
 class Runs:
@@ -57,7 +57,7 @@ def test_a_vetoed_run_leaves_its_figures_and_a_new_threshold_computes_no_map(run
         for what in ("correlation", "peak_shift_px", "empty", "presence"):
             assert f"grounding/{what}_{kind}" in summary["metrics"]
     assert {"presence/auc", "presence/ece", "sam/false_mask", "sam/missed"} <= summary["metrics"].keys()
-    assert summary["presence"]["with_target"] + summary["presence"]["without_target"] == 6
+    assert summary["presence"]["with_target"] + summary["presence"]["without_target"] == 4
     uses = " ".join(summary["ground_truth_used_for"])
     assert "presence: calibrated with the masks of the calibration split of phantom_calibration" in uses
     assert "control_maps: contradictory texts chosen by what each image truly shows" in uses
@@ -74,21 +74,21 @@ def test_a_vetoed_run_leaves_its_figures_and_a_new_threshold_computes_no_map(run
     strict = runs(*HALF_NORMAL, STAGES, "veto=presence", "presence=calibrated", "veto.threshold=1")
     done = computed(strict)
     assert done["saliency"] == done["presence"] == done["control_maps"] == 0
-    assert done["coarse_mask"] == done["sam_mask"] == done["grounding"] == 6
+    assert done["coarse_mask"] == done["sam_mask"] == done["grounding"] == 4
     assert {row["vetoed"] for row in rows_of(strict, "coarse")} == {"True"}
     assert summary_of(strict)["metrics"]["grounding/empty_own"]["mean"] == 1
     for path in (strict / "masks").glob("*.png"):
         assert not np.asarray(Image.open(path)).any()
-    assert any("6 of 6 masks were emptied by the veto" in note for note in summary_of(strict)["notes"])
+    assert any("4 of 4 masks were emptied by the veto" in note for note in summary_of(strict)["notes"])
 
 
 def test_scores_do_not_depend_on_batches_or_on_being_resumed(runs: Runs, tmp_path: Path) -> None:
     random = ("clip=tiny_random", STAGES, "data=phantom_presence")
     sizes = ("batch_size.presence=2", "batch_size.control_maps=2", "batch_size.grounding=2")
-    runs(*random, *sizes, "data.count=3")
-    resumed = runs(*random, *sizes, "data.count=5")
+    runs(*random, *sizes, "data.count=1")
+    resumed = runs(*random, *sizes, "data.count=3")
     assert computed(resumed)["control_maps"] == computed(resumed)["grounding"] == 2
-    other = Runs(tmp_path / "other")(*random, *sizes, "data.count=5")
+    other = Runs(tmp_path / "other")(*random, *sizes, "data.count=3")
     assert summary_of(resumed)["metrics"] == summary_of(other)["metrics"]
 
 
