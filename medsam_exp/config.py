@@ -1,26 +1,22 @@
 """The typed root of every configuration, and the checks that run before any model is loaded.
 
 Three nets, one after the other: the schema (a wrong top-level key or type), the signatures (`signatures.py`: every
-`_target_` node is bound to the arguments and types of what it names), the meaning (functions `(cfg) -> list of
-sentences`).
+`_target_` node is bound to the arguments and types of what it names), the meaning (`meaning.py`: functions
+`(cfg) -> list of sentences`).
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.utils import get_object
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medsam_exp.build import build
+from medsam_exp.meaning import MEANING_CHECKS
 from medsam_exp.signatures import signature_problems
-from medsam_exp.stages import STAGES
-from medsam_exp.trials import Tune, every_value, tune_problems
-from medsam_exp.tuned import TunedOn, tuned_elsewhere
+from medsam_exp.trials import Tune
+from medsam_exp.tuned import TunedOn
 from medsam_exp.types import UserError
 
 
@@ -40,6 +36,9 @@ class BatchSize:
     """Images per batch of the stages that run a network."""
 
     saliency: int = 4
+    presence: int = 32
+    control_maps: int = 8
+    grounding: int = 32
     sam_mask: int = 4
     retrieval: int = 32
     faithfulness: int = 8
@@ -70,6 +69,18 @@ class Retrieval:
 
 
 @dataclass
+class Calibration:
+    """How a presence score is calibrated, and what the calibration's file says about its origin."""
+
+    features: list[str] = MISSING
+    regularization: float = MISSING
+    folds: int = MISSING
+    data: str = MISSING
+    split: str = MISSING
+    clip: str = MISSING
+
+
+@dataclass
 class Config:
     """Top level of a run; each `Any` is a config group, checked against the signature of what it names."""
 
@@ -87,6 +98,10 @@ class Config:
     fit: Fit = MISSING
     saliency: Any = MISSING
     text_saliency: Any = MISSING
+    grounding: Any = MISSING
+    presence: Any = MISSING
+    calibration: Calibration = MISSING
+    veto: Any = MISSING
     postprocess: Any = MISSING
     component_filter: Any = MISSING
     prompt: Any = MISSING
@@ -135,207 +150,3 @@ def check(cfg: DictConfig) -> DictConfig:
         raise UserError("; ".join(problems))
     OmegaConf.set_readonly(cfg, True)
     return cfg
-
-
-def known_stages(cfg: DictConfig) -> list[str]:
-    """Stages must exist, stand once, and come after what they build on."""
-    problems = []
-    for position, name in enumerate(cfg.stages):
-        before = list(cfg.stages[:position])
-        if name not in STAGES:
-            problems.append(f"stages names {name!r}, which does not exist; there are {', '.join(STAGES)}")
-            continue
-        if name in before:
-            problems.append(f"stages names {name!r} twice")
-        missing = [parent for parent in STAGES[name].parents if parent not in before]
-        problems.extend(f"stage {name!r} needs {parent!r} before it in stages" for parent in missing)
-        one_of = STAGES[name].any_parent
-        if one_of and not set(one_of) & set(before):
-            problems.append(f"stage {name!r} needs one of {', '.join(one_of)} before it in stages")
-    return problems or ([] if cfg.stages else ["stages is empty; name at least one stage"])
-
-
-def saliency_fits_network(cfg: DictConfig) -> list[str]:
-    """The vision tower must offer what the saliency method looks at."""
-    needs = getattr(get_object(cfg.saliency["_target_"]), "needs", None)
-    if needs is None or "saliency" not in cfg.stages:
-        return []
-    from medsam_exp.clip.load import vision_layout  # needs open_clip, which is slow to import
-
-    who = cfg.saliency["_target_"].rpartition(".")[2]
-    problem = vision_layout(cfg.clip.model).refusal(needs, f"saliency {who}")
-    return [problem] if problem else []
-
-
-def layer_within_network(cfg: DictConfig) -> list[str]:
-    """The saliency's layer must be one of the vision tower's, and its patches must reach the embedding."""
-    layer = OmegaConf.select(cfg, "saliency.layer")
-    if layer is None or saliency_fits_network(cfg) or "saliency" not in cfg.stages:
-        return []
-    from medsam_exp.clip.load import vision_layout  # needs open_clip, which is slow to import
-
-    problem = vision_layout(cfg.clip.model).layer_problem(layer)
-    return [f"saliency.layer={layer}, but {cfg.clip.model} {problem}"] if problem else []
-
-
-def data_root_exists(cfg: DictConfig) -> list[str]:
-    """A dataset's folder must be there before anything is loaded."""
-    root = OmegaConf.select(cfg, "data.root")
-    if root is None or Path(root).is_dir():
-        return []
-    return [
-        f"data.root={root} is not a folder; point data.root at the folder that holds test_images/ and test_masks/"
-    ]
-
-
-def positive_sizes(cfg: DictConfig) -> list[str]:
-    """Batch sizes and worker counts must make sense."""
-    sizes = {
-        "batch_size.saliency": cfg.batch_size.saliency,
-        "batch_size.sam_mask": cfg.batch_size.sam_mask,
-        "batch_size.retrieval": cfg.batch_size.retrieval,
-        "batch_size.faithfulness": cfg.batch_size.faithfulness,
-        "batch_size.text_saliency": cfg.batch_size.text_saliency,
-        "fit.batch_size": cfg.fit.batch_size,
-        "fit.epochs": cfg.fit.epochs,
-        "fit.accumulate": cfg.fit.accumulate,
-        "fit.validate_every": cfg.fit.validate_every,
-        "fit.chunk_size": cfg.fit.chunk_size,
-    }
-    problems = [
-        f"{key}={value}, but it must be at least 1"
-        for key, value in sizes.items()
-        if value is not None and value < 1
-    ]
-    return problems + ([f"workers={cfg.workers}, but it cannot be negative"] if cfg.workers < 0 else [])
-
-
-OWNED_BY_FIT = {
-    "max_epochs": "fit.epochs",
-    "max_steps": "fit.epochs",
-    "gradient_clip_val": "fit.gradient_clip",
-    "accumulate_grad_batches": "fit.accumulate",
-    "check_val_every_n_epoch": "fit.validate_every",
-    "limit_train_batches": "fewer pairs or images",
-    "limit_val_batches": "fewer pairs or images",
-    "overfit_batches": "fewer pairs or images",
-    "fast_dev_run": "fit.epochs=1 and fewer pairs or images",
-}
-"""Options of Lightning's Trainer that decide what a training stage learns, and what decides it here."""
-
-
-def trainer_leaves_training_to_fit(cfg: DictConfig) -> list[str]:
-    """What decides a training's result must stand where it enters the result's key."""
-    if not {"finetune_clip", "train_sam"} & set(cfg.stages):
-        return []
-    given = [key for key in OWNED_BY_FIT if key in cfg.trainer]
-    return [f"trainer.{key} has no effect on a training; use {OWNED_BY_FIT[key]}" for key in given]
-
-
-def contrast_needs_two_pairs(cfg: DictConfig) -> list[str]:
-    """A contrastive loss has nothing to tell apart in a batch of one."""
-    if "finetune_clip" in cfg.stages and cfg.fit.batch_size == 1:
-        return ["fit.batch_size=1, but a contrastive loss needs at least 2 pairs in a batch"]
-    return []
-
-
-def several_devices_need_a_strategy(cfg: DictConfig) -> list[str]:
-    """Several processes only work with a distributed strategy."""
-    devices, strategy = cfg.trainer.get("devices", 1), cfg.trainer.get("strategy", "auto")
-    if not isinstance(devices, int):
-        return [f"trainer.devices={devices!r}, but it must be a number of devices"]
-    if devices > 1 and strategy == "auto":
-        return [f"trainer.devices={devices} needs a distributed strategy; use trainer=ddp"]
-    return []
-
-
-def millimetres_need_a_spacing(cfg: DictConfig) -> list[str]:
-    """A tolerance in mm can only be measured where the size of a pixel is known."""
-    if cfg.metrics.get("tolerance_unit") != "mm" or cfg.data.get("spacing_mm") is not None:
-        return []
-    return [
-        "metrics.tolerance_unit=mm, but data.spacing_mm is not set; set it, or use metrics.tolerance_unit=px"
-    ]
-
-
-def class_name_needs_a_target(cfg: DictConfig) -> list[str]:
-    """The text that only names the target needs to know it."""
-    if "saliency" not in cfg.stages or "target" not in cfg.text or cfg.text.target:
-        return []
-    return ["text=class_name, but data.target is not set; say what to find (data.target='breast tumor')"]
-
-
-def small_methods_can_be_made(cfg: DictConfig) -> list[str]:
-    """Methods without weights are made on trial: a refused number or a missing package is said before hours of work."""
-    read = {group for name in cfg.stages if name in STAGES for group in STAGES[name].reads}
-    problems = []
-    for group in ("postprocess", "component_filter", "prompt"):
-        try:
-            if group in read:
-                build(cfg[group])
-        except UserError as error:
-            problems.append(str(error).rstrip("."))
-    return problems
-
-
-def retrieval_has_something_to_find(cfg: DictConfig) -> list[str]:
-    """Retrieval needs pairs that exist, and more than one of them at a time."""
-    if "retrieval" not in cfg.stages:
-        return []
-    part, parts = cfg.retrieval.part, [name for name in cfg.pairs if cfg.pairs[name] is not None]
-    problems = []
-    if "_target_" not in cfg.pairs and part not in parts:
-        problems.append(f"retrieval.part={part}, but pairs has only {', '.join(map(str, parts))}")
-    smallest = {"batch_size": 2, "shuffles": 1}
-    return problems + [
-        f"retrieval.{key}={cfg.retrieval[key]}, but it must be at least {least}"
-        for key, least in smallest.items()
-        if cfg.retrieval[key] < least
-    ]
-
-
-def boxes_for_medsam(cfg: DictConfig) -> list[str]:
-    """MedSAM was trained on boxes; points would mean nothing to it."""
-    method = str(cfg.prompt.get("_target_", "")).split(".")[-2:-1]
-    gives_points = any("point" in name or name == "both" for name in method)
-    if "sam_mask" not in cfg.stages or cfg.sam.get("architecture") != "medsam" or not gives_points:
-        return []
-    return [f"sam=medsam understands boxes only, but prompt={method[0]} gives points; use prompt=box"]
-
-
-def training_needs_metas_framing(cfg: DictConfig) -> list[str]:
-    """The training of a SAM makes its masks and prompts for images that are padded, not squashed."""
-    architecture = cfg.sam.get("architecture")
-    if "train_sam" not in cfg.stages or architecture not in {"medsam", "sam_med2d"}:
-        return []
-    return [f"train_sam cannot train {architecture}, which squashes images; choose sam=vit_b or sam=tiny"]
-
-
-def tuned_values_fit(cfg: DictConfig) -> list[str]:
-    """Every value that a search may try, and the images it looks at, must pass the checks of a run of its own."""
-    if "tune" not in cfg.stages or tune_problems(cfg):
-        return []
-    rules = (signature_problems, data_root_exists, class_name_needs_a_target, layer_within_network)
-    found = (line for trial in every_value(cfg) for rule in rules for line in rule(trial))
-    return [f"of tune: {line}" for line in dict.fromkeys(found)]
-
-
-MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
-    known_stages,
-    data_root_exists,
-    positive_sizes,
-    trainer_leaves_training_to_fit,
-    contrast_needs_two_pairs,
-    several_devices_need_a_strategy,
-    millimetres_need_a_spacing,
-    class_name_needs_a_target,
-    small_methods_can_be_made,
-    retrieval_has_something_to_find,
-    saliency_fits_network,
-    boxes_for_medsam,
-    training_needs_metas_framing,
-    layer_within_network,
-    tune_problems,
-    tuned_values_fit,
-    tuned_elsewhere,
-)

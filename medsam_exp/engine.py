@@ -21,6 +21,9 @@ from medsam_exp.stages.context import StageContext
 from medsam_exp.trials import trial_config
 from medsam_exp.types import Dataset, UserError
 
+_OWN_INPUTS = {"evaluate": "truth", "control_maps": "controls", "grounding": "controls"}
+"""Stages whose samples are decided by more than image and text."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -172,7 +175,7 @@ class Engine:
             description["parents"],
             description["weights"],
         )
-        samples = self._inputs[STAGES[name].works_on if name != "evaluate" else "truth"]
+        samples = self._inputs[_OWN_INPUTS.get(name, STAGES[name].works_on)]
         return StageArtifacts(Path(self._cfg.paths.artifacts), name, key, samples)
 
     def _description(self, name: str) -> dict[str, Any]:
@@ -196,7 +199,7 @@ class Engine:
         }
 
     def _checksums(self, stage: Stage, group: str) -> list[str]:
-        trained_here = {"clip": "finetune_clip", "sam": "train_sam"}[group]
+        trained_here = {"clip": "finetune_clip", "sam": "train_sam"}.get(group)
         if trained_here in stage.optional_parents and trained_here in self.artifacts:
             return []  # the parent's key stands for these weights
         with distributed.rank_zero_first():
@@ -205,11 +208,7 @@ class Engine:
     def _input_digests(self, stages: list[str]) -> dict[str, dict[str, str]]:
         """Digests of samples' own inputs, by what a stage works on and sample id."""
         inputs: dict[str, dict[str, str]] = {
-            "samples": {},
-            "truth": {},
-            "pairs": {},
-            "dataset": {},
-            "split": {},
+            kind: {} for kind in ("samples", "truth", "controls", "pairs", "dataset", "split")
         }
         works_on = {STAGES[name].works_on for name in stages}
         if "pairs" in works_on:
@@ -221,6 +220,8 @@ class Engine:
         for name in self.sample_ids:
             image = self._dataset.image_digest(name, self._digests)
             inputs["samples"][name] = text_digest(image, *self._texts.get(name, ()))
+        if "control_maps" in stages:
+            inputs["controls"] = self._control_digests(inputs["samples"])
         if self._dataset.has_ground_truth and any(STAGES[name].ground_truth for name in stages):
             for name in self.sample_ids:
                 truth = self._dataset.ground_truth_digest(name, self._digests)
@@ -228,6 +229,15 @@ class Engine:
                 inputs["truth"][name] = text_digest(inputs["samples"][name], truth, spacing)
             inputs["dataset"] = inputs["split"] = {"all": text_digest(*inputs["truth"].values())}
         return inputs
+
+    def _control_digests(self, samples: Mapping[str, str]) -> dict[str, str]:
+        """Digests with each sample's control texts, which may come from other samples."""
+        assert self._dataset is not None
+        texts = build(self._cfg.grounding).bind(self._dataset.samples, self._texts, self._cfg.seed)
+        return {
+            name: text_digest(digest, *(text for kind in texts for text in texts[kind][name]))
+            for name, digest in samples.items()
+        }
 
 
 def _timing(seconds: float, computed: int, wanted: int) -> Timing:

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medsam_exp.engine import Engine
+from medsam_exp.grounding_results import draw_controls, draw_presence
 from medsam_exp.report.cases import Case, choose_cases
 from medsam_exp.report.figures import distribution_figure, overlay_figure, save_png
 from medsam_exp.report.tuning import tuning_figure
@@ -92,10 +93,22 @@ def draw_tuning(tuning: Mapping[str, Any], folder: Path) -> list[Picture]:
     return [("tuning: score of every trial over each number that was varied", folder / "tuning.png")]
 
 
+def draw_grounding(results: RunResults, folder: Path) -> list[Picture]:
+    """Each of the first few images' map under its own and the control texts."""
+    return draw_controls(results.engine, results.dataset, results.texts, 2 * results.cfg.report_cases, folder)
+
+
+def draw_presence_score(results: RunResults, folder: Path) -> list[Picture]:
+    """How well the presence score tells images with the target from those without."""
+    return draw_presence(results.engine, results.cfg, folder)
+
+
 PICTURES: tuple[Callable[[RunResults, Path], list[Picture]], ...] = (
     draw_cases,
     draw_distribution,
     draw_words,
+    draw_presence_score,
+    draw_grounding,
 )
 
 

@@ -93,6 +93,8 @@ def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:
     if dataset is not None and not dataset.has_ground_truth and "evaluate" in stages:
         log.warning("data: %s has no masks; masks are predicted but not scored", dataset.name)
         stages.remove("evaluate")
+    if dataset is not None and not dataset.has_ground_truth and "calibrate" in stages:
+        raise UserError(f"calibrate needs true masks, but {dataset.name} has none; give data with masks")
     return stages
 
 

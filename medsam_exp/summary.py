@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine, timing_table
+from medsam_exp.grounding_results import presence_results, presence_truth_uses, veto_notes
 from medsam_exp.metrics.by_class import Scores, breakdown
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.pictures import RunResults, draw_pictures, draw_tuning, final_stage
@@ -57,18 +58,19 @@ def finish_run(
         The content of summary.json.
     """
     rows = per_image_rows(engine, texts)
-    scores, retrieval = _scores(engine), _retrieval(engine)
+    scores, retrieval, presence = _scores(engine), _retrieval(engine), presence_results(engine, cfg)
     by_class = breakdown(scores, _class_names(dataset), cfg.seed)
     tuning = _tuning(engine, cfg, origin["choices"])
     summary = {
         "name": cfg.name,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": origin["command"],
-        "metrics": _metrics(scores, cfg.seed) | retrieval["metrics"],
+        "metrics": _metrics(scores, cfg.seed) | retrieval["metrics"] | presence["metrics"],
         **by_class,
         **({"nsd_tolerance": _tolerance(cfg)} if "evaluate" in engine.artifacts else {}),
         **({"tuning": tuning} if tuning else {}),
         **({"retrieval": retrieval["facts"]} if retrieval["facts"] else {}),
+        **({"presence": presence["facts"]} if presence["facts"] else {}),
         "choices": dict(origin["choices"]),
         "timing": timing_table(engine.timing),
         "keys": {name: artifacts.key for name, artifacts in engine.artifacts.items()},
@@ -100,7 +102,7 @@ def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list
     for short in dict.fromkeys([*made, *scored]):
         for sample_id in engine.sample_ids:
             info = engine.artifacts[made[short]].info(sample_id) if short in made else {}
-            facts = {key: info[key] for key in ("presence", "peak_x", "peak_y") if key in info}
+            facts = {key: info[key] for key in ("presence", "vetoed", "peak_x", "peak_y") if key in info}
             text = " | ".join(texts[sample_id])
             row: dict[str, Any] = {"id": sample_id, "text": text, "stage": short}
             rows.append(row | scores[sample_id].get(short, {}) | facts)
@@ -171,7 +173,7 @@ def _notes(engine: Engine, dataset: Dataset | None) -> list[str]:
     for stage in ("finetune_clip", "retrieval"):
         if stage in engine.artifacts:
             notes += engine.artifacts[stage].info("all")["notes"]
-    return list(dict.fromkeys(notes))
+    return list(dict.fromkeys(notes + veto_notes(engine)))
 
 
 def _retrieval(engine: Engine) -> dict[str, Any]:
@@ -208,6 +210,7 @@ def _ground_truth_uses(
         uses.append(f"text: chosen by what each image truly shows ({split})")
     if by_class:
         uses.append(f"by_class: scores broken down by class label ({split})")
+    uses += presence_truth_uses(engine, cfg, split)
     if "evaluate" in engine.artifacts:
         uses.append(f"report: pictures beside the prediction ({split})")
     return uses

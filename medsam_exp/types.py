@@ -5,7 +5,7 @@ K texts, N prompts, P points of a prompt, M masks. The *original frame* is the
 image's own pixel grid, as a viewer shows it (EXIF orientation applied).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,11 +37,13 @@ class Sample:
         id: unique in the dataset (the file's stem).
         class_name: the image's label, where the dataset has one.
         description: a sentence that says what to look for in this image, where the dataset has one.
+        contradiction: a sentence of the same kind about what this image does not show, where the dataset has one.
     """
 
     id: str
     class_name: str | None = None
     description: str | None = None
+    contradiction: str | None = None
 
 
 class Dataset(Protocol):
@@ -51,6 +53,7 @@ class Dataset(Protocol):
         name: short name for tables ("busi").
         samples: in order of id.
         spacing_mm: (row, column) size of a pixel, or None when unknown.
+        split: what the images are for ("train", "val", "test"); nothing is tuned or calibrated on "test".
         has_ground_truth: whether every sample has a mask.
         classes_are_true: whether a sample's class and description say what its image shows; False when every
             image is asked for every class, so that they tell nothing about it.
@@ -60,6 +63,7 @@ class Dataset(Protocol):
     name: str
     samples: tuple[Sample, ...]
     spacing_mm: tuple[float, float] | None
+    split: str
     has_ground_truth: bool
     classes_are_true: bool
     notes: tuple[str, ...]
@@ -156,6 +160,40 @@ class MaskFusion(Protocol):
         self, logits: "torch.Tensor", iou_predictions: "torch.Tensor"
     ) -> "tuple[torch.Tensor, float]":
         """Return the (H, W) bool mask of (M, H, W) logits, and its predicted IoU from the (M,) of those."""
+        ...
+
+
+class PresenceScorer(Protocol):
+    """Says how probable it is that an image shows the target of a text at all.
+
+    Attributes:
+        absence_texts: what is said of an image that shows nothing; the text is contrasted with them.
+        nonsense_texts: what is true of no scan, likewise.
+        calibrated_on: the masks that its numbers come from, in words; None when it was not calibrated.
+    """
+
+    absence_texts: tuple[str, ...]
+    nonsense_texts: tuple[str, ...]
+    calibrated_on: str | None
+
+    def __call__(self, features: Mapping[str, float]) -> float:
+        """Probability in [0, 1] from an image's and a text's features (`medsam_exp.presence.features`)."""
+        ...
+
+    def check_network(self, fingerprint: str) -> None:
+        """Refuse a CLIP model whose similarities the score was not made for.
+
+        Raises:
+            UserError: it was calibrated for another one.
+        """
+        ...
+
+
+class Veto(Protocol):
+    """Decides whether an image's mask is emptied, because what the text asks for is not there."""
+
+    def __call__(self, presence: float | None) -> bool:
+        """Say whether to empty the mask of an image with this presence score; None where none was made."""
         ...
 
 

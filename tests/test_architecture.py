@@ -14,15 +14,18 @@ LAYERS = (
         "clip",
         "data",
         "fusion",
+        "grounding",
         "losses",
         "metrics",
         "postprocess",
+        "presence",
         "prompts",
         "saliency",
         "sam",
         "search",
         "text",
         "text_saliency",
+        "veto",
         "weights",
     },
     {"lightning", "artifacts"},
@@ -30,6 +33,7 @@ LAYERS = (
     {
         "tracking",
         "config",
+        "meaning",
         "signatures",
         "build",
         "report",
@@ -38,6 +42,8 @@ LAYERS = (
         "summary",
         "trials",
         "tuned",
+        "presence_checks",
+        "grounding_results",
     },
     {"runner"},
     {"worker"},
@@ -48,6 +54,7 @@ GROUND_TRUTH_READERS = {
     "types",  # declares it
     "metrics",  # scores masks it is given
     "stages/evaluate.py",
+    "stages/calibrate.py",  # fits the presence score; never on the test split
     "lightning/sam_data.py",  # training the tiny SAM, a declared reader
     "engine.py",  # digests only
     "pictures.py",  # the report's pictures

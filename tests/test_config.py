@@ -7,7 +7,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig
 from omegaconf.errors import ReadonlyConfigError
 
-from medsam_exp import config
+from medsam_exp import meaning
 from medsam_exp.clip.layout import VisionLayout
 from medsam_exp.config import check
 from medsam_exp.types import UserError
@@ -19,6 +19,7 @@ GROUPS = sorted(
     if path.is_dir() and path.name not in {"hydra", "experiment", "sweep", "components"}
 )
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+CALIBRATE = ["stages=[saliency,presence,calibrate]", "data=phantom_calibration"]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 
@@ -53,6 +54,7 @@ def test_every_choice_fits_the_signature_of_its_target(
         ("clip", "folder"): [f"clip.model={tmp_path}", "clip.saliency_layer=3"],
         ("clip", "biomedclip_finetuned"): [f"clip.weights={tmp_path}"],
         ("pairs", "csv"): ["pairs.train.file=pairs.csv"],
+        ("veto", "presence"): ["stages=[saliency,presence,coarse_mask]"],
         ("text", "free"): ["text.text=a mass"],
         ("text", "per_image"): ["text.path=texts.json"],
     }
@@ -125,8 +127,24 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is(group: str, choice
         (["stages=[train_sam]", "sam=sam_med2d"], "train_sam cannot train sam_med2d"),
         (["+fusion.iterations=3"], "fusion.iterations is not an option of SingleMask"),
         (["mask_filter=largest", "mask_filter.count=two"], "mask_filter.count is 'two'"),
+        (["veto=presence"], "veto=presence needs the stage 'presence' before 'coarse_mask' in stages"),
+        (["stages=[saliency,coarse_mask,presence]", "veto=presence"], "before 'coarse_mask'"),
+        (["stages=[saliency,presence]", "veto=presence", "veto.threshold=2"], "veto.threshold=2, but"),
+        (
+            ["stages=[saliency,presence,calibrate]", "data=phantom_presence"],
+            "would read the masks of the test split of phantom_presence",
+        ),
+        (
+            [*CALIBRATE, "calibration.folds=1"],
+            "calibration.folds=1, but it must be at least 2",
+        ),
+        ([*CALIBRATE, "calibration.regularization=0"], "calibration.regularization=0.0, but"),
+        (["batch_size.presence=0"], "batch_size.presence=0, but it must be at least 1"),
         (["trainer.devices=many"], "trainer.devices="),
-        (["component_filter.count=0"], "component_filter.count is 0, but at least one region must be kept"),
+        (
+            ["component_filter.count=0"],
+            "component_filter: count is 0, but the filter must keep at least one region",
+        ),
         (["postprocess=threshold", "postprocess.value=2"], "postprocess.value is 2"),
         (["prompt=both", "prompt.points.count=0"], "`count` of the prompt's foreground points is 0"),
         (["prompt.jitter=0.5"], "`jitter` of the prompt's boxes is 0.5"),
@@ -146,7 +164,7 @@ def test_a_mistake_is_one_clear_sentence(overrides: list[str], sentence: str) ->
 def test_medsam_with_points_is_refused_by_its_configuration(method: str, refused: bool, sam: str) -> None:
     cfg = composed(f"sam={sam}", f"prompt._target_=medsam_exp.prompts.{method}.Prompter")
     expected = [f"sam=medsam understands boxes only, but prompt={method} gives points; use prompt=box"]
-    assert config.boxes_for_medsam(cfg) == (expected if refused and sam == "medsam" else [])
+    assert meaning.boxes_for_medsam(cfg) == (expected if refused and sam == "medsam" else [])
 
 
 def test_sam_med2d_brings_its_published_fusion_unless_another_is_chosen() -> None:
@@ -178,7 +196,7 @@ def test_a_method_swap_leaks_no_numbers() -> None:
         assert "beta" not in cfg.saliency
 
 
-@pytest.mark.parametrize("rule", config.MEANING_CHECKS, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", meaning.MEANING_CHECKS, ids=lambda rule: rule.__name__)
 def test_every_rule_passes_the_default_configuration(rule) -> None:
     cfg: DictConfig = composed()
     assert rule(cfg) == []

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.lightning.inference_data import ImageBatch
@@ -23,6 +25,7 @@ class SaliencyModule(pl.LightningModule):
         texts: texts by sample id; the embeddings of several texts are averaged after normalisation.
         seed: with the sample's id it decides the noise of its map.
         save: receives (sample id, map (H, W) in [0, 1], original frame).
+        see_relevance: is shown (sample id, relevance (gh, gw) float32 before it is scaled) just before `save`.
 
     Attributes:
         geometry: how the method wants images to enter the network and their maps to return.
@@ -35,10 +38,12 @@ class SaliencyModule(pl.LightningModule):
         texts: Mapping[str, tuple[str, ...]],
         seed: int,
         save: Callable[[str, SaliencyMap], None],
+        see_relevance: Callable[[str, NDArray[np.float32]], None] | None = None,
     ) -> None:
         super().__init__()
         self.clip = clip
         self._method, self._texts, self._seed, self._save = method, texts, seed, save
+        self._see_relevance = see_relevance
         self.geometry = method.geometry(clip)
         self._embeddings = TextEmbeddings(clip)
 
@@ -52,6 +57,8 @@ class SaliencyModule(pl.LightningModule):
         with torch.enable_grad():
             relevance = self._method(self.clip, batch.images, text_embedding, generators)
         for sample_id, size, one in zip(batch.ids, batch.sizes, relevance, strict=False):
+            if self._see_relevance is not None:
+                self._see_relevance(sample_id, one.detach().float().cpu().numpy())
             self._save(sample_id, self.geometry.to_original_frame(one.detach(), size))
         return batch.ids
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from medsam_exp.report.by_class import MACRO, ClassTable, class_table
+from medsam_exp.report.grounding import COLUMNS, GroundingLine, grounding_lines, presence_sentences
 from medsam_exp.report.measures import (
     DISCLAIMER,
     FURTHER_MEASURES,
@@ -44,14 +45,7 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
         console.width = max(console.width, _WIDTH_OF_A_FILE)
     console.print()
     _print_scores(summary, console)
-    if lines := retrieval_lines(summary["metrics"]):
-        console.print(_retrieval_table(lines, console))
-        for sentence in explanation(summary["retrieval"]):
-            _line(console, "", sentence)
-    if trials := trial_lines(summary.get("tuning", {})):
-        console.print(_trial_table(trials[:_TRIALS_SHOWN], console))
-        for sentence in tuning_sentences(summary["tuning"]):
-            _line(console, "", sentence)
+    _print_other_results(summary, console)
     notes = list(summary["notes"])
     for note in notes[:_NOTES_SHOWN]:
         _line(console, "note", note)
@@ -62,6 +56,22 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
     if (run_dir / "report.html").is_file():
         _line(console, "report", str(run_dir / "report.html"))
     _line(console, "", DISCLAIMER)
+
+
+def _print_other_results(summary: Mapping[str, Any], console: Console) -> None:
+    """What the stages beside the segmentation found, whichever the run has."""
+    if lines := retrieval_lines(summary["metrics"]):
+        console.print(_retrieval_table(lines, console))
+        for sentence in explanation(summary["retrieval"]):
+            _line(console, "", sentence)
+    if trials := trial_lines(summary.get("tuning", {})):
+        console.print(_trial_table(trials[:_TRIALS_SHOWN], console))
+        for sentence in tuning_sentences(summary["tuning"]):
+            _line(console, "", sentence)
+    if grounding := grounding_lines(summary["metrics"]):
+        console.print(_grounding_table(grounding, console))
+    for sentence in presence_sentences(summary.get("presence", {}), summary["metrics"]):
+        _line(console, "presence", sentence)
 
 
 def _print_scores(summary: Mapping[str, Any], console: Console) -> None:
@@ -85,7 +95,7 @@ def _print_scores(summary: Mapping[str, Any], console: Console) -> None:
 
 def _line(console: Console, label: str, text: str) -> None:
     """A labelled line that is never broken, so that paths can be copied."""
-    console.print(f"{label:<8}{_printable(console, text)}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{label:<9}{_printable(console, text)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _printable(console: Console, text: str) -> str:
@@ -168,6 +178,16 @@ def _trial_table(lines: Sequence[TrialLine], console: Console) -> Table:
     for line in lines:
         written = [_printable(console, text) for text in (line.values, line.score.value, line.score.interval)]
         table.add_row(*written, _printable(console, f"failed: {line.error}") if line.error else "")
+    return table
+
+
+def _grounding_table(lines: Sequence[GroundingLine], console: Console) -> Table:
+    table = _empty_table("grounding", console)
+    for column in (*COLUMNS.values(), "n"):
+        table.add_column(column, justify="right", overflow="fold")
+    for line in lines:
+        written = [_printable(console, f"{cell.value}\n{cell.interval}") for cell in line.cells]
+        table.add_row(line.label, *written, line.n)
     return table
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from medsam_exp.digests import write_atomically
 from medsam_exp.report.by_class import MACRO, class_table
+from medsam_exp.report.grounding import COLUMNS, grounding_lines, presence_sentences, without
 from medsam_exp.report.measures import (
     DISCLAIMER,
     FURTHER_MEASURES,
@@ -36,6 +37,7 @@ _GROUPS = {
     "median": "Median cases",
     "worst": "Worst cases",
     "example": "Examples",
+    "grounding": "The same image under other texts",
 }
 _DISTRIBUTION = "distribution"
 _TUNING = "tuning"
@@ -112,6 +114,12 @@ def write_report(
         trials=trial_lines(summary.get("tuning", {})),
         tuning=tuning_sentences(summary.get("tuning", {})),
         tuning_pictures=groups.pop(_TUNING, []),
+        grounding={
+            "columns": list(COLUMNS.values()),
+            "lines": grounding_lines(summary["metrics"]),
+            "sentences": presence_sentences(summary.get("presence", {}), summary["metrics"]),
+            "pictures": groups.pop("presence", []),
+        },
         distribution=groups.pop(_DISTRIBUTION, []),
         picture_groups={_GROUPS.get(group, group.capitalize()): found for group, found in groups.items()},
         images=_image_table(rows),
@@ -145,7 +153,7 @@ def _other_scores(metrics: Mapping[str, Any]) -> dict[str, Cell]:
     """What is measured of other things than masks, such as where the saliency map peaks."""
     masks = [*MEASURES, *FURTHER_MEASURES]
     tabulated = {f"{stage}/{measure.name}" for stage in scored_stages(metrics) for measure in masks}
-    others = [name for name in metrics if name not in tabulated and not name.startswith(RETRIEVAL)]
+    others = [name for name in without(metrics) if name not in tabulated and not name.startswith(RETRIEVAL)]
     known = {f"saliency/{measure.name}": measure.decimals for measure in MAP_MEASURES}
     return {name: score_cell(metrics[name], known.get(name, 3)) for name in others}
 

@@ -2,9 +2,11 @@
 
     pairs -> finetune_clip -> CLIP weights -+---> retrieval (how well texts find images, and images texts)
     data + text ----------------------------+-> saliency -> coarse_mask -> sam_mask -> evaluate
-                                            |       +-----> faithfulness (does the salient part match the text?)
-                                            +-> text_saliency (which words does the image ask for?)
-                                                 (tune runs these on a split of its own, again and again)
+                                            |    |  |  `-> presence -^ (veto) -> calibrate
+                                            |    |  `----> faithfulness (does the salient part match the text?)
+                                            |    `-------> control_maps -> grounding (does the text matter?)
+                                            `-> text_saliency (which words does the image ask for?)
+                                               tune runs saliency to evaluate on a split of its own, again and again
 
 Raise a stage's `version` when its code gives other results than before: stored artifacts are then computed anew.
 """
@@ -76,6 +78,26 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
+        version=2,
+    ),
+    "presence": Stage(
+        reads=("clip", "presence"),
+        parents=("saliency",),
+        optional_parents=("finetune_clip",),
+        weights=("clip", "presence"),
+        processes="all",
+        gives_scores=True,
+    ),
+    "calibrate": Stage(
+        reads=("calibration", "presence", "seed"),
+        parents=("presence",),
+        ground_truth="calibrating the presence score",
+        works_on="dataset",
+    ),
+    "coarse_mask": Stage(
+        reads=("postprocess", "component_filter", "veto"),
+        parents=("saliency",),
+        optional_parents=("presence",),
     ),
     "faithfulness": Stage(
         reads=("clip",),
@@ -91,7 +113,6 @@ STAGES: dict[str, Stage] = {
         weights=("clip",),
         processes="all",
     ),
-    "coarse_mask": Stage(reads=("postprocess", "component_filter"), parents=("saliency",)),
     "sam_mask": Stage(
         reads=("prompt", "sam", "fusion", "mask_filter", "seed"),
         parents=("saliency", "coarse_mask"),
@@ -102,6 +123,7 @@ STAGES: dict[str, Stage] = {
     "evaluate": Stage(
         reads=("metrics",),
         any_parent=("saliency", "coarse_mask", "sam_mask"),
+        optional_parents=("presence",),
         processes="all",
         ground_truth="scores",
         gives_scores=True,
@@ -112,6 +134,20 @@ STAGES: dict[str, Stage] = {
         ground_truth="choosing numbers for later runs",
         works_on="split",
         runs_trials=True,
+    ),
+    "control_maps": Stage(
+        reads=("clip", "saliency", "grounding", "seed"),
+        optional_parents=("finetune_clip",),
+        weights=("clip",),
+        processes="all",
+    ),
+    "grounding": Stage(
+        reads=("clip", "presence", "postprocess", "component_filter", "veto"),
+        parents=("saliency", "control_maps"),
+        optional_parents=("finetune_clip", "presence"),
+        weights=("clip", "presence"),
+        processes="all",
+        gives_scores=True,
     ),
 }
 

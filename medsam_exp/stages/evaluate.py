@@ -21,7 +21,7 @@ def run(context: StageContext) -> None:
     for index in mine:
         sample_id = context.pending[index]
         scores = {MASK_STAGES[stage]: _score(context, total, index, stage) for stage, total in totals.items()}
-        scores |= _score_map(context, measures, sample_id)
+        scores |= _score_map(context, measures, sample_id) | _presence_truth(context, sample_id)
         context.artifacts.save(sample_id, {"scores": scores})
         context.advance(1)
         context.log({f"live/{stage}/dsc": row["dsc"] for stage, row in scores.items() if "dsc" in row})
@@ -34,8 +34,12 @@ def _score(context: StageContext, total: SegmentationScores, index: int, stage: 
     """Scores of one mask, which also count in the total."""
     sample_id = context.pending[index]
     predicted = context.parents[stage].mask(sample_id)
-    figures = total([index], [predicted], [context.dataset.read_ground_truth(sample_id)])
-    return {measure: figure["mean"] for measure, figure in figures.items()}
+    truth = context.dataset.read_ground_truth(sample_id)
+    figures = total([index], [predicted], [truth])
+    scores = {measure: figure["mean"] for measure, figure in figures.items()}
+    if truth.any():
+        return scores | {"missed": float(not predicted.any())}
+    return scores | {"false_mask": float(predicted.any())}
 
 
 def _score_map(
@@ -47,3 +51,10 @@ def _score_map(
     saliency_map = context.parents["saliency"].saliency_map(sample_id)
     scores = measures.of_map(saliency_map, context.dataset.read_ground_truth(sample_id))
     return {"saliency": scores} if scores else {}
+
+
+def _presence_truth(context: StageContext, sample_id: str) -> dict[str, dict[str, float]]:
+    """Whether the target is there, beside what the presence score says."""
+    if "presence" not in context.parents:
+        return {}
+    return {"presence": {"target_present": float(context.dataset.read_ground_truth(sample_id).any())}}

@@ -26,6 +26,7 @@ class PhantomClassDataset(PhantomDataset):
         modalities: which kinds are drawn, equally often: ultrasound, mri, xray, ct.
         normal_fraction: share of scans without a lesion, in [0, 1].
         pair_fraction: share of scans with two different lesions, in [0, 1].
+        split: what the scans are for: train, val, calibration, test.
 
     Raises:
         UserError: a number or a kind of scan makes no sense.
@@ -43,6 +44,7 @@ class PhantomClassDataset(PhantomDataset):
         modalities: Sequence[str] = tuple(SCANS_BY_MODALITY),
         normal_fraction: float = 0.0,
         pair_fraction: float = 1.0,
+        split: str = "test",
     ) -> None:
         super().__init__(
             seed,
@@ -55,6 +57,7 @@ class PhantomClassDataset(PhantomDataset):
             modalities=modalities,
             normal_fraction=normal_fraction,
             pair_fraction=pair_fraction,
+            split=split,
         )
         scans, self._lesion_numbers = self.samples, dict[str, int]()
         expanded = [sample for scan in scans for sample in self._samples_of(scan)]

@@ -5,8 +5,16 @@ from typing import Literal
 
 import numpy as np
 
+from medsam_exp.data.phantom.captions import lesion_captions
 from medsam_exp.data.phantom.draw import captions_of, draw_image, draw_lesions
-from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY, Content, PhantomPlan, plan_phantom
+from medsam_exp.data.phantom.lesions import LesionPlan
+from medsam_exp.data.phantom.plan import (
+    SCANS_BY_MODALITY,
+    Content,
+    PhantomPlan,
+    absent_lesions,
+    plan_phantom,
+)
 from medsam_exp.data.phantom.vocabulary import VOCABULARIES
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.seeding import numpy_generator
@@ -18,8 +26,9 @@ class PhantomDataset:
 
     The target of a scan is its first lesion: the description is a complete sentence about it, the class name
     is its diagnosis, and the true mask shows it alone, also where a second lesion lies beside it, unless
-    `mask_shows` says otherwise. The description of a scan without lesions asks for one that is not there,
-    and the true mask is empty.
+    `mask_shows` says otherwise. The description of a scan without lesions is a sentence of the same kind about
+    one that is not there, and the true mask is empty; so the wording does not tell whether the target is there.
+    Every sample also has a contradiction: such a sentence about a lesion of another class at another place.
 
     Args:
         seed: chooses the set of scans.
@@ -33,6 +42,9 @@ class PhantomDataset:
         normal_fraction: share of scans without a lesion, in [0, 1].
         pair_fraction: share of scans with two different lesions, in [0, 1].
         mask_shows: the `target` alone, or `every_lesion`, to train a network on all objects of a scan.
+        absent_fraction: share of the scans with lesions whose description asks for another lesion, of another
+            class and at another place, in [0, 1]; the target is then absent and its mask empty.
+        split: what the scans are for: "train", "val", "calibration" or "test".
 
     Raises:
         UserError: a number or a kind of scan makes no sense.
@@ -56,10 +68,15 @@ class PhantomDataset:
         normal_fraction: float = 0.0,
         pair_fraction: float = 0.4,
         mask_shows: Literal["target", "every_lesion"] = "target",
+        absent_fraction: float = 0.0,
+        split: str = "test",
     ) -> None:
+        if not 0 <= absent_fraction <= 1:
+            raise UserError(f"data.absent_fraction={absent_fraction}, but it is a share: give 0 to 1")
         self.name, self.target, self.modality = name, target, modality
         self.sentences, self.sentence_lists = sentences, sentence_lists
-        self._seed, self._mask_shows = seed, mask_shows
+        self.split = split
+        self._seed, self._mask_shows, self._absent_fraction = seed, mask_shows, absent_fraction
         self._content = check_content(seed, count, modalities, normal_fraction, pair_fraction)
         self._index = {f"phantom_{seed}_{index:06d}": index for index in range(count)}
         self.samples = tuple(self._sample(sample_id) for sample_id in self._index)
@@ -85,23 +102,34 @@ class PhantomDataset:
         """The mask is decided by what decides the image, and by which lesions it shows."""
         first = self._lesions_shown(sample_id).start
         which = f"lesion {first}" if first else self._mask_shows
-        return text_digest(self.image_digest(sample_id, digests), which)
+        absent = str(self._asks_for_absent(self._plan(sample_id)))
+        return text_digest(self.image_digest(sample_id, digests), which, absent)
 
     def _lesions_shown(self, sample_id: str) -> slice:
-        """Which lesions of a scan are in its true mask."""
-        del sample_id  # the same for all scans
-        return slice(0, 1 if self._mask_shows == "target" else None)
+        """Which lesions of a scan are in its true mask: none where the text asks for one that is not there."""
+        if self._mask_shows == "every_lesion":
+            return slice(0, None)
+        return slice(0, int(not self._asks_for_absent(self._plan(sample_id))))
 
     def _plan(self, sample_id: str) -> PhantomPlan:
         return plan_phantom(self._seed, self._index[sample_id], self._content)
 
     def _sample(self, sample_id: str) -> Sample:
         plan = self._plan(sample_id)
-        if plan.lesions:
-            return Sample(sample_id, plan.lesions[0].class_name, captions_of(plan)[0][0])
-        names = VOCABULARIES[plan.scan].classes
-        absent = list(names)[int(numpy_generator(*plan.key, "absent").integers(len(names)))]
-        return Sample(sample_id, None, f"{VOCABULARIES[plan.scan].scans[0]} showing a {names[absent][0]}")
+        class_name = plan.lesions[0].class_name if plan.lesions else None
+        absent = (_complete_sentence(plan, lesion) for lesion in absent_lesions(plan))
+        description = next(absent) if self._asks_for_absent(plan) else captions_of(plan)[0][0]
+        return Sample(sample_id, class_name, description, next(absent))
+
+    def _asks_for_absent(self, plan: PhantomPlan) -> bool:
+        """Whether the description is about a lesion that the scan does not show."""
+        draw = numpy_generator(*plan.key, "asks for absent").uniform()
+        return not plan.lesions or bool(draw < self._absent_fraction)
+
+
+def _complete_sentence(plan: PhantomPlan, lesion: LesionPlan) -> str:
+    generator = numpy_generator(*plan.key, "absent caption", lesion.outline_seed)
+    return lesion_captions(lesion, VOCABULARIES[plan.scan], generator)[0]
 
 
 def check_content(

@@ -1,7 +1,7 @@
 """What a drawn scan will show, decided before anything is drawn."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -71,6 +71,22 @@ def plan_phantom(seed: int, index: int, content: Content) -> PhantomPlan:
     while len(lesions) < count:
         lesions = _plan_lesions(generator, scan, (height, width), count)
     return PhantomPlan(scan, (height, width), lesions, key)
+
+
+def absent_lesions(plan: PhantomPlan) -> Iterator[LesionPlan]:
+    """Two lesions that a scan could show but does not.
+
+    Their class and place are those of none of its lesions, nor of each other.
+    """
+    generator = numpy_generator(*plan.key, "absent")
+    taken = list(plan.lesions)
+    while len(taken) < len(plan.lesions) + 2:
+        lesion = _plan_lesion(generator, plan.scan, plan.shape)
+        if lesion is not None and all(
+            lesion.class_name != other.class_name and lesion.place != other.place for other in taken
+        ):
+            taken.append(lesion)
+            yield lesion
 
 
 def _plan_lesions(

@@ -1,0 +1,122 @@
+"""Run the method without and with its veto and print both side by side: `python -m experiments.grounding.collect`."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import binomtest
+
+from medsam_exp.metrics.presence import presence_figures
+from medsam_exp.metrics.summary import summarise
+
+RUNS = {"before": ["veto=none"], "after": ["veto=presence"]}
+KINDS = ("contradictory", "absent", "nonsense")
+HERE = Path(__file__).parent
+Figures = dict[str, dict[str, Any]]
+"""Mean, confidence interval and n by name."""
+
+
+def run(overrides: list[str], folder: Path) -> list[dict[str, str]]:
+    """Run the experiment, or read it back from stored artifacts; return the rows of per_image.csv."""
+    command = [sys.executable, "run.py", "+experiment=phantom_grounding", *overrides]
+    subprocess.run([*command, f"hydra.run.dir={folder}"], check=True, stdout=subprocess.DEVNULL)
+    with (folder / "per_image.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def mask_figures(rows: list[dict[str, str]]) -> Figures:
+    """What the final masks and those of control texts look like."""
+    sam = [row for row in rows if row["stage"] == "sam"]
+    controls = {row["id"]: row for row in rows if row["stage"] == "grounding"}
+    with_lesion = [row for row in sam if row["missed"]]
+    coarse = [row["false_mask"] for row in rows if row["stage"] == "coarse"]
+    figures = {
+        "false coarse masks on scans without a lesion": share(coarse),
+        "false SAM masks on scans without a lesion": share(row["false_mask"] for row in sam),
+        "missed on scans with the lesion": share(row["missed"] for row in with_lesion),
+        "SAM DSC on scans with the lesion": summarise([float(row["dsc"]) for row in with_lesion]),
+    }
+    for kind in KINDS:
+        empty = (controls[row["id"]][f"empty_{kind}"] for row in with_lesion)
+        figures[f"empty coarse masks on scans with a lesion, text: {kind}"] = share(empty)
+    return figures
+
+
+def share(answers: Iterable[str]) -> dict[str, Any]:
+    """How many of the answers "0.0" and "1.0" are yes; empty ones do not count.
+
+    The interval is the exact one of Clopper and Pearson, as a bootstrap of 0 of n says nothing.
+    """
+    yes = [float(answer) > 0 for answer in answers if answer]
+    interval = binomtest(sum(yes), len(yes)).proportion_ci()
+    return {"mean": sum(yes) / len(yes), "ci95": [interval.low, interval.high], "n": len(yes)}
+
+
+def text_figures(rows: list[dict[str, str]]) -> Figures:
+    """How far control texts move the map, and how well presence is told; no veto changes these."""
+    controls = [row for row in rows if row["stage"] == "grounding"]
+    presence = [row for row in rows if row["stage"] == "presence"]
+    figures: Figures = {}
+    for kind in KINDS:
+        for what, name in (("correlation", "correlation"), ("peak_shift_fraction", "peak shift / diagonal")):
+            values = [float(row[f"{what}_{kind}"]) for row in controls if row[f"{what}_{kind}"]]
+            figures[f"{name}, text: {kind}"] = summarise(values)
+    score = np.array([float(row["probability"]) for row in presence])
+    present = np.array([float(row["target_present"]) > 0 for row in presence])
+    of_own = presence_figures(score, present)
+    figures["presence: ROC AUC, lesion or none"] = of_own["auc"]
+    figures["presence: calibration error"] = of_own["ece"]
+    contradicted = np.array([float(row["presence_contradictory"]) for row in controls])
+    both = np.concatenate([score[present], contradicted[present]])
+    truth = np.repeat([True, False], present.sum())
+    figures["presence: ROC AUC, right or contradictory text"] = presence_figures(both, truth)["auc"]
+    return figures
+
+
+def cell(figure: Mapping[str, Any]) -> str:
+    """Mean and confidence interval in one cell."""
+    low, high = figure["ci95"]
+    return f"{figure['mean']:.3f} [{low:.3f}, {high:.3f}], n = {figure['n']}"
+
+
+def misses(measured: Mapping[str, Figures]) -> list[str]:
+    """Committed figures that were not reached again within their tolerance."""
+    expected = json.loads((HERE / "expected.json").read_text())
+    return [
+        f"{column}, {name}: expected {value}, measured {measured[column][name]['mean']:.3f}"
+        for column, figures in expected["figures"].items()
+        for name, value in figures.items()
+        if abs(measured[column][name]["mean"] - value) > expected["tolerance"]
+    ]
+
+
+def main() -> None:
+    """Print the tables; exit non-zero when committed figures are missed."""
+    folder = Path("outputs/experiments/grounding")
+    rows = {name: run(overrides, folder / name) for name, overrides in RUNS.items()}
+    measured = {name: mask_figures(found) for name, found in rows.items()}
+    measured["texts"] = text_figures(rows["after"])
+    title = "60 held-out drawn scans, half without a lesion; mean [95 % CI]"
+    table = Table("", "before (no veto)", "after (veto by presence)", title=title)
+    for name in measured["before"]:
+        table.add_row(name, *(cell(measured[column][name]) for column in RUNS))
+    texts = Table("all scans, no veto involved", "", title="Does the text matter?")
+    for name, figure in measured["texts"].items():
+        texts.add_row(name, cell(figure))
+    console = Console(width=130)
+    console.print(table)
+    console.print(texts)
+    print("Research use only; not a medical device.")
+    if missed := misses(measured):
+        sys.exit("error: " + "; ".join(missed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Presence features of many images and texts under a Lightning Trainer."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, normalize
+
+from medsam_exp.lightning.inference_data import ImageBatch
+from medsam_exp.presence.features import match_features, paint_over_salient
+from medsam_exp.types import PresenceScorer, SaliencyMap
+
+TextsOfImage = Mapping[str, tuple[str, ...]]
+"""What an image is asked, by label ("text", or a kind of control); several texts are averaged."""
+
+
+class PresenceModule(pl.LightningModule):
+    """Measures how well images match texts, with and without their salient region.
+
+    Args:
+        clip: the adapter of a CLIP model.
+        scorer: has the texts to contrast with.
+        texts: by sample id, then by label.
+        maps: gives the saliency map (H, W) of a sample id and a label.
+        save: receives (sample id, features by label and name).
+    """
+
+    def __init__(
+        self,
+        clip: torch.nn.Module,
+        scorer: PresenceScorer,
+        texts: Mapping[str, TextsOfImage],
+        maps: Callable[[str, str], SaliencyMap],
+        save: Callable[[str, dict[str, dict[str, float]]], None],
+    ) -> None:
+        super().__init__()
+        self.clip = clip
+        self._scorer, self._texts, self._maps, self._save = scorer, texts, maps, save
+        self._encoded: dict[str, Tensor] = {}
+
+    def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
+        """Measure and save one batch; return its ids."""
+        embeddings = self._images(batch.images)
+        found: dict[str, dict[str, dict[str, float]]] = {sample_id: {} for sample_id in batch.ids}
+        for label in self._texts[batch.ids[0]]:
+            painted = self._images(paint_over_salient(batch.images, self._maps_of(batch, label)))
+            for row, sample_id in enumerate(batch.ids):
+                text = self._text(self._texts[sample_id][label])
+                found[sample_id][label] = self._features(embeddings[row], painted[row], text)
+        for sample_id, features in found.items():
+            self._save(sample_id, features)
+        return batch.ids
+
+    def _features(self, image: Tensor, painted: Tensor, text: Tensor) -> dict[str, float]:
+        absence, nonsense = (
+            torch.stack([self._one_text(contrast) for contrast in texts])
+            for texts in (self._scorer.absence_texts, self._scorer.nonsense_texts)
+        )
+        scale = float(self.clip.logit_scale.exp())  # type: ignore[operator]
+        features = match_features(image, text, absence, nonsense, scale)
+        unit = normalize(text.double(), dim=-1)
+        return features | {"similarity_drop": features["match"] - float(painted.double() @ unit)}
+
+    def _images(self, images: Tensor) -> Tensor:
+        """Unit embeddings (B, D)."""
+        with torch.no_grad():
+            embeddings: Tensor = self.clip.encode_image(images)  # type: ignore[operator]
+        return normalize(embeddings.float(), dim=-1)
+
+    def _maps_of(self, batch: ImageBatch, label: str) -> Tensor:
+        """(B, h, w) maps in the frame of the network's input."""
+        size = batch.images.shape[-2:]
+        squashed = []
+        for sample_id in batch.padded_ids:
+            map_ = torch.from_numpy(self._maps(sample_id, label)).to(self.device)
+            squashed.append(interpolate(map_[None, None], size=size, mode="bilinear", antialias=True)[0, 0])
+        return torch.stack(squashed)
+
+    def _text(self, texts: tuple[str, ...]) -> Tensor:
+        """Mean of the unit embeddings of one image's texts, (D,)."""
+        return torch.stack([self._one_text(text) for text in texts]).mean(0)
+
+    def _one_text(self, text: str) -> Tensor:
+        """Unit embedding (D,); each text is encoded alone, so that it does not depend on the others."""
+        if text not in self._encoded:
+            with torch.no_grad():
+                tokens = self.clip.tokenize([text]).to(self.device)  # type: ignore[operator]
+                self._encoded[text] = normalize(self.clip.encode_text(tokens)[0].float(), dim=-1)  # type: ignore[operator]
+        return self._encoded[text]
+
+    def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
+        """Move the images; ids and sizes stay."""
+        return ImageBatch(batch.ids, batch.sizes, batch.images.to(device, non_blocking=True))

@@ -1,0 +1,123 @@
+"""From features and true presence to a probability: logistic regression (Platt scaling) and its file."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from medsam_exp.digests import write_atomically
+from medsam_exp.presence.features import FEATURES
+from medsam_exp.types import UserError
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A logistic regression and where it comes from.
+
+    Attributes:
+        features: names of the F features it looks at.
+        mean: (F,) subtracted from them.
+        scale: (F,) they are divided by, > 0.
+        weights: (F,) of the standardised features.
+        intercept: log-odds at their mean.
+        absence_texts: that the features were made with.
+        nonsense_texts: likewise.
+        network: fingerprint of the CLIP model's weights.
+        provenance: data, split, seed, numbers of images, what it reached there.
+    """
+
+    features: tuple[str, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    weights: tuple[float, ...]
+    intercept: float
+    absence_texts: tuple[str, ...]
+    nonsense_texts: tuple[str, ...]
+    network: str
+    provenance: Mapping[str, Any]
+
+    def probability(self, features: Mapping[str, float]) -> float:
+        """Probability in [0, 1] of features by name."""
+        values = np.array([features[name] for name in self.features])
+        odds = ((values - self.mean) / self.scale) @ np.array(self.weights) + self.intercept
+        return float(np.exp(-np.logaddexp(0, -odds)))
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON."""
+        write_atomically(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read what `Calibration.write` wrote.
+
+    Raises:
+        UserError: it is no such file.
+    """
+    try:
+        content = json.loads(path.read_text())
+        arguments: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
+        }
+        return Calibration(**arguments)
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} is no calibration ({error}); give one that the stage calibrate has written"
+        ) from error
+
+
+def fit_logistic(
+    values: NDArray[np.float64], present: NDArray[np.bool_], regularization: float
+) -> dict[str, Any]:
+    """Fit a logistic regression on standardised features.
+
+    Args:
+        values: (n, F).
+        present: (n,) whether the target is there.
+        regularization: strength of the L2 penalty on the weights, > 0; scikit-learn's 1 / C.
+
+    Returns:
+        `mean`, `scale`, `weights` (F,) and `intercept`, as `Calibration` takes them.
+    """
+    model = _model(regularization).fit(values, present)
+    scaler, regression = model[0], model[1]
+    columns = {"mean": scaler.mean_, "scale": scaler.scale_, "weights": regression.coef_[0]}
+    return {
+        **{name: tuple(float(value) for value in column) for name, column in columns.items()},
+        "intercept": float(regression.intercept_[0]),
+    }
+
+
+def out_of_fold(
+    values: NDArray[np.float64], present: NDArray[np.bool_], regularization: float, folds: int, seed: int
+) -> NDArray[np.float64]:
+    """(n,) probability of each image by a regression that has not seen it; (n, F) values, (n,) present."""
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    predicted = cross_val_predict(
+        _model(regularization), values, present, cv=splitter, method="predict_proba"
+    )
+    probability: NDArray[np.float64] = predicted[:, 1]
+    return probability
+
+
+def feature_table(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> NDArray[np.float64]:
+    """(n, F) features of n images.
+
+    Raises:
+        UserError: a name is unknown.
+    """
+    unknown = sorted(set(names) - set(FEATURES))
+    if unknown or not names:
+        raise UserError(f"calibration.features has {unknown or 'nothing'}; choose from {', '.join(FEATURES)}")
+    return np.array([[row[name] for name in names] for row in rows], np.float64)
+
+
+def _model(regularization: float) -> Pipeline:
+    return make_pipeline(StandardScaler(), LogisticRegression(C=1 / regularization))

@@ -1,0 +1,56 @@
+"""Stage: fits the presence score to true masks, of any split but the test split; a declared reader of ground truth."""
+
+from typing import Any
+
+import numpy as np
+
+from medsam_exp.metrics.presence import area_under_roc, presence_figures
+from medsam_exp.presence.calibration import Calibration, feature_table, fit_logistic, out_of_fold
+from medsam_exp.presence.features import FEATURES
+from medsam_exp.stages.context import StageContext
+from medsam_exp.types import UserError
+
+
+def run(context: StageContext) -> None:
+    """Write `calibration.json` for `presence=calibrated presence.file=...`, and what it reached out of fold."""
+    settings, scorer, data = context.build("calibration"), context.build("presence"), context.dataset
+    if data.split == "test":
+        raise UserError(
+            f"calibrate would read the masks of {data.name}'s test split; give another data.split"
+        )
+    ids = [sample.id for sample in data.samples]
+    records = [context.parents["presence"].info(sample_id) for sample_id in ids]
+    present = np.array([data.read_ground_truth(sample_id).any() for sample_id in ids])
+    _refuse_too_few(present, settings["folds"])
+    rows = [record["features"] for record in records]
+    values = feature_table(rows, settings["features"])
+    unseen = out_of_fold(values, present, settings["regularization"], settings["folds"], context.seed)
+    figures = presence_figures(unseen, present, context.seed)
+    single = {name: area_under_roc(feature_table(rows, [name])[:, 0], present) for name in FEATURES}
+    provenance: dict[str, Any] = {
+        **{key: settings[key] for key in ("data", "split", "clip", "regularization", "folds")},
+        "seed": context.seed,
+        "images": len(ids),
+        "with_target": int(present.sum()),
+        "out_of_fold": {name: figure["mean"] for name, figure in figures.items()},
+        "auc_of_single_features": single,
+    }
+    Calibration(
+        features=tuple(settings["features"]),
+        **fit_logistic(values, present, settings["regularization"]),
+        absence_texts=scorer.absence_texts,
+        nonsense_texts=scorer.nonsense_texts,
+        network=records[0]["network"],
+        provenance=provenance,
+    ).write(context.artifacts.folder / "calibration.json")
+    context.artifacts.save("all", {"figures": figures, "provenance": provenance})
+    context.advance(1)
+
+
+def _refuse_too_few(present: np.ndarray, folds: int) -> None:
+    fewest = min(int(present.sum()), int((~present).sum()))
+    if fewest < folds:
+        raise UserError(
+            f"calibrate needs at least calibration.folds={folds} images with the target and as many without, "
+            f"but data has {int(present.sum())} and {int((~present).sum())}"
+        )

@@ -1,0 +1,81 @@
+"""Stage: how far the map moves under control texts, and how often they give an empty mask."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from medsam_exp import distributed
+from medsam_exp.grounding.control_texts import KINDS
+from medsam_exp.grounding.map_shift import diagonal_px, map_correlation, peak_shift_px
+from medsam_exp.lightning.presence import PresenceModule
+from medsam_exp.presence.features import network_fingerprint
+from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.fresh_weights import clip_of_run
+from medsam_exp.types import SaliencyMap
+
+OWN = "own"
+"""The label of the image's own text beside the kinds of control."""
+
+
+def run(context: StageContext) -> None:
+    """Write the scores of each pending sample; masks are made as the run makes them, veto included."""
+    if "presence" in context.parents:
+        _score_with_presence(context)
+        return
+    for sample_id in context.pending if distributed.rank() == 0 else ():
+        _save(context, sample_id, {})
+
+
+def _score_with_presence(context: StageContext) -> None:
+    """The control texts get a presence score too, by the same network and scorer as the image's own text."""
+    clip, scorer, controls = clip_of_run(context), context.build("presence"), context.parents["control_maps"]
+    scorer.check_network(network_fingerprint(clip))
+    records = {sample_id: controls.info(sample_id) for sample_id in context.pending}
+
+    def map_of(sample_id: str, kind: str) -> SaliencyMap:
+        return controls.saliency_map(sample_id)[KINDS.index(kind)]
+
+    def save(sample_id: str, found: dict[str, dict[str, float]]) -> None:
+        relevance = records[sample_id]["relevance"]
+        presence = {kind: scorer(features | relevance[kind]) for kind, features in found.items()}
+        own = context.parents["presence"].info(sample_id)["score"]
+        _save(context, sample_id, {OWN: own, **presence})
+
+    texts = {
+        sample_id: {kind: tuple(given) for kind, given in record["texts"].items()}
+        for sample_id, record in records.items()
+    }
+    context.predict(PresenceModule(clip, scorer, texts, map_of, save), context.pending, clip.preprocess)
+
+
+def _save(context: StageContext, sample_id: str, presence: Mapping[str, float]) -> None:
+    own = context.parents["saliency"].saliency_map(sample_id)
+    controls = dict(zip(KINDS, context.parents["control_maps"].saliency_map(sample_id), strict=True))
+    scores: dict[str, float] = {}
+    for kind, control in controls.items():
+        scores |= _shift(own, control, kind)
+    for label, saliency_map in {OWN: own, **controls}.items():
+        score = presence.get(label)
+        scores[f"empty_{label}"] = float(_is_empty(context, sample_id, saliency_map, score))
+        scores |= {} if score is None else {f"presence_{label}": score}
+    texts: Any = context.parents["control_maps"].info(sample_id)["texts"]
+    context.artifacts.save(sample_id, {"texts": texts, "scores": {"grounding": scores}})
+    context.advance(1)
+
+
+def _shift(own: SaliencyMap, control: SaliencyMap, kind: str) -> dict[str, float]:
+    """What one control text does to the map; no peak shift where a map has no peak."""
+    shift = peak_shift_px(own, control)
+    found = {f"correlation_{kind}": map_correlation(own, control)}
+    if shift is not None:
+        found[f"peak_shift_px_{kind}"] = shift
+        found[f"peak_shift_fraction_{kind}"] = shift / diagonal_px((own.shape[0], own.shape[1]))
+    return found
+
+
+def _is_empty(
+    context: StageContext, sample_id: str, saliency_map: SaliencyMap, presence: float | None
+) -> bool:
+    if context.build("veto")(presence):
+        return True
+    binary = context.build("postprocess")(saliency_map, context.dataset.read_image(sample_id))
+    return not context.build("component_filter")(binary, saliency_map).any()

@@ -1,0 +1,25 @@
+"""Stage: is the target of the text in the image at all?"""
+
+from medsam_exp.lightning.presence import PresenceModule
+from medsam_exp.presence.features import network_fingerprint
+from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.fresh_weights import clip_of_run
+
+
+def run(context: StageContext) -> None:
+    """Write the presence score in [0, 1] of each pending sample, and the features it is made from."""
+    clip, scorer, saliency = clip_of_run(context), context.build("presence"), context.parents["saliency"]
+    network = network_fingerprint(clip)
+    scorer.check_network(network)
+
+    def save(sample_id: str, found: dict[str, dict[str, float]]) -> None:
+        features = found["text"] | saliency.info(sample_id)["relevance"]
+        score = scorer(features)
+        scores = {"presence": {"probability": score}}
+        info = {"score": score, "features": features, "network": network, "scores": scores}
+        context.artifacts.save(sample_id, info)
+        context.advance(1)
+
+    texts = {sample_id: {"text": context.texts[sample_id]} for sample_id in context.pending}
+    module = PresenceModule(clip, scorer, texts, lambda name, _: saliency.saliency_map(name), save)
+    context.predict(module, context.pending, clip.preprocess)

@@ -1,0 +1,49 @@
+"""Every choice of conf/veto: yes or no, the same each time, and never the other way round for a higher score."""
+
+import pytest
+
+from medsam_exp.build import build
+from medsam_exp.types import UserError
+from tests.compose import CONF, composed
+
+CHOICES = sorted(path.stem for path in (CONF / "veto").glob("*.yaml"))
+SCORES = (0.0, 1e-9, 0.2, 0.5, 0.8, 1.0)
+
+
+@pytest.fixture(params=CHOICES)
+def veto(request: pytest.FixtureRequest):
+    return build(composed(f"veto={request.param}").veto)
+
+
+def test_answers_are_plain_and_repeatable(veto) -> None:
+    answers = [veto(score) for score in SCORES]
+    assert all(isinstance(answer, bool) for answer in answers)
+    assert answers == [veto(score) for score in SCORES]
+
+
+def test_a_higher_score_is_never_vetoed_where_a_lower_one_is_not(veto) -> None:
+    answers = [veto(score) for score in SCORES]
+    assert answers == sorted(answers, reverse=True)
+    assert not veto(1.0)
+
+
+def test_no_veto_needs_no_score() -> None:
+    assert not build(composed("veto=none").veto)(None)
+
+
+def test_the_threshold_itself_is_kept() -> None:
+    veto = build(composed("veto=presence", "veto.threshold=0.3").veto)
+    assert not veto(0.3)
+    assert veto(0.2999999)
+    assert not build(composed("veto=presence", "veto.threshold=0").veto)(0.0)
+
+
+def test_a_veto_without_a_score_is_an_error_and_not_a_silent_no() -> None:
+    with pytest.raises(ValueError, match="presence score"):
+        build(composed("veto=presence").veto)(None)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1])
+def test_a_threshold_outside_0_to_1_is_refused(threshold: float) -> None:
+    with pytest.raises(UserError, match=r"veto\.threshold"):
+        build(composed("veto=presence", f"veto.threshold={threshold}").veto)
