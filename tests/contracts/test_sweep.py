@@ -16,7 +16,7 @@ SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
 SMALL = [
     "clip=tiny_random",
     "sam=tiny_scratch",
-    "saliency.steps=1",
+    "saliency.steps=2",
     "saliency.noise_samples=1",
     "data.count=2",
 ]
