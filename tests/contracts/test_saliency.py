@@ -74,14 +74,14 @@ def method_of(choice: str) -> SaliencyMethod:
     return build(node, **{name: value for name, value in FASTER.items() if name in node})
 
 
-def usable(choice: str, clip: ClipModel) -> SaliencyMethod:
-    """The method, or a skip where it cannot serve this tower, which it must then have said."""
+def usable(choice: str, clip: ClipModel) -> SaliencyMethod | None:
+    """The method, or None where it cannot serve this tower, which it must then have said."""
     method = method_of(choice)
     if clip.layout.refusal(method.needs, choice) is None:
         return method
     with pytest.raises(UserError, match=r"clip\.model has a vision tower of kind"):
         method(clip, *batch(clip, 1), generators(1))
-    pytest.skip("says that it cannot serve this tower")
+    return None
 
 
 def generators(*seeds: int) -> list[torch.Generator]:
@@ -101,7 +101,8 @@ def close(one: Tensor, other: Tensor) -> None:
 @pytest.mark.parametrize(("choice", "tower"), CASES)
 def test_maps(clips: dict[str, ClipModel], choice: str, tower: str) -> None:
     clip = clips[tower]
-    method = usable(choice, clip)
+    if (method := usable(choice, clip)) is None:
+        return
     images, texts = batch(clip, 3)
     maps = method(clip, images, texts, generators(1, 2, 3))
     assert maps.shape[0] == 3
@@ -122,7 +123,8 @@ def test_maps(clips: dict[str, ClipModel], choice: str, tower: str) -> None:
 @pytest.mark.parametrize(("choice", "tower"), CASES)
 def test_text_matters_where_the_method_says_so(clips: dict[str, ClipModel], choice: str, tower: str) -> None:
     clip = clips[tower]
-    method = usable(choice, clip)
+    if (method := usable(choice, clip)) is None:
+        return
     images, texts = batch(clip, 3)
     maps = method(clip, images[:1].expand(3, -1, -1, -1), texts, generators(5, 5, 5))
     if method.uses_text:
@@ -135,7 +137,8 @@ def test_text_matters_where_the_method_says_so(clips: dict[str, ClipModel], choi
 @pytest.mark.parametrize(("choice", "tower"), CASES)
 def test_the_network_is_given_back_as_it_was(clips: dict[str, ClipModel], choice: str, tower: str) -> None:
     clip = copy.deepcopy(clips[tower]).train()
-    method = usable(choice, clip)
+    if (method := usable(choice, clip)) is None:
+        return
     next(iter(clip.network.visual.children())).eval()  # a mixed state must come back mixed
     clip.logit_scale.requires_grad_(False)
     before = list(state_of(clip))
@@ -159,7 +162,8 @@ def state_of(clip: ClipModel) -> Iterator[Any]:
 @pytest.mark.parametrize(("choice", "tower"), [(c, t) for c, t in CASES if t in ("class_token", "resnet")])
 def test_low_precision(clips: dict[str, ClipModel], choice: str, tower: str) -> None:
     clip = clips[tower]
-    method = usable(choice, clip)
+    if (method := usable(choice, clip)) is None:
+        return
     images, texts = batch(clip, 1)
     exact = method(clip, images, texts, generators(1))
     with torch.autocast("cpu", torch.bfloat16):
