@@ -71,9 +71,9 @@ def trial_config(tuning: DictConfig, values: Mapping[str, Any]) -> DictConfig:
 
 def split_name(data: DictConfig) -> str:
     """Which of a dataset's images these are: "val", or "seed 77" of drawn scans."""
-    if "split" in data:
-        return str(data.split)
-    return f"seed {data.seed}" if "seed" in data else "all"
+    if "seed" in data:
+        return f"seed {data.seed}"
+    return str(data.get("split", "all"))
 
 
 def shares_images(name: str, split: str, data: DictConfig) -> bool:
@@ -152,7 +152,7 @@ def _split_problems(cfg: DictConfig) -> list[str]:
     if shares_images(name, split, cfg.data):
         return [
             f"tune.data is {name} ({split}), the very images that are to be scored; tune on others, as in "
-            + ("tune.data.split=val" if "split" in tuning else "tune.data.seed=77")
+            + ("tune.data.seed=77" if "seed" in tuning else "tune.data.split=val")
         ]
     return []
 

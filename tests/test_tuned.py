@@ -181,7 +181,7 @@ def test_numbers_of_an_earlier_search_do_not_stay_in_a_new_one_unseen() -> None:
             ["stages=[saliency,coarse_mask,evaluate,tune]"],
             "stage 'tune' finds numbers for later runs and stands alone",
         ),
-        (["+tune.data.split=val"], "of tune: data.split is not an option of PhantomDataset"),
+        (["+tune.data.splitt=val"], "of tune: data.splitt is not an option of PhantomDataset"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
@@ -213,7 +213,7 @@ def test_a_trial_is_a_run_on_the_images_to_tune_on() -> None:
 
 @pytest.mark.parametrize(
     ("data", "name"),
-    [({"name": "busi", "split": "val"}, "val"), ({"name": "p", "seed": 3}, "seed 3"), ({"name": "x"}, "all")],
+    [({"name": "busi", "split": "val"}, "val"), ({"name": "p", "seed": 3, "split": "test"}, "seed 3"), ({"name": "x"}, "all")],
 )
 def test_a_split_has_a_name(data: dict[str, Any], name: str) -> None:
     assert split_name(DictConfig(data)) == name
