@@ -41,7 +41,8 @@ def any_depth(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 @pytest.mark.usefixtures("any_depth")
 def test_every_experiment_composes_and_passes_the_checks(name: str, layout: str) -> None:
-    assert check(composed(f"+experiment={name}", layout)).name == name
+    given = ["text.path=texts.json"] if "path" in composed(f"+experiment={name}").text else []
+    assert check(composed(f"+experiment={name}", layout, *given)).name == name
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)

@@ -213,7 +213,11 @@ def test_a_trial_is_a_run_on_the_images_to_tune_on() -> None:
 
 @pytest.mark.parametrize(
     ("data", "name"),
-    [({"name": "busi", "split": "val"}, "val"), ({"name": "p", "seed": 3, "split": "test"}, "seed 3"), ({"name": "x"}, "all")],
+    [
+        ({"name": "busi", "split": "val"}, "val"),
+        ({"name": "p", "seed": 3, "split": "test"}, "seed 3"),
+        ({"name": "x"}, "all"),
+    ],
 )
 def test_a_split_has_a_name(data: dict[str, Any], name: str) -> None:
     assert split_name(DictConfig(data)) == name

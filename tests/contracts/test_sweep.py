@@ -48,11 +48,6 @@ def test_a_sweep_file_says_what_it_is_and_has_several_jobs(name: str) -> None:
     ("name", "job"), JOBS, ids=lambda value: " ".join(value) if isinstance(value, list) else value
 )
 def test_every_job_of_every_sweep_composes(name: str, job: list[str]) -> None:
-    if (
-        job[0] in ("+components=1_saliency", "+components=2_finetuned")
-        and not (CONF / "postprocess" / "threshold.yaml").is_file()
-    ):
-        pytest.skip("postprocess=threshold is not there")
     base = "+experiment=components" if name == "components" else "+experiment=demo"
     composed(base, f"+sweep={name}", *job)
 

@@ -1,0 +1,110 @@
+"""Every experiment and every sweep runs from end to end, with small networks on two images."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from medsam_exp.runner import run
+from tests.compose import CONF, composed
+
+ZERO_SHOT = {
+    "busi": ("breast_tumors", "benign_1", "malignant_2"),
+    "brain_mri": ("brain_tumors", "glioma_1", "pituitary_2"),
+    "lung_xray": ("lung_Xray", "Normal-1", "covid_2"),
+    "lung_ct": ("lung_CT", "slice_1", "slice_2"),
+}
+"""Folder and file names of each dataset's layout."""
+SMALL = ("clip=tiny_random", "sam=tiny_scratch", "report_cases=1")
+SHORT = (
+    "fit.epochs=1",
+    "fit.batch_size=4",
+    "pairs.train.count=8",
+    "pairs.validation.count=8",
+    "retrieval.batch_size=4",
+    "retrieval.shuffles=1",
+    "trainer.precision=32-true",
+)
+FEWER = {"steps": 2, "noise_samples": 1, "channels": 4}
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+OF_FOLDERS = [name for name in EXPERIMENTS if any(name.startswith(f"{data}_") for data in ZERO_SHOT)]
+OF_PHANTOMS = [name for name in EXPERIMENTS if name not in OF_FOLDERS]
+
+
+def finish(tmp_path: Path, *overrides: str) -> dict:
+    """Run once and return its summary; methods with many steps get few."""
+    typed = [f"paths.outputs={tmp_path}/outputs", *overrides]
+    cfg = composed(*typed)
+    typed += [f"saliency.{key}={value}" for key, value in FEWER.items() if key in cfg.saliency]
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    run(composed(*typed), run_dir, {}, typed)
+    return json.loads((run_dir / "summary.json").read_text())
+
+
+def layout(root: Path, names: tuple[str, ...]) -> None:
+    """Two images with a bright square and their masks."""
+    for number, stem in enumerate(names):
+        pixels = np.random.default_rng(number).integers(0, 60, (40, 56), dtype=np.uint8)
+        mask = np.zeros((40, 56), np.uint8)
+        mask[10:20, 10 + number : 25 + number] = 255
+        pixels[mask > 0] += 150
+        for kind, array in (("images", pixels), ("masks", mask)):
+            (root / f"test_{kind}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(root / f"test_{kind}" / f"{stem}.png")
+
+
+@pytest.mark.parametrize("name", OF_FOLDERS)
+def test_an_experiment_on_folders_runs(name: str, tmp_path: Path) -> None:
+    data = next(data for data in ZERO_SHOT if name.startswith(f"{data}_"))
+    folder, *stems = ZERO_SHOT[data]
+    layout(tmp_path / folder, tuple(stems))
+    texts = tmp_path / "texts.json"
+    texts.write_text(json.dumps({f"{stem}.png": "a bright square" for stem in stems}))
+    given = [f"text.path={texts}"] if "per_image" in str(composed(f"+experiment={name}").text) else []
+    summary = finish(tmp_path, f"+experiment={name}", f"paths.data={tmp_path}", *given, *SMALL)
+    measure = "sam/nsd_released" if name.endswith("_released") else "sam/dsc"
+    assert summary["metrics"][measure]["n"] == 2
+    assert len(list((tmp_path / "run" / "masks").glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize("name", OF_PHANTOMS)
+def test_an_experiment_on_drawn_scans_runs(name: str, tmp_path: Path) -> None:
+    if "BiomedCLIP" in str(composed(f"+experiment={name}").clip):
+        pytest.skip("starts from BiomedCLIP, which the slow tier trains at full size")
+    cfg = composed(f"+experiment={name}")
+    count = 8 if "train_sam" in cfg.stages else 2
+    presence = (
+        ["presence=clip_contrast"] if "presence" in cfg.stages else []
+    )  # calibrated for the trained network
+    summary = finish(tmp_path, f"+experiment={name}", f"data.count={count}", *presence, *SHORT, *SMALL)
+    assert set(summary["timing"]) == set(cfg.stages)
+
+
+def axes() -> list[tuple[str, str]]:
+    """(Key, value) of every sweep over choices that need no published weights."""
+    found = []
+    for path in sorted((CONF / "sweep").glob("*.yaml")):
+        params = yaml.safe_load(path.read_text())["hydra"]["sweeper"]["params"]
+        found += [(key, value) for key, values in params.items() for value in str(values).split(",")]
+    return [(key, value) for key, value in dict.fromkeys(found) if key not in ("sam", "+components")]
+
+
+@pytest.mark.parametrize(("key", "value"), axes())
+def test_every_job_of_a_sweep_runs(key: str, value: str, tmp_path: Path) -> None:
+    if value.startswith("crf"):
+        pytest.importorskip("pydensecrf", reason="pydensecrf is not installed: make setup-crf")
+    if key == "saliency.layer" and int(value) > 5:
+        pytest.skip("for networks of twelve layers; the small one has six")
+    kept = [f"{key}={value}"]
+    summary = finish(tmp_path, "+experiment=demo", "data.count=2", *SMALL, *kept)
+    assert summary["metrics"]["sam/dsc"]["n"] == 2
+
+
+@pytest.mark.parametrize("row", sorted(path.stem for path in (CONF / "components").glob("*.yaml")))
+def test_every_row_of_the_chain_runs(row: str, tmp_path: Path) -> None:
+    summary = finish(tmp_path, "+experiment=components", f"+components={row}", "data.count=2", *SHORT, *SMALL)
+    assert summary["metrics"]["sam/dsc" if row == "5_sam" else "coarse/dsc"]["n"] == 2
