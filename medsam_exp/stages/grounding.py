@@ -1,6 +1,6 @@
 """Stage: how far the map moves under control texts, and how often they give an empty mask."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from medsam_exp import distributed
@@ -10,22 +10,24 @@ from medsam_exp.lightning.presence import PresenceModule
 from medsam_exp.presence.features import network_fingerprint
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.fresh_weights import clip_of_run
-from medsam_exp.types import SaliencyMap
+from medsam_exp.types import RGBImage, SaliencyMap
 
+Emptiness = Callable[[SaliencyMap, RGBImage, float | None], bool]
 OWN = "own"
 """The label of the image's own text beside the kinds of control."""
 
 
 def run(context: StageContext) -> None:
     """Write the scores of each pending sample; masks are made as the run makes them, veto included."""
+    is_empty = _emptiness(context)
     if "presence" in context.parents:
-        _score_with_presence(context)
+        _score_with_presence(context, is_empty)
         return
     for sample_id in context.pending if distributed.rank() == 0 else ():
-        _save(context, sample_id, {})
+        _save(context, sample_id, {}, is_empty)
 
 
-def _score_with_presence(context: StageContext) -> None:
+def _score_with_presence(context: StageContext, is_empty: Emptiness) -> None:
     """The control texts get a presence score too, by the same network and scorer as the image's own text."""
     clip, scorer, controls = clip_of_run(context), context.build("presence"), context.parents["control_maps"]
     scorer.check_network(network_fingerprint(clip))
@@ -38,7 +40,7 @@ def _score_with_presence(context: StageContext) -> None:
         relevance = records[sample_id]["relevance"]
         presence = {kind: scorer(features | relevance[kind]) for kind, features in found.items()}
         own = context.parents["presence"].info(sample_id)["score"]
-        _save(context, sample_id, {OWN: own, **presence})
+        _save(context, sample_id, {OWN: own, **presence}, is_empty)
 
     texts = {
         sample_id: {kind: tuple(given) for kind, given in record["texts"].items()}
@@ -47,15 +49,15 @@ def _score_with_presence(context: StageContext) -> None:
     context.predict(PresenceModule(clip, scorer, texts, map_of, save), context.pending, clip.preprocess)
 
 
-def _save(context: StageContext, sample_id: str, presence: Mapping[str, float]) -> None:
-    own = context.parents["saliency"].saliency_map(sample_id)
+def _save(context: StageContext, sample_id: str, presence: Mapping[str, float], is_empty: Emptiness) -> None:
+    image, own = context.dataset.read_image(sample_id), context.parents["saliency"].saliency_map(sample_id)
     controls = dict(zip(KINDS, context.parents["control_maps"].saliency_map(sample_id), strict=True))
     scores: dict[str, float] = {}
     for kind, control in controls.items():
         scores |= _shift(own, control, kind)
     for label, saliency_map in {OWN: own, **controls}.items():
         score = presence.get(label)
-        scores[f"empty_{label}"] = float(_is_empty(context, sample_id, saliency_map, score))
+        scores[f"empty_{label}"] = float(is_empty(saliency_map, image, score))
         scores |= {} if score is None else {f"presence_{label}": score}
     texts: Any = context.parents["control_maps"].info(sample_id)["texts"]
     context.artifacts.save(sample_id, {"texts": texts, "scores": {"grounding": scores}})
@@ -72,10 +74,14 @@ def _shift(own: SaliencyMap, control: SaliencyMap, kind: str) -> dict[str, float
     return found
 
 
-def _is_empty(
-    context: StageContext, sample_id: str, saliency_map: SaliencyMap, presence: float | None
-) -> bool:
-    if context.build("veto")(presence):
-        return True
-    binary = context.build("postprocess")(saliency_map, context.dataset.read_image(sample_id))
-    return not context.build("component_filter")(binary, saliency_map).any()
+def _emptiness(context: StageContext) -> Emptiness:
+    """Whether the run makes an empty coarse mask of a map, an image and a presence score."""
+    postprocess, component_filter = context.build("postprocess"), context.build("component_filter")
+    veto = context.build("veto")
+
+    def is_empty(saliency_map: SaliencyMap, image: RGBImage, presence: float | None) -> bool:
+        if veto(presence):
+            return True
+        return not component_filter(postprocess(saliency_map, image), saliency_map).any()
+
+    return is_empty

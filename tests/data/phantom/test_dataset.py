@@ -11,6 +11,7 @@ from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.data.phantom.draw import captions_of, draw_phantom
 from medsam_exp.data.phantom.pairs import PhantomPairs
 from medsam_exp.data.phantom.plan import Content, plan_phantom
+from medsam_exp.data.phantom.vocabulary import COLUMNS, ROWS, SIZE_WORDS
 from medsam_exp.digests import FileDigests
 from medsam_exp.types import Dataset, PairSource, UserError
 
@@ -58,6 +59,45 @@ def test_a_normal_scan_asks_for_what_is_not_there():
         assert not truth.any()
         assert sample.class_name is None
         assert sample.description
+
+
+def test_the_wording_does_not_tell_whether_the_lesion_is_there():
+    """Present and absent lesions are asked for in sentences of the same templates, which name size, tone and place."""
+    places = [f"{row} {column}" for row in ROWS for column in COLUMNS if row != column] + ["center"]
+    shares = ({"normal_fraction": 1.0, "pair_fraction": 0.0}, {"absent_fraction": 1.0}, {})
+    for share in shares:
+        for sample in PhantomDataset(seed=8, count=12, **share).samples:  # type: ignore[arg-type]
+            for text in (sample.description, sample.contradiction):
+                assert text is not None
+                assert any(place in text for place in places)
+                assert any(word in text for words in SIZE_WORDS.values() for word in words)
+
+
+def test_an_absent_target_has_an_empty_mask_and_names_no_lesion_of_the_scan():
+    absent = PhantomDataset(seed=4, count=12, absent_fraction=1.0)
+    present = PhantomDataset(seed=4, count=12)
+    for asked, other in zip(absent.samples, present.samples, strict=True):
+        truthful = {text for group in captions_of(absent._plan(asked.id)) for text in group}
+        assert not absent.read_ground_truth(asked.id).any()
+        assert np.array_equal(absent.read_image(asked.id), present.read_image(asked.id))
+        assert asked.description not in truthful
+        assert other.description in truthful
+        assert len({asked.description, asked.contradiction, other.description}) == 3
+    some = PhantomDataset(seed=4, count=60, absent_fraction=0.5)
+    share = np.mean([not some.read_ground_truth(sample.id).any() for sample in some.samples])
+    assert 0.3 < share < 0.7
+
+
+def test_absent_lesions_share_neither_class_nor_place_with_those_that_are_there():
+    for index in range(30):
+        plan = plan_phantom(7, index, Content(pair_fraction=0.5))
+        absent = tuple(plan_module.absent_lesions(plan))
+        everything = (*plan.lesions, *absent)
+        assert len(absent) == 2
+        for lesion in absent:
+            others = [other for other in everything if other is not lesion]
+            assert lesion.class_name not in {other.class_name for other in others}
+            assert lesion.place not in {other.place for other in others}
 
 
 def test_digests_follow_what_decides_the_drawing(monkeypatch: pytest.MonkeyPatch):
@@ -124,3 +164,8 @@ def test_senseless_arguments_are_refused(wrong: dict[str, object], named: str):
     for kind in (PhantomDataset, PhantomPairs):
         with pytest.raises(UserError, match=named):
             kind(**{"seed": 0, "count": 2, **wrong})
+
+
+def test_a_senseless_share_of_absent_targets_is_refused():
+    with pytest.raises(UserError, match="absent_fraction"):
+        PhantomDataset(seed=0, count=2, absent_fraction=1.5)
