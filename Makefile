@@ -14,7 +14,7 @@ PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile -q
 
 .PHONY: help
 help:  ## Show this list
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: $(READY)  ## Create .venv when it is missing or stale (TORCH_BACKEND=cu126 chooses torch's build)
@@ -83,6 +83,22 @@ tiny-weights: $(READY)  ## Train the embedded CLIP and SAM from scratch on drawn
 .PHONY: phantom-table
 phantom-table: $(READY)  ## The embedded models against their controls on 200 held-out drawn scans
 	$(RUN) -m experiments.phantom_zeroshot.collect
+
+.PHONY: grounding-table
+grounding-table: $(READY)  ## The veto and the control texts on held-out drawn scans
+	$(RUN) -m experiments.grounding.collect
+
+.PHONY: methods-table
+methods-table: $(READY) $(CRF_READY)  ## Saliency x post-processing x prompt on 200 held-out drawn scans (about an hour on 2 cores)
+	OMP_NUM_THREADS=1 $(RUN) -m experiments.methods.collect
+
+.PHONY: components-table
+components-table: $(READY)  ## The chain of parts (Table 4) on 200 held-out drawn scans
+	$(RUN) -m experiments.components.collect
+
+.PHONY: losses-table
+losses-table: $(READY)  ## The four losses and the released one, three seeds each (about an hour on 2 cores)
+	OMP_NUM_THREADS=1 $(RUN) -m experiments.loss_ablation.collect
 
 .PHONY: lock
 lock:  ## Renew the lock files from pyproject.toml and requirements.constraints

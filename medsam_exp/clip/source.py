@@ -78,7 +78,9 @@ def find_weights(source: ClipSource, weights: str | None) -> Path | None:
     if Path(weights).expanduser().is_file():
         return Path(weights).expanduser()
     if "/" in weights:
-        raise UserError(f"clip.weights={weights} is not a file; put the weights there, or point clip.weights at them.")
+        raise UserError(
+            f"clip.weights={weights} is not a file; put the weights there, or point clip.weights at them."
+        )
     tags = open_clip.list_pretrained_tags_by_model(source.name) if source.name else []
     if weights not in tags:
         known = f"; {source.model} has the tags {', '.join(tags)}" if tags else ""

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from medsam_exp.lightning.inference_data import ImageBatch
+from medsam_exp.lightning.text_embeddings import TextEmbeddings
 from medsam_exp.presence.features import match_features, paint_over_salient
 from medsam_exp.types import PresenceScorer, SaliencyMap
 
@@ -38,7 +39,7 @@ class PresenceModule(pl.LightningModule):
         super().__init__()
         self.clip = clip
         self._scorer, self._texts, self._maps, self._save = scorer, texts, maps, save
-        self._encoded: dict[str, Tensor] = {}
+        self._embedded = TextEmbeddings(clip)
 
     def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
         """Measure and save one batch; return its ids."""
@@ -47,7 +48,7 @@ class PresenceModule(pl.LightningModule):
         for label in self._texts[batch.ids[0]]:
             painted = self._images(paint_over_salient(batch.images, self._maps_of(batch, label)))
             for row, sample_id in enumerate(batch.ids):
-                text = self._text(self._texts[sample_id][label])
+                text = self._embedded.mean_of(self._texts[sample_id][label], self.device)
                 found[sample_id][label] = self._features(embeddings[row], painted[row], text)
         for sample_id, features in found.items():
             self._save(sample_id, features)
@@ -55,7 +56,7 @@ class PresenceModule(pl.LightningModule):
 
     def _features(self, image: Tensor, painted: Tensor, text: Tensor) -> dict[str, float]:
         absence, nonsense = (
-            torch.stack([self._one_text(contrast) for contrast in texts])
+            torch.stack([self._embedded.mean_of((contrast,), self.device) for contrast in texts])
             for texts in (self._scorer.absence_texts, self._scorer.nonsense_texts)
         )
         scale = float(self.clip.logit_scale.exp())  # type: ignore[operator]
@@ -77,18 +78,6 @@ class PresenceModule(pl.LightningModule):
             map_ = torch.from_numpy(self._maps(sample_id, label)).to(self.device)
             squashed.append(interpolate(map_[None, None], size=size, mode="bilinear", antialias=True)[0, 0])
         return torch.stack(squashed)
-
-    def _text(self, texts: tuple[str, ...]) -> Tensor:
-        """Mean of the unit embeddings of one image's texts, (D,)."""
-        return torch.stack([self._one_text(text) for text in texts]).mean(0)
-
-    def _one_text(self, text: str) -> Tensor:
-        """Unit embedding (D,); each text is encoded alone, so that it does not depend on the others."""
-        if text not in self._encoded:
-            with torch.no_grad():
-                tokens = self.clip.tokenize([text]).to(self.device)  # type: ignore[operator]
-                self._encoded[text] = normalize(self.clip.encode_text(tokens)[0].float(), dim=-1)  # type: ignore[operator]
-        return self._encoded[text]
 
     def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
         """Move the images; ids and sizes stay."""
