@@ -199,7 +199,7 @@ def _ground_truth_uses(
     engine: Engine, cfg: DictConfig, texts_use_labels: bool, *, by_class: bool
 ) -> list[str]:
     """Who read ground truth or class labels in this run, and of which split."""
-    split = cfg.data.get("split") or f"{cfg.data.get('name')}, {split_name(cfg.data)}"
+    split = f"{cfg.data.name}, {split_name(cfg.data)}"
     uses = [
         f"{name}: {STAGES[name].ground_truth} ({split})"
         for name in engine.artifacts

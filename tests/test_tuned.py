@@ -107,7 +107,11 @@ def test_a_number_typed_by_hand_was_not_chosen_with_masks() -> None:
 
 @pytest.mark.parametrize("path", TUNED, ids=str)
 def test_every_tuned_file_says_which_masks_chose_all_of_its_numbers(path: Path) -> None:
-    content = yaml.safe_load((CONF / path).read_text())
+    text = (CONF / path).read_text()
+    content = yaml.safe_load(text)
+    if "tuned_on" not in content:  # numbers of others, who do not say what chose them
+        assert "# released" in text
+        return
     provenance = content.pop("tuned_on")
     assert {group: given["values"] for group, given in provenance.items()} == content
 

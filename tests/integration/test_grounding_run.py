@@ -116,7 +116,7 @@ def test_calibration_reads_its_own_split_and_its_file_serves_a_run(runs: Runs) -
     scans = ("clip=tiny_random", "data=phantom_calibration", "data.count=14", "calibration.folds=2")
     made = runs(*scans, stages)
     assert any(
-        use == "calibrate: calibrating the presence score (calibration)"
+        use == "calibrate: calibrating the presence score (phantom_calibration, seed 101)"
         for use in summary_of(made)["ground_truth_used_for"]
     )
     (file,) = runs.folder.glob("artifacts/calibrate/*/calibration.json")

@@ -23,6 +23,11 @@ def embedding() -> torch.Tensor:
     return torch.randn(128, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
+def decoded(sam: SamModel, embedding: torch.Tensor, prompts: Prompts) -> torch.Tensor:
+    """Logits (N, H, W) of N prompts."""
+    return torch.cat([logits for logits, _ in sam.decode(embedding, prompts, SIZE)])
+
+
 def padded(with_box: bool, *, place_of_none: float = 0) -> Prompts:
     coords = np.array(
         [[[30, 40], [90, 20], [place_of_none] * 2], [[200, 100], [0, 0], [250, 150]]], np.float32
@@ -34,9 +39,8 @@ def padded(with_box: bool, *, place_of_none: float = 0) -> Prompts:
 
 @pytest.mark.parametrize("with_box", [False, True])
 def test_no_point_has_no_place(sam: SamModel, embedding: torch.Tensor, with_box: bool) -> None:
-    here, _ = sam.decode(embedding, padded(with_box), SIZE)
-    there, _ = sam.decode(embedding, padded(with_box, place_of_none=123), SIZE)
-    assert torch.equal(here, there)
+    here = decoded(sam, embedding, padded(with_box))
+    assert torch.equal(here, decoded(sam, embedding, padded(with_box, place_of_none=123)))
 
 
 @pytest.mark.parametrize("with_box", [False, True])
@@ -44,7 +48,7 @@ def test_padding_equals_metas_predictor(sam: SamModel, embedding: torch.Tensor, 
     reference = Sam(sam.image_encoder, sam.prompt_encoder, sam.mask_decoder)
     predictor = SamPredictor(reference)
     predictor.features, predictor.original_size, predictor.is_image_set = embedding[None], SIZE, True
-    predictor.input_size = sam._input_size(SIZE)
+    predictor.input_size = predictor.transform.get_preprocess_shape(*SIZE, sam.image_size)
     prompts = padded(with_box)
     coords, boxes = (
         None if given is None else torch.as_tensor(apply(given, SIZE), dtype=torch.float)
@@ -56,15 +60,13 @@ def test_padding_equals_metas_predictor(sam: SamModel, embedding: torch.Tensor, 
     expected, *_ = predictor.predict_torch(
         coords, torch.as_tensor(prompts.point_labels), boxes, multimask_output=False, return_logits=True
     )
-    logits, _ = sam.decode(embedding, prompts, SIZE)
-    assert torch.equal(logits, expected[:, 0])
+    assert torch.equal(decoded(sam, embedding, prompts), expected[:, 0])
 
 
 def test_a_prompt_does_not_depend_on_the_others(sam: SamModel, embedding: torch.Tensor) -> None:
     both, first = padded(True), padded(True)
     alone = Prompts(first.boxes_xyxy[:1], first.point_coords[:1], first.point_labels[:1])
-    together, _ = sam.decode(embedding, both, SIZE)
-    single, _ = sam.decode(embedding, alone, SIZE)
+    together, single = decoded(sam, embedding, both), decoded(sam, embedding, alone)
     torch.testing.assert_close(together[:1], single, rtol=1e-4, atol=1e-4)
 
 
@@ -81,7 +83,7 @@ def test_a_point_arrives_inside_its_pixel(
     )
     column, row = 37, 51
     point = Prompts(point_coords=np.array([[[column, row]]], np.float32), point_labels=np.array([[1]]))
-    sam.decode(torch.zeros(128, 16, 16), point, size)
+    list(sam.decode(torch.zeros(128, 16, 16), point, size))
     place = seen[0][0, 0] * max(size) / sam.image_size
     assert place.floor().tolist() == [column, row]
     assert (place - torch.tensor([column + 0.5, row + 0.5])).abs().max() <= 0.5
