@@ -103,7 +103,7 @@ def main() -> None:
     rows = {name: run(overrides, folder / name) for name, overrides in RUNS.items()}
     measured = {name: mask_figures(found) for name, found in rows.items()}
     measured["texts"] = text_figures(rows["after"])
-    title = "60 held-out drawn scans, 25 of them without a lesion; mean [95 % CI]"
+    title = "200 held-out drawn scans, half of them without a lesion; mean [95 % CI]"
     table = Table("", "before (no veto)", "after (veto by presence)", title=title)
     for name in measured["before"]:
         table.add_row(name, *(cell(measured[column][name]) for column in RUNS))

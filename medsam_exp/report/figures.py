@@ -21,6 +21,7 @@ DOTS_PER_INCH = 150
 _PANEL, _GAP, _MARGIN = 2.9, 0.12, 0.14  # inches
 _HEADER, _TEXT_LINE, _PANEL_TITLE, _FOOTER = 0.42, 0.18, 0.26, 0.5  # inches
 _FLATTEST, _TALLEST = 0.6, 1.4  # a panel's height by its width; beyond, the image does not fill it
+_LONG_LEGEND = 30  # letters; more do not fit below a panel at the usual size
 _INK, _FAINT = "#1a1a1a", "#5c5c5c"
 _SHOWN_SCORES = tuple(measure for measure in MEASURES if measure.name in ("dsc", "iou", "nsd"))
 
@@ -137,6 +138,7 @@ def _result_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
 def _draw_legend(axes: Axes, entries: list[panels.LegendEntry]) -> None:
     if entries:
         labels, handles = zip(*entries, strict=True)
+        small = sum(map(len, labels)) > _LONG_LEGEND
         axes.legend(
             handles,
             labels,
@@ -144,7 +146,7 @@ def _draw_legend(axes: Axes, entries: list[panels.LegendEntry]) -> None:
             bbox_to_anchor=(0.5, 0),
             ncols=min(len(entries), 2) if len(entries) != 3 else 3,
             frameon=False,
-            fontsize=8.5,
+            fontsize=7 if small else 8.5,
             labelcolor=_INK,
             borderaxespad=0.4,
             columnspacing=1.2,

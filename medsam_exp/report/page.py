@@ -41,7 +41,17 @@ _GROUPS = {
 }
 _DISTRIBUTION = "distribution"
 _TUNING = "tuning"
-_IMAGE_CHOICES = ("data", "text", "clip", "saliency", "postprocess", "prompt", "sam")
+_IMAGE_CHOICES = (
+    "data",
+    "text",
+    "clip",
+    "saliency",
+    "postprocess",
+    "component_filter",
+    "veto",
+    "prompt",
+    "sam",
+)
 
 
 @dataclass(frozen=True)

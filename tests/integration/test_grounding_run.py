@@ -146,3 +146,24 @@ def test_the_test_split_is_refused_before_anything_is_computed(runs: Runs) -> No
 def test_the_embedded_calibration_is_refused_for_another_clip(runs: Runs) -> None:
     with pytest.raises(UserError, match="was calibrated for the CLIP weights"):
         runs("clip=tiny_random", "data.count=1", "stages=[saliency,presence]", "presence=calibrated")
+
+
+def test_two_processes_give_the_figures_of_one(tmp_path: Path) -> None:
+    """Every stage beside the default ones, on one process and on two."""
+    stages = (
+        "stages=[saliency,presence,coarse_mask,evaluate,control_maps,grounding,faithfulness,text_saliency]"
+    )
+    typed = (stages, "data=phantom_presence", "data.count=5", "clip=tiny_random", "batch_size.saliency=2")
+    summaries = []
+    for name, devices in (
+        ("one", ()),
+        ("two", ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")),
+    ):
+        run_dir = tmp_path / name / "run"
+        run_dir.mkdir(parents=True)
+        options = [*typed, *SMALL, *devices, f"paths.outputs={tmp_path / name}"]
+        run(composed(*options), run_dir, {"data": "phantom_presence"}, options)
+        summaries.append(summary_of(run_dir))
+    one, two = summaries
+    assert one["keys"] == two["keys"]
+    assert one["metrics"] == two["metrics"]
