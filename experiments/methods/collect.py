@@ -6,6 +6,7 @@ without any, 200 held-out drawn scans. What is finished is read back, so an inte
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -103,7 +104,7 @@ def misses(measured: dict[Row, dict[str, Any]]) -> list[str]:
 
 def main(options: list[str]) -> None:
     """Print the tables; exit non-zero when committed figures are missed."""
-    folder = FOLDER / ("phantom" if not options else "other")
+    folder = FOLDER / (re.sub(r"\W+", "_", " ".join(options))[-60:] or "phantom")
     with ThreadPoolExecutor(max_workers=2) as pool:
         parts = list(pool.map(lambda saliency: run(saliency, options, folder), SALIENCY))
     measured = {row: figures for part in parts for row, figures in part.items()}
