@@ -40,7 +40,9 @@ def test_biomedclip_and_sam_vit_b_segment_two_images(
     overrides = [
         "+experiment=busi_zeroshot",
         f"data.root={shared / 'data' / 'breast_tumors'}",
+        "data.index=index.csv",
         "data.limit=2",
+        "clip=biomedclip",
         f"clip.model={folder}",
         "sam=vit_b",
         f"sam.checkpoint={checkpoint}",
