@@ -77,6 +77,7 @@ class Calibration:
     folds: int = MISSING
     data: str = MISSING
     split: str = MISSING
+    seed: int | None = None
     clip: str = MISSING
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp import distributed
 from medsam_exp.artifacts import StageArtifacts, stage_key
@@ -65,7 +65,7 @@ class Engine:
         quiet: bool = False,
     ) -> None:
         self._quiet = quiet
-        self._cfg, self._dataset, self._texts, self._digests = cfg, dataset, texts, digests
+        self._cfg, self.dataset, self._texts, self._digests = cfg, dataset, texts, digests
         self._loggers, self._log = loggers, log
         self.sample_ids = tuple(sample.id for sample in dataset.samples) if dataset else ()
         self.artifacts: dict[str, StageArtifacts] = {}
@@ -95,7 +95,10 @@ class Engine:
     def parents(self, name: str) -> dict[str, StageArtifacts]:
         """Artifacts of the stages that `name` builds on in this run; they stand before it."""
         stage = STAGES[name]
-        candidates = stage.parents + stage.any_parent + stage.optional_parents
+        candidates = [*stage.parents, *stage.any_parent, *stage.optional_parents]
+        candidates += [
+            parent for parent, key in stage.parents_if.items() if OmegaConf.select(self._cfg, key) is not None
+        ]
         before = list(takewhile(lambda planned: planned != name, self.artifacts))
         return {parent: self.artifacts[parent] for parent in candidates if parent in before}
 
@@ -120,7 +123,7 @@ class Engine:
 
     def _trial_engine(self, values: Mapping[str, Any]) -> "Engine":
         cfg = trial_config(self._cfg, values)
-        stages, dataset, texts = list(cfg.stages), self._dataset, self._texts
+        stages, dataset, texts = list(cfg.stages), self.dataset, self._texts
         return Engine(cfg, stages, dataset, texts, self._digests, [], _forget, quiet=True)
 
     def _finish(self, name: str, wanted: tuple[str, ...]) -> None:
@@ -154,7 +157,7 @@ class Engine:
             trainer=trainer,
             artifacts=self.artifacts[name],
             parents=self.parents(name),
-            dataset=self._dataset,  # type: ignore[arg-type]  # stages on samples always have one
+            dataset=self.dataset,  # type: ignore[arg-type]  # stages on samples always have one
             texts=self._texts,
             pending=pending,
             seed=self._cfg.seed,
@@ -215,25 +218,25 @@ class Engine:
             pairs = build(self._cfg.pairs)
             given = [pairs[part] for part in sorted(pairs) if pairs[part] is not None]
             inputs["pairs"] = {"all": text_digest(*(part.digest(self._digests) for part in given))}
-        if self._dataset is None:
+        if self.dataset is None:
             return inputs
         for name in self.sample_ids:
-            image = self._dataset.image_digest(name, self._digests)
+            image = self.dataset.image_digest(name, self._digests)
             inputs["samples"][name] = text_digest(image, *self._texts.get(name, ()))
         if "control_maps" in stages:
             inputs["controls"] = self._control_digests(inputs["samples"])
-        if self._dataset.has_ground_truth and any(STAGES[name].ground_truth for name in stages):
+        if self.dataset.has_ground_truth and any(STAGES[name].ground_truth for name in stages):
             for name in self.sample_ids:
-                truth = self._dataset.ground_truth_digest(name, self._digests)
-                spacing = str(self._dataset.spacing_mm)
+                truth = self.dataset.ground_truth_digest(name, self._digests)
+                spacing = str(self.dataset.spacing_mm)
                 inputs["truth"][name] = text_digest(inputs["samples"][name], truth, spacing)
             inputs["dataset"] = inputs["split"] = {"all": text_digest(*inputs["truth"].values())}
         return inputs
 
     def _control_digests(self, samples: Mapping[str, str]) -> dict[str, str]:
         """Digests with each sample's control texts, which may come from other samples."""
-        assert self._dataset is not None
-        texts = build(self._cfg.grounding).bind(self._dataset.samples, self._texts, self._cfg.seed)
+        assert self.dataset is not None
+        texts = build(self._cfg.grounding).bind(self.dataset.samples, self._texts, self._cfg.seed)
         return {
             name: text_digest(digest, *(text for kind in texts for text in texts[kind][name]))
             for name, digest in samples.items()

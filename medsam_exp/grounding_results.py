@@ -68,9 +68,18 @@ def presence_truth_uses(engine: Engine, cfg: DictConfig, split: str) -> list[str
     uses = []
     if "presence" in engine.artifacts and (made_on := calibrated_on(cfg)):
         uses.append(f"presence: calibrated with the masks of the {made_on}")
-    if "control_maps" in engine.artifacts:
+    if "control_maps" in engine.artifacts and _contradictions_follow_labels(engine, cfg):
         uses.append(f"control_maps: contradictory texts chosen by what each image truly shows ({split})")
     return uses
+
+
+def _contradictions_follow_labels(engine: Engine, cfg: DictConfig) -> bool:
+    """Whether contradictory texts tell something about what an image truly shows."""
+    dataset = engine.dataset
+    if dataset is None or not dataset.classes_are_true:
+        return False
+    own = any(sample.contradiction is not None for sample in dataset.samples)
+    return own or not cfg.grounding.contradictory_texts
 
 
 def veto_notes(engine: Engine) -> list[str]:

@@ -7,11 +7,15 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.build import build
-from medsam_exp.presence_checks import calibration_spares_the_test_split, veto_has_its_score
+from medsam_exp.presence_checks import (
+    calibrated_elsewhere,
+    calibration_spares_the_test_split,
+    veto_has_its_score,
+)
 from medsam_exp.signatures import signature_problems
 from medsam_exp.stages import STAGES
 from medsam_exp.trials import every_value, tune_problems
-from medsam_exp.tuned import tuned_elsewhere
+from medsam_exp.tuned import tuned_elsewhere, tuned_for_these_data
 from medsam_exp.types import UserError
 
 
@@ -134,12 +138,25 @@ def class_name_needs_a_target(cfg: DictConfig) -> list[str]:
     return ["text=class_name, but data.target is not set; say what to find (data.target='breast tumor')"]
 
 
+def absent_targets_need_descriptions(cfg: DictConfig) -> list[str]:
+    """Drawn scans whose truth is empty because their own description asks for something absent."""
+    asks = cfg.data.get("absent_fraction", 0.0)
+    works_on_text = any(STAGES[name].works_on == "samples" for name in cfg.stages if name in STAGES)
+    if not asks or not works_on_text or str(cfg.text.get("_target_", "")).endswith(".Description"):
+        return []
+    return [
+        f"data.absent_fraction={asks} holds for the scans' own descriptions; use text=description, or set it to 0"
+    ]
+
+
 def small_methods_can_be_made(cfg: DictConfig) -> list[str]:
     """Methods without weights are made on trial: a refused number or a missing package is said before hours of work."""
     read = {group for name in cfg.stages if name in STAGES for group in STAGES[name].reads}
     problems = []
     for group in (
         "saliency",
+        "text_saliency",
+        "presence",
         "postprocess",
         "component_filter",
         "veto",
@@ -194,8 +211,13 @@ def tuned_values_fit(cfg: DictConfig) -> list[str]:
     """Every value that a search may try, and the images it looks at, must pass the checks of a run of its own."""
     if "tune" not in cfg.stages or tune_problems(cfg):
         return []
-    rules = (signature_problems, data_root_exists, class_name_needs_a_target, layer_within_network)
-    found = (line for trial in every_value(cfg) for rule in rules for line in rule(trial))
+    own = (tune_problems, tuned_values_fit, tuned_elsewhere, tuned_for_these_data)
+    rules = [rule for rule in MEANING_CHECKS if rule not in own]
+    found = (
+        line
+        for trial in every_value(cfg)
+        for line in [*signature_problems(trial)] or [line for rule in rules for line in rule(trial)]
+    )
     return [f"of tune: {line}" for line in dict.fromkeys(found)]
 
 
@@ -215,8 +237,11 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     training_needs_metas_framing,
     veto_has_its_score,
     calibration_spares_the_test_split,
+    calibrated_elsewhere,
+    absent_targets_need_descriptions,
     layer_within_network,
     tune_problems,
     tuned_values_fit,
     tuned_elsewhere,
+    tuned_for_these_data,
 )

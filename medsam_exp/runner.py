@@ -93,8 +93,9 @@ def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:
     if dataset is not None and not dataset.has_ground_truth and "evaluate" in stages:
         log.warning("data: %s has no masks; masks are predicted but not scored", dataset.name)
         stages.remove("evaluate")
-    if dataset is not None and not dataset.has_ground_truth and "calibrate" in stages:
-        raise UserError(f"calibrate needs true masks, but {dataset.name} has none; give data with masks")
+    needing = [name for name in stages if STAGES[name].ground_truth]
+    if dataset is not None and not dataset.has_ground_truth and needing:
+        raise UserError(f"{needing[0]} needs true masks, but {dataset.name} has none; give data with masks")
     return stages
 
 

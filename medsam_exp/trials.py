@@ -149,6 +149,10 @@ def _split_problems(cfg: DictConfig) -> list[str]:
             f"tune.data is the test split of {name}, whose masks must not choose numbers; use another split, as in "
             "tune.data.split=val"
         ]
+    if name == "folder":
+        return [
+            "tune writes numbers for the data's name, but data=folder has none yet; give one, as in data.name=mine"
+        ]
     if shares_images(name, split, cfg.data):
         return [
             f"tune.data is {name} ({split}), the very images that are to be scored; tune on others, as in "

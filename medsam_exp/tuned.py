@@ -112,6 +112,18 @@ def tuned_elsewhere(cfg: DictConfig) -> list[str]:
     ]
 
 
+def tuned_for_these_data(cfg: DictConfig) -> list[str]:
+    """Numbers that were tuned for one folder must not go to another one unseen."""
+    if "mask_values" not in cfg.data:
+        return []
+    return [
+        f"{describe(values)}: chosen for {_source(record)}, not for {cfg.data.name}; tune anew, or leave the tuned "
+        "numbers out with ~tuned" + ("" if group == "saliency" else f"/{group}")
+        for group, record, values in _in_use(cfg)
+        if record["data"] != cfg.data.name
+    ]
+
+
 def _in_use(cfg: DictConfig) -> Iterator[tuple[str, Any, dict[str, Any]]]:
     """(Group, record, values by dotted key) of tuned numbers that nothing else has replaced."""
     for group, record in cfg.tuned_on.items():

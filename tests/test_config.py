@@ -41,7 +41,7 @@ def any_depth(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 @pytest.mark.usefixtures("any_depth")
 def test_every_experiment_composes_and_passes_the_checks(name: str, layout: str) -> None:
-    given = ["text.path=texts.json"] if "path" in composed(f"+experiment={name}").text else []
+    given = ["text.path=texts.json"] if "PerImage" in composed(f"+experiment={name}").text._target_ else []
     assert check(composed(f"+experiment={name}", layout, *given)).name == name
 
 
@@ -140,6 +140,21 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is(group: str, choice
             "calibration.folds=1, but it must be at least 2",
         ),
         ([*CALIBRATE, "calibration.regularization=0"], "calibration.regularization=0.0, but"),
+        ([*CALIBRATE, "calibration.features=[mach]"], "calibration.features has mach; choose from match"),
+        (["data=phantom_calibration", "text=class_name"], "holds for the scans' own descriptions"),
+        (
+            ["stages=[saliency,presence,evaluate]", "data=phantom_calibration", "presence=calibrated"],
+            "was fitted to the masks of phantom_calibration (seed 101), the images that this run would score",
+        ),
+        (
+            ["stages=[saliency,presence]", "presence=calibrated", "clip=tiny_random"],
+            "presence=calibrated without a file holds for clip=tiny only",
+        ),
+        (["stages=[saliency,text_saliency]", "text_saliency.beta=-1"], "text_saliency"),
+        (
+            ["stages=[tune]", "tune=phantom", "veto=presence"],
+            "of tune: veto=presence needs the stage 'presence'",
+        ),
         (["batch_size.presence=0"], "batch_size.presence=0, but it must be at least 1"),
         (["trainer.devices=many"], "trainer.devices="),
         (

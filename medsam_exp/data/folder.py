@@ -47,7 +47,8 @@ class FolderDataset:
         class_column: column of `index` with the class.
         split_column: column of `index` with the split; None when it has none.
         class_pattern: regular expression whose match in a file's stem is the image's class, upper or lower case,
-            where neither `class_name` nor `index` says it; an image whose name does not match has none.
+            where neither `class_name` nor `index` says it (kept in lower case, words apart); an image whose name
+            does not match has none.
         spacing_mm: (row, column) size of a pixel in mm; None when unknown.
         mask_values: values that count as foreground in masks of class labels; None for two-valued masks.
         classes: what each image is asked for: {class: values of its pixels} for masks of class labels, or
@@ -180,7 +181,7 @@ def _compiled(class_pattern: str | None) -> re.Pattern[str] | None:
 
 def _class_in(stem: str, pattern: re.Pattern[str] | None) -> str | None:
     found = pattern.search(stem) if pattern else None
-    return found[0] if found else None
+    return " ".join(re.split(r"[\W_]+", found[0].lower())) if found else None
 
 
 def _check_arguments(spacing_mm: Sequence[float] | None, on_error: str, limit: int | None) -> None:

@@ -34,8 +34,6 @@ class ControlTexts:
         UserError: a list is empty, or a number makes no sense.
     """
 
-    uses_class_labels = True  # a contradiction is chosen by what the image truly shows
-
     def __init__(
         self,
         contradictory_texts: list[str] | None,
@@ -65,10 +63,14 @@ class ControlTexts:
             UserError: no contradictory text can be found for an image.
         """
         bound: dict[str, Texts] = {kind: {} for kind in KINDS}
-        others = {texts[sample.id][0]: sample.class_name for sample in samples}
+        others: dict[str, set[str | None]] = {}
+        shown: dict[str, set[str | None]] = {}
         for sample in samples:
-            own = texts[sample.id]
-            candidates = [text for text in self._contradictions(sample, others) if text not in own]
+            others.setdefault(texts[sample.id][0], set()).add(sample.class_name)
+            shown.setdefault(_image_of(sample.id), set()).add(sample.class_name)
+        for sample in samples:
+            own, there = texts[sample.id], shown[_image_of(sample.id)]
+            candidates = [text for text in self._contradictions(sample, others, there) if text not in own]
             if not candidates:
                 raise UserError(
                     f"no text contradicts that of sample {sample.id!r}, since all images have the same text or class; "
@@ -79,12 +81,15 @@ class ControlTexts:
             bound["nonsense"][sample.id] = (self._nonsense(seed, sample.id),)
         return bound
 
-    def _contradictions(self, sample: Sample, others: Mapping[str, str | None]) -> Sequence[str]:
+    def _contradictions(
+        self, sample: Sample, others: Mapping[str, set[str | None]], there: set[str | None]
+    ) -> Sequence[str]:
+        """Texts that do not hold for an image: its own contradiction, the given ones, or those of other classes."""
         if sample.contradiction is not None:
             return (sample.contradiction,)
         if self._contradictory:
             return self._contradictory
-        return [text for text, name in others.items() if name is None or name != sample.class_name]
+        return [text for text, classes in others.items() if not (classes - {None}) & there]
 
     def _nonsense(self, seed: int, sample_id: str) -> str:
         generator = numpy_generator(seed, sample_id, "nonsense")
@@ -92,6 +97,11 @@ class ControlTexts:
             return self._sentences[int(generator.integers(len(self._sentences)))]
         lengths = generator.integers(*_WORD_LENGTHS, size=self._words)
         return " ".join("".join(generator.choice(list(_LETTERS), length)) for length in lengths)
+
+
+def _image_of(sample_id: str) -> str:
+    """The image of a sample that is one of several classes of it, `image@class`."""
+    return sample_id.partition("@")[0]
 
 
 def _drawn(candidates: Sequence[str], seed: int, sample_id: str, kind: str) -> str:

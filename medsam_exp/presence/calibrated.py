@@ -26,7 +26,7 @@ class Calibrated:
         self.absence_texts = self._calibration.absence_texts
         self.nonsense_texts = self._calibration.nonsense_texts
         made = self._calibration.provenance
-        self.calibrated_on = f"{made['split']} split of {made['data']}, {made['images']} images"
+        self.calibrated_on = f"{made['images']} images of {made['data']} ({made['split']})"
 
     def __call__(self, features: Mapping[str, float]) -> float:
         """Probability in [0, 1]."""

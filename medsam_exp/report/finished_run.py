@@ -15,8 +15,10 @@ from yaml import YAMLError
 from medsam_exp.report.measures import FURTHER_MEASURES, MAP_MEASURES, MEASURES
 from medsam_exp.types import UserError
 
-_SAME_IMAGES_WHATEVER = ("limit", "count", "on_error", "name")
-"""Settings of a dataset that decide which images are in it, but not what an image or its true mask is."""
+_OF_TEXTS = ("target", "modality", "sentences", "sentence_lists")
+_OF_CLASSES = ("class_name", "class_pattern", "index", "name_column", "class_column", "split_column")
+_SAME_IMAGES_WHATEVER = ("limit", "count", "on_error", "name", *_OF_TEXTS, *_OF_CLASSES)
+"""Settings of a dataset that decide which images are in it or what is said of them, but no pixel of image or mask."""
 _NOT_SCORES = {"id", "text", "stage", "presence", "peak_x", "peak_y", "class_name"}
 
 

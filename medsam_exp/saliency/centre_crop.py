@@ -21,7 +21,7 @@ class CentreCrop:
     at the fraction f of the longer side, with aspect ratio a, is drawn at 1/2 + a (f - 1/2).
 
     Args:
-        preprocess: of the CLIP model; its size, mean and standard deviation are kept.
+        clip_preprocess: of the CLIP model; its size, mean and standard deviation are kept.
     """
 
     clip_preprocess: Preprocess

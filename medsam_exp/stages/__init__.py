@@ -11,8 +11,8 @@
 Raise a stage's `version` when its code gives other results than before: stored artifacts are then computed anew.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +29,7 @@ class Stage:
         parents: stages that must come before.
         any_parent: stages of which at least one must come before.
         optional_parents: stages whose results are used when they are part of the run.
+        parents_if: stages whose results are used when they are part of the run and this configuration key is set.
         weights: those of `reads` that load a network; their files' checksums enter the key.
         processes: which processes of a job with several devices run it.
         ground_truth: why it reads ground truth, for the run's summary; None when it cannot.
@@ -43,6 +44,7 @@ class Stage:
     parents: tuple[str, ...] = ()
     any_parent: tuple[str, ...] = ()
     optional_parents: tuple[str, ...] = ()
+    parents_if: Mapping[str, str] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
     processes: Literal["first", "all"] = "first"
     ground_truth: str | None = None
@@ -97,7 +99,7 @@ STAGES: dict[str, Stage] = {
     "coarse_mask": Stage(
         reads=("postprocess", "component_filter", "veto"),
         parents=("saliency",),
-        optional_parents=("presence",),
+        parents_if={"presence": "veto.threshold"},
     ),
     "faithfulness": Stage(
         reads=("clip",),

@@ -28,7 +28,8 @@ def run(context: StageContext) -> None:
     figures = presence_figures(unseen, present, context.seed)
     single = {name: area_under_roc(feature_table(rows, [name])[:, 0], present) for name in FEATURES}
     provenance: dict[str, Any] = {
-        **{key: settings[key] for key in ("data", "split", "clip", "regularization", "folds")},
+        **{key: settings[key] for key in ("data", "clip", "regularization", "folds")},
+        "split": settings["split"] if settings["seed"] is None else f"seed {settings['seed']}",
         "seed": context.seed,
         "images": len(ids),
         "with_target": int(present.sum()),

@@ -289,9 +289,9 @@ def test_classes_come_from_names_where_nothing_else_says_them(root):
     classes = {
         s.id: s.class_name for s in folder(root, class_pattern="benign|malignant|non.?covid|covid").samples
     }
-    assert classes["Benign (1)"] == "Benign"
+    assert classes["Benign (1)"] == "benign"
     assert classes["malignant_2"] == "malignant"
-    assert (classes["covid_3"], classes["non_COVID (4)"]) == ("covid", "non_COVID")
+    assert (classes["covid_3"], classes["non_COVID (4)"]) == ("covid", "non covid")
     assert classes["case_0"] is None
     said = folder(root, class_pattern="benign", class_name="cyst").samples
     assert {sample.class_name for sample in said} == {"cyst"}

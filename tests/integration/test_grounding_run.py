@@ -59,7 +59,7 @@ def test_a_vetoed_run_leaves_its_figures_and_a_new_threshold_computes_no_map(run
     assert {"presence/auc", "presence/ece", "sam/false_mask", "sam/missed"} <= summary["metrics"].keys()
     assert summary["presence"]["with_target"] + summary["presence"]["without_target"] == 4
     uses = " ".join(summary["ground_truth_used_for"])
-    assert "presence: calibrated with the masks of the calibration split of phantom_calibration" in uses
+    assert "presence: calibrated with the masks of the 400 images of phantom_calibration (seed 101)" in uses
     assert "control_maps: contradictory texts chosen by what each image truly shows" in uses
     page = (first / "report.html").read_text()
     assert "Does the text matter?" in page
@@ -144,7 +144,7 @@ def test_the_test_split_is_refused_before_anything_is_computed(runs: Runs) -> No
 
 
 def test_the_embedded_calibration_is_refused_for_another_clip(runs: Runs) -> None:
-    with pytest.raises(UserError, match="was calibrated for the CLIP weights"):
+    with pytest.raises(UserError, match="holds for clip=tiny only"):
         runs("clip=tiny_random", "data.count=1", "stages=[saliency,presence]", "presence=calibrated")
 
 

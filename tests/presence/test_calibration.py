@@ -67,7 +67,7 @@ def test_the_file_gives_the_same_calibration_back(data, tmp_path: Path) -> None:
     scorer = Calibrated(str(tmp_path / "c.json"))
     features = {"match": 0.3, "over_absence": 5.0}
     assert scorer(features) == made.probability(features)
-    assert scorer.calibrated_on == "val split of scans, 60 images"
+    assert scorer.calibrated_on == "60 images of scans (val)"
 
 
 def test_another_networks_calibration_is_refused(data, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_packaged_calibration_says_where_it_comes_from() -> None:
     from medsam_exp.presence.calibrated import PACKAGED
 
     made = json.loads(PACKAGED.read_text())
-    assert made["provenance"]["split"] == "calibration"
+    assert made["provenance"]["split"] == "seed 101"
     assert made["provenance"]["data"] == "phantom_calibration"
     assert made["provenance"]["clip"] == "tiny"
     assert 0 < made["provenance"]["with_target"] < made["provenance"]["images"]

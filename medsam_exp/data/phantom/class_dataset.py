@@ -69,7 +69,8 @@ class PhantomClassDataset(PhantomDataset):
         for number, lesion in enumerate(plan.lesions):
             sample_id = f"{scan.id}@{lesion.class_name}"
             self._index[sample_id], self._lesion_numbers[sample_id] = self._index[scan.id], number
-            samples.append(Sample(sample_id, lesion.class_name, captions_of(plan)[number][0]))
+            caption = captions_of(plan)[number][0]
+            samples.append(Sample(sample_id, lesion.class_name, caption, scan.contradiction))
         return samples or [scan]
 
     def _lesions_shown(self, sample_id: str) -> slice:
