@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from medsam_exp.postprocess.otsu import Otsu
 from medsam_exp.runner import run
 from medsam_exp.types import UserError
 from tests.compose import composed
@@ -91,17 +92,31 @@ def test_a_search_equals_separate_runs_and_every_later_run_says_where_its_number
         execute(tmp_path, "refused", *later, "data.seed=77")
 
 
-def test_a_failing_trial_does_not_stop_the_search(tmp_path: Path) -> None:
+def test_a_failing_trial_does_not_stop_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = Otsu.__call__
+
+    def fails_for_few_bins(method: Otsu, *given: Any) -> Any:
+        if method.bins < 10:
+            raise UserError(f"cannot work with {method.bins} bins")
+        return genuine(method, *given)
+
+    monkeypatch.setattr(Otsu, "__call__", fails_for_few_bins)
     failing = [*SMALL, "~tuned", "stages=[tune]", "tune=phantom", "tune.data.count=1", "~tune.space.saliency"]
-    summary = execute(tmp_path, "some", *failing, "+tune.space.postprocess.bins=[1,64]")
+    summary = execute(tmp_path, "some", *failing, "+tune.space.postprocess.bins=[4,64]")
     first, second = summary["tuning"]["trials"]
-    assert first["error"].startswith("postprocess.bins is 1")
+    assert first["error"].startswith("cannot work with 4 bins")
     assert first["score"] is None
     assert summary["tuning"]["best"] == second
     for name in ("none", "none_again"):
-        with pytest.raises(UserError, match=r"every trial failed; the first one: postprocess\.bins is 0"):
-            execute(tmp_path, name, *failing, "+tune.space.postprocess.bins=[0,1]")
+        with pytest.raises(UserError, match="every trial failed; the first one: cannot work with 3 bins"):
+            execute(tmp_path, name, *failing, "+tune.space.postprocess.bins=[3,4]")
     assert not list((tmp_path / "conf" / "tuned").rglob("*_none*"))
+
+
+def test_a_refused_value_is_said_before_any_trial(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"of tune: postprocess\.bins is 1"):
+        execute(tmp_path, "run", *TUNE, "tune.space.postprocess.bins=[1,64]")
+    assert not (tmp_path / "artifacts").exists()
 
 
 def command(outputs: Path, *overrides: str) -> list[str]:
