@@ -3,6 +3,7 @@
 import csv
 import logging
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,17 @@ def wandb_records(file: Path) -> Iterator[Any]:
             yield record
 
 
+def finished_records(folder: Path) -> list[Any]:
+    """Records of the only run below a folder; W&B's service may end its file a little after `finish` returns."""
+    for _ in range(300):
+        for kept in folder.glob("offline-run-*/run-*.wandb"):
+            records = list(wandb_records(kept))
+            if any(record.HasField("exit") for record in records):
+                return records
+        time.sleep(0.1)
+    pytest.fail(f"W&B left no finished run: {sorted(map(str, folder.rglob('*')))}")
+
+
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -64,8 +76,7 @@ def test_wandb_keeps_everything_offline(tmp_path: Path, offline: None) -> None:
         tracker.log({"dice": 0.75})
         tracker.summarise({"metrics": {"sam/dsc": {"mean": 0.625, "ci95": [0.5, 0.75], "n": 4}}})
     assert [row["dice"] for row in logged_to_csv(tmp_path)] == ["0.5", "0.75"]
-    (kept,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
-    records = list(wandb_records(kept))
+    records = finished_records(tmp_path / "wandb")
     (run,) = (record.run for record in records if record.HasField("run"))
     assert (run.display_name, run.run_group, run.project) == ("a run", "a group", "medsam_exp")
     history = [
