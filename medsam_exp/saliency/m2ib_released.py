@@ -8,7 +8,7 @@ from medsam_exp.saliency.geometry import Geometry
 from medsam_exp.saliency.m2ib import M2IB
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class M2IBReleased(M2IB):
     """`M2IB` as the code published with MedCLIP-SAMv2 uses it; for reproducing that code's maps only.
 

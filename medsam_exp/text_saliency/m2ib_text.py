@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
 
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.text_towers import TextTower, text_tower
-from medsam_exp.saliency.m2ib import capacity, draw_noise, frozen
+from medsam_exp.saliency.bottleneck import Bottleneck, capacity, mean_similarity
+from medsam_exp.saliency.frozen import frozen
 from medsam_exp.types import UserError
 
 
-@dataclass(frozen=True)
-class M2IBText:
+@dataclass(frozen=True, kw_only=True)
+class M2IBText(Bottleneck):
     """Multi-modal information bottleneck inside the text tower.
 
     As `saliency.m2ib.M2IB`, with the two sides exchanged: noise replaces as much of the text's tokens as its match
@@ -35,19 +36,8 @@ class M2IBText:
         UserError: a number makes no sense.
     """
 
+    group: ClassVar[str] = "text_saliency"
     layer: int | None
-    beta: float
-    steps: int = 10
-    lr: float = 1.0
-    noise_samples: int = 10
-    initial_alpha: float = 5.0
-
-    def __post_init__(self) -> None:
-        if self.steps < 2 or self.noise_samples < 1 or self.lr <= 0 or self.beta < 0:
-            raise UserError(
-                "text_saliency needs steps >= 2, noise_samples >= 1, lr > 0 and beta >= 0, but has "
-                f"steps={self.steps}, noise_samples={self.noise_samples}, lr={self.lr}, beta={self.beta}."
-            )
 
     def __call__(
         self,
@@ -77,21 +67,15 @@ class M2IBText:
         with frozen(clip), torch.no_grad():
             tokens = tower.prefix(ids, layer)
             signal = tokens.float()
-            alpha = torch.full_like(signal, self.initial_alpha, requires_grad=True)
-            optimizer = torch.optim.Adam([alpha], lr=self.lr)
-            for _ in range(self.steps - 1):
-                noise = draw_noise(generators, (self.noise_samples, *signal.shape[1:]), signal.device)
-                with torch.enable_grad():
-                    mixed = torch.where(real[:, None, :, None], _mix(alpha, signal, noise), signal[:, None])
-                    repeated = ids.repeat_interleave(self.noise_samples, dim=0)
-                    embedding = tower.suffix(mixed.flatten(0, 1).to(tokens.dtype), repeated, layer).float()
-                    fitting = cosine_similarity(
-                        image_embedding.float()[:, None], embedding.unflatten(0, (len(ids), -1)), dim=-1
-                    ).mean(dim=1)
-                    objective = self.beta * _mean_capacity(alpha, signal, real) - fitting
-                    alpha.grad = torch.autograd.grad(objective.sum(), alpha)[0]
-                optimizer.step()
-            return capacity(alpha, signal).sum(dim=-1) * real
+            repeated = ids.repeat_interleave(self.noise_samples, dim=0)
+
+            def objective(alpha: Tensor, mixed: Tensor) -> Tensor:
+                spared = torch.where(real[:, None, :, None], mixed, signal[:, None])  # padding stays as it is
+                embedding = tower.suffix(spared.flatten(0, 1).to(tokens.dtype), repeated, layer)
+                compression = _mean_capacity(alpha, signal, real)
+                return self.beta * compression - mean_similarity(image_embedding, embedding)
+
+            return capacity(self.narrowed(signal, generators, objective), signal).sum(dim=-1) * real
 
     def _layer_of(self, tower: TextTower) -> int:
         if self.layer is None:
@@ -102,12 +86,6 @@ class M2IBText:
                 f"{tower.depth - 1}, and -1 for the tokens before them."
             )
         return self.layer
-
-
-def _mix(alpha: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
-    """Signal and noise (B, S, L, C) at the bottleneck."""
-    kept = torch.sigmoid(alpha)[:, None]
-    return kept * signal[:, None] + (1 - kept) * noise
 
 
 def _mean_capacity(alpha: Tensor, signal: Tensor, real: Tensor) -> Tensor:

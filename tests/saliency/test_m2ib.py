@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.saliency.m2ib import M2IB, capacity, draw_noise
+from medsam_exp.saliency.bottleneck import capacity, draw_noise
+from medsam_exp.saliency.m2ib import M2IB
 from medsam_exp.types import UserError
 
 KINDS = ["open_clip", "timm"]
@@ -64,7 +65,7 @@ def slow_reference(method: M2IB, clip: ClipModel, image: Tensor, text: Tensor, s
 def test_equals_the_slow_reference(make_tiny: Make, kind: str, layer: int, beta: float) -> None:
     clip = make_tiny(kind)
     images, texts = batch(clip, 3)
-    method = M2IB(layer, beta, steps=6, noise_samples=4)
+    method = M2IB(layer=layer, beta=beta, steps=6, noise_samples=4)
     relevance = method(clip, images, texts, generators(1, 2, 3))
     assert relevance.shape == (3, *clip.grid)
     assert relevance.dtype == torch.float32
@@ -76,7 +77,7 @@ def test_equals_the_slow_reference(make_tiny: Make, kind: str, layer: int, beta:
 def test_maps_depend_on_the_text(make_tiny: Make) -> None:
     clip = make_tiny("open_clip")
     images, texts = batch(clip, 2)
-    method = M2IB(1, 0.01, steps=10, noise_samples=4)
+    method = M2IB(layer=1, beta=0.01, steps=10, noise_samples=4)
     same_image = images[:1].expand(2, -1, -1, -1)
     maps = method(clip, same_image, texts, generators(5, 5))
     again = method(clip, same_image, texts[:1].expand(2, -1), generators(5, 5))
@@ -90,7 +91,7 @@ def test_maps_depend_on_the_text(make_tiny: Make) -> None:
 def test_maps_depend_on_the_seed_alone(make_tiny: Make) -> None:
     clip = make_tiny("open_clip")
     images, texts = batch(clip, 1)
-    method = M2IB(1, 0.1, steps=4, noise_samples=2)
+    method = M2IB(layer=1, beta=0.1, steps=4, noise_samples=2)
     first = method(clip, images, texts, generators(1))
     torch.manual_seed(99)  # the global state is nothing
     assert torch.equal(method(clip, images, texts, generators(1)), first)
@@ -101,7 +102,7 @@ def test_maps_depend_on_the_seed_alone(make_tiny: Make) -> None:
 def test_batch_mates_do_not_matter(make_tiny: Make, kind: str) -> None:
     clip = make_tiny(kind)
     images, texts = batch(clip, 5)
-    method = M2IB(1, 1.0, steps=5, noise_samples=3)
+    method = M2IB(layer=1, beta=1.0, steps=5, noise_samples=3)
     together = method(clip, images[:3], texts[:3], generators(1, 2, 3))
     alone = method(clip, images[1:2], texts[1:2], generators(2))
     torch.testing.assert_close(together[1], alone[0], rtol=1e-4, atol=1e-5 * float(alone.max()))
@@ -112,7 +113,10 @@ def test_batch_mates_do_not_matter(make_tiny: Make, kind: str) -> None:
 def test_more_compression_leaves_less(make_tiny: Make) -> None:
     clip = make_tiny("open_clip")
     images, texts = batch(clip, 1)
-    left = [M2IB(1, beta, noise_samples=2)(clip, images, texts, generators(1)).mean() for beta in (0.0, 10.0)]
+    left = [
+        M2IB(layer=1, beta=beta, noise_samples=2)(clip, images, texts, generators(1)).mean()
+        for beta in (0.0, 10.0)
+    ]
     assert left[1] < left[0]
 
 
@@ -161,7 +165,7 @@ def test_the_network_is_given_back_as_it_was(
     monkeypatch.setattr(clip, "vision_suffix", suffix)
     images, texts = batch(clip, 2)
     try:
-        M2IB(2, 1.0, noise_samples=2)(clip, images, texts, generators(1, 2))
+        M2IB(layer=2, beta=1.0, noise_samples=2)(clip, images, texts, generators(1, 2))
     except BoomError:
         assert fails
     assert len(seen) == (3 if fails else 9)  # the tenth forward is not needed
@@ -178,7 +182,7 @@ def test_the_network_is_given_back_as_it_was(
 def test_low_precision_under_autocast(make_tiny: Make, kind: str) -> None:
     clip = make_tiny(kind)
     images, texts = batch(clip, 2)
-    method = M2IB(1, 1.0, noise_samples=4)
+    method = M2IB(layer=1, beta=1.0, noise_samples=4)
     exact = method(clip, images, texts, generators(1, 2))
     with torch.autocast("cpu", torch.bfloat16):
         low = method(clip, images, texts, generators(1, 2))
@@ -190,9 +194,9 @@ def test_low_precision_under_autocast(make_tiny: Make, kind: str) -> None:
 def test_works_inside_no_grad(make_tiny: Make) -> None:
     clip = make_tiny("open_clip")
     images, texts = batch(clip, 1)
-    expected = M2IB(1, 1.0, steps=3)(clip, images, texts, generators(1))
+    expected = M2IB(layer=1, beta=1.0, steps=3)(clip, images, texts, generators(1))
     with torch.no_grad():
-        found = M2IB(1, 1.0, steps=3)(clip, images, texts, generators(1))
+        found = M2IB(layer=1, beta=1.0, steps=3)(clip, images, texts, generators(1))
     assert torch.equal(found, expected)
     assert not found.requires_grad
 
@@ -204,6 +208,6 @@ def test_bad_arguments(make_tiny: Make) -> None:
     clip = make_tiny("open_clip")
     images, texts = batch(clip, 2)
     with pytest.raises(UserError, match="layer 9"):
-        M2IB(9, 1.0)(clip, images, texts, generators(1, 2))
+        M2IB(layer=9, beta=1.0)(clip, images, texts, generators(1, 2))
     with pytest.raises(ValueError, match="one generator"):
-        M2IB(1, 1.0)(clip, images, texts, generators(1))
+        M2IB(layer=1, beta=1.0)(clip, images, texts, generators(1))

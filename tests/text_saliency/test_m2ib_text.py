@@ -8,7 +8,7 @@ from torch.nn.functional import cosine_similarity
 
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.words import tokenize_words
-from medsam_exp.saliency.m2ib import draw_noise
+from medsam_exp.saliency.bottleneck import draw_noise
 from medsam_exp.seeding import torch_generator
 from medsam_exp.text_saliency.m2ib_text import M2IBText
 from medsam_exp.types import UserError
@@ -104,29 +104,31 @@ def test_seeds(clip: ClipModel) -> None:
 
 
 def test_more_compression_leaves_less(clip: ClipModel) -> None:
-    left = [relevance(clip, M2IBText(1, beta, 10), TEXTS).sum() for beta in (0.01, 1.0, 100.0)]
+    left = [
+        relevance(clip, M2IBText(layer=1, beta=beta, steps=10), TEXTS).sum() for beta in (0.01, 1.0, 100.0)
+    ]
     assert left[0] > left[1] > left[2] > 0
 
 
 def test_without_a_layer_it_is_three_quarters_up(clip: ClipModel) -> None:
-    automatic = relevance(clip, M2IBText(None, 0.5, 3), TEXTS)
-    assert torch.equal(automatic, relevance(clip, M2IBText(2, 0.5, 3), TEXTS))
-    assert not torch.allclose(automatic, relevance(clip, M2IBText(1, 0.5, 3), TEXTS))
+    automatic = relevance(clip, M2IBText(layer=None, beta=0.5, steps=3), TEXTS)
+    assert torch.equal(automatic, relevance(clip, M2IBText(layer=2, beta=0.5, steps=3), TEXTS))
+    assert not torch.allclose(automatic, relevance(clip, M2IBText(layer=1, beta=0.5, steps=3), TEXTS))
 
 
 def test_after_the_last_block_only_the_token_that_is_read_keeps_what_it_has(clip: ClipModel) -> None:
     """Why the automatic layer stops before it."""
     _, real, _ = inputs(clip, TEXTS)
-    last = relevance(clip, M2IBText(3, 1.0, 10), TEXTS)
+    last = relevance(clip, M2IBText(layer=3, beta=1.0, steps=10), TEXTS)
     for row, length in zip(last, real.sum(1).tolist(), strict=True):
         assert row.argmax() == length - 1
 
 
 def test_bad_settings_are_named(clip: ClipModel) -> None:
     with pytest.raises(UserError, match="steps=1"):
-        M2IBText(1, 0.1, steps=1)
+        M2IBText(layer=1, beta=0.1, steps=1)
     with pytest.raises(UserError, match=r"text_saliency\.layer=4, but the text tower has 4 layers"):
-        relevance(clip, M2IBText(4, 0.1), TEXTS)
+        relevance(clip, M2IBText(layer=4, beta=0.1), TEXTS)
 
 
 def test_the_model_is_given_back_as_it_was(clip: ClipModel) -> None:
