@@ -89,7 +89,7 @@ grounding-table: $(READY)  ## The veto and the control texts on held-out drawn s
 	$(RUN) -m experiments.grounding.collect
 
 .PHONY: methods-table
-methods-table: $(READY) $(CRF_READY)  ## Saliency x post-processing x prompt on 200 held-out drawn scans (about an hour on 2 cores)
+methods-table: $(READY) $(CRF_READY)  ## Saliency x post-processing x prompt on 200 held-out drawn scans (about 20 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(RUN) -m experiments.methods.collect
 
 .PHONY: components-table

@@ -51,6 +51,9 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
         _line(console, "note", note)
     if len(notes) > _NOTES_SHOWN:
         _line(console, "", f"and {len(notes) - _NOTES_SHOWN} more notes in summary.json")
+    for use in summary["ground_truth_used_for"]:
+        if use.startswith(("tuned:", "text:")):  # what a reader of the scores must know
+            _line(console, "note", use)
     _line(console, "time", _timing(summary["timing"]))
     _line(console, "run", str(run_dir))
     if (run_dir / "report.html").is_file():

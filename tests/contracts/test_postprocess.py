@@ -6,16 +6,9 @@ import pytest
 from medsam_exp.build import build
 from medsam_exp.types import Mask, PostProcessor, RGBImage, SaliencyMap, UserError
 from tests.compose import CONF, composed
+from tests.contracts.shapes import SHAPES
 
 CHOICES = sorted(path.stem for path in (CONF / "postprocess").glob("*.yaml"))
-SHAPES = {
-    "square": (32, 32),
-    "not square": (47, 21),
-    "one pixel": (1, 1),
-    "a row": (1, 9),
-    "a column": (13, 1),
-    "large": (1024, 700),
-}
 
 
 @pytest.fixture(params=CHOICES)

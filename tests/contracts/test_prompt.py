@@ -11,6 +11,7 @@ from medsam_exp.sam.model import SamModel
 from medsam_exp.stages.sam_mask import as_record, from_record
 from medsam_exp.types import Mask, Prompter, Prompts
 from tests.compose import CONF, composed
+from tests.contracts.shapes import SHAPES
 
 CHOICES = sorted(path.stem for path in (CONF / "prompt").glob("*.yaml"))
 WITH_NEGATIVES = {
@@ -19,14 +20,6 @@ WITH_NEGATIVES = {
     for key in ("negative_count", "points.negative_count")
     if f"{key.split('.')[0]}:" in (CONF / "prompt" / f"{choice}.yaml").read_text()
     or (key.startswith("points.") and "@points" in (CONF / "prompt" / f"{choice}.yaml").read_text())
-}
-SHAPES = {
-    "square": (32, 32),
-    "not square": (47, 21),
-    "one pixel": (1, 1),
-    "a row": (1, 9),
-    "a column": (13, 1),
-    "large": (1024, 700),
 }
 
 
