@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp import distributed
@@ -38,6 +39,8 @@ def run(cfg: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: l
         UserError: the configuration or the data cannot work.
     """
     cfg = check(cfg)
+    if cfg.trainer.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise UserError("trainer.accelerator=gpu, but this machine has no CUDA device; use trainer=cpu")
     chosen = _own_choices(choices, cfg)
     refuse_to_overwrite(cfg, chosen)
     origin = {"choices": chosen, "command": command_line(overrides)}

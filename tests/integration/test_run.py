@@ -215,6 +215,15 @@ def test_a_missing_checkpoint_is_named_before_anything_is_computed(runs: Runs) -
     assert not (runs.folder / "artifacts" / "saliency").exists()
 
 
+def test_a_missing_gpu_is_named_before_anything_is_computed(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match="no CUDA device; use trainer=cpu"):
+        runs("data.count=1", "trainer=gpu")
+    assert not (runs.folder / "artifacts").exists()
+
+
 def test_a_failing_stage_keeps_what_is_done(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medsam_exp.sam.model.SamModel.encode", lambda *_: (_ for _ in ()).throw(MemoryError))
     with pytest.raises(MemoryError):
