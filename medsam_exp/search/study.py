@@ -119,9 +119,9 @@ class Search:
         """The next trial with its values.
 
         Optuna's own grid sampler counts a trial as done that was broken off, so the grid's next point is put into the
-        study's queue instead.
+        study's queue instead. A process that was killed just then has left it there already.
         """
-        if self.sampler == "grid":
+        if self.sampler == "grid" and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             study.enqueue_trial(self._untried(study)[0])
         seed = np.random.SeedSequence([self.seed, len(_finished(study))]).generate_state(1)[0]
         study.sampler = TPESampler(seed=int(seed))  # a new one each time, as if the process had just begun

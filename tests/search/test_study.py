@@ -94,6 +94,20 @@ def test_broken_off_and_gone_on_with_equals_undisturbed(tmp_path: Path, options:
     assert again.asked == []
 
 
+def test_cut_off_between_queue_and_trial_tries_the_point_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
+        cut.setattr("optuna.Study.ask", killed)
+        search().run(tmp_path / "study.db", Recorder())
+    recorder = Recorder()
+    search().run(tmp_path / "study.db", recorder)
+    assert len(recorder.asked) == 12
+
+
 def test_tpe_stays_in_its_ranges_and_depends_on_the_seed_alone(tmp_path: Path) -> None:
     runs = [
         search(RANGES, sampler="tpe", trials=12, seed=seed).run(tmp_path / f"{name}.db", Recorder())
