@@ -25,6 +25,7 @@ LAYERS = (
         "search",
         "text",
         "text_saliency",
+        "uncertainty",
         "veto",
         "weights",
     },
