@@ -27,6 +27,7 @@ LAYERS = (
         "search",
         "text",
         "text_saliency",
+        "uncertainty",
         "veto",
         "weak_label",
         "weights",
