@@ -22,17 +22,10 @@ class CyclicPoly:
     schedule by name. It does not state gamma, exponent or restart_rate: ours come from a third party's reading of
     Zhao et al., and the released code agrees on gamma's default and the exponent.
 
-<<<<<<< HEAD
-    As the formula is written, the *first* cycle jumps too: a network with random weights trains for an epoch at
-    `restart_rate`, ten times nnU-Net's own. That is kept. nnU-Net clips gradients and its losses are bounded, and
-    whatever that epoch does, the rest of the cycle follows; to start gently give restart_rate the initial rate,
-    and no cycle jumps.
-=======
     As the formula is written, the *first* cycle jumps too: a network with random weights trains for one epoch at
     `restart_rate`, ten times nnU-Net's own rate. A jump there restarts nothing, but the formula is kept as it is;
     nnU-Net clips its gradients, and a whole cycle follows before the first member. With `restart_rate` equal to
     the initial rate no cycle jumps, and training starts as nnU-Net's does.
->>>>>>> labels
 
     Args:
         gamma: share of a cycle in which the rate falls, in (0, 1]; afterwards it stays.
