@@ -54,7 +54,8 @@ class EnsembleModule(pl.LightningModule):
         """Predict a few images with every member, loading each once, and save the answers."""
         self._predictor.to(self.device)
         moments = {image_id: EnsembleMoments() for image_id, _ in batch}
-        masks = {image_id: MemberMasks() for image_id, _ in batch}
+        classes = len(self._predictor.results.labels)
+        masks = {image_id: MemberMasks(classes) for image_id, _ in batch}
         for member in self._predictor.results.members:
             self._predictor.use(member)
             for image_id, image in batch:

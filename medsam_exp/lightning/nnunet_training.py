@@ -44,13 +44,13 @@ class NnunetModule(pl.LightningModule):
         Raises:
             UserError: the loss is not finite.
         """
-        loss: Tensor = self._parts.loss(self.network(batch.data), batch.target)
+        loss: Tensor = self._parts.loss(self.network(batch.image), batch.target)
         if not torch.isfinite(loss):
             raise UserError(
                 f"nnU-Net's loss became {loss.item()} at step {self.global_step} of epoch {self.current_epoch}: "
                 "lower nnunet.learning_rate; the last good checkpoint stays"
             )
-        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch.data))
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch.image))
         self._losses["train"].append(loss.detach())
         return loss
 
@@ -61,7 +61,7 @@ class NnunetModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, _: int = 0) -> None:
         """Count true positive, false positive and false negative pixels of each class."""
-        outputs = self.network(batch.data)
+        outputs = self.network(batch.image)
         self._losses["validation"].append(self._parts.loss(outputs, batch.target))
         found, truth = outputs[0].argmax(1), batch.target[0][:, 0]
         for place, name in enumerate(self._names):

@@ -1,7 +1,9 @@
 """A results folder of nnU-Net's: the checkpoints in it, and the network that they are for."""
 
+import io
 import json
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,13 +82,14 @@ def make_predictor(results: ResultsFolder, device: torch.device, *, mirroring: b
     heads = plans.get_label_manager(dataset_json).num_segmentation_heads
     trainer = recursive_find_trainer_class_by_name(first["trainer_name"])
     network = trainer.build_network_architecture(plans, configuration, channels, heads, enable_deep_supervision=False)
-    predictor = nnUNetPredictor(
-        tile_step_size=step,
-        use_mirroring=mirroring,
-        perform_everything_on_device=device.type == "cuda",
-        device=device,
-        allow_tqdm=False,
-    )
+    with redirect_stdout(io.StringIO()):  # it says that a CPU is no GPU
+        predictor = nnUNetPredictor(
+            tile_step_size=step,
+            use_mirroring=mirroring,
+            perform_everything_on_device=device.type == "cuda",
+            device=device,
+            allow_tqdm=False,
+        )
     axes = first["inference_allowed_mirroring_axes"]
     predictor.manual_initialization(
         network, plans, configuration, None, dataset_json, first["trainer_name"], axes

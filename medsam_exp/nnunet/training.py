@@ -27,22 +27,22 @@ class Batch:
     """One batch of nnU-Net's patches.
 
     Attributes:
-        data: (B, C, h, w) float32, normalised.
+        image: (B, C, h, w) float32, normalised.
         target: labels (B, 1, h, w) int16 at every resolution of deep supervision, the finest first.
     """
 
-    data: Tensor
+    image: Tensor
     target: list[Tensor]
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
         return Batch(
-            self.data.to(device, non_blocking=True), [t.to(device, non_blocking=True) for t in self.target]
+            self.image.to(device, non_blocking=True), [t.to(device, non_blocking=True) for t in self.target]
         )
 
     def pin_memory(self) -> "Batch":
         """Copy in page-locked memory; a DataLoader asks for it."""
-        return Batch(self.data.pin_memory(), [t.pin_memory() for t in self.target])
+        return Batch(self.image.pin_memory(), [t.pin_memory() for t in self.target])
 
 
 class TrainingParts:
