@@ -8,8 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 from medsam_exp.report import panels
 from medsam_exp.report.figures import DOTS_PER_INCH, cut_name
@@ -29,6 +31,15 @@ _INK, _FAINT = "#1a1a1a", "#5c5c5c"
 _EXTRA, _MISSED = "#D55E00", "#56B4E9"  # falsely marked, and falsely left out
 _MAP_COLOURS = "magma"
 _DARKENED, _OPAQUE = 0.5, 0.2  # the image below a map; the share of the scale from which on a map hides it
+_LN_2 = float(np.log(2))
+_CONTEXT, _SMALLEST_PX, _LARGEST_SHARE = (
+    0.35,
+    48,
+    0.6,
+)  # of a window: around what is shown; of the image's sides
+
+Window = tuple[int, int, int, int]
+"""First row, one past the last, first column, one past the last."""
 
 
 def uncertainty_panel(
@@ -43,37 +54,73 @@ def uncertainty_panel(
 ) -> Figure:
     """Draw an image with its outlines, where the ensemble is unsure, where it disagrees, and where it is wrong.
 
+    Where all of this fills a small part of the image, the panels show that part, and one more before them the whole.
+
     Args:
         sample_id: above the picture.
         image: (H, W, 3), original frame.
         ground_truth: (H, W) bool; None leaves the last panel out.
         mask: (H, W) bool, of the ensemble.
         single_mask: (H, W) bool, of one member alone; None where there is none.
-        maps: (H, W) `entropy` and `mutual_information` in nats.
+        maps: (H, W) `entropy`, on a scale up to ln 2, the most that two classes have, and `mutual_information`, on its
+            own; both in nats.
         scores: of the image; `expected_dsc`, `entropy_boundary` and `disagreement` are shown.
         dsc: of the ensemble's mask; None where it is unknown.
     """
-    height, width = image.shape[:2]
-    count = 4 if ground_truth is not None else 3
-    panel_height = _PANEL * float(np.clip(height / width, 0.6, 1.4))
+    entropy, disagreement = maps["entropy"], maps["mutual_information"]
+    masks = [found for found in (mask, single_mask, ground_truth) if found is not None]
+    whole = (0, image.shape[0], 0, image.shape[1])
+    window = _window([*masks, entropy > _OPAQUE * _LN_2], whole)
+    count = 3 + (ground_truth is not None) + (window != whole)
+    figure, axes = _empty_panels(image.shape[0] / image.shape[1], count)
+    _draw_header(figure, sample_id, scores, dsc)
+    if window != whole:
+        _draw_overview(axes[0], image, window)
+        _look_at(axes.pop(0), whole)
+    _draw_outlines(axes[0], image, mask, single_mask, ground_truth)
+    _draw_map(axes[1], image, entropy, _LN_2, "Entropy (nats)", last_label="ln 2")
+    _draw_map(axes[2], image, disagreement, float(disagreement.max()), "Mutual information (nats)")
+    if ground_truth is not None:
+        _draw_errors(axes[3], image, mask, ground_truth)
+    for panel in axes:
+        _look_at(panel, window)
+    return figure
+
+
+def _window(shown: Sequence[Mask], whole: Window) -> Window:
+    """The part of the image that has all that is shown, in the image's proportions; all of it unless much smaller."""
+    found = find_objects(np.logical_or.reduce(shown).astype(np.uint8))
+    if not found:
+        return whole
+    bounds = [(side.start, side.stop, length) for side, length in zip(found[0], whole[1::2], strict=True)]
+    share = max((stop - start) / length for start, stop, length in bounds) * (1 + 2 * _CONTEXT)
+    share = max(share, _SMALLEST_PX / min(whole[1::2]))
+    if share > _LARGEST_SHARE:
+        return whole
+    window = []
+    for start, stop, length in bounds:
+        size = int(np.ceil(share * length))
+        first = min(max((start + stop - size) // 2, 0), length - size)
+        window += [first, first + size]
+    return window[0], window[1], window[2], window[3]
+
+
+def _empty_panels(tallness: float, count: int) -> tuple[Figure, list[Axes]]:
+    """A row of panels for images of this height by width."""
+    panel_height = _PANEL * float(np.clip(tallness, 0.6, 1.4))
     size = (2 * _MARGIN + count * (_PANEL + _GAP) - _GAP, _TOP + panel_height + _BOTTOM)
     figure = Figure(figsize=size, dpi=DOTS_PER_INCH, facecolor="white")
-    _draw_header(figure, sample_id, scores, dsc)
     axes = []
     for column in range(count):
         left = (_MARGIN + column * (_PANEL + _GAP)) / size[0]
         place = (left, _BOTTOM / size[1], _PANEL / size[0], panel_height / size[1])
         axes.append(figure.add_axes(place))
-        axes[-1].set_axis_off()
-    _draw_outlines(axes[0], image, mask, single_mask, ground_truth)
-    entropy, disagreement = maps["entropy"], maps["mutual_information"]
-    _draw_map(axes[1], image, entropy, mask, float(np.log(2)), "Entropy (nats)", last_label="ln 2")
-    _draw_map(axes[2], image, disagreement, mask, float(disagreement.max()), "Mutual information (nats)")
-    if ground_truth is not None:
-        _draw_errors(axes[3], image, mask, ground_truth)
-    for panel in axes:
-        panel.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-    return figure
+    return figure, axes
+
+
+def _look_at(axes: Axes, window: Window) -> None:
+    top, bottom, left, right = window
+    axes.set(xlim=(left - 0.5, right - 0.5), ylim=(bottom - 0.5, top - 0.5))
 
 
 def _draw_header(figure: Figure, sample_id: str, scores: Mapping[str, float], dsc: float | None) -> None:
@@ -85,6 +132,17 @@ def _draw_header(figure: Figure, sample_id: str, scores: Mapping[str, float], ds
     facts = [] if dsc is None else [f"DSC {number(dsc)}"]
     facts += [f"{label} {number(scores[name])}" for name, label in _SHORT_LABELS.items() if name in scores]
     figure.text(left, top - 0.24 / height, "    ".join(facts), fontsize=10, **plain)
+
+
+def _draw_overview(axes: Axes, image: RGBImage, window: Window) -> None:
+    panels.draw_image(axes, image)
+    axes.set_title("Image", fontsize=10, color=_INK, pad=5)
+    top, bottom, left, right = window
+    halo = [withStroke(linewidth=2.4, foreground="black")]
+    corner = (left - 0.5, top - 0.5)
+    frame = Rectangle(corner, right - left, bottom - top, fill=False, ec="white", lw=1.2, path_effects=halo)
+    axes.add_patch(frame)
+    _say_below(axes, "frame: what the other panels show")
 
 
 def _draw_outlines(
@@ -100,19 +158,16 @@ def _draw_map(
     axes: Axes,
     image: RGBImage,
     values: NDArray[np.floating[Any]],
-    mask: Mask,
     highest: float,
     title: str,
     last_label: str = "",
 ) -> None:
-    """A map on a scale from 0 to `highest` over the darkened image, and the mask's outline as a thin line."""
+    """A map on a scale from 0 to `highest` over the darkened image."""
     axes.set_title(title, fontsize=10, color=_INK, pad=5)
     panels.draw_image(axes, (_DARKENED * image).astype(np.uint8))
     top = highest if highest > 0 else 1.0
     scale, opacity = Normalize(0, top), np.clip(values / (_OPAQUE * top), 0, 1)
     axes.imshow(values, cmap=_MAP_COLOURS, norm=scale, alpha=opacity, interpolation="nearest")
-    if mask.any():
-        panels.draw_outline(axes, mask, panels.Outline("", "#FFFFFF", 0.6, halo=0.8))
     if highest <= 0:
         _say_below(axes, "0 everywhere")
         return
@@ -128,7 +183,7 @@ def _draw_map(
 
 def _draw_errors(axes: Axes, image: RGBImage, mask: Mask, ground_truth: Mask) -> None:
     panels.draw_image(axes, image)
-    axes.set_title("Where the mask is wrong", fontsize=10, color=_INK, pad=5)
+    axes.set_title("Where the mask is wrong (px)", fontsize=10, color=_INK, pad=5)
     entries: list[panels.LegendEntry] = []
     for wrong, colour, name in (
         (mask & ~ground_truth, _EXTRA, "false positive"),
@@ -136,7 +191,7 @@ def _draw_errors(axes: Axes, image: RGBImage, mask: Mask, ground_truth: Mask) ->
     ):
         shown = np.ma.masked_where(~wrong, np.ones(wrong.shape))
         axes.imshow(shown, cmap=ListedColormap([colour]), alpha=0.75, interpolation="nearest")
-        label = f"{name} {np.count_nonzero(wrong)} px"
+        label = f"{name} {np.count_nonzero(wrong)}"
         entries.append((label, (Patch(color=colour, lw=0),)))
     panels.draw_outline(axes, ground_truth, panels.TRUTH)
     _draw_legend(axes, entries)

@@ -77,7 +77,7 @@ def test_panel_says_everything(case: dict[str, Any]) -> None:
         "Masks",
         "Entropy (nats)",
         "Mutual information (nats)",
-        "Where the mask is wrong",
+        "Where the mask is wrong (px)",
     ]
     for said in ("scan_07", "DSC 0.812", "expected DSC 0.910", "boundary entropy 0.456"):
         assert said in texts(figure)
@@ -87,8 +87,8 @@ def test_panel_says_everything(case: dict[str, Any]) -> None:
         "ensemble",
         "single network",
         "ground truth",
-        f"false positive {extra} px",
-        f"false negative {missed} px",
+        f"false positive {extra}",
+        f"false negative {missed}",
     ]
     assert matplotlib.pyplot.get_fignums() == []
 
@@ -105,6 +105,43 @@ def test_panels_share_one_frame(case: dict[str, Any]) -> None:
     assert {axes.get_ylim() for axes in shown} == {(59.5, -0.5)}
     for axes in shown:
         assert all(tuple(image.get_extent()) == (-0.5, 79.5, 59.5, -0.5) for image in axes.images)
+
+
+def small(case: dict[str, Any], row: int, column: int) -> dict[str, Any]:
+    """The same case as a small part of a large image; its pixel (0, 0) comes to (row, column)."""
+
+    def placed(part: np.ndarray) -> np.ndarray:
+        large = np.zeros((300, 400, *part.shape[2:]), part.dtype)
+        large[row : row + 60, column : column + 80] = part
+        return large
+
+    case |= {name: placed(case[name]) for name in ("image", "ground_truth", "mask", "single_mask")}
+    case["maps"] = {name: placed(values) for name, values in case["maps"].items()}
+    return case
+
+
+@pytest.mark.parametrize(("row", "column"), [(100, 200), (0, 0), (240, 320)])
+def test_a_small_object_is_shown_larger(case: dict[str, Any], row: int, column: int) -> None:
+    figure = uncertainty_panel(**small(case, row, column))
+    shown = [axes for axes in figure.axes if axes.get_title()]
+    assert titles(figure)[0] == "Image"
+    assert shown[0].get_xlim() == (-0.5, 399.5)
+    assert {axes.get_xlim() for axes in shown[1:]} == {shown[1].get_xlim()}
+    assert {axes.get_ylim() for axes in shown[1:]} == {shown[1].get_ylim()}
+    (left, right), (bottom, top) = shown[1].get_xlim(), shown[1].get_ylim()
+    rows, columns = np.nonzero(case["mask"] | case["single_mask"] | case["ground_truth"])
+    assert -0.5 <= left < columns.min() < columns.max() < right <= 399.5
+    assert -0.5 <= top < rows.min() < rows.max() < bottom <= 299.5
+    assert (right - left) / (bottom - top) == pytest.approx(400 / 300, rel=0.02)
+    assert right - left < 150
+    frame = shown[0].patches[0].get_bbox().extents
+    np.testing.assert_allclose(frame, [left, top, right, bottom])
+
+
+def test_doubt_far_from_the_mask_is_not_cut_off(case: dict[str, Any]) -> None:
+    case = small(case, 100, 200)
+    case["maps"]["entropy"][290, 5] = 0.6
+    assert titles(uncertainty_panel(**case))[0] == "Masks"
 
 
 def test_errors_lie_where_they_are(case: dict[str, Any]) -> None:
