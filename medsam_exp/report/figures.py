@@ -160,14 +160,14 @@ def _draw_header(figure: Figure, case: Case, text: str) -> None:
     width, height = figure.get_size_inches()
     left, top = _MARGIN / width, 1 - 0.12 / height
     plain: dict[str, Any] = {"va": "top", "parse_math": False, "color": _INK}
-    figure.text(left, top, _cut(case.sample_id, int(5 * width)), weight="bold", fontsize=12, **plain)
+    figure.text(left, top, cut_name(case.sample_id, int(5 * width)), weight="bold", fontsize=12, **plain)
     figure.text(left, top - 0.23 / height, text, fontsize=9.5, linespacing=1.2, **plain)
     shown = [m for m in _SHOWN_SCORES if m.name in case.scores]
     scores = "    ".join(f"{m.label} {number(case.scores[m.name], m.decimals)}" for m in shown)
     figure.text(1 - left, top, scores, ha="right", fontsize=11, **plain)
 
 
-def _cut(name: str, length: int) -> str:
+def cut_name(name: str, length: int) -> str:
     """A name of at most `length` characters; its end, where file names differ, is kept."""
     return name if len(name) <= length else f"{name[: length // 2]}…{name[1 - length // 2 :]}"
 

@@ -81,6 +81,11 @@ class ReliabilityBins:
         """How many pixels there are."""
         return int(self._count.sum())
 
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(bins,) number of pixels in each bin, also in those without any."""
+        return self._count.copy()
+
     def curve(self) -> ReliabilityCurve:
         """What was promised and what occurred in each bin."""
         used = self._count > 0

@@ -29,10 +29,11 @@ def dsc_over_thresholds(
     probability = np.asarray(foreground_probability)
     limits = np.asarray(thresholds).astype(probability.dtype)
     order = np.argsort(limits)
-    passed = np.searchsorted(limits[order], probability.ravel(), side="left")  # how many a pixel exceeds
+    in_question = probability > limits.min(initial=np.inf)  # a small share of most images
+    passed = np.searchsorted(limits[order], probability[in_question], side="left")  # thresholds it exceeds
     area, overlap = (
         _at_least(np.bincount(pixels, minlength=len(limits) + 1))
-        for pixels in (passed, passed[np.asarray(truth, bool).ravel()])
+        for pixels in (passed, passed[np.asarray(truth, bool)[in_question]])
     )
     total = area + np.count_nonzero(truth)
     dice = np.empty(len(limits))

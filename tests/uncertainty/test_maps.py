@@ -128,6 +128,17 @@ def test_other_precisions_are_taken_in(dtype: torch.dtype) -> None:
     assert all(torch.isfinite(values).all() for values in found.maps().values())
 
 
+@pytest.mark.gpu
+def test_members_may_lie_on_a_gpu() -> None:
+    probabilities = members(5, 3)
+    here, there = moments(probabilities).maps(), moments(probabilities.cuda()).maps()
+    for name in NAMES:
+        assert torch.equal(here[name], there[name])
+    labels = probabilities.argmax(dim=1)
+    on_gpu = collected(labels.cuda(), 3).pairwise_dice_disagreement()
+    assert on_gpu == collected(labels.numpy(), 3).pairwise_dice_disagreement()
+
+
 def test_the_members_are_left_as_they_were() -> None:
     probabilities = members(3).requires_grad_()
     before = probabilities.detach().clone()
@@ -175,7 +186,7 @@ def slow_disagreement(labels: np.ndarray, classes: int) -> float:
     return 1 - float(np.mean(found))
 
 
-def collected(labels: np.ndarray, classes: int) -> MemberMasks:
+def collected(labels: np.ndarray | torch.Tensor, classes: int) -> MemberMasks:
     masks = MemberMasks(classes)
     for member in labels:
         masks.add(member)

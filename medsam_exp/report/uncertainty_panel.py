@@ -1,0 +1,220 @@
+"""One image with the masks of an ensemble, where it is unsure, where its members disagree, and where it is wrong."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects
+
+from medsam_exp.report import panels
+from medsam_exp.report.figures import DOTS_PER_INCH, cut_name
+from medsam_exp.report.measures import number
+from medsam_exp.types import Mask, RGBImage
+
+ENSEMBLE = panels.Outline("ensemble", "#CC79A7", 2.4)
+SINGLE = panels.Outline("single network", "#F0E442", 1.6)
+"""From Okabe and Ito's palette, as the colours of the other masks."""
+_SHORT_LABELS = {
+    "expected_dsc": "expected DSC",
+    "entropy_boundary": "boundary entropy",
+    "disagreement": "disagreement",
+}
+_PANEL, _GAP, _MARGIN, _TOP, _BOTTOM = 2.9, 0.12, 0.14, 0.86, 0.5  # inches
+_INK, _FAINT = "#1a1a1a", "#5c5c5c"
+_EXTRA, _MISSED = "#D55E00", "#56B4E9"  # falsely marked, and falsely left out
+_MAP_COLOURS = "magma"
+_DARKENED, _OPAQUE = 0.5, 0.2  # the image below a map; the share of the scale from which on a map hides it
+_LN_2 = float(np.log(2))
+_CONTEXT, _SMALLEST_PX, _LARGEST_SHARE = (
+    0.35,
+    48,
+    0.6,
+)  # of a window: around what is shown; of the image's sides
+
+Window = tuple[int, int, int, int]
+"""First row, one past the last, first column, one past the last."""
+
+
+def uncertainty_panel(
+    sample_id: str,
+    image: RGBImage,
+    ground_truth: Mask | None,
+    mask: Mask,
+    single_mask: Mask | None,
+    maps: Mapping[str, NDArray[np.floating[Any]]],
+    scores: Mapping[str, float],
+    dsc: float | None,
+) -> Figure:
+    """Draw an image with its outlines, where the ensemble is unsure, where it disagrees, and where it is wrong.
+
+    Where all of this fills a small part of the image, the panels show that part, and one more before them the whole.
+
+    Args:
+        sample_id: above the picture.
+        image: (H, W, 3), original frame.
+        ground_truth: (H, W) bool; None leaves the last panel out.
+        mask: (H, W) bool, of the ensemble.
+        single_mask: (H, W) bool, of one member alone; None where there is none.
+        maps: (H, W) `entropy`, on a scale up to ln 2, the most that two classes have, and `mutual_information`, on its
+            own; both in nats.
+        scores: of the image; `expected_dsc`, `entropy_boundary` and `disagreement` are shown.
+        dsc: of the ensemble's mask; None where it is unknown.
+    """
+    entropy, disagreement = maps["entropy"], maps["mutual_information"]
+    masks = [found for found in (mask, single_mask, ground_truth) if found is not None]
+    whole = (0, image.shape[0], 0, image.shape[1])
+    window = _window([*masks, entropy > _OPAQUE * _LN_2], whole)
+    count = 3 + (ground_truth is not None) + (window != whole)
+    figure, axes = _empty_panels(image.shape[0] / image.shape[1], count)
+    _draw_header(figure, sample_id, scores, dsc)
+    if window != whole:
+        _draw_overview(axes[0], image, window)
+        _look_at(axes.pop(0), whole)
+    _draw_outlines(axes[0], image, mask, single_mask, ground_truth)
+    _draw_map(axes[1], image, entropy, _LN_2, "Entropy (nats)", last_label="ln 2")
+    _draw_map(axes[2], image, disagreement, float(disagreement.max()), "Mutual information (nats)")
+    if ground_truth is not None:
+        _draw_errors(axes[3], image, mask, ground_truth)
+    for panel in axes:
+        _look_at(panel, window)
+    return figure
+
+
+def _window(shown: Sequence[Mask], whole: Window) -> Window:
+    """The part of the image that has all that is shown, in the image's proportions; all of it unless much smaller."""
+    found = find_objects(np.logical_or.reduce(shown).astype(np.uint8))
+    if not found:
+        return whole
+    bounds = [(side.start, side.stop, length) for side, length in zip(found[0], whole[1::2], strict=True)]
+    share = max((stop - start) / length for start, stop, length in bounds) * (1 + 2 * _CONTEXT)
+    share = max(share, _SMALLEST_PX / min(whole[1::2]))
+    if share > _LARGEST_SHARE:
+        return whole
+    window = []
+    for start, stop, length in bounds:
+        size = int(np.ceil(share * length))
+        first = min(max((start + stop - size) // 2, 0), length - size)
+        window += [first, first + size]
+    return window[0], window[1], window[2], window[3]
+
+
+def _empty_panels(tallness: float, count: int) -> tuple[Figure, list[Axes]]:
+    """A row of panels for images of this height by width."""
+    panel_height = _PANEL * float(np.clip(tallness, 0.6, 1.4))
+    size = (2 * _MARGIN + count * (_PANEL + _GAP) - _GAP, _TOP + panel_height + _BOTTOM)
+    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, facecolor="white")
+    axes = []
+    for column in range(count):
+        left = (_MARGIN + column * (_PANEL + _GAP)) / size[0]
+        place = (left, _BOTTOM / size[1], _PANEL / size[0], panel_height / size[1])
+        axes.append(figure.add_axes(place))
+    return figure, axes
+
+
+def _look_at(axes: Axes, window: Window) -> None:
+    top, bottom, left, right = window
+    axes.set(xlim=(left - 0.5, right - 0.5), ylim=(bottom - 0.5, top - 0.5))
+
+
+def _draw_header(figure: Figure, sample_id: str, scores: Mapping[str, float], dsc: float | None) -> None:
+    """Id above, and below it the DSC and what the ensemble says of itself."""
+    width, height = figure.get_size_inches()
+    left, top = _MARGIN / width, 1 - 0.12 / height
+    plain: dict[str, Any] = {"va": "top", "parse_math": False, "color": _INK}
+    figure.text(left, top, cut_name(sample_id, int(8 * width)), weight="bold", fontsize=12, **plain)
+    facts = [] if dsc is None else [f"DSC {number(dsc)}"]
+    facts += [f"{label} {number(scores[name])}" for name, label in _SHORT_LABELS.items() if name in scores]
+    figure.text(left, top - 0.24 / height, "    ".join(facts), fontsize=10, **plain)
+
+
+def _draw_overview(axes: Axes, image: RGBImage, window: Window) -> None:
+    panels.draw_image(axes, image)
+    axes.set_title("Image", fontsize=10, color=_INK, pad=5)
+    top, bottom, left, right = window
+    halo = [withStroke(linewidth=2.4, foreground="black")]
+    corner = (left - 0.5, top - 0.5)
+    frame = Rectangle(corner, right - left, bottom - top, fill=False, ec="white", lw=1.2, path_effects=halo)
+    axes.add_patch(frame)
+    _say_below(axes, "frame: what the other panels show")
+
+
+def _draw_outlines(
+    axes: Axes, image: RGBImage, mask: Mask, single_mask: Mask | None, ground_truth: Mask | None
+) -> None:
+    panels.draw_image(axes, image)
+    axes.set_title("Masks", fontsize=10, color=_INK, pad=5)
+    drawn = ((mask, ENSEMBLE), (single_mask, SINGLE), (ground_truth, panels.TRUTH))
+    _draw_legend(axes, [panels.draw_outline(axes, found, line) for found, line in drawn if found is not None])
+
+
+def _draw_map(
+    axes: Axes,
+    image: RGBImage,
+    values: NDArray[np.floating[Any]],
+    highest: float,
+    title: str,
+    last_label: str = "",
+) -> None:
+    """A map on a scale from 0 to `highest` over the darkened image."""
+    axes.set_title(title, fontsize=10, color=_INK, pad=5)
+    panels.draw_image(axes, (_DARKENED * image).astype(np.uint8))
+    top = highest if highest > 0 else 1.0
+    scale, opacity = Normalize(0, top), np.clip(values / (_OPAQUE * top), 0, 1)
+    axes.imshow(values, cmap=_MAP_COLOURS, norm=scale, alpha=opacity, interpolation="nearest")
+    if highest <= 0:
+        _say_below(axes, "0 everywhere")
+        return
+    bar_axes = axes.inset_axes((0.1, -0.07, 0.8, 0.03))
+    assert axes.figure is not None
+    ticks = [0, highest / 2, highest]
+    bar = axes.figure.colorbar(
+        ScalarMappable(scale, _MAP_COLOURS), cax=bar_axes, orientation="horizontal", ticks=ticks
+    )
+    bar.ax.set_xticklabels(["0", f"{highest / 2:.2g}", last_label or f"{highest:.2g}"])
+    bar.ax.tick_params(labelsize=8.5, length=2, pad=2, labelcolor=_FAINT)
+
+
+def _draw_errors(axes: Axes, image: RGBImage, mask: Mask, ground_truth: Mask) -> None:
+    panels.draw_image(axes, image)
+    axes.set_title("Where the mask is wrong (px)", fontsize=10, color=_INK, pad=5)
+    entries: list[panels.LegendEntry] = []
+    for wrong, colour, name in (
+        (mask & ~ground_truth, _EXTRA, "false positive"),
+        (ground_truth & ~mask, _MISSED, "false negative"),
+    ):
+        shown = np.ma.masked_where(~wrong, np.ones(wrong.shape))
+        axes.imshow(shown, cmap=ListedColormap([colour]), alpha=0.75, interpolation="nearest")
+        label = f"{name} {np.count_nonzero(wrong)}"
+        entries.append((label, (Patch(color=colour, lw=0),)))
+    panels.draw_outline(axes, ground_truth, panels.TRUTH)
+    _draw_legend(axes, entries)
+
+
+def _draw_legend(axes: Axes, entries: Sequence[panels.LegendEntry]) -> None:
+    labels, handles = zip(*entries, strict=True)
+    axes.legend(
+        handles,
+        labels,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        ncols=3 if len(entries) == 3 else 2,
+        frameon=False,
+        fontsize=7.5,
+        labelcolor=_INK,
+        borderaxespad=0.4,
+        columnspacing=1.0,
+        handlelength=1.6,
+        handletextpad=0.5,
+    )
+
+
+def _say_below(axes: Axes, text: str) -> None:
+    style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8.5, "color": _FAINT}
+    axes.annotate(text, (0.5, 0), (0, -8), xycoords="axes fraction", textcoords="offset points", **style)
