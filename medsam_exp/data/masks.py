@@ -45,7 +45,7 @@ def to_mask(pixels: Pixels, path: Path, foreground: Collection[int] | None = Non
     Raises:
         UserError: the mask has more than two levels.
     """
-    levels = _grey_levels(pixels, path) if foreground is None else _label_values(pixels, path)
+    levels = _grey_levels(pixels, path) if foreground is None else label_values(pixels, path)
     found = np.unique(levels)
     if not np.isfinite(found).all() or found[0] < 0:
         raise UserError(f"{path} has negative or non-finite values: save the mask with values 0 and 255")
@@ -73,7 +73,7 @@ def refuse_unlisted(pixels: Pixels, path: Path, listed: Collection[int]) -> None
     Raises:
         UserError: says which.
     """
-    others = [value for value in np.unique(_label_values(pixels, path)) if value not in listed]
+    others = [value for value in np.unique(label_values(pixels, path)) if value not in listed]
     if others:
         raise UserError(
             f"{path} has pixels of the value {_listed(np.array(others))}, which data.classes does not list: add "
@@ -81,7 +81,7 @@ def refuse_unlisted(pixels: Pixels, path: Path, listed: Collection[int]) -> None
         )
 
 
-def _label_values(pixels: Pixels, path: Path) -> NDArray[Any]:
+def label_values(pixels: Pixels, path: Path) -> NDArray[Any]:
     """(H, W) one number per pixel of a mask of class labels; colours have none, whatever their palette says."""
     values = pixels.values
     if values.ndim == 3 and (values.max(axis=-1) != values.min(axis=-1)).any():

@@ -1,0 +1,64 @@
+"""One label map per image from the masks of its classes."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medsam_exp.types import Mask, UserError
+
+LabelMap = NDArray[np.uint8]
+"""(H, W) uint8, 0 background, 1 to K the classes; original frame."""
+
+SINGLE_CLASS = "target"
+_LARGEST_VALUE = 254  # nnU-Net writes labels of 255 and more as 16-bit files
+_NNUNETS_OWN = frozenset({"background", "ignore"})
+
+
+def label_map(masks: Mapping[int, Mask], priority: Mapping[int, float]) -> LabelMap:
+    """Combine the masks of an image's classes; the order of the mappings does not matter.
+
+    Args:
+        masks: (H, W) bool by label value (1 to 254), all of one size.
+        priority: by label value; a pixel of several masks goes to the one with the highest (SAM's predicted IoU), of
+            equals to the lowest label value.
+
+    Raises:
+        ValueError: there is no mask, a value or size does not fit, or a priority is missing or not a number.
+    """
+    if not masks or len({mask.shape for mask in masks.values()}) != 1:
+        raise ValueError(f"masks of one size are needed, not {[mask.shape for mask in masks.values()]}")
+    if not all(1 <= value <= _LARGEST_VALUE for value in masks):
+        raise ValueError(f"label values are 1 to {_LARGEST_VALUE}, not {sorted(masks)}")
+    if not all(value in priority and not np.isnan(priority[value]) for value in masks):
+        raise ValueError(f"each of the label values {sorted(masks)} needs a priority, not {dict(priority)}")
+    combined = np.zeros(next(iter(masks.values())).shape, np.uint8)
+    for value in sorted(masks, key=lambda value: (priority[value], -value)):
+        combined[masks[value]] = value
+    return combined
+
+
+def foreground_classes(class_names: Iterable[str | None]) -> dict[str, int]:
+    """Label values by class: background 0, then the classes in the order in which they first come.
+
+    Args:
+        class_names: of a dataset, in its own order; repetitions do not count. Without any name there is one class,
+            "target".
+
+    Raises:
+        UserError: some samples have a class and some have none, a name is nnU-Net's own, or there are too many.
+    """
+    names = list(dict.fromkeys(class_names))
+    if names in ([], [None]):
+        names = [SINGLE_CLASS]
+    if None in names:
+        known = ", ".join(name for name in names if name is not None)
+        raise UserError(
+            f"some images have a class ({known}) and others have none: give all of them one, or none"
+        )
+    reserved = [name for name in names if name in _NNUNETS_OWN]
+    if reserved:
+        raise UserError(f"a class cannot be called {reserved[0]}, which nnU-Net uses itself: rename it")
+    if len(names) > _LARGEST_VALUE:
+        raise UserError(f"{len(names)} classes are more than the {_LARGEST_VALUE} that label files can hold")
+    return {"background": 0} | {name: value for value, name in enumerate(names, 1) if name is not None}
