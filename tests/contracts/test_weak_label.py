@@ -1,16 +1,14 @@
 """Every choice of conf/weak_label: a known source; of zero-shot masks one short reason or none, always the same."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
 from medsam_exp.build import build
 from medsam_exp.signatures import signature_problems
-from medsam_exp.weak_label.candidate import Candidate
 from tests.compose import CONF
 from tests.contracts.shapes import SHAPES
+from tests.weak_label.candidates import candidate
 
 CHOICES = sorted(path.stem for path in (CONF / "weak_label").glob("*.yaml"))
 
@@ -21,14 +19,6 @@ def node(request: pytest.FixtureRequest, tmp_path):
     return (
         OmegaConf.merge(loaded, {"root": str(tmp_path)}) if OmegaConf.is_missing(loaded, "root") else loaded
     )
-
-
-def candidate(mask: np.ndarray, **facts: object) -> Candidate:
-    """A mask that everything speaks for."""
-    trusted = Candidate(
-        "scan@tumor", "scan", "tumor", mask, mask.astype(np.float32), mask.copy(), (0.99, 0.95), 0.99
-    )
-    return dataclasses.replace(trusted, **facts)
 
 
 def _masks(shape: tuple[int, int]) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ import pytest
 from medsam_exp.types import UserError
 from medsam_exp.weak_label.all import AllMasks
 from medsam_exp.weak_label.confident import Confident
-from tests.contracts.test_weak_label import candidate
+from tests.weak_label.candidates import candidate
 
 MASK = np.zeros((20, 20), bool)
 MASK[:10, :10] = True  # a quarter of the image
