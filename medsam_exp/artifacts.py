@@ -60,6 +60,7 @@ class StageArtifacts:
         sample_id: str,
         info: Mapping[str, Any],
         array: NDArray[np.bool_] | NDArray[np.float32] | None = None,
+        maps: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> None:
         """Write a sample's result; the record is written last, so its existence means that all of it is there.
 
@@ -67,10 +68,15 @@ class StageArtifacts:
             sample_id: which sample.
             info: facts for the record, JSON-able.
             array: (H, W) mask (bool, stored as PNG {0, 255}) or map (float32, stored as .npy), original frame.
+            maps: further (H, W) float32 maps by name, original frame, stored together as a compressed .npz.
         """
         if array is not None:
             suffix = ".png" if array.dtype == np.bool_ else ".npy"
             write_atomically(self._path(sample_id, suffix), _encode(array))
+        if maps is not None:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, **maps)
+            write_atomically(self._path(sample_id, ".npz"), buffer.getvalue())
         record = json.dumps({"id": sample_id, **info}, indent=1)
         write_atomically(self._path(sample_id, ".json"), record.encode())
 
@@ -92,6 +98,11 @@ class StageArtifacts:
         """(H, W) float32 map of a sample, original frame."""
         array: NDArray[np.float32] = np.load(self._path(sample_id, ".npy"), allow_pickle=False)
         return array
+
+    def maps(self, sample_id: str) -> dict[str, NDArray[np.float32]]:
+        """(H, W) float32 maps of a sample by name, original frame."""
+        with np.load(self._path(sample_id, ".npz"), allow_pickle=False) as stored:
+            return dict(stored)
 
     def write_manifest(self, description: Mapping[str, Any], sample_ids: Sequence[str]) -> None:
         """Say in words what the key stands for and which samples are finished; written last."""

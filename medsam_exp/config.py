@@ -43,6 +43,10 @@ class BatchSize:
     retrieval: int = 32
     faithfulness: int = 8
     text_saliency: int = 8
+    nnunet_single: int = 16
+    nnunet_ensemble: int = 16
+    reference_single: int = 16
+    reference_ensemble: int = 16
 
 
 @dataclass
@@ -82,6 +86,15 @@ class Calibration:
 
 
 @dataclass
+class Uncertainty:
+    """How an ensemble's uncertainty is judged."""
+
+    bins: int = MISSING
+    near_px: float = MISSING
+    review: int = MISSING
+
+
+@dataclass
 class Config:
     """Top level of a run; each `Any` is a config group, checked against the signature of what it names."""
 
@@ -109,6 +122,15 @@ class Config:
     sam: Any = MISSING
     fusion: Any = MISSING
     mask_filter: Any = MISSING
+    train_data: dict[str, Any] = MISSING
+    label_stages: list[str] = MISSING
+    weak_label: Any = MISSING
+    reference_label: Any = MISSING
+    nnunet_schedule: Any = MISSING
+    nnunet: Any = MISSING
+    ensemble: Any = MISSING
+    calibration_data: dict[str, Any] = MISSING
+    uncertainty: Uncertainty = MISSING
     metrics: Any = MISSING
     retrieval: Retrieval = MISSING
     tune: Tune = MISSING

@@ -15,9 +15,11 @@ from medsam_exp import distributed
 from medsam_exp.artifacts import StageArtifacts, stage_key
 from medsam_exp.build import build, identity, weight_files
 from medsam_exp.digests import FileDigests, text_digest
+from medsam_exp.input_digests import input_digests, other_digests
+from medsam_exp.other_images import other_images_config
 from medsam_exp.progress import stage_progress
 from medsam_exp.stages import STAGES, Stage, stage_function
-from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.context import OtherImages, StageContext
 from medsam_exp.trials import trial_config
 from medsam_exp.types import Dataset, UserError
 
@@ -71,7 +73,8 @@ class Engine:
         self.artifacts: dict[str, StageArtifacts] = {}
         self.timing: dict[str, Timing] = {}
         self._descriptions: dict[str, dict[str, Any]] = {}
-        self._inputs = self._input_digests(stages)
+        self._others: dict[str, Engine] = {}
+        self._inputs = input_digests(cfg, stages, dataset, texts, digests)
         for name in stages:
             self.artifacts[name] = self._planned(name)
         self._digests.save()
@@ -126,6 +129,41 @@ class Engine:
         stages, dataset, texts = list(cfg.stages), self.dataset, self._texts
         return Engine(cfg, stages, dataset, texts, self._digests, [], _forget, quiet=True)
 
+    def other(self, name: str) -> "Engine":
+        """The stages that a stage needs of images other than the run's own."""
+        if name not in self._others:
+            cfg, stages = other_images_config(self._cfg, name)
+            dataset = self._shared_dataset(cfg.data)
+            texts = build(cfg.text).bind(dataset.samples) if stages else {}
+            self._others[name] = Engine(cfg, stages, dataset, texts, self._digests, self._loggers, _forget)
+        return self._others[name]
+
+    def _shared_dataset(self, data: DictConfig) -> Dataset:
+        """A dataset for which an earlier stage's may serve, because its files are read once."""
+        for other in self._others.values():
+            if other._cfg.data == data and other.dataset is not None:
+                return other.dataset
+        dataset: Dataset = build(data)
+        return dataset
+
+    def _other_images(self, name: str) -> OtherImages:
+        other = self.other(name)
+        assert other.dataset is not None
+
+        def bring_up_to_date() -> None:
+            for stage in other.artifacts:
+                other.run(stage)
+
+        return OtherImages(other.dataset, bring_up_to_date, other.artifacts)
+
+    def _other_inputs(self, name: str) -> dict[str, Any]:
+        """What a stage's other images and their masks stand for, for its key."""
+        other, stage = self.other(name), STAGES[name]
+        assert other.dataset is not None
+        own = build(self._cfg[stage.reads[0]])
+        inputs = other_digests(other.dataset, own, self._digests, truth=stage.ground_truth is not None)
+        return {**inputs, "keys": {made: artifacts.key for made, artifacts in other.artifacts.items()}}
+
     def _finish(self, name: str, wanted: tuple[str, ...]) -> None:
         missing = self.artifacts[name].pending(wanted)
         if missing:
@@ -166,6 +204,7 @@ class Engine:
             loggers=self._loggers,
             advance=advance,
             log=self._log,
+            other=self._other_images(name) if stage.other_images else None,
             trial=self.trial,
         )
 
@@ -188,8 +227,10 @@ class Engine:
             group: identity(self._cfg[group], without_paths=group in (*stage.weights, "pairs"))
             for group in stage.reads
         }
-        if stage.weights:
+        if stage.weights or "nnunet" in stage.reads:
             config["precision"] = self._cfg.trainer.get("precision", "32-true")
+        if stage.other_images:
+            config["other_images"] = self._other_inputs(name)
         if stage.works_on != "samples":  # no sample's own file carries the digest of what it was made from
             config["inputs"] = self._inputs[stage.works_on]
         return {
@@ -207,40 +248,6 @@ class Engine:
             return []  # the parent's key stands for these weights
         with distributed.rank_zero_first():
             return [self._digests.of(path) for path in weight_files(self._cfg[group])]
-
-    def _input_digests(self, stages: list[str]) -> dict[str, dict[str, str]]:
-        """Digests of samples' own inputs, by what a stage works on and sample id."""
-        inputs: dict[str, dict[str, str]] = {
-            kind: {} for kind in ("samples", "truth", "controls", "pairs", "dataset", "split")
-        }
-        works_on = {STAGES[name].works_on for name in stages}
-        if "pairs" in works_on:
-            pairs = build(self._cfg.pairs)
-            given = [pairs[part] for part in sorted(pairs) if pairs[part] is not None]
-            inputs["pairs"] = {"all": text_digest(*(part.digest(self._digests) for part in given))}
-        if self.dataset is None:
-            return inputs
-        for name in self.sample_ids:
-            image = self.dataset.image_digest(name, self._digests)
-            inputs["samples"][name] = text_digest(image, *self._texts.get(name, ()))
-        if "control_maps" in stages:
-            inputs["controls"] = self._control_digests(inputs["samples"])
-        if self.dataset.has_ground_truth and any(STAGES[name].ground_truth for name in stages):
-            for name in self.sample_ids:
-                truth = self.dataset.ground_truth_digest(name, self._digests)
-                spacing = str(self.dataset.spacing_mm)
-                inputs["truth"][name] = text_digest(inputs["samples"][name], truth, spacing)
-            inputs["dataset"] = inputs["split"] = {"all": text_digest(*inputs["truth"].values())}
-        return inputs
-
-    def _control_digests(self, samples: Mapping[str, str]) -> dict[str, str]:
-        """Digests with each sample's control texts, which may come from other samples."""
-        assert self.dataset is not None
-        texts = build(self._cfg.grounding).bind(self.dataset.samples, self._texts, self._cfg.seed)
-        return {
-            name: text_digest(digest, *(text for kind in texts for text in texts[kind][name]))
-            for name, digest in samples.items()
-        }
 
 
 def _timing(seconds: float, computed: int, wanted: int) -> Timing:

@@ -7,6 +7,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.build import build
+from medsam_exp.other_images import other_images_problems
 from medsam_exp.presence_checks import (
     calibrated_elsewhere,
     calibration_spares_the_test_split,
@@ -163,6 +164,11 @@ def small_methods_can_be_made(cfg: DictConfig) -> list[str]:
         "prompt",
         "fusion",
         "mask_filter",
+        "weak_label",
+        "reference_label",
+        "nnunet_schedule",
+        "nnunet",
+        "ensemble",
         "metrics",
     ):
         try:
@@ -231,6 +237,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     millimetres_need_a_spacing,
     class_name_needs_a_target,
     small_methods_can_be_made,
+    other_images_problems,
     retrieval_has_something_to_find,
     saliency_fits_network,
     boxes_for_medsam,

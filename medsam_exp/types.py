@@ -38,12 +38,14 @@ class Sample:
         class_name: the image's label, where the dataset has one.
         description: a sentence that says what to look for in this image, where the dataset has one.
         contradiction: a sentence of the same kind about what this image does not show, where the dataset has one.
+        image_id: the image's own id, where it is asked for several classes and so is several samples; else None.
     """
 
     id: str
     class_name: str | None = None
     description: str | None = None
     contradiction: str | None = None
+    image_id: str | None = None
 
 
 class Dataset(Protocol):

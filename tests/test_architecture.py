@@ -27,6 +27,7 @@ LAYERS = (
         "search",
         "text",
         "text_saliency",
+        "uncertainty",
         "veto",
         "weak_label",
         "weights",
@@ -45,6 +46,8 @@ LAYERS = (
         "summary",
         "trials",
         "tuned",
+        "input_digests",
+        "other_images",
         "presence_checks",
         "grounding_results",
     },
@@ -59,7 +62,10 @@ GROUND_TRUTH_READERS = {
     "stages/evaluate.py",
     "stages/calibrate.py",  # fits the presence score; never on the test split
     "lightning/sam_data.py",  # training the tiny SAM, a declared reader
-    "engine.py",  # digests only
+    "stages/weak_label.py",  # labels of the fully supervised reference
+    "stages/calibrate_ensemble.py",  # threshold and temperature; never on the test split
+    "stages/uncertainty.py",  # whether uncertainty tells errors
+    "input_digests.py",  # digests only
     "pictures.py",  # the report's pictures
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

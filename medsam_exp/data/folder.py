@@ -122,7 +122,11 @@ class FolderDataset:
             )
         known = {stem: class_name or _class_in(stem, pattern) for stem in kept} if labels is None else labels
         self.samples = tuple(
-            Sample(sample_id, entry.target.class_name or known[entry.files.image.stem])
+            Sample(
+                sample_id,
+                entry.target.class_name or known[entry.files.image.stem],
+                image_id=entry.files.image.stem if entry.target.class_name else None,
+            )
             for sample_id, entry in sorted(self._entries.items())
         )
         self.notes = _notes(faulty, kept, targets, absent) if self.has_ground_truth else _skipped(faulty)

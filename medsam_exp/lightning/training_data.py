@@ -12,7 +12,7 @@ from medsam_exp.lightning.epoch_sampler import EpochSampler
 from medsam_exp.types import UserError
 
 
-class _ResumableLoader(DataLoader[Any]):
+class ResumableLoader(DataLoader[Any]):
     """Tells Lightning that it can go on within an epoch; the sampler sees to that, without a state."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -88,9 +88,15 @@ class TrainingData(pl.LightningDataModule):
             raise UserError(f"A batch of {batch_size} cannot be shared equally by {processes} devices.")
         size = len(dataset)  # type: ignore[arg-type]
         sampler = EpochSampler(
-            size, batch_size, batches, seed, self._trained_batches, rank=rank, world_size=processes
+            size,
+            batch_size,
+            batches,
+            seed,
+            lambda: trained_batches(self.trainer),
+            rank=rank,
+            world_size=processes,
         )
-        return _ResumableLoader(
+        return ResumableLoader(
             dataset,
             batch_size=sampler.share,
             sampler=sampler,
@@ -100,8 +106,10 @@ class TrainingData(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def _trained_batches(self) -> int:
-        if self.trainer is None:
-            return 0
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress.total
-        return int(progress.processed)  # type: ignore[attr-defined]
+
+def trained_batches(trainer: pl.Trainer | None) -> int:
+    """Whole batches that a training has consumed so far."""
+    if trainer is None:
+        return 0
+    progress = trainer.fit_loop.epoch_loop.batch_progress.total
+    return int(progress.processed)  # type: ignore[attr-defined]

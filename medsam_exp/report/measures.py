@@ -48,7 +48,14 @@ MAP_MEASURES = (
     Measure("confidence_increase", "Confidence increase"),
 )
 """Of saliency maps."""
-STAGE_LABELS = {"coarse": "Coarse mask", "sam": "SAM mask"}
+STAGE_LABELS = {
+    "coarse": "Coarse mask",
+    "sam": "SAM mask",
+    "weak_single": "nnU-Net, last checkpoint",
+    "weak": "nnU-Net, ensemble",
+    "reference_single": "Reference, last checkpoint",
+    "reference": "Reference, ensemble",
+}
 MISSING = "–"
 DISCLAIMER = "Research use only; not a medical device."
 

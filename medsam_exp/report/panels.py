@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
 
 COLOUR_MAP = "viridis"
-STAGE_COLOURS = {"coarse": "#56B4E9", "sam": "#E69F00"}
+STAGE_COLOURS = {
+    "coarse": "#56B4E9",
+    "sam": "#E69F00",
+    "weak_single": "#CC79A7",
+    "weak": "#D55E00",
+    "reference_single": "#0072B2",
+    "reference": "#009E73",
+}
 """From Okabe and Ito's palette, told apart by colour-blind readers; a stage keeps its colour everywhere."""
 _BOX, _FOREGROUND, _BACKGROUND = "#F0E442", "#2BE3A6", "#FF6A5C"
 _HALO = 1.2  # points of black added to a line's width, so that it is seen on bright tissue too

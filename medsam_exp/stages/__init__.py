@@ -7,6 +7,9 @@
                                             |    `-------> control_maps -> grounding (does the text matter?)
                                             `-> text_saliency (which words does the image ask for?)
                                                tune runs saliency to evaluate on a split of its own, again and again
+    the same up to sam_mask, on train_data -> weak_label -> train_nnunet -> nnunet_single, nnunet_ensemble -> evaluate
+                      true masks of train_data -> reference_label -> train_reference -> reference_... -> evaluate
+                                               calibrate_ensemble (on calibration_data) -^   uncertainty (of what use?)
 
 Raise a stage's `version` when its code gives other results than before: stored artifacts are then computed anew.
 """
@@ -33,8 +36,10 @@ class Stage:
         weights: those of `reads` that load a network; their files' checksums enter the key.
         processes: which processes of a job with several devices run it.
         ground_truth: why it reads ground truth, for the run's summary; None when it cannot.
-        works_on: single samples of the dataset with their texts, all of them as a whole ("split"), or a training set
-            as a whole.
+        works_on: single samples of the dataset with their texts, all of them as a whole ("split"), a training set
+            as a whole, or only what its parents and its other images give ("parents").
+        other_images: configuration key of the images, other than the run's own, that it works on.
+        module: of `stages`, where it is not named as the stage; several stages may be made by one.
         runs_trials: whether it tries the pipeline under other values; the pipeline's key then enters its own.
         gives_scores: each sample's record has `scores`, what is scored -> measure -> number, for the summary.
         version: of its code.
@@ -48,7 +53,9 @@ class Stage:
     weights: tuple[str, ...] = ()
     processes: Literal["first", "all"] = "first"
     ground_truth: str | None = None
-    works_on: Literal["samples", "split", "pairs", "dataset"] = "samples"
+    works_on: Literal["samples", "split", "pairs", "dataset", "parents"] = "samples"
+    other_images: str | None = None
+    module: str | None = None
     runs_trials: bool = False
     gives_scores: bool = False
     version: int = 1
@@ -124,7 +131,15 @@ STAGES: dict[str, Stage] = {
     ),
     "evaluate": Stage(
         reads=("metrics",),
-        any_parent=("saliency", "coarse_mask", "sam_mask"),
+        any_parent=(
+            "saliency",
+            "coarse_mask",
+            "sam_mask",
+            "nnunet_single",
+            "nnunet_ensemble",
+            "reference_single",
+            "reference_ensemble",
+        ),
         optional_parents=("presence",),
         processes="all",
         ground_truth="scores",
@@ -154,7 +169,55 @@ STAGES: dict[str, Stage] = {
 }
 
 
+def _nnunet_stages(label: str, train: str, masks: str) -> dict[str, Stage]:
+    """From labels to masks by nnU-Net: once for weak labels, once for a reference."""
+    predicts = Stage(
+        reads=("ensemble",),
+        optional_parents=(train, "calibrate_ensemble") if label == "weak_label" else (train,),
+        weights=("ensemble",) if label == "weak_label" else (),
+        processes="all",
+        gives_scores=True,
+        module="nnunet_masks",
+    )
+    return {
+        label: Stage(
+            reads=(label,), processes="all", works_on="parents", other_images="train_data", module="weak_label"
+        ),
+        train: Stage(
+            reads=("nnunet", "nnunet_schedule", "seed"),
+            parents=(label,),
+            processes="all",
+            works_on="parents",
+            module="train_nnunet",
+        ),
+        f"{masks}_single": predicts,
+        f"{masks}_ensemble": predicts,
+    }
+
+
+STAGES |= {
+    **_nnunet_stages("weak_label", "train_nnunet", "nnunet"),
+    **_nnunet_stages("reference_label", "train_reference", "reference"),
+    "calibrate_ensemble": Stage(
+        reads=("ensemble", "uncertainty"),
+        optional_parents=("train_nnunet",),
+        weights=("ensemble",),
+        processes="all",
+        ground_truth="choosing the ensemble's threshold and temperature",
+        works_on="parents",
+        other_images="calibration_data",
+    ),
+    "uncertainty": Stage(
+        reads=("uncertainty", "seed"),
+        parents=("nnunet_ensemble",),
+        optional_parents=("calibrate_ensemble",),
+        ground_truth="whether uncertainty tells errors",
+        works_on="split",
+    ),
+}
+
+
 def stage_function(name: str) -> "Callable[[StageContext], None]":
     """The function `run` of a stage's module, imported when the stage runs."""
-    run: Callable[[StageContext], None] = import_module(f"medsam_exp.stages.{name}").run
+    run: Callable[[StageContext], None] = import_module(f"medsam_exp.stages.{STAGES[name].module or name}").run
     return run

@@ -1,9 +1,10 @@
 """What a stage is given: objects and folders, never a configuration."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
@@ -31,6 +32,21 @@ class Builder(Protocol):
 
 
 @dataclass(frozen=True)
+class OtherImages:
+    """Images other than the run's own, for a stage that works on them.
+
+    Attributes:
+        dataset: the images.
+        run: brings the stages up to date that the stage needs of them; every process must call it.
+        artifacts: of those stages, by name.
+    """
+
+    dataset: Dataset
+    run: Callable[[], None]
+    artifacts: Mapping[str, StageArtifacts]
+
+
+@dataclass(frozen=True)
 class StageContext:
     """One stage of one run, on one process.
 
@@ -48,6 +64,7 @@ class StageContext:
         loggers: Lightning loggers for training.
         advance: tell the progress bar that this many samples are done.
         log: send figures to the run's logger while the stage works.
+        other: images that the stage works on beside the run's own; for stages that declare them.
         trial: run the pipeline with changed values (by dotted key) and return the scores by sample id, what is scored
             and measure; for stages that declare it.
     """
@@ -65,6 +82,7 @@ class StageContext:
     loggers: list[Any]
     advance: Callable[[int], None]
     log: Callable[[Mapping[str, float]], None]
+    other: OtherImages | None
     trial: Callable[[Mapping[str, Any]], dict[str, dict[str, dict[str, float]]]]
 
     def predict(
@@ -102,20 +120,39 @@ class StageContext:
             The last logged figures.
         """
         fit = self.build("fit")
-        folder = self.artifacts.folder / "checkpoints"
+        return self.train(
+            module,
+            data,
+            self.artifacts.folder / "checkpoints",
+            max_epochs=fit["epochs"],
+            gradient_clip_val=fit["gradient_clip"],
+            accumulate_grad_batches=fit["accumulate"],
+            check_val_every_n_epoch=fit["validate_every"],
+        )
+
+    def train(
+        self,
+        module: pl.LightningModule,
+        data: pl.LightningDataModule,
+        folder: Path,
+        callbacks: Sequence[pl.Callback] = (),
+        **options: Any,
+    ) -> dict[str, float]:
+        """Train under a Lightning Trainer with these options; `folder` holds where an interrupted training stands.
+
+        Returns:
+            The last logged figures.
+        """
         keep = [
             ModelCheckpoint(folder, filename="last", enable_version_counter=False, **when)
             for when in ({"save_on_train_epoch_end": True}, {"train_time_interval": CHECKPOINT_EVERY})
         ]
         trainer = self.trainer(
-            max_epochs=fit["epochs"],
-            gradient_clip_val=fit["gradient_clip"],
-            accumulate_grad_batches=fit["accumulate"],
-            check_val_every_n_epoch=fit["validate_every"],
             num_sanity_val_steps=0,
             logger=self.loggers or False,
-            callbacks=[*keep, LogInterval(), LearningRate(), Throughput()],
+            callbacks=[*callbacks, *keep, LogInterval(), LearningRate(), Throughput()],
             enable_progress_bar=sys.stdout.isatty(),
+            **options,
         )
         last = folder / "last.ckpt"
         trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)

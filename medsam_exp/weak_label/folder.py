@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from medsam_exp.data.images import decode
 from medsam_exp.data.masks import label_values
+from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.types import Mask, UserError
 from medsam_exp.weak_label.compose import LabelMap, label_map
 
@@ -114,6 +115,11 @@ class FolderMasks:
             or_whole = "" if there or whole in parts else f" (or {whole} with a value per class)"
             raise UserError(f"{wanted.image_id} has no {', '.join(missing)}{or_whole}")
         return parts
+
+    def digest(self, digests: FileDigests) -> str:
+        """Hash of the names and contents of all PNG files of the folder."""
+        files = sorted(self.root.glob("*.png"))
+        return text_digest(*(part for file in files for part in (file.name, digests.of(file))))
 
     def _file(self, name: str) -> Path:
         return self.root / f"{name}.png"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medsam_exp.digests import FileDigests
 from medsam_exp.types import UserError
 from medsam_exp.weak_label.folder import FolderMasks, Wanted
 
@@ -83,6 +84,20 @@ def test_the_files_that_decide_a_label(tmp_path: Path) -> None:
         part.unlink()
     whole = _save(tmp_path / "scan.png", SQUARE)
     assert policy.files(_double()) == (whole,)
+
+
+def test_the_digest_follows_names_and_contents_and_not_the_place(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+        _save(folder / "scan.png", SQUARE)
+        (folder / "readme.txt").write_text(folder.name)
+    first, second = (FolderMasks(str(folder)).digest(FileDigests()) for folder in folders)
+    assert first == second
+    (folders[0] / "scan.png").rename(folders[0] / "other.png")
+    _save(folders[1] / "scan.png", 1 - SQUARE)
+    changed = [FolderMasks(str(folder)).digest(FileDigests()) for folder in folders]
+    assert len({first, *changed}) == 3
 
 
 def _fault(tmp_path: Path, wanted: Wanted, class_names: tuple[str, ...]) -> str:

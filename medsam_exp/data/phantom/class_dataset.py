@@ -70,7 +70,7 @@ class PhantomClassDataset(PhantomDataset):
             sample_id = f"{scan.id}@{lesion.class_name}"
             self._index[sample_id], self._lesion_numbers[sample_id] = self._index[scan.id], number
             caption = captions_of(plan)[number][0]
-            samples.append(Sample(sample_id, lesion.class_name, caption, scan.contradiction))
+            samples.append(Sample(sample_id, lesion.class_name, caption, scan.contradiction, scan.id))
         return samples or [scan]
 
     def _lesions_shown(self, sample_id: str) -> slice:

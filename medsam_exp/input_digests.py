@@ -1,0 +1,77 @@
+"""Hashes of what samples are made of: image, text, mask; they enter keys and file names of artifacts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig
+
+from medsam_exp.build import build
+from medsam_exp.digests import FileDigests, text_digest
+from medsam_exp.stages import STAGES
+from medsam_exp.types import Dataset
+
+
+def input_digests(
+    cfg: DictConfig,
+    stages: list[str],
+    dataset: Dataset | None,
+    texts: Mapping[str, tuple[str, ...]],
+    digests: FileDigests,
+) -> dict[str, dict[str, str]]:
+    """Digests of samples' own inputs, by what a stage works on and sample id."""
+    inputs: dict[str, dict[str, str]] = {
+        kind: {} for kind in ("samples", "truth", "controls", "pairs", "dataset", "split")
+    }
+    inputs["parents"] = {"all": text_digest()}
+    works_on = {STAGES[name].works_on for name in stages}
+    if "pairs" in works_on:
+        pairs = build(cfg.pairs)
+        given = [pairs[part] for part in sorted(pairs) if pairs[part] is not None]
+        inputs["pairs"] = {"all": text_digest(*(part.digest(digests) for part in given))}
+    if dataset is None:
+        return inputs
+    sample_ids = [sample.id for sample in dataset.samples]
+    for name in sample_ids:
+        image = dataset.image_digest(name, digests)
+        inputs["samples"][name] = text_digest(image, *texts.get(name, ()))
+    if "control_maps" in stages:
+        inputs["controls"] = _control_digests(cfg, dataset, texts, inputs["samples"])
+    if dataset.has_ground_truth and any(STAGES[name].ground_truth for name in stages):
+        for name in sample_ids:
+            truth = dataset.ground_truth_digest(name, digests)
+            spacing = str(dataset.spacing_mm)
+            inputs["truth"][name] = text_digest(inputs["samples"][name], truth, spacing)
+        inputs["dataset"] = inputs["split"] = {"all": text_digest(*inputs["truth"].values())}
+    return inputs
+
+
+def other_digests(
+    dataset: Dataset, labels: Any, digests: FileDigests, *, truth: bool
+) -> dict[str, str]:
+    """What images other than the run's own stand for, and their masks where these are read.
+
+    Args:
+        dataset: the images.
+        labels: what makes labels of them; a folder of masks brings its own digest.
+        digests: content hashes of files.
+        truth: whether true masks are read.
+    """
+    ids = [sample.id for sample in dataset.samples]
+    found = {"images": text_digest(*ids, *(dataset.image_digest(name, digests) for name in ids))}
+    source = getattr(labels, "source", None)
+    if truth or source == "ground_truth":
+        found["truth"] = text_digest(*(dataset.ground_truth_digest(name, digests) for name in ids))
+    if source == "folder":
+        found["masks"] = labels.digest(digests)
+    return found
+
+
+def _control_digests(
+    cfg: DictConfig, dataset: Dataset, texts: Mapping[str, tuple[str, ...]], samples: Mapping[str, str]
+) -> dict[str, str]:
+    """Digests with each sample's control texts, which may come from other samples."""
+    controls = build(cfg.grounding).bind(dataset.samples, texts, cfg.seed)
+    return {
+        name: text_digest(digest, *(text for kind in controls for text in controls[kind][name]))
+        for name, digest in samples.items()
+    }

@@ -1,0 +1,50 @@
+"""Keeps checkpoints of an nnU-Net training as nnU-Net itself would write them."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+
+from medsam_exp.nnunet.training import TrainingParts
+
+FINAL = "checkpoint_final.pth"
+
+
+class Snapshots(Checkpoint):
+    """Writes a checkpoint after chosen epochs, and one with the optimizer's state after the last.
+
+    Args:
+        parts: what is trained.
+        epochs: 0-based epochs after which to keep the weights.
+    """
+
+    def __init__(self, parts: TrainingParts, epochs: Collection[int]) -> None:
+        self._parts, self._epochs = parts, frozenset(epochs)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        """Write the epoch's checkpoint, once, from the first process."""
+        epoch = trainer.current_epoch
+        if not trainer.is_global_zero:
+            return
+        if epoch in self._epochs:
+            write_checkpoint(self._parts.checkpoint(epoch, None), self._parts.results / snapshot_name(epoch))
+        if epoch == (trainer.max_epochs or 0) - 1:
+            complete = self._parts.checkpoint(epoch, trainer.optimizers[0])
+            write_checkpoint(complete, self._parts.results / FINAL)
+
+
+def snapshot_name(epoch: int) -> str:
+    """File name of the checkpoint after a 0-based epoch."""
+    return f"checkpoint_epoch_{epoch:04d}.pth"
+
+
+def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint so that a reader sees all of it or nothing; aliases of one tensor are stored once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".partial{os.getpid()}")
+    torch.save(checkpoint, partial)
+    partial.replace(path)

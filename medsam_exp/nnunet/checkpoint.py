@@ -1,0 +1,33 @@
+"""nnU-Net's checkpoints, ours or anybody's, read without running anything that a file may contain."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from medsam_exp.types import UserError
+
+_NUMPY_SCALARS = [
+    np.dtype,
+    np._core.multiarray.scalar,  # what nnU-Net's lists of figures are made of
+    *{type(np.dtype(kind)) for kind in ("float16", "float32", "float64", "int32", "int64", "bool")},
+]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, tensors on the CPU and read from disk when they are used.
+
+    Raises:
+        UserError: the file is unreadable, is no checkpoint of nnU-Net's, or holds more than numbers and names.
+    """
+    try:
+        with torch.serialization.safe_globals(_NUMPY_SCALARS):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} cannot be read as a checkpoint of nnU-Net: {reason}") from error
+    if not isinstance(content, dict) or "network_weights" not in content:
+        raise UserError(f"{path} is no checkpoint of nnU-Net: it has no network_weights")
+    return content

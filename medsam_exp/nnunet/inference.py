@@ -1,0 +1,115 @@
+"""Predictions of nnU-Net's networks, image by image: prepared once, predicted by every member of an ensemble."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medsam_exp.nnunet.checkpoint import read_checkpoint
+from medsam_exp.nnunet.results import ResultsFolder, make_predictor
+from medsam_exp.types import RGBImage, UserError
+
+_SPACING = (999, 1, 1)  # what nnU-Net's reader says of every 2-D image
+_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """An image as nnU-Net's network wants it.
+
+    Attributes:
+        data: (C, 1, h, w) float32: cropped to what is not zero, normalised, resampled.
+        properties: nnU-Net's notes of how to get back to the original frame.
+    """
+
+    data: Tensor
+    properties: dict[str, Any]
+
+
+class Predictor:
+    """nnU-Net's sliding window with mirroring, for the members of one results folder.
+
+    Args:
+        results: network and members.
+        device: where to predict.
+        mirroring: average the logits of mirrored images, as nnU-Net does.
+        step: of the sliding window, as a share of the patch.
+    """
+
+    def __init__(
+        self, results: ResultsFolder, device: torch.device, *, mirroring: bool = True, step: float = 0.5
+    ) -> None:
+        self.results = results
+        self._nnunet = make_predictor(results, device, mirroring=mirroring, step=step)
+        self._device = device
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The network; its weights are those of the member in use."""
+        network: torch.nn.Module = self._nnunet.network
+        return network
+
+    def to(self, device: torch.device) -> None:
+        """Predict on another device."""
+        self._nnunet.device = self._device = device
+        self._nnunet.perform_everything_on_device = device.type == "cuda"
+
+    def prepare(self, image: RGBImage) -> PreparedImage:
+        """Preprocess an (H, W, 3) image; a network for gray images gets the luminance of a coloured one."""
+        plans, configuration = self._nnunet.plans_manager, self._nnunet.configuration_manager
+        preprocessor = configuration.preprocessor_class(verbose=False)
+        properties: dict[str, Any] = {"spacing": _SPACING}
+        data, _, properties = preprocessor.run_case_npy(
+            self._channels(image), None, properties, plans, configuration, self._nnunet.dataset_json
+        )
+        return PreparedImage(torch.from_numpy(data), properties)
+
+    def use(self, member: Path) -> None:
+        """Load one member's weights.
+
+        Raises:
+            UserError: they are for another network.
+        """
+        try:
+            self.network.load_state_dict(read_checkpoint(member)["network_weights"])
+        except RuntimeError as error:
+            raise UserError(
+                f"{member} does not fit the network of {self._nnunet.plans_manager.plans_name}: "
+                f"{str(error).splitlines()[-1].strip()}"
+            ) from error
+
+    def probabilities(self, image: PreparedImage) -> Tensor:
+        """(K, h, w) float32 probabilities of the member in use, in the frame of the cropped image."""
+        configuration, properties = self._nnunet.configuration_manager, image.properties
+        logits = self._nnunet.predict_sliding_window_return_logits(image.data)
+        shape = properties["shape_after_cropping_and_before_resampling"]
+        if tuple(logits.shape[1:]) != tuple(shape):
+            spacing = [_SPACING[axis] for axis in self._nnunet.plans_manager.transpose_forward]
+            current = [spacing[0], *configuration.spacing]
+            logits = configuration.resampling_fn_probabilities(logits, shape, current, spacing)
+        found = self._nnunet.label_manager.apply_inference_nonlin(logits)
+        return torch.as_tensor(found)[:, 0]
+
+    def to_original(self, array: Tensor, image: PreparedImage, outside: float = 0.0) -> NDArray[np.float32]:
+        """Put an (h, w) map back into the original frame (H, W); `outside` fills what had been cropped away."""
+        _, rows, columns = image.properties["bbox_used_for_cropping"]
+        whole = np.full(image.properties["shape_before_cropping"][1:], outside, np.float32)
+        whole[slice(*rows), slice(*columns)] = array.cpu().numpy()
+        backward = self._nnunet.plans_manager.transpose_backward
+        return np.ascontiguousarray(whole[None].transpose(backward)[0])
+
+    def _channels(self, image: RGBImage) -> NDArray[np.float32]:
+        """(C, 1, H, W) float32 of an (H, W, 3) image, gray where the training images were."""
+        names = self._nnunet.dataset_json["channel_names"]
+        if len(names) == 3:
+            return image.transpose(2, 0, 1)[:, None].astype(np.float32)
+        if len(names) != 1:
+            raise UserError(f"{self.results.folder} wants {len(names)} channels, but images have 1 or 3")
+        gray = image[..., 0]
+        if (image != gray[..., None]).any():
+            gray = np.round(image @ np.array(_LUMINANCE)).astype(np.uint8)
+        return gray[None, None].astype(np.float32)

@@ -1,0 +1,97 @@
+"""A results folder of nnU-Net's: the checkpoints in it, and the network that they are for."""
+
+import io
+import json
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medsam_exp.nnunet.checkpoint import read_checkpoint
+from medsam_exp.types import UserError
+
+_NEEDED = ("plans.json", "dataset.json")
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """A trained configuration, as nnU-Net lays it out: plans.json, dataset.json, fold_X/checkpoint_*.pth.
+
+    Attributes:
+        folder: TRAINER__PLANS__CONFIGURATION.
+        members: checkpoints of the ensemble, in a fixed order.
+    """
+
+    folder: Path
+    members: tuple[Path, ...]
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Value of each class in label maps, background first."""
+        return dict(json.loads((self.folder / "dataset.json").read_text())["labels"])
+
+
+def results_folder(folder: Path, pattern: str, folds: Sequence[int | str] | None = None) -> ResultsFolder:
+    """Find the checkpoints of a results folder.
+
+    Args:
+        folder: TRAINER__PLANS__CONFIGURATION.
+        pattern: of checkpoint files within a fold, e.g. "checkpoint_final.pth" or "checkpoint_epoch_*.pth".
+        folds: 0, 1, ..., or "all"; None for every fold that is there.
+
+    Raises:
+        UserError: something is missing.
+    """
+    missing = [name for name in _NEEDED if not (folder / name).is_file()]
+    if missing:
+        raise UserError(
+            f"{folder} has no {' and no '.join(missing)}: give the folder TRAINER__PLANS__CONFIGURATION of "
+            "nnUNet_results, which holds them beside its fold_X folders"
+        )
+    wanted = [f"fold_{fold}" for fold in folds] if folds is not None else ["fold_*"]
+    members = sorted(path for fold in wanted for path in folder.glob(f"{fold}/{pattern}"))
+    if not members:
+        raise UserError(f"{folder}: no {pattern} in {', '.join(wanted)}; name checkpoints that are there")
+    return ResultsFolder(folder, tuple(members))
+
+
+def make_predictor(results: ResultsFolder, device: torch.device, *, mirroring: bool, step: float) -> Any:
+    """nnU-Net's own predictor with the network of a results folder and the first member's weights.
+
+    Args:
+        results: whose network.
+        device: where to predict.
+        mirroring: average over mirrored images, along the axes that the training mirrored.
+        step: of the sliding window, as a share of the patch.
+    """
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
+    from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    first = read_checkpoint(results.members[0])
+    plans = PlansManager(json.loads((results.folder / "plans.json").read_text()))
+    dataset_json = json.loads((results.folder / "dataset.json").read_text())
+    configuration = plans.get_configuration(first["init_args"]["configuration"])
+    if len(configuration.patch_size) != 2:
+        raise UserError(f"{results.folder} was trained on volumes; give a folder of a 2d configuration")
+    channels = determine_num_input_channels(plans, configuration, dataset_json)
+    heads = plans.get_label_manager(dataset_json).num_segmentation_heads
+    trainer = recursive_find_trainer_class_by_name(first["trainer_name"])
+    network = trainer.build_network_architecture(plans, configuration, channels, heads, enable_deep_supervision=False)
+    with redirect_stdout(io.StringIO()):  # it says that a CPU is no GPU
+        predictor = nnUNetPredictor(
+            tile_step_size=step,
+            use_mirroring=mirroring,
+            perform_everything_on_device=device.type == "cuda",
+            device=device,
+            allow_tqdm=False,
+        )
+    axes = first["inference_allowed_mirroring_axes"]
+    predictor.manual_initialization(
+        network, plans, configuration, None, dataset_json, first["trainer_name"], axes
+    )
+    return predictor

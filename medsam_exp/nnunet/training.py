@@ -1,0 +1,223 @@
+"""What nnU-Net's own trainer is made of, taken apart: network, loss, optimizer, batches, checkpoints.
+
+The trainer itself is never run; Lightning trains. Everything here comes from one unmodified `nnUNetTrainer`.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medsam_exp import distributed
+from medsam_exp.digests import write_atomically
+from medsam_exp.nnunet.environment import nnunet_folders
+from medsam_exp.nnunet.settings import CONFIGURATION, NnunetSettings
+from medsam_exp.seeding import derive_seed
+from medsam_exp.types import UserError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of nnU-Net's patches.
+
+    Attributes:
+        image: (B, C, h, w) float32, normalised.
+        target: labels (B, 1, h, w) int16 at every resolution of deep supervision, the finest first.
+    """
+
+    image: Tensor
+    target: list[Tensor]
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        return Batch(
+            self.image.to(device, non_blocking=True), [t.to(device, non_blocking=True) for t in self.target]
+        )
+
+    def pin_memory(self) -> "Batch":
+        """Copy in page-locked memory; a DataLoader asks for it."""
+        return Batch(self.image.pin_memory(), [t.pin_memory() for t in self.target])
+
+
+class TrainingParts:
+    """Network, loss, optimizer and batches of one fold, as nnU-Net would make them.
+
+    With several processes each draws its share of every batch, and the Dice part of the loss is that of the whole
+    batch.
+
+    Args:
+        root: holds nnUNet_preprocessed and receives nnUNet_results.
+        plans: file of plans.
+        fold: 0 to 4, or "all".
+        settings: of the training.
+        seed: of the network's first weights.
+        log_file: receives nnU-Net's console output.
+
+    Attributes:
+        network: with deep supervision.
+        loss: of the network's outputs and a batch's targets.
+        results: folder of this fold in nnUNet_results.
+        has_validation: whether the fold holds cases out.
+    """
+
+    network: nn.Module
+
+    def __init__(
+        self,
+        root: Path,
+        plans: Path,
+        fold: int | str,
+        settings: NnunetSettings,
+        seed: int,
+        log_file: Path | None,
+    ) -> None:
+        from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+        self._root, self._log_file, self._plans_file = root, log_file, plans
+        content = json.loads(plans.read_text())
+        dataset_json = json.loads((plans.parent / "dataset.json").read_text())
+        self.has_validation = fold != "all"
+        if self.has_validation and not (plans.parent / "splits_final.json").is_file():
+            raise UserError(
+                f"nnunet.folds={fold} needs at least 5 labelled images to hold some out; use nnunet.folds=[all]"
+            )
+        with nnunet_folders(root, log_file=log_file), _alone(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "nnunet", str(fold)))
+            trainer = nnUNetTrainer(
+                {**content, "continue_training": False}, CONFIGURATION, fold, dataset_json, torch.device("cpu")
+            )
+            trainer.num_epochs = settings.epochs
+            trainer.num_iterations_per_epoch = settings.iterations
+            trainer.num_val_iterations_per_epoch = settings.validation_iterations
+            trainer.initial_lr, trainer.weight_decay = settings.learning_rate, settings.weight_decay
+            trainer.oversample_foreground_percent = settings.oversample_foreground
+            trainer.initialize()
+        self._trainer = trainer
+        self._share_batch(settings)
+        self.network, self.loss = trainer.network, trainer.loss
+        self.results = Path(trainer.output_folder)
+        self.labels: dict[str, int] = dict(dataset_json["labels"])
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """SGD as nnU-Net sets it up."""
+        optimizer: torch.optim.Optimizer = self._trainer.configure_optimizers()[0]
+        return optimizer
+
+    def batches(self) -> dict[str, Any]:
+        """nnU-Net's endless sources of training and (where the fold has one) validation batches.
+
+        Raises:
+            UserError: a source cannot give a batch; nnU-Net's own reason.
+        """
+        from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
+
+        with nnunet_folders(self._root, log_file=self._log_file), _in_this_process():
+            sources = self._trainer.get_dataloaders()
+        found = {}
+        for name, source in zip(("train", "validation"), sources, strict=True):
+            assert isinstance(source, SingleThreadedAugmenter)
+            _fix_choice_of_algorithm(source.data_loader.transforms)
+            found[name] = source.data_loader
+        if not self.has_validation:
+            del found["validation"]
+        return found
+
+    def write_results_folder(self) -> None:
+        """Put plans and dataset.json where nnU-Net's predictor looks for them."""
+        own = self._plans_file.parent
+        for source, name in (
+            (self._plans_file, "plans.json"),
+            (own / "dataset.json", "dataset.json"),
+            (own / "dataset_fingerprint.json", "dataset_fingerprint.json"),
+        ):
+            write_atomically(self.results.parent / name, source.read_bytes())
+
+    def record_epoch(self, epoch: int, figures: dict[str, float | list[float]]) -> None:
+        """Keep an epoch's figures under nnU-Net's own names, for its checkpoints and progress plots."""
+        for name, value in figures.items():
+            self._trainer.logger.log(name, value, epoch)
+
+    @property
+    def history(self) -> dict[str, Any]:
+        """All recorded figures, plain numbers by nnU-Net's names."""
+        content: dict[str, Any] = self._trainer.logger.get_checkpoint()
+        return content
+
+    @history.setter
+    def history(self, content: dict[str, Any]) -> None:
+        self._trainer.logger.load_checkpoint(content)
+
+    def checkpoint(self, epoch: int, optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:
+        """A checkpoint after 0-based `epoch` that nnU-Net loads; without an optimizer it can only predict."""
+        kwargs = {**self._trainer.my_init_kwargs, "device": torch.device("cpu")}
+        kwargs["plans"] = {key: value for key, value in kwargs["plans"].items() if key != "continue_training"}
+        return {
+            "network_weights": self.network.state_dict(),
+            "optimizer_state": optimizer.state_dict() if optimizer else None,
+            "grad_scaler_state": None,
+            "logging": self.history,
+            "_best_ema": max(self.history["ema_fg_dice"], default=None),
+            "current_epoch": epoch + 1,
+            "init_args": kwargs,
+            "trainer_name": type(self._trainer).__name__,
+            "inference_allowed_mirroring_axes": (0, 1),
+        }
+
+    def _share_batch(self, settings: NnunetSettings) -> None:
+        """Take this process's share of every batch, and the loss over the whole batch."""
+        trainer, processes = self._trainer, distributed.world_size()
+        if processes == 1:
+            return
+        size = trainer.configuration_manager.batch_size
+        if size < processes:
+            raise UserError(
+                f"A batch of {size} cannot be shared by {processes} devices; raise nnunet.batch_size or lower "
+                "trainer.devices"
+            )
+        with nnunet_folders(self._root, log_file=self._log_file):
+            trainer.is_ddp, trainer.local_rank = True, distributed.rank()
+            trainer.oversample_foreground_percent = settings.oversample_foreground
+            trainer._set_batch_size_and_oversample()
+            trainer.loss = trainer._build_loss()
+            trainer.is_ddp = False
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hide the process group while nnU-Net's trainer is made, which would take it for one of GPUs only."""
+    from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as module
+
+    hidden = SimpleNamespace(is_available=lambda: False, is_initialized=lambda: False)
+    real, module.dist = module.dist, hidden
+    try:
+        yield
+    finally:
+        module.dist = real
+
+
+@contextmanager
+def _in_this_process() -> Iterator[None]:
+    """Let nnU-Net make sources of batches without augmenting processes; a DataLoader brings its own."""
+    from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as module
+
+    real, module.get_allowed_n_proc_DA = module.get_allowed_n_proc_DA, lambda: 0
+    try:
+        yield
+    finally:
+        module.get_allowed_n_proc_DA = real
+
+
+def _fix_choice_of_algorithm(transform: Any) -> None:
+    """Let blurring always convolve: by timing two algorithms it would give other digits from run to run."""
+    if hasattr(transform, "benchmark"):
+        transform.benchmark = False
+    inner = getattr(transform, "transforms", None) or [getattr(transform, "transform", None)]
+    for part in inner:
+        if part is not None:
+            _fix_choice_of_algorithm(part)

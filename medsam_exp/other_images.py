@@ -1,0 +1,100 @@
+"""From the configuration of a run to that of its stages on images that are not scored: trained or calibrated on."""
+
+from typing import Any
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from medsam_exp.stages import STAGES
+from medsam_exp.trials import shares_images, split_name
+
+_TO_AN_ENSEMBLE = ("weak_label", "train_nnunet", "nnunet_ensemble")
+
+
+def other_images_config(cfg: DictConfig, stage: str) -> tuple[DictConfig, list[str]]:
+    """Configuration and stages for the images that a stage declares beside the run's own."""
+    key = STAGES[stage].other_images
+    assert key is not None
+    changed = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    assert isinstance(changed, DictConfig)
+    changed.train_data = other_data(cfg, "train_data")  # whole, for stages that look at both
+    changed.data = other_data(cfg, key)
+    stages = _ensemble_stages(cfg) if key == "calibration_data" else _label_stages(cfg, stage)
+    changed.stages = stages
+    return changed, stages
+
+
+def other_data(cfg: DictConfig, key: str) -> DictConfig:
+    """The config node of `train_data` or `calibration_data`: a dataset of its own, or `data` with changed values."""
+    given = cfg[key]
+    whole = given if "_target_" in given else OmegaConf.merge(cfg.data, given)
+    copy = OmegaConf.create(OmegaConf.to_container(whole, resolve=True))
+    assert isinstance(copy, DictConfig)
+    return copy
+
+
+def label_source(cfg: DictConfig, group: str) -> str:
+    """Where labels come from: "zero_shot", "folder" or "ground_truth"."""
+    source: str = get_object(cfg[group]["_target_"]).source
+    return source
+
+
+def _label_stages(cfg: DictConfig, group: str) -> list[str]:
+    return list(cfg.label_stages) if label_source(cfg, group) == "zero_shot" else []
+
+
+def _ensemble_stages(cfg: DictConfig) -> list[str]:
+    return [name for name in _TO_AN_ENSEMBLE if name in cfg.stages or name == "nnunet_ensemble"]
+
+
+def other_images_problems(cfg: DictConfig) -> list[str]:
+    """Images that are scored must not be those that were trained or calibrated on, and labels need their stages."""
+    problems = []
+    for name in (name for name in cfg.stages if name in STAGES):
+        key = STAGES[name].other_images
+        if key is None:
+            continue
+        other = other_data(cfg, key)
+        if shares_images(str(other.get("name")), split_name(other), cfg.data) and _scores(cfg):
+            problems.append(
+                f"{key} is {other.get('name')} ({split_name(other)}), the very images that are scored; give others, "
+                f"as in {key}." + ("seed=5" if "seed" in other else "split=train")
+            )
+        if key == "calibration_data" and split_name(other).casefold() == "test":
+            problems.append("calibration_data is a test split, whose masks must choose nothing; use another split")
+    return list(dict.fromkeys(problems + _label_problems(cfg) + _network_problems(cfg)))
+
+
+def _scores(cfg: DictConfig) -> bool:
+    return any(STAGES[name].works_on in ("samples", "split") for name in cfg.stages if name in STAGES)
+
+
+def _label_problems(cfg: DictConfig) -> list[str]:
+    zero_shot = any(
+        group in cfg.stages and label_source(cfg, group) == "zero_shot"
+        for group in ("weak_label", "reference_label")
+    )
+    if not zero_shot:
+        return []
+    stages = list(cfg.label_stages)
+    unknown = [name for name in stages if name not in STAGES]
+    if unknown:
+        return [f"label_stages names {unknown[0]!r}, which does not exist"]
+    if not {"coarse_mask", "sam_mask"} & set(stages):
+        return ["label_stages makes no masks: end it with coarse_mask or sam_mask"]
+    return []
+
+
+def _network_problems(cfg: DictConfig) -> list[str]:
+    """Masks of nnU-Net come from the run's own training or from a given results folder, not from both or neither."""
+    problems: list[str] = []
+    predicts = {"nnunet_single", "nnunet_ensemble", "calibrate_ensemble"} & set(cfg.stages)
+    given: Any = cfg.ensemble.get("results")
+    if predicts and given is not None and "train_nnunet" in cfg.stages:
+        problems.append("ensemble.results is a network trained elsewhere; leave train_nnunet out, or set it to null")
+    if predicts and given is None and "train_nnunet" not in cfg.stages:
+        problems.append(f"stage {min(predicts)!r} needs 'train_nnunet' before it in stages, or ensemble.results=FOLDER")
+    for name in ("reference_single", "reference_ensemble"):
+        if name in cfg.stages and "train_reference" not in cfg.stages:
+            problems.append(f"stage {name!r} needs 'train_reference' before it in stages")
+    return problems

@@ -1,0 +1,61 @@
+"""Stage: choose the ensemble's threshold and temperature with the masks of a split that is never scored."""
+
+from typing import Any
+
+import numpy as np
+
+from medsam_exp import distributed
+from medsam_exp.stages.context import StageContext
+from medsam_exp.types import UserError
+from medsam_exp.uncertainty.quality import near_object
+from medsam_exp.uncertainty.temperature import fit_temperature
+from medsam_exp.uncertainty.threshold import best_threshold, dsc_over_thresholds
+
+THRESHOLDS = np.linspace(0.05, 0.95, 91)
+_PIXELS = 20_000  # of each image at most
+
+
+def run(context: StageContext) -> None:
+    """Write the threshold with the best mean DSC, and the temperature that fits the pixels near the objects.
+
+    Raises:
+        UserError: the images have no masks, or show nothing and find nothing.
+    """
+    other, settings = context.other, context.build("uncertainty")
+    assert other is not None
+    if not other.dataset.has_ground_truth:
+        raise UserError(
+            f"calibrate_ensemble needs true masks, but calibration_data ({other.dataset.name}, "
+            f"{other.dataset.split}) has none; give another split, or leave the stage out"
+        )
+    other.run()
+    if distributed.rank() > 0:
+        return
+    ensemble = other.artifacts["nnunet_ensemble"]
+    dice, probabilities, truths = [], [], []
+    for sample in other.dataset.samples:
+        probability = ensemble.maps(sample.id)["probability"]
+        truth = other.dataset.read_ground_truth(sample.id)
+        dice.append(dsc_over_thresholds(probability, truth, THRESHOLDS))
+        places = np.flatnonzero(near_object(ensemble.mask(sample.id), truth, settings["near_px"]))
+        places = places[:: max(1, len(places) // _PIXELS)]
+        probabilities.append(probability.ravel()[places])
+        truths.append(truth.ravel()[places])
+    if not sum(map(len, truths)):
+        raise UserError(
+            f"no image of calibration_data ({other.dataset.name}, {other.dataset.split}) shows or seems to show "
+            "anything, so nothing can be chosen with them; give others"
+        )
+    mean = np.mean(dice, axis=0)
+    threshold = best_threshold(dice, THRESHOLDS)
+    record: dict[str, Any] = {
+        "data": other.dataset.name,
+        "split": other.dataset.split,
+        "images": len(other.dataset.samples),
+        "threshold": threshold,
+        "temperature": fit_temperature(np.concatenate(probabilities), np.concatenate(truths)),
+        "dsc": float(mean[np.argmin(abs(THRESHOLDS - threshold))]),
+        "dsc_at_half": float(mean[np.argmin(abs(THRESHOLDS - 0.5))]),
+    }
+    context.artifacts.save("all", record)
+    context.advance(1)

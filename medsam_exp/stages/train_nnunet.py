@@ -1,0 +1,134 @@
+"""Stage: train nnU-Net on labels, and keep the checkpoints of an ensemble."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from medsam_exp import distributed
+from medsam_exp.lightning.nnunet_data import NnunetDataModule
+from medsam_exp.lightning.nnunet_snapshots import FINAL, Snapshots
+from medsam_exp.lightning.nnunet_training import NnunetModule
+from medsam_exp.nnunet.environment import RAW
+from medsam_exp.nnunet.plans import plan_and_preprocess
+from medsam_exp.nnunet.settings import NnunetSettings
+from medsam_exp.nnunet.snapshots import snapshot_bytes, snapshot_epochs
+from medsam_exp.nnunet.training import TrainingParts
+from medsam_exp.stages.context import StageContext
+from medsam_exp.types import UserError
+
+log = logging.getLogger(__name__)
+
+_GB = 1e9
+
+
+def run(context: StageContext) -> None:
+    """Plan, preprocess and train each fold; an interrupted training goes on where it was."""
+    settings: NnunetSettings = context.build("nnunet")
+    schedule, folder = context.build("nnunet_schedule"), context.artifacts.folder
+    (labels,) = context.parents.values()
+    log_file = folder / "nnunet.log"
+    with distributed.rank_zero_first():
+        plans = plan_and_preprocess(folder, labels.folder / RAW, settings, log_file)
+
+    def learning_rate(epoch: int) -> float:
+        last = settings.epochs - 1  # Lightning asks for the rate after the last epoch too
+        return float(schedule(min(epoch, last), settings.epochs, settings.cycles, settings.learning_rate))
+
+    epochs = kept_epochs(settings)
+    figures = {
+        f"fold_{fold}/{name}": value
+        for fold in settings.folds
+        for name, value in _train_fold(context, settings, plans, fold, learning_rate, epochs, log_file).items()
+    }
+    if distributed.rank() == 0:
+        results = next((folder / "nnUNet_results").glob("Dataset*/*"))
+        record = {
+            "results": str(results.relative_to(folder)),
+            "folds": [str(fold) for fold in settings.folds],
+            "snapshots": [epoch + 1 for epoch in epochs],
+            "figures": figures,
+            "validation": "all" not in settings.folds,
+        }
+        context.artifacts.save("all", record)
+    context.advance(1)
+
+
+def kept_epochs(settings: NnunetSettings) -> tuple[int, ...]:
+    """0-based epochs after which a member of the ensemble is kept; none when only the last checkpoint is."""
+    if settings.late_snapshots + settings.sparse_snapshots == 0:
+        return ()
+    return snapshot_epochs(
+        settings.epochs, settings.cycles, settings.late_snapshots, settings.sparse_snapshots
+    )
+
+
+def _train_fold(
+    context: StageContext,
+    settings: NnunetSettings,
+    plans: Path,
+    fold: int | str,
+    learning_rate: Callable[[int], float],
+    epochs: tuple[int, ...],
+    log_file: Path,
+) -> dict[str, float]:
+    parts = TrainingParts(context.artifacts.folder, plans, fold, settings, context.seed, log_file)
+    if fold == settings.folds[0]:
+        _check_disk(parts, settings, len(epochs), context.artifacts.folder)
+    if distributed.rank() == 0:
+        parts.write_results_folder()
+    data = NnunetDataModule(
+        parts.batches(), settings.iterations, settings.validation_iterations, context.seed, context.workers
+    )
+    try:
+        return context.train(
+            NnunetModule(parts, learning_rate),
+            data,
+            context.artifacts.folder / "checkpoints" / f"fold_{fold}",
+            [Snapshots(parts, epochs)],
+            max_epochs=settings.epochs,
+            gradient_clip_val=settings.gradient_clip,
+            limit_val_batches=settings.validation_iterations if parts.has_validation else 0,
+        )
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise UserError(
+                f"an augmenting process of nnU-Net's died ({str(error).splitlines()[0]}), most often because memory "
+                "ran out: lower workers, or nnunet.batch_size; what is trained so far is kept"
+            ) from error
+        raise
+
+
+def _check_disk(parts: TrainingParts, settings: NnunetSettings, snapshots: int, folder: Path) -> None:
+    """Say what the training will write, and refuse when that is too much.
+
+    Raises:
+        UserError: it is more than allowed, or than the disk has.
+    """
+    parameters = sum(p.numel() for p in parts.network.parameters())
+    # Of each fold: its snapshots, the last one with the optimizer's state, and where the training stands.
+    needed = len(settings.folds) * snapshot_bytes(parameters, snapshots + 4) / _GB
+    free = shutil.disk_usage(folder).free / _GB
+    if distributed.rank() == 0:
+        log.info(
+            "%-12s %d checkpoints of %.1f M parameters will take %.2g GB (free: %.0f GB): %s",
+            "nnU-Net",
+            len(settings.folds) * (snapshots + 1),
+            parameters / 1e6,
+            needed,
+            free,
+            folder,
+        )
+    if needed > settings.disk_limit_gb:
+        raise UserError(
+            f"the checkpoints would take {needed:.1f} GB, more than nnunet.disk_limit_gb={settings.disk_limit_gb}; "
+            "raise it, or keep fewer snapshots"
+        )
+    if needed > free:
+        raise UserError(f"the checkpoints would take {needed:.1f} GB, but {folder} has only {free:.1f} GB free")
+
+
+def members_pattern(record: dict[str, Any]) -> str:
+    """Which checkpoints of a training are its ensemble."""
+    return "checkpoint_epoch_*.pth" if record["snapshots"] else FINAL

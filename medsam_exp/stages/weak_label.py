@@ -1,0 +1,162 @@
+"""Stage: masks of training images become labels, as a raw dataset of nnU-Net's; a declared reader of ground truth."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from medsam_exp import distributed
+from medsam_exp.nnunet.raw_dataset import Case, write_raw_dataset
+from medsam_exp.nnunet.verify import verify
+from medsam_exp.stages.context import OtherImages, StageContext
+from medsam_exp.types import Dataset, Mask, Sample, UserError
+from medsam_exp.weak_label.candidate import Candidate
+from medsam_exp.weak_label.compose import LabelMap, foreground_classes, label_map
+from medsam_exp.weak_label.folder import FolderMasks, Wanted
+
+_MASKS = ("sam_mask", "coarse_mask")
+
+
+def run(context: StageContext) -> None:
+    """Write the labels of all images that the policy keeps, and say which it dropped and why.
+
+    With several classes an image is dropped whole when one of its masks is: the missing class would be trained as
+    background.
+
+    Raises:
+        UserError: a mask is missing or broken, or no label is left.
+    """
+    policy, other = context.build(context.artifacts.stage), context.other
+    assert other is not None
+    other.run()
+    if distributed.rank() > 0:
+        return
+    labels = foreground_classes(class_names(other.dataset))
+    reader = _READERS[policy.source](policy, other, labels)
+    dropped: dict[str, str] = {}
+    cases = _cases(other.dataset, reader, dropped)
+    raw = write_raw_dataset(context.artifacts.folder, other.dataset.name, cases, labels)
+    verify(raw.folder, context.artifacts.folder / "nnunet.log")
+    record = {
+        "raw": str(raw.folder.relative_to(context.artifacts.folder)),
+        "data": other.dataset.name,
+        "split": other.dataset.split,
+        "source": policy.source,
+        "labels": dict(raw.labels),
+        "channels": list(raw.channels),
+        "kept": sorted(raw.case_ids.values()),
+        "dropped": dropped,
+    }
+    context.artifacts.save("all", record)
+    context.advance(1)
+
+
+def class_names(dataset: Dataset) -> list[str | None]:
+    """Classes that are told apart within an image; [None] where images are asked for one thing."""
+    return [sample.class_name for sample in dataset.samples if sample.image_id] or [None]
+
+
+def by_image(dataset: Dataset) -> dict[str, list[Sample]]:
+    """Samples by image id, in order."""
+    found: dict[str, list[Sample]] = {}
+    for sample in dataset.samples:
+        found.setdefault(sample.image_id or sample.id, []).append(sample)
+    return found
+
+
+class _Reader(Protocol):
+    """Gives the label of an image, or says why there is none."""
+
+    def __call__(self, image_id: str, samples: Sequence[Sample]) -> LabelMap | str: ...
+
+
+def _cases(dataset: Dataset, reader: _Reader, dropped: dict[str, str]) -> Iterator[Case]:
+    for image_id, samples in by_image(dataset).items():
+        label = reader(image_id, samples)
+        if isinstance(label, str):
+            dropped[image_id] = label
+        else:
+            yield Case(image_id, dataset.read_image(samples[0].id), label)
+    if dropped and len(dropped) == len(by_image(dataset)):
+        first = next(iter(dropped.items()))
+        raise UserError(
+            f"all {len(dropped)} labels of {dataset.name} ({dataset.split}) were dropped, the first ({first[0]}) "
+            f"because {first[1]}: loosen the limits of weak_label, or take weak_label=all"
+        )
+
+
+class _ZeroShot:
+    """Zero-shot masks that the policy does not drop; a pixel of several classes goes to the surest."""
+
+    def __init__(self, policy: Any, other: OtherImages, labels: Mapping[str, int]) -> None:
+        self._policy, self._artifacts, self._labels = policy, other.artifacts, labels
+        self._masks = next(name for name in _MASKS if name in other.artifacts)
+
+    def __call__(self, _: str, samples: Sequence[Sample]) -> LabelMap | str:
+        masks: dict[int, Mask] = {}
+        priority: dict[int, float] = {}
+        for sample in samples:
+            candidate = self._candidate(sample)
+            reason = self._policy(candidate)
+            if reason is not None:
+                return str(reason) if len(samples) == 1 else f"{sample.class_name}: {reason}"
+            value = label_value(self._labels, sample)
+            masks[value] = candidate.mask
+            priority[value] = max(candidate.iou_predictions, default=0.0)
+        return label_map(masks, priority)
+
+    def _candidate(self, sample: Sample) -> Candidate:
+        made, name = self._artifacts, sample.id
+        sam = made["sam_mask"].info(name)["iou_predictions"] if "sam_mask" in made else []
+        return Candidate(
+            sample_id=name,
+            image_id=sample.image_id or name,
+            class_name=sample.class_name,
+            mask=made[self._masks].mask(name),
+            saliency_map=made["saliency"].saliency_map(name) if "saliency" in made else None,
+            coarse_mask=made["coarse_mask"].mask(name) if "coarse_mask" in made else None,
+            iou_predictions=tuple(sam),
+            presence=made["presence"].info(name)["presence"] if "presence" in made else None,
+        )
+
+
+class _Folder:
+    """Masks of a folder; all are read once before any is used."""
+
+    def __init__(self, policy: FolderMasks, other: OtherImages, labels: Mapping[str, int]) -> None:
+        self._policy, self._dataset, self._labels = policy, other.dataset, labels
+        self._names = [name for name, value in labels.items() if value]
+        policy.check((self._wanted(*item) for item in by_image(other.dataset).items()), self._names)
+
+    def __call__(self, image_id: str, samples: Sequence[Sample]) -> LabelMap:
+        return self._policy.read(self._wanted(image_id, samples), self._names)
+
+    def _wanted(self, image_id: str, samples: Sequence[Sample]) -> Wanted:
+        height, width = self._dataset.read_image(samples[0].id).shape[:2]
+        ids = {label_value(self._labels, sample): sample.id for sample in samples}
+        return Wanted(image_id, (height, width), ids)
+
+
+class _GroundTruth:
+    """True masks."""
+
+    def __init__(self, _: Any, other: OtherImages, labels: Mapping[str, int]) -> None:
+        self._dataset, self._labels = other.dataset, labels
+        if not other.dataset.has_ground_truth:
+            raise UserError(
+                f"labels=ground_truth needs true masks, but train_data ({other.dataset.name}, "
+                f"{other.dataset.split}) has none; leave reference_label out of stages"
+            )
+
+    def __call__(self, _: str, samples: Sequence[Sample]) -> LabelMap:
+        masks = {
+            label_value(self._labels, sample): self._dataset.read_ground_truth(sample.id) for sample in samples
+        }
+        return label_map(masks, dict.fromkeys(masks, 0.0))
+
+
+_READERS: dict[str, Any] = {"zero_shot": _ZeroShot, "folder": _Folder, "ground_truth": _GroundTruth}
+
+
+def label_value(labels: Mapping[str, int], sample: Sample) -> int:
+    """Value of a sample's class in label maps; the only class where a sample names none of them."""
+    values = {name: value for name, value in labels.items() if value}
+    return values.get(sample.class_name or "", 1)

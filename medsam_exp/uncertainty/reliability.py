@@ -1,0 +1,135 @@
+"""Of the pixels that are called target with probability 0.8, are 80 % target? Calibration and proper scores."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from medsam_exp.types import Mask
+
+SMALLEST = 1e-7
+"""Probabilities are taken to lie this far from 0 and 1 in a logarithm: about what float32 can tell from 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReliabilityCurve:
+    """Bins that have pixels, lowest first.
+
+    Attributes:
+        confidence: (b,) mean probability.
+        frequency: (b,) share of pixels that are target.
+        count: (b,) number of pixels.
+    """
+
+    confidence: NDArray[np.float64]
+    frequency: NDArray[np.float64]
+    count: NDArray[np.int64]
+
+
+class ReliabilityBins:
+    """Collects the pixels of many images; memory does not grow with their number, and their order does not matter.
+
+    Args:
+        bins: equally wide ones over [0, 1]; a probability on a border belongs to the upper bin, 1 to the last.
+    """
+
+    def __init__(self, bins: int = 15) -> None:
+        if bins < 1:
+            raise ValueError(f"{bins} bins cannot hold anything; there must be at least 1")
+        self.bins = bins
+        self._count = np.zeros(bins, np.int64)
+        self._positives = np.zeros(bins, np.int64)
+        self._promised = np.zeros(bins)
+        self._squared_error = self._log_loss = 0.0
+
+    def add(
+        self, foreground_probability: NDArray[np.floating[Any]], truth: Mask, region: Mask | None = None
+    ) -> None:
+        """Take in one image.
+
+        Which pixels count decides what the figures mean. Nearly all of an image is plain background, predicted as
+        such with a probability near 0: over the whole image these pixels make any network look well calibrated,
+        and the more so the larger the margin. `near_object` gives a region whose pixels are in question.
+
+        Args:
+            foreground_probability: (H, W), or any shape, in [0, 1].
+            truth: same shape, bool.
+            region: same shape, bool: the pixels that count; None for all.
+
+        Raises:
+            ValueError: shapes differ, or something is not in [0, 1].
+        """
+        probability, target = np.asarray(foreground_probability), np.asarray(truth, bool)
+        inside = np.ones_like(target) if region is None else region
+        if not probability.shape == target.shape == inside.shape:
+            raise ValueError(f"shapes differ: {probability.shape}, {target.shape}, {inside.shape}")
+        p, y = probability[inside].astype(np.float64), target[inside]
+        if not ((p >= 0) & (p <= 1)).all():
+            raise ValueError("not all probabilities lie in [0, 1]")
+        number = np.minimum((p * self.bins).astype(np.int64), self.bins - 1)
+        self._count += np.bincount(number, minlength=self.bins)
+        self._positives += np.bincount(number[y], minlength=self.bins)
+        self._promised += np.bincount(number, p, minlength=self.bins)
+        self._squared_error += float(((p - y) ** 2).sum())
+        safe = np.clip(p, SMALLEST, 1 - SMALLEST)
+        self._log_loss -= float(np.log(np.where(y, safe, 1 - safe)).sum())
+
+    @property
+    def count(self) -> int:
+        """How many pixels there are."""
+        return int(self._count.sum())
+
+    def curve(self) -> ReliabilityCurve:
+        """What was promised and what occurred in each bin."""
+        used = self._count > 0
+        count = self._count[used]
+        return ReliabilityCurve(self._promised[used] / count, self._positives[used] / count, count)
+
+    def ece(self) -> float:
+        """Expected calibration error: mean distance of the two over pixels, in [0, 1] (Naeini et al. 2015).
+
+        NaN before the first pixel, as all figures here.
+        """
+        return self._per_pixel(float(np.abs(self._promised - self._positives).sum()))
+
+    def brier(self) -> float:
+        """Brier score: mean squared distance of probability and truth; it rewards being right, too."""
+        return self._per_pixel(self._squared_error)
+
+    def nll(self) -> float:
+        """Negative log-likelihood in nats for each pixel; see `SMALLEST`."""
+        return self._per_pixel(self._log_loss)
+
+    def _per_pixel(self, total: float) -> float:
+        return total / self.count if self.count else float("nan")
+
+
+def reliability(
+    foreground_probability: NDArray[np.floating[Any]],
+    truth: Mask,
+    bins: int = 15,
+    region: Mask | None = None,
+) -> ReliabilityBins:
+    """Bins of the pixels of one image, or of (n,) pixels of many; `add` takes in further ones."""
+    found = ReliabilityBins(bins)
+    found.add(foreground_probability, truth, region)
+    return found
+
+
+def near_object(prediction: Mask, truth: Mask, distance_px: float = 10.0) -> Mask:
+    """Pixels in or near the predicted or the true object, where a mask can be wrong at all.
+
+    Args:
+        prediction: (H, W) bool.
+        truth: (H, W) bool.
+        distance_px: how far from either object a pixel may lie (ours).
+
+    Returns:
+        (H, W) bool; empty when both are.
+    """
+    either = prediction | truth
+    if not either.any():
+        return np.zeros_like(either)
+    return np.asarray(distance_transform_edt(~either) <= distance_px)

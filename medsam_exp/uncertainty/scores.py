@@ -1,0 +1,107 @@
+"""One number for a whole image: how sure an ensemble is of its mask, several ways."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, distance_transform_edt
+
+from medsam_exp.types import Mask
+
+HIGHER_IS_SURER = frozenset({"expected_dsc"})
+"""Scores that grow with confidence; all others grow with doubt."""
+BAND_PX = 2
+"""How far the band along the boundary reaches to each side (ours)."""
+
+Map = NDArray[np.floating[Any]]
+"""(H, W) float, original frame."""
+
+
+def image_scores(foreground_probability: Map, maps: Mapping[str, Map], mask: Mask) -> dict[str, float]:
+    """Score how sure an ensemble is of one image's mask.
+
+    Args:
+        foreground_probability: (H, W) in [0, 1]; with several foreground classes 1 - that of the background.
+        maps: (H, W) each, with `entropy` and `mutual_information` in nats, as of `EnsembleMoments.maps`.
+        mask: (H, W) bool, the mask that is shown, of all foreground classes.
+
+    Returns:
+        `entropy_inside`, see `mean_inside`; `entropy_boundary` and `mutual_information_boundary`, see
+        `mean_along_boundary`; `entropy_per_edge_released`; `expected_dsc`. All but those in `HIGHER_IS_SURER`
+        are higher where the ensemble is less sure.
+
+    Raises:
+        ValueError: not all have one shape.
+    """
+    shapes = {name: np.shape(values) for name, values in maps.items()}
+    if np.shape(foreground_probability) != mask.shape or set(shapes.values()) - {mask.shape}:
+        raise ValueError(
+            f"the mask is {mask.shape}, the probability {np.shape(foreground_probability)}, {shapes}"
+        )
+    probability = np.asarray(foreground_probability, np.float64)
+    found = {name: np.asarray(values, np.float64) for name, values in maps.items()}
+    return {
+        "entropy_inside": mean_inside(found["entropy"], mask),
+        "entropy_boundary": mean_along_boundary(found["entropy"], mask),
+        "mutual_information_boundary": mean_along_boundary(found["mutual_information"], mask),
+        "entropy_per_edge_released": entropy_per_edge_released(found["entropy"], mask),
+        "expected_dsc": expected_dsc(probability, mask),
+    }
+
+
+def uncertainties(scores: Mapping[str, float]) -> dict[str, float]:
+    """The same scores, all turned so that higher means less sure: 1 - those in `HIGHER_IS_SURER`."""
+    return {name: 1 - value if name in HIGHER_IS_SURER else value for name, value in scores.items()}
+
+
+def mean_inside(uncertainty: Map, mask: Mask) -> float:
+    """Mean uncertainty of the pixels within the mask (Roy et al. 2019).
+
+    Of an empty mask there is no inside: the image's most uncertain pixel stands for it, which no mean can exceed,
+    so that a lesion that was nearly found and then missed does not look like a sure finding. It is small
+    only where the ensemble is sure of every pixel that nothing is there.
+    """
+    return float(uncertainty[mask].mean() if mask.any() else uncertainty.max())
+
+
+def mean_along_boundary(uncertainty: Map, mask: Mask) -> float:
+    """Mean uncertainty along the mask's outline, up to two pixels to each side of it.
+
+    A larger object has more boundary and more unsure pixels; the mean does not grow with its size.
+    A mask without an outline in the image, empty or full, takes the image's most uncertain pixel, as above.
+    """
+    band = _boundary_band(mask)
+    return float(uncertainty[band].mean() if band.any() else uncertainty.max())
+
+
+def entropy_per_edge_released(entropy: Map, mask: Mask) -> float:
+    """The released code's score: 100 times the summed entropy of the image, divided by its number of edge pixels.
+
+    As there, entropy is in bits, and edge pixels are those outside the mask that touch it by a side or a corner.
+    A mask without any, empty or full, divides by 0 there; here by 1, so that it comes out large but finite.
+    """
+    edge = binary_dilation(mask, np.ones((3, 3), bool)) & ~mask
+    return float(100 * entropy.sum() / np.log(2) / max(np.count_nonzero(edge), 1))
+
+
+def expected_dsc(foreground_probability: Map, mask: Mask) -> float:
+    """The DSC that the probabilities themselves promise: soft Dice confidence (Borges et al., arXiv 2402.10665).
+
+    2 sum(p m) / (sum(p) + sum(m)), close to the expected DSC if pixels were independent. For an empty mask, whose
+    DSC is 1 when there is no target and else 0, that expectation is the chance that no pixel is target, product
+    of 1 - p: near 0 already where a few pixels' worth of probability is spread over the image.
+    """
+    probability = np.asarray(foreground_probability, np.float64)
+    if not mask.any():
+        with np.errstate(divide="ignore"):  # a pixel that is certain leaves no chance: exp(-inf) = 0
+            return float(np.exp(np.log1p(-probability).sum()))
+    return float(2 * probability[mask].sum() / (probability.sum() + np.count_nonzero(mask)))
+
+
+def _boundary_band(mask: Mask) -> Mask:
+    """(H, W) bool: at most `BAND_PX` rows of pixels to each side; the image's own edge is no boundary."""
+    if mask.all() or not mask.any():
+        return np.zeros_like(mask)
+    distance = np.where(mask, distance_transform_edt(mask), distance_transform_edt(~mask))
+    return np.asarray(distance <= BAND_PX)
