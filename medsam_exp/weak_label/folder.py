@@ -117,10 +117,9 @@ class FolderMasks:
         return parts
 
     def digest(self, digests: FileDigests) -> str:
-        """Hash of all masks in the folder, with their names."""
-        return text_digest(
-            *(part for file in sorted(self.root.glob("*.png")) for part in (file.name, digests.of(file)))
-        )
+        """Hash of the names and contents of all PNG files of the folder."""
+        files = sorted(self.root.glob("*.png"))
+        return text_digest(*(part for file in files for part in (file.name, digests.of(file))))
 
     def _file(self, name: str) -> Path:
         return self.root / f"{name}.png"

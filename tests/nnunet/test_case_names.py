@@ -5,33 +5,7 @@ import re
 import pytest
 
 from medsam_exp.nnunet.case_names import case_name
-
-NASTY = (
-    "benign (12)",
-    "benign (12) ",
-    "scan@malignant",
-    "scan_0000",
-    "scan_0000.png",
-    "scan_0000_0000",
-    "a.b.c.nii.gz",
-    "[x]+(y)*$^|\\d{4}",
-    "$HOME",
-    "../up/and/away",
-    ".hidden",
-    "-rf",
-    "",
-    "Scan",
-    "scan",
-    "Läsion 3µm",
-    "Lasion 3m",
-    "病変",
-    "病巣",
-    "x" * 300,
-    "x" * 301,
-    "lone \udc80 byte",
-    "line\nbreak",
-    "con",
-)
+from tests.nnunet.cases import NASTY
 
 
 def test_every_nasty_id_has_a_safe_name_of_its_own() -> None:

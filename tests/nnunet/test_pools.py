@@ -13,7 +13,7 @@ import pytest
 from medsam_exp.nnunet import pools
 from medsam_exp.nnunet.pools import in_process_pools
 from medsam_exp.types import UserError
-from tests.nnunet.conftest import gray_case
+from tests.nnunet.cases import gray_case
 
 MODULES = pools._SPAWNING_MODULES
 

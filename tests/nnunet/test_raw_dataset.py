@@ -11,8 +11,7 @@ from PIL import Image
 from medsam_exp.nnunet.pools import in_process_pools
 from medsam_exp.nnunet.raw_dataset import Case, RawDataset, read_raw_dataset, write_raw_dataset
 from medsam_exp.types import UserError
-from tests.nnunet.conftest import gray_case
-from tests.nnunet.test_case_names import NASTY
+from tests.nnunet.cases import NASTY, gray_case
 
 
 def _pixels(path: Path) -> np.ndarray:
@@ -122,7 +121,7 @@ def test_a_killed_writer_leaves_no_dataset(tmp_path: Path) -> None:
     import sys
 
     program = (
-        "import os, sys, pathlib; from tests.nnunet.conftest import gray_case\n"
+        "import os, sys, pathlib; from tests.nnunet.cases import gray_case\n"
         "from medsam_exp.nnunet.raw_dataset import write_raw_dataset\n"
         "def cases():\n  yield gray_case('a')\n  os.kill(os.getpid(), 9)\n"
         "write_raw_dataset(pathlib.Path(sys.argv[1]), 'toy', cases(), {'background': 0, 'tumor': 1})"

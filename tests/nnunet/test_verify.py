@@ -11,7 +11,7 @@ from PIL import Image
 from medsam_exp.nnunet.raw_dataset import Case, RawDataset
 from medsam_exp.nnunet.verify import verify
 from medsam_exp.types import UserError
-from tests.nnunet.conftest import gray_case
+from tests.nnunet.cases import gray_case
 
 
 def _name(dataset: RawDataset, sample_id: str) -> str:
