@@ -75,7 +75,7 @@ class StageArtifacts:
             write_atomically(self._path(sample_id, suffix), _encode(array))
         if maps is not None:
             buffer = io.BytesIO()
-            np.savez_compressed(buffer, **maps)
+            np.savez_compressed(buffer, **maps)  # type: ignore[arg-type]  # names, not options
             write_atomically(self._path(sample_id, ".npz"), buffer.getvalue())
         record = json.dumps({"id": sample_id, **info}, indent=1)
         write_atomically(self._path(sample_id, ".json"), record.encode())

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from medsam_exp import distributed
 from medsam_exp.artifacts import StageArtifacts, stage_key
 from medsam_exp.build import build, identity, weight_files
-from medsam_exp.digests import FileDigests, text_digest
+from medsam_exp.digests import FileDigests
 from medsam_exp.input_digests import input_digests, other_digests
 from medsam_exp.other_images import other_images_config
 from medsam_exp.progress import stage_progress

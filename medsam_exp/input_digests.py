@@ -45,9 +45,7 @@ def input_digests(
     return inputs
 
 
-def other_digests(
-    dataset: Dataset, labels: Any, digests: FileDigests, *, truth: bool
-) -> dict[str, str]:
+def other_digests(dataset: Dataset, labels: Any, digests: FileDigests, *, truth: bool) -> dict[str, str]:
     """What images other than the run's own stand for, and their masks where these are read.
 
     Args:

@@ -61,7 +61,9 @@ def other_images_problems(cfg: DictConfig) -> list[str]:
                 f"as in {key}." + ("seed=5" if "seed" in other else "split=train")
             )
         if key == "calibration_data" and split_name(other).casefold() == "test":
-            problems.append("calibration_data is a test split, whose masks must choose nothing; use another split")
+            problems.append(
+                "calibration_data is a test split, whose masks must choose nothing; use another split"
+            )
     return list(dict.fromkeys(problems + _label_problems(cfg) + _network_problems(cfg)))
 
 
@@ -91,9 +93,13 @@ def _network_problems(cfg: DictConfig) -> list[str]:
     predicts = {"nnunet_single", "nnunet_ensemble", "calibrate_ensemble"} & set(cfg.stages)
     given: Any = cfg.ensemble.get("results")
     if predicts and given is not None and "train_nnunet" in cfg.stages:
-        problems.append("ensemble.results is a network trained elsewhere; leave train_nnunet out, or set it to null")
+        problems.append(
+            "ensemble.results is a network trained elsewhere; leave train_nnunet out, or set it to null"
+        )
     if predicts and given is None and "train_nnunet" not in cfg.stages:
-        problems.append(f"stage {min(predicts)!r} needs 'train_nnunet' before it in stages, or ensemble.results=FOLDER")
+        problems.append(
+            f"stage {min(predicts)!r} needs 'train_nnunet' before it in stages, or ensemble.results=FOLDER"
+        )
     for name in ("reference_single", "reference_ensemble"):
         if name in cfg.stages and "train_reference" not in cfg.stages:
             problems.append(f"stage {name!r} needs 'train_reference' before it in stages")

@@ -55,6 +55,7 @@ def test_every_choice_fits_the_signature_of_its_target(
         ("clip", "folder"): [f"clip.model={tmp_path}", "clip.saliency_layer=3"],
         ("clip", "biomedclip_finetuned"): [f"clip.weights={tmp_path}"],
         ("pairs", "csv"): ["pairs.train.file=pairs.csv"],
+        ("weak_label", "folder"): [f"weak_label.root={tmp_path}"],
         ("veto", "presence"): ["stages=[saliency,presence,coarse_mask]"],
         ("text", "free"): ["text.text=a mass"],
         ("text", "per_image"): ["text.path=texts.json"],

@@ -17,6 +17,15 @@ def over_all_devices(rows: Tensor) -> Tensor:
     return _GatherRows.apply(rows)
 
 
+def sum_over_devices(values: Tensor) -> Tensor:
+    """Sum of every device's values, without gradient."""
+    if not distributed.is_available() or not distributed.is_initialized():
+        return values
+    total = values.detach().clone()
+    distributed.all_reduce(total)
+    return total
+
+
 class _GatherRows(torch.autograd.Function):
     """Gathers forwards and sums the gradient over the devices backwards.
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
@@ -91,9 +90,7 @@ class _Chunks(TorchDataset[list[Prepared]]):
         return len(self._chunks)
 
     def __getitem__(self, index: int) -> list[Prepared]:
-        return [
-            (image_id, self._predictor.prepare(self._read(image_id))) for image_id in self._chunks[index]
-        ]
+        return [(image_id, self._predictor.prepare(self._read(image_id))) for image_id in self._chunks[index]]
 
 
 def ensemble_loader(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from medsam_exp.lightning.gather import sum_over_devices
 from medsam_exp.nnunet.training import Batch, TrainingParts
 from medsam_exp.types import UserError
 
@@ -27,7 +28,9 @@ class NnunetModule(pl.LightningModule):
         super().__init__()
         self.network = parts.network
         self._parts, self._learning_rate = parts, learning_rate
-        self._names = [name for name, value in sorted(parts.labels.items(), key=lambda item: item[1]) if value]
+        self._names = [
+            name for name, value in sorted(parts.labels.items(), key=lambda item: item[1]) if value
+        ]
         self._losses: dict[str, list[Tensor]] = {"train": [], "validation": []}
         self._counts = torch.zeros(3, len(self._names))
         self._started = time.time()
@@ -72,7 +75,7 @@ class NnunetModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the pseudo-Dice over all devices; a class that is nowhere counts as not there."""
-        counts = self.all_gather(self._counts).reshape(-1, *self._counts.shape).sum(0)
+        counts = sum_over_devices(self._counts)
         dice = 2 * counts[0] / (2 * counts[0] + counts[1] + counts[2])
         self.log("val/loss", self._mean_loss("validation"))
         self.log("val/pseudo_dice", torch.nan_to_num(dice.nanmean()), prog_bar=True)
@@ -118,4 +121,4 @@ class NnunetModule(pl.LightningModule):
     def _mean_loss(self, kind: str) -> Tensor:
         losses = self._losses[kind]
         own = torch.stack(losses).mean() if losses else torch.zeros((), device=self.device)
-        return self.all_gather(own).mean()
+        return sum_over_devices(own) / self.trainer.world_size

@@ -16,10 +16,11 @@ class ResumableLoader(DataLoader[Any]):
     """Tells Lightning that it can go on within an epoch; the sampler sees to that, without a state."""
 
     def state_dict(self) -> dict[str, Any]:
+        """Nothing to remember."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        pass
+        """Nothing to go on with."""
 
 
 class TrainingData(pl.LightningDataModule):

@@ -9,9 +9,9 @@ import torch
 
 from medsam_exp.types import UserError
 
-_NUMPY_SCALARS = [
+_NUMPY_SCALARS: list[Any] = [
     np.dtype,
-    np._core.multiarray.scalar,  # what nnU-Net's lists of figures are made of
+    type(np.float64(0)).__reduce__(np.float64(0))[0],  # what nnU-Net's lists of figures are stored with
     *{type(np.dtype(kind)) for kind in ("float16", "float32", "float64", "int32", "int64", "bool")},
 ]
 

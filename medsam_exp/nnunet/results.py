@@ -81,7 +81,9 @@ def make_predictor(results: ResultsFolder, device: torch.device, *, mirroring: b
     channels = determine_num_input_channels(plans, configuration, dataset_json)
     heads = plans.get_label_manager(dataset_json).num_segmentation_heads
     trainer = recursive_find_trainer_class_by_name(first["trainer_name"])
-    network = trainer.build_network_architecture(plans, configuration, channels, heads, enable_deep_supervision=False)
+    network = trainer.build_network_architecture(
+        plans, configuration, channels, heads, enable_deep_supervision=False
+    )
     with redirect_stdout(io.StringIO()):  # it says that a CPU is no GPU
         predictor = nnUNetPredictor(
             tile_step_size=step,

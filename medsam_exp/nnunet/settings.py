@@ -62,9 +62,18 @@ class NnunetSettings:
     def __post_init__(self) -> None:
         counts: dict[str, Any] = {
             name: getattr(self, name)
-            for name in ("epochs", "iterations", "validation_iterations", "cycles", "batch_size", "base_features")
+            for name in (
+                "epochs",
+                "iterations",
+                "validation_iterations",
+                "cycles",
+                "batch_size",
+                "base_features",
+            )
         }
-        too_small = [f"nnunet.{name}={value}" for name, value in counts.items() if value is not None and value < 1]
+        too_small = [
+            f"nnunet.{name}={value}" for name, value in counts.items() if value is not None and value < 1
+        ]
         if too_small:
             raise UserError(f"{', '.join(too_small)}: give at least 1")
         if min(self.late_snapshots, self.sparse_snapshots, self.processes) < 0:

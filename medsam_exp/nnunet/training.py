@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,8 @@ from medsam_exp.nnunet.environment import nnunet_folders
 from medsam_exp.nnunet.settings import CONFIGURATION, NnunetSettings
 from medsam_exp.seeding import derive_seed
 from medsam_exp.types import UserError
+
+_TRAINER_MODULE = "nnunetv2.training.nnUNetTrainer.nnUNetTrainer"
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,11 @@ class TrainingParts:
         with nnunet_folders(root, log_file=log_file), _alone(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "nnunet", str(fold)))
             trainer = nnUNetTrainer(
-                {**content, "continue_training": False}, CONFIGURATION, fold, dataset_json, torch.device("cpu")
+                {**content, "continue_training": False},
+                CONFIGURATION,
+                fold,
+                dataset_json,
+                torch.device("cpu"),
             )
             trainer.num_epochs = settings.epochs
             trainer.num_iterations_per_epoch = settings.iterations
@@ -191,26 +198,26 @@ class TrainingParts:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Hide the process group while nnU-Net's trainer is made, which would take it for one of GPUs only."""
-    from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as module
-
+    module = import_module(_TRAINER_MODULE)
     hidden = SimpleNamespace(is_available=lambda: False, is_initialized=lambda: False)
-    real, module.dist = module.dist, hidden
+    real = module.dist
+    module.dist = hidden  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        module.dist = real
+        module.dist = real  # type: ignore[attr-defined]
 
 
 @contextmanager
 def _in_this_process() -> Iterator[None]:
     """Let nnU-Net make sources of batches without augmenting processes; a DataLoader brings its own."""
-    from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as module
-
-    real, module.get_allowed_n_proc_DA = module.get_allowed_n_proc_DA, lambda: 0
+    module = import_module(_TRAINER_MODULE)
+    real = module.get_allowed_n_proc_DA
+    module.get_allowed_n_proc_DA = lambda: 0  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        module.get_allowed_n_proc_DA = real
+        module.get_allowed_n_proc_DA = real  # type: ignore[attr-defined]
 
 
 def _fix_choice_of_algorithm(transform: Any) -> None:

@@ -181,7 +181,11 @@ def _nnunet_stages(label: str, train: str, masks: str) -> dict[str, Stage]:
     )
     return {
         label: Stage(
-            reads=(label,), processes="all", works_on="parents", other_images="train_data", module="weak_label"
+            reads=(label,),
+            processes="all",
+            works_on="parents",
+            other_images="train_data",
+            module="weak_label",
         ),
         train: Stage(
             reads=("nnunet", "nnunet_schedule", "seed"),
@@ -219,5 +223,7 @@ STAGES |= {
 
 def stage_function(name: str) -> "Callable[[StageContext], None]":
     """The function `run` of a stage's module, imported when the stage runs."""
-    run: Callable[[StageContext], None] = import_module(f"medsam_exp.stages.{STAGES[name].module or name}").run
+    run: Callable[[StageContext], None] = import_module(
+        f"medsam_exp.stages.{STAGES[name].module or name}"
+    ).run
     return run

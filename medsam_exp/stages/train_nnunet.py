@@ -40,7 +40,9 @@ def run(context: StageContext) -> None:
     figures = {
         f"fold_{fold}/{name}": value
         for fold in settings.folds
-        for name, value in _train_fold(context, settings, plans, fold, learning_rate, epochs, log_file).items()
+        for name, value in _train_fold(
+            context, settings, plans, fold, learning_rate, epochs, log_file
+        ).items()
     }
     if distributed.rank() == 0:
         results = next((folder / "nnUNet_results").glob("Dataset*/*"))
@@ -126,7 +128,9 @@ def _check_disk(parts: TrainingParts, settings: NnunetSettings, snapshots: int, 
             "raise it, or keep fewer snapshots"
         )
     if needed > free:
-        raise UserError(f"the checkpoints would take {needed:.1f} GB, but {folder} has only {free:.1f} GB free")
+        raise UserError(
+            f"the checkpoints would take {needed:.1f} GB, but {folder} has only {free:.1f} GB free"
+        )
 
 
 def members_pattern(record: dict[str, Any]) -> str:

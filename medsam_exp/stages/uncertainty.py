@@ -19,14 +19,22 @@ from medsam_exp.uncertainty.scores import uncertainties
 
 def run(context: StageContext) -> None:
     """Write how each uncertainty score ranks the images' errors, and how far probabilities keep their promise."""
-    settings, ensemble, data = context.build("uncertainty"), context.parents["nnunet_ensemble"], context.dataset
+    settings, ensemble, data = (
+        context.build("uncertainty"),
+        context.parents["nnunet_ensemble"],
+        context.dataset,
+    )
     calibration = context.parents.get("calibrate_ensemble")
     chosen = calibration.info("all") if calibration else None
     bins, calibrated = ReliabilityBins(settings["bins"]), ReliabilityBins(settings["bins"])
     scores: dict[str, dict[str, float]] = {}
     dsc: dict[str, float] = {}
     for sample in data.samples:
-        mask, truth, maps = ensemble.mask(sample.id), data.read_ground_truth(sample.id), ensemble.maps(sample.id)
+        mask, truth, maps = (
+            ensemble.mask(sample.id),
+            data.read_ground_truth(sample.id),
+            ensemble.maps(sample.id),
+        )
         dsc[sample.id] = dice(mask, truth)
         scores[sample.id] = uncertainties(ensemble.info(sample.id)["scores"]["uncertainty"])
         region = near_object(mask, truth, settings["near_px"])

@@ -100,7 +100,7 @@ class _ZeroShot:
                 return str(reason) if len(samples) == 1 else f"{sample.class_name}: {reason}"
             value = label_value(self._labels, sample)
             masks[value] = candidate.mask
-            priority[value] = max(candidate.iou_predictions, default=0.0)
+            priority[value] = min(candidate.iou_predictions, default=0.0)
         return label_map(masks, priority)
 
     def _candidate(self, sample: Sample) -> Candidate:
@@ -111,10 +111,9 @@ class _ZeroShot:
             image_id=sample.image_id or name,
             class_name=sample.class_name,
             mask=made[self._masks].mask(name),
-            saliency_map=made["saliency"].saliency_map(name) if "saliency" in made else None,
             coarse_mask=made["coarse_mask"].mask(name) if "coarse_mask" in made else None,
             iou_predictions=tuple(sam),
-            presence=made["presence"].info(name)["presence"] if "presence" in made else None,
+            presence=made["presence"].info(name)["score"] if "presence" in made else None,
         )
 
 
@@ -148,7 +147,8 @@ class _GroundTruth:
 
     def __call__(self, _: str, samples: Sequence[Sample]) -> LabelMap:
         masks = {
-            label_value(self._labels, sample): self._dataset.read_ground_truth(sample.id) for sample in samples
+            label_value(self._labels, sample): self._dataset.read_ground_truth(sample.id)
+            for sample in samples
         }
         return label_map(masks, dict.fromkeys(masks, 0.0))
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from medsam_exp.types import Mask, SaliencyMap
+from medsam_exp.types import Mask
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,6 @@ class Candidate:
         image_id: of its image; samples of several classes share one.
         class_name: what the mask shows, where the dataset says it.
         mask: (H, W) bool, the final mask, original frame.
-        saliency_map: (H, W) float32 in [0, 1], original frame; None where it was not made.
         coarse_mask: (H, W) bool, the mask that the prompts were made from, original frame; None where there is none.
         iou_predictions: what SAM expects of the mask of each prompt, about [0, 1]; empty where SAM was not asked.
         presence: probability in [0, 1] that the image shows the target at all; None where no score was made.
@@ -24,7 +23,6 @@ class Candidate:
     image_id: str
     class_name: str | None
     mask: Mask
-    saliency_map: SaliencyMap | None
     coarse_mask: Mask | None
     iou_predictions: tuple[float, ...]
     presence: float | None

@@ -100,9 +100,10 @@ def test_cut_off_between_queue_and_trial_tries_the_point_once(
     def killed(_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as cut:
         cut.setattr("optuna.Study.ask", killed)
-        search().run(tmp_path / "study.db", Recorder())
+        with pytest.raises(KeyboardInterrupt):
+            search().run(tmp_path / "study.db", Recorder())
     recorder = Recorder()
     search().run(tmp_path / "study.db", recorder)
     assert len(recorder.asked) == 12

@@ -9,7 +9,5 @@ from medsam_exp.weak_label.candidate import Candidate
 
 def candidate(mask: np.ndarray, **facts: object) -> Candidate:
     """A mask that everything speaks for."""
-    trusted = Candidate(
-        "scan@tumor", "scan", "tumor", mask, mask.astype(np.float32), mask.copy(), (0.99, 0.95), 0.99
-    )
+    trusted = Candidate("scan@tumor", "scan", "tumor", mask, mask.copy(), (0.99, 0.95), 0.99)
     return dataclasses.replace(trusted, **facts)

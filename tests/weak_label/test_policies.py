@@ -59,7 +59,7 @@ def test_all_reasons_are_given() -> None:
 
 
 def test_without_limits_everything_with_a_pixel_is_kept() -> None:
-    bare = {"iou_predictions": (), "presence": None, "coarse_mask": None, "saliency_map": None}
+    bare = {"iou_predictions": (), "presence": None, "coarse_mask": None}
     assert confident()(candidate(MASK, **bare)) is None
     assert confident()(candidate(~EMPTY, **bare)) is None
 
