@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from omegaconf import DictConfig
 from PIL import Image
 
 from medsam_exp.runner import run
@@ -28,6 +29,17 @@ SHORT = (
     "retrieval.shuffles=1",
     "trainer.precision=32-true",
 )
+SMALL_NNUNET = (
+    "nnunet.epochs=3",
+    "nnunet.iterations=2",
+    "nnunet.validation_iterations=1",
+    "nnunet.batch_size=2",
+    "nnunet.patch_size=[32,32]",
+    "nnunet.base_features=4",
+    "nnunet.max_features=8",
+    "nnunet.late_snapshots=1",
+    "ensemble.mirroring=false",
+)
 FEWER = {"steps": 2, "noise_samples": 1, "channels": 4}
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 OF_FOLDERS = [name for name in EXPERIMENTS if any(name.startswith(f"{data}_") for data in ZERO_SHOT)]
@@ -45,7 +57,15 @@ def finish(tmp_path: Path, *overrides: str) -> dict:
     return json.loads((run_dir / "summary.json").read_text())
 
 
-def layout(root: Path, names: tuple[str, ...]) -> None:
+def weak(cfg: DictConfig) -> list[str]:
+    """Overrides that make weak supervision small, in an experiment that has it."""
+    if "train_nnunet" not in cfg.stages:
+        return []
+    keys = [key for key in ("train_data", "calibration_data") if "count" in cfg[key]]
+    return [*SMALL_NNUNET, *(f"{key}.count=6" for key in keys)]
+
+
+def layout(root: Path, names: tuple[str, ...], split: str = "test") -> None:
     """Two images with a bright square and their masks."""
     for number, stem in enumerate(names):
         pixels = np.random.default_rng(number).integers(0, 60, (40, 56), dtype=np.uint8)
@@ -53,18 +73,20 @@ def layout(root: Path, names: tuple[str, ...]) -> None:
         mask[10:20, 10 + number : 25 + number] = 255
         pixels[mask > 0] += 150
         for kind, array in (("images", pixels), ("masks", mask)):
-            (root / f"test_{kind}").mkdir(parents=True, exist_ok=True)
-            Image.fromarray(array).save(root / f"test_{kind}" / f"{stem}.png")
+            (root / f"{split}_{kind}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(root / f"{split}_{kind}" / f"{stem}.png")
 
 
 @pytest.mark.parametrize("name", OF_FOLDERS)
 def test_an_experiment_on_folders_runs(name: str, tmp_path: Path) -> None:
     data = next(data for data in ZERO_SHOT if name.startswith(f"{data}_"))
     folder, *stems = ZERO_SHOT[data]
-    layout(tmp_path / folder, tuple(stems))
+    for split in ("test", "train"):
+        layout(tmp_path / folder, tuple(stems), split)
     texts = tmp_path / "texts.json"
     texts.write_text(json.dumps({f"{stem}.png": "a bright square" for stem in stems}))
     given = [f"text.path={texts}"] if "per_image" in str(composed(f"+experiment={name}").text) else []
+    given += weak(composed(f"+experiment={name}"))
     summary = finish(tmp_path, f"+experiment={name}", f"paths.data={tmp_path}", *given, *SMALL)
     measure = "sam/nsd_released" if name.endswith("_released") else "sam/dsc"
     assert summary["metrics"][measure]["n"] == 2
@@ -80,7 +102,8 @@ def test_an_experiment_on_drawn_scans_runs(name: str, tmp_path: Path) -> None:
     presence = (
         ["presence=clip_contrast"] if "presence" in cfg.stages else []
     )  # calibrated for the trained network
-    summary = finish(tmp_path, f"+experiment={name}", f"data.count={count}", *presence, *SHORT, *SMALL)
+    small = [*presence, *SHORT, *SMALL, *weak(cfg)]
+    summary = finish(tmp_path, f"+experiment={name}", f"data.count={count}", *small)
     assert set(summary["timing"]) == set(cfg.stages)
 
 
