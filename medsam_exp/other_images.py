@@ -5,9 +5,13 @@ from typing import Any
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from medsam_exp.nnunet import require_nnunet
 from medsam_exp.stages import STAGES
 from medsam_exp.trials import shares_images, split_name
+from medsam_exp.types import UserError
 
+NNUNET_GROUPS = {"nnunet", "ensemble", "weak_label", "reference_label"}
+"""Config groups of the stages that need nnU-Net."""
 _TO_AN_ENSEMBLE = ("weak_label", "train_nnunet", "nnunet_ensemble")
 
 
@@ -90,6 +94,11 @@ def _label_problems(cfg: DictConfig) -> list[str]:
 def _network_problems(cfg: DictConfig) -> list[str]:
     """Masks of nnU-Net come from the run's own training or from a given results folder, not from both or neither."""
     problems: list[str] = []
+    if any(NNUNET_GROUPS & set(STAGES[name].reads) for name in cfg.stages if name in STAGES):
+        try:
+            require_nnunet()
+        except UserError as error:
+            return [f"stages={list(cfg.stages)} {error}"]
     predicts = {"nnunet_single", "nnunet_ensemble", "calibrate_ensemble"} & set(cfg.stages)
     given: Any = cfg.ensemble.get("results")
     if predicts and given is not None and "train_nnunet" in cfg.stages:

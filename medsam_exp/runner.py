@@ -25,6 +25,9 @@ from medsam_exp.types import Dataset, UserError
 
 log = logging.getLogger(__name__)
 
+JUDGING = ("evaluate", "uncertainty")
+"""Stages that a run does without where the images have no true masks."""
+
 
 def run(cfg: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: list[str]) -> None:
     """Check a composed configuration and execute it, as a process group of its own when it has several devices.
@@ -91,13 +94,15 @@ def _inputs(cfg: DictConfig) -> tuple[Dataset | None, dict[str, tuple[str, ...]]
 
 
 def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:
-    """The stages asked for, without evaluation where there is no ground truth."""
+    """The stages asked for, without those that only judge results where there is no ground truth."""
     stages = list(cfg.stages)
-    if dataset is not None and not dataset.has_ground_truth and "evaluate" in stages:
+    if dataset is None or dataset.has_ground_truth:
+        return stages
+    if set(JUDGING) & set(stages):
         log.warning("data: %s has no masks; masks are predicted but not scored", dataset.name)
-        stages.remove("evaluate")
-    needing = [name for name in stages if STAGES[name].ground_truth]
-    if dataset is not None and not dataset.has_ground_truth and needing:
+        stages = [name for name in stages if name not in JUDGING]
+    needing = [name for name in stages if STAGES[name].ground_truth and not STAGES[name].other_images]
+    if needing:
         raise UserError(f"{needing[0]} needs true masks, but {dataset.name} has none; give data with masks")
     return stages
 
