@@ -49,6 +49,7 @@ class Engine:
         loggers: Lightning loggers for training stages.
         log: receives figures while stages work.
         quiet: show no progress.
+        images: which images these are, in words for the progress, where they are not the run's own.
 
     Raises:
         UserError: a file of weights is missing.
@@ -65,8 +66,9 @@ class Engine:
         log: Callable[[Mapping[str, float]], None],
         *,
         quiet: bool = False,
+        images: str = "",
     ) -> None:
-        self._quiet = quiet
+        self._quiet, self._images = quiet, images
         self._cfg, self.dataset, self._texts, self._digests = cfg, dataset, texts, digests
         self._loggers, self._log = loggers, log
         self.sample_ids = tuple(sample.id for sample in dataset.samples) if dataset else ()
@@ -87,7 +89,8 @@ class Engine:
         started = time.perf_counter()
         if pending and (stage.processes == "all" or distributed.rank() == 0):
             shown = distributed.rank() == 0 and not self._quiet
-            visible = stage_progress(name, len(pending)) if shown else nullcontext(_ignore)
+            title = f"{name} ({self._images})" if self._images else name
+            visible = stage_progress(title, len(pending)) if shown else nullcontext(_ignore)
             with visible as advance:
                 stage_function(name)(self._context(name, pending, advance))
         distributed.barrier()
@@ -135,7 +138,8 @@ class Engine:
             cfg, stages = other_images_config(self._cfg, name)
             dataset = self._shared_dataset(cfg.data)
             texts = build(cfg.text).bind(dataset.samples) if stages else {}
-            self._others[name] = Engine(cfg, stages, dataset, texts, self._digests, self._loggers, _forget)
+            given, images = (cfg, stages, dataset, texts, self._digests), STAGES[name].other_images or ""
+            self._others[name] = Engine(*given, self._loggers, _forget, images=images)
         return self._others[name]
 
     def _shared_dataset(self, data: DictConfig) -> Dataset:
