@@ -13,10 +13,8 @@ WEAK = "+experiment=phantom_weak"
 def test_other_images_are_the_datas_own_with_changed_values() -> None:
     cfg = composed("data=phantom", "+train_data.seed=5", "+train_data.count=7")
     other = other_data(cfg, "train_data")
-    assert (other.seed, other.count) == (5, 7)
-    assert {key: value for key, value in other.items() if key not in ("seed", "count")} == {
-        key: value for key, value in cfg.data.items() if key not in ("seed", "count")
-    }
+    changed = {"seed": 5, "count": 7, "split": "train"}  # the split by default
+    assert dict(other) == {**cfg.data, **changed}
 
 
 def test_a_dataset_of_its_own_is_taken_as_it_is() -> None:
