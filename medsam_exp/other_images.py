@@ -62,7 +62,7 @@ def other_images_problems(cfg: DictConfig) -> list[str]:
         if shares_images(str(other.get("name")), split_name(other), cfg.data) and _scores(cfg):
             problems.append(
                 f"{key} is {other.get('name')} ({split_name(other)}), the very images that are scored; give others, "
-                f"as in {key}." + ("seed=5" if "seed" in other else "split=train")
+                f"as in ++{key}." + ("seed=5" if "seed" in other else "split=train")
             )
         if key == "calibration_data" and split_name(other).casefold() == "test":
             problems.append(

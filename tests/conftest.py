@@ -2,9 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from tests.nnunet_toy import Toy
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -46,3 +50,12 @@ def goldens(shared: Path) -> Path:
 def shared_data(shared: Path) -> Path:
     """Small real datasets in the users' folder layout."""
     return shared / "data"
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> "Toy":
+    """Eight drawn scans with one class, planned by nnU-Net."""
+    pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed (make setup)")
+    from tests.nnunet_toy import make_toy, phantom_cases
+
+    return make_toy(tmp_path_factory.mktemp("toy"), phantom_cases(8), {"background": 0, "lesion": 1})

@@ -36,9 +36,8 @@ class NnunetModule(pl.LightningModule):
         self._started = time.time()
 
     def on_train_epoch_start(self) -> None:
-        """Begin an epoch's figures."""
+        """Begin an epoch."""
         self.network.train()
-        self._losses["train"].clear()
         self._started = time.time()
 
     def training_step(self, batch: Batch, _: int = 0) -> Tensor:
@@ -87,7 +86,7 @@ class NnunetModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Keep the epoch's figures for nnU-Net's own checkpoints."""
         figures: dict[str, Any] = {
-            "lrs": self.optimizers().param_groups[0]["lr"],  # type: ignore[union-attr]
+            "lrs": self._learning_rate(self.current_epoch),  # the optimizer has the next epoch's by now
             "train_losses": float(self._mean_loss("train")),
             "epoch_start_timestamps": self._started,
             "epoch_end_timestamps": time.time(),
@@ -98,6 +97,7 @@ class NnunetModule(pl.LightningModule):
             figures["mean_fg_dice"] = float(torch.nan_to_num(dice.nanmean()))
             figures["dice_per_class_or_region"] = self._dice
         self._parts.record_epoch(self.current_epoch, figures)
+        self._losses["train"].clear()
 
     def configure_optimizers(self) -> Any:
         """nnU-Net's SGD; the learning rate changes after each epoch."""
@@ -107,18 +107,28 @@ class NnunetModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the figures of the epochs so far."""
+        """Keep the figures of the epochs so far, and of the steps of one that is not done."""
         checkpoint["nnunet_history"] = self._parts.history
+        checkpoint["nnunet_losses"] = self._over_devices(self._losses["train"]).tolist()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the figures of the epochs so far."""
+        """Go on with the figures so far."""
         self._parts.history = checkpoint["nnunet_history"]
+        self._losses["train"] = list(torch.tensor(checkpoint.get("nnunet_losses", [])))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, *_: Any) -> Batch:
         """Move a batch."""
         return batch.to(device)
 
     def _mean_loss(self, kind: str) -> Tensor:
-        losses = self._losses[kind]
-        own = torch.stack(losses).mean() if losses else torch.zeros((), device=self.device)
+        losses = self._over_devices(self._losses[kind])
+        return losses.mean() if len(losses) else torch.zeros((), device=self.device)
+
+    def _over_devices(self, losses: list[Tensor]) -> Tensor:
+        """Losses of steps, each the mean over the devices."""
+        own = (
+            torch.stack([loss.to(self.device) for loss in losses])
+            if losses
+            else torch.zeros(0, device=self.device)
+        )
         return sum_over_devices(own) / self.trainer.world_size

@@ -30,8 +30,9 @@ class ResultsFolder:
 
     @property
     def labels(self) -> dict[str, int]:
-        """Value of each class in label maps, background first."""
-        return dict(json.loads((self.folder / "dataset.json").read_text())["labels"])
+        """Value of each class in label maps, background first; without nnU-Net's "ignore", which is never predicted."""
+        labels = json.loads((self.folder / "dataset.json").read_text())["labels"]
+        return {name: value for name, value in labels.items() if name != "ignore"}
 
 
 def results_folder(folder: Path, pattern: str, folds: Sequence[int | str] | None = None) -> ResultsFolder:
@@ -78,9 +79,20 @@ def make_predictor(results: ResultsFolder, device: torch.device, *, mirroring: b
     configuration = plans.get_configuration(first["init_args"]["configuration"])
     if len(configuration.patch_size) != 2:
         raise UserError(f"{results.folder} was trained on volumes; give a folder of a 2d configuration")
+    labels = plans.get_label_manager(dataset_json)
+    if labels.has_regions:
+        raise UserError(
+            f"{results.folder} was trained on regions that overlap; give a folder with plain labels"
+        )
+    try:
+        trainer = recursive_find_trainer_class_by_name(first["trainer_name"])
+    except RuntimeError as error:
+        raise UserError(
+            f"{results.folder} was trained by {first['trainer_name']}, which the installed nnunetv2 does not have; "
+            "install the one that has it"
+        ) from error
     channels = determine_num_input_channels(plans, configuration, dataset_json)
-    heads = plans.get_label_manager(dataset_json).num_segmentation_heads
-    trainer = recursive_find_trainer_class_by_name(first["trainer_name"])
+    heads = labels.num_segmentation_heads
     network = trainer.build_network_architecture(
         plans, configuration, channels, heads, enable_deep_supervision=False
     )
@@ -92,7 +104,9 @@ def make_predictor(results: ResultsFolder, device: torch.device, *, mirroring: b
             device=device,
             allow_tqdm=False,
         )
-    axes = first["inference_allowed_mirroring_axes"]
+    axes = first.get(
+        "inference_allowed_mirroring_axes"
+    )  # older checkpoints have none, and nnU-Net then mirrors none
     predictor.manual_initialization(
         network, plans, configuration, None, dataset_json, first["trainer_name"], axes
     )

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medsam_exp.nnunet.snapshots import snapshot_epochs
+from medsam_exp.nnunet_schedule.cycles import cycle_length
 from medsam_exp.types import UserError
 
 CONFIGURATION = "2d"
@@ -90,3 +92,16 @@ class NnunetSettings:
             raise UserError(
                 f"nnunet.oversample_foreground is {self.oversample_foreground}, but it must be in [0, 1]"
             )
+        _ = self.kept_epochs  # says which numbers do not fit
+
+    @property
+    def kept_epochs(self) -> tuple[int, ...]:
+        """0-based epochs after which a member of the ensemble is kept; none when only the last checkpoint is.
+
+        Raises:
+            UserError: the cycles would not be equally long, or have fewer epochs than are kept.
+        """
+        if self.late_snapshots + self.sparse_snapshots == 0:
+            cycle_length(self.epochs, self.cycles)
+            return ()
+        return snapshot_epochs(self.epochs, self.cycles, self.late_snapshots, self.sparse_snapshots)

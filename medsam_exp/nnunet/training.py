@@ -4,6 +4,7 @@ The trainer itself is never run; Lightning trains. Everything here comes from on
 """
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -168,7 +169,7 @@ class TrainingParts:
             "network_weights": self.network.state_dict(),
             "optimizer_state": optimizer.state_dict() if optimizer else None,
             "grad_scaler_state": None,
-            "logging": self.history,
+            "logging": self._complete_history(epoch + 1),
             "_best_ema": max(self.history["ema_fg_dice"], default=None),
             "current_epoch": epoch + 1,
             "init_args": kwargs,
@@ -176,16 +177,33 @@ class TrainingParts:
             "inference_allowed_mirroring_axes": (0, 1),
         }
 
+    def _complete_history(self, epochs: int) -> dict[str, Any]:
+        """All figures, an entry for each epoch: without it, nnU-Net's trainer could not go on."""
+        history = {name: list(values) for name, values in self.history.items()}
+        if not self.has_validation:
+            classes = len(self.labels) - 1
+            unknown = {"mean_fg_dice": math.nan, "val_losses": math.nan, "ema_fg_dice": 0.0}
+            history |= {name: [value] * epochs for name, value in unknown.items()}
+            history["dice_per_class_or_region"] = [[math.nan] * classes] * epochs
+        return history
+
     def _share_batch(self, settings: NnunetSettings) -> None:
         """Take this process's share of every batch, and the loss over the whole batch."""
         trainer, processes = self._trainer, distributed.world_size()
         if processes == 1:
             return
         size = trainer.configuration_manager.batch_size
-        if size < processes:
+        if (
+            size % processes
+        ):  # nnU-Net would gather unequal shares for the Dice of the whole batch, which cannot work
+            better = " or ".join(
+                str(number)
+                for number in (size // processes * processes, -(-size // processes) * processes)
+                if number
+            )
             raise UserError(
-                f"A batch of {size} cannot be shared by {processes} devices; raise nnunet.batch_size or lower "
-                "trainer.devices"
+                f"A batch of {size} cannot be shared equally by {processes} devices; set nnunet.batch_size={better}, "
+                "or another trainer.devices"
             )
         with nnunet_folders(self._root, log_file=self._log_file):
             trainer.is_ddp, trainer.local_rank = True, distributed.rank()

@@ -17,6 +17,7 @@ from medsam_exp import distributed
 from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.lightning.curves import LearningRate, LogInterval, Throughput
 from medsam_exp.lightning.inference_data import image_loader
+from medsam_exp.lightning.within_epoch import WithinEpoch
 from medsam_exp.types import Dataset, RGBImage
 
 CHECKPOINT_EVERY = timedelta(minutes=10)
@@ -144,8 +145,8 @@ class StageContext:
             The last logged figures.
         """
         keep = [
-            ModelCheckpoint(folder, filename="last", enable_version_counter=False, **when)
-            for when in ({"save_on_train_epoch_end": True}, {"train_time_interval": CHECKPOINT_EVERY})
+            ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
+            WithinEpoch(folder, CHECKPOINT_EVERY),
         ]
         trainer = self.trainer(
             num_sanity_val_steps=0,

@@ -13,7 +13,7 @@ from medsam_exp.lightning.nnunet_training import NnunetModule
 from medsam_exp.nnunet.environment import RAW
 from medsam_exp.nnunet.plans import plan_and_preprocess
 from medsam_exp.nnunet.settings import NnunetSettings
-from medsam_exp.nnunet.snapshots import snapshot_bytes, snapshot_epochs
+from medsam_exp.nnunet.snapshots import snapshot_bytes
 from medsam_exp.nnunet.training import TrainingParts
 from medsam_exp.stages.context import StageContext
 from medsam_exp.types import UserError
@@ -36,7 +36,7 @@ def run(context: StageContext) -> None:
         last = settings.epochs - 1  # Lightning asks for the rate after the last epoch too
         return float(schedule(min(epoch, last), settings.epochs, settings.cycles, settings.learning_rate))
 
-    epochs = kept_epochs(settings)
+    epochs = settings.kept_epochs
     figures = {
         f"fold_{fold}/{name}": value
         for fold in settings.folds
@@ -57,15 +57,6 @@ def run(context: StageContext) -> None:
     context.advance(1)
 
 
-def kept_epochs(settings: NnunetSettings) -> tuple[int, ...]:
-    """0-based epochs after which a member of the ensemble is kept; none when only the last checkpoint is."""
-    if settings.late_snapshots + settings.sparse_snapshots == 0:
-        return ()
-    return snapshot_epochs(
-        settings.epochs, settings.cycles, settings.late_snapshots, settings.sparse_snapshots
-    )
-
-
 def _train_fold(
     context: StageContext,
     settings: NnunetSettings,
@@ -84,7 +75,7 @@ def _train_fold(
         parts.batches(), settings.iterations, settings.validation_iterations, context.seed, context.workers
     )
     try:
-        return context.train(
+        context.train(
             NnunetModule(parts, learning_rate),
             data,
             context.artifacts.folder / "checkpoints" / f"fold_{fold}",
@@ -100,6 +91,13 @@ def _train_fold(
                 "ran out: lower workers, or nnunet.batch_size; what is trained so far is kept"
             ) from error
         raise
+    return _last_figures(parts)
+
+
+def _last_figures(parts: TrainingParts) -> dict[str, float]:
+    """Figures of the last epoch, also of a fold that was finished before an interruption."""
+    names = {"train_losses": "train/loss", "val_losses": "val/loss", "mean_fg_dice": "val/pseudo_dice"}
+    return {name: parts.history[own][-1] for own, name in names.items() if parts.history[own]}
 
 
 def _check_disk(parts: TrainingParts, settings: NnunetSettings, snapshots: int, folder: Path) -> None:
