@@ -25,12 +25,15 @@ _LONG_LEGEND = 30  # letters; more do not fit below a panel at the usual size
 _INK, _FAINT = "#1a1a1a", "#5c5c5c"
 _SHOWN_SCORES = tuple(measure for measure in MEASURES if measure.name in ("dsc", "iou", "nsd"))
 
+_LAST = {"weak_single": panels.SINGLE, "reference_single": panels.REFERENCE}
+"""Shown where a run has no ensemble."""
+
 Panel = tuple[str, Callable[[Axes, Case], list[panels.LegendEntry]]]
 """A title, and what draws over the image and returns the legend."""
 
 
 def overlay_figure(case: Case) -> Figure:
-    """Draw a row of panels: image, saliency map, coarse mask with prompts, SAM mask with ground truth.
+    """Draw a row of panels: image, saliency map, coarse mask with prompts, SAM mask and nnU-Net's with ground truth.
 
     Panels whose parts the case does not have are left out. A text of more than two lines is cut.
     """
@@ -85,10 +88,12 @@ def _panels(case: Case) -> list[Panel]:
     if case.coarse_mask is not None or case.prompts:
         chosen.append(("Coarse mask and prompts" if case.prompts else "Coarse mask", _coarse_panel))
     found, truth = case.mask is not None, case.ground_truth is not None
-    if found or truth:
+    if found or (truth and not case.nnunet_masks):
         result = "SAM mask" if found else "Coarse mask" if case.coarse_mask is not None else ""
         title = " and ".join(part for part in (result, "ground truth" if truth else "") if part)
         chosen.append((title[0].upper() + title[1:], _result_panel))
+    if case.nnunet_masks:
+        chosen.append(("nnU-Net and ground truth" if truth else "nnU-Net", _nnunet_panel))
     return chosen
 
 
@@ -135,6 +140,19 @@ def _result_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
     ]
 
 
+def _nnunet_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
+    """What was trained on weak labels, over it what was trained on true masks, and over both the truth."""
+    found = case.nnunet_masks
+    ensembles = {"weak": panels.ENSEMBLE, "reference": panels.REFERENCE}
+    shown = {name: outline for name, outline in ensembles.items() if name in found}
+    if not shown:
+        shown = {name: _LAST[name] for name in _LAST if name in found}
+    drawn = [panels.draw_outline(axes, found[name], outline) for name, outline in shown.items()]
+    if case.ground_truth is not None:
+        drawn.append(panels.draw_outline(axes, case.ground_truth, panels.TRUTH))
+    return drawn
+
+
 def _draw_legend(axes: Axes, entries: list[panels.LegendEntry]) -> None:
     if entries:
         labels, handles = zip(*entries, strict=True)
@@ -164,6 +182,8 @@ def _draw_header(figure: Figure, case: Case, text: str) -> None:
     figure.text(left, top - 0.23 / height, text, fontsize=9.5, linespacing=1.2, **plain)
     shown = [m for m in _SHOWN_SCORES if m.name in case.scores]
     scores = "    ".join(f"{m.label} {number(case.scores[m.name], m.decimals)}" for m in shown)
+    if case.nnunet_masks and scores:  # several masks are drawn, so it must be said whose scores these are
+        scores = f"{stage_label(case.scored)}:  {scores}"
     figure.text(1 - left, top, scores, ha="right", fontsize=11, **plain)
 
 

@@ -82,6 +82,11 @@ def number(value: Any, decimals: int = 3) -> str:
     return f"{value:.{decimals}f}"
 
 
+def probability(p: float | None) -> str:
+    """A p-value; a dash when it is undefined."""
+    return number(p, 4) if p is None or p >= 0.001 else f"{p:.1e}"
+
+
 def score_cell(score: Mapping[str, Any] | None, decimals: int = 3) -> Cell:
     """Write out one entry of the summary's metrics; dashes when there is none."""
     if not score:
