@@ -22,8 +22,8 @@ _RESULTS = ("weak", "weak_single")
 _AGAINST = (("sam", "coarse"), ("weak_single",), ("reference", "reference_single"))
 """What the last weakly supervised masks are compared with: of each row the first that the run has."""
 _COMPARED = ("dsc", "nsd")
-_PER_IMAGE = ("dsc", "doubt", "oracle", "ranking", "id")
-"""Parts of the uncertainty stage's record that grow with the number of images."""
+_ELSEWHERE = ("dsc", "doubt", "oracle", "ranking", "chosen", "id")
+"""Parts of the uncertainty stage's record that grow with the number of images, or are said anyway."""
 _TRUE_MASKS = "ground_truth"
 
 
@@ -121,7 +121,7 @@ def uncertainty_results(engine: Engine, cfg: DictConfig) -> dict[str, Any]:
         name: {measure: value for measure, value in figures.items() if measure != "curve"}
         for name, figures in record["ranking"].items()
     }
-    found |= {name: value for name, value in record.items() if name not in _PER_IMAGE}
+    found |= {name: value for name, value in record.items() if name not in _ELSEWHERE}
     return found | {"ranking": ranking, "oracle_aurc": float(np.mean(record["oracle"]["risk"]))}
 
 

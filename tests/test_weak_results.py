@@ -15,6 +15,7 @@ from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.mask_files import write_mask_files
 from medsam_exp.metrics.paired import compare_pairs
 from medsam_exp.types import Sample
+from medsam_exp.weak_pictures import draw_doubt, draw_review
 from medsam_exp.weak_results import (
     comparisons,
     doubt_scores,
@@ -233,3 +234,24 @@ def test_masks_that_may_overlap_give_no_label_map(tmp_path: Path) -> None:
     samples = tuple(Sample(name, name[2:], image_id=name[0]) for name in ids)
     write_mask_files(tmp_path, engine, dataset(samples), "expected_dsc")  # type: ignore[arg-type]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["artifacts", "masks"]
+
+
+def test_without_truth_the_list_has_its_pictures(engine: Any, tmp_path: Path) -> None:
+    add_labels(engine)
+    add_ensemble(engine)
+    flat = np.zeros((4, 6), np.float32)
+    for name in IDS:
+        stored = engine.artifacts["nnunet_ensemble"]
+        maps = {"probability": flat, "entropy": flat, "mutual_information": flat}
+        stored.save(name, stored.info(name), stored.mask(name), maps)
+    images = SimpleNamespace(read_image=lambda _: np.full((4, 6, 3), 80, np.uint8))
+    cfg = OmegaConf.merge(CFG, {"report_cases": 1})
+    found = draw_review(engine, cfg, images, lambda _: None, tmp_path)  # type: ignore[arg-type]
+    assert [caption for caption, _ in found] == [
+        "thumbnail: a",
+        "thumbnail: b",
+        "review: 1. a",
+        "review: 2. b",
+    ]
+    assert all(path.is_file() for _, path in found)
+    assert draw_doubt(engine, cfg, tmp_path) == []  # type: ignore[arg-type]

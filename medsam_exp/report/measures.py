@@ -101,6 +101,11 @@ def stage_label(stage: str) -> str:
     return STAGE_LABELS.get(stage, stage.replace("_", " ").capitalize())
 
 
+def stage_place(stage: str) -> int:
+    """Where a stage stands among others: zero-shot, weakly supervised, fully supervised; unknown ones come first."""
+    return [*STAGE_LABELS].index(stage) if stage in STAGE_LABELS else -1
+
+
 def used_measures(names: Iterable[str], among: Sequence[Measure] = MEASURES) -> list[Measure]:
     """Those of `among` that occur among names like "dsc" or "coarse/dsc", in table order."""
     present = {name.rpartition("/")[2] for name in names}

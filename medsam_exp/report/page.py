@@ -24,6 +24,7 @@ from medsam_exp.report.measures import (
     score_cell,
     scored_stages,
     stage_label,
+    stage_place,
     used_measures,
 )
 from medsam_exp.report.panels import STAGE_COLOURS
@@ -202,7 +203,7 @@ def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     stages = dict.fromkeys(row["stage"] for row in rows)
     columns = [
         ScoreColumns(stage, stage_label(stage), STAGE_COLOURS.get(stage, "#999999"), measures)
-        for stage in stages
+        for stage in sorted(stages, key=stage_place)
         if (measures := used_measures(key for row in rows if row["stage"] == stage for key in row))
     ]
     return {

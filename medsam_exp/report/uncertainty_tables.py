@@ -48,7 +48,7 @@ class ReviewLine:
 
 
 def ranking_lines(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[RankingLine]:
-    """Scores of doubt, the best ranking first, between what chance and what knowledge of the truth would give.
+    """Scores of doubt, the best ranking first, among them what chance and what knowledge of the truth would give.
 
     Args:
         facts: `uncertainty` of summary.json; without `ranking` there was no ground truth.
@@ -56,18 +56,15 @@ def ranking_lines(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[
     """
     if "ranking" not in facts:
         return []
-    order = sorted(facts["ranking"], key=lambda name: (facts["ranking"][name]["aurc"], name))
-    scores = [_ranking_line(name, facts, metrics.get(f"{UNCERTAINTY}{name}")) for name in order]
+    lines = [
+        (found["aurc"], _ranking_line(name, facts, metrics.get(f"{UNCERTAINTY}{name}")))
+        for name, found in facts["ranking"].items()
+    ]
     bounds = {"Best possible order": facts["oracle_aurc"], "Keep at random": facts["mean_risk"]}
-    best, chance = (
-        RankingLine(
-            label,
-            [*3 * [(MISSING, "")], (number(aurc), ""), (number(aurc - facts["oracle_aurc"]), "")],
-            False,
-        )
-        for label, aurc in bounds.items()
-    )
-    return [best, *scores, chance]
+    for label, aurc in bounds.items():
+        figures = [(number(aurc), ""), (number(aurc - facts["oracle_aurc"]), "")]
+        lines.append((aurc, RankingLine(label, [*3 * [(MISSING, "")], *figures], False)))
+    return [line for _, line in sorted(lines, key=lambda item: (item[0], item[1].label))]
 
 
 def _ranking_line(name: str, facts: Mapping[str, Any], spread: Mapping[str, Any] | None) -> RankingLine:
@@ -227,10 +224,8 @@ def review_sentence(facts: Mapping[str, Any], images: int) -> str:
     shown = min(facts["review"], images)
     label = SCORE_LABELS.get(facts["review_by"], facts["review_by"])
     surest = "lowest" if facts["review_by"] in HIGHER_IS_SURER else "highest"
-    return (
-        f"The {shown} of {images} images that the ensemble is least sure of, {surest} {label} first; "
-        "true masks play no part in the order."
-    )
+    which = "All" if shown == images else f"The {shown} least sure of"
+    return f"{which} {images} images, {surest} {label} first; true masks play no part in the order."
 
 
 def review_rows(scores: Mapping[str, Mapping[str, float]], review_by: str) -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from medsam_exp.report.measures import (
     FURTHER_MEASURES,
     MEASURES,
@@ -16,7 +18,7 @@ COMPARISON_COLUMNS = (
     "Mean difference",
     "Wilcoxon p",
     "t-test p",
-    "Cohen’s d_z",
+    Markup("Cohen’s d<sub>z</sub>"),
     "Rank-biserial",
     "Better / worse / same",
 )
@@ -145,8 +147,8 @@ def comparison_lines(comparisons: Sequence[Mapping[str, Any]]) -> list[Compariso
             cells=[
                 probability(found["wilcoxon_p"]),
                 probability(found["t_p"]),
-                number(found["cohen_dz"], 2),
-                number(found["rank_biserial"], 2),
+                number(found["cohen_dz"], 2).replace("-", "−"),
+                number(found["rank_biserial"], 2).replace("-", "−"),
                 f"{found['better']} / {found['worse']} / {found['n'] - found['better'] - found['worse']}",
             ],
             n=str(found["n"]),

@@ -243,6 +243,9 @@ def test_scores_stand_between_the_best_order_and_chance(
 ) -> None:
     labels = [line.label for line in ranking_lines(facts, weak_summary["metrics"])]
     assert labels == ["Best possible order", "Disagreement of the members", "Expected DSC", "Keep at random"]
+    facts["ranking"]["disagreement"]["aurc"] = 0.3
+    labels = [line.label for line in ranking_lines(facts, weak_summary["metrics"])]
+    assert labels[-2:] == ["Keep at random", "Disagreement of the members"]
 
 
 @pytest.mark.parametrize(
