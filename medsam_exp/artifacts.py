@@ -99,9 +99,13 @@ class StageArtifacts:
         array: NDArray[np.float32] = np.load(self._path(sample_id, ".npy"), allow_pickle=False)
         return array
 
+    def maps_path(self, sample_id: str) -> Path:
+        """Compressed .npz of a sample's maps."""
+        return self._path(sample_id, ".npz")
+
     def maps(self, sample_id: str) -> dict[str, NDArray[np.float32]]:
         """(H, W) float32 maps of a sample by name, original frame."""
-        with np.load(self._path(sample_id, ".npz"), allow_pickle=False) as stored:
+        with np.load(self.maps_path(sample_id), allow_pickle=False) as stored:
             return dict(stored)
 
     def write_manifest(self, description: Mapping[str, Any], sample_ids: Sequence[str]) -> None:

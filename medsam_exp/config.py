@@ -92,6 +92,7 @@ class Uncertainty:
     bins: int = MISSING
     near_px: float = MISSING
     review: int = MISSING
+    review_by: str = MISSING
 
 
 @dataclass

@@ -18,6 +18,7 @@ from medsam_exp.stages import STAGES
 from medsam_exp.trials import every_value, tune_problems
 from medsam_exp.tuned import tuned_elsewhere, tuned_for_these_data
 from medsam_exp.types import UserError
+from medsam_exp.uncertainty.scores import SCORES
 
 
 def known_stages(cfg: DictConfig) -> list[str]:
@@ -196,6 +197,14 @@ def retrieval_has_something_to_find(cfg: DictConfig) -> list[str]:
     ]
 
 
+def review_by_a_known_score(cfg: DictConfig) -> list[str]:
+    """The list to review is ordered by a score that every image has."""
+    score = cfg.uncertainty.review_by
+    if "nnunet_ensemble" not in cfg.stages or score in SCORES:
+        return []
+    return [f"uncertainty.review_by={score}, but the scores are {', '.join(SCORES)}"]
+
+
 def boxes_for_medsam(cfg: DictConfig) -> list[str]:
     """MedSAM was trained on boxes; points would mean nothing to it."""
     method = str(cfg.prompt.get("_target_", "")).split(".")[-2:-1]
@@ -239,6 +248,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     small_methods_can_be_made,
     other_images_problems,
     retrieval_has_something_to_find,
+    review_by_a_known_score,
     saliency_fits_network,
     boxes_for_medsam,
     training_needs_metas_framing,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,17 @@ from omegaconf import DictConfig
 
 from medsam_exp.engine import Engine
 from medsam_exp.grounding_results import draw_controls, draw_presence
+from medsam_exp.mask_files import final_stage
 from medsam_exp.report.cases import Case, choose_cases
 from medsam_exp.report.figures import distribution_figure, overlay_figure, save_png
 from medsam_exp.report.tuning import tuning_figure
 from medsam_exp.report.words import words_figure
 from medsam_exp.stages.evaluate import MASK_STAGES
 from medsam_exp.stages.sam_mask import from_record
-from medsam_exp.types import Dataset
+from medsam_exp.types import Dataset, Mask
+from medsam_exp.weak_pictures import draw_doubt, draw_review
 
+_NNUNET = ("nnunet", "reference")
 Picture = tuple[str, Path]
 """Caption, "group" or "group: what is shown", and file."""
 
@@ -103,19 +107,26 @@ def draw_presence_score(results: RunResults, folder: Path) -> list[Picture]:
     return draw_presence(results.engine, results.cfg, folder)
 
 
+def draw_uncertainty(results: RunResults, folder: Path) -> list[Picture]:
+    """Of what use an ensemble's doubt is, over all images."""
+    return draw_doubt(results.engine, results.cfg, folder)
+
+
+def draw_review_list(results: RunResults, folder: Path) -> list[Picture]:
+    """The images that a human should look at first."""
+    truth = partial(_truth, results)
+    return draw_review(results.engine, results.cfg, results.dataset, truth, folder)
+
+
 PICTURES: tuple[Callable[[RunResults, Path], list[Picture]], ...] = (
     draw_cases,
     draw_distribution,
+    draw_uncertainty,
+    draw_review_list,
     draw_words,
     draw_presence_score,
     draw_grounding,
 )
-
-
-def final_stage(engine: Engine) -> str | None:
-    """The last stage of a run that makes masks."""
-    done = [stage for stage in MASK_STAGES if stage in engine.artifacts]
-    return done[-1] if done else None
 
 
 def _final_short(engine: Engine) -> str:
@@ -135,6 +146,19 @@ def _case(results: RunResults, sample_id: str, short: str) -> Case:
         coarse_mask=stages["coarse_mask"].mask(sample_id) if "coarse_mask" in stages else None,
         prompts=from_record(sam.info(sample_id)["prompts"]) if sam else None,
         mask=sam.mask(sample_id) if sam else None,
-        ground_truth=dataset.read_ground_truth(sample_id) if "evaluate" in stages else None,
+        nnunet_masks={
+            name: stages[stage].mask(sample_id)
+            for stage, name in MASK_STAGES.items()
+            if stage in stages and stage.startswith(_NNUNET)
+        },
+        ground_truth=_truth(results, sample_id),
         scores=results.engine.scores(sample_id).get(short, {}),
+        scored=short,
     )
+
+
+def _truth(results: RunResults, sample_id: str) -> Mask | None:
+    """The true mask, where the run reads any."""
+    if "evaluate" not in results.engine.artifacts:
+        return None
+    return results.dataset.read_ground_truth(sample_id)

@@ -3,7 +3,6 @@
 import csv
 import json
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,9 +17,11 @@ from omegaconf import DictConfig
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine, timing_table
 from medsam_exp.grounding_results import presence_results, presence_truth_uses, veto_notes
+from medsam_exp.mask_files import write_mask_files
 from medsam_exp.metrics.by_class import Scores, breakdown
 from medsam_exp.metrics.summary import summarise
-from medsam_exp.pictures import RunResults, draw_pictures, draw_tuning, final_stage
+from medsam_exp.other_images import other_data
+from medsam_exp.pictures import RunResults, draw_pictures, draw_tuning
 from medsam_exp.report.console import print_summary
 from medsam_exp.report.curves import training_pictures
 from medsam_exp.report.page import write_report
@@ -29,6 +30,13 @@ from medsam_exp.stages.evaluate import MASK_STAGES
 from medsam_exp.trials import split_name
 from medsam_exp.tuned import tuned_uses, write_tuned
 from medsam_exp.types import Dataset
+from medsam_exp.weak_results import (
+    comparisons,
+    label_notes,
+    label_truth_uses,
+    uncertainty_results,
+    weak_label_results,
+)
 
 _COLUMNS = ("id", "text", "stage", "dsc", "iou", "nsd", "hd95_px", "presence")
 _PACKAGES = (
@@ -60,7 +68,9 @@ def finish_run(
     rows = per_image_rows(engine, texts)
     scores, retrieval, presence = _scores(engine), _retrieval(engine), presence_results(engine, cfg)
     by_class = breakdown(scores, _class_names(dataset), cfg.seed)
-    tuning = _tuning(engine, cfg, origin["choices"])
+    tuning, labels = _tuning(engine, cfg, origin["choices"]), weak_label_results(engine, cfg)
+    uncertainty, compared = uncertainty_results(engine, cfg), comparisons(engine, dataset, cfg.seed)
+    truth_uses = _ground_truth_uses(engine, cfg, texts_use_labels, by_class=bool(by_class))
     summary = {
         "name": cfg.name,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -71,12 +81,15 @@ def finish_run(
         **({"tuning": tuning} if tuning else {}),
         **({"retrieval": retrieval["facts"]} if retrieval["facts"] else {}),
         **({"presence": presence["facts"]} if presence["facts"] else {}),
+        **({"weak_labels": labels} if labels else {}),
+        **({"comparison": compared} if compared else {}),
+        **({"uncertainty": uncertainty} if uncertainty else {}),
         "choices": dict(origin["choices"]),
         "timing": timing_table(engine.timing),
         "keys": {name: artifacts.key for name, artifacts in engine.artifacts.items()},
         "environment": environment(),
-        "ground_truth_used_for": _ground_truth_uses(engine, cfg, texts_use_labels, by_class=bool(by_class)),
-        "notes": _notes(engine, dataset) + (_unlabelled(dataset) if by_class else []),
+        "ground_truth_used_for": truth_uses + label_truth_uses(labels, texts_use_labels=texts_use_labels),
+        "notes": _notes(engine, dataset) + label_notes(labels) + (_unlabelled(dataset) if by_class else []),
     }
     write_atomically(run_dir / "summary.json", json.dumps(summary, indent=1).encode())
     pictures = training_pictures(run_dir / "curves" / "metrics.csv", run_dir / "figures")
@@ -84,7 +97,7 @@ def finish_run(
         pictures += draw_tuning(tuning, run_dir / "figures")
     if dataset is not None and rows:
         _write_rows(run_dir / "per_image.csv", rows)
-        _copy_masks(run_dir / "masks", engine)
+        write_mask_files(run_dir, engine, dataset, cfg.uncertainty.review_by)
     if dataset is not None:
         pictures += draw_pictures(RunResults(cfg, engine, dataset, texts, rows), run_dir / "figures")
     write_report(run_dir / "report.html", title=cfg.name, summary=summary, rows=rows, pictures=pictures)
@@ -103,6 +116,8 @@ def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list
         for sample_id in engine.sample_ids:
             info = engine.artifacts[made[short]].info(sample_id) if short in made else {}
             facts = {key: info[key] for key in ("presence", "vetoed", "peak_x", "peak_y") if key in info}
+            if made.get(short) in MASK_STAGES and "presence" not in info:
+                facts["presence"] = float(engine.artifacts[made[short]].mask(sample_id).any())
             text = " | ".join(texts[sample_id])
             row: dict[str, Any] = {"id": sample_id, "text": text, "stage": short}
             rows.append(row | scores[sample_id].get(short, {}) | facts)
@@ -199,9 +214,9 @@ def _ground_truth_uses(
     engine: Engine, cfg: DictConfig, texts_use_labels: bool, *, by_class: bool
 ) -> list[str]:
     """Who read ground truth or class labels in this run, and of which split."""
-    split = f"{cfg.data.name}, {split_name(cfg.data)}"
+    split = _split(cfg.data)
     uses = [
-        f"{name}: {STAGES[name].ground_truth} ({split})"
+        f"{name}: {STAGES[name].ground_truth} ({_split_of_stage(cfg, name)})"
         for name in engine.artifacts
         if STAGES[name].ground_truth
     ]
@@ -216,21 +231,22 @@ def _ground_truth_uses(
     return uses
 
 
+def _split_of_stage(cfg: DictConfig, name: str) -> str:
+    """The images whose masks a stage reads: the run's own, or others."""
+    key = STAGES[name].other_images
+    return _split(other_data(cfg, key) if key else cfg.data)
+
+
+def _split(data: DictConfig) -> str:
+    return f"{data.name}, {split_name(data)}"
+
+
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     extra = sorted({key for row in rows for key in row} - set(_COLUMNS))
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [*_COLUMNS, *extra])
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _copy_masks(folder: Path, engine: Engine) -> None:
-    """Put the last stage's masks into the run's folder, by id."""
-    folder.mkdir(exist_ok=True)
-    final = final_stage(engine)
-    for sample_id in engine.sample_ids if final else ():
-        source = engine.artifacts[final].mask_path(sample_id)  # type: ignore[index]
-        shutil.copyfile(source, folder / f"{sample_id}.png")
 
 
 def command_line(overrides: list[str]) -> str:

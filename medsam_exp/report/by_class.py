@@ -7,6 +7,8 @@ from typing import Any
 from medsam_exp.report.measures import Cell, Measure, score_cell, scored_stages, used_measures
 
 MACRO = "mean over classes"
+_ASIDE = "reference"
+"""Masks so called stand beside a run's result, for comparison."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,7 @@ class ClassTable:
     """Scores of one stage's masks.
 
     Attributes:
-        stage: "sam", the last stage that is scored.
+        stage: "sam", the last stage that is scored and is no reference.
         measures: the columns.
         lines: class and its cells, one for each measure.
         macro: cells of the mean over classes; their spread is that of the classes' means.
@@ -35,7 +37,7 @@ def class_table(summary: Mapping[str, Any]) -> ClassTable | None:
     stages = scored_stages(summary["metrics"])
     if "by_class" not in summary or not stages:
         return None
-    stage = stages[-1]
+    stage = next((name for name in reversed(stages) if not name.startswith(_ASIDE)), stages[-1])
     measures = used_measures(name for name in summary["metrics"] if name.startswith(f"{stage}/"))
 
     def cells(figures: Mapping[str, Any]) -> list[Cell]:

@@ -19,8 +19,10 @@ class Case:
         coarse_mask: (H, W) bool.
         prompts: visual prompts made from the coarse mask, in pixels.
         mask: (H, W) bool, SAM's mask.
+        nnunet_masks: (H, W) bool each, by short name of the stage ("weak", "reference").
         ground_truth: (H, W) bool.
         scores: of the last stage's mask, by measure.
+        scored: short name of that stage.
     """
 
     sample_id: str
@@ -30,8 +32,10 @@ class Case:
     coarse_mask: Mask | None = None
     prompts: Prompts | None = None
     mask: Mask | None = None
+    nnunet_masks: Mapping[str, Mask] = field(default_factory=dict)
     ground_truth: Mask | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
+    scored: str = ""
 
 
 def choose_cases(scores: Mapping[str, float], count_each: int = 3) -> list[tuple[str, str]]:

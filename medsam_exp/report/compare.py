@@ -19,7 +19,7 @@ from rich.table import Table
 
 from medsam_exp.metrics.paired import PairedComparison, compare_pairs
 from medsam_exp.report.finished_run import FinishedRun, comparable, read_run, scores_of
-from medsam_exp.report.measures import MISSING, number
+from medsam_exp.report.measures import MISSING, number, probability
 from medsam_exp.types import UserError
 
 _NAMED = 5
@@ -129,16 +129,12 @@ def _lines(compared: PairedComparison) -> list[tuple[str, str]]:
         ("mean difference, B - A", number(compared.difference, 4)),
         ("95 % interval of it", f"[{low}, {high}]"),
         ("larger in B / smaller / same", f"{compared.better} / {compared.worse} / {same}"),
-        ("Wilcoxon signed-rank, p", _probability(compared.wilcoxon_p)),
-        ("paired t-test, p", _probability(compared.t_p)),
+        ("Wilcoxon signed-rank, p", probability(compared.wilcoxon_p)),
+        ("paired t-test, p", probability(compared.t_p)),
         ("Cohen's d_z", number(compared.cohen_dz, 3)),
         ("rank-biserial correlation", number(compared.rank_biserial, 3)),
     ]
     return [(label, value.replace(MISSING, "-")) for label, value in lines]  # an old terminal lacks the dash
-
-
-def _probability(p: float | None) -> str:
-    return number(p, 4) if p is None or p >= 0.001 else f"{p:.1e}"
 
 
 def _left_out(sample_ids: Sequence[str], said: str) -> list[str]:

@@ -25,6 +25,8 @@ from medsam_exp.report.measures import (
 )
 from medsam_exp.report.retrieval import DIRECTIONS, RetrievalLine, explanation, retrieval_lines
 from medsam_exp.report.tuning import TrialLine, trial_lines, tuning_sentences
+from medsam_exp.report.uncertainty_tables import console_sentences
+from medsam_exp.report.weak import comparison_lines
 
 _WIDTH_OF_A_FILE = 110
 _NOTES_SHOWN = 5
@@ -71,6 +73,11 @@ def _print_other_results(summary: Mapping[str, Any], console: Console) -> None:
         console.print(_trial_table(trials[:_TRIALS_SHOWN], console))
         for sentence in tuning_sentences(summary["tuning"]):
             _line(console, "", sentence)
+    for line in comparison_lines(summary.get("comparison", [])):
+        said = f"{line.label}: {line.measure} {line.difference} {line.interval}, Wilcoxon p {line.cells[0]}"
+        _line(console, "compared", said)
+    for sentence in console_sentences(summary.get("uncertainty", {})):
+        _line(console, "doubt", sentence)
     if grounding := grounding_lines(summary["metrics"]):
         console.print(_grounding_table(grounding, console))
     for sentence in presence_sentences(summary.get("presence", {}), summary["metrics"]):
@@ -103,8 +110,14 @@ def _line(console: Console, label: str, text: str) -> None:
 
 def _printable(console: Console, text: str) -> str:
     """The text with signs that the terminal's encoding has."""
-    text = text if console.encoding.startswith("utf") else text.replace("±", "+-").replace(MISSING, "-")
+    text = text if console.encoding.startswith("utf") else _plain(text)
     return text.encode(console.encoding, "backslashreplace").decode(console.encoding)
+
+
+def _plain(text: str) -> str:
+    """The signs of reports that old encodings lack, by those that they have."""
+    signs = {"±": "+-", MISSING: "-", "−": "-", "“": '"', "”": '"', "’": "'"}
+    return text.translate({ord(sign): plain for sign, plain in signs.items()})
 
 
 def _table(metrics: Mapping[str, Any], among: Sequence[Measure], console: Console) -> Table:

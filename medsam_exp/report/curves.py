@@ -67,6 +67,12 @@ PANELS = (
         from_zero=False,
     ),
     Panel(
+        "Pseudo-Dice, validation",
+        (Line("", ("val/pseudo_dice",)),),
+        "The pseudo-Dice counts all pixels of an epoch's validation patches together, and is measured against the "
+        "labels that are trained on; it is no score of masks.",
+    ),
+    Panel(
         "Retrieval top-1, validation (%)",
         tuple(
             Line(label, (f"val/top1_{name}",), *style)
@@ -94,10 +100,24 @@ PANELS = (
     Panel("Learning rate", (Line("", ("train/learning_rate",)),)),
     Panel("Images per second", (Line("", ("train/images_per_second",)),)),
 )
+_TRAINED_ON = {"weak": "weak labels", "reference": "the reference's labels"}
 _DRAWN = frozenset(column for panel in PANELS for line in panel.lines for column in line.columns)
 
 Row = Mapping[str, float]
 """What was recorded at one moment: finite figures by column, and `step`, counted from 0."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one training recorded.
+
+    Attributes:
+        name: "weak/fold_0" where a run has several of a kind, else "".
+        rows: in the order of their recording, columns without that name.
+    """
+
+    name: str
+    rows: list[Row]
 
 
 def training_pictures(path: Path, folder: Path) -> list[tuple[str, Path]]:
@@ -111,32 +131,47 @@ def training_pictures(path: Path, folder: Path) -> list[tuple[str, Path]]:
         (caption, picture) for the report; nothing when the run trained nothing.
     """
     pictures = []
-    for number, rows in enumerate(read_trainings(path), start=1):
+    for number, training in enumerate(read_trainings(path), start=1):
         folder.mkdir(parents=True, exist_ok=True)
         picture = folder / ("training.png" if number == 1 else f"training_{number}.png")
-        save_png(training_figure(rows), picture)
-        hints = [panel.hint for panel in _used_panels(rows) if panel.hint]
-        pictures.append((" ".join(["training: Curves over the optimizer's steps.", *hints]), picture))
+        save_png(training_figure(training.rows), picture)
+        hints = [panel.hint for panel in _used_panels(training.rows) if panel.hint]
+        said = f"{_named(training.name)}Curves over the optimizer's steps."
+        pictures.append((" ".join([f"training: {said}", *hints]), picture))
     return pictures
 
 
-def read_trainings(path: Path) -> list[list[Row]]:
-    """Rows with training figures in the order of the file, one list per training; a new one counts from 0 again.
+def _named(training: str) -> str:
+    """A training's name for readers, at the beginning of a caption."""
+    source, _, fold = training.partition("/fold_")
+    return f"nnU-Net on {_TRAINED_ON.get(source, source)}, fold {fold}. " if training else ""
+
+
+def read_trainings(path: Path) -> list[Training]:
+    """Trainings in the order of the file; a new one has another name, or counts from 0 again.
 
     Empty and infinite values, and those that are no numbers, are left out.
     """
-    trainings: list[list[Row]] = []
+    trainings: list[Training] = []
     if not path.is_file():
         return trainings
     with path.open(newline="", encoding="utf-8") as file:
         for raw in csv.DictReader(file):
-            row = _finite(raw)
+            name, row = _without_name(_finite(raw))
             if "step" not in row or not _DRAWN & row.keys():
                 continue
-            if not trainings or row["step"] < trainings[-1][-1]["step"]:
-                trainings.append([])
-            trainings[-1].append(row)
+            if not trainings or name != trainings[-1].name or row["step"] < trainings[-1].rows[-1]["step"]:
+                trainings.append(Training(name, []))
+            trainings[-1].rows.append(row)
     return trainings
+
+
+def _without_name(row: Row) -> tuple[str, Row]:
+    """The name of the training whose figures a row has, and the row with the columns that are drawn."""
+    named = {column: "/".join(column.split("/")[-2:]) for column in row}
+    names = {column.removesuffix(own).rstrip("/") for column, own in named.items() if own in _DRAWN}
+    name = min(names, default="")
+    return name, {named[column]: value for column, value in row.items()}
 
 
 def training_figure(rows: list[Row]) -> Figure:

@@ -15,22 +15,26 @@ from matplotlib.figure import Figure
 from medsam_exp.digests import write_atomically
 from medsam_exp.report import panels
 from medsam_exp.report.cases import Case
-from medsam_exp.report.measures import MEASURES, number, stage_label
+from medsam_exp.report.measures import MEASURES, number, stage_label, stage_place
 
 DOTS_PER_INCH = 150
 _PANEL, _GAP, _MARGIN = 2.9, 0.12, 0.14  # inches
 _HEADER, _TEXT_LINE, _PANEL_TITLE, _FOOTER = 0.42, 0.18, 0.26, 0.5  # inches
 _FLATTEST, _TALLEST = 0.6, 1.4  # a panel's height by its width; beyond, the image does not fill it
-_LONG_LEGEND = 30  # letters; more do not fit below a panel at the usual size
+_LONG_LEGEND = 28  # letters; more do not fit below a panel at the usual size
+_LEVEL_NAMES = 3  # columns at most whose names have room beside each other
 _INK, _FAINT = "#1a1a1a", "#5c5c5c"
 _SHOWN_SCORES = tuple(measure for measure in MEASURES if measure.name in ("dsc", "iou", "nsd"))
+
+_LAST = {"weak_single": panels.SINGLE, "reference_single": panels.REFERENCE}
+"""Shown where a run has no ensemble."""
 
 Panel = tuple[str, Callable[[Axes, Case], list[panels.LegendEntry]]]
 """A title, and what draws over the image and returns the legend."""
 
 
 def overlay_figure(case: Case) -> Figure:
-    """Draw a row of panels: image, saliency map, coarse mask with prompts, SAM mask with ground truth.
+    """Draw a row of panels: image, saliency map, coarse mask with prompts, SAM mask and nnU-Net's with ground truth.
 
     Panels whose parts the case does not have are left out. A text of more than two lines is cut.
     """
@@ -60,13 +64,15 @@ def distribution_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     Args:
         rows: those of per_image.csv; rows without scores are not drawn.
     """
-    figure = Figure(figsize=(9.6, 3.4), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    stages = {row["stage"] for row in rows if isinstance(row.get("dsc"), int | float)}
+    height = 3.4 if len(stages) <= _LEVEL_NAMES else 4.4
+    figure = Figure(figsize=(9.6, height), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
     for axes, measure in zip(figure.subplots(1, 3, sharey=True), _SHOWN_SCORES, strict=True):
         columns: dict[str, list[float]] = {}
         for row in rows:
             if isinstance(row.get(measure.name), int | float):
                 columns.setdefault(row["stage"], []).append(row[measure.name])
-        _draw_columns(axes, columns)
+        _draw_columns(axes, {stage: columns[stage] for stage in sorted(columns, key=stage_place)})
         axes.set_title(measure.label, fontsize=11, color=_INK)
     return figure
 
@@ -85,10 +91,12 @@ def _panels(case: Case) -> list[Panel]:
     if case.coarse_mask is not None or case.prompts:
         chosen.append(("Coarse mask and prompts" if case.prompts else "Coarse mask", _coarse_panel))
     found, truth = case.mask is not None, case.ground_truth is not None
-    if found or truth:
+    if found or (truth and not case.nnunet_masks):
         result = "SAM mask" if found else "Coarse mask" if case.coarse_mask is not None else ""
         title = " and ".join(part for part in (result, "ground truth" if truth else "") if part)
         chosen.append((title[0].upper() + title[1:], _result_panel))
+    if case.nnunet_masks:
+        chosen.append(("nnU-Net and ground truth" if truth else "nnU-Net", _nnunet_panel))
     return chosen
 
 
@@ -135,6 +143,19 @@ def _result_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
     ]
 
 
+def _nnunet_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
+    """What was trained on weak labels, over it what was trained on true masks, and over both the truth."""
+    found = case.nnunet_masks
+    ensembles = {"weak": panels.ENSEMBLE, "reference": panels.REFERENCE}
+    shown = {name: outline for name, outline in ensembles.items() if name in found}
+    if not shown:
+        shown = {name: _LAST[name] for name in _LAST if name in found}
+    drawn = [panels.draw_outline(axes, found[name], outline) for name, outline in shown.items()]
+    if case.ground_truth is not None:
+        drawn.append(panels.draw_outline(axes, case.ground_truth, panels.TRUTH))
+    return drawn
+
+
 def _draw_legend(axes: Axes, entries: list[panels.LegendEntry]) -> None:
     if entries:
         labels, handles = zip(*entries, strict=True)
@@ -164,6 +185,8 @@ def _draw_header(figure: Figure, case: Case, text: str) -> None:
     figure.text(left, top - 0.23 / height, text, fontsize=9.5, linespacing=1.2, **plain)
     shown = [m for m in _SHOWN_SCORES if m.name in case.scores]
     scores = "    ".join(f"{m.label} {number(case.scores[m.name], m.decimals)}" for m in shown)
+    if case.nnunet_masks and scores:  # several masks are drawn, so it must be said whose scores these are
+        scores = f"{stage_label(case.scored)}:  {scores}"
     figure.text(1 - left, top, scores, ha="right", fontsize=11, **plain)
 
 
@@ -189,7 +212,9 @@ def _draw_columns(axes: Axes, columns: Mapping[str, Sequence[float]]) -> None:
             capprops={"color": _INK},
         )
     labels = [f"{stage_label(stage)}\nn = {len(values)}" for stage, values in columns.items()]
-    axes.set_xticks(range(len(columns)), labels, fontsize=9.5, color=_INK)
+    slanted: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "linespacing": 1.0}
+    style = {"fontsize": 9.5} if len(columns) <= _LEVEL_NAMES else {"fontsize": 8.5, **slanted}
+    axes.set_xticks(range(len(columns)), labels, color=_INK, **style)
     axes.set(xlim=(-0.6, max(len(columns), 1) - 0.4), ylim=(-0.03, 1.03))
     axes.tick_params(length=0, labelcolor=_INK)
     axes.grid(axis="y", color="#e4e4e4", zorder=0)

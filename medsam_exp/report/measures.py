@@ -82,6 +82,11 @@ def number(value: Any, decimals: int = 3) -> str:
     return f"{value:.{decimals}f}"
 
 
+def probability(p: float | None) -> str:
+    """A p-value; a dash when it is undefined."""
+    return number(p, 4) if p is None or p >= 0.001 else f"{p:.1e}"
+
+
 def score_cell(score: Mapping[str, Any] | None, decimals: int = 3) -> Cell:
     """Write out one entry of the summary's metrics; dashes when there is none."""
     if not score:
@@ -94,6 +99,11 @@ def score_cell(score: Mapping[str, Any] | None, decimals: int = 3) -> Cell:
 def stage_label(stage: str) -> str:
     """A mask stage's name for readers."""
     return STAGE_LABELS.get(stage, stage.replace("_", " ").capitalize())
+
+
+def stage_place(stage: str) -> int:
+    """Where a stage stands among others: zero-shot, weakly supervised, fully supervised; unknown ones come first."""
+    return [*STAGE_LABELS].index(stage) if stage in STAGE_LABELS else -1
 
 
 def used_measures(names: Iterable[str], among: Sequence[Measure] = MEASURES) -> list[Measure]:

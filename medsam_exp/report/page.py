@@ -24,11 +24,20 @@ from medsam_exp.report.measures import (
     score_cell,
     scored_stages,
     stage_label,
+    stage_place,
     used_measures,
 )
 from medsam_exp.report.panels import STAGE_COLOURS
 from medsam_exp.report.retrieval import DIRECTIONS, RETRIEVAL, explanation, retrieval_lines
 from medsam_exp.report.tuning import trial_lines, tuning_sentences
+from medsam_exp.report.uncertainty_tables import UNCERTAINTY, review_lines, uncertainty_section
+from medsam_exp.report.weak import (
+    COMPARISON_COLUMNS,
+    comparison_hints,
+    comparison_lines,
+    label_sections,
+    trained,
+)
 
 _PICTURE_WIDTH = 1600  # pixels; twice a reader's column, for sharp screens
 _JPEG_QUALITY = 88
@@ -41,6 +50,7 @@ _GROUPS = {
 }
 _DISTRIBUTION = "distribution"
 _TUNING = "tuning"
+_NNUNET_CHOICES = ("nnunet", "nnunet_schedule")
 _IMAGE_CHOICES = (
     "data",
     "text",
@@ -95,7 +105,8 @@ def write_report(
         summary: content of summary.json; its `metrics` are empty where there is no ground truth.
         rows: those of per_image.csv, one per image and stage; none when the run had no images.
         pictures: (caption, file); a caption is "group" or "group: what is shown", and pictures of one group
-            follow each other. The group "distribution" stands with the scores, "tuning" with the trials.
+            follow each other. The group "distribution" stands with the scores, "tuning" with the trials, "uncertainty"
+            with its tables, "thumbnail: ID" and "review" with the list to review.
     """
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -104,7 +115,7 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    groups = _picture_groups(pictures)
+    groups, ids = _picture_groups(pictures), {row["id"] for row in rows}
     html = templates.get_template("page.html").render(
         title=title,
         disclaimer=DISCLAIMER,
@@ -130,6 +141,17 @@ def write_report(
             "sentences": presence_sentences(summary.get("presence", {}), summary["metrics"]),
             "pictures": groups.pop("presence", []),
         },
+        labels=label_sections(summary.get("weak_labels", {})),
+        comparison={
+            "columns": COMPARISON_COLUMNS,
+            "lines": comparison_lines(summary.get("comparison", [])),
+            "hints": comparison_hints(summary.get("comparison", [])),
+        },
+        uncertainty=uncertainty_section(summary.get("uncertainty", {}), summary["metrics"], len(ids)),
+        uncertainty_pictures=groups.pop("uncertainty", []),
+        review=review_lines(summary.get("uncertainty", {}), rows),
+        thumbnails={shown.caption: shown for shown in groups.pop("thumbnail", [])},
+        review_pictures=groups.pop("review", []),
         distribution=groups.pop(_DISTRIBUTION, []),
         picture_groups={_GROUPS.get(group, group.capitalize()): found for group, found in groups.items()},
         images=_image_table(rows),
@@ -143,6 +165,9 @@ def _headline(summary: Mapping[str, Any], *, has_images: bool) -> list[tuple[str
     used = [*_IMAGE_CHOICES] if has_images else ["clip"]
     if any(name.startswith(RETRIEVAL) for name in summary["metrics"]):
         used.insert(0, "pairs")
+    labels = summary.get("weak_labels", {})
+    used += [name for name in ("weak_label",) if name in labels]
+    used += _NNUNET_CHOICES if trained(labels) else ()
     return [(name, summary["choices"][name]) for name in used if name in summary["choices"]]
 
 
@@ -163,7 +188,8 @@ def _other_scores(metrics: Mapping[str, Any]) -> dict[str, Cell]:
     """What is measured of other things than masks, such as where the saliency map peaks."""
     masks = [*MEASURES, *FURTHER_MEASURES]
     tabulated = {f"{stage}/{measure.name}" for stage in scored_stages(metrics) for measure in masks}
-    others = [name for name in without(metrics) if name not in tabulated and not name.startswith(RETRIEVAL)]
+    elsewhere = (RETRIEVAL, UNCERTAINTY)
+    others = [name for name in without(metrics) if name not in tabulated and not name.startswith(elsewhere)]
     known = {f"saliency/{measure.name}": measure.decimals for measure in MAP_MEASURES}
     return {name: score_cell(metrics[name], known.get(name, 3)) for name in others}
 
@@ -177,12 +203,12 @@ def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     stages = dict.fromkeys(row["stage"] for row in rows)
     columns = [
         ScoreColumns(stage, stage_label(stage), STAGE_COLOURS.get(stage, "#999999"), measures)
-        for stage in stages
+        for stage in sorted(stages, key=stage_place)
         if (measures := used_measures(key for row in rows if row["stage"] == stage for key in row))
     ]
     return {
         "columns": columns,
-        "last_stage": next(reversed(stages), ""),
+        "last_stage": next((row["stage"] for row in reversed(rows) if "presence" in row), ""),
         "same_text": texts.pop() if len(texts) == 1 else None,
         "lines": by_image,
     }

@@ -51,6 +51,10 @@ class Outline:
 
 COARSE = Outline("coarse mask", STAGE_COLOURS["coarse"], 2.0)
 SAM = Outline("SAM mask", STAGE_COLOURS["sam"], 2.4)
+ENSEMBLE = Outline("ensemble", STAGE_COLOURS["weak"], 2.4)
+SINGLE = Outline("last checkpoint", STAGE_COLOURS["weak_single"], 1.2, halo=0.4)
+REFERENCE = Outline("reference", STAGE_COLOURS["reference"], 1.2, halo=0.4)
+"""Both so thin that the ensemble's is seen below where they agree."""
 TRUTH = Outline("ground truth", "#FFFFFF", 1.2, (0, (3.2, 2.8)), halo=0.4)
 """Thinner than the masks, so that both are seen where they agree."""
 

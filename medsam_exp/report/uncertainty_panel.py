@@ -18,9 +18,6 @@ from medsam_exp.report.figures import DOTS_PER_INCH, cut_name
 from medsam_exp.report.measures import number
 from medsam_exp.types import Mask, RGBImage
 
-ENSEMBLE = panels.Outline("ensemble", "#CC79A7", 2.4)
-SINGLE = panels.Outline("single network", "#F0E442", 1.6)
-"""From Okabe and Ito's palette, as the colours of the other masks."""
 _SHORT_LABELS = {
     "expected_dsc": "expected DSC",
     "entropy_boundary": "boundary entropy",
@@ -28,7 +25,10 @@ _SHORT_LABELS = {
 }
 _PANEL, _GAP, _MARGIN, _TOP, _BOTTOM = 2.9, 0.12, 0.14, 0.86, 0.5  # inches
 _INK, _FAINT = "#1a1a1a", "#5c5c5c"
-_EXTRA, _MISSED = "#D55E00", "#56B4E9"  # falsely marked, and falsely left out
+_EXTRA, _MISSED = (
+    "#F0E442",
+    "#56B4E9",
+)  # falsely marked, and falsely left out; no colours of masks beside them
 _MAP_COLOURS = "magma"
 _DARKENED, _OPAQUE = 0.5, 0.2  # the image below a map; the share of the scale from which on a map hides it
 _LN_2 = float(np.log(2))
@@ -150,7 +150,7 @@ def _draw_outlines(
 ) -> None:
     panels.draw_image(axes, image)
     axes.set_title("Masks", fontsize=10, color=_INK, pad=5)
-    drawn = ((mask, ENSEMBLE), (single_mask, SINGLE), (ground_truth, panels.TRUTH))
+    drawn = ((mask, panels.ENSEMBLE), (single_mask, panels.SINGLE), (ground_truth, panels.TRUTH))
     _draw_legend(axes, [panels.draw_outline(axes, found, line) for found, line in drawn if found is not None])
 
 

@@ -17,6 +17,7 @@ from medsam_exp import distributed
 from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.lightning.curves import LearningRate, LogInterval, Throughput
 from medsam_exp.lightning.inference_data import image_loader
+from medsam_exp.lightning.named_logger import NamedLogger
 from medsam_exp.lightning.within_epoch import WithinEpoch
 from medsam_exp.types import Dataset, RGBImage
 
@@ -137,9 +138,18 @@ class StageContext:
         data: pl.LightningDataModule,
         folder: Path,
         callbacks: Sequence[pl.Callback] = (),
+        name: str = "",
         **options: Any,
     ) -> dict[str, float]:
-        """Train under a Lightning Trainer with these options; `folder` holds where an interrupted training stands.
+        """Train under a Lightning Trainer with these options, going on where a training was interrupted.
+
+        Args:
+            module: what is trained.
+            data: what it is trained on.
+            folder: holds where an interrupted training stands.
+            callbacks: further ones.
+            name: of the training, where a run has several of a kind; stands before its figures' names in the logs.
+            options: of the Trainer.
 
         Returns:
             The last logged figures.
@@ -150,7 +160,7 @@ class StageContext:
         ]
         trainer = self.trainer(
             num_sanity_val_steps=0,
-            logger=self.loggers or False,
+            logger=[NamedLogger(logger, name) if name else logger for logger in self.loggers] or False,
             callbacks=[*callbacks, *keep, LogInterval(), LearningRate(), Throughput()],
             enable_progress_bar=sys.stdout.isatty(),
             **options,

@@ -21,6 +21,8 @@ from medsam_exp.types import UserError
 log = logging.getLogger(__name__)
 
 _GB = 1e9
+_NAMES = {"train_nnunet": "weak", "train_reference": "reference"}
+"""Of the trainings, in logs and curves."""
 
 
 def run(context: StageContext) -> None:
@@ -80,6 +82,7 @@ def _train_fold(
             data,
             context.artifacts.folder / "checkpoints" / f"fold_{fold}",
             [Snapshots(parts, epochs)],
+            name=f"{_NAMES[context.artifacts.stage]}/fold_{fold}",
             max_epochs=settings.epochs,
             gradient_clip_val=settings.gradient_clip,
             limit_val_batches=settings.validation_iterations if parts.has_validation else 0,

@@ -1,5 +1,6 @@
 """Of the pixels that are called target with probability 0.8, are 80 % target? Calibration and proper scores."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,24 @@ class ReliabilityBins:
         self._squared_error += float(((p - y) ** 2).sum())
         safe = np.clip(p, SMALLEST, 1 - SMALLEST)
         self._log_loss -= float(np.log(np.where(y, safe, 1 - safe)).sum())
+
+    @classmethod
+    def restore(cls, bins: int, figures: Mapping[str, Any]) -> "ReliabilityBins":
+        """Bins from what was once written down of them.
+
+        Args:
+            bins: how many there were.
+            figures: `confidence`, `frequency` and `count` of the bins with pixels, and `brier` and `nll` per pixel.
+        """
+        restored = cls(bins)
+        confidence, count = np.asarray(figures["confidence"]), np.asarray(figures["count"], np.int64)
+        number = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+        restored._count[number] = count
+        restored._positives[number] = np.round(np.asarray(figures["frequency"]) * count).astype(np.int64)
+        restored._promised[number] = confidence * count
+        restored._squared_error = figures["brier"] * restored.count
+        restored._log_loss = figures["nll"] * restored.count
+        return restored
 
     @property
     def count(self) -> int:

@@ -11,6 +11,17 @@ from medsam_exp.types import Mask
 
 HIGHER_IS_SURER = frozenset({"expected_dsc"})
 """Scores that grow with confidence; all others grow with doubt."""
+DISAGREEMENT = "disagreement"
+"""Of the members' masks; made where the members are known one by one."""
+SCORES = (
+    "entropy_inside",
+    "entropy_boundary",
+    "mutual_information_boundary",
+    "entropy_per_edge_released",
+    "expected_dsc",
+    DISAGREEMENT,
+)
+"""All scores that an image has."""
 BAND_PX = 2
 """How far the band along the boundary reaches to each side (ours)."""
 

@@ -15,6 +15,13 @@ def test_the_last_stage_is_shown_by_class(summary_by_class: dict[str, Any]) -> N
     assert [cell.value for cell in table.macro] == ["0.617 ± 0.022", "–"]
 
 
+def test_a_reference_is_not_what_is_shown(summary_by_class: dict[str, Any]) -> None:
+    metrics = summary_by_class["metrics"]
+    table = class_table({**summary_by_class, "metrics": {**metrics, "reference/dsc": metrics["sam/dsc"]}})
+    assert table is not None
+    assert table.stage == "sam"
+
+
 def test_one_class_or_no_masks_have_no_table(
     summary: dict[str, Any], summary_by_class: dict[str, Any]
 ) -> None:

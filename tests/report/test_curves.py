@@ -72,8 +72,8 @@ def write(tmp_path: Path) -> Any:
 
 
 def figure_of(path: Path) -> Figure:
-    (rows,) = read_trainings(path)
-    return training_figure(rows)
+    (training,) = read_trainings(path)
+    return training_figure(training.rows)
 
 
 def panel(figure: Figure, title: str) -> Axes:
@@ -92,7 +92,7 @@ def points(axes: Axes, number: int = 0) -> list[tuple[float, float]]:
 def test_one_panel_per_quantity(write: Any) -> None:
     assert titles(figure_of(write(clip_rows()))) == CLIP_TITLES
     assert titles(figure_of(write(sam_rows()))) == SAM_TITLES
-    assert {*CLIP_TITLES, *SAM_TITLES} == {panel.title for panel in PANELS}
+    assert {*CLIP_TITLES, *SAM_TITLES, "Pseudo-Dice, validation"} == {panel.title for panel in PANELS}
 
 
 def test_curves_go_through_what_was_recorded_with_steps_from_one(write: Any) -> None:
@@ -131,13 +131,14 @@ def test_a_line_that_was_cut_off_does_no_harm(write: Any) -> None:
 def test_figures_of_other_stages_are_no_training(write: Any, tmp_path: Path) -> None:
     other = {"step": 1, "retrieval/top1_image_to_text": 0.5}
     assert training_pictures(write([other]), tmp_path / "figures") == []
-    (rows,) = read_trainings(write([*clip_rows(), other]))
+    (training,) = read_trainings(write([*clip_rows(), other]))
+    rows = training.rows
     assert len(rows) == len(clip_rows())
 
 
 def test_two_trainings_of_a_run_get_a_picture_each(write: Any, tmp_path: Path) -> None:
     path = write([*clip_rows(), *sam_rows()])
-    assert [len(rows) for rows in read_trainings(path)] == [len(clip_rows()), len(sam_rows())]
+    assert [len(training.rows) for training in read_trainings(path)] == [len(clip_rows()), len(sam_rows())]
     pictures = training_pictures(path, tmp_path / "figures")
     assert [picture.name for _, picture in pictures] == ["training.png", "training_2.png"]
     assert "partner" in pictures[0][0]
@@ -213,3 +214,30 @@ def test_no_text_covers_another_and_none_is_cut_off(write: Any, rows: list[dict[
         assert frame.y0 <= box.y0 < box.y1 <= frame.y1, name
     for (one, left), (two, right) in itertools.combinations(boxes, 2):
         assert not left.overlaps(right), (one, two)
+
+
+def named(rows: list[dict[str, Any]], training: str) -> list[dict[str, Any]]:
+    return [
+        {key if key in ("step", "epoch") else f"{training}/{key}": value for key, value in row.items()}
+        for row in rows
+    ]
+
+
+def nnunet_rows(dice: float, steps: int = 4) -> list[dict[str, Any]]:
+    rows = [{"step": step, "train/loss": 1.0, "train/learning_rate": 0.01} for step in range(steps)]
+    return [*rows, {"step": steps - 1, "epoch": 0, "val/loss": 0.5, "val/pseudo_dice": dice}]
+
+
+def test_named_trainings_are_never_one_line(write: Any, tmp_path: Path) -> None:
+    """Even where the second one's steps go on after those of the first."""
+    later = [{**row, "step": row["step"] + 4} for row in nnunet_rows(0.75)]
+    path = write([*named(nnunet_rows(0.25), "weak/fold_0"), *named(later, "reference/fold_all")])
+    trainings = read_trainings(path)
+    assert [training.name for training in trainings] == ["weak/fold_0", "reference/fold_all"]
+    for training, step, dice in zip(trainings, (4, 8), (0.25, 0.75), strict=True):
+        figure = training_figure(training.rows)
+        assert points(panel(figure, "Pseudo-Dice, validation")) == [(step, dice)]
+    captions = [caption for caption, _ in training_pictures(path, tmp_path / "figures")]
+    assert "nnU-Net on weak labels, fold 0." in captions[0]
+    assert "nnU-Net on the reference's labels, fold all." in captions[1]
+    assert all("no score of masks" in caption for caption in captions)

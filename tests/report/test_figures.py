@@ -135,3 +135,36 @@ def test_distribution_counts_images_by_stage(rows: list[dict[str, Any]], tmp_pat
 
 def test_distribution_without_scores(tmp_path: Path) -> None:
     save_png(distribution_figure([{"id": "a", "stage": "sam"}]), tmp_path / "a.png")
+
+
+def test_nnunets_masks_have_a_panel_of_their_own_and_the_scores_a_name(case: Case) -> None:
+    assert case.mask is not None
+    assert "SAM mask" not in texts(overlay_figure(case))
+    masks = {"weak": case.mask, "reference": ~case.mask, "weak_single": case.mask}
+    figure = overlay_figure(replace(case, nnunet_masks=masks, scored="weak"))
+    shown = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in shown[-2:]] == [
+        "SAM mask and ground truth",
+        "nnU-Net and ground truth",
+    ]
+    legend = shown[-1].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.texts] == ["ensemble", "reference", "ground truth"]
+    assert "nnU-Net, ensemble:  DSC 0.900" in texts(figure)
+    alone = overlay_figure(
+        replace(case, mask=None, ground_truth=None, nnunet_masks={"weak_single": case.mask})
+    )
+    assert [axes.get_title() for axes in alone.axes if axes.get_title()][-1] == "nnU-Net"
+
+
+def test_many_stages_stand_in_the_order_of_the_pipeline(rows: list[dict[str, Any]]) -> None:
+    more = [
+        {**row, "stage": stage} for stage in ("reference", "weak") for row in rows if row["stage"] == "sam"
+    ]
+    labels = [label.get_text() for label in distribution_figure([*rows, *more]).axes[0].get_xticklabels()]
+    assert [label.splitlines()[0] for label in labels] == [
+        "Coarse mask",
+        "SAM mask",
+        "nnU-Net, ensemble",
+        "Reference, ensemble",
+    ]

@@ -85,7 +85,7 @@ def test_panel_says_everything(case: dict[str, Any]) -> None:
     missed = np.count_nonzero(case["ground_truth"] & ~case["mask"])
     assert legends(figure) == [
         "ensemble",
-        "single network",
+        "last checkpoint",
         "ground truth",
         f"false positive {extra}",
         f"false negative {missed}",

@@ -130,3 +130,22 @@ def test_near_object_reaches_so_far_around_both() -> None:
     np.testing.assert_array_equal(near_object(prediction, truth, 4), expected)
     assert not near_object(prediction & truth, prediction & truth).any()
     assert near_object(np.ones((3, 4), bool), np.zeros((3, 4), bool)).all()
+
+
+def test_bins_come_back_from_what_was_written_of_them() -> None:
+    generator = np.random.default_rng(4)
+    probability = np.concatenate([generator.uniform(size=500), [0.0, 1.0, 0.2, 0.4]])
+    made = reliability(probability, generator.uniform(size=504) < probability, bins=15)
+    curve = made.curve()
+    figures = {
+        "confidence": curve.confidence.tolist(),
+        "frequency": curve.frequency.tolist(),
+        "count": curve.count.tolist(),
+        "brier": made.brier(),
+        "nll": made.nll(),
+    }
+    restored = ReliabilityBins.restore(15, figures)
+    np.testing.assert_array_equal(restored.counts, made.counts)
+    assert (restored.ece(), restored.brier(), restored.nll()) == pytest.approx(
+        (made.ece(), made.brier(), made.nll())
+    )
