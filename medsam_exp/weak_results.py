@@ -72,9 +72,9 @@ def _how_to_go_on(facts: Mapping[str, Any]) -> str:
     return (
         f"With {RESULTS}={results.parent.parent} unchanged nnU-Net predicts with the trained network: "
         f"nnUNetv2_predict -d {DATASET_ID} -c {configuration} -tr {trainer} -p {plans} -f {' '.join(facts['folds'])} "
-        f"-i IMAGES -o MASKS; with {raw}, and nnUNet_preprocessed and {RESULTS} set to folders of your own, it trains "
-        f"anew on these labels: nnUNetv2_plan_and_preprocess -d {DATASET_ID}, then nnUNetv2_train {DATASET_ID} "
-        f"{configuration} all."
+        f"-i IMAGES -o MASKS (images are named NAME_0000.png); with {raw}, and nnUNet_preprocessed and {RESULTS} set "
+        f"to folders of your own, it trains anew on these labels: nnUNetv2_plan_and_preprocess -d {DATASET_ID}, then "
+        f"nnUNetv2_train {DATASET_ID} {configuration} all."
     )
 
 
