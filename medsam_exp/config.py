@@ -91,8 +91,14 @@ class Uncertainty:
 
     bins: int = MISSING
     near_px: float = MISSING
-    review: int = MISSING
-    review_by: str = MISSING
+
+
+@dataclass
+class Review:
+    """Which images of an ensemble's the report asks a reader to look at first; decides no result."""
+
+    images: int = 20
+    by: str = "expected_dsc"
 
 
 @dataclass
@@ -142,6 +148,7 @@ class Config:
     batch_size: BatchSize = MISSING
     workers: int = 0
     report_cases: int = 3
+    review: Review = field(default_factory=Review)
 
 
 def register() -> None:

@@ -199,10 +199,10 @@ def retrieval_has_something_to_find(cfg: DictConfig) -> list[str]:
 
 def review_by_a_known_score(cfg: DictConfig) -> list[str]:
     """The list to review is ordered by a score that every image has."""
-    score = cfg.uncertainty.review_by
+    score = cfg.review.by
     if "nnunet_ensemble" not in cfg.stages or score in SCORES:
         return []
-    return [f"uncertainty.review_by={score}, but the scores are {', '.join(SCORES)}"]
+    return [f"review.by={score}, but the scores are {', '.join(SCORES)}"]
 
 
 def boxes_for_medsam(cfg: DictConfig) -> list[str]:

@@ -97,7 +97,7 @@ def finish_run(
         pictures += draw_tuning(tuning, run_dir / "figures")
     if dataset is not None and rows:
         _write_rows(run_dir / "per_image.csv", rows)
-        write_mask_files(run_dir, engine, dataset, cfg.uncertainty.review_by)
+        write_mask_files(run_dir, engine, dataset, cfg.review.by)
     if dataset is not None:
         pictures += draw_pictures(RunResults(cfg, engine, dataset, texts, rows), run_dir / "figures")
     write_report(run_dir / "report.html", title=cfg.name, summary=summary, rows=rows, pictures=pictures)

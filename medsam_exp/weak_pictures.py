@@ -28,7 +28,7 @@ def draw_doubt(engine: Engine, cfg: DictConfig, folder: Path) -> list[Picture]:
     """Risk and coverage, calibration, and each image's deciding score beside its DSC."""
     if "uncertainty" not in engine.artifacts:
         return []
-    record, review_by = engine.artifacts["uncertainty"].info("all"), cfg.uncertainty.review_by
+    record, review_by = engine.artifacts["uncertainty"].info("all"), cfg.review.by
     curves = {name: _curve(found["curve"]) for name, found in record["ranking"].items()}
     before, after = (
         ReliabilityBins.restore(cfg.uncertainty.bins, record[name]) if name in record else None
@@ -85,7 +85,7 @@ def draw_review(
         truth: gives an image's true mask where the run reads any, else None.
         folder: for the pictures.
     """
-    rows = review_rows(doubt_scores(engine), cfg.uncertainty.review_by)[: cfg.uncertainty.review]
+    rows = review_rows(doubt_scores(engine), cfg.review.by)[: cfg.review.images]
     pictures = []
     for row in rows:
         path = folder / f"thumbnail_{row['rank']:02d}_{row['id']}.png"

@@ -110,7 +110,7 @@ def uncertainty_results(engine: Engine, cfg: DictConfig) -> dict[str, Any]:
     ensemble = engine.artifacts["nnunet_ensemble"].info(engine.sample_ids[0])
     found = {name: ensemble[name] for name in ("members", "threshold", "temperature")}
     found["several_classes"] = len(_labels(engine, cfg)) > 2
-    found |= {"review_by": cfg.uncertainty.review_by, "review": cfg.uncertainty.review}
+    found |= {"review_by": cfg.review.by, "review": cfg.review.images}
     if "calibrate_ensemble" in engine.artifacts:
         chosen = engine.artifacts["calibrate_ensemble"].info("all")
         found["chosen"] = {name: value for name, value in chosen.items() if name != "id"}

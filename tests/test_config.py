@@ -116,8 +116,8 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is(group: str, choice
             "retrieval.batch_size=1, but it must be at least 2",
         ),
         (
-            ["+experiment=phantom_weak", "uncertainty.review_by=dsc"],
-            "uncertainty.review_by=dsc, but the scores are entropy_inside",
+            ["+experiment=phantom_weak", "review.by=dsc"],
+            "review.by=dsc, but the scores are entropy_inside",
         ),
         (["stages=[retrieval]", "retrieval.shuffles=0"], "retrieval.shuffles=0, but it must be at least 1"),
         (["batch_size.retrieval=0"], "batch_size.retrieval=0, but it must be at least 1"),

@@ -30,7 +30,8 @@ CFG = OmegaConf.create(
     {
         "weak_label": {"_target_": "medsam_exp.weak_label.confident.Confident"},
         "reference_label": {"_target_": "medsam_exp.weak_label.ground_truth.GroundTruth"},
-        "uncertainty": {"bins": 15, "near_px": 10, "review": 2, "review_by": "expected_dsc"},
+        "uncertainty": {"bins": 15, "near_px": 10},
+        "review": {"images": 2, "by": "expected_dsc"},
         "ensemble": {"results": None},
     }
 )
