@@ -45,7 +45,7 @@ def spend(command: list[str], root: Path) -> Cost:
     """Run a command to its end; nnU-Net's folders are below `root`."""
     started = time.perf_counter()
     folders = {name: str(root / name) for name in (RAW, PREPROCESSED, RESULTS)}
-    environment = os.environ | {"OMP_NUM_THREADS": "1"} | folders
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"} | folders
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
