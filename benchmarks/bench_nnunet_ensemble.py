@@ -54,8 +54,11 @@ def spend(command: list[str], root: Path) -> Cost:
     return Cost(time.perf_counter() - started, seconds, usage.ru_maxrss / 2**20)
 
 
-def make(root: Path, members: int, images: int, patch: int, features: int) -> Path:
-    """A results folder with random members, and images; give the folder."""
+def make(root: Path, members: int, images: int, patch: int, features: int) -> None:
+    """Make a results folder with random members, and images.
+
+    It runs in a process of its own, because a child's peak memory starts from its parent's.
+    """
     import torch
 
     from benchmarks.nnunet_phantoms import planned, scans, settings
@@ -75,7 +78,6 @@ def make(root: Path, members: int, images: int, patch: int, features: int) -> Pa
     (root / "images").mkdir()
     for number, case in enumerate(scans(images)):
         Image.fromarray(case.image[..., 0]).save(root / "images" / f"scan{number:02d}_0000.png")
-    return parts.results.parent
 
 
 def ours(folder: Path, images: Path, out: Path) -> None:
@@ -143,9 +145,12 @@ def main() -> None:
     options.add_argument("--patch", type=int, default=96)
     options.add_argument("--features", type=int, default=8)
     options.add_argument("--cli", type=int, default=2, help="members that nnU-Net's command line predicts")
-    options.add_argument("--way", choices=["ours", "stock"], help=argparse.SUPPRESS)
+    options.add_argument("--way", choices=["make", "ours", "stock"], help=argparse.SUPPRESS)
     options.add_argument("places", type=Path, nargs="*", help=argparse.SUPPRESS)
     given = options.parse_args()
+    if given.way == "make":
+        make(given.places[0], given.members, given.images, given.patch, given.features)
+        return
     if given.way:
         {"ours": ours, "stock": stock}[given.way](*given.places)
         return
@@ -154,9 +159,10 @@ def main() -> None:
 
 
 def _compare(root: Path, given: Any) -> None:
-    with redirect_stdout(StringIO()):
-        folder = make(root, given.members, given.images, given.patch, given.features)
     itself = [sys.executable, "-W", "ignore", "-m", "benchmarks.bench_nnunet_ensemble"]
+    numbers = [f"--{name}={getattr(given, name)}" for name in ("members", "images", "patch", "features")]
+    spend([*itself, *numbers, str(root), "--way", "make"], root)
+    (folder,) = (root / RESULTS).glob("*/*")
     costs = {}
     for way in ("stock", "ours"):
         (root / way).mkdir()
