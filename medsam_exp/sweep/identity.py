@@ -69,7 +69,7 @@ def plan_sweep(params: Mapping[str, object], typed: Sequence[str]) -> SweepPlan:
 
 def job_folder(varied: Mapping[str, str]) -> str:
     """Folder name of a job: its values in readable form, made unique where they had to be shortened."""
-    text = ",".join(f"{key.lstrip('+')}={value}" for key, value in varied.items())
+    text = ",".join(f"{key.lstrip('+')}={value}" for key, value in sorted(varied.items()))
     readable = re.sub(r"[^A-Za-z0-9=,._+-]", "_", text)
     if readable == text and len(text) <= _LONGEST:
         return text or "job"
@@ -83,11 +83,14 @@ def folder_of_overrides(override_dirname: str) -> str:
 
 
 def _split(text: str) -> list[str]:
-    """Cut at commas that are not within brackets."""
-    parts, depth = [""], 0
+    """Cut at commas that are neither within brackets nor within quotes."""
+    parts, depth, quote = [""], 0, ""
     for character in text:
-        depth += {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}.get(character, 0)
-        if character == "," and depth == 0:
+        if character in "'\"" and quote in ("", character):
+            quote = "" if quote else character
+        elif not quote:
+            depth += {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0 and not quote:
             parts.append("")
         else:
             parts[-1] += character
