@@ -18,13 +18,16 @@ register()
 def main(cfg: DictConfig) -> None:
     """Run one job."""
     from medsam_exp.runner import run  # here, so that --help and --cfg answer at once
+    from medsam_exp.sweep.jobs import attempt
 
     job = HydraConfig.get()
+    folder, choices, typed = Path(job.runtime.output_dir), dict(job.runtime.choices), list(job.overrides.task)
+    if job.mode == RunMode.MULTIRUN:
+        attempt(cfg, folder, lambda: run(cfg, folder, choices, typed))
+        return
     try:
-        run(cfg, Path(job.runtime.output_dir), dict(job.runtime.choices), list(job.overrides.task))
+        run(cfg, folder, choices, typed)
     except UserError as error:
-        if job.mode == RunMode.MULTIRUN:
-            raise
         sys.exit(f"error: {error}")
 
 

@@ -8,16 +8,21 @@ and text. So one new image computes one sample, and a changed setting computes o
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from PIL import Image
 
 from medsam_exp.digests import write_atomically
+
+log = logging.getLogger(__name__)
 
 _KEY_LENGTH = 16
 
@@ -114,6 +119,24 @@ class StageArtifacts:
         write_atomically(
             self.folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode()
         )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let no other process compute this stage meanwhile; the lock of a process that died is free.
+
+        Whoever had to wait finds what the other has computed.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder.with_suffix(".lock"))
+        try:
+            lock.acquire(timeout=0.1)
+        except Timeout:
+            log.info("%-12s waits for another process that computes it", self.stage)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     @property
     def has_manifest(self) -> bool:

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.meaning import MEANING_CHECKS
 from medsam_exp.signatures import signature_problems
+from medsam_exp.sweep.identity import folder_of_overrides
 from medsam_exp.trials import Tune
 from medsam_exp.tuned import TunedOn
 from medsam_exp.types import UserError
@@ -102,6 +103,13 @@ class Review:
 
 
 @dataclass
+class Sweep:
+    """How the jobs of a sweep run."""
+
+    fail_fast: bool = False
+
+
+@dataclass
 class Config:
     """Top level of a run; each `Any` is a config group, checked against the signature of what it names."""
 
@@ -147,6 +155,7 @@ class Config:
     paths: Paths = MISSING
     batch_size: BatchSize = MISSING
     workers: int = 0
+    sweep: Sweep = field(default_factory=Sweep)
     report_cases: int = 3
     review: Review = field(default_factory=Review)
 
@@ -154,6 +163,7 @@ class Config:
 def register() -> None:
     """Make the schema known to Hydra as `schema`."""
     ConfigStore.instance().store(name="schema", node=Config)
+    OmegaConf.register_new_resolver("sweep_job_folder", folder_of_overrides, replace=True)
 
 
 def check(cfg: DictConfig) -> DictConfig:

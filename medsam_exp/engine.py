@@ -85,6 +85,14 @@ class Engine:
         """Bring one stage up to date."""
         stage, artifacts = STAGES[name], self.artifacts[name]
         wanted = self.sample_ids if stage.works_on == "samples" else ("all",)
+        first = distributed.rank() == 0
+        # Whoever computes holds the stage's lock; what is there already needs none.
+        with artifacts.locked() if first and artifacts.pending(wanted) else nullcontext():
+            self._bring_up_to_date(name, stage, artifacts, wanted)
+
+    def _bring_up_to_date(
+        self, name: str, stage: Stage, artifacts: StageArtifacts, wanted: tuple[str, ...]
+    ) -> None:
         pending = distributed.from_rank_zero(artifacts.pending(wanted))
         started = time.perf_counter()
         if pending and (stage.processes == "all" or distributed.rank() == 0):

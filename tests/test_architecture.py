@@ -36,6 +36,7 @@ LAYERS = (
     {"stages"},
     {
         "tracking",
+        "sweep",
         "config",
         "meaning",
         "signatures",

@@ -1,0 +1,109 @@
+"""Hydra's callback around a sweep: gives it a folder by its identity before, and says at the end what came of it."""
+
+import atexit
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from medsam_exp.digests import write_atomically
+from medsam_exp.sweep.identity import SweepPlan, job_folder, plan_sweep
+from medsam_exp.sweep.jobs import error_of, status_of
+
+log = logging.getLogger(__name__)
+
+SWEEP_FILE = "sweep.json"
+
+
+class SweepCallback(Callback):
+    """The same command again finds the same folder, and in it the jobs that are done."""
+
+    def __init__(self) -> None:
+        self._plan: SweepPlan | None = None
+        self._folder = Path()
+        self._before: set[str] = set()
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Name the sweep's folder after its grid, and each job's after its values."""
+        params = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}))
+        typed = OmegaConf.to_container(config.hydra.overrides.task)
+        assert isinstance(params, dict)
+        assert isinstance(typed, list)
+        plan = self._plan = plan_sweep({str(key): value for key, value in params.items()}, typed)
+        self._folder = Path(config.paths.outputs) / "sweeps" / config.name / plan.id
+        excluded = [key for key in _keys(plan) if key not in plan.axes]
+        with read_write(config), open_dict(config):
+            config.hydra.sweep.dir = str(self._folder)
+            config.hydra.overrides.hydra += [
+                f"hydra.sweep.dir='{self._folder}'",
+                f"hydra.job.config.override_dirname.exclude_keys=[{','.join(map(repr, excluded))}]",
+            ]
+        self._before = {name for name in self._names() if status_of(self._folder / name) == "done"}
+        self._write("running")
+        log.info(
+            "%-12s %s: %d jobs, %d of them done before: %s",
+            "sweep", plan.id, len(plan.jobs), len(self._before), self._folder,
+        )  # fmt: skip
+        atexit.register(self._finish)  # a launcher may raise, and then nobody calls the end
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Say what came of it; leave with an error when a job failed."""
+        del config
+        atexit.unregister(self._finish)
+        if self._finish():
+            sys.exit(1)
+
+    def _names(self) -> list[str]:
+        assert self._plan is not None
+        return [job_folder(job) for job in self._plan.jobs]
+
+    def _finish(self) -> int:
+        """Write the sweep's file and name what is not done; return how many jobs that are."""
+        jobs = self._write("ended")
+        lacking = [job for job in jobs if job["status"] != "done"]
+        done = len(jobs) - len(lacking)
+        log.info(
+            "%-12s %d of %d jobs done (%d before): %s",
+            "sweep", done, len(jobs), len(self._before), self._folder,
+        )  # fmt: skip
+        for job in lacking:
+            reason = job["error"] or "did not come to an end"
+            log.error(
+                "%-12s %s: %s\n             alone: %s", job["status"], job["folder"], reason, job["command"]
+            )
+        if lacking:
+            log.error("             the same command again runs only these %d jobs", len(lacking))
+        return len(lacking)
+
+    def _write(self, state: str) -> list[dict[str, Any]]:
+        assert self._plan is not None
+        jobs = [
+            {
+                "number": number,
+                "overrides": job,
+                "folder": name,
+                "status": status_of(self._folder / name),
+                "error": error_of(self._folder / name),
+                "command": self._plan.command(job),
+            }
+            for number, (job, name) in enumerate(zip(self._plan.jobs, self._names(), strict=True))
+        ]
+        content = {
+            "id": self._plan.id,
+            "name": self._folder.parent.name,
+            "state": state,
+            "axes": {key: list(values) for key, values in self._plan.axes.items()},
+            "fixed": list(self._plan.fixed),
+            "jobs": jobs,
+        }
+        write_atomically(self._folder / SWEEP_FILE, json.dumps(content, indent=1).encode())
+        return jobs
+
+
+def _keys(plan: SweepPlan) -> list[str]:
+    """Keys of what was typed for all jobs, as Hydra's folder names have them."""
+    return [line.partition("=")[0].lstrip("+~") for line in plan.fixed] + ["sweep"]

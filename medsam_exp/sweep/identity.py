@@ -1,0 +1,105 @@
+"""Which sweep is this, and which job of it? Both by what they compute, never by when they were started."""
+
+import hashlib
+import itertools
+import json
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+_NO_MATTER = ("paths", "logger", "workers", "sweep", "hydra")
+"""Settings that do not change what a sweep computes."""
+_LONGEST = 80  # characters of a folder's readable name
+_HASH = 10
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """A sweep before it runs.
+
+    Attributes:
+        id: the same for the same grid, in whatever order its axes and values were typed.
+        axes: values of what varies, as they are typed, by key.
+        fixed: what was typed for all jobs alike.
+    """
+
+    id: str
+    axes: Mapping[str, tuple[str, ...]]
+    fixed: tuple[str, ...]
+
+    @property
+    def jobs(self) -> list[dict[str, str]]:
+        """Value of each axis, for every job, in the order in which they run."""
+        return [dict(zip(self.axes, point, strict=True)) for point in itertools.product(*self.axes.values())]
+
+    def command(self, job: Mapping[str, str]) -> str:
+        """What to type to run one job alone."""
+        parts = [*self.fixed, *(f"{key}={value}" for key, value in job.items())]
+        return " ".join([Path(sys.executable).name, "run.py", *map(shlex.quote, parts)])
+
+
+def plan_sweep(params: Mapping[str, object], typed: Sequence[str]) -> SweepPlan:
+    """Read a sweep from its configuration and the command line.
+
+    Args:
+        params: of `hydra.sweeper.params`, {key: "a,b"}.
+        typed: overrides of the command line; those of a key that `params` has replace it.
+    """
+    lines = [f"{key}={value}" for key, value in params.items()] + list(typed)
+    axes: dict[str, tuple[str, ...]] = {}
+    fixed: dict[str, str] = {}
+    for override in OverridesParser.create().parse_overrides(lines):
+        key = override.get_key_element()
+        axes.pop(key, None)
+        fixed.pop(key, None)
+        if override.is_sweep_override():
+            axes[key] = tuple(map(str, override.sweep_string_iterator()))
+        else:
+            fixed[key] = override.input_line or ""
+    matters = sorted(line for key, line in fixed.items() if not _is_of(key, (*_NO_MATTER, "+sweep")))
+    content = {"axes": {key: sorted(values) for key, values in sorted(axes.items())}, "fixed": matters}
+    kept = [line for key, line in fixed.items() if not _is_of(key, ("+sweep", "hydra"))]
+    return SweepPlan(_digest(content), axes, tuple(kept))
+
+
+def job_folder(varied: Mapping[str, str]) -> str:
+    """Folder name of a job: its values in readable form, made unique where they had to be shortened."""
+    text = ",".join(f"{key.lstrip('+')}={value}" for key, value in sorted(varied.items()))
+    readable = re.sub(r"[^A-Za-z0-9=,._+-]", "_", text)
+    if readable == text and len(text) <= _LONGEST:
+        return text or "job"
+    return f"{readable[:_LONGEST]}-{_digest(sorted(varied.items()))}"
+
+
+def folder_of_overrides(override_dirname: str) -> str:
+    """The same name from Hydra's list of what varies in a job, "key=value,key=value"."""
+    parsed = OverridesParser.create().parse_overrides(_split(override_dirname))
+    return job_folder({entry.get_key_element(): entry.get_value_element_as_str() for entry in parsed})
+
+
+def _split(text: str) -> list[str]:
+    """Cut at commas that are neither within brackets nor within quotes."""
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if character in "'\"" and quote in ("", character):
+            quote = "" if quote else character
+        elif not quote:
+            depth += {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part for part in parts if part]
+
+
+def _is_of(key: str, roots: Sequence[str]) -> bool:
+    return any(key == root or key.startswith((f"{root}.", f"{root}/")) for root in roots)
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_HASH]
