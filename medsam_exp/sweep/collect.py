@@ -1,8 +1,8 @@
 """Collect a sweep's results: `python -m medsam_exp.sweep.collect FOLDER [--rows saliency --columns postprocess]`.
 
-Writes one tidy table of everything, and for each stage and measure a pivot table as Markdown, LaTeX and HTML, beside
-the sweep's jobs. With many rows some small p comes up by chance: p-values are corrected for the number of tests of one
-table, not for the number of tables that are looked at.
+Writes one tidy table of everything, for each stage and measure a pivot table as Markdown, LaTeX and HTML, and a report
+with plots and an image browser, beside the sweep's jobs. With many rows some small p comes up by chance: p-values are
+corrected for the number of tests of one table, not for the number of tables that are looked at.
 """
 
 import argparse
@@ -93,13 +93,12 @@ def collect(
         for name in _chosen(sweep, stage, measure)
         for own, _, score in (name.partition("/"),)
     }
-    sheets = {name: pivot_sheet(found) for name, found in pivots.items()}
-    for own, found in _by_stage(pivots).items():
-        if len(found) > 1 and not layout.columns:
-            sheets[f"pivot_{own}"] = overview_sheet(found)
+    sheets = _overviews(pivots) if not layout.columns else {}
+    sheets |= {name: pivot_sheet(found) for name, found in pivots.items()}
     for name, sheet in sheets.items():
         files += write_sheet(sheet, output / name)
     remarks = [] if any(file.suffix == ".parquet" for file in files) else [NO_PARQUET]
+    remarks += _write_report(output / "report.html", sweep, sheets, files)
     if not pivots:
         remarks.append(
             "no run scored single images, so there are no pivot tables; jobs.csv has each run's figures"
@@ -107,6 +106,19 @@ def collect(
     last = list(_by_stage(pivots))[-1:]
     chief = next((name for name, found in pivots.items() if [found.stage] == last), None)
     return Collected(sweep, sheets, pivots, chief, files, [*remarks, *_unfinished(sweep)])
+
+
+def _write_report(path: Path, sweep: SweepResults, sheets: dict[str, Sheet], files: list[Path]) -> list[str]:
+    """Write the sweep's report, where plotly is installed."""
+    try:
+        from medsam_exp.sweep.report.page import write_sweep_report
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("plotly"):
+            raise
+        return ["plotly is not installed, so there is no report.html; `make setup` installs it."]
+    write_sweep_report(path, sweep, sheets)
+    files.append(path)
+    return []
 
 
 def print_collected(collected: Collected, folder: Path, console: Console) -> None:
@@ -174,6 +186,12 @@ def _by_stage(pivots: dict[str, Pivot]) -> dict[str, list[Pivot]]:
     for made in pivots.values():
         found.setdefault(made.stage, []).append(made)
     return {stage: found[stage] for stage in sorted(found, key=lambda stage: stage != _MAPS)}
+
+
+def _overviews(pivots: dict[str, Pivot]) -> dict[str, Sheet]:
+    """All measures of a stage side by side, the last stage first."""
+    stages = reversed(_by_stage(pivots).items())
+    return {f"pivot_{stage}": overview_sheet(found) for stage, found in stages if len(found) > 1}
 
 
 def _names(given: Sequence[str]) -> list[str]:

@@ -80,7 +80,7 @@ def read_sweep(folders: Sequence[Path]) -> SweepResults:
     if len(folders) == 1 and (folders[0] / "sweep.json").is_file():
         return _with_axes_told_apart(_from_file(folders[0]))
     found = list(dict.fromkeys(run for folder in folders for run in _run_folders(folder)))
-    return _with_axes_told_apart(_from_folders(found, folders[0].name if len(folders) == 1 else "runs"))
+    return _with_axes_told_apart(_from_folders(found))
 
 
 def _from_file(folder: Path) -> SweepResults:
@@ -107,7 +107,7 @@ def _recorded_job(folder: Path, entry: Mapping[str, Any], axes: Iterable[str]) -
     return _read_job(job)
 
 
-def _from_folders(found: Sequence[Path], name: str) -> SweepResults:
+def _from_folders(found: Sequence[Path]) -> SweepResults:
     """A sweep by its runs alone: an axis is whatever setting they do not share."""
     jobs = [_read_job(Job(number, {}, folder)) for number, folder in enumerate(found)]
     typed = [_overrides(job.folder) for job in jobs]
@@ -123,7 +123,8 @@ def _from_folders(found: Sequence[Path], name: str) -> SweepResults:
     told = [
         replace(job, values={axis: own[axis] for axis in axes}) for job, own in zip(jobs, values, strict=True)
     ]
-    return SweepResults(name, axes, tuple(told))
+    names = dict.fromkeys(str(job.run.summary.get("name", "runs")) for job in jobs if job.run is not None)
+    return SweepResults(", ".join(names) or "runs", axes, tuple(told))
 
 
 def _with_axes_told_apart(sweep: SweepResults) -> SweepResults:
