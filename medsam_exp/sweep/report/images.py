@@ -192,8 +192,8 @@ def _configuration(job: Job) -> DictConfig:
 
 
 def _dataset(job: Job) -> Dataset:
-    node = _configuration(job).get("data") or {}
-    if "_target_" not in node:
+    node = _configuration(job).get("data")
+    if not isinstance(node, DictConfig) or "_target_" not in node:
         raise UserError(f"{job.folder} does not say what its data was")
     dataset: Dataset = build(node)
     return dataset

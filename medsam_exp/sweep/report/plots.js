@@ -73,7 +73,13 @@ const canvases = Object.keys(draw).map((name) => document.getElementById(name)).
 const drawn = new Set();
 const drawPlot = (canvas) => {
   drawn.add(canvas.id);
-  return Plotly.react(canvas, ...draw[canvas.id](), { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+  return Plotly.react(canvas, ...draw[canvas.id](), {
+    responsive: true,
+    displaylogo: false,
+    showSendToCloud: false, // a button that would send the plot's figures to plotly's server
+    plotlyServerURL: "",
+    modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d"],
+  });
 };
 const watcher = new IntersectionObserver((seen) => {
   for (const { target, isIntersecting } of seen) if (isIntersecting && !drawn.has(target.id)) drawPlot(target);
@@ -81,4 +87,7 @@ const watcher = new IntersectionObserver((seen) => {
 for (const canvas of canvases) watcher.observe(canvas);
 const redraw = () => canvases.filter((canvas) => drawn.has(canvas.id)).forEach(drawPlot);
 for (const select of [score, gridRows, gridColumns]) select?.addEventListener("change", redraw);
-addEventListener("beforeprint", () => canvases.forEach(drawPlot));
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+  canvases.forEach(drawPlot);
+});

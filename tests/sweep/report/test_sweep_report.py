@@ -49,6 +49,7 @@ found.failed = document.querySelector(".failed").textContent.includes("out of <m
 Promise.all(canvases.map(drawPlot)).then(() => {
   found.plots = document.querySelectorAll(".canvas .main-svg").length;
   found.problems = problems;
+  found.plotButtons = [...document.querySelectorAll(".modebar-btn")].map((made) => made.dataset.title);
   document.body.append(element("pre", { id: "found", textContent: JSON.stringify(found) }));
 });
 </script>"""
@@ -87,6 +88,11 @@ def test_nothing_goes_wrong_and_all_is_drawn(seen: dict[str, Any]) -> None:
     assert seen["problems"] == []
     assert seen["plots"] >= 4
     assert seen["failed"]
+
+
+def test_no_button_of_a_plot_sends_its_figures_away(seen: dict[str, Any]) -> None:
+    assert any("download" in title.lower() for title in seen["plotButtons"])  # saving a picture stays
+    assert not [title for title in seen["plotButtons"] if re.search("share|cloud|chart studio", title, re.I)]
 
 
 def test_tables_sort_and_filter_by_buttons(seen: dict[str, Any]) -> None:
