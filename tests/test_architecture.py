@@ -42,6 +42,7 @@ LAYERS = (
         "signatures",
         "build",
         "report",
+        "sweep",
         "engine",
         "pictures",
         "summary",
@@ -71,6 +72,7 @@ GROUND_TRUTH_READERS = {
     "stages/uncertainty.py",  # whether uncertainty tells errors
     "input_digests.py",  # digests only
     "pictures.py",  # the report's pictures
+    "sweep/report/images.py",  # the same, of a sweep
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

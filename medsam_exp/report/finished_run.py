@@ -19,7 +19,8 @@ _OF_TEXTS = ("target", "modality", "sentences", "sentence_lists")
 _OF_CLASSES = ("class_name", "class_pattern", "index", "name_column", "class_column", "split_column")
 _SAME_IMAGES_WHATEVER = ("limit", "count", "on_error", "name", *_OF_TEXTS, *_OF_CLASSES)
 """Settings of a dataset that decide which images are in it or what is said of them, but no pixel of image or mask."""
-_NOT_SCORES = {"id", "text", "stage", "presence", "peak_x", "peak_y", "class_name"}
+NOT_SCORES = {"id", "text", "stage", "presence", "vetoed", "peak_x", "peak_y", "class_name"}
+"""Columns of per_image.csv that are facts, not measures."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class FinishedRun:
     Attributes:
         folder: of the run.
         summary: content of summary.json.
-        rows: those of per_image.csv, as text.
+        rows: those of per_image.csv, as text; none of a run without images.
         data: the dataset's settings; empty when Hydra's configuration is not there any more.
     """
 
@@ -39,26 +40,35 @@ class FinishedRun:
     data: Mapping[str, Any]
 
 
-def read_run(folder: Path) -> FinishedRun:
+def read_run(folder: Path, *, without_images: bool = False) -> FinishedRun:
     """Read a run's folder.
+
+    Args:
+        folder: of the run.
+        without_images: take also a run that scored no single images, such as a training; its `rows` are empty.
 
     Raises:
         UserError: it is not a finished run's folder, or a file in it is broken.
     """
-    for name in ("summary.json", "per_image.csv"):
+    rows_there = (folder / "per_image.csv").is_file()
+    for name in ("summary.json", *(() if without_images else ("per_image.csv",))):
         if not (folder / name).is_file():
             raise UserError(f"{folder} has no {name}; give the folder of a finished run over images")
     try:
         summary = json.loads((folder / "summary.json").read_text())
-        with (folder / "per_image.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = _read_rows(folder / "per_image.csv") if rows_there else []
     except (ValueError, csv.Error) as error:
         raise UserError(f"{folder} cannot be read: {str(error).splitlines()[0]}") from error
     if not isinstance(summary, dict) or "choices" not in summary:
         raise UserError(f"{folder / 'summary.json'} does not name the choices of a run")
-    if not rows or not {"id", "stage"} <= rows[0].keys():
+    if rows_there and (not rows or not {"id", "stage"} <= rows[0].keys()):
         raise UserError(f"{folder / 'per_image.csv'} has no rows with an id and a stage")
     return FinishedRun(folder, summary, rows, _data_settings(folder / ".hydra" / "config.yaml"))
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _data_settings(path: Path) -> dict[str, Any]:
@@ -116,23 +126,24 @@ def scores_of(
         raise UserError(f"no stage has {measure} in both runs")
     chosen = stage or both[-1]
     of_a, of_b = (
-        {row["id"]: _finite(row[measure]) for row in run.rows if row["stage"] == chosen} for run in (a, b)
+        {row["id"]: finite(row[measure]) for row in run.rows if row["stage"] == chosen} for run in (a, b)
     )
     return chosen, of_a, of_b
 
 
 def _stages(run: FinishedRun, measure: str) -> list[str]:
     """Stages with the measure, in the order of the file."""
-    columns = [name for name in run.rows[0] if name is not None and name not in _NOT_SCORES]
-    known = [name for name in columns if any(_finite(row[name]) is not None for row in run.rows)]
+    columns = [name for name in run.rows[0] if name is not None and name not in NOT_SCORES]
+    known = [name for name in columns if any(finite(row[name]) is not None for row in run.rows)]
     if measure not in known:
         labels = {entry.name: entry.label for entry in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES)}
         named = ", ".join(f"{name} ({labels[name]})" if name in labels else name for name in known)
         raise UserError(f"{run.folder} has no measure {measure!r}; it has {named or 'none'}")
-    return list(dict.fromkeys(row["stage"] for row in run.rows if _finite(row[measure]) is not None))
+    return list(dict.fromkeys(row["stage"] for row in run.rows if finite(row[measure]) is not None))
 
 
-def _finite(written: str | None) -> float | None:
+def finite(written: str | None) -> float | None:
+    """A number of per_image.csv; None where there is none."""
     try:
         value = float(written or "nan")
     except ValueError:

@@ -1,1 +1,1 @@
-"""Many runs as one: what a sweep is, which of its jobs are done, and what they found together."""
+"""What came out of many runs: one table, pivot tables with tests, one report."""

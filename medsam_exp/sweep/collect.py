@@ -1,0 +1,237 @@
+"""Collect a sweep's results: `python -m medsam_exp.sweep.collect FOLDER [--rows saliency --columns postprocess]`.
+
+Writes one tidy table of everything, for each stage and measure a pivot table as Markdown, LaTeX and HTML, and a report
+with plots and an image browser, beside the sweep's jobs. With many rows some small p comes up by chance: p-values are
+corrected for the number of tests of one table, not for the number of tables that are looked at.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from medsam_exp.report.measures import MEASURES
+from medsam_exp.sweep.pivot import Layout, Pivot, pivot
+from medsam_exp.sweep.read import SweepResults, read_sweep
+from medsam_exp.sweep.scores import known_measure, known_scores
+from medsam_exp.sweep.sheets import Sheet, overview_sheet, pivot_sheet
+from medsam_exp.sweep.tidy import NO_PARQUET, images_table, jobs_table, write_table
+from medsam_exp.sweep.write import write_sheet
+from medsam_exp.types import UserError
+
+_MAPS = "saliency"
+_WIDTH_OF_A_FILE = 160  # letters, when the output is no terminal
+_ERRORS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a sweep's collection made.
+
+    Attributes:
+        sweep: that was read.
+        sheets: the tables, by file name without suffix.
+        pivots: behind them; those that show one measure.
+        main: name of the table that answers the sweep's question: the last stage's first measure; None without scores.
+        files: all that was written.
+        remarks: what a reader must know, one sentence each.
+    """
+
+    sweep: SweepResults
+    sheets: dict[str, Sheet]
+    pivots: dict[str, Pivot]
+    main: str | None
+    files: list[Path]
+    remarks: list[str]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Collect the folders that the command line names; exit with one sentence on bad input."""
+    given = _parser().parse_args(arguments)
+    try:
+        layout = Layout(_names(given.rows), _names(given.columns), _values(given.against))
+        folder = given.output or given.folders[0]
+        collected = collect(given.folders, folder, stage=given.stage, measure=given.measure, layout=layout)
+        print_collected(collected, folder, Console())
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+def collect(
+    folders: Sequence[Path],
+    output: Path,
+    *,
+    stage: str | None = None,
+    measure: str | None = None,
+    layout: Layout | None = None,
+) -> Collected:
+    """Read a sweep and write its tables; the same files byte by byte when nothing changed.
+
+    Args:
+        folders: the sweep's, or those of single runs.
+        output: where to write.
+        stage: only this; None for all.
+        measure: only this; None for all measures of masks, or of maps where there are no scores of masks.
+        layout: rows, columns and reference of the pivots.
+
+    Raises:
+        UserError: there are no runs, or stage, measure, axis or reference are unknown.
+    """
+    layout = layout or Layout()
+    sweep = read_sweep(folders)
+    files = write_table(images_table(sweep), output / "table") + write_table(
+        jobs_table(sweep), output / "jobs"
+    )
+    pivots = {
+        f"pivot_{name.replace('/', '_')}": pivot(sweep, own, known_measure(score), layout)
+        for name in _chosen(sweep, stage, measure)
+        for own, _, score in (name.partition("/"),)
+    }
+    sheets = _overviews(pivots) if not layout.columns else {}
+    sheets |= {name: pivot_sheet(found) for name, found in pivots.items()}
+    for name, sheet in sheets.items():
+        files += write_sheet(sheet, output / name)
+    remarks = [] if any(file.suffix == ".parquet" for file in files) else [NO_PARQUET]
+    remarks += _write_report(output / "report.html", sweep, sheets, files)
+    if not pivots:
+        remarks.append(
+            "no run scored single images, so there are no pivot tables; jobs.csv has each run's figures"
+        )
+    last = list(_by_stage(pivots))[-1:]
+    chief = next((name for name, found in pivots.items() if [found.stage] == last), None)
+    return Collected(sweep, sheets, pivots, chief, files, [*remarks, *_unfinished(sweep)])
+
+
+def _write_report(path: Path, sweep: SweepResults, sheets: dict[str, Sheet], files: list[Path]) -> list[str]:
+    """Write the sweep's report, where plotly is installed."""
+    try:
+        from medsam_exp.sweep.report.page import write_sweep_report
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("plotly"):
+            raise
+        return ["plotly is not installed, so there is no report.html; `make setup` installs it."]
+    write_sweep_report(path, sweep, sheets)
+    files.append(path)
+    return []
+
+
+def print_collected(collected: Collected, folder: Path, console: Console) -> None:
+    """Print the main table, then what a reader must know."""
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH_OF_A_FILE)
+    if collected.main is not None:
+        _print_sheet(collected.sheets[collected.main], console)
+    for sentence in collected.remarks:
+        _print_line(console, sentence)
+    count = len(collected.sweep.finished)
+    _print_line(
+        console, f"{count} of {len(collected.sweep.jobs)} jobs, {len(collected.files)} files in {folder}"
+    )
+
+
+def _print_sheet(sheet: Sheet, console: Console) -> None:
+    table = Table(title=sheet.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, heading in enumerate(sheet.header):
+        table.add_column(
+            escape(heading), justify="left" if column < sheet.labels else "right", overflow="fold"
+        )
+    for line in sheet.lines:
+        table.add_row(*(f"[bold]{escape(i.text)}[/]" if i.best else escape(i.text) for i in line))
+    console.print(table)
+    for note in sheet.notes:
+        _print_line(console, note)
+
+
+def _print_line(console: Console, sentence: str) -> None:
+    printable = sentence.encode(console.encoding, "replace").decode(console.encoding)
+    console.print(printable, markup=False, highlight=False, soft_wrap=True)
+
+
+def _unfinished(sweep: SweepResults) -> list[str]:
+    """One sentence on the jobs without results, with the errors of the first few."""
+    lost = sweep.unfinished
+    if not lost:
+        return []
+    named = "; ".join(f"{job.number}: {job.error}" for job in lost[:_ERRORS_SHOWN])
+    more = f"; and {len(lost) - _ERRORS_SHOWN} more in jobs.csv" if len(lost) > _ERRORS_SHOWN else ""
+    return [f"without results: {len(lost)} of {len(sweep.jobs)} jobs ({named}{more})"]
+
+
+def _chosen(sweep: SweepResults, stage: str | None, measure: str | None) -> list[str]:
+    """Scores to make pivots of, as "stage/measure"."""
+    known = known_scores(sweep)
+    chosen = [
+        name
+        for name in known
+        if (stage is None or name.startswith(f"{stage}/"))
+        and (measure is None or name.endswith(f"/{measure}"))
+    ]
+    if not chosen and (stage or measure):
+        asked = f"{stage or 'any stage'}/{measure or 'any measure'}"
+        raise UserError(f"no run has scores of {asked}; what the runs have: {', '.join(known) or 'none'}")
+    if measure is None:
+        of_masks = {entry.name for entry in MEASURES}
+        chosen = [name for name in chosen if name.partition("/")[2] in of_masks] or chosen
+    return chosen
+
+
+def _by_stage(pivots: dict[str, Pivot]) -> dict[str, list[Pivot]]:
+    found: dict[str, list[Pivot]] = {}
+    for made in pivots.values():
+        found.setdefault(made.stage, []).append(made)
+    return {stage: found[stage] for stage in sorted(found, key=lambda stage: stage != _MAPS)}
+
+
+def _overviews(pivots: dict[str, Pivot]) -> dict[str, Sheet]:
+    """All measures of a stage side by side, the last stage first."""
+    stages = reversed(_by_stage(pivots).items())
+    return {f"pivot_{stage}": overview_sheet(found) for stage, found in stages if len(found) > 1}
+
+
+def _names(given: Sequence[str]) -> list[str]:
+    return [name for part in given for name in part.split(",") if name]
+
+
+def _values(given: Sequence[str]) -> dict[str, str] | None:
+    """The values of "axis=value" parts.
+
+    Raises:
+        UserError: a part is none.
+    """
+    found = {}
+    for part in given:
+        axis, sign, value = part.partition("=")
+        if not sign:
+            raise UserError(f"--against {part!r} is not of the form axis=value")
+        found[axis.strip()] = value.strip()
+    return found or None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m medsam_exp.sweep.collect", description=__doc__)
+    parser.add_argument(
+        "folders", type=Path, nargs="+", metavar="FOLDER", help="of a sweep, or of single runs"
+    )
+    parser.add_argument("--stage", help="what is scored, such as coarse or sam (default: each)")
+    parser.add_argument("--measure", help="column of per_image.csv (default: each measure of masks)")
+    for name in ("rows", "columns"):
+        parser.add_argument(f"--{name}", nargs="+", default=[], metavar="AXIS", help=f"axes of the {name}")
+    parser.add_argument(
+        "--against",
+        nargs="+",
+        default=[],
+        metavar="AXIS=VALUE",
+        help="test each row against the one with these values (default: the first row's)",
+    )
+    parser.add_argument("--output", type=Path, help="where to write (default: the first folder)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""Pivot tables of a sweep: one measure of one stage by the axes, seeds aggregated, every row tested against another."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medsam_exp.metrics.holm import holm
+from medsam_exp.metrics.paired import PairedComparison, compare_pairs
+from medsam_exp.metrics.summary import summarise
+from medsam_exp.report.measures import Measure
+from medsam_exp.sweep.read import SEED, Job, SweepResults
+from medsam_exp.sweep.scores import by_dataset, known_scores, scores_of_job, shared_images
+from medsam_exp.types import UserError
+
+Values = tuple[str, ...]
+"""One value for each of some axes, in their order."""
+Place = tuple[Values, Values]
+"""Values of the row axes and of the column axes."""
+_DATA = "data"
+_SAME = 1e-12  # means that differ by less are equally good
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One combination of the axes.
+
+    Attributes:
+        row: its values on the pivot's row axes.
+        column: its values on the pivot's column axes.
+        seeds: how many seeds it has.
+        score: `summarise` over images of each image's mean over the seeds: mean, std, ci95, n.
+        seed_std: standard deviation (n - 1) over seeds of the mean over images; None for one seed.
+        best: whether no other row of its column and its images has a better mean.
+        comparison: with the reference, differences are this - reference; None for the reference itself.
+        p: two-sided Wilcoxon signed-rank test, Holm-corrected over all tests of the pivot; 1 where no image differs,
+            None where nothing was compared.
+        reference: whether others are compared with this one.
+    """
+
+    row: Values
+    column: Values
+    seeds: int
+    score: Mapping[str, Any]
+    seed_std: float | None
+    best: bool = False
+    comparison: PairedComparison | None = None
+    p: float | None = None
+    reference: bool = False
+
+
+@dataclass(frozen=True)
+class Pivot:
+    """One measure of one stage, by the axes.
+
+    Attributes:
+        stage: whose masks or maps are scored.
+        measure: what is shown.
+        row_axes: axes whose values make the rows.
+        column_axes: axes whose values make the columns; none for a single column.
+        entries: by row and column; a combination without results is not there.
+        tests: number of tests that the p-values are corrected for.
+        remarks: what a reader must know to believe it, one sentence each.
+    """
+
+    stage: str
+    measure: Measure
+    row_axes: Values
+    column_axes: Values
+    entries: Mapping[Place, Entry]
+    tests: int
+    remarks: tuple[str, ...]
+
+    @property
+    def rows(self) -> list[Values]:
+        """Values of the rows, in order."""
+        return list(dict.fromkeys(row for row, _ in self.entries))
+
+    @property
+    def columns(self) -> list[Values]:
+        """Values of the columns, in order."""
+        return list(dict.fromkeys(column for _, column in self.entries))
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """The scores of one combination: number of its dataset, and (seeds, images) scores."""
+
+    dataset: int
+    scores: NDArray[np.float64]
+
+    @property
+    def by_image(self) -> list[float]:
+        """Each image's mean over the seeds."""
+        return list(map(float, self.scores.mean(axis=0)))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which axes make rows and columns, and which row the others are tested against.
+
+    Attributes:
+        rows: axes of the rows; axes named nowhere follow them, so that nothing but seeds is averaged.
+        columns: axes of the columns.
+        against: values on some axes; a combination is tested against the one that has these and is its equal in all
+            others. None takes the first row's values.
+    """
+
+    rows: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    against: Mapping[str, str] | None = None
+
+
+def pivot(sweep: SweepResults, stage: str, measure: Measure, layout: Layout | None = None) -> Pivot:
+    """Make a pivot table.
+
+    Every figure of one dataset is over the same images: those that have a score in every one of its runs.
+
+    Args:
+        sweep: read back.
+        stage: such as "sam".
+        measure: such as DSC.
+        layout: rows, columns and reference; by default all axes in rows, against the first.
+
+    Raises:
+        UserError: an axis or a value is unknown, no run has the measure, no image has it in all runs, or the seeds of
+            a combination are over different images.
+    """
+    layout = layout or Layout()
+    _check_axes(sweep, layout)
+    columns = tuple(layout.columns)
+    others = (axis for axis in varied_axes(sweep) if axis not in columns)
+    axes = (tuple(dict.fromkeys([*layout.rows, *others])), columns)
+    scored = {job.number: own for job in sweep.finished if (own := scores_of_job(job, stage, measure.name))}
+    if not scored:
+        known = ", ".join(known_scores(sweep)) or "none"
+        raise UserError(f"no run has {stage}/{measure.name}; what the runs have: {known}")
+    cells, remarks = _cells([job for job in sweep.finished if job.number in scored], scored, measure, axes)
+    cells = {place: cells[place] for place in sorted(cells, key=lambda place: _rank(sweep, axes, place))}
+    against = layout.against or {
+        axis: value for axis, value in zip(axes[0], next(iter(cells))[0], strict=True) if axis != _DATA
+    }
+    entries = {place: _entry(place, cell) for place, cell in cells.items()}
+    entries = _marked(entries, cells, 1 if measure.higher_is_better else -1)
+    entries, tests = _tested(entries, cells, axes, against)
+    untested = sum(entry.comparison is None and not entry.reference for entry in entries.values())
+    if untested:
+        remarks.append(f"not tested, as what they would be compared with has no results: {untested}")
+    return Pivot(stage, measure, *axes, entries, tests, (*remarks, *_about_missing(sweep, scored)))
+
+
+def varied_axes(sweep: SweepResults) -> Values:
+    """Axes with several values, without the seed; the first axis where none has several."""
+    axes = [axis for axis in sweep.axes if axis != SEED]
+    return tuple([axis for axis in axes if len(sweep.axes[axis]) > 1] or axes[:1])
+
+
+def _check_axes(sweep: SweepResults, layout: Layout) -> None:
+    """Refuse unknown axes and values."""
+    against = layout.against or {}
+    for axis in (*layout.rows, *layout.columns, *against):
+        if axis not in sweep.axes or axis == SEED:
+            known = ", ".join(axis for axis in sweep.axes if axis != SEED)
+            raise UserError(f"{axis!r} is no axis that can be shown; the sweep's axes are {known}")
+    if both := set(layout.rows) & set(layout.columns):
+        raise UserError(f"{', '.join(sorted(both))} cannot make rows and columns at once")
+    for axis, value in against.items():
+        if value not in sweep.axes[axis]:
+            raise UserError(f"{axis} has no value {value!r}; it has {', '.join(sweep.axes[axis])}")
+
+
+def _cells(
+    jobs: Sequence[Job],
+    scored: Mapping[int, Mapping[str, float]],
+    measure: Measure,
+    axes: tuple[Values, Values],
+) -> tuple[dict[Place, _Cell], list[str]]:
+    """The scores of each combination, and what was left out."""
+    groups, remarks = by_dataset(jobs, measure.name)
+    cells: dict[Place, _Cell] = {}
+    for number, group in enumerate(groups):
+        images, left_out = shared_images([scored[job.number] for job in group])
+        remarks += left_out
+        seeds: dict[Place, list[Mapping[str, float]]] = {}
+        for job in sorted(group, key=lambda job: job.number):
+            seeds.setdefault((_of(job, axes[0]), _of(job, axes[1])), []).append(scored[job.number])
+        for place, runs in seeds.items():
+            if place in cells:
+                said = _said(axes[0] + axes[1], place[0] + place[1])
+                raise UserError(
+                    f"the seeds of {said} are over different images, so they cannot be aggregated; "
+                    "give what differs an axis of its own"
+                )
+            cells[place] = _Cell(number, np.array([[own[name] for name in images] for own in runs]))
+    return cells, remarks
+
+
+def _rank(sweep: SweepResults, axes: tuple[Values, Values], place: Place) -> list[int]:
+    return [
+        sweep.axes[axis].index(value)
+        for names, values in zip(axes, place, strict=True)
+        for axis, value in zip(names, values, strict=True)
+    ]
+
+
+def _of(job: Job, axes: Values) -> Values:
+    return tuple(job.values[axis] for axis in axes)
+
+
+def _said(axes: Values, values: Values) -> str:
+    return " ".join(f"{axis}={value}" for axis, value in zip(axes, values, strict=True))
+
+
+def _entry(place: Place, cell: _Cell) -> Entry:
+    means = cell.scores.mean(axis=1)
+    spread = float(means.std(ddof=1)) if len(means) > 1 else None
+    return Entry(*place, seeds=len(means), score=summarise(cell.by_image), seed_std=spread)
+
+
+def _marked(entries: Mapping[Place, Entry], cells: Mapping[Place, _Cell], sign: int) -> dict[Place, Entry]:
+    """Mark the best of each column among the runs of one dataset."""
+    rivals: dict[tuple[Values, int], list[Place]] = {}
+    for place, cell in cells.items():
+        rivals.setdefault((place[1], cell.dataset), []).append(place)
+    marked = dict(entries)
+    for places in rivals.values():
+        top = max(sign * entries[place].score["mean"] for place in places)
+        for place in places if len(places) > 1 else ():
+            best = sign * entries[place].score["mean"] >= top - _SAME
+            marked[place] = replace(entries[place], best=best)
+    return marked
+
+
+def _tested(
+    entries: Mapping[Place, Entry],
+    cells: Mapping[Place, _Cell],
+    axes: tuple[Values, Values],
+    against: Mapping[str, str],
+) -> tuple[dict[Place, Entry], int]:
+    """Compare every entry with its reference, and correct all p-values together."""
+    tested, raw = dict(entries), {}
+    for place, cell in cells.items():
+        other = (_with(axes[0], place[0], against), _with(axes[1], place[1], against))
+        if other == place:
+            tested[place] = replace(entries[place], reference=True)
+        elif other in cells and cells[other].dataset == cell.dataset:
+            comparison = compare_pairs(cells[other].by_image, cell.by_image)
+            tested[place] = replace(entries[place], comparison=comparison)
+            raw[place] = 1.0 if comparison.wilcoxon_p is None else comparison.wilcoxon_p
+    for place, p in zip(raw, holm(list(raw.values())), strict=True):
+        tested[place] = replace(tested[place], p=p)
+    return tested, len(raw)
+
+
+def _with(axes: Values, values: Values, against: Mapping[str, str]) -> Values:
+    """The values with those on some axes replaced."""
+    return tuple(against.get(axis, value) for axis, value in zip(axes, values, strict=True))
+
+
+def _about_missing(sweep: SweepResults, scored: Mapping[int, Any]) -> list[str]:
+    lost = [job for job in sweep.jobs if job.number not in scored]
+    if not lost:
+        return []
+    named = ", ".join(str(job.number) for job in lost[:10]) + (", ..." if len(lost) > 10 else "")
+    return [f"without results: {len(lost)} of {len(sweep.jobs)} jobs ({named})"]

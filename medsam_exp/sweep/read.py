@@ -1,0 +1,220 @@
+"""Read a sweep back: `sweep.json` and the folders of its jobs, or any folder of finished runs."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from medsam_exp.report.finished_run import FinishedRun, read_run
+from medsam_exp.types import UserError
+
+SEED = "seed"
+"""The axis that is aggregated over, not listed."""
+_RUN_AXIS = "run"
+_NOT_AXES = ("hydra.", "hydra/", "paths.", "trainer", "workers")  # change no result
+_NAMES = {"name", "sweep"}
+_LONGEST_ERROR = 300  # letters
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep.
+
+    Attributes:
+        number: in the sweep.
+        values: its value on each axis, as text.
+        folder: of the run.
+        command: that repeats it; "" when unknown.
+        run: what it left; None when it failed or never ran.
+        error: why there is no run, in one line; None when there is one.
+    """
+
+    number: int
+    values: Mapping[str, str]
+    folder: Path
+    command: str = ""
+    run: FinishedRun | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class SweepResults:
+    """A sweep as it lies on disk.
+
+    Attributes:
+        name: for titles.
+        axes: the values of each axis that was varied, as text, in order.
+        jobs: all of them, in order, those without results too.
+    """
+
+    name: str
+    axes: Mapping[str, tuple[str, ...]]
+    jobs: tuple[Job, ...]
+
+    @property
+    def finished(self) -> tuple[Job, ...]:
+        """Jobs with results."""
+        return tuple(job for job in self.jobs if job.run is not None)
+
+    @property
+    def unfinished(self) -> tuple[Job, ...]:
+        """Jobs that failed or never ran."""
+        return tuple(job for job in self.jobs if job.run is None)
+
+
+def read_sweep(folders: Sequence[Path]) -> SweepResults:
+    """Read a sweep.
+
+    Args:
+        folders: one folder with a sweep.json or with a folder for each run; or the folders of single runs.
+
+    Raises:
+        UserError: there is no run in a folder, or a file in it is broken.
+    """
+    if len(folders) == 1 and (folders[0] / "sweep.json").is_file():
+        return _with_axes_told_apart(_from_file(folders[0]))
+    found = list(dict.fromkeys(run for folder in folders for run in _run_folders(folder)))
+    return _with_axes_told_apart(_from_folders(found))
+
+
+def _from_file(folder: Path) -> SweepResults:
+    """A sweep by its sweep.json, the only place that knows this file's layout."""
+    path = folder / "sweep.json"
+    try:
+        content = json.loads(path.read_text())
+        axes = {key: tuple(map(_text, values)) for key, values in content["axes"].items()}
+        jobs = [_recorded_job(folder, entry, axes) for entry in content["jobs"]]
+        name = str(content["name"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not what a sweep leaves: {error!r}; run the sweep again") from error
+    return SweepResults(name, axes, tuple(sorted(jobs, key=lambda job: job.number)))
+
+
+def _recorded_job(folder: Path, entry: Mapping[str, Any], axes: Iterable[str]) -> Job:
+    own = {_key(key): _text(value) for key, value in entry["overrides"].items()}
+    values = {axis: own.get(_key(axis), "") for axis in axes}
+    place = folder / entry["folder"]  # an absolute path stays as it is
+    job = Job(int(entry["number"]), values, place, str(entry.get("command", "")))
+    if entry["status"] != "done":
+        said = str(entry.get("error") or ("did not run" if entry["status"] == "missing" else "failed"))
+        return replace(job, error=_one_line(said))
+    return _read_job(job)
+
+
+def _from_folders(found: Sequence[Path]) -> SweepResults:
+    """A sweep by its runs alone: an axis is whatever setting they do not share."""
+    jobs = [_read_job(Job(number, {}, folder)) for number, folder in enumerate(found)]
+    typed = [_overrides(job.folder) for job in jobs]
+    varied = dict.fromkeys(
+        key for own in typed for key in own if key not in _NAMES and not key.startswith(_NOT_AXES)
+    )
+    values = [
+        {key: own.get(key) or _default(job, key) for key in varied}
+        for job, own in zip(jobs, typed, strict=True)
+    ]
+    axes = {key: tuple(dict.fromkeys(own[key] for own in values)) for key in varied}
+    axes = {key: found for key, found in axes.items() if len(found) > 1}
+    told = [
+        replace(job, values={axis: own[axis] for axis in axes}) for job, own in zip(jobs, values, strict=True)
+    ]
+    names = dict.fromkeys(str(job.run.summary.get("name", "runs")) for job in jobs if job.run is not None)
+    return SweepResults(", ".join(names) or "runs", axes, tuple(told))
+
+
+def _with_axes_told_apart(sweep: SweepResults) -> SweepResults:
+    """Two runs of one configuration are no two seeds: tell such runs apart by their folders."""
+    if not sweep.jobs:
+        raise UserError("the sweep has no jobs")
+    if len({tuple(job.values.items()) for job in sweep.jobs}) == len(sweep.jobs) and sweep.axes:
+        return sweep
+    names = {job.number: job.folder.name for job in sweep.jobs}
+    if len(set(names.values())) < len(names):
+        names = {job.number: str(job.folder) for job in sweep.jobs}
+    jobs = tuple(replace(job, values={**job.values, _RUN_AXIS: names[job.number]}) for job in sweep.jobs)
+    return SweepResults(sweep.name, {**sweep.axes, _RUN_AXIS: tuple(names.values())}, jobs)
+
+
+def _read_job(job: Job) -> Job:
+    if not (job.folder / "summary.json").is_file():
+        return replace(job, error=_last_line(job.folder / "run.log"))
+    try:
+        run = read_run(job.folder, without_images=True)
+    except UserError as error:
+        return replace(job, error=_one_line(str(error)))
+    return replace(job, run=run, command=job.command or str(run.summary.get("command", "")))
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    """The folder itself if it is a run's, else those right below it, 2 before 10."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder; give the folder of a sweep, or folders of runs")
+    if _is_run(folder):
+        return [folder]
+    children = sorted((child for child in folder.iterdir() if child.is_dir()), key=_natural)
+    if found := [child for child in children if _is_run(child)]:
+        return found
+    below = [child.name for child in children if any(_is_run(each) for each in child.iterdir())]
+    if below:
+        raise UserError(
+            f"{folder} holds {len(below)} sweeps ({', '.join(below[:5])}); give the folder of one"
+        )
+    raise UserError(f"{folder} has no runs in it; give the folder of a sweep, or folders of runs")
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "summary.json").is_file() or (folder / ".hydra" / "overrides.yaml").is_file()
+
+
+def _natural(path: Path) -> list[tuple[bool, int, str]]:
+    parts = re.split(r"(\d+)", path.name)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
+def _overrides(folder: Path) -> dict[str, str]:
+    """What was typed for a run, by key."""
+    path = folder / ".hydra" / "overrides.yaml"
+    if not path.is_file():
+        return {}
+    try:
+        typed = yaml.safe_load(path.read_text()) or []
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    pairs = (str(part).partition("=") for part in typed)
+    return {_key(key): value for key, _, value in pairs}
+
+
+def _default(job: Job, key: str) -> str:
+    """The value of a key that was not typed for this run: its choice, or what the configuration holds."""
+    if job.run is not None and key in job.run.summary["choices"]:
+        return str(job.run.summary["choices"][key])
+    try:
+        return _text(OmegaConf.select(OmegaConf.load(job.folder / ".hydra" / "config.yaml"), key))
+    except (OSError, OmegaConfBaseException, yaml.YAMLError):
+        return ""
+
+
+def _key(key: str) -> str:
+    return key.lstrip("+~")
+
+
+def _text(value: Any) -> str:
+    """A setting as one types it."""
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    return str(value)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n") if log.is_file() else []
+    return _one_line(next((line for line in reversed(lines) if line.strip()), "did not finish"))
+
+
+def _one_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:_LONGEST_ERROR] if lines else "failed"

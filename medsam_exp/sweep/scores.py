@@ -1,0 +1,92 @@
+"""The scores of a sweep's runs, and which of them are over the same images."""
+
+from collections.abc import Mapping, Sequence
+
+from medsam_exp.report.finished_run import FinishedRun, comparable, finite
+from medsam_exp.report.measures import FURTHER_MEASURES, MAP_MEASURES, MEASURES, Measure
+from medsam_exp.sweep.read import Job, SweepResults
+from medsam_exp.types import UserError
+
+_KNOWN = {measure.name: measure for measure in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES)}
+
+
+def known_scores(sweep: SweepResults) -> list[str]:
+    """Name what can be shown, as "stage/measure", in the order of the pipeline and of tables."""
+    found = dict.fromkeys(
+        f"{row['stage']}/{name}"
+        for job in sweep.finished
+        if job.run is not None
+        for row in job.run.rows
+        for name, written in row.items()
+        if name in _KNOWN and finite(written) is not None
+    )
+    stages = list(dict.fromkeys(name.partition("/")[0] for name in found))
+    return [f"{stage}/{name}" for stage in stages for name in _KNOWN if f"{stage}/{name}" in found]
+
+
+def known_measure(name: str) -> Measure:
+    """A measure by its name in per_image.csv.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in _KNOWN:
+        raise UserError(f"there is no measure {name!r}; measures are {', '.join(_KNOWN)}")
+    return _KNOWN[name]
+
+
+def scores_of_job(job: Job, stage: str, measure: str) -> dict[str, float]:
+    """Finite scores of a job by image."""
+    rows = job.run.rows if job.run is not None else []
+    found = {row["id"]: finite(row.get(measure)) for row in rows if row["stage"] == stage}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def by_dataset(jobs: Sequence[Job], measure: str) -> tuple[list[list[Job]], list[str]]:
+    """Put jobs over the same images and true masks together.
+
+    Returns:
+        The groups, and a remark that says why there are several, if so.
+    """
+    groups: list[list[Job]] = []
+    why = ""
+    for job in jobs:
+        for group in groups:
+            reason = _incomparable(group[0].run, job.run, measure)
+            if not reason:
+                group.append(job)
+                break
+            why = why or reason
+        else:
+            groups.append([job])
+    if len(groups) == 1:
+        return groups, []
+    return groups, [f"{len(groups)} groups of runs are compared and marked within themselves alone: {why}"]
+
+
+def _incomparable(a: FinishedRun | None, b: FinishedRun | None, measure: str) -> str:
+    assert a is not None
+    assert b is not None
+    try:
+        comparable(a, b, measure)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def shared_images(scores: Sequence[Mapping[str, float]]) -> tuple[list[str], list[str]]:
+    """Choose the images that all runs have.
+
+    Returns:
+        Their ids in order, and a remark that says how many were left out, if any.
+
+    Raises:
+        UserError: there are none.
+    """
+    all_of_them = set().union(*scores)
+    shared = set(all_of_them).intersection(*scores)
+    if not shared:
+        raise UserError("no image has this score in every run, so the runs cannot be compared")
+    left_out = len(all_of_them) - len(shared)
+    said = f"left out, as not every run has a score of them: {left_out} of {len(all_of_them)} images"
+    return sorted(shared), [said] if left_out else []

@@ -1,0 +1,117 @@
+"""One tidy table of a sweep: a row for each job, image and stage; and one for each job and stage."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from medsam_exp.digests import write_atomically
+from medsam_exp.report.finished_run import finite
+from medsam_exp.sweep.read import Job, SweepResults
+
+NO_PARQUET = "pyarrow is not installed, so tables are written as CSV alone; `make setup` installs it."
+_OWN_COLUMNS = ("job", "id", "stage")
+_WORDS = {"class_name"}
+_LEFT_OUT = {"text"}  # long, and the same in every stage; it stands in each run's per_image.csv
+
+
+def images_table(sweep: SweepResults) -> pd.DataFrame:
+    """All scores of all images.
+
+    Returns:
+        `job`, a column for each axis (text), `id`, `stage`, then everything that per_image.csv says of the image but
+        its text, as numbers; empty where it says nothing. Ordered by job, then as in per_image.csv. An axis that is
+        called like another column has `_choice` added to its name.
+    """
+    names = _score_names(sweep.finished)
+    axes = _axis_columns(sweep, {*_OWN_COLUMNS, *names})
+    rows: list[dict[str, Any]] = []
+    for job in sweep.finished:
+        head = {"job": job.number, **{axes[axis]: value for axis, value in job.values.items()}}
+        assert job.run is not None
+        for row in job.run.rows:
+            scores = {name: _value(name, row.get(name)) for name in names}
+            rows.append({**head, "id": row["id"], "stage": row["stage"], **scores})
+    return pd.DataFrame(rows, columns=["job", *axes.values(), "id", "stage", *names])
+
+
+def jobs_table(sweep: SweepResults) -> pd.DataFrame:
+    """What each run's summary says.
+
+    Returns:
+        `job`, a column for each axis, `status` ("done" or "unfinished"), `error`, `stage`, and for each measure of the
+        stage `<measure>_mean`, `_std`, `_ci95_low`, `_ci95_high` and `_n`. A job without results has one row.
+    """
+    rows: list[dict[str, Any]] = []
+    axes = _axis_columns(sweep, {"job", "status", "error", "stage"})
+    for job in sweep.jobs:
+        head: dict[str, Any] = {
+            "job": job.number,
+            **{axes[axis]: value for axis, value in job.values.items()},
+        }
+        head |= {"status": "unfinished" if job.run is None else "done", "error": job.error or ""}
+        stages = _stage_figures(job) or {"": {}}
+        rows += [{**head, "stage": stage, **figures} for stage, figures in stages.items()]
+    first = ["job", *axes.values(), "status", "error", "stage"]
+    figures = sorted({name for row in rows for name in row} - set(first), key=_figure_order)
+    return pd.DataFrame(rows, columns=[*first, *figures])
+
+
+def write_table(table: pd.DataFrame, path: Path) -> list[Path]:
+    """Write a table as CSV and Parquet, byte by byte the same for the same table.
+
+    Args:
+        table: to write.
+        path: without a suffix.
+
+    Returns:
+        The files; the CSV alone where pyarrow is not installed.
+    """
+    csv = path.with_name(f"{path.name}.csv")
+    write_atomically(csv, table.to_csv(index=False, lineterminator="\n").encode())
+    buffer = io.BytesIO()
+    try:
+        table.to_parquet(buffer, engine="pyarrow", index=False)
+    except ImportError:
+        return [csv]
+    parquet = path.with_name(f"{path.name}.parquet")
+    write_atomically(parquet, buffer.getvalue())
+    return [csv, parquet]
+
+
+def _score_names(jobs: Sequence[Job]) -> list[str]:
+    """Columns of per_image.csv in the order of the first run that has them."""
+    rows = [job.run.rows[0] for job in jobs if job.run is not None and job.run.rows]
+    names = dict.fromkeys(name for row in rows for name in row if name is not None)
+    return [name for name in names if name not in {"id", "stage", *_LEFT_OUT}]
+
+
+def _axis_columns(sweep: SweepResults, taken: set[str]) -> dict[str, str]:
+    return {axis: f"{axis}_choice" if axis in taken else axis for axis in sweep.axes}
+
+
+def _value(name: str, written: str | None) -> float | str | None:
+    """A cell of per_image.csv as a number; "True" and "False" of a fact are 1 and 0."""
+    if name in _WORDS:
+        return written
+    return {"True": 1.0, "False": 0.0}.get(written or "", finite(written))
+
+
+def _stage_figures(job: Job) -> dict[str, dict[str, float]]:
+    """Figures by stage, of a run's summary; the part before the first slash of a name is its stage."""
+    found: dict[str, dict[str, float]] = {}
+    for name, figure in (job.run.summary.get("metrics", {}) if job.run else {}).items():
+        stage, _, measure = name.partition("/")
+        low, high = figure["ci95"]
+        parts = {"mean": figure["mean"], "std": figure["std"], "ci95_low": low, "ci95_high": high}
+        parts["n"] = figure["n"]
+        found.setdefault(stage, {}).update({f"{measure}_{part}": value for part, value in parts.items()})
+    return found
+
+
+def _figure_order(name: str) -> tuple[str, int]:
+    parts = ("_mean", "_std", "_ci95_low", "_ci95_high", "_n")
+    part = next(index for index, end in enumerate(parts) if name.endswith(end))
+    return name.removesuffix(parts[part]), part

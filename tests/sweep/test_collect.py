@@ -1,0 +1,182 @@
+import io
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from medsam_exp.sweep.collect import collect, main
+from medsam_exp.sweep.pivot import Layout, pivot
+from medsam_exp.sweep.read import read_sweep
+from medsam_exp.sweep.scores import known_measure
+from medsam_exp.sweep.sheets import Item, Sheet, pivot_sheet
+from medsam_exp.sweep.tidy import images_table, jobs_table
+from medsam_exp.sweep.write import html, latex, markdown
+
+from .conftest import IMAGES, make_run, make_sweep, score
+
+HOSTILE = r"a_b & c% $x$ #1 {y} ~z^2 \w <b> |v| [1] * `q`"
+SHEET = Sheet(
+    HOSTILE,
+    (HOSTILE, "n"),
+    1,
+    ((Item(HOSTILE), Item("1.5", best=True, value=1.5)), (Item("[x"), Item("–"))),
+    (HOSTILE,),
+)
+
+
+def latex_problems(text: str) -> list[str]:
+    """What a TeX would stumble over: braces, environments, columns, special signs that are not escaped."""
+    problems, open_environments = [], []
+    for kind, name in re.findall(r"\\(begin|end)\{(\w+)\}", text):
+        if kind == "begin":
+            open_environments.append(name)
+        elif not open_environments or open_environments.pop() != name:
+            problems.append(f"end of {name}")
+    plain = re.sub(r"^%.*$", "", text, flags=re.M)
+    plain = re.sub(r"\\[\\&%$#_{}]", "", plain)
+    if open_environments or plain.count("{") != plain.count("}"):
+        problems.append("unbalanced")
+    plain = re.sub(r"\$\\[a-z]+\$", "", plain)
+    problems += re.findall(r"[#$%_^~|<>]", plain)
+    columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", text)[1])  # type: ignore[index]
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    problems += [row for row in rows if len(re.findall(r"(?<!\\)&", row)) != columns - 1]
+    return problems + [row for row in rows if row.lstrip().startswith("[")]
+
+
+def test_latex_survives_every_sign(sweep_folder: Path) -> None:
+    assert latex_problems(latex(SHEET)) == []
+    assert r"\textbf{1.5}" in latex(SHEET)
+    assert (
+        latex_problems(latex(pivot_sheet(pivot(read_sweep([sweep_folder]), "sam", known_measure("dsc")))))
+        == []
+    )
+    assert latex_problems(latex(SHEET).replace(r"\&", "&"))  # the check can fail
+    assert latex_problems(latex(SHEET).replace(r"\_", "_"))
+
+
+def test_markdown_keeps_its_columns() -> None:
+    rows = [line for line in markdown(SHEET).splitlines() if line.startswith("|")]
+    assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [3, 3, 3, 3]
+    assert "**1.5**" in rows[2]
+
+
+def test_html_shows_every_sign_as_it_is() -> None:
+    texts: list[str] = []
+    parser = HTMLParser()
+    parser.handle_data = texts.append  # type: ignore[method-assign]
+    parser.feed(html(SHEET))
+    assert HOSTILE in texts
+    assert "<b>" not in html(SHEET)
+
+
+def test_the_tidy_table_has_every_score_once(sweep_folder: Path) -> None:
+    table = images_table(read_sweep([sweep_folder]))
+    assert len(table) == 18 * len(IMAGES) * 3
+    assert not table.duplicated(["job", "id", "stage"]).any()
+    row = table[(table.job == 4) & (table.id == "scan_2") & (table.stage == "sam")].iloc[0]
+    assert (row.saliency, row.postprocess, row.seed) == ("m2ib", "otsu", "1")
+    assert row.dsc == score("1", "scan_2", saliency="m2ib", postprocess="otsu")
+    assert pd.isna(table[table.stage == "saliency"].dsc).all()
+
+
+def test_an_axis_called_like_a_score_keeps_both(tmp_path: Path) -> None:
+    table = images_table(read_sweep([make_sweep(tmp_path / "s", {"presence": ["a", "b"]})]))
+    assert set(table.presence_choice) == {"a", "b"}
+    assert set(table.presence) == {1.0}
+
+
+def test_the_table_of_jobs_is_that_of_their_summaries_and_names_failures(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path / "s", {"saliency": ["m2ib", "x"]}, failed={1: "out of memory"})
+    table = jobs_table(read_sweep([folder]))
+    figure = json.loads((folder / "0" / "summary.json").read_text())["metrics"]["sam/dsc"]
+    row = table[table.stage == "sam"].iloc[0]
+    low, high = figure["ci95"]
+    assert (row.dsc_mean, row.dsc_std, row.dsc_ci95_low, row.dsc_ci95_high, row.dsc_n) == (
+        figure["mean"], figure["std"], low, high, 8
+    )  # fmt: skip
+    assert table.iloc[-1][["job", "status", "error", "stage"]].tolist() == [
+        1,
+        "unfinished",
+        "out of memory",
+        "",
+    ]
+
+
+def test_collecting_again_changes_no_byte(sweep_folder: Path, tmp_path: Path) -> None:
+    first = collect([sweep_folder], tmp_path / "a")
+    content = {file.name: file.read_bytes() for file in first.files}
+    collect([sweep_folder], tmp_path / "a")
+    assert {file.name: file.read_bytes() for file in (tmp_path / "a").iterdir()} == content
+    assert {
+        "table.csv",
+        "jobs.csv",
+        "pivot_sam_dsc.md",
+        "pivot_sam_dsc.tex",
+        "pivot_sam.html",
+    } <= content.keys()
+    assert first.main == "pivot_sam_dsc"
+
+
+def test_parquet_holds_what_the_csv_holds(sweep_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    collect([sweep_folder], tmp_path)
+    stored = pd.read_parquet(tmp_path / "table.parquet")
+    written = pd.read_csv(io.BytesIO((tmp_path / "table.csv").read_bytes()), dtype={"seed": str})
+    pd.testing.assert_frame_equal(stored, written, check_dtype=False)
+
+
+def test_without_pyarrow_the_csv_and_a_sentence(
+    sweep_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    made = collect([sweep_folder], tmp_path)
+    assert "pyarrow is not installed" in made.remarks[0]
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+def test_the_command_prints_the_table_and_failures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_sweep(tmp_path / "s", {"saliency": ["m2ib", "[x]", "y"]}, failed={2: "killed"})
+    main([str(folder), "--stage", "sam", "--measure", "dsc", "--against", "saliency=[x]"])
+    said = capsys.readouterr().out
+    assert "[x]" in said
+    assert "reference" in said
+    assert "without results: 1 of 3 jobs (2: killed)" in said
+    assert (folder / "pivot_sam_dsc.md").is_file()
+    assert not (folder / "pivot_coarse_dsc.md").exists()
+
+
+def test_columns_are_by_another_axis(sweep_folder: Path, tmp_path: Path) -> None:
+    made = collect(
+        [sweep_folder], tmp_path, stage="sam", measure="dsc", layout=Layout(columns=["postprocess"])
+    )
+    sheet = made.sheets["pivot_sam_dsc"]
+    assert sheet.header == ("saliency", "kmeans", "otsu")
+    assert [len(line) for line in sheet.lines] == [3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--stage", "weak"], "no run has scores of weak/any measure"),
+        (["--rows", "colour"], "'colour' is no axis"),
+        (["--against", "m2ib"], "not of the form axis=value"),
+    ],
+)
+def test_bad_options_are_one_sentence(sweep_folder: Path, options: list[str], said: str) -> None:
+    with pytest.raises(SystemExit, match=said):
+        main([str(sweep_folder), *options])
+
+
+def test_runs_without_images_have_a_table_of_jobs(tmp_path: Path) -> None:
+    make_run(tmp_path / "s" / "0", {"loss": "dcl"})
+    (tmp_path / "s" / "0" / "per_image.csv").unlink()
+    made = collect([tmp_path / "s"], tmp_path)
+    assert "no pivot tables" in made.remarks[-1]
+    assert made.main is None
