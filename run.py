@@ -18,10 +18,12 @@ register()
 def main(cfg: DictConfig) -> None:
     """Run one job."""
     from medsam_exp.runner import run  # here, so that --help and --cfg answer at once
+    from medsam_exp.tracking.job import sweep_job
 
     job = HydraConfig.get()
+    folder, choices, overrides = Path(job.runtime.output_dir), dict(job.runtime.choices), job.overrides.task
     try:
-        run(cfg, Path(job.runtime.output_dir), dict(job.runtime.choices), list(job.overrides.task))
+        run(cfg, folder, choices, list(overrides), sweep_job(job))
     except UserError as error:
         if job.mode == RunMode.MULTIRUN:
             raise

@@ -15,7 +15,7 @@ from medsam_exp.report.tuning import tuning_figure
 from medsam_exp.report.words import words_figure
 from medsam_exp.stages.evaluate import MASK_STAGES
 from medsam_exp.stages.sam_mask import from_record
-from medsam_exp.types import Dataset
+from medsam_exp.types import Dataset, Mask, RGBImage
 
 Picture = tuple[str, Path]
 """Caption, "group" or "group: what is shown", and file."""
@@ -116,6 +116,18 @@ def final_stage(engine: Engine) -> str | None:
     """The last stage of a run that makes masks."""
     done = [stage for stage in MASK_STAGES if stage in engine.artifacts]
     return done[-1] if done else None
+
+
+def image_and_masks(results: RunResults, sample_id: str) -> tuple[RGBImage, dict[str, Mask]]:
+    """An image with its masks, original frame: "prediction", "coarse" where it is another, "ground truth" if scored."""
+    stages, final, masks = results.engine.artifacts, final_stage(results.engine), {}
+    if final:
+        masks["prediction"] = stages[final].mask(sample_id)
+    if "coarse_mask" in stages and final != "coarse_mask":
+        masks["coarse"] = stages["coarse_mask"].mask(sample_id)
+    if "evaluate" in stages:
+        masks["ground truth"] = results.dataset.read_ground_truth(sample_id)
+    return results.dataset.read_image(sample_id), masks
 
 
 def _final_short(engine: Engine) -> str:
