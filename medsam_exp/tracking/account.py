@@ -1,8 +1,10 @@
-"""Whether this machine can talk to W&B: asked without network and without a question to the user."""
+"""Whether this machine can talk to W&B: found out without a question to the user."""
 
 import configparser
 import netrc
 import os
+import urllib.error
+import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,3 +33,14 @@ def base_url() -> str:
     except configparser.Error:
         return _CLOUD
     return settings.get("default", "base_url", fallback=_CLOUD)
+
+
+def reachable(patience_s: float = 10.0) -> bool:
+    """Whether the W&B server answers at all; W&B's own commands try again for many minutes."""
+    try:
+        with urllib.request.urlopen(f"{base_url()}/healthz", timeout=patience_s):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (OSError, ValueError):
+        return False

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from medsam_exp.tracking.account import has_key
+from medsam_exp.tracking.account import base_url, has_key, reachable
 from medsam_exp.tracking.kept import Mark, State, kept_runs
 
 Send = Callable[[Path], bool]
@@ -34,6 +34,9 @@ def main(outputs: Path, send: Send | None = None) -> int:
             " set WANDB_API_KEY or type: wandb login"
         )
         return 2
+    if not reachable():
+        print(f"{len(unsent)} W&B runs below {outputs} cannot be sent: {base_url()} does not answer")
+        return 1
     failed = [folder for folder in unsent if not (send or _sent)(folder)]
     print(f"{len(unsent) - len(failed)} of {len(unsent)} W&B runs sent{still}")
     for folder in failed:

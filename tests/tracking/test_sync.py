@@ -66,6 +66,7 @@ def test_each_is_sent_once_and_failures_are_named(
     outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setattr("medsam_exp.tracking.sync.reachable", lambda: True)
     sent: list[str] = []
 
     def send(folder: Path) -> bool:
@@ -85,16 +86,26 @@ def test_nothing_to_send_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFix
     assert "nothing to send" in capsys.readouterr().out
 
 
-def test_wandbs_own_command_is_asked_nothing_and_fails_without_a_server(
-    outputs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_wandbs_own_command_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the real `wandb sync` and a server that refuses: exit code 1, and the runs stay unsent."""
+    """The real `wandb sync` ends with 0 over a log that it cannot read; the run stays unsent."""
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:1")
-    only = tmp_path / "one"
-    kept(only, "offline-run-7")
-    assert main(only) == 1
-    assert list(kept_runs(only).values()) == ["unsent"]
+    monkeypatch.setattr("medsam_exp.tracking.sync.reachable", lambda: True)
+    kept(tmp_path, "offline-run-7")
+    assert main(tmp_path) == 1
+    assert "not sent: " in capsys.readouterr().out
+    assert list(kept_runs(tmp_path).values()) == ["unsent"]
+
+
+def test_a_server_that_does_not_answer_is_one_sentence(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:1")
+    assert main(outputs, lambda _: pytest.fail("sent to nobody")) == 1
+    assert capsys.readouterr().out.endswith("cannot be sent: http://127.0.0.1:1 does not answer\n")
 
 
 def test_a_key_is_found_where_wandb_login_leaves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
