@@ -99,7 +99,7 @@ def sweep_job(hydra: HydraConf) -> SweepJob | None:
     if hydra.mode != RunMode.MULTIRUN:
         return _agent_job(os.environ)
     folder = Path(str(hydra.sweep.dir))
-    varied = {*hydra.sweeper.params, *_swept_keys(folder / "multirun.yaml")}
+    varied = {*(hydra.sweeper.params or {}), *_swept_keys(folder / "multirun.yaml")}
     own = OverridesParser.create().parse_overrides(list(hydra.overrides.task))
     values = {
         override.get_key_element(): override.get_value_element_as_str()

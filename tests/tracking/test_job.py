@@ -51,6 +51,11 @@ def test_axes_come_from_sweep_files_and_from_the_command_line(tmp_path: Path) ->
     task = ["seed=1", "clip=tiny", "data.count=6", "saliency=gradcam"]
     job = sweep_job(hydra(folder, RunMode.MULTIRUN, task))  # type: ignore[arg-type]
     assert job == SweepJob("some id", "ablation", 4, {"seed": "1", "saliency": "gradcam"})
+    without_file = hydra(folder, RunMode.MULTIRUN, task)
+    without_file.sweeper.params = None  # as Hydra has it for -m
+    job = sweep_job(without_file)  # type: ignore[arg-type]
+    assert job is not None
+    assert job.varied == {"seed": "1"}
 
 
 def test_a_run_on_its_own_is_in_no_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
