@@ -19,14 +19,19 @@ def main(cfg: DictConfig) -> None:
     """Run one job."""
     from medsam_exp.runner import run  # here, so that --help and --cfg answer at once
     from medsam_exp.sweep.jobs import attempt
+    from medsam_exp.tracking.job import sweep_job
 
     job = HydraConfig.get()
     folder, choices, typed = Path(job.runtime.output_dir), dict(job.runtime.choices), list(job.overrides.task)
+
+    def work() -> None:
+        run(cfg, folder, choices, typed, sweep_job(job))
+
     if job.mode == RunMode.MULTIRUN:
-        attempt(cfg, folder, lambda: run(cfg, folder, choices, typed))
+        attempt(cfg, folder, work)
         return
     try:
-        run(cfg, folder, choices, typed)
+        work()
     except UserError as error:
         sys.exit(f"error: {error}")
 

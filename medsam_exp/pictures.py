@@ -17,7 +17,7 @@ from medsam_exp.report.tuning import tuning_figure
 from medsam_exp.report.words import words_figure
 from medsam_exp.stages.evaluate import MASK_STAGES
 from medsam_exp.stages.sam_mask import from_record
-from medsam_exp.types import Dataset, Mask
+from medsam_exp.types import Dataset, Mask, RGBImage
 from medsam_exp.weak_pictures import draw_doubt, draw_review
 
 _NNUNET = ("nnunet", "reference")
@@ -127,6 +127,18 @@ PICTURES: tuple[Callable[[RunResults, Path], list[Picture]], ...] = (
     draw_presence_score,
     draw_grounding,
 )
+
+
+def image_and_masks(results: RunResults, sample_id: str) -> tuple[RGBImage, dict[str, Mask]]:
+    """An image with its masks, original frame: "prediction", "coarse" where it is another, "ground truth" if scored."""
+    stages, final, masks = results.engine.artifacts, final_stage(results.engine), {}
+    if final:
+        masks["prediction"] = stages[final].mask(sample_id)
+    if "coarse_mask" in stages and final != "coarse_mask":
+        masks["coarse"] = stages["coarse_mask"].mask(sample_id)
+    if "evaluate" in stages:
+        masks["ground truth"] = results.dataset.read_ground_truth(sample_id)
+    return results.dataset.read_image(sample_id), masks
 
 
 def _final_short(engine: Engine) -> str:

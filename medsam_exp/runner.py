@@ -4,6 +4,7 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from medsam_exp.build import build
 from medsam_exp.config import check
 from medsam_exp.digests import FileDigests
 from medsam_exp.engine import Engine
+from medsam_exp.pictures import RunResults
 from medsam_exp.stages import STAGES
-from medsam_exp.summary import command_line, finish_run
-from medsam_exp.tracking import SilentTracker
+from medsam_exp.summary import command_line, finish_run, per_image_rows
+from medsam_exp.tracking.job import SweepJob, TrackedRun
+from medsam_exp.tracking.silent import SilentTracker
 from medsam_exp.trials import tuning_config
 from medsam_exp.tuned import refuse_to_overwrite
 from medsam_exp.types import Dataset, UserError
@@ -29,7 +32,13 @@ JUDGING = ("evaluate", "uncertainty")
 """Stages that a run does without where the images have no true masks."""
 
 
-def run(cfg: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: list[str]) -> None:
+def run(
+    cfg: DictConfig,
+    run_dir: Path,
+    choices: Mapping[str, str],
+    overrides: list[str],
+    sweep: SweepJob | None = None,
+) -> None:
     """Check a composed configuration and execute it, as a process group of its own when it has several devices.
 
     Args:
@@ -37,6 +46,7 @@ def run(cfg: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: l
         run_dir: existing folder for this run.
         choices: chosen option of each config group.
         overrides: what the user typed.
+        sweep: this run's place in a sweep, for its tracker.
 
     Raises:
         UserError: the configuration or the data cannot work.
@@ -46,7 +56,11 @@ def run(cfg: DictConfig, run_dir: Path, choices: Mapping[str, str], overrides: l
         raise UserError("trainer.accelerator=gpu, but this machine has no CUDA device; use trainer=cpu")
     chosen = _own_choices(choices, cfg)
     refuse_to_overwrite(cfg, chosen)
-    origin = {"choices": chosen, "command": command_line(overrides)}
+    origin = {
+        "choices": chosen,
+        "command": command_line(overrides),
+        "sweep": asdict(sweep) if sweep else None,
+    }
     if cfg.trainer.get("devices", 1) == 1:
         execute(cfg, run_dir, origin)
         return
@@ -69,12 +83,13 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json" if first else None)
     dataset, texts, by_label = _inputs(cfg)
     stages = _possible_stages(cfg, dataset)
-    with _tracker(cfg, run_dir) if first else SilentTracker() as tracker:
+    with _tracker(cfg, run_dir, origin, stages) if first else SilentTracker() as tracker:
         engine = Engine(cfg, stages, dataset, texts, digests, tracker.loggers, tracker.log)
         for name in stages:
             engine.run(name)
         if first:
-            tracker.summarise(finish_run(cfg, run_dir, origin, engine, dataset, texts, by_label))
+            summary = finish_run(cfg, run_dir, origin, engine, dataset, texts, by_label)
+            tracker.summarise(summary, engine.artifacts, _results(cfg, engine, dataset, texts))
         distributed.barrier()
 
 
@@ -107,9 +122,27 @@ def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:
     return stages
 
 
-def _tracker(cfg: DictConfig, run_dir: Path) -> Any:
-    values = OmegaConf.to_container(cfg, resolve=True)
-    return build(cfg.logger)(run_dir=run_dir, name=cfg.name, config=values)
+def _results(
+    cfg: DictConfig, engine: Engine, dataset: Dataset | None, texts: Mapping[str, tuple[str, ...]]
+) -> RunResults | None:
+    rows = per_image_rows(engine, texts) if dataset is not None else []
+    return RunResults(cfg, engine, dataset, texts, rows) if dataset is not None and rows else None
+
+
+def _tracker(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any], stages: list[str]) -> Any:
+    config = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(config, dict)
+    sweep = SweepJob(**origin["sweep"]) if origin.get("sweep") else None
+    tracked = TrackedRun(
+        folder=run_dir,
+        name=cfg.name,
+        config=config,  # type: ignore[arg-type]  # top-level keys are strings
+        choices=origin["choices"],
+        stages=tuple(stages),
+        command=origin["command"],
+        sweep=sweep,
+    )
+    return build(cfg.logger)(run=tracked)
 
 
 def _own_choices(choices: Mapping[str, str], cfg: DictConfig) -> dict[str, str]:

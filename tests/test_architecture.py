@@ -42,7 +42,6 @@ LAYERS = (
         "signatures",
         "build",
         "report",
-        "sweep",
         "engine",
         "pictures",
         "summary",

@@ -16,7 +16,7 @@ from tests.compose import CONF, composed
 GROUPS = sorted(
     path.name
     for path in CONF.iterdir()
-    if path.is_dir() and path.name not in {"hydra", "experiment", "sweep", "components"}
+    if path.is_dir() and path.name not in {"hydra", "experiment", "sweep", "wandb_sweep", "components"}
 )
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 CALIBRATE = ["stages=[saliency,presence,calibrate]", "data=phantom_calibration"]

@@ -1,0 +1,132 @@
+"""What a tracker must know of a run to name it and to put it beside others."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.conf import HydraConf
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+_LONGEST_TITLE = 120
+"""W&B refuses names of more than 128 characters."""
+_LONGEST_TAG = 64
+"""The same for tags."""
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """A run's place in a sweep.
+
+    Attributes:
+        id: of the sweep.
+        name: of the sweep, for people.
+        number: of the job in its sweep; None where nobody counts them.
+        varied: this job's value on each of the sweep's axes.
+    """
+
+    id: str
+    name: str
+    number: int | None
+    varied: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """A run as its tracker sees it.
+
+    Attributes:
+        folder: its folder.
+        name: its name.
+        config: its resolved configuration, as plain values.
+        choices: chosen option of each config group.
+        stages: what it does, in order.
+        command: what repeats it.
+        sweep: its place in a sweep; None when it is on its own.
+    """
+
+    folder: Path
+    name: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)
+    stages: tuple[str, ...] = ()
+    command: str = ""
+    sweep: SweepJob | None = None
+
+    @property
+    def title(self) -> str:
+        """What tells this run from the others beside it: "saliency=gradcam,seed=1", or the run's name."""
+        varied = self.sweep.varied if self.sweep else {}
+        title = ",".join(f"{key.lstrip('+')}={value}" for key, value in varied.items())
+        return (title or self.name)[:_LONGEST_TITLE]
+
+    @property
+    def tags(self) -> list[str]:
+        """What runs are filtered by: experiment, images, networks and method."""
+        chosen = (self.choices.get(group) for group in ("experiment", "data", "clip", "saliency", "sam"))
+        return list(dict.fromkeys(choice[:_LONGEST_TAG] for choice in chosen if choice))
+
+    @property
+    def flat_config(self) -> dict[str, Any]:
+        """Choices and values under one name each: {"saliency": "m2ib", "saliency/beta": 1.0, ...}.
+
+        Names have slashes, as W&B looks below a key for what stands after a dot.
+        """
+        return {**_flat(self.config), **self.choices}
+
+
+def _flat(node: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        path = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{path}/")
+        else:
+            flat[path] = value
+    return flat
+
+
+def sweep_job(hydra: HydraConf) -> SweepJob | None:
+    """A job's place in a sweep of Hydra's or of a W&B agent; None for a run on its own.
+
+    Args:
+        hydra: Hydra's own configuration of the job.
+    """
+    if hydra.mode != RunMode.MULTIRUN:
+        return _agent_job(os.environ)
+    folder = Path(str(hydra.sweep.dir))
+    varied = {*(hydra.sweeper.params or {}), *_swept_keys(folder / "multirun.yaml")}
+    own = OverridesParser.create().parse_overrides(list(hydra.overrides.task))
+    values = {
+        override.get_key_element(): override.get_value_element_as_str()
+        for override in own
+        if override.get_key_element() in varied
+    }
+    return SweepJob(id=folder.name, name=folder.parent.name, number=int(hydra.job.num), varied=values)
+
+
+def _swept_keys(multirun: Path) -> set[str]:
+    """Keys with several values on the command line of a sweep, which only the sweep's own record has."""
+    if not multirun.is_file():
+        return set()
+    typed = list(OmegaConf.load(multirun).hydra.overrides.task)
+    parsed = OverridesParser.create().parse_overrides(typed)
+    return {override.get_key_element() for override in parsed if override.is_sweep_override()}
+
+
+def _agent_job(environment: Mapping[str, str]) -> SweepJob | None:
+    """What a W&B agent tells the runs that it starts; the values are in a file that it writes for each."""
+    sweep, path = environment.get("WANDB_SWEEP_ID"), Path(environment.get("WANDB_SWEEP_PARAM_PATH", ""))
+    if not sweep:
+        return None
+    content = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    varied = {
+        key: item["value"]
+        for key, item in (content or {}).items()
+        if isinstance(item, Mapping) and "value" in item
+    }
+    return SweepJob(id=sweep, name=sweep, number=None, varied=varied)
