@@ -9,8 +9,8 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 TORCH_BACKEND ?= $(shell cat .venv/.torch_backend 2>/dev/null)
 READY := .venv/.ready$(if $(TORCH_BACKEND),-$(TORCH_BACKEND))
 CRF_READY := .venv/.ready-crf
-RUN := .venv/bin/python
-PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile -q
+PY := .venv/bin/python
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile -q
 
 .PHONY: help
 help:  ## Show this list
@@ -45,7 +45,7 @@ $(CRF_READY): requirements-crf.lock $(READY)
 
 .PHONY: demo
 demo: $(READY)  ## Segment drawn scans from texts with the embedded models; prints the table, writes the report
-	$(RUN) run.py +experiment=demo
+	$(PY) run.py +experiment=demo
 
 .PHONY: test
 test: $(READY)  ## Default tests: CPU, no downloads
@@ -53,52 +53,60 @@ test: $(READY)  ## Default tests: CPU, no downloads
 
 .PHONY: test-slow
 test-slow: $(READY)  ## All tests, also full-size networks with random weights
-	$(RUN) -m pytest -q --run-slow
+	$(PY) -m pytest -q --run-slow
 
 .PHONY: check
 check: $(READY)  ## Lint, types, YAML
-	$(RUN) -m ruff check .
-	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy
-	$(RUN) -m yamllint --strict conf .yamllint.yaml
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m yamllint --strict conf .yamllint.yaml
 
 .PHONY: format
 format: $(READY)  ## Format the code and mend what the linter can
-	$(RUN) -m ruff check --fix .
-	$(RUN) -m ruff format .
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
 
 .PHONY: bench
 bench: $(READY)  ## Benchmarks against plain references, as ratios (minutes)
-	for bench in benchmarks/bench_*.py; do $(RUN) -m benchmarks.$$(basename $$bench .py); done
+	for bench in benchmarks/bench_*.py; do $(PY) -m benchmarks.$$(basename $$bench .py); done
 
 .PHONY: tiny-weights
 tiny-weights: $(READY)  ## Train the embedded CLIP and SAM from scratch on drawn scans (about 90 minutes on 2 cores)
-	$(RUN) -m medsam_exp.weights.build_tokenizer
-	$(RUN) run.py +experiment=tiny_sam
-	$(RUN) run.py +experiment=tiny_clip
-	$(RUN) -m medsam_exp.weights.embed
-	$(RUN) run.py +experiment=tiny_clip_second
-	$(RUN) -m medsam_exp.weights.embed
+	$(PY) -m medsam_exp.weights.build_tokenizer
+	$(PY) run.py +experiment=tiny_sam
+	$(PY) run.py +experiment=tiny_clip
+	$(PY) -m medsam_exp.weights.embed
+	$(PY) run.py +experiment=tiny_clip_second
+	$(PY) -m medsam_exp.weights.embed
 
 .PHONY: phantom-table
 phantom-table: $(READY)  ## The embedded models against their controls on 200 held-out drawn scans
-	$(RUN) -m experiments.phantom_zeroshot.collect
+	$(PY) -m experiments.phantom_zeroshot.collect
 
 .PHONY: grounding-table
 grounding-table: $(READY)  ## The veto and the control texts on held-out drawn scans
-	$(RUN) -m experiments.grounding.collect
+	$(PY) -m experiments.grounding.collect
 
 .PHONY: methods-table
 methods-table: $(READY) $(CRF_READY)  ## Saliency x post-processing x prompt on 200 held-out drawn scans (about 20 minutes on 2 cores)
-	OMP_NUM_THREADS=1 $(RUN) -m experiments.methods.collect
+	OMP_NUM_THREADS=1 $(PY) -m experiments.methods.collect
 
 .PHONY: components-table
 components-table: $(READY)  ## The chain of parts (Table 4) on 200 held-out drawn scans
-	$(RUN) -m experiments.components.collect
+	$(PY) -m experiments.components.collect
 
 .PHONY: losses-table
 losses-table: $(READY)  ## The four losses and the released one, three seeds each (about an hour on 2 cores)
-	OMP_NUM_THREADS=1 $(RUN) -m experiments.loss_ablation.collect
+	OMP_NUM_THREADS=1 $(PY) -m experiments.loss_ablation.collect
+
+.PHONY: collect
+collect: $(READY)  ## Tables and report of a sweep, or of any folder of runs: make collect RUN=FOLDER
+	$(PY) -m medsam_exp.sweep.collect $(RUN)
+
+.PHONY: wandb-sync
+wandb-sync: $(READY)  ## Send W&B runs that were kept offline
+	$(PY) -m medsam_exp.tracking.sync outputs
 
 .PHONY: lock
 lock:  ## Renew the lock files from pyproject.toml and requirements.constraints

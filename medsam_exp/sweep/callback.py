@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from rich.console import Console
 
 from medsam_exp.digests import write_atomically
 from medsam_exp.sweep.identity import SweepPlan, job_folder, plan_sweep
@@ -77,7 +78,20 @@ class SweepCallback(Callback):
             )
         if lacking:
             log.error("             the same command again runs only these %d jobs", len(lacking))
+        if done:
+            self._collect()
         return len(lacking)
+
+    def _collect(self) -> None:
+        """Write the tables and the report of what is done; a failure there loses no job."""
+        from medsam_exp.sweep.collect import collect, print_collected  # imports much that no single run needs
+
+        try:
+            collected = collect([self._folder], self._folder)
+        except Exception as error:  # the jobs' own results are all there
+            log.error("%-12s was not collected (%s); try: make collect RUN=%s", "sweep", error, self._folder)
+            return
+        print_collected(collected, self._folder, Console())
 
     def _write(self, state: str) -> list[dict[str, Any]]:
         assert self._plan is not None
