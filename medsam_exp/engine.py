@@ -250,8 +250,6 @@ class Engine:
             config["precision"] = self._cfg.trainer.get("precision", "32-true")
         if stage.other_images:
             config["other_images"] = self._other_inputs(name)
-        if "nnunet" in stage.reads:
-            config["processes"] = distributed.world_size()  # each draws batches of its own
         if stage.works_on != "samples":  # no sample's own file carries the digest of what it was made from
             config["inputs"] = self._inputs[stage.works_on]
         return {
