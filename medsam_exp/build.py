@@ -1,6 +1,7 @@
 """From configuration to objects; the only module that calls `hydra.utils.instantiate`."""
 
 import importlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +39,20 @@ def weight_files(node: DictConfig) -> list[Path]:
     return files
 
 
-def identity(node: Any, *, without_paths: bool = False) -> Any:
+def identity(node: Any, *, without_paths: bool = False, without: Collection[str] = ()) -> Any:
     """A config group as it enters an artifact's key: its resolved values.
 
     Args:
         node: the group.
         without_paths: leave out values with a slash that are existing files or folders; for groups whose files'
             content enters the key by checksums, so that moved weights stay the same weights.
+        without: settings that change no result.
     """
     if not isinstance(node, DictConfig):
         return node
     content = OmegaConf.to_container(node, resolve=True)
     assert isinstance(content, dict)
+    content = {key: value for key, value in content.items() if key not in without}
     if without_paths:
         return _without_paths(content)
     return content

@@ -18,13 +18,18 @@ from medsam_exp.digests import FileDigests
 from medsam_exp.input_digests import input_digests, other_digests
 from medsam_exp.other_images import other_images_config
 from medsam_exp.progress import stage_progress
-from medsam_exp.stages import STAGES, Stage, stage_function
+from medsam_exp.stages import NOT_IN_KEYS, STAGES, Stage, stage_function
 from medsam_exp.stages.context import OtherImages, StageContext
 from medsam_exp.trials import trial_config
 from medsam_exp.types import Dataset, UserError
 
-_OWN_INPUTS = {"evaluate": "truth", "control_maps": "controls", "grounding": "controls"}
-"""Stages whose samples are decided by more than image and text."""
+_OWN_INPUTS = {
+    "evaluate": "truth",
+    "control_maps": "controls",
+    "grounding": "controls",
+    **dict.fromkeys(("nnunet_single", "nnunet_ensemble", "reference_single", "reference_ensemble"), "images"),
+}
+"""Stages whose samples are decided by more than image and text, or by the image alone."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,13 @@ class Engine:
         other, stage = self.other(name), STAGES[name]
         assert other.dataset is not None
         own = build(self._cfg[stage.reads[0]])
-        inputs = other_digests(other.dataset, own, self._digests, truth=stage.ground_truth is not None)
+        truth = stage.ground_truth is not None or getattr(own, "source", None) == "ground_truth"
+        if truth and not other.dataset.has_ground_truth:
+            raise UserError(
+                f"stage {name!r} needs true masks, but {stage.other_images} ({other.dataset.name}, "
+                f"{other.dataset.split}) has none; give them, or leave {name} and what builds on it out of stages"
+            )
+        inputs = other_digests(other.dataset, other._inputs["samples"], own, self._digests, truth=truth)
         return {**inputs, "keys": {made: artifacts.key for made, artifacts in other.artifacts.items()}}
 
     def _finish(self, name: str, wanted: tuple[str, ...]) -> None:
@@ -236,7 +247,11 @@ class Engine:
         """What a key stands for; every process must ask at the same time, as weights may be downloaded."""
         stage = STAGES[name]
         config = {
-            group: identity(self._cfg[group], without_paths=group in (*stage.weights, "pairs"))
+            group: identity(
+                self._cfg[group],
+                without_paths=group in (*stage.weights, "pairs", "weak_label", "reference_label"),
+                without=NOT_IN_KEYS.get(group, ()),
+            )
             for group in stage.reads
         }
         if stage.weights or "nnunet" in stage.reads:

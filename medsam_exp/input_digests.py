@@ -20,7 +20,7 @@ def input_digests(
 ) -> dict[str, dict[str, str]]:
     """Digests of samples' own inputs, by what a stage works on and sample id."""
     inputs: dict[str, dict[str, str]] = {
-        kind: {} for kind in ("samples", "truth", "controls", "pairs", "dataset", "split")
+        kind: {} for kind in ("samples", "images", "truth", "controls", "pairs", "dataset", "split")
     }
     inputs["parents"] = {"all": text_digest()}
     works_on = {STAGES[name].works_on for name in stages}
@@ -34,6 +34,7 @@ def input_digests(
     for name in sample_ids:
         image = dataset.image_digest(name, digests)
         inputs["samples"][name] = text_digest(image, *texts.get(name, ()))
+        inputs["images"][name] = text_digest(image)
     if "control_maps" in stages:
         inputs["controls"] = _control_digests(cfg, dataset, texts, inputs["samples"])
     if dataset.has_ground_truth and any(STAGES[name].ground_truth for name in stages):
@@ -45,17 +46,20 @@ def input_digests(
     return inputs
 
 
-def other_digests(dataset: Dataset, labels: Any, digests: FileDigests, *, truth: bool) -> dict[str, str]:
+def other_digests(
+    dataset: Dataset, samples: Mapping[str, str], labels: Any, digests: FileDigests, *, truth: bool
+) -> dict[str, str]:
     """What images other than the run's own stand for, and their masks where these are read.
 
     Args:
         dataset: the images.
+        samples: digests of their images and texts, by sample id.
         labels: what makes labels of them; a folder of masks brings its own digest.
         digests: content hashes of files.
         truth: whether true masks are read.
     """
     ids = [sample.id for sample in dataset.samples]
-    found = {"images": text_digest(*ids, *(dataset.image_digest(name, digests) for name in ids))}
+    found = {"samples": text_digest(*ids, *(samples[name] for name in ids))}
     source = getattr(labels, "source", None)
     if truth or source == "ground_truth":
         found["truth"] = text_digest(*(dataset.ground_truth_digest(name, digests) for name in ids))

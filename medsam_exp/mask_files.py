@@ -12,10 +12,10 @@ from PIL import Image
 from medsam_exp.engine import Engine
 from medsam_exp.report.uncertainty_tables import review_rows
 from medsam_exp.stages.evaluate import MASK_STAGES
-from medsam_exp.stages.weak_label import by_image, class_names, label_value
+from medsam_exp.stages.weak_label import by_image, label_value, labelled
 from medsam_exp.types import Dataset
-from medsam_exp.weak_label.compose import foreground_classes, label_map
-from medsam_exp.weak_results import doubt_scores
+from medsam_exp.weak_label.compose import foreground_classes
+from medsam_exp.weak_results import doubt_scores, labels_of_network
 
 _LABEL_MAPS_FROM = ("nnunet", "reference")
 """Networks that decide between classes, so that their masks cannot overlap."""
@@ -54,11 +54,11 @@ def _copy_masks(folder: Path, engine: Engine, final: str) -> None:
 
 def _write_label_maps(folder: Path, engine: Engine, dataset: Dataset, final: str) -> None:
     folder.mkdir(exist_ok=True)
-    labels = foreground_classes(class_names(dataset))
+    labels = labels_of_network(engine) or foreground_classes(dataset.label_names)
     (folder / "labels.json").write_text(json.dumps(labels, indent=1) + "\n")
     for image_id, samples in by_image(dataset).items():
         masks = {label_value(labels, sample): engine.artifacts[final].mask(sample.id) for sample in samples}
-        Image.fromarray(label_map(masks, dict.fromkeys(masks, 0.0))).save(folder / f"{image_id}.png")
+        Image.fromarray(labelled(masks)).save(folder / f"{image_id}.png")
 
 
 def _copy_maps(folder: Path, engine: Engine) -> None:

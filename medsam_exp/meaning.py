@@ -101,10 +101,23 @@ OWNED_BY_FIT = {
 
 def trainer_leaves_training_to_fit(cfg: DictConfig) -> list[str]:
     """What decides a training's result must stand where it enters the result's key."""
-    if not {"finetune_clip", "train_sam"} & set(cfg.stages):
+    owned = OWNED_BY_FIT if {"finetune_clip", "train_sam"} & set(cfg.stages) else {}
+    if {"train_nnunet", "train_reference"} & set(cfg.stages):
+        owned = {**dict.fromkeys(OWNED_BY_FIT, "the numbers of nnunet"), **owned}
+    given = [key for key in owned if key in cfg.trainer]
+    return [f"trainer.{key} has no effect on a training; use {owned[key]}" for key in given]
+
+
+def schedule_fits_training(cfg: DictConfig) -> list[str]:
+    """The learning rate of nnU-Net must be known for its epochs and cycles."""
+    if not {"train_nnunet", "train_reference"} & set(cfg.stages):
         return []
-    given = [key for key in OWNED_BY_FIT if key in cfg.trainer]
-    return [f"trainer.{key} has no effect on a training; use {OWNED_BY_FIT[key]}" for key in given]
+    numbers = cfg.nnunet
+    try:
+        build(cfg.nnunet_schedule)(0, numbers.epochs, numbers.cycles, numbers.learning_rate)
+    except UserError as error:
+        return [f"nnunet_schedule: {error}"]
+    return []
 
 
 def contrast_needs_two_pairs(cfg: DictConfig) -> list[str]:
@@ -241,6 +254,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     data_root_exists,
     positive_sizes,
     trainer_leaves_training_to_fit,
+    schedule_fits_training,
     contrast_needs_two_pairs,
     several_devices_need_a_strategy,
     millimetres_need_a_spacing,

@@ -12,6 +12,7 @@ from medsam_exp.types import UserError
 
 NNUNET_GROUPS = {"nnunet", "ensemble", "weak_label", "reference_label"}
 """Config groups of the stages that need nnU-Net."""
+_MAKE_LABELS = ("finetune_clip", "saliency", "presence", "coarse_mask", "sam_mask")
 _TO_AN_ENSEMBLE = ("weak_label", "train_nnunet", "nnunet_ensemble")
 
 
@@ -44,7 +45,10 @@ def label_source(cfg: DictConfig, group: str) -> str:
 
 
 def _label_stages(cfg: DictConfig, group: str) -> list[str]:
-    return list(cfg.label_stages) if label_source(cfg, group) == "zero_shot" else []
+    if label_source(cfg, group) != "zero_shot":
+        return []
+    tuned = [name for name in ("finetune_clip",) if name in cfg.stages and name not in cfg.label_stages]
+    return [*tuned, *cfg.label_stages]
 
 
 def _ensemble_stages(cfg: DictConfig) -> list[str]:
@@ -64,6 +68,12 @@ def other_images_problems(cfg: DictConfig) -> list[str]:
                 f"{key} is {other.get('name')} ({split_name(other)}), the very images that are scored; give others, "
                 f"as in ++{key}." + ("seed=5" if "seed" in other else "split=train")
             )
+        if key == "calibration_data" and "train_nnunet" in cfg.stages:
+            trained = other_data(cfg, "train_data")
+            if shares_images(str(trained.get("name")), split_name(trained), other):
+                problems.append(
+                    "calibration_data is what the network is trained on, where it is surer than elsewhere; give others"
+                )
         if key == "calibration_data" and split_name(other).casefold() == "test":
             problems.append(
                 "calibration_data is a test split, whose masks must choose nothing; use another split"
@@ -83,9 +93,19 @@ def _label_problems(cfg: DictConfig) -> list[str]:
     if not zero_shot:
         return []
     stages = list(cfg.label_stages)
-    unknown = [name for name in stages if name not in STAGES]
-    if unknown:
-        return [f"label_stages names {unknown[0]!r}, which does not exist"]
+    wrong = [name for name in stages if name not in _MAKE_LABELS]
+    if wrong:
+        return [
+            f"label_stages names {wrong[0]!r}; masks of training images are made by {', '.join(_MAKE_LABELS)}"
+        ]
+    for position, name in enumerate(stages):
+        missing = [parent for parent in STAGES[name].parents if parent not in stages[:position]]
+        if missing:
+            return [f"label_stages: {name!r} needs {missing[0]!r} before it"]
+    if "train_sam" in cfg.stages:
+        return [
+            "train_sam reads true masks, so labels cannot be zero-shot beside it; train it in a run of its own"
+        ]
     if not {"coarse_mask", "sam_mask"} & set(stages):
         return ["label_stages makes no masks: end it with coarse_mask or sam_mask"]
     return []
@@ -109,7 +129,15 @@ def _network_problems(cfg: DictConfig) -> list[str]:
         problems.append(
             f"stage {min(predicts)!r} needs 'train_nnunet' before it in stages, or ensemble.results=FOLDER"
         )
-    for name in ("reference_single", "reference_ensemble"):
-        if name in cfg.stages and "train_reference" not in cfg.stages:
-            problems.append(f"stage {name!r} needs 'train_reference' before it in stages")
-    return problems
+    return problems + _order_problems(list(cfg.stages))
+
+
+def _order_problems(stages: list[str]) -> list[str]:
+    """A stage that uses another's result when it is there must not come before it."""
+    pairs = [("train_nnunet", later) for later in ("calibrate_ensemble", "nnunet_single", "nnunet_ensemble")]
+    pairs += [("calibrate_ensemble", later) for later in ("nnunet_single", "nnunet_ensemble")]
+    return [
+        f"stage {first!r} must stand before {later!r}, which uses its result"
+        for first, later in pairs
+        if first in stages and later in stages and stages.index(first) > stages.index(later)
+    ]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ _PACKAGES = (
     "segment-anything",
     "numpy",
     "scikit-image",
+    "nnunetv2",
 )
 POINTING_TOLERANCE_PX = 8
 
@@ -127,7 +128,7 @@ def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list
 def environment() -> dict[str, str]:
     """The machine and the versions that results depend on."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    packages = {name: version(name) for name in _PACKAGES}
+    packages = {name: _version(name) for name in _PACKAGES}
     return {
         "medsam_exp": version("medsam-exp"),
         "commit": _commit(),
@@ -137,6 +138,13 @@ def environment() -> dict[str, str]:
         "gpu": device,
         **packages,
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # an optional one
+        return "none"
 
 
 def _commit() -> str:

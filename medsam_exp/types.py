@@ -59,11 +59,14 @@ class Dataset(Protocol):
         has_ground_truth: whether every sample has a mask.
         classes_are_true: whether a sample's class and description say what its image shows; False when every
             image is asked for every class, so that they tell nothing about it.
+        label_names: classes that are told apart within an image, in the order of their label values 1, 2, ...; none
+            where images are asked for one thing.
         notes: what was skipped or mended while reading, one sentence each; shown in the run's summary.
     """
 
     name: str
     samples: tuple[Sample, ...]
+    label_names: tuple[str, ...]
     spacing_mm: tuple[float, float] | None
     split: str
     has_ground_truth: bool

@@ -1,6 +1,5 @@
 """What a run found by weak supervision, gathered from its stages for summary, report and the list to review."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -109,7 +108,7 @@ def uncertainty_results(engine: Engine, cfg: DictConfig) -> dict[str, Any]:
         return {}
     ensemble = engine.artifacts["nnunet_ensemble"].info(engine.sample_ids[0])
     found = {name: ensemble[name] for name in ("members", "threshold", "temperature")}
-    found["several_classes"] = len(_labels(engine, cfg)) > 2
+    found["several_classes"] = ensemble["classes"] > 1
     found |= {"review_by": cfg.review.by, "review": cfg.review.images}
     if "calibrate_ensemble" in engine.artifacts:
         chosen = engine.artifacts["calibrate_ensemble"].info("all")
@@ -125,13 +124,13 @@ def uncertainty_results(engine: Engine, cfg: DictConfig) -> dict[str, Any]:
     return found | {"ranking": ranking, "oracle_aurc": float(np.mean(record["oracle"]["risk"]))}
 
 
-def _labels(engine: Engine, cfg: DictConfig) -> dict[str, int]:
-    """Label values of the ensemble's network, the background among them."""
-    if "weak_label" in engine.artifacts:
-        own: dict[str, int] = engine.artifacts["weak_label"].info("all")["labels"]
-        return own
-    given: dict[str, int] = json.loads((Path(cfg.ensemble.results) / "dataset.json").read_text())["labels"]
-    return given
+def labels_of_network(engine: Engine) -> dict[str, int] | None:
+    """Value of each class for the network that the run trained; None where it was trained elsewhere."""
+    for stage in LABEL_STAGES:
+        if stage in engine.artifacts:
+            own: dict[str, int] = engine.artifacts[stage].info("all")["labels"]
+            return own
+    return None
 
 
 def comparisons(engine: Engine, dataset: Dataset | None, seed: int) -> list[dict[str, Any]]:

@@ -1,8 +1,12 @@
 """Which images are trained and calibrated on, and that they are never those that are scored."""
 
+from pathlib import Path
+
 import pytest
 
 from medsam_exp.config import check
+from medsam_exp.digests import FileDigests
+from medsam_exp.engine import Engine
 from medsam_exp.other_images import other_data, other_images_config
 from medsam_exp.types import UserError
 from tests.compose import composed
@@ -44,7 +48,21 @@ def test_calibrating_trains_on_the_same_images_as_the_run() -> None:
         ("train_data.seed=2", "train_data is phantom (seed 2), the very images that are scored"),
         ("calibration_data.seed=2", "calibration_data is phantom (seed 2), the very images that are scored"),
         ("label_stages=[saliency]", "label_stages makes no masks"),
-        ("label_stages=[saliency,masks]", "label_stages names 'masks', which does not exist"),
+        ("label_stages=[saliency,masks]", "label_stages names 'masks'; masks of training images are made by"),
+        ("label_stages=[saliency,coarse_mask,evaluate]", "label_stages names 'evaluate'"),
+        ("label_stages=[sam_mask]", "label_stages: 'sam_mask' needs 'saliency' before it"),
+        ("calibration_data.seed=31", "calibration_data is what the network is trained on"),
+        ("nnunet_schedule=cyclic_poly nnunet.cycles=7", "epochs=40 cannot be cut into 7 equal cycles"),
+        ("nnunet.cycles=4", "the schedule poly has one"),
+        ("+trainer.limit_train_batches=1", "trainer.limit_train_batches has no effect on a training"),
+        (
+            "stages=[weak_label,nnunet_ensemble,train_nnunet]",
+            "'train_nnunet' must stand before 'nnunet_ensemble'",
+        ),
+        (
+            "stages=[weak_label,train_nnunet,nnunet_ensemble,calibrate_ensemble]",
+            "'calibrate_ensemble' must stand before 'nnunet_ensemble'",
+        ),
         ("ensemble.results=/nowhere", "leave train_nnunet out"),
         (
             "stages=[nnunet_ensemble,evaluate]",
@@ -56,8 +74,40 @@ def test_calibrating_trains_on_the_same_images_as_the_run() -> None:
 )
 def test_what_cannot_work_is_said_before_anything_runs(override: str, said: str) -> None:
     with pytest.raises(UserError) as caught:
-        check(composed(WEAK, override))
+        check(composed(WEAK, *override.split()))
     assert said in str(caught.value)
+
+
+def label_keys(tmp_path: Path, *overrides: str) -> dict[str, str]:
+    """Keys of the stages that make labels and train on them."""
+    small = ("data.count=2", "train_data.count=6", "calibration_data.count=2", f"paths.outputs={tmp_path}")
+    cfg = check(composed(WEAK, *small, *overrides))
+    stages = ["weak_label", "train_nnunet", "reference_label"]
+    engine = Engine(cfg, stages, None, {}, FileDigests(None), [], print)
+    return {name: artifacts.key for name, artifacts in engine.artifacts.items()}
+
+
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("text=description", {"weak_label", "train_nnunet"}),
+        ("train_data.seed=33", {"weak_label", "train_nnunet", "reference_label"}),
+        ("seed=1", {"weak_label", "train_nnunet"}),
+        ("weak_label=confident", {"weak_label", "train_nnunet"}),
+        ("postprocess=otsu", {"weak_label", "train_nnunet"}),
+        ("nnunet.epochs=41", {"train_nnunet"}),
+        ("nnunet_schedule.exponent=0.8", {"train_nnunet"}),
+        ("trainer.precision=bf16-mixed", {"weak_label", "train_nnunet"}),
+        ("nnunet.disk_limit_gb=7", set()),
+        ("workers=3", set()),
+        ("data.seed=4", set()),
+    ],
+)
+def test_labels_and_training_are_made_anew_when_what_decides_them_changes(
+    override: str, changed: set[str], tmp_path: Path
+) -> None:
+    before, after = label_keys(tmp_path), label_keys(tmp_path, override)
+    assert {name for name in before if before[name] != after[name]} == changed
 
 
 def test_a_test_split_calibrates_nothing(tmp_path) -> None:

@@ -78,7 +78,13 @@ def add_ensemble(engine: Any, ids: tuple[str, ...] = IDS) -> None:
         mask = np.zeros((4, 6), bool)
         mask[place % 4, :3] = True
         scores = {"expected_dsc": 0.2 * (place + 1), "disagreement": 0.1 * place}
-        info = {"members": 3, "threshold": 0.4, "temperature": 1.5, "scores": {"uncertainty": scores}}
+        info = {
+            "members": 3,
+            "classes": 1,
+            "threshold": 0.4,
+            "temperature": 1.5,
+            "scores": {"uncertainty": scores},
+        }
         ensemble.save(name, info, mask, {"probability": mask.astype(np.float32)})
 
 
@@ -120,7 +126,7 @@ def test_a_run_without_weak_supervision_has_nothing_to_say(engine: Any) -> None:
 
 
 def dataset(samples: tuple[Sample, ...]) -> Any:
-    return SimpleNamespace(samples=samples)
+    return SimpleNamespace(samples=samples, label_names=("liver", "spleen"))
 
 
 def test_comparisons_are_those_of_the_shared_images(engine: Any) -> None:

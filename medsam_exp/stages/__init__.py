@@ -168,12 +168,16 @@ STAGES: dict[str, Stage] = {
     ),
 }
 
+NOT_IN_KEYS = {"nnunet": ("disk_limit_gb", "processes")}
+"""Settings of config groups that change no result."""
+
 
 def _nnunet_stages(label: str, train: str, masks: str) -> dict[str, Stage]:
     """From labels to masks by nnU-Net: once for weak labels, once for a reference."""
     predicts = Stage(
         reads=("ensemble",),
-        optional_parents=(train, "calibrate_ensemble") if label == "weak_label" else (train,),
+        parents=() if label == "weak_label" else (train,),
+        optional_parents=(train, "calibrate_ensemble") if label == "weak_label" else (),
         weights=("ensemble",) if label == "weak_label" else (),
         processes="all",
         gives_scores=True,

@@ -38,7 +38,7 @@ def run(context: StageContext) -> None:
         truth = other.dataset.read_ground_truth(sample.id)
         dice.append(dsc_over_thresholds(probability, truth, THRESHOLDS))
         places = np.flatnonzero(near_object(ensemble.mask(sample.id), truth, settings["near_px"]))
-        places = places[:: max(1, len(places) // _PIXELS)]
+        places = places[:: max(1, -(-len(places) // _PIXELS))]
         probabilities.append(probability.ravel()[places])
         truths.append(truth.ravel()[places])
     if not sum(map(len, truths)):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from medsam_exp import distributed
@@ -12,7 +13,8 @@ from medsam_exp.nnunet.inference import Predictor
 from medsam_exp.nnunet.results import ResultsFolder, results_folder
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.train_nnunet import members_pattern
-from medsam_exp.types import Sample, UserError
+from medsam_exp.stages.weak_label import label_value
+from medsam_exp.types import Sample
 from medsam_exp.uncertainty.scores import image_scores
 from medsam_exp.uncertainty.temperature import apply_temperature
 
@@ -29,7 +31,9 @@ def run(context: StageContext) -> None:
     for sample in context.dataset.samples:
         if sample.id in context.pending:
             samples.setdefault(sample.image_id or sample.id, []).append(sample)
-    values = {sample.id: label_value(results, sample) for group in samples.values() for sample in group}
+    values = {
+        sample.id: label_value(results.labels, sample) for group in samples.values() for sample in group
+    }
     calibration = context.parents.get("calibrate_ensemble")
     chosen = calibration.info("all") if calibration else {"threshold": settings.threshold, "temperature": 1.0}
 
@@ -50,30 +54,16 @@ def run(context: StageContext) -> None:
     context.predict_over(EnsembleModule(predictor, save), loader)
 
 
-def label_value(results: ResultsFolder, sample: Sample) -> int:
-    """Which label of the network a sample asks for.
-
-    Raises:
-        UserError: the network knows several classes, and none by the sample's name.
-    """
-    classes = {name: value for name, value in results.labels.items() if value}
-    if len(classes) == 1:
-        return next(iter(classes.values()))
-    if sample.class_name not in classes:
-        raise UserError(
-            f"{sample.id} asks for {sample.class_name}, but the network in {results.folder} knows "
-            f"{', '.join(classes)}; name the classes of data alike"
-        )
-    return classes[sample.class_name]
-
-
 def _members(context: StageContext, settings: EnsembleSettings, *, single: bool) -> ResultsFolder:
     """The checkpoints: of the run's own training, or of a given results folder."""
     trained = [parent for parent in context.parents.values() if parent.stage.startswith("train_")]
     if not trained:
         given = settings.trained_elsewhere()
         assert given is not None  # checked with the configuration
-        return ResultsFolder(given.folder, given.members[:1]) if single else given
+        if not single:
+            return given
+        first_fold = [member for member in given.members if member.parent == given.members[0].parent]
+        return ResultsFolder(given.folder, tuple(first_fold[-1:]))
     record = trained[0].info("all")
     folder = trained[0].folder / record["results"]
     if single:
@@ -82,17 +72,20 @@ def _members(context: StageContext, settings: EnsembleSettings, *, single: bool)
 
 
 def _save(
-    context: StageContext, sample_id: str, value: int, answer: EnsembleAnswer, chosen: dict[str, Any]
+    context: StageContext, sample_id: str, value: int | None, answer: EnsembleAnswer, chosen: dict[str, Any]
 ) -> None:
     probabilities = answer.probabilities
-    foreground = probabilities[value]
+    wanted = [value] if value is not None else list(range(1, len(probabilities)))
+    foreground = probabilities[wanted].sum(0)
     several = len(probabilities) > 2
-    mask = probabilities.argmax(0) == value if several else foreground > chosen["threshold"]
+    mask = np.isin(probabilities.argmax(0), wanted) if several else foreground > chosen["threshold"]
     scores = image_scores(foreground, answer.maps, mask) | {"disagreement": answer.disagreement}
     maps = {"probability": foreground, **answer.maps}
     if chosen["temperature"] != 1.0:
-        maps["calibrated_probability"] = apply_temperature(probabilities, chosen["temperature"])[value]
-    info: dict[str, Any] = {"members": answer.members, "scores": {}}
+        maps["calibrated_probability"] = apply_temperature(probabilities, chosen["temperature"])[wanted].sum(
+            0
+        )
+    info: dict[str, Any] = {"members": answer.members, "classes": len(probabilities) - 1, "scores": {}}
     info |= {key: chosen[key] for key in ("threshold", "temperature")}
     if context.artifacts.stage == "nnunet_ensemble":
         info["scores"] = {"uncertainty": scores}

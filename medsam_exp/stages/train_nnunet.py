@@ -128,9 +128,10 @@ def _check_disk(parts: TrainingParts, settings: NnunetSettings, snapshots: int, 
             f"the checkpoints would take {needed:.1f} GB, more than nnunet.disk_limit_gb={settings.disk_limit_gb}; "
             "raise it, or keep fewer snapshots"
         )
-    if needed > free:
+    written = sum(file.stat().st_size for file in folder.rglob("*") if file.suffix in (".pth", ".ckpt")) / _GB
+    if needed - written > free:
         raise UserError(
-            f"the checkpoints would take {needed:.1f} GB, but {folder} has only {free:.1f} GB free"
+            f"the checkpoints would take {needed - written:.1f} GB more, but {folder} has only {free:.1f} GB free"
         )
 
 

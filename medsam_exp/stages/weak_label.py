@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from medsam_exp import distributed
 from medsam_exp.nnunet.raw_dataset import Case, write_raw_dataset
 from medsam_exp.nnunet.verify import verify
@@ -29,7 +31,7 @@ def run(context: StageContext) -> None:
     other.run()
     if distributed.rank() > 0:
         return
-    labels = foreground_classes(class_names(other.dataset))
+    labels = foreground_classes(other.dataset.label_names)
     reader = _READERS[policy.source](policy, other, labels)
     dropped: dict[str, str] = {}
     cases = _cases(other.dataset, reader, dropped)
@@ -47,11 +49,6 @@ def run(context: StageContext) -> None:
     }
     context.artifacts.save("all", record)
     context.advance(1)
-
-
-def class_names(dataset: Dataset) -> list[str | None]:
-    """Classes that are told apart within an image; [None] where images are asked for one thing."""
-    return [sample.class_name for sample in dataset.samples if sample.image_id] or [None]
 
 
 def by_image(dataset: Dataset) -> dict[str, list[Sample]]:
@@ -91,8 +88,8 @@ class _ZeroShot:
         self._masks = next(name for name in _MASKS if name in other.artifacts)
 
     def __call__(self, _: str, samples: Sequence[Sample]) -> LabelMap | str:
-        masks: dict[int, Mask] = {}
-        priority: dict[int, float] = {}
+        masks: dict[int | None, Mask] = {}
+        priority: dict[int | None, float] = {}
         for sample in samples:
             candidate = self._candidate(sample)
             reason = self._policy(candidate)
@@ -101,7 +98,7 @@ class _ZeroShot:
             value = label_value(self._labels, sample)
             masks[value] = candidate.mask
             priority[value] = min(candidate.iou_predictions, default=0.0)
-        return label_map(masks, priority)
+        return _combined(masks, priority)
 
     def _candidate(self, sample: Sample) -> Candidate:
         made, name = self._artifacts, sample.id
@@ -130,7 +127,7 @@ class _Folder:
 
     def _wanted(self, image_id: str, samples: Sequence[Sample]) -> Wanted:
         height, width = self._dataset.read_image(samples[0].id).shape[:2]
-        ids = {label_value(self._labels, sample): sample.id for sample in samples}
+        ids = {label_value(self._labels, sample) or 1: sample.id for sample in samples}
         return Wanted(image_id, (height, width), ids)
 
 
@@ -139,24 +136,44 @@ class _GroundTruth:
 
     def __init__(self, _: Any, other: OtherImages, labels: Mapping[str, int]) -> None:
         self._dataset, self._labels = other.dataset, labels
-        if not other.dataset.has_ground_truth:
-            raise UserError(
-                f"labels=ground_truth needs true masks, but train_data ({other.dataset.name}, "
-                f"{other.dataset.split}) has none; leave reference_label out of stages"
-            )
 
     def __call__(self, _: str, samples: Sequence[Sample]) -> LabelMap:
         masks = {
             label_value(self._labels, sample): self._dataset.read_ground_truth(sample.id)
             for sample in samples
         }
-        return label_map(masks, dict.fromkeys(masks, 0.0))
+        return labelled(masks)
 
 
 _READERS: dict[str, Any] = {"zero_shot": _ZeroShot, "folder": _Folder, "ground_truth": _GroundTruth}
 
 
-def label_value(labels: Mapping[str, int], sample: Sample) -> int:
-    """Value of a sample's class in label maps; the only class where a sample names none of them."""
+def label_value(labels: Mapping[str, int], sample: Sample) -> int | None:
+    """Value of a sample's class in label maps; of several classes None for a scan that shows none of them.
+
+    Raises:
+        UserError: the labels have no such class.
+    """
     values = {name: value for name, value in labels.items() if value}
-    return values.get(sample.class_name or "", 1)
+    if len(values) == 1 and (sample.image_id is None or sample.class_name not in values):
+        return next(iter(values.values()))
+    if sample.class_name is None:
+        return None
+    if sample.class_name not in values:
+        raise UserError(
+            f"{sample.id} asks for {sample.class_name}, but the network's classes are {', '.join(values)}; name the "
+            "classes of data and train_data alike"
+        )
+    return values[sample.class_name]
+
+
+def labelled(masks: Mapping[int | None, Mask]) -> LabelMap:
+    """Label map of an image's masks; one of no class is background."""
+    return _combined(masks, dict.fromkeys(masks, 0.0))
+
+
+def _combined(masks: Mapping[int | None, Mask], priority: Mapping[int | None, float]) -> LabelMap:
+    known = {value: mask for value, mask in masks.items() if value is not None}
+    if not known:
+        return np.zeros(next(iter(masks.values())).shape, np.uint8)
+    return label_map(known, {value: priority[value] for value in known})

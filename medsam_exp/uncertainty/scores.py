@@ -33,9 +33,9 @@ def image_scores(foreground_probability: Map, maps: Mapping[str, Map], mask: Mas
     """Score how sure an ensemble is of one image's mask.
 
     Args:
-        foreground_probability: (H, W) in [0, 1]; with several foreground classes 1 - that of the background.
+        foreground_probability: (H, W) in [0, 1], of the class that the mask shows.
         maps: (H, W) each, with `entropy` and `mutual_information` in nats, as of `EnsembleMoments.maps`.
-        mask: (H, W) bool, the mask that is shown, of all foreground classes.
+        mask: (H, W) bool, the mask that is shown, of one class. With several classes the maps are those of all of them.
 
     Returns:
         `entropy_inside`, see `mean_inside`; `entropy_boundary` and `mutual_information_boundary`, see

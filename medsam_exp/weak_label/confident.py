@@ -100,6 +100,6 @@ def _area(candidate: Candidate) -> float:
 
 def _missing(candidate: Candidate, limit: str, what: str, stage: str) -> UserError:
     return UserError(
-        f"weak_label.{limit} is set, but {candidate.sample_id} has no {what}: add the stage '{stage}' before "
-        f"'weak_label' in stages, or set weak_label.{limit}=null"
+        f"weak_label.{limit} is set, but {candidate.sample_id} has no {what}: add '{stage}' to "
+        f"label_stages, or set weak_label.{limit}=null"
     )

@@ -63,8 +63,11 @@ def folder(root: Path, classes, **arguments) -> FolderDataset:
 def test_every_image_gives_one_sample_per_class(label_masks):
     dataset = folder(label_masks, VALUES)
     assert dataset.samples == tuple(
-        Sample(f"x{number}@{name}", name) for number in range(3) for name in ("left_lung", "right lung")
+        Sample(f"x{number}@{name}", name, image_id=f"x{number}")
+        for number in range(3)
+        for name in ("left_lung", "right lung")
     )
+    assert dataset.label_names == tuple(VALUES), "in the order of the configuration, not of the alphabet"
     for number, name in [(0, "left_lung"), (0, "right lung"), (1, "right lung")]:
         sample_id = f"x{number}@{name}"
         np.testing.assert_array_equal(dataset.read_ground_truth(sample_id), truth(labels(number), name))

@@ -84,7 +84,7 @@ def test_a_missing_fact_names_the_stage_that_makes_it(limit: str, missing: dict,
         confident(**{limit: 0.5})(candidate(MASK, **missing))
     said = str(caught.value)
     assert f"weak_label.{limit} is set, but scan@tumor has no" in said
-    assert f"add the stage '{stage}' before 'weak_label'" in said
+    assert f"add '{stage}' to label_stages" in said
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ class PhantomClassDataset(PhantomDataset):
         scans, self._lesion_numbers = self.samples, dict[str, int]()
         expanded = [sample for scan in scans for sample in self._samples_of(scan)]
         self.samples = tuple(sorted(expanded, key=lambda sample: sample.id))
+        self.label_names = tuple(sorted({sample.class_name or "" for sample in expanded if sample.image_id}))
 
     def _samples_of(self, scan: Sample) -> list[Sample]:
         """A sample for each lesion of a scan; the scan itself where it has none."""

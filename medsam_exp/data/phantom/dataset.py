@@ -53,6 +53,7 @@ class PhantomDataset:
     has_ground_truth = True
     classes_are_true = True
     notes: tuple[str, ...] = ()
+    label_names: tuple[str, ...] = ()
     spacing_mm = None
 
     def __init__(
