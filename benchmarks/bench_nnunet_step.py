@@ -23,7 +23,7 @@ from rich.table import Table
 
 from benchmarks.nnunet_phantoms import planned, settings
 from medsam_exp.lightning.curves import LearningRate, Throughput
-from medsam_exp.lightning.nnunet_data import NnunetDataModule, _seeded
+from medsam_exp.lightning.nnunet_data import NnunetDataModule, seeded
 from medsam_exp.lightning.nnunet_training import NnunetModule
 from medsam_exp.nnunet.environment import nnunet_folders
 from medsam_exp.nnunet.settings import NnunetSettings
@@ -81,7 +81,7 @@ def nnunets_own(parts: TrainingParts, steps: int) -> tuple[Clock, list[float]]:
     batches = SingleThreadedAugmenter(source, None)
     trainer.network.train()
     for number in numpy_generator(0, "order", 0).permutation(steps).tolist():
-        with _seeded(derive_seed(0, "nnunet", "train", 0, number, 0)):
+        with seeded(derive_seed(0, "nnunet", "train", 0, number, 0)):
             clock.start()
             batch = next(batches)
             losses.append(trainer.train_step(batch)["loss"])

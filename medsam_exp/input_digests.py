@@ -60,10 +60,9 @@ def other_digests(
     """
     ids = [sample.id for sample in dataset.samples]
     found = {"samples": text_digest(*ids, *(samples[name] for name in ids))}
-    source = getattr(labels, "source", None)
-    if truth or source == "ground_truth":
+    if truth:
         found["truth"] = text_digest(*(dataset.ground_truth_digest(name, digests) for name in ids))
-    if source == "folder":
+    if getattr(labels, "source", None) == "folder":
         found["masks"] = labels.digest(digests)
     return found
 

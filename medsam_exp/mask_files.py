@@ -12,9 +12,8 @@ from PIL import Image
 from medsam_exp.engine import Engine
 from medsam_exp.report.uncertainty_tables import review_rows
 from medsam_exp.stages.evaluate import MASK_STAGES
-from medsam_exp.stages.weak_label import by_image, label_value, labelled
 from medsam_exp.types import Dataset
-from medsam_exp.weak_label.compose import foreground_classes
+from medsam_exp.weak_label.compose import by_image, foreground_classes, label_value, labelled
 from medsam_exp.weak_results import doubt_scores, labels_of_network
 
 _LABEL_MAPS_FROM = ("nnunet", "reference")
@@ -56,7 +55,7 @@ def _write_label_maps(folder: Path, engine: Engine, dataset: Dataset, final: str
     folder.mkdir(exist_ok=True)
     labels = labels_of_network(engine) or foreground_classes(dataset.label_names)
     (folder / "labels.json").write_text(json.dumps(labels, indent=1) + "\n")
-    for image_id, samples in by_image(dataset).items():
+    for image_id, samples in by_image(dataset.samples).items():
         masks = {label_value(labels, sample): engine.artifacts[final].mask(sample.id) for sample in samples}
         Image.fromarray(labelled(masks)).save(folder / f"{image_id}.png")
 

@@ -39,13 +39,13 @@ class SeededBatches(TorchDataset[Batch]):
 
     def __getitem__(self, place: tuple[int, int]) -> Batch:
         """The batch at (epoch, number)."""
-        with _seeded(derive_seed(self._seed, "nnunet", self._use, *place, distributed.rank())):
+        with seeded(derive_seed(self._seed, "nnunet", self._use, *place, distributed.rank())):
             drawn = self._source.generate_train_batch()
         return Batch(drawn["data"], drawn["target"])
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """Seed all global generators for one block, and put them back."""
     states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()  # noqa: NPY002 - nnU-Net's
     random.seed(seed)

@@ -45,7 +45,6 @@ class Predictor:
     ) -> None:
         self.results = results
         self._nnunet = make_predictor(results, device, mirroring=mirroring, step=step)
-        self._device = device
 
     @property
     def network(self) -> torch.nn.Module:
@@ -55,7 +54,7 @@ class Predictor:
 
     def to(self, device: torch.device) -> None:
         """Predict on another device."""
-        self._nnunet.device = self._device = device
+        self._nnunet.device = device
         self._nnunet.perform_everything_on_device = device.type == "cuda"
 
     def prepare(self, image: RGBImage) -> PreparedImage:

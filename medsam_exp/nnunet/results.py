@@ -104,9 +104,7 @@ def make_predictor(results: ResultsFolder, device: torch.device, *, mirroring: b
             device=device,
             allow_tqdm=False,
         )
-    axes = first.get(
-        "inference_allowed_mirroring_axes"
-    )  # older checkpoints have none, and nnU-Net then mirrors none
+    axes = first.get("inference_allowed_mirroring_axes")  # without them nnU-Net does not mirror either
     predictor.manual_initialization(
         network, plans, configuration, None, dataset_json, first["trainer_name"], axes
     )

@@ -13,10 +13,9 @@ from medsam_exp.nnunet.inference import Predictor
 from medsam_exp.nnunet.results import ResultsFolder, results_folder
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.train_nnunet import members_pattern
-from medsam_exp.stages.weak_label import label_value
-from medsam_exp.types import Sample
 from medsam_exp.uncertainty.scores import image_scores
 from medsam_exp.uncertainty.temperature import apply_temperature
+from medsam_exp.weak_label.compose import by_image, label_value
 
 
 def run(context: StageContext) -> None:
@@ -27,13 +26,10 @@ def run(context: StageContext) -> None:
     settings: EnsembleSettings = context.build("ensemble")
     results = _members(context, settings, single=context.artifacts.stage.endswith("_single"))
     predictor = Predictor(results, torch.device("cpu"), mirroring=settings.mirroring, step=settings.step)
-    samples: dict[str, list[Sample]] = {}
-    for sample in context.dataset.samples:
-        if sample.id in context.pending:
-            samples.setdefault(sample.image_id or sample.id, []).append(sample)
-    values = {
-        sample.id: label_value(results.labels, sample) for group in samples.values() for sample in group
-    }
+    pending = frozenset(context.pending)
+    asked = [sample for sample in context.dataset.samples if sample.id in pending]
+    samples, labels = by_image(asked), results.labels
+    values = {sample.id: label_value(labels, sample) for sample in asked}
     calibration = context.parents.get("calibrate_ensemble")
     chosen = calibration.info("all") if calibration else {"threshold": settings.threshold, "temperature": 1.0}
 
@@ -82,9 +78,8 @@ def _save(
     scores = image_scores(foreground, answer.maps, mask) | {"disagreement": answer.disagreement}
     maps = {"probability": foreground, **answer.maps}
     if chosen["temperature"] != 1.0:
-        maps["calibrated_probability"] = apply_temperature(probabilities, chosen["temperature"])[wanted].sum(
-            0
-        )
+        calibrated = apply_temperature(probabilities, chosen["temperature"])
+        maps["calibrated_probability"] = calibrated[wanted].sum(0)
     info: dict[str, Any] = {"members": answer.members, "classes": len(probabilities) - 1, "scores": {}}
     info |= {key: chosen[key] for key in ("threshold", "temperature")}
     if context.artifacts.stage == "nnunet_ensemble":

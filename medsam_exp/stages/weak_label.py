@@ -11,7 +11,7 @@ from medsam_exp.nnunet.verify import verify
 from medsam_exp.stages.context import OtherImages, StageContext
 from medsam_exp.types import Dataset, Mask, Sample, UserError
 from medsam_exp.weak_label.candidate import Candidate
-from medsam_exp.weak_label.compose import LabelMap, foreground_classes, label_map
+from medsam_exp.weak_label.compose import LabelMap, by_image, foreground_classes, label_value, labelled
 from medsam_exp.weak_label.folder import FolderMasks, Wanted
 
 _MASKS = ("sam_mask", "coarse_mask")
@@ -51,14 +51,6 @@ def run(context: StageContext) -> None:
     context.advance(1)
 
 
-def by_image(dataset: Dataset) -> dict[str, list[Sample]]:
-    """Samples by image id, in order."""
-    found: dict[str, list[Sample]] = {}
-    for sample in dataset.samples:
-        found.setdefault(sample.image_id or sample.id, []).append(sample)
-    return found
-
-
 class _Reader(Protocol):
     """Gives the label of an image, or says why there is none."""
 
@@ -66,13 +58,13 @@ class _Reader(Protocol):
 
 
 def _cases(dataset: Dataset, reader: _Reader, dropped: dict[str, str]) -> Iterator[Case]:
-    for image_id, samples in by_image(dataset).items():
+    for image_id, samples in by_image(dataset.samples).items():
         label = reader(image_id, samples)
         if isinstance(label, str):
             dropped[image_id] = label
         else:
             yield Case(image_id, dataset.read_image(samples[0].id), label)
-    if dropped and len(dropped) == len(by_image(dataset)):
+    if dropped and len(dropped) == len(by_image(dataset.samples)):
         first = next(iter(dropped.items()))
         raise UserError(
             f"all {len(dropped)} labels of {dataset.name} ({dataset.split}) were dropped, the first ({first[0]}) "
@@ -98,7 +90,7 @@ class _ZeroShot:
             value = label_value(self._labels, sample)
             masks[value] = candidate.mask
             priority[value] = min(candidate.iou_predictions, default=0.0)
-        return _combined(masks, priority)
+        return labelled(masks, priority)
 
     def _candidate(self, sample: Sample) -> Candidate:
         made, name = self._artifacts, sample.id
@@ -120,14 +112,18 @@ class _Folder:
     def __init__(self, policy: FolderMasks, other: OtherImages, labels: Mapping[str, int]) -> None:
         self._policy, self._dataset, self._labels = policy, other.dataset, labels
         self._names = [name for name, value in labels.items() if value]
-        policy.check((self._wanted(*item) for item in by_image(other.dataset).items()), self._names)
+        wanted = (self._wanted(*item) for item in by_image(other.dataset.samples).items())
+        policy.check((image for image in wanted if image.samples), self._names)
 
     def __call__(self, image_id: str, samples: Sequence[Sample]) -> LabelMap:
-        return self._policy.read(self._wanted(image_id, samples), self._names)
+        wanted = self._wanted(image_id, samples)
+        return self._policy.read(wanted, self._names) if wanted.samples else np.zeros(wanted.size, np.uint8)
 
     def _wanted(self, image_id: str, samples: Sequence[Sample]) -> Wanted:
+        """An image and its classes; none of a scan that shows none of them, which is all background."""
         height, width = self._dataset.read_image(samples[0].id).shape[:2]
-        ids = {label_value(self._labels, sample) or 1: sample.id for sample in samples}
+        values = {sample.id: label_value(self._labels, sample) for sample in samples}
+        ids = {value: sample_id for sample_id, value in values.items() if value is not None}
         return Wanted(image_id, (height, width), ids)
 
 
@@ -146,34 +142,3 @@ class _GroundTruth:
 
 
 _READERS: dict[str, Any] = {"zero_shot": _ZeroShot, "folder": _Folder, "ground_truth": _GroundTruth}
-
-
-def label_value(labels: Mapping[str, int], sample: Sample) -> int | None:
-    """Value of a sample's class in label maps; of several classes None for a scan that shows none of them.
-
-    Raises:
-        UserError: the labels have no such class.
-    """
-    values = {name: value for name, value in labels.items() if value}
-    if len(values) == 1 and (sample.image_id is None or sample.class_name not in values):
-        return next(iter(values.values()))
-    if sample.class_name is None:
-        return None
-    if sample.class_name not in values:
-        raise UserError(
-            f"{sample.id} asks for {sample.class_name}, but the network's classes are {', '.join(values)}; name the "
-            "classes of data and train_data alike"
-        )
-    return values[sample.class_name]
-
-
-def labelled(masks: Mapping[int | None, Mask]) -> LabelMap:
-    """Label map of an image's masks; one of no class is background."""
-    return _combined(masks, dict.fromkeys(masks, 0.0))
-
-
-def _combined(masks: Mapping[int | None, Mask], priority: Mapping[int | None, float]) -> LabelMap:
-    known = {value: mask for value, mask in masks.items() if value is not None}
-    if not known:
-        return np.zeros(next(iter(masks.values())).shape, np.uint8)
-    return label_map(known, {value: priority[value] for value in known})

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.types import Mask, UserError
+from medsam_exp.types import Mask, Sample, UserError
 
 LabelMap = NDArray[np.uint8]
 """(H, W) uint8, 0 background, 1 to K the classes; original frame."""
@@ -62,3 +62,49 @@ def foreground_classes(class_names: Iterable[str | None]) -> dict[str, int]:
     if len(names) > _LARGEST_VALUE:
         raise UserError(f"{len(names)} classes are more than the {_LARGEST_VALUE} that label files can hold")
     return {"background": 0} | {name: value for value, name in enumerate(names, 1) if name is not None}
+
+
+def by_image(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
+    """Samples by image id, in order; several of an image that is asked for several classes."""
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(sample.image_id or sample.id, []).append(sample)
+    return found
+
+
+def label_value(labels: Mapping[str, int], sample: Sample) -> int | None:
+    """Value of a sample's class in label maps; of several classes None for a scan that shows none of them.
+
+    Args:
+        labels: value of each class by name, the background's among them.
+        sample: whose class.
+
+    Raises:
+        UserError: the labels have no such class.
+    """
+    values = {name: value for name, value in labels.items() if value}
+    if len(values) == 1 and (sample.image_id is None or sample.class_name not in values):
+        return next(iter(values.values()))
+    if sample.class_name is None:
+        return None
+    if sample.class_name not in values:
+        raise UserError(
+            f"{sample.id} asks for {sample.class_name}, but the network's classes are {', '.join(values)}; name the "
+            "classes of data and train_data alike"
+        )
+    return values[sample.class_name]
+
+
+def labelled(
+    masks: Mapping[int | None, Mask], priority: Mapping[int | None, float] | None = None
+) -> LabelMap:
+    """Label map of an image's masks; a mask of no class is background.
+
+    Args:
+        masks: (H, W) bool by label value, or None for a mask that stands for no class; at least one.
+        priority: as of `label_map`; None where masks do not overlap, or the first class has the pixel.
+    """
+    known = {value: mask for value, mask in masks.items() if value is not None}
+    if not known:
+        return np.zeros(next(iter(masks.values())).shape, np.uint8)
+    return label_map(known, {value: priority[value] if priority else 0.0 for value in known})

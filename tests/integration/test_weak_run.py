@@ -50,11 +50,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return outputs
 
 
-def test_broken_off_in_training_and_resumed(
-    tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    step = NnunetModule.training_step
-    taken: list[int] = []
+def break_off_fifth_step(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the fifth training step fail once; returns the list that every step's number is put into."""
+    step, taken = NnunetModule.training_step, list[int]()
 
     def broken_once(module: NnunetModule, *rest: Any) -> Any:
         taken.append(module.global_step)
@@ -63,6 +61,13 @@ def test_broken_off_in_training_and_resumed(
         return step(module, *rest)
 
     monkeypatch.setattr(NnunetModule, "training_step", broken_once)
+    return taken
+
+
+def test_broken_off_in_training_and_resumed(
+    tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = break_off_fifth_step(monkeypatch)
     monkeypatch.setattr("medsam_exp.stages.context.CHECKPOINT_EVERY", timedelta(0))
     with pytest.raises(KeyError, match="broken off"):
         finish(tmp_path, *TRAINING)
@@ -76,15 +81,7 @@ def test_a_finished_fold_is_not_trained_again(tmp_path: Path, monkeypatch: pytes
     """Two folds, broken off in the second: the record tells the same of both as that of an undisturbed training."""
     folds = (*TRAINING, "nnunet.folds=[0,1]", "nnunet.epochs=1", "nnunet.late_snapshots=1")
     finish(tmp_path / "whole", *folds)
-    step, taken = NnunetModule.training_step, []
-
-    def broken_once(module: NnunetModule, *rest: Any) -> Any:
-        taken.append(module.global_step)
-        if len(taken) == 5:
-            raise KeyError("broken off")
-        return step(module, *rest)
-
-    monkeypatch.setattr(NnunetModule, "training_step", broken_once)
+    taken = break_off_fifth_step(monkeypatch)
     with pytest.raises(KeyError, match="broken off"):
         finish(tmp_path / "broken", *folds)
     finish(tmp_path / "broken", *folds)

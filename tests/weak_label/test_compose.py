@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from medsam_exp.types import UserError
-from medsam_exp.weak_label.compose import foreground_classes, label_map
+from medsam_exp.types import Sample, UserError
+from medsam_exp.weak_label.compose import by_image, foreground_classes, label_map, label_value, labelled
 
 
 def _plainly(masks: dict[int, np.ndarray], priority: dict[int, float]) -> np.ndarray:
@@ -82,3 +82,19 @@ def test_classes_are_numbered_as_they_come(names: list, labels: dict[str, int]) 
 def test_unusable_classes_are_refused(names: list, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         foreground_classes(names)
+
+
+def test_a_scan_of_no_class_is_background_among_several_classes() -> None:
+    labels, mask = {"background": 0, "liver": 1, "spleen": 2}, np.ones((2, 3), bool)
+    normal = Sample("scan")
+    assert label_value(labels, normal) is None
+    assert not labelled({None: mask}).any()
+    assert (labelled({None: mask, 2: mask}) == 2).all()
+    assert label_value({"background": 0, "target": 1}, normal) == 1
+    with pytest.raises(UserError, match="scan@kidney asks for kidney"):
+        label_value(labels, Sample("scan@kidney", "kidney", image_id="scan"))
+
+
+def test_samples_of_one_image_stand_together() -> None:
+    samples = [Sample("a@x", "x", image_id="a"), Sample("b"), Sample("a@y", "y", image_id="a")]
+    assert by_image(samples) == {"a": [samples[0], samples[2]], "b": [samples[1]]}
