@@ -53,7 +53,7 @@ test: $(READY)  ## Default tests: CPU, no downloads
 
 .PHONY: test-slow
 test-slow: $(READY)  ## All tests, also full-size networks with random weights
-	$(PY) -m pytest -q --run-slow
+	$(PY) -m pytest -q --run-slow --timeout 0
 
 .PHONY: check
 check: $(READY)  ## Lint, types, YAML

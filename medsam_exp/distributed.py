@@ -4,17 +4,20 @@ A job with several devices runs as a process group of its own (`launch`) that ex
 that dies takes the group down, so a job never ends half done without saying so.
 """
 
-import gc
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
+
+from medsam_exp.types import UserError
 
 T = TypeVar("T")
 
@@ -63,22 +66,37 @@ def rank_zero_first() -> Iterator[None]:
         barrier()
 
 
-@contextmanager
-def process_group() -> Iterator[None]:
-    """Join the process group that `launch` made, if this process belongs to one."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        yield
-        return
+def work_as_member(work: Callable[[], None]) -> NoReturn:
+    """Join the process group that `launch` made, do this process's part of the work, and end the process.
+
+    The process ends without tearing its group down, and without the interpreter's own end: taking a group down
+    while others still use it (one process fails, the others wait for it), or while a network wrapped for
+    several processes is alive, may never return. The launcher ends the others when one has failed.
+    """
+    code = 1
+    try:
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            _join()
+        work()
+        barrier()  # no process goes while another may still read from it
+        code = 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _join() -> None:
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     # The others wait while the first one prepares data, which may take hours.
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(hours=24))
-    try:
-        yield
-    finally:
-        gc.collect()  # a network wrapped for several processes that outlives its group may never let the process end
-        dist.destroy_process_group()
 
 
 def launch(module: str, arguments: Sequence[str], processes: int) -> int:

@@ -11,19 +11,18 @@ from tests.nnunet_toy import Toy
 
 
 def main(root: str, plans: str, batch: str, out: str) -> None:
-    with distributed.process_group():
-        parts = Toy(Path(root), Path(plans), ()).parts()
-        image, *target = torch.load(batch, weights_only=True)
-        share = len(image) // distributed.world_size()
-        own = slice(distributed.rank() * share, (distributed.rank() + 1) * share)
-        network = DistributedDataParallel(parts.network)
-        loss = parts.loss(network(image[own]), [labels[own] for labels in target])
-        loss.backward()
-        losses = distributed.to_rank_zero(float(loss))
-        if distributed.rank() == 0:
-            found = {name: value.grad for name, value in parts.network.named_parameters()}
-            torch.save({"losses": losses, "gradients": found, "batch": parts._trainer.batch_size}, out)
+    parts = Toy(Path(root), Path(plans), ()).parts()
+    image, *target = torch.load(batch, weights_only=True)
+    share = len(image) // distributed.world_size()
+    own = slice(distributed.rank() * share, (distributed.rank() + 1) * share)
+    network = DistributedDataParallel(parts.network)
+    loss = parts.loss(network(image[own]), [labels[own] for labels in target])
+    loss.backward()
+    losses = distributed.to_rank_zero(float(loss))
+    if distributed.rank() == 0:
+        found = {name: value.grad for name, value in parts.network.named_parameters()}
+        torch.save({"losses": losses, "gradients": found, "batch": parts._trainer.batch_size}, out)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    distributed.work_as_member(lambda: main(*sys.argv[1:]))
