@@ -72,7 +72,8 @@ class StageArtifacts:
         Args:
             sample_id: which sample.
             info: facts for the record, JSON-able.
-            array: (H, W) mask (bool, stored as PNG {0, 255}) or map (float32, stored as .npy), original frame.
+            array: (H, W) mask (bool, stored as PNG {0, 255}) or map (float32, stored as .npy), original frame; or a
+                network's features of any shape (float32, .npy).
             maps: further (H, W) float32 maps by name, original frame, stored together as a compressed .npz.
         """
         if array is not None:
@@ -103,6 +104,10 @@ class StageArtifacts:
         """(H, W) float32 map of a sample, original frame."""
         array: NDArray[np.float32] = np.load(self._path(sample_id, ".npy"), allow_pickle=False)
         return array
+
+    def features(self, sample_id: str) -> NDArray[np.float32]:
+        """A network's features of a sample, in the shape in which they were saved."""
+        return self.saliency_map(sample_id)
 
     def maps_path(self, sample_id: str) -> Path:
         """Compressed .npz of a sample's maps."""

@@ -40,6 +40,7 @@ class BatchSize:
     presence: int = 32
     control_maps: int = 8
     grounding: int = 32
+    sam_embedding: int = 4
     sam_mask: int = 4
     retrieval: int = 32
     faithfulness: int = 8
@@ -92,6 +93,13 @@ class Uncertainty:
 
     bins: int = MISSING
     near_px: float = MISSING
+
+
+@dataclass
+class SamEmbedding:
+    """How image embeddings of SAM are stored; decides no result."""
+
+    disk_limit_gb: float = 20.0
 
 
 @dataclass
@@ -157,6 +165,7 @@ class Config:
     workers: int = 0
     sweep: Sweep = field(default_factory=Sweep)
     report_cases: int = 3
+    sam_embedding: SamEmbedding = field(default_factory=SamEmbedding)
     review: Review = field(default_factory=Review)
 
 

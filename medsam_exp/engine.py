@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from medsam_exp.other_images import other_images_config
 from medsam_exp.progress import stage_progress
 from medsam_exp.stages import NOT_IN_KEYS, STAGES, Stage, stage_function
 from medsam_exp.stages.context import OtherImages, StageContext
+from medsam_exp.timing import Timing
 from medsam_exp.trials import trial_config
 from medsam_exp.types import Dataset, UserError
 
@@ -30,16 +30,6 @@ _OWN_INPUTS = {
     **dict.fromkeys(("nnunet_single", "nnunet_ensemble", "reference_single", "reference_ensemble"), "images"),
 }
 """Stages whose samples are decided by more than image and text, or by the image alone."""
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What one stage cost; `images` were computed now, `cached` were there."""
-
-    seconds: float
-    images: int
-    images_per_second: float
-    cached: int
 
 
 class Engine:
@@ -89,11 +79,16 @@ class Engine:
     def run(self, name: str) -> None:
         """Bring one stage up to date."""
         stage, artifacts = STAGES[name], self.artifacts[name]
-        wanted = self.sample_ids if stage.works_on == "samples" else ("all",)
+        wanted = self._wanted(stage)
         first = distributed.rank() == 0
         # Whoever computes holds the stage's lock; what is there already needs none.
         with artifacts.locked() if first and artifacts.pending(wanted) else nullcontext():
             self._bring_up_to_date(name, stage, artifacts, wanted)
+
+    def _wanted(self, stage: Stage) -> tuple[str, ...]:
+        if stage.works_on == "images" and self.dataset is not None:
+            return tuple(dict.fromkeys(sample.image_id or sample.id for sample in self.dataset.samples))
+        return self.sample_ids if stage.works_on == "samples" else ("all",)
 
     def _bring_up_to_date(
         self, name: str, stage: Stage, artifacts: StageArtifacts, wanted: tuple[str, ...]
@@ -107,14 +102,14 @@ class Engine:
             with visible as advance:
                 stage_function(name)(self._context(name, pending, advance))
         distributed.barrier()
-        self.timing[name] = _timing(time.perf_counter() - started, len(pending), len(wanted))
+        self.timing[name] = Timing.of(time.perf_counter() - started, len(pending), len(wanted))
         if distributed.rank() == 0:
             self._finish(name, wanted)
 
     def parents(self, name: str) -> dict[str, StageArtifacts]:
         """Artifacts of the stages that `name` builds on in this run; they stand before it."""
         stage = STAGES[name]
-        candidates = [*stage.parents, *stage.any_parent, *stage.optional_parents]
+        candidates = [*stage.parents, *stage.any_parent, *stage.optional_parents, *stage.helpers]
         candidates += [
             parent for parent, key in stage.parents_if.items() if OmegaConf.select(self._cfg, key) is not None
         ]
@@ -258,13 +253,20 @@ class Engine:
             config["precision"] = self._cfg.trainer.get("precision", "32-true")
         if stage.other_images:
             config["other_images"] = self._other_inputs(name)
-        if stage.works_on != "samples":  # no sample's own file carries the digest of what it was made from
+        if stage.works_on not in (
+            "samples",
+            "images",
+        ):  # no single file carries the digest of what it was made from
             config["inputs"] = self._inputs[stage.works_on]
         return {
             "stage": name,
             "version": stage.version,
             "config": config,
-            "parents": {parent: artifacts.key for parent, artifacts in self.parents(name).items()}
+            "parents": {
+                parent: artifacts.key
+                for parent, artifacts in self.parents(name).items()
+                if parent not in stage.helpers
+            }
             | ({"trial": self._trial_engine({}).artifacts["evaluate"].key} if stage.runs_trials else {}),
             "weights": {group: self._checksums(stage, group) for group in stage.weights},
         }
@@ -277,19 +279,9 @@ class Engine:
             return [self._digests.of(path) for path in weight_files(self._cfg[group])]
 
 
-def _timing(seconds: float, computed: int, wanted: int) -> Timing:
-    rate = computed / seconds if computed else 0.0
-    return Timing(round(seconds, 3), computed, round(rate, 3), wanted - computed)
-
-
 def _ignore(_: int) -> None:
     """Progress of processes that show none."""
 
 
 def _forget(_: Mapping[str, float]) -> None:
     """Figures of single images of a trial."""
-
-
-def timing_table(timing: Mapping[str, Timing]) -> dict[str, dict[str, float]]:
-    """Timings as plain dictionaries, for the summary."""
-    return {name: asdict(value) for name, value in timing.items()}

@@ -31,10 +31,11 @@ def input_digests(
     if dataset is None:
         return inputs
     sample_ids = [sample.id for sample in dataset.samples]
+    image_ids = {sample.id: sample.image_id or sample.id for sample in dataset.samples}
     for name in sample_ids:
         image = dataset.image_digest(name, digests)
         inputs["samples"][name] = text_digest(image, *texts.get(name, ()))
-        inputs["images"][name] = text_digest(image)
+        inputs["images"][name] = inputs["images"][image_ids[name]] = text_digest(image)
     if "control_maps" in stages:
         inputs["controls"] = _control_digests(cfg, dataset, texts, inputs["samples"])
     if dataset.has_ground_truth and any(STAGES[name].ground_truth for name in stages):

@@ -82,7 +82,9 @@ def other_images_problems(cfg: DictConfig) -> list[str]:
 
 
 def _scores(cfg: DictConfig) -> bool:
-    return any(STAGES[name].works_on in ("samples", "split") for name in cfg.stages if name in STAGES)
+    return any(
+        STAGES[name].works_on in ("samples", "images", "split") for name in cfg.stages if name in STAGES
+    )
 
 
 def _label_problems(cfg: DictConfig) -> list[str]:

@@ -96,7 +96,7 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
 def _inputs(cfg: DictConfig) -> tuple[Dataset | None, dict[str, tuple[str, ...]], bool]:
     """The run's dataset, its texts, and whether these depend on each image's true class."""
     works_on = {STAGES[name].works_on for name in cfg.stages}
-    if not works_on & {"samples", "split", "dataset"}:
+    if not works_on & {"samples", "images", "split", "dataset"}:
         return None, {}, False
     dataset: Dataset = build(cfg.data)
     for note in dataset.notes if distributed.rank() == 0 else ():

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 
-from medsam_exp.lightning.inference_data import ImageBatch
+from medsam_exp.lightning.inference_data import EmbeddingBatch, ImageBatch
 from medsam_exp.sam.model import SamModel
 from medsam_exp.types import Mask, MaskFusion, Prompts
 
@@ -27,8 +29,35 @@ class SamAnswer:
     proposal_iou_predictions: list[list[float]]
 
 
+class SamEncoder(pl.LightningModule):
+    """Embeds images, for prompts that come later.
+
+    Args:
+        sam: the network.
+        save: receives (sample id, (C, g, g) float32 embedding).
+    """
+
+    def __init__(self, sam: SamModel, save: Callable[[str, NDArray[np.float32]], None]) -> None:
+        super().__init__()
+        self.sam = sam
+        self._save = save
+
+    def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
+        """Encode a batch of images and save their embeddings; return its ids."""
+        embeddings = self.sam.encode(batch.images).float().cpu().numpy()
+        for sample_id, embedding in zip(batch.ids, embeddings, strict=False):
+            self._save(sample_id, embedding)
+        return batch.ids
+
+    def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
+        """Move the images; ids and sizes stay."""
+        return batch.to(device)
+
+
 class SamModule(pl.LightningModule):
     """Turns images and visual prompts into masks; the masks of several prompts are united.
+
+    Takes batches of images, or of embeddings that were stored.
 
     Args:
         sam: the network.
@@ -48,18 +77,21 @@ class SamModule(pl.LightningModule):
         self.sam = sam
         self._fusion, self._prompts, self._save = fusion, prompts, save
 
-    def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
+    def predict_step(self, batch: ImageBatch | EmbeddingBatch, *_: Any) -> tuple[str, ...]:
         """Encode a batch of images, decode the prompts of each and save the masks; return its ids."""
-        embeddings = self.sam.encode(batch.images)
-        for sample_id, size, embedding in zip(batch.ids, batch.sizes, embeddings, strict=False):
+        if isinstance(batch, ImageBatch):
+            batch = EmbeddingBatch(batch.ids, batch.sizes, tuple(self.sam.encode(batch.images)))
+        for sample_id, size, embedding in zip(batch.ids, batch.sizes, batch.embeddings, strict=False):
             self._save(
                 sample_id, answer_prompts(self.sam, self._fusion, embedding, self._prompts[sample_id], size)
             )
         return batch.ids
 
-    def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
-        """Move the images; ids and sizes stay."""
-        return ImageBatch(batch.ids, batch.sizes, batch.images.to(device, non_blocking=True))
+    def transfer_batch_to_device(
+        self, batch: ImageBatch | EmbeddingBatch, device: torch.device, *_: Any
+    ) -> ImageBatch | EmbeddingBatch:
+        """Move the images or embeddings; ids and sizes stay."""
+        return batch.to(device)
 
 
 def answer_prompts(

@@ -2,6 +2,7 @@
 
     pairs -> finetune_clip -> CLIP weights -+---> retrieval (how well texts find images, and images texts)
     data + text ----------------------------+-> saliency -> coarse_mask -> sam_mask -> evaluate
+                                            |    |  |  |     sam_embedding -^ (spares it the encoder)
                                             |    |  |  `-> presence -^ (veto) -> calibrate
                                             |    |  `----> faithfulness (does the salient part match the text?)
                                             |    `-------> control_maps -> grounding (does the text matter?)
@@ -32,12 +33,14 @@ class Stage:
         parents: stages that must come before.
         any_parent: stages of which at least one must come before.
         optional_parents: stages whose results are used when they are part of the run.
+        helpers: stages whose results spare work when they are part of the run, and change no result.
         parents_if: stages whose results are used when they are part of the run and this configuration key is set.
         weights: those of `reads` that load a network; their files' checksums enter the key.
         processes: which processes of a job with several devices run it.
         ground_truth: why it reads ground truth, for the run's summary; None when it cannot.
-        works_on: single samples of the dataset with their texts, all of them as a whole ("split"), a training set
-            as a whole, or only what its parents and its other images give ("parents").
+        works_on: single samples of the dataset with their texts, its images whatever is asked of them, all samples
+            as a whole ("split"), a training set as a whole, or only what its parents and its other images give
+            ("parents").
         other_images: configuration key of the images, other than the run's own, that it works on.
         module: of `stages`, where it is not named as the stage; several stages may be made by one.
         runs_trials: whether it tries the pipeline under other values; the pipeline's key then enters its own.
@@ -49,11 +52,12 @@ class Stage:
     parents: tuple[str, ...] = ()
     any_parent: tuple[str, ...] = ()
     optional_parents: tuple[str, ...] = ()
+    helpers: tuple[str, ...] = ()
     parents_if: Mapping[str, str] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
     processes: Literal["first", "all"] = "first"
     ground_truth: str | None = None
-    works_on: Literal["samples", "split", "pairs", "dataset", "parents"] = "samples"
+    works_on: Literal["samples", "images", "split", "pairs", "dataset", "parents"] = "samples"
     other_images: str | None = None
     module: str | None = None
     runs_trials: bool = False
@@ -122,10 +126,18 @@ STAGES: dict[str, Stage] = {
         weights=("clip",),
         processes="all",
     ),
+    "sam_embedding": Stage(
+        reads=("sam", "sam_embedding"),
+        optional_parents=("train_sam",),
+        weights=("sam",),
+        processes="all",
+        works_on="images",
+    ),
     "sam_mask": Stage(
         reads=("prompt", "sam", "fusion", "mask_filter", "seed"),
         parents=("saliency", "coarse_mask"),
         optional_parents=("train_sam",),
+        helpers=("sam_embedding",),
         weights=("sam",),
         processes="all",
     ),
@@ -168,7 +180,7 @@ STAGES: dict[str, Stage] = {
     ),
 }
 
-NOT_IN_KEYS = {"nnunet": ("disk_limit_gb", "processes")}
+NOT_IN_KEYS = {"nnunet": ("disk_limit_gb", "processes"), "sam_embedding": ("disk_limit_gb",)}
 """Settings of config groups that change no result."""
 
 

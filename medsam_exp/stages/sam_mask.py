@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+from torch.utils.data import DataLoader
 
 from medsam_exp import distributed
+from medsam_exp.lightning.inference_data import EmbeddingBatch, StoredEmbedding, embedding_loader
 from medsam_exp.lightning.sam_inference import SamAnswer, SamModule
 from medsam_exp.seeding import numpy_generator
 from medsam_exp.stages.context import StageContext
@@ -36,9 +38,32 @@ def run(context: StageContext) -> None:
 
     if distributed.rank() == 0:
         _save_absent(context, [name for name in context.pending if not len(prompts[name])])
-    if asked:
-        sam = sam_of_run(context)
-        context.predict(SamModule(sam, fusion, prompts, save), asked, sam.preprocess)
+    if not asked:
+        return
+    sam = sam_of_run(context)
+    module = SamModule(sam, fusion, prompts, save)
+    if "sam_embedding" in context.parents:
+        context.predict_over(module, _stored_embeddings(context, asked))
+    else:
+        context.predict(module, asked, sam.preprocess)
+
+
+def _stored_embeddings(context: StageContext, sample_ids: tuple[str, ...]) -> DataLoader[EmbeddingBatch]:
+    image_of = {sample.id: sample.image_id or sample.id for sample in context.dataset.samples}
+
+    def read(sample_id: str) -> StoredEmbedding:
+        embedding = context.parents["sam_embedding"].features(image_of[sample_id])
+        rows, columns = context.parents["coarse_mask"].mask(sample_id).shape
+        return embedding, (rows, columns)
+
+    return embedding_loader(
+        sample_ids,
+        read,
+        batch_size=context.batch_size,
+        workers=context.workers,
+        rank=distributed.rank(),
+        world_size=distributed.world_size(),
+    )
 
 
 def _prompts(context: StageContext, prompter: Any, sample_id: str) -> Prompts:
