@@ -229,7 +229,7 @@ def _data_uri(path: Path) -> str:
     picture.thumbnail((_PICTURE_WIDTH, 4 * _PICTURE_WIDTH), Image.Resampling.LANCZOS)
     encoded = {}
     for name, options in (
-        ("png", {"optimize": True}),
+        ("png", {}),  # optimized, a tenth smaller in six times the time
         ("jpeg", {"quality": _JPEG_QUALITY, "subsampling": 0}),
     ):
         buffer = io.BytesIO()
