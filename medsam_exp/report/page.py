@@ -41,6 +41,7 @@ from medsam_exp.report.weak import (
 
 _PICTURE_WIDTH = 1600  # pixels; twice a reader's column, for sharp screens
 _JPEG_QUALITY = 88
+_COLOURS_OF_A_DRAWING = 4096
 _GROUPS = {
     "best": "Best cases",
     "median": "Median cases",
@@ -223,17 +224,15 @@ def _picture_groups(pictures: Sequence[tuple[str, Path]]) -> dict[str, list[Pict
 
 
 def _data_uri(path: Path) -> str:
-    """A picture file made small, in whichever format takes less room."""
+    """A picture file made small: JPEG for scans, PNG for drawings, which have few colours and sharp edges."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
     picture.thumbnail((_PICTURE_WIDTH, 4 * _PICTURE_WIDTH), Image.Resampling.LANCZOS)
-    encoded = {}
-    for name, options in (
-        ("png", {}),  # optimized, a tenth smaller in six times the time
-        ("jpeg", {"quality": _JPEG_QUALITY, "subsampling": 0}),
-    ):
-        buffer = io.BytesIO()
-        picture.save(buffer, name, **options)
-        encoded[name] = buffer.getvalue()
-    smaller = min(encoded, key=lambda name: len(encoded[name]))
-    return f"data:image/{smaller};base64,{base64.b64encode(encoded[smaller]).decode()}"
+    drawing = picture.getcolors(_COLOURS_OF_A_DRAWING) is not None
+    buffer = io.BytesIO()
+    if drawing:
+        picture.save(buffer, "png")
+    else:
+        picture.save(buffer, "jpeg", quality=_JPEG_QUALITY, subsampling=0)
+    kind = "png" if drawing else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
