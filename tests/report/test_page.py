@@ -97,9 +97,10 @@ def test_disclaimer_stands_first_and_last(write: Any) -> None:
 def test_page_loads_nothing(write: Any) -> None:
     html, page = write()
     assert page.loads
-    assert all(address.startswith("data:") for address in page.loads)
+    assert all(address.startswith(("data:", "#")) for address in page.loads)
     style = "".join(re.findall(r"<style>(.*?)</style>", html, re.DOTALL))
     script = "".join(re.findall(r"<script>(.*?)</script>", html, re.DOTALL))
+    script = script.replace("http://www.w3.org/2000/svg", "")  # a name, not an address
     assert "addEventListener" in script
     assert not re.search(r"url\(|@import", style)
     assert not re.search(r"https?://|fetch|import\s", style + script)
@@ -123,9 +124,9 @@ def test_what_users_wrote_is_escaped(write: Any, rows: Any, summary: dict[str, A
         },
         pictures=[(f"{evil}: {evil}", pictures[0][1])],
     )
-    assert page.tags.count("script") == plain.tags.count("script") == 1
+    assert page.tags.count("script") == plain.tags.count("script") == 4
     assert "<script>alert" not in html
-    assert all(address.startswith("data:") for address in page.loads)
+    assert all(address.startswith(("data:", "#")) for address in page.loads)
     assert evil in page.text
 
 
