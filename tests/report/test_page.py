@@ -184,6 +184,15 @@ def test_large_pictures_are_made_small(write: Any, tmp_path: Path) -> None:
     assert page.tags.count("img") == 1
 
 
+def test_fixed_boxes_stand_in_for_those_that_scripts_draw(write: Any) -> None:
+    html, page = write()
+    assert re.search(r'id="boxes">\s*<figure>.*?<img src="data:image', html, re.DOTALL)
+    assert 'id="plotly"' in html
+    bare, _ = write(rows=[])
+    assert 'id="boxes"' not in bare
+    assert 'id="plotly"' not in bare, "a page without scores needs no plotly"
+
+
 def test_page_without_pictures(write: Any) -> None:
     _, page = write(pictures=[])
     assert "img" not in page.tags
