@@ -1,4 +1,6 @@
-"""Which settings of a run are not the defaults."""
+"""Which choices and settings of a run are not the defaults."""
+
+from collections.abc import Mapping
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
@@ -6,25 +8,34 @@ from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.report.settings import differing, flat_settings
 
-Changed = dict[str, tuple[str, str]]
-"""Setting -> (its default, its value in this run), as text."""
+_NO_RESULT = ("sweep.", "workers", "trainer.")
 
 
-def changed_settings(cfg: DictConfig) -> Changed:
-    """Compare a run's configuration with what it is when nothing is typed; empty outside of Hydra's own run.
+def changed_settings(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Compare a run's configuration with what it is when nothing is typed.
 
     Args:
         cfg: the run's, resolved.
+        choices: chosen option of each config group.
+
+    Returns:
+        Choices first, then settings by their dotted names: the default and the run's own value, as text. Empty outside
+        of a job that Hydra runs, where the default is not known.
     """
     if not GlobalHydra.instance().is_initialized():
         return {}
     loader = GlobalHydra.instance().config_loader()
     default = loader.load_configuration("config", overrides=[], run_mode=RunMode.RUN)
+    usual_choices = dict(default.hydra.runtime.choices)
     OmegaConf.set_struct(default, False)
-    for node in ("hydra", "paths", "sweep"):  # these change no result, and may name what only a run has
+    for node in ("hydra", "paths"):  # they change no result, and may ask for what only a job has
         default.pop(node, None)
-    usual, own = differing([flat_settings(OmegaConf.to_container(c, resolve=True)) for c in (default, cfg)])
-    return {key: (usual[key], own[key]) for key in usual if not key.startswith(_NO_RESULT)}
-
-
-_NO_RESULT = ("sweep.", "workers", "trainer.")
+    content = (OmegaConf.to_container(config, resolve=True) for config in (default, cfg))
+    usual, own = differing([flat_settings(each) for each in content])
+    settings = {key: (usual[key], own[key]) for key in usual if not key.startswith(_NO_RESULT)}
+    chosen = {
+        group: (str(usual_choices[group]), choice)
+        for group, choice in choices.items()
+        if group in usual_choices and f"{group}." not in _NO_RESULT and usual_choices[group] != choice
+    }
+    return {**chosen, **settings}

@@ -61,7 +61,7 @@ def run(
         "choices": chosen,
         "command": command_line(overrides),
         "sweep": asdict(sweep) if sweep else None,
-        "changed_settings": changed_settings(cfg),
+        "changed_settings": changed_settings(cfg, chosen),
     }
     if cfg.trainer.get("devices", 1) == 1:
         execute(cfg, run_dir, origin)

@@ -46,8 +46,8 @@ class WandbTracker(CsvTracker):
         entity: W&B team or user; None takes the key's own.
         group: W&B group of a run on its own; a job of a sweep is in the group of its sweep.
         tags: further W&B tags.
-        images: how many images are shown with their masks in the table, the worst first; with 0 no pixel is sent, so the
-            report, which holds pictures, stays here too (masks are sent only where `log_masks` asks for them).
+        images: how many images are shown with their masks in the table, the worst first; with 0 no pixel is sent, so
+            the report, which holds pictures, stays here too; masks as files are sent only where `log_masks` asks for it.
         longest_side: of those images in pixels.
         log_weights: whether networks that the run trained are stored as artifacts.
         log_masks: whether the final masks are stored as an artifact.
@@ -104,7 +104,7 @@ class WandbTracker(CsvTracker):
         artifacts: Mapping[str, StageArtifacts],
         results: RunResults | None = None,
     ) -> None:
-        """Record final figures, the table of images, the report where pictures may be sent, artifacts where they are wanted."""
+        """Record final figures, the table of images, the report unless no pixel may be sent, artifacts if wanted."""
         self._tell(lambda run: run.summary.update(final_figures(summary)))
         for name in ("summary.json", "per_image.csv"):
             self._tell(partial(keep_file, path=self._run.folder / name))

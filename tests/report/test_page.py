@@ -185,7 +185,7 @@ def test_large_pictures_are_made_small(write: Any, tmp_path: Path) -> None:
 
 
 def test_fixed_boxes_stand_in_for_those_that_scripts_draw(write: Any) -> None:
-    html, page = write()
+    html, _ = write()
     assert re.search(r'id="boxes">\s*<figure>.*?<img src="data:image', html, re.DOTALL)
     assert 'id="plotly"' in html
     bare, _ = write(rows=[])
