@@ -47,7 +47,7 @@ class WandbTracker(CsvTracker):
         group: W&B group of a run on its own; a job of a sweep is in the group of its sweep.
         tags: further W&B tags.
         images: how many images are shown with their masks in the table, the worst first; with 0 no pixel is sent, so
-            the report, which holds pictures, stays here too; masks as files are sent only where `log_masks` asks for it.
+            the report, which holds pictures, stays here too; masks as files are sent if `log_masks` asks for it.
         longest_side: of those images in pixels.
         log_weights: whether networks that the run trained are stored as artifacts.
         log_masks: whether the final masks are stored as an artifact.

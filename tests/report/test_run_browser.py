@@ -85,7 +85,9 @@ async def _look(page: Page) -> dict[str, Any]:
     )
     await page.press("Escape")
     found["back"] = await page.ask("document.activeElement.closest('tr').dataset.id")
-    await page.ask("byId('scatter').emit('plotly_click', { points: [{ customdata: data.images[0], x: 1 }] })")
+    await page.ask(
+        "byId('scatter').emit('plotly_click', { points: [{ customdata: data.images[0], data: {} }] })"
+    )
     found["by point"] = await page.ask("byId('shown').textContent")
     found["settings"] = await page.ask(
         "[...document.querySelectorAll('td')].some((c) => c.textContent.trim() === '<b>')"

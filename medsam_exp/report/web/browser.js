@@ -95,8 +95,12 @@ const startBrowser = () => {
     byId("series").replaceChildren(...[...new Set(shownJobs())].map((job) => seriesOf(job, id)));
     for (const row of document.querySelectorAll("tr[data-id]")) row.classList.toggle("chosen", row.dataset.id === id);
   };
-  const open = (id) => {
+  const open = (id, job) => {
     if (!(id in drawings.images)) return;
+    if (selects.length && job !== undefined) {
+      selects[0].value = job;
+      selects[0].dispatchEvent(new Event("change"));
+    }
     show(id);
     viewer.focus({ preventScroll: true });
     viewer.scrollIntoView({ block: "nearest" });

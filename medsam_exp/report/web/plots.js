@@ -24,7 +24,8 @@ const unpackPlotly = async () => {
   document.head.append(element("script", { textContent: await new Response(unpacked).text() }));
 };
 
-// Args: id of a canvas -> function that gives its traces and its layout. Returns what redraws those that were drawn.
+// Args: id of a canvas -> function that gives its traces and its layout; a point's customdata is its image, a trace's
+// meta the place of its run in data.jobs. Returns what redraws those that were drawn.
 const startPlots = (draw) => {
   const canvases = Object.keys(draw).map(byId).filter(Boolean);
   const drawn = new Set();
@@ -39,7 +40,7 @@ const startPlots = (draw) => {
       plotlyServerURL: "",
       modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d"],
     });
-    if (first) canvas.on("plotly_click", ({ points: [point] }) => browser?.open(point.customdata ?? point.x));
+    if (first) canvas.on("plotly_click", ({ points: [point] }) => browser?.open(point.customdata ?? point.x, point.data.meta));
     return done;
   };
   const redraw = () => Promise.all(canvases.filter((canvas) => drawn.has(canvas.id)).map(drawPlot));

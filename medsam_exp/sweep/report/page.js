@@ -8,6 +8,7 @@ const axes = Object.keys(data.axes).map((axis) => [axis, axis]);
 const gridRows = fillSelect("grid-rows", axes, axes[0]?.[0]);
 const gridColumns = fillSelect("grid-columns", axes, axes[1]?.[0]);
 const labels = [...methods.keys()];
+const firstRun = (label) => data.jobs.indexOf(methods.get(label)[0]);
 const short = (text) => (text.length > 34 ? `${text.slice(0, 16)}…${text.slice(-16)}` : text);
 const tall = (rows) => Math.max(300, 110 + 30 * rows);
 const ticks = { automargin: true, tickmode: "array", tickvals: labels, ticktext: labels.map(short), autorange: "reversed", type: "category" };
@@ -16,7 +17,7 @@ const plots = startPlots({
   boxes: () => {
     const points = data.images.length * labels.length <= each ? "all" : "outliers";
     const traces = labels.map((label, index) => ({
-      type: "box", customdata: data.images, orientation: "h", name: label, x: byImage(methods.get(label), score.value), y: data.images.map(() => label),
+      type: "box", customdata: data.images, meta: firstRun(label), orientation: "h", name: label, x: byImage(methods.get(label), score.value), y: data.images.map(() => label),
       text: data.images, boxpoints: points, jitter: 0.5, pointpos: 0, marker: { size: 4, opacity: 0.55, color: palette[index % 8] },
       line: { color: palette[index % 8] }, hovertemplate: "%{text}<br>%{x:.3f}<extra>%{y}</extra>",
     }));
@@ -49,7 +50,7 @@ const plots = startPlots({
     const traces = labels.map((label, index) => {
       const [coarse, sam] = ["coarse/dsc", "sam/dsc"].map((name) => byImage(methods.get(label), name));
       return {
-        type: "scatter", mode: "markers", customdata: all ? data.images : [null], name: short(label), x: all ? coarse : [mean(coarse)], y: all ? sam : [mean(sam)], text: all ? data.images : [label],
+        type: "scatter", mode: "markers", customdata: all ? data.images : [null], meta: firstRun(label), name: short(label), x: all ? coarse : [mean(coarse)], y: all ? sam : [mean(sam)], text: all ? data.images : [label],
         marker: { color: palette[index % 8], size: all ? 6 : 10, opacity: 0.7, symbol: index % 24 }, hovertemplate: "%{text}<br>coarse %{x:.3f}, SAM %{y:.3f}<extra>%{fullData.name}</extra>",
       };
     });

@@ -46,6 +46,12 @@ async def _look(page: Page) -> dict[str, Any]:
     found["next"] = await page.ask("byId('shown').textContent")
     await page.press("Escape")
     found["back"] = await page.ask("document.activeElement.textContent")
+    await page.ask(
+        "byId('boxes').emit('plotly_click', { points: [{ customdata: data.images[0], data: { meta: 2 } }] })"
+    )
+    found["by point"] = await page.ask(
+        "[byId('shown').textContent, byId('run-a').selectedOptions[0].textContent]"
+    )
     found["differences"] = await page.ask(
         "[...document.querySelectorAll('#differences tbody th')].map((cell) => cell.textContent)"
     )
@@ -94,6 +100,7 @@ def test_an_image_opens_beside_another_runs(seen: dict[str, Any], small_sweep: P
     captions = [caption.partition(",")[0] for caption in seen["panels"]]
     assert captions == 2 * ["Image", "Saliency map", "Coarse mask", "Prompts", "SAM mask", "Ground truth"]
     assert seen["outlines"] - seen["fewer"] == 2  # one in each run
+    assert seen["by point"] == [ids[0], "2: a<b&c / box"]
     assert seen["differences"] == ["saliency._target_", "prompt._target_"]
 
 
