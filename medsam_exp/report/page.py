@@ -1,16 +1,13 @@
 """A run's HTML report: one file that loads nothing, so that it can be mailed, archived and printed; under 20 MB."""
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from medsam_exp.digests import write_atomically
 from medsam_exp.report.by_class import MACRO, class_table
+from medsam_exp.report.embedded import picture_groups
 from medsam_exp.report.grounding import COLUMNS, grounding_lines, presence_sentences, without
 from medsam_exp.report.measures import (
     DISCLAIMER,
@@ -41,8 +38,6 @@ from medsam_exp.report.web.drawings import Drawings
 from medsam_exp.report.web.render import LARGEST, as_json, compressed_plotly, render
 from medsam_exp.report.web.scores import run_data
 
-_PICTURE_WIDTH = 1600  # pixels; twice a reader's column, for sharp screens
-_JPEG_QUALITY = 88
 _GROUPS = {
     "best": "Best cases",
     "median": "Median cases",
@@ -64,21 +59,6 @@ _IMAGE_CHOICES = (
     "prompt",
     "sam",
 )
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture inside the page.
-
-    Attributes:
-        caption: below it, may be empty.
-        alternative: read out where the picture cannot be seen.
-        source: the picture itself, as a data URI.
-    """
-
-    caption: str
-    alternative: str
-    source: str
 
 
 @dataclass(frozen=True)
@@ -134,7 +114,7 @@ def _content(
     summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], pictures: Sequence[tuple[str, Path]]
 ) -> dict[str, Any]:
     """Everything that the template says, but the title."""
-    groups, ids = _picture_groups(pictures), {row["id"] for row in rows}
+    groups, ids = picture_groups(pictures), {row["id"] for row in rows}
     return {
         "summary": summary,
         "choices": _headline(summary, has_images=bool(rows)),
@@ -229,28 +209,3 @@ def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "same_text": texts.pop() if len(texts) == 1 else None,
         "lines": by_image,
     }
-
-
-def _picture_groups(pictures: Sequence[tuple[str, Path]]) -> dict[str, list[Picture]]:
-    groups: dict[str, list[Picture]] = {}
-    for caption, path in pictures:
-        group, _, shown = caption.partition(": ")
-        groups.setdefault(group, []).append(Picture(shown, shown or path.stem, _data_uri(path)))
-    return groups
-
-
-def _data_uri(path: Path) -> str:
-    """A picture file made small, in whichever format takes less room."""
-    with Image.open(path) as opened:
-        picture = opened.convert("RGB")
-    picture.thumbnail((_PICTURE_WIDTH, 4 * _PICTURE_WIDTH), Image.Resampling.LANCZOS)
-    encoded = {}
-    for name, options in (
-        ("png", {"optimize": True}),
-        ("jpeg", {"quality": _JPEG_QUALITY, "subsampling": 0}),
-    ):
-        buffer = io.BytesIO()
-        picture.save(buffer, name, **options)
-        encoded[name] = buffer.getvalue()
-    smaller = min(encoded, key=lambda name: len(encoded[name]))
-    return f"data:image/{smaller};base64,{base64.b64encode(encoded[smaller]).decode()}"

@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 
 from medsam_exp.artifacts import StageArtifacts
+from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.report.cases import Case
 from medsam_exp.report.page import write_report
 from medsam_exp.report.web.drawings import Drawings, draw
 from tests.chromium import DESKTOP, PHONE, Page, visit
+
+PHANTOMS: dict[str, Any] = {
+    "name": "phantom", "seed": 3, "count": 1000, "target": "lesion", "modality": None, "sentences": "phantom",
+    "sentence_lists": None, "modalities": ["ultrasound", "ct"], "normal_fraction": 0.0, "pair_fraction": 0.4,
+    "mask_shows": "target", "absent_fraction": 0.0, "split": "test",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -128,3 +135,39 @@ def test_an_empty_mask_is_said_to_be_empty(report: Path, tmp_path: Path) -> None
         return await page.ask("document.querySelector('[data-panel=sam_mask] figcaption').textContent")
 
     assert visit(report, DESKTOP, look, tmp_path) == "SAM mask, empty, DSC 0.623"
+
+
+@pytest.mark.slow
+def test_a_thousand_images_stay_under_20_mb_and_answer(tmp_path: Path, summary: dict[str, Any]) -> None:
+    """Drawn scans, each with a map, masks, ten points and a text of its own; all are shown."""
+    scans = PhantomDataset(**PHANTOMS)
+    ids = [sample.id for sample in scans.samples]
+    digests = dict.fromkeys(ids, "0123456789ab")
+    keys = {"saliency": "s", "coarse_mask": "c", "sam_mask": "m"}
+    stored = {stage: {key: StageArtifacts(tmp_path, stage, key, digests)} for stage, key in keys.items()}
+    rows = []
+    for number, name in enumerate(ids):
+        truth = scans.read_ground_truth(name)
+        moved = np.roll(truth, number % 20, axis=1)
+        points = np.argwhere(truth)[:: max(1, truth.sum() // 10), ::-1].tolist()
+        prompts = {"boxes_xyxy": None, "point_coords": [points], "point_labels": [[1] * len(points)]}
+        stored["saliency"]["s"].save(name, {}, moved.astype(np.float32))
+        stored["coarse_mask"]["c"].save(name, {}, moved)
+        stored["sam_mask"]["m"].save(name, {"prompts": prompts}, truth)
+        scores = {"dsc": number / 1000, "iou": 0.4, "nsd": 0.3, "hd95_px": 12.25, "presence": 1.0}
+        rows += [
+            {"id": name, "text": f"{40 * 'words '}{number}", "stage": stage, **scores}
+            for stage in ("coarse", "sam")
+        ]
+    report = tmp_path / "report.html"
+    write_report(
+        report, title="thousand", summary={**summary, "keys": keys}, rows=rows, pictures=[],
+        draw=lambda budget: draw(ids, lambda n: (scans.read_image(n), scans.read_ground_truth(n)), stored, budget),
+    )  # fmt: skip
+    assert report.stat().st_size < 20_000_000
+
+    async def look(page: Page) -> Any:
+        await page.ask("browser.open(data.images[999])")
+        return await page.ask("[Object.keys(drawings.images).length, byId('shown').textContent]")
+
+    assert visit(report, DESKTOP, look, tmp_path) == [1000, ids[999]]
