@@ -1,5 +1,6 @@
 """The pictures of a run: one function a kind; each draws from stored artifacts and says where its files are."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from medsam_exp.mask_files import final_stage
 from medsam_exp.report.cases import Case, choose_cases
 from medsam_exp.report.figures import distribution_figure, overlay_figure, save_png
 from medsam_exp.report.tuning import tuning_figure
+from medsam_exp.report.web.drawings import DRAWN_STAGES, Drawings, draw
 from medsam_exp.report.words import words_figure
 from medsam_exp.stages.evaluate import MASK_STAGES
 from medsam_exp.stages.sam_mask import from_record
@@ -127,6 +129,32 @@ PICTURES: tuple[Callable[[RunResults, Path], list[Picture]], ...] = (
     draw_presence_score,
     draw_grounding,
 )
+
+
+def draw_browser(results: RunResults, budget: int) -> Drawings:
+    """Every image with what was found in it, for the report's image browser, the worst masks first.
+
+    Args:
+        results: of the run.
+        budget: characters of all drawings together.
+    """
+    short, engine = _final_short(results.engine), results.engine
+    dsc = {row["id"]: row.get("dsc", math.inf) for row in results.rows if row["stage"] == short}
+    ids = sorted(engine.sample_ids, key=lambda name: (dsc.get(name, math.inf), name))
+    stored = {
+        stage: {found.key: found}
+        for stage in DRAWN_STAGES
+        if (found := engine.artifacts.get(stage)) is not None
+    }
+
+    def read(sample_id: str) -> tuple[RGBImage, Mask | None]:
+        return results.dataset.read_image(sample_id), _truth(results, sample_id)
+
+    drawings = draw(ids, read, stored, budget)
+    drawings.remarks = [
+        f"{said}, those with the worst masks; all masks are in the run's folder" for said in drawings.remarks
+    ]
+    return drawings
 
 
 def image_and_masks(results: RunResults, sample_id: str) -> tuple[RGBImage, dict[str, Mask]]:

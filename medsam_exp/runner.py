@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from medsam_exp import distributed
 from medsam_exp.build import build
 from medsam_exp.config import check
+from medsam_exp.default_settings import changed_settings
 from medsam_exp.digests import FileDigests
 from medsam_exp.engine import Engine
 from medsam_exp.pictures import RunResults
@@ -60,6 +61,7 @@ def run(
         "choices": chosen,
         "command": command_line(overrides),
         "sweep": asdict(sweep) if sweep else None,
+        "changed_settings": changed_settings(cfg, chosen),
     }
     if cfg.trainer.get("devices", 1) == 1:
         execute(cfg, run_dir, origin)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from medsam_exp.mask_files import write_mask_files
 from medsam_exp.metrics.by_class import Scores, breakdown
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.other_images import other_data
-from medsam_exp.pictures import RunResults, draw_pictures, draw_tuning
+from medsam_exp.pictures import RunResults, draw_browser, draw_pictures, draw_tuning
 from medsam_exp.report.console import print_summary
 from medsam_exp.report.curves import training_pictures
 from medsam_exp.report.page import write_report
@@ -87,6 +88,7 @@ def finish_run(
         **({"comparison": compared} if compared else {}),
         **({"uncertainty": uncertainty} if uncertainty else {}),
         "choices": dict(origin["choices"]),
+        **({"changed_settings": changed} if (changed := origin.get("changed_settings")) else {}),
         "timing": timing_table(engine.timing),
         "keys": {name: artifacts.key for name, artifacts in engine.artifacts.items()},
         "environment": environment(),
@@ -100,9 +102,13 @@ def finish_run(
     if dataset is not None and rows:
         _write_rows(run_dir / "per_image.csv", rows)
         write_mask_files(run_dir, engine, dataset, cfg.review.by)
+    draw = None
     if dataset is not None:
-        pictures += draw_pictures(RunResults(cfg, engine, dataset, texts, rows), run_dir / "figures")
-    write_report(run_dir / "report.html", title=cfg.name, summary=summary, rows=rows, pictures=pictures)
+        results = RunResults(cfg, engine, dataset, texts, rows)
+        pictures += draw_pictures(results, run_dir / "figures")
+        draw = partial(draw_browser, results)
+    report = run_dir / "report.html"
+    write_report(report, title=cfg.name, summary=summary, rows=rows, pictures=pictures, draw=draw)
     print_summary(summary, run_dir=run_dir)
     return summary
 

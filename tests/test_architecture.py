@@ -54,6 +54,7 @@ LAYERS = (
         "weak_results",
         "weak_pictures",
         "mask_files",
+        "default_settings",
     },
     {"runner"},
     {"worker"},

@@ -1,17 +1,13 @@
-"""The HTML report: one file that loads nothing, so that it can be mailed, archived and printed."""
+"""A run's HTML report: one file that loads nothing, so that it can be mailed, archived and printed; under 20 MB."""
 
-import base64
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
-
 from medsam_exp.digests import write_atomically
 from medsam_exp.report.by_class import MACRO, class_table
+from medsam_exp.report.embedded import picture_groups
 from medsam_exp.report.grounding import COLUMNS, grounding_lines, presence_sentences, without
 from medsam_exp.report.measures import (
     DISCLAIMER,
@@ -38,10 +34,10 @@ from medsam_exp.report.weak import (
     label_sections,
     trained,
 )
+from medsam_exp.report.web.drawings import Drawings
+from medsam_exp.report.web.render import LARGEST, as_json, compressed_plotly, render
+from medsam_exp.report.web.scores import run_data
 
-_PICTURE_WIDTH = 1600  # pixels; twice a reader's column, for sharp screens
-_JPEG_QUALITY = 88
-_COLOURS_OF_A_DRAWING = 4096
 _GROUPS = {
     "best": "Best cases",
     "median": "Median cases",
@@ -66,21 +62,6 @@ _IMAGE_CHOICES = (
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture inside the page.
-
-    Attributes:
-        caption: below it, may be empty.
-        alternative: read out where the picture cannot be seen.
-        source: the picture itself, as a data URI.
-    """
-
-    caption: str
-    alternative: str
-    source: str
-
-
-@dataclass(frozen=True)
 class ScoreColumns:
     """The columns of one stage in the table of images."""
 
@@ -97,6 +78,7 @@ def write_report(
     summary: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
     pictures: Sequence[tuple[str, Path]],
+    draw: Callable[[int], Drawings] | None = None,
 ) -> None:
     """Write a run's report as one self-contained HTML file.
 
@@ -108,57 +90,71 @@ def write_report(
         pictures: (caption, file); a caption is "group" or "group: what is shown", and pictures of one group
             follow each other. The group "distribution" stands with the scores, "tuning" with the trials, "uncertainty"
             with its tables, "thumbnail: ID" and "review" with the list to review.
+        draw: makes the image browser's drawings, of at most so many characters; None leaves the browser out.
     """
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    groups, ids = _picture_groups(pictures), {row["id"] for row in rows}
-    html = templates.get_template("page.html").render(
-        title=title,
-        disclaimer=DISCLAIMER,
-        summary=summary,
-        choices=_headline(summary, has_images=bool(rows)),
-        scores=_score_table(summary["metrics"], MEASURES),
-        further_scores=_score_table(summary["metrics"], FURTHER_MEASURES),
-        by_class=class_table(summary),
-        macro=MACRO,
-        stage_label=stage_label,
-        other_scores=_other_scores(summary["metrics"]),
-        retrieval={
+    data = run_data(title, summary["keys"], rows)
+    content = {
+        **_content(summary, rows, pictures),
+        "title": title,
+        "disclaimer": DISCLAIMER,
+        "data": data,
+        "data_json": as_json(data),
+        "plotly": compressed_plotly() if data["scores"] else "",
+    }
+    drawings = draw(LARGEST - len(_rendered(content, Drawings()))) if draw and rows else Drawings()
+    write_atomically(path, _rendered(content, drawings).encode())
+
+
+def _rendered(content: Mapping[str, Any], drawings: Drawings) -> str:
+    template = Path(__file__).with_name("page.html")
+    return render(template, **content, drawings=drawings, drawings_json=as_json(drawings.content))
+
+
+def _content(
+    summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], pictures: Sequence[tuple[str, Path]]
+) -> dict[str, Any]:
+    """Everything that the template says, but the title."""
+    groups, ids = picture_groups(pictures), {row["id"] for row in rows}
+    return {
+        "summary": summary,
+        "choices": _headline(summary, has_images=bool(rows)),
+        "scores": _score_table(summary["metrics"], MEASURES),
+        "further_scores": _score_table(summary["metrics"], FURTHER_MEASURES),
+        "by_class": class_table(summary),
+        "macro": MACRO,
+        "stage_label": stage_label,
+        "stage_colours": STAGE_COLOURS,
+        "other_scores": _other_scores(summary["metrics"]),
+        "retrieval": {
             "directions": list(DIRECTIONS.values()),
             "lines": retrieval_lines(summary["metrics"]),
             "explanation": explanation(summary.get("retrieval", {})),
         },
-        trials=trial_lines(summary.get("tuning", {})),
-        tuning=tuning_sentences(summary.get("tuning", {})),
-        tuning_pictures=groups.pop(_TUNING, []),
-        grounding={
+        "trials": trial_lines(summary.get("tuning", {})),
+        "tuning": tuning_sentences(summary.get("tuning", {})),
+        "tuning_pictures": groups.pop(_TUNING, []),
+        "grounding": {
             "columns": list(COLUMNS.values()),
             "lines": grounding_lines(summary["metrics"]),
             "sentences": presence_sentences(summary.get("presence", {}), summary["metrics"]),
             "pictures": groups.pop("presence", []),
         },
-        labels=label_sections(summary.get("weak_labels", {})),
-        comparison={
+        "labels": label_sections(summary.get("weak_labels", {})),
+        "comparison": {
             "columns": COMPARISON_COLUMNS,
             "lines": comparison_lines(summary.get("comparison", [])),
             "hints": comparison_hints(summary.get("comparison", [])),
         },
-        uncertainty=uncertainty_section(summary.get("uncertainty", {}), summary["metrics"], len(ids)),
-        uncertainty_pictures=groups.pop("uncertainty", []),
-        review=review_lines(summary.get("uncertainty", {}), rows),
-        thumbnails={shown.caption: shown for shown in groups.pop("thumbnail", [])},
-        review_pictures=groups.pop("review", []),
-        distribution=groups.pop(_DISTRIBUTION, []),
-        picture_groups={_GROUPS.get(group, group.capitalize()): found for group, found in groups.items()},
-        images=_image_table(rows),
-        number=number,
-    )
-    write_atomically(path, html.encode())
+        "uncertainty": uncertainty_section(summary.get("uncertainty", {}), summary["metrics"], len(ids)),
+        "uncertainty_pictures": groups.pop("uncertainty", []),
+        "review": review_lines(summary.get("uncertainty", {}), rows),
+        "thumbnails": {shown.caption: shown for shown in groups.pop("thumbnail", [])},
+        "review_pictures": groups.pop("review", []),
+        "distribution": groups.pop(_DISTRIBUTION, []),
+        "picture_groups": {_GROUPS.get(group, group.capitalize()): found for group, found in groups.items()},
+        "images": _image_table(rows),
+        "number": number,
+    }
 
 
 def _headline(summary: Mapping[str, Any], *, has_images: bool) -> list[tuple[str, str]]:
@@ -213,26 +209,3 @@ def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "same_text": texts.pop() if len(texts) == 1 else None,
         "lines": by_image,
     }
-
-
-def _picture_groups(pictures: Sequence[tuple[str, Path]]) -> dict[str, list[Picture]]:
-    groups: dict[str, list[Picture]] = {}
-    for caption, path in pictures:
-        group, _, shown = caption.partition(": ")
-        groups.setdefault(group, []).append(Picture(shown, shown or path.stem, _data_uri(path)))
-    return groups
-
-
-def _data_uri(path: Path) -> str:
-    """A picture file made small: JPEG for scans, PNG for drawings, which have few colours and sharp edges."""
-    with Image.open(path) as opened:
-        picture = opened.convert("RGB")
-    picture.thumbnail((_PICTURE_WIDTH, 4 * _PICTURE_WIDTH), Image.Resampling.LANCZOS)
-    drawing = picture.getcolors(_COLOURS_OF_A_DRAWING) is not None
-    buffer = io.BytesIO()
-    if drawing:
-        picture.save(buffer, "png")
-    else:
-        picture.save(buffer, "jpeg", quality=_JPEG_QUALITY, subsampling=0)
-    kind = "png" if drawing else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

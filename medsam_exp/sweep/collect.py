@@ -19,6 +19,7 @@ from rich.table import Table
 from medsam_exp.report.measures import MEASURES
 from medsam_exp.sweep.pivot import Layout, Pivot, pivot
 from medsam_exp.sweep.read import SweepResults, read_sweep
+from medsam_exp.sweep.report.page import write_sweep_report
 from medsam_exp.sweep.scores import known_measure, known_scores
 from medsam_exp.sweep.sheets import Sheet, overview_sheet, pivot_sheet
 from medsam_exp.sweep.tidy import NO_PARQUET, images_table, jobs_table, write_table
@@ -98,7 +99,8 @@ def collect(
     for name, sheet in sheets.items():
         files += write_sheet(sheet, output / name)
     remarks = [] if any(file.suffix == ".parquet" for file in files) else [NO_PARQUET]
-    remarks += _write_report(output / "report.html", sweep, sheets, files)
+    write_sweep_report(output / "report.html", sweep, sheets)
+    files.append(output / "report.html")
     if not pivots:
         remarks.append(
             "no run scored single images, so there are no pivot tables; jobs.csv has each run's figures"
@@ -106,19 +108,6 @@ def collect(
     last = list(_by_stage(pivots))[-1:]
     chief = next((name for name, found in pivots.items() if [found.stage] == last), None)
     return Collected(sweep, sheets, pivots, chief, files, [*remarks, *_unfinished(sweep)])
-
-
-def _write_report(path: Path, sweep: SweepResults, sheets: dict[str, Sheet], files: list[Path]) -> list[str]:
-    """Write the sweep's report, where plotly is installed."""
-    try:
-        from medsam_exp.sweep.report.page import write_sweep_report
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("plotly"):
-            raise
-        return ["plotly is not installed, so there is no report.html; `make setup` installs it."]
-    write_sweep_report(path, sweep, sheets)
-    files.append(path)
-    return []
 
 
 def print_collected(collected: Collected, folder: Path, console: Console) -> None:

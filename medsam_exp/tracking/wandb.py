@@ -46,7 +46,8 @@ class WandbTracker(CsvTracker):
         entity: W&B team or user; None takes the key's own.
         group: W&B group of a run on its own; a job of a sweep is in the group of its sweep.
         tags: further W&B tags.
-        images: how many images are shown with their masks in the table, the worst first; 0 keeps all pixels here.
+        images: how many images are shown with their masks in the table, the worst first; with 0 no pixel is sent, so
+            the report, which holds pictures, stays here too; masks as files are sent if `log_masks` asks for it.
         longest_side: of those images in pixels.
         log_weights: whether networks that the run trained are stored as artifacts.
         log_masks: whether the final masks are stored as an artifact.
@@ -103,13 +104,14 @@ class WandbTracker(CsvTracker):
         artifacts: Mapping[str, StageArtifacts],
         results: RunResults | None = None,
     ) -> None:
-        """Record final figures, the table of images, the report, and artifacts where they are wanted."""
+        """Record final figures, the table of images, the report unless no pixel may be sent, artifacts if wanted."""
         self._tell(lambda run: run.summary.update(final_figures(summary)))
         for name in ("summary.json", "per_image.csv"):
             self._tell(partial(keep_file, path=self._run.folder / name))
         if results is not None:
             self._tell(lambda run: run.log({"per_image": self._table(results)}))
-        self._tell(lambda run: show_report(run, self._run.folder / "report.html"))
+        if self._images > 0:
+            self._tell(lambda run: show_report(run, self._run.folder / "report.html"))
         if self._log_weights:
             self._tell(lambda run: keep_weights(run, artifacts))
         if self._log_masks:

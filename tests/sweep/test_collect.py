@@ -1,4 +1,5 @@
 import io
+import itertools
 import json
 import re
 import sys
@@ -38,8 +39,10 @@ def latex_problems(text: str) -> list[str]:
             problems.append(f"end of {name}")
     plain = re.sub(r"^%.*$", "", text, flags=re.M)
     plain = re.sub(r"\\[\\&%$#_{}]", "", plain)
-    if open_environments or plain.count("{") != plain.count("}"):
+    depths = list(itertools.accumulate({"{": 1, "}": -1}.get(sign, 0) for sign in plain))
+    if open_environments or depths[-1] or min(depths) < 0:
         problems.append("unbalanced")
+    problems += re.findall(r"[^\x00-\x7f]", plain)  # a sign that a plain TeX may not know
     plain = re.sub(r"\$\\[a-z]+\$", "", plain)
     problems += re.findall(r"[#$%_^~|<>]", plain)
     columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", text)[1])  # type: ignore[index]
@@ -57,6 +60,22 @@ def test_latex_survives_every_sign(sweep_folder: Path) -> None:
     )
     assert latex_problems(latex(SHEET).replace(r"\&", "&"))  # the check can fail
     assert latex_problems(latex(SHEET).replace(r"\_", "_"))
+
+
+def test_every_table_of_a_sweep_is_latex(sweep_folder: Path, tmp_path: Path) -> None:
+    layouts = {"rows": Layout(), "columns": Layout(rows=["saliency"], columns=["postprocess"])}
+    for name, layout in layouts.items():
+        collect([sweep_folder], tmp_path / name, layout=layout)
+        written = sorted((tmp_path / name).glob("*.tex"))
+        assert len(written) >= 4
+        assert {path.name: latex_problems(path.read_text()) for path in written} == {
+            path.name: [] for path in written
+        }
+    overview = (tmp_path / "rows" / "pivot_sam.tex").read_text()
+    assert r"a\_b\&c\%" in overview
+    assert latex_problems(overview.replace(r"\end{tabular}", ""))
+    assert latex_problems(overview.replace(r"$\uparrow$", "↑"))
+    assert latex_problems(overview.replace(r"\caption{", r"\caption}"))
 
 
 def test_markdown_keeps_its_columns() -> None:

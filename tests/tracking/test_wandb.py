@@ -139,6 +139,21 @@ def test_what_waits_to_be_sent_lies_in_the_runs_folder(tmp_path: Path) -> None:
     assert not forgotten, "nothing lies where it would be left behind"
 
 
+def test_without_images_no_pixel_waits_to_be_sent(tmp_path: Path) -> None:
+    with WandbTracker(TrackedRun(tmp_path, "run"), images=0) as tracker:
+        (tmp_path / "report.html").write_text('<img src="data:image/png;base64,AAAA">')
+        (tmp_path / "summary.json").write_text("{}")
+        (tmp_path / "masks").mkdir()
+        Image.new("L", (4, 4)).save(tmp_path / "masks" / "a.png")
+        tracker.summarise({"metrics": {}}, {}, phantom_results())
+    assert "report.path" not in offline.final(offline.records(tmp_path))
+    kept = [path for path in (tmp_path / "wandb").rglob("*") if path.is_file()]
+    assert any(path.name == "summary.json" for path in kept)
+    assert any(path.name.endswith(".table.json") for path in kept), "scores go without pictures"
+    assert not [path for path in kept if path.suffix in (".html", ".png", ".jpg")]
+    assert not [path for path in kept if b"data:image" in path.read_bytes()]
+
+
 def phantom_results() -> RunResults:
     """Three images of 32 x 64 pixels with masks, as a run leaves them."""
     half = np.zeros((32, 64), bool)

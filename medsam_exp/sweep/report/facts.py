@@ -8,33 +8,35 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.report.measures import MEASURES, stage_label
+from medsam_exp.report.settings import differing, flat_settings
+from medsam_exp.report.web.scores import interned, rounded
 from medsam_exp.sweep.read import SEED, Job, SweepResults
 from medsam_exp.sweep.scores import known_scores, scores_of_job
 
 _SHOWN = ("dsc", "iou", "nsd")
-_NOT_COMPARED = ("paths.", "hydra.", "logger.", "name")
-_DIGITS = 4
 
 
 def page_data(sweep: SweepResults) -> dict[str, Any]:
     """Everything that the page's plots and tables are drawn from, JSON-able.
 
     Returns:
-        `axes` (axis -> values, without the seed), `scores` (name -> label), `images` (ids), `jobs`: number, label,
-        values, seed, scores (name -> list by image, None where there is none), settings (those that differ between
-        jobs), keys, command.
+        `axes` (axis -> values, without the seed), `scores` (name -> label), `images` (ids), `texts` (all that were
+        looked for), `jobs`: number, label, values, seed, scores (name -> list by image, None where there is none),
+        texts (by image, its place in `texts` or None), settings (those that differ between jobs), keys, command.
     """
     names = [name for name in known_scores(sweep) if name.partition("/")[2] in _SHOWN]
     by_job = {
         job.number: {name: scores_of_job(job, *name.split("/")) for name in names} for job in sweep.finished
     }
     ids = sorted({image for scores in by_job.values() for own in scores.values() for image in own})
-    settings = _differing([_settings(job) for job in sweep.finished])
+    settings = differing([_settings(job) for job in sweep.finished])
     labels = {measure.name: measure.label for measure in MEASURES}
+    texts, by_place = interned([_texts(job) for job in sweep.finished], ids)
     return {
         "axes": {axis: values for axis, values in sweep.axes.items() if axis != SEED},
         "scores": {n: f"{stage_label(n.split('/')[0])}, {labels[n.split('/')[1]]}" for n in names},
         "images": ids,
+        "texts": texts,
         "jobs": [
             {
                 "number": job.number,
@@ -43,14 +45,15 @@ def page_data(sweep: SweepResults) -> dict[str, Any]:
                 or label(job),
                 "values": dict(job.values),
                 "scores": {
-                    name: [_rounded(own.get(image)) for image in ids]
+                    name: [rounded(own.get(image)) for image in ids]
                     for name, own in by_job[job.number].items()
                 },
+                "texts": own_texts,
                 "settings": own_settings,
                 "keys": dict(job.run.summary.get("keys", {})) if job.run else {},
                 "command": job.command,
             }
-            for job, own_settings in zip(sweep.finished, settings, strict=True)
+            for job, own_texts, own_settings in zip(sweep.finished, by_place, settings, strict=True)
         ],
     }
 
@@ -82,27 +85,14 @@ def environments(jobs: Sequence[Job]) -> dict[str, str]:
     return {name: " | ".join(values) for name, values in found.items()}
 
 
+def _texts(job: Job) -> dict[str, str]:
+    return {row["id"]: row.get("text", "") for row in (job.run.rows if job.run else [])}
+
+
 def _settings(job: Job) -> dict[str, str]:
     """A run's configuration, flat."""
     try:
         content = OmegaConf.to_container(OmegaConf.load(job.folder / ".hydra" / "config.yaml"), resolve=False)
     except (OSError, OmegaConfBaseException, yaml.YAMLError):
         return {}
-    return {key: value for key, value in _flat(content, "").items() if not key.startswith(_NOT_COMPARED)}
-
-
-def _flat(node: Any, place: str) -> dict[str, str]:
-    if isinstance(node, dict) and node:
-        parts = (_flat(value, f"{place}.{key}" if place else str(key)) for key, value in node.items())
-        return {key: value for part in parts for key, value in part.items()}
-    return {place: str(node)}
-
-
-def _differing(settings: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    keys = dict.fromkeys(key for own in settings for key in own)
-    varied = [key for key in keys if len({own.get(key) for own in settings}) > 1]
-    return [{key: own.get(key, "–") for key in varied} for own in settings]
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DIGITS)
+    return flat_settings(content)

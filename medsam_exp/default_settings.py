@@ -1,0 +1,41 @@
+"""Which choices and settings of a run are not the defaults."""
+
+from collections.abc import Mapping
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from medsam_exp.report.settings import differing, flat_settings
+
+_NO_RESULT = ("sweep.", "workers", "trainer.")
+
+
+def changed_settings(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Compare a run's configuration with what it is when nothing is typed.
+
+    Args:
+        cfg: the run's, resolved.
+        choices: chosen option of each config group.
+
+    Returns:
+        Choices first, then settings by their dotted names: the default and the run's own value, as text. Empty outside
+        of a job that Hydra runs, where the default is not known.
+    """
+    if not GlobalHydra.instance().is_initialized():
+        return {}
+    loader = GlobalHydra.instance().config_loader()
+    default = loader.load_configuration("config", overrides=[], run_mode=RunMode.RUN)
+    usual_choices = dict(default.hydra.runtime.choices)
+    OmegaConf.set_struct(default, False)
+    for node in ("hydra", "paths"):  # they change no result, and may ask for what only a job has
+        default.pop(node, None)
+    content = (OmegaConf.to_container(config, resolve=True) for config in (default, cfg))
+    usual, own = differing([flat_settings(each) for each in content])
+    settings = {key: (usual[key], own[key]) for key in usual if not key.startswith(_NO_RESULT)}
+    chosen = {
+        group: (str(usual_choices[group]), choice)
+        for group, choice in choices.items()
+        if group in usual_choices and f"{group}." not in _NO_RESULT and usual_choices[group] != choice
+    }
+    return {**chosen, **settings}

@@ -1,0 +1,1 @@
+"""What the pages of a run and of a sweep are both made of: template parts, one stylesheet, scripts, small drawings."""

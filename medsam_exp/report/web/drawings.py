@@ -1,0 +1,181 @@
+"""Small pictures for the image browser: each image once, and what each run found in it as outlines over it."""
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from PIL import Image
+from skimage.measure import approximate_polygon, find_contours
+
+from medsam_exp.artifacts import StageArtifacts
+from medsam_exp.report.measures import stage_label
+from medsam_exp.report.panels import COLOUR_MAP, STAGE_COLOURS
+from medsam_exp.stages.evaluate import MASK_STAGES
+from medsam_exp.types import Mask, RGBImage, SaliencyMap
+
+_FEW = 200
+_LARGE, _SMALL, _QUALITY = (
+    384,
+    224,
+    62,
+)  # pixels of a thumbnail's longer side for few and for many images; WebP
+_MAP_SIDE, _MAP_QUALITY = 48, 60  # a saliency map is smooth
+_ROUGHNESS = 0.003  # of the longer side; an outline is this close to its mask's border
+DRAWN_STAGES = ("saliency", *MASK_STAGES)
+
+Stored = Mapping[str, Mapping[str, StageArtifacts]]
+"""What runs stored, by stage and key; runs that share a key share it here too."""
+
+
+@dataclass
+class Drawings:
+    """What the browser shows, JSON-able.
+
+    Attributes:
+        images: by id: thumbnail as a data URI, width and height of the original, outline of the true mask.
+        layers: stage -> key -> id -> outline of a mask, or data URI of a saliency map.
+        prompts: key of sam_mask -> id -> boxes and points, in pixels.
+        remarks: what could not be shown, one sentence each.
+    """
+
+    images: dict[str, dict[str, Any]] = field(default_factory=dict)
+    layers: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    prompts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Everything that the browser's script reads."""
+        return {
+            "images": self.images,
+            "layers": self.layers,
+            "prompts": self.prompts,
+            "panels": self.panels,
+        }
+
+    @property
+    def panels(self) -> list[dict[str, str]]:
+        """What stands side by side for each image, in order: name, label, and of masks the stage's short name."""
+        panels = [{"name": "image", "label": "Image"}]
+        for stage in DRAWN_STAGES:
+            if stage == "sam_mask" and self.prompts:
+                panels.append({"name": "prompts", "label": "Prompts", "colour": "#F0E442"})
+            if stage == "saliency" and stage in self.layers:
+                panels.append({"name": stage, "label": "Saliency map"})
+            elif stage in self.layers:
+                short = MASK_STAGES[stage]
+                colour = STAGE_COLOURS.get(short, "#999999")
+                panels.append({"name": stage, "label": stage_label(short), "stage": short, "colour": colour})
+        if any(image["truth"] is not None for image in self.images.values()):
+            panels.append({"name": "truth", "label": "Ground truth", "colour": "#FFFFFF"})
+        return panels
+
+    def add(self, sample_id: str, image: RGBImage, truth: Mask | None, stored: Stored, side: int) -> int:
+        """Add one image with all that was found in it.
+
+        Args:
+            sample_id: its id.
+            image: (H, W, 3), original frame.
+            truth: (H, W), None where none is read.
+            stored: what runs found.
+            side: pixels of the thumbnail's longer side.
+
+        Returns:
+            The characters that it takes.
+        """
+        height, width = image.shape[:2]
+        source = _webp(Image.fromarray(image), side, _QUALITY)
+        border = None if truth is None else outline(truth)
+        self.images[sample_id] = {"source": source, "width": width, "height": height, "truth": border}
+        size = len(source) + len(border or "")
+        for stage, by_key in stored.items():
+            for key, artifacts in by_key.items():
+                try:
+                    drawn = _drawn(stage, artifacts, sample_id)
+                    prompts = artifacts.info(sample_id)["prompts"] if stage == "sam_mask" else {}
+                except (KeyError, OSError):
+                    continue
+                self.layers.setdefault(stage, {}).setdefault(key, {})[sample_id] = drawn
+                size += len(drawn) + len(sample_id) + 6
+                if any(prompts.values()):
+                    self.prompts.setdefault(key, {})[sample_id] = prompts
+                    size += len(str(prompts))
+        return size
+
+
+def draw(
+    sample_ids: Sequence[str],
+    read: Callable[[str], tuple[RGBImage, Mask | None]],
+    stored: Stored,
+    budget: int,
+) -> Drawings:
+    """Draw images, the most telling first, until they take as much room as they may.
+
+    Args:
+        sample_ids: of the images.
+        read: gives an image, (H, W, 3), and its true mask, None where none is read.
+        stored: what runs found.
+        budget: characters of all drawings together.
+    """
+    found, room = Drawings(), budget
+    side = _LARGE if len(sample_ids) <= _FEW else _SMALL
+    for sample_id in sample_ids:
+        room -= found.add(sample_id, *read(sample_id), stored, side)
+        if room < 0:
+            break
+    if len(found.images) < len(sample_ids):
+        found.remarks.append(f"{len(found.images)} of {len(sample_ids)} images are shown")
+    return found
+
+
+def outline(mask: Mask) -> str:
+    """The border of an (H, W) mask as an SVG path in pixels, 0 at the image's left and upper edge; "" when empty."""
+    ys, xs = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(ys):
+        return ""
+    top, left = int(ys[0]), int(xs[0])
+    part = mask[top : ys[-1] + 1, left : xs[-1] + 1]
+    tolerance = _ROUGHNESS * max(mask.shape)
+    rounded = 1 if max(mask.shape) < 600 else None
+    lines = []
+    for line in find_contours(np.pad(part, 1).astype(np.float32), 0.5):
+        simple = (
+            approximate_polygon(line, tolerance) - 0.5
+        )  # the padding's pixel, and half a pixel to its edge
+        points = " ".join(
+            f"{round(float(x) + left, rounded):g} {round(float(y) + top, rounded):g}" for y, x in simple
+        )
+        if len(simple) > 2:
+            lines.append(f"M{points}z")
+    return "".join(lines)
+
+
+def _drawn(stage: str, artifacts: StageArtifacts, sample_id: str) -> str:
+    if stage == "saliency":
+        return _saliency(artifacts.saliency_map(sample_id))
+    return outline(artifacts.mask(sample_id))
+
+
+def _saliency(saliency_map: SaliencyMap) -> str:
+    size = _size(saliency_map.shape[::-1], _MAP_SIDE)
+    small = np.asarray(Image.fromarray(saliency_map).resize(size, Image.Resampling.BOX))
+    coloured = colormaps[COLOUR_MAP](np.clip(small, 0, 1))[..., :3] * 255
+    return _webp(Image.fromarray(coloured.round().astype(np.uint8)), _MAP_SIDE, _MAP_QUALITY)
+
+
+def _webp(picture: Image.Image, side: int, quality: int) -> str:
+    buffer = io.BytesIO()
+    picture.resize(_size(picture.size, side), Image.Resampling.LANCZOS).save(
+        buffer, "webp", quality=quality, method=4
+    )
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _size(size: tuple[int, ...], side: int) -> tuple[int, int]:
+    """(width, height) whose longer side is at most `side`."""
+    scale = min(1.0, side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

@@ -1,0 +1,30 @@
+import pytest
+from hydra import compose, initialize_config_dir
+
+from medsam_exp.config import check, register
+from medsam_exp.default_settings import changed_settings
+from tests.compose import CONF
+
+
+@pytest.fixture(autouse=True)
+def known() -> None:
+    register()
+
+
+def test_only_what_was_changed_is_named() -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", ["saliency.beta=0.75", "prompt=points", "seed=7", "name=x", "workers=2"])
+        found = changed_settings(check(cfg), {"prompt": "points", "saliency": "m2ib", "experiment": "none"})
+        unchanged = changed_settings(check(compose("config", [])), {"prompt": "box"})
+    assert unchanged == {}
+    assert found["prompt"] == ("box", "points")
+    assert found["seed"] == ("0", "7")
+    assert found["saliency.beta"][1] == "0.75"
+    assert found["prompt._target_"][1].endswith("PointsPerComponent")
+    assert not {key for key in found if not key.startswith(("prompt", "seed", "saliency.beta"))}
+
+
+def test_without_hydra_nothing_is_known() -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = check(compose("config", ["seed=7"]))
+    assert changed_settings(cfg, {}) == {}
