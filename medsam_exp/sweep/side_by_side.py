@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -75,10 +76,15 @@ def _in_own_group(job: ForkedJob) -> None:
     """Run a job as the leader of a process group, so that whatever it starts ends with it."""
     os.setsid()
     job.folder.mkdir(parents=True, exist_ok=True)
-    with (job.folder / CONSOLE_FILE).open("a") as console:
-        os.dup2(console.fileno(), sys.__stdout__.fileno())  # type: ignore[union-attr]
-        os.dup2(console.fileno(), sys.__stderr__.fileno())  # type: ignore[union-attr]
-    job.run()
+    with (job.folder / CONSOLE_FILE).open("a", buffering=1) as console:
+        for stream in (1, 2):  # also of what it starts
+            os.dup2(console.fileno(), stream)
+        sys.stdout = sys.stderr = console
+        try:
+            job.run()
+        except Exception as error:
+            traceback.print_exc()
+            raise SystemExit(1) from error
 
 
 def _reason(exit_code: int, console: Path) -> str:
