@@ -1,6 +1,9 @@
 """Jobs on several machines: who is who from SLURM's variables, and the command that starts the group."""
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +11,7 @@ from medsam_exp.distributed import torchrun_command
 from medsam_exp.nodes import Nodes, is_first_node, job_nodes
 from medsam_exp.runner import run
 from medsam_exp.types import UserError
-from tests.compose import composed
+from tests.compose import CONF, composed
 
 SLURM = {
     "SUBMITIT_EXECUTOR": "slurm",
@@ -67,3 +70,47 @@ def test_several_machines_without_slurm_are_refused(tmp_path) -> None:
 def test_more_machines_than_the_configuration_speaks_of_are_refused(tmp_path) -> None:
     with pytest.raises(UserError, match="num_nodes=1, but this job has 3"):
         run(composed(), tmp_path, {}, [])
+
+
+SMALL = (
+    "clip=tiny_random",
+    "sam=tiny_scratch",
+    "saliency.steps=2",
+    "saliency.noise_samples=1",
+    "data.count=5",
+)
+RUN = """
+import sys
+from pathlib import Path
+from medsam_exp.runner import run
+from tests.compose import composed
+run(composed(*sys.argv[2:]), Path(sys.argv[1]), {}, [])
+"""
+
+
+@pytest.mark.slow
+def test_two_machines_give_what_one_gives(tmp_path: Path) -> None:
+    """Two processes that are told what SLURM tells two machines; both are this one."""
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    for folder in (alone, together):
+        folder.mkdir()
+    run(composed(*SMALL, f"paths.outputs={tmp_path}/1"), alone, {}, [])
+    of_both = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1", "trainer.num_nodes=2")
+    command = [sys.executable, "-c", RUN, str(together), *SMALL, *of_both, f"paths.outputs={tmp_path}/2"]
+    slurm = {
+        **SLURM,
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_JOB_NODELIST": "localhost,localhost",
+        "SLURM_NTASKS": "2",
+    }
+    machines = [
+        subprocess.Popen(command, cwd=CONF.parent, env={**os.environ, **slurm, "SLURM_NODEID": own})
+        for own in "01"
+    ]
+    assert [machine.wait(500) for machine in machines] == [0, 0]
+    for name in ("per_image.csv", "masks"):
+        one, two = alone / name, together / name
+        files = sorted(one.iterdir()) if one.is_dir() else [one]
+        assert files
+        for file in files:
+            assert file.read_bytes() == (two / file.name if two.is_dir() else two).read_bytes()

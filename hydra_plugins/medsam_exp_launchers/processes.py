@@ -19,9 +19,16 @@ class ProcessesLauncher(Launcher):
 
     Args:
         n_jobs: how many at once.
+
+    Raises:
+        SystemExit: that is no number of processes.
     """
 
     def __init__(self, n_jobs: int) -> None:
+        if not isinstance(n_jobs, int) or n_jobs < 1:
+            raise SystemExit(
+                f"error: hydra.launcher.n_jobs={n_jobs}, but it must be a number of processes, 1 or more"
+            )
         self._n_jobs = n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

@@ -46,6 +46,12 @@ def test_a_launcher_says_what_it_is_and_is_one_of_hydras(name: str) -> None:
     launcher(composed_sweep(f"hydra/launcher={name}", "trainer=ddp"))
 
 
+@pytest.mark.parametrize("count", ["0", "-2", "many", "null"])
+def test_no_processes_at_all_is_one_sentence(count: str) -> None:
+    with pytest.raises(SystemExit, match=r"hydra.launcher.n_jobs=\S+, but it must be a number of processes"):
+        launcher(composed_sweep("hydra/launcher=processes", f"hydra.launcher.n_jobs={count}"))
+
+
 def test_slurm_is_asked_for_time_memory_a_gpu_and_to_queue_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
