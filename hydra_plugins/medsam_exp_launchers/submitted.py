@@ -95,7 +95,7 @@ class SubmittedLauncher(BaseSubmititLauncher):
 
 def _report(task: Any, job: LaunchedJob) -> None:
     if status_of(job.folder) == "missing":
-        write_down_death(job.folder, f"its process ended in state {task.state}; see {task.paths.stderr}")
+        write_down_death(job.folder, f"it ended without a result ({task.state}); see {task.paths.stderr}")
     log.info("%-12s %s: %s", "job", job.folder.name, status_of(job.folder))
 
 

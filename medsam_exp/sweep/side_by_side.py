@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ log = logging.getLogger(__name__)
 CONSOLE_FILE = "console.log"
 _SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_TO_END = 60
+_ENDED_BY_SIGNAL = 128
+"""A process that a signal ends in good order leaves with this and the signal's number, as shells have it."""
 
 
 @dataclass(frozen=True)
@@ -76,22 +77,19 @@ def _in_own_group(job: ForkedJob) -> None:
     """Run a job as the leader of a process group, so that whatever it starts ends with it."""
     os.setsid()
     job.folder.mkdir(parents=True, exist_ok=True)
-    with (job.folder / CONSOLE_FILE).open("a", buffering=1) as console:
-        for stream in (1, 2):  # also of what it starts
-            os.dup2(console.fileno(), stream)
-        sys.stdout = sys.stderr = console
-        try:
-            job.run()
-        except Exception as error:
-            traceback.print_exc()
-            raise SystemExit(1) from error
+    console = os.open(job.folder / CONSOLE_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):  # also of what it starts
+        os.dup2(console, stream)
+    sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1, encoding="utf-8", closefd=False)
+    job.run()
 
 
 def _reason(exit_code: int, console: Path) -> str:
-    if exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        memory = ", perhaps for want of memory" if exit_code == -signal.SIGKILL else ""
-        return f"its process was killed by {name}{memory}"
+    number = exit_code - _ENDED_BY_SIGNAL if exit_code > _ENDED_BY_SIGNAL else -exit_code
+    for sent in signal.Signals:
+        if sent == number:
+            memory = ", perhaps for want of memory" if sent is signal.SIGKILL else ""
+            return f"its process was killed by {sent.name}{memory}"
     said = [line.strip() for line in console.read_text(errors="replace").splitlines() if line.strip()]
     return said[-1] if said else f"its process ended with exit code {exit_code}"
 
@@ -102,7 +100,7 @@ def _ends_with_this_process(running: list[tuple[ForkedJob, BaseProcess]]) -> Ite
 
     def leave(signal_number: int, frame: FrameType | None) -> None:
         del frame
-        sys.exit(128 + signal_number)
+        sys.exit(_ENDED_BY_SIGNAL + signal_number)
 
     before = signal.signal(signal.SIGTERM, leave)
     try:

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,24 @@ import pytest
 from medsam_exp.sweep.devices import allowed_gpus, limit_threads, own_gpus, threads_for_each, visible_gpus
 from medsam_exp.types import UserError
 
+ON_A_GPU = """
+import multiprocessing, sys
+from pathlib import Path
+from medsam_exp import runner
+from medsam_exp.sweep.devices import own_gpus, visible_gpus
+
+def work():
+    import torch
+    with own_gpus(1, visible_gpus(), Path(sys.argv[1])):
+        assert torch.cuda.device_count() == 1
+        assert torch.ones(3, device="cuda").sum() == 3
+
+for _ in range(2):
+    job = multiprocessing.get_context("fork").Process(target=work)
+    job.start()
+    job.join()
+    assert job.exitcode == 0
+"""
 POOL = ["GPU-a", "GPU-b", "GPU-c"]
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -129,3 +149,8 @@ def _limited(path: Path) -> None:
 def test_a_limit_holds_for_all_libraries_and_for_what_is_started_later(tmp_path: Path) -> None:
     forked(_limited, tmp_path / "limits").join(20)
     assert (tmp_path / "limits").read_text() == "1 [1] 1"
+
+
+@pytest.mark.gpu
+def test_a_forked_job_wakes_cuda_itself_and_sees_its_gpu_only(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", ON_A_GPU, str(tmp_path)], check=True, timeout=300)

@@ -63,9 +63,31 @@ def test_a_killed_job_is_named_and_the_others_finish(tmp_path: Path) -> None:
     assert [name for name in "abcd" if (tmp_path / name / "done").exists()] == ["a", "c", "d"]
 
 
+def end_self(folder: Path) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5)
+
+
+def test_a_job_that_is_asked_to_end_is_named_and_the_others_finish(tmp_path: Path) -> None:
+    assert run_all(tmp_path, {"a": end_self, "b": finish}) == {"a": "its process was killed by SIGTERM"}
+    assert (tmp_path / "b" / "done").exists()
+
+
+def leave(code: int | str) -> Callable[[Path], None]:
+    def work(folder: Path) -> None:
+        raise SystemExit(code)
+
+    return work
+
+
 def test_what_a_job_says_last_is_the_reason_of_its_end(tmp_path: Path) -> None:
-    deaths = run_all(tmp_path, {"a": complain, "b": finish})
-    assert deaths == {"a": "ValueError: no such thing"}
+    deaths = run_all(tmp_path, {"a": complain, "b": finish, "c": leave("error: no disk"), "d": leave(255)})
+    reasons = {
+        "a": "ValueError: no such thing",
+        "c": "error: no disk",
+        "d": "its process ended with exit code 255",
+    }
+    assert deaths == reasons
     assert "Traceback" in (tmp_path / "a" / CONSOLE_FILE).read_text()
 
 
