@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 CONSOLE_FILE = "console.log"
 _SECONDS_BETWEEN_LOOKS = 0.1
-_SECONDS_TO_END = 60
+_SECONDS_TO_END = 60  # a job over several devices needs up to 45
 _ENDED_BY_SIGNAL = 128
 """A process that a signal ends in good order leaves with this and the signal's number, as shells have it."""
 
@@ -59,7 +59,7 @@ def run_side_by_side(jobs: Sequence[ForkedJob], at_once: int, died: Callable[[Pa
                 running.append((job, _started(job)))
             for job, process in [pair for pair in running if not pair[1].is_alive()]:
                 running.remove((job, process))
-                _signal_group(process, signal.SIGKILL)  # what a dead job has started must not go on
+                _end_group(process)  # what a dead job has started must not go on
                 if process.exitcode:
                     died(job.folder, _reason(process.exitcode, job.folder / CONSOLE_FILE))
                 number = len(jobs) - len(waiting) - len(running)
@@ -111,10 +111,25 @@ def _ends_with_this_process(running: list[tuple[ForkedJob, BaseProcess]]) -> Ite
             _signal_group(process, signal.SIGTERM)
         for _, process in running:
             process.join(_SECONDS_TO_END)
-            _signal_group(process, signal.SIGKILL)
+            _end_group(process)
 
 
-def _signal_group(process: BaseProcess, number: signal.Signals) -> None:
+def _end_group(process: BaseProcess) -> None:
+    """End what is left of a job's group, if anything is: torchrun, asked to end, takes its own processes with it."""
+    end = time.monotonic() + _SECONDS_TO_END
+    left = _signal_group(process, signal.SIGTERM)
+    while left and time.monotonic() < end:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        left = _signal_group(process, None)
+    if left:
+        _signal_group(process, signal.SIGKILL)
+
+
+def _signal_group(process: BaseProcess, number: signal.Signals | None) -> bool:
+    """Send a signal to a job's group, or none; return whether there was somebody to get it."""
     assert process.pid is not None
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+    try:
+        os.killpg(process.pid, number or 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

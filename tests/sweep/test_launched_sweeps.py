@@ -72,13 +72,17 @@ def process_of(job: Path) -> psutil.Process:
     raise AssertionError(f"no process works on {job}")
 
 
-def signal_job(outputs: Path, sweep: "subprocess.Popen[str]", number: int) -> psutil.Process:
-    """Send a signal to the process of the job KILLED while it works."""
+def sweep_folder(outputs: Path, sweep: "subprocess.Popen[str]") -> Path:
+    """The sweep's folder, as soon as there is one."""
     while not (outputs / "sweeps" / "dev").is_dir():
         assert sweep.poll() is None
         time.sleep(0.1)
-    folder = next((outputs / "sweeps" / "dev").iterdir())
-    process = process_of(folder / KILLED)
+    return next((outputs / "sweeps" / "dev").iterdir())
+
+
+def signal_job(outputs: Path, sweep: "subprocess.Popen[str]", number: int) -> psutil.Process:
+    """Send a signal to the process of the job KILLED while it works."""
+    process = process_of(sweep_folder(outputs, sweep) / KILLED)
     os.kill(process.pid, number)
     return process
 
@@ -147,6 +151,22 @@ def test_two_sweeps_at_once_on_one_store_compute_nothing_twice(
         assert "4 of 4 jobs done" in said
     assert computed(tmp_path) == computed(serial)
     assert scores(tmp_path) == scores(serial)
+
+
+def test_the_processes_of_a_killed_job_over_two_devices_end_with_it(tmp_path: Path) -> None:
+    over_two = ("trainer=ddp", "trainer.accelerator=cpu", "saliency.steps=10", "data.count=200")
+    sweep = start(tmp_path, *over_two, "seed=1", "component_filter=largest,none", "hydra/launcher=processes")
+    job = sweep_folder(tmp_path, sweep) / "component_filter=largest"
+    own = process_of(job)
+    while not (
+        workers := [one for one in own.children(recursive=True) if "medsam_exp.worker" in one.cmdline()[3]]
+    ):
+        time.sleep(0.1)
+    own.kill()
+    assert not psutil.wait_procs(workers, timeout=60)[1]
+    sweep.terminate()
+    assert finish(sweep)[0] == 128 + signal.SIGTERM
+    assert not [one for one in psutil.process_iter() if str(tmp_path) in " ".join(one.cmdline())]
 
 
 def test_no_job_starts_after_a_failure_that_is_to_stop_all(tmp_path: Path) -> None:
