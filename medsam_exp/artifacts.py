@@ -8,7 +8,6 @@ and text. So one new image computes one sample, and a changed setting computes o
 import hashlib
 import io
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +15,11 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from PIL import Image
 
 from medsam_exp.digests import write_atomically
-
-log = logging.getLogger(__name__)
+from medsam_exp.locks import waiting_lock
 
 _KEY_LENGTH = 16
 
@@ -132,16 +129,9 @@ class StageArtifacts:
         Whoever had to wait finds what the other has computed.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder.with_suffix(".lock"))
-        try:
-            lock.acquire(timeout=0.1)
-        except Timeout:
-            log.info("%-12s waits for another process that computes it", self.stage)
-            lock.acquire()
-        try:
+        waits = f"{self.stage:<12} waits for another process that computes it"
+        with waiting_lock(self.folder.with_suffix(".lock"), waits):
             yield
-        finally:
-            lock.release()
 
     @property
     def has_manifest(self) -> bool:

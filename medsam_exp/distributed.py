@@ -17,7 +17,11 @@ from typing import NoReturn, TypeVar
 import torch
 import torch.distributed as dist
 
+from medsam_exp.nodes import Nodes
 from medsam_exp.types import UserError
+
+_SECONDS_TO_END = 45
+"""torchrun itself gives its processes 30 to end."""
 
 T = TypeVar("T")
 
@@ -99,11 +103,42 @@ def _join() -> None:
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(hours=24))
 
 
-def launch(module: str, arguments: Sequence[str], processes: int) -> int:
-    """Run `python -m module arguments` as a group of processes on this machine.
+def torchrun_command(
+    module: str, arguments: Sequence[str], processes: int, nodes: Nodes | None = None
+) -> list[str]:
+    """What starts `python -m module arguments` as a group of processes.
+
+    Args:
+        module: that each process runs.
+        arguments: of the module.
+        processes: on each machine.
+        nodes: the job's machines, where it has several; each must start its own part.
+    """
+    where = ["--standalone"]
+    if nodes is not None:
+        where = [
+            f"--nnodes={nodes.count}",
+            f"--node_rank={nodes.own}",
+            f"--master_addr={nodes.first}",
+            f"--master_port={nodes.port}",
+        ]
+    count = f"--nproc_per_node={processes}"
+    return [sys.executable, "-m", "torch.distributed.run", *where, count, "-m", module, *arguments]
+
+
+def launch(module: str, arguments: Sequence[str], processes: int, nodes: Nodes | None = None) -> int:
+    """Run `python -m module arguments` as a group of processes; what ends this process ends the group.
 
     Returns:
         The exit code; non-zero when any process failed.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    return subprocess.run([*command, "-m", module, *arguments], check=False).returncode
+    group = subprocess.Popen(torchrun_command(module, arguments, processes, nodes))
+    try:
+        return group.wait()
+    except BaseException:
+        group.terminate()  # a killed torchrun would leave its processes behind
+        try:
+            group.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            group.kill()
+        raise

@@ -134,6 +134,11 @@ def several_devices_need_a_strategy(cfg: DictConfig) -> list[str]:
         return [f"trainer.devices={devices!r}, but it must be a number of devices"]
     if devices > 1 and strategy == "auto":
         return [f"trainer.devices={devices} needs a distributed strategy; use trainer=ddp"]
+    nodes = cfg.trainer.get("num_nodes", 1)
+    if not isinstance(nodes, int) or nodes < 1:
+        return [f"trainer.num_nodes={nodes!r}, but it must be a number of machines"]
+    if nodes > 1 and strategy == "auto":
+        return [f"trainer.num_nodes={nodes} needs a distributed strategy; use trainer=ddp"]
     return []
 
 

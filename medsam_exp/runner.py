@@ -18,6 +18,7 @@ from medsam_exp.config import check
 from medsam_exp.default_settings import changed_settings
 from medsam_exp.digests import FileDigests
 from medsam_exp.engine import Engine
+from medsam_exp.nodes import job_nodes
 from medsam_exp.pictures import RunResults
 from medsam_exp.stages import STAGES
 from medsam_exp.summary import command_line, finish_run, per_image_rows
@@ -63,12 +64,19 @@ def run(
         "sweep": asdict(sweep) if sweep else None,
         "changed_settings": changed_settings(cfg, chosen),
     }
-    if cfg.trainer.get("devices", 1) == 1:
+    nodes = job_nodes()
+    if (asked := cfg.trainer.get("num_nodes", 1)) != (given := nodes.count if nodes else 1):
+        raise UserError(
+            f"trainer.num_nodes={asked}, but this job has {given}; jobs on several machines are started by SLURM: "
+            f"hydra/launcher=slurm_ddp with trainer=ddp trainer.num_nodes={max(asked, given)}"
+        )
+    if cfg.trainer.get("devices", 1) == 1 and nodes is None:
         execute(cfg, run_dir, origin)
         return
-    OmegaConf.save(cfg, run_dir / "job.yaml")
-    (run_dir / "job.json").write_text(json.dumps(origin))
-    if distributed.launch("medsam_exp.worker", [str(run_dir)], cfg.trainer.devices):
+    if nodes is None or nodes.own == 0:  # the others join only after this one, and read what it wrote
+        OmegaConf.save(cfg, run_dir / "job.yaml")
+        (run_dir / "job.json").write_text(json.dumps(origin))
+    if distributed.launch("medsam_exp.worker", [str(run_dir)], cfg.trainer.devices, nodes):
         raise UserError(f"a process of this job failed; its error stands above and in {run_dir / 'run.log'}")
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from medsam_exp.digests import write_atomically
 from medsam_exp.sweep.identity import SweepPlan, job_folder, plan_sweep
-from medsam_exp.sweep.jobs import error_of, status_of
+from medsam_exp.sweep.jobs import error_of, forget_failure, status_of
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,9 @@ class SweepCallback(Callback):
                 f"hydra.job.config.override_dirname.exclude_keys=[{','.join(map(repr, excluded))}]",
             ]
         self._before = {name for name in self._names() if status_of(self._folder / name) == "done"}
+        if config.sweep.fail_fast:  # an old failure is to be tried again, not to stop everything
+            for name in self._names():
+                forget_failure(self._folder / name)
         self._write("running")
         log.info(
             "%-12s %s: %d jobs, %d of them done before: %s",

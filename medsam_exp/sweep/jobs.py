@@ -11,6 +11,8 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.digests import write_atomically
+from medsam_exp.locks import waiting_lock
+from medsam_exp.nodes import is_first_node
 from medsam_exp.stages import STAGES
 
 log = logging.getLogger(__name__)
@@ -23,46 +25,83 @@ _NO_MATTER = ("paths", "logger", "workers", "sweep")
 def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None]) -> None:
     """Run a job unless it is done under the same configuration; a failure is written down and stays its own.
 
-    A job that is killed leaves no status, so that the sweep's next start runs it again.
+    Whoever starts the same job meanwhile waits, and finds it done. A job that is killed leaves no status, so that
+    the sweep's next start runs it again. With `sweep.fail_fast` no job starts once another has failed.
 
     Args:
         cfg: of the job.
         folder: of the job.
         run: does the work.
-
-    Raises:
-        Exception: what `run` raised, with `sweep.fail_fast`.
     """
-    digest = configuration_digest(cfg)
-    if status_of(folder) == "done" and _read(folder)["configuration"] == digest:
-        log.info("%-12s %s: done before", "job", folder.name)
+    if not is_first_node():  # the first one keeps the books, and a group that lost a node fails there
+        if _needless(cfg, folder) is None:
+            run()
         return
+    with waiting_lock(folder / "job.lock", f"job          {folder.name}: another process is at it; waiting"):
+        reason = _needless(cfg, folder)
+        if reason is None:
+            _run_and_write_down(cfg, folder, run)
+        else:
+            log.info("%-12s %s: %s", "job", folder.name, reason)
+
+
+def _needless(cfg: DictConfig, folder: Path) -> str | None:
+    """Why a job need not run, if so."""
+    if done_before(cfg, folder):
+        return "done before"
+    failed = _failed_beside(folder) if cfg.sweep.fail_fast else None
+    return f"not started, as {failed} failed" if failed else None
+
+
+def _run_and_write_down(cfg: DictConfig, folder: Path, run: Callable[[], None]) -> None:
     (folder / STATUS_FILE).unlink(missing_ok=True)
     (folder / "error.txt").unlink(missing_ok=True)
     try:
+        digest = configuration_digest(cfg)
         run()
     except Exception as error:
         sentence = last_line(error)
         (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
-        _write(folder, {"status": "failed", "configuration": digest, "error": sentence})
-        if cfg.sweep.fail_fast:
-            raise
+        _write(folder, {"status": "failed", "configuration": None, "error": sentence})
         log.error("%-12s %s failed: %s", "job", folder.name, sentence)
     else:
         _write(folder, {"status": "done", "configuration": digest, "error": None})
 
 
+def done_before(cfg: DictConfig, folder: Path) -> bool:
+    """Whether a job is done under this configuration."""
+    return status_of(folder) == "done" and _read(folder).get("configuration") == configuration_digest(cfg)
+
+
+def write_down_death(folder: Path, reason: str) -> None:
+    """Say of a job whose process is gone what became of it, unless the job said so itself."""
+    if status_of(folder) == "missing":
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder, {"status": "failed", "configuration": None, "error": reason})
+        log.error("%-12s %s failed: %s", "job", folder.name, reason)
+
+
+def forget_failure(folder: Path) -> None:
+    """Take back what a failed job says, before it is run again."""
+    if status_of(folder) == "failed":
+        (folder / STATUS_FILE).unlink()
+
+
+def _failed_beside(folder: Path) -> str | None:
+    """Name of a failed job of the same sweep."""
+    beside = (path.parent for path in sorted(folder.parent.glob(f"*/{STATUS_FILE}")))
+    return next((other.name for other in beside if status_of(other) == "failed"), None)
+
+
 def status_of(folder: Path) -> Status:
     """Whether a job is done, failed, or has not come to an end."""
-    if not (folder / STATUS_FILE).is_file():
-        return "missing"
-    status: Status = _read(folder)["status"]
-    return status if status == "failed" or (folder / "summary.json").is_file() else "missing"
+    status: Status = _read(folder).get("status", "missing")
+    return status if status != "done" or (folder / "summary.json").is_file() else "missing"
 
 
 def error_of(folder: Path) -> str | None:
     """Last line of a failed job's error."""
-    error: str | None = _read(folder)["error"] if status_of(folder) == "failed" else None
+    error: str | None = _read(folder).get("error") if status_of(folder) == "failed" else None
     return error
 
 
@@ -82,7 +121,10 @@ def configuration_digest(cfg: DictConfig) -> str:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / STATUS_FILE).read_text())
+    try:
+        content: dict[str, Any] = json.loads((folder / STATUS_FILE).read_text())
+    except FileNotFoundError:  # not there yet, or another process is running the job again
+        return {}
     return content
 
 

@@ -53,14 +53,13 @@ def test_every_job_of_every_sweep_composes(name: str, job: list[str]) -> None:
 
 
 def sweep(outputs: Path, *overrides: str) -> tuple[int, list[Path], str]:
-    """Run a sweep; return its exit code, the folders of its jobs, and what it said."""
+    """Run a sweep; return its exit code, the folders of its jobs in their order, and what it said."""
     done = subprocess.run(
         [
             sys.executable,
             "run.py",
             *SMALL,
             f"paths.outputs={outputs}",
-            f"hydra.sweep.dir={outputs}/sweep",
             *overrides,
         ],
         cwd=ROOT,
@@ -68,7 +67,8 @@ def sweep(outputs: Path, *overrides: str) -> tuple[int, list[Path], str]:
         text=True,
         check=False,
     )
-    jobs = sorted(path for path in (outputs / "sweep").iterdir() if path.is_dir())
+    record = next((outputs / "sweeps").glob("*/*/sweep.json"))
+    jobs = [record.parent / job["folder"] for job in json.loads(record.read_text())["jobs"]]
     return done.returncode, jobs, done.stdout + done.stderr
 
 
@@ -84,7 +84,8 @@ def test_two_files_run_their_product_and_each_job_can_be_repeated(tmp_path: Path
 
 
 def test_a_failing_job_does_not_stop_the_others(tmp_path: Path) -> None:
-    code, jobs, said = sweep(tmp_path, "+sweep=seeds", "seed=0", "component_filter.count=0,1")
+    side_by_side = "hydra/launcher=processes"
+    code, jobs, said = sweep(tmp_path, "+sweep=seeds", "seed=0", "component_filter.count=0,1", side_by_side)
     assert code != 0
     assert "component_filter: count is 0" in said
     assert [(job / "summary.json").is_file() for job in jobs] == [False, True]

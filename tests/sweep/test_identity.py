@@ -18,7 +18,7 @@ def test_the_jobs_are_every_combination_once() -> None:
     [
         ["data.count=3", "seed=2,0,1", "saliency=b,a", "+experiment=demo"],
         [*TYPED, "paths.outputs=elsewhere", "logger=wandb", "workers=4", "sweep.fail_fast=true"],
-        [*TYPED, "hydra/launcher=joblib", "+sweep=[x]"],
+        [*TYPED, "hydra/launcher=processes", "+sweep=[x]"],
     ],
 )
 def test_order_and_what_changes_no_result_do_not_matter(same: list[str]) -> None:
@@ -47,7 +47,7 @@ def test_axes_of_files_and_of_the_command_line_are_alike() -> None:
 
 def test_the_command_runs_one_job_alone() -> None:
     plan = plan_sweep(
-        {}, ["+experiment=demo", "+sweep=[x]", "hydra/launcher=joblib", "text.text='a b'", "seed=0,1"]
+        {}, ["+experiment=demo", "+sweep=[x]", "hydra/launcher=processes", "text.text='a b'", "seed=0,1"]
     )
     assert (
         plan.command({"seed": "1"}).partition(" ")[2]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medsam_exp.sweep.jobs import attempt, error_of, last_line, status_of
+from medsam_exp.sweep.jobs import attempt, error_of, forget_failure, last_line, status_of, write_down_death
 from medsam_exp.types import UserError
 from tests.compose import composed
 
@@ -17,6 +17,7 @@ class Work:
 
     def __call__(self) -> None:
         self.times += 1
+        self.folder.mkdir(exist_ok=True)
         if self.error is not None:
             raise self.error
         (self.folder / "summary.json").write_text("{}")
@@ -50,10 +51,47 @@ def test_a_failure_is_written_down_and_stays_the_jobs_own(tmp_path: Path) -> Non
     assert not (tmp_path / "error.txt").exists()
 
 
-def test_fail_fast_lets_the_failure_through(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="broken"):
-        attempt(composed("sweep.fail_fast=true"), tmp_path, Work(tmp_path, RuntimeError("broken")))
-    assert status_of(tmp_path) == "failed"
+def test_after_a_failure_fail_fast_starts_no_other_job(tmp_path: Path) -> None:
+    cfg = composed("sweep.fail_fast=true")
+    broken, other = tmp_path / "broken", tmp_path / "other"
+    for folder in (broken, other):
+        folder.mkdir()
+    attempt(cfg, broken, Work(broken, RuntimeError("broken")))
+    work = Work(other)
+    attempt(cfg, other, work)
+    assert (work.times, status_of(other)) == (0, "missing")
+    forget_failure(broken)  # as the next start of the sweep does
+    attempt(cfg, other, work)
+    assert (work.times, status_of(other)) == (1, "done")
+
+
+def test_without_fail_fast_a_failure_stops_no_other_job(tmp_path: Path) -> None:
+    attempt(composed(), tmp_path / "broken", Work(tmp_path / "broken", RuntimeError("broken")))
+    work = Work(tmp_path / "other")
+    attempt(composed(), tmp_path / "other", work)
+    assert status_of(tmp_path / "other") == "done"
+
+
+def test_a_death_is_written_down_unless_the_job_spoke_itself(tmp_path: Path) -> None:
+    write_down_death(tmp_path / "silent", "killed")
+    assert (status_of(tmp_path / "silent"), error_of(tmp_path / "silent")) == ("failed", "killed")
+    attempt(composed(), tmp_path / "failed", Work(tmp_path / "failed", UserError("its own word")))
+    write_down_death(tmp_path / "failed", "killed")
+    assert error_of(tmp_path / "failed") == "its own word"
+
+
+def test_another_node_of_the_job_keeps_no_books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slurm = {
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_NODEID": "1",
+        "SLURM_JOB_ID": "7",
+        "SLURM_JOB_NODELIST": "a,b",
+    }
+    for name, value in {**slurm, "SUBMITIT_EXECUTOR": "slurm"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="lost"):
+        attempt(composed(), tmp_path, Work(tmp_path, UserError("lost")))
+    assert status_of(tmp_path) == "missing"
 
 
 def test_a_job_that_was_killed_has_no_status(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Hydra takes launchers from the name space `hydra_plugins` only; so here they are."""

@@ -1,0 +1,57 @@
+"""`hydra/launcher=processes`: several jobs of a sweep at once on this machine, each a process of its own."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from hydra.core.utils import JobReturn, run_job
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from medsam_exp.sweep.devices import gpu_locks, limit_threads, own_gpus, threads_for_each, visible_gpus
+from medsam_exp.sweep.jobs import write_down_death
+from medsam_exp.sweep.launching import LaunchedJob, jobs_to_run, results_are_on_disk
+from medsam_exp.sweep.side_by_side import ForkedJob, run_side_by_side
+
+
+class ProcessesLauncher(Launcher):
+    """Starts a process for each job that is not done; no two of them get the same GPU, or more cores than there are.
+
+    Args:
+        n_jobs: how many at once.
+
+    Raises:
+        SystemExit: that is no number of processes.
+    """
+
+    def __init__(self, n_jobs: int) -> None:
+        if not isinstance(n_jobs, int) or n_jobs < 1:
+            raise SystemExit(
+                f"error: hydra.launcher.n_jobs={n_jobs}, but it must be a number of processes, 1 or more"
+            )
+        self._n_jobs = n_jobs
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Remember what Hydra gives every launcher."""
+        self._context, self._task, self._config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs; what came of each lies in its folder."""
+        from medsam_exp import runner  # noqa: F401  # imports torch once, for all the processes that are forked
+
+        gpus = visible_gpus()
+        jobs = jobs_to_run(self._context, self._config, job_overrides, initial_job_idx)
+        forked = [ForkedJob(job.folder, partial(self._run, job, gpus)) for job in jobs]
+        run_side_by_side(forked, self._n_jobs, write_down_death)
+        return results_are_on_disk(job_overrides)
+
+    def _run(self, job: LaunchedJob, gpus: Sequence[str]) -> None:
+        limit_threads(max(1, threads_for_each(self._n_jobs) // job.processes))
+        with own_gpus(job.gpus(gpus), gpus, gpu_locks()):
+            run_job(
+                hydra_context=self._context,
+                task_function=self._task,
+                config=job.config,
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+            )

@@ -1,0 +1,122 @@
+"""Which GPUs and how many threads does a job get that has others beside it on the machine?"""
+
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from medsam_exp.locks import waiting_lock
+from medsam_exp.types import UserError
+
+log = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LOOKS = 0.5
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def gpu_locks() -> Path:
+    """Folder of this user's locks of this machine's GPUs, the same for every sweep."""
+    return Path(tempfile.gettempdir()) / f"medsam_exp_gpus_{os.getuid()}"
+
+
+def visible_gpus() -> list[str]:
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them; CUDA itself stays asleep."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
+    answer = subprocess.run(query, capture_output=True, text=True, check=False)
+    present = (
+        [line.strip() for line in answer.stdout.splitlines() if line.strip()] if not answer.returncode else []
+    )
+    return allowed_gpus(present, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def allowed_gpus(present: Sequence[str], visible: str | None) -> list[str]:
+    """Those of the machine's GPUs (by number in the order of `present`, or by name) that a variable allows.
+
+    Args:
+        present: names of all, in the order of their numbers.
+        visible: value of CUDA_VISIBLE_DEVICES; None when it is not set. What follows an unknown entry does not count,
+            as for CUDA itself.
+    """
+    if visible is None:
+        return list(present)
+    allowed = []
+    for entry in (part.strip() for part in visible.split(",")):
+        if entry.isdigit() and int(entry) < len(present):
+            allowed.append(present[int(entry)])
+        elif entry.startswith(("GPU-", "MIG-")):
+            allowed.append(entry)
+        else:
+            break
+    return allowed
+
+
+@contextmanager
+def own_gpus(count: int, pool: Sequence[str], folder: Path) -> Iterator[list[str]]:
+    """Hold `count` GPUs of a pool that nobody else holds; this process and those it starts see no others.
+
+    One waits for all of them at a time, so no two wait for each other.
+
+    Args:
+        count: how many.
+        pool: their names, from `visible_gpus`.
+        folder: of the locks, from `gpu_locks`; the locks of a process that died are free.
+
+    Yields:
+        Their names.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    if count > len(pool):
+        raise UserError(f"trainer.devices={count}, but this machine lets this sweep use {len(pool)} GPUs")
+    if not count:
+        yield []
+        return
+    with ExitStack() as held:
+        with waiting_lock(folder / "next.lock", f"job          waits for {count} of {len(pool)} GPUs"):
+            names: list[str] = []
+            while len(names) < count:
+                for name in pool:
+                    if len(names) < count and name not in names and _locked(folder / f"{name}.lock", held):
+                        names.append(name)
+                if len(names) < count:
+                    time.sleep(_SECONDS_BETWEEN_LOOKS)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
+        yield names
+
+
+def _locked(path: Path, held: ExitStack) -> bool:
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    held.callback(lock.release)
+    return True
+
+
+def threads_for_each(processes: int) -> int:
+    """Threads that each of some processes may use: the machine's cores shared, or fewer if the user wants fewer."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = max(1, cores // processes)
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(wanted)) if wanted.isdigit() and int(wanted) else share
+
+
+def limit_threads(count: int) -> None:
+    """Let the libraries of this process, and the processes that it starts, use so many threads each."""
+    import threadpoolctl  # type: ignore[import-untyped]
+    import torch
+
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(count)))  # for what is started or loaded later
+    threadpoolctl.threadpool_limits(count)  # for what is loaded already
+    torch.set_num_threads(count)
