@@ -9,8 +9,9 @@ import hashlib
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -137,6 +138,11 @@ class StageArtifacts:
             yield
         finally:
             lock.release()
+
+    def mark_used(self) -> None:
+        """Give the folder the time of now, so that nobody takes results in use for forgotten ones."""
+        with suppress(OSError):  # not there yet, or somebody else's
+            os.utime(self.folder)
 
     @property
     def has_manifest(self) -> bool:

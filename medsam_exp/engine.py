@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from medsam_exp.other_images import other_images_config
 from medsam_exp.progress import stage_progress
 from medsam_exp.stages import NOT_IN_KEYS, STAGES, Stage, stage_function
 from medsam_exp.stages.context import OtherImages, StageContext
+from medsam_exp.timing import Timing, timing
 from medsam_exp.trials import trial_config
 from medsam_exp.types import Dataset, UserError
 
@@ -30,16 +30,6 @@ _OWN_INPUTS = {
     **dict.fromkeys(("nnunet_single", "nnunet_ensemble", "reference_single", "reference_ensemble"), "images"),
 }
 """Stages whose samples are decided by more than image and text, or by the image alone."""
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What one stage cost; `images` were computed now, `cached` were there."""
-
-    seconds: float
-    images: int
-    images_per_second: float
-    cached: int
 
 
 class Engine:
@@ -91,6 +81,7 @@ class Engine:
         stage, artifacts = STAGES[name], self.artifacts[name]
         wanted = self.sample_ids if stage.works_on == "samples" else ("all",)
         first = distributed.rank() == 0
+        artifacts.mark_used()
         # Whoever computes holds the stage's lock; what is there already needs none.
         with artifacts.locked() if first and artifacts.pending(wanted) else nullcontext():
             self._bring_up_to_date(name, stage, artifacts, wanted)
@@ -107,9 +98,14 @@ class Engine:
             with visible as advance:
                 stage_function(name)(self._context(name, pending, advance))
         distributed.barrier()
-        self.timing[name] = _timing(time.perf_counter() - started, len(pending), len(wanted))
+        self.timing[name] = timing(time.perf_counter() - started, len(pending), len(wanted))
         if distributed.rank() == 0:
             self._finish(name, wanted)
+
+    def keys_in_use(self) -> set[str]:
+        """Keys of all artifacts that the run's stages use, those of other images too."""
+        others = (other.keys_in_use() for other in self._others.values())
+        return {artifacts.key for artifacts in self.artifacts.values()}.union(*others)
 
     def parents(self, name: str) -> dict[str, StageArtifacts]:
         """Artifacts of the stages that `name` builds on in this run; they stand before it."""
@@ -277,19 +273,9 @@ class Engine:
             return [self._digests.of(path) for path in weight_files(self._cfg[group])]
 
 
-def _timing(seconds: float, computed: int, wanted: int) -> Timing:
-    rate = computed / seconds if computed else 0.0
-    return Timing(round(seconds, 3), computed, round(rate, 3), wanted - computed)
-
-
 def _ignore(_: int) -> None:
     """Progress of processes that show none."""
 
 
 def _forget(_: Mapping[str, float]) -> None:
     """Figures of single images of a trial."""
-
-
-def timing_table(timing: Mapping[str, Timing]) -> dict[str, dict[str, float]]:
-    """Timings as plain dictionaries, for the summary."""
-    return {name: asdict(value) for name, value in timing.items()}

@@ -15,7 +15,7 @@ import torch
 from omegaconf import DictConfig
 
 from medsam_exp.digests import write_atomically
-from medsam_exp.engine import Engine, timing_table
+from medsam_exp.engine import Engine
 from medsam_exp.grounding_results import presence_results, presence_truth_uses, veto_notes
 from medsam_exp.mask_files import write_mask_files
 from medsam_exp.metrics.by_class import Scores, breakdown
@@ -27,6 +27,7 @@ from medsam_exp.report.curves import training_pictures
 from medsam_exp.report.page import write_report
 from medsam_exp.stages import STAGES
 from medsam_exp.stages.evaluate import MASK_STAGES
+from medsam_exp.timing import timing_table
 from medsam_exp.trials import split_name
 from medsam_exp.tuned import tuned_uses, write_tuned
 from medsam_exp.types import Dataset

@@ -37,6 +37,8 @@ LAYERS = (
     {
         "tracking",
         "sweep",
+        "housekeeping",
+        "timing",
         "config",
         "meaning",
         "signatures",
