@@ -1,7 +1,7 @@
 """Runs stages: plans their keys, decides what is already there, computes the rest, says how long it took."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import takewhile
 from pathlib import Path
@@ -82,8 +82,9 @@ class Engine:
         wanted = self.sample_ids if stage.works_on == "samples" else ("all",)
         first = distributed.rank() == 0
         artifacts.mark_used()
-        # Whoever computes holds the stage's lock; what is there already needs none.
-        with artifacts.locked() if first and artifacts.pending(wanted) else nullcontext():
+        # Whoever computes holds the stage's lock; what is there already needs none, and a search is shared.
+        alone = first and not stage.runs_trials and artifacts.pending(wanted)
+        with artifacts.locked() if alone else nullcontext():
             self._bring_up_to_date(name, stage, artifacts, wanted)
 
     def _bring_up_to_date(
@@ -126,12 +127,15 @@ class Engine:
                     found.setdefault(scored, {}).update(measures)
         return found
 
-    def trial(self, values: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
-        """Scores by sample id, what is scored and measure, of the pipeline with changed values.
+    def trial(
+        self, values: Mapping[str, Any], sample_ids: Sequence[str]
+    ) -> dict[str, dict[str, dict[str, float]]]:
+        """Scores by sample id, what is scored and measure, of the pipeline with changed values on some images.
 
         Its stages store and reuse artifacts as any run does, so trials share what their values leave alone.
         """
         trial = self._trial_engine(values)
+        trial.sample_ids = tuple(sample_ids)
         for name in trial.artifacts:
             trial.run(name)
         return {sample_id: trial.scores(sample_id) for sample_id in trial.sample_ids}

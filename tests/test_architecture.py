@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "medsam_exp"
 
 # Lower layers first; a module may import its own layer's package or anything lower.
 LAYERS = (
-    {"types", "seeding", "digests", "distributed", "progress"},
+    {"types", "seeding", "digests", "distributed", "locks", "progress"},
     {
         "clip",
         "data",
@@ -22,6 +22,7 @@ LAYERS = (
         "postprocess",
         "presence",
         "prompts",
+        "pruner",
         "saliency",
         "sam",
         "search",

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from medsam_exp.housekeeping.signs import is_locked
 from medsam_exp.housekeeping.sizes import Extent, extent
+from medsam_exp.locks import is_locked
 
 _KEY = re.compile(r"[0-9a-f]{16}")
 _LEFT_OVER = re.compile(r"\.deleted-([0-9a-f]{16})")

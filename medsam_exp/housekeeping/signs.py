@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from medsam_exp.digests import write_atomically
+from medsam_exp.locks import is_locked
 
 KEYS_FILE = "keys.json"
 ERROR_FILE = "error.txt"
@@ -42,16 +43,3 @@ def write_keys(run_dir: Path, keys: Iterable[str]) -> None:
 def is_running(run_dir: Path) -> bool:
     """Whether a run's process lives."""
     return is_locked(run_dir / _LOCK_FILE)
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a process holds a lock file; one without a holder is what a killed process left."""
-    if not path.is_file():
-        return False
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):  # somebody else's file, whose lock cannot be asked for, counts as held
-        return True
-    lock.release()
-    return False

@@ -27,17 +27,19 @@ class TrialLine:
         values: in words.
         score: mean with interval; dashes when the trial failed.
         error: why it failed, or empty.
+        stopped: after how many images it was stopped early, in words, or empty.
         best: whether it is the chosen one.
     """
 
     values: str
     score: Cell
     error: str
+    stopped: str
     best: bool
 
 
 def trial_lines(tuning: Mapping[str, Any]) -> list[TrialLine]:
-    """The trials of a search, the best first, failed ones last; nothing without a search.
+    """The trials of a search, the best first, then those stopped early, failed ones last; nothing without a search.
 
     Args:
         tuning: `tuning` of summary.json, or nothing.
@@ -45,13 +47,17 @@ def trial_lines(tuning: Mapping[str, Any]) -> list[TrialLine]:
     if not tuning:
         return []
     sign = -1 if _higher_is_better(tuning) else 1
-    ordered = sorted(tuning["trials"], key=lambda trial: sign * _mean(trial, worst=sign * np.inf))
+    ordered = sorted(
+        tuning["trials"], key=lambda trial: (_stopped(trial), sign * _mean(trial, worst=sign * np.inf))
+    )
+    ordered.sort(key=lambda trial: trial["score"] is None)
     best = tuning["best"]["values"]
     return [
         TrialLine(
             describe(trial["values"]),
             score_cell(trial["score"]),
             trial["error"] or "",
+            f"stopped after {trial['score']['n']} of {tuning['images']} images" if _stopped(trial) else "",
             trial["values"] == best,
         )
         for trial in ordered
@@ -150,6 +156,10 @@ def _spread(positions: Sequence[float]) -> list[float]:
 def _higher_is_better(tuning: Mapping[str, Any]) -> bool:
     name = tuning["metric"].partition("/")[2]
     return next(measure.higher_is_better for measure in MEASURES if measure.name == name)
+
+
+def _stopped(trial: Mapping[str, Any]) -> bool:
+    return bool(trial.get("stopped"))
 
 
 def _mean(trial: Mapping[str, Any], worst: float) -> float:
