@@ -8,8 +8,9 @@ and text. So one new image computes one sample, and a changed setting computes o
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -132,6 +133,11 @@ class StageArtifacts:
         waits = f"{self.stage:<12} waits for another process that computes it"
         with waiting_lock(self.folder.with_suffix(".lock"), waits):
             yield
+
+    def mark_used(self) -> None:
+        """Give the folder the time of now, so that nobody takes results in use for forgotten ones."""
+        with suppress(OSError):  # not there yet, or somebody else's
+            os.utime(self.folder)
 
     @property
     def has_manifest(self) -> bool:

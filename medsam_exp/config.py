@@ -157,6 +157,7 @@ class Config:
     metrics: Any = MISSING
     retrieval: Retrieval = MISSING
     tune: Tune = MISSING
+    pruner: Any = MISSING
     tuned_on: dict[str, TunedOn] = field(default_factory=dict)
     trainer: Any = MISSING
     logger: Any = MISSING

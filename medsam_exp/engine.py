@@ -1,7 +1,7 @@
 """Runs stages: plans their keys, decides what is already there, computes the rest, says how long it took."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import takewhile
 from pathlib import Path
@@ -81,8 +81,10 @@ class Engine:
         stage, artifacts = STAGES[name], self.artifacts[name]
         wanted = self._wanted(stage)
         first = distributed.rank() == 0
-        # Whoever computes holds the stage's lock; what is there already needs none.
-        with artifacts.locked() if first and artifacts.pending(wanted) else nullcontext():
+        artifacts.mark_used()
+        # Whoever computes holds the stage's lock; what is there already needs none, and a search is shared.
+        alone = first and not stage.runs_trials and artifacts.pending(wanted)
+        with artifacts.locked() if alone else nullcontext():
             self._bring_up_to_date(name, stage, artifacts, wanted)
 
     def _wanted(self, stage: Stage) -> tuple[str, ...]:
@@ -106,6 +108,11 @@ class Engine:
         if distributed.rank() == 0:
             self._finish(name, wanted)
 
+    def keys_in_use(self) -> set[str]:
+        """Keys of all artifacts that the run's stages use, those of other images too."""
+        others = (other.keys_in_use() for other in self._others.values())
+        return {artifacts.key for artifacts in self.artifacts.values()}.union(*others)
+
     def parents(self, name: str) -> dict[str, StageArtifacts]:
         """Artifacts of the stages that `name` builds on in this run; they stand before it."""
         stage = STAGES[name]
@@ -125,12 +132,15 @@ class Engine:
                     found.setdefault(scored, {}).update(measures)
         return found
 
-    def trial(self, values: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
-        """Scores by sample id, what is scored and measure, of the pipeline with changed values.
+    def trial(
+        self, values: Mapping[str, Any], sample_ids: Sequence[str]
+    ) -> dict[str, dict[str, dict[str, float]]]:
+        """Scores by sample id, what is scored and measure, of the pipeline with changed values on some images.
 
         Its stages store and reuse artifacts as any run does, so trials share what their values leave alone.
         """
         trial = self._trial_engine(values)
+        trial.sample_ids = tuple(sample_ids)
         for name in trial.artifacts:
             trial.run(name)
         return {sample_id: trial.scores(sample_id) for sample_id in trial.sample_ids}

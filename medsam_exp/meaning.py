@@ -189,6 +189,7 @@ def small_methods_can_be_made(cfg: DictConfig) -> list[str]:
         "nnunet",
         "ensemble",
         "metrics",
+        "pruner",
     ):
         try:
             if group in read:

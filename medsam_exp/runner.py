@@ -18,6 +18,7 @@ from medsam_exp.config import check
 from medsam_exp.default_settings import changed_settings
 from medsam_exp.digests import FileDigests
 from medsam_exp.engine import Engine
+from medsam_exp.housekeeping.signs import alive, write_keys
 from medsam_exp.nodes import job_nodes
 from medsam_exp.pictures import RunResults
 from medsam_exp.stages import STAGES
@@ -53,7 +54,17 @@ def run(
     Raises:
         UserError: the configuration or the data cannot work.
     """
-    cfg = check(cfg)
+    with alive(run_dir):
+        _run(check(cfg), run_dir, choices, overrides, sweep)
+
+
+def _run(
+    cfg: DictConfig,
+    run_dir: Path,
+    choices: Mapping[str, str],
+    overrides: list[str],
+    sweep: SweepJob | None,
+) -> None:
     if cfg.trainer.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError("trainer.accelerator=gpu, but this machine has no CUDA device; use trainer=cpu")
     chosen = _own_choices(choices, cfg)
@@ -95,6 +106,8 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     stages = _possible_stages(cfg, dataset)
     with _tracker(cfg, run_dir, origin, stages) if first else SilentTracker() as tracker:
         engine = Engine(cfg, stages, dataset, texts, digests, tracker.loggers, tracker.log)
+        if first:
+            write_keys(run_dir, engine.keys_in_use())
         for name in stages:
             engine.run(name)
         if first:

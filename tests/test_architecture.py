@@ -22,6 +22,7 @@ LAYERS = (
         "postprocess",
         "presence",
         "prompts",
+        "pruner",
         "saliency",
         "sam",
         "search",
@@ -37,6 +38,7 @@ LAYERS = (
     {
         "tracking",
         "sweep",
+        "housekeeping",
         "config",
         "meaning",
         "signatures",

@@ -193,7 +193,7 @@ def _trial_table(lines: Sequence[TrialLine], console: Console) -> Table:
     table.add_column("", overflow="fold")
     for line in lines:
         written = [_printable(console, text) for text in (line.values, line.score.value, line.score.interval)]
-        table.add_row(*written, _printable(console, f"failed: {line.error}") if line.error else "")
+        table.add_row(*written, _printable(console, f"failed: {line.error}" if line.error else line.stopped))
     return table
 
 

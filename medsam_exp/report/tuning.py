@@ -27,17 +27,19 @@ class TrialLine:
         values: in words.
         score: mean with interval; dashes when the trial failed.
         error: why it failed, or empty.
+        stopped: after how many images it was stopped early, in words, or empty.
         best: whether it is the chosen one.
     """
 
     values: str
     score: Cell
     error: str
+    stopped: str
     best: bool
 
 
 def trial_lines(tuning: Mapping[str, Any]) -> list[TrialLine]:
-    """The trials of a search, the best first, failed ones last; nothing without a search.
+    """The trials of a search, the best first, then those stopped early, failed ones last; nothing without a search.
 
     Args:
         tuning: `tuning` of summary.json, or nothing.
@@ -45,13 +47,17 @@ def trial_lines(tuning: Mapping[str, Any]) -> list[TrialLine]:
     if not tuning:
         return []
     sign = -1 if _higher_is_better(tuning) else 1
-    ordered = sorted(tuning["trials"], key=lambda trial: sign * _mean(trial, worst=sign * np.inf))
+    ordered = sorted(
+        tuning["trials"], key=lambda trial: (_stopped(trial), sign * _mean(trial, worst=sign * np.inf))
+    )
+    ordered.sort(key=lambda trial: trial["score"] is None)
     best = tuning["best"]["values"]
     return [
         TrialLine(
             describe(trial["values"]),
             score_cell(trial["score"]),
             trial["error"] or "",
+            f"stopped after {trial['score']['n']} of {tuning['images']} images" if _stopped(trial) else "",
             trial["values"] == best,
         )
         for trial in ordered
@@ -62,8 +68,10 @@ def tuning_sentences(tuning: Mapping[str, Any]) -> list[str]:
     """What was searched on which masks, and where the result went; nothing without a search."""
     if not tuning:
         return []
+    early = sum(map(_stopped, tuning["trials"]))
+    stopped = f" ({early} stopped early)" if early else ""
     return [
-        f"Best {measure_label(tuning)} of {len(tuning['trials'])} trials on {tuning['images']} images of "
+        f"Best {measure_label(tuning)} of {len(tuning['trials'])} trials{stopped} on {tuning['images']} images of "
         f"{tuning['data']} ({tuning['split']}): {describe(tuning['best']['values'])}. Their masks were read, so these "
         "images cannot score these numbers.",
         f"Written to {', '.join(tuning['files'])}; later runs with the same data and methods pick it up from "
@@ -91,10 +99,13 @@ def tuning_figure(tuning: Mapping[str, Any]) -> Figure:
     panels = np.atleast_1d(figure.subplots(1, len(keys), sharey=True))
     for axes, key in zip(panels, keys, strict=True):
         _draw_panel(axes, key, trials, tuning["best"]["values"])
-    marks = [Line2D([], [], marker=mark, color=colour) for mark, colour in (("D", _RED), ("o", _BLUE))]
-    figure.legend(
-        marks, ["chosen", "other trials"], loc="outside upper right", ncols=2, fontsize=8, frameon=False
-    )
+    looks = {"chosen": ("D", _RED, _RED), "other trials": ("o", _BLUE, _BLUE)}
+    if any(map(_stopped, trials)):
+        looks["stopped early, on fewer images"] = ("o", _FAINT, "white")
+    marks = [
+        Line2D([], [], marker=mark, color=edge, markerfacecolor=face) for mark, edge, face in looks.values()
+    ]
+    figure.legend(marks, [*looks], loc="outside upper right", ncols=len(looks), fontsize=8, frameon=False)
     panels[0].set_ylabel(f"{measure_label(tuning)}, mean [95 % CI]", fontsize=9, color=_INK)
     return figure
 
@@ -105,13 +116,16 @@ def _draw_panel(axes: Axes, key: str, trials: Sequence[Mapping[str, Any]], best:
     for number in order:
         score, chosen = trials[number]["score"], trials[number]["values"] == best
         low, high = score["ci95"]
+        early = _stopped(trials[number])
+        colour = _RED if chosen else _FAINT if early else _BLUE
         axes.errorbar(
             positions[number],
             score["mean"],
             yerr=[[score["mean"] - low], [high - score["mean"]]],
             fmt="D" if chosen else "o",
             markersize=6 if chosen else 4.5,
-            color=_RED if chosen else _BLUE,
+            color=colour,
+            markerfacecolor="white" if early else colour,
             alpha=1.0 if chosen else 0.55,
             elinewidth=1,
         )
@@ -150,6 +164,10 @@ def _spread(positions: Sequence[float]) -> list[float]:
 def _higher_is_better(tuning: Mapping[str, Any]) -> bool:
     name = tuning["metric"].partition("/")[2]
     return next(measure.higher_is_better for measure in MEASURES if measure.name == name)
+
+
+def _stopped(trial: Mapping[str, Any]) -> bool:
+    return bool(trial.get("stopped"))
 
 
 def _mean(trial: Mapping[str, Any], worst: float) -> float:

@@ -158,11 +158,12 @@ STAGES: dict[str, Stage] = {
         gives_scores=True,
     ),
     "tune": Stage(
-        reads=("tune", "seed"),
+        reads=("tune", "pruner", "seed"),
         processes="all",
         ground_truth="choosing numbers for later runs",
         works_on="split",
         runs_trials=True,
+        version=2,
     ),
     "control_maps": Stage(
         reads=("clip", "saliency", "grounding", "seed"),

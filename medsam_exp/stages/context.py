@@ -85,7 +85,7 @@ class StageContext:
     advance: Callable[[int], None]
     log: Callable[[Mapping[str, float]], None]
     other: OtherImages | None
-    trial: Callable[[Mapping[str, Any]], dict[str, dict[str, dict[str, float]]]]
+    trial: Callable[[Mapping[str, Any], Sequence[str]], dict[str, dict[str, dict[str, float]]]]
 
     def predict(
         self,

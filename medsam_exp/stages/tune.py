@@ -1,12 +1,15 @@
 """Stage: search a method's numbers with the masks of a split that is never scored."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from medsam_exp import distributed
-from medsam_exp.metrics.summary import summarise
 from medsam_exp.search.space import Value, parse_space
-from medsam_exp.search.study import Score, Search
+from medsam_exp.search.study import Search
+from medsam_exp.seeding import derive_seed
 from medsam_exp.stages.context import StageContext
 from medsam_exp.types import UserError
 
@@ -17,16 +20,18 @@ def run(context: StageContext) -> None:
     """Write the table of trials and the best of them.
 
     Process 0 asks the study, and all processes work on the trial that it names. A trial that fails is recorded and
-    the search goes on; with several processes it ends the job, because the others would wait for ever.
+    the search goes on; with several processes it ends the job, because the others would wait for ever. The same
+    command, started again while this one runs, works on the same study.
 
     Raises:
         UserError: every trial failed.
     """
     settings = context.build("tune")
     if distributed.rank() > 0:
-        while (values := distributed.from_rank_zero(None)) is not None:
-            context.trial(values)
+        while (asked := distributed.from_rank_zero(None)) is not None:
+            context.trial(*asked)
         return
+    order = in_order([sample.id for sample in context.dataset.samples], context.seed)
     search = Search(
         parse_space(settings["space"]),
         settings["sampler"],
@@ -34,21 +39,24 @@ def run(context: StageContext) -> None:
         trials=settings["trials"],
         timeout=settings["timeout"],
         seed=context.seed,
+        images=len(order),
+        pruner=context.build("pruner"),
     )
 
-    def evaluate(values: dict[str, Value]) -> Score:
-        scores = context.trial(distributed.from_rank_zero(values))
+    def evaluate(values: dict[str, Value], count: int) -> list[float]:
+        ids = order[:count]
+        found = context.trial(*distributed.from_rank_zero((values, ids)))
         stage, _, measure = settings["metric"].partition("/")
-        score = summarise([scores[name][stage][measure] for name in sorted(scores)], context.seed)
-        context.log({f"tune/{settings['metric']}": float(score["mean"])})  # type: ignore[arg-type]
-        return score
+        scores = [found[name][stage][measure] for name in ids]
+        if count == len(order):
+            context.log({f"tune/{settings['metric']}": float(np.mean(scores))})
+        return scores
 
     file = context.artifacts.folder / STUDY_FILE
     trials = search.run(file, evaluate, survive=distributed.world_size() == 1)
     distributed.from_rank_zero(None)
     best = search.best(trials)
     if best is None:
-        file.unlink()  # nothing in it is worth keeping, and the same command shall try again
         raise UserError(
             f"every trial failed; the first one: {trials[0].error if trials else 'none was begun'}"
         )
@@ -63,3 +71,8 @@ def run(context: StageContext) -> None:
     }
     context.artifacts.save("all", record)
     context.advance(1)
+
+
+def in_order(sample_ids: Sequence[str], seed: int) -> tuple[str, ...]:
+    """The order in which every trial looks at the images: drawn by lot, so that the first ones stand for all."""
+    return tuple(sorted(sample_ids, key=lambda name: derive_seed(seed, name, "tune")))

@@ -162,3 +162,63 @@ def test_killed_and_started_again_it_goes_on_and_two_processes_find_the_same(tmp
     assert len(after) == 4
     assert after.items() >= before.items(), "a finished trial was computed again"
     assert finish(tmp_path / "two", "trainer=ddp", "trainer.devices=2") == undisturbed
+
+
+MANY = [
+    "tune.data.count=12",
+    "pruner.first=4",
+    "tune.space.saliency.beta=[0.1,0.5,3.0]",
+    "tune.space.postprocess.bins=[2,3,16,256]",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pruner", ["wilcoxon", "median"])
+def test_with_a_pruner_killed_and_two_devices_find_the_same(tmp_path: Path, pruner: str) -> None:
+    options = [
+        *MANY,
+        f"pruner={pruner}",
+        *(["pruner.p=0.3"] if pruner == "wilcoxon" else ["pruner.complete=2"]),
+    ]
+    undisturbed = finish(tmp_path / "whole", *options)
+    stopped = [trial for trial in undisturbed["trials"] if trial["stopped"]]
+    assert 0 < len(stopped) < len(undisturbed["trials"]) == 12
+    assert all(trial["score"]["n"] in (4, 8) for trial in stopped)
+    parts = tmp_path / "parts"
+    process = subprocess.Popen(
+        command(parts, *options), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and process.poll() is None and len(finished_trials(parts)) < 4:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert process.returncode == -signal.SIGKILL
+    assert finish(parts, *options) == undisturbed
+    assert finish(tmp_path / "two", *options, "trainer=ddp", "trainer.devices=2") == undisturbed
+
+
+@pytest.mark.slow
+def test_the_same_command_twice_at_once_shares_the_trials_and_finds_the_same(tmp_path: Path) -> None:
+    options = [line for line in MANY if not line.startswith("pruner")]
+    undisturbed = finish(tmp_path / "whole", *options)
+    both = tmp_path / "both"
+    places = [f"hydra.run.dir={both}/{name}" for name in ("run", "second")]
+    started = [
+        subprocess.Popen(
+            command(both, *options, place),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for place in places
+    ]
+    said = [process.communicate(timeout=600)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    records = [json.loads((both / name / "summary.json").read_text())["tuning"] for name in ("run", "second")]
+    assert records[0] == records[1]
+    assert {key: records[0][key] for key in undisturbed} == undisturbed
+    shares = [output.count("trial        saliency") for output in said]
+    assert all(shares), "one of them did nothing"
+    assert sum(shares) == 12

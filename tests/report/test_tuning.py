@@ -32,6 +32,17 @@ def test_the_best_trial_stands_first_and_failures_last() -> None:
     assert lines[0].score.value == "0.500 ± 0.100"
 
 
+def test_trials_that_stopped_early_stand_between_the_others_and_the_failures() -> None:
+    search = tuning("coarse/dsc", 0, 0.5, 0.9, None, values=[0.1, 0.3, 1.0])
+    search["trials"][1] |= {"stopped": True, "score": score(0.9) | {"n": 2}}
+    lines = trial_lines(search)
+    assert [line.stopped for line in lines] == ["", "stopped after 2 of 4 images", ""]
+    assert [line.error for line in lines] == ["", "", "out of memory"]
+    assert "of 3 trials (1 stopped early) on 4 images" in tuning_sentences(search)[0]
+    labels = [text.get_text() for text in tuning_figure(search).legends[0].get_texts()]
+    assert labels == ["chosen", "other trials", "stopped early, on fewer images"]
+
+
 def test_of_a_distance_the_smallest_stands_first() -> None:
     lines = trial_lines(tuning("sam/hd95_px", 0, 12.0, 30.0, None))
     assert [line.values for line in lines] == ["saliency.beta=0.1", "saliency.beta=0.3", "saliency.beta=1"]

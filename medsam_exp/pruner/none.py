@@ -1,0 +1,26 @@
+"""No pruner: every trial looks at all images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from optuna.pruners import NopPruner
+from optuna.trial import TrialState
+
+
+@dataclass(frozen=True)
+class NoPruner:
+    """Stops no trial; so trials do not depend on each other, and a grid gives the same table in whatever order."""
+
+    stopped_as = TrialState.PRUNED
+
+    def rule(self) -> NopPruner:
+        """Never says stop."""
+        return NopPruner()
+
+    def looks(self, images: int) -> list[int]:
+        """One look, at all images."""
+        return [images]
+
+    def reports(self, scores: Sequence[float]) -> Mapping[int, float]:  # noqa: ARG002 (shared interface)
+        """Nothing."""
+        return {}
