@@ -23,11 +23,11 @@ def launch(sweeps: Sequence[Sweep], logs: Path, processes: int, say: Callable[[s
         One sentence on each sweep that has unfinished jobs.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    unique = {sweep.folder(): sweep for sweep in reversed(sweeps)}
-    jobs = [(unique[folder], folder) for folder in reversed(unique)]
+    jobs: dict[Path, Sweep] = {}
+    for sweep in sweeps:
+        jobs.setdefault(sweep.folder(), sweep)
 
-    def one(job: tuple[Sweep, Path]) -> str | None:
-        sweep, folder = job
+    def one(folder: Path, sweep: Sweep) -> str | None:
         log = logs / f"{folder.parent.name}-{folder.name}.log"
         command = [sys.executable, str(ROOT / "run.py"), "-m", *sweep.options]
         with log.open("w") as file:
@@ -36,7 +36,7 @@ def launch(sweeps: Sequence[Sweep], logs: Path, processes: int, say: Callable[[s
         return f"{sweep.command} left jobs unfinished; {log} says why" if code else None
 
     with ThreadPoolExecutor(max_workers=processes) as pool:
-        return [sentence for sentence in pool.map(one, jobs) if sentence is not None]
+        return [sentence for sentence in pool.map(one, jobs, jobs.values()) if sentence is not None]
 
 
 def one_thread_each(processes: int) -> None:
