@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config import register
@@ -149,9 +148,8 @@ def read_table(name: str, scale: str, extra: Sequence[str] = (), folder: Path = 
 def composed(overrides: Sequence[str]) -> DictConfig:
     """The configuration for these options, unchecked."""
     register()
-    if not GlobalHydra.instance().is_initialized():
-        initialize_config_dir(str(ROOT / "conf"), version_base="1.3").__enter__()
-    return compose("config", list(overrides))
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("config", list(overrides))
 
 
 def _sweep(path: Path, entry: Mapping[str, Any], common: Sequence[str], extra: Sequence[str]) -> Sweep:

@@ -1,13 +1,12 @@
 """Tables from made-up run folders: whole, partial, failed and missing."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean, stdev
 from types import SimpleNamespace
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
 from experiments.reproduce.expected import read_expected
 from experiments.reproduce.launch import launch
@@ -47,12 +46,6 @@ EXPECTED = {
         "errors": [{"row": "m2ib", "column": "All", "measure": "DSC", "printed": 81.0, "follows": 79.0}],
     }
 }
-
-
-@pytest.fixture(autouse=True)
-def _composing_ends() -> Iterator[None]:
-    yield
-    GlobalHydra.instance().clear()
 
 
 def made_up(tmp_path: Path, rows: str = "[saliency]") -> Table:
