@@ -112,10 +112,8 @@ def collect(
 
 def print_collected(collected: Collected, folder: Path, console: Console) -> None:
     """Print the main table, then what a reader must know."""
-    if not console.is_terminal:
-        console.width = max(console.width, _WIDTH_OF_A_FILE)
     if collected.main is not None:
-        _print_sheet(collected.sheets[collected.main], console)
+        print_sheet(collected.sheets[collected.main], console)
     for sentence in collected.remarks:
         _print_line(console, sentence)
     count = len(collected.sweep.finished)
@@ -124,7 +122,10 @@ def print_collected(collected: Collected, folder: Path, console: Console) -> Non
     )
 
 
-def _print_sheet(sheet: Sheet, console: Console) -> None:
+def print_sheet(sheet: Sheet, console: Console) -> None:
+    """Print a table with its notes, wide enough where the output is a file."""
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH_OF_A_FILE)
     table = Table(title=sheet.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column, heading in enumerate(sheet.header):
         table.add_column(

@@ -1,0 +1,106 @@
+"""`python -m experiments.reproduce TABLE... [--on SCALE] [OPTION=VALUE...]`: say what is missing, run, compare."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from experiments.reproduce import __doc__ as about
+from experiments.reproduce.expected import PAPER, read_expected
+from experiments.reproduce.launch import launch, one_thread_each
+from experiments.reproduce.needs import Lacking, lacking, said
+from experiments.reproduce.plan import Sweep, Table, known_tables, read_table
+from experiments.reproduce.renew import renew
+from experiments.reproduce.results import read_results
+from experiments.reproduce.sheets import lines_of, misses, sheets_of, write_table
+from medsam_exp.report.measures import DISCLAIMER
+from medsam_exp.sweep.collect import print_sheet
+from medsam_exp.types import UserError
+
+ALL = "all"
+_NO_MATTER = ("paths.", "logger", "workers")
+"""Options that leave the results as they are."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Reproduce tables; exit non-zero when a job failed or a committed figure was missed."""
+    given = _parser().parse_intermixed_args(arguments)
+    options = [name for name in given.names if "=" in name]
+    one_thread_each(given.processes)
+    try:
+        tables = _tables([name for name in given.names if "=" not in name], given.on, options)
+        found = _say_what_is_missing(tables)
+        if given.needs:
+            return
+        folder, failed = given.output / given.on, []
+        if not given.read:
+            ready = [sweep for table in tables for sweep in table.sweeps if not found[sweep].blocked]
+            failed = launch(ready, folder / "logs", given.processes, _say)
+        missed = [line for table in tables for line in _compare(table, folder / table.name, given.renew)]
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    _say(f"files: {folder}\n{DISCLAIMER}")
+    as_committed = all(option.startswith(_NO_MATTER) for option in options)
+    if failed or (missed and given.on != PAPER and as_committed):
+        sys.exit("error: " + "\n       ".join([*failed, *missed]))
+
+
+def _tables(wanted: Sequence[str], scale: str, options: Sequence[str]) -> list[Table]:
+    """The tables asked for; `all` are those that the scale has."""
+    if list(wanted) == [ALL]:
+        wanted = [name for name, scales in known_tables().items() if scale in scales]
+    if not wanted:
+        raise UserError(f"name a table, or {ALL}; there are {', '.join(known_tables())}")
+    return [read_table(name, scale, options) for name in wanted]
+
+
+def _say_what_is_missing(tables: Sequence[Table]) -> dict[Sweep, Lacking]:
+    """Look before anything runs, and say it."""
+    found = {sweep: lacking(sweep) for table in tables for sweep in table.sweeps}
+    for sentence in said(tables, found):
+        _say(f"missing  {sentence}")
+    blocked = sum(lack.blocked for lack in found.values())
+    _say(f"{len(found) - blocked} of {len(found)} sweeps can run")
+    return found
+
+
+def _compare(table: Table, folder: Path, renewed: bool) -> list[str]:
+    """Print and write a table; return what was missed."""
+    results = read_results(table)
+    if renewed:
+        renew(table, results)
+    expected = read_expected(table.name, table.scale)
+    lines = lines_of(table, results, expected)
+    sheets = sheets_of(table, lines, results, expected)
+    write_table(table, lines, sheets, folder)
+    console = Console()
+    for sheet in sheets.values():
+        print_sheet(sheet, console)
+    return misses(table, lines, results)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m experiments.reproduce", description=about)
+    parser.add_argument(
+        "names", nargs="+", metavar="TABLE", help=f"tables, or {ALL}; then options of run.py, KEY=VALUE"
+    )
+    parser.add_argument(
+        "--on", default=PAPER, metavar="SCALE", help="paper (default), phantom, phantom-large"
+    )
+    parser.add_argument("--processes", type=int, default=1, help="sweeps that run at once (default: 1)")
+    parser.add_argument("--output", type=Path, default=Path("outputs/reproduce"), help="where tables go")
+    parser.add_argument("--renew", action="store_true", help="commit what was measured as what to expect")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--needs", action="store_true", help="only say what is missing")
+    only.add_argument("--read", action="store_true", help="run nothing, read back what is there")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
