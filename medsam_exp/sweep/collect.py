@@ -27,6 +27,9 @@ from medsam_exp.sweep.write import write_sheet
 from medsam_exp.types import UserError
 
 _MAPS = "saliency"
+PIVOTS = "pivots"
+"""Folder of the pivot tables."""
+
 _WIDTH_OF_A_FILE = 160  # letters, when the output is no terminal
 _ERRORS_SHOWN = 5
 
@@ -90,14 +93,14 @@ def collect(
         jobs_table(sweep), output / "jobs"
     )
     pivots = {
-        f"pivot_{name.replace('/', '_')}": pivot(sweep, own, known_measure(score), layout)
+        name.replace('/', '_'): pivot(sweep, own, known_measure(score), layout)
         for name in _chosen(sweep, stage, measure)
         for own, _, score in (name.partition("/"),)
     }
     sheets = _overviews(pivots) if not layout.columns else {}
     sheets |= {name: pivot_sheet(found) for name, found in pivots.items()}
     for name, sheet in sheets.items():
-        files += write_sheet(sheet, output / name)
+        files += write_sheet(sheet, output / PIVOTS / name)
     remarks = [] if any(file.suffix == ".parquet" for file in files) else [NO_PARQUET]
     write_sweep_report(output / "report.html", sweep, sheets)
     files.append(output / "report.html")
@@ -181,7 +184,7 @@ def _by_stage(pivots: dict[str, Pivot]) -> dict[str, list[Pivot]]:
 def _overviews(pivots: dict[str, Pivot]) -> dict[str, Sheet]:
     """All measures of a stage side by side, the last stage first."""
     stages = reversed(_by_stage(pivots).items())
-    return {f"pivot_{stage}": overview_sheet(found) for stage, found in stages if len(found) > 1}
+    return {stage: overview_sheet(found) for stage, found in stages if len(found) > 1}
 
 
 def _names(given: Sequence[str]) -> list[str]:

@@ -71,7 +71,7 @@ def test_every_table_of_a_sweep_is_latex(sweep_folder: Path, tmp_path: Path) -> 
         assert {path.name: latex_problems(path.read_text()) for path in written} == {
             path.name: [] for path in written
         }
-    overview = (tmp_path / "rows" / "pivot_sam.tex").read_text()
+    overview = (tmp_path / "rows" / "pivots" / "sam.tex").read_text()
     assert r"a\_b\&c\%" in overview
     assert latex_problems(overview.replace(r"\end{tabular}", ""))
     assert latex_problems(overview.replace(r"$\uparrow$", "↑"))
@@ -134,11 +134,11 @@ def test_collecting_again_changes_no_byte(sweep_folder: Path, tmp_path: Path) ->
     assert {
         "table.csv",
         "jobs.csv",
-        "pivot_sam_dsc.md",
-        "pivot_sam_dsc.tex",
-        "pivot_sam.html",
+        "sam_dsc.md",
+        "sam_dsc.tex",
+        "sam.html",
     } <= content.keys()
-    assert first.main == "pivot_sam_dsc"
+    assert first.main == "sam_dsc"
 
 
 def test_parquet_holds_what_the_csv_holds(sweep_folder: Path, tmp_path: Path) -> None:
@@ -167,15 +167,15 @@ def test_the_command_prints_the_table_and_failures(
     assert "[x]" in said
     assert "reference" in said
     assert "without results: 1 of 3 jobs (2: killed)" in said
-    assert (folder / "pivot_sam_dsc.md").is_file()
-    assert not (folder / "pivot_coarse_dsc.md").exists()
+    assert (folder / "pivots" / "sam_dsc.md").is_file()
+    assert not (folder / "pivots" / "coarse_dsc.md").exists()
 
 
 def test_columns_are_by_another_axis(sweep_folder: Path, tmp_path: Path) -> None:
     made = collect(
         [sweep_folder], tmp_path, stage="sam", measure="dsc", layout=Layout(columns=["postprocess"])
     )
-    sheet = made.sheets["pivot_sam_dsc"]
+    sheet = made.sheets["sam_dsc"]
     assert sheet.header == ("saliency", "kmeans", "otsu")
     assert [len(line) for line in sheet.lines] == [3, 3, 3]
 
