@@ -107,7 +107,7 @@ def _items(table: Table, line: Line, *, judged: bool) -> tuple[Item, ...]:
         Item(column),
         *_ours(table, line.ours),
         Item(_theirs(table, line.reference)),
-        Item(MISSING if line.difference is None else f"{line.difference:+.{_decimals(table)}f}"),
+        Item(MISSING if line.difference is None else _signed(line.difference, _decimals(table))),
         *([Item({True: "yes", False: "no", None: MISSING}[line.within])] if judged else []),
     )
 
@@ -169,6 +169,10 @@ def _scaled(table: Table, figure: dict[str, Any]) -> dict[str, Any]:
     interval = None if figure["ci95"] is None else [bound * unit for bound in figure["ci95"]]
     spread = None if figure["std"] is None else figure["std"] * unit
     return figure | {"mean": figure["mean"] * unit, "std": spread, "ci95": interval}
+
+
+def _signed(value: float, decimals: int) -> str:
+    return f"{value:+.{decimals}f}".replace(f"-{0:.{decimals}f}", f"+{0:.{decimals}f}")
 
 
 def _unit(table: Table) -> float:

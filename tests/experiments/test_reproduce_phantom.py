@@ -13,7 +13,7 @@ REPRODUCE = [sys.executable, "-m", "experiments.reproduce", "all", "--on", "phan
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)  # under 20 minutes where two cores are free
+@pytest.mark.timeout(7200)
 def test_every_table_reaches_its_committed_numbers_and_is_then_read_back(tmp_path: Path) -> None:
     command = [*REPRODUCE, "--output", str(tmp_path / "tables"), f"paths.outputs={tmp_path}"]
     seconds = []
