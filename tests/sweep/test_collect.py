@@ -130,7 +130,7 @@ def test_collecting_again_changes_no_byte(sweep_folder: Path, tmp_path: Path) ->
     first = collect([sweep_folder], tmp_path / "a")
     content = {file.name: file.read_bytes() for file in first.files}
     collect([sweep_folder], tmp_path / "a")
-    assert {file.name: file.read_bytes() for file in (tmp_path / "a").iterdir()} == content
+    assert {file.name: file.read_bytes() for file in (tmp_path / "a").rglob("*") if file.is_file()} == content
     assert {
         "table.csv",
         "jobs.csv",
