@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -14,6 +14,9 @@ from rich.console import Console
 from medsam_exp.digests import write_atomically
 from medsam_exp.sweep.identity import SweepPlan, job_folder, plan_sweep
 from medsam_exp.sweep.jobs import error_of, forget_failure, status_of
+
+if TYPE_CHECKING:
+    from medsam_exp.sweep.collect import Collected
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,7 @@ class SweepCallback(Callback):
         self._plan: SweepPlan | None = None
         self._folder = Path()
         self._before: set[str] = set()
+        self._logger = DictConfig({})
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Name the sweep's folder after its grid, and each job's after its values."""
@@ -35,6 +39,7 @@ class SweepCallback(Callback):
         assert isinstance(params, dict)
         assert isinstance(typed, list)
         plan = self._plan = plan_sweep({str(key): value for key, value in params.items()}, typed)
+        self._logger = config.logger
         self._folder = Path(config.paths.outputs) / "sweeps" / config.name / plan.id
         excluded = [key for key in _keys(plan) if key not in plan.axes]
         with read_write(config), open_dict(config):
@@ -82,19 +87,41 @@ class SweepCallback(Callback):
         if lacking:
             log.error("             the same command again runs only these %d jobs", len(lacking))
         if done:
-            self._collect()
+            self._collect(anything_new=done > len(self._before))
         return len(lacking)
 
-    def _collect(self) -> None:
-        """Write the tables and the report of what is done; a failure there loses no job."""
+    def _collect(self, *, anything_new: bool) -> None:
+        """Write the tables and the report of what is done, and track them; a failure there loses no job."""
         from medsam_exp.sweep.collect import collect, print_collected  # imports much that no single run needs
 
         try:
             collected = collect([self._folder], self._folder)
+            if anything_new:
+                self._track(collected)
         except Exception as error:  # the jobs' own results are all there
             log.error("%-12s was not collected (%s); try: make collect RUN=%s", "sweep", error, self._folder)
             return
         print_collected(collected, self._folder, Console())
+
+    def _track(self, collected: "Collected") -> None:
+        """Give the tables to the jobs' tracker, as one more of its runs in the group of the jobs."""
+        from medsam_exp.build import build
+        from medsam_exp.tracking.job import SweepJob, TrackedRun
+
+        assert self._plan is not None
+        name = self._folder.parent.name
+        tracked = TrackedRun(
+            folder=self._folder,
+            name=f"{name} (tables)",
+            stages=("sweep",),
+            sweep=SweepJob(self._plan.id, name, None, {}),
+        )
+        tables = {
+            title: (sheet.header, [[item.text for item in line] for line in sheet.lines])
+            for title, sheet in collected.sheets.items()
+        }
+        with build(self._logger)(run=tracked) as tracker:
+            tracker.show_sweep(tables, self._folder / "report.html")
 
     def _write(self, state: str) -> list[dict[str, Any]]:
         assert self._plan is not None

@@ -93,7 +93,7 @@ def collect(
         jobs_table(sweep), output / "jobs"
     )
     pivots = {
-        name.replace('/', '_'): pivot(sweep, own, known_measure(score), layout)
+        name.replace("/", "_"): pivot(sweep, own, known_measure(score), layout)
         for name in _chosen(sweep, stage, measure)
         for own, _, score in (name.partition("/"),)
     }

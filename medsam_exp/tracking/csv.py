@@ -1,6 +1,7 @@
 """Figures in the run's own folder, which every tracker keeps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,6 +10,9 @@ from pytorch_lightning.loggers import CSVLogger, Logger
 from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.pictures import RunResults
 from medsam_exp.tracking.job import TrackedRun
+
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""Headings and rows, as they are printed."""
 
 
 class CsvTracker:
@@ -46,6 +50,14 @@ class CsvTracker:
             summary: content of summary.json.
             artifacts: what each stage computed.
             results: the images, masks and scores of a run over images.
+        """
+
+    def show_sweep(self, tables: Mapping[str, Table], report: Path) -> None:
+        """Record what a sweep found; here nothing, as its folder has it already.
+
+        Args:
+            tables: headings and rows by name.
+            report: the sweep's page.
         """
 
     def __enter__(self) -> Self:

@@ -19,7 +19,7 @@ from pytorch_lightning.loggers import Logger
 from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.pictures import RunResults
 from medsam_exp.tracking.account import has_key
-from medsam_exp.tracking.csv import CsvTracker, final_figures
+from medsam_exp.tracking.csv import CsvTracker, Table, final_figures
 from medsam_exp.tracking.job import TrackedRun
 from medsam_exp.tracking.kept import Mark
 from medsam_exp.tracking.stopping import terminated_as_exit
@@ -30,6 +30,7 @@ from medsam_exp.tracking.wandb_content import (
     keep_weights,
     quiet_and_here,
     show_report,
+    show_tables,
 )
 
 log = logging.getLogger(__name__)
@@ -116,6 +117,12 @@ class WandbTracker(CsvTracker):
             self._tell(lambda run: keep_weights(run, artifacts))
         if self._log_masks:
             self._tell(lambda run: keep_masks(run, self._run.folder / "masks"))
+
+    def show_sweep(self, tables: Mapping[str, Table], report: Path) -> None:
+        """Record a sweep's tables, and its report unless no pixel may be sent."""
+        self._tell(lambda run: show_tables(run, tables))
+        if self._images > 0:
+            self._tell(lambda run: show_report(run, report))
 
     def __enter__(self) -> Self:
         """Open the W&B run: online, else offline, else not at all."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import wandb
-
 from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.stages import finetune_clip, train_sam
+from medsam_exp.tracking.csv import Table
 
 
 def keep_file(run: Any, path: Path) -> None:
@@ -24,6 +24,16 @@ def show_report(run: Any, path: Path) -> None:
     """Show the report, which loads nothing, as a panel."""
     if path.is_file():
         run.log({"report": wandb.Html(path.read_text(), inject=False)})
+
+
+def show_tables(run: Any, tables: Mapping[str, Table]) -> None:
+    """Show tables under "sweep/", one panel each."""
+    run.log(
+        {
+            f"sweep/{name}": wandb.Table(columns=list(columns), data=[list(row) for row in rows])
+            for name, (columns, rows) in tables.items()
+        }
+    )
 
 
 def keep_weights(run: Any, artifacts: Mapping[str, StageArtifacts]) -> None:

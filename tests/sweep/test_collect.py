@@ -66,7 +66,7 @@ def test_every_table_of_a_sweep_is_latex(sweep_folder: Path, tmp_path: Path) -> 
     layouts = {"rows": Layout(), "columns": Layout(rows=["saliency"], columns=["postprocess"])}
     for name, layout in layouts.items():
         collect([sweep_folder], tmp_path / name, layout=layout)
-        written = sorted((tmp_path / name).glob("*.tex"))
+        written = sorted((tmp_path / name).rglob("*.tex"))
         assert len(written) >= 4
         assert {path.name: latex_problems(path.read_text()) for path in written} == {
             path.name: [] for path in written

@@ -249,3 +249,21 @@ def test_a_stopped_process_finishes_its_run_and_asks_nothing(tmp_path: Path, sto
     process.communicate(timeout=60)
     assert process.returncode != 0
     assert offline.exit_code(offline.records(tmp_path)) == 1
+
+
+def test_the_tables_of_a_sweep_are_a_run_in_its_group(tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    report.write_text("<p>all jobs</p>")
+    tracked = TrackedRun(
+        tmp_path, "ablation (tables)", stages=("sweep",), sweep=SweepJob("3f9a", "ablation", None, {})
+    )
+    with WandbTracker(tracked) as tracker:
+        tracker.show_sweep({"sam_dsc": (["saliency", "DSC"], [["m2ib", "0.9"], ["gradcam", "0.1"]])}, report)
+    found = offline.records(tmp_path)
+    (run,) = offline.of_kind(found, "run")
+    assert (run["run_group"], run["job_type"], run["display_name"]) == ("3f9a", "sweep", "ablation (tables)")
+    (table,) = tmp_path.rglob("media/table/sweep/sam_dsc*.json")
+    assert json.loads(table.read_text())["data"] == [["m2ib", "0.9"], ["gradcam", "0.1"]]
+    assert any(
+        file.read_text().endswith("<p>all jobs</p>") for file in tmp_path.rglob("media/html/report*.html")
+    )
