@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.pictures import RunResults
 from medsam_exp.tracking.image_table import rows_by_image, shrunk, worst_first
 from medsam_exp.tracking.job import SweepJob, TrackedRun
@@ -169,6 +170,35 @@ def phantom_results() -> RunResults:
         for key, dsc in scores.items()
     ]
     return RunResults(None, engine, dataset, {key: (f"text of {key}",) for key in scores}, rows)  # type: ignore[arg-type]
+
+
+def test_trained_networks_are_kept_by_their_stages_keys_and_stay_where_they_are(tmp_path: Path) -> None:
+    stored = {
+        stage: StageArtifacts(tmp_path / "artifacts", stage, key, {"all": "0" * 64})
+        for stage, key in {"finetune_clip": "a" * 16, "train_sam": "b" * 16, "saliency": "c" * 16}.items()
+    }
+    clip = stored["finetune_clip"].folder / "clip" / "open_clip_model.safetensors"
+    sam = stored["train_sam"].folder / "sam.safetensors"
+    for path in (clip, sam):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(path.name.encode())
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    with WandbTracker(TrackedRun(run_dir, "run"), log_weights=True) as tracker:
+        tracker.summarise({"metrics": {}}, stored)
+    kept = {artifact["name"]: artifact for artifact in offline.of_kind(offline.records(run_dir), "artifact")}
+    assert {name: artifact["type"] for name, artifact in kept.items()} == {
+        "finetune_clip-" + "a" * 16: "model",
+        "train_sam-" + "b" * 16: "model",
+    }
+    for (name, artifact), path in zip(sorted(kept.items()), (clip, sam), strict=True):
+        [item] = artifact["manifest"]["contents"]
+        assert item["path"] == path.name
+        assert Path(item["local_path"]) == path, (
+            "no second copy of gigabytes; `make clean-artifacts` keeps it"
+        )
+        stage, _, key = name.partition("-")
+        assert json.loads(artifact["metadata"]) == {"stage": stage, "key": key}
 
 
 def test_the_worst_come_first_and_those_without_a_score_last() -> None:
