@@ -14,7 +14,7 @@ PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile -q
 
 .PHONY: help
 help:  ## Show this list
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: $(READY)  ## Create .venv when it is missing or stale (TORCH_BACKEND=cu126 chooses torch's build)
@@ -88,21 +88,48 @@ phantom-table: $(READY)  ## The embedded models against their controls on 200 he
 grounding-table: $(READY)  ## The veto and the control texts on held-out drawn scans
 	$(PY) -m experiments.grounding.collect
 
+.PHONY: reproduce
+reproduce: $(READY)  ## The paper's tables beside its numbers; one alone: make table1 ... table6, ablation-saliency, ablation-text, ...
+	$(PY) -m experiments.reproduce $(or $(TABLE),all)
+
+TABLES := $(addprefix table,1 2 3 4 5 6)
+ABLATIONS := $(addprefix ablation-,saliency text postprocess component-filter prompt fusion loss)
+
+.PHONY: $(TABLES) $(ABLATIONS)
+$(TABLES) $(ABLATIONS): $(READY)
+	$(PY) -m experiments.reproduce $@ $(ARGS)
+
+.PHONY: reproduce-phantom
+reproduce-phantom: $(READY)  ## All tables and ablations on drawn scans with the embedded models, checked
+	$(PY) -m experiments.reproduce all --on phantom --processes 2
+
 .PHONY: methods-table
-methods-table: $(READY) $(CRF_READY)  ## Saliency x post-processing x prompt on 200 held-out drawn scans (about 20 minutes on 2 cores)
-	OMP_NUM_THREADS=1 $(PY) -m experiments.methods.collect
+methods-table: $(READY) $(CRF_READY)  ## Saliency x post-processing x prompt on 200 held-out drawn scans
+	OMP_NUM_THREADS=1 $(PY) -m experiments.reproduce methods --on phantom-large
 
 .PHONY: components-table
 components-table: $(READY)  ## The chain of parts (Table 4) on 200 held-out drawn scans
-	$(PY) -m experiments.components.collect
+	$(PY) -m experiments.reproduce table4 --on phantom-large
 
 .PHONY: losses-table
-losses-table: $(READY)  ## The four losses and the released one, three seeds each (about an hour on 2 cores)
-	OMP_NUM_THREADS=1 $(PY) -m experiments.loss_ablation.collect
+losses-table: $(READY)  ## The four losses and the released one, three seeds each
+	OMP_NUM_THREADS=1 $(PY) -m experiments.reproduce ablation-loss --on phantom-large
 
 .PHONY: collect
 collect: $(READY)  ## Tables and report of a sweep, or of any folder of runs: make collect RUN=FOLDER
 	$(PY) -m medsam_exp.sweep.collect $(RUN)
+
+.PHONY: runs
+runs: $(READY)  ## List runs and sweeps: make runs ARGS="--sort sam/dsc --jobs" (or --json)
+	$(PY) -m medsam_exp.housekeeping runs $(ARGS)
+
+.PHONY: du
+du: $(READY)  ## What takes the space in outputs/, by stage and by run
+	$(PY) -m medsam_exp.housekeeping du $(ARGS)
+
+.PHONY: clean-artifacts
+clean-artifacts: $(READY)  ## Offer stored results that no run needs; asks first (ARGS=--yes for scripts)
+	$(PY) -m medsam_exp.housekeeping clean $(ARGS)
 
 .PHONY: wandb-sync
 wandb-sync: $(READY)  ## Send W&B runs that were kept offline
