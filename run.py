@@ -17,7 +17,7 @@ register()
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(cfg: DictConfig) -> None:
     """Run one job."""
-    from medsam_exp.runner import run  # here, so that --help and --cfg answer at once
+    from medsam_exp.runner import plan_digest, run  # here, so that --help and --cfg answer at once
     from medsam_exp.sweep.jobs import attempt
     from medsam_exp.tracking.job import sweep_job
 
@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
         run(cfg, folder, choices, typed, sweep_job(job))
 
     if job.mode == RunMode.MULTIRUN:
-        attempt(cfg, folder, work)
+        attempt(cfg, folder, work, plan_digest)
         return
     try:
         work()

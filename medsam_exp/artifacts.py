@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medsam_exp.digests import write_atomically
+from medsam_exp.digests import text_digest, write_atomically
 from medsam_exp.locks import waiting_lock
 
 _KEY_LENGTH = 16
@@ -138,6 +138,11 @@ class StageArtifacts:
         """Give the folder the time of now, so that nobody takes results in use for forgotten ones."""
         with suppress(OSError):  # not there yet, or somebody else's
             os.utime(self.folder)
+
+    @property
+    def identity(self) -> str:
+        """Digest of the key and of every sample's own inputs."""
+        return text_digest(self.key, *(f"{name} {of}" for name, of in sorted(self._sample_digests.items())))
 
     @property
     def has_manifest(self) -> bool:

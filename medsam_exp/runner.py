@@ -4,6 +4,7 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from medsam_exp import distributed
 from medsam_exp.build import build
 from medsam_exp.config import check
 from medsam_exp.default_settings import changed_settings
-from medsam_exp.digests import FileDigests
+from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.engine import Engine
 from medsam_exp.housekeeping.signs import alive, write_keys
-from medsam_exp.nodes import job_nodes
+from medsam_exp.nodes import is_first_node, job_nodes
 from medsam_exp.pictures import RunResults
 from medsam_exp.stages import STAGES
 from medsam_exp.summary import command_line, finish_run, per_image_rows
@@ -54,7 +55,7 @@ def run(
     Raises:
         UserError: the configuration or the data cannot work.
     """
-    with alive(run_dir):
+    with alive(run_dir) if is_first_node() else nullcontext():
         _run(check(cfg), run_dir, choices, overrides, sweep)
 
 
@@ -91,6 +92,24 @@ def _run(
         raise UserError(f"a process of this job failed; its error stands above and in {run_dir / 'run.log'}")
 
 
+def plan_digest(cfg: DictConfig) -> str:
+    """Digest of what a run of this configuration computes: its stages' keys, and what its images and texts hold now.
+
+    No network is loaded; of files, only those are read whose content is not known yet.
+
+    Raises:
+        UserError: the configuration or the data cannot work.
+    """
+    cfg = check(cfg)
+    if "tune" in cfg.stages:
+        cfg = tuning_config(cfg)
+    digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json")
+    dataset, texts, _ = _inputs(cfg, say_notes=False)
+    stages = _possible_stages(cfg, dataset)
+    engine = Engine(cfg, stages, dataset, texts, digests, [], lambda _: None, quiet=True)
+    return text_digest(*(f"{name} {stored.identity}" for name, stored in engine.artifacts.items()))
+
+
 def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     """Run all stages of a checked configuration on this process and write the run's files."""
     warnings.filterwarnings(
@@ -116,13 +135,15 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
         distributed.barrier()
 
 
-def _inputs(cfg: DictConfig) -> tuple[Dataset | None, dict[str, tuple[str, ...]], bool]:
+def _inputs(
+    cfg: DictConfig, *, say_notes: bool = True
+) -> tuple[Dataset | None, dict[str, tuple[str, ...]], bool]:
     """The run's dataset, its texts, and whether these depend on each image's true class."""
     works_on = {STAGES[name].works_on for name in cfg.stages}
     if not works_on & {"samples", "images", "split", "dataset"}:
         return None, {}, False
     dataset: Dataset = build(cfg.data)
-    for note in dataset.notes if distributed.rank() == 0 else ():
+    for note in dataset.notes if say_notes and distributed.rank() == 0 else ():
         log.warning("data: %s", note)
     if not works_on & {"samples", "split"}:
         return dataset, {}, False

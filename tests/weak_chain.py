@@ -38,7 +38,7 @@ def finish(outputs: Path, *overrides: str) -> dict[str, Any]:
 
 def artifacts(outputs: Path, stage: str) -> Path:
     """The only folder of a stage's artifacts."""
-    (folder,) = (outputs / "artifacts" / stage).iterdir()
+    (folder,) = (path for path in (outputs / "artifacts" / stage).iterdir() if path.is_dir())
     return folder
 
 

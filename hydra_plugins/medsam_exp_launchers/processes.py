@@ -37,10 +37,10 @@ class ProcessesLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs; what came of each lies in its folder."""
-        from medsam_exp import runner  # noqa: F401  # imports torch once, for all the processes that are forked
+        from medsam_exp.runner import plan_digest  # imports torch once, for all the processes that are forked
 
         gpus = visible_gpus()
-        jobs = jobs_to_run(self._context, self._config, job_overrides, initial_job_idx)
+        jobs = jobs_to_run(self._context, self._config, job_overrides, initial_job_idx, plan_digest)
         forked = [ForkedJob(job.folder, partial(self._run, job, gpus)) for job in jobs]
         run_side_by_side(forked, self._n_jobs, write_down_death)
         return results_are_on_disk(job_overrides)
@@ -48,10 +48,11 @@ class ProcessesLauncher(Launcher):
     def _run(self, job: LaunchedJob, gpus: Sequence[str]) -> None:
         limit_threads(max(1, threads_for_each(self._n_jobs) // job.processes))
         with own_gpus(job.gpus(gpus), gpus, gpu_locks()):
-            run_job(
+            done = run_job(
                 hydra_context=self._context,
                 task_function=self._task,
                 config=job.config,
                 job_dir_key="hydra.sweep.dir",
                 job_subdir_key="hydra.sweep.subdir",
             )
+            _ = done.return_value  # raises what the job itself could not write down

@@ -66,9 +66,11 @@ class SubmittedLauncher(BaseSubmititLauncher):
         """
         import submitit
 
+        from medsam_exp.runner import plan_digest
+
         assert self.hydra_context is not None
         assert self.config is not None
-        jobs = jobs_to_run(self.hydra_context, self.config, job_overrides, initial_job_idx)
+        jobs = jobs_to_run(self.hydra_context, self.config, job_overrides, initial_job_idx, plan_digest)
         for job in jobs:
             self._refuse_other_machines(job)
         if jobs:

@@ -7,20 +7,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from rich.console import Console
 
 from medsam_exp.digests import write_atomically
-from medsam_exp.sweep.identity import SweepPlan, job_folder, plan_sweep
-from medsam_exp.sweep.jobs import error_of, forget_failure, status_of
+from medsam_exp.sweep.identity import SWEEP_FILE, SweepPlan, job_folder, plan_sweep
+from medsam_exp.sweep.jobs import configuration_files_digest, doubt, error_of, forget_failure, status_of
+from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
     from medsam_exp.sweep.collect import Collected
 
 log = logging.getLogger(__name__)
-
-SWEEP_FILE = "sweep.json"
 
 
 class SweepCallback(Callback):
@@ -31,9 +31,16 @@ class SweepCallback(Callback):
         self._folder = Path()
         self._before: set[str] = set()
         self._logger = DictConfig({})
+        self._configuration = ""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Name the sweep's folder after its grid, and each job's after its values."""
+        try:
+            self._begin(config)
+        except (UserError, HydraException, OSError) as error:  # Hydra would go on with a warning
+            sys.exit(f"error: {error}")
+
+    def _begin(self, config: DictConfig) -> None:
         params = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}))
         typed = OmegaConf.to_container(config.hydra.overrides.task)
         assert isinstance(params, dict)
@@ -41,13 +48,17 @@ class SweepCallback(Callback):
         plan = self._plan = plan_sweep({str(key): value for key, value in params.items()}, typed)
         self._logger = config.logger
         self._folder = Path(config.paths.outputs) / "sweeps" / config.name / plan.id
-        excluded = [key for key in _keys(plan) if key not in plan.axes]
+        excluded = sorted(_names_of_fixed(plan) - {axis.partition("@")[0] for axis in plan.axes})
         with read_write(config), open_dict(config):
             config.hydra.sweep.dir = str(self._folder)
             config.hydra.overrides.hydra += [
                 f"hydra.sweep.dir='{self._folder}'",
                 f"hydra.job.config.override_dirname.exclude_keys=[{','.join(map(repr, excluded))}]",
             ]
+        self._configuration = configuration_files_digest()
+        if self._recorded_configuration() != self._configuration:
+            for name in self._names():  # each is looked at again when its turn comes
+                doubt(self._folder / name)
         self._before = {name for name in self._names() if status_of(self._folder / name) == "done"}
         if config.sweep.fail_fast:  # an old failure is to be tried again, not to stop everything
             for name in self._names():
@@ -69,6 +80,11 @@ class SweepCallback(Callback):
     def _names(self) -> list[str]:
         assert self._plan is not None
         return [job_folder(job) for job in self._plan.jobs]
+
+    def _recorded_configuration(self) -> str | None:
+        """The configuration's files as they were when this sweep was last started."""
+        path = self._folder / SWEEP_FILE
+        return json.loads(path.read_text()).get("configuration") if path.is_file() else None
 
     def _finish(self) -> int:
         """Write the sweep's file and name what is not done; return how many jobs that are."""
@@ -140,6 +156,7 @@ class SweepCallback(Callback):
             "id": self._plan.id,
             "name": self._folder.parent.name,
             "state": state,
+            "configuration": self._configuration,
             "axes": {key: list(values) for key, values in self._plan.axes.items()},
             "fixed": list(self._plan.fixed),
             "jobs": jobs,
@@ -148,6 +165,6 @@ class SweepCallback(Callback):
         return jobs
 
 
-def _keys(plan: SweepPlan) -> list[str]:
-    """Keys of what was typed for all jobs, as Hydra's folder names have them."""
-    return [line.partition("=")[0].lstrip("+~") for line in plan.fixed] + ["sweep"]
+def _names_of_fixed(plan: SweepPlan) -> set[str]:
+    """Keys of what was typed for all jobs, as Hydra compares them: without the place that a group is put at."""
+    return {line.partition("=")[0].lstrip("+~").partition("@")[0] for line in plan.fixed} | {"sweep"}

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 
-_NO_MATTER = ("paths", "logger", "workers", "sweep", "hydra")
+from medsam_exp.types import UserError
+
+SWEEP_FILE = "sweep.json"
+
+_NO_MATTER = ("paths.outputs", "paths.artifacts", "logger", "workers", "sweep", "hydra")
 """Settings that do not change what a sweep computes."""
 _LONGEST = 80  # characters of a folder's readable name
 _HASH = 10
@@ -34,7 +39,7 @@ class SweepPlan:
 
     @property
     def jobs(self) -> list[dict[str, str]]:
-        """Value of each axis, for every job, in the order in which they run."""
+        """Value of each axis, for every job, in the order of the axes."""
         return [dict(zip(self.axes, point, strict=True)) for point in itertools.product(*self.axes.values())]
 
     def command(self, job: Mapping[str, str]) -> str:
@@ -55,6 +60,8 @@ def plan_sweep(params: Mapping[str, object], typed: Sequence[str]) -> SweepPlan:
     fixed: dict[str, str] = {}
     for override in OverridesParser.create().parse_overrides(lines):
         key = override.get_key_element()
+        if isinstance(override.value(), Glob):
+            raise UserError(f"{override.input_line}: a sweep needs its values by name, as in {key}=a,b")
         axes.pop(key, None)
         fixed.pop(key, None)
         if override.is_sweep_override():
@@ -76,17 +83,26 @@ def job_folder(varied: Mapping[str, str]) -> str:
     return f"{readable[:_LONGEST]}-{_digest(sorted(varied.items()))}"
 
 
-def folder_of_overrides(override_dirname: str) -> str:
-    """The same name from Hydra's list of what varies in a job, "key=value,key=value"."""
+def folder_of_overrides(override_dirname: str, sweep_folder: str) -> str:
+    """The same name from Hydra's list of what was typed for a job, "key=value,key=value".
+
+    Args:
+        override_dirname: Hydra's list, which may hold more than what varies.
+        sweep_folder: its `sweep.json` has what varies.
+    """
+    axes = json.loads((Path(sweep_folder) / SWEEP_FILE).read_text())["axes"]
     parsed = OverridesParser.create().parse_overrides(_split(override_dirname))
-    return job_folder({entry.get_key_element(): entry.get_value_element_as_str() for entry in parsed})
+    values = {entry.get_key_element(): entry.get_value_element_as_str() for entry in parsed}
+    return job_folder({key: value for key, value in values.items() if key in axes})
 
 
 def _split(text: str) -> list[str]:
     """Cut at commas that are neither within brackets nor within quotes."""
     parts, depth, quote = [""], 0, ""
-    for character in text:
-        if character in "'\"" and quote in ("", character):
+    for before, character in zip(f" {text}", text, strict=False):
+        if before == "\\":
+            pass
+        elif character in "'\"" and quote in ("", character):
             quote = "" if quote else character
         elif not quote:
             depth += {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}.get(character, 0)

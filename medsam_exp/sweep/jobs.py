@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shutil
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +20,23 @@ log = logging.getLogger(__name__)
 
 STATUS_FILE = "job_status.json"
 Status = Literal["done", "failed", "missing"]
+Planner = Callable[[DictConfig], str]
+"""Configuration -> digest of what a job computes: the keys of its stages and what their files hold."""
+_DOUBTED = "doubted"
+_OF_AN_ATTEMPT = (
+    STATUS_FILE,
+    "error.txt",
+    "summary.json",
+    "per_image.csv",
+    "report.html",
+    "masks",
+    "figures",
+)
 _NO_MATTER = ("paths", "logger", "workers", "sweep")
 
 
-def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None]) -> None:
-    """Run a job unless it is done under the same configuration; a failure is written down and stays its own.
+def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planner) -> None:
+    """Run a job unless it is done with the same inputs; a failure is written down and stays its own.
 
     Whoever starts the same job meanwhile waits, and finds it done. A job that is killed leaves no status, so that
     the sweep's next start runs it again. With `sweep.fail_fast` no job starts once another has failed.
@@ -32,52 +45,85 @@ def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None]) -> None:
         cfg: of the job.
         folder: of the job.
         run: does the work.
+        plan: tells what the job would compute, for its record.
     """
     if not is_first_node():  # the first one keeps the books, and a group that lost a node fails there
-        if _needless(cfg, folder) is None:
+        if _needless(cfg, folder, plan) is None:
             run()
         return
     with waiting_lock(folder / "job.lock", f"job          {folder.name}: another process is at it; waiting"):
-        reason = _needless(cfg, folder)
+        reason = _needless(cfg, folder, plan)
         if reason is None:
-            _run_and_write_down(cfg, folder, run)
+            _run_and_write_down(cfg, folder, run, plan)
         else:
             log.info("%-12s %s: %s", "job", folder.name, reason)
 
 
-def _needless(cfg: DictConfig, folder: Path) -> str | None:
+def _needless(cfg: DictConfig, folder: Path, plan: Planner) -> str | None:
     """Why a job need not run, if so."""
-    if done_before(cfg, folder):
+    if done_before(cfg, folder, plan):
         return "done before"
     failed = _failed_beside(folder) if cfg.sweep.fail_fast else None
     return f"not started, as {failed} failed" if failed else None
 
 
-def _run_and_write_down(cfg: DictConfig, folder: Path, run: Callable[[], None]) -> None:
-    (folder / STATUS_FILE).unlink(missing_ok=True)
-    (folder / "error.txt").unlink(missing_ok=True)
+def _run_and_write_down(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planner) -> None:
+    _clear(folder)
     try:
-        digest = configuration_digest(cfg)
+        computed = {"configuration": configuration_digest(cfg), "plan": plan(cfg)}
         run()
     except Exception as error:
         sentence = last_line(error)
         (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
-        _write(folder, {"status": "failed", "configuration": None, "error": sentence})
+        _write(folder, {"status": "failed", "error": sentence})
         log.error("%-12s %s failed: %s", "job", folder.name, sentence)
     else:
-        _write(folder, {"status": "done", "configuration": digest, "error": None})
+        _write(folder, {"status": "done", "error": None, **computed})
 
 
-def done_before(cfg: DictConfig, folder: Path) -> bool:
-    """Whether a job is done under this configuration."""
-    return status_of(folder) == "done" and _read(folder).get("configuration") == configuration_digest(cfg)
+def done_before(cfg: DictConfig, folder: Path, plan: Planner) -> bool:
+    """Whether a job is done, under this configuration and with what its files hold now; if so its record says it.
+
+    Args:
+        cfg: of the job.
+        folder: of the job.
+        plan: tells what the job would compute now.
+    """
+    said = _read(folder)
+    if said.get("status") not in ("done", _DOUBTED) or not (folder / "summary.json").is_file():
+        return False
+    try:
+        now = {"configuration": configuration_digest(cfg), "plan": plan(cfg)}
+    except Exception:  # whatever is wrong, the job itself will say
+        return False
+    if any(said.get(key) != value for key, value in now.items()):
+        return False
+    if said["status"] == _DOUBTED:
+        _write(folder, {**said, "status": "done"})
+    return True
+
+
+def doubt(folder: Path) -> None:
+    """Let a done job no longer count as done before it was looked at again, as the configuration's files changed."""
+    if status_of(folder) == "done":
+        _write(folder, {**_read(folder), "status": _DOUBTED})
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier attempt left, which may be another configuration's."""
+    for name in _OF_AN_ATTEMPT:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_down_death(folder: Path, reason: str) -> None:
     """Say of a job whose process is gone what became of it, unless the job said so itself."""
     if status_of(folder) == "missing":
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder, {"status": "failed", "configuration": None, "error": reason})
+        _write(folder, {"status": "failed", "error": reason})
         log.error("%-12s %s failed: %s", "job", folder.name, reason)
 
 
@@ -96,6 +142,8 @@ def _failed_beside(folder: Path) -> str | None:
 def status_of(folder: Path) -> Status:
     """Whether a job is done, failed, or has not come to an end."""
     status: Status = _read(folder).get("status", "missing")
+    if status == _DOUBTED:
+        return "missing"
     return status if status != "done" or (folder / "summary.json").is_file() else "missing"
 
 
@@ -118,6 +166,14 @@ def configuration_digest(cfg: DictConfig) -> str:
     kept: dict[str, Any] = {str(key): value for key, value in content.items() if key not in _NO_MATTER}
     versions = {name: STAGES[name].version for name in cfg.stages if name in STAGES}
     return hashlib.sha256(json.dumps([kept, versions], sort_keys=True).encode()).hexdigest()
+
+
+def configuration_files_digest() -> str:
+    """Hash of all YAML files that a job may be composed of, with the versions of the stages."""
+    conf = Path(__file__).resolve().parents[2] / "conf"
+    found = [(str(path.relative_to(conf)), path.read_text()) for path in sorted(conf.rglob("*.yaml"))]
+    versions = {name: stage.version for name, stage in STAGES.items()}
+    return hashlib.sha256(json.dumps([found, versions]).encode()).hexdigest()
 
 
 def _read(folder: Path) -> dict[str, Any]:

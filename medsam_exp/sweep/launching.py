@@ -10,7 +10,7 @@ from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from medsam_exp.sweep.jobs import done_before
+from medsam_exp.sweep.jobs import Planner, done_before
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,11 @@ class LaunchedJob:
 
 
 def jobs_to_run(
-    context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int
+    context: HydraContext,
+    config: DictConfig,
+    job_overrides: Sequence[Sequence[str]],
+    first: int,
+    plan: Planner,
 ) -> list[LaunchedJob]:
     """The jobs that are not done, composed; a done job needs no process, no GPU and no place in a queue.
 
@@ -53,6 +57,7 @@ def jobs_to_run(
         config: of the sweep.
         job_overrides: of each job.
         first: number of the first one.
+        plan: tells what a job would compute.
     """
     setup_globals()
     jobs = []
@@ -62,7 +67,7 @@ def jobs_to_run(
             job.hydra.job.id = str(number)
             job.hydra.job.num = number
         folder = Path(str(job.hydra.sweep.dir)) / str(job.hydra.sweep.subdir)
-        if done_before(_without_hydra(job), folder):
+        if done_before(_without_hydra(job), folder, plan):
             log.info("%-12s %s: done before", "job", folder.name)
         else:
             jobs.append(LaunchedJob(number, list(overrides), job, folder))

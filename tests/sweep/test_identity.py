@@ -1,8 +1,12 @@
 """A sweep is its grid and a job its values, however they were typed."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from medsam_exp.sweep.identity import folder_of_overrides, job_folder, plan_sweep
+from medsam_exp.sweep.identity import SWEEP_FILE, folder_of_overrides, job_folder, plan_sweep
+from medsam_exp.types import UserError
 
 TYPED = ["+experiment=demo", "saliency=a,b", "seed=0,1,2", "data.count=3"]
 
@@ -63,12 +67,16 @@ def test_the_command_runs_one_job_alone() -> None:
         {"text.text": "'a mass, dark / irregular'"},
         {"+key": "x" * 300},
         {"a": "{b:1,c:2}"},
+        {"weak_label@reference_label": "ground_truth"},
     ],
 )
-def test_hydras_list_of_what_varies_gives_the_same_folder(varied: dict[str, str]) -> None:
-    dirname = ",".join(f"{key}={value}" for key, value in sorted(varied.items()))
+def test_hydras_list_of_what_varies_gives_the_same_folder(varied: dict[str, str], tmp_path: Path) -> None:
+    """What was typed for all jobs may stand in the list too."""
+    (tmp_path / SWEEP_FILE).write_text(json.dumps({"axes": {key: ["x"] for key in varied}}))
+    typed = {**varied, "weak_label": "all", "fixed.text": "'it\\'s, all'"}
+    dirname = ",".join(f"{key}={value}" for key, value in sorted(typed.items()))
     name = job_folder(varied)
-    assert folder_of_overrides(dirname) == name
+    assert folder_of_overrides(dirname, str(tmp_path)) == name
     assert "/" not in name
     assert len(name) < 120
 
@@ -76,3 +84,12 @@ def test_hydras_list_of_what_varies_gives_the_same_folder(varied: dict[str, str]
 def test_folders_of_different_jobs_differ() -> None:
     texts = ["'a b'", "'a_b'", "'a/b'", *("x" * n for n in range(150, 160))]
     assert len({job_folder({"text.text": text}) for text in texts}) == len(texts)
+
+
+def test_patterns_are_no_grid() -> None:
+    with pytest.raises(UserError, match=r"saliency=glob\(m2ib\*\): a sweep needs its values by name"):
+        plan_sweep({}, ["saliency=glob(m2ib*)", "seed=0,1"])
+
+
+def test_other_data_is_another_sweep() -> None:
+    assert plan_sweep({}, [*TYPED, "paths.data=/a"]).id != plan_sweep({}, [*TYPED, "paths.data=/b"]).id

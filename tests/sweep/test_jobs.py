@@ -3,10 +3,25 @@
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig
 
-from medsam_exp.sweep.jobs import attempt, error_of, forget_failure, last_line, status_of, write_down_death
+from medsam_exp.sweep.jobs import (
+    attempt,
+    done_before,
+    doubt,
+    error_of,
+    forget_failure,
+    last_line,
+    status_of,
+    write_down_death,
+)
 from medsam_exp.types import UserError
 from tests.compose import composed
+
+
+def plan(_: DictConfig) -> str:
+    """The same files every time."""
+    return "images"
 
 
 class Work:
@@ -26,7 +41,7 @@ class Work:
 def test_a_done_job_is_not_done_again(tmp_path: Path) -> None:
     work = Work(tmp_path)
     for _ in range(2):
-        attempt(composed("seed=1"), tmp_path, work)
+        attempt(composed("seed=1"), tmp_path, work, plan)
     assert (work.times, status_of(tmp_path)) == (1, "done")
 
 
@@ -35,18 +50,18 @@ def test_a_done_job_is_not_done_again(tmp_path: Path) -> None:
 )
 def test_a_changed_configuration_is_run_again(tmp_path: Path, override: str, times: int) -> None:
     work = Work(tmp_path)
-    attempt(composed("seed=1"), tmp_path, work)
-    attempt(composed("seed=1", override), tmp_path, work)
+    attempt(composed("seed=1"), tmp_path, work, plan)
+    attempt(composed("seed=1", override), tmp_path, work, plan)
     assert work.times == times
 
 
 def test_a_failure_is_written_down_and_stays_the_jobs_own(tmp_path: Path) -> None:
     work = Work(tmp_path, UserError("first\nthe last line\n"))
-    attempt(composed(), tmp_path, work)
+    attempt(composed(), tmp_path, work, plan)
     assert (status_of(tmp_path), error_of(tmp_path)) == ("failed", "the last line")
     assert "UserError" in (tmp_path / "error.txt").read_text()
     work.error = None
-    attempt(composed(), tmp_path, work)
+    attempt(composed(), tmp_path, work, plan)
     assert (status_of(tmp_path), error_of(tmp_path), work.times) == ("done", None, 2)
     assert not (tmp_path / "error.txt").exists()
 
@@ -56,26 +71,26 @@ def test_after_a_failure_fail_fast_starts_no_other_job(tmp_path: Path) -> None:
     broken, other = tmp_path / "broken", tmp_path / "other"
     for folder in (broken, other):
         folder.mkdir()
-    attempt(cfg, broken, Work(broken, RuntimeError("broken")))
+    attempt(cfg, broken, Work(broken, RuntimeError("broken")), plan)
     work = Work(other)
-    attempt(cfg, other, work)
+    attempt(cfg, other, work, plan)
     assert (work.times, status_of(other)) == (0, "missing")
     forget_failure(broken)  # as the next start of the sweep does
-    attempt(cfg, other, work)
+    attempt(cfg, other, work, plan)
     assert (work.times, status_of(other)) == (1, "done")
 
 
 def test_without_fail_fast_a_failure_stops_no_other_job(tmp_path: Path) -> None:
-    attempt(composed(), tmp_path / "broken", Work(tmp_path / "broken", RuntimeError("broken")))
+    attempt(composed(), tmp_path / "broken", Work(tmp_path / "broken", RuntimeError("broken")), plan)
     work = Work(tmp_path / "other")
-    attempt(composed(), tmp_path / "other", work)
+    attempt(composed(), tmp_path / "other", work, plan)
     assert status_of(tmp_path / "other") == "done"
 
 
 def test_a_death_is_written_down_unless_the_job_spoke_itself(tmp_path: Path) -> None:
     write_down_death(tmp_path / "silent", "killed")
     assert (status_of(tmp_path / "silent"), error_of(tmp_path / "silent")) == ("failed", "killed")
-    attempt(composed(), tmp_path / "failed", Work(tmp_path / "failed", UserError("its own word")))
+    attempt(composed(), tmp_path / "failed", Work(tmp_path / "failed", UserError("its own word")), plan)
     write_down_death(tmp_path / "failed", "killed")
     assert error_of(tmp_path / "failed") == "its own word"
 
@@ -90,15 +105,44 @@ def test_another_node_of_the_job_keeps_no_books(tmp_path: Path, monkeypatch: pyt
     for name, value in {**slurm, "SUBMITIT_EXECUTOR": "slurm"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="lost"):
-        attempt(composed(), tmp_path, Work(tmp_path, UserError("lost")))
+        attempt(composed(), tmp_path, Work(tmp_path, UserError("lost")), plan)
     assert status_of(tmp_path) == "missing"
 
 
 def test_a_job_that_was_killed_has_no_status(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        attempt(composed(), tmp_path, Work(tmp_path, KeyboardInterrupt()))
+        attempt(composed(), tmp_path, Work(tmp_path, KeyboardInterrupt()), plan)
     assert status_of(tmp_path) == "missing"
 
 
 def test_an_error_without_words_is_named() -> None:
     assert last_line(ValueError()) == "ValueError"
+
+
+def test_a_job_whose_files_changed_is_run_again_from_nothing(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    attempt(composed(), tmp_path, work, plan)
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "old.png").write_text("")
+    attempt(composed(), tmp_path, work, lambda _: "one corrected mask")
+    assert (work.times, status_of(tmp_path)) == (2, "done")
+    assert not (tmp_path / "masks").exists()
+
+
+def test_a_job_that_cannot_say_what_it_would_compute_fails_by_itself(tmp_path: Path) -> None:
+    def lost(_: DictConfig) -> str:
+        raise UserError("the images are gone")
+
+    work = Work(tmp_path)
+    attempt(composed(), tmp_path, work, lost)
+    assert (work.times, error_of(tmp_path)) == (0, "the images are gone")
+
+
+def test_a_doubted_job_counts_again_once_it_was_looked_at(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    attempt(composed(), tmp_path, work, plan)
+    doubt(tmp_path)
+    assert status_of(tmp_path) == "missing"
+    assert not done_before(composed("seed=5"), tmp_path, plan)
+    assert done_before(composed(), tmp_path, plan)
+    assert (work.times, status_of(tmp_path)) == (1, "done")
