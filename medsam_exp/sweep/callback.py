@@ -4,6 +4,7 @@ import atexit
 import json
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,14 @@ from rich.console import Console
 
 from medsam_exp.digests import write_atomically
 from medsam_exp.sweep.identity import SWEEP_FILE, SweepPlan, job_folder, plan_sweep
-from medsam_exp.sweep.jobs import configuration_files_digest, doubt, error_of, forget_failure, status_of
+from medsam_exp.sweep.jobs import (
+    configuration_files_digest,
+    done_at,
+    doubt,
+    error_of,
+    forget_failure,
+    status_of,
+)
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +37,7 @@ class SweepCallback(Callback):
     def __init__(self) -> None:
         self._plan: SweepPlan | None = None
         self._folder = Path()
-        self._before: set[str] = set()
+        self._started = 0.0
         self._logger = DictConfig({})
         self._configuration = ""
 
@@ -59,14 +67,15 @@ class SweepCallback(Callback):
         if self._recorded_configuration() != self._configuration:
             for name in self._names():  # each is looked at again when its turn comes
                 doubt(self._folder / name)
-        self._before = {name for name in self._names() if status_of(self._folder / name) == "done"}
+        before = sum(status_of(self._folder / name) == "done" for name in self._names())
+        self._started = time.time()
         if config.sweep.fail_fast:  # an old failure is to be tried again, not to stop everything
             for name in self._names():
                 forget_failure(self._folder / name)
         self._write("running")
         log.info(
             "%-12s %s: %d jobs, %d of them done before: %s",
-            "sweep", plan.id, len(plan.jobs), len(self._before), self._folder,
+            "sweep", plan.id, len(plan.jobs), before, self._folder,
         )  # fmt: skip
         atexit.register(self._finish)  # a launcher may raise, and then nobody calls the end
 
@@ -91,9 +100,10 @@ class SweepCallback(Callback):
         jobs = self._write("ended")
         lacking = [job for job in jobs if job["status"] != "done"]
         done = len(jobs) - len(lacking)
+        new = sum(done_at(self._folder / name) >= self._started for name in self._names())
         log.info(
             "%-12s %d of %d jobs done (%d before): %s",
-            "sweep", done, len(jobs), len(self._before), self._folder,
+            "sweep", done, len(jobs), done - new, self._folder,
         )  # fmt: skip
         for job in lacking:
             reason = job["error"] or "did not come to an end"
@@ -103,7 +113,7 @@ class SweepCallback(Callback):
         if lacking:
             log.error("             the same command again runs only these %d jobs", len(lacking))
         if done:
-            self._collect(anything_new=done > len(self._before))
+            self._collect(anything_new=new > 0)
         return len(lacking)
 
     def _collect(self, *, anything_new: bool) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import shutil
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -78,7 +79,7 @@ def _run_and_write_down(cfg: DictConfig, folder: Path, run: Callable[[], None], 
         _write(folder, {"status": "failed", "error": sentence})
         log.error("%-12s %s failed: %s", "job", folder.name, sentence)
     else:
-        _write(folder, {"status": "done", "error": None, **computed})
+        _write(folder, {"status": "done", "error": None, "at": time.time(), **computed})
 
 
 def done_before(cfg: DictConfig, folder: Path, plan: Planner) -> bool:
@@ -145,6 +146,11 @@ def status_of(folder: Path) -> Status:
     if status == _DOUBTED:
         return "missing"
     return status if status != "done" or (folder / "summary.json").is_file() else "missing"
+
+
+def done_at(folder: Path) -> float:
+    """When a done job came to its end, in seconds since the epoch; 0 when it is not done."""
+    return float(_read(folder).get("at", 0)) if status_of(folder) == "done" else 0.0
 
 
 def error_of(folder: Path) -> str | None:
