@@ -8,7 +8,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.report.settings import differing, flat_settings
 
-_NO_RESULT = ("sweep.", "workers", "trainer.")
+_HARDWARE = ("accelerator", "devices", "num_nodes", "strategy")
+_DISPLAY = (
+    "default_root_dir",
+    "enable_model_summary",
+    "enable_progress_bar",
+    "log_every_n_steps",
+    "profiler",
+)
+_NO_RESULT = ("sweep.", "workers", *(f"trainer.{name}" for name in (*_HARDWARE, *_DISPLAY)))
+_NO_CHOICE = ("sweep", "trainer")  # their settings tell whether they decide a result
 
 
 def changed_settings(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -36,6 +45,6 @@ def changed_settings(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, t
     chosen = {
         group: (str(usual_choices[group]), choice)
         for group, choice in choices.items()
-        if group in usual_choices and f"{group}." not in _NO_RESULT and usual_choices[group] != choice
+        if group in usual_choices and group not in _NO_CHOICE and usual_choices[group] != choice
     }
     return {**chosen, **settings}

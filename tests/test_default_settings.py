@@ -24,6 +24,16 @@ def test_only_what_was_changed_is_named() -> None:
     assert not {key for key in found if not key.startswith(("prompt", "seed", "saliency.beta"))}
 
 
+def test_the_machine_decides_no_result_but_its_precision_does() -> None:
+    options = ["trainer=ddp", "trainer.num_nodes=2", "trainer.precision=bf16-mixed", "+trainer.max_steps=5"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        found = changed_settings(check(compose("config", options)), {"trainer": "ddp"})
+    assert found == {
+        "trainer.precision": ("32-true", "bf16-mixed"),
+        "trainer.max_steps": ("–", "5"),
+    }
+
+
 def test_without_hydra_nothing_is_known() -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = check(compose("config", ["seed=7"]))

@@ -28,8 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Reproduce tables; exit non-zero when a job failed or a committed figure was missed."""
     given = _parser().parse_intermixed_args(arguments)
     options = [name for name in given.names if "=" in name]
+    changing = [option for option in options if not option.startswith(_NO_MATTER)]
     one_thread_each(given.processes)
     try:
+        if given.renew and changing:
+            raise UserError(
+                f"--renew commits what the table's own options give, so leave {', '.join(changing)} away"
+            )
         tables = _tables([name for name in given.names if "=" not in name], given.on, options)
         found = _say_what_is_missing(tables)
         if given.needs:
@@ -42,8 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     _say(f"files: {folder}\n{DISCLAIMER}")
-    as_committed = all(option.startswith(_NO_MATTER) for option in options)
-    if failed or (missed and given.on != PAPER and as_committed):
+    if failed or (missed and given.on != PAPER and not changing):
         sys.exit("error: " + "\n       ".join([*failed, *missed]))
 
 

@@ -20,15 +20,17 @@ from medsam_exp.housekeeping.stale import Places, delete, survey
 from medsam_exp.housekeeping.usage import usage
 from medsam_exp.types import UserError
 
+OWN_CHECKOUT = Path(__file__).resolve().parents[2]
+"""Of this package, whose configurations count wherever this is started."""
 _STATUS = ("done", "running", "failed", "stopped", "unreadable")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks; return its exit code, 1 where something could not be read."""
     given = _parser().parse_args(arguments)
-    places = Places(
-        (given.outputs, *given.also), given.artifacts or given.outputs / "artifacts", top=Path.cwd()
-    )
+    artifacts = given.artifacts or given.outputs / "artifacts"
+    checkouts = tuple(dict.fromkeys((Path.cwd(), OWN_CHECKOUT)))
+    places = Places((given.outputs, *given.also), artifacts, checkouts)
     try:
         if missing := [str(folder) for folder in places.outputs if not folder.is_dir()]:
             raise UserError(f"{', '.join(missing)} is no folder; give the one with runs and sweeps")

@@ -54,9 +54,14 @@ def find_references(artifacts: Iterable[Artifact], runs: Iterable[Path], files: 
     by_user: dict[Path, frozenset[Artifact]] = {}
     silent = []
     for run in runs:
-        by_user[run] = finder.needed_by([finder.read(path) for path in _texts_of_run(run)])
+        try:
+            texts = _texts_of_run(run)
+        except OSError as error:
+            finder.unreadable.append(f"{run} cannot be read ({error.strerror})")
+            continue
+        by_user[run] = finder.needed_by([finder.read(path) for path in texts])
         finder.check_summary(run / "summary.json")
-        if not any((run / name).exists() for name in ("summary.json", KEYS_FILE, "sweep.json")):
+        if not {"summary.json", KEYS_FILE, "sweep.json"} & {path.name for path in texts}:
             silent.append(run)
     for file in files:
         if needed := finder.needed_by([finder.read(file)]):
@@ -121,8 +126,14 @@ class _Finder:
 
 
 def _texts_of_run(run: Path) -> list[Path]:
-    """Everything small that a run's folder says of its configuration and results."""
-    found = [path for folder in (run, run / ".hydra") if folder.is_dir() for path in folder.iterdir()]
+    """Everything small that a run's folder says of its configuration and results.
+
+    Raises:
+        OSError: it cannot be looked into, or is not there.
+    """
+    found = list(run.iterdir())
+    if (run / ".hydra").is_dir():
+        found += (run / ".hydra").iterdir()
     return sorted(path for path in found if path.suffix in {".json", ".yaml"} and path.is_file())
 
 

@@ -1,13 +1,13 @@
 """The runs and sweeps below `outputs/`: how each ended, when, its main scores, its size."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from medsam_exp.housekeeping.folders import SWEEP_FILE, folders_below
 from medsam_exp.housekeeping.signs import ERROR_FILE, is_running
 from medsam_exp.housekeeping.sizes import Extent, extent
 from medsam_exp.report.measures import FURTHER_MEASURES, MAP_MEASURES, MEASURES, scored_stages
@@ -55,22 +55,27 @@ class Run:
 def find_runs(outputs: Path, artifacts: Path) -> list[Run]:
     """All runs and sweeps below a folder, in the order of their names.
 
+    A folder that cannot be looked into is among them as "unreadable", as it may be or hold one.
+
     Args:
-        outputs: folder of runs and sweeps, of any depth.
+        outputs: folder of runs and sweeps, of any depth, also behind links.
         artifacts: folder of stored results, where no run is.
     """
-    found = []
-    for above, folders, files in os.walk(outputs):
-        here, names = Path(above), {*folders, *files}
-        folders[:] = sorted(name for name in folders if here / name != artifacts)
-        if "sweep.json" in names or "multirun.yaml" in names:
-            found.append(_sweep(here, outputs))
-        elif _is_run(names):
-            found.append(_run(here, outputs))
-        else:
-            continue
-        folders[:] = []
-    return found
+    found: list[Run] = []
+    jobs: set[Path] = set()
+    for folder in folders_below(outputs, artifacts, _is_run):
+        here = folder.path
+        try:
+            if folder.problem:
+                found.append(_unreadable(here, outputs, folder.problem))
+            elif SWEEP_FILE in folder.names:
+                found.append(_sweep(here, outputs))
+                jobs |= {job.folder for job in found[-1].jobs}
+            elif _is_run(folder.names) and here not in jobs:
+                found.append(_run(here, outputs))
+        except OSError as error:  # its names can be seen, its files cannot
+            found.append(_unreadable(here, outputs, error.strerror or type(error).__name__))
+    return sorted(found, key=lambda run: run.name)
 
 
 def lower_is_better(metric: str) -> bool:
@@ -78,8 +83,14 @@ def lower_is_better(metric: str) -> bool:
     return metric.rpartition("/")[2] in _LOWER_IS_BETTER
 
 
-def _is_run(names: set[str]) -> bool:
+def _is_run(names: frozenset[str]) -> bool:
     return bool(names & {".hydra", "summary.json", "job_status.json", "run.log"})
+
+
+def _unreadable(folder: Path, outputs: Path, problem: str) -> Run:
+    said = f"it cannot be read ({problem})"
+    long_ago = datetime.fromtimestamp(0).astimezone()
+    return Run(_name(folder, outputs), folder, "unreadable", said, long_ago, {}, (), Extent(0, 0, 0.0))
 
 
 def _run(folder: Path, outputs: Path) -> Run:
@@ -95,9 +106,8 @@ def _run(folder: Path, outputs: Path) -> Run:
 
 
 def _sweep(folder: Path, outputs: Path) -> Run:
-    below = sorted(child for child in folder.iterdir() if child.is_dir())
-    jobs = tuple(_run(child, outputs) for child in below if _is_run({path.name for path in child.iterdir()}))
-    count = _planned(folder / "sweep.json") or len(jobs)
+    jobs = tuple(_run(child, outputs) for child in sorted(folder.iterdir()) if _is_run(_names_in(child)))
+    count = _planned(folder / SWEEP_FILE) or len(jobs)
     done = [job for job in jobs if job.status == "done"]
     best = _best(done)
     said = [f"{len(done)} of {count} jobs done"]
@@ -120,6 +130,14 @@ def _sweep(folder: Path, outputs: Path) -> Run:
         extent=extent(folder),
         jobs=jobs,
     )
+
+
+def _names_in(folder: Path) -> frozenset[str]:
+    """What a folder holds; nothing where it cannot be looked into, which is told elsewhere, or is none."""
+    try:
+        return frozenset(path.name for path in folder.iterdir())
+    except OSError:
+        return frozenset()
 
 
 def _status_of_sweep(jobs: tuple[Run, ...], count: int) -> Status:

@@ -25,21 +25,31 @@ class Places:
     Attributes:
         outputs: folders of runs and sweeps; all that use the artifacts.
         artifacts: folder of stored results.
-        top: the checkout, whose configurations and scripts may name artifacts.
+        checkouts: folders whose configurations and scripts may name artifacts.
     """
 
     outputs: tuple[Path, ...]
     artifacts: Path
-    top: Path
+    checkouts: tuple[Path, ...]
 
     def runs(self) -> list[Run]:
         """All runs and sweeps."""
         return [run for outputs in self.outputs for run in find_runs(outputs, self.artifacts)]
 
     def references(self, artifacts: Sequence[Artifact], runs: Sequence[Run]) -> References:
-        """Who needs which of the artifacts."""
+        """Who needs which of the artifacts.
+
+        Raises:
+            UserError: there are no configurations, so that what they need cannot be known.
+        """
+        if not any((checkout / "conf").is_dir() for checkout in self.checkouts):
+            raise UserError(
+                f"there is no conf/ in {' or '.join(map(str, self.checkouts))}, so what configurations need is not "
+                "known; start this in the checkout"
+            )
         folders = [folder for run in runs for folder in run.folders]
-        return find_references(artifacts, folders, files_that_may_refer(self.top))
+        files = [file for checkout in self.checkouts for file in files_that_may_refer(checkout)]
+        return find_references(artifacts, folders, files)
 
 
 @dataclass(frozen=True)

@@ -99,9 +99,11 @@ class Search:
                 study = self._study(file)
             while (trial := self._next(study, workers, deadline)) is not None:
                 self._try(study, trial, evaluate, survive=survive)
-            trials = self._in_order([_as_trial(trial) for trial in _finished(study)])
-            if not any(trial.score for trial in trials) and not workers.others:
-                file.unlink()  # nothing in it is worth keeping, and the same command shall try again
+            with workers.alone():  # of workers that end together one is the last
+                trials = self._in_order([_as_trial(trial) for trial in _finished(study)])
+                workers.leave()
+                if not any(trial.score for trial in trials) and not workers.others:
+                    file.unlink()  # nothing in it is worth keeping, and the same command shall try again
         return trials
 
     def best(self, trials: list[Trial]) -> Trial | None:

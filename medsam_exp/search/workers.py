@@ -38,8 +38,12 @@ class Workers:
             yield
         finally:
             with self.alone():
-                self._path(self.name).unlink(missing_ok=True)
-                self._own.release()
+                self.leave()
+
+    def leave(self) -> None:
+        """Be none of the workers any more; while alone, so that what is done with it then holds for all others."""
+        self._path(self.name).unlink(missing_ok=True)
+        self._own.release()
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.reproduce import __main__ as reproduce
 from experiments.reproduce.__main__ import main
 from experiments.reproduce.needs import lacking, said
 from experiments.reproduce.plan import Table, read_table
@@ -91,3 +92,11 @@ def test_bad_names_end_in_one_sentence() -> None:
         main(["table9"])
     with pytest.raises(SystemExit, match="error: name a table, or all"):
         main(["trainer=gpu"])
+
+
+def test_figures_of_other_options_are_not_committed(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(reproduce, "renew", lambda *_: pytest.fail("renewed"))
+    with pytest.raises(SystemExit, match="so leave seed=3, phantom:text=free away"):
+        main(["table6", "--on", "phantom", "--read", "--renew", "seed=3", "phantom:text=free", "workers=1"])
+    assert capsys.readouterr().out == "", "before anything runs"
+    main(["table6", "--on", "phantom", "--needs", "--renew", "workers=1"])

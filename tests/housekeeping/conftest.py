@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from medsam_exp.housekeeping.__main__ import main
+
 OLD = time.time() - 100 * 3600
 
 
@@ -52,6 +54,18 @@ class Outputs:
     def age(folder: Path, when: float) -> None:
         for path in (*folder.rglob("*"), folder):
             os.utime(path, (when, when))
+
+
+def remaining(outputs: Outputs) -> set[str]:
+    return {
+        f"{path.parent.name}/{int(path.name.lstrip('a'), 16)}"
+        for path in outputs.artifacts.glob("*/a*")
+        if path.is_dir()
+    }
+
+
+def clean(*options: str) -> int:
+    return main(["clean", "outputs", "--yes", *options])
 
 
 @pytest.fixture

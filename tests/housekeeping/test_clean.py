@@ -12,19 +12,7 @@ from filelock import FileLock
 
 from medsam_exp.housekeeping import stale
 from medsam_exp.housekeeping.__main__ import main
-from tests.housekeeping.conftest import OLD, Outputs, key
-
-
-def remaining(outputs: Outputs) -> set[str]:
-    return {
-        f"{path.parent.name}/{int(path.name.lstrip('a'), 16)}"
-        for path in outputs.artifacts.glob("*/a*")
-        if path.is_dir()
-    }
-
-
-def clean(*options: str) -> int:
-    return main(["clean", "outputs", "--yes", *options])
+from tests.housekeeping.conftest import OLD, Outputs, clean, key, remaining
 
 
 def test_what_a_run_needs_stays_with_all_that_it_was_made_from(outputs: Outputs) -> None:

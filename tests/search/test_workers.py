@@ -1,9 +1,12 @@
 """Several processes on one study: each trial once, a killed worker's trial taken over, the same table for all."""
 
+import contextlib
 import itertools
 import json
 import multiprocessing
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -133,6 +136,32 @@ def test_the_last_worker_clears_away_a_search_in_which_everything_failed(tmp_pat
         assert all(trial.error == "no" for trial in search().run(file, fails))
         assert file.is_file(), "another worker still reads it"
     search().run(file, fails)
+    assert not file.exists()
+
+
+def test_of_workers_that_end_together_the_last_clears_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each looks whether others are there when the other does, if nothing keeps them from it."""
+
+    def fails(values: dict[str, Value], count: int) -> list[float]:
+        raise RuntimeError("no")
+
+    file, together, look = tmp_path / "study.db", threading.Barrier(2), Workers.others.fget
+    assert look is not None
+
+    def others(self: Workers) -> bool:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(timeout=2)
+        seen = look(self)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(timeout=2)
+        return seen
+
+    monkeypatch.setattr(Workers, "others", property(others))
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: search().run(file, fails), range(2)))
+    assert [len(trials) for trials in found] == [len(POINTS)] * 2
     assert not file.exists()
 
 
