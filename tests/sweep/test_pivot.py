@@ -101,6 +101,35 @@ def test_only_images_of_all_runs_are_compared_and_the_others_counted(sweep_folde
     assert found.entries[("gradcam", "otsu"), ()].score["mean"] == pytest.approx(np.mean(runs))
 
 
+def test_the_classes_of_an_image_are_no_images_of_their_own(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path / "s", {"saliency": ["m2ib", "x"]})
+    asked = {
+        name: f"{name[:-2]}_{int(name[-1]) // 2}" for name in IMAGES
+    }  # two classes of each of four images
+    for number in range(2):
+        rewrite(folder / str(number), lambda rows: [{**row, "image_id": asked[row["id"]]} for row in rows])
+    found = pivot(read_sweep([folder]), "sam", DSC)
+    of_m2ib, of_x = (
+        [np.mean([score("0", f"scan_{2 * n + k}", saliency=name) for k in range(2)]) for n in range(4)]
+        for name in ("m2ib", "x")
+    )
+    entry = found.entries[("x",), ()]
+    assert entry.score["ci95"] == pytest.approx(summarise(of_x)["ci95"])
+    assert (entry.score["n"], entry.comparison.n) == (4, 4)
+    assert entry.p == pytest.approx(wilcoxon(of_x, of_m2ib).pvalue)
+    once = "an image that was asked for several classes counts once, by the mean of its scores"
+    assert found.remarks == (once,)
+
+    rewrite(
+        folder / "0", lambda rows: [row for row in rows if row["id"] != "scan_3"]
+    )  # scan_2 is left of its image
+    rewrite(folder / "1", lambda rows: [{k: v for k, v in row.items() if k != "image_id"} for row in rows])
+    found = pivot(read_sweep([folder]), "sam", DSC)
+    assert found.entries[("x",), ()].score["n"] == 4
+    left_out = "left out, as not every run has a score of them: 1 of 8 samples, each an image and a class"
+    assert found.remarks == (left_out, once)
+
+
 def test_columns_and_a_named_reference(sweep_folder: Path) -> None:
     sweep = read_sweep([sweep_folder])
     layout = Layout(rows=["saliency"], columns=["postprocess"], against={"saliency": "gradcam"})
