@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.report.finished_run import FinishedRun, read_run
+from medsam_exp.sweep.jobs import STATUS_FILE, error_of, status_of
 from medsam_exp.types import UserError
 
 SEED = "seed"
@@ -19,6 +20,7 @@ SEED = "seed"
 _RUN_AXIS = "run"
 _NOT_AXES = ("hydra.", "hydra/", "paths.", "trainer", "workers")  # change no result
 _NAMES = {"name", "sweep"}
+_LOCK = "job.lock"  # there as soon as a job has begun
 _LONGEST_ERROR = 300  # letters
 
 
@@ -101,7 +103,7 @@ def _recorded_job(folder: Path, entry: Mapping[str, Any], axes: Iterable[str]) -
     values = {axis: own.get(_key(axis), "") for axis in axes}
     place = folder / entry["folder"]  # an absolute path stays as it is
     job = Job(int(entry["number"]), values, place, str(entry.get("command", "")))
-    if entry["status"] != "done":
+    if entry["status"] != "done" and not _keeps_books(place):
         said = str(entry.get("error") or ("did not run" if entry["status"] == "missing" else "failed"))
         return replace(job, error=_one_line(said))
     return _read_job(job)
@@ -140,7 +142,27 @@ def _with_axes_told_apart(sweep: SweepResults) -> SweepResults:
     return SweepResults(sweep.name, {**sweep.axes, _RUN_AXIS: tuple(names.values())}, jobs)
 
 
+def _keeps_books(folder: Path) -> bool:
+    """Whether a job has begun and so says itself what became of it; the sweep's file is older while the sweep runs."""
+    return any((folder / name).exists() for name in (STATUS_FILE, _LOCK))
+
+
+def _lack(folder: Path) -> str | None:
+    """Why the results in a job's folder, if any, are not to be believed: it failed, or is at work again."""
+    if not _keeps_books(folder):
+        return None  # a run alone
+    try:
+        status, error = status_of(folder), error_of(folder)
+    except ValueError as broken:
+        raise UserError(f"{folder / STATUS_FILE} cannot be read: {broken}; run the job again") from broken
+    if status == "done":
+        return None
+    return _one_line(error or "failed") if status == "failed" else "has not come to an end"
+
+
 def _read_job(job: Job) -> Job:
+    if lack := _lack(job.folder):
+        return replace(job, error=lack)
     if not (job.folder / "summary.json").is_file():
         return replace(job, error=_last_line(job.folder / "run.log"))
     try:
