@@ -18,8 +18,11 @@ from medsam_exp.types import UserError
 SEED = "seed"
 """The axis that is aggregated over, not listed."""
 _RUN_AXIS = "run"
-_NOT_AXES = ("hydra.", "hydra/", "paths.", "trainer", "workers")  # change no result
-_NAMES = {"name", "sweep"}
+_NOT_AXES = ("hydra.", "hydra/", "paths.", "logger.", "sweep.", "trainer.strategy.")  # change no result
+_NO_AXIS = {"name", "sweep", "paths", "logger", "workers", "trainer"}
+_NO_AXIS |= {
+    f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy")
+}  # precision does
 _LOCK = "job.lock"  # there as soon as a job has begun
 _LONGEST_ERROR = 300  # letters
 
@@ -114,7 +117,7 @@ def _from_folders(found: Sequence[Path]) -> SweepResults:
     jobs = [_read_job(Job(number, {}, folder)) for number, folder in enumerate(found)]
     typed = [_overrides(job.folder) for job in jobs]
     varied = dict.fromkeys(
-        key for own in typed for key in own if key not in _NAMES and not key.startswith(_NOT_AXES)
+        key for own in typed for key in own if key not in _NO_AXIS and not key.startswith(_NOT_AXES)
     )
     values = [
         {key: own.get(key) or _default(job, key) for key in varied}

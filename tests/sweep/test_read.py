@@ -93,6 +93,18 @@ def test_a_list_of_runs_is_told_apart_by_what_differs(tmp_path: Path) -> None:
     assert sweep.axes == {"saliency.beta": ("0.5", "2")}
 
 
+def test_a_trainers_precision_is_an_axis_its_devices_are_not(tmp_path: Path) -> None:
+    for number, precision in enumerate(["32-true", "bf16-mixed"]):
+        own = {
+            "trainer": "gpu",
+            "trainer.devices": str(number),
+            "trainer.precision": precision,
+            "logger": str(number),
+        }
+        make_run(tmp_path / str(number), own)
+    assert read_sweep([tmp_path]).axes == {"trainer.precision": ("32-true", "bf16-mixed")}
+
+
 def test_runs_of_one_configuration_are_not_taken_for_seeds(tmp_path: Path) -> None:
     make_run(tmp_path / "x", {"saliency": "m2ib"})
     shutil.copytree(tmp_path / "x", tmp_path / "y")
