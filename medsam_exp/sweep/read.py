@@ -93,7 +93,7 @@ def _from_file(folder: Path) -> SweepResults:
     path = folder / "sweep.json"
     try:
         content = json.loads(path.read_text())
-        axes = {key: tuple(map(_text, values)) for key, values in content["axes"].items()}
+        axes = {_key(key): tuple(map(_text, values)) for key, values in content["axes"].items()}
         jobs = [_recorded_job(folder, entry, axes) for entry in content["jobs"]]
         name = str(content["name"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -103,7 +103,7 @@ def _from_file(folder: Path) -> SweepResults:
 
 def _recorded_job(folder: Path, entry: Mapping[str, Any], axes: Iterable[str]) -> Job:
     own = {_key(key): _text(value) for key, value in entry["overrides"].items()}
-    values = {axis: own.get(_key(axis), "") for axis in axes}
+    values = {axis: own.get(axis, "") for axis in axes}
     place = folder / entry["folder"]  # an absolute path stays as it is
     job = Job(int(entry["number"]), values, place, str(entry.get("command", "")))
     if entry["status"] != "done" and not _keeps_books(place):
@@ -225,6 +225,7 @@ def _default(job: Job, key: str) -> str:
 
 
 def _key(key: str) -> str:
+    """A key without the signs that add it: `++seed=0,1` varies the seed."""
     return key.lstrip("+~")
 
 

@@ -148,6 +148,18 @@ def test_columns_and_a_named_reference(sweep_folder: Path) -> None:
     assert flat.row_axes == ("postprocess", "saliency")  # nothing but seeds is averaged
 
 
+def test_seeds_that_were_added_by_force_are_seeds_too(tmp_path: Path) -> None:
+    found = [
+        pivot(
+            read_sweep([make_sweep(tmp_path / key, {"saliency": ["m2ib", "x"], key: ["0", "1"]})]), "sam", DSC
+        )
+        for key in ("+seed", "++seed")
+    ]
+    for made in found:
+        assert made.row_axes == ("saliency",)
+        assert {entry.seeds for entry in made.entries.values()} == {2}
+
+
 def test_a_lost_seed_and_a_lost_row_are_said(tmp_path: Path) -> None:
     axes = {"saliency": ["m2ib", "gradcam", "x"], "seed": ["0", "1"]}
     folder = make_sweep(tmp_path / "s", axes, failed={0: "killed", 4: "killed", 5: "killed"})
