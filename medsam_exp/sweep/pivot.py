@@ -13,7 +13,14 @@ from medsam_exp.metrics.paired import PairedComparison, compare_pairs
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.report.measures import Measure
 from medsam_exp.sweep.read import SEED, Job, SweepResults
-from medsam_exp.sweep.scores import by_dataset, images_of_samples, known_scores, scores_of_job, shared_images
+from medsam_exp.sweep.scores import (
+    NotComparable,
+    by_dataset,
+    images_of_samples,
+    known_scores,
+    scores_of_job,
+    shared_images,
+)
 from medsam_exp.types import UserError
 
 Values = tuple[str, ...]
@@ -126,8 +133,8 @@ def pivot(sweep: SweepResults, stage: str, measure: Measure, layout: Layout | No
         layout: rows, columns and reference; by default all axes in rows, against the first.
 
     Raises:
-        UserError: an axis or a value is unknown, no run has the measure, no image has it in all runs, or the seeds of
-            a combination are over different images.
+        UserError: an axis or a value is unknown, or no run has the measure.
+        NotComparable: no image has it in all runs, or the seeds of a combination are over different images.
     """
     layout = layout or Layout()
     _check_axes(sweep, layout)
@@ -190,7 +197,7 @@ def _cells(
         for place, runs in seeds.items():
             if place in cells:
                 named = _said(axes[0] + axes[1], place[0] + place[1])
-                raise UserError(
+                raise NotComparable(
                     f"the seeds of {named} are over different images, so they cannot be aggregated; "
                     "give what differs an axis of its own"
                 )

@@ -10,6 +10,10 @@ from medsam_exp.types import UserError
 _KNOWN = {measure.name: measure for measure in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES)}
 
 
+class NotComparable(UserError):
+    """The runs' scores of one measure cannot stand in one table; those of another measure may."""
+
+
 def known_scores(sweep: SweepResults) -> list[str]:
     """Name what can be shown, as "stage/measure", in the order of the pipeline and of tables."""
     found = dict.fromkeys(
@@ -98,12 +102,12 @@ def shared_images(
         several samples.
 
     Raises:
-        UserError: there are none.
+        NotComparable: there are none.
     """
     all_of_them = set().union(*scores)
     shared = set(all_of_them).intersection(*scores)
     if not shared:
-        raise UserError("no image has this score in every run, so the runs cannot be compared")
+        raise NotComparable("no image has this score in every run, so the runs cannot be compared")
     left_out = len(all_of_them) - len(shared)
     images = samples_by_image(sorted(shared), image_of)
     several = len({image_of[name] for name in all_of_them}) < len(all_of_them)
