@@ -23,7 +23,7 @@ from medsam_exp.sweep.report.page import write_sweep_report
 from medsam_exp.sweep.scores import NotComparable, known_measure, known_scores
 from medsam_exp.sweep.sheets import Sheet, overview_sheet, pivot_sheet
 from medsam_exp.sweep.tidy import NO_PARQUET, images_table, jobs_table, write_table
-from medsam_exp.sweep.write import write_sheet
+from medsam_exp.sweep.write import WRITERS, write_sheet
 from medsam_exp.types import UserError
 
 _MAPS = "saliency"
@@ -98,6 +98,7 @@ def collect(
     sheets |= {name: pivot_sheet(found) for name, found in pivots.items()}
     for name, sheet in sheets.items():
         files += write_sheet(sheet, output / PIVOTS / name)
+    _clear(output / PIVOTS, files)
     remarks += [] if any(file.suffix == ".parquet" for file in files) else [NO_PARQUET]
     write_sweep_report(output / "report.html", sweep, sheets)
     files.append(output / "report.html")
@@ -169,6 +170,12 @@ def _chosen(sweep: SweepResults, stage: str | None, measure: str | None) -> list
         of_masks = {entry.name for entry in MEASURES}
         chosen = [name for name in chosen if name.partition("/")[2] in of_masks] or chosen
     return chosen
+
+
+def _clear(folder: Path, written: Sequence[Path]) -> None:
+    """Remove tables of an earlier collection, which may be of other jobs."""
+    for path in {path for suffix in WRITERS for path in folder.glob(f"*.{suffix}")} - set(written):
+        path.unlink()
 
 
 def _pivots(

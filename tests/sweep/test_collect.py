@@ -142,6 +142,15 @@ def test_collecting_again_changes_no_byte(sweep_folder: Path, tmp_path: Path) ->
     assert first.main == "sam_dsc"
 
 
+def test_no_table_of_an_earlier_collection_stays(sweep_folder: Path, tmp_path: Path) -> None:
+    before = collect([sweep_folder], tmp_path)
+    (tmp_path / "pivots" / "notes.txt").write_text("a reader's own")
+    after = collect([sweep_folder], tmp_path, stage="sam", measure="dsc")
+    assert len(after.files) < len(before.files)
+    kept = {path for path in after.files if path.parent.name == "pivots"}
+    assert set((tmp_path / "pivots").iterdir()) == kept | {tmp_path / "pivots" / "notes.txt"}
+
+
 def test_parquet_holds_what_the_csv_holds(sweep_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     collect([sweep_folder], tmp_path)
