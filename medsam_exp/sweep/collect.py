@@ -20,7 +20,7 @@ from medsam_exp.report.measures import MEASURES
 from medsam_exp.sweep.pivot import Layout, Pivot, pivot
 from medsam_exp.sweep.read import SweepResults, read_sweep
 from medsam_exp.sweep.report.page import write_sweep_report
-from medsam_exp.sweep.scores import NotComparable, known_measure, known_scores
+from medsam_exp.sweep.scores import NotComparableError, known_measure, known_scores
 from medsam_exp.sweep.sheets import Sheet, overview_sheet, pivot_sheet
 from medsam_exp.sweep.tidy import NO_PARQUET, images_table, jobs_table, write_table
 from medsam_exp.sweep.write import WRITERS, write_sheet
@@ -187,7 +187,7 @@ def _pivots(
         stage, _, measure = name.partition("/")
         try:
             pivots[f"{stage}_{measure}"] = pivot(sweep, stage, known_measure(measure), layout)
-        except NotComparable as error:
+        except NotComparableError as error:
             if must_be:
                 raise
             remarks.append(f"no table of {name}: {error}")

@@ -14,7 +14,7 @@ from medsam_exp.metrics.summary import summarise
 from medsam_exp.report.measures import Measure
 from medsam_exp.sweep.read import SEED, Job, SweepResults
 from medsam_exp.sweep.scores import (
-    NotComparable,
+    NotComparableError,
     by_dataset,
     images_of_samples,
     known_scores,
@@ -28,6 +28,7 @@ Values = tuple[str, ...]
 Place = tuple[Values, Values]
 """Values of the row axes and of the column axes."""
 _DATA = "data"
+_DIGITS = 12  # of a mean; further ones are of rounding, and would rank and count as differences
 _SAME = 1e-12  # means that differ by less are equally good
 
 
@@ -101,8 +102,8 @@ class _Cell:
 
     @property
     def by_image(self) -> list[float]:
-        """Each image's mean over the seeds."""
-        return list(map(float, self.scores.mean(axis=0)))
+        """Each image's mean over the seeds, to so many digits that equal scores give equal means."""
+        return [float(f"{mean:.{_DIGITS}g}") for mean in self.scores.mean(axis=0)]
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def pivot(sweep: SweepResults, stage: str, measure: Measure, layout: Layout | No
 
     Raises:
         UserError: an axis or a value is unknown, or no run has the measure.
-        NotComparable: no image has it in all runs, or the seeds of a combination are over different images.
+        NotComparableError: no image has it in all runs, or the seeds of a combination are over different images.
     """
     layout = layout or Layout()
     _check_axes(sweep, layout)
@@ -197,7 +198,7 @@ def _cells(
         for place, runs in seeds.items():
             if place in cells:
                 named = _said(axes[0] + axes[1], place[0] + place[1])
-                raise NotComparable(
+                raise NotComparableError(
                     f"the seeds of {named} are over different images, so they cannot be aggregated; "
                     "give what differs an axis of its own"
                 )

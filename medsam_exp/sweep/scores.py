@@ -10,7 +10,7 @@ from medsam_exp.types import UserError
 _KNOWN = {measure.name: measure for measure in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES)}
 
 
-class NotComparable(UserError):
+class NotComparableError(UserError):
     """The runs' scores of one measure cannot stand in one table; those of another measure may."""
 
 
@@ -102,12 +102,12 @@ def shared_images(
         several samples.
 
     Raises:
-        NotComparable: there are none.
+        NotComparableError: there are none.
     """
     all_of_them = set().union(*scores)
     shared = set(all_of_them).intersection(*scores)
     if not shared:
-        raise NotComparable("no image has this score in every run, so the runs cannot be compared")
+        raise NotComparableError("no image has this score in every run, so the runs cannot be compared")
     left_out = len(all_of_them) - len(shared)
     images = samples_by_image(sorted(shared), image_of)
     several = len({image_of[name] for name in all_of_them}) < len(all_of_them)

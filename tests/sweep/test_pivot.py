@@ -87,6 +87,19 @@ def test_equal_scores_are_both_best_and_not_different(tmp_path: Path) -> None:
     assert second.p == 1.0
 
 
+def test_rounding_is_no_difference(tmp_path: Path) -> None:
+    axes = {"saliency": ["x", "y"], "seed": ["0", "1", "2"]}
+    folder = make_sweep(tmp_path / "s", axes, failed={5: "killed"})
+    values = {name: 0.1 * (number + 1) for number, name in enumerate(IMAGES)}
+    assert any(np.mean([value] * 3) != np.mean([value] * 2) for value in values.values())
+    for number in range(5):
+        rewrite(folder / str(number), lambda rows: [{**row, "dsc": values[row["id"]]} for row in rows])
+    first, second = pivot(read_sweep([folder]), "sam", DSC).entries.values()
+    assert (first.seeds, second.seeds) == (3, 2)
+    assert (second.comparison.better, second.comparison.worse, second.p) == (0, 0, 1.0)
+    assert (first.best, second.best) == (True, True)
+
+
 def test_only_images_of_all_runs_are_compared_and_the_others_counted(sweep_folder: Path) -> None:
     rewrite(sweep_folder / "7", lambda rows: [row for row in rows if row["id"] != "scan_3"])
     rewrite(
