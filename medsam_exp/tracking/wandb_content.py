@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import wandb
+
 from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.stages import finetune_clip, train_sam
 from medsam_exp.tracking.csv import Table
