@@ -114,7 +114,11 @@ def finish_run(
 
 
 def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
-    """One row per sample and stage; scores are absent where there is no ground truth."""
+    """One row per sample and stage; scores are absent where there is no ground truth.
+
+    A sample of an image that is asked for several classes has the image's own id too.
+    """
+    image_of = {sample.id: sample.image_id for sample in engine.dataset.samples} if engine.dataset else {}
     stages = {"saliency": "saliency", **MASK_STAGES}
     made = {short: stage for stage, short in stages.items() if stage in engine.artifacts}
     scores = {sample_id: engine.scores(sample_id) for sample_id in engine.sample_ids}
@@ -128,6 +132,7 @@ def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list
                 facts["presence"] = float(engine.artifacts[made[short]].mask(sample_id).any())
             text = " | ".join(texts[sample_id])
             row: dict[str, Any] = {"id": sample_id, "text": text, "stage": short}
+            row |= {"image_id": image_id} if (image_id := image_of.get(sample_id)) else {}
             rows.append(row | scores[sample_id].get(short, {}) | facts)
     return rows
 

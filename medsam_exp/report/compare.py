@@ -1,7 +1,8 @@
 """Compare two runs image by image: `python -m medsam_exp.report.compare RUN_A RUN_B --measure dsc --stage sam`.
 
-Images are paired by id, so that a difference is one of the methods and not of the images. With several measures or
-stages tested, some small p comes up by chance: choose what to test before looking.
+Images are paired by id, so that a difference is one of the methods and not of the images. Where an image is asked for
+several classes, the mean of its scores counts: they are not independent. With several measures or stages tested, some
+small p comes up by chance: choose what to test before looking.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from rich import box
@@ -18,7 +20,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from medsam_exp.metrics.paired import PairedComparison, compare_pairs
-from medsam_exp.report.finished_run import FinishedRun, comparable, read_run, scores_of
+from medsam_exp.report.finished_run import (
+    FinishedRun,
+    comparable,
+    image_ids,
+    read_run,
+    samples_by_image,
+    scores_of,
+)
 from medsam_exp.report.measures import MISSING, number, probability
 from medsam_exp.types import UserError
 
@@ -69,10 +78,12 @@ def compare_runs(folder_a: Path, folder_b: Path, measure: str, stage: str | None
     if not shared:
         raise UserError(f"{folder_a} and {folder_b} have no image id in common, so nothing can be paired")
     scored = {name: (of_a[name], of_b[name]) for name in shared}
-    pairs = [(x, y) for x, y in scored.values() if x is not None and y is not None]
+    pairs = {name: (x, y) for name, (x, y) in scored.items() if x is not None and y is not None}
     if not pairs:
         raise UserError(f"no image has a finite {stage}/{measure} in both runs")
-    compared = compare_pairs([x for x, _ in pairs], [y for _, y in pairs])
+    images = samples_by_image(pairs, image_ids(a))
+    means = [[fmean(pairs[name][run] for name in own) for own in images.values()] for run in (0, 1)]
+    compared = compare_pairs(means[0], means[1])
     return {
         "measure": measure,
         "stage": stage,

@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ _OF_TEXTS = ("target", "modality", "sentences", "sentence_lists")
 _OF_CLASSES = ("class_name", "class_pattern", "index", "name_column", "class_column", "split_column")
 _SAME_IMAGES_WHATEVER = ("limit", "count", "on_error", "name", *_OF_TEXTS, *_OF_CLASSES)
 """Settings of a dataset that decide which images are in it or what is said of them, but no pixel of image or mask."""
-NOT_SCORES = {"id", "text", "stage", "presence", "vetoed", "peak_x", "peak_y", "class_name"}
+NOT_SCORES = {"id", "text", "stage", "presence", "vetoed", "peak_x", "peak_y", "class_name", "image_id"}
 """Columns of per_image.csv that are facts, not measures."""
 
 
@@ -129,6 +129,19 @@ def scores_of(
         {row["id"]: finite(row[measure]) for row in run.rows if row["stage"] == chosen} for run in (a, b)
     )
     return chosen, of_a, of_b
+
+
+def image_ids(run: FinishedRun) -> dict[str, str]:
+    """The image of each sample, by the sample's id; an image that is asked for several classes has several."""
+    return {row["id"]: row.get("image_id") or row["id"] for row in run.rows}
+
+
+def samples_by_image(samples: Iterable[str], image_of: Mapping[str, str]) -> dict[str, list[str]]:
+    """Put the samples of each image together, in their order; samples of one image are not independent."""
+    found: dict[str, list[str]] = {}
+    for sample_id in samples:
+        found.setdefault(image_of[sample_id], []).append(sample_id)
+    return found
 
 
 def _stages(run: FinishedRun, measure: str) -> list[str]:

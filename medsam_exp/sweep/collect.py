@@ -20,10 +20,10 @@ from medsam_exp.report.measures import MEASURES
 from medsam_exp.sweep.pivot import Layout, Pivot, pivot
 from medsam_exp.sweep.read import SweepResults, read_sweep
 from medsam_exp.sweep.report.page import write_sweep_report
-from medsam_exp.sweep.scores import known_measure, known_scores
+from medsam_exp.sweep.scores import NotComparableError, known_measure, known_scores
 from medsam_exp.sweep.sheets import Sheet, overview_sheet, pivot_sheet
 from medsam_exp.sweep.tidy import NO_PARQUET, images_table, jobs_table, write_table
-from medsam_exp.sweep.write import write_sheet
+from medsam_exp.sweep.write import WRITERS, write_sheet
 from medsam_exp.types import UserError
 
 _MAPS = "saliency"
@@ -85,26 +85,24 @@ def collect(
         layout: rows, columns and reference of the pivots.
 
     Raises:
-        UserError: there are no runs, or stage, measure, axis or reference are unknown.
+        UserError: there are no runs, stage, measure, axis or reference are unknown, or the measure that was asked for
+            cannot be compared.
     """
     layout = layout or Layout()
     sweep = read_sweep(folders)
     files = write_table(images_table(sweep), output / "table") + write_table(
         jobs_table(sweep), output / "jobs"
     )
-    pivots = {
-        name.replace("/", "_"): pivot(sweep, own, known_measure(score), layout)
-        for name in _chosen(sweep, stage, measure)
-        for own, _, score in (name.partition("/"),)
-    }
+    pivots, remarks = _pivots(sweep, _chosen(sweep, stage, measure), layout, must_be=measure is not None)
     sheets = _overviews(pivots) if not layout.columns else {}
     sheets |= {name: pivot_sheet(found) for name, found in pivots.items()}
     for name, sheet in sheets.items():
         files += write_sheet(sheet, output / PIVOTS / name)
-    remarks = [] if any(file.suffix == ".parquet" for file in files) else [NO_PARQUET]
+    _clear(output / PIVOTS, files)
+    remarks += [] if any(file.suffix == ".parquet" for file in files) else [NO_PARQUET]
     write_sweep_report(output / "report.html", sweep, sheets)
     files.append(output / "report.html")
-    if not pivots:
+    if not known_scores(sweep):
         remarks.append(
             "no run scored single images, so there are no pivot tables; jobs.csv has each run's figures"
         )
@@ -172,6 +170,28 @@ def _chosen(sweep: SweepResults, stage: str | None, measure: str | None) -> list
         of_masks = {entry.name for entry in MEASURES}
         chosen = [name for name in chosen if name.partition("/")[2] in of_masks] or chosen
     return chosen
+
+
+def _clear(folder: Path, written: Sequence[Path]) -> None:
+    """Remove tables of an earlier collection, which may be of other jobs."""
+    for path in {path for suffix in WRITERS for path in folder.glob(f"*.{suffix}")} - set(written):
+        path.unlink()
+
+
+def _pivots(
+    sweep: SweepResults, names: Sequence[str], layout: Layout, *, must_be: bool
+) -> tuple[dict[str, Pivot], list[str]]:
+    """A pivot of each score, and why some have none; a measure that was asked for must have one."""
+    pivots, remarks = {}, []
+    for name in names:
+        stage, _, measure = name.partition("/")
+        try:
+            pivots[f"{stage}_{measure}"] = pivot(sweep, stage, known_measure(measure), layout)
+        except NotComparableError as error:
+            if must_be:
+                raise
+            remarks.append(f"no table of {name}: {error}")
+    return pivots, remarks
 
 
 def _by_stage(pivots: dict[str, Pivot]) -> dict[str, list[Pivot]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,14 @@ from medsam_exp.metrics.paired import PairedComparison, compare_pairs
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.report.measures import Measure
 from medsam_exp.sweep.read import SEED, Job, SweepResults
-from medsam_exp.sweep.scores import by_dataset, known_scores, scores_of_job, shared_images
+from medsam_exp.sweep.scores import (
+    NotComparableError,
+    by_dataset,
+    images_of_samples,
+    known_scores,
+    scores_of_job,
+    shared_images,
+)
 from medsam_exp.types import UserError
 
 Values = tuple[str, ...]
@@ -20,6 +28,7 @@ Values = tuple[str, ...]
 Place = tuple[Values, Values]
 """Values of the row axes and of the column axes."""
 _DATA = "data"
+_DIGITS = 12  # of a mean; further ones are of rounding, and would rank and count as differences
 _SAME = 1e-12  # means that differ by less are equally good
 
 
@@ -31,7 +40,7 @@ class Entry:
         row: its values on the pivot's row axes.
         column: its values on the pivot's column axes.
         seeds: how many seeds it has.
-        score: `summarise` over images of each image's mean over the seeds: mean, std, ci95, n.
+        score: `summarise` over images of each image's mean over its classes and the seeds: mean, std, ci95, n.
         seed_std: standard deviation (n - 1) over seeds of the mean over images; None for one seed.
         best: whether no other row of its column and its images has a better mean.
         comparison: with the reference, differences are this - reference; None for the reference itself.
@@ -93,8 +102,8 @@ class _Cell:
 
     @property
     def by_image(self) -> list[float]:
-        """Each image's mean over the seeds."""
-        return list(map(float, self.scores.mean(axis=0)))
+        """Each image's mean over the seeds, to so many digits that equal scores give equal means."""
+        return [float(f"{mean:.{_DIGITS}g}") for mean in self.scores.mean(axis=0)]
 
 
 @dataclass(frozen=True)
@@ -125,8 +134,8 @@ def pivot(sweep: SweepResults, stage: str, measure: Measure, layout: Layout | No
         layout: rows, columns and reference; by default all axes in rows, against the first.
 
     Raises:
-        UserError: an axis or a value is unknown, no run has the measure, no image has it in all runs, or the seeds of
-            a combination are over different images.
+        UserError: an axis or a value is unknown, or no run has the measure.
+        NotComparableError: no image has it in all runs, or the seeds of a combination are over different images.
     """
     layout = layout or Layout()
     _check_axes(sweep, layout)
@@ -181,19 +190,20 @@ def _cells(
     groups, remarks = by_dataset(jobs, measure.name)
     cells: dict[Place, _Cell] = {}
     for number, group in enumerate(groups):
-        images, left_out = shared_images([scored[job.number] for job in group])
-        remarks += left_out
+        images, said = shared_images([scored[job.number] for job in group], images_of_samples(group))
+        remarks += [sentence for sentence in said if sentence not in remarks]
         seeds: dict[Place, list[Mapping[str, float]]] = {}
         for job in sorted(group, key=lambda job: job.number):
             seeds.setdefault((_of(job, axes[0]), _of(job, axes[1])), []).append(scored[job.number])
         for place, runs in seeds.items():
             if place in cells:
-                said = _said(axes[0] + axes[1], place[0] + place[1])
-                raise UserError(
-                    f"the seeds of {said} are over different images, so they cannot be aggregated; "
+                named = _said(axes[0] + axes[1], place[0] + place[1])
+                raise NotComparableError(
+                    f"the seeds of {named} are over different images, so they cannot be aggregated; "
                     "give what differs an axis of its own"
                 )
-            cells[place] = _Cell(number, np.array([[own[name] for name in images] for own in runs]))
+            means = [[fmean(own[name] for name in samples) for samples in images] for own in runs]
+            cells[place] = _Cell(number, np.array(means))
     return cells, remarks
 
 

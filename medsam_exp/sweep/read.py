@@ -12,13 +12,18 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.report.finished_run import FinishedRun, read_run
+from medsam_exp.sweep.jobs import STATUS_FILE, error_of, status_of
 from medsam_exp.types import UserError
 
 SEED = "seed"
 """The axis that is aggregated over, not listed."""
 _RUN_AXIS = "run"
-_NOT_AXES = ("hydra.", "hydra/", "paths.", "trainer", "workers")  # change no result
-_NAMES = {"name", "sweep"}
+_NOT_AXES = ("hydra.", "hydra/", "paths.", "logger.", "sweep.", "trainer.strategy.")  # change no result
+_NO_AXIS = {"name", "sweep", "paths", "logger", "workers", "trainer"}
+_NO_AXIS |= {
+    f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy")
+}  # precision does
+_LOCK = "job.lock"  # there as soon as a job has begun
 _LONGEST_ERROR = 300  # letters
 
 
@@ -88,7 +93,7 @@ def _from_file(folder: Path) -> SweepResults:
     path = folder / "sweep.json"
     try:
         content = json.loads(path.read_text())
-        axes = {key: tuple(map(_text, values)) for key, values in content["axes"].items()}
+        axes = {_key(key): tuple(map(_text, values)) for key, values in content["axes"].items()}
         jobs = [_recorded_job(folder, entry, axes) for entry in content["jobs"]]
         name = str(content["name"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -98,10 +103,10 @@ def _from_file(folder: Path) -> SweepResults:
 
 def _recorded_job(folder: Path, entry: Mapping[str, Any], axes: Iterable[str]) -> Job:
     own = {_key(key): _text(value) for key, value in entry["overrides"].items()}
-    values = {axis: own.get(_key(axis), "") for axis in axes}
+    values = {axis: own.get(axis, "") for axis in axes}
     place = folder / entry["folder"]  # an absolute path stays as it is
     job = Job(int(entry["number"]), values, place, str(entry.get("command", "")))
-    if entry["status"] != "done":
+    if entry["status"] != "done" and not _keeps_books(place):
         said = str(entry.get("error") or ("did not run" if entry["status"] == "missing" else "failed"))
         return replace(job, error=_one_line(said))
     return _read_job(job)
@@ -112,7 +117,7 @@ def _from_folders(found: Sequence[Path]) -> SweepResults:
     jobs = [_read_job(Job(number, {}, folder)) for number, folder in enumerate(found)]
     typed = [_overrides(job.folder) for job in jobs]
     varied = dict.fromkeys(
-        key for own in typed for key in own if key not in _NAMES and not key.startswith(_NOT_AXES)
+        key for own in typed for key in own if key not in _NO_AXIS and not key.startswith(_NOT_AXES)
     )
     values = [
         {key: own.get(key) or _default(job, key) for key in varied}
@@ -140,7 +145,27 @@ def _with_axes_told_apart(sweep: SweepResults) -> SweepResults:
     return SweepResults(sweep.name, {**sweep.axes, _RUN_AXIS: tuple(names.values())}, jobs)
 
 
+def _keeps_books(folder: Path) -> bool:
+    """Whether a job has begun and so says itself what became of it; the sweep's file is older while the sweep runs."""
+    return any((folder / name).exists() for name in (STATUS_FILE, _LOCK))
+
+
+def _lack(folder: Path) -> str | None:
+    """Why the results in a job's folder, if any, are not to be believed: it failed, or is at work again."""
+    if not _keeps_books(folder):
+        return None  # a run alone
+    try:
+        status, error = status_of(folder), error_of(folder)
+    except ValueError as broken:
+        raise UserError(f"{folder / STATUS_FILE} cannot be read: {broken}; run the job again") from broken
+    if status == "done":
+        return None
+    return _one_line(error or "failed") if status == "failed" else "has not come to an end"
+
+
 def _read_job(job: Job) -> Job:
+    if lack := _lack(job.folder):
+        return replace(job, error=lack)
     if not (job.folder / "summary.json").is_file():
         return replace(job, error=_last_line(job.folder / "run.log"))
     try:
@@ -200,6 +225,7 @@ def _default(job: Job, key: str) -> str:
 
 
 def _key(key: str) -> str:
+    """A key without the signs that add it: `++seed=0,1` varies the seed."""
     return key.lstrip("+~")
 
 

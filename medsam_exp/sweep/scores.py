@@ -1,13 +1,17 @@
 """The scores of a sweep's runs, and which of them are over the same images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from medsam_exp.report.finished_run import FinishedRun, comparable, finite
+from medsam_exp.report.finished_run import FinishedRun, comparable, finite, image_ids, samples_by_image
 from medsam_exp.report.measures import FURTHER_MEASURES, MAP_MEASURES, MEASURES, Measure
 from medsam_exp.sweep.read import Job, SweepResults
 from medsam_exp.types import UserError
 
 _KNOWN = {measure.name: measure for measure in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES)}
+
+
+class NotComparableError(UserError):
+    """The runs' scores of one measure cannot stand in one table; those of another measure may."""
 
 
 def known_scores(sweep: SweepResults) -> list[str]:
@@ -42,6 +46,16 @@ def scores_of_job(job: Job, stage: str, measure: str) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def images_of_samples(jobs: Iterable[Job]) -> dict[str, str]:
+    """The image of each sample of jobs over one dataset; a run of old that does not name it believes the others."""
+    found: dict[str, str] = {}
+    for job in jobs:
+        for name, image in image_ids(job.run).items() if job.run is not None else ():
+            if name not in found or image != name:
+                found[name] = image
+    return found
+
+
 def by_dataset(jobs: Sequence[Job], measure: str) -> tuple[list[list[Job]], list[str]]:
     """Put jobs over the same images and true masks together.
 
@@ -74,19 +88,35 @@ def _incomparable(a: FinishedRun | None, b: FinishedRun | None, measure: str) ->
     return ""
 
 
-def shared_images(scores: Sequence[Mapping[str, float]]) -> tuple[list[str], list[str]]:
-    """Choose the images that all runs have.
+def shared_images(
+    scores: Sequence[Mapping[str, float]], image_of: Mapping[str, str]
+) -> tuple[list[list[str]], list[str]]:
+    """Choose the samples that all runs have, by image: those of one image are not independent.
+
+    Args:
+        scores: of each run, by sample.
+        image_of: each sample's image.
 
     Returns:
-        Their ids in order, and a remark that says how many were left out, if any.
+        For each image, in order, the ids of its samples; and remarks on samples that were left out, and on images of
+        several samples.
 
     Raises:
-        UserError: there are none.
+        NotComparableError: there are none.
     """
     all_of_them = set().union(*scores)
     shared = set(all_of_them).intersection(*scores)
     if not shared:
-        raise UserError("no image has this score in every run, so the runs cannot be compared")
+        raise NotComparableError("no image has this score in every run, so the runs cannot be compared")
     left_out = len(all_of_them) - len(shared)
-    said = f"left out, as not every run has a score of them: {left_out} of {len(all_of_them)} images"
-    return sorted(shared), [said] if left_out else []
+    images = samples_by_image(sorted(shared), image_of)
+    several = len({image_of[name] for name in all_of_them}) < len(all_of_them)
+    what = "samples, each an image and a class" if several else "images"
+    remarks = (
+        [f"left out, as not every run has a score of them: {left_out} of {len(all_of_them)} {what}"]
+        if left_out
+        else []
+    )
+    if several:
+        remarks.append("an image that was asked for several classes counts once, by the mean of its scores")
+    return [images[name] for name in sorted(images)], remarks

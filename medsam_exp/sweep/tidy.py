@@ -13,7 +13,7 @@ from medsam_exp.sweep.read import Job, SweepResults
 
 NO_PARQUET = "pyarrow is not installed, so tables are written as CSV alone; `make setup` installs it."
 _OWN_COLUMNS = ("job", "id", "stage")
-_WORDS = {"class_name"}
+_WORDS = {"class_name", "image_id"}
 _LEFT_OUT = {"text"}  # long, and the same in every stage; it stands in each run's per_image.csv
 
 

@@ -57,6 +57,7 @@ def test_a_folder_of_two_classes_end_to_end(tmp_path: Path, two_squares: Path) -
     summary, rows, run_dir = results(tmp_path, *options)
     ids = {f"s{number}@{name}" for number in range(3) for name in ("bright_square", "dark_square")}
     assert {row["id"] for row in rows} == ids
+    assert all(row["image_id"] == row["id"].partition("@")[0] for row in rows)
     assert {row["text"] for row in rows if row["id"].endswith("@dark_square")} == {"dark square"}
     assert {path.stem for path in (run_dir / "masks").glob("*.png")} == ids
     assert summary["metrics"]["sam/dsc"]["n"] == 6

@@ -131,6 +131,20 @@ def test_other_settings_of_the_data_are_another_dataset(
             compare_runs(a, b, "dsc")
 
 
+def test_the_classes_of_an_image_are_no_pairs_of_their_own(runs: tuple[Path, Path]) -> None:
+    for folder in runs:
+        rows = list(csv.DictReader((folder / "per_image.csv").read_text().splitlines()))
+        with (folder / "per_image.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, [*rows[0], "image_id"])
+            writer.writeheader()
+            writer.writerows({**row, "image_id": f"image {int(row['id'][1:]) // 2}"} for row in rows)
+    a, b = ([(own[f"s{2 * n}"] + own[f"s{2 * n + 1}"]) / 2 for n in range(4)] for own in (SCORES_A, SCORES_B))
+    expected = compare_pairs(a, b)
+    result = compare_runs(*runs, "dsc")
+    assert (result["n"], result["better"]) == (4, expected.better)
+    assert result["wilcoxon_p"] == pytest.approx(expected.wilcoxon_p)
+
+
 def test_bad_input_is_one_sentence(tmp_path: Path, runs: tuple[Path, Path]) -> None:
     a, b = runs
 

@@ -16,6 +16,7 @@ from medsam_exp.sweep.scores import known_measure
 from medsam_exp.sweep.sheets import Item, Sheet, pivot_sheet
 from medsam_exp.sweep.tidy import images_table, jobs_table
 from medsam_exp.sweep.write import html, latex, markdown
+from medsam_exp.types import UserError
 
 from .conftest import IMAGES, make_run, make_sweep, score
 
@@ -141,6 +142,15 @@ def test_collecting_again_changes_no_byte(sweep_folder: Path, tmp_path: Path) ->
     assert first.main == "sam_dsc"
 
 
+def test_no_table_of_an_earlier_collection_stays(sweep_folder: Path, tmp_path: Path) -> None:
+    before = collect([sweep_folder], tmp_path)
+    (tmp_path / "pivots" / "notes.txt").write_text("a reader's own")
+    after = collect([sweep_folder], tmp_path, stage="sam", measure="dsc")
+    assert len(after.files) < len(before.files)
+    kept = {path for path in after.files if path.parent.name == "pivots"}
+    assert set((tmp_path / "pivots").iterdir()) == kept | {tmp_path / "pivots" / "notes.txt"}
+
+
 def test_parquet_holds_what_the_csv_holds(sweep_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     collect([sweep_folder], tmp_path)
@@ -191,6 +201,24 @@ def test_columns_are_by_another_axis(sweep_folder: Path, tmp_path: Path) -> None
 def test_bad_options_are_one_sentence(sweep_folder: Path, options: list[str], said: str) -> None:
     with pytest.raises(SystemExit, match=said):
         main([str(sweep_folder), *options])
+
+
+def test_a_measure_that_cannot_be_compared_loses_only_its_own_table(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path / "s", {"saliency": ["m2ib", "x"]})
+    path = folder / "1" / "per_image.csv"
+    header, *rows = [line.split(",") for line in path.read_text().splitlines()]
+    for row in rows:
+        row[header.index("hd95_px")] = "inf" if row[header.index("id")] != "scan_new" else "1"
+    rows.append([{"id": "scan_new", "stage": "sam", "hd95_px": "3"}.get(name, "") for name in header])
+    path.write_text("\n".join(map(",".join, [header, *rows])) + "\n")
+    made = collect([folder], tmp_path / "out")
+    said = "no table of sam/hd95_px: no image has this score in every run, so the runs cannot be compared"
+    assert made.remarks[0] == said
+    assert {"sam_dsc", "coarse_dsc"} <= made.pivots.keys()
+    assert "sam_hd95_px" not in made.pivots
+    assert (tmp_path / "out" / "report.html").is_file()
+    with pytest.raises(UserError, match="no image has this score in every run"):
+        collect([folder], tmp_path / "out", stage="sam", measure="hd95_px")
 
 
 def test_runs_without_images_have_a_table_of_jobs(tmp_path: Path) -> None:

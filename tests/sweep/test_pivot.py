@@ -87,6 +87,19 @@ def test_equal_scores_are_both_best_and_not_different(tmp_path: Path) -> None:
     assert second.p == 1.0
 
 
+def test_rounding_is_no_difference(tmp_path: Path) -> None:
+    axes = {"saliency": ["x", "y"], "seed": ["0", "1", "2"]}
+    folder = make_sweep(tmp_path / "s", axes, failed={5: "killed"})
+    values = {name: 0.1 * (number + 1) for number, name in enumerate(IMAGES)}
+    assert any(np.mean([value] * 3) != np.mean([value] * 2) for value in values.values())
+    for number in range(5):
+        rewrite(folder / str(number), lambda rows: [{**row, "dsc": values[row["id"]]} for row in rows])
+    first, second = pivot(read_sweep([folder]), "sam", DSC).entries.values()
+    assert (first.seeds, second.seeds) == (3, 2)
+    assert (second.comparison.better, second.comparison.worse, second.p) == (0, 0, 1.0)
+    assert (first.best, second.best) == (True, True)
+
+
 def test_only_images_of_all_runs_are_compared_and_the_others_counted(sweep_folder: Path) -> None:
     rewrite(sweep_folder / "7", lambda rows: [row for row in rows if row["id"] != "scan_3"])
     rewrite(
@@ -99,6 +112,35 @@ def test_only_images_of_all_runs_are_compared_and_the_others_counted(sweep_folde
     kept = [name for name in IMAGES if name not in ("scan_3", "scan_5")]
     runs = [[score(s, name, saliency="gradcam", postprocess="otsu") for name in kept] for s in "012"]
     assert found.entries[("gradcam", "otsu"), ()].score["mean"] == pytest.approx(np.mean(runs))
+
+
+def test_the_classes_of_an_image_are_no_images_of_their_own(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path / "s", {"saliency": ["m2ib", "x"]})
+    asked = {
+        name: f"{name[:-2]}_{int(name[-1]) // 2}" for name in IMAGES
+    }  # two classes of each of four images
+    for number in range(2):
+        rewrite(folder / str(number), lambda rows: [{**row, "image_id": asked[row["id"]]} for row in rows])
+    found = pivot(read_sweep([folder]), "sam", DSC)
+    of_m2ib, of_x = (
+        [np.mean([score("0", f"scan_{2 * n + k}", saliency=name) for k in range(2)]) for n in range(4)]
+        for name in ("m2ib", "x")
+    )
+    entry = found.entries[("x",), ()]
+    assert entry.score["ci95"] == pytest.approx(summarise(of_x)["ci95"])
+    assert (entry.score["n"], entry.comparison.n) == (4, 4)
+    assert entry.p == pytest.approx(wilcoxon(of_x, of_m2ib).pvalue)
+    once = "an image that was asked for several classes counts once, by the mean of its scores"
+    assert found.remarks == (once,)
+
+    rewrite(
+        folder / "0", lambda rows: [row for row in rows if row["id"] != "scan_3"]
+    )  # scan_2 is left of its image
+    rewrite(folder / "1", lambda rows: [{k: v for k, v in row.items() if k != "image_id"} for row in rows])
+    found = pivot(read_sweep([folder]), "sam", DSC)
+    assert found.entries[("x",), ()].score["n"] == 4
+    left_out = "left out, as not every run has a score of them: 1 of 8 samples, each an image and a class"
+    assert found.remarks == (left_out, once)
 
 
 def test_columns_and_a_named_reference(sweep_folder: Path) -> None:
@@ -117,6 +159,18 @@ def test_columns_and_a_named_reference(sweep_folder: Path) -> None:
         assert m2ib.best
     flat = pivot(sweep, "sam", DSC, Layout(rows=["postprocess"]))
     assert flat.row_axes == ("postprocess", "saliency")  # nothing but seeds is averaged
+
+
+def test_seeds_that_were_added_by_force_are_seeds_too(tmp_path: Path) -> None:
+    found = [
+        pivot(
+            read_sweep([make_sweep(tmp_path / key, {"saliency": ["m2ib", "x"], key: ["0", "1"]})]), "sam", DSC
+        )
+        for key in ("+seed", "++seed")
+    ]
+    for made in found:
+        assert made.row_axes == ("saliency",)
+        assert {entry.seeds for entry in made.entries.values()} == {2}
 
 
 def test_a_lost_seed_and_a_lost_row_are_said(tmp_path: Path) -> None:

@@ -40,6 +40,39 @@ def test_failed_missing_and_broken_jobs_stay_with_their_error(tmp_path: Path) ->
     assert "cannot be read" in (sweep.jobs[3].error or "")
 
 
+def say(folder: Path, status: str, error: str | None = None) -> None:
+    """What a job writes down at its end."""
+    folder.mkdir(exist_ok=True)
+    content = {"status": status, "configuration": "c", "error": error}
+    (folder / "job_status.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+def test_the_jobs_are_believed_not_what_was_written_when_the_sweep_began(
+    tmp_path: Path, by_file: bool
+) -> None:
+    folder = make_sweep(tmp_path / "s", {"saliency": ["a", "b", "c", "d", "e"]})
+    content = json.loads((folder / "sweep.json").read_text())
+    for job, before in zip(content["jobs"], ["missing", "done", "done", "missing", "done"], strict=True):
+        job["status"] = before
+    (folder / "sweep.json").write_text(json.dumps(content))
+    say(folder / "0", "done")
+    say(folder / "1", "failed", "Traceback\nout of memory")  # its summary is of an earlier run
+    (folder / "2" / "job.lock").touch()  # is at work again, or was killed at it
+    shutil.rmtree(folder / "3")
+    if not by_file:
+        (folder / "sweep.json").unlink()
+    errors = {job.folder.name: job.error for job in read_sweep([folder]).jobs}
+    of_3 = {"3": "did not run"} if by_file else {}
+    assert errors == {"0": None, "1": "out of memory", "2": "has not come to an end", "4": None} | of_3
+
+
+def test_a_jobs_broken_status_is_one_sentence(sweep_folder: Path) -> None:
+    (sweep_folder / "2" / "job_status.json").write_text("{")
+    with pytest.raises(UserError, match=r"2.job_status\.json cannot be read"):
+        read_sweep([sweep_folder])
+
+
 def test_a_failed_job_without_a_sweep_file_is_found_by_its_configuration(sweep_folder: Path) -> None:
     (sweep_folder / "sweep.json").unlink()
     (sweep_folder / "5" / "summary.json").unlink()
@@ -58,6 +91,18 @@ def test_a_list_of_runs_is_told_apart_by_what_differs(tmp_path: Path) -> None:
     (tmp_path / "x" / ".hydra" / "config.yaml").write_text("saliency: {beta: 0.5}\n")
     sweep = read_sweep([tmp_path / "x", tmp_path / "y"])
     assert sweep.axes == {"saliency.beta": ("0.5", "2")}
+
+
+def test_a_trainers_precision_is_an_axis_its_devices_are_not(tmp_path: Path) -> None:
+    for number, precision in enumerate(["32-true", "bf16-mixed"]):
+        own = {
+            "trainer": "gpu",
+            "trainer.devices": str(number),
+            "trainer.precision": precision,
+            "logger": str(number),
+        }
+        make_run(tmp_path / str(number), own)
+    assert read_sweep([tmp_path]).axes == {"trainer.precision": ("32-true", "bf16-mixed")}
 
 
 def test_runs_of_one_configuration_are_not_taken_for_seeds(tmp_path: Path) -> None:

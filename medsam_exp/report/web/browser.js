@@ -35,8 +35,9 @@ const startBrowser = () => {
     byId("panels").append(element("label", {}, box, " ", ...(ink ? [key, " "] : []), label));
     return box;
   });
-  const runs = data.jobs.map((job, index) => [index, job.label]);
-  const selects = [fillSelect("run-a", runs, 0), fillSelect("run-b", runs, runs.length - 1)].filter(Boolean);
+  // Images are those of the first run's dataset; runs over another one have nothing to show there.
+  const runs = data.jobs.map((job, index) => [index, job.label]).filter(([index]) => data.jobs[index].dataset === data.jobs[0].dataset);
+  const selects = [fillSelect("run-a", runs, 0), fillSelect("run-b", runs, runs.at(-1)[0])].filter(Boolean);
   const shownJobs = () => (selects.length ? selects.map((select) => data.jobs[select.value]) : data.jobs.slice(0, 1));
   const large = new Set(); // names of enlarged panels; they stay so on the next image
   let current = null;

@@ -4,7 +4,7 @@ import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib import colormaps
@@ -27,6 +27,7 @@ _MAP_SIDE, _MAP_QUALITY = 48, 60  # a saliency map is smooth
 _ROUGHNESS = 0.003  # of the longer side; an outline is this close to its mask's border
 DRAWN_STAGES = ("saliency", *MASK_STAGES)
 
+_Drawn = TypeVar("_Drawn")
 Stored = Mapping[str, Mapping[str, StageArtifacts]]
 """What runs stored, by stage and key; runs that share a key share it here too."""
 
@@ -73,6 +74,16 @@ class Drawings:
         if any(image["truth"] is not None for image in self.images.values()):
             panels.append({"name": "truth", "label": "Ground truth", "colour": "#FFFFFF"})
         return panels
+
+    def renamed(self, name: Callable[[str], str]) -> "Drawings":
+        """The same with another name for each image."""
+
+        def of(by_id: Mapping[str, _Drawn]) -> dict[str, _Drawn]:
+            return {name(sample_id): drawn for sample_id, drawn in by_id.items()}
+
+        layers = {stage: {key: of(own) for key, own in keys.items()} for stage, keys in self.layers.items()}
+        prompts = {key: of(own) for key, own in self.prompts.items()}
+        return Drawings(of(self.images), layers, prompts, self.remarks)
 
     def add(self, sample_id: str, image: RGBImage, truth: Mask | None, stored: Stored, side: int) -> int:
         """Add one image with all that was found in it.

@@ -1,7 +1,7 @@
 """What the page knows of each run: scores by image, settings that differ, environment, keys."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from omegaconf import OmegaConf
@@ -11,8 +11,9 @@ from medsam_exp.report.measures import MEASURES, stage_label
 from medsam_exp.report.settings import differing, flat_settings
 from medsam_exp.report.web.scores import interned, rounded
 from medsam_exp.sweep.read import SEED, Job, SweepResults
-from medsam_exp.sweep.scores import known_scores, scores_of_job
+from medsam_exp.sweep.scores import by_dataset, images_of_samples, known_scores, scores_of_job
 
+_Value = TypeVar("_Value")
 _SHOWN = ("dsc", "iou", "nsd")
 
 
@@ -20,22 +21,30 @@ def page_data(sweep: SweepResults) -> dict[str, Any]:
     """Everything that the page's plots and tables are drawn from, JSON-able.
 
     Returns:
-        `axes` (axis -> values, without the seed), `scores` (name -> label), `images` (ids), `texts` (all that were
-        looked for), `jobs`: number, label, values, seed, scores (name -> list by image, None where there is none),
-        texts (by image, its place in `texts` or None), settings (those that differ between jobs), keys, command.
+        `axes` (axis -> values, without the seed), `scores` (name -> label), `images` (as `image_name` has them; one
+        asked for several classes is there once for each), `image_count` (of different images), `texts` (all that were
+        looked for), `jobs`: number, label, values, seed, dataset, scores (name -> list by image, None where there is
+        none), texts (by image, its place in `texts` or None), settings (those that differ between jobs), keys, command.
     """
+    datasets = dataset_names(sweep)
     names = [name for name in known_scores(sweep) if name.partition("/")[2] in _SHOWN]
     by_job = {
-        job.number: {name: scores_of_job(job, *name.split("/")) for name in names} for job in sweep.finished
+        job.number: {
+            name: _by_image_name(datasets[job.number], scores_of_job(job, *name.split("/"))) for name in names
+        }
+        for job in sweep.finished
     }
     ids = sorted({image for scores in by_job.values() for own in scores.values() for image in own})
     settings = differing([_settings(job) for job in sweep.finished])
     labels = {measure.name: measure.label for measure in MEASURES}
-    texts, by_place = interned([_texts(job) for job in sweep.finished], ids)
+    texts, by_place = interned(
+        [_by_image_name(datasets[job.number], _texts(job)) for job in sweep.finished], ids
+    )
     return {
         "axes": {axis: values for axis, values in sweep.axes.items() if axis != SEED},
         "scores": {n: f"{stage_label(n.split('/')[0])}, {labels[n.split('/')[1]]}" for n in names},
         "images": ids,
+        "image_count": _count_images(sweep, datasets),
         "texts": texts,
         "jobs": [
             {
@@ -44,6 +53,7 @@ def page_data(sweep: SweepResults) -> dict[str, Any]:
                 "method": " / ".join(value for axis, value in job.values.items() if axis != SEED)
                 or label(job),
                 "values": dict(job.values),
+                "dataset": datasets[job.number],
                 "scores": {
                     name: [rounded(own.get(image)) for image in ids]
                     for name, own in by_job[job.number].items()
@@ -56,6 +66,24 @@ def page_data(sweep: SweepResults) -> dict[str, Any]:
             for job, own_texts, own_settings in zip(sweep.finished, by_place, settings, strict=True)
         ],
     }
+
+
+def dataset_names(sweep: SweepResults) -> dict[int, str]:
+    """The dataset of each finished job, by the job's number; all "" where there is one dataset."""
+    groups, _ = by_dataset(sweep.finished, "dsc")
+    if len(groups) == 1:
+        return dict.fromkeys((job.number for job in groups[0]), "")
+    choices = [str(job.run.summary["choices"].get("data")) for job, *_ in groups if job.run is not None]
+    named = [
+        choice if choices.count(choice) == 1 else f"{choice} {choices[: place + 1].count(choice)}"
+        for place, choice in enumerate(choices)
+    ]
+    return {job.number: name for name, group in zip(named, groups, strict=True) for job in group}
+
+
+def image_name(dataset: str, sample_id: str) -> str:
+    """An image's name on the page: equal ids of two datasets are two images."""
+    return f"{dataset}: {sample_id}" if dataset else sample_id
 
 
 def label(job: Job) -> str:
@@ -83,6 +111,18 @@ def environments(jobs: Sequence[Job]) -> dict[str, str]:
         for name, value in (job.run.summary.get("environment", {}) if job.run else {}).items():
             found.setdefault(name, {})[str(value)] = None
     return {name: " | ".join(values) for name, values in found.items()}
+
+
+def _by_image_name(dataset: str, values: Mapping[str, _Value]) -> dict[str, _Value]:
+    return {image_name(dataset, sample_id): value for sample_id, value in values.items()}
+
+
+def _count_images(sweep: SweepResults, datasets: Mapping[int, str]) -> int:
+    """How many different images were scored, whatever they were asked for."""
+    groups: dict[str, list[Job]] = {}
+    for job in sweep.finished:
+        groups.setdefault(datasets[job.number], []).append(job)
+    return sum(len(set(images_of_samples(group).values())) for group in groups.values())
 
 
 def _texts(job: Job) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Write a sweep's report: one HTML file with everything in it, plots by plotly, under 20 MB."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,15 @@ from medsam_exp.report.measures import DISCLAIMER
 from medsam_exp.report.web.drawings import Drawings
 from medsam_exp.report.web.render import LARGEST, as_json, compressed_plotly, render
 from medsam_exp.sweep.read import SweepResults
-from medsam_exp.sweep.report.facts import by_disagreement, environments, page_data
+from medsam_exp.sweep.report.facts import (
+    by_disagreement,
+    dataset_names,
+    environments,
+    image_name,
+    page_data,
+)
 from medsam_exp.sweep.report.images import draw_images
-from medsam_exp.sweep.scores import by_dataset
+from medsam_exp.sweep.scores import by_dataset, images_of_samples
 from medsam_exp.sweep.sheets import Sheet
 from medsam_exp.sweep.write import html_table
 
@@ -52,7 +59,10 @@ def _drawings(sweep: SweepResults, data: Mapping[str, Any], budget: int) -> Draw
     if not data["images"]:
         return Drawings()
     groups, _ = by_dataset(sweep.finished, "dsc")
-    drawings = draw_images(groups[0], by_disagreement(data), budget)
+    dataset = dataset_names(sweep)[groups[0][0].number]
+    own = {image_name(dataset, sample_id): sample_id for sample_id in images_of_samples(groups[0])}
+    ids = [own[name] for name in by_disagreement(data) if name in own]
+    drawings = draw_images(groups[0], ids, budget).renamed(partial(image_name, dataset))
     if len(groups) > 1:
         drawings.remarks.append(f"images are shown of the first of {len(groups)} datasets")
     return drawings

@@ -140,6 +140,66 @@ def test_images_that_differ_most_come_first() -> None:
     assert by_disagreement(data) == ["b", "a", "c"]
 
 
+@pytest.fixture
+def two_datasets(small_sweep: Path, tmp_path: Path) -> Path:
+    """Jobs 0 and 1 over drawn scans, and the same as jobs 2 and 3 over others of equal ids."""
+    for number in range(4):
+        folder = tmp_path / "sweep" / str(number)
+        shutil.copytree(small_sweep / str(number % 2), folder)
+        if number >= 2:
+            summary = json.loads((folder / "summary.json").read_text())
+            summary["choices"]["data"] = "other"
+            (folder / "summary.json").write_text(json.dumps(summary))
+            overrides = json.loads((folder / ".hydra" / "overrides.yaml").read_text())
+            (folder / ".hydra" / "overrides.yaml").write_text(json.dumps([*overrides, "data=other"]))
+    return tmp_path / "sweep"
+
+
+def test_equal_ids_of_two_datasets_are_two_images(small_sweep: Path, two_datasets: Path) -> None:
+    (one, *_), both = page_data(read_sweep([small_sweep]))["jobs"], page_data(read_sweep([two_datasets]))
+    ids = page_data(read_sweep([small_sweep]))["images"]
+    names = [f"{data}: {name}" for data in ("other", "phantom") for name in ids]
+    assert (both["images"], both["image_count"]) == (names, 8)
+    assert [job["dataset"] for job in both["jobs"]] == ["phantom", "phantom", "other", "other"]
+    known = one["scores"]["sam/dsc"]
+    assert both["jobs"][0]["scores"]["sam/dsc"] == [None] * 4 + known
+    assert both["jobs"][2]["scores"]["sam/dsc"] == known + [None] * 4
+    collect([two_datasets], two_datasets)
+    page = (two_datasets / "report.html").read_text()
+    drawings = json.loads(re.search(r'id="drawings">(.*?)</script>', page)[1])  # type: ignore[index]
+    assert sorted(drawings["images"]) == names[4:]
+    assert all(own.keys() == drawings["images"].keys() for own in drawings["layers"]["sam_mask"].values())
+    assert "images are shown of the first of 2 datasets" in page.lower()
+    assert "4 of 4 jobs · 8 images" in page
+
+
+async def _runs_to_choose(page: Page) -> list[str]:
+    """Runs that the browser offers, and what it shows of each."""
+    runs = "[...byId('run-b').options].map((option) => option.textContent)"
+    table = "[...document.querySelector('table.images').tBodies[0].rows].map((row) => row.textContent)"
+    found: list[str] = await page.ask(f"[...{runs}, ...{table}]")
+    return found
+
+
+def test_runs_over_other_images_are_not_offered_beside_them(two_datasets: Path, tmp_path: Path) -> None:
+    collect([two_datasets], two_datasets)
+    seen: list[str] = visit(two_datasets / "report.html", DESKTOP, _runs_to_choose, tmp_path / "browser")
+    assert [entry.partition(":")[0] for entry in seen[:2]] == ["0", "1"]
+    assert len(seen) == 2 + 4
+    assert all("phantom: " in row and "–" not in row for row in seen[2:])
+
+
+def test_the_classes_of_an_image_are_one_image(small_sweep: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_sweep / "0", tmp_path / "0")
+    header, *rows = (tmp_path / "0" / "per_image.csv").read_text().splitlines()
+    lines = [f"{header},image_id", *(f"{row},scan" for row in rows)]
+    (tmp_path / "0" / "per_image.csv").write_text("\n".join(lines) + "\n")
+    collect([tmp_path], tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "1 images, each asked for some of several classes" in page
+    assert "points are images and their classes" in page
+
+
 def test_without_the_data_the_rest_is_there(small_sweep: Path, tmp_path: Path) -> None:
     shutil.copytree(small_sweep, tmp_path / "copy")
     for number in range(4):
