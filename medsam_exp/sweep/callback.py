@@ -5,6 +5,8 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +45,8 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Name the sweep's folder after its grid, and each job's after its values."""
-        try:
+        with _errors_end_the_sweep():
             self._begin(config)
-        except (UserError, HydraException, OSError) as error:  # Hydra would go on with a warning
-            sys.exit(f"error: {error}")
 
     def _begin(self, config: DictConfig) -> None:
         params = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}))
@@ -83,7 +83,9 @@ class SweepCallback(Callback):
         """Say what came of it; leave with an error when a job failed."""
         del config
         atexit.unregister(self._finish)
-        if self._finish():
+        with _errors_end_the_sweep():
+            lacking = self._finish()
+        if lacking:
             sys.exit(1)
 
     def _names(self) -> list[str]:
@@ -173,6 +175,17 @@ class SweepCallback(Callback):
         }
         write_atomically(self._folder / SWEEP_FILE, json.dumps(content, indent=1).encode())
         return jobs
+
+
+@contextmanager
+def _errors_end_the_sweep() -> Iterator[None]:
+    """Of an error in a callback Hydra would make a warning, and go on with a sweep that nobody keeps the books of."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, UserError | HydraException | OSError):
+            log.exception("the sweep's own books cannot be kept")
+        sys.exit(f"error: {error}")
 
 
 def _names_of_fixed(plan: SweepPlan) -> set[str]:
