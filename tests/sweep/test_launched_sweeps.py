@@ -166,7 +166,8 @@ def test_the_processes_of_a_killed_job_over_two_devices_end_with_it(tmp_path: Pa
     assert not psutil.wait_procs(workers, timeout=60)[1]
     sweep.terminate()
     assert finish(sweep)[0] == 128 + signal.SIGTERM
-    assert not [one for one in psutil.process_iter() if str(tmp_path) in " ".join(one.cmdline())]
+    lines = [" ".join(one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"])]
+    assert not [line for line in lines if str(tmp_path) in line]
 
 
 def test_no_job_starts_after_a_failure_that_is_to_stop_all(tmp_path: Path) -> None:
