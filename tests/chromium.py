@@ -6,8 +6,10 @@ import itertools
 import json
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -84,10 +86,25 @@ def visit(path: Path, size: tuple[int, int], look: Callable[[Page], Awaitable[An
         look: what to do on the page, and what to return.
         folder: for the browser's own files.
     """
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed (apt-get install chromium)")
+    if (reason := _lacking()) is not None:
+        pytest.skip(reason)
     pytest.importorskip("aiohttp")
     return asyncio.run(asyncio.wait_for(_visited(path, size, look, folder), 150))
+
+
+@cache
+def _lacking() -> str | None:
+    """Why there is no browser to look with, if so."""
+    if CHROMIUM is None:
+        return "chromium is not installed (apt-get install chromium)"
+    with tempfile.TemporaryDirectory() as folder:
+        flags = [flag for flag in _FLAGS.split() if "debugging" not in flag]  # it would wait for a debugger
+        blank = [CHROMIUM, *flags, f"--user-data-dir={folder}", "--dump-dom", "about:blank"]
+        try:
+            subprocess.run(blank, check=True, capture_output=True, timeout=60)
+        except (OSError, subprocess.SubprocessError) as error:
+            return f"chromium does not start on this machine ({error})"
+    return None
 
 
 async def _visited(path: Path, size: tuple[int, int], look: Any, folder: Path) -> Any:
