@@ -100,12 +100,12 @@ class StageArtifacts:
 
     def saliency_map(self, sample_id: str) -> NDArray[np.float32]:
         """(H, W) float32 map of a sample, original frame."""
-        array: NDArray[np.float32] = np.load(self._path(sample_id, ".npy"), allow_pickle=False)
-        return array
+        return self.features(sample_id)
 
     def features(self, sample_id: str) -> NDArray[np.float32]:
-        """A network's features of a sample, in the shape in which they were saved."""
-        return self.saliency_map(sample_id)
+        """A network's features of a sample, float32 in the shape in which they were saved."""
+        array: NDArray[np.float32] = np.load(self._path(sample_id, ".npy"), allow_pickle=False)
+        return array
 
     def maps_path(self, sample_id: str) -> Path:
         """Compressed .npz of a sample's maps."""

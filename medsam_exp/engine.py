@@ -89,7 +89,7 @@ class Engine:
 
     def _wanted(self, stage: Stage) -> tuple[str, ...]:
         if stage.works_on == "images" and self.dataset is not None:
-            return tuple(dict.fromkeys(sample.image_id or sample.id for sample in self.dataset.samples))
+            return tuple(dict.fromkeys(sample.image for sample in self.dataset.samples))
         return self.sample_ids if stage.works_on == "samples" else ("all",)
 
     def _bring_up_to_date(
@@ -263,10 +263,8 @@ class Engine:
             config["precision"] = self._cfg.trainer.get("precision", "32-true")
         if stage.other_images:
             config["other_images"] = self._other_inputs(name)
-        if stage.works_on not in (
-            "samples",
-            "images",
-        ):  # no single file carries the digest of what it was made from
+        one_by_one = stage.works_on in ("samples", "images")
+        if not one_by_one:  # no single file carries the digest of what it was made from
             config["inputs"] = self._inputs[stage.works_on]
         return {
             "stage": name,

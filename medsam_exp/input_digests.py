@@ -31,7 +31,7 @@ def input_digests(
     if dataset is None:
         return inputs
     sample_ids = [sample.id for sample in dataset.samples]
-    image_ids = {sample.id: sample.image_id or sample.id for sample in dataset.samples}
+    image_ids = {sample.id: sample.image for sample in dataset.samples}
     for name in sample_ids:
         image = dataset.image_digest(name, digests)
         inputs["samples"][name] = text_digest(image, *texts.get(name, ()))

@@ -100,9 +100,7 @@ def plan_digest(cfg: DictConfig) -> str:
     Raises:
         UserError: the configuration or the data cannot work.
     """
-    cfg = check(cfg)
-    if "tune" in cfg.stages:
-        cfg = tuning_config(cfg)
+    cfg = _with_tuning(check(cfg))
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json")
     dataset, texts, _ = _inputs(cfg, say_notes=False)
     stages = _possible_stages(cfg, dataset)
@@ -117,8 +115,7 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     )  # advice for its own users, not for ours
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    if "tune" in cfg.stages:
-        cfg = tuning_config(cfg)
+    cfg = _with_tuning(cfg)
     first = distributed.rank() == 0
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json" if first else None)
     dataset, texts, by_label = _inputs(cfg)
@@ -133,6 +130,11 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
             summary = finish_run(cfg, run_dir, origin, engine, dataset, texts, by_label)
             tracker.summarise(summary, engine.artifacts, _results(cfg, engine, dataset, texts))
         distributed.barrier()
+
+
+def _with_tuning(cfg: DictConfig) -> DictConfig:
+    """A search works under its own configuration."""
+    return tuning_config(cfg) if "tune" in cfg.stages else cfg
 
 
 def _inputs(

@@ -47,6 +47,11 @@ class Sample:
     contradiction: str | None = None
     image_id: str | None = None
 
+    @property
+    def image(self) -> str:
+        """Id of the image, which may be several samples."""
+        return self.image_id or self.id
+
 
 class Dataset(Protocol):
     """Images by id, with ground truth behind a door of its own.

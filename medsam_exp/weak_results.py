@@ -148,7 +148,7 @@ def comparisons(engine: Engine, dataset: Dataset | None, seed: int) -> list[dict
     if ours is None:
         return []
     others = [next((short for short in row if short in made - {ours}), None) for row in _AGAINST]
-    image_of = {sample.id: sample.image_id or sample.id for sample in dataset.samples}
+    image_of = {sample.id: sample.image for sample in dataset.samples}
     scores = {sample_id: engine.scores(sample_id) for sample_id in engine.sample_ids}
     found = []
     for other in (short for short in others if short is not None):

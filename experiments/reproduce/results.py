@@ -10,6 +10,7 @@ from scipy.stats import t
 
 from experiments.reproduce.expected import Key, average
 from experiments.reproduce.plan import Cells, Sweep, Table
+from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.sweep.read import SEED, Job, read_sweep
 from medsam_exp.types import UserError
 
@@ -67,7 +68,7 @@ def read_results(table: Table) -> Results:
 
 def _jobs(sweep: Sweep) -> Sequence[Job]:
     folder = sweep.folder()
-    return read_sweep([folder]).jobs if (folder / "sweep.json").is_file() else ()
+    return read_sweep([folder]).jobs if (folder / SWEEP_FILE).is_file() else ()
 
 
 def _is_of(job: Job, cells: Cells) -> bool:

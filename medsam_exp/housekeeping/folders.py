@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-SWEEP_FILE = "sweep.json"
+from medsam_exp.sweep.files import SWEEP_FILE
+
 _COPIES = "wandb"
 """Folder of a run or sweep with copies of what it says."""
 

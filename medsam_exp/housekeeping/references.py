@@ -12,6 +12,7 @@ from pathlib import Path
 
 from medsam_exp.housekeeping.artifacts import Artifact
 from medsam_exp.housekeeping.signs import KEYS_FILE
+from medsam_exp.sweep.files import SWEEP_FILE
 
 _KEY = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 _TEXTS = {".json", ".md", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml"}
@@ -61,7 +62,7 @@ def find_references(artifacts: Iterable[Artifact], runs: Iterable[Path], files: 
             continue
         by_user[run] = finder.needed_by([finder.read(path) for path in texts])
         finder.check_summary(run / "summary.json")
-        if not {"summary.json", KEYS_FILE, "sweep.json"} & {path.name for path in texts}:
+        if not {"summary.json", KEYS_FILE, SWEEP_FILE} & {path.name for path in texts}:
             silent.append(run)
     for file in files:
         if needed := finder.needed_by([finder.read(file)]):

@@ -7,17 +7,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from medsam_exp.housekeeping.folders import SWEEP_FILE, folders_below
+from medsam_exp.housekeeping.folders import folders_below
 from medsam_exp.housekeeping.signs import ERROR_FILE, is_running
 from medsam_exp.housekeeping.sizes import Extent, extent
-from medsam_exp.report.measures import FURTHER_MEASURES, MAP_MEASURES, MEASURES, scored_stages
+from medsam_exp.report.measures import ALL_MEASURES, MEASURES, scored_stages
+from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.sweep.jobs import error_of, status_of
 
 Status = Literal["done", "running", "failed", "stopped", "unreadable"]
 _LONGEST_ERROR = 200  # letters
-_LOWER_IS_BETTER = {
-    measure.name for measure in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES) if not measure.higher_is_better
-}
+_LOWER_IS_BETTER = {name for name, measure in ALL_MEASURES.items() if not measure.higher_is_better}
 
 
 @dataclass(frozen=True)

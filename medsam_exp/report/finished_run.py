@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from medsam_exp.report.measures import FURTHER_MEASURES, MAP_MEASURES, MEASURES
+from medsam_exp.report.measures import ALL_MEASURES
 from medsam_exp.types import UserError
 
 _OF_TEXTS = ("target", "modality", "sentences", "sentence_lists")
@@ -149,8 +149,8 @@ def _stages(run: FinishedRun, measure: str) -> list[str]:
     columns = [name for name in run.rows[0] if name is not None and name not in NOT_SCORES]
     known = [name for name in columns if any(finite(row[name]) is not None for row in run.rows)]
     if measure not in known:
-        labels = {entry.name: entry.label for entry in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES)}
-        named = ", ".join(f"{name} ({labels[name]})" if name in labels else name for name in known)
+        labels = {name: f" ({measure.label})" for name, measure in ALL_MEASURES.items()}
+        named = ", ".join(f"{name}{labels.get(name, '')}" for name in known)
         raise UserError(f"{run.folder} has no measure {measure!r}; it has {named or 'none'}")
     return list(dict.fromkeys(row["stage"] for row in run.rows if finite(row[measure]) is not None))
 

@@ -48,6 +48,8 @@ MAP_MEASURES = (
     Measure("confidence_increase", "Confidence increase"),
 )
 """Of saliency maps."""
+ALL_MEASURES = {measure.name: measure for measure in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES)}
+"""By name."""
 STAGE_LABELS = {
     "coarse": "Coarse mask",
     "sam": "SAM mask",

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from medsam_exp import distributed
 from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.lightning.curves import LearningRate, LogInterval, Throughput
-from medsam_exp.lightning.inference_data import image_loader
+from medsam_exp.lightning.inference_data import StoredEmbedding, embedding_loader, image_loader
 from medsam_exp.lightning.named_logger import NamedLogger
 from medsam_exp.lightning.within_epoch import WithinEpoch
 from medsam_exp.types import Dataset, RGBImage
@@ -94,16 +94,29 @@ class StageContext:
         preprocess: Callable[[RGBImage], Tensor],
     ) -> None:
         """Run a module over this process's share of images under a Lightning Trainer."""
-        loader = image_loader(
-            self.dataset,
-            sample_ids,
-            preprocess,
-            batch_size=self.batch_size,
-            workers=self.workers,
-            rank=distributed.rank(),
-            world_size=distributed.world_size(),
-        )
-        self.predict_over(module, loader)
+        self.predict_over(module, image_loader(self.dataset, sample_ids, preprocess, **self._share()))
+
+    def predict_stored(
+        self, module: pl.LightningModule, sample_ids: tuple[str, ...], read: Callable[[str], StoredEmbedding]
+    ) -> None:
+        """Run a module over this process's share of embeddings that were stored, under a Lightning Trainer.
+
+        Args:
+            module: takes an `EmbeddingBatch`.
+            sample_ids: all ids of the job, equal on every process.
+            read: sample id to (C, g, g) float32 embedding and (H, W) of the original frame.
+        """
+        self.predict_over(module, embedding_loader(sample_ids, read, **self._share()))
+
+    def _share(self) -> dict[str, int]:
+        """How a loader cuts samples into batches, and which of them are this process's."""
+        rank, world_size = distributed.rank(), distributed.world_size()
+        return {
+            "batch_size": self.batch_size,
+            "workers": self.workers,
+            "rank": rank,
+            "world_size": world_size,
+        }
 
     def predict_over(self, module: pl.LightningModule, loader: DataLoader[Any]) -> None:
         """Run a module over the batches of this process under a Lightning Trainer."""

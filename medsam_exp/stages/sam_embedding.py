@@ -35,7 +35,7 @@ def run(context: StageContext) -> None:
         log.info(
             "sam_embedding: %d images, %.3g GB in %s", len(context.pending), needed, context.artifacts.folder
         )
-    first_sample = {sample.image_id or sample.id: sample.id for sample in reversed(context.dataset.samples)}
+    first_sample = {sample.image: sample.id for sample in reversed(context.dataset.samples)}
     image_of = {first_sample[image]: image for image in context.pending}
 
     def save(sample_id: str, embedding: NDArray[np.float32]) -> None:

@@ -1,12 +1,12 @@
 """Stage: from a coarse mask to visual prompts to a SAM mask."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader
 
 from medsam_exp import distributed
-from medsam_exp.lightning.inference_data import EmbeddingBatch, StoredEmbedding, embedding_loader
+from medsam_exp.lightning.inference_data import StoredEmbedding
 from medsam_exp.lightning.sam_inference import SamAnswer, SamModule
 from medsam_exp.seeding import numpy_generator
 from medsam_exp.stages.context import StageContext
@@ -43,27 +43,21 @@ def run(context: StageContext) -> None:
     sam = sam_of_run(context)
     module = SamModule(sam, fusion, prompts, save)
     if "sam_embedding" in context.parents:
-        context.predict_over(module, _stored_embeddings(context, asked))
+        context.predict_stored(module, asked, _reader(context))
     else:
         context.predict(module, asked, sam.preprocess)
 
 
-def _stored_embeddings(context: StageContext, sample_ids: tuple[str, ...]) -> DataLoader[EmbeddingBatch]:
-    image_of = {sample.id: sample.image_id or sample.id for sample in context.dataset.samples}
+def _reader(context: StageContext) -> Callable[[str], StoredEmbedding]:
+    """Reads what stage `sam_embedding` stored of a sample's image."""
+    image_of = {sample.id: sample.image for sample in context.dataset.samples}
 
     def read(sample_id: str) -> StoredEmbedding:
         embedding = context.parents["sam_embedding"].features(image_of[sample_id])
         rows, columns = context.parents["coarse_mask"].mask(sample_id).shape
         return embedding, (rows, columns)
 
-    return embedding_loader(
-        sample_ids,
-        read,
-        batch_size=context.batch_size,
-        workers=context.workers,
-        rank=distributed.rank(),
-        world_size=distributed.world_size(),
-    )
+    return read
 
 
 def _prompts(context: StageContext, prompter: Any, sample_id: str) -> Prompts:

@@ -97,7 +97,7 @@ class _ZeroShot:
         sam = made["sam_mask"].info(name)["iou_predictions"] if "sam_mask" in made else []
         return Candidate(
             sample_id=name,
-            image_id=sample.image_id or name,
+            image_id=sample.image,
             class_name=sample.class_name,
             mask=made[self._masks].mask(name),
             coarse_mask=made["coarse_mask"].mask(name) if "coarse_mask" in made else None,

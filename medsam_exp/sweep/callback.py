@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from rich.console import Console
 
 from medsam_exp.digests import write_atomically
-from medsam_exp.sweep.identity import SWEEP_FILE, SweepPlan, job_folder, plan_sweep
+from medsam_exp.sweep.files import SWEEP_FILE
+from medsam_exp.sweep.identity import SweepPlan, job_folder, plan_sweep
 from medsam_exp.sweep.jobs import (
     configuration_files_digest,
     done_at,

@@ -13,9 +13,8 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
 
+from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.types import UserError
-
-SWEEP_FILE = "sweep.json"
 
 _NO_MATTER = ("paths.outputs", "paths.artifacts", "logger", "workers", "sweep", "hydra")
 """Settings that do not change what a sweep computes."""

@@ -16,10 +16,10 @@ from medsam_exp.digests import write_atomically
 from medsam_exp.locks import waiting_lock
 from medsam_exp.nodes import is_first_node
 from medsam_exp.stages import STAGES
+from medsam_exp.sweep.files import LOCK_FILE, STATUS_FILE
 
 log = logging.getLogger(__name__)
 
-STATUS_FILE = "job_status.json"
 Status = Literal["done", "failed", "missing"]
 Planner = Callable[[DictConfig], str]
 """Configuration -> digest of what a job computes: the keys of its stages and what their files hold."""
@@ -52,7 +52,7 @@ def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planne
         if _needless(cfg, folder, plan) is None:
             run()
         return
-    with waiting_lock(folder / "job.lock", f"job          {folder.name}: another process is at it; waiting"):
+    with waiting_lock(folder / LOCK_FILE, f"job          {folder.name}: another process is at it; waiting"):
         reason = _needless(cfg, folder, plan)
         if reason is None:
             _run_and_write_down(cfg, folder, run, plan)

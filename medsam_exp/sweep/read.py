@@ -12,18 +12,16 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.report.finished_run import FinishedRun, read_run
-from medsam_exp.sweep.jobs import STATUS_FILE, error_of, status_of
+from medsam_exp.sweep.files import LOCK_FILE, STATUS_FILE, SWEEP_FILE
+from medsam_exp.sweep.jobs import error_of, status_of
 from medsam_exp.types import UserError
 
 SEED = "seed"
 """The axis that is aggregated over, not listed."""
 _RUN_AXIS = "run"
 _NOT_AXES = ("hydra.", "hydra/", "paths.", "logger.", "sweep.", "trainer.strategy.")  # change no result
-_NO_AXIS = {"name", "sweep", "paths", "logger", "workers", "trainer"}
-_NO_AXIS |= {
-    f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy")
-}  # precision does
-_LOCK = "job.lock"  # there as soon as a job has begun
+_WHERE_IT_RUNS = {f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy")}
+_NO_AXIS = {"name", "sweep", "paths", "logger", "workers", "trainer", *_WHERE_IT_RUNS}
 _LONGEST_ERROR = 300  # letters
 
 
@@ -82,7 +80,7 @@ def read_sweep(folders: Sequence[Path]) -> SweepResults:
     Raises:
         UserError: there is no run in a folder, or a file in it is broken.
     """
-    if len(folders) == 1 and (folders[0] / "sweep.json").is_file():
+    if len(folders) == 1 and (folders[0] / SWEEP_FILE).is_file():
         return _with_axes_told_apart(_from_file(folders[0]))
     found = list(dict.fromkeys(run for folder in folders for run in _run_folders(folder)))
     return _with_axes_told_apart(_from_folders(found))
@@ -90,7 +88,7 @@ def read_sweep(folders: Sequence[Path]) -> SweepResults:
 
 def _from_file(folder: Path) -> SweepResults:
     """A sweep by its sweep.json, the only place that knows this file's layout."""
-    path = folder / "sweep.json"
+    path = folder / SWEEP_FILE
     try:
         content = json.loads(path.read_text())
         axes = {_key(key): tuple(map(_text, values)) for key, values in content["axes"].items()}
@@ -147,7 +145,7 @@ def _with_axes_told_apart(sweep: SweepResults) -> SweepResults:
 
 def _keeps_books(folder: Path) -> bool:
     """Whether a job has begun and so says itself what became of it; the sweep's file is older while the sweep runs."""
-    return any((folder / name).exists() for name in (STATUS_FILE, _LOCK))
+    return any((folder / name).exists() for name in (STATUS_FILE, LOCK_FILE))
 
 
 def _lack(folder: Path) -> str | None:

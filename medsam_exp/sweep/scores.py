@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from medsam_exp.report.finished_run import FinishedRun, comparable, finite, image_ids, samples_by_image
-from medsam_exp.report.measures import FURTHER_MEASURES, MAP_MEASURES, MEASURES, Measure
+from medsam_exp.report.measures import ALL_MEASURES, Measure
 from medsam_exp.sweep.read import Job, SweepResults
 from medsam_exp.types import UserError
-
-_KNOWN = {measure.name: measure for measure in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES)}
 
 
 class NotComparableError(UserError):
@@ -22,10 +20,10 @@ def known_scores(sweep: SweepResults) -> list[str]:
         if job.run is not None
         for row in job.run.rows
         for name, written in row.items()
-        if name in _KNOWN and finite(written) is not None
+        if name in ALL_MEASURES and finite(written) is not None
     )
     stages = list(dict.fromkeys(name.partition("/")[0] for name in found))
-    return [f"{stage}/{name}" for stage in stages for name in _KNOWN if f"{stage}/{name}" in found]
+    return [f"{stage}/{name}" for stage in stages for name in ALL_MEASURES if f"{stage}/{name}" in found]
 
 
 def known_measure(name: str) -> Measure:
@@ -34,9 +32,9 @@ def known_measure(name: str) -> Measure:
     Raises:
         UserError: there is none of that name.
     """
-    if name not in _KNOWN:
-        raise UserError(f"there is no measure {name!r}; measures are {', '.join(_KNOWN)}")
-    return _KNOWN[name]
+    if name not in ALL_MEASURES:
+        raise UserError(f"there is no measure {name!r}; measures are {', '.join(ALL_MEASURES)}")
+    return ALL_MEASURES[name]
 
 
 def scores_of_job(job: Job, stage: str, measure: str) -> dict[str, float]:

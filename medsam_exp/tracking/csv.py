@@ -1,21 +1,16 @@
 """Figures in the run's own folder, which every tracker keeps."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger
 
-from medsam_exp.artifacts import StageArtifacts
-from medsam_exp.pictures import RunResults
 from medsam_exp.tracking.job import TrackedRun
-
-Table = tuple[Sequence[str], Sequence[Sequence[str]]]
-"""Headings and rows, as they are printed."""
+from medsam_exp.tracking.silent import SilentTracker
 
 
-class CsvTracker:
+class CsvTracker(SilentTracker):
     """Figures in `curves/metrics.csv` of the run's folder.
 
     Args:
@@ -37,32 +32,6 @@ class CsvTracker:
         if figures:
             self._step += 1
             self._csv.log_metrics(dict(figures), step=self._step)
-
-    def summarise(
-        self,
-        summary: Mapping[str, Any],
-        artifacts: Mapping[str, StageArtifacts],
-        results: RunResults | None = None,
-    ) -> None:
-        """Record what the run found; here nothing, as its folder has it already.
-
-        Args:
-            summary: content of summary.json.
-            artifacts: what each stage computed.
-            results: the images, masks and scores of a run over images.
-        """
-
-    def show_sweep(self, tables: Mapping[str, Table], report: Path) -> None:
-        """Record what a sweep found; here nothing, as its folder has it already.
-
-        Args:
-            tables: headings and rows by name.
-            report: the sweep's page.
-        """
-
-    def __enter__(self) -> Self:
-        """Open the tracker."""
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,6 +1,7 @@
-"""The tracker of processes other than the first: it records nothing."""
+"""The tracker that records nothing: of processes other than the first, and the ground of all others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,17 +10,20 @@ from pytorch_lightning.loggers import Logger
 from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.pictures import RunResults
 
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""Headings and rows, as they are printed."""
+
 
 class SilentTracker:
-    """Records nothing: for processes other than the first."""
+    """Records nothing; others record what they have a place for."""
 
-    loggers: list[Logger]
-
-    def __init__(self) -> None:
-        self.loggers = []
+    @property
+    def loggers(self) -> list[Logger]:
+        """Loggers for a Lightning Trainer."""
+        return []
 
     def log(self, figures: Mapping[str, float]) -> None:
-        """Forget the figures."""
+        """Record figures at the next step."""
 
     def summarise(
         self,
@@ -27,13 +31,27 @@ class SilentTracker:
         artifacts: Mapping[str, StageArtifacts],
         results: RunResults | None = None,
     ) -> None:
-        """Forget the summary."""
+        """Record what the run found, beside what its folder has already.
+
+        Args:
+            summary: content of summary.json.
+            artifacts: what each stage computed.
+            results: the images, masks and scores of a run over images.
+        """
+
+    def show_sweep(self, tables: Mapping[str, Table], report: Path) -> None:
+        """Record what a sweep found, beside what its folder has already.
+
+        Args:
+            tables: headings and rows by name.
+            report: the sweep's page.
+        """
 
     def __enter__(self) -> Self:
-        """Open nothing."""
+        """Open the tracker."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close nothing."""
+        """Close the tracker, saying whether the run failed."""

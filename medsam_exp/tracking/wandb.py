@@ -19,9 +19,10 @@ from pytorch_lightning.loggers import Logger
 from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.pictures import RunResults
 from medsam_exp.tracking.account import has_key
-from medsam_exp.tracking.csv import CsvTracker, Table, final_figures
+from medsam_exp.tracking.csv import CsvTracker, final_figures
 from medsam_exp.tracking.job import TrackedRun
 from medsam_exp.tracking.kept import Mark
+from medsam_exp.tracking.silent import Table
 from medsam_exp.tracking.stopping import terminated_as_exit
 from medsam_exp.tracking.wandb_content import (
     first_line,

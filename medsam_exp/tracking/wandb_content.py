@@ -11,7 +11,7 @@ import wandb
 
 from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.stages import finetune_clip, train_sam
-from medsam_exp.tracking.csv import Table
+from medsam_exp.tracking.silent import Table
 
 
 def keep_file(run: Any, path: Path) -> None:

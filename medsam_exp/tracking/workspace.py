@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.tracking.account import has_key
 
 SCORES = ("sam/dsc/mean", "sam/iou/mean", "sam/nsd/mean", "coarse/dsc/mean", "saliency/peak_within_8px/mean")
@@ -62,9 +63,9 @@ def workspace(entity: str, project: str, group: str, axes: list[str]) -> Any:
 def group_and_axes(sweep: str) -> tuple[str, list[str]]:
     """Group and varied keys of a sweep, named by its folder or by its id alone (then no axes are known)."""
     folder = Path(sweep)
-    if not (folder / "sweep.json").is_file():
+    if not (folder / SWEEP_FILE).is_file():
         return folder.name, []
-    content = json.loads((folder / "sweep.json").read_text())
+    content = json.loads((folder / SWEEP_FILE).read_text())
     return content["id"], [key.lstrip("+").replace(".", "/") for key in content["axes"]]
 
 

@@ -68,7 +68,7 @@ def by_image(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
     """Samples by image id, in order; several of an image that is asked for several classes."""
     found: dict[str, list[Sample]] = {}
     for sample in samples:
-        found.setdefault(sample.image_id or sample.id, []).append(sample)
+        found.setdefault(sample.image, []).append(sample)
     return found
 
 

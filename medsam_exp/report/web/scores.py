@@ -5,15 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medsam_exp.report.measures import (
-    FURTHER_MEASURES,
-    MAP_MEASURES,
-    MEASURES,
+    ALL_MEASURES,
     stage_label,
     stage_place,
 )
 
 _DIGITS = 4
-_LABELS = {measure.name: measure.label for measure in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES)}
+_LABELS = {name: measure.label for name, measure in ALL_MEASURES.items()}
 
 
 def run_data(label: str, keys: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
