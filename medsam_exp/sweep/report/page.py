@@ -37,6 +37,7 @@ def write_sweep_report(path: Path, sweep: SweepResults, sheets: Mapping[str, She
     content = {
         "title": sweep.name,
         "disclaimer": DISCLAIMER,
+        "choices": [(axis, ", ".join(values)) for axis, values in sweep.axes.items()],
         "sweep": sweep,
         "data": data,
         "tables": {name: (sheet, Markup(html_table(sheet, caption=False))) for name, sheet in sheets.items()},
