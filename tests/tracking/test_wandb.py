@@ -256,7 +256,8 @@ from medsam_exp.tracking.wandb import WandbTracker
 with WandbTracker(TrackedRun(Path(sys.argv[1]), "run")) as tracker:
     tracker.log({"a": 1.0})
     print("ready", flush=True)
-    time.sleep(120)
+    for _ in range(1200):  # a signal that comes just before a long sleep begins is seen only after it
+        time.sleep(0.1)
 """
 
 
