@@ -1,6 +1,8 @@
 """Which choices and settings of a run are not the defaults."""
 
 from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
@@ -34,13 +36,9 @@ def changed_settings(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, t
     if not GlobalHydra.instance().is_initialized():
         return {}
     loader = GlobalHydra.instance().config_loader()
-    default = loader.load_configuration("config", overrides=[], run_mode=RunMode.RUN)
-    usual_choices = dict(default.hydra.runtime.choices)
-    OmegaConf.set_struct(default, False)
-    for node in ("hydra", "paths"):  # they change no result, and may ask for what only a job has
-        default.pop(node, None)
-    content = (OmegaConf.to_container(config, resolve=True) for config in (default, cfg))
-    usual, own = differing([flat_settings(each) for each in content])
+    usual_choices, default = _default(str(loader.get_search_path()))
+    own_content = OmegaConf.to_container(cfg, resolve=True)
+    usual, own = differing([flat_settings(each) for each in (default, own_content)])
     settings = {key: (usual[key], own[key]) for key in usual if not key.startswith(_NO_RESULT)}
     chosen = {
         group: (str(usual_choices[group]), choice)
@@ -48,3 +46,15 @@ def changed_settings(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, t
         if group in usual_choices and group not in _NO_CHOICE and usual_choices[group] != choice
     }
     return {**chosen, **settings}
+
+
+@cache
+def _default(search_path: str) -> tuple[dict[str, str], Any]:  # noqa: ARG001
+    """Choices and content of the configuration that nothing is typed for; jobs of a sweep share it."""
+    loader = GlobalHydra.instance().config_loader()
+    default = loader.load_configuration("config", overrides=[], run_mode=RunMode.RUN)
+    choices = dict(default.hydra.runtime.choices)
+    OmegaConf.set_struct(default, False)
+    for node in ("hydra", "paths"):  # they change no result, and may ask for what only a job has
+        default.pop(node, None)
+    return choices, OmegaConf.to_container(default, resolve=True)

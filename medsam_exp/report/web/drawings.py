@@ -181,7 +181,10 @@ def _saliency(saliency_map: SaliencyMap) -> str:
 def _webp(picture: Image.Image, side: int, quality: int) -> str:
     buffer = io.BytesIO()
     picture.resize(_size(picture.size, side), Image.Resampling.LANCZOS).save(
-        buffer, "webp", quality=quality, method=4
+        buffer,
+        "webp",
+        quality=quality,
+        method=2,  # half the time of 4, which is usual, for 8 % more bytes
     )
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
