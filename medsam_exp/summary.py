@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from medsam_exp.other_images import other_data
 from medsam_exp.pictures import RunResults, draw_browser, draw_pictures, draw_tuning
 from medsam_exp.report.console import print_summary
 from medsam_exp.report.curves import training_pictures
+from medsam_exp.report.finished_run import ONCE_PER_IMAGE
 from medsam_exp.report.page import write_report
 from medsam_exp.stages import STAGES
 from medsam_exp.stages.evaluate import MASK_STAGES
@@ -78,7 +80,9 @@ def finish_run(
         "name": cfg.name,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": origin["command"],
-        "metrics": _metrics(scores, cfg.seed) | retrieval["metrics"] | presence["metrics"],
+        "metrics": _metrics(scores, _image_ids(dataset), cfg.seed)
+        | retrieval["metrics"]
+        | presence["metrics"],
         **by_class,
         **({"nsd_tolerance": _tolerance(cfg)} if "evaluate" in engine.artifacts else {}),
         **({"tuning": tuning} if tuning else {}),
@@ -118,7 +122,7 @@ def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list
 
     A sample of an image that is asked for several classes has the image's own id too.
     """
-    image_of = {sample.id: sample.image_id for sample in engine.dataset.samples} if engine.dataset else {}
+    image_of = _image_ids(engine.dataset)
     stages = {"saliency": "saliency", **MASK_STAGES}
     made = {short: stage for stage, short in stages.items() if stage in engine.artifacts}
     scores = {sample_id: engine.scores(sample_id) for sample_id in engine.sample_ids}
@@ -180,13 +184,22 @@ def _scores(engine: Engine) -> dict[str, dict[str, float]]:
     return found
 
 
-def _metrics(scores: Scores, seed: int) -> dict[str, Any]:
-    """Mean, std, 95 % CI and n of every score."""
-    columns: dict[str, list[float]] = {}
-    for own in scores.values():
+def _metrics(scores: Scores, image_of: Mapping[str, str], seed: int) -> dict[str, Any]:
+    """Mean, std, 95 % CI and n of every score; each image counts once, by the mean over its samples."""
+    columns: dict[str, dict[str, list[float]]] = {}
+    for sample_id, own in scores.items():
         for name, value in own.items():
-            columns.setdefault(name, []).append(value)
-    return {name: summarise(values, seed) for name, values in sorted(columns.items())}
+            columns.setdefault(name, {}).setdefault(image_of.get(sample_id, sample_id), []).append(value)
+    return {
+        name: summarise([fmean(values) for values in by_image.values()], seed)
+        for name, by_image in sorted(columns.items())
+    }
+
+
+def _image_ids(dataset: Dataset | None) -> dict[str, str]:
+    """Own id of the image of each sample, where the image is asked for several classes."""
+    samples = dataset.samples if dataset else ()
+    return {sample.id: sample.image_id for sample in samples if sample.image_id}
 
 
 def _class_names(dataset: Dataset | None) -> dict[str, str | None]:
@@ -208,6 +221,8 @@ def _notes(engine: Engine, dataset: Dataset | None) -> list[str]:
     for stage in ("finetune_clip", "retrieval"):
         if stage in engine.artifacts:
             notes += engine.artifacts[stage].info("all")["notes"]
+    if _image_ids(dataset) and "evaluate" in engine.artifacts:
+        notes.append(ONCE_PER_IMAGE)
     return list(dict.fromkeys(notes + veto_notes(engine)))
 
 

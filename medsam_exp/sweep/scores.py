@@ -2,7 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from medsam_exp.report.finished_run import FinishedRun, comparable, finite, image_ids, samples_by_image
+from medsam_exp.report.finished_run import (
+    ONCE_PER_IMAGE,
+    FinishedRun,
+    comparable,
+    finite,
+    image_ids,
+    samples_by_image,
+)
 from medsam_exp.report.measures import ALL_MEASURES, Measure
 from medsam_exp.sweep.read import Job, SweepResults
 from medsam_exp.types import UserError
@@ -116,5 +123,5 @@ def shared_images(
         else []
     )
     if several:
-        remarks.append("an image that was asked for several classes counts once, by the mean of its scores")
+        remarks.append(ONCE_PER_IMAGE)
     return [images[name] for name in sorted(images)], remarks

@@ -60,8 +60,19 @@ def test_a_folder_of_two_classes_end_to_end(tmp_path: Path, two_squares: Path) -
     assert all(row["image_id"] == row["id"].partition("@")[0] for row in rows)
     assert {row["text"] for row in rows if row["id"].endswith("@dark_square")} == {"dark square"}
     assert {path.stem for path in (run_dir / "masks").glob("*.png")} == ids
-    assert summary["metrics"]["sam/dsc"]["n"] == 6
-    assert summary["notes"] == ["dark_square is absent from 1 of 3 images: their true mask is empty"]
+    of_image = [
+        np.mean(
+            [float(row["dsc"]) for row in rows if row["stage"] == "sam" and row["image_id"] == f"s{number}"]
+        )
+        for number in range(3)
+    ]
+    assert summary["metrics"]["sam/dsc"]["n"] == 3, "the classes of an image are not independent"
+    assert summary["metrics"]["sam/dsc"]["mean"] == pytest.approx(np.mean(of_image), abs=1e-6)
+    assert summary["metrics"]["sam/dsc"]["std"] == pytest.approx(np.std(of_image, ddof=1), abs=1e-6)
+    assert summary["notes"] == [
+        "dark_square is absent from 1 of 3 images: their true mask is empty",
+        "an image that was asked for several classes counts once, by the mean of its scores",
+    ]
     assert not any(use.startswith("text:") for use in summary["ground_truth_used_for"])
     assert (run_dir / "report.html").is_file()
 
@@ -99,7 +110,7 @@ def test_an_ensemble_of_twenty_sentences_per_subtype_on_drawn_scans(tmp_path: Pa
     texts = {row["id"]: row["text"].split(" | ") for row in rows}
     assert {len(own) for own in texts.values()} == {20}
     assert len({tuple(own) for own in texts.values()}) > 1
-    assert summary["metrics"]["sam/dsc"]["n"] == 4
+    assert summary["metrics"]["sam/dsc"]["n"] == 2
     assert any(use.startswith("text:") for use in summary["ground_truth_used_for"])
 
 
