@@ -1,6 +1,5 @@
 """A run's page as a browser shows it, at a desk and on a phone."""
 
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -99,13 +98,13 @@ async def _look(page: Page) -> dict[str, Any]:
     found["settings"] = await page.ask(
         "[...document.querySelectorAll('td')].some((c) => c.textContent.trim() === '<b>')"
     )
-    found["pdf"] = len(base64.b64decode(await page.pdf()))
+    found["pdf"] = len(await page.pdf())
     return found
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_a_runs_page_works_by_keys(report: Path, size: tuple[int, int], tmp_path: Path) -> None:
-    seen = visit(report, size, _look, tmp_path)
+def test_a_runs_page_works_by_keys(report: Path, size: tuple[int, int]) -> None:
+    seen = visit(report, size, _look)
     assert seen["wide"] <= 0
     boxes, scatter = seen["plots"]
     assert (boxes, scatter) == (3 * 2 * 3, 3)  # images x stages x measures
@@ -130,11 +129,11 @@ def test_a_runs_page_works_by_keys(report: Path, size: tuple[int, int], tmp_path
     assert seen["pdf"] > 10_000
 
 
-def test_an_empty_mask_is_said_to_be_empty(report: Path, tmp_path: Path) -> None:
+def test_an_empty_mask_is_said_to_be_empty(report: Path) -> None:
     async def look(page: Page) -> Any:
         return await page.ask("document.querySelector('[data-panel=sam_mask] figcaption').textContent")
 
-    assert visit(report, DESKTOP, look, tmp_path) == "SAM mask, empty, DSC 0.623"
+    assert visit(report, DESKTOP, look) == "SAM mask, empty, DSC 0.623"
 
 
 @pytest.mark.slow
@@ -170,4 +169,4 @@ def test_a_thousand_images_stay_under_20_mb_and_answer(tmp_path: Path, summary: 
         await page.ask("browser.open(data.images[999])")
         return await page.ask("[Object.keys(drawings.images).length, byId('shown').textContent]")
 
-    assert visit(report, DESKTOP, look, tmp_path) == [1000, ids[999]]
+    assert visit(report, DESKTOP, look) == [1000, ids[999]]

@@ -63,13 +63,9 @@ async def _look(page: Page) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module", params=[DESKTOP, PHONE], ids=["desktop", "phone"])
-def seen(
-    request: pytest.FixtureRequest, small_sweep: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
+def seen(request: pytest.FixtureRequest, small_sweep: Path) -> dict[str, Any]:
     """What was seen, and that nothing went wrong and nothing was loaded."""
-    found: dict[str, Any] = visit(
-        small_sweep / "report.html", request.param, _look, tmp_path_factory.mktemp("browser")
-    )
+    found: dict[str, Any] = visit(small_sweep / "report.html", request.param, _look)
     return found
 
 
@@ -183,7 +179,7 @@ async def _runs_to_choose(page: Page) -> list[str]:
 
 def test_runs_over_other_images_are_not_offered_beside_them(two_datasets: Path, tmp_path: Path) -> None:
     collect([two_datasets], two_datasets)
-    seen: list[str] = visit(two_datasets / "report.html", DESKTOP, _runs_to_choose, tmp_path / "browser")
+    seen: list[str] = visit(two_datasets / "report.html", DESKTOP, _runs_to_choose)
     assert [entry.partition(":")[0] for entry in seen[:2]] == ["0", "1"]
     assert len(seen) == 2 + 4
     assert all("phantom: " in row and "–" not in row for row in seen[2:])
