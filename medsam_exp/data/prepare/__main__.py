@@ -1,11 +1,12 @@
 """Prepare a dataset: `python -m medsam_exp.data.prepare NAME SRC OUT [options]`.
 
-SRC is what was downloaded, a folder or a zip. OUT becomes the folder that `data=NAME` (or `pairs=NAME`) reads. The same
-command again goes on where it was stopped, and writes nothing where all is done.
+SRC is what was downloaded, a folder or a zip; OUT becomes the folder that the pipeline reads. The same command again
+goes on where it was stopped, and writes nothing where all is done.
 """
 
 import argparse
 import logging
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -38,6 +39,11 @@ def preparers() -> dict[str, Any]:
     return {name: import_module(f"{datasets.__name__}.{name}") for name in names}
 
 
+def _data_folder() -> Path:
+    """Where the configuration looks for data (conf/paths)."""
+    return Path(os.environ.get("MEDSAM_DATA", "data"))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m medsam_exp.data.prepare",
@@ -56,7 +62,15 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.set_defaults(prepare=module.prepare)
         command.add_argument("source", type=Path, metavar="SRC", help="folder or zip as it was downloaded")
-        command.add_argument("out", type=Path, metavar="OUT", help="new folder to write to")
+        out = _data_folder() / module.FOLDER
+        command.add_argument(
+            "out",
+            type=Path,
+            metavar="OUT",
+            nargs="?",
+            default=out,
+            help=f"new folder to write to (default {out})",
+        )
         module.add_options(command)
     return parser
 
