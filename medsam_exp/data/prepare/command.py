@@ -71,8 +71,24 @@ def account(prepared: Prepared, reads: str) -> Iterator[str]:
         if counts:
             by_class = ", ".join(f"{count} {name or 'of no class'}" for name, count in counts.items())
             yield f"{split}: {sum(counts.values())} images ({by_class})"
+    yield from _ending(prepared, f"{reads} data.root={prepared.out}")
+
+
+def account_of_pairs(prepared: Prepared, reads: str) -> Iterator[str]:
+    """The same of image-text pairs, whose counts are by table.
+
+    Args:
+        prepared: the result.
+        reads: what to write on the command line of `run.py` to use it.
+    """
+    for table, counts in prepared.counts.items():
+        yield f"{table}: {sum(counts.values())} pairs"
+    yield from _ending(prepared, reads)
+
+
+def _ending(prepared: Prepared, reads: str) -> Iterator[str]:
     yield from (f"note: {note}" for note in prepared.notes[:20])
     if len(prepared.notes) > 20:
         yield f"and {len(prepared.notes) - 20} more notes in {prepared.out / 'prepared.json'}"
     done = f"{prepared.written} files written" if prepared.written else "everything was there already"
-    yield f"{prepared.out}: {done}; use it with {reads} data.root={prepared.out}"
+    yield f"{prepared.out}: {done}; use it with {reads}"

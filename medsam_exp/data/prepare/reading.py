@@ -1,7 +1,9 @@
 """Images, masks and tables of a download, read by the same rules as everywhere else."""
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -67,3 +69,21 @@ def pair_of(source: Source, image: str, masks: Sequence[str]) -> tuple[RGBImage,
         UserError: one cannot be read.
     """
     return image_of(source, image), mask_of(source, masks)
+
+
+def empty_ones(masks: Mapping[str, Callable[[], Mask]]) -> set[str]:
+    """Names of masks without a pixel; those that cannot be read do not count, as writing will name them.
+
+    Args:
+        masks: what reads each, by name.
+    """
+
+    def is_empty(read: Callable[[], Mask]) -> bool:
+        try:
+            return not read().any()
+        except UserError:
+            return False
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        found = zip(masks, pool.map(is_empty, masks.values()), strict=True)
+        return {name for name, empty in found if empty}
