@@ -39,8 +39,8 @@ class Case:
     Attributes:
         name: file name without its ending, unique whatever the case of its letters; see `plain_name`.
         split: train, val or test.
-        read: gives (H, W) or (H, W, 3) uint8 pixels and the (H, W) mask, or None where no case has one; called
-            from several threads at once.
+        read: gives (H, W) or (H, W, 3) uint8 pixels and the (H, W) mask, or None where no case has one; the mask
+            is bool, or uint8 with a class's number in each pixel; called from several threads at once.
         class_name: what the image shows; "" for unknown.
         group: what may not be on two sides of a split, such as the patient; "" for unknown.
         source: which file of the download it comes from.
@@ -49,7 +49,7 @@ class Case:
 
     name: str
     split: str
-    read: Callable[[], tuple[NDArray[np.uint8], Mask | None]]
+    read: Callable[[], tuple[NDArray[np.uint8], Mask | NDArray[np.uint8] | None]]
     class_name: str = ""
     group: str = ""
     source: str = ""
@@ -153,7 +153,8 @@ def _write(out: Path, case: Case, known: Mapping[str, str]) -> _Outcome:
     image_file, mask_file = _files(case)
     contents = {image_file: _png(_narrowed(image))}
     if mask is not None:
-        contents[mask_file] = _png(mask.astype(np.uint8) * np.uint8(255))
+        labels = mask.astype(np.uint8) * np.uint8(255) if mask.dtype == bool else mask
+        contents[mask_file] = _png(np.asarray(labels, np.uint8))
     for name, content in reversed(contents.items()):  # the mask first: an image that is there has its mask
         write_atomically(out / name, content)
     return _Outcome(

@@ -94,7 +94,7 @@ def macro(header: Dataset, number: int, name: str) -> Dataset | None:
     shared: Sequence[Dataset] = header.get("SharedFunctionalGroupsSequence") or ()
     for group in (per_frame, *shared):
         if found := group.get(name):
-            return found[0]  # type: ignore[no-any-return]
+            return found[0]
     return None
 
 

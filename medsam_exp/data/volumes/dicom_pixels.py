@@ -54,7 +54,9 @@ def read_colours(frame: Frame) -> NDArray[np.uint8]:
     else:
         bits = int(frame.header.BitsStored)
     if pixels.ndim != 3 or pixels.shape[-1] != 3:
-        raise UserError(f"{frame.path} has colours of {pixels.shape[1:]} channels, 3 are expected: export it again")
+        raise UserError(
+            f"{frame.path} has colours of {pixels.shape[1:]} channels, 3 are expected: export it again"
+        )
     if pixels.dtype != np.uint8 or bits > 8:
         # Palettes of 16 bits keep eight bits of meaning in the high byte, or in the low one: see which is used.
         full = 2**bits - 1 if pixels.max() > 255 else 255

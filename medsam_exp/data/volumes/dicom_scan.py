@@ -140,7 +140,8 @@ def _burnt_in(frame: Frame, shown_as: str) -> list[str]:
 
 def _series_name(frame: Frame) -> str:
     header = frame.header
-    return f"{header.get('Modality', 'no modality')}, SeriesInstanceUID ending in {str(header.get('SeriesInstanceUID', ''))[-12:]}"
+    uid = str(header.get("SeriesInstanceUID", ""))
+    return f"{header.get('Modality', 'no modality')}, SeriesInstanceUID ending in {uid[-12:]}"
 
 
 def _relative(path: Path, root: Path) -> str:

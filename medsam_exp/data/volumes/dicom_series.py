@@ -12,7 +12,13 @@ from medsam_exp.types import UserError
 
 _SAME_DIRECTION = 1e-3  # per component of a direction's cosines
 _UNEVEN = 0.1  # of the distance between slices; scanners round positions to a hundredth of it
-_TELL_APART = ("AcquisitionNumber", "EchoNumbers", "TemporalPositionIdentifier", "DiffusionBValue", "ImageType")
+_TELL_APART = (
+    "AcquisitionNumber",
+    "EchoNumbers",
+    "TemporalPositionIdentifier",
+    "DiffusionBValue",
+    "ImageType",
+)
 
 
 @dataclass(frozen=True)
@@ -102,12 +108,11 @@ def _refuse_mixture(frames: Sequence[Frame], name: str) -> None:
             f"{name} mixes orientations ({differing} of {len(frames)} slices lie otherwise than the first): "
             "give each orientation as a series of its own"
         )
-    for what, kinds in {
-        "sizes": {(int(frame.header.Rows), int(frame.header.Columns)) for frame in frames},
-        "pixel spacings": {np.round(frame.spacing_mm or (0, 0), 4).tobytes() for frame in frames},
-    }.items():
-        if len(kinds) > 1:
-            raise UserError(f"{name} mixes {what} ({len(kinds)} kinds): give each kind as a series of its own")
+    sizes = len({(int(frame.header.Rows), int(frame.header.Columns)) for frame in frames})
+    spacings = len({np.round(frame.spacing_mm or (0, 0), 4).tobytes() for frame in frames})
+    for what, kinds in {"sizes": sizes, "pixel spacings": spacings}.items():
+        if kinds > 1:
+            raise UserError(f"{name} mixes {what} ({kinds} kinds): give each kind as a series of its own")
 
 
 def _step(

@@ -16,7 +16,16 @@ NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
 _MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 _PLACE_FIELDS = (
-    *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *(
+        "qform_code",
+        "sform_code",
+        "quatern_b",
+        "quatern_c",
+        "quatern_d",
+        "qoffset_x",
+        "qoffset_y",
+        "qoffset_z",
+    ),
     *("srow_x", "srow_y", "srow_z", "pixdim", "xyzt_units"),
 )
 
@@ -136,7 +145,9 @@ def _three(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
     padded = (*shape, 1, 1, 1)[: max(3, len(shape))]
     if len(shape) < 2 or any(n != 1 for n in padded[3:]) or 0 in padded:
         sizes = " x ".join(map(str, shape))
-        raise UserError(f"{path} has {sizes} voxels, one volume of three dimensions is expected: split it first")
+        raise UserError(
+            f"{path} has {sizes} voxels, one volume of three dimensions is expected: split it first"
+        )
     return padded[0], padded[1], padded[2]
 
 

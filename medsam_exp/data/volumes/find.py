@@ -9,7 +9,7 @@ from pathlib import Path
 from pydicom import Dataset
 
 from medsam_exp.data.images import IMAGE_SUFFIXES
-from medsam_exp.data.volumes.dicom_frames import DICOM_SUFFIXES, Frame, frames_of, read_header
+from medsam_exp.data.volumes.dicom_frames import Frame, frames_of, read_header
 from medsam_exp.data.volumes.dicom_scan import scans_of
 from medsam_exp.data.volumes.file_volume import open_file_volume, volume_stem, volume_suffix
 from medsam_exp.data.volumes.picture_scan import PictureScan
@@ -20,7 +20,21 @@ _MASK_WORDS = r"(?:masks?|seg|segmentations?|labels?|labelmap|gt|ground_?truth|a
 _MASK_NAME = re.compile(rf"(?P<of>.*?)[-_. ]?{_MASK_WORDS}(?:[-_. ]?\d+)?", re.IGNORECASE)
 _MASK_FOLDER = re.compile(rf"(?:.*[-_ ])?{_MASK_WORDS}(?:T[rs])?", re.IGNORECASE)
 _CHANNEL = re.compile(r"_\d{4}$")  # of nnU-Net's file names
-_NO_SCANS = {".json", ".csv", ".txt", ".md", ".pdf", ".xml", ".yaml", ".yml", ".xlsx", ".tsv", ".raw", ".zraw", ".html"}
+_NO_SCANS = {
+    ".json",
+    ".csv",
+    ".txt",
+    ".md",
+    ".pdf",
+    ".xml",
+    ".yaml",
+    ".yml",
+    ".xlsx",
+    ".tsv",
+    ".raw",
+    ".zraw",
+    ".html",
+}
 
 
 @dataclass
@@ -79,23 +93,44 @@ def is_mask_name(path: Path, root: Path) -> bool:
     return bool(_MASK_NAME.fullmatch(name)) or any(_MASK_FOLDER.fullmatch(folder) for folder in folders)
 
 
-def masks_of(scan: Scan, mask_files: Iterable[Path]) -> list[Path]:
-    """The masks that belong to a scan.
+def assign_masks(
+    scans: Sequence[Scan], mask_files: Iterable[Path]
+) -> tuple[dict[int, list[Path]], list[str]]:
+    """The masks of every scan, by its place in `scans`; and a sentence about each mask that belongs to none.
 
-    A mask has the scan's name, with or without a word such as `_mask` or `_seg`, and lies in the same folder, in one
-    beside it, or in a folder of its own; a DICOM series goes by its folder's name. A mask called just `seg` or `mask`
-    belongs to all scans of its folder.
+    A mask has the scan's name, with or without a word such as `_mask` or `_seg`; a DICOM series goes by its folder's
+    name. Where several scans have that name, the one whose folders have most names in common with the mask's is
+    meant. A mask called just `seg` or `mask` belongs to all scans of its folder.
     """
-    return [path for path in mask_files if _belongs(path, scan)]
+    owners: dict[int, list[Path]] = defaultdict(list)
+    faults = []
+    for path in mask_files:
+        named = [number for number, scan in enumerate(scans) if _has_name_of(path, scan)]
+        near = {number: _nearness(path, scans[number]) for number in named}
+        nearest = [number for number in named if near[number] == max(near.values())]
+        if len(nearest) == 1 or (nearest and not _mask_key(path)):
+            for number in nearest:
+                owners[number].append(path)
+        elif nearest:
+            shown = " and ".join(scans[number].facts.shown for number in nearest[:2])
+            faults.append(f"the mask {path} may belong to {shown}: put it beside its image")
+        else:
+            faults.append(f"the mask {path} has no image of its name: rename one of the two")
+    return owners, faults
 
 
-def _belongs(mask: Path, scan: Scan) -> bool:
+def _has_name_of(mask: Path, scan: Scan) -> bool:
     first = scan.facts.files[0]
     key = _mask_key(mask)
     if not key:
         return mask.parent == first.parent
-    names = {scan.facts.stem, _CHANNEL.sub("", scan.facts.stem), first.stem if len(scan.facts.files) == 1 else ""}
+    own = {first.stem} if len(scan.facts.files) == 1 else set()
+    names = own | {scan.facts.stem, _CHANNEL.sub("", scan.facts.stem)}
     return bool({key, volume_stem(mask)} & (names - {""}))
+
+
+def _nearness(mask: Path, scan: Scan) -> int:
+    return len(set(mask.parent.parts) & set(scan.facts.files[0].parent.parts))
 
 
 def _mask_key(mask: Path) -> str:
@@ -158,11 +193,3 @@ def _sort_dicom(
     else:
         uid = str(header.get("SeriesInstanceUID") or path)
         series[uid] += frames_of(path, header)
-
-
-def of_one_kind(scans: Sequence[Scan]) -> bool:
-    """Whether all scans are pictures in ordinary formats."""
-    return all(scan.facts.kind == "picture" for scan in scans)
-
-
-__all__ = ["DICOM_SUFFIXES", "Found", "find_scans", "is_mask_name", "masks_of", "of_one_kind"]

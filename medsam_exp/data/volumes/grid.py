@@ -144,7 +144,7 @@ def on_grid(
     if sorted(order) == [0, 1, 2]:
         turned = values.transpose(np.argsort(order))
         flips = [axis for axis in range(3) if signs[axis, np.argsort(order)[axis]] < 0]
-        turned = np.flip(turned, flips)
+        turned = np.flip(turned, tuple(flips))
         corners = np.array(list(itertools.product(*((0, n - 1) for n in values.shape))))
         found = np.linalg.solve(target, affine @ np.column_stack([corners, np.ones(8)]).T)[:3].T
         turned_corners = corners[:, np.argsort(order)].astype(float)

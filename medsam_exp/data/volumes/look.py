@@ -85,7 +85,9 @@ def parse_look(window: Sequence[str] | None, percentiles: Sequence[float] | None
     if percentiles:
         low, high = percentiles
         if not 0 <= low < high <= 100:
-            raise UserError(f"--percentiles is {low:g} {high:g}: give two numbers in [0, 100], the lower first")
+            raise UserError(
+                f"--percentiles is {low:g} {high:g}: give two numbers in [0, 100], the lower first"
+            )
         return Look(percentiles=(low, high))
     if not window:
         return Look()

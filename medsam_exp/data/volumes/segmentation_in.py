@@ -114,7 +114,8 @@ class _Places:
         return self._by_reference(frame)
 
     def _by_position(self, frame: Frame) -> int:
-        assert frame.position is not None and frame.orientation is not None
+        assert frame.position is not None
+        assert frame.orientation is not None
         place = np.linalg.solve(self._facts.affine, [*frame.position, 1])[:3]
         row_mm, column_mm = frame.spacing_mm or (0.0, 0.0)
         steps = np.column_stack([frame.orientation[:3] * column_mm, frame.orientation[3:] * row_mm])

@@ -1,4 +1,4 @@
-"""From a scan's own numbers to the gray values of a screen: DICOM's window formulas (PS3.3 C.11.2.1.2) and percentiles."""
+"""From a scan's own numbers to the gray of a screen: DICOM's windows (PS3.3 C.11.2.1.2) and percentiles."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.types import UserError
+
+
+def _linear(values: NDArray[np.float64], center: float, width: float) -> NDArray[np.float64]:
+    if width == 1:  # a step: at or below the center black, above it white
+        return np.asarray(values > center - 0.5, np.float64)
+    return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0, 1)
+
+
+def _linear_exact(values: NDArray[np.float64], center: float, width: float) -> NDArray[np.float64]:
+    return np.clip((values - center) / width + 0.5, 0, 1)
+
+
+def _sigmoid(values: NDArray[np.float64], center: float, width: float) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-4 * np.clip((values - center) / width, -100, 100))))
+
+
+_FORMULAS = {"LINEAR": _linear, "LINEAR_EXACT": _linear_exact, "SIGMOID": _sigmoid}
 
 
 @dataclass(frozen=True)
@@ -74,20 +91,3 @@ def to_bytes(gray: NDArray[np.float64], *, inverted: bool) -> NDArray[np.uint8]:
     """Gray in [0, 1] to uint8, rounded; inverted where the lowest value means white (MONOCHROME1)."""
     shown = np.rint(255 * np.nan_to_num(gray, nan=0.0))
     return np.asarray(255 - shown if inverted else shown, np.uint8)
-
-
-def _linear(values: NDArray[np.float64], center: float, width: float) -> NDArray[np.float64]:
-    if width == 1:  # a step: at or below the center black, above it white
-        return np.asarray(values > center - 0.5, np.float64)
-    return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0, 1)
-
-
-def _linear_exact(values: NDArray[np.float64], center: float, width: float) -> NDArray[np.float64]:
-    return np.clip((values - center) / width + 0.5, 0, 1)
-
-
-def _sigmoid(values: NDArray[np.float64], center: float, width: float) -> NDArray[np.float64]:
-    return np.asarray(1 / (1 + np.exp(-4 * np.clip((values - center) / width, -100, 100))))
-
-
-_FORMULAS = {"LINEAR": _linear, "LINEAR_EXACT": _linear_exact, "SIGMOID": _sigmoid}
