@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.images import IMAGE_SUFFIXES, decode
+from medsam_exp.data.images import PICTURE_SUFFIXES, decode
 from medsam_exp.data.masks import read_mask
 from medsam_exp.data.volumes.file_volume import read_labels
 from medsam_exp.data.volumes.grid import STORED, on_grid
@@ -60,7 +60,7 @@ class OwnMasks:
         return labels.astype(np.uint8), names
 
     def _of_file(self, path: Path, facts: ScanFacts) -> NDArray[np.int64]:
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if path.suffix.lower() in PICTURE_SUFFIXES:
             return self._of_picture(path, facts)
         values, affine = read_labels(path)
         labels = on_grid(values, affine, facts.shape, facts.affine, str(path))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from medsam_exp.data.images import IMAGE_SUFFIXES
+from medsam_exp.data.images import PICTURE_SUFFIXES
 from medsam_exp.data.volumes.dicom_frames import Frame, frames_of, read_header
 from medsam_exp.data.volumes.dicom_scan import scans_of
 from medsam_exp.data.volumes.file_volume import open_file_volume, volume_stem, volume_suffix
@@ -166,10 +166,10 @@ def _sort(
     shown = path.relative_to(root).as_posix() if path.is_relative_to(root) and path != root else path.name
     is_mask = path.is_relative_to(masks) if masks is not None else is_mask_name(path, root)
     suffix = path.suffix.lower()
-    if volume_suffix(path) is not None or suffix in IMAGE_SUFFIXES:
+    if volume_suffix(path) is not None or suffix in PICTURE_SUFFIXES:
         if is_mask:
             found.mask_files.append(path)
-        elif suffix in IMAGE_SUFFIXES:
+        elif suffix in PICTURE_SUFFIXES:
             found.scans.append(PictureScan(path, shown))
         else:
             found.scans.append(open_file_volume(path, shown))
