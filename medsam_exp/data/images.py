@@ -3,7 +3,7 @@
 More than 8 bits (16-bit, 32-bit, float) are stretched per image: its lowest value becomes 0, its highest 255.
 Transparency is composited over black; an alpha channel that is the same everywhere is dropped.
 The orientation tag of photographs is applied, so (H, W) is the frame that viewers show.
-A DICOM image is shown as its file asks, and stretched likewise where it asks for nothing; see `medsam_exp.data.volumes`.
+A DICOM image is shown as its file asks, and stretched likewise where it asks for nothing (`medsam_exp.data.volumes`).
 """
 
 from dataclasses import dataclass

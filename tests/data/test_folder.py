@@ -240,8 +240,8 @@ def test_missing_places_say_the_expected_layout(root, tmp_path):
     (tmp_path / "dicom" / "test_images").mkdir(parents=True)
     with pytest.raises(UserError, match=r"has no images \(found nothing\)"):
         folder(tmp_path / "dicom")
-    (tmp_path / "dicom" / "test_images" / "slice.dcm").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"has no images \(found \.dcm\).*\.png"):
+    (tmp_path / "dicom" / "test_images" / "scan.nii").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"has no images \(found \.nii\).*\.png"):
         folder(tmp_path / "dicom")
 
 

@@ -38,13 +38,16 @@ def name_scans(scans: Sequence[ScanFacts], naming: Naming) -> list[tuple[str, st
     """
     stems = _unique_stems([scan for scan in scans if scan.kind != "dicom"], naming)
     secrets = [_patient(scan, naming) for scan in scans]
-    numbers = {secret: n for n, secret in enumerate(sorted(set(secrets), key=_hash), start=1)}
+    hidden = [scan.kind == "dicom" or naming.rename for scan in scans]
+    numbered = {secret for secret, hide in zip(secrets, hidden, strict=True) if hide}
+    numbers = {secret: n for n, secret in enumerate(sorted(numbered, key=_hash), start=1)}
     counts: Counter[str] = Counter()
     named = {}
     for place in sorted(range(len(scans)), key=lambda place: _hash(_identity(scans[place]))):
-        scan, patient = scans[place], f"p{numbers[secrets[place]]:03d}"
-        counts[patient] += 1
-        if scan.kind == "dicom" or naming.rename:
+        scan = scans[place]
+        if hidden[place]:
+            patient = f"p{numbers[secrets[place]]:03d}"
+            counts[patient] += 1
             named[place] = (
                 f"{patient}_{plain_name(scan.modality or 'scan').lower()}{counts[patient]:02d}",
                 patient,
