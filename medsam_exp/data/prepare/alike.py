@@ -5,7 +5,7 @@ re-scans and neighbouring frames differed in up to 60 bits and unrelated images 
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -59,20 +59,28 @@ def _hash(read: Callable[[], RGBImage], skip_faulty: bool) -> NDArray[np.bool_] 
 def groups_of_hashes(hashes: Mapping[str, NDArray[np.bool_]]) -> dict[str, str]:
     """`alike_groups` of (256,) bool hashes that are known already."""
     names = sorted(hashes)
+    links: list[tuple[str, str]] = []
     bits = np.array([hashes[name] for name in names], dtype=np.float32).reshape(len(names), -1)
-    leaders = list(range(len(names)))
-
-    def leader(index: int) -> int:
-        while leaders[index] != index:
-            index = leaders[index]
-        return index
-
     for start in range(0, len(names), _ROWS):
         rows = bits[start : start + _ROWS]
         apart = rows.sum(1)[:, None] + bits.sum(1)[None] - 2 * rows @ bits.T
-        for row, other in zip(*np.nonzero(apart <= BITS_APART), strict=True):
-            one, two = leader(start + int(row)), leader(int(other))
-            leaders[max(one, two)] = min(one, two)
-    found = {name: names[leader(index)] for index, name in enumerate(names)}
+        near = zip(*np.nonzero(apart <= BITS_APART), strict=True)
+        links += [(names[start + int(row)], names[int(other)]) for row, other in near]
+    return groups_of_links(links)
+
+
+def groups_of_links(links: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The group of every name that is linked to another one, directly or over others; called after its first member."""
+    leaders: dict[str, str] = {}
+
+    def leader(name: str) -> str:
+        while (above := leaders.setdefault(name, name)) != name:
+            name = above
+        return name
+
+    for one, other in links:
+        first, second = sorted((leader(one), leader(other)))
+        leaders[second] = first
+    found = {name: leader(name) for name in sorted(leaders)}
     several = {lead for name, lead in found.items() if lead != name}
     return {name: lead for name, lead in found.items() if lead in several}

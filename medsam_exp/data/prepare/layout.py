@@ -35,8 +35,8 @@ class Case:
     Attributes:
         name: file name without its ending, unique in its split whatever the case of its letters; see `plain_name`.
         split: train, val or test.
-        read: gives (H, W) or (H, W, 3) uint8 pixels and the (H, W) mask, or None where no case has one; called
-            from several threads at once.
+        read: gives (H, W) or (H, W, 3) uint8 pixels and the (H, W) mask, or None where no case has one; the mask
+            is bool, or uint8 with a class's number in each pixel; called from several threads at once.
         class_name: what the image shows; "" for unknown.
         group: what may not be on two sides of a split, such as the patient; "" for unknown.
         source: which file of the download it comes from.
@@ -45,7 +45,7 @@ class Case:
 
     name: str
     split: str
-    read: Callable[[], tuple[NDArray[np.uint8], Mask | None]]
+    read: Callable[[], tuple[NDArray[np.uint8], Mask | NDArray[np.uint8] | None]]
     class_name: str = ""
     group: str = ""
     source: str = ""
@@ -136,7 +136,8 @@ def _encoder(case: Case) -> Callable[[], dict[str, bytes]]:
             raise UserError(
                 f"{case.source or case.name} has an image of {sizes[0]} and a mask of {sizes[1]} pixels"
             )
-        return {mask_file: _png(mask.astype(np.uint8) * np.uint8(255)), image_file: _png(_narrowed(image))}
+        labels = mask.astype(np.uint8) * np.uint8(255) if mask.dtype == bool else np.asarray(mask, np.uint8)
+        return {mask_file: _png(labels), image_file: _png(_narrowed(image))}
 
     return encode
 

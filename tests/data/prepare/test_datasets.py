@@ -55,6 +55,29 @@ def test_busi_keeps_near_duplicates_together_and_says_that_classes_differ(tmp_pa
     assert "nearly the same image, with different classes: benign (3), malignant (4)" in notes(out)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_busi_keeps_listed_groups_together_as_well(tmp_path: Path, seed: int) -> None:
+    raw = miniatures.busi(tmp_path / "raw", benign=9)
+    table = tmp_path / "groups.csv"
+    table.write_text(
+        "name,split,group\nbenign (3).png,,x\nbenign_8,,x\nmalignant (1).png,,y\nbenign (1).png,,y\n"
+    )
+    out = prepared(
+        "busi", raw, tmp_path / "out", "--split", "train=50%,test=50%", "--seed", seed, "--groups", table
+    )
+    rows = index(out)
+    assert rows["benign_3"]["group"] == rows["malignant_4"]["group"] == rows["benign_8"]["group"]
+    assert len({rows[name]["split"] for name in ("benign_3", "malignant_4", "benign_8")}) == 1
+    assert rows["malignant_1"]["split"] == rows["benign_1"]["split"]
+
+
+def test_groups_of_other_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "groups.csv").write_text("name,group\nknee.png,x\n")
+    raw = miniatures.busi(tmp_path / "raw")
+    said = refused(capsys, "busi", raw, tmp_path / "out", "--groups", tmp_path / "groups.csv")
+    assert "groups.csv names none of BUSI's images" in said
+
+
 def test_busi_with_udiat_is_the_papers_combination(tmp_path: Path) -> None:
     raw, other = miniatures.busi(tmp_path / "raw"), miniatures.udiat(tmp_path / "udiat")
     out = prepared("busi", raw, tmp_path / "out", "--udiat", other, "--udiat-split", "val=3,test=rest")

@@ -94,7 +94,8 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         used = [name for name in source.names if name.lower().endswith(".mat")]
         request = request_of(given, "brain_mri", _VERSION, rule, LICENCE, [source.facts(used)])
         prepared = write_layout(given.out, cases, request, notes, skip_faulty=given.skip_faulty)
-    yield from account(prepared, "data=brain_mri")
+    sizes = " data.spacing_mm=index.csv" if any(case.spacing_mm for case in cases) else ""
+    yield from account(prepared, f"data=brain_mri{sizes}")
 
 
 @dataclass(frozen=True)
