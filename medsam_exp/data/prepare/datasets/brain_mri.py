@@ -170,10 +170,8 @@ def _open(source: Source, name: str) -> tuple[_Head, NDArray[Any], Mask]:
     Raises:
         UserError: it is no file of this dataset.
     """
-    import h5py  # slow to import
-
     try:
-        with h5py.File(io.BytesIO(source.read(name)), "r") as file:
+        with _hdf5(source.read(name)) as file:
             data = file["cjdata"]
             image, mask = np.asarray(data["image"]).T, np.asarray(data["tumorMask"]).T > 0
             label, patient = int(np.asarray(data["label"]).item()), _patient(np.asarray(data["PID"]))
@@ -185,6 +183,12 @@ def _open(source: Source, name: str) -> tuple[_Head, NDArray[Any], Mask]:
     if label not in _CLASSES:
         raise UserError(f"{source.shown}: {name} has the label {label}, which is none of 1, 2, 3")
     return _Head(_CLASSES[label], plain_name(patient), image.shape), image, mask
+
+
+def _hdf5(data: bytes) -> Any:
+    import h5py  # type: ignore[import-untyped]  # slow to import
+
+    return h5py.File(io.BytesIO(data), "r")
 
 
 def _patient(codes: NDArray[Any]) -> str:
@@ -201,13 +205,11 @@ def _by_fold(source: Source, heads: Mapping[int, _Head], test_fold: int) -> dict
     Raises:
         UserError: there is no such file, or it does not fit.
     """
-    import h5py
-
     place = next((name for name in source.names if PurePosixPath(name).name.lower() == _FOLDS), None)
     if place is None:
         raise nothing_found(source, f"{_FOLDS}, which --test-fold needs")
     try:
-        with h5py.File(io.BytesIO(source.read(place)), "r") as file:
+        with _hdf5(source.read(place)) as file:
             folds = [int(fold) for fold in np.asarray(file["cvind"]).ravel()]
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"{source.shown}: {place} holds no cvind ({error}): download it again") from error

@@ -108,11 +108,13 @@ def _read_table(source: Source, name: str, part: _Part) -> None:
             part.captions[number.strip()] = caption.strip()
         return
     for row in csv.DictReader(io.StringIO(text, newline="")):
-        fields = {(key or "").strip().lower(): (value or "").strip() for key, value in row.items() if key}
-        number = fields.get("roco_id") or fields.get("id")
+        fields: dict[str, str] = {
+            (key or "").strip().lower(): (value or "").strip() for key, value in row.items() if key
+        }
+        number = fields.get("roco_id") or fields.get("id") or ""
         if not number:
             raise UserError(f"{source.shown}: {name} has no column ROCO_ID or id: download it again")
-        if image := fields.get("pmc_id") or fields.get("name"):
+        if image := fields.get("pmc_id") or fields.get("name") or "":
             part.names[number] = image
         if "cc" in fields:
             part.licences[number] = fields["cc"]
