@@ -70,7 +70,7 @@ def account(prepared: Prepared, reads: str) -> Iterator[str]:
         counts = prepared.counts.get(split, {})
         if counts:
             by_class = ", ".join(f"{count} {name or 'of no class'}" for name, count in counts.items())
-            yield f"{split}: {sum(counts.values())} images ({by_class})"
+            yield f"{split}: {sum(counts.values())} ({by_class})"
     yield from _ending(prepared, f"{reads} data.root={prepared.out}")
 
 

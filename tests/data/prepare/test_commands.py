@@ -1,5 +1,6 @@
 """What holds for every command: repetition, zips, order of files, a kill in the middle, the list of commands."""
 
+import errno
 import os
 import shutil
 import signal
@@ -8,11 +9,13 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from medsam_exp.data.folder import FolderDataset
+from medsam_exp.data.prepare import files
 from medsam_exp.data.prepare.__main__ import main, preparers
 from tests.conftest import ROOT
 from tests.data.prepare import miniatures
@@ -171,3 +174,32 @@ def test_out_is_where_the_configuration_looks(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("MEDSAM_DATA", str(tmp_path / "data"))
     assert main(["busi", str(miniatures.busi(tmp_path / "raw"))]) == 0
     assert (tmp_path / "data/breast_tumors/prepared.json").is_file()
+
+
+def test_a_full_disk_is_said_and_the_same_command_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = miniatures.busi(tmp_path / "raw")
+    whole = prepared("busi", raw, tmp_path / "whole")
+    write, left = files.write_atomically, iter(range(7))
+
+    def until_full(path: Path, data: bytes) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, data)
+
+    monkeypatch.setattr(files, "write_atomically", until_full)
+    said = refused(capsys, "busi", raw, tmp_path / "out")
+    assert "No space left on device" in said
+    assert "the same command goes on from here" in said
+    monkeypatch.undo()
+    assert tree(prepared("busi", raw, tmp_path / "out")) == tree(whole)
+
+
+def test_two_at_once_write_one_folder(tmp_path: Path) -> None:
+    raw = miniatures.busi(tmp_path / "raw", benign=30)
+    whole = prepared("busi", raw, tmp_path / "whole")
+    arguments = ["busi", str(raw), str(tmp_path / "out")]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(main, [arguments, arguments])) == [0, 0]
+    assert tree(tmp_path / "out") == tree(whole)

@@ -33,8 +33,8 @@ def test_busi_merges_masks_and_drops_normals(tmp_path: Path) -> None:
     assert (pixels(out / "train_images/benign_5.png") == scan(5)).all()
     assert ((pixels(out / "train_masks/benign_2.png") > 0) == (blob(2) | blob(7))).all()
     assert index(out)["malignant_1"]["class"] == "malignant"
-    assert "2 images without a lesion dropped" in notes(out)
-    assert "1 images have several masks, which were merged" in notes(out)
+    assert "images without a lesion, dropped: 2" in notes(out)
+    assert "images with several masks, merged: 1" in notes(out)
 
 
 def test_busi_keeps_normals_with_empty_masks(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_udiat_takes_classes_from_wherever_they_are(tmp_path: Path, told: str) -
     classes = {row["class"] for row in index(out).values()}
     if told == "nothing":
         assert classes == {""}
-        assert "9 images of UDIAT have no class" in notes(out)[0]
+        assert "images of UDIAT without a class: 9" in notes(out)[0]
     else:
         assert {name: row["class"] for name, row in index(out).items()} == {
             f"udiat_{'malignant' if n % 3 == 0 else 'benign'}_{n:06d}": "malignant"
@@ -230,7 +230,7 @@ def test_xray_infections_of_other_classes_are_dropped(tmp_path: Path) -> None:
     out = prepared("lung_xray", raw, tmp_path / "out", "--masks", "infection")
     assert {row["class"] for row in index(out).values()} == {"COVID-19"}
     assert ((pixels(out / "test_masks/covid_200.png") > 0) == blob(201)).all()
-    assert "12 images with an empty mask dropped" in notes(out)
+    assert "images with an empty mask, dropped: 12" in notes(out)
     kept = prepared("lung_xray", raw, tmp_path / "kept", "--masks", "infection", "--empty", "keep")
     assert len(index(kept)) == 18
     lungs = prepared("lung_xray", raw, tmp_path / "lungs")
@@ -246,7 +246,9 @@ def test_xray_parts_that_are_missing(tmp_path: Path, capsys: pytest.CaptureFixtu
     )
     (raw / "Lung Segmentation Data/Val/Normal/lung masks/sub-S0120.png").unlink()
     said = refused(capsys, "lung_xray", raw, tmp_path / "out")
-    assert "no mask for Lung Segmentation Data/Val/Normal/images/sub-S0120.png (1 images have none)" in said
+    assert (
+        "no mask for Lung Segmentation Data/Val/Normal/images/sub-S0120.png (images without one: 1)" in said
+    )
 
 
 def test_ct_lungs_are_blue_and_patients_stay_together(tmp_path: Path) -> None:
@@ -262,9 +264,9 @@ def test_ct_lungs_are_blue_and_patients_stay_together(tmp_path: Path) -> None:
     sides = {row["group"]: row["split"] for row in rows.values()}
     assert all(sides[row["group"]] == row["split"] for row in rows.values())
     assert notes(out) == [
-        "1 images have no mask and were left out",
+        "images without a mask, left out: 1",
         "masks are JPEG: cut at half of the full value",
-        "8 slices without lungs dropped",
+        "slices without lungs, dropped: 8",
     ]
 
 
@@ -286,9 +288,9 @@ def test_the_authors_zip_keeps_names_and_says_what_has_no_partner(tmp_path: Path
     assert index(breast)["benign (10)"]["class"] == "benign"
     assert ((pixels(breast / "val_masks/benign (10).png") == 255) == blob(10)).all()
     assert set(np.unique(pixels(ct / "test_masks/20.png"))) == {0, 255}
-    assert "1 images have no mask and were left out (test/malignant (77))" in notes(breast)
-    assert "1 masks have no image and were left out (val/88)" in notes(ct)
-    assert "6 masks are JPEG: cut at half of the full value" in notes(ct)
+    assert "images without a mask, left out: 1 (test/malignant (77))" in notes(breast)
+    assert "masks without an image, left out: 1 (val/88)" in notes(ct)
+    assert "JPEG masks, cut at half of the full value: 6" in notes(ct)
     dataset = FolderDataset("busi", str(breast), "test", class_pattern="benign|malignant")
     assert [sample.id for sample in dataset.samples] == ["benign (20)", "benign (21)"]
 

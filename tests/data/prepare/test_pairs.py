@@ -28,8 +28,8 @@ def test_medpix_becomes_one_table(tmp_path: Path) -> None:
     account = read_prepared(out)
     assert account is not None
     assert account["notes"] == [
-        "1 captions of fewer than 20 characters left out",
-        "1 images are not there (first: MPX9_synpic9)",
+        "captions of fewer than 20 characters, left out: 1",
+        "images that are not there: 1 (first: MPX9_synpic9)",
     ]
 
 
@@ -80,7 +80,7 @@ def test_roco_becomes_a_table_for_each_split(tmp_path: Path) -> None:
     assert len(CsvPairs(str(out / "val.csv"), part="all").ids) == 3
     account = read_prepared(out)
     assert account is not None
-    assert account["notes"] == ["left out: 2 images that are not there"]
+    assert account["notes"] == ["left out, images that are not there: 2"]
 
 
 @pytest.mark.parametrize(

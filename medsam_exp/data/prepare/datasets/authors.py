@@ -95,11 +95,11 @@ def _cases(source: Source, name: str, found: Mapping[str, re.Match[str]]) -> tup
     if not both:
         raise nothing_found(source, f"image of {name} whose mask has the same name")
     notes = [
-        *_unpaired("images have no mask", images.keys() - masks.keys()),
-        *_unpaired("masks have no image", masks.keys() - images.keys()),
+        *_unpaired("images without a mask", images.keys() - masks.keys()),
+        *_unpaired("masks without an image", masks.keys() - images.keys()),
     ]
     if lossy := sum(masks[key].lower().endswith((".jpg", ".jpeg")) for key in both):
-        notes.append(f"{lossy} masks are JPEG: cut at half of the full value")
+        notes.append(f"JPEG masks, cut at half of the full value: {lossy}")
     cases = [
         Case(
             name=key[1],
@@ -111,14 +111,14 @@ def _cases(source: Source, name: str, found: Mapping[str, re.Match[str]]) -> tup
         for key in both
     ]
     if name.lower() in _CLASSES and (without := [case.name for case in cases if not case.class_name]):
-        notes.append(f"{len(without)} names tell no class (first: {without[0]})")
+        notes.append(f"names that tell no class: {len(without)} (first: {without[0]})")
     return cases, notes
 
 
 def _unpaired(what: str, keys: Iterable[tuple[str, str]]) -> list[str]:
     names = [f"{split}/{stem}" for split, stem in sorted(keys)]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return [f"{len(names)} {what} and were left out ({', '.join(names[:_SHOWN])}{more})"] if names else []
+    return [f"{what}, left out: {len(names)} ({', '.join(names[:_SHOWN])}{more})"] if names else []
 
 
 def _class_of(name: str, stem: str) -> str:

@@ -155,7 +155,7 @@ def _heads(source: Source, files: Mapping[int, str], skip_faulty: bool) -> tuple
         )
     notes = [f"left out: {fault}" for fault in faults]
     if len(files) < _SLICES:
-        notes.append(f"{len(files)} of {_SLICES} slices were there")
+        notes.append(f"slices that were there: {len(files)} of {_SLICES}")
     return heads, notes
 
 

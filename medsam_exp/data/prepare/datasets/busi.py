@@ -106,9 +106,9 @@ def _images(source: Source, normals: bool) -> tuple[list[_Image], list[str]]:
     if without := [stem for stem in kept if stem not in masks]:
         raise nothing_found(source, f"mask for '{without[0]}.png', such as '{without[0]}_mask.png'")
     images = [_Image(file, stem, cls, tuple(masks[stem])) for stem, (file, cls) in sorted(kept.items())]
-    notes = [f"{len(found) - len(kept)} images without a lesion dropped"] if len(kept) < len(found) else []
+    notes = [f"images without a lesion, dropped: {len(found) - len(kept)}"] if len(kept) < len(found) else []
     if several := sum(len(image.masks) > 1 for image in images):
-        notes.append(f"{several} images have several masks, which were merged")
+        notes.append(f"images with several masks, merged: {several}")
     return images, notes
 
 
@@ -148,7 +148,9 @@ def _group_alike(
     for stem, group in sorted(groups.items()):
         by_stem[stem].group = plain_name(group)
         members.setdefault(group, []).append(by_stem[stem])
-    notes = [f"{len(groups)} images are like another one, in {len(members)} groups"] if groups else []
+    notes = (
+        [f"images that are like another one: {len(groups)}, groups of them: {len(members)}"] if groups else []
+    )
     for together in members.values():
         if len({image.class_name for image in together}) > 1:
             named = ", ".join(image.stem for image in together)

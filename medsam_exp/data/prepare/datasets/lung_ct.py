@@ -58,7 +58,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         if given.empty == "drop":
             empty = {image for image, area in areas.items() if area is not None and not area[channel]}
             pairs = {image: pair for image, pair in pairs.items() if image not in empty}
-            notes += [f"{len(empty)} slices without {given.organ} dropped"] if empty else []
+            notes += [f"slices without {given.organ}, dropped: {len(empty)}"] if empty else []
         members = [Member(image, match["patient"]) for image, (match, _) in pairs.items()]
         splits = split_members(members, Amounts.parse(given.split), given.seed)
         wanted = {
@@ -98,9 +98,9 @@ def _pairs(source: Source) -> tuple[dict[str, tuple[re.Match[str], str]], list[s
         )
     notes = []
     if images.keys() - masks.keys():
-        notes.append(f"{len(images.keys() - masks.keys())} images have no mask and were left out")
+        notes.append(f"images without a mask, left out: {len(images.keys() - masks.keys())}")
     if masks.keys() - images.keys():
-        notes.append(f"{len(masks.keys() - images.keys())} masks have no image and were left out")
+        notes.append(f"masks without an image, left out: {len(masks.keys() - images.keys())}")
     if any(masks[key].lower().endswith((".jpg", ".jpeg")) for key in both):
         notes.append("masks are JPEG: cut at half of the full value")
     return {images[key][0]: (images[key][1], masks[key]) for key in both}, notes

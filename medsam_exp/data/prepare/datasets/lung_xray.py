@@ -58,7 +58,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
             masks = {image: partial(mask_of, source, (mask,)) for image, (_, mask) in pairs.items()}
             empty = empty_ones(masks)
             pairs = {image: pair for image, pair in pairs.items() if image not in empty}
-            notes += [f"{len(empty)} images with an empty mask dropped"] if empty else []
+            notes += [f"images with an empty mask, dropped: {len(empty)}"] if empty else []
         names = unique_names({image: _name(match) for image, (match, _) in pairs.items()})
         cases = [
             Case(
@@ -106,12 +106,12 @@ def _pairs(
     masks = {_key(match): name for name, match in found.items() if match["kind"].lower() != "images"}
     images = {name: match for name, match in found.items() if match["kind"].lower() == "images"}
     if without := [name for name, match in images.items() if _key(match) not in masks]:
-        raise nothing_found(source, f"mask for {without[0]} ({len(without)} images have none)")
+        raise nothing_found(source, f"mask for {without[0]} (images without one: {len(without)})")
     splits = {match["split"].lower() for match in images.values()}
     lacking = [split for split in ("train", "val", "test") if split not in splits]
     notes = [f"the download has no {' and no '.join(lacking)}"] if lacking else []
     if alone := len(masks) - len(images):
-        notes.append(f"{alone} masks have no image and were left out")
+        notes.append(f"masks without an image, left out: {alone}")
     return {name: (match, masks[_key(match)]) for name, match in images.items()}, notes
 
 

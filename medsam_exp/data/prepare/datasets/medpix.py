@@ -58,9 +58,11 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
                 source, f"image of the {len(entries)} descriptions, such as images/{without[0]}.png"
             )
         notes = (
-            [f"{short} captions of fewer than {given.smallest_caption} characters left out"] if short else []
+            [f"captions of fewer than {given.smallest_caption} characters, left out: {short}"]
+            if short
+            else []
         )
-        notes += [f"{len(without)} images are not there (first: {without[0]})"] if without else []
+        notes += [f"images that are not there: {len(without)} (first: {without[0]})"] if without else []
         facts = source.facts([*matches(source, _DESCRIPTIONS), *(pair.image for pair in pairs)])
         rule = "one table; the pipeline divides it 85/15 by hash"
         request = request_of(given, "medpix", _VERSION, rule, LICENCE, [facts])

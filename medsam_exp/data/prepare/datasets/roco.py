@@ -66,7 +66,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
             raise nothing_found(
                 source, "image of its captions, such as train/radiology/images/PMC..._....jpg"
             )
-        notes = [f"left out: {count} {what}" for what, count in sorted(left_out.items())]
+        notes = [f"left out, {what}: {count}" for what, count in sorted(left_out.items())]
         facts = source.facts(
             [*(name for part in parts.values() for name in part.tables), *(p.image for p in pairs)]
         )

@@ -66,7 +66,7 @@ def cases_of(source: Source, amounts: Amounts, seed: int) -> tuple[list[Case], l
     classes = _classes(source, images)
     unlabelled = sorted(images.keys() - classes.keys())
     notes = (
-        [f"{len(unlabelled)} images of UDIAT have no class (first: {unlabelled[0]})"] if unlabelled else []
+        [f"images of UDIAT without a class: {len(unlabelled)} (first: {unlabelled[0]})"] if unlabelled else []
     )
     members = [Member(stem, class_name=classes.get(stem, "")) for stem in images]
     splits = split_members(members, amounts, seed)
