@@ -41,7 +41,7 @@ def input_digests(
     if dataset.has_ground_truth and any(STAGES[name].ground_truth for name in stages):
         for name in sample_ids:
             truth = dataset.ground_truth_digest(name, digests)
-            spacing = str(dataset.spacing_mm)
+            spacing = str(dataset.pixel_spacing_mm(name))
             inputs["truth"][name] = text_digest(inputs["samples"][name], truth, spacing)
         inputs["dataset"] = inputs["split"] = {"all": text_digest(*inputs["truth"].values())}
     return inputs

@@ -120,6 +120,7 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json" if first else None)
     dataset, texts, by_label = _inputs(cfg)
     stages = _possible_stages(cfg, dataset)
+    _refuse_unknown_sizes(cfg, dataset, stages)
     with _tracker(cfg, run_dir, origin, stages) if first else SilentTracker() as tracker:
         engine = Engine(cfg, stages, dataset, texts, digests, tracker.loggers, tracker.log)
         if first:
@@ -166,6 +167,19 @@ def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:
     if needing:
         raise UserError(f"{needing[0]} needs true masks, but {dataset.name} has none; give data with masks")
     return stages
+
+
+def _refuse_unknown_sizes(cfg: DictConfig, dataset: Dataset | None, stages: list[str]) -> None:
+    """Before anything is computed, since scores come last."""
+    if dataset is None or "evaluate" not in stages or cfg.metrics.get("tolerance_unit") != "mm":
+        return
+    unknown = [sample.id for sample in dataset.samples if dataset.pixel_spacing_mm(sample.id) is None]
+    if unknown:
+        raise UserError(
+            f"metrics.tolerance_unit=mm, but the size of a pixel is unknown for {len(unknown)} of "
+            f"{len(dataset.samples)} images (first: {unknown[0]}): give it in data.spacing_mm, or use "
+            "metrics.tolerance_unit=px"
+        )
 
 
 def _results(

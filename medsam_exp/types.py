@@ -59,7 +59,6 @@ class Dataset(Protocol):
     Attributes:
         name: short name for tables ("busi").
         samples: in order of id.
-        spacing_mm: (row, column) size of a pixel, or None when unknown.
         split: what the images are for ("train", "val", "test"); nothing is tuned or calibrated on "test".
         has_ground_truth: whether every sample has a mask.
         classes_are_true: whether a sample's class and description say what its image shows; False when every
@@ -72,7 +71,6 @@ class Dataset(Protocol):
     name: str
     samples: tuple[Sample, ...]
     label_names: tuple[str, ...]
-    spacing_mm: tuple[float, float] | None
     split: str
     has_ground_truth: bool
     classes_are_true: bool
@@ -80,6 +78,10 @@ class Dataset(Protocol):
 
     def read_image(self, sample_id: str) -> RGBImage:
         """Read the pixels of one image."""
+        ...
+
+    def pixel_spacing_mm(self, sample_id: str) -> tuple[float, float] | None:
+        """(row, column) size of a pixel of one image, or None when unknown."""
         ...
 
     def image_digest(self, sample_id: str, digests: "FileDigests") -> str:

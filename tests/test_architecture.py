@@ -56,6 +56,7 @@ LAYERS = (
         "weak_results",
         "weak_pictures",
         "mask_files",
+        "write_back",
         "default_settings",
     },
     {"runner"},

@@ -1,7 +1,7 @@
 """A table that says which class an image belongs to."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medsam_exp.data.images import IMAGE_SUFFIXES
@@ -25,17 +25,27 @@ def read_class_index(
     """
     columns = [name_column, class_column, *([split_column] if split_column else [])]
     classes: dict[str, str] = {}
-    for row in _rows(path, columns):
+    for row in read_rows(path, columns, "data.index"):
         if split_column and row[split_column].strip() != split:
             continue
-        stem = _stem(row[name_column].strip())
+        stem = stem_of(row[name_column].strip())
         label = row[class_column].strip()
         if classes.setdefault(stem, label) != label:
             raise UserError(f"{path} gives {stem} two classes, {classes[stem]} and {label}: keep one")
     return classes
 
 
-def _rows(path: Path, columns: list[str]) -> list[Mapping[str, str]]:
+def read_rows(path: Path, columns: Sequence[str], key: str) -> list[Mapping[str, str]]:
+    """Rows of a CSV file with a header line.
+
+    Args:
+        path: the file.
+        columns: names that the header must have.
+        key: the setting that names the file, for the errors.
+
+    Raises:
+        UserError: the file cannot be read, or a column is missing.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="")
@@ -44,12 +54,13 @@ def _rows(path: Path, columns: list[str]) -> list[Mapping[str, str]]:
                 there = ", ".join(reader.fieldnames or [])
                 raise UserError(
                     f"{path} has no column {', '.join(missing)} (it has {there}): "
-                    "set data.name_column, data.class_column or data.split_column"
+                    "set data.name_column, data.class_column or data.split_column, or rename the column"
                 )
             return list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"data.index: {path} cannot be read as CSV ({error}): check the file") from error
+        raise UserError(f"{key}: {path} cannot be read as CSV ({error}): check the file") from error
 
 
-def _stem(name: str) -> str:
+def stem_of(name: str) -> str:
+    """A sample id of a file name, with or without the ending of an image."""
     return Path(name).stem if Path(name).suffix.lower() in IMAGE_SUFFIXES else Path(name).name

@@ -12,6 +12,7 @@ from medsam_exp.data.class_index import read_class_index
 from medsam_exp.data.images import read_image
 from medsam_exp.data.masks import read_mask
 from medsam_exp.data.pairing import FilePair, Finding, check_pairs, find_folders, mask_folders, pair_files
+from medsam_exp.data.spacing_index import Spacing, read_spacing_index
 from medsam_exp.data.targets import Target, Targets, targets_of
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
@@ -49,7 +50,8 @@ class FolderDataset:
         class_pattern: regular expression whose match in a file's stem is the image's class, upper or lower case,
             where neither `class_name` nor `index` says it (kept in lower case, words apart); an image whose name
             does not match has none.
-        spacing_mm: (row, column) size of a pixel in mm; None when unknown.
+        spacing_mm: (row, column) size of a pixel in mm; or a CSV inside root that gives each image its own, in columns
+            `spacing_row_mm` and `spacing_column_mm`, both empty where it is unknown; None when unknown.
         mask_values: values that count as foreground in masks of class labels; None for two-valued masks.
         classes: what each image is asked for: {class: values of its pixels} for masks of class labels, or
             [class, ...] for masks in SPLIT_masks/CLASS, where no file means that the class is absent; None for
@@ -79,7 +81,7 @@ class FolderDataset:
         class_column: str = "class",
         split_column: str | None = "split",
         class_pattern: str | None = None,
-        spacing_mm: Sequence[float] | None = None,
+        spacing_mm: Sequence[float] | str | None = None,
         mask_values: Sequence[int] | None = None,
         classes: dict[str, int | list[int]] | list[str] | None = None,
         background: Sequence[int] = (0,),
@@ -93,7 +95,6 @@ class FolderDataset:
         self.name, self.split, self.modality, self.target = name, split, modality, target
         self.sentences, self.sentence_lists = sentences, sentence_lists
         self.root = Path(root).expanduser()
-        self.spacing_mm = None if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
 
         targets = targets_of(classes, mask_values, background)
         self.label_names = tuple(target.class_name for target in targets.each if target.class_name)
@@ -105,6 +106,7 @@ class FolderDataset:
         if index is not None:
             labels = read_class_index(self.root / index, split, name_column, class_column, split_column)
             _check_labels(findings, labels, index)
+        sizes = self._sizes(spacing_mm, findings, name_column, split_column)
         faulty = {sample_id: finding.problem for sample_id, finding in findings.items() if finding.problem}
         if faulty and (on_error == "raise" or len(faulty) == len(files)):
             raise _complaint(images, faulty, len(files))
@@ -117,6 +119,7 @@ class FolderDataset:
             for stem, finding in kept.items()
             for target in (finding.present if drop else targets.each)
         }
+        self._spacing_mm = {name: sizes[entry.files.image.stem] for name, entry in self._entries.items()}
         if not self._entries:
             raise UserError(
                 f"{masks}: no image shows any of data.classes, and data.absent=drop leaves none: check it"
@@ -135,6 +138,10 @@ class FolderDataset:
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB of one image."""
         return read_image(self._entries[sample_id].files.image)
+
+    def pixel_spacing_mm(self, sample_id: str) -> Spacing | None:
+        """(row, column) size of a pixel of one image; None when unknown."""
+        return self._spacing_mm[sample_id]
 
     def image_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of the image file."""
@@ -157,6 +164,23 @@ class FolderDataset:
         if path is None:
             return text_digest("no mask", self.image_digest(sample_id, digests))
         return text_digest(digests.of(path), str(self._entries[sample_id].target.values))
+
+    def _sizes(
+        self,
+        spacing_mm: Sequence[float] | str | None,
+        findings: dict[str, Finding],
+        name_column: str,
+        split_column: str | None,
+    ) -> dict[str, Spacing | None]:
+        """Size of a pixel by the image's stem; an image that the table does not name is faulty."""
+        if not isinstance(spacing_mm, str):
+            size = None if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
+            return dict.fromkeys(findings, size)
+        sizes = read_spacing_index(self.root / spacing_mm, self.split, name_column, split_column)
+        for stem, finding in findings.items():
+            if finding.problem is None and stem not in sizes:
+                finding.problem = f"{stem} has no row in {spacing_mm}"
+        return sizes
 
     def _mask(self, sample_id: str) -> Path | None:
         """The mask file; None where an absent class has none."""
@@ -189,9 +213,11 @@ def _class_in(stem: str, pattern: re.Pattern[str] | None) -> str | None:
     return " ".join(re.split(r"[\W_]+", found[0].lower())) if found else None
 
 
-def _check_arguments(spacing_mm: Sequence[float] | None, on_error: str, limit: int | None) -> None:
-    if spacing_mm is not None and (len(spacing_mm) != 2 or not all(side > 0 for side in spacing_mm)):
-        raise UserError(f"data.spacing_mm is {list(spacing_mm)}: give two positive numbers, [row, column]")
+def _check_arguments(spacing_mm: Sequence[float] | str | None, on_error: str, limit: int | None) -> None:
+    if not isinstance(spacing_mm, str | None) and not (len(spacing_mm) == 2 and min(spacing_mm) > 0):
+        raise UserError(
+            f"data.spacing_mm is {list(spacing_mm)}: give two positive numbers, [row, column], or a CSV file"
+        )
     if on_error not in {"raise", "skip"}:
         raise UserError(f"data.on_error is {on_error}: choose raise or skip")
     if limit is not None and limit < 1:

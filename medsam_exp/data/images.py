@@ -3,6 +3,7 @@
 More than 8 bits (16-bit, 32-bit, float) are stretched per image: its lowest value becomes 0, its highest 255.
 Transparency is composited over black; an alpha channel that is the same everywhere is dropped.
 The orientation tag of photographs is applied, so (H, W) is the frame that viewers show.
+A DICOM image is shown as its file asks, and stretched likewise where it asks for nothing (`medsam_exp.data.volumes`).
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from medsam_exp.types import RGBImage, UserError
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+DICOM_SUFFIX = ".dcm"
+IMAGE_SUFFIXES = PICTURE_SUFFIXES | {DICOM_SUFFIX}
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs: 256 MiB of RGB
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 
@@ -69,6 +72,10 @@ def decode(path: Path) -> Pixels:
     Raises:
         UserError: as `read_image`.
     """
+    if path.suffix.lower() == DICOM_SUFFIX:
+        from medsam_exp.data.volumes.dicom_picture import decode_dicom  # pydicom is hardly ever needed
+
+        return decode_dicom(path)
     try:
         # A file object, since Pillow maps paths into memory and then misreads turned TIFFs.
         with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:

@@ -1,5 +1,6 @@
 """All measures over many images, while they are computed and over several processes."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -11,6 +12,9 @@ from medsam_exp.metrics.scores import SegmentationMeasures
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.types import Mask
 
+_ANY_SPACING = (1.0, 1.0)  # all images have rows of one length, whether or not their spacing is known
+_UNKNOWN = math.nan
+
 
 class SegmentationScores(Metric):
     """The measures summarised over all images seen by all processes.
@@ -20,7 +24,6 @@ class SegmentationScores(Metric):
 
     Args:
         measures: what to compute for each image.
-        spacing_mm: (row, column) size of a pixel, or None when unknown.
         seed: of the confidence intervals.
     """
 
@@ -29,18 +32,20 @@ class SegmentationScores(Metric):
     is_differentiable = False
     rows: list[Tensor]
 
-    def __init__(
-        self, measures: SegmentationMeasures, spacing_mm: tuple[float, float] | None = None, seed: int = 0
-    ) -> None:
+    def __init__(self, measures: SegmentationMeasures, seed: int = 0) -> None:
         super().__init__()
-        self.measures, self.spacing_mm, self.seed = measures, spacing_mm, seed
+        self.measures, self.seed = measures, seed
         # One flat float64 list: a process without samples contributes an empty 1-D tensor of the metric's own
         # type, and gathering needs equal ranks and types everywhere.
         self.set_dtype(torch.float64)
         self.add_state("rows", default=[], dist_reduce_fx="cat")
 
     def update(
-        self, sample_indices: Sequence[int], predictions: Sequence[Mask], ground_truths: Sequence[Mask]
+        self,
+        sample_indices: Sequence[int],
+        predictions: Sequence[Mask],
+        ground_truths: Sequence[Mask],
+        spacings_mm: Sequence[tuple[float, float] | None],
     ) -> None:
         """Score some images.
 
@@ -48,16 +53,25 @@ class SegmentationScores(Metric):
             sample_indices: each image's position in the dataset.
             predictions: (H, W) bool each, original frame.
             ground_truths: (H, W) bool each, original frame.
+            spacings_mm: (row, column) size of a pixel of each, or None where it is unknown.
         """
-        for index, prediction, ground_truth in zip(sample_indices, predictions, ground_truths, strict=True):
-            scores = self.measures(prediction, ground_truth, self.spacing_mm)
-            row = [index, *(scores[name] for name in self.measures.names(self.spacing_mm))]
+        images = zip(sample_indices, predictions, ground_truths, spacings_mm, strict=True)
+        for index, prediction, ground_truth, spacing_mm in images:
+            scores = self.measures(prediction, ground_truth, spacing_mm)
+            row = [index, *(scores.get(name, _UNKNOWN) for name in self.measures.names(_ANY_SPACING))]
             self.rows.append(torch.tensor(row, dtype=torch.float64, device=self.device))
 
     def compute(self) -> Mapping[str, dict[str, float | list[float]]]:
-        """Return `mean`, `std`, `ci95` and `n` by measure; nothing before the first image."""
-        names = self.measures.names(self.spacing_mm)
+        """Return `mean`, `std`, `ci95` and `n` by measure; nothing before the first image.
+
+        What is measured in mm is summarised over the images whose spacing is known, and left out where there are none.
+        """
+        names = self.measures.names(_ANY_SPACING)
         rows = dim_zero_cat(self.rows).reshape(-1, 1 + len(names)).cpu() if len(self.rows) else torch.empty(0)
         by_sample = {int(row[0]): row[1:].tolist() for row in rows}
         columns = zip(*by_sample.values(), strict=True)
-        return {name: summarise(column, self.seed) for name, column in zip(names, columns, strict=False)}
+        known = {
+            name: [value for value in column if not math.isnan(value)]
+            for name, column in zip(names, columns, strict=False)
+        }
+        return {name: summarise(values, self.seed) for name, values in known.items() if values}

@@ -18,11 +18,9 @@ MASK_STAGES = {
 
 def run(context: StageContext) -> None:
     """Write the scores of each pending sample; every process takes its share."""
-    measures, spacing_mm = context.build("metrics"), context.dataset.spacing_mm
+    measures = context.build("metrics")
     totals = {
-        stage: SegmentationScores(measures, spacing_mm, context.seed)
-        for stage in MASK_STAGES
-        if stage in context.parents
+        stage: SegmentationScores(measures, context.seed) for stage in MASK_STAGES if stage in context.parents
     }
     mine = range(distributed.rank(), len(context.pending), distributed.world_size())
     for index in mine:
@@ -42,7 +40,7 @@ def _score(context: StageContext, total: SegmentationScores, index: int, stage: 
     sample_id = context.pending[index]
     predicted = context.parents[stage].mask(sample_id)
     truth = context.dataset.read_ground_truth(sample_id)
-    figures = total([index], [predicted], [truth])
+    figures = total([index], [predicted], [truth], [context.dataset.pixel_spacing_mm(sample_id)])
     scores = {measure: figure["mean"] for measure, figure in figures.items()}
     if truth.any():
         return scores | {"missed": float(not predicted.any())}

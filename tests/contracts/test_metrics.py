@@ -97,7 +97,7 @@ def test_all_maps_are_scored(measures: SegmentationMeasures, shape: tuple[int, i
 def test_it_counts_over_many_images(measures: SegmentationMeasures) -> None:
     total = SegmentationScores(measures)
     kinds = list(masks((17, 41)).values())
-    total.update(range(5), kinds, kinds[::-1])
+    total.update(range(5), kinds, kinds[::-1], [None] * 5)
     assert tuple(total.compute()) == measures.names(None)
     assert all(figure["n"] == 5 for figure in total.compute().values())
     assert total.rows[0].dtype == torch.float64

@@ -43,7 +43,7 @@ def test_pairs_by_stem_whatever_the_suffix(root):
     assert dataset.samples == tuple(Sample(f"case_{i}") for i in range(4))
     assert dataset.has_ground_truth
     assert dataset.notes == ()
-    assert dataset.spacing_mm == (0.5, 0.25)
+    assert {dataset.pixel_spacing_mm(sample.id) for sample in dataset.samples} == {(0.5, 0.25)}
     assert (dataset.modality, dataset.target) == ("ultrasound", "breast tumor")
     np.testing.assert_array_equal(dataset.read_image("case_0"), np.stack([scan(0)] * 3, -1))
     np.testing.assert_array_equal(dataset.read_image("case_3"), np.stack([scan(3)] * 3, -1))
@@ -240,8 +240,8 @@ def test_missing_places_say_the_expected_layout(root, tmp_path):
     (tmp_path / "dicom" / "test_images").mkdir(parents=True)
     with pytest.raises(UserError, match=r"has no images \(found nothing\)"):
         folder(tmp_path / "dicom")
-    (tmp_path / "dicom" / "test_images" / "slice.dcm").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"has no images \(found \.dcm\).*\.png"):
+    (tmp_path / "dicom" / "test_images" / "scan.nii").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"has no images \(found \.nii\).*\.png"):
         folder(tmp_path / "dicom")
 
 

@@ -101,7 +101,6 @@ class Discs:
     """Bright discs on dark images of 40 x 64 pixels; the corner's brightness tells the image's number."""
 
     name = "discs"
-    spacing_mm = None
     has_ground_truth = True
     notes: tuple[str, ...] = ()
 

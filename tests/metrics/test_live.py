@@ -30,10 +30,10 @@ def pair(index: int) -> tuple[Mask, Mask]:
 
 
 def summarised(indices: list[int]) -> dict[str, dict[str, float | list[float]]]:
-    scores = SegmentationScores(MEASURES, SPACING, seed=4)
+    scores = SegmentationScores(MEASURES, seed=4)
     for index in indices:
         prediction, truth = pair(index)
-        scores.update([index], [prediction], [truth])
+        scores.update([index], [prediction], [truth], [SPACING])
     return dict(scores.compute())
 
 
@@ -51,9 +51,25 @@ def test_order_and_repetition_of_samples_do_not_matter() -> None:
     assert summarised([*range(11), 0, 1, 1]) == expected
 
 
+def test_images_of_different_and_unknown_pixel_size() -> None:
+    measures = SegmentationMeasures(nsd_tolerance=1.0, tolerance_unit="px")
+    spacings = [None, (0.5, 0.5), (2.0, 1.0), None, (0.4, 0.8)]
+    scores = SegmentationScores(measures, seed=4)
+    for index, spacing in enumerate(spacings):
+        scores.update([index], [pair(index)[0]], [pair(index)[1]], [spacing])
+    rows = [measures(*pair(index), spacing) for index, spacing in enumerate(spacings)]
+    in_mm = [row["hd95_mm"] for row in rows if "hd95_mm" in row]
+    assert len(in_mm) == 3
+    assert scores.compute()["hd95_mm"] == summarise(in_mm, seed=4)
+    assert scores.compute()["hd95_px"] == summarise([row["hd95_px"] for row in rows], seed=4)
+    without = SegmentationScores(measures)
+    without.update([0], [pair(0)[0]], [pair(0)[1]], [None])
+    assert tuple(without.compute()) == measures.names(None)
+
+
 def test_before_the_first_image_and_after_a_reset() -> None:
-    scores = SegmentationScores(MEASURES, SPACING)
-    scores.update([3], [pair(3)[0]], [pair(3)[1]])
+    scores = SegmentationScores(MEASURES)
+    scores.update([3], [pair(3)[0]], [pair(3)[1]], [SPACING])
     scores.reset()
     with pytest.warns(UserWarning, match="before the ``update``"):
         assert scores.compute() == {}

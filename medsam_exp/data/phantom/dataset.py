@@ -54,7 +54,6 @@ class PhantomDataset:
     classes_are_true = True
     notes: tuple[str, ...] = ()
     label_names: tuple[str, ...] = ()
-    spacing_mm = None
 
     def __init__(
         self,
@@ -85,6 +84,9 @@ class PhantomDataset:
     def read_image(self, sample_id: str) -> RGBImage:
         """Draw one scan, (H, W, 3) uint8."""
         return draw_image(self._plan(sample_id))
+
+    def pixel_spacing_mm(self, sample_id: str) -> None:
+        """Drawn scans have no size."""
 
     def image_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of the generator's version and arguments."""

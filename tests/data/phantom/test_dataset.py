@@ -19,7 +19,7 @@ from medsam_exp.types import Dataset, PairSource, UserError
 def test_a_dataset_of_drawings():
     data: Dataset = PhantomDataset(seed=4, count=6)
     assert [sample.id for sample in data.samples] == sorted(sample.id for sample in data.samples)
-    assert data.spacing_mm is None
+    assert data.pixel_spacing_mm(data.samples[0].id) is None
     assert data.has_ground_truth
     for index, sample in enumerate(data.samples):
         phantom = draw_phantom(4, index, Content())

@@ -1,0 +1,38 @@
+"""A single DICOM image as a picture, for folders of images."""
+
+from pathlib import Path
+
+from medsam_exp.data.images import MAX_PIXELS, Pixels
+from medsam_exp.data.volumes.dicom_frames import frames_of, read_header
+from medsam_exp.data.volumes.dicom_pixels import is_gray, read_colours, read_values, shown
+from medsam_exp.types import UserError
+
+_ORIGINAL = "00"  # of LossyImageCompression
+
+
+def decode_dicom(path: Path) -> Pixels:
+    """Pixels as a screen shows them: (H, W) or (H, W, 3) uint8, by the file's own window.
+
+    Raises:
+        UserError: the file is no image, too large, or several images.
+    """
+    if path.is_file() and path.stat().st_size == 0:
+        raise UserError(f"{path} is empty (0 bytes): copy it again")
+    header = read_header(path) if path.exists() else None
+    if header is None:
+        raise UserError(f"{path} does not exist: check the path")
+    if "Rows" not in header or "BitsAllocated" not in header or header.get("Modality") == "SEG":
+        raise UserError(
+            f"{path} is a DICOM file without an image ({header.get('Modality')}): replace or remove it"
+        )
+    frames = frames_of(path, header)
+    if len(frames) > 1:
+        raise UserError(
+            f"{path} holds {len(frames)} images, one is expected: cut it by python -m medsam_exp.data.prepare own"
+        )
+    if header.Rows * header.Columns > MAX_PIXELS:
+        raise UserError(
+            f"{path} has {header.Columns} x {header.Rows} pixels, more than {MAX_PIXELS}: shrink it"
+        )
+    values = shown(read_values(frames[0]), frames[0], None) if is_gray(header) else read_colours(frames[0])
+    return Pixels(values, None, lossy=header.get("LossyImageCompression", _ORIGINAL) != _ORIGINAL)

@@ -1,0 +1,145 @@
+"""Pixels of a DICOM frame: decompressed, rescaled, and as a screen shows them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.pixels import apply_color_lut, apply_rescale, pixel_array
+
+from medsam_exp.data.volumes.dicom_frames import Frame, macro
+from medsam_exp.data.volumes.windows import Window, percentile_window, to_bytes
+from medsam_exp.types import UserError
+
+GRAY = frozenset({"MONOCHROME1", "MONOCHROME2"})
+
+
+def is_gray(header: Dataset) -> bool:
+    """Whether a pixel is one number, not a colour."""
+    return header.get("PhotometricInterpretation") in GRAY
+
+
+def is_inverted(header: Dataset) -> bool:
+    """Whether the lowest value means white."""
+    return header.get("PhotometricInterpretation") == "MONOCHROME1"
+
+
+def read_values(frame: Frame) -> NDArray[np.float32]:
+    """(H, W) numbers of a gray frame in the scan's units (HU for CT), after the modality's table or rescaling.
+
+    Pixels that the file declares to be padding get the value that is shown darkest.
+
+    Raises:
+        UserError: the pixels cannot be decoded.
+    """
+    stored = _stored(frame)
+    values = _rescaled(stored, frame)
+    padding = _padding(stored, frame.header)
+    if padding.any() and not padding.all():
+        rest = values[~padding]
+        values[padding] = rest.max() if is_inverted(frame.header) else rest.min()
+    return values
+
+
+def read_colours(frame: Frame) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a colour frame, whatever its colour model.
+
+    Raises:
+        UserError: the pixels cannot be decoded.
+    """
+    pixels = _decoded(frame)
+    if frame.header.PhotometricInterpretation == "PALETTE COLOR":
+        pixels = apply_color_lut(pixels, frame.header)
+        bits = int(frame.header.RedPaletteColorLookupTableDescriptor[2])
+    else:
+        bits = int(frame.header.BitsStored)
+    if pixels.ndim != 3 or pixels.shape[-1] != 3:
+        raise UserError(
+            f"{frame.path} has colours of {pixels.shape[1:]} channels, 3 are expected: export it again"
+        )
+    if pixels.dtype != np.uint8 or bits > 8:
+        # Palettes of 16 bits keep eight bits of meaning in the high byte, or in the low one: see which is used.
+        full = 2**bits - 1 if pixels.max() > 255 else 255
+        pixels = np.rint(pixels.astype(np.float64) * 255 / full)
+    return np.asarray(pixels, np.uint8)
+
+
+def shown(values: NDArray[np.float32], frame: Frame, window: Window | None) -> NDArray[np.uint8]:
+    """(H, W) uint8 as a screen shows a gray frame.
+
+    Args:
+        values: from `read_values`.
+        frame: where they come from.
+        window: to be used in place of what the file asks for.
+
+    Without either, the values are stretched from their lowest to their highest.
+    """
+    if window is None and frame.window is None and frame.header.get("VOILUTSequence"):
+        found, bits = _by_table(values, frame.header.VOILUTSequence[0])
+        gray = found / (2**bits - 1)
+    else:
+        gray = (window or frame.window or percentile_window(values, 0, 100))(values)
+    return to_bytes(gray, inverted=is_inverted(frame.header))
+
+
+def asks_for_a_window(frame: Frame) -> bool:
+    """Whether the file says how it wants to be shown."""
+    return frame.window is not None or bool(frame.header.get("VOILUTSequence"))
+
+
+def _decoded(frame: Frame) -> NDArray[Any]:
+    try:
+        return pixel_array(frame.path, index=frame.number)
+    except RuntimeError as error:
+        syntax = frame.header.file_meta.TransferSyntaxUID.name
+        raise UserError(
+            f"{frame.path} is compressed as {syntax} and cannot be decoded here ({_first_line(error)}): "
+            "convert it with dcmdjpeg, gdcmconv --raw or your archive's export"
+        ) from error
+    except Exception as error:  # decoders of damaged files raise anything
+        raise UserError(
+            f"{frame.path} has pixels that cannot be decoded ({_first_line(error)}): copy it again"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".:")
+
+
+def _stored(frame: Frame) -> NDArray[Any]:
+    """(H, W) stored integers; bits above those declared hold overlays or nothing, and are dropped."""
+    pixels = _decoded(frame)
+    spare = pixels.dtype.itemsize * 8 - int(frame.header.get("BitsStored", pixels.dtype.itemsize * 8))
+    if pixels.dtype.kind in "iu" and spare > 0:
+        pixels = np.right_shift(np.left_shift(pixels, spare), spare)
+    return pixels
+
+
+def _rescaled(stored: NDArray[Any], frame: Frame) -> NDArray[np.float32]:
+    own = macro(frame.header, frame.number, "PixelValueTransformationSequence")
+    if own is None and frame.header.get("ModalityLUTSequence"):
+        return _by_table(stored, frame.header.ModalityLUTSequence[0])[0].astype(np.float32)
+    return np.asarray(apply_rescale(stored, own or frame.header), np.float32)
+
+
+def _padding(stored: NDArray[Any], header: Dataset) -> NDArray[np.bool_]:
+    value = header.get("PixelPaddingValue")
+    if value is None:
+        return np.zeros(stored.shape, bool)
+    limit = header.get("PixelPaddingRangeLimit", value)
+    return np.asarray((stored >= min(value, limit)) & (stored <= max(value, limit)))
+
+
+def _by_table(values: NDArray[Any], item: Dataset) -> tuple[NDArray[np.float64], int]:
+    """Values through a table of the file, whose input is whole numbers; and the bits of what comes out.
+
+    Not pydicom's functions for it, which wrap values far beyond the table around and know some depths only.
+    """
+    count, first, bits = (int(number) for number in item.LUTDescriptor)
+    data = item.LUTData
+    if isinstance(data, bytes):
+        table = np.frombuffer(data, np.uint8 if len(data) == count else "<u2")
+    else:
+        table = np.asarray(data)
+    places = np.clip(np.rint(values).astype(np.int64) - first, 0, min(count or 2**16, len(table)) - 1)
+    return table[places].astype(np.float64), bits

@@ -1,0 +1,148 @@
+"""DICOM series and single DICOM images as scans."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medsam_exp.data.volumes.dicom_frames import Frame
+from medsam_exp.data.volumes.dicom_pixels import asks_for_a_window, is_gray, read_colours, read_values, shown
+from medsam_exp.data.volumes.dicom_series import order_series, split_series
+from medsam_exp.data.volumes.look import Look
+from medsam_exp.data.volumes.scan import ScanFacts
+from medsam_exp.types import UserError
+
+
+class DicomScan:
+    """A DICOM series on a regular grid, or the pictures of one file that have no place in the patient."""
+
+    def __init__(self, frames: Sequence[Frame], facts: ScanFacts) -> None:
+        self.frames, self.facts = tuple(frames), facts
+
+    def render(self, look: Look) -> NDArray[np.uint8]:
+        """(I, J, K) gray or (I, J, K, 3) RGB; I columns, J rows, K slices or pictures.
+
+        Raises:
+            UserError: pixels cannot be decoded, or the look does not fit the modality.
+        """
+        if not is_gray(self.frames[0].header):
+            colours = np.stack([read_colours(frame) for frame in self.frames])
+            return colours.transpose(2, 1, 0, 3)
+        values = np.stack([read_values(frame) for frame in self.frames])
+        window = None
+        if not (look.is_files_own and all(map(asks_for_a_window, self.frames))):
+            window = look.window_of(values, self.facts.modality, self.facts.shown)
+        pictures = [
+            shown(picture, frame, None if look.is_files_own and asks_for_a_window(frame) else window)
+            for picture, frame in zip(values, self.frames, strict=True)
+        ]
+        return np.stack(pictures).transpose(2, 1, 0)
+
+
+def scans_of(frames: Sequence[Frame], root: Path) -> tuple[list[DicomScan], list[str]]:
+    """Scans of the frames of one series, and why some of them make none.
+
+    Args:
+        frames: of one SeriesInstanceUID.
+        root: folder that names in notes and errors are relative to.
+    """
+    placed = [frame for frame in frames if frame.position is not None]
+    pictures = [frame for frame in frames if frame.position is None]
+    scans, faults = [], []
+    for part in split_series(placed) if placed else ():
+        try:
+            scans.append(_volume(part, root))
+        except UserError as error:
+            faults.append(str(error))
+    for _, group in groupby(sorted(pictures, key=_file_order), key=lambda frame: frame.path):
+        scans.append(_pictures(list(group), root))
+    return scans, faults
+
+
+def _file_order(frame: Frame) -> tuple[int, str, int]:
+    return int(frame.header.get("InstanceNumber") or 0), str(frame.path), frame.number
+
+
+def _volume(frames: Sequence[Frame], root: Path) -> DicomScan:
+    shown_as = f"the series in {_relative(frames[0].path.parent, root)} ({_series_name(frames[0])})"
+    if len({frame.path for frame in frames}) == 1:
+        shown_as = _relative(frames[0].path, root)
+    ordered = order_series(frames, shown_as)
+    first = ordered.frames[0]
+    shape = (int(first.header.Columns), int(first.header.Rows), len(ordered.frames))
+    notes = (*([ordered.note] if ordered.note else []), *_burnt_in(first, shown_as))
+    facts = ScanFacts(
+        shown_as,
+        "dicom",
+        shape,
+        ordered.affine,
+        placed=True,
+        spacing_known=True,
+        modality=str(first.header.get("Modality", "")),
+        patient=_patient(first),
+        source=_references(ordered.frames),
+        notes=notes,
+        stem=first.path.parent.name,
+        files=tuple(frame.path for frame in ordered.frames),
+    )
+    return DicomScan(ordered.frames, facts)
+
+
+def _pictures(frames: Sequence[Frame], root: Path) -> DicomScan:
+    first = frames[0]
+    spacing = first.spacing_mm
+    row_mm, column_mm = spacing or (1.0, 1.0)
+    shown_as = _relative(first.path, root)
+    facts = ScanFacts(
+        shown_as,
+        "dicom",
+        (int(first.header.Columns), int(first.header.Rows), len(frames)),
+        np.diag([column_mm, row_mm, 1.0, 1.0]),
+        placed=False,
+        spacing_known=spacing is not None,
+        modality=str(first.header.get("Modality", "")),
+        patient=_patient(first),
+        source=_references(frames),
+        notes=tuple(_burnt_in(first, shown_as)),
+        stem=first.path.stem,
+        files=(first.path,),
+    )
+    return DicomScan(frames, facts)
+
+
+def _references(frames: Sequence[Frame]) -> dict[str, object]:
+    """Unique ids that a segmentation refers to; they name no patient."""
+    header = frames[0].header
+    return {
+        "study_uid": str(header.get("StudyInstanceUID", "")),
+        "series_uid": str(header.get("SeriesInstanceUID", "")),
+        "frame_of_reference_uid": str(header.get("FrameOfReferenceUID", "")),
+        "images": [[str(frame.header.get("SOPInstanceUID", "")), frame.number] for frame in frames],
+    }
+
+
+def _patient(frame: Frame) -> str:
+    """Id, else name, else study: what files of one patient share."""
+    header = frame.header
+    for name in ("PatientID", "PatientName", "StudyInstanceUID"):
+        if text := str(header.get(name) or "").strip():
+            return f"{name} {header.get('IssuerOfPatientID') or ''} {text}"
+    return str(frame.path)
+
+
+def _burnt_in(frame: Frame, shown_as: str) -> list[str]:
+    if str(frame.header.get("BurnedInAnnotation") or "").upper() == "YES":
+        return [f"{shown_as} says that text is burnt into its pixels: it may show the patient's name"]
+    return []
+
+
+def _series_name(frame: Frame) -> str:
+    header = frame.header
+    uid = str(header.get("SeriesInstanceUID", ""))
+    return f"{header.get('Modality', 'no modality')}, SeriesInstanceUID ending in {uid[-12:]}"
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

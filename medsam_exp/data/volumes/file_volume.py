@@ -1,0 +1,175 @@
+"""Volumes in one file each: NIfTI by nibabel, others by SimpleITK."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medsam_exp.data.volumes.grid import RAS_FROM_LPS, Affine, check_affine
+from medsam_exp.data.volumes.look import Look
+from medsam_exp.data.volumes.scan import ScanFacts
+from medsam_exp.data.volumes.windows import to_bytes
+from medsam_exp.types import UserError
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
+_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
+_PLACE_FIELDS = (
+    *(
+        "qform_code",
+        "sform_code",
+        "quatern_b",
+        "quatern_c",
+        "quatern_d",
+        "qoffset_x",
+        "qoffset_y",
+        "qoffset_z",
+    ),
+    *("srow_x", "srow_y", "srow_z", "pixdim", "xyzt_units"),
+)
+
+
+class FileVolume:
+    """A volume in a file of its own."""
+
+    def __init__(self, path: Path, facts: ScanFacts) -> None:
+        self.path, self.facts = path, facts
+
+    def render(self, look: Look) -> NDArray[np.uint8]:
+        """(I, J, K) gray.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        values = read_file_values(self.path)
+        window = look.window_of(values, self.facts.modality, self.facts.shown)
+        return to_bytes(window(values), inverted=False)
+
+
+def volume_suffix(path: Path) -> str | None:
+    """The ending by which a file is known as a volume, such as ".nii.gz"; None of other files."""
+    name = path.name.lower()
+    return next((end for end in (".nii.gz", ".nii", *ITK_SUFFIXES) if name.endswith(end)), None)
+
+
+def volume_stem(path: Path) -> str:
+    """A file's name without the ending that makes it a volume."""
+    return path.name[: -len(volume_suffix(path) or path.suffix) or None]
+
+
+def open_file_volume(path: Path, shown: str) -> FileVolume:
+    """A volume whose place is read now and whose pixels later.
+
+    Args:
+        path: the file.
+        shown: what the user calls it.
+
+    Raises:
+        UserError: it is damaged, has not three dimensions, or an affine without sense.
+    """
+    is_nifti = volume_suffix(path) in NIFTI_SUFFIXES
+    shape, affine, source = _nifti_facts(path) if is_nifti else _itk_facts(path)
+    facts = ScanFacts(
+        shown,
+        "nifti" if is_nifti else "itk",
+        shape,
+        check_affine(affine, shown),
+        placed=True,
+        spacing_known=True,
+        source=source,
+        stem=volume_stem(path),
+        files=(path,),
+    )
+    return FileVolume(path, facts)
+
+
+def read_file_values(path: Path) -> NDArray[np.float32]:
+    """(I, J, K) float32 numbers of a file, rescaled as its header says.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    if volume_suffix(path) in NIFTI_SUFFIXES:
+        image = _nifti(path)
+        try:
+            return np.asarray(image.dataobj, np.float32).reshape(_three(image.shape, path))
+        except (OSError, EOFError, ValueError) as error:
+            raise UserError(f"{path} is cut short or damaged ({error}): copy it again") from error
+    return _read_itk(path)[0]
+
+
+def read_labels(path: Path) -> tuple[NDArray[np.int64], Affine]:
+    """(I, J, K) whole numbers of a mask file, and its affine.
+
+    Raises:
+        UserError: it is damaged, or holds numbers that are no labels.
+    """
+    values = read_file_values(path)
+    labels = np.rint(values)
+    if not np.isfinite(values).all() or np.abs(values - labels).max() > 1e-3 or labels.min() < 0:
+        raise UserError(
+            f"{path} holds numbers that are not 0, 1, 2, ..., so it is no mask: threshold it first"
+        )
+    return labels.astype(np.int64), open_file_volume(path, str(path)).facts.affine
+
+
+def _nifti(path: Path) -> Any:
+    import nibabel
+
+    try:
+        return nibabel.load(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist: check the path") from error
+    except Exception as error:  # damaged headers raise anything
+        raise UserError(f"{path} cannot be read as NIfTI ({error}): copy it again") from error
+
+
+def _nifti_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, Any]]:
+    image = _nifti(path)
+    shape = _three(image.shape, path)
+    if image.get_data_dtype().fields:
+        raise UserError(f"{path} holds colours, which is not supported here: save one gray volume")
+    header = image.header
+    if "xyzt_units" not in header:
+        raise UserError(f"{path} is no NIfTI but an older format without orientation: convert it to NIfTI")
+    unit = header.get_xyzt_units()[0]
+    affine = RAS_FROM_LPS @ image.affine
+    affine[:3] *= _MM.get(unit, 1.0)
+    fields = {name: np.asarray(header[name]).tolist() for name in _PLACE_FIELDS}
+    return shape, affine, {"nifti": fields, "dimensions": len(image.shape)}
+
+
+def _three(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
+    """A shape of three axes; further axes must have the length 1."""
+    padded = (*shape, 1, 1, 1)[: max(3, len(shape))]
+    if len(shape) < 2 or any(n != 1 for n in padded[3:]) or 0 in padded:
+        sizes = " x ".join(map(str, shape))
+        raise UserError(
+            f"{path} has {sizes} voxels, one volume of three dimensions is expected: split it first"
+        )
+    return padded[0], padded[1], padded[2]
+
+
+def _itk_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, Any]]:
+    values, affine = _read_itk(path)
+    i, j, k = values.shape
+    return (i, j, k), affine, {}
+
+
+def _read_itk(path: Path) -> tuple[NDArray[np.float32], Affine]:
+    import SimpleITK
+
+    try:
+        image = SimpleITK.ReadImage(str(path))
+    except RuntimeError as error:
+        last = str(error).strip().splitlines()[-1].strip()
+        raise UserError(f"{path} cannot be read ({last}): copy it again") from error
+    if image.GetNumberOfComponentsPerPixel() != 1 or image.GetDimension() not in {2, 3}:
+        raise UserError(f"{path} is no single gray volume of two or three dimensions: save it as one")
+    n = image.GetDimension()
+    values = SimpleITK.GetArrayFromImage(image).astype(np.float32).T
+    affine = np.eye(4)
+    affine[:n, :n] = np.array(image.GetDirection()).reshape(n, n) * np.array(image.GetSpacing())
+    affine[:n, 3] = image.GetOrigin()
+    return values.reshape(values.shape if n == 3 else (*values.shape, 1)), affine

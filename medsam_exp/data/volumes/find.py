@@ -1,0 +1,195 @@
+"""All scans and masks below a folder, sorted out by what the files hold and how they are called."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom import Dataset
+
+from medsam_exp.data.images import PICTURE_SUFFIXES
+from medsam_exp.data.volumes.dicom_frames import Frame, frames_of, read_header
+from medsam_exp.data.volumes.dicom_scan import scans_of
+from medsam_exp.data.volumes.file_volume import open_file_volume, volume_stem, volume_suffix
+from medsam_exp.data.volumes.picture_scan import PictureScan
+from medsam_exp.data.volumes.scan import Scan
+from medsam_exp.types import UserError
+
+_MASK_WORDS = r"(?:masks?|seg|segmentations?|labels?|labelmap|gt|ground_?truth|annotations?|rois?)"
+_MASK_NAME = re.compile(rf"(?P<of>.*?)[-_. ]?{_MASK_WORDS}(?:[-_. ]?\d+)?", re.IGNORECASE)
+_MASK_FOLDER = re.compile(rf"(?:.*[-_ ])?{_MASK_WORDS}(?:T[rs])?", re.IGNORECASE)
+_CHANNEL = re.compile(r"_\d{4}$")  # of nnU-Net's file names
+_NO_SCANS = {
+    ".json",
+    ".csv",
+    ".txt",
+    ".md",
+    ".pdf",
+    ".xml",
+    ".yaml",
+    ".yml",
+    ".xlsx",
+    ".tsv",
+    ".raw",
+    ".zraw",
+    ".html",
+}
+
+
+@dataclass
+class Found:
+    """What a folder holds.
+
+    Attributes:
+        scans: in order of their files.
+        mask_files: masks that are volumes or pictures.
+        segmentations: DICOM-SEG objects with their headers.
+        faults: why files or series make no scan, one sentence each.
+        notes: what was passed over, one sentence each.
+    """
+
+    scans: list[Scan] = field(default_factory=list)
+    mask_files: list[Path] = field(default_factory=list)
+    segmentations: list[tuple[Path, Dataset]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def find_scans(root: Path, masks: Path | None = None) -> Found:
+    """Sort all files below a folder, or one single file.
+
+    Args:
+        root: the folder, or a file.
+        masks: folder in which every file is a mask, wherever it lies; None to tell masks by their names.
+
+    Raises:
+        UserError: there is nothing that can be read.
+    """
+    found = Found()
+    series: dict[str, list[Frame]] = defaultdict(list)
+    passed: Counter[str] = Counter()
+    for path in _files(root, masks):
+        try:
+            _sort(path, root, masks, found, series, passed)
+        except UserError as error:
+            found.faults.append(str(error))
+    for frames in series.values():
+        scans, faults = scans_of(frames, root)
+        found.scans += scans
+        found.faults += faults
+    found.notes += [f"{count} files passed over: {reason}" for reason, count in sorted(passed.items())]
+    if not found.scans and not found.faults:
+        raise UserError(
+            f"{root} holds no scan (looked for DICOM, NIfTI, MHA, NRRD, PNG, JPEG and TIFF): check the path"
+        )
+    return found
+
+
+def is_mask_name(path: Path, root: Path) -> bool:
+    """Whether a file is a mask by its own name or that of a folder it lies in."""
+    folders = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
+    name = volume_stem(path)
+    return bool(_MASK_NAME.fullmatch(name)) or any(_MASK_FOLDER.fullmatch(folder) for folder in folders)
+
+
+def assign_masks(
+    scans: Sequence[Scan], mask_files: Iterable[Path]
+) -> tuple[dict[int, list[Path]], list[str]]:
+    """The masks of every scan, by its place in `scans`; and a sentence about each mask that belongs to none.
+
+    A mask has the scan's name, with or without a word such as `_mask` or `_seg`; a DICOM series goes by its folder's
+    name. Where several scans have that name, the one whose folders have most names in common with the mask's is
+    meant. A mask called just `seg` or `mask` belongs to all scans of its folder.
+    """
+    owners: dict[int, list[Path]] = defaultdict(list)
+    faults = []
+    for path in mask_files:
+        named = [number for number, scan in enumerate(scans) if _has_name_of(path, scan)]
+        near = {number: _nearness(path, scans[number]) for number in named}
+        nearest = [number for number in named if near[number] == max(near.values())]
+        if len(nearest) == 1 or (nearest and not _mask_key(path)):
+            for number in nearest:
+                owners[number].append(path)
+        elif nearest:
+            shown = " and ".join(scans[number].facts.shown for number in nearest[:2])
+            faults.append(f"the mask {path} may belong to {shown}: put it beside its image")
+        else:
+            faults.append(f"the mask {path} has no image of its name: rename one of the two")
+    return owners, faults
+
+
+def _has_name_of(mask: Path, scan: Scan) -> bool:
+    first = scan.facts.files[0]
+    key = _mask_key(mask)
+    if not key:
+        return mask.parent == first.parent
+    own = {first.stem} if len(scan.facts.files) == 1 else set()
+    names = own | {scan.facts.stem, _CHANNEL.sub("", scan.facts.stem)}
+    return bool({key, volume_stem(mask)} & (names - {""}))
+
+
+def _nearness(mask: Path, scan: Scan) -> int:
+    return len(set(mask.parent.parts) & set(scan.facts.files[0].parent.parts))
+
+
+def _mask_key(mask: Path) -> str:
+    """The scan's name in a mask's name."""
+    name = volume_stem(mask)
+    match = _MASK_NAME.fullmatch(name)
+    return match["of"] if match else name
+
+
+def _files(root: Path, masks: Path | None) -> list[Path]:
+    if root.is_file():
+        inside = [root]
+    elif root.is_dir():
+        inside = list(root.rglob("*"))
+    else:
+        raise UserError(f"{root} does not exist: give a folder of scans, or one file")
+    if masks is not None:
+        if not masks.is_dir():
+            raise UserError(f"--masks: {masks} is not a folder: give the folder that holds the masks")
+        inside += masks.rglob("*")
+    visible = {path for path in inside if path.is_file() and not path.name.startswith(".")}
+    return sorted(visible)
+
+
+def _sort(
+    path: Path,
+    root: Path,
+    masks: Path | None,
+    found: Found,
+    series: dict[str, list[Frame]],
+    passed: Counter[str],
+) -> None:
+    shown = path.relative_to(root).as_posix() if path.is_relative_to(root) and path != root else path.name
+    is_mask = path.is_relative_to(masks) if masks is not None else is_mask_name(path, root)
+    suffix = path.suffix.lower()
+    if volume_suffix(path) is not None or suffix in PICTURE_SUFFIXES:
+        if is_mask:
+            found.mask_files.append(path)
+        elif suffix in PICTURE_SUFFIXES:
+            found.scans.append(PictureScan(path, shown))
+        else:
+            found.scans.append(open_file_volume(path, shown))
+        return
+    header = None if suffix in _NO_SCANS else read_header(path)
+    if header is None:
+        passed["no scans"] += 1
+        return
+    _sort_dicom(path, header, found, series, passed)
+
+
+def _sort_dicom(
+    path: Path, header: Dataset, found: Found, series: dict[str, list[Frame]], passed: Counter[str]
+) -> None:
+    if header.get("Modality") == "SEG":
+        found.segmentations.append((path, header))
+    elif "Rows" not in header or "BitsAllocated" not in header:
+        passed[f"DICOM without pixels ({header.get('Modality') or 'no modality'})"] += 1
+    elif "LOCALIZER" in (header.get("ImageType") or ()):
+        passed["localizers of DICOM studies"] += 1
+    else:
+        uid = str(header.get("SeriesInstanceUID") or path)
+        series[uid] += frames_of(path, header)

@@ -1,0 +1,100 @@
+"""Predictions as NIfTI in the geometry of their scan."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medsam_exp.data.volumes.assemble import Assembled
+from medsam_exp.data.volumes.grid import RAS_FROM_LPS
+from medsam_exp.data.volumes.record import ScanRecord
+from medsam_exp.digests import write_atomically
+
+LABELS = "labels.json"
+
+
+def write_nifti(out: Path, scans: Sequence[Assembled], labels: Mapping[str, int]) -> list[str]:
+    """Write OUT/SCAN.nii.gz for every scan, and OUT/labels.json for several classes.
+
+    Masks become uint8, 0 background and each class its label. Classes that overlap, and maps (float32), become a file
+    each, SCAN_CLASS.nii.gz. Affine, its codes, units and number of axes are those of a NIfTI source; of DICOM the
+    affine is the scanner's (code 1); of pictures without a place it gives the pixels' size only (codes 0).
+
+    Args:
+        out: folder, made where missing.
+        scans: what to write.
+        labels: of each class.
+
+    Returns:
+        A sentence about each scan that could not be one file.
+    """
+    notes = []
+    for scan in scans:
+        names = [name for name in scan.classes if name]
+        apart = bool(names) and (scan.overlaps or _are_maps(scan))
+        if apart:
+            notes.append(
+                f"{scan.record.id}: {len(names)} classes overlap or are maps, so each has its own file"
+            )
+        for suffix, values in _files(scan, labels, apart=apart).items():
+            write_atomically(out / f"{scan.record.id}{suffix}.nii.gz", _nifti(values, scan.record))
+    if any(labels):
+        text = json.dumps({"background": 0, **labels}, indent=1) + "\n"
+        write_atomically(out / LABELS, text.encode())
+    return notes
+
+
+def _are_maps(scan: Assembled) -> bool:
+    return any(volume.dtype != bool for volume in scan.classes.values())
+
+
+def _files(scan: Assembled, labels: Mapping[str, int], *, apart: bool) -> dict[str, NDArray[Any]]:
+    """What to store, by what follows the scan's id in the file's name."""
+    if apart:
+        return {f"_{name}": _storable(volume) for name, volume in scan.classes.items()}
+    if _are_maps(scan):
+        return {"": _storable(next(iter(scan.classes.values())))}
+    joint = np.zeros(scan.record.shape, np.uint8)
+    for name, mask in scan.classes.items():
+        joint[mask] = labels[name]
+    return {"": joint}
+
+
+def _storable(volume: NDArray[Any]) -> NDArray[Any]:
+    return volume.astype(np.uint8 if volume.dtype == bool else np.float32)
+
+
+def _nifti(values: NDArray[Any], record: ScanRecord) -> bytes:
+    import gzip
+
+    import nibabel
+
+    if record.source.get("dimensions") == 2:
+        values = values[:, :, 0]
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(values.dtype)
+    image = nibabel.Nifti1Image(values, RAS_FROM_LPS @ record.affine, header)
+    if fields := record.source.get("nifti"):
+        image = nibabel.Nifti1Image(values, None, _with_place(image.header, fields))
+    else:
+        image.header.set_xyzt_units("mm")
+        _say_what_the_place_means(image, record)
+    return gzip.compress(image.to_bytes(), mtime=0)
+
+
+def _with_place(header: Any, fields: Mapping[str, Any]) -> Any:
+    """A header that says where the voxels lie in exactly the source's words."""
+    for name, value in fields.items():
+        header[name] = value
+    return header
+
+
+def _say_what_the_place_means(image: Any, record: ScanRecord) -> None:
+    code = int(record.placed)  # 1: the scanner's coordinates; 0: none
+    image.set_sform(RAS_FROM_LPS @ record.affine, code)
+    directions = record.affine[:3, :3] / np.linalg.norm(record.affine[:3, :3], axis=0)
+    sheared = np.abs(directions.T @ directions - np.eye(3)).max() > 1e-4  # of a tilted gantry
+    image.set_qform(None if sheared else RAS_FROM_LPS @ record.affine, 0 if sheared else code)

@@ -1,0 +1,179 @@
+"""Predictions as DICOM-SEG objects that refer to the images they were made from."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from medsam_exp.data.volumes.assemble import Assembled
+from medsam_exp.data.volumes.dicom_frames import read_header
+from medsam_exp.digests import write_atomically
+from medsam_exp.types import UserError
+
+_SERIES_NUMBER = 900
+_SOFTWARE = "medsam_exp"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a segment shows, by code of a terminology.
+
+    Attributes:
+        value: the code.
+        scheme: the terminology, such as SCT for SNOMED CT.
+        meaning: in words.
+    """
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+TISSUE = Meaning("85756007", "SCT", "Tissue")
+"""For segments about which nothing more is said."""
+
+
+@dataclass(frozen=True)
+class SegmentNames:
+    """How segments are described.
+
+    Attributes:
+        only: label of the segment where there is one class without a name.
+        category: of all segments.
+        type: of all segments.
+    """
+
+    only: str = "prediction"
+    category: Meaning = TISSUE
+    type: Meaning = TISSUE
+
+
+def write_segmentations(
+    out: Path, scans: Sequence[Assembled], labels: Mapping[str, int], original: Path, names: SegmentNames
+) -> None:
+    """Write OUT/SCAN.dcm for every scan: BINARY of masks, FRACTIONAL (probability, 256 levels) of maps.
+
+    The objects carry patient and study as the source images do, since archives file them by these.
+
+    Args:
+        out: folder, made where missing.
+        scans: what to write; all of them from DICOM.
+        labels: segment number of each class, 1, 2, ... without gaps.
+        original: folder with the source images.
+        names: how segments are described.
+
+    Raises:
+        UserError: a scan is not from DICOM, or its images are not in `original`.
+    """
+    strangers = [scan.record.id for scan in scans if scan.record.kind != "dicom"]
+    if strangers:
+        raise UserError(
+            f"{strangers[0]} was not made from DICOM, so that no DICOM-SEG can refer to it: use --to nifti"
+        )
+    headers = _headers(original, {uid for scan in scans for uid, _ in scan.record.source["images"]})
+    for scan in scans:
+        write_atomically(out / f"{scan.record.id}.dcm", _segmentation(scan, labels, headers, names))
+
+
+def _headers(original: Path, wanted: Iterable[str]) -> dict[str, Dataset]:
+    """Elements of the source images by their unique id."""
+    missing, found = set(wanted), dict[str, Dataset]()
+    for path in sorted(original.rglob("*")) if original.is_dir() else [original]:
+        if missing and path.is_file() and (header := read_header(path)) is not None:
+            uid = str(header.get("SOPInstanceUID", ""))
+            if uid in missing:
+                missing.remove(uid)
+                found[uid] = header
+    if missing:
+        raise UserError(
+            f"{original} lacks {len(missing)} of the source images (first: SOPInstanceUID {min(missing)}): give with "
+            "--original the folder that was prepared"
+        )
+    return found
+
+
+def _segmentation(
+    scan: Assembled, labels: Mapping[str, int], headers: Mapping[str, Dataset], names: SegmentNames
+) -> bytes:
+    import io
+
+    import highdicom
+
+    sources, stacked = _frames(scan, labels, headers)
+    is_map = stacked.dtype.kind == "f"
+    dataset = highdicom.seg.Segmentation(
+        source_images=sources,
+        pixel_array=stacked,
+        segmentation_type="FRACTIONAL" if is_map else "BINARY",
+        segment_descriptions=[
+            _description(number, name or names.only, names)
+            for name, number in sorted(labels.items(), key=lambda item: item[1])
+        ],
+        series_instance_uid=highdicom.UID(),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer=_SOFTWARE,
+        manufacturer_model_name=_SOFTWARE,
+        software_versions="1",
+        device_serial_number="none",
+        series_description="automatic segmentation, for research only",
+        content_label="SEGMENTATION",
+    )
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _frames(
+    scan: Assembled, labels: Mapping[str, int], headers: Mapping[str, Dataset]
+) -> tuple[list[Dataset], NDArray[Any]]:
+    """Source images, and (F, H, W, S) of their frames with S segments."""
+    images = scan.record.source["images"]
+    volumes = sorted(scan.classes.items(), key=lambda item: labels[item[0]])
+    stacked = np.stack([volume.transpose(2, 1, 0) for _, volume in volumes], axis=-1)
+    stacked = stacked.astype(np.float32 if stacked.dtype != bool else np.uint8)
+    by_file: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for k, (uid, number) in enumerate(images):
+        by_file[uid].append((number, k))
+    if len(by_file) == len(images) and all(
+        int(headers[uid].get("NumberOfFrames") or 1) == 1 for uid in by_file
+    ):
+        return [headers[uid] for uid, _ in images], stacked
+    if len(by_file) > 1:
+        raise UserError(
+            f"{scan.record.id} comes from {len(by_file)} multi-frame files, and a DICOM-SEG can refer to one: use --to "
+            "nifti"
+        )
+    source = headers[images[0][0]]
+    frames = np.zeros((int(source.NumberOfFrames), *stacked.shape[1:]), stacked.dtype)
+    for number, k in by_file[images[0][0]]:
+        frames[number] = stacked[k]
+    return [source], frames
+
+
+def _description(number: int, label: str, names: SegmentNames) -> Any:
+    import highdicom
+    from pydicom.sr.codedict import codes
+
+    return highdicom.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=label[:64],
+        segmented_property_category=_concept(names.category),
+        segmented_property_type=_concept(names.type),
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+            name=_SOFTWARE, family=codes.DCM.ArtificialIntelligence, version="1"
+        ),
+    )
+
+
+def _concept(meaning: Meaning) -> Any:
+    import highdicom
+
+    return highdicom.sr.CodedConcept(meaning.value, meaning.scheme, meaning.meaning)

@@ -1,0 +1,151 @@
+"""Masks and maps of a run, or of a folder of mask images, by class and image."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medsam_exp.data.images import PICTURE_SUFFIXES, decode
+from medsam_exp.data.masks import label_values, read_mask
+from medsam_exp.data.volumes.assemble import Planes
+from medsam_exp.types import UserError
+
+What = Literal["masks", "labels", "probability", "saliency"]
+_OF_CLASS = "@"  # between an image's id and the class it is asked for
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What is to be written back.
+
+    Attributes:
+        planes: by class, then by image id; the class is "" where images are asked for one thing.
+        labels: of each class, 1, 2, ...
+    """
+
+    planes: Mapping[str, Planes]
+    labels: Mapping[str, int]
+
+    @property
+    def image_ids(self) -> set[str]:
+        """All images that something was predicted for."""
+        return {image_id for planes in self.planes.values() for image_id in planes}
+
+
+def read_predictions(folder: Path, what: What, wanted: Iterable[str]) -> Predictions:
+    """Find what a run, or anybody else, predicted.
+
+    Args:
+        folder: of a run, or one with mask images named as the prepared images (of several classes IMAGE@CLASS).
+        what: masks; labels, for images whose values are class labels; the mean probability of a run's ensemble;
+            or a run's saliency maps.
+        wanted: ids of images.
+
+    Raises:
+        UserError: the folder has none of it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder: give a run's folder, or one with mask images")
+    if what == "labels":
+        return _label_images(folder / "labels" if (folder / "labels").is_dir() else folder)
+    if what == "saliency":
+        found = _saliency(folder, wanted)
+    elif what == "probability":
+        found = {path.stem: partial(_probability, path) for path in (folder / "uncertainty").glob("*.npz")}
+    else:
+        found = _mask_images(folder / "masks" if (folder / "masks").is_dir() else folder)
+    if not found:
+        raise UserError(f"{folder} has no {what}: check the path, or choose another --what")
+    return _by_class(found, folder)
+
+
+def _mask_images(folder: Path) -> dict[str, Callable[[], NDArray[Any]]]:
+    return {path.stem: partial(_mask, path) for path in _images(folder)}
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+
+
+def _mask(path: Path) -> NDArray[np.bool_]:
+    return read_mask(path)[0]
+
+
+def _probability(path: Path) -> NDArray[np.float32]:
+    with np.load(path, allow_pickle=False) as stored:
+        return np.asarray(stored["probability"], np.float32)
+
+
+def _map(path: Path) -> NDArray[np.float32]:
+    return np.asarray(np.load(path, allow_pickle=False), np.float32)
+
+
+def _by_class(found: Mapping[str, Callable[[], NDArray[Any]]], folder: Path) -> Predictions:
+    planes: dict[str, dict[str, Callable[[], NDArray[Any]]]] = defaultdict(dict)
+    for sample_id, read in found.items():
+        image_id, _, name = sample_id.partition(_OF_CLASS)
+        planes[name][image_id] = read
+    if "" in planes and len(planes) > 1:
+        raise UserError(f"{folder} mixes masks with and without a class (ID@CLASS): keep one kind")
+    return Predictions(planes, _label_numbers(folder, planes))
+
+
+def _label_numbers(folder: Path, names: Iterable[str]) -> dict[str, int]:
+    """Those of a run's label maps, so that all its files agree; else by alphabet."""
+    stored = folder / "labels" / "labels.json"
+    numbers = json.loads(stored.read_text()) if stored.is_file() else {}
+    if all(name in numbers for name in names):
+        return {name: int(numbers[name]) for name in names}
+    return {name: number for number, name in enumerate(sorted(names), start=1)}
+
+
+def _label_images(folder: Path) -> Predictions:
+    paths = _images(folder)
+    if not paths:
+        raise UserError(f"{folder} has no label images: check the path, or choose another --what")
+    stored = folder / "labels.json"
+    known = json.loads(stored.read_text()) if stored.is_file() else {}
+    values = sorted({int(value) for path in paths for value in np.unique(_labels(path)) if value > 0})
+    names = {int(number): name for name, number in known.items()}
+    labels = {names.get(value, f"label{value}"): value for value in range(1, max(values, default=1) + 1)}
+    planes = {
+        name: {path.stem: partial(_has_label, path, value) for path in paths}
+        for name, value in labels.items()
+    }
+    return Predictions(planes, labels)
+
+
+def _labels(path: Path) -> NDArray[Any]:
+    return label_values(decode(path), path)
+
+
+def _has_label(path: Path, value: int) -> NDArray[np.bool_]:
+    return np.asarray(_labels(path) == value)
+
+
+def _saliency(folder: Path, wanted: Iterable[str]) -> dict[str, Callable[[], NDArray[Any]]]:
+    """A run's maps in the stored results; of a sample whose image or text changed since, the newest."""
+    try:
+        key = json.loads((folder / "summary.json").read_text())["keys"]["saliency"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{folder} is no finished run with saliency maps: give a run's folder") from error
+    places = [above / "artifacts" / "saliency" / key for above in folder.resolve().parents]
+    stored = next((place for place in places if place.is_dir()), None)
+    if stored is None:
+        raise UserError(
+            f"the saliency maps of {folder} are not among the stored results any more: run it again"
+        )
+    known = {quote(image_id, safe=" ()[]+,=@"): image_id for image_id in wanted}
+    found: dict[str, Callable[[], NDArray[Any]]] = {}
+    for path in sorted(stored.glob("*.npy"), key=lambda path: path.stat().st_mtime):
+        name, _, of_class = path.name.rsplit(".", 2)[0].partition(_OF_CLASS)
+        if name in known:
+            found[_OF_CLASS.join(filter(None, (known[name], of_class)))] = partial(_map, path)
+    return found
