@@ -125,6 +125,14 @@ def _segmentation(
         series_description="automatic segmentation, for research only",
         content_label="SEGMENTATION",
     )
+    marked = int(np.count_nonzero(stacked.any(axis=(1, 2))))
+    if (
+        len(dataset.PerFrameFunctionalGroupsSequence) < marked
+    ):  # seen where a file's class allows one frame only
+        raise UserError(
+            f"{scan.record.id} has {len(stacked)} frames in a DICOM file whose SOP class allows one, so that no "
+            "DICOM-SEG can refer to them: use --to nifti"
+        )
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()

@@ -118,9 +118,7 @@ def test_palettes(tmp_path, bits) -> None:
     table = np.random.default_rng(3).integers(0, 256, (3, 256)).astype(np.uint16)
     stored = table.astype("<u2") * (257 if bits == 16 else 1)
     tables = {
-        f"{name}PaletteColorLookupTableData": (
-            stored[n].tobytes() if bits == 16 else stored[n].astype(np.uint8).tobytes()
-        )
+        f"{name}PaletteColorLookupTableData": stored[n].astype(f"<u{bits // 8}").tobytes()
         for n, name in enumerate(("Red", "Green", "Blue"))
     }
     descriptors = {
@@ -244,7 +242,7 @@ def test_a_dicom_image_in_a_folder_of_pictures(tmp_path) -> None:
     path.write_bytes(b"")
     with pytest.raises(UserError, match=r"a.dcm is empty"):
         read_image(path)
-    with pytest.raises(UserError, match="b.dcm does not exist"):
+    with pytest.raises(UserError, match=r"b.dcm does not exist"):
         read_image(tmp_path / "b.dcm")
 
 

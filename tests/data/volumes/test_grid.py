@@ -112,5 +112,5 @@ def test_a_mask_elsewhere_is_refused(change: str) -> None:
 
 @pytest.mark.parametrize("broken", [np.diag([1.0, 1, 0, 1]), np.full((4, 4), np.nan), np.ones((4, 4))])
 def test_affines_without_sense(broken) -> None:
-    with pytest.raises(UserError, match="scan.nii has an affine that gives its voxels no size"):
+    with pytest.raises(UserError, match=r"scan.nii has an affine that gives its voxels no size"):
         check_affine(broken, "scan.nii")
