@@ -19,6 +19,7 @@ from tests.data.volumes.test_grid import random_affine
 SHAPE = (14, 12, 8)
 SPACING = (0.8, 0.6, 2.5)
 ORIGIN = (-31.5, 12.25, 104.0)
+ENHANCED_MR = pydicom.uid.EnhancedMRImageStorage
 ROTATION = turned([0.2, -0.1, 0.3])
 
 
@@ -230,37 +231,77 @@ def test_a_segmentation_is_read_as_a_mask_again(tmp_path) -> None:
             assert (np.asarray(mask) == record.view.take(truth, index) * 255).all()
 
 
-def test_single_images_and_clips_get_a_segmentation_too(tmp_path) -> None:
-    rng = np.random.default_rng(0)
-    clip = rng.integers(0, 255, (4, 12, 10)).astype(np.uint8)
-    regions = {
-        "RegionSpatialFormat": 1,
-        "RegionDataType": 1,
-        "PhysicalUnitsXDirection": 3,
-        "PhysicalUnitsYDirection": 3,
+def test_an_enhanced_multi_frame_image_gets_a_segmentation_of_its_frames(tmp_path) -> None:
+    """Its frames are stored from head to foot, against the order of the volume's slices."""
+    order = list(range(SHAPE[2]))[::-1]
+    places = [items({"ImagePositionPatient": [*ORIGIN[:2], ORIGIN[2] + k * SPACING[2]]}) for k in order]
+    shared = {
+        "PlaneOrientationSequence": items({"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}),
+        "PixelMeasuresSequence": items(
+            {"PixelSpacing": [SPACING[1], SPACING[0]], "SliceThickness": SPACING[2]}
+        ),
     }
     dicom_image(
-        tmp_path / "src" / "us.dcm",
-        clip,
-        "US",
-        NumberOfFrames=4,
-        SequenceOfUltrasoundRegions=items({**regions, "PhysicalDeltaX": 0.02, "PhysicalDeltaY": 0.03}),
+        tmp_path / "src" / "a.dcm",
+        scan().transpose(2, 1, 0)[order],
+        "MR",
+        SOPClassUID=ENHANCED_MR,
+        NumberOfFrames=SHAPE[2],
+        FrameOfReferenceUID="1.2.3",
+        PerFrameFunctionalGroupsSequence=items(*({"PlanePositionSequence": place} for place in places)),
+        SharedFunctionalGroupsSequence=items(shared),
     )
     source = prepared(tmp_path, tmp_path / "src")
-    truth = rng.random((10, 12, 4)) > 0.5
+    truth = drawn_in_world(np.diag([*SPACING, 1]))
+    predict(tmp_path / "masks", source, {"": truth})
+    options = ("--to", "dicom-seg", "--original", str(tmp_path / "src"))
+    assert write(tmp_path / "masks", tmp_path / "seg", source, *options) == 0
+    planes = planes_by_image(tmp_path / "seg" / "p001_mr01.dcm")
+    for (_, _, frame), plane in planes.items():
+        assert (plane == truth[:, :, order[frame - 1]].T).all()
+    assert sum(plane.sum() for plane in planes.values()) == truth.sum()
+
+
+UNITS = {"PhysicalUnitsXDirection": 3, "PhysicalUnitsYDirection": 3}
+REGION = {
+    "RegionSpatialFormat": 1,
+    "RegionDataType": 1,
+    **UNITS,
+    "PhysicalDeltaX": 0.02,
+    "PhysicalDeltaY": 0.03,
+}
+
+
+def test_a_single_image_without_a_place_gets_a_segmentation_too(tmp_path) -> None:
+    colours = np.random.default_rng(0).integers(0, 255, (12, 14, 3)).astype(np.uint8)
+    dicom_image(tmp_path / "src" / "us.dcm", colours, "US", SequenceOfUltrasoundRegions=items(REGION))
+    source = prepared(tmp_path, tmp_path / "src")
+    truth = drawn_in_world(np.eye(4), (14, 12, 1))
     predict(tmp_path / "masks", source, {"": truth})
     options = ("--to", "dicom-seg", "--original", str(tmp_path / "src"))
     assert write(tmp_path / "masks", tmp_path / "seg", source, *options) == 0
     uid = str(pydicom.dcmread(tmp_path / "src" / "us.dcm").SOPInstanceUID)
     planes = planes_by_image(tmp_path / "seg" / "p001_us01.dcm")
-    assert sorted(planes) == [(1, uid, frame) for frame in (1, 2, 3, 4)]
-    for (_, _, frame), plane in planes.items():
-        assert (plane == truth[:, :, frame - 1].T).all()
-    assert write(tmp_path / "masks", tmp_path / "nifti", source, "--to", "nifti") == 0
+    assert list(planes) == [(1, uid, 1)]
+    assert (planes[1, uid, 1] == truth[:, :, 0].T).all()
+
+
+def test_a_clip_goes_back_to_nifti_with_its_pixel_size_and_no_place(tmp_path, capsys) -> None:
+    clip = np.random.default_rng(0).integers(0, 255, (4, 12, 10)).astype(np.uint8)
+    dicom_image(
+        tmp_path / "src" / "us.dcm", clip, "US", NumberOfFrames=4, SequenceOfUltrasoundRegions=items(REGION)
+    )
+    source = prepared(tmp_path, tmp_path / "src")
+    truth = clip.transpose(2, 1, 0) > 128
+    masks = predict(tmp_path / "masks", source, {"": truth})
+    assert write(masks, tmp_path / "nifti", source, "--to", "nifti") == 0
     image = nibabel.load(tmp_path / "nifti" / "p001_us01.nii.gz")
     assert (np.asarray(image.dataobj) == truth).all()
     np.testing.assert_allclose(image.header.get_zooms(), [0.2, 0.3, 1])
     assert (int(image.header["sform_code"]), int(image.header["qform_code"])) == (0, 0)
+    options = ("--to", "dicom-seg", "--original", str(tmp_path / "src"))
+    sentence = failure(capsys, masks, tmp_path / "seg", source, *options)
+    assert "no DICOM-SEG can be made that refers to the images of p001_us01 (Only a single frame" in sentence
 
 
 def test_frames_that_a_segmentation_would_lose_are_refused(tmp_path, capsys) -> None:
