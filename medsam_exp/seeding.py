@@ -1,9 +1,12 @@
 """Randomness that depends on what is computed, not on when: one generator per (seed, sample id, stage)."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive_seed(*parts: str | int) -> int:
@@ -12,8 +15,10 @@ def derive_seed(*parts: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def torch_generator(*parts: str | int, device: torch.device | str = "cpu") -> torch.Generator:
+def torch_generator(*parts: str | int, device: "torch.device | str" = "cpu") -> "torch.Generator":
     """A torch generator seeded by `parts`, such as (seed, sample id, stage) and in training the epoch."""
+    import torch  # takes seconds, which commands without networks need not wait for
+
     return torch.Generator(device).manual_seed(derive_seed(*parts))
 
 

@@ -13,6 +13,7 @@ from medsam_exp.locks import waiting_lock
 from medsam_exp.types import UserError
 
 FINISHED, STARTED = "prepared.json", "preparing.json"
+CHECKSUMS = "checksums.sha256"
 LOCK = ".preparing.lock"
 _FORMAT = 1  # of prepared.json
 _HALF_WRITTEN = re.compile(r"\..+\.(png|jpg|json|csv|sha256)\.[a-z0-9_]{8}")  # what a killed process leaves
@@ -91,8 +92,10 @@ class Claim:
     out: Path
     request: Request
 
-    def finish(self, results: Mapping[str, Any]) -> None:
-        """Write `prepared.json`, which says that everything is there."""
+    def finish(self, results: Mapping[str, Any], checksums: Mapping[str, str]) -> None:
+        """Write the checksums of all files, and `prepared.json`, which says that everything is there."""
+        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(checksums.items()))
+        write_atomically(self.out / CHECKSUMS, lines.encode())
         write_atomically(self.out / FINISHED, _json({**self.request.as_json(), **results}))
         (self.out / STARTED).unlink(missing_ok=True)
 

@@ -5,13 +5,10 @@ ends with the same bytes; `checksums.sha256` says what was written (`sha256sum -
 """
 
 import csv
-import hashlib
 import io
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +17,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medsam_exp.data.prepare.claim import Claim, Request, claimed, refuse_strangers
+from medsam_exp.data.prepare.files import Item, Written, write_files
 from medsam_exp.data.prepare.splitting import SPLITS
 from medsam_exp.digests import write_atomically
-from medsam_exp.progress import stage_progress
 from medsam_exp.types import Mask, UserError
 
-INDEX, CHECKSUMS = "index.csv", "checksums.sha256"
+INDEX = "index.csv"
 COLUMNS = ("name", "split", "class", "group", "source")
 SPACING_COLUMNS = ("spacing_row_mm", "spacing_column_mm")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SHOWN = 10
+_NAME = re.compile(r"""[^\\/:*?"<>|\x00-\x1f.\s][^\\/:*?"<>|\x00-\x1f]*""")
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class Case:
     """One image to be written.
 
     Attributes:
-        name: file name without its ending, unique whatever the case of its letters; see `plain_name`.
+        name: file name without its ending, unique in its split whatever the case of its letters; see `plain_name`.
         split: train, val or test.
         read: gives (H, W) or (H, W, 3) uint8 pixels and the (H, W) mask, or None where no case has one; the mask
             is bool, or uint8 with a class's number in each pixel; called from several threads at once.
@@ -78,6 +74,24 @@ def plain_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("_.-") or "image"
 
 
+def unique_names(wanted: Mapping[str, str]) -> dict[str, str]:
+    """Names by source: as wanted, with a number at the end where several sources want the same.
+
+    Args:
+        wanted: name by source.
+    """
+    taken: set[str] = set()
+    found: dict[str, str] = {}
+    for source in sorted(wanted):
+        name, number = wanted[source], 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{wanted[source]}_{number}"
+        taken.add(name.casefold())
+        found[source] = name
+    return found
+
+
 def write_layout(
     out: Path,
     cases: Sequence[Case],
@@ -102,93 +116,40 @@ def write_layout(
     _check(out, cases)
     cases = sorted(cases, key=lambda case: case.name)
     with claimed(out, request) as claim:
-        known = _known_checksums(out / CHECKSUMS)
         folders = [f"{split}_{kind}" for split in SPLITS for kind in ("images", "masks")]
         refuse_strangers(out, folders, {name for case in cases for name in _files(case)})
-        outcomes = _write_all(claim, cases, known)
-        faults = {case.name: each.fault for case, each in zip(cases, outcomes, strict=True) if each.fault}
-        if faults and (not skip_faulty or len(faults) == len(cases)):
-            raise _complaint(faults, len(cases))
-        kept = [case for case in cases if case.name not in faults]
-        said = (*notes, *(f"left out: {fault}" for fault in faults.values()))
-        return _finish(claim, kept, [each for each in outcomes if not each.fault], said)
+        written = write_files(claim, [Item(_files(case), _encoder(case)) for case in cases], skip_faulty)
+        kept = [case for case in cases if _files(case)[0] not in written.faults]
+        return _finish(claim, kept, written, (*notes, *written.notes))
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What became of one case: checksums by file, files written now, and why it failed."""
+def _encoder(case: Case) -> Callable[[], dict[str, bytes]]:
+    """What makes a case's files; the mask comes first, so that an image that is there has its mask."""
 
-    checksums: Mapping[str, str]
-    written: int = 0
-    fault: str = ""
-
-
-def _write_all(claim: Claim, cases: Sequence[Case], known: Mapping[str, str]) -> list[_Outcome]:
-    out = claim.out
-    with (
-        stage_progress(claim.request.preparer, len(cases)) as done,
-        ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
-    ):
-        outcomes = []
-        for outcome in pool.map(lambda case: _write(out, case, known), cases):
-            outcomes.append(outcome)
-            done(1)
-        return outcomes
-
-
-def _write(out: Path, case: Case, known: Mapping[str, str]) -> _Outcome:
-    """Write one case, unless its files are there as they were written."""
-    there = _checksums_there(out, case, known)
-    if there is not None:
-        return _Outcome(there)
-    try:
+    def encode() -> dict[str, bytes]:
         image, mask = case.read()
-        if mask is not None and mask.shape != image.shape[:2]:
+        image_file, mask_file = _files(case)
+        if mask is None:
+            return {image_file: _png(_narrowed(image))}
+        if mask.shape != image.shape[:2]:
             sizes = [f"{shape[1]} x {shape[0]}" for shape in (image.shape, mask.shape)]
             raise UserError(
                 f"{case.source or case.name} has an image of {sizes[0]} and a mask of {sizes[1]} pixels"
             )
-    except UserError as error:
-        return _Outcome({}, fault=str(error))
-    image_file, mask_file = _files(case)
-    contents = {image_file: _png(_narrowed(image))}
-    if mask is not None:
-        labels = mask.astype(np.uint8) * np.uint8(255) if mask.dtype == bool else mask
-        contents[mask_file] = _png(np.asarray(labels, np.uint8))
-    for name, content in reversed(contents.items()):  # the mask first: an image that is there has its mask
-        write_atomically(out / name, content)
-    return _Outcome(
-        {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}, len(contents)
-    )
+        labels = mask.astype(np.uint8) * np.uint8(255) if mask.dtype == bool else np.asarray(mask, np.uint8)
+        return {mask_file: _png(labels), image_file: _png(_narrowed(image))}
+
+    return encode
 
 
-def _checksums_there(out: Path, case: Case, known: Mapping[str, str]) -> dict[str, str] | None:
-    """Checksums of a case's files where none has to be written; before the first finish their presence tells it."""
-    image_file, mask_file = _files(case)
-    if not (out / image_file).is_file() or (known and image_file not in known):
-        return None
-    names = [name for name in (image_file, mask_file) if (name in known if known else (out / name).is_file())]
-    found = {
-        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
-        for name in names
-        if (out / name).is_file()
-    }
-    return found if not known or found == {name: known[name] for name in names} else None
-
-
-def _finish(
-    claim: Claim, cases: Sequence[Case], outcomes: Sequence[_Outcome], notes: Sequence[str]
-) -> Prepared:
-    checksums = sorted((name, digest) for each in outcomes for name, digest in each.checksums.items())
+def _finish(claim: Claim, cases: Sequence[Case], written: Written, notes: tuple[str, ...]) -> Prepared:
     counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     for case in cases:
         counts[case.split][case.class_name] += 1
     by_class = {split: dict(sorted(found.items())) for split, found in counts.items()}
     write_atomically(claim.out / INDEX, _index(cases).encode())
-    lines = "".join(f"{digest}  {name}\n" for name, digest in checksums)
-    write_atomically(claim.out / CHECKSUMS, lines.encode())
-    claim.finish({"counts": by_class, "notes": list(notes)})
-    return Prepared(claim.out, by_class, sum(each.written for each in outcomes), tuple(notes))
+    claim.finish({"counts": by_class, "notes": list(notes)}, written.checksums)
+    return Prepared(claim.out, by_class, written.count, notes)
 
 
 def _index(cases: Sequence[Case]) -> str:
@@ -201,13 +162,6 @@ def _index(cases: Sequence[Case]) -> str:
         row = [case.name, case.split, case.class_name, case.group, case.source]
         writer.writerow([*row, *(spacing if with_spacing else ())])
     return text.getvalue()
-
-
-def _known_checksums(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    rows = [line.split("  ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {row[1]: row[0] for row in rows if len(row) == 2}
 
 
 def _files(case: Case) -> tuple[str, str]:
@@ -234,7 +188,7 @@ def _check(out: Path, cases: Sequence[Case]) -> None:
     for case in cases:
         if case.split not in SPLITS or not _NAME.fullmatch(case.name):
             raise ValueError(f"{case.split}/{case.name} is no place in the layout")
-        other = names.setdefault(case.name.casefold(), case)
+        other = names.setdefault(f"{case.split}/{case.name.casefold()}", case)
         if other is not case:
             raise UserError(
                 f"{other.source or other.name} and {case.source or case.name} would both be written as {case.name}: "
@@ -244,12 +198,3 @@ def _check(out: Path, cases: Sequence[Case]) -> None:
     for case in cases:
         if case.group and sides.setdefault(case.group, case.split) != case.split:
             raise ValueError(f"the group {case.group} stands on two sides")
-
-
-def _complaint(faults: Mapping[str, str], count: int) -> UserError:
-    shown = "; ".join(list(faults.values())[:_SHOWN])
-    more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-    return UserError(
-        f"{len(faults)} of {count} images cannot be used ({shown}{more}): mend them, or leave them out with "
-        "--skip-faulty"
-    )

@@ -1,12 +1,13 @@
 """Which images train, which validate, which test: a group never stands on two sides.
 
-A group is what must stay together: the slices of a patient, or images that are nearly the same. Two ways to say how
+A group is what must stay together: the slices of a patient, or images that are nearly the same. Three ways to say how
 much goes where:
 
-* shares (0.7, 0.15, 0.15): a group's side follows from a hash of (seed, group) alone. New images never move old
-  ones; sizes and classes come near the shares without meeting them exactly.
+* shares (0.8, 0.1, 0.1): a group's side follows from a hash of (seed, group) alone. New images never move old
+  ones; sizes and classes come near the shares without meeting them exactly. For data that grow.
 * numbers of images (600, 50, 113): met exactly where groups allow it, each class in its proportion. Groups are
   taken in the order of their hash, so that new images move as few old ones as numbers can allow.
+* per cent (80%, 10%, 10%): numbers of images worked out from the total. For small data, and data that stay.
 """
 
 import re
@@ -20,7 +21,7 @@ from medsam_exp.types import UserError
 
 SPLITS = ("train", "val", "test")
 Rest = Literal["rest"]
-_SHARE = re.compile(r"(?P<split>\w+)=(?P<amount>rest|\d+(?:\.\d*)?|\.\d+)")
+_AMOUNT = re.compile(r"(?P<split>\w+)=(?P<amount>rest|\d+(?:\.\d*)?%?|\.\d+)")
 
 
 @dataclass(frozen=True)
@@ -45,42 +46,68 @@ class Member:
 
 @dataclass(frozen=True)
 class Amounts:
-    """How much each split gets: shares that add up to 1, or numbers of images with one split for the rest."""
+    """How much each split gets; one of the three is given, by split.
+
+    Attributes:
+        shares: fractions that add up to 1, met on average.
+        counts: numbers of images, with one split for the rest.
+        percent: of all images, adding up to 100.
+    """
 
     shares: Mapping[str, float] | None = None
     counts: Mapping[str, int | Rest] | None = None
+    percent: Mapping[str, float] | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Amounts":
-        """Read `train=0.8,val=0.1,test=0.1` or `train=rest,val=50,test=113`.
+        """Read `train=80%,val=10%,test=10%`, `train=0.8,val=0.1,test=0.1` or `train=rest,val=50,test=113`.
 
         Raises:
-            UserError: it is neither.
+            UserError: it is none of them.
         """
-        found = [_SHARE.fullmatch(part.strip()) for part in text.split(",")]
+        found = [_AMOUNT.fullmatch(part.strip()) for part in text.split(",")]
         given = {match["split"]: match["amount"] for match in found if match}
         if len(given) < len(found) or set(given) - set(SPLITS):
             raise UserError(
-                f"the split {text!r} is not understood: write shares, as train=0.8,val=0.1,test=0.1, or "
-                "numbers of images, as train=rest,val=50,test=113"
+                f"the split {text!r} is not understood: write per cent, as train=80%,val=10%,test=10%, shares, as "
+                "train=0.8,val=0.1,test=0.1, or numbers of images, as train=rest,val=50,test=113"
             )
-        whole = all(amount.isdigit() for amount in given.values())
-        if "rest" in given.values() or (whole and sum(map(int, given.values())) != 1):
-            return cls._counted(text, given)
-        shares = {split: float(amount) for split, amount in given.items()}
-        if abs(sum(shares.values()) - 1) > 1e-6:
-            raise UserError(
-                f"the shares of {text!r} add up to {sum(shares.values()):g}: let them add up to 1"
-            )
-        return cls(shares=shares)
+        amounts = list(given.values())
+        if all(amount.endswith("%") for amount in amounts):
+            percent = {split: float(amount[:-1]) for split, amount in given.items()}
+            return cls(percent=_adding_up(text, percent, 100))
+        whole = all(amount.isdigit() for amount in amounts)
+        if "rest" in amounts or (whole and sum(map(int, amounts)) != 1):
+            return cls(counts=_counted(text, given))
+        if any("%" in amount for amount in amounts):
+            raise UserError(f"the split {text!r} mixes shares and per cent: use one of the two")
+        return cls(shares=_adding_up(text, {split: float(amount) for split, amount in given.items()}, 1))
 
-    @classmethod
-    def _counted(cls, text: str, given: Mapping[str, str]) -> "Amounts":
-        if list(given.values()).count("rest") > 1:
-            raise UserError(f"the split {text!r} has more than one rest: keep one")
-        if any(amount != "rest" and not amount.isdigit() for amount in given.values()):
-            raise UserError(f"the split {text!r} mixes shares and numbers of images: use one of the two")
-        return cls(counts={split: "rest" if n == "rest" else int(n) for split, n in given.items()})
+    def counts_of(self, total: int) -> Mapping[str, int | Rest]:
+        """Numbers of images; of per cent the largest split takes what rounding leaves, the others at least one."""
+        if self.counts is not None:
+            return self.counts
+        percent = self.percent or {}
+        rest = max(percent, key=lambda split: percent[split])
+        others = {split: max(1, round(total * share / 100)) for split, share in percent.items() if share}
+        return {**others, rest: "rest"}
+
+
+def _adding_up(text: str, amounts: dict[str, float], whole: float) -> dict[str, float]:
+    total = sum(amounts.values())
+    if abs(total - whole) > 1e-6 * whole:
+        raise UserError(f"the amounts of {text!r} add up to {total:g}: let them add up to {whole:g}")
+    return amounts
+
+
+def _counted(text: str, given: Mapping[str, str]) -> dict[str, int | Rest]:
+    if list(given.values()).count("rest") > 1:
+        raise UserError(f"the split {text!r} has more than one rest: keep one")
+    if any(amount != "rest" and not amount.isdigit() for amount in given.values()):
+        raise UserError(
+            f"the split {text!r} mixes numbers of images with shares or per cent: use one of the two"
+        )
+    return {split: "rest" if amount == "rest" else int(amount) for split, amount in given.items()}
 
 
 def split_members(members: Iterable[Member], amounts: Amounts, seed: int) -> dict[str, str]:
@@ -88,19 +115,27 @@ def split_members(members: Iterable[Member], amounts: Amounts, seed: int) -> dic
 
     Args:
         members: in any order, which changes nothing.
-        amounts: shares, or numbers of images.
+        amounts: shares, numbers of images, or per cent.
         seed: chooses another division.
 
     Raises:
-        UserError: there are fewer images than the numbers ask for, or more than they have room for.
+        UserError: there are fewer images than the numbers ask for, or more than they have room for; or shares leave a
+            split empty.
     """
     groups: dict[tuple[str, str], list[Member]] = defaultdict(list)
     for member in members:
         groups[member.key].append(member)
     if amounts.shares is not None:
         sides = {key: _by_share(key, amounts.shares, seed) for key in groups}
+        if empty := [
+            split for split, share in amounts.shares.items() if share and split not in sides.values()
+        ]:
+            raise UserError(
+                f"none of {len(groups)} images or groups falls to {empty[0]} by its share: give per cent, as "
+                "train=80%,val=10%,test=10%, numbers of images, or another seed"
+            )
     else:
-        sides = _by_count(groups, amounts.counts or {}, seed)
+        sides = _by_count(groups, amounts.counts_of(sum(map(len, groups.values()))), seed)
     return {member.name: sides[key] for key, found in groups.items() for member in found}
 
 

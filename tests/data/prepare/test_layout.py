@@ -190,7 +190,7 @@ def test_image_and_mask_of_different_sizes(tmp_path: Path) -> None:
 
 
 def test_names_that_differ_by_case_only_are_refused(tmp_path: Path) -> None:
-    twins = [Case("A", "test", lambda: pixels(0), source="A.png"), Case("a", "train", lambda: pixels(1))]
+    twins = [Case("A", "test", lambda: pixels(0), source="A.png"), Case("a", "test", lambda: pixels(1))]
     with pytest.raises(UserError, match=r"A.png and a would both be written as a"):
         write_layout(tmp_path, twins, REQUEST)
 

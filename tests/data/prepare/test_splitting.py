@@ -22,7 +22,9 @@ def random_members(seed: int) -> list[Member]:
 
 
 @pytest.mark.parametrize("seed", range(40))
-@pytest.mark.parametrize("text", ["train=0.6,val=0.1,test=0.3", "train=rest,val=4,test=7"])
+@pytest.mark.parametrize(
+    "text", ["train=0.4,val=0.3,test=0.3", "train=rest,val=4,test=7", "train=80%,test=20%"]
+)
 def test_a_group_is_never_on_two_sides(seed: int, text: str) -> None:
     members = random_members(seed)
     found = split_members(members, Amounts.parse(text), seed)
@@ -95,7 +97,10 @@ def test_a_group_and_an_image_of_the_same_name_are_told_apart() -> None:
         ("train=0.8,eval=0.2", "is not understood"),
         ("train=0.8,val=0.1", "add up to 0.9"),
         ("train=rest,val=rest", "more than one rest"),
-        ("train=rest,val=0.2", "mixes shares and numbers"),
+        ("train=rest,val=0.2", "mixes numbers of images"),
+        ("train=80%,val=0.2", "mixes shares and per cent"),
+        ("train=80%,val=rest", "mixes numbers of images"),
+        ("train=80%,val=30%", "add up to 110: let them add up to 100"),
         ("train=0.8,train=0.2", "is not understood"),
     ],
 )
@@ -114,3 +119,16 @@ def test_all_in_one_split() -> None:
     found = split_members([Member("a"), Member("b")], Amounts.parse("test=1"), 0)
     assert set(found.values()) == {"test"}
     assert set(SPLITS) == {"train", "val", "test"}
+
+
+def test_per_cent_are_met_and_no_split_is_empty() -> None:
+    amounts = Amounts.parse("train=80%,val=10%,test=10%")
+    found = split_members([Member(f"i{n}") for n in range(50)], amounts, 0)
+    assert Counter(found.values()) == {"train": 40, "val": 5, "test": 5}
+    few = split_members([Member(f"i{n}") for n in range(4)], amounts, 0)
+    assert Counter(few.values()) == {"train": 2, "val": 1, "test": 1}
+
+
+def test_shares_that_leave_a_split_empty() -> None:
+    with pytest.raises(UserError, match="none of 2 images or groups falls to"):
+        split_members([Member("a"), Member("b")], SHARES, 0)

@@ -1,0 +1,147 @@
+"""Image-text pairs: ROCO (Pelka 2018), radiology images from open-access articles with their captions.
+
+Reads {train,validation,test}/radiology/ with captions.txt (ROCO_N, a tab, the caption), licences.txt (ROCO_ID, PMC_ID,
+CC) and images/ as its repository lists them and its fetch script downloads them, or traindata.csv and its sisters (id,
+name, caption) of the copy on Kaggle. Images outside of radiology are not read. Layout checked against the repository.
+
+Writes train.csv, val.csv and test.csv, the publishers' split, with filename, Caption, roco_id, article and licence.
+Every image has the licence of its article; --licences open keeps CC BY, CC BY-SA and CC0, which allow every use that
+names the source; a list, as --licences "CC BY,CC BY-NC", keeps these. Captions shorter than --smallest-caption after
+cleaning are left out.
+"""
+
+import argparse
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from medsam_exp.data.images import IMAGE_SUFFIXES
+from medsam_exp.data.prepare.captioned import Captioned, usable, write_pairs
+from medsam_exp.data.prepare.command import account_of_pairs, add_skip_option, request_of
+from medsam_exp.data.prepare.reading import matches, nothing_found, text_of
+from medsam_exp.data.prepare.source import Source, open_source
+from medsam_exp.types import UserError
+
+FOLDER = "roco"
+LICENCE = "every image has the licence of its article, see the column licence; cite Pelka 2018"
+_VERSION = 1
+_SPLITS = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}
+_OPEN = ("CC BY", "CC BY-SA", "CC0", "CC ZERO", "PUBLIC DOMAIN")
+_FILE = r"(?P<split>train|validation|test)/radiology/(?P<rest>.+)"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Offer the command's options."""
+    parser.add_argument(
+        "--licences", default="all", help="all (default), open, or a list such as 'CC BY,CC BY-NC'"
+    )
+    parser.add_argument(
+        "--smallest-caption", type=int, default=20, metavar="N", help="characters of a caption (default 20)"
+    )
+    add_skip_option(parser)
+
+
+@dataclass
+class _Part:
+    """One split of the download: files and what its tables say, by image file name or ROCO number."""
+
+    images: dict[str, str] = field(default_factory=dict)
+    tables: list[str] = field(default_factory=list)
+    captions: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    licences: dict[str, str] = field(default_factory=dict)
+
+
+def prepare(given: argparse.Namespace) -> Iterable[str]:
+    """Prepare ROCO."""
+    with open_source(given.source) as source:
+        parts = _parts(source)
+        left_out: Counter[str] = Counter()
+        pairs = [pair for split, part in parts.items() for pair in _pairs(split, part, given, left_out)]
+        if not pairs and left_out["images that are not there"]:
+            raise nothing_found(
+                source, "image of its captions, such as train/radiology/images/PMC..._....jpg"
+            )
+        notes = [f"left out: {count} {what}" for what, count in sorted(left_out.items())]
+        facts = source.facts(
+            [*(name for part in parts.values() for name in part.tables), *(p.image for p in pairs)]
+        )
+        rule = "the publishers' split; radiology only"
+        request = request_of(given, "roco", _VERSION, rule, LICENCE, [facts])
+        prepared = write_pairs(given.out, source, pairs, request, notes, skip_faulty=given.skip_faulty)
+    reads = (
+        f"pairs=roco pairs.train.file={given.out / 'train.csv'} pairs.validation.file={given.out / 'val.csv'}"
+    )
+    yield from account_of_pairs(prepared, reads)
+
+
+def _parts(source: Source) -> dict[str, _Part]:
+    """The splits of the download with their tables read.
+
+    Raises:
+        UserError: there are no captions.
+    """
+    parts: dict[str, _Part] = {}
+    for name, match in matches(source, _FILE).items():
+        part, path = parts.setdefault(match["split"].lower(), _Part()), PurePosixPath(name.lower())
+        if path.suffix in IMAGE_SUFFIXES:
+            part.images[path.name] = name
+        elif re.fullmatch(r"captions.*\.txt|licen[cs]es.*\.txt|\w+data\.csv", path.name):
+            part.tables.append(name)
+    for part in parts.values():
+        for name in part.tables:
+            _read_table(source, name, part)
+    if not any(part.captions for part in parts.values()):
+        raise nothing_found(source, "captions, such as train/radiology/captions.txt or traindata.csv")
+    return parts
+
+
+def _read_table(source: Source, name: str, part: _Part) -> None:
+    text = text_of(source, name)
+    if PurePosixPath(name).name.lower().startswith("captions"):
+        for line in text.splitlines():
+            number, _, caption = line.partition("\t")
+            part.captions[number.strip()] = caption.strip()
+        return
+    for row in csv.DictReader(io.StringIO(text, newline="")):
+        fields: dict[str, str] = {
+            (key or "").strip().lower(): (value or "").strip() for key, value in row.items() if key
+        }
+        number = fields.get("roco_id") or fields.get("id") or ""
+        if not number:
+            raise UserError(f"{source.shown}: {name} has no column ROCO_ID or id: download it again")
+        if image := fields.get("pmc_id") or fields.get("name") or "":
+            part.names[number] = image
+        if "cc" in fields:
+            part.licences[number] = fields["cc"]
+        if "caption" in fields:
+            part.captions.setdefault(number, fields["caption"])
+
+
+def _pairs(split: str, part: _Part, given: argparse.Namespace, left_out: Counter[str]) -> Iterable[Captioned]:
+    for number, caption in sorted(part.captions.items()):
+        licence = part.licences.get(number, "")
+        image = part.images.get(PurePosixPath(part.names.get(number, "")).name.lower())
+        if not usable(caption, given.smallest_caption):
+            left_out[f"captions of fewer than {given.smallest_caption} characters"] += 1
+        elif not _allowed(licence, given.licences):
+            left_out[f"images under {licence or 'an unknown licence'}"] += 1
+        elif image is None:
+            left_out["images that are not there"] += 1
+        else:
+            name = PurePosixPath(image).name
+            more = {"roco_id": number, "article": name.split("_")[0], "licence": licence}
+            yield Captioned(_SPLITS[split], image, name, caption, more)
+
+
+def _allowed(licence: str, wanted: str) -> bool:
+    if wanted == "all":
+        return True
+    plain = " ".join(licence.upper().split())
+    return plain in (
+        _OPEN if wanted == "open" else [" ".join(each.upper().split()) for each in wanted.split(",")]
+    )
