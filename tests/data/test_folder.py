@@ -366,3 +366,38 @@ def test_yaml_names_every_argument_and_its_folder(tmp_path, choice, place):
         (tmp_path / place / f"test_{kind}").mkdir(parents=True)
         Image.fromarray(array).save(tmp_path / place / f"test_{kind}" / "a.png")
     assert FolderDataset(**arguments).samples == (Sample("a"),)
+
+
+def with_sizes(root, text):
+    (root / "index.csv").write_text("name,split,spacing_row_mm,spacing_column_mm\n" + text)
+    return folder(root, spacing_mm="index.csv")
+
+
+def test_every_image_may_have_its_own_pixel_size(root):
+    rows = "case_0.png,test,0.5,0.25\ncase_1,test,,\ncase_2,test,1,1\ncase_3,test,2,2\ncase_3,train,9,9\n"
+    dataset = with_sizes(root, rows)
+    sizes = [dataset.pixel_spacing_mm(sample.id) for sample in dataset.samples]
+    assert sizes == [(0.5, 0.25), None, (1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ("case_0,test,1,1\n", r"case_1 has no row in index.csv"),
+        ("case_0,test,1,\n", r"gives case_0 the pixel size 1 x nothing: give two positive numbers"),
+        ("case_0,test,0,1\n", r"gives case_0 the pixel size 0 x 1"),
+        ("case_0,test,one,1\n", r"gives case_0 the pixel size one x 1"),
+        ("case_0,test,1,1\ncase_0.png,test,2,1\n", r"gives case_0 two sizes of a pixel"),
+    ],
+)
+def test_wrong_pixel_sizes(root, rows, sentence):
+    with pytest.raises(UserError, match=sentence):
+        with_sizes(root, rows)
+
+
+def test_a_table_without_pixel_sizes(root):
+    (root / "index.csv").write_text("name,split\n")
+    with pytest.raises(UserError, match=r"no column spacing_row_mm, spacing_column_mm"):
+        folder(root, spacing_mm="index.csv")
+    with pytest.raises(UserError, match=r"data.spacing_mm: .*sizes.csv cannot be read"):
+        folder(root, spacing_mm="sizes.csv")

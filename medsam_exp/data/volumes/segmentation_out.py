@@ -63,7 +63,7 @@ def write_segmentations(
     Args:
         out: folder, made where missing.
         scans: what to write; all of them from DICOM.
-        labels: segment number of each class, 1, 2, ... without gaps.
+        labels: of each class; they give the segments' order.
         original: folder with the source images.
         names: how segments are described.
 
@@ -102,18 +102,34 @@ def _segmentation(
 ) -> bytes:
     import io
 
+    sources, stacked = _frames(scan, labels, headers)
+    in_order = sorted(scan.classes, key=lambda name: labels[name])
+    descriptions = [_description(n, name or names.only, names) for n, name in enumerate(in_order, start=1)]
+    try:
+        dataset = _object(sources, stacked, descriptions)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"no DICOM-SEG can be made that refers to the images of {scan.record.id} ({error}): use --to nifti"
+        ) from error
+    # Seen where a file's SOP class allows one frame only: highdicom then drops the others in silence.
+    if len(dataset.PerFrameFunctionalGroupsSequence) < np.count_nonzero(stacked.any(axis=(1, 2))):
+        raise UserError(
+            f"{scan.record.id} has {len(stacked)} frames in a DICOM file whose SOP class allows one, so that no "
+            "DICOM-SEG can refer to them: use --to nifti"
+        )
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _object(sources: Sequence[Dataset], stacked: NDArray[Any], descriptions: Sequence[Any]) -> Any:
     import highdicom
 
-    sources, stacked = _frames(scan, labels, headers)
-    is_map = stacked.dtype.kind == "f"
-    dataset = highdicom.seg.Segmentation(
+    return highdicom.seg.Segmentation(
         source_images=sources,
         pixel_array=stacked,
-        segmentation_type="FRACTIONAL" if is_map else "BINARY",
-        segment_descriptions=[
-            _description(number, name or names.only, names)
-            for name, number in sorted(labels.items(), key=lambda item: item[1])
-        ],
+        segmentation_type="FRACTIONAL" if stacked.dtype.kind == "f" else "BINARY",
+        segment_descriptions=descriptions,
         series_instance_uid=highdicom.UID(),
         series_number=_SERIES_NUMBER,
         sop_instance_uid=highdicom.UID(),
@@ -125,9 +141,6 @@ def _segmentation(
         series_description="automatic segmentation, for research only",
         content_label="SEGMENTATION",
     )
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def _frames(

@@ -13,6 +13,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
     UltrasoundImageStorage,
+    UltrasoundMultiFrameImageStorage,
     generate_uid,
 )
 
@@ -41,6 +42,8 @@ def dicom_image(path: Path, pixels: NDArray[Any], modality: str = "CT", **elemen
     """
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CLASSES.get(modality, SecondaryCaptureImageStorage)
+    if modality == "US" and "NumberOfFrames" in elements:
+        meta.MediaStorageSOPClassUID = UltrasoundMultiFrameImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)

@@ -1,0 +1,101 @@
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK
+
+from medsam_exp.data.volumes.file_volume import open_file_volume, read_file_values, read_labels, volume_stem
+from medsam_exp.data.volumes.look import Look
+from medsam_exp.data.volumes.windows import Window, to_bytes
+from medsam_exp.types import UserError
+from tests.data.volumes.test_grid import random_affine
+
+SHAPE = (5, 6, 7)
+VALUES = np.random.default_rng(0).normal(100, 40, SHAPE).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_nifti_lies_where_simpleitk_says(tmp_path, seed, suffix) -> None:
+    """SimpleITK turns NIfTI's RAS into LPS by itself."""
+    path = tmp_path / f"scan{suffix}"
+    nibabel.save(nibabel.Nifti1Image(VALUES, random_affine(seed)), path)
+    ours = open_file_volume(path, "scan").facts
+    theirs = SimpleITK.ReadImage(str(path))
+    for index in [(0, 0, 0), (4, 5, 6), (1, 5, 2)]:
+        np.testing.assert_allclose(
+            ours.affine @ [*index, 1], [*theirs.TransformIndexToPhysicalPoint(index), 1], atol=1e-3
+        )
+    assert (read_file_values(path) == VALUES).all()
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+def test_other_formats_agree_with_nifti(tmp_path, suffix) -> None:
+    nibabel.save(nibabel.Nifti1Image(VALUES, random_affine(4)), tmp_path / "scan.nii")
+    SimpleITK.WriteImage(SimpleITK.ReadImage(str(tmp_path / "scan.nii")), str(tmp_path / f"scan{suffix}"))
+    nifti, other = (open_file_volume(tmp_path / f"scan{end}", "scan") for end in (".nii", suffix))
+    np.testing.assert_allclose(other.facts.affine, nifti.facts.affine, atol=1e-4)
+    assert (other.render(Look()) == nifti.render(Look())).all()
+    assert other.facts.kind == "itk"
+
+
+def test_scaling_units_and_further_axes(tmp_path) -> None:
+    image = nibabel.Nifti1Image(np.arange(210, dtype=np.int16).reshape(*SHAPE, 1), np.diag([2.0, 3, 4, 1]))
+    image.header.set_slope_inter(0.5, 10)
+    image.header.set_xyzt_units("micron")
+    nibabel.save(image, tmp_path / "a.nii")
+    facts = open_file_volume(tmp_path / "a.nii", "a").facts
+    assert facts.shape == SHAPE
+    np.testing.assert_allclose(facts.affine, np.diag([-0.002, -0.003, 0.004, 1]))
+    stored = np.asarray(nibabel.load(tmp_path / "a.nii").dataobj)[..., 0]
+    np.testing.assert_allclose(read_file_values(tmp_path / "a.nii"), stored)
+
+
+def test_values_that_are_not_finite_are_shown_black(tmp_path) -> None:
+    values = VALUES.copy()
+    values[0, 0, 0] = np.nan
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii")
+    shown = open_file_volume(tmp_path / "a.nii", "a").render(Look(window=Window(100, 100)))
+    assert shown[0, 0, 0] == 0
+    assert (shown.ravel()[1:] == to_bytes(Window(100, 100)(values), inverted=False).ravel()[1:]).all()
+
+
+def test_damaged_and_odd_files_are_named(tmp_path) -> None:
+    path = tmp_path / "a.nii"
+    with pytest.raises(UserError, match=r"a.nii does not exist"):
+        open_file_volume(path, "a")
+    path.write_bytes(b"x" * 400)
+    with pytest.raises(UserError, match=r"a.nii cannot be read as NIfTI"):
+        open_file_volume(path, "a")
+    nibabel.save(nibabel.Nifti1Image(VALUES, np.eye(4)), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"a.nii is cut short or damaged"):
+        read_file_values(path)
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4, 3), np.int16), np.eye(4)), path)
+    with pytest.raises(UserError, match=r"4 x 4 x 4 x 3 voxels, one volume of three dimensions is expected"):
+        open_file_volume(path, "a")
+    colours = np.zeros((4, 4, 4), np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))
+    nibabel.save(nibabel.Nifti1Image(colours, np.eye(4)), path)
+    with pytest.raises(UserError, match=r"a.nii holds colours"):
+        open_file_volume(path, "a")
+    (tmp_path / "a.nrrd").write_bytes(b"NRRD0004\n")
+    with pytest.raises(UserError, match=r"a.nrrd cannot be read"):
+        open_file_volume(tmp_path / "a.nrrd", "a")
+
+
+def test_masks_are_whole_numbers(tmp_path) -> None:
+    nibabel.save(nibabel.Nifti1Image((VALUES > 100).astype(np.float32) * 3, np.eye(4)), tmp_path / "m.nii")
+    labels, affine = read_labels(tmp_path / "m.nii")
+    assert (labels == (VALUES > 100) * 3).all()
+    assert affine.tolist() == np.diag([-1, -1, 1, 1]).tolist()
+    nibabel.save(nibabel.Nifti1Image(VALUES, np.eye(4)), tmp_path / "m.nii")
+    with pytest.raises(UserError, match=r"m.nii holds numbers that are not 0, 1, 2"):
+        read_labels(tmp_path / "m.nii")
+
+
+def test_names_without_endings(tmp_path) -> None:
+    assert [volume_stem(tmp_path / name) for name in ("a.b.nii.gz", "a.nii", "x.nrrd", "y.png")] == [
+        "a.b",
+        "a",
+        "x",
+        "y",
+    ]
