@@ -1,0 +1,163 @@
+"""Finds what a scanner wrote over an image: words, and the crosses that measure a lesion.
+
+Both are thin strokes of one bright shade. Strokes are what a white top-hat keeps; strokes of equal height and
+brightness side by side are a word, and a crossing of two short lines with dark corners is a measuring cross.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from medsam_exp.hygiene.chains import chained
+from medsam_exp.hygiene.windows import highest, raised
+
+Box = tuple[int, int, int, int]
+"""Left, upper, right and lower edge in pixels of the original image; right and lower are exclusive."""
+
+_LONGEST_SIDE = 1024  # pixels; larger images are looked at in a smaller copy
+_STROKE = 11  # pixels; wider strokes are no writing
+_CONTRAST, _BRIGHT = 80, 150  # of 255: above the surroundings, and by itself
+_SHORTEST, _TALLEST = 5, 40  # pixels of a letter's height
+_LETTERS = 3  # side by side are a word
+_UNEVEN = 25  # of 255: letters of a word differ less in brightness
+_LARGEST_BRIGHT_SHARE = 0.1  # of the pixels; in an image with more, black and white tissue passes for writing
+_ARM, _CORNER = 4, 3  # pixels from a cross's centre
+_AS_BRIGHT = 0.6  # of the centre: what still belongs to an arm
+_CROSSES = 2  # measure a distance
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What is written over an image.
+
+    Attributes:
+        words: where.
+        crosses: (x, y) of the centres of measuring crosses; none or at least two.
+    """
+
+    words: tuple[Box, ...] = ()
+    crosses: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Letter:
+    top: int
+    left: int
+    height: int
+    width: int
+    peak: int
+
+    @property
+    def right(self) -> int:
+        return self.left + self.width
+
+
+def find_overlay(gray: NDArray[np.uint8]) -> Overlay:
+    """Look for words and measuring crosses in an (H, W) image."""
+    step = -(-max(gray.shape) // _LONGEST_SIDE)
+    small = np.ascontiguousarray(gray[::step, ::step])
+    if min(small.shape) < 2 * _STROKE or _mostly_bright(small):
+        return Overlay()
+    strokes = (raised(small, _STROKE) > _CONTRAST) & (small > _BRIGHT)
+    words = _words(small, strokes)
+    crosses = _crosses(small, strokes, words)
+    return Overlay(
+        tuple((x0 * step, y0 * step, x1 * step, y1 * step) for x0, y0, x1, y1 in words),
+        tuple((x * step, y * step) for x, y in crosses),
+    )
+
+
+def _mostly_bright(gray: NDArray[np.uint8]) -> bool:
+    return bool((gray >= 0.95 * gray.max()).mean() > _LARGEST_BRIGHT_SHARE)
+
+
+def _words(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> list[Box]:
+    letters = sorted(_letters(gray, strokes), key=lambda letter: (letter.left, letter.top))
+    joined = []
+    for first, a in enumerate(letters):
+        for second in range(first + 1, len(letters)):
+            b = letters[second]
+            if b.left - a.right > max(a.height, b.height):
+                if b.left - a.left > 4 * _TALLEST:
+                    break
+                continue
+            if _neighbours(a, b):
+                joined.append((first, second))
+    words = []
+    for chain in chained(len(letters), joined):
+        if len(chain) < _LETTERS:
+            continue
+        found = [letters[place] for place in chain]
+        top, bottom = min(each.top for each in found), max(each.top + each.height for each in found)
+        words.append((min(each.left for each in found), top, max(each.right for each in found), bottom))
+    return words
+
+
+def _letters(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> list[_Letter]:
+    """Connected strokes of a letter's size and shape; none at the upper edge, where ultrasound has bright skin."""
+    labels, _ = ndimage.label(strokes, np.ones((3, 3)))
+    letters = []
+    for number, place in enumerate(ndimage.find_objects(labels), 1):
+        rows, columns = place
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        if rows.start < 2 or not _SHORTEST <= height <= _TALLEST or width > 1.8 * height:
+            continue
+        own = labels[place] == number
+        if width > 2 and not 0.2 <= own.mean() <= 0.95:
+            continue
+        letters.append(_Letter(rows.start, columns.start, height, width, int(gray[place][own].max())))
+    return letters
+
+
+def _neighbours(a: _Letter, b: _Letter) -> bool:
+    """Whether two letters, the first further left, may follow each other in a word."""
+    height = max(a.height, b.height)
+    slack = max(1.0, 0.15 * height)
+    return (
+        0 <= b.left - a.right <= height
+        and abs(a.top - b.top) <= slack
+        and abs(a.height - b.height) <= slack
+        and abs(a.peak - b.peak) <= _UNEVEN
+    )
+
+
+def _crosses(gray: NDArray[np.uint8], strokes: NDArray[np.bool_], words: list[Box]) -> list[tuple[int, int]]:
+    """Centres of crosses outside of words, all of one brightness; none where there is a single one."""
+    marked = _crossings(gray, strokes)
+    for x0, y0, x1, y1 in words:
+        marked[max(0, y0 - 2) : y1 + 2, max(0, x0 - 2) : x1 + 2] = False
+    labels, count = ndimage.label(highest(marked, 5))
+    if count < _CROSSES:
+        return []
+    peaks = ndimage.maximum(gray, labels, range(1, count + 1))
+    centres = ndimage.center_of_mass(marked, labels, range(1, count + 1))
+    brightest = np.max(peaks)
+    alike = [brightest - peak <= _UNEVEN for peak in peaks]
+    found = [(round(x), round(y)) for (y, x), fits in zip(centres, alike, strict=True) if fits]
+    return found if len(found) >= _CROSSES else []
+
+
+def _crossings(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(H, W) true where four bright arms meet, and at least three of the four corners between them are dark."""
+    ys, xs = np.nonzero(strokes)
+    border = _ARM + 1
+    padded = np.pad(gray.astype(np.float32), border, mode="edge")
+
+    def around(dy: int, dx: int) -> NDArray[np.float32]:
+        return padded[ys + border + dy, xs + border + dx]
+
+    for reach in range(1, _ARM):
+        for dy, dx in ((0, reach), (0, -reach), (reach, 0), (-reach, 0)):
+            bright = around(dy, dx) >= _AS_BRIGHT * around(0, 0)
+            ys, xs = ys[bright], xs[bright]
+    for distance, share in ((_CORNER, 0.6), (_CORNER - 1, 0.65)):
+        dark = [
+            around(dy * distance, dx * distance) <= share * around(0, 0) for dy in (1, -1) for dx in (1, -1)
+        ]
+        fits = np.sum(dark, axis=0) >= 3
+        ys, xs = ys[fits], xs[fits]
+    marked = np.zeros(gray.shape, dtype=bool)
+    marked[ys, xs] = True
+    return marked
