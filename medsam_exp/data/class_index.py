@@ -28,7 +28,7 @@ def read_class_index(
     for row in _rows(path, columns):
         if split_column and row[split_column].strip() != split:
             continue
-        stem = _stem(row[name_column].strip())
+        stem = stem_of(row[name_column].strip())
         label = row[class_column].strip()
         if classes.setdefault(stem, label) != label:
             raise UserError(f"{path} gives {stem} two classes, {classes[stem]} and {label}: keep one")
@@ -51,5 +51,6 @@ def _rows(path: Path, columns: list[str]) -> list[Mapping[str, str]]:
         raise UserError(f"data.index: {path} cannot be read as CSV ({error}): check the file") from error
 
 
-def _stem(name: str) -> str:
+def stem_of(name: str) -> str:
+    """The stem by which a dataset knows an image that a table names with or without its suffix."""
     return Path(name).stem if Path(name).suffix.lower() in IMAGE_SUFFIXES else Path(name).name

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from medsam_exp.data.class_index import stem_of
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.data.pair_table import TableOptions, read_pair_table
 from medsam_exp.data.pairing import pair_files
@@ -100,7 +101,7 @@ def _of_split(root: Path, split: str) -> list[Item]:
     if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in images.iterdir()):
         return []
     items = []
-    for stem, pair in pair_files(images, folders, None).items():
+    for stem, pair in pair_files(images, folders).items():
         has_image = pair.image.parent == images
         items.append(
             Item(
@@ -131,9 +132,7 @@ def _index(
     table = {}
     for row in rows:
         text = {str(key): (value or "").strip() for key, value in row.items() if isinstance(value, str)}
-        name = Path(text["name"])
-        stem = name.stem if name.suffix.lower() in IMAGE_SUFFIXES else name.name
-        table[(text.get("split", ""), stem)] = text
+        table[(text.get("split", ""), stem_of(text["name"]))] = text
     lacking = [f"{split}/{stem}" for split, stem in table if split and (split, stem) not in known]
     missing = [
         f"{split}/{stem}" for split, stem in sorted(known) if not {(split, stem), ("", stem)} & table.keys()
