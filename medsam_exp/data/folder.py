@@ -101,6 +101,7 @@ class FolderDataset:
         self.spacing_mm = None if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
 
         targets = targets_of(classes, mask_values, background)
+        self.exclude, self.foreground_values = exclude, targets.values
         self.label_names = tuple(target.class_name for target in targets.each if target.class_name)
         images, masks = find_folders(self.root, split)
         self.has_ground_truth = masks is not None

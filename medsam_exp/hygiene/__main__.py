@@ -17,7 +17,7 @@ from medsam_exp.digests import FileDigests
 from medsam_exp.housekeeping.tables import console
 from medsam_exp.hygiene.examine import Examination, examine
 from medsam_exp.hygiene.finding import KINDS
-from medsam_exp.hygiene.layout import find_collection
+from medsam_exp.hygiene.layout import find_collection, without
 from medsam_exp.hygiene.lists import write_lists
 from medsam_exp.hygiene.overview import overview
 from medsam_exp.hygiene.page import write_page
@@ -43,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _examine(given: argparse.Namespace) -> Examination:
-    collection = find_collection(given.root, given.group, given.image_column, given.caption_column)
+    found = find_collection(given.root, given.group, given.image_column, given.caption_column)
+    collection = without(found, given.exclude)
     cache = Path(given.outputs) / "artifacts"
     digests = FileDigests(cache / "file_digests.json")
     store = FactStore(cache / "hygiene", digests, given.mask_values)
@@ -91,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
         "--group",
         metavar="REGEX",
         help=r"patient in a file's name, e.g. '^(ID_\d+)_'; or index.csv has a column group",
+    )
+    parser.add_argument(
+        "--exclude", metavar="FILE", help="without the images of this list, as data.exclude takes it"
     )
     parser.add_argument(
         "--mask-values", type=_values, metavar="1,2", help="foreground in masks of class labels"

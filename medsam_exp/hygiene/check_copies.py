@@ -117,7 +117,9 @@ def _least_dice(survey: Survey, pairs: Iterable[tuple[str, str]]) -> dict[str, f
     """The lowest overlap of two masks of the same kind, by kind."""
     found: dict[str, float] = {}
     for a, b in pairs:
-        masks = [survey.facts[name].masks for name in (a, b)]
+        masks = [survey.facts[name].masks for name in (a, b) if name in survey.facts]
+        if len(masks) < 2:  # not measured
+            continue
         for kind in masks[0].keys() & masks[1].keys():
             first, second = masks[0][kind], masks[1][kind]
             if first.problem is None and second.problem is None:

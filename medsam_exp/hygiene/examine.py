@@ -1,6 +1,5 @@
 """From measured facts to findings: all checks, in one place."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medsam_exp.hygiene.check_copies import check_copies, check_splits
@@ -55,18 +54,20 @@ def examine(survey: Survey, *, near: bool = True) -> Examination:
     return Examination(survey, copies, tuple(sorted(found, key=_place)))
 
 
+def examine_files(survey: Survey, copies: Copies) -> Examination:
+    """Run the checks that need no pixels.
+
+    Args:
+        survey: the dataset; facts are not needed.
+        copies: what is known of them.
+    """
+    found = [*check_files(survey), *check_copies(survey, copies), *check_splits(survey)]
+    return Examination(survey, copies, tuple(sorted(found, key=_place)))
+
+
 def _place(finding: Finding) -> tuple[int, int, tuple[str, ...], str]:
     severity = SEVERITIES.index(KINDS[finding.kind].severity)
     return severity, _KIND_PLACES[finding.kind], finding.items, finding.mask
 
 
 _KIND_PLACES: dict[str, int] = {kind: place for place, kind in enumerate(KINDS)}
-
-
-def kind_titles(findings: Sequence[Finding]) -> dict[str, int]:
-    """How many findings there are of each kind, by title."""
-    counts: dict[str, int] = {}
-    for finding in findings:
-        title = KINDS[finding.kind].title
-        counts[title] = counts.get(title, 0) + 1
-    return counts

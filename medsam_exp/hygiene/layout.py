@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medsam_exp.data.class_index import stem_of
+from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.data.pair_table import TableOptions, read_pair_table
 from medsam_exp.data.pairing import pair_files
@@ -53,6 +54,18 @@ def find_collection(
     if pattern is None:
         return found
     return replace(found, items=tuple(item.grouped(_match(pattern, item)) for item in found.items))
+
+
+def without(collection: Collection, exclude: str | Sequence[str] | None) -> Collection:
+    """The collection without the images that `data.exclude` leaves out.
+
+    Raises:
+        UserError: the list cannot be read.
+    """
+    splits = {item.split for item in collection.items}
+    lists = {split: read_exclusion(exclude, collection.root, split) for split in splits}
+    kept = (item for item in collection.items if item.stem not in lists[item.split].stems)
+    return replace(collection, items=tuple(kept))
 
 
 def _compiled(group: str | None) -> re.Pattern[str] | None:
