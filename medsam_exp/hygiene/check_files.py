@@ -46,7 +46,7 @@ def _shapes(survey: Survey) -> list[Finding]:
             found = f"gray values vary by {image.contrast:.1f} of 255 (standard deviation)"
             findings.append(Finding("no_contrast", (name,), found))
         elif image.white > _MOSTLY_WHITE:
-            found = f"{image.white:.0%} of the pixels are at 255 and {image.black:.0%} at 0"
+            found = f"{image.white:.0%} of the pixels are at 250 or above, {image.black:.0%} at 0"
             findings.append(Finding("clipped", (name,), found))
     return findings
 

@@ -22,7 +22,7 @@ class ImageFacts:
         contrast: standard deviation of its gray values, of 255.
         coloured: share of pixels that are clearly no gray.
         black: share of pixels at 0.
-        white: share of pixels at 255.
+        white: share of pixels at 250 or above.
         thumbnail: 64 x 64 gray values as base64.
         hashes: perceptual hashes (64 bits) of the image as it is, and turned and mirrored in the seven other ways.
         overlay: what is written over it.

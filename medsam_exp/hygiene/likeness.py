@@ -2,7 +2,10 @@
 
 Candidates are pairs whose perceptual hashes (pHash of the ImageHash library) differ in few of 64 bits. Hashes of scans
 of one organ come as close by chance, so a pair counts only where the fine structure of the thumbnails agrees, too:
-speckle and tissue borders of two scans do not, however alike their light and shade are.
+speckle and tissue borders of two scans do not, however alike their light and shade are. Fine structure is the
+difference to a smoothed copy over its local strength, so that no bright bone or frame decides alone, and only the
+thumbnails' middle counts, since many images share the frame around it. Copies that were cut or scaled a little are
+found by shifting one thumbnail over the other.
 """
 
 import base64
@@ -16,15 +19,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
+from skimage.feature import match_template
 
 THUMBNAIL_SIDE = 64
 MOST_BITS = 12
 """Of 64 in which the hashes of two copies may differ."""
-LEAST_CORRELATION = 0.5
-"""Of the fine structure of two copies."""
+LEAST_CORRELATION = 0.6
+"""Of the fine structure of two copies; of 350 breast, 41 brain and 1,500 mixed scans no two others came as far."""
 
 _HASHED_SIDE, _FREQUENCIES = 32, 8  # ImageHash's own numbers
 _SMOOTH = 4.0  # pixels of a thumbnail; what is coarser than this does not count
+_FAINT = 6.0  # gray values; structure below is noise
+_FRAME = 10  # pixels at a thumbnail's edge that do not count
+_PATCH, _SHIFT = 22, 5  # pixels: half of the side that is shifted, and how far
+_SCALES = (0.92, 0.96, 1.0, 1.04, 1.08)
+_WORTH_SHIFTING = 0.15  # of correlation as they lie
 _BLOCK = 512  # rows of the table of all pairs that are in memory at a time
 _NAMES = (
     "",
@@ -107,16 +116,17 @@ def near_pairs(hashes: Sequence[Sequence[int]], thumbnails: Sequence[str]) -> li
     """
     if len(hashes) < 2:
         return []
-    table = np.array(hashes, dtype=np.uint64)
     fine: dict[int, NDArray[np.float32]] = {}
     found: dict[tuple[int, int], Likeness] = {}
-    for first, second, view, bits in _candidates(table):
+    for first, second, view, bits in _candidates(np.array(hashes, dtype=np.uint64)):
         if (first, second) in found:
             continue
         for place in (first, second):
             if place not in fine:
                 fine[place] = _fine(unpacked(thumbnails[place]))
-        correlation = _correlation(fine[first], _views(fine[second])[view])
+        correlation = _correlation(_middle(fine[first]), _middle(_views(fine[second])[view]))
+        if view == 0 and _WORTH_SHIFTING <= correlation < LEAST_CORRELATION:
+            correlation = _shifted_correlation(fine[first], unpacked(thumbnails[second]))
         if correlation >= LEAST_CORRELATION:
             found[first, second] = Likeness(first, second, bits, correlation, _NAMES[view])
     return [found[pair] for pair in sorted(found)]
@@ -134,13 +144,38 @@ def _candidates(table: NDArray[np.uint64]) -> Iterator[tuple[int, int, int, int]
 
 
 def _fine(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Fine structure alone, with a mean of 0 and a norm of 1; all 0 where there is none."""
+    """Fine structure alone, over its local strength."""
     values = thumbnail.astype(np.float32)
-    values = values - gaussian_filter(values, _SMOOTH)
-    values -= values.mean()
-    norm = float(np.linalg.norm(values))
-    return values / norm if norm > 1e-3 else np.zeros_like(values)
+    values -= gaussian_filter(values, _SMOOTH)
+    values /= np.sqrt(gaussian_filter(values**2, _SMOOTH)) + np.float32(_FAINT)
+    return values
+
+
+def _middle(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return values[_FRAME:-_FRAME, _FRAME:-_FRAME]
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    return float((a * b).sum())
+    """Pearson's; 0 where there is no structure."""
+    a, b = a - a.mean(), b - b.mean()
+    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float((a * b).sum()) / norms if norms > 1e-3 else 0.0
+
+
+def _shifted_correlation(first: NDArray[np.float32], second: NDArray[np.uint8]) -> float:
+    """The best correlation of the middle of one thumbnail's fine structure with any nearby place of the other's.
+
+    Args:
+        first: (64, 64) fine structure.
+        second: (64, 64) thumbnail, tried in several sizes.
+    """
+    centre = THUMBNAIL_SIDE // 2
+    patch = first[centre - _PATCH : centre + _PATCH, centre - _PATCH : centre + _PATCH]
+    best = 0.0
+    for scale in _SCALES:
+        side = round(THUMBNAIL_SIDE * scale)
+        sized = Image.fromarray(second).resize((side, side), Image.Resampling.BICUBIC)
+        start = side // 2 - _PATCH - _SHIFT
+        place = slice(start, start + 2 * (_PATCH + _SHIFT))
+        best = max(best, float(match_template(_fine(np.asarray(sized))[place, place], patch).max()))
+    return best

@@ -19,10 +19,11 @@ from medsam_exp.hygiene.outline import outline_is_drawn
 from medsam_exp.hygiene.overlay import find_overlay
 from medsam_exp.types import Mask, RGBImage, UserError
 
-VERSION = 1
+VERSION = 3
 """Of what is measured; another one measures everything anew."""
 
 _CLEARLY_COLOURED = 40  # of 255: between a pixel's strongest and weakest channel; JPEG alone makes fewer
+_WHITE = 250  # of 255: counts as the highest value
 _SPECK, _SPECK_SHARE = 8, 0.002  # pixels; and of the largest part
 
 
@@ -60,7 +61,7 @@ def _image_facts(pixels: Pixels, image: RGBImage) -> ImageFacts:
         contrast=float(gray.std()),
         coloured=float((chroma > _CLEARLY_COLOURED).mean()),
         black=float((gray == 0).mean()),
-        white=float((gray == 255).mean()),
+        white=float((gray >= _WHITE).mean()),
         thumbnail=base64.b64encode(thumbnail.tobytes()).decode(),
         hashes=hashes_of(thumbnail),
         overlay=find_overlay(gray),

@@ -8,7 +8,10 @@ from medsam_exp.types import Mask, RGBImage
 _FEWEST = 24  # pixels of an outline that can be judged
 _MARGIN = 12  # pixels around the mask that are compared
 _COLOURED = 80  # of 255: between the strongest and the weakest channel of a drawn line
-_BRIGHT = 200  # of 255: a drawn line on gray
+_BRIGHT, _UNEVEN = (
+    230,
+    10,
+)  # of 255: of a drawn line on gray, and its standard deviation at most; rims of tumours vary
 _ALONG, _BESIDE = 0.8, 0.15  # share of the outline that a line covers, and of its surroundings at most
 
 
@@ -31,11 +34,16 @@ def outline_is_drawn(image: RGBImage, mask: Mask) -> bool:
         return False
     drawn = (image.max(axis=-1) - image.min(axis=-1)) > _COLOURED
     white = image.min(axis=-1) > _BRIGHT
-    return any(_follows(line, border) for line in (drawn, white))
+    along = highest(border, 5)
+    if white[along].any() and image[along & white].std() > _UNEVEN:
+        white[:] = False
+    return any(_follows(line, border, mask) for line in (drawn, white))
 
 
-def _follows(line: Mask, border: Mask) -> bool:
+def _follows(line: Mask, border: Mask, inside: Mask) -> bool:
+    """Whether a line is along the border, and neither inside of it nor outside, as a bright object would be."""
     if not line.any() or highest(line, 5)[border].mean() < _ALONG:
         return False
-    beside = ~highest(border, 9)
-    return not beside.any() or bool(line[beside].mean() <= _BESIDE)
+    away = ~highest(border, 9)
+    places = [away & inside, away & ~inside]
+    return all(place.sum() >= _FEWEST and line[place].mean() <= _BESIDE for place in places)

@@ -25,6 +25,7 @@ _UNEVEN = 25  # of 255: letters of a word differ less in brightness
 _LARGEST_BRIGHT_SHARE = 0.1  # of the pixels; in an image with more, black and white tissue passes for writing
 _ARM, _CORNER = 4, 3  # pixels from a cross's centre
 _AS_BRIGHT = 0.6  # of the centre: what still belongs to an arm
+_SAME_MARK = 0.7  # correlation of two crosses' surroundings
 _CROSSES = 2  # measure a distance
 
 
@@ -133,10 +134,25 @@ def _crosses(gray: NDArray[np.uint8], strokes: NDArray[np.bool_], words: list[Bo
         return []
     peaks = ndimage.maximum(gray, labels, range(1, count + 1))
     centres = ndimage.center_of_mass(marked, labels, range(1, count + 1))
-    brightest = np.max(peaks)
-    alike = [brightest - peak <= _UNEVEN for peak in peaks]
-    found = [(round(x), round(y)) for (y, x), fits in zip(centres, alike, strict=True) if fits]
-    return found if len(found) >= _CROSSES else []
+    bright = np.max(peaks) - _UNEVEN
+    found = [(round(x), round(y)) for (y, x), peak in zip(centres, peaks, strict=True) if peak >= bright]
+    return _alike(gray, found)
+
+
+def _alike(gray: NDArray[np.uint8], found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those that look like another one, as marks of a machine do; their middles may be a pixel off."""
+    padded = np.pad(gray.astype(np.float32), _ARM + 1, mode="edge")
+    side = 2 * _ARM + 1
+    views = [
+        [padded[y + dy : y + dy + side, x + dx : x + dx + side] for dy in range(3) for dx in range(3)]
+        for x, y in found
+    ]
+    kept = []
+    for place, own in enumerate(views):
+        others = [view for other, shifted in enumerate(views) if other != place for view in shifted]
+        if any(np.corrcoef(own[4].ravel(), view.ravel())[0, 1] >= _SAME_MARK for view in others):
+            kept.append(found[place])
+    return kept if len(kept) >= _CROSSES else []
 
 
 def _crossings(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> NDArray[np.bool_]:
