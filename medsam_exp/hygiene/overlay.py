@@ -156,10 +156,11 @@ def _alike(gray: NDArray[np.uint8], found: list[tuple[int, int]]) -> list[tuple[
 
 
 def _crossings(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(H, W) true where four bright arms meet, and at least three of the four corners between them are dark."""
+    """(H, W) true where four arms of strokes meet, and at least three of the four corners between them are dark."""
     ys, xs = np.nonzero(strokes)
     border = _ARM + 1
     padded = np.pad(gray.astype(np.float32), border, mode="edge")
+    on_stroke = np.pad(strokes, border)
 
     def around(dy: int, dx: int) -> NDArray[np.float32]:
         return padded[ys + border + dy, xs + border + dx]
@@ -167,7 +168,8 @@ def _crossings(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> NDArray[n
     for reach in range(1, _ARM):
         for dy, dx in ((0, reach), (0, -reach), (reach, 0), (-reach, 0)):
             bright = around(dy, dx) >= _AS_BRIGHT * around(0, 0)
-            ys, xs = ys[bright], xs[bright]
+            drawn = on_stroke[ys + border + dy, xs + border + dx] | (reach == _ARM - 1)
+            ys, xs = ys[bright & drawn], xs[bright & drawn]
     for distance, share in ((_CORNER, 0.6), (_CORNER - 1, 0.65)):
         dark = [
             around(dy * distance, dx * distance) <= share * around(0, 0) for dy in (1, -1) for dx in (1, -1)
