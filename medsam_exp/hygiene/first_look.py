@@ -65,7 +65,7 @@ def look_once(
             lines = _look(root, folder, digests, mask_values, exclude)
             write_atomically(record, json.dumps({"root": str(root), "said": lines}, indent=1).encode())
     except Exception as error:  # a check is no reason for a run to fail
-        log.warning("data check: %s could not be checked (%s)", root, str(error).splitlines()[0])
+        log.warning("data check: %s could not be checked (%s: %s)", root, type(error).__name__, error)
         return
     for line in lines:
         log.warning("data check: %s", line)
