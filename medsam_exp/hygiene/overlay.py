@@ -20,7 +20,8 @@ _LONGEST_SIDE = 1024  # pixels; larger images are looked at in a smaller copy
 _STROKE = 11  # pixels; wider strokes are no writing
 _CONTRAST, _BRIGHT = 80, 150  # of 255: above the surroundings, and by itself
 _SHORTEST, _TALLEST = 5, 40  # pixels of a letter's height
-_LETTERS = 3  # side by side are a word
+_CAPITALS, _LETTERS = 3, 4  # side by side are a word: of one height, or of several
+_ASCENDER = 1.6  # height of a tall small letter over a low one's
 _UNEVEN = 25  # of 255: letters of a word differ less in brightness
 _LARGEST_BRIGHT_SHARE = 0.1  # of the pixels; in an image with more, black and white tissue passes for writing
 _ARM, _CORNER = 4, 3  # pixels from a cross's centre
@@ -88,9 +89,9 @@ def _words(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> list[Box]:
                 joined.append((first, second))
     words = []
     for chain in chained(len(letters), joined):
-        if len(chain) < _LETTERS:
-            continue
         found = [letters[place] for place in chain]
+        if len(found) < (_CAPITALS if _of_one_height(found) else _LETTERS):
+            continue
         top, bottom = min(each.top for each in found), max(each.top + each.height for each in found)
         words.append((min(each.left for each in found), top, max(each.right for each in found), bottom))
     return words
@@ -113,15 +114,19 @@ def _letters(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> list[_Lette
 
 
 def _neighbours(a: _Letter, b: _Letter) -> bool:
-    """Whether two letters, the first further left, may follow each other in a word."""
+    """Whether two letters, the first further left, may follow each other: capitals, or any on one line."""
     height = max(a.height, b.height)
     slack = max(1.0, 0.15 * height)
-    return (
-        0 <= b.left - a.right <= height
-        and abs(a.top - b.top) <= slack
-        and abs(a.height - b.height) <= slack
-        and abs(a.peak - b.peak) <= _UNEVEN
-    )
+    on_one_line = abs(a.top + a.height - b.top - b.height) <= slack
+    capitals = abs(a.top - b.top) <= slack and abs(a.height - b.height) <= slack
+    mixed = on_one_line and height <= _ASCENDER * min(a.height, b.height)
+    gap = height if capitals else 0.6 * height
+    return 0 <= b.left - a.right <= gap and (capitals or mixed) and abs(a.peak - b.peak) <= _UNEVEN
+
+
+def _of_one_height(letters: list[_Letter]) -> bool:
+    heights = [letter.height for letter in letters]
+    return max(heights) - min(heights) <= max(2.0, 0.25 * max(heights))
 
 
 def _crosses(gray: NDArray[np.uint8], strokes: NDArray[np.bool_], words: list[Box]) -> list[tuple[int, int]]:

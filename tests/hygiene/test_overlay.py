@@ -23,7 +23,7 @@ def with_text(
 
 
 @pytest.mark.parametrize("size", [12, 16, 24])
-@pytest.mark.parametrize("text", ["LEFT", "RT 10", "AXILLA"])
+@pytest.mark.parametrize("text", ["LEFT", "RT 10", "AXILLA", "left axilla"])
 def test_words_are_found_where_they_stand(text, size):
     image, box = with_text(text, size, (60, 130))
     (found,) = find_overlay(image).words
