@@ -102,7 +102,7 @@ KINDS: dict[str, Kind] = {
         "Nearly the same image with contradicting classes",
         "warning",
         "The same scan was given different classes, or one patient has both. Look before you trust class-wise scores.",
-        f"Look at the pictures; {_EXCLUDE} for those that contradict each other.",
+        "Look at the pictures, and leave out what is wrong (data.exclude=[NAME, ...]).",
     ),
     "near_masks": Kind(
         "Nearly the same image with contradicting masks",
@@ -188,7 +188,7 @@ KINDS: dict[str, Kind] = {
         "Very long or very high images",
         "warning",
         "Networks see them squeezed or cropped to a square, so thin structures vanish.",
-        "Crop them to the scan, or use saliency.framing=pad where the method offers it.",
+        "Crop them to the scan, or leave them out (data.exclude=[NAME, ...]).",
     ),
     "coloured": Kind(
         "Coloured images among gray ones",
@@ -201,7 +201,7 @@ KINDS: dict[str, Kind] = {
         "Images of different bit depth",
         "warning",
         "Deeper images are stretched to their own range and the others are not, so brightness means different things.",
-        "Convert all of them with one window (python -m medsam_exp.data.prepare converts DICOM and NIfTI).",
+        "Export all of them again with one window and one bit depth.",
     ),
     "index": Kind(
         "index.csv does not fit the files",

@@ -36,7 +36,7 @@ def write_page(examination: Examination, path: Path, *, command: str) -> None:
         path: of the page.
         command: that makes this page again.
     """
-    content = _content(examination, command)
+    content = {**_content(examination, command), "exclude": str(path.parent / "exclude.csv")}
     room = LARGEST - len(_rendered(content, Drawings()))
     drawings = _pictures(examination, room)
     write_atomically(path, _rendered(content, drawings).encode())
