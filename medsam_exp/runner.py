@@ -16,10 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from medsam_exp import distributed
 from medsam_exp.build import build
 from medsam_exp.config import check
+from medsam_exp.data.folder import FolderDataset
 from medsam_exp.default_settings import changed_settings
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.engine import Engine
 from medsam_exp.housekeeping.signs import alive, write_keys
+from medsam_exp.hygiene.first_look import look_once
 from medsam_exp.nodes import is_first_node, job_nodes
 from medsam_exp.pictures import RunResults
 from medsam_exp.stages import STAGES
@@ -119,6 +121,9 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     first = distributed.rank() == 0
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json" if first else None)
     dataset, texts, by_label = _inputs(cfg)
+    if first and isinstance(dataset, FolderDataset):
+        artifacts = Path(cfg.paths.artifacts)
+        look_once(dataset.root, artifacts, digests, dataset.foreground_values, dataset.exclude)
     stages = _possible_stages(cfg, dataset)
     _refuse_unknown_sizes(cfg, dataset, stages)
     with _tracker(cfg, run_dir, origin, stages) if first else SilentTracker() as tracker:

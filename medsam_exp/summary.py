@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+from medsam_exp.data.folder import FolderDataset
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine
 from medsam_exp.grounding_results import presence_results, presence_truth_uses, veto_notes
@@ -263,6 +264,8 @@ def _ground_truth_uses(
     uses += presence_truth_uses(engine, cfg, split)
     if "evaluate" in engine.artifacts:
         uses.append(f"report: pictures beside the prediction ({split})")
+    if isinstance(engine.dataset, FolderDataset) and engine.dataset.has_ground_truth:
+        uses.append(f"data checks: faults of masks, nothing else ({cfg.data.name}, every split)")
     return uses
 
 

@@ -39,6 +39,7 @@ LAYERS = (
         "tracking",
         "sweep",
         "housekeeping",
+        "hygiene",
         "config",
         "meaning",
         "signatures",

@@ -62,5 +62,5 @@ def read_rows(path: Path, columns: Sequence[str], key: str) -> list[Mapping[str,
 
 
 def stem_of(name: str) -> str:
-    """A sample id of a file name, with or without the ending of an image."""
+    """The stem by which a dataset knows an image that a table names with or without its suffix."""
     return Path(name).stem if Path(name).suffix.lower() in IMAGE_SUFFIXES else Path(name).name

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from medsam_exp.data.class_index import read_class_index
+from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.images import read_image
 from medsam_exp.data.masks import read_mask
 from medsam_exp.data.pairing import FilePair, Finding, check_pairs, find_folders, mask_folders, pair_files
@@ -58,6 +60,8 @@ class FolderDataset:
             a single target.
         background: values of masks of class labels that belong to none of `classes`.
         absent: of a class that an image does not show, "keep" the sample with an empty true mask or "drop" it.
+        exclude: images to leave out: their names, or a CSV or text file of them, such as the exclude.csv of
+            `python -m medsam_exp.hygiene`; None for none. They are not even decoded, and `notes` names them.
         on_error: "raise" stops at faulty files, "skip" leaves their samples out and lists them in `notes`.
         limit: look at the first so many images only, for trials; None for all.
 
@@ -86,6 +90,7 @@ class FolderDataset:
         classes: dict[str, int | list[int]] | list[str] | None = None,
         background: Sequence[int] = (0,),
         absent: Literal["keep", "drop"] = "keep",
+        exclude: str | Sequence[str] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         limit: int | None = None,
     ) -> None:
@@ -97,10 +102,14 @@ class FolderDataset:
         self.root = Path(root).expanduser()
 
         targets = targets_of(classes, mask_values, background)
+        self.exclude, self.foreground_values = exclude, targets.values
         self.label_names = tuple(target.class_name for target in targets.each if target.class_name)
         images, masks = find_folders(self.root, split)
         self.has_ground_truth = masks is not None
-        files = pair_files(images, mask_folders(masks, targets), limit)
+        exclusion = read_exclusion(exclude, self.root, split)
+        there = pair_files(images, mask_folders(masks, targets))
+        wanted, left_out = exclusion.without(there, images)
+        files = dict(islice(wanted.items(), limit))
         findings = check_pairs(files, targets)
         labels: dict[str, str] | None = None
         if index is not None:
@@ -133,7 +142,8 @@ class FolderDataset:
             )
             for sample_id, entry in sorted(self._entries.items())
         )
-        self.notes = _notes(faulty, kept, targets, absent) if self.has_ground_truth else _skipped(faulty)
+        found = _notes(faulty, kept, targets, absent) if self.has_ground_truth else _skipped(faulty)
+        self.notes = (*left_out, *found)
 
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB of one image."""

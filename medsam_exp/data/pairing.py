@@ -93,13 +93,12 @@ def _images_by_stem(folder: Path) -> dict[str, list[Path]]:
     return images
 
 
-def pair_files(images: Path, masks: Mapping[str, Path], limit: int | None) -> dict[str, FilePair]:
+def pair_files(images: Path, masks: Mapping[str, Path]) -> dict[str, FilePair]:
     """The files of every stem of any folder, in order of stem.
 
     Args:
         images: folder of images.
         masks: folders of masks by name; none when only predictions are wanted.
-        limit: keep the first so many stems; None for all.
 
     Raises:
         UserError: there is no image at all.
@@ -112,7 +111,7 @@ def pair_files(images: Path, masks: Mapping[str, Path], limit: int | None) -> di
             f"{images} has no images (found {suffixes}); put {', '.join(sorted(IMAGE_SUFFIXES))} files there"
         )
     pairs = {}
-    for stem in sorted(image_files.keys() | set().union(*mask_files.values()))[:limit]:
+    for stem in sorted(image_files.keys() | set().union(*mask_files.values())):
         found_images = image_files.get(stem, [])
         found_masks = {name: stems[stem] for name, stems in mask_files.items() if stem in stems}
         problem = _pairing_problem(stem, found_images, found_masks, masks_expected=bool(masks))

@@ -45,6 +45,12 @@ class Targets:
         """Folders of masks below SPLIT_masks."""
         return tuple(dict.fromkeys(target.folder for target in self.each))
 
+    @property
+    def values(self) -> tuple[int, ...] | None:
+        """All values that count as foreground of any target; None for two-valued masks."""
+        given = [target.values for target in self.each if target.values is not None]
+        return tuple(sorted(set().union(*given))) if given else None
+
 
 def targets_of(
     classes: dict[str, int | list[int]] | list[str] | None,

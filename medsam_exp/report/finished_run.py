@@ -17,7 +17,7 @@ from medsam_exp.types import UserError
 
 _OF_TEXTS = ("target", "modality", "sentences", "sentence_lists")
 _OF_CLASSES = ("class_name", "class_pattern", "index", "name_column", "class_column", "split_column")
-_SAME_IMAGES_WHATEVER = ("limit", "count", "on_error", "name", *_OF_TEXTS, *_OF_CLASSES)
+_SAME_IMAGES_WHATEVER = ("limit", "exclude", "count", "on_error", "name", *_OF_TEXTS, *_OF_CLASSES)
 """Settings of a dataset that decide which images are in it or what is said of them, but no pixel of image or mask."""
 ONCE_PER_IMAGE = "an image that was asked for several classes counts once, by the mean of its scores"
 NOT_SCORES = {"id", "text", "stage", "presence", "vetoed", "peak_x", "peak_y", "class_name", "image_id"}

@@ -177,6 +177,26 @@ def test_a_changed_image_and_a_changed_text_compute_what_they_touch(runs: Runs, 
     assert runs.timing(runs(*other))["saliency"] == (3, 0)
 
 
+def test_a_folder_is_checked_at_first_use_and_no_key_knows(
+    runs: Runs, images: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(images / "test_images" / "s0.png", images / "test_images" / "s9.png")
+    shutil.copy(images / "test_masks" / "s2.png", images / "test_masks" / "s9.png")
+    summaries = [json.loads((runs(*_folder(images)) / "summary.json").read_text())]
+    said = "data check: error: the same image with contradicting masks: 1 (first: test/s0)"
+    assert caplog.messages.count(said) == 1
+    summaries.append(json.loads((runs(*_folder(images)) / "summary.json").read_text()))
+    assert caplog.messages.count(said) == 1
+    monkeypatch.setattr("medsam_exp.runner.look_once", lambda *_: None)
+    summaries.append(json.loads((runs(*_folder(images)) / "summary.json").read_text()))
+    assert summaries[0]["keys"] == summaries[1]["keys"] == summaries[2]["keys"]
+    for summary in summaries:
+        assert (
+            summary["ground_truth_used_for"][-1]
+            == "data checks: faults of masks, nothing else (folder, every split)"
+        )
+
+
 def test_without_masks_it_predicts_and_says_so(runs: Runs, images: Path) -> None:
     shutil.rmtree(images / "test_masks")
     run_dir = runs(*_folder(images))

@@ -1,0 +1,108 @@
+"""Which images of a folder are left out on purpose: a list of names, or a file of them."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medsam_exp.data.class_index import stem_of
+from medsam_exp.data.pairing import FilePair
+from medsam_exp.types import UserError
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Images that are left out of a split.
+
+    Attributes:
+        stems: of the images.
+        of_this_split: those of them that are said to be in this split, so that each should be found in it.
+    """
+
+    stems: frozenset[str] = frozenset()
+    of_this_split: frozenset[str] = frozenset()
+
+    def without(self, files: Mapping[str, FilePair], images: Path) -> tuple[dict[str, FilePair], list[str]]:
+        """The files that stay, and what was left out, one sentence each.
+
+        Args:
+            files: by stem.
+            images: their folder, for the error's text.
+
+        Raises:
+            UserError: nothing stays.
+        """
+        kept = {stem: pair for stem, pair in files.items() if stem not in self.stems}
+        if not kept:
+            raise UserError(
+                f"data.exclude leaves none of the {len(files)} images in {images}: shorten the list"
+            )
+        left_out = sorted(files.keys() & self.stems)
+        unknown = sorted(self.of_this_split - files.keys())
+        notes = []
+        if left_out:
+            notes.append(
+                f"{len(left_out)} of {len(files)} images left out by data.exclude: {_listed(left_out)}"
+            )
+        if unknown:
+            notes.append(f"data.exclude names {len(unknown)} images that are not there: {_listed(unknown)}")
+        return kept, notes
+
+
+def read_exclusion(given: str | Sequence[str] | None, root: Path, split: str) -> Exclusion:
+    """Read which images of a split are left out.
+
+    Args:
+        given: names of images (with or without suffix); or a CSV file with a column name and, where names occur in
+            several splits, a column split; or a text file with a name in each line; None leaves nothing out. A
+            file's path is relative to the current folder, else to `root`.
+        root: of the dataset.
+        split: whose images are meant.
+
+    Raises:
+        UserError: the file cannot be read, or has no column name.
+    """
+    if given is None:
+        return Exclusion()
+    if not isinstance(given, str):
+        stems = frozenset(stem_of(str(name)) for name in given)
+        return Exclusion(stems, stems)
+    path = _found(given, root)
+    rows = [(stem_of(name), own) for name, own in _rows(path)]
+    stems = frozenset(stem for stem, own in rows if own in ("", split))
+    return Exclusion(stems, frozenset(stem for stem, own in rows if own == split))
+
+
+def _found(given: str, root: Path) -> Path:
+    places = (Path(given).expanduser(), root / given)
+    for path in places:
+        if path.is_file():
+            return path
+    raise UserError(
+        f"data.exclude is {given!r}, which is no file ({' or '.join(map(str, dict.fromkeys(places)))}); give a CSV or "
+        "text file of names, or names as in data.exclude=[NAME]"
+    )
+
+
+def _rows(path: Path) -> list[tuple[str, str]]:
+    """Name and split ("" for any) of every line."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"data.exclude: {path} cannot be read ({error}): save it as UTF-8 text") from error
+    if path.suffix.lower() != ".csv":
+        return [(line.strip(), "") for line in text.splitlines() if line.strip()]
+    rows = csv.DictReader(text.splitlines(), restval="")
+    if "name" not in (rows.fieldnames or ()):
+        there = ", ".join(rows.fieldnames or ()) or "nothing"
+        raise UserError(
+            f"data.exclude: {path} has no column name (it has {there}): rename the one with file names"
+        )
+    named = ((row["name"].strip(), (row.get("split") or "").strip()) for row in rows)
+    return [(name, split) for name, split in named if name]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

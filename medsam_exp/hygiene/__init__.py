@@ -1,0 +1,1 @@
+"""Looks for what makes scores untrustworthy in a dataset: copies, leaks, faulty masks, text burnt into images."""

@@ -1,0 +1,58 @@
+"""Checks of each mask by itself and with its image."""
+
+import re
+
+from medsam_exp.hygiene.facts import MaskFacts
+from medsam_exp.hygiene.finding import Finding
+from medsam_exp.hygiene.items import Item
+from medsam_exp.hygiene.survey import Survey
+
+_NORMAL = re.compile(
+    r"(?<![a-z])(normal|healthy|negative|control|no[ _-]?(tumou?rs?|findings?|lesions?))(?![a-z])", re.I
+)
+_FULL = 0.95  # of the image
+_MOST = 0.5  # of the image
+
+
+def check_masks(survey: Survey) -> list[Finding]:
+    """Empty, tiny, full, inverted, lossy masks, stray pixels, and outlines drawn into images."""
+    findings = []
+    for (name, kind), mask in survey.masks.items():
+        item = survey.by_name[name]
+        found = [*_extent(survey, item, kind, mask), *_quality(mask)]
+        findings += [Finding(what, (name,), said, mask=kind) for what, said in found]
+    return findings
+
+
+def _extent(survey: Survey, item: Item, kind: str, mask: MaskFacts) -> list[tuple[str, str]]:
+    """How much a mask covers, as (kind of finding, sentence)."""
+    of = f"the mask {kind}" if kind else "the mask"
+    normal = item.class_name is not None and _NORMAL.search(item.class_name) is not None
+    of_a_class = survey.collection.form == "prepared" and bool(kind)
+    if mask.foreground == 0:
+        return [] if normal or of_a_class else [("empty_mask", f"{of} has no pixel")]
+    if normal and not kind:
+        return [("normal_with_mask", f"the class is {item.class_name}, {of} has {mask.foreground} pixels")]
+    if mask.share >= _FULL:
+        return [("full_mask", f"{of} covers {mask.share:.1%} of the image")]
+    if mask.share > _MOST and mask.corners == 4:
+        return [("inverted_mask", f"{of} covers {mask.share:.0%} of the image and all four corners")]
+    limits = survey.limits
+    if mask.foreground < limits.tiny_pixels or mask.share < limits.tiny_share:
+        pixels = "1 pixel" if mask.foreground == 1 else f"{mask.foreground} pixels"
+        return [("tiny_mask", f"{of} has {pixels}, {mask.share:.3%} of the image")]
+    return []
+
+
+def _quality(mask: MaskFacts) -> list[tuple[str, str]]:
+    found = []
+    if mask.lossy:
+        found.append(
+            ("lossy_mask", "the mask has blurred values or a lossy format, and is cut at half of its maximum")
+        )
+    if mask.outlined:
+        found.append(("outline", "a line runs along the border of the mask"))
+    if mask.specks:
+        parts = "a part" if mask.specks == 1 else f"{mask.specks} parts"
+        found.append(("specks", f"{parts} of hardly any pixels beside the object"))
+    return found

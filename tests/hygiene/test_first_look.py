@@ -1,0 +1,102 @@
+"""What a run says when it first meets a folder of images, and that it never says more."""
+
+import logging
+import os
+
+import pytest
+
+from medsam_exp.digests import FileDigests
+from medsam_exp.hygiene import first_look
+from medsam_exp.hygiene.first_look import look_once
+from tests.clean_data import lesion, scan
+
+
+@pytest.fixture
+def look(tmp_path, caplog):
+    """Look, and return what was said."""
+
+    def once(root, **options) -> list[str]:
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            look_once(root, tmp_path / "artifacts", FileDigests(), **options)
+        return [record.getMessage() for record in caplog.records]
+
+    return once
+
+
+def test_said_once_and_again_when_the_content_changes(clean, look):
+    assert look(clean.root) == []
+    clean.put("test", "copy", scan(0), lesion(0), "benign")
+    first = "data check: error: the same image in several splits: 1 (first: test/copy)"
+    said = look(clean.root)
+    assert said[0] == first
+    assert said[1].endswith(f"python -m medsam_exp.hygiene {clean.root}")
+    assert look(clean.root) == []
+    clean.put("val", "copy", scan(1), lesion(1), "malignant")
+    assert look(clean.root)[0] == first.replace(": 1 (", ": 2 (")
+
+
+def test_notes_are_not_said(clean, look):
+    mask = lesion(6)
+    mask[2, 3] = 255
+    clean.put("val", "case_06", scan(6), mask)
+    assert look(clean.root) == []
+
+
+def test_what_is_excluded_is_not_said(clean, look):
+    clean.put("test", "copy", scan(0), lesion(0), "benign")
+    (clean.root / "out.csv").write_text("name,split\ncase_00,train\n")
+    assert look(clean.root, exclude="out.csv") == []
+    assert look(clean.root, exclude=["copy"]) == []
+    (clean.root / "out.csv").write_text("name,split\ncase_01,train\n")
+    assert "several splits" in look(clean.root, exclude="out.csv")[0]
+
+
+def test_values_of_label_masks(clean, look):
+    clean.put("val", "case_06", scan(6), lesion(6) // 3 + lesion(7) // 4)
+    assert "masks that cannot be used: 1" in look(clean.root)[0]
+    assert look(clean.root, mask_values=(63, 85, 148, 255)) == []
+
+
+def test_a_large_dataset_is_compared_without_decoding(clean, look, monkeypatch):
+    monkeypatch.setattr(first_look, "FEW", 5)
+    monkeypatch.setattr(first_look, "FactStore", None)  # would fail if used
+    clean.put("test", "copy", scan(0), lesion(0), "benign")
+    clean.put("test", "dark", scan(1) // 2, lesion(1), "malignant")
+    clean.put("test", "case_20", scan(20), lesion(20), group="patient_3")
+    said = look(clean.root)
+    assert said[0] == "data check: error: the same image in several splits: 1 (first: test/copy)"
+    assert said[1] == "data check: error: patients in several splits: 1 (first: test/case_20)"
+    assert "15 images were compared by name and file only" in said[2]
+    assert len(said) == 3
+    monkeypatch.setattr(first_look, "MOST_BYTES", 10)
+    clean.put("test", "case_21", scan(21), lesion(21))
+    assert "several splits" not in look(clean.root)[0].replace("patients in several splits", "")
+
+
+def test_nothing_stops_a_run(clean, look, tmp_path, monkeypatch):
+    assert "could not be checked" in look(clean.root / "nowhere")[0]
+
+    def fails(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(first_look, "survey", fails)
+    assert look(clean.root)[0].startswith(f"data check: {clean.root} could not be checked")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_stops_nothing(clean, look, tmp_path):
+    (tmp_path / "artifacts").mkdir(mode=0o500)
+    assert "could not be checked" in look(clean.root)[0]
+
+
+def test_another_process_that_looks_is_not_waited_for(clean, look, tmp_path, monkeypatch):
+    from filelock import FileLock
+
+    clean.put("test", "copy", scan(0), lesion(0), "benign")
+    name = first_look._fingerprint(clean.root, None, None)
+    lock = tmp_path / "artifacts" / "hygiene" / "seen" / f"{name}.lock"
+    lock.parent.mkdir(parents=True)
+    with FileLock(lock):
+        assert look(clean.root) == []
+    assert look(clean.root)
