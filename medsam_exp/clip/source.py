@@ -79,7 +79,8 @@ def find_weights(source: ClipSource, weights: str | None) -> Path | None:
         return Path(weights).expanduser()
     if "/" in weights:
         raise UserError(
-            f"clip.weights={weights} is not a file; put the weights there, or point clip.weights at them."
+            f"clip.weights={weights} is not a file; `python -m medsam_exp.weights list` says what can be fetched, or "
+            "put the weights there, or point clip.weights at them."
         )
     tags = open_clip.list_pretrained_tags_by_model(source.name) if source.name else []
     if weights not in tags:
@@ -165,7 +166,8 @@ def _tagged_weights(name: str, tag: str) -> Path:
         return Path(download_pretrained(config))
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"the weights {tag} of {name} cannot be downloaded ({error}); set clip.weights to a local file."
+            f"the weights {tag} of {name} cannot be downloaded ({error}); `python -m medsam_exp.weights list` says "
+            "what can be fetched, or set clip.weights to a local file."
         ) from error
 
 
