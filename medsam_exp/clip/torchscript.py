@@ -13,6 +13,15 @@ from medsam_exp.types import UserError
 
 _CONSTANTS = ("attn_mask", "input_resolution", "context_length", "vocab_size")
 """What a compiled CLIP keeps as tensors besides its weights."""
+_STORAGES = {
+    "HalfStorage": torch.float16,
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "BFloat16Storage": torch.bfloat16,
+    "IntStorage": torch.int32,
+    "LongStorage": torch.int64,
+    "BoolStorage": torch.bool,
+}
 _PLAIN: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): dict,
     ("torch.jit._pickle", "restore_type_tag"): lambda value, _: value,
@@ -64,8 +73,8 @@ class _Reader(pickle.Unpickler):
             return _Module
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _tensor
-        if module == "torch" and name.endswith("Storage"):
-            return getattr(torch, name).dtype
+        if module == "torch" and name in _STORAGES:
+            return _STORAGES[name]
         if (module, name) in _PLAIN:
             return _PLAIN[module, name]
         raise UserError(

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import httpx
@@ -85,13 +85,17 @@ class Downloader:
     @contextmanager
     def _lock(self, target: Path) -> Iterator[None]:
         lock = target.with_name(f".{target.name}.lock")
-        try:
-            with waiting_lock(lock, f"{target.name}: waits for another process that fetches it"):
-                yield
-        except PermissionError as error:
-            raise UserError(
-                f"{target.parent} cannot be written to; set MEDSAM_WEIGHTS (or paths.weights) to a folder that can."
-            ) from error
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(
+                    waiting_lock(lock, f"{target.name}: waits for another process that fetches it")
+                )
+            except OSError as error:
+                raise UserError(
+                    f"{target.parent} cannot be written to ({error.strerror}); set MEDSAM_WEIGHTS (or paths.weights) "
+                    "to a folder that can."
+                ) from error
+            yield
 
     def _fetch(self, file: PublishedFile, part: PartialFile) -> Path:
         """Try each source until one gives the published file."""
@@ -132,9 +136,9 @@ class Downloader:
     def _advice(self, part: PartialFile) -> str:
         if part.wanted.drive is not None:
             return f"{by_hand(part)}."
-        kept = f"{readable(part.size)} are kept: " if part.size else ""
+        kept = f" ({readable(part.size)} are kept)" if part.size else ""
         return (
-            f"{kept.capitalize()}Give the same command again when the connection is better, name a mirror "
+            f"Give the same command again when the connection is better{kept}, name a mirror "
             f"(paths.mirrors or MEDSAM_MIRRORS), or put the file there by hand: {part.target}."
         )
 

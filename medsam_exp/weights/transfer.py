@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import httpx
 
+from medsam_exp.housekeeping.sizes import readable
 from medsam_exp.weights.partial import PartialFile
 
-_CHUNK = 1 << 18
 _LATER = {408, 425, 429, 500, 502, 503, 504}
 _LONGEST_WAIT_S = 60.0
 Advance = Callable[[int, int | None], None]
@@ -98,11 +98,11 @@ def _once(url: str, part: PartialFile, client: httpx.Client, advance: Advance) -
             return
         part.make_room(total)
         advance(part.size, total)
-        for data in response.iter_raw(_CHUNK):
+        for data in response.iter_raw():  # as it arrives: bytes held back would be lost in a cut
             part.append(data)
             advance(part.size, total)
     if total is not None and part.size < total:
-        raise _AgainError("the connection was cut")
+        raise _AgainError("cuts the connection")
 
 
 def _range(url: str, part: PartialFile) -> dict[str, str]:
@@ -130,7 +130,7 @@ def _agreed(url: str, part: PartialFile, response: httpx.Response) -> int | None
         if _total(response) == part.size:
             return part.size
         part.restart()
-        raise _AgainError("the part that was there is longer than the file")
+        raise _AgainError("has a shorter file than the part that is here")
     if status in _LATER:
         raise _AgainError(f"answers {status} {response.reason_phrase}", _asked_wait(response))
     if status not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
@@ -153,7 +153,7 @@ def _make_ready(url: str, part: PartialFile, response: httpx.Response) -> None:
         changed = origin.get("source") == url and validator != origin.get("validator")
         if start is None or int(start[1]) != part.size or (changed and origin.get("validator")):
             part.restart()
-            raise _AgainError("the file has changed since its first part was fetched")
+            raise _AgainError("changes the file")
     elif part.size:
         part.restart()  # the server knows no ranges, or has another file by now
     part.remember(url, validator)
@@ -183,5 +183,8 @@ def _why(error: Exception, part: PartialFile) -> str:
         return f"cannot be reached ({str(error) or 'no answer'})"
     if isinstance(error, httpx.ProxyError):
         return f"is behind a proxy that refuses ({error})"
-    what = "stays silent" if isinstance(error, httpx.TimeoutException) else str(error)
-    return f"{what or type(error).__name__}, again and again, after {part.size} bytes"
+    if isinstance(error, _AgainError):
+        what = str(error)
+    else:
+        what = "stays silent" if isinstance(error, httpx.TimeoutException) else "cuts the connection"
+    return f"{what} again and again, after {readable(part.size)}"
