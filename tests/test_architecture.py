@@ -38,6 +38,8 @@ LAYERS = (
         "tracking",
         "sweep",
         "housekeeping",
+        "doctor",
+        "needs",
         "weights",
         "config",
         "meaning",

@@ -1,0 +1,133 @@
+"""Everything that the doctor finds out, as data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medsam_exp.conf_folder import conf_folder
+from medsam_exp.digests import FileDigests
+from medsam_exp.doctor.machine import Machine, look
+from medsam_exp.needs import PREPARED, Need, needs_of
+from medsam_exp.tracking.account import has_key
+from medsam_exp.weights.catalogue import Weights, catalogue
+from medsam_exp.weights.settings import Settings, configured_paths, settings
+from medsam_exp.weights.stock import State, file_state, known_digests, save, state
+
+QUICK_BYTES = 300_000_000
+"""Checksums are counted of so much at most, unless all are asked for; those that are remembered cost nothing."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A folder of data that an experiment knows.
+
+    Attributes:
+        folder: where it should be.
+        there: whether it is.
+        prepare: what prepares it.
+    """
+
+    folder: Path
+    there: bool
+    prepare: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found.
+
+    Attributes:
+        machine: the machine.
+        weights_folder: the one cache of published weights.
+        weights: what is there of each network's.
+        data: folders of data.
+        wandb_login: whether a key for W&B is there.
+        experiments: what each lacks, by name.
+    """
+
+    machine: Machine
+    weights_folder: Path
+    weights: dict[str, State]
+    data: tuple[Data, ...]
+    wandb_login: bool
+    experiments: dict[str, list[Need]]
+
+    @property
+    def ready(self) -> list[str]:
+        """Experiments that can run now."""
+        return [name for name, needs in self.experiments.items() if not any(need.blocks for need in needs)]
+
+
+def examine(*, verify_all: bool = False) -> Findings:
+    """Look at everything.
+
+    Args:
+        verify_all: count the checksums of all weights, which may take a minute.
+
+    Raises:
+        UserError: the configuration itself cannot be read.
+    """
+    own, paths = settings(), configured_paths()
+    data, outputs = Path(paths["data"]).expanduser(), Path(paths["outputs"]).expanduser()
+    experiments = sorted(path.stem for path in (conf_folder() / "experiment").glob("*.yaml"))
+    return Findings(
+        machine=look({"weights": own.folder, "data": data, "outputs": outputs}),
+        weights_folder=own.folder,
+        weights=weights_states(own, verify_all=verify_all),
+        data=tuple(Data(data / name, (data / name).is_dir(), prepare) for name, prepare in PREPARED.items()),
+        wandb_login=has_key(),
+        experiments={name: _needs(name) for name in experiments},
+    )
+
+
+def weights_states(own: Settings, *, verify_all: bool) -> dict[str, State]:
+    """What is there of each network; checksums only as far as they are quick."""
+    digests, left, found = known_digests(own.folder), QUICK_BYTES, {}
+    for weights in sorted(catalogue().values(), key=lambda each: each.bytes):
+        size = 0 if _is_remembered(weights, own.folder, digests) else _present_bytes(weights, own.folder)
+        try:
+            if verify_all or size <= left:
+                left -= size
+                found[weights.name] = state(weights, own.folder, digests)
+            else:
+                quick = state(weights, own.folder)
+                found[weights.name] = State(quick.kind, quick.note or "not verified yet")
+        except OSError as error:
+            found[weights.name] = State("wrong", f"cannot be read ({error.strerror})")
+    save(digests)
+    return {name: found[name] for name in catalogue()}
+
+
+def _needs(experiment: str) -> list[Need]:
+    try:
+        return needs_of([f"+experiment={experiment}"])
+    except Exception as error:  # one that is broken must not hide the others
+        return [Need(str(error).splitlines()[0] if str(error) else type(error).__name__, "see its YAML")]
+
+
+def _present_bytes(weights: Weights, folder: Path) -> int:
+    paths = (folder / file.path for file in weights.files)
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def _is_remembered(weights: Weights, folder: Path, digests: FileDigests) -> bool:
+    present = [folder / file.path for file in weights.files if file_state(file, folder).usable]
+    return all(digests.remembers(path) for path in present)
+
+
+def as_json(found: Findings) -> dict[str, Any]:
+    """For scripts."""
+    from dataclasses import asdict
+
+    return {
+        "machine": asdict(found.machine),
+        "weights_folder": str(found.weights_folder.absolute()),
+        "weights": {name: asdict(each) for name, each in found.weights.items()},
+        "data": [{**asdict(each), "folder": str(each.folder)} for each in found.data],
+        "wandb_login": found.wandb_login,
+        "ready": found.ready,
+        "experiments": {
+            name: [{**asdict(need), "sentence": need.sentence} for need in needs]
+            for name, needs in found.experiments.items()
+        },
+    }
