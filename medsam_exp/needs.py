@@ -14,7 +14,7 @@ from medsam_exp.conf_folder import conf_folder
 from medsam_exp.config import register
 from medsam_exp.stages import STAGES
 from medsam_exp.weights.catalogue import Weights, catalogue, published_at
-from medsam_exp.weights.stock import state
+from medsam_exp.weights.stock import DESCRIPTION, state
 
 HUB = "hf-hub:"
 GET = "python -m medsam_exp.weights get {}"
@@ -37,12 +37,14 @@ class Need:
     """One thing that is not there.
 
     Attributes:
+        thing: its name, short.
         what: half a sentence: the setting, its value, what is wrong.
         mend: a command, or the other half of the sentence.
         command: whether `mend` is to be typed as it is.
         blocks: whether the run cannot go without; else it fetches the thing itself, where it has a connection.
     """
 
+    thing: str
     what: str
     mend: str
     command: bool = False
@@ -66,11 +68,10 @@ def needs_of(overrides: Sequence[str]) -> list[Need]:
     try:
         cfg = composed(overrides)
         if missing := sorted(OmegaConf.missing_keys(cfg)):
-            return [Need(f"{key} is not set", f"give it a value, as in: {key}=...") for key in missing]
-        OmegaConf.resolve(cfg)
+            return [Need(key, f"{key} is not set", f"give it a value, as in: {key}=...") for key in missing]
+        return [need for look in LOOKS for need in look(cfg)]
     except (HydraException, OmegaConfBaseException) as error:
-        return [Need(str(error).splitlines()[0], "see the file that it names")]
-    return [need for look in LOOKS for need in look(cfg)]
+        return [Need("its configuration", str(error).splitlines()[0], "see the file that it names")]
 
 
 def images(cfg: DictConfig) -> Iterator[Need]:
@@ -80,7 +81,10 @@ def images(cfg: DictConfig) -> Iterator[Need]:
         return
     if not Path(root).is_dir():
         yield _prepared(
-            f"data.root={root} is not a folder", Path(root).name, "point data.root at your images"
+            f"images in {root}",
+            f"data.root={root} is not a folder",
+            Path(root).name,
+            "point data.root at your images",
         )
 
 
@@ -92,7 +96,7 @@ def pairs(cfg: DictConfig) -> Iterator[Need]:
     for file in dict.fromkeys(files):
         if not Path(file).is_file():
             otherwise = "it should have the columns filename and Caption"
-            yield _prepared(f"{file} is not a file", Path(file).parent.name, otherwise)
+            yield _prepared(f"pairs in {file}", f"{file} is not a file", Path(file).parent.name, otherwise)
 
 
 def sam(cfg: DictConfig) -> Iterator[Need]:
@@ -107,15 +111,20 @@ def clip(cfg: DictConfig) -> Iterator[Need]:
     if not _any(cfg, lambda name: "clip" in STAGES[name].weights):
         return
     weights, model = OmegaConf.select(cfg, "clip.weights"), str(cfg.clip.model)
-    if weights is not None and "/" in str(weights):
-        yield from _file("clip.weights", weights, cfg)
+    found = list(_file("clip.weights", weights, cfg)) if weights is not None and "/" in str(weights) else []
+    yield from found
+    if any(_brings_description(need) for need in found):
+        return  # what fetches the weights fetches the rest of the model, too
     if model.startswith(HUB) and not in_hub_cache(model):
         entry = _of_repository(model.removeprefix(HUB))
         mend = GET.format(entry.name) if entry else "set clip.model=FOLDER"
         what = f"clip.model={model} is not in the local cache; the run fetches it"
-        yield Need(what, mend, command=entry is not None, blocks=False)
+        yield Need(
+            f"weights {entry.name if entry else model}", what, mend, command=entry is not None, blocks=False
+        )
     elif "/" in model and not model.startswith(HUB) and not Path(model).expanduser().is_dir():
-        yield Need(f"clip.model={model} is not a folder", "point clip.model at one in open_clip's layout")
+        what = f"clip.model={model} is not a folder"
+        yield Need(f"the folder {model}", what, "point clip.model at one in open_clip's layout")
 
 
 def packages(cfg: DictConfig) -> Iterator[Need]:
@@ -126,7 +135,12 @@ def packages(cfg: DictConfig) -> Iterator[Need]:
     }
     for package, needed in wanted.items():
         if needed and find_spec(package) is None:
-            yield Need(f"the package {package} is not installed", PACKAGES[package], command=True)
+            yield Need(
+                f"the package {package}",
+                f"the package {package} is not installed",
+                PACKAGES[package],
+                command=True,
+            )
 
 
 LOOKS: tuple[Callable[[DictConfig], Iterator[Need]], ...] = (images, pairs, clip, sam, packages)
@@ -144,10 +158,10 @@ def _any(cfg: DictConfig, which: Callable[[str], bool]) -> bool:
     return any(which(name) for name in cfg.stages if name in STAGES)
 
 
-def _prepared(what: str, folder: str, otherwise: str) -> Need:
+def _prepared(thing: str, what: str, folder: str, otherwise: str) -> Need:
     if folder not in PREPARED:
-        return Need(what, otherwise)
-    return Need(f"{what} ({otherwise})", _PREPARE.format(PREPARED[folder]), command=True)
+        return Need(thing, what, otherwise)
+    return Need(thing, f"{what} ({otherwise})", _PREPARE.format(PREPARED[folder]), command=True)
 
 
 def _file(key: str, file: str, cfg: DictConfig) -> Iterator[Need]:
@@ -156,11 +170,20 @@ def _file(key: str, file: str, cfg: DictConfig) -> Iterator[Need]:
     if not path.is_file():
         otherwise = f"point {key} at a file"
         mend = GET.format(entry.name) if entry else otherwise
-        yield Need(f"{key}={file} is not a file", mend, command=entry is not None)
+        thing = f"weights {entry.name}" if entry else f"the weights {file}"
+        yield Need(thing, f"{key}={file} is not a file", mend, command=entry is not None)
     elif entry is not None and state(entry, folder).kind == "wrong":
         yield Need(
-            f"{key}={file} is not the published file", f"rm {path} && {GET.format(entry.name)}", command=True
+            f"weights {entry.name}, undamaged",
+            f"{key}={file} is not the published file",
+            f"rm {path} && {GET.format(entry.name)}",
+            command=True,
         )
+
+
+def _brings_description(need: Need) -> bool:
+    entry = catalogue().get(need.thing.removeprefix("weights "))
+    return entry is not None and entry.files[-1].name == DESCRIPTION
 
 
 def _of_repository(repository: str) -> Weights | None:

@@ -1,6 +1,7 @@
 """Everything that the doctor finds out, as data."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class Findings:
         data: folders of data.
         wandb_login: whether a key for W&B is there.
         experiments: what each lacks, by name.
+        titles: the first sentence of each experiment's YAML.
     """
 
     machine: Machine
@@ -51,6 +53,7 @@ class Findings:
     data: tuple[Data, ...]
     wandb_login: bool
     experiments: dict[str, list[Need]]
+    titles: dict[str, str]
 
     @property
     def ready(self) -> list[str]:
@@ -69,7 +72,7 @@ def examine(*, verify_all: bool = False) -> Findings:
     """
     own, paths = settings(), configured_paths()
     data, outputs = Path(paths["data"]).expanduser(), Path(paths["outputs"]).expanduser()
-    experiments = sorted(path.stem for path in (conf_folder() / "experiment").glob("*.yaml"))
+    experiments = {path.stem: path for path in sorted((conf_folder() / "experiment").glob("*.yaml"))}
     return Findings(
         machine=look({"weights": own.folder, "data": data, "outputs": outputs}),
         weights_folder=own.folder,
@@ -77,6 +80,7 @@ def examine(*, verify_all: bool = False) -> Findings:
         data=tuple(Data(data / name, (data / name).is_dir(), prepare) for name, prepare in PREPARED.items()),
         wandb_login=has_key(),
         experiments={name: _needs(name) for name in experiments},
+        titles={name: _title(path) for name, path in experiments.items()},
     )
 
 
@@ -102,7 +106,14 @@ def _needs(experiment: str) -> list[Need]:
     try:
         return needs_of([f"+experiment={experiment}"])
     except Exception as error:  # one that is broken must not hide the others
-        return [Need(str(error).splitlines()[0] if str(error) else type(error).__name__, "see its YAML")]
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return [Need("its configuration", said, "see its YAML")]
+
+
+def _title(path: Path) -> str:
+    comments = (line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#"))
+    said = " ".join(line for line in comments if not line.startswith("@package"))
+    return re.split(r"(?<=[a-z0-9)])[.:;] ", f"{said} ")[0].strip(" .")
 
 
 def _present_bytes(weights: Weights, folder: Path) -> int:
@@ -117,8 +128,6 @@ def _is_remembered(weights: Weights, folder: Path, digests: FileDigests) -> bool
 
 def as_json(found: Findings) -> dict[str, Any]:
     """For scripts."""
-    from dataclasses import asdict
-
     return {
         "machine": asdict(found.machine),
         "weights_folder": str(found.weights_folder.absolute()),

@@ -6,6 +6,7 @@ import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,7 @@ def _gpus() -> tuple[tuple[Gpu, ...], str, dict[str, str]]:
 
     built_for = {"CUDA of torch": torch.version.cuda} if torch.version.cuda else {}
     if torch.cuda.is_available():
-        found = tuple(
-            _or(lambda n=number: _cuda(n), Gpu("unknown")) for number in range(torch.cuda.device_count())
-        )
+        found = tuple(_or(partial(_cuda, n), Gpu("unknown")) for n in range(torch.cuda.device_count()))
         return found, "", built_for
     if torch.backends.mps.is_available():
         return (Gpu("Apple's, through Metal"),), "", built_for

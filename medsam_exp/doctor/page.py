@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from medsam_exp.doctor.findings import Findings
 from medsam_exp.doctor.machine import OPTIONAL, Machine
 from medsam_exp.housekeeping.sizes import readable
+from medsam_exp.needs import Need
+from medsam_exp.weights.catalogue import catalogue
 from medsam_exp.weights.tables import SAID
 
 _INDENT = "  "
 _NAME = 14
+_EXPERIMENT = 28
+_WIDTH = 90
 
 
 def lines(found: Findings) -> Iterator[str]:
@@ -90,28 +94,45 @@ def _wandb(found: Findings) -> Iterator[str]:
 
 def _ready(found: Findings) -> Iterator[str]:
     for name in found.ready:
-        fetched = [need.what for need in found.experiments[name]]
-        yield f"python run.py +experiment={name}{f'   ({fetched[0]})' if fetched else ''}"
+        fetches = "".join(f" (fetches {need.thing})" for need in found.experiments[name])
+        yield f"{name:<{_EXPERIMENT}} {_short(found.titles[name])}{fetches}"
+    yield "start one by: python run.py +experiment=NAME"
 
 
 def _lacking(found: Findings) -> Iterator[str]:
     for name, needs in found.experiments.items():
-        if name in found.ready:
-            continue
-        yield name
-        yield from (f"{_INDENT}{need.what}" for need in needs)
+        if name not in found.ready:
+            yield f"{name:<{_EXPERIMENT}} {'; '.join(need.thing for need in needs)}"
 
 
 def _to_do(found: Findings) -> Iterator[str]:
-    """Each command once, the one that unblocks most first."""
-    helped: dict[str, list[str]] = {}
+    """Each command once, the one that most experiments wait for first."""
+    helped: dict[str, dict[str, None]] = {}
     for name, needs in found.experiments.items():
         for need in needs:
             if name not in found.ready:
-                helped.setdefault(need.mend, []).append(name)
-    for mend, names in sorted(helped.items(), key=lambda item: -len(set(item[1]))):
-        unique = list(dict.fromkeys(names))
-        more = f" and {len(unique) - 2} more" if len(unique) > 3 else ""
-        shown = unique if not more else unique[:2]
+                helped.setdefault(_typed(need), {})[name] = None
+    for mend, names in sorted(helped.items(), key=lambda item: -len(item[1])):
+        shown = list(names)[:3]
+        more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
         yield mend
         yield f"{_INDENT}for {', '.join(shown)}{more}"
+    if helped:
+        yield "(DOWNLOAD is the folder or zip as its publishers give it)"
+
+
+def _typed(need: Need) -> str:
+    """A command with the size of what it fetches; or what to do in words, after what is wrong."""
+    if not need.command:
+        return f"{need.what}: {need.mend}"
+    entry = catalogue().get(need.mend.rpartition(" ")[2])
+    about = (
+        ""
+        if entry is None
+        else f"   # {'' if entry.exact else 'about '}{readable(entry.bytes)}, {entry.licence}"
+    )
+    return f"{need.mend}{about}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1].rsplit(' ', 1)[0]} ..."
