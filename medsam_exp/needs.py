@@ -28,6 +28,8 @@ PREPARED = {
     "roco": "roco",
 }
 """Folders of data, and what prepares them from the original downloads."""
+GIVEN = {"text.path": "give a JSON of file names and sentences, such as the authors': text.path=FILE.json"}
+"""What values are that only the user knows."""
 PACKAGES = {"nnunetv2": "make setup", "pydensecrf": "make setup-crf"}
 """Packages that only some choices need, and what installs them."""
 
@@ -67,16 +69,18 @@ def needs_of(overrides: Sequence[str]) -> list[Need]:
     """What a run with these options does not find; values that have to be given come first."""
     try:
         cfg = composed(overrides)
-        if missing := sorted(OmegaConf.missing_keys(cfg)):
-            return [Need(key, f"{key} is not set", f"give it a value, as in: {key}=...") for key in missing]
-        return [need for look in LOOKS for need in look(cfg)]
+        missing = sorted(OmegaConf.missing_keys(cfg))
+        unset = [
+            Need(key, f"{key} is not set", GIVEN.get(key, f"give a value: {key}=...")) for key in missing
+        ]
+        return [*unset, *(need for look in LOOKS for need in look(cfg))]
     except (HydraException, OmegaConfBaseException) as error:
         return [Need("its configuration", str(error).splitlines()[0], "see the file that it names")]
 
 
 def images(cfg: DictConfig) -> Iterator[Need]:
     """The folder of images must be there, where a stage works on images."""
-    root = OmegaConf.select(cfg, "data.root")
+    root = OmegaConf.select(cfg, "data.root", throw_on_missing=False)
     if root is None or not _any(cfg, lambda name: STAGES[name].works_on in ("samples", "images", "split")):
         return
     if not Path(root).is_dir():
@@ -92,7 +96,7 @@ def pairs(cfg: DictConfig) -> Iterator[Need]:
     """Files of pairs must be there, where a stage reads pairs."""
     if not _any(cfg, lambda name: "pairs" in STAGES[name].reads or name == "retrieval"):
         return
-    files = [node.file for node in cfg.pairs.values() if isinstance(node, DictConfig) and "file" in node]
+    files = [node.file for node in cfg.pairs.values() if isinstance(node, DictConfig) and node.get("file")]
     for file in dict.fromkeys(files):
         if not Path(file).is_file():
             otherwise = "it should have the columns filename and Caption"

@@ -91,9 +91,14 @@ def find_weights(source: ClipSource, weights: str | None) -> Path | None:
 
 
 def tokenizer_files(source: ClipSource) -> list[Path]:
-    """Local files besides the weights that decide what the model computes."""
+    """Local files besides the weights that decide what the model computes; missing ones are downloaded.
+
+    They must all be there before a key is made of them, or the next run, which finds them, would make another.
+    """
     if source.folder is None:
         return []
+    if source.repository is not None and source.model_cfg["text_cfg"].get("hf_tokenizer_name"):
+        fetch_tokenizer(source.repository)
     names = (
         "open_clip_config.json",
         "config.json",
@@ -103,6 +108,13 @@ def tokenizer_files(source: ClipSource) -> list[Path]:
     )
     paths = (source.folder / name for name in (*names, *TOKENIZER_NAMES))
     return sorted(path for path in paths if path.is_file())
+
+
+def fetch_tokenizer(repository: str) -> bool:
+    """Bring a hub repository's tokenizer into the local cache; False where it has none."""
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        hub_file(repository, name)
+    return hub_file(repository, *TOKENIZER_NAMES) is not None
 
 
 def _from_folder(model: str, folder: Path, repository: str | None = None) -> ClipSource:

@@ -1,4 +1,4 @@
-"""What can this machine run? `python -m medsam_exp.doctor [--json] [--verify]`.
+"""What can this machine run? `python -m medsam_exp.doctor [EXPERIMENT...] [--json] [--verify]`.
 
 Says what the machine has, which weights and data are there, what each shipped experiment still lacks, and the command
 that mends it. Needs no connection and changes nothing.
@@ -14,15 +14,18 @@ from medsam_exp.types import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print what was found; always 0, unless the configuration itself cannot be read."""
+    """Print what was found; always 0, unless an experiment does not exist or the configuration cannot be read."""
     parser = argparse.ArgumentParser(
         prog="python -m medsam_exp.doctor", description=(__doc__ or "").partition("\n\n")[2]
+    )
+    parser.add_argument(
+        "experiments", nargs="*", metavar="EXPERIMENT", help="look at these alone (default: all)"
     )
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.add_argument("--verify", action="store_true", help="count the checksums of all weights (a minute)")
     given = parser.parse_args(argv)
     try:
-        found = examine(verify_all=given.verify)
+        found = examine(given.experiments, verify_all=given.verify)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

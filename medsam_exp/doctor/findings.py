@@ -1,15 +1,16 @@
 """Everything that the doctor finds out, as data."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from medsam_exp.conf_folder import conf_folder
-from medsam_exp.digests import FileDigests
 from medsam_exp.doctor.machine import Machine, look
 from medsam_exp.needs import PREPARED, Need, needs_of
 from medsam_exp.tracking.account import has_key
+from medsam_exp.types import UserError
 from medsam_exp.weights.catalogue import Weights, catalogue
 from medsam_exp.weights.settings import Settings, configured_paths, settings
 from medsam_exp.weights.stock import State, file_state, known_digests, save, state
@@ -61,18 +62,19 @@ class Findings:
         return [name for name, needs in self.experiments.items() if not any(need.blocks for need in needs)]
 
 
-def examine(*, verify_all: bool = False) -> Findings:
+def examine(names: Sequence[str] = (), *, verify_all: bool = False) -> Findings:
     """Look at everything.
 
     Args:
+        names: of experiments to look at; none takes all.
         verify_all: count the checksums of all weights, which may take a minute.
 
     Raises:
-        UserError: the configuration itself cannot be read.
+        UserError: there is no such experiment, or the configuration itself cannot be read.
     """
     own, paths = settings(), configured_paths()
     data, outputs = Path(paths["data"]).expanduser(), Path(paths["outputs"]).expanduser()
-    experiments = {path.stem: path for path in sorted((conf_folder() / "experiment").glob("*.yaml"))}
+    experiments = _experiments(names)
     return Findings(
         machine=look({"weights": own.folder, "data": data, "outputs": outputs}),
         weights_folder=own.folder,
@@ -88,8 +90,9 @@ def weights_states(own: Settings, *, verify_all: bool) -> dict[str, State]:
     """What is there of each network; checksums only as far as they are quick."""
     digests, left, found = known_digests(own.folder), QUICK_BYTES, {}
     for weights in sorted(catalogue().values(), key=lambda each: each.bytes):
-        size = 0 if _is_remembered(weights, own.folder, digests) else _present_bytes(weights, own.folder)
         try:
+            unknown = [path for path in _countable(weights, own.folder) if not digests.remembers(path)]
+            size = sum(path.stat().st_size for path in unknown)
             if verify_all or size <= left:
                 left -= size
                 found[weights.name] = state(weights, own.folder, digests)
@@ -100,6 +103,14 @@ def weights_states(own: Settings, *, verify_all: bool) -> dict[str, State]:
             found[weights.name] = State("wrong", f"cannot be read ({error.strerror})")
     save(digests)
     return {name: found[name] for name in catalogue()}
+
+
+def _experiments(names: Sequence[str]) -> dict[str, Path]:
+    shipped = {path.stem: path for path in sorted((conf_folder() / "experiment").glob("*.yaml"))}
+    for name in names:
+        if name not in shipped:
+            raise UserError(f"there is no experiment {name!r}; there are {', '.join(shipped)}")
+    return {name: shipped[name] for name in names} if names else shipped
 
 
 def _needs(experiment: str) -> list[Need]:
@@ -116,14 +127,13 @@ def _title(path: Path) -> str:
     return re.split(r"(?<=[a-z0-9)])[.:;] ", f"{said} ")[0].strip(" .")
 
 
-def _present_bytes(weights: Weights, folder: Path) -> int:
-    paths = (folder / file.path for file in weights.files)
-    return sum(path.stat().st_size for path in paths if path.is_file())
-
-
-def _is_remembered(weights: Weights, folder: Path, digests: FileDigests) -> bool:
-    present = [folder / file.path for file in weights.files if file_state(file, folder).usable]
-    return all(digests.remembers(path) for path in present)
+def _countable(weights: Weights, folder: Path) -> list[Path]:
+    """Files that are there and have a published checksum."""
+    return [
+        folder / file.path
+        for file in weights.files
+        if file.sha256 is not None and file_state(file, folder).usable
+    ]
 
 
 def as_json(found: Findings) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _typed(need: Need) -> str:
     about = (
         ""
         if entry is None
-        else f"   # {'' if entry.exact else 'about '}{readable(entry.bytes)}, {entry.licence}"
+        else f"   # {'' if entry.exact else 'about '}{readable(entry.bytes)}, licence: {entry.licence}"
     )
     return f"{need.mend}{about}"
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from medsam_exp.types import UserError
 
@@ -30,6 +30,8 @@ class PublishedFile:
         sha256: hex digits; None where nobody says them.
         md5: hex digits; only for files that carry the first of them in their names.
     """
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     path: str
     url: str | None = None
@@ -73,6 +75,8 @@ class Weights:
         use: options of `run.py`.
         files: what it needs, in the order in which they are fetched.
     """
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     name: str
     title: str

@@ -14,6 +14,8 @@ from medsam_exp.types import UserError
 EVERYTHING = "all"
 """In place of an address: a mirror that has every file under its path in the folder of weights."""
 _HUB = "https://huggingface.co"
+_PLACE = r"(?P<instead>(?:https?://|file://|[/~.]).+)"
+_PAIR, _ALONE = re.compile(rf"(?P<start>https?://.+?)={_PLACE}"), re.compile(_PLACE)
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,10 @@ def _from_shell(text: str) -> dict[str, str]:
     """`FROM=TO` pairs with blanks between them; a TO alone has everything."""
     found = {}
     for pair in text.split():
-        start, sign, instead = pair.partition("=") if re.match(r"https?://[^=]*=", pair) else ("", "", pair)
-        if sign and not instead:
+        match = _PAIR.fullmatch(pair) or _ALONE.fullmatch(pair)
+        if match is None:
             raise UserError(
                 f"MEDSAM_MIRRORS has {pair!r}; it should be FROM=TO, such as {_HUB}=https://MIRROR"
             )
-        found[start or EVERYTHING] = instead
+        found[match.groupdict().get("start", EVERYTHING)] = match["instead"]
     return found
