@@ -6,6 +6,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from medsam_exp.clip.load import vision_layout
 from medsam_exp.clip.source import find_source
 from medsam_exp.sam.families import FAMILIES
 from medsam_exp.types import UserError
@@ -75,8 +76,10 @@ def test_small_files_of_biomedclip_are_the_published_ones(name: str, shared: Pat
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "clip").glob("openai*.yaml")), ids=lambda path: path.stem)
-def test_openai_choices_keep_their_activation(path: Path) -> None:
-    assert find_source(yaml.safe_load(path.read_text())["model"]).model_cfg["quick_gelu"]
+def test_openai_choices_keep_their_activation_and_depth(path: Path) -> None:
+    choice = yaml.safe_load(path.read_text())
+    assert find_source(choice["model"]).model_cfg["quick_gelu"]
+    assert not vision_layout(choice["model"]).layer_problem(choice["saliency_layer"])
 
 
 def test_unknown_names_have_a_hint() -> None:
