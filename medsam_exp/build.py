@@ -11,6 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.types import UserError
 
+_HUB = "hf-hub:"
+
 
 def build(node: DictConfig, **overrides: Any) -> Any:
     """Make the object that a config node describes.
@@ -44,8 +46,9 @@ def identity(node: Any, *, without_paths: bool = False, without: Collection[str]
 
     Args:
         node: the group.
-        without_paths: leave out values with a slash that are existing files or folders; for groups whose files'
-            content enters the key by checksums, so that moved weights stay the same weights.
+        without_paths: leave out values with a slash that are existing files or folders, or a repository of the
+            hub; for groups whose files' content enters the key by checksums, so that weights stay the same weights
+            wherever they lie.
         without: settings that change no result.
     """
     if not isinstance(node, DictConfig):
@@ -62,7 +65,9 @@ def _without_paths(node: dict[Any, Any]) -> dict[Any, Any]:
     return {
         key: _without_paths(value) if isinstance(value, dict) else value
         for key, value in node.items()
-        if not (isinstance(value, str) and "/" in value and Path(value).expanduser().exists())
+        if not (
+            isinstance(value, str) and "/" in value and (_HUB in value or Path(value).expanduser().exists())
+        )
     }
 
 

@@ -19,6 +19,7 @@ from medsam_exp.sweep.identity import folder_of_overrides
 from medsam_exp.trials import Tune
 from medsam_exp.tuned import TunedOn
 from medsam_exp.types import UserError
+from medsam_exp.weights.stock import fetched
 
 
 @dataclass
@@ -30,6 +31,8 @@ class Paths:
     outputs: str = MISSING
     artifacts: str = MISSING
     tuned: str = MISSING
+    mirrors: dict[str, str] = field(default_factory=dict)
+    proxy: str | None = None
 
 
 @dataclass
@@ -174,6 +177,7 @@ def register() -> None:
     """Make the schema known to Hydra as `schema`."""
     ConfigStore.instance().store(name="schema", node=Config)
     OmegaConf.register_new_resolver("sweep_job_folder", folder_of_overrides, replace=True)
+    OmegaConf.register_new_resolver("fetched", fetched, replace=True)
 
 
 def check(cfg: DictConfig) -> DictConfig:

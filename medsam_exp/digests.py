@@ -47,13 +47,19 @@ class FileDigests:
             except json.JSONDecodeError:
                 self._known = {}
 
-    def of(self, path: Path) -> str:
-        """SHA-256 (hex) of the bytes of `path`."""
+    def remembers(self, path: Path) -> bool:
+        """Whether the hash of `path` is known without reading it."""
         resolved = path.resolve()
         status = resolved.stat()
         known = self._known.get(str(resolved))
-        if known is not None and known[:2] == [status.st_size, status.st_mtime_ns]:
-            return str(known[2])
+        return known is not None and known[:2] == [status.st_size, status.st_mtime_ns]
+
+    def of(self, path: Path) -> str:
+        """SHA-256 (hex) of the bytes of `path`."""
+        resolved = path.resolve()
+        if self.remembers(path):
+            return str(self._known[str(resolved)][2])
+        status = resolved.stat()
         with resolved.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self._known[str(resolved)] = [status.st_size, status.st_mtime_ns, digest]

@@ -33,8 +33,8 @@ def layout(tmp_path: Path) -> str:
 
 @pytest.fixture
 def any_depth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks whose description lies on a hub count as twelve layers deep."""
-    layout = VisionLayout("VisionTransformer", 12, 10, frozenset({"features", "tokens", "attention"}))
+    """All networks, also those whose description lies on a hub, count as as deep as the deepest."""
+    layout = VisionLayout("VisionTransformer", 24, 22, frozenset({"features", "tokens", "attention"}))
     monkeypatch.setattr("medsam_exp.clip.load.vision_layout", lambda _: layout)
 
 

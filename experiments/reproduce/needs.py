@@ -4,20 +4,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.reproduce.plan import Sweep, Table, composed
+from experiments.reproduce.plan import Sweep, Table
 from medsam_exp.build import build, weight_files
 from medsam_exp.meaning import MEANING_CHECKS, layer_within_network, saliency_fits_network
+from medsam_exp.needs import clip, composed, in_hub_cache, pairs
 from medsam_exp.signatures import signature_problems
 from medsam_exp.stages import STAGES
 from medsam_exp.types import UserError
 
 _ASK_THE_HUB = (saliency_fits_network, layer_within_network)
-_HUB = "hf-hub:"
 
 
 @dataclass(frozen=True)
@@ -78,14 +77,12 @@ def _of_job(overrides: list[str]) -> tuple[list[str], list[str]]:
     problems = list(signature_problems(cfg))
     stages = [STAGES[name] for name in cfg.stages if name in STAGES]
     weights = {group for stage in stages for group in stage.weights}
-    here = "clip" not in weights or _is_here(cfg.clip.model)
-    for rule in (*MEANING_CHECKS, _sam_weights, _clip_weights, _pairs, _texts):
+    here = "clip" not in weights or in_hub_cache(cfg.clip.model)
+    for rule in (*MEANING_CHECKS, _sam_weights, _files, _texts):
         if here or rule not in _ASK_THE_HUB:
             problems += _asked(rule, cfg)
-    fetched = (
-        f"clip.model={cfg.clip.model} is not in the local cache; the run fetches it, or set clip.model=FOLDER"
-    )
-    return problems, [] if here else [fetched]
+    fetched = [] if here else [need.sentence for need in clip(cfg) if not need.blocks]
+    return problems, fetched
 
 
 def _asked(rule: Callable[[DictConfig], list[str]], cfg: DictConfig) -> list[str]:
@@ -101,24 +98,9 @@ def _sam_weights(cfg: DictConfig) -> list[str]:
     return []
 
 
-def _clip_weights(cfg: DictConfig) -> list[str]:
-    """A file that is named must be there; a tag of open_clip is fetched by the run."""
-    file = OmegaConf.select(cfg, "clip.weights")
-    reads_clip = any("clip" in STAGES[name].weights for name in cfg.stages if name in STAGES)
-    if not reads_clip or file is None or "/" not in file or Path(file).expanduser().is_file():
-        return []
-    return [f"clip.weights={file} is not a file; put the weights there, or point clip.weights at them"]
-
-
-def _pairs(cfg: DictConfig) -> list[str]:
-    if not any("pairs" in STAGES[name].reads or name == "retrieval" for name in cfg.stages if name in STAGES):
-        return []
-    files = [node.file for node in cfg.pairs.values() if isinstance(node, DictConfig) and "file" in node]
-    return [
-        f"{file} is not a file; it should have the columns filename and Caption"
-        for file in dict.fromkeys(files)
-        if not Path(file).is_file()
-    ]
+def _files(cfg: DictConfig) -> list[str]:
+    """Files of CLIP weights and of pairs that are named must be there; a tag of open_clip is fetched by the run."""
+    return [need.sentence for look in (clip, pairs) for need in look(cfg) if need.blocks]
 
 
 def _texts(cfg: DictConfig) -> list[str]:
@@ -128,9 +110,3 @@ def _texts(cfg: DictConfig) -> list[str]:
     if on_images and root is not None and Path(root).is_dir():
         build(cfg.text).bind(build(cfg.data).samples)
     return []
-
-
-def _is_here(model: str) -> bool:
-    repository = model.removeprefix(_HUB)
-    found = None if repository == model else try_to_load_from_cache(repository, "open_clip_config.json")
-    return repository == model or isinstance(found, str)

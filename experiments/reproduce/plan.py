@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from medsam_exp.config import register
+from medsam_exp.needs import composed
 from medsam_exp.sweep.identity import SweepPlan, plan_sweep
 from medsam_exp.types import UserError
 
@@ -143,13 +142,6 @@ def read_table(name: str, scale: str, extra: Sequence[str] = (), folder: Path = 
         absent=own.get("absent") or {},
         sweeps=tuple(_sweep(path, entry, common, extra) for entry in own["sweeps"]),
     )
-
-
-def composed(overrides: Sequence[str]) -> DictConfig:
-    """The configuration for these options, unchecked."""
-    register()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("config", list(overrides))
 
 
 def _sweep(path: Path, entry: Mapping[str, Any], common: Sequence[str], extra: Sequence[str]) -> Sweep:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from medsam_exp.clip.torchscript import is_torchscript, read_torchscript
 from medsam_exp.types import UserError
 
 _TABLES = ("state_dict", "model_state_dict", "model")
@@ -50,7 +51,11 @@ def _content(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if is_torchscript(path):
+            return read_torchscript(path)
         return torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except Exception as error:  # damaged pickles fail in as many ways as there are instructions
         if path.suffix != ".safetensors" and (code := _code_in(path, error)):
             raise UserError(

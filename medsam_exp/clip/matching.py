@@ -7,6 +7,7 @@ from open_clip.convert import convert_state_dict
 from torch import Tensor, nn
 
 from medsam_exp.clip.huggingface_layout import from_huggingface, is_huggingface
+from medsam_exp.clip.recognise import looks_like
 from medsam_exp.types import UserError
 
 _SHOWN = 5
@@ -41,9 +42,10 @@ def put_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path, m
     if any(problems.values()):
         counts = ", ".join(f"{len(keys)} {what}" for what, keys in problems.items() if keys)
         tables = "".join(_table(what, keys) for what, keys in problems.items() if keys)
+        advice = looks_like(weights) or "set clip.model to the network that they were trained with"
         raise UserError(
-            f"the weights in {path} do not fit clip.model={model} ({counts}, of {len(own)}); set clip.model to "
-            f"the network that they were trained with. In open_clip's names:{tables}"
+            f"the weights in {path} do not fit clip.model={model} ({counts}, of {len(own)}); {advice}. In open_clip's "
+            f"names:{tables}"
         )
     network.load_state_dict(weights)
 

@@ -79,7 +79,8 @@ def find_weights(source: ClipSource, weights: str | None) -> Path | None:
         return Path(weights).expanduser()
     if "/" in weights:
         raise UserError(
-            f"clip.weights={weights} is not a file; put the weights there, or point clip.weights at them."
+            f"clip.weights={weights} is not a file; `python -m medsam_exp.weights list` says what can be fetched, or "
+            "put the weights there, or point clip.weights at them."
         )
     tags = open_clip.list_pretrained_tags_by_model(source.name) if source.name else []
     if weights not in tags:
@@ -90,9 +91,14 @@ def find_weights(source: ClipSource, weights: str | None) -> Path | None:
 
 
 def tokenizer_files(source: ClipSource) -> list[Path]:
-    """Local files besides the weights that decide what the model computes."""
+    """Local files besides the weights that decide what the model computes; missing ones are downloaded.
+
+    They must all be there before a key is made of them, or the next run, which finds them, would make another.
+    """
     if source.folder is None:
         return []
+    if source.repository is not None and source.model_cfg["text_cfg"].get("hf_tokenizer_name"):
+        fetch_tokenizer(source.repository)
     names = (
         "open_clip_config.json",
         "config.json",
@@ -102,6 +108,13 @@ def tokenizer_files(source: ClipSource) -> list[Path]:
     )
     paths = (source.folder / name for name in (*names, *TOKENIZER_NAMES))
     return sorted(path for path in paths if path.is_file())
+
+
+def fetch_tokenizer(repository: str) -> bool:
+    """Bring a hub repository's tokenizer into the local cache; False where it has none."""
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        hub_file(repository, name)
+    return hub_file(repository, *TOKENIZER_NAMES) is not None
 
 
 def _from_folder(model: str, folder: Path, repository: str | None = None) -> ClipSource:
@@ -165,7 +178,8 @@ def _tagged_weights(name: str, tag: str) -> Path:
         return Path(download_pretrained(config))
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"the weights {tag} of {name} cannot be downloaded ({error}); set clip.weights to a local file."
+            f"the weights {tag} of {name} cannot be downloaded ({error}); `python -m medsam_exp.weights list` says "
+            "what can be fetched, or set clip.weights to a local file."
         ) from error
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import open_clip
 from open_clip.hf_configs import arch_dict
 
-from medsam_exp.clip.hub import hub_file
 from medsam_exp.clip.model import Tokenizer
-from medsam_exp.clip.source import TOKENIZER_NAMES, ClipSource
+from medsam_exp.clip.source import TOKENIZER_NAMES, ClipSource, fetch_tokenizer
 from medsam_exp.types import UserError
 
 BERT_BASE: dict[str, object] = {
@@ -100,7 +99,5 @@ def _has_tokenizer(source: ClipSource) -> bool:
     if not source.model_cfg["text_cfg"].get("hf_tokenizer_name"):
         return True  # open_clip's own, which comes with open_clip
     if source.repository is not None:
-        for name in ("tokenizer_config.json", "special_tokens_map.json"):
-            hub_file(source.repository, name)
-        return hub_file(source.repository, *TOKENIZER_NAMES) is not None
+        return fetch_tokenizer(source.repository)
     return any((source.folder / name).is_file() for name in TOKENIZER_NAMES)

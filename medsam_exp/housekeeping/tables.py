@@ -34,7 +34,7 @@ def runs_table(runs: Iterable[Run], metric: str | None) -> Table:
         runs: in order.
         metric: shown beside each run's own main ones; None for these alone.
     """
-    table = _table("run", "status", "ended", "scores", ">size")
+    table = plain_table("run", "status", "ended", "scores", ">size")
     for run in runs:
         shown = list(dict.fromkeys([*([metric] if metric and metric in run.metrics else []), *run.main]))
         scores = ", ".join(f"{name} {run.metrics[name]:.3f}" for name in shown)
@@ -65,7 +65,7 @@ def _as_json(run: Run) -> dict[str, Any]:
 
 def stale_table(artifacts: Sequence[Artifact], now: float) -> Table:
     """What would be deleted, the largest first."""
-    table = _table("artifact", ">size", ">files", "why")
+    table = plain_table("artifact", ">size", ">files", "why")
     for artifact in sorted(artifacts, key=lambda each: -each.extent.bytes):
         name = f"{artifact.stage}/{artifact.key}"
         size, files = readable(artifact.extent.bytes), str(artifact.extent.files)
@@ -88,11 +88,11 @@ def survey_sentences(found: Survey, hours: float) -> list[str]:
 
 def usage_tables(stages: Sequence[StageUsage], runs: Sequence[RunUsage]) -> list[Table]:
     """What takes the space: by stage, and by run."""
-    by_stage = _table("stage", ">results", ">size", ">not needed")
+    by_stage = plain_table("stage", ">results", ">size", ">not needed")
     for stage in stages:
         spare = readable(stage.unneeded_bytes) if stage.unneeded_bytes else ""
         by_stage.add_row(stage.name, str(stage.count), readable(stage.bytes), spare)
-    by_run = _table("run", ">own files", ">results used", ">by it alone")
+    by_run = plain_table("run", ">own files", ">results used", ">by it alone")
     for run in runs:
         sizes = (run.own_bytes, run.used_bytes, run.alone_bytes)
         by_run.add_row(escape(run.name), *map(readable, sizes))
@@ -104,7 +104,7 @@ def _amount(artifacts: Sequence[Artifact]) -> str:
     return f"{results} ({readable(sum(artifact.extent.bytes for artifact in artifacts))})"
 
 
-def _table(*headings: str) -> Table:
+def plain_table(*headings: str) -> Table:
     """A plain table; a heading that begins with ">" stands over numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in headings:

@@ -4,18 +4,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from medsam_exp.digests import write_atomically
 from medsam_exp.presence.features import FEATURES
 from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,11 @@ def out_of_fold(
     values: NDArray[np.float64], present: NDArray[np.bool_], regularization: float, folds: int, seed: int
 ) -> NDArray[np.float64]:
     """(n,) probability of each image by a regression that has not seen it; (n, F) values, (n,) present."""
+    from sklearn.model_selection import (
+        StratifiedKFold,
+        cross_val_predict,
+    )  # slow, and every run checks this module
+
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     predicted = cross_val_predict(
         _model(regularization), values, present, cv=splitter, method="predict_proba"
@@ -119,5 +123,9 @@ def feature_table(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> 
     return np.array([[row[name] for name in names] for row in rows], np.float64)
 
 
-def _model(regularization: float) -> Pipeline:
+def _model(regularization: float) -> "Pipeline":
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     return make_pipeline(StandardScaler(), LogisticRegression(C=1 / regularization))

@@ -12,6 +12,7 @@ from torch.serialization import safe_globals
 
 from medsam_exp.types import UserError
 
+_OF_CLIP = ("visual.", "text.transformer.", "vision_model.", "token_embedding.")
 SHOWN = 3
 """Names shown of each kind of misfit."""
 
@@ -65,8 +66,12 @@ def check_fit(
     }
     if not any(rows.values()):
         return
+    if any(name.startswith(_OF_CLIP) for name in state):
+        looks_like, choose = ["a CLIP"], "give it as clip.weights"
+    else:
+        choose = f"choose sam={' or sam='.join(looks_like)}"
     advice = (
-        f"this looks like {' or '.join(looks_like)}, so choose sam={' or sam='.join(looks_like)}"
+        f"this looks like {' or '.join(looks_like)}, so {choose}"
         if looks_like
         else "point sam.checkpoint at a whole checkpoint of this architecture"
     )

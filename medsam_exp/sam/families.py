@@ -32,8 +32,13 @@ class Family:
     where_from: str
 
 
+def _get(name: str, by_hand: str) -> str:
+    """Advice that names the catalogue's entry."""
+    return f"`python -m medsam_exp.weights get {name}` fetches it; or {by_hand}"
+
+
 def _meta(name: str, file: str) -> Family:
-    return Family(sam_model_registry[name], LongestSide, file, f"download {_META}{file}")
+    return Family(sam_model_registry[name], LongestSide, file, _get(f"sam_{name}", f"download {_META}{file}"))
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -44,13 +49,15 @@ FAMILIES: Mapping[str, Family] = {
         sam_model_registry["vit_b"],
         MedSamFraming,
         "medsam_vit_b.pth",
-        "download medsam_vit_b.pth from where https://github.com/bowang-lab/MedSAM points",
+        _get("medsam", "download medsam_vit_b.pth from where https://github.com/bowang-lab/MedSAM points"),
     ),
     "sam_med2d": Family(
         build_sam_med2d,
         SamMed2dFraming,
         "sam-med2d_b.pth",
-        "download sam-med2d_b.pth from where https://github.com/OpenGVLab/SAM-Med2D points",
+        _get(
+            "sam_med2d", "download sam-med2d_b.pth from where https://github.com/OpenGVLab/SAM-Med2D points"
+        ),
     ),
     "tiny": Family(build_tiny_sam, LongestSide, "tiny_sam.safetensors", "`make tiny-weights` makes it"),
 }

@@ -1,12 +1,10 @@
 """Small CLIP models of each kind of tower with random weights, as objects and as folders; and no network."""
 
 import json
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub.constants
 import open_clip
 import pytest
 import torch
@@ -16,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from medsam_exp.clip import text_tower
 from medsam_exp.clip.load import load_clip
 from medsam_exp.clip.model import ClipModel
+from tests.sockets import refuse_sockets
 
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
 OWN = {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 4}
@@ -154,15 +153,7 @@ def bert_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing in this folder may reach for the network, and no offline switch helps it."""
 
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a socket was opened")
-
-    for name in ("connect", "connect_ex"):
-        monkeypatch.setattr(socket.socket, name, refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    refuse_sockets(monkeypatch)
 
 
 def embeddings_of(clip: ClipModel, text: str = "a lesion") -> tuple[torch.Tensor, torch.Tensor]:

@@ -82,6 +82,28 @@ def test_hub_repository_in_the_cache(
     assert snapshot / "open_clip_model.safetensors" in weight_files("hf-hub:some/clip")
 
 
+def test_a_first_run_from_the_hub_has_the_key_of_the_second(
+    bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tokenizer is fetched before the files that decide a result are counted."""
+    cache = tmp_path / "snapshot"
+    cache.mkdir()
+
+    def hub_file(_: str, *names: str) -> Path | None:
+        name = next((name for name in names if (bert_folder / name).is_file()), None)
+        return None if name is None else Path(shutil.copy(bert_folder / name, cache / name))
+
+    monkeypatch.setattr(source_module, "hub_file", hub_file)
+    first = weight_files("hf-hub:some/clip")
+    assert {path.name for path in first} >= {
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "open_clip_config.json",
+    }
+    load_clip("hf-hub:some/clip")
+    assert weight_files("hf-hub:some/clip") == first
+
+
 def test_hub_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(UserError, match="is not in the local cache and cannot be downloaded"):

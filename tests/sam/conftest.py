@@ -10,6 +10,13 @@ from segment_anything.modeling import Sam
 
 from medsam_exp.sam.model import SamModel
 from medsam_exp.sam.tiny import build_tiny_sam
+from tests.sockets import refuse_sockets
+
+
+@pytest.fixture(autouse=True)
+def no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in this folder may reach for the network."""
+    refuse_sockets(monkeypatch)
 
 
 def randomise_positions(sam: Sam) -> Sam:

@@ -1,0 +1,173 @@
+"""The published weights that this project knows: `catalogue.yaml`, read and checked."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Literal
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from medsam_exp.types import UserError
+
+CATALOGUE = Path(__file__).parent / "catalogue.yaml"
+_DRIVE = "https://drive.google.com/file/d/{}/view"
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """One file as its publishers give it.
+
+    Attributes:
+        path: below the folder of weights.
+        url: where it is; a folder's address takes the file's own name. None for Google Drive.
+        drive: its id at Google Drive; None for others.
+        size: bytes; None where unknown.
+        about: bytes, roughly, where `size` is unknown.
+        sha256: hex digits; None where nobody says them.
+        md5: hex digits; only for files that carry the first of them in their names.
+    """
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
+    path: str
+    url: str | None = None
+    drive: str | None = None
+    size: int | None = None
+    about: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the file alone."""
+        return PurePosixPath(self.path).name
+
+    @property
+    def address(self) -> str:
+        """Where a browser finds it."""
+        if self.drive is not None:
+            return _DRIVE.format(self.drive)
+        assert self.url is not None
+        return self.url + self.name if self.url.endswith("/") else self.url
+
+    @property
+    def bytes(self) -> int:
+        """Its size, at least roughly."""
+        return self.size or self.about or 0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One network's published weights.
+
+    Attributes:
+        name: what is typed.
+        title: what it is, who made it and when.
+        kind: which config group takes it.
+        architecture: the network, in words.
+        layout: how its tensors are named.
+        licence: as its publishers say, or that they do not.
+        page: where its publishers describe it.
+        use: options of `run.py`.
+        files: what it needs, in the order in which they are fetched.
+    """
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
+    name: str
+    title: str
+    kind: Literal["clip", "sam"]
+    architecture: str
+    layout: str
+    licence: str
+    page: str
+    use: str
+    files: tuple[PublishedFile, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Of all files, at least roughly."""
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the size of every file is known to the byte."""
+        return all(file.size is not None for file in self.files)
+
+
+def read_catalogue(path: Path = CATALOGUE) -> dict[str, Weights]:
+    """All published weights by name.
+
+    Raises:
+        UserError: the file says something that means nothing, with the entry's name.
+    """
+    return {name: _entry(name, content, path) for name, content in yaml.safe_load(path.read_text()).items()}
+
+
+@cache
+def catalogue() -> Mapping[str, Weights]:
+    """The project's own catalogue, read once."""
+    return read_catalogue()
+
+
+def find(name: str, among: Mapping[str, Weights] | None = None) -> Weights:
+    """Published weights by name.
+
+    Raises:
+        UserError: there are none of this name.
+    """
+    known = catalogue() if among is None else among
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, 2)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    raise UserError(f"the catalogue has no weights {name!r}; {hint}")
+
+
+def published_at(path: Path, folder: Path) -> Weights | None:
+    """Whose file or folder this is in a folder of weights; None for anything else."""
+    try:
+        below = PurePosixPath(path.absolute().relative_to(folder.absolute()).as_posix())
+    except ValueError:
+        return None
+    for weights in catalogue().values():
+        places = [PurePosixPath(file.path) for file in weights.files]
+        if any(below == place or below in place.parents[:-1] for place in places):
+            return weights
+    return None
+
+
+def _entry(name: str, content: Mapping[str, Any], path: Path) -> Weights:
+    try:
+        entry: Weights = TypeAdapter(Weights).validate_python({"name": name, **content})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: {name}.{where}: {first['msg']}") from error
+    for file in entry.files:
+        if problem := _problem(file):
+            raise UserError(f"{path}: {name}: {file.path} {problem}")
+    return entry
+
+
+def _problem(file: PublishedFile) -> str:
+    place = PurePosixPath(file.path)
+    digits = re.search(r"_([0-9a-f]{6})\.pth$", file.name)
+    problems = {
+        "needs either url or drive": (file.url is None) == (file.drive is None),
+        "leads out of the folder of weights": place.is_absolute() or ".." in place.parts,
+        "has a sha256 that is not 64 hex digits": not _hex(file.sha256, 64),
+        "has an md5 that is not 32 hex digits": not _hex(file.md5, 32),
+        "has other digits in its name than its md5": bool(
+            file.md5 and digits and not file.md5.startswith(digits[1])
+        ),
+    }
+    return next((what for what, wrong in problems.items() if wrong), "")
+
+
+def _hex(digits: str | None, length: int) -> bool:
+    return digits is None or re.fullmatch(rf"[0-9a-f]{{{length}}}", digits) is not None

@@ -1,0 +1,33 @@
+"""Where a published file can be had, best first: mirrors, then its publishers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from medsam_exp.weights.catalogue import PublishedFile
+from medsam_exp.weights.settings import EVERYTHING
+
+
+def sources(file: PublishedFile, mirrors: Mapping[str, str]) -> list[str]:
+    """Addresses and local paths of a file.
+
+    Args:
+        file: of the catalogue.
+        mirrors: addresses or folders, by the beginning of the address that they stand for, or `all`.
+    """
+    found = []
+    for start, instead in mirrors.items():
+        if start == EVERYTHING:
+            found.append(f"{instead.rstrip('/')}/{file.path}")
+        elif file.address.startswith(start.rstrip("/") + "/"):
+            found.append(instead.rstrip("/") + file.address.removeprefix(start.rstrip("/")))
+    return list(dict.fromkeys([*found, file.address]))
+
+
+def is_local(source: str) -> bool:
+    """Whether a source is a file of this machine, or of a disk that it sees."""
+    return not source.startswith(("http://", "https://"))
+
+
+def local_path(source: str) -> Path:
+    """Its path; `file://` may stand before it."""
+    return Path(source.removeprefix("file://")).expanduser()
