@@ -24,11 +24,11 @@ def _inline(writer: Any, node: nodes.math) -> None:
 def _block(writer: Any, node: nodes.math_block) -> None:
     """An equation on its own; one with a label gets its number and can be linked to."""
     writer.body.append(writer.starttag(node, "div", CLASS="math"))
+    writer.body.append(f'<div class="equation">{convert(node.astext(), display="block")}</div>')
     if node["number"]:
         number = get_node_equation_number(writer, node)
         writer.body.append(f'<span class="eqno">({number})')
         writer.add_permalink_ref(node, "Link to this equation")
         writer.body.append("</span>")
-    writer.body.append(convert(node.astext(), display="block"))
     writer.body.append("</div>\n")
     raise nodes.SkipNode
