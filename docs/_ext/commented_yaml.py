@@ -89,7 +89,7 @@ def _settings(node: yaml.Node, prefix: str, lines: list[str], start: int) -> lis
 
 def _comment_of(line: int, value: yaml.Node, lines: list[str], start: int) -> str:
     """The comment lines directly above a key, then the comments on its own lines."""
-    above = []
+    above: list[str] = []
     for number in range(line - 1, start - 1, -1):
         if not lines[number].lstrip().startswith("#"):
             break
