@@ -1,0 +1,115 @@
+"""The generated reference names every group, choice and setting, and is the same each time."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from medsam_exp.conf_folder import conf_folder
+from tests.conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "docs" / "_ext"))
+from commented_yaml import read_commented_yaml
+from config_pages import NO_CHOICES, reference_pages
+from docstrings import parsed
+
+CONF = conf_folder()
+FILES = sorted(path for path in CONF.rglob("*.yaml") if path.parent != CONF)
+CHOICES = [path for path in FILES if path.parent.relative_to(CONF).as_posix() not in NO_CHOICES]
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return reference_pages(CONF)
+
+
+def page_of(path: Path) -> str:
+    return f"{path.parent.relative_to(CONF).as_posix().replace('/', '-')}.md"
+
+
+@pytest.mark.parametrize("path", CHOICES, ids=lambda path: path.relative_to(CONF).as_posix())
+def test_every_choice_has_a_section_with_its_own_words(pages: dict[str, str], path: Path) -> None:
+    page = pages[page_of(path)]
+    (section,) = re.findall(rf"^## `{re.escape(path.stem)}`$\n(.*?)(?=^## |\Z)", page, re.M | re.S)
+    first_comment = next(
+        line for line in path.read_text().splitlines() if line.startswith("# ") and "@package" not in line
+    )
+    said = section.replace("\\", "")
+    assert first_comment.removeprefix("# ") in said, "the file's first comment"
+    for key in yaml.safe_load(path.read_text()):
+        if key not in ("defaults", "hydra", "_target_", "_partial_"):
+            assert f"`{key}" in section, f"{key} is not explained"
+
+
+@pytest.mark.parametrize("path", CHOICES, ids=lambda path: path.relative_to(CONF).as_posix())
+def test_every_comment_of_a_choice_is_shown(pages: dict[str, str], path: Path) -> None:
+    said = re.sub(r"\s+", " ", pages[page_of(path)].replace("\\", ""))
+    for setting in read_commented_yaml(path).settings:
+        assert setting.comment in said, setting.name
+
+
+def test_every_group_stands_in_the_overview(pages: dict[str, str]) -> None:
+    for path in CHOICES:
+        group = path.parent.relative_to(CONF).as_posix()
+        assert f"[`{group}`]" in pages["index.md"]
+        assert f"[`{path.stem}`]({page_of(path)}#{path.stem})" in pages["index.md"]
+
+
+def test_the_choice_of_a_bare_run_is_said(pages: dict[str, str]) -> None:
+    assert "Without a choice: `saliency=m2ib`." in pages["saliency.md"]
+    assert "`saliency=m2ib` (taken when nothing is typed)" in pages["saliency.md"]
+
+
+def test_arguments_come_from_the_code_and_numbers_from_the_file(pages: dict[str, str]) -> None:
+    (beta,) = re.findall(
+        r"^`beta`: `1\.0`\n: (.*compression against relevance.*released.*)$", pages["saliency.md"], re.M
+    )[:1]
+    assert "larger" in beta
+
+
+def test_equal_files_give_equal_pages(pages: dict[str, str]) -> None:
+    assert reference_pages(CONF) == pages
+
+
+def test_comments_are_read_as_a_person_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_text(
+        "# @package _global_\n# Its first line,\n# and its second.\n_target_: some.Thing\n"
+        "plain: 1.0e-6  # from the paper\n"
+        '# Said above\n# in two lines.\nquoted: "a # in quotes"\nnested:  # of the block\n  inner: [1, 2]  # a list\n'
+        "  other: {a: b}\nlong:\n  [1,\n   2]  # beside the end\nempty:\n"
+    )
+    found = read_commented_yaml(path)
+    assert found.header == "Its first line, and its second."
+    assert found.targets == {"": "some.Thing"}
+    assert [(s.name, s.value, s.comment) for s in found.settings] == [
+        ("plain", "1.0e-6", "from the paper"),
+        ("quoted", '"a # in quotes"', "Said above in two lines."),
+        ("nested.inner", "[1, 2]", "of the block; a list"),
+        ("nested.other", "{a: b}", ""),
+        ("long", "[1, 2]", "beside the end"),
+        ("empty", "", ""),
+    ]
+
+
+DOCSTRING = """One line.
+
+With a_b < c and `x[0]`:
+
+    y_i = 2
+
+Args:
+    one: a number
+        that goes on.
+    two: 2.
+
+Raises:
+    E: no."""
+
+
+def test_docstrings_are_taken_apart() -> None:
+    found = parsed(DOCSTRING)
+    assert found.text == "One line.\n\nWith a\\_b \\< c and `x[0]`:\n\n    y_i = 2"
+    assert found.arguments == {"one": "a number that goes on.", "two": "2."}
