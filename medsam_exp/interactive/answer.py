@@ -74,6 +74,32 @@ class Answer:
             reused=("saliency", "presence", "coarse_mask", "sam_embedding"),
         )
 
+    def at_threshold(
+        self,
+        value: float,
+        coarse_mask: Mask,
+        prompts: Prompts,
+        mask: Mask,
+        iou_predictions: Sequence[float],
+        seconds: float,
+    ) -> "Answer":
+        """The same saliency map cut at a value, and all that follows from it."""
+        asked = self.question
+        kept = (setting for setting in asked.settings if not setting.startswith("postprocess"))
+        choices = {**asked.choices, "postprocess": "threshold"}
+        settings = (*kept, f"postprocess.value={value:g}")
+        return replace(
+            self,
+            question=replace(asked, choices=choices, settings=settings, prompts=None),
+            coarse_mask=coarse_mask,
+            automatic=prompts,
+            prompts=prompts,
+            mask=mask,
+            iou_predictions=iou_predictions,
+            seconds={"threshold": seconds},
+            reused=("saliency", "presence", "sam_embedding"),
+        )
+
     def record(self, path: str | None = None) -> dict[str, Any]:
         """Scores, prompts, timings and the command, JSON-able.
 

@@ -30,9 +30,10 @@ GROUPS = (
     "mask_filter",
 )
 """What can be chosen, in the order of the pipeline."""
-_PLAIN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9 ._/-]*[A-Za-z0-9._/-]|[A-Za-z]")
+_PLAIN_TEXT = re.compile(r"[A-Za-z/]([A-Za-z0-9 ._/:%+-]*[A-Za-z0-9._/%+-])?")
 _WORDS_WITH_A_MEANING = {"null", "true", "false", "nan", "inf"}
 _CALIBRATED_FOR = "tiny"
+_UNSAFE_IN_DOUBLE_QUOTES = set('"$`\\!')
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,17 @@ class Question:
 
     def overrides(self, path: str | None = None) -> list[str]:
         """What to give `run.py`; with another path of the image, where it lies elsewhere for the reader."""
-        choices = {**default_choices(self.choices), **self.choices}
-        parts = [EXPERIMENT, f"data.path={hydra_value(path or str(self.image))}", f"text.text={hydra_value(self.text)}"]
+        typed = dict(setting.split("=", 1) for setting in self.settings if setting.partition("=")[0] in GROUPS)
+        chosen = {**typed, **self.choices}
+        chosen = {**default_choices(chosen), **chosen}
+        others = [setting for setting in self.settings if setting.partition("=")[0] not in GROUPS]
         if self.prompts is not None:
-            choices["prompt"] = "given"
-        parts += [f"{group}={choices[group]}" for group in GROUPS if group in choices]
-        parts += [choice for choice in self.settings if choice.partition("=")[0] not in choices]
-        if self.prompts is not None:
-            parts = [part for part in parts if not part.startswith("prompt.")]
-            parts.append(f"prompt.prompts={hydra_value(list(self.prompts))}")
-        return parts
+            chosen["prompt"] = "given"
+            others = [setting for setting in others if not setting.startswith("prompt.")]
+            others.append(f"prompt.prompts={hydra_value(list(self.prompts))}")
+        place, text = hydra_value(path or str(self.image)), hydra_value(self.text)
+        choices = [f"{group}={chosen[group]}" for group in GROUPS if group in chosen]
+        return [EXPERIMENT, f"data.path={place}", f"text.text={text}", *choices, *others]
 
     def command(self, path: str | None = None) -> str:
         """The command that gives the same mask."""
@@ -103,7 +105,8 @@ def composed(overrides: Sequence[str]) -> DictConfig:
             return compose("config", list(overrides))
     except (HydraException, OmegaConfBaseException) as error:
         said = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise UserError("; ".join(said[:2]) or type(error).__name__) from error
+        first, rest = " ".join(said[:2]), ", ".join(said[2:])
+        raise UserError(f"{first} {rest}".strip() or type(error).__name__) from error
 
 
 def hydra_value(value: Any) -> str:
@@ -116,13 +119,14 @@ def hydra_value(value: Any) -> str:
         return f"{value:g}" if isinstance(value, float) else str(value)
     if _PLAIN_TEXT.fullmatch(value) and value.lower() not in _WORDS_WITH_A_MEANING:
         return value
-    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
-    return "'" + escaped.replace("${", "\\${") + "'"
+    literal = re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", value)  # OmegaConf would look it up
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), literal)
+    return f"'{escaped}'"
 
 
 def _for_shell(part: str) -> str:
-    """Quoted only where the shell would otherwise change it; a plain text in the form that people type."""
-    key, _, value = part.partition("=")
+    """Quoted only where the shell would otherwise change it, in double quotes where these do."""
     if shlex.quote(part) == part:
         return part
-    return f'{key}="{value}"' if _PLAIN_TEXT.fullmatch(value) else shlex.quote(part)
+    key, _, value = part.partition("=")
+    return shlex.quote(part) if _UNSAFE_IN_DOUBLE_QUOTES & set(value) else f'{key}="{value}"'

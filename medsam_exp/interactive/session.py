@@ -23,8 +23,10 @@ from medsam_exp.interactive.correction import Correction, corrected_prompts
 from medsam_exp.interactive.networks import KeptNetworks
 from medsam_exp.interactive.question import Question
 from medsam_exp.lightning.sam_inference import answer_prompts
+from medsam_exp.postprocess.threshold import Threshold
 from medsam_exp.prompts.given import GivenPrompts
-from medsam_exp.types import Dataset
+from medsam_exp.seeding import numpy_generator
+from medsam_exp.types import Dataset, Mask, Prompts
 
 
 class Session:
@@ -73,19 +75,35 @@ class Session:
         started = time.perf_counter()
         with self._lock:
             given = corrected_prompts(answer.automatic, correction)
-            cfg = answer.cfg
             prompts = GivenPrompts(given)(answer.coarse_mask, np.random.default_rng(0))
-            sam, fusion, mask_filter = (self._networks(cfg[name]) for name in ("sam", "fusion", "mask_filter"))
-            embedding = torch.from_numpy(answer.embedding)
-            found = answer_prompts(sam, fusion, embedding, prompts, answer.coarse_mask.shape)
-            mask = mask_filter(found.mask, answer.saliency_map)
-        seconds = time.perf_counter() - started
-        return answer.corrected(given, prompts, mask, found.iou_predictions, seconds)
+            mask, iou_predictions = self._ask_sam(answer, prompts)
+        return answer.corrected(given, prompts, mask, iou_predictions, time.perf_counter() - started)
 
-    def repeat(self, answer: Answer, **changes: str) -> Answer:
-        """The same question with other choices."""
-        asked = answer.question
-        return self._answer(Question(asked.image, asked.text, {**asked.choices, **changes}, asked.settings))
+    def threshold(self, answer: Answer, value: float) -> Answer:
+        """Cut the saliency map at another value and ask SAM again, as postprocess=threshold does; takes no network anew.
+
+        Raises:
+            UserError: the value is not in [0, 1].
+        """
+        started = time.perf_counter()
+        value = round(value, 3)
+        with self._lock:
+            cfg, generator = answer.cfg, numpy_generator(answer.cfg.seed, answer.image_id, "prompt")
+            saliency_map = answer.saliency_map
+            binary = Threshold(value)(saliency_map, answer.image)
+            coarse_mask = self._networks(cfg.component_filter)(binary, saliency_map) & (not answer.vetoed)
+            prompts = self._networks(cfg.prompt)(coarse_mask, generator)
+            mask, iou_predictions = self._ask_sam(answer, prompts)
+        seconds = time.perf_counter() - started
+        return answer.at_threshold(value, coarse_mask, prompts, mask, iou_predictions, seconds)
+
+    def _ask_sam(self, answer: Answer, prompts: Prompts) -> tuple[Mask, list[float]]:
+        """SAM's mask of prompts in an image whose embedding is there, and what it expects of each; empty without any."""
+        if not len(prompts):
+            return np.zeros_like(answer.coarse_mask), []
+        sam, fusion, mask_filter = (self._networks(answer.cfg[name]) for name in ("sam", "fusion", "mask_filter"))
+        found = answer_prompts(sam, fusion, torch.from_numpy(answer.embedding), prompts, answer.coarse_mask.shape)
+        return mask_filter(found.mask, answer.saliency_map), found.iou_predictions
 
     def close(self) -> None:
         """Delete everything that was kept on disk."""
