@@ -30,7 +30,7 @@ GROUPS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Segment every image that the command line names; return its exit code, 1 where one could not be segmented."""
-    given = _parser().parse_args(arguments)
+    given = _parser().parse_intermixed_args(arguments)
     try:
         images, settings = _sorted(given.images)
         return _segment_all(images, settings, given)

@@ -104,7 +104,7 @@ def composed(overrides: Sequence[str]) -> DictConfig:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
             return compose("config", list(overrides))
     except (HydraException, OmegaConfBaseException) as error:
-        said = [line.strip() for line in str(error).splitlines() if line.strip()]
+        said = [line.strip() for line in str(error).partition("Config search path")[0].splitlines() if line.strip()]
         first, rest = " ".join(said[:2]), ", ".join(said[2:])
         raise UserError(f"{first} {rest}".strip() or type(error).__name__) from error
 
