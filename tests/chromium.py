@@ -86,20 +86,24 @@ def visit(path: Path, size: tuple[int, int], look: Callable[[Page], Awaitable[An
         look: what to do on the page, and what to return.
         folder: for the browser's own files.
     """
-    if (reason := _lacking()) is not None:
+    if (reason := lacking()) is not None:
         pytest.skip(reason)
     pytest.importorskip("aiohttp")
     return asyncio.run(asyncio.wait_for(_visited(path, size, look, folder), 150))
 
 
+def chromium_flags() -> list[str]:
+    """Options of a browser that waits for no debugger."""
+    return [flag for flag in _FLAGS.split() if "debugging" not in flag]
+
+
 @cache
-def _lacking() -> str | None:
+def lacking() -> str | None:
     """Why there is no browser to look with, if so."""
     if CHROMIUM is None:
         return "chromium is not installed (apt-get install chromium)"
     with tempfile.TemporaryDirectory() as folder:
-        flags = [flag for flag in _FLAGS.split() if "debugging" not in flag]  # it would wait for a debugger
-        blank = [CHROMIUM, *flags, f"--user-data-dir={folder}", "--dump-dom", "about:blank"]
+        blank = [CHROMIUM, *chromium_flags(), f"--user-data-dir={folder}", "--dump-dom", "about:blank"]
         try:
             subprocess.run(blank, check=True, capture_output=True, timeout=60)
         except (OSError, subprocess.SubprocessError) as error:

@@ -5,16 +5,17 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medsam_exp.app.examples import examples, write_examples
-from medsam_exp.app.view import answer_message, image_message
 from medsam_exp.data.images import read_image
-from medsam_exp.interactive.answer import Answer
-from medsam_exp.interactive.correction import Correction
-from medsam_exp.interactive.session import Session
 from medsam_exp.types import UserError
+
+if TYPE_CHECKING:  # they bring all networks' libraries, and the page must not wait for those
+    from medsam_exp.interactive.answer import Answer
+    from medsam_exp.interactive.session import Session
 
 VIEWERS = ("first", "second")
 _EXAMPLE_NOTE = "Draw the scan first: python -m medsam_exp.app.examples examples"
@@ -37,25 +38,48 @@ class Tab:
     image: Path | None = None
     name: str = ""
     note: str = ""
-    automatic: dict[str, Answer] = field(default_factory=dict)
-    current: dict[str, Answer] = field(default_factory=dict)
+    automatic: "dict[str, Answer]" = field(default_factory=dict)
+    current: "dict[str, Answer]" = field(default_factory=dict)
 
 
 class Desk:
     """Serves browser tabs, each with its own image and answers, by one session.
 
     Args:
-        session: answers the questions.
         folder: of uploaded files; no other path is ever read for a browser.
+        settings: overrides for every question.
         megapixels: larger images are refused.
         tabs: how many tabs are remembered, the last used ones.
     """
 
-    def __init__(self, session: Session, folder: Path, megapixels: float = 40, tabs: int = 32) -> None:
-        self._session, self._folder, self._pixels = session, folder.resolve(), megapixels * _MEGAPIXEL
-        self._most, self._lock = tabs, threading.Lock()
+    def __init__(
+        self, folder: Path, settings: Sequence[str] = (), megapixels: float = 40, tabs: int = 32
+    ) -> None:
+        self._folder, self._settings, self._pixels = folder.resolve(), settings, megapixels * _MEGAPIXEL
+        self._most, self._lock, self._beginning = tabs, threading.Lock(), threading.Lock()
         self._tabs: OrderedDict[str, Tab] = OrderedDict()
         self._examples = write_examples(self._folder / "examples")
+
+    def begin(self) -> None:
+        """Load the embedded networks and answer a question of our own, so that the first one of others is quick."""
+        first = examples()[0]
+        self._session.segment(self._examples[first.name], first.texts[0])
+
+    def close(self) -> None:
+        """Delete what the session keeps."""
+        if "_begun" in self.__dict__:
+            self._begun.close()
+
+    @property
+    def _session(self) -> "Session":
+        with self._beginning:
+            return self._begun
+
+    @cached_property
+    def _begun(self) -> "Session":
+        from medsam_exp.interactive.session import Session
+
+        return Session(self._settings)
 
     def upload(self, who: str, path: str, name: str) -> str:
         """Take an uploaded file; return the viewer's message.
@@ -84,10 +108,6 @@ class Desk:
         message = self._open(who, path, f"examples/{path.name}", _EXAMPLE_NOTE)
         return message, chosen.texts[0], chosen.texts[1] if len(chosen.texts) > 1 else ""
 
-    def example_path(self, name: str) -> Path:
-        """Where a drawn scan lies."""
-        return self._examples[name]
-
     def ask(self, who: str, viewer: str, text: str, choices: Mapping[str, str]) -> str:
         """Segment the tab's image; return the viewer's message.
 
@@ -102,7 +122,7 @@ class Desk:
         except UserError as error:
             raise UserError(str(error).replace(str(tab.image), tab.name)) from error
         tab.automatic[viewer] = tab.current[viewer] = answer
-        return answer_message(answer, tab.name, note=tab.note, whole=True)
+        return _message(answer, tab, whole=True)
 
     def correct(
         self, who: str, viewer: str, points: Sequence[Sequence[float]], box: Sequence[float] | None
@@ -114,13 +134,17 @@ class Desk:
         """
         tab, automatic = self._answered(who, viewer)
         height, width = automatic.mask.shape
+        from medsam_exp.interactive.correction import Correction
+
         correction = Correction(
-            points=tuple((_within(x, width - 1), _within(y, height - 1), int(bool(label))) for x, y, label in points),
+            points=tuple(
+                (_within(x, width - 1), _within(y, height - 1), int(bool(label))) for x, y, label in points
+            ),
             box=_box(box, width, height) if box else None,
         )
         answer = self._session.correct(automatic, correction) if correction else automatic
         tab.current[viewer] = answer
-        return answer_message(answer, tab.name, note=tab.note, whole=False)
+        return _message(answer, tab, whole=False)
 
     def threshold(self, who: str, viewer: str, value: float) -> str:
         """Cut the map at another value and ask SAM again; corrections are forgotten.
@@ -131,9 +155,9 @@ class Desk:
         tab, automatic = self._answered(who, viewer)
         answer = self._session.threshold(automatic, min(max(float(value), 0.0), 1.0))
         tab.automatic[viewer] = tab.current[viewer] = answer
-        return answer_message(answer, tab.name, note=tab.note, whole=False)
+        return _message(answer, tab, whole=False)
 
-    def current(self, who: str) -> Mapping[str, Answer]:
+    def current(self, who: str) -> "Mapping[str, Answer]":
         """The answers that a tab shows, by viewer."""
         return dict(self._tab(who).current)
 
@@ -163,25 +187,33 @@ class Desk:
                 "this app takes: shrink it, or start the app with a larger --max-megapixels"
             )
         tab.image, tab.name, tab.note = path, name, note
+        from medsam_exp.app.view import image_message
+
         return image_message(image, name)
 
     def _tab(self, who: str) -> Tab:
         with self._lock:
             tab = self._tabs.setdefault(who, Tab())
             self._tabs.move_to_end(who)
-            forgotten = [name for name in list(self._tabs)[: -self._most]]
+            forgotten = list(self._tabs)[: -self._most]
         for name in forgotten:
             self.leave(name)
         return tab
 
-    def _answered(self, who: str, viewer: str) -> tuple[Tab, Answer]:
+    def _answered(self, who: str, viewer: str) -> "tuple[Tab, Answer]":
         tab = self._tab(who)
         if viewer not in tab.automatic:
             raise UserError("nothing is segmented yet: press Segment first")
         return tab, tab.automatic[viewer]
 
 
-def facts_of_two(first: Answer, second: Answer) -> str:
+def _message(answer: "Answer", tab: Tab, *, whole: bool) -> str:
+    from medsam_exp.app.view import answer_message
+
+    return answer_message(answer, tab.name, note=tab.note, whole=whole)
+
+
+def facts_of_two(first: "Answer", second: "Answer") -> str:
     """How far the masks of two texts agree, as a sentence."""
     together = int(first.mask.sum() + second.mask.sum())
     if not together:

@@ -9,14 +9,17 @@ from typing import Any
 import gradio as gr
 
 from medsam_exp.app.desk import VIEWERS, Desk, facts_of_two, problem_in_words
-from medsam_exp.app.examples import examples
-from medsam_exp.app.view import thumbnail_address
+from medsam_exp.app.examples import examples, thumbnail_address
+from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.interactive.choices import Choice, choices_of, default_of, problem_of
 from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)
 
-MAIN, MORE = ("clip", "saliency", "postprocess", "prompt", "sam"), ("component_filter", "fusion", "mask_filter", "veto")
+MAIN, MORE = (
+    ("clip", "saliency", "postprocess", "prompt", "sam"),
+    ("component_filter", "fusion", "mask_filter", "veto"),
+)
 LABELS = {
     "clip": "CLIP: matches image and text",
     "saliency": "Saliency: where the text is",
@@ -67,23 +70,33 @@ class _Page:
 
     def __init__(self, desk: Desk, weights: str) -> None:
         self._desk, self._weights = desk, weights
-        self._choices = {group: {choice.name: choice for choice in choices_of(group)} for group in (*MAIN, *MORE)}
+        self._choices = {
+            group: {choice.name: choice for choice in choices_of(group)} for group in (*MAIN, *MORE)
+        }
         self._dropdowns: dict[str, gr.Dropdown] = {}
         self._viewers: dict[str, gr.HTML] = {}
 
     def add_inputs(self) -> None:
         """Left column."""
-        self._file = gr.File(label="Image: PNG, JPEG, TIFF, BMP, WebP", file_count="single", height=120, elem_id="mx-file")
+        self._file = gr.File(label=f"Image ({_kinds()})", file_count="single", height=150, elem_id="mx-file")
         self._examples = gr.HTML(
             html_template=_example_buttons(), js_on_load=text_of("examples.js"), apply_default_css=False
         )
         self._text = gr.Textbox(
-            label="What to find", placeholder="a dark irregular mass in the upper left", lines=2, max_lines=4,
-            max_length=1000, elem_id="mx-text", submit_btn=False,
+            label="What to find",
+            placeholder="a dark irregular mass in the upper left",
+            lines=2,
+            max_lines=4,
+            max_length=1000,
+            elem_id="mx-text",
+            submit_btn=False,
         )
         with gr.Accordion("Compare with a second text", open=False) as self._compare:
             self._second = gr.Textbox(
-                label="Second text", placeholder="leave empty to compare nothing", lines=2, max_length=1000,
+                label="Second text",
+                placeholder="leave empty to compare nothing",
+                lines=2,
+                max_length=1000,
                 elem_id="mx-second",
             )
         self._segment = gr.Button("Segment", variant="primary", elem_id="mx-segment")
@@ -97,7 +110,11 @@ class _Page:
     def _add_dropdown(self, group: str) -> None:
         choices, default = self._choices[group], default_of(group)
         self._dropdowns[group] = gr.Dropdown(
-            list(choices), value=default, label=LABELS[group], info=choices[default].comment, filterable=False,
+            list(choices),
+            value=default,
+            label=LABELS[group],
+            info=choices[default].comment,
+            filterable=False,
             elem_id=f"mx-{group}",
         )
 
@@ -108,8 +125,11 @@ class _Page:
             for name in VIEWERS:
                 with gr.Column(min_width=300, visible=name == VIEWERS[0]) as column:
                     self._viewers[name] = gr.HTML(
-                        "", html_template=text_of("viewer.html"), js_on_load=text_of("viewer.js"),
-                        apply_default_css=False, elem_id=f"mx-{name}",
+                        "",
+                        html_template=text_of("viewer.html"),
+                        js_on_load=text_of("viewer.js"),
+                        apply_default_css=False,
+                        elem_id=f"mx-{name}",
                     )
                 if name == VIEWERS[1]:
                     self._second_column = column
@@ -134,6 +154,9 @@ class _Page:
         for name, viewer in self._viewers.items():
             viewer.select(self._correct(name), None, [viewer, self._said], **_private(_QUIET))
             viewer.release(self._threshold(name), None, [viewer, self._said], **_private(_QUIET))
+        blocks.load(
+            self._mark_missing, None, list(self._dropdowns.values()), **_private(show_progress="hidden")
+        )
         blocks.unload(self._leave)
 
     def _upload(self, file: Any, request: gr.Request) -> list[Any]:
@@ -142,7 +165,9 @@ class _Page:
         return self._answer(lambda: self._only(self._desk.upload(_who(request), path, name)))
 
     def _example(self, event: gr.EventData, request: gr.Request) -> list[Any]:
-        message, text, second = self._desk.example(_who(request), int(event._data["number"]) % len(examples()))
+        message, text, second = self._desk.example(
+            _who(request), int(event._data["number"]) % len(examples())
+        )
         return [*self._only(message), text, second, gr.update(open=bool(second))]
 
     def _nothing(self, request: gr.Request) -> list[Any]:
@@ -188,9 +213,23 @@ class _Page:
         def explain(name: str) -> Any:
             choice = self._choices[group][name]
             problem = self._problem(choice)
-            return gr.update(info=f"{choice.comment} NOT HERE: {problem}" if problem else choice.comment)
+            return gr.update(
+                info=f"{choice.comment} Not on this machine: {problem}" if problem else choice.comment
+            )
 
         return explain
+
+    def _mark_missing(self) -> list[Any]:
+        """Say in the lists which choices cannot be used on this machine yet."""
+        return [
+            gr.update(
+                choices=[
+                    (f"{name} (not here)" if self._problem(choice) else name, name)
+                    for name, choice in self._choices[group].items()
+                ]
+            )
+            for group in self._dropdowns
+        ]
 
     def _problem(self, choice: Choice) -> str | None:
         return problem_of(choice, self._weights)
@@ -214,11 +253,16 @@ class _Page:
         except Exception as error:  # a page must not go silent
             log.exception("a question failed")
             said = problem_in_words(error)
-        box = f'<span class="mx-error" role="alert">{html.escape(said[:1].upper() + said[1:])}</span>'
+        box = f'<span class="mx-error" role="alert">{html.escape(said)}</span>'
         return [box, *[gr.skip()] * 3] if shown == 4 else [gr.skip(), box]
 
     def _leave(self, request: gr.Request) -> None:
         self._desk.leave(_who(request))
+
+
+def _kinds() -> str:
+    """Endings of the files that can be read."""
+    return ", ".join(sorted({suffix.strip(".").upper() for suffix in IMAGE_SUFFIXES} - {"JPEG", "TIF"}))
 
 
 def _private(*options: Mapping[str, Any], **more: Any) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from typing import Any
 
 from medsam_exp.types import UserError
 
-_NO_GRADIO = "the app needs Gradio, which is not installed: pip install 'medsam-exp[app]', or `make setup` in a checkout"
+_NO_GRADIO = (
+    "the app needs Gradio, which is not installed: pip install 'medsam-exp[app]' (in a checkout: make setup)"
+)
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,10 @@ class App:
             raise UserError(_NO_GRADIO) from error
         from medsam_exp.app.desk import Desk
         from medsam_exp.app.page import build_page, text_of
-        from medsam_exp.interactive.session import Session
+        from medsam_exp.interactive.choices import weights_folder
 
-        self._session = Session(options.settings)
-        desk = Desk(self._session, self._folder, options.megapixels)
-        self._blocks = build_page(desk, os.environ.get("MEDSAM_WEIGHTS", "weights"))
+        self._desk = Desk(self._folder, options.settings, options.megapixels)
+        self._blocks = build_page(self._desk, weights_folder())
         self._blocks.queue(max_size=64)
         try:
             _, self.address, _ = self._blocks.launch(
@@ -83,9 +84,11 @@ class App:
             )
         except OSError as error:
             self.close()
-            raise UserError(f"port {options.port} of {options.host} is taken: give another one with --port") from error
+            raise UserError(
+                f"port {options.port} of {options.host} is taken: give another one with --port"
+            ) from error
         if warm:
-            threading.Thread(target=_warm, args=(self._session, desk), daemon=True).start()
+            threading.Thread(target=self._desk.begin, daemon=True).start()
 
     def wait(self) -> None:
         """Serve until the process is interrupted."""
@@ -94,7 +97,7 @@ class App:
     def close(self) -> None:
         """Stop serving and delete everything that was uploaded or computed."""
         self._blocks.close(verbose=False)
-        self._session.close()
+        self._desk.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> "App":
@@ -123,14 +126,6 @@ def _theme(gr: Any) -> Any:
         font=["system-ui", "-apple-system", "Segoe UI", "sans-serif"],
         font_mono=["ui-monospace", "Consolas", "monospace"],
     )
-
-
-def _warm(session: Any, desk: Any) -> None:
-    """Answer one question of our own."""
-    from medsam_exp.app.examples import examples
-
-    first = examples()[0]
-    session.segment(desk.example_path(first.name), first.texts[0])
 
 
 def serve(options: Options, words: Sequence[str] = ()) -> None:

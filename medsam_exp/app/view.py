@@ -84,11 +84,6 @@ def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
     return json.dumps(message)
 
 
-def thumbnail_address(image: RGBImage, side: int) -> str:
-    """A small copy of an image as a data address."""
-    return _shrunk(Image.fromarray(image), side, "webp")
-
-
 def _picture(image: RGBImage, name: str) -> dict[str, str]:
     return {"image": _shrunk(Image.fromarray(image), _IMAGE_SIDE, "png"), "alt": f"Image {name}"}
 
@@ -143,6 +138,8 @@ def _facts(answer: Answer) -> list[list[str]]:
 
 
 def _said(answer: Answer) -> str:
+    if "threshold" in answer.seconds:
+        return f"The map is cut at {_threshold(answer):.2f}; Segment goes back to the chosen post-processing."
     if answer.vetoed:
         return "The presence score is below the veto's threshold, so the mask is empty."
     if not answer.coarse_mask.any() and not answer.mask.any():

@@ -81,7 +81,7 @@ function drawHeat() {
       const colour = VIRIDIS[low][channel] + share * (VIRIDIS[low + 1][channel] - VIRIDIS[low][channel]);
       picture.data[4 * place + channel] = inside ? [86, 180, 233][channel] : colour;
     }
-    picture.data[4 * place + 3] = inside ? 150 : 255 * strength * Math.min(1, 0.15 + 1.1 * (value / 255));
+    picture.data[4 * place + 3] = inside ? 150 : 255 * strength * Math.min(1, 1.3 * (value / 255));
   }
   context.putImageData(picture, 0, 0);
 }
@@ -94,11 +94,12 @@ async function loadMap(address) {
   const picture = new Image();
   picture.src = address;
   await picture.decode();
-  heat.width = picture.naturalWidth;
-  heat.height = picture.naturalHeight;
-  const context = heat.getContext("2d", { willReadFrequently: true });
+  const copy = document.createElement("canvas");
+  copy.width = heat.width = picture.naturalWidth;
+  copy.height = heat.height = picture.naturalHeight;
+  const context = copy.getContext("2d", { willReadFrequently: true });
   context.drawImage(picture, 0, 0);
-  const pixels = context.getImageData(0, 0, heat.width, heat.height).data;
+  const pixels = context.getImageData(0, 0, copy.width, copy.height).data;
   const values = new Uint8Array(pixels.length / 4);
   for (let place = 0; place < values.length; place++) values[place] = pixels[4 * place];
   saliency = { width: heat.width, height: heat.height, values };
@@ -133,6 +134,9 @@ async function show(text) {
   if (!text) { shown = saliency = null; actions = []; image.removeAttribute("src"); showButtons(); redraw(); return; }
   const message = JSON.parse(text);
   if (message.image) {
+    if (message.answered && innerWidth <= 640 && root.getBoundingClientRect().top > innerHeight / 2) {
+      root.scrollIntoView({ behavior: "smooth", block: "start" });
+    }
     image.src = message.image;
     image.alt = message.alt;
     stage.style.aspectRatio = message.width + " / " + message.height;

@@ -57,6 +57,11 @@ class ImageDataset:
         del sample_id  # there is one image
         return read_image(self.path)
 
+    def pixel_spacing_mm(self, sample_id: str) -> tuple[float, float] | None:
+        """(row, column) size of a pixel; None when unknown."""
+        del sample_id
+        return self.spacing_mm
+
     def image_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of the image file."""
         del sample_id

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from huggingface_hub import constants
@@ -49,8 +48,13 @@ def choices_of(group: str) -> tuple[Choice, ...]:
 
 def default_of(group: str) -> str:
     """The choice of a group when nothing is typed."""
-    defaults = OmegaConf.load(conf_folder() / "config.yaml")["defaults"]
-    return next(str(entry[group]) for entry in defaults if isinstance(entry, DictConfig) and group in entry)
+    defaults = OmegaConf.to_container(OmegaConf.load(conf_folder() / "config.yaml"))["defaults"]  # type: ignore[call-overload, index]
+    return next(str(entry[group]) for entry in defaults if isinstance(entry, dict) and group in entry)
+
+
+def weights_folder() -> str:
+    """Where downloaded weights are looked for when nothing is typed, `paths.weights`."""
+    return str(OmegaConf.load(conf_folder() / "paths" / "default.yaml").weights)
 
 
 def problem_of(choice: Choice, weights: str) -> str | None:
@@ -73,15 +77,8 @@ def problem_of(choice: Choice, weights: str) -> str | None:
             else:
                 build(whole[choice.group])
     except UserError as error:
-        return f"{str(error).rstrip('.')}{_command(choice)}."
+        return f"{str(error).rstrip('.')}.".replace("weights get NAME", f"weights get {choice.name}")
     return None
-
-
-def _command(choice: Choice) -> str:
-    """Which command fetches the weights."""
-    if choice.group not in NETWORKS or find_spec("medsam_exp.weights.__main__") is None:
-        return ""
-    return f"; get it with: python -m medsam_exp.weights get {choice.name}"
 
 
 @contextmanager
@@ -99,7 +96,9 @@ def _node(path: Path) -> DictConfig:
     node = OmegaConf.load(path)
     assert isinstance(node, DictConfig)
     base = [entry for entry in node.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
-    parents = [_node(path.with_name(f"{name}.yaml")) for name in base if (path.parent / f"{name}.yaml").is_file()]
+    parents = [
+        _node(path.with_name(f"{name}.yaml")) for name in base if (path.parent / f"{name}.yaml").is_file()
+    ]
     merged = OmegaConf.merge(*parents, node)
     assert isinstance(merged, DictConfig)
     return merged

@@ -80,7 +80,7 @@ class Session:
         return answer.corrected(given, prompts, mask, iou_predictions, time.perf_counter() - started)
 
     def threshold(self, answer: Answer, value: float) -> Answer:
-        """Cut the saliency map at another value and ask SAM again, as postprocess=threshold does; takes no network anew.
+        """Cut the saliency map at another value and ask SAM again, as postprocess=threshold does.
 
         Raises:
             UserError: the value is not in [0, 1].
@@ -98,11 +98,15 @@ class Session:
         return answer.at_threshold(value, coarse_mask, prompts, mask, iou_predictions, seconds)
 
     def _ask_sam(self, answer: Answer, prompts: Prompts) -> tuple[Mask, list[float]]:
-        """SAM's mask of prompts in an image whose embedding is there, and what it expects of each; empty without any."""
+        """SAM's mask of prompts, from the stored embedding, and what it expects of each; empty without any."""
         if not len(prompts):
             return np.zeros_like(answer.coarse_mask), []
-        sam, fusion, mask_filter = (self._networks(answer.cfg[name]) for name in ("sam", "fusion", "mask_filter"))
-        found = answer_prompts(sam, fusion, torch.from_numpy(answer.embedding), prompts, answer.coarse_mask.shape)
+        sam, fusion, mask_filter = (
+            self._networks(answer.cfg[name]) for name in ("sam", "fusion", "mask_filter")
+        )
+        found = answer_prompts(
+            sam, fusion, torch.from_numpy(answer.embedding), prompts, answer.coarse_mask.shape
+        )
         return mask_filter(found.mask, answer.saliency_map), found.iou_predictions
 
     def close(self) -> None:
@@ -128,7 +132,15 @@ class Session:
             texts = build(cfg.text).bind(dataset.samples)
             stages = list(cfg.stages)
             engine = Engine(
-                cfg, stages, dataset, texts, self._digests, [], lambda _: None, quiet=True, make=self._networks
+                cfg,
+                stages,
+                dataset,
+                texts,
+                self._digests,
+                [],
+                lambda _: None,
+                quiet=True,
+                make=self._networks,
             )
             prepared = time.perf_counter() - started
             for name in stages:
