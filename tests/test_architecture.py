@@ -58,8 +58,8 @@ LAYERS = (
         "mask_files",
         "default_settings",
     },
-    {"runner"},
-    {"worker"},
+    {"runner", "interactive"},
+    {"worker", "segment", "app"},
 )
 INSTANTIATE_ONLY_IN = {"build"}
 GROUND_TRUTH_READERS = {

@@ -9,7 +9,7 @@ from PIL import Image
 
 from medsam_exp.segment import main
 
-FEW = ["saliency.steps=1", "saliency.noise_samples=1"]
+FEW = ["saliency.steps=2", "saliency.noise_samples=1"]
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ class Desk:
         own = self._folder / "tabs" / _plain(who) / (Path(name.replace("\\", "/")).name or "image")
         shutil.rmtree(own.parent, ignore_errors=True)
         own.parent.mkdir(parents=True)
-        shutil.move(uploaded, own)
+        shutil.copyfile(uploaded, own)
         return self._open(who, own, own.name, _OWN_NOTE)
 
     def example(self, who: str, number: int) -> tuple[str, str, str]:

@@ -19,7 +19,6 @@ CHOICES = {"postprocess": "otsu"}
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     opened = Desk(
         tmp_path_factory.mktemp("uploads"),
-        ["saliency.steps=1", "saliency.noise_samples=1"],
         megapixels=0.1,
         tabs=3,
     )

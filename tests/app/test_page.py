@@ -116,7 +116,7 @@ def test_large_files_and_large_images_are_refused(visit: Callable[..., Any], tmp
     page.click("#mx-file button[aria-label='Clear']")
     (tmp_path / "heavy.png").write_bytes(buffer.getvalue() + bytes(2_000_000))
     page.set_input_files(FILE, str(tmp_path / "heavy.png"))
-    page.wait_for_selector("text=exceeds the maximum allowed size")
+    page.wait_for_selector("text=exceed the maximum allowed size")
 
 
 def test_two_texts_side_by_side_and_two_tabs_apart(visit: Callable[..., Any], scan: Path) -> None:

@@ -22,5 +22,5 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
-    with Session(["saliency.steps=2", "saliency.noise_samples=1"]) as opened:
+    with Session() as opened:
         yield opened

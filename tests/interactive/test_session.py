@@ -32,11 +32,6 @@ CHOICES = {
     },
     "a veto": {"veto": "presence"},
 }
-FEW_STEPS = ["saliency.steps=2", "saliency.noise_samples=1"]
-
-
-def settings_of(choices: dict[str, str]) -> list[str]:
-    return [] if "saliency" in choices else FEW_STEPS
 
 
 def run_of(answer: Answer, folder: Path) -> tuple[Path, dict]:
@@ -67,11 +62,17 @@ def assert_equal(answer: Answer, folder: Path) -> None:
     assert json.loads(stored(folder, summary, "presence", ".json").read_text())["score"] == answer.presence
 
 
-@pytest.mark.parametrize("choices", CHOICES.values(), ids=CHOICES)
+@pytest.mark.parametrize(
+    "choices",
+    [
+        pytest.param(choices, id=name, marks=[pytest.mark.slow] if name == "a veto" else [])
+        for name, choices in CHOICES.items()
+    ],
+)
 def test_an_answer_is_what_the_run_of_its_command_gives(
     choices: dict[str, str], scan: Path, tmp_path: Path
 ) -> None:
-    with Session(settings_of(choices)) as session:
+    with Session() as session:
         answer = session.segment(scan, TEXT, choices)
         assert_equal(answer, tmp_path)
         assert answer.mask.any() or answer.vetoed
@@ -133,7 +134,7 @@ def test_another_file_of_the_same_name_is_another_image(session: Session, tmp_pa
 
 
 def test_only_the_last_images_are_kept_and_nothing_after_closing(tmp_path: Path) -> None:
-    with Session(FEW_STEPS, images=1) as session:
+    with Session(images=1) as session:
         for number in range(3):
             path = tmp_path / f"{number}.png"
             Image.fromarray(np.full((32, 32 + number), 80, np.uint8)).save(path)
