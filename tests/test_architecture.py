@@ -62,8 +62,8 @@ LAYERS = (
         "write_back",
         "default_settings",
     },
-    {"runner"},
-    {"worker"},
+    {"runner", "interactive"},
+    {"worker", "segment", "app"},
 )
 INSTANTIATE_ONLY_IN = {"build"}
 GROUND_TRUTH_READERS = {

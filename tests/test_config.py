@@ -42,6 +42,7 @@ def any_depth(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("any_depth")
 def test_every_experiment_composes_and_passes_the_checks(name: str, layout: str) -> None:
     given = ["text.path=texts.json"] if "PerImage" in composed(f"+experiment={name}").text._target_ else []
+    given += ["data.path=scan.png", "text.text=a mass"] if name == "one_image" else []
     assert check(composed(f"+experiment={name}", layout, *given)).name == name
 
 
@@ -52,6 +53,8 @@ def test_every_choice_fits_the_signature_of_its_target(
 ) -> None:
     given = {
         ("data", "folder"): [f"data.root={tmp_path}"],
+        ("data", "image"): [f"data.path={tmp_path}"],
+        ("prompt", "given"): ["prompt.prompts=[{points: [[3, 4, 1]]}]"],
         ("clip", "folder"): [f"clip.model={tmp_path}", "clip.saliency_layer=3"],
         ("clip", "biomedclip_finetuned"): [f"clip.weights={tmp_path}"],
         ("pairs", "csv"): ["pairs.train.file=pairs.csv"],

@@ -22,6 +22,8 @@ WITH_NEGATIVES = {
     or (key.startswith("points.") and "@points" in (CONF / "prompt" / f"{choice}.yaml").read_text())
 }
 
+GIVEN = {"given": ["prompt.prompts=[{box: [0, 0, 1, 1]}]"]}  # what a choice cannot do without
+
 
 @pytest.fixture(params=CHOICES)
 def choice(request: pytest.FixtureRequest) -> str:
@@ -32,7 +34,8 @@ def choice(request: pytest.FixtureRequest) -> str:
 def prompters(choice: str) -> list[Prompter]:
     """As configured, and with background points where the choice has such an option."""
     variants = [[], *([WITH_NEGATIVES[choice]] if choice in WITH_NEGATIVES else [])]
-    return [build(composed(f"prompt={choice}", *options).prompt) for options in variants]
+    given = GIVEN.get(choice, [])
+    return [build(composed(f"prompt={choice}", *given, *options).prompt) for options in variants]
 
 
 @pytest.fixture(scope="module")

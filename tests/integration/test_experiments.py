@@ -43,7 +43,7 @@ SMALL_NNUNET = (
 FEWER = {"steps": 2, "noise_samples": 1, "channels": 4}
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 OF_FOLDERS = [name for name in EXPERIMENTS if any(name.startswith(f"{data}_") for data in ZERO_SHOT)]
-OF_PHANTOMS = [name for name in EXPERIMENTS if name not in OF_FOLDERS]
+OF_PHANTOMS = [name for name in EXPERIMENTS if name not in (*OF_FOLDERS, "one_image")]
 
 
 def finish(tmp_path: Path, *overrides: str) -> dict:
