@@ -57,9 +57,12 @@ LAYERS = (
         "weak_pictures",
         "mask_files",
         "default_settings",
+        "start_command",
     },
     {"runner"},
-    {"worker"},
+    {"worker", "entry"},
+    {"cli"},
+    {"__main__"},
 )
 INSTANTIATE_ONLY_IN = {"build"}
 GROUND_TRUTH_READERS = {
