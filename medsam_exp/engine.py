@@ -45,6 +45,7 @@ class Engine:
         log: receives figures while stages work.
         quiet: show no progress.
         images: which images these are, in words for the progress, where they are not the run's own.
+        make: makes the objects of the stages' config nodes; a session that keeps its networks gives its own.
 
     Raises:
         UserError: a file of weights is missing.
@@ -62,8 +63,9 @@ class Engine:
         *,
         quiet: bool = False,
         images: str = "",
+        make: Callable[..., Any] = build,
     ) -> None:
-        self._quiet, self._images = quiet, images
+        self._quiet, self._images, self._make = quiet, images, make
         self._cfg, self.dataset, self._texts, self._digests = cfg, dataset, texts, digests
         self._loggers, self._log = loggers, log
         self.sample_ids = tuple(sample.id for sample in dataset.samples) if dataset else ()
@@ -208,7 +210,7 @@ class Engine:
             if group not in stage.reads:
                 raise KeyError(f"stage {name!r} does not declare that it reads {group!r}")
             node = self._cfg[group]
-            return build(node, **overrides) if isinstance(node, DictConfig) else node
+            return self._make(node, **overrides) if isinstance(node, DictConfig) else node
 
         def trainer(**options: Any) -> pl.Trainer:
             quiet = {

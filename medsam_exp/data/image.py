@@ -1,0 +1,80 @@
+"""One image file as a dataset."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from medsam_exp.data.images import read_image
+from medsam_exp.digests import FileDigests
+from medsam_exp.types import Mask, RGBImage, Sample, UserError
+
+
+class ImageDataset:
+    """A single image without a true mask, to be segmented and looked at; its id is the file's stem.
+
+    Args:
+        path: the image file.
+        name: short name for tables.
+        split: what the image is for.
+        modality: kind of scan, in words for texts ("ultrasound").
+        target: what to find, in words for texts ("breast tumor").
+        sentences: where texts find sentences about the target; see `medsam_exp.text.sentence_files`.
+        sentence_lists: which lists of a file of sentences belong to which class.
+        class_name: class of the image, for texts that need it.
+        spacing_mm: (row, column) size of a pixel in mm; None when unknown.
+
+    Raises:
+        UserError: the file is missing or cannot be read as an image.
+    """
+
+    has_ground_truth = False
+    classes_are_true = True
+    label_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        path: str,
+        name: str = "image",
+        split: str = "test",
+        modality: str | None = None,
+        target: str | None = None,
+        sentences: str | None = None,
+        sentence_lists: Mapping[str, str] | None = None,
+        class_name: str | None = None,
+        spacing_mm: Sequence[float] | None = None,
+    ) -> None:
+        self.name, self.split, self.modality, self.target = name, split, modality, target
+        self.sentences, self.sentence_lists = sentences, sentence_lists
+        self.path = Path(path).expanduser()
+        if self.path.is_dir():
+            raise UserError(f"data.path={path} is a folder; give one image, or use data=folder data.root=...")
+        self.spacing_mm = None if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
+        self.size = read_image(self.path).shape[:2]  # at once, so that faults show before any network loads
+        self.samples = (Sample(self.path.stem, class_name),)
+
+    def read_image(self, sample_id: str) -> RGBImage:
+        """(H, W, 3) uint8 RGB."""
+        del sample_id  # there is one image
+        return read_image(self.path)
+
+    def image_digest(self, sample_id: str, digests: FileDigests) -> str:
+        """Hash of the image file."""
+        del sample_id
+        return digests.of(self.path)
+
+    def read_ground_truth(self, sample_id: str) -> Mask:
+        """There is none.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(f"{sample_id} has no true mask: use data=folder for images with masks")
+
+    def ground_truth_digest(self, sample_id: str, digests: FileDigests) -> str:
+        """There is none.
+
+        Raises:
+            UserError: always.
+        """
+        del digests
+        raise UserError(f"{sample_id} has no true mask: use data=folder for images with masks")

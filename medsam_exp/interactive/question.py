@@ -1,0 +1,132 @@
+"""A question to the pipeline: an image, a text and choices; and the command that asks the same."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from medsam_exp.conf_folder import conf_folder
+from medsam_exp.config import check, register
+from medsam_exp.types import UserError
+
+EXPERIMENT = "+experiment=one_image"
+GROUPS = (
+    "clip",
+    "saliency",
+    "postprocess",
+    "component_filter",
+    "presence",
+    "veto",
+    "prompt",
+    "fusion",
+    "sam",
+    "mask_filter",
+)
+"""What can be chosen, in the order of the pipeline."""
+_PLAIN_TEXT = re.compile(r"[A-Za-z/]([A-Za-z0-9 ._/:%+-]*[A-Za-z0-9._/%+-])?")
+_WORDS_WITH_A_MEANING = {"null", "true", "false", "nan", "inf"}
+_CALIBRATED_FOR = "tiny"
+_UNSAFE_IN_DOUBLE_QUOTES = set('"$`\\!')
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of one image.
+
+    Attributes:
+        image: the file.
+        text: what to find, in words.
+        choices: of config groups; those that are not named are the defaults.
+        settings: further overrides, as `run.py` takes them.
+        prompts: visual prompts in the place of those from the coarse mask.
+    """
+
+    image: Path
+    text: str
+    choices: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    prompts: Sequence[Mapping[str, Any]] | None = None
+
+    def overrides(self, path: str | None = None) -> list[str]:
+        """What to give `run.py`; with another path of the image, where it lies elsewhere for the reader."""
+        typed = dict(setting.split("=", 1) for setting in self.settings if setting.partition("=")[0] in GROUPS)
+        chosen = {**typed, **self.choices}
+        chosen = {**default_choices(chosen), **chosen}
+        others = [setting for setting in self.settings if setting.partition("=")[0] not in GROUPS]
+        if self.prompts is not None:
+            chosen["prompt"] = "given"
+            others = [setting for setting in others if not setting.startswith("prompt.")]
+            others.append(f"prompt.prompts={hydra_value(list(self.prompts))}")
+        place, text = hydra_value(path or str(self.image)), hydra_value(self.text)
+        choices = [f"{group}={chosen[group]}" for group in GROUPS if group in chosen]
+        return [EXPERIMENT, f"data.path={place}", f"text.text={text}", *choices, *others]
+
+    def command(self, path: str | None = None) -> str:
+        """The command that gives the same mask."""
+        program = "python run.py" if (conf_folder().parent / "run.py").is_file() else "medsam-exp run"
+        return " ".join([program, *map(_for_shell, self.overrides(path))])
+
+    def configuration(self, outputs: Path) -> DictConfig:
+        """The checked configuration of the run that answers.
+
+        Args:
+            outputs: where its results lie.
+
+        Raises:
+            UserError: a choice does not exist, or the configuration cannot work.
+        """
+        if not self.text.strip():
+            raise UserError("the text is empty: write what to find, such as 'a dark mass with ragged borders'")
+        places = [f"paths.outputs={hydra_value(str(outputs))}", "paths.artifacts=${paths.outputs}/artifacts"]
+        return check(composed([*self.overrides(), *places]))
+
+
+def default_choices(choices: Mapping[str, str]) -> dict[str, str]:
+    """Choices that follow from others: the embedded CLIP has a calibrated presence score, others have not."""
+    return {"presence": "calibrated"} if choices.get("clip", _CALIBRATED_FOR) == _CALIBRATED_FOR else {}
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """The configuration for these overrides, unchecked.
+
+    Raises:
+        UserError: there is no such choice or key.
+    """
+    register()
+    try:
+        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+            return compose("config", list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        said = [line.strip() for line in str(error).splitlines() if line.strip()]
+        first, rest = " ".join(said[:2]), ", ".join(said[2:])
+        raise UserError(f"{first} {rest}".strip() or type(error).__name__) from error
+
+
+def hydra_value(value: Any) -> str:
+    """A value as Hydra's command line takes it, whatever characters it has."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{hydra_value(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(hydra_value, value)) + "]"
+    if not isinstance(value, str):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    if _PLAIN_TEXT.fullmatch(value) and value.lower() not in _WORDS_WITH_A_MEANING:
+        return value
+    literal = re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", value)  # OmegaConf would look it up
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), literal)
+    return f"'{escaped}'"
+
+
+def _for_shell(part: str) -> str:
+    """Quoted only where the shell would otherwise change it, in double quotes where these do."""
+    if shlex.quote(part) == part:
+        return part
+    key, _, value = part.partition("=")
+    return shlex.quote(part) if _UNSAFE_IN_DOUBLE_QUOTES & set(value) else f'{key}="{value}"'
