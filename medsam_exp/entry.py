@@ -18,6 +18,7 @@ from medsam_exp.config import register
 from medsam_exp.types import UserError
 
 _OWN = Path("conf")
+_OPTIONS = ("--config-dir", "-cd")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -27,11 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: options of Hydra, `GROUP=CHOICE` and `KEY=VALUE`; None for those of this process.
     """
     typed = list(sys.argv[1:] if arguments is None else arguments)
-    if _has_own_choices(Path.cwd()) and not any(_names_a_folder(option) for option in typed):
-        typed = ["--config-dir", str(_OWN), *typed]
-    sys.argv[1:] = typed  # Hydra reads them there
+    try:
+        own, rest = _own_folder(typed)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    added = [] if own is None else ["--config-dir", str(conf_folder())]  # Hydra looks there last
+    sys.argv[1:] = [*added, *rest]  # Hydra reads them there
     register()
-    hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(job)()
+    first = str(conf_folder() if own is None else own)
+    hydra.main(version_base="1.3", config_path=first, config_name="config")(job)()
 
 
 def job(cfg: DictConfig) -> None:
@@ -55,12 +60,28 @@ def job(cfg: DictConfig) -> None:
         sys.exit(f"error: {error}")
 
 
-def _has_own_choices(folder: Path) -> bool:
-    """Whether there are choices to add; a folder with a `config.yaml` is a whole project's."""
-    own = folder / _OWN
-    return own.is_dir() and not (own / "config.yaml").exists() and any(own.glob("*/*.yaml"))
+def _own_folder(typed: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The folder of one's own choices, named or beside the user, and what else was typed.
+
+    Raises:
+        UserError: what was named is no folder.
+    """
+    rest, words, named = [], iter(typed), None
+    for word in words:
+        option, sign, value = word.partition("=")
+        if option in _OPTIONS:
+            named = Path(value if sign else next(words, ""))
+        else:
+            rest.append(word)
+    if named is not None and not named.is_dir():
+        raise UserError(
+            f"--config-dir {named} is no folder; give the one that holds data/, clip/ and the like"
+        )
+    if named is None and _has_choices(_OWN):
+        named = _OWN
+    return None if named is None else named.resolve(), rest
 
 
-def _names_a_folder(option: str) -> bool:
-    """Whether an option says where configurations lie (Hydra's `-cd`, `--config-dir`, `-cp`, `--config-path`)."""
-    return option.partition("=")[0] in ("-cd", "--config-dir", "-cp", "--config-path")
+def _has_choices(folder: Path) -> bool:
+    """Whether there is something to add; a folder with a `config.yaml` is a whole project's."""
+    return folder.is_dir() and not (folder / "config.yaml").exists() and any(folder.glob("*/*.yaml"))

@@ -50,10 +50,14 @@ def _parser() -> argparse.ArgumentParser:
         help="image files; what has = is a setting as run.py takes it, such as saliency.beta=0.5 trainer=gpu",
     )
     parser.add_argument("--text", required=True, help='what to find, such as "a dark irregular mass"')
-    parser.add_argument("--out", type=Path, default=Path("segmented"), help="folder for the results (segmented)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("segmented"), help="folder for the results (segmented)"
+    )
     for group, what in GROUPS.items():
         names = ", ".join(path.stem for path in sorted((conf_folder() / group).glob("*.yaml")))
-        parser.add_argument(f"--{group.replace('_', '-')}", dest=group, metavar="CHOICE", help=f"{what}: {names}")
+        parser.add_argument(
+            f"--{group.replace('_', '-')}", dest=group, metavar="CHOICE", help=f"{what}: {names}"
+        )
     return parser
 
 
@@ -70,7 +74,9 @@ def _sorted(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     by_stem: dict[str, Path] = {}
     for image in images:
         if (other := by_stem.setdefault(image.stem, image)) is not image:
-            raise UserError(f"{other} and {image} would both be written as {image.stem}: segment them one by one")
+            raise UserError(
+                f"{other} and {image} would both be written as {image.stem}: segment them one by one"
+            )
     return images, settings
 
 

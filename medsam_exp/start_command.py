@@ -8,8 +8,6 @@ from hydra.core.global_hydra import GlobalHydra
 from medsam_exp.conf_folder import conf_folder, in_checkout
 
 _FILE = "file://"
-_TYPED = "command-line"
-"""Hydra's own name for a folder that was given with `--config-dir`."""
 
 
 def start_command() -> str:
@@ -19,11 +17,14 @@ def start_command() -> str:
 
 
 def own_folders() -> list[Path]:
-    """Folders with the user's own choices; the running command named them."""
+    """Folders with the user's own choices, before those of the package."""
     if not GlobalHydra.instance().is_initialized():
         return []
     sources = GlobalHydra.instance().config_loader().get_search_path().get_path()
-    return [Path(each.path.removeprefix(_FILE)) for each in sources if each.provider == _TYPED]
+    folders = [
+        Path(each.path.removeprefix(_FILE)) for each in sources if each.provider in ("main", "command-line")
+    ]
+    return [folder for folder in folders if folder != conf_folder()]
 
 
 def conf_folders() -> list[Path]:

@@ -99,7 +99,9 @@ def _node(path: Path) -> DictConfig:
     node = OmegaConf.load(path)
     assert isinstance(node, DictConfig)
     base = [entry for entry in node.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
-    parents = [_node(path.with_name(f"{name}.yaml")) for name in base if (path.parent / f"{name}.yaml").is_file()]
+    parents = [
+        _node(path.with_name(f"{name}.yaml")) for name in base if (path.parent / f"{name}.yaml").is_file()
+    ]
     merged = OmegaConf.merge(*parents, node)
     assert isinstance(merged, DictConfig)
     return merged

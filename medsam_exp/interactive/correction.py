@@ -51,7 +51,9 @@ def corrected_prompts(automatic: Prompts, correction: Correction) -> list[dict[s
     prompts = _as_given(automatic) if correction.keep_automatic else []
     if not prompts:
         if not any(label for _, _, label in correction.points):
-            raise UserError("only background points are given: click on what you look for, or draw a box around it")
+            raise UserError(
+                "only background points are given: click on what you look for, or draw a box around it"
+            )
         return [_prompt(None, correction.points)]
     for point in correction.points:
         if point[2]:

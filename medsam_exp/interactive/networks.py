@@ -34,7 +34,9 @@ class KeptNetworks:
         kept = self._kept.get(str(node.get("_target_")))
         if kept is None:
             return build(node, **overrides)
-        key = json.dumps([identity(node), overrides, [_state(path) for path in weight_files(node)]], default=str)
+        key = json.dumps(
+            [identity(node), overrides, [_state(path) for path in weight_files(node)]], default=str
+        )
         if key not in kept:
             kept[key] = build(node, **overrides)
         kept.move_to_end(key)

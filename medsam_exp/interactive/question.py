@@ -56,7 +56,9 @@ class Question:
 
     def overrides(self, path: str | None = None) -> list[str]:
         """What to give `run.py`; with another path of the image, where it lies elsewhere for the reader."""
-        typed = dict(setting.split("=", 1) for setting in self.settings if setting.partition("=")[0] in GROUPS)
+        typed = dict(
+            setting.split("=", 1) for setting in self.settings if setting.partition("=")[0] in GROUPS
+        )
         chosen = {**typed, **self.choices}
         chosen = {**default_choices(chosen), **chosen}
         others = [setting for setting in self.settings if setting.partition("=")[0] not in GROUPS]
@@ -83,7 +85,9 @@ class Question:
             UserError: a choice does not exist, or the configuration cannot work.
         """
         if not self.text.strip():
-            raise UserError("the text is empty: write what to find, such as 'a dark mass with ragged borders'")
+            raise UserError(
+                "the text is empty: write what to find, such as 'a dark mass with ragged borders'"
+            )
         places = [f"paths.outputs={hydra_value(str(outputs))}", "paths.artifacts=${paths.outputs}/artifacts"]
         return check(composed([*self.overrides(), *places]))
 

@@ -101,8 +101,12 @@ class Session:
         """SAM's mask of prompts in an image whose embedding is there, and what it expects of each; empty without any."""
         if not len(prompts):
             return np.zeros_like(answer.coarse_mask), []
-        sam, fusion, mask_filter = (self._networks(answer.cfg[name]) for name in ("sam", "fusion", "mask_filter"))
-        found = answer_prompts(sam, fusion, torch.from_numpy(answer.embedding), prompts, answer.coarse_mask.shape)
+        sam, fusion, mask_filter = (
+            self._networks(answer.cfg[name]) for name in ("sam", "fusion", "mask_filter")
+        )
+        found = answer_prompts(
+            sam, fusion, torch.from_numpy(answer.embedding), prompts, answer.coarse_mask.shape
+        )
         return mask_filter(found.mask, answer.saliency_map), found.iou_predictions
 
     def close(self) -> None:
@@ -128,7 +132,15 @@ class Session:
             texts = build(cfg.text).bind(dataset.samples)
             stages = list(cfg.stages)
             engine = Engine(
-                cfg, stages, dataset, texts, self._digests, [], lambda _: None, quiet=True, make=self._networks
+                cfg,
+                stages,
+                dataset,
+                texts,
+                self._digests,
+                [],
+                lambda _: None,
+                quiet=True,
+                make=self._networks,
             )
             prepared = time.perf_counter() - started
             for name in stages:

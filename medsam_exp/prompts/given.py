@@ -34,7 +34,9 @@ class GivenPrompts:
             if problem is not None:
                 raise UserError(f"prompt.prompts[{number}] {problem}")
         if len({bool(prompt.get("box")) for prompt in self.prompts}) > 1:
-            raise UserError("prompt.prompts has prompts with and without a box: give all of them one, or none")
+            raise UserError(
+                "prompt.prompts has prompts with and without a box: give all of them one, or none"
+            )
 
     def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:  # noqa: ARG002 (shared interface)
         """Return the N prompts, for a (H, W) image.
@@ -48,10 +50,14 @@ class GivenPrompts:
         most = max(map(len, points), default=0)
         for x, y, _ in (point for some in points for point in some):
             if not (0 <= x < width and 0 <= y < height):
-                raise UserError(f"prompt.prompts has a point at ({x:g}, {y:g}), outside of {width} x {height} pixels")
+                raise UserError(
+                    f"prompt.prompts has a point at ({x:g}, {y:g}), outside of {width} x {height} pixels"
+                )
         for x0, y0, x1, y1 in boxes:
             if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
-                raise UserError(f"prompt.prompts has a box outside of {width} x {height} pixels: {[x0, y0, x1, y1]}")
+                raise UserError(
+                    f"prompt.prompts has a box outside of {width} x {height} pixels: {[x0, y0, x1, y1]}"
+                )
         limits = np.array([[0, 0, 0, 0], [width, height, width, height]], np.float32)
         filled = np.array([[*some, *[[0, 0, -1]] * (most - len(some))] for some in points], np.float32)
         filled = filled.reshape(len(points), most, 3)
