@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
-from medsam_exp import __version__
+import medsam_exp
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ COMMANDS = {
     "data-check": Command(
         "medsam_exp.hygiene.__main__", "look for duplicates, leaks and faults in a dataset"
     ),
+    "write-back": Command(
+        "medsam_exp.write_back.__main__", "write masks as NIfTI or DICOM-SEG in the scan's geometry"
+    ),
     "runs": Command("medsam_exp.housekeeping.__main__", "list runs and sweeps", ("runs",)),
     "collect": Command("medsam_exp.sweep.collect", "make the tables and the report of a sweep"),
     "compare": Command("medsam_exp.report.compare", "compare two runs image by image"),
@@ -62,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_help())
         return 0
     if given[0] in ("-V", "--version"):
-        print(f"medsam-exp {__version__}")
+        print(f"medsam-exp {medsam_exp.__version__}")
         return 0
     if given[0] not in COMMANDS:
         print(f"error: {_unknown(given[0])}", file=sys.stderr)

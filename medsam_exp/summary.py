@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from medsam_exp import __version__
+import medsam_exp
 from medsam_exp.conf_folder import in_checkout
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine
@@ -164,7 +164,7 @@ def _version(package: str) -> str:
 
 def _commit() -> str:
     if not in_checkout() or shutil.which("git") is None:  # else it might be another project's commit
-        return f"medsam-exp {__version__}"
+        return f"medsam-exp {medsam_exp.__version__}"
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return found.stdout.strip() or "unknown"
