@@ -10,7 +10,10 @@ from tests.checkout_copy import copy_checkout
 from tests.conftest import ROOT
 
 TEXT = "a dark mass"
-_SHIM = '#!/bin/sh\nexec "{python}" -m medsam_exp.cli "$@"\n'
+_PROGRAMS = {
+    "medsam-exp": '#!/bin/sh\nexec "{python}" -m medsam_exp.cli "$@"\n',
+    "uv": "#!/bin/sh\necho 'uv: nothing is installed in this test' >&2\nexit 1\n",
+}
 
 
 def scratch_checkout(folder: Path) -> Path:
@@ -46,10 +49,11 @@ def _link_environment(target: Path) -> None:
             (target / part.name).symlink_to(part)
     for mark in (".ready", ".ready-crf"):
         (target / mark).touch()
-    shim = target.parent / ".bin" / "medsam-exp"
-    shim.parent.mkdir()
-    shim.write_text(_SHIM.format(python=target / "bin" / "python"))
-    shim.chmod(0o755)
+    programs = target.parent / ".bin"
+    programs.mkdir()
+    for name, content in _PROGRAMS.items():
+        (programs / name).write_text(content.format(python=target / "bin" / "python"))
+        (programs / name).chmod(0o755)
 
 
 def _draw(folder: Path) -> None:
