@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.meaning import MEANING_CHECKS
 from medsam_exp.signatures import signature_problems
+from medsam_exp.start_command import start_command
 from medsam_exp.sweep.identity import folder_of_overrides
 from medsam_exp.trials import Tune
 from medsam_exp.tuned import TunedOn
@@ -199,7 +200,9 @@ def check(cfg: DictConfig) -> DictConfig:
             raise UserError(f"the configuration cannot be resolved: {line}") from error
         missing = [named[1]]
     if missing:
-        raise UserError(f"{missing[0]} is not set; give it a value, as in: python run.py {missing[0]}=...")
+        raise UserError(
+            f"{missing[0]} is not set; give it a value, as in: {start_command()} {missing[0]}=..."
+        )
     problems = [*signature_problems(cfg)] or [line for rule in MEANING_CHECKS for line in rule(cfg)]
     if problems:
         raise UserError("; ".join(problems))

@@ -3,8 +3,8 @@
 import csv
 import json
 import platform
+import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+import medsam_exp
+from medsam_exp.conf_folder import in_checkout
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine
@@ -31,6 +33,7 @@ from medsam_exp.report.finished_run import ONCE_PER_IMAGE
 from medsam_exp.report.page import write_report
 from medsam_exp.stages import STAGES
 from medsam_exp.stages.evaluate import MASK_STAGES
+from medsam_exp.start_command import start_command
 from medsam_exp.timing import timing_table
 from medsam_exp.trials import split_name
 from medsam_exp.tuned import tuned_uses, write_tuned
@@ -165,6 +168,8 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str:
+    if not in_checkout() or shutil.which("git") is None:  # else it might be another project's commit
+        return f"medsam-exp {medsam_exp.__version__}"
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return found.stdout.strip() or "unknown"
@@ -291,4 +296,4 @@ def command_line(overrides: list[str]) -> str:
     """The command that repeats this run."""
     own = [part for part in overrides if not part.startswith("+sweep=")]  # a job of a sweep is one run
     quoted = [f"'{part}'" if any(mark in part for mark in " []{}()$*|") else part for part in own]
-    return " ".join([Path(sys.executable).name, "run.py", *quoted])
+    return " ".join([start_command(), *quoted])

@@ -61,9 +61,12 @@ LAYERS = (
         "mask_files",
         "write_back",
         "default_settings",
+        "start_command",
     },
     {"runner", "interactive"},
-    {"worker", "segment", "app"},
+    {"worker", "segment", "app", "entry"},
+    {"cli"},
+    {"__main__"},
 )
 INSTANTIATE_ONLY_IN = {"build"}
 GROUND_TRUTH_READERS = {

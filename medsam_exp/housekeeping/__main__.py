@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from medsam_exp.conf_folder import conf_folder
 from medsam_exp.housekeeping import tables
 from medsam_exp.housekeeping.runs import Run, lower_is_better
 from medsam_exp.housekeeping.sizes import readable
@@ -20,8 +21,8 @@ from medsam_exp.housekeeping.stale import Places, delete, survey
 from medsam_exp.housekeeping.usage import usage
 from medsam_exp.types import UserError
 
-OWN_CHECKOUT = Path(__file__).resolve().parents[2]
-"""Of this package, whose configurations count wherever this is started."""
+OWN_CHECKOUT = conf_folder().parent
+"""Folder of this package's own conf/, whose configurations count wherever this is started."""
 _STATUS = ("done", "running", "failed", "stopped", "unreadable")
 
 

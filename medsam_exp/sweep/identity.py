@@ -5,7 +5,6 @@ import itertools
 import json
 import re
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
 
+from medsam_exp.start_command import start_command
 from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.types import UserError
 
@@ -44,7 +44,7 @@ class SweepPlan:
     def command(self, job: Mapping[str, str]) -> str:
         """What to type to run one job alone."""
         parts = [*self.fixed, *(f"{key}={value}" for key, value in job.items())]
-        return " ".join([Path(sys.executable).name, "run.py", *map(shlex.quote, parts)])
+        return " ".join([start_command(), *map(shlex.quote, parts)])
 
 
 def plan_sweep(params: Mapping[str, object], typed: Sequence[str]) -> SweepPlan:

@@ -16,6 +16,7 @@ from medsam_exp.digests import write_atomically
 from medsam_exp.locks import waiting_lock
 from medsam_exp.nodes import is_first_node
 from medsam_exp.stages import STAGES
+from medsam_exp.start_command import conf_folders
 from medsam_exp.sweep.files import LOCK_FILE, STATUS_FILE
 
 log = logging.getLogger(__name__)
@@ -176,8 +177,11 @@ def configuration_digest(cfg: DictConfig) -> str:
 
 def configuration_files_digest() -> str:
     """Hash of all YAML files that a job may be composed of, with the versions of the stages."""
-    conf = Path(__file__).resolve().parents[2] / "conf"
-    found = [(str(path.relative_to(conf)), path.read_text()) for path in sorted(conf.rglob("*.yaml"))]
+    found = [
+        (str(path.relative_to(folder)), path.read_text())
+        for folder in conf_folders()
+        for path in sorted(folder.rglob("*.yaml"))
+    ]
     versions = {name: stage.version for name, stage in STAGES.items()}
     return hashlib.sha256(json.dumps([found, versions]).encode()).hexdigest()
 

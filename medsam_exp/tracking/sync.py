@@ -1,8 +1,10 @@
 """Send what W&B runs kept on this machine: `python -m medsam_exp.tracking.sync [outputs]`."""
 
+import argparse
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from medsam_exp.tracking.account import base_url, has_key, reachable
@@ -11,7 +13,15 @@ from medsam_exp.tracking.kept import Mark, State, kept_runs
 Send = Callable[[Path], bool]
 
 
-def main(outputs: Path, send: Send | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Send what the folder that the command line names has kept; return the exit code of `sync`."""
+    parser = argparse.ArgumentParser(prog="python -m medsam_exp.tracking.sync", description=__doc__)
+    place = Path(os.environ.get("MEDSAM_OUTPUTS", "outputs"))
+    parser.add_argument("outputs", type=Path, nargs="?", default=place, help="folder of runs and sweeps")
+    return sync(parser.parse_args(arguments).outputs)
+
+
+def sync(outputs: Path, send: Send | None = None) -> int:
     """Send each run that was not sent yet.
 
     Args:
@@ -59,6 +69,4 @@ def _sent(folder: Path) -> bool:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2 or sys.argv[1:2] in (["-h"], ["--help"]):
-        sys.exit(f"usage: python -m medsam_exp.tracking.sync [outputs]\n{__doc__}")
-    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "outputs")))
+    sys.exit(main())

@@ -26,7 +26,9 @@ def scan(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(I, J, K) int16 with a bright box, and the box."""
     box = np.zeros(SHAPE, np.uint8)
     box[8:20, 10:22] = 1
-    return (np.random.default_rng(seed).integers(900, 1000, SHAPE) + 300 * box.astype(int)).astype(np.int16), box
+    return (np.random.default_rng(seed).integers(900, 1000, SHAPE) + 300 * box.astype(int)).astype(
+        np.int16
+    ), box
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from medsam_exp.tracking.account import base_url, has_key
 from medsam_exp.tracking.kept import Mark, kept_runs
-from medsam_exp.tracking.sync import main
+from medsam_exp.tracking.sync import sync
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def test_every_state_is_told(outputs: Path) -> None:
 
 
 def test_without_a_key_it_says_what_it_would_do(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(outputs, lambda _: pytest.fail("sent without a key")) == 2
+    assert sync(outputs, lambda _: pytest.fail("sent without a key")) == 2
     said = capsys.readouterr().out
     assert said.count("\n") == 1
     assert "3 W&B runs" in said
@@ -73,7 +73,7 @@ def test_each_is_sent_once_and_failures_are_named(
         sent.append(folder.name)
         return folder.name != "run-6"
 
-    assert main(outputs, send) == 1
+    assert sync(outputs, send) == 1
     assert sent == ["offline-run-2", "offline-run-4", "run-6"]
     said = capsys.readouterr().out
     assert "2 of 3 W&B runs sent" in said
@@ -82,7 +82,7 @@ def test_each_is_sent_once_and_failures_are_named(
 
 
 def test_nothing_to_send_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(tmp_path) == 0
+    assert sync(tmp_path) == 0
     assert "nothing to send" in capsys.readouterr().out
 
 
@@ -94,7 +94,7 @@ def test_wandbs_own_command_is_not_believed(
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:1")
     monkeypatch.setattr("medsam_exp.tracking.sync.reachable", lambda: True)
     kept(tmp_path, "offline-run-7")
-    assert main(tmp_path) == 1
+    assert sync(tmp_path) == 1
     assert "not sent: " in capsys.readouterr().out
     assert list(kept_runs(tmp_path).values()) == ["unsent"]
 
@@ -104,7 +104,7 @@ def test_a_server_that_does_not_answer_is_one_sentence(
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:1")
-    assert main(outputs, lambda _: pytest.fail("sent to nobody")) == 1
+    assert sync(outputs, lambda _: pytest.fail("sent to nobody")) == 1
     assert capsys.readouterr().out.endswith("cannot be sent: http://127.0.0.1:1 does not answer\n")
 
 
