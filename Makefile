@@ -139,6 +139,36 @@ clean-artifacts: $(READY)  ## Offer stored results that no run needs; asks first
 wandb-sync: $(READY)  ## Send W&B runs that were kept offline
 	$(PY) -m medsam_exp.tracking.sync outputs
 
+.PHONY: app
+app: $(READY)  ## Open the web app on this machine: an image, a text, clicks that correct (ARGS="--port 8000")
+	$(PY) -m medsam_exp.app $(ARGS)
+
+.PHONY: weights
+weights: $(READY)  ## Published weights: what there is; make weights GET="biomedclip sam_vit_h" fetches
+	$(PY) -m medsam_exp.weights $(if $(GET),get $(GET),list)
+
+.PHONY: doctor
+doctor: $(READY)  ## What this machine can run, what each experiment lacks, what mends it
+	$(PY) -m medsam_exp.doctor $(ARGS)
+
+.PHONY: prepare
+prepare: $(READY)  ## Prepare a download: make prepare NAME=busi SRC=BUSI.zip [OUT=FOLDER] [ARGS="--udiat UDIAT.zip"]
+	$(PY) -m medsam_exp.data.prepare $(NAME) $(SRC) $(OUT) $(ARGS)
+
+.PHONY: data-check
+data-check: $(READY)  ## Look for copies, leaks, faulty masks, burnt-in marks (DATA=FOLDER or pairs CSV): a page with pictures
+	$(PY) -m medsam_exp.hygiene "$(DATA)" $(ARGS)
+
+.PHONY: docs
+docs: $(READY)  ## Build the documentation as a site into build/docs, offline
+	$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "open build/docs/index.html"
+
+.PHONY: wheel
+wheel: $(READY)  ## Build the wheel with conf/ and the embedded models into dist/
+	$(UV) build --quiet --wheel
+	@ls dist/*.whl
+
 .PHONY: lock
 lock:  ## Renew the lock files from pyproject.toml and requirements.constraints
 	$(UV) pip compile pyproject.toml --extra dev --extra nnunet --extra app --extra dicom --extra docs -c requirements.constraints --universal --generate-hashes --python-version 3.11 --no-header -q -o requirements.lock
