@@ -13,11 +13,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from medsam_exp.conf_folder import conf_folder
+from medsam_exp.conf_folder import conf_folder, own_folder
 from medsam_exp.config import register
 from medsam_exp.types import UserError
 
-_OWN = Path("conf")
 _OPTIONS = ("--config-dir", "-cd")
 
 
@@ -77,11 +76,4 @@ def _own_folder(typed: Sequence[str]) -> tuple[Path | None, list[str]]:
         raise UserError(
             f"--config-dir {named} is no folder; give the one that holds data/, clip/ and the like"
         )
-    if named is None and _has_choices(_OWN):
-        named = _OWN
-    return None if named is None else named.resolve(), rest
-
-
-def _has_choices(folder: Path) -> bool:
-    """Whether there is something to add; a folder with a `config.yaml` is a whole project's."""
-    return folder.is_dir() and not (folder / "config.yaml").exists() and any(folder.glob("*/*.yaml"))
+    return own_folder() if named is None else named.resolve(), rest

@@ -1,5 +1,6 @@
 """What a run needs besides the project itself and does not find, with what mends it; no socket is opened."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,10 +11,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medsam_exp.conf_folder import conf_folder
+from medsam_exp.conf_folder import conf_folder, in_checkout, own_folder
 from medsam_exp.config import register
 from medsam_exp.stages import STAGES
 from medsam_exp.weights.catalogue import Weights, catalogue, published_at
+from medsam_exp.weights.settings import configured_paths
 from medsam_exp.weights.stock import DESCRIPTION, state
 
 HUB = "hf-hub:"
@@ -30,7 +32,18 @@ PREPARED = {
 """Folders of data, and what prepares them from the original downloads."""
 GIVEN = {"text.path": "give a JSON of file names and sentences, such as the authors': text.path=FILE.json"}
 """What values are that only the user knows."""
-PACKAGES = {"nnunetv2": "make setup", "pydensecrf": "make setup-crf"}
+
+
+def installs(extra: str, target: str = "make setup") -> str:
+    """What installs the packages of an extra: a target of the Makefile in a checkout, else the package's own extra."""
+    if in_checkout():
+        return target
+    return (
+        f"install this package anew with its extra: WHEEL[{extra}]" if extra else "install this package anew"
+    )
+
+
+PACKAGES = {"nnunetv2": installs("nnunet"), "pydensecrf": installs("crf", "make setup-crf")}
 """Packages that only some choices need, and what installs them."""
 
 
@@ -62,7 +75,16 @@ def composed(overrides: Sequence[str]) -> DictConfig:
     """The configuration that these options of `run.py` make, unchecked."""
     register()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return compose("config", list(overrides))
+        return compose("config", [*_own_paths(), *overrides])
+
+
+def _own_paths() -> list[str]:
+    """Where the user's own `conf/paths` beside them says that things lie, as options."""
+    own = own_folder()
+    if own is None or not (own / "paths" / "default.yaml").is_file():
+        return []
+    paths = configured_paths()
+    return [f"paths.{key}={json.dumps(str(paths[key]))}" for key in ("data", "weights", "outputs")]
 
 
 def needs_of(overrides: Sequence[str]) -> list[Need]:
@@ -143,7 +165,7 @@ def packages(cfg: DictConfig) -> Iterator[Need]:
                 f"the package {package}",
                 f"the package {package} is not installed",
                 PACKAGES[package],
-                command=True,
+                command=in_checkout(),
             )
 
 

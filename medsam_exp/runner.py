@@ -197,6 +197,8 @@ def _results(
 def _tracker(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any], stages: list[str]) -> Any:
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
+    for key in ("proxy", "mirrors"):  # of downloads; their addresses may hold passwords
+        config.get("paths", {}).pop(key, None)
     sweep = SweepJob(**origin["sweep"]) if origin.get("sweep") else None
     tracked = TrackedRun(
         folder=run_dir,

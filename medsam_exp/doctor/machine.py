@@ -10,14 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from medsam_exp.needs import installs
+
 _PROC = Path("/proc/meminfo")
 VERSIONS = ("medsam-exp", "torch", "torchvision", "open_clip_torch", "segment-anything", "pytorch-lightning")
 OPTIONAL = {
-    "nnunetv2": ("weak supervision with nnU-Net", "make setup"),
-    "pydensecrf": ("postprocess=crf and crf_v1", "make setup-crf"),
-    "gradio": ("the local web app", "make setup"),
-    "gdcm": ("compressed DICOM images", "make setup"),
-    "wandb": ("logger=wandb", "make setup"),
+    "nnunetv2": ("weak supervision with nnU-Net", installs("nnunet")),
+    "pydensecrf": ("postprocess=crf and crf_v1", installs("crf", "make setup-crf")),
+    "gradio": ("the local web app", installs("app")),
+    "gdcm": ("compressed DICOM images", installs("dicom")),
+    "wandb": ("logger=wandb", installs("")),
 }
 """Packages that only some uses need: what for, and what installs them."""
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from medsam_exp.conf_folder import in_checkout
 from medsam_exp.doctor.findings import Findings
 from medsam_exp.doctor.machine import OPTIONAL, Machine
 from medsam_exp.housekeeping.sizes import readable
 from medsam_exp.needs import Need
+from medsam_exp.start_command import start_command
 from medsam_exp.weights.catalogue import catalogue
 from medsam_exp.weights.tables import SAID
 
@@ -82,21 +84,22 @@ def _data(found: Findings) -> Iterator[str]:
     for each in found.data:
         how = "" if each.there else f": python -m medsam_exp.data.prepare {each.prepare} DOWNLOAD"
         yield f"{each.folder!s:<28} {'here' if each.there else 'not here'}{how}"
-    yield "(drawn scans need none; your own: python run.py data=folder data.root=FOLDER)"
+    yield f"(drawn scans need none; your own: {start_command()} data=folder data.root=FOLDER)"
 
 
 def _wandb(found: Findings) -> Iterator[str]:
+    send = "make wandb-sync" if in_checkout() else "medsam-exp sync"
     if found.wandb_login:
         yield "logged in: logger=wandb is online"
     else:
-        yield "no login: logger=wandb keeps everything on this disk (wandb login, then make wandb-sync)"
+        yield f"no login: logger=wandb keeps everything on this disk (wandb login, then {send})"
 
 
 def _ready(found: Findings) -> Iterator[str]:
     for name in found.ready:
         fetches = "".join(f" (fetches {need.thing})" for need in found.experiments[name])
         yield f"{name:<{_EXPERIMENT}} {_short(found.titles[name])}{fetches}"
-    yield "start one by: python run.py +experiment=NAME"
+    yield f"start one by: {start_command()} +experiment=NAME"
 
 
 def _lacking(found: Findings) -> Iterator[str]:

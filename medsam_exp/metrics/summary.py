@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import bootstrap
 
 RESAMPLES = 2000
 _NUMBERS_AT_ONCE = 10_000_000  # of resampled values in memory
@@ -32,6 +31,8 @@ def summarise(values: Sequence[float], seed: int = 0) -> dict[str, float | list[
     mean, n = float(sample.mean()), len(sample)
     if n == 1:
         return {"mean": mean, "std": 0.0, "ci95": [mean, mean], "n": 1}
+    from scipy.stats import bootstrap  # takes a second, which commands that score nothing need not wait for
+
     interval = bootstrap(
         (sample,),
         np.mean,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
+from medsam_exp.build import identity
 from medsam_exp.digests import write_atomically
 from medsam_exp.locks import waiting_lock
 from medsam_exp.nodes import is_first_node
@@ -35,6 +36,8 @@ _OF_AN_ATTEMPT = (
     "figures",
 )
 _NO_MATTER = ("paths", "logger", "workers", "sweep")
+_OF_WEIGHTS = ("clip", "sam", "calibration")
+"""Groups that name weights, whose content is part of the plan: fetching or moving the same weights leaves a job done."""
 
 
 def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planner) -> None:
@@ -171,6 +174,7 @@ def configuration_digest(cfg: DictConfig) -> str:
     content = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(content, dict)
     kept: dict[str, Any] = {str(key): value for key, value in content.items() if key not in _NO_MATTER}
+    kept |= {group: identity(cfg[group], without_paths=True) for group in _OF_WEIGHTS if group in kept}
     versions = {name: STAGES[name].version for name in cfg.stages if name in STAGES}
     return hashlib.sha256(json.dumps([kept, versions], sort_keys=True).encode()).hexdigest()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from medsam_exp.housekeeping.sizes import readable
 from medsam_exp.housekeeping.tables import console
 from medsam_exp.progress import byte_progress
+from medsam_exp.start_command import start_command
 from medsam_exp.types import UserError
 from medsam_exp.weights import tables
 from medsam_exp.weights.catalogue import Weights, catalogue, find
@@ -66,19 +67,22 @@ def get_weights(given: argparse.Namespace, own: Settings) -> int:
             failed += 1
             continue
         size = readable(sum(path.stat().st_size for path in new))
-        print(f"{each.name}: {f'{size} fetched' if new else 'is here'}; use it by: python run.py {each.use}")
+        print(
+            f"{each.name}: {f'{size} fetched' if new else 'is here'}; use it by: {start_command()} {each.use}"
+        )
     return 1 if failed else 0
 
 
 def check_weights(given: argparse.Namespace, own: Settings) -> int:
     """Count checksums of what is here, or of what is named; 1 when one is wrong, or named and missing."""
     digests, wrong, seen = known_digests(own.folder), 0, 0
+    named = bool(given.names) and ALL not in given.names
     for each in _entries(given.names):
         found = state(each, own.folder, digests)
-        if found.kind == "missing" and not given.names:
+        if found.kind == "missing" and not named:
             continue
         seen += 1
-        wrong += found.kind == "wrong" or (bool(given.names) and not found.usable)
+        wrong += found.kind == "wrong" or (named and not found.usable)
         print(f"{each.name}: {tables.SAID[found.kind]}{f' ({found.note})' if found.note else ''}")
     save(digests)
     if not seen:
@@ -97,7 +101,7 @@ def where_weights(given: argparse.Namespace, own: Settings) -> int:
 
 
 def _entries(names: Sequence[str]) -> list[Weights]:
-    if not names or list(names) == [ALL]:
+    if not names or ALL in names:
         return list(catalogue().values())
     return [find(name) for name in dict.fromkeys(names)]
 

@@ -14,7 +14,7 @@ from medsam_exp.weights.catalogue import PublishedFile, Weights
 from medsam_exp.weights.drive import by_hand, from_drive
 from medsam_exp.weights.partial import PartialFile, WrongContentError
 from medsam_exp.weights.settings import Settings
-from medsam_exp.weights.sources import is_local, local_path, sources
+from medsam_exp.weights.sources import is_local, local_path, shown, sources
 from medsam_exp.weights.stock import file_state, known_digests, save
 from medsam_exp.weights.transfer import Advance, Patience, SourceError, make_client, transfer
 
@@ -105,15 +105,16 @@ class Downloader:
                 with self._show(file.name) as advance:
                     return self._from(source, part, advance)
             except SourceError as failure:
-                reasons.append(f"{source} {failure}")
+                reasons.append(f"{shown(source)} {failure}")
             except WrongContentError as failure:
-                reasons.append(f"what {source} gives {failure} and was deleted")
+                reasons.append(f"what {shown(source)} gives {failure} and was deleted")
         raise UserError(f"{file.path} cannot be fetched: {'; '.join(reasons)}. {self._advice(part)}")
 
     def _from(self, source: str, part: PartialFile, advance: Advance) -> Path:
-        """From one source; a file that began with an older part and turned out wrong is fetched anew, once."""
-        continued = part.continued
+        """From one source; a file whose beginning came from elsewhere and that turned out wrong is fetched anew."""
+        part.continued = part.size > 0  # by an earlier command, or by the source before this one
         self._fill(source, part, advance)
+        continued = part.continued
         try:
             return part.finish()
         except WrongContentError:

@@ -1,5 +1,7 @@
 """A file at Google Drive, through gdown, which knows its warnings and confirmations; or what to click by hand."""
 
+import io
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import gdown
@@ -21,7 +23,7 @@ def from_drive(part: PartialFile, advance: Advance, patience: Patience, proxy: s
     part.make_room(None)
     whole = part.path.with_name(f"{part.path.name}.drive")
     try:
-        with part.room(0):
+        with part.room(0), redirect_stderr(io.StringIO()):  # gdown prints a proxy with its password
             gdown.download(
                 id=part.wanted.drive,
                 output=str(whole),

@@ -27,6 +27,10 @@ class PartialFile:
     Args:
         target: where the whole file will lie.
         wanted: what it must be.
+
+    Attributes:
+        size: bytes that are there.
+        continued: whether the first of them were there before the present source was asked.
     """
 
     def __init__(self, target: Path, wanted: PublishedFile) -> None:
@@ -34,7 +38,6 @@ class PartialFile:
         self.path = target.with_name(f"{target.name}.part")
         self._note = target.with_name(f"{target.name}.part.json")
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.continued = False
         self.take_up()
         self.continued = self.size > 0
 

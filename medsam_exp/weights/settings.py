@@ -8,13 +8,14 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from medsam_exp.conf_folder import conf_folder
+from medsam_exp.conf_folder import conf_folder, own_folder
 from medsam_exp.types import UserError
 
 EVERYTHING = "all"
 """In place of an address: a mirror that has every file under its path in the folder of weights."""
 _HUB = "https://huggingface.co"
 _PLACE = r"(?P<instead>(?:https?://|file://|[/~.]).+)"
+_NEEDED = ("data", "weights", "outputs")
 _PAIR, _ALONE = re.compile(rf"(?P<start>https?://.+?)={_PLACE}"), re.compile(_PLACE)
 
 
@@ -34,18 +35,24 @@ class Settings:
 
 
 def configured_paths() -> dict[str, Any]:
-    """`conf/paths/default.yaml` with its environment variables filled in.
+    """`paths/default.yaml` with its environment variables filled in: one's own where a run would take it, too.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or leaves a folder out.
     """
-    path = conf_folder() / "paths" / "default.yaml"
+    folders = [folder for folder in (own_folder(), conf_folder()) if folder is not None]
+    places = [folder / "paths" / "default.yaml" for folder in folders]
+    path = next(place for place in places if place.is_file() or place == places[-1])
     try:
         content = OmegaConf.to_container(OmegaConf.create({"paths": OmegaConf.load(path)}), resolve=True)
     except Exception as error:  # omegaconf and yaml have many
         raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     assert isinstance(content, dict)
     paths: dict[str, Any] = content["paths"]
+    if lacking := [key for key in _NEEDED if not paths.get(key)]:
+        raise UserError(
+            f"{path} does not say {', '.join(lacking)}; copy those lines from {folders[-1] / 'paths'}"
+        )
     return paths
 
 
@@ -59,12 +66,15 @@ def settings(folder: Path | None = None) -> Settings:
         UserError: MEDSAM_MIRRORS or the configuration says something that means nothing.
     """
     paths = configured_paths()
+    proxy = (
+        os.environ.get("MEDSAM_PROXY") or paths.get("proxy") or None
+    )  # not in the YAML: runs write that down
     mirrors = {str(start): str(instead) for start, instead in (paths.get("mirrors") or {}).items()}
     hub = os.environ.get("HF_ENDPOINT", "").rstrip("/")
     if hub and hub != _HUB:
         mirrors.setdefault(_HUB, hub)
     mirrors |= _from_shell(os.environ.get("MEDSAM_MIRRORS", ""))
-    return Settings(folder or Path(paths["weights"]).expanduser(), mirrors, paths.get("proxy") or None)
+    return Settings(folder or Path(paths["weights"]).expanduser(), mirrors, proxy)
 
 
 def _from_shell(text: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Where a published file can be had, best first: mirrors, then its publishers."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +22,11 @@ def sources(file: PublishedFile, mirrors: Mapping[str, str]) -> list[str]:
         elif file.address.startswith(start.rstrip("/") + "/"):
             found.append(instead.rstrip("/") + file.address.removeprefix(start.rstrip("/")))
     return list(dict.fromkeys([*found, file.address]))
+
+
+def shown(source: str) -> str:
+    """A source for a reader's eyes: a mirror's user name and password stay out of terminals, logs and files."""
+    return re.sub(r"(?<=://)[^/@]*@", "", source)
 
 
 def is_local(source: str) -> bool:

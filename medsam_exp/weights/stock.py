@@ -1,6 +1,7 @@
 """What is there of published weights, and whether it is what was published."""
 
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Literal
 
@@ -43,10 +44,8 @@ def file_state(file: PublishedFile, folder: Path, digests: FileDigests | None = 
     """
     path = folder / file.path
     if not path.is_file():
-        part = path.with_name(f"{path.name}.part")
-        return (
-            State("part", f"{readable(part.stat().st_size)} so far") if part.is_file() else State("missing")
-        )
+        begun = sum(part.stat().st_size for part in _parts(path))
+        return State("part", f"{readable(begun)} so far") if begun else State("missing")
     size = path.stat().st_size
     if size == 0 or (file.size is not None and size != file.size):
         return State("wrong", f"{path} has {size} bytes instead of {file.size or 'some'}")
@@ -69,6 +68,11 @@ def state(weights: Weights, folder: Path, digests: FileDigests | None = None) ->
                 return State("part", f"{len(each) - len(found)} of {len(each)} files")
             return found[0]
     return State("verified")
+
+
+def _parts(path: Path) -> list[Path]:
+    """What was begun of a file, also by the library that fetches from Google Drive, which adds letters of its own."""
+    return [part for part in path.parent.glob(f"{escape(path.name)}.part*") if part.suffix != ".json"]
 
 
 def fetched(*choices: str) -> str:

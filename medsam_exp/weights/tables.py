@@ -10,6 +10,7 @@ from rich.table import Table
 
 from medsam_exp.housekeeping.sizes import readable
 from medsam_exp.housekeeping.tables import plain_table
+from medsam_exp.start_command import start_command
 from medsam_exp.weights.catalogue import PublishedFile, Weights
 from medsam_exp.weights.stock import State
 
@@ -25,7 +26,7 @@ SAID = {
 
 def catalogue_table(entries: Sequence[Weights], states: Mapping[str, State]) -> Table:
     """One row a network: what it is, what it takes, whether it is there, what to type."""
-    table = plain_table("name", "what", ">size", "licence", "here?", "options of run.py")
+    table = plain_table("name", "what", ">size", "licence", "here?", "options of a run")
     for each in entries:
         size = readable(each.bytes) if each.exact else f"~{readable(each.bytes)}"
         here = states[each.name]
@@ -42,7 +43,7 @@ def details(weights: Weights) -> list[str]:
         f"  tensors   {weights.layout}",
         f"  licence   {weights.licence}",
         f"  page      {weights.page}",
-        f"  use       python run.py {weights.use}",
+        f"  use       {start_command()} {weights.use}",
     ]
     return lines + [f"  file      {_of_file(file)}" for file in weights.files]
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import httpx
 
 from medsam_exp.housekeeping.sizes import readable
+from medsam_exp.types import UserError
 from medsam_exp.weights.partial import PartialFile
+from medsam_exp.weights.sources import shown
 
 _LATER = {408, 425, 429, 500, 502, 503, 504}
 _LONGEST_WAIT_S = 60.0
@@ -46,11 +48,36 @@ class Patience:
 
 
 def make_client(proxy: str | None = None, patience: Patience | None = None) -> httpx.Client:
-    """A client that follows redirects, and takes its proxy from the shell (HTTPS_PROXY, NO_PROXY) unless told."""
+    """A client that follows redirects, and takes its proxy from the shell (HTTPS_PROXY, NO_PROXY) unless told.
+
+    Raises:
+        UserError: the proxy cannot be used.
+    """
     silence = (patience or Patience()).silence_s
-    return httpx.Client(
-        follow_redirects=True, timeout=httpx.Timeout(silence, connect=min(silence, 10.0)), proxy=proxy
-    )
+    try:
+        return httpx.Client(
+            follow_redirects=True,
+            timeout=httpx.Timeout(silence, connect=min(silence, 10.0)),
+            proxy=proxy,
+            event_hooks={"response": [_stay_secret]},
+        )
+    except (ImportError, ValueError) as error:  # never its own words: they may have the proxy's password
+        whose = (
+            "MEDSAM_PROXY (or paths.proxy)" if proxy else "the proxy of the shell (HTTPS_PROXY, ALL_PROXY)"
+        )
+        raise UserError(
+            f"{whose} cannot be used; it should be http://HOST:PORT or https://HOST:PORT, and one of SOCKS needs the "
+            "package socksio"
+        ) from error
+
+
+def _stay_secret(response: httpx.Response) -> None:
+    """Refuse to be sent from an encrypted address to an open one, where anybody on the way can change the file."""
+    if not response.has_redirect_location:
+        return
+    onward = response.url.join(response.headers["Location"])
+    if response.url.scheme == "https" and onward.scheme != "https":
+        raise SourceError(f"leads to {onward.host} without encryption")
 
 
 def transfer(
@@ -110,7 +137,7 @@ def _range(url: str, part: PartialFile) -> dict[str, str]:
     if part.size == 0:
         return {}
     origin = part.origin()
-    validator = origin.get("validator") if origin.get("source") == url else None
+    validator = origin.get("validator") if origin.get("source") == shown(url) else None
     if validator:
         return {"Range": f"bytes={part.size}-", "If-Range": validator}
     if part.wanted.sha256 is not None:  # a rest that does not belong is found out at the end
@@ -150,13 +177,13 @@ def _make_ready(url: str, part: PartialFile, response: httpx.Response) -> None:
     origin = part.origin()
     if response.status_code == httpx.codes.PARTIAL_CONTENT:
         start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-        changed = origin.get("source") == url and validator != origin.get("validator")
+        changed = origin.get("source") == shown(url) and validator != origin.get("validator")
         if start is None or int(start[1]) != part.size or (changed and origin.get("validator")):
             part.restart()
             raise _AgainError("changes the file")
     elif part.size:
         part.restart()  # the server knows no ranges, or has another file by now
-    part.remember(url, validator)
+    part.remember(shown(url), validator)
 
 
 def _validator(response: httpx.Response) -> str | None:

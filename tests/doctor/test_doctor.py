@@ -181,6 +181,19 @@ def test_an_experiment_that_does_not_compose_hides_no_other(
     assert section(text, "Experiments that can run now")[0].startswith("phantom_zeroshot")
 
 
+def test_an_installed_package_is_told_of_its_own_commands(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is neither run.py nor a Makefile."""
+    for module in ("start_command", "doctor.page", "needs"):
+        monkeypatch.setattr(f"medsam_exp.{module}.in_checkout", lambda: False)
+    text = page(capsys, "demo", BUSI)
+    assert "start one by: medsam-exp run +experiment=NAME" in section(text, "Experiments that can run now")
+    assert "medsam-exp sync" in section(text, "W&B")[0]
+    assert "run.py" not in text
+    assert needs.installs("crf", "make setup-crf") == "install this package anew with its extra: WHEEL[crf]"
+
+
 def test_as_json(capsys: pytest.CaptureFixture[str], bare: Path) -> None:
     content = json.loads(page(capsys, "demo", BUSI, "--json"))
     assert content["ready"] == ["demo"]

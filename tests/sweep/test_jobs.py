@@ -55,6 +55,21 @@ def test_a_changed_configuration_is_run_again(tmp_path: Path, override: str, tim
     assert work.times == times
 
 
+def test_fetching_the_weights_that_the_hub_gave_leaves_a_job_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan has the checksums, so where the same files lie makes no difference."""
+    monkeypatch.setenv("MEDSAM_WEIGHTS", str(tmp_path / "weights"))
+    work = Work(tmp_path / "job")
+    attempt(composed("clip=biomedclip"), tmp_path / "job", work, plan)
+    (tmp_path / "weights" / "biomedclip").mkdir(parents=True)
+    (tmp_path / "weights" / "biomedclip" / "open_clip_config.json").touch()
+    attempt(composed("clip=biomedclip"), tmp_path / "job", work, plan)
+    assert work.times == 1
+    attempt(composed("clip=biomedclip", "clip.saliency_layer=3"), tmp_path / "job", work, plan)
+    assert work.times == 2
+
+
 def test_a_failure_is_written_down_and_stays_the_jobs_own(tmp_path: Path) -> None:
     work = Work(tmp_path, UserError("first\nthe last line\n"))
     attempt(composed(), tmp_path, work, plan)

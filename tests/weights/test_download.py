@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections import namedtuple
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import gdown
+import httpx
 import pytest
 import requests
 from gdown.exceptions import FileURLRetrievalError
@@ -21,7 +23,8 @@ from medsam_exp.weights import partial
 from medsam_exp.weights.catalogue import PublishedFile
 from medsam_exp.weights.download import Downloader
 from medsam_exp.weights.settings import Settings
-from medsam_exp.weights.transfer import Patience
+from medsam_exp.weights.stock import State, file_state
+from medsam_exp.weights.transfer import Patience, make_client
 from tests.weights.fault_server import Server, a_file, leftovers, serving, sha256
 
 DATA = a_file()
@@ -339,6 +342,74 @@ def test_a_mirror_with_another_file_is_passed_over(server: Server, tmp_path: Pat
     assert_whole(tmp_path)
 
 
+def test_what_one_source_began_is_not_mixed_with_what_another_gives(server: Server, tmp_path: Path) -> None:
+    """A mirror has another file and goes away in the middle of it; the publishers' own arrives all the same."""
+    server.behaviour.files["/old/net.pth"] = a_file(seed=1)
+    server.behaviour.cuts = [100_000, 0, 0, 0]
+    get(tmp_path, published(server), mirrors={"all": f"{server.url}/old"})
+    assert_whole(tmp_path)
+
+
+def test_a_wrong_file_is_asked_for_once(server: Server, tmp_path: Path) -> None:
+    server.behaviour.files["/net.pth"] = a_file(seed=1)
+    (tmp_path / "net.pth.part").write_bytes(b"an older part")
+    server.behaviour.ranges = False
+    with pytest.raises(UserError, match="and was deleted"):
+        get(tmp_path, published(server))
+    assert len(server.behaviour.asked) == 1
+
+
+def test_the_password_of_a_mirror_is_neither_said_nor_written(server: Server, tmp_path: Path) -> None:
+    server.behaviour.cuts = [100_000, 0, 0, 0, 0, 0, 0, 0, 0]
+    mirror = server.url.replace("//", "//user:s3cret@")
+    with pytest.raises(UserError) as said:
+        get(tmp_path, published(server), mirrors={server.url: mirror})
+    assert f"{server.url}/net.pth cuts the connection" in str(said.value)
+    assert "s3cret" not in str(said.value) + "".join(
+        path.read_text(errors="ignore") for path in tmp_path.iterdir()
+    )
+    server.behaviour.cuts = []
+    get(tmp_path, published(server), mirrors={server.url: mirror})
+    assert_whole(tmp_path)
+    assert server.behaviour.bodies[-1] == len(DATA) - 100_000
+
+
+@pytest.mark.parametrize("scheme", ["ftp", "socks5", "socks9"])
+@pytest.mark.parametrize("how", ["shell", "configuration"])
+def test_a_proxy_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, how: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)  # not installed
+    proxy = f"{scheme}://user:s3cret@127.0.0.1:9"
+    if how == "shell":
+        monkeypatch.setenv("ALL_PROXY", proxy)
+    file = PublishedFile("net.pth", url="http://publisher.invalid/net.pth")
+    with pytest.raises(UserError, match=r"cannot be used; it should be http://HOST:PORT") as said:
+        get(tmp_path, file, proxy=proxy if how == "configuration" else None)
+    assert "s3cret" not in str(said.value)
+
+
+@pytest.mark.parametrize(("onward", "allowed"), [("http://b/net.pth", False), ("https://b/net.pth", True)])
+def test_nobody_is_sent_from_an_encrypted_address_to_an_open_one(
+    tmp_path: Path, onward: str, allowed: bool
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "a":
+            return httpx.Response(302, headers={"Location": onward})
+        return httpx.Response(200, stream=httpx.ByteStream(DATA))
+
+    client = make_client()
+    client._transport, client._mounts = httpx.MockTransport(answer), {}
+    loader = Downloader(Settings(tmp_path), patience=QUICK, client=client)
+    file = PublishedFile("net.pth", url="https://a/net.pth")
+    if allowed:
+        loader.get_file(file)
+        assert_whole(tmp_path)
+    else:
+        with pytest.raises(UserError, match=r"https://a/net\.pth leads to b without encryption"):
+            loader.get_file(file)
+
+
 def test_a_folder_can_be_the_mirror(server: Server, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "net.pth").write_bytes(DATA)
@@ -396,6 +467,22 @@ def test_a_file_at_google_drive_is_verified_and_put_in_place(
         get(tmp_path, on_drive())
     assert_whole(tmp_path)
     assert (asked[0]["id"], asked[0]["resume"], asked[0]["use_cookies"]) == ("AN_ID", True, False)
+
+
+def test_a_proxy_for_google_drive_is_not_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through the library itself, as far as it comes without a connection."""
+    with pytest.raises(UserError, match="cannot be reached"):
+        get(tmp_path, on_drive(), Patience(attempts=1), proxy="http://user:s3cret@127.0.0.1:9")
+    said = capsys.readouterr()
+    assert "s3cret" not in said.out + said.err
+
+
+def test_a_file_begun_at_google_drive_counts_as_begun(tmp_path: Path) -> None:
+    (tmp_path / "net.pth.part.drivea1b2.part").write_bytes(b"12345")
+    (tmp_path / "net.pth.part.json").write_text("{}")
+    assert file_state(on_drive(), tmp_path) == State("part", "5 B so far")
 
 
 def test_google_refusing_says_what_to_click(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

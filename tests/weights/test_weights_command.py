@@ -2,7 +2,10 @@ import json
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from medsam_exp.conf_folder import conf_folder
+from medsam_exp.needs import composed
 from medsam_exp.types import UserError
 from medsam_exp.weights.__main__ import main
 from medsam_exp.weights.catalogue import PublishedFile
@@ -70,6 +73,37 @@ def test_one_that_cannot_be_had_does_not_stop_the_others(
     assert code == 1
     assert "answers 404" in err
     assert "small_clip: 5.2 kB fetched" in out
+
+
+def test_all_is_every_one(small_catalogue: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of all, those that are not here are nothing to complain of."""
+    assert run(capsys, "get", "small_sam", "all")[0] == 0
+    (small_catalogue / "net.pth").unlink()
+    assert run(capsys, "check", "all")[:2] == (0, "small_clip: here, verified\n")
+
+
+def test_own_paths_beside_the_user_count_as_they_do_for_a_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MEDSAM_WEIGHTS", raising=False)
+    own = tmp_path / "conf" / "paths" / "default.yaml"
+    own.parent.mkdir(parents=True)
+    given = (conf_folder() / "paths" / "default.yaml").read_text()
+    own.write_text(given.replace("MEDSAM_WEIGHTS,weights", "MEDSAM_WEIGHTS,elsewhere") + "# own\n")
+    assert settings().folder == Path("elsewhere")
+    assert composed(["sam=vit_b"]).paths.weights == "elsewhere"
+    assert composed(["sam=vit_b", "paths.weights=typed"]).paths.weights == "typed"
+    own.write_text("weights: w\n")
+    with pytest.raises(UserError, match=r"default.yaml does not say data, outputs; copy those lines from"):
+        settings()
+
+
+def test_a_proxys_password_stays_out_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs write their configuration down, and send it to their tracker."""
+    monkeypatch.setenv("MEDSAM_PROXY", "http://user:s3cret@proxy.example:3128")
+    assert settings().proxy == "http://user:s3cret@proxy.example:3128"
+    assert "s3cret" not in str(OmegaConf.to_container(composed([]), resolve=True))
 
 
 def test_details_and_mistakes(small_catalogue: Path, capsys: pytest.CaptureFixture[str]) -> None:
