@@ -256,7 +256,8 @@ class Engine:
         config = {
             group: identity(
                 self._cfg[group],
-                without_paths=group in (*stage.weights, "pairs", "weak_label", "reference_label", "calibration"),
+                without_paths=group
+                in (*stage.weights, "pairs", "weak_label", "reference_label", "calibration"),
                 without=NOT_IN_KEYS.get(group, ()),
             )
             for group in stage.reads

@@ -37,7 +37,7 @@ _OF_AN_ATTEMPT = (
 )
 _NO_MATTER = ("paths", "logger", "workers", "sweep")
 _OF_WEIGHTS = ("clip", "sam", "calibration")
-"""Groups that name weights, whose content is part of the plan: fetching or moving the same weights leaves a job done."""
+"""Groups that name weights, whose content is part of the plan: fetching or moving the same ones leaves a job done."""
 
 
 def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planner) -> None:
