@@ -11,7 +11,7 @@ from PIL import Image
 
 from medsam_exp.engine import Engine
 from medsam_exp.report.uncertainty_tables import review_rows
-from medsam_exp.stages.evaluate import MASK_STAGES
+from medsam_exp.stages import MASK_STAGES
 from medsam_exp.types import Dataset
 from medsam_exp.weak_label.compose import by_image, foreground_classes, label_value, labelled
 from medsam_exp.weak_results import doubt_scores, labels_of_network

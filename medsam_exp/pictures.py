@@ -17,7 +17,7 @@ from medsam_exp.report.figures import distribution_figure, overlay_figure, save_
 from medsam_exp.report.tuning import tuning_figure
 from medsam_exp.report.web.drawings import DRAWN_STAGES, Drawings, draw
 from medsam_exp.report.words import words_figure
-from medsam_exp.stages.evaluate import MASK_STAGES
+from medsam_exp.stages import MASK_STAGES
 from medsam_exp.stages.sam_mask import from_record
 from medsam_exp.types import Dataset, Mask, RGBImage
 from medsam_exp.weak_pictures import draw_doubt, draw_review

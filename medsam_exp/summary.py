@@ -31,8 +31,7 @@ from medsam_exp.report.console import print_summary
 from medsam_exp.report.curves import training_pictures
 from medsam_exp.report.finished_run import ONCE_PER_IMAGE
 from medsam_exp.report.page import write_report
-from medsam_exp.stages import STAGES
-from medsam_exp.stages.evaluate import MASK_STAGES
+from medsam_exp.stages import MASK_STAGES, STAGES
 from medsam_exp.start_command import start_command
 from medsam_exp.timing import timing_table
 from medsam_exp.trials import split_name

@@ -5,7 +5,6 @@ from typing import Any
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
-from sphinx.util.math import get_node_equation_number
 
 _NAME = "mathml"
 
@@ -22,13 +21,8 @@ def _inline(writer: Any, node: nodes.math) -> None:
 
 
 def _block(writer: Any, node: nodes.math_block) -> None:
-    """An equation on its own; one with a label gets its number and can be linked to."""
+    """An equation on its own; without a number, as only the paper's numbers are spoken of."""
     writer.body.append(writer.starttag(node, "div", CLASS="math"))
-    writer.body.append(f'<div class="equation">{convert(node.astext(), display="block")}</div>')
-    if node["number"]:
-        number = get_node_equation_number(writer, node)
-        writer.body.append(f'<span class="eqno">({number})')
-        writer.add_permalink_ref(node, "Link to this equation")
-        writer.body.append("</span>")
+    writer.body.append(convert(node.astext(), display="block"))
     writer.body.append("</div>\n")
     raise nodes.SkipNode

@@ -53,7 +53,8 @@ class FolderDataset:
             where neither `class_name` nor `index` says it (kept in lower case, words apart); an image whose name
             does not match has none.
         spacing_mm: (row, column) size of a pixel in mm; or a CSV inside root that gives each image its own, in columns
-            `spacing_row_mm` and `spacing_column_mm`, both empty where it is unknown; None when unknown.
+            `spacing_row_mm` and `spacing_column_mm`, both empty where it is unknown; None when unknown, or said by the
+            images' own files, as DICOM does.
         mask_values: values that count as foreground in masks of class labels; None for two-valued masks.
         classes: what each image is asked for: {class: values of its pixels} for masks of class labels, or
             [class, ...] for masks in SPLIT_masks/CLASS, where no file means that the class is absent; None for
@@ -183,9 +184,10 @@ class FolderDataset:
         split_column: str | None,
     ) -> dict[str, Spacing | None]:
         """Size of a pixel by the image's stem; an image that the table does not name is faulty."""
+        if spacing_mm is None:
+            return {stem: finding.spacing_mm for stem, finding in findings.items()}
         if not isinstance(spacing_mm, str):
-            size = None if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
-            return dict.fromkeys(findings, size)
+            return dict.fromkeys(findings, (float(spacing_mm[0]), float(spacing_mm[1])))
         sizes = read_spacing_index(self.root / spacing_mm, self.split, name_column, split_column)
         for stem, finding in findings.items():
             if finding.problem is None and stem not in sizes:

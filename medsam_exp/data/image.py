@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from medsam_exp.data.images import read_image
+from medsam_exp.data.images import decode, read_image, to_rgb
 from medsam_exp.digests import FileDigests
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
 
@@ -20,10 +20,10 @@ class ImageDataset:
         sentences: where texts find sentences about the target; see `medsam_exp.text.sentence_files`.
         sentence_lists: which lists of a file of sentences belong to which class.
         class_name: class of the image, for texts that need it.
-        spacing_mm: (row, column) size of a pixel in mm; None when unknown.
+        spacing_mm: (row, column) size of a pixel in mm; None when unknown, or said by the file itself, as DICOM does.
 
     Raises:
-        UserError: the file is missing or cannot be read as an image.
+        UserError: the file is missing or cannot be read as an image, or `spacing_mm` is no size.
     """
 
     has_ground_truth = False
@@ -48,8 +48,15 @@ class ImageDataset:
         self.path = Path(path).expanduser()
         if self.path.is_dir():
             raise UserError(f"data.path={path} is a folder; give one image, or use data=folder data.root=...")
-        self.spacing_mm = None if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
-        self.size = read_image(self.path).shape[:2]  # at once, so that faults show before any network loads
+        if spacing_mm is not None and not (len(spacing_mm) == 2 and min(spacing_mm) > 0):
+            raise UserError(
+                f"data.spacing_mm is {list(spacing_mm)}: give two positive numbers, [row, column]"
+            )
+        pixels = decode(self.path)  # at once, so that faults show before any network loads
+        self.size = to_rgb(pixels, self.path).shape[:2]
+        self.spacing_mm = (
+            pixels.spacing_mm if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
+        )
         self.samples = (Sample(self.path.stem, class_name),)
 
     def read_image(self, sample_id: str) -> RGBImage:

@@ -32,12 +32,14 @@ class Pixels:
         alpha: (H, W) float32 opacity in [0, 1]; None where there is none or it is the same everywhere.
         lossy: the file format may have altered values (JPEG, WebP).
         orientation: EXIF tag that was applied, 1 (upright) to 8.
+        spacing_mm: (row, column) size of a pixel, where the file says it as DICOM does; None when unknown.
     """
 
     values: NDArray[Any]
     alpha: NDArray[np.float32] | None
     lossy: bool
     orientation: int = 1
+    spacing_mm: tuple[float, float] | None = None
 
 
 def read_image(path: Path) -> RGBImage:

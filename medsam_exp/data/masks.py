@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from medsam_exp.data.images import Pixels, decode
+from medsam_exp.data.images import DICOM_SUFFIX, Pixels, decode
 from medsam_exp.types import Mask, UserError
 
 _FEW_LEVELS = 8  # a lossless file with three to eight values holds labels, not ringing
@@ -84,6 +84,8 @@ def refuse_unlisted(pixels: Pixels, path: Path, listed: Collection[int]) -> None
 def label_values(pixels: Pixels, path: Path) -> NDArray[Any]:
     """(H, W) one number per pixel of a mask of class labels; colours have none, whatever their palette says."""
     values = pixels.values
+    if path.suffix.lower() == DICOM_SUFFIX:
+        raise UserError(f"{path} is a DICOM image, read as a screen shows it: save its labels as gray PNG")
     if values.ndim == 3 and (values.max(axis=-1) != values.min(axis=-1)).any():
         raise UserError(
             f"{path} is coloured, so it has no label values: save it as gray PNG, one value per class"

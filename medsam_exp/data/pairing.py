@@ -35,11 +35,13 @@ class Finding:
         problem: why the sample cannot be used, in words; None when it can.
         lossy: a mask's values were blurred and had to be thresholded.
         present: targets of which the image has a pixel.
+        spacing_mm: (row, column) size of a pixel, where the image's own file says it.
     """
 
     problem: str | None = None
     lossy: bool = False
     present: tuple[Target, ...] = ()
+    spacing_mm: tuple[float, float] | None = None
 
 
 def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
@@ -154,7 +156,8 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
     except UserError as error:
         return Finding(str(error))
     present = tuple(target for finding in found for target in finding.present)
-    return Finding(lossy=any(finding.lossy for finding in found), present=present)
+    lossy = any(finding.lossy for finding in found)
+    return Finding(lossy=lossy, present=present, spacing_mm=pixels.spacing_mm)
 
 
 def _check_mask(

@@ -30,14 +30,15 @@ from medsam_exp.types import UserError
 def main(argv: list[str] | None = None) -> int:
     """Do what the command line asks; return its exit code, with --strict 1 where there are errors."""
     given = _parser().parse_args(argv)
+    folder = given.output or Path(given.outputs) / "hygiene" / given.root.resolve().stem
     try:
         examination = _examine(given)
+        write_lists(examination, folder)
+        write_page(examination, folder / "hygiene.html", command=f"python -m medsam_exp.hygiene {given.root}")
     except UserError as error:
         sys.exit(f"error: {error}")
-    folder = given.output or Path(given.outputs) / "hygiene" / given.root.resolve().stem
-    command = f"python -m medsam_exp.hygiene {given.root}"
-    write_lists(examination, folder)
-    write_page(examination, folder / "hygiene.html", command=command)
+    except OSError as error:
+        sys.exit(f"error: {error}: free space, or choose other folders with --outputs and --output")
     _print(examination, folder)
     return 1 if given.strict and examination.of("error") else 0
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from medsam_exp.data.likeness import unpacked
 from medsam_exp.hygiene.copies import Copies, Link
 from medsam_exp.hygiene.facts import MaskFacts
 from medsam_exp.hygiene.finding import Finding
-from medsam_exp.hygiene.likeness import unpacked
 from medsam_exp.hygiene.survey import Survey
 
 _NEAR_MASK = 0.7  # Dice; framing and annotators differ somewhat

@@ -17,22 +17,29 @@ _MOST = 0.5  # of the image
 def check_masks(survey: Survey) -> list[Finding]:
     """Empty, tiny, full, inverted, lossy masks, stray pixels, and outlines drawn into images."""
     findings = []
+    # Where every normal image has a mask, masks show an organ, as of lungs, and none of them is odd.
+    of_lesions = {
+        kind
+        for (name, kind), mask in survey.masks.items()
+        if _normal(survey.by_name[name]) and not mask.foreground
+    }
     for (name, kind), mask in survey.masks.items():
         item = survey.by_name[name]
-        found = [*_extent(survey, item, kind, mask), *_quality(mask)]
+        if _normal(item) and kind in of_lesions and mask.foreground:
+            said = f"the class is {item.class_name}, {_called(kind)} has {mask.foreground} pixels"
+            found = [("normal_with_mask", said), *_quality(mask)]
+        else:
+            found = [*_extent(survey, item, kind, mask), *_quality(mask)]
         findings += [Finding(what, (name,), said, mask=kind) for what, said in found]
     return findings
 
 
 def _extent(survey: Survey, item: Item, kind: str, mask: MaskFacts) -> list[tuple[str, str]]:
     """How much a mask covers, as (kind of finding, sentence)."""
-    of = f"the mask {kind}" if kind else "the mask"
-    normal = item.class_name is not None and _NORMAL.search(item.class_name) is not None
+    of = _called(kind)
     of_a_class = survey.collection.form == "prepared" and bool(kind)
     if mask.foreground == 0:
-        return [] if normal or of_a_class else [("empty_mask", f"{of} has no pixel")]
-    if normal and not kind:
-        return [("normal_with_mask", f"the class is {item.class_name}, {of} has {mask.foreground} pixels")]
+        return [] if _normal(item) or of_a_class else [("empty_mask", f"{of} has no pixel")]
     if mask.share >= _FULL:
         return [("full_mask", f"{of} covers {mask.share:.1%} of the image")]
     if mask.share > _MOST and mask.corners == 4:
@@ -42,6 +49,14 @@ def _extent(survey: Survey, item: Item, kind: str, mask: MaskFacts) -> list[tupl
         pixels = "1 pixel" if mask.foreground == 1 else f"{mask.foreground} pixels"
         return [("tiny_mask", f"{of} has {pixels}, {mask.share:.3%} of the image")]
     return []
+
+
+def _normal(item: Item) -> bool:
+    return item.class_name is not None and _NORMAL.search(item.class_name) is not None
+
+
+def _called(kind: str) -> str:
+    return f"the mask {kind}" if kind else "the mask"
 
 
 def _quality(mask: MaskFacts) -> list[tuple[str, str]]:

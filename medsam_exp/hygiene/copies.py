@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from medsam_exp.hygiene.chains import chained
+from medsam_exp.data.chains import chained
+from medsam_exp.data.likeness import near_pairs
 from medsam_exp.hygiene.facts import ImageFacts
 from medsam_exp.hygiene.items import Item
-from medsam_exp.hygiene.likeness import near_pairs
 
 
 @dataclass(frozen=True)

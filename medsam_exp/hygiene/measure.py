@@ -1,6 +1,5 @@
 """Decodes the files of an item once and notes everything that the checks ask for."""
 
-import base64
 import hashlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,10 +10,10 @@ from PIL import Image
 from scipy import ndimage
 
 from medsam_exp.data.images import Pixels, decode, to_rgb
+from medsam_exp.data.likeness import hashes_of, packed, thumbnail_of
 from medsam_exp.data.masks import to_mask
 from medsam_exp.hygiene.facts import Facts, ImageFacts, MaskFacts
 from medsam_exp.hygiene.items import Item
-from medsam_exp.hygiene.likeness import THUMBNAIL_SIDE, hashes_of
 from medsam_exp.hygiene.outline import outline_is_drawn
 from medsam_exp.hygiene.overlay import find_overlay
 from medsam_exp.types import Mask, RGBImage, UserError
@@ -48,7 +47,7 @@ def _image_facts(pixels: Pixels, image: RGBImage) -> ImageFacts:
     height, width = image.shape[:2]
     gray = np.asarray(Image.fromarray(image).convert("L"))
     chroma = image.max(axis=-1) - image.min(axis=-1) if pixels.values.ndim == 3 else np.zeros(1, np.uint8)
-    thumbnail = _shrunk(gray)
+    thumbnail = thumbnail_of(gray)
     finite = pixels.values[np.isfinite(pixels.values)]
     return ImageFacts(
         width=width,
@@ -62,7 +61,7 @@ def _image_facts(pixels: Pixels, image: RGBImage) -> ImageFacts:
         coloured=float((chroma > _CLEARLY_COLOURED).mean()),
         black=float((gray == 0).mean()),
         white=float((gray >= _WHITE).mean()),
-        thumbnail=base64.b64encode(thumbnail.tobytes()).decode(),
+        thumbnail=packed(thumbnail),
         hashes=hashes_of(thumbnail),
         overlay=find_overlay(gray),
     )
@@ -82,7 +81,7 @@ def _mask_facts(
         corners=int(mask[[0, 0, -1, -1], [0, -1, 0, -1]].sum()),
         specks=_specks(mask),
         pixels=_digest(mask),
-        thumbnail=base64.b64encode(_shrunk(mask.astype(np.uint8) * 255).tobytes()).decode(),
+        thumbnail=packed(thumbnail_of(mask.astype(np.uint8) * 255)),
         outlined=outline_is_drawn(image, mask),
     )
 
@@ -116,12 +115,6 @@ def _specks(mask: Mask) -> int:
         return 0
     sizes = np.bincount(labels.ravel())[1:]
     return int((sizes <= min(_SPECK, _SPECK_SHARE * sizes.max())).sum())
-
-
-def _shrunk(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(64, 64) means over areas, whatever the aspect ratio."""
-    small = Image.fromarray(gray).resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
-    return np.asarray(small)
 
 
 def _digest(values: NDArray[np.uint8] | Mask) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from medsam_exp.hygiene.chains import chained
+from medsam_exp.data.chains import chained
 from medsam_exp.hygiene.windows import highest, raised
 
 Box = tuple[int, int, int, int]

@@ -238,6 +238,17 @@ STAGES |= {
 }
 
 
+MASK_STAGES = {
+    "coarse_mask": "coarse",
+    "sam_mask": "sam",
+    "reference_single": "reference_single",
+    "reference_ensemble": "reference",
+    "nnunet_single": "weak_single",
+    "nnunet_ensemble": "weak",
+}
+"""Scored stages and the short names their scores carry; of a run's stages the last one's masks are its result."""
+
+
 def stage_function(name: str) -> "Callable[[StageContext], None]":
     """The function `run` of a stage's module, imported when the stage runs."""
     run: Callable[[StageContext], None] = import_module(

@@ -3,17 +3,8 @@
 from medsam_exp import distributed
 from medsam_exp.metrics.live import SegmentationScores
 from medsam_exp.metrics.scores import SegmentationMeasures
+from medsam_exp.stages import MASK_STAGES
 from medsam_exp.stages.context import StageContext
-
-MASK_STAGES = {
-    "coarse_mask": "coarse",
-    "sam_mask": "sam",
-    "reference_single": "reference_single",
-    "reference_ensemble": "reference",
-    "nnunet_single": "weak_single",
-    "nnunet_ensemble": "weak",
-}
-"""Scored stages and the short names their scores carry; of a run's stages the last one's masks are its result."""
 
 
 def run(context: StageContext) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.digests import FileDigests
 from medsam_exp.types import Sample, UserError
+from tests.data.volumes.synthetic import dicom_image
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -230,6 +231,18 @@ def test_other_files_and_hidden_files_do_not_count(root):
         (root / "test_images" / name).write_bytes(b"x")
     (root / "test_images" / "deeper.png").mkdir()
     assert len(folder(root).samples) == 4
+
+
+def test_dicom_images_say_how_large_their_pixels_are(root):
+    dicom_image(root / "test_images" / "d.dcm", scan(7).astype(np.int16), PixelSpacing=[0.8, 0.5])
+    dicom_image(root / "test_masks" / "d.dcm", disk().astype(np.int16))
+    own = folder(root)
+    assert own.pixel_spacing_mm("d") == (0.8, 0.5)
+    assert own.pixel_spacing_mm("case_0") is None
+    np.testing.assert_array_equal(own.read_ground_truth("d"), disk())
+    assert folder(root, spacing_mm=[1.0, 2.0]).pixel_spacing_mm("d") == (1.0, 2.0)
+    with pytest.raises(UserError, match=r"d\.dcm is a DICOM image, read as a screen shows it"):
+        folder(root, mask_values=[1])
 
 
 def test_missing_places_say_the_expected_layout(root, tmp_path):

@@ -67,6 +67,11 @@ def test_exit_codes(spoilt, clean, tmp_path, capsys):
     (spoilt.root / "train_images" / "extra.txt").write_text("no image")
     with pytest.raises(SystemExit, match=r"error: .*nowhere does not exist"):
         main([str(tmp_path / "nowhere"), "--outputs", str(tmp_path)])
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match=r"error: .*Not a directory.*choose other folders"):
+        main([str(spoilt.root), "--outputs", str(tmp_path / "file")])
+    with pytest.raises(SystemExit, match=r"error: .*Not a directory.*choose other folders"):
+        main([str(spoilt.root), "--outputs", str(tmp_path), "--output", str(tmp_path / "file" / "page")])
     with pytest.raises(SystemExit):
         main([str(spoilt.root), "--mask-values", "a"])
     assert "a is no list of whole numbers" in capsys.readouterr().err
@@ -139,6 +144,7 @@ def test_remembered_facts_are_the_measured_ones(spoilt, tmp_path):
     assert fresh.facts == again.facts
 
 
+@pytest.mark.slow
 def test_the_same_scan_of_two_classes_in_real_breast_images(shared_data, tmp_path):
     """BUSI's benign (406) and malignant (94) are one scan."""
     main([str(shared_data / "breast_tumors"), "--outputs", str(tmp_path)])

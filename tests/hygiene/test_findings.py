@@ -246,6 +246,12 @@ def test_classes_that_a_split_lacks_and_unequal_ones(clean, checked):
     assert found[2].message == "cyst has 22 images and scar 2, 11 to 1"
 
 
+def test_masks_of_an_organ_are_no_lesions_of_normal_images(clean, checked):
+    for number, (split, stem) in enumerate(list(clean.rows)):
+        clean.put(split, stem, scan(number), lesion(number), "normal" if number % 2 else "covid")
+    assert checked(clean.root).findings == ()
+
+
 def test_every_kind_is_seeded_here():
     elsewhere = {
         "identical", "identical_across_splits", "identical_labels", "identical_masks", "near", "near_across_splits",

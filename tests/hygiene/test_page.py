@@ -73,7 +73,7 @@ def test_in_a_browser(page, tmp_path, size):
         )
         assert await shown.ask(f"{rows}.filter((row) => !row.hidden).length") == 1
 
-    visit(page, size, look, tmp_path)
+    visit(page, size, look)
 
 
 def test_a_clean_dataset_has_a_page_too(clean, checked, tmp_path):
@@ -84,7 +84,7 @@ def test_a_clean_dataset_has_a_page_too(clean, checked, tmp_path):
         assert "nothing found" in await shown.ask("document.body.innerText")
         assert await shown.ask("document.querySelectorAll('section.found').length") == 0
 
-    visit(path, DESKTOP, look, tmp_path)
+    visit(path, DESKTOP, look)
 
 
 def test_the_page_has_a_largest_size(clean, checked, tmp_path, monkeypatch):

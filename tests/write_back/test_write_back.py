@@ -113,6 +113,24 @@ def test_a_nifti_mask_comes_back_bit_by_bit(tmp_path, seed, axis) -> None:
         assert (np.asarray(after.header[name]) == np.asarray(before.header[name])).all(), name
 
 
+@pytest.mark.parametrize("shape", [(12, 9), (12, 9, 5), (12, 9, 5, 1), (12, 9, 5, 1, 1)])
+def test_a_nifti_mask_has_as_many_axes_as_its_source(tmp_path, shape) -> None:
+    (tmp_path / "src").mkdir()
+    values = np.random.default_rng(0).integers(0, 900, shape).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([2.0, 3, 4, 1])), tmp_path / "src" / "head.nii")
+    source = prepared(tmp_path, tmp_path / "src")
+    truth = values > 450
+    predict(tmp_path / "masks", source, {"": truth.reshape((*shape, 1)[:3])})
+    assert write(tmp_path / "masks", tmp_path / "back", source, "--to", "nifti") == 0
+    before, after = (
+        nibabel.load(tmp_path / "src" / "head.nii"),
+        nibabel.load(tmp_path / "back" / "head.nii.gz"),
+    )
+    assert after.shape == shape
+    assert (np.asarray(after.dataobj) == truth).all()
+    assert (after.affine == before.affine).all()
+
+
 def test_slices_without_a_prediction_are_background_and_named(tmp_path, capsys) -> None:
     source = prepared(tmp_path, dicom(tmp_path), "--every", "2")
     truth = np.ones(SHAPE, bool)
@@ -375,6 +393,7 @@ def test_bad_input_in_a_sentence(tmp_path, capsys) -> None:
     assert "give their folder with --original" in failure(capsys, masks, back, source, "--to", "dicom-seg")
     options = ("--to", "dicom-seg", "--original", str(masks))
     assert "lacks 8 of the source images" in failure(capsys, masks, back, source, *options)
+    assert "Not a directory" in failure(capsys, masks, source / "geometry.json" / "below", source, *nifti)
     with pytest.raises(SystemExit):
         write(masks, back, source, *nifti, "--type", "lesion")
     assert "write CODE:SCHEME:MEANING" in capsys.readouterr().err

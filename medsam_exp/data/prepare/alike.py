@@ -1,7 +1,7 @@
-"""Images that are the same or nearly so, by perceptual hash; they may not stand on two sides of a split.
+"""Images that are the same or nearly so; they may not stand on two sides of a split.
 
-The hash (pHash) is 256 bits of an image's coarse light and dark; among 330 breast ultrasound images, copies,
-re-scans and neighbouring frames differed in up to 60 bits and unrelated images in 70 or more, so 64 is the bound.
+They are told as the data check tells them (`medsam_exp.data.likeness`), but sooner: to keep two strangers together
+costs nothing, and to part two frames of one lesion makes scores too high.
 """
 
 import os
@@ -9,22 +9,18 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from medsam_exp.data.chains import chained
+from medsam_exp.data.likeness import hashes_of, near_pairs, packed, thumbnail_of
 from medsam_exp.types import RGBImage, UserError
 
-BITS_APART = 64
-"""Of 256; what differs in no more than these is alike."""
-_SIDE = 16
-_ROWS = 256  # compared with all others at a time
+LEAST_OF_A_GROUP = 0.5
+"""Correlation of the fine structure from which on images stay together; below that of the data check, so that it finds
+no copies across the splits made here."""
 
-
-def perceptual_hash(image: RGBImage) -> NDArray[np.bool_]:
-    """(256,) bool hash of a (H, W, 3) image."""
-    import imagehash  # slow to import
-
-    return np.asarray(imagehash.phash(Image.fromarray(image), hash_size=_SIDE).hash, dtype=np.bool_).ravel()
+_Seen = tuple[tuple[int, ...], str]
+"""Hashes and packed thumbnail of an image."""
 
 
 def alike_groups(readers: Mapping[str, Callable[[], RGBImage]], skip_faulty: bool = False) -> dict[str, str]:
@@ -42,45 +38,31 @@ def alike_groups(readers: Mapping[str, Callable[[], RGBImage]], skip_faulty: boo
     """
     names = sorted(readers)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        hashes = pool.map(lambda name: _hash(readers[name], skip_faulty), names)
-        known = {name: found for name, found in zip(names, hashes, strict=True) if found is not None}
-    return groups_of_hashes(known)
+        found = pool.map(lambda name: _seen(readers[name], skip_faulty), names)
+        seen = {name: each for name, each in zip(names, found, strict=True) if each is not None}
+    known = list(seen)
+    hashes, thumbnails = [each[0] for each in seen.values()], [each[1] for each in seen.values()]
+    pairs = near_pairs(hashes, thumbnails, LEAST_OF_A_GROUP)
+    same: dict[str, str] = {}
+    links = [(same.setdefault(thumbnail, name), name) for name, (_, thumbnail) in seen.items()]
+    return groups_of_links([*links, *((known[pair.first], known[pair.second]) for pair in pairs)])
 
 
-def _hash(read: Callable[[], RGBImage], skip_faulty: bool) -> NDArray[np.bool_] | None:
+def _seen(read: Callable[[], RGBImage], skip_faulty: bool) -> _Seen | None:
     try:
-        return perceptual_hash(read())
+        gray = np.asarray(Image.fromarray(read()).convert("L"))
     except UserError:
         if skip_faulty:
             return None
         raise
-
-
-def groups_of_hashes(hashes: Mapping[str, NDArray[np.bool_]]) -> dict[str, str]:
-    """`alike_groups` of (256,) bool hashes that are known already."""
-    names = sorted(hashes)
-    links: list[tuple[str, str]] = []
-    bits = np.array([hashes[name] for name in names], dtype=np.float32).reshape(len(names), -1)
-    for start in range(0, len(names), _ROWS):
-        rows = bits[start : start + _ROWS]
-        apart = rows.sum(1)[:, None] + bits.sum(1)[None] - 2 * rows @ bits.T
-        near = zip(*np.nonzero(apart <= BITS_APART), strict=True)
-        links += [(names[start + int(row)], names[int(other)]) for row, other in near]
-    return groups_of_links(links)
+    thumbnail = thumbnail_of(gray)
+    return hashes_of(thumbnail), packed(thumbnail)
 
 
 def groups_of_links(links: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The group of every name that is linked to another one, directly or over others; called after its first member."""
-    leaders: dict[str, str] = {}
-
-    def leader(name: str) -> str:
-        while (above := leaders.setdefault(name, name)) != name:
-            name = above
-        return name
-
-    for one, other in links:
-        first, second = sorted((leader(one), leader(other)))
-        leaders[second] = first
-    found = {name: leader(name) for name in sorted(leaders)}
-    several = {lead for name, lead in found.items() if lead != name}
-    return {name: lead for name, lead in found.items() if lead in several}
+    given = list(links)
+    names = sorted({name for link in given for name in link})
+    place = {name: number for number, name in enumerate(names)}
+    groups = chained(len(names), [(place[one], place[other]) for one, other in given])
+    return {names[member]: names[group[0]] for group in groups if len(group) > 1 for member in group}

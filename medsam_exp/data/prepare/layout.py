@@ -186,8 +186,13 @@ def _check(out: Path, cases: Sequence[Case]) -> None:
         raise UserError(f"there is no image to write to {out}: check the download and the options")
     names: dict[str, Case] = {}
     for case in cases:
-        if case.split not in SPLITS or not _NAME.fullmatch(case.name):
-            raise ValueError(f"{case.split}/{case.name} is no place in the layout")
+        if case.split not in SPLITS:
+            raise ValueError(f"{case.split} is no split")
+        if not _NAME.fullmatch(case.name):
+            raise UserError(
+                f"{case.source or case.name} cannot be written as {case.name!r}, which is no name of a file on every "
+                "system: rename it without spaces at its start, quotes, colons and the like"
+            )
         other = names.setdefault(f"{case.split}/{case.name.casefold()}", case)
         if other is not case:
             raise UserError(

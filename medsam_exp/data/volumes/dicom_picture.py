@@ -35,4 +35,5 @@ def decode_dicom(path: Path) -> Pixels:
             f"{path} has {header.Columns} x {header.Rows} pixels, more than {MAX_PIXELS}: shrink it"
         )
     values = shown(read_values(frames[0]), frames[0], None) if is_gray(header) else read_colours(frames[0])
-    return Pixels(values, None, lossy=header.get("LossyImageCompression", _ORIGINAL) != _ORIGINAL)
+    lossy = header.get("LossyImageCompression", _ORIGINAL) != _ORIGINAL
+    return Pixels(values, None, lossy, spacing_mm=frames[0].spacing_mm)

@@ -72,8 +72,8 @@ def _nifti(values: NDArray[Any], record: ScanRecord) -> bytes:
 
     import nibabel
 
-    if record.source.get("dimensions") == 2:
-        values = values[:, :, 0]
+    axes = int(record.source.get("dimensions", 3))
+    values = values[:, :, 0] if axes == 2 else values.reshape(*values.shape, *[1] * (axes - 3))
     header = nibabel.Nifti1Header()
     header.set_data_dtype(values.dtype)
     image = nibabel.Nifti1Image(values, RAS_FROM_LPS @ record.affine, header)

@@ -2,12 +2,16 @@
 
 import io
 from collections import defaultdict
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.data.prepare.alike import alike_groups, groups_of_hashes, groups_of_links
+from medsam_exp.data.images import read_image
+from medsam_exp.data.likeness import LEAST_CORRELATION, hashes_of, near_pairs, packed, thumbnail_of
+from medsam_exp.data.prepare.alike import LEAST_OF_A_GROUP, alike_groups, groups_of_links
 from medsam_exp.types import UserError
 from tests.data.prepare.miniatures import scan
 
@@ -30,17 +34,19 @@ def test_copies_are_alike_and_other_scans_are_not() -> None:
     assert groups == {"a3": "a3", "b": "a3", "a7": "a7", "c": "a7"}
 
 
-def test_hashes_against_a_slow_search() -> None:
-    draw = np.random.default_rng(0)
-    hashes = {f"{n:03d}": draw.random(256) > 0.5 for n in range(300)}
-    for n in range(0, 60, 3):  # chains: each differs from the one before in few bits
-        changed = hashes[f"{n:03d}"].copy()
-        changed[draw.choice(256, 40, replace=False)] ^= True
-        hashes[f"{n + 1:03d}"] = changed
-    names = sorted(hashes)
-    near = [(a, b) for a in names for b in names if a < b and (hashes[a] != hashes[b]).sum() <= 64]
-    assert groups_of_hashes(hashes) == groups_of_links(near)
-    assert len(near) == 20
+def test_frames_of_one_lesion_stay_together_sooner_than_they_are_reported(shared_data: Path) -> None:
+    assert LEAST_OF_A_GROUP < LEAST_CORRELATION
+    folder = shared_data / "breast_tumors" / "train_images"
+    numbers = (27, 28, 30, 128, 129, 131)  # two lesions in two frames each, and strangers
+    readers = {f"{n:03d}": partial(read_image, folder / f"malignant_{n}.png") for n in numbers}
+    assert alike_groups(readers) == {"027": "027", "028": "027", "128": "128", "129": "128"}
+    seen = [thumbnail_of(np.ascontiguousarray(readers[n]()[..., 0])) for n in ("027", "028")]
+    assert near_pairs([hashes_of(each) for each in seen], [packed(each) for each in seen]) == []
+
+
+def test_images_without_structure_that_are_the_same_stay_together() -> None:
+    black = np.zeros((96, 128, 3), np.uint8)
+    assert alike_groups({"a": lambda: black, "b": lambda: black, "c": lambda: rgb(1)}) == {"a": "a", "b": "a"}
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -195,6 +195,14 @@ def test_names_that_differ_by_case_only_are_refused(tmp_path: Path) -> None:
         write_layout(tmp_path, twins, REQUEST)
 
 
+@pytest.mark.parametrize("name", ["a:b", " a", ".a", 'a"', "a/b", ""])
+def test_names_that_some_systems_cannot_have_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(
+        UserError, match=r"x.png cannot be written as .* which is no name of a file on every system"
+    ):
+        write_layout(tmp_path, [Case(name, "test", lambda: pixels(0), source="x.png")], REQUEST)
+
+
 def test_a_group_on_two_sides_cannot_be_written(tmp_path: Path) -> None:
     torn = [Case(split, split, lambda: pixels(0), group="p") for split in ("train", "test")]
     with pytest.raises(ValueError, match="two sides"):

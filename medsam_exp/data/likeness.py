@@ -13,13 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
-from skimage.feature import match_template
 
 THUMBNAIL_SIDE = 64
 MOST_BITS = 12
@@ -72,6 +70,8 @@ def hashes_of(thumbnail: NDArray[np.uint8]) -> tuple[int, ...]:
     The first is ImageHash's own. A mirrored image has the same cosine transform but for signs, and a transposed one has
     the transposed, so the other seven follow from a single transform.
     """
+    import imagehash  # it and skimage.feature are slow to import, and runs hardly ever need them
+
     picture = Image.fromarray(np.ascontiguousarray(thumbnail))
     small = np.asarray(
         picture.resize((_HASHED_SIDE, _HASHED_SIDE), Image.Resampling.LANCZOS), dtype=np.float64
@@ -101,18 +101,32 @@ def _views(values: NDArray[Any]) -> list[NDArray[Any]]:
     ]
 
 
+def thumbnail_of(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(64, 64) means over areas of an (H, W) image, whatever its aspect ratio."""
+    small = Image.fromarray(gray).resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
+    return np.asarray(small)
+
+
+def packed(thumbnail: NDArray[np.uint8]) -> str:
+    """A (64, 64) thumbnail as one line of text."""
+    return base64.b64encode(thumbnail.tobytes()).decode()
+
+
 def unpacked(thumbnail: str) -> NDArray[np.uint8]:
-    """The (64, 64) thumbnail that facts hold."""
+    """The (64, 64) thumbnail that was packed."""
     flat = np.frombuffer(base64.b64decode(thumbnail), dtype=np.uint8)
     return flat.reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 
 
-def near_pairs(hashes: Sequence[Sequence[int]], thumbnails: Sequence[str]) -> list[Likeness]:
+def near_pairs(
+    hashes: Sequence[Sequence[int]], thumbnails: Sequence[str], least: float = LEAST_CORRELATION
+) -> list[Likeness]:
     """All pairs of images that show the same scan, in the order of their places.
 
     Args:
         hashes: of each image, in eight orientations.
-        thumbnails: of each image, as facts hold them.
+        thumbnails: of each image, packed.
+        least: correlation of the fine structure of two copies.
     """
     if len(hashes) < 2:
         return []
@@ -125,9 +139,9 @@ def near_pairs(hashes: Sequence[Sequence[int]], thumbnails: Sequence[str]) -> li
             if place not in fine:
                 fine[place] = _fine(unpacked(thumbnails[place]))
         correlation = _correlation(_middle(fine[first]), _middle(_views(fine[second])[view]))
-        if view == 0 and _WORTH_SHIFTING <= correlation < LEAST_CORRELATION:
+        if view == 0 and _WORTH_SHIFTING <= correlation < least:
             correlation = _shifted_correlation(fine[first], unpacked(thumbnails[second]))
-        if correlation >= LEAST_CORRELATION:
+        if correlation >= least:
             found[first, second] = Likeness(first, second, bits, correlation, _NAMES[view])
     return [found[pair] for pair in sorted(found)]
 
@@ -169,6 +183,8 @@ def _shifted_correlation(first: NDArray[np.float32], second: NDArray[np.uint8]) 
         first: (64, 64) fine structure.
         second: (64, 64) thumbnail, tried in several sizes.
     """
+    from skimage.feature import match_template
+
     centre = THUMBNAIL_SIDE // 2
     patch = first[centre - _PATCH : centre + _PATCH, centre - _PATCH : centre + _PATCH]
     best = 0.0

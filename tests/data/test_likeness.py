@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from medsam_exp.hygiene.chains import chained
-from medsam_exp.hygiene.likeness import LEAST_CORRELATION, MOST_BITS, hashes_of, near_pairs
+from medsam_exp.data.chains import chained
+from medsam_exp.data.likeness import LEAST_CORRELATION, MOST_BITS, hashes_of, near_pairs
 from tests.clean_data import scan
 
 TURNS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
