@@ -24,6 +24,7 @@ setup: $(READY)  ## Create .venv when it is missing or stale (TORCH_BACKEND=cu12
 	.tools/uv/bin/pip install --quiet uv
 
 $(READY): requirements.lock pyproject.toml | $(filter .tools/%,$(UV))
+	@! [ -L .venv ] || { echo ".venv is a link to another environment; set that one up instead"; exit 1; }
 	$(UV) venv --quiet --clear --python '>=3.11' .venv
 ifeq ($(TORCH_BACKEND),)
 	$(UV) pip install --require-hashes -r requirements.lock
@@ -89,7 +90,7 @@ grounding-table: $(READY)  ## The veto and the control texts on held-out drawn s
 	$(PY) -m experiments.grounding.collect
 
 .PHONY: reproduce
-reproduce: $(READY)  ## The paper's tables beside its numbers; one alone: make table1 ... table6, ablation-saliency, ablation-text, ...
+reproduce: $(READY)  ## The paper's tables beside its numbers; one alone: make table1 ... table6
 	$(PY) -m experiments.reproduce $(or $(TABLE),all)
 
 TABLES := $(addprefix table,1 2 3 4 5 6)
@@ -152,11 +153,11 @@ doctor: $(READY)  ## What this machine can run, what each experiment lacks, what
 	$(PY) -m medsam_exp.doctor $(ARGS)
 
 .PHONY: prepare
-prepare: $(READY)  ## Prepare a download: make prepare NAME=busi SRC=BUSI.zip [OUT=FOLDER] [ARGS="--udiat UDIAT.zip"]
+prepare: $(READY)  ## Prepare a download: make prepare NAME=busi SRC=BUSI.zip [OUT=FOLDER]
 	$(PY) -m medsam_exp.data.prepare $(NAME) $(SRC) $(OUT) $(ARGS)
 
 .PHONY: data-check
-data-check: $(READY)  ## Look for copies, leaks, faulty masks, burnt-in marks (DATA=FOLDER or pairs CSV): a page with pictures
+data-check: $(READY)  ## Copies, leaks, faulty masks, burnt-in marks, with pictures (DATA=FOLDER or CSV)
 	$(PY) -m medsam_exp.hygiene "$(DATA)" $(ARGS)
 
 .PHONY: docs
