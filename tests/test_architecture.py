@@ -2,9 +2,9 @@
 
 import ast
 from pathlib import Path
+from typing import TypeVar
 
-import pytest
-
+Node = TypeVar("Node", bound=ast.AST)
 PACKAGE = Path(__file__).resolve().parent.parent / "medsam_exp"
 
 # Lower layers first; a module may import its own layer's package or anything lower.
@@ -83,25 +83,28 @@ GROUND_TRUTH_READERS = {
     "pictures.py",  # the report's pictures
     "sweep/report/images.py",  # the same, of a sweep
 }
-MODULES = sorted(PACKAGE.rglob("*.py"))
+MODULES = {path.relative_to(PACKAGE).as_posix(): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(source) for name, source in MODULES.items()}
 
 
-def _name(path: Path) -> str:
-    return path.relative_to(PACKAGE).as_posix()
+def _nodes(name: str, kind: type[Node]) -> list[Node]:
+    """Nodes of one kind in a module's syntax tree."""
+    return [node for node in ast.walk(TREES[name]) if isinstance(node, kind)]
 
 
-def _imports(path: Path) -> set[str]:
-    """First name below `medsam_exp` of every import of the package."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = (
-                [node.module] if node.module != "medsam_exp" else [f"medsam_exp.{a.name}" for a in node.names]
-            )
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        found |= {name.split(".")[1] for name in names if name.startswith("medsam_exp.")}
+def _room(name: str) -> str:
+    """First part of a module's path: its folder, or itself when it is loose."""
+    return name.split("/")[0].removesuffix(".py")
+
+
+def _imports(name: str) -> set[str]:
+    """Dotted names of all that a module imports."""
+    found = {alias.name for node in _nodes(name, ast.Import) for alias in node.names}
+    for node in _nodes(name, ast.ImportFrom):
+        if node.module == "medsam_exp":
+            found |= {f"medsam_exp.{alias.name}" for alias in node.names}
+        elif node.module:
+            found.add(node.module)
     return found
 
 
@@ -111,57 +114,48 @@ def _layer(part: str) -> int:
     return found[0]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_imports_go_one_way(path: Path) -> None:
-    if _name(path) == "__init__.py":
-        return
-    own = _name(path).split("/")[0].removesuffix(".py")
-    for imported in _imports(path) - {own}:
-        assert _layer(imported) <= _layer(own), f"{_name(path)} imports {imported}, which stands above it"
+def test_imports_go_one_way() -> None:
+    wrong = []
+    for name in MODULES:
+        if name == "__init__.py":
+            continue
+        rooms = {other.split(".")[1] for other in _imports(name) if other.startswith("medsam_exp.")}
+        above = [room for room in rooms - {_room(name)} if _layer(room) > _layer(_room(name))]
+        wrong += [f"{name} imports {room}, which stands above it" for room in sorted(above)]
+    assert not wrong
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_methods_know_no_configuration_and_no_tracking(path: Path) -> None:
-    own = _name(path).split("/")[0].removesuffix(".py")
-    if own == "__init__" or _layer(own) > _layer("stages"):
-        return
-    roots = {
-        name.split(".")[0]
-        for node in ast.walk(ast.parse(path.read_text()))
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or ""]
-            if isinstance(node, ast.ImportFrom)
-            else []
-        )
-    }
-    assert not roots & {"hydra", "omegaconf", "wandb"}
+def test_methods_know_no_configuration_and_no_tracking() -> None:
+    wrong = []
+    for name in MODULES:
+        if name == "__init__.py" or _layer(_room(name)) > _layer("stages"):
+            continue
+        roots = {other.split(".")[0] for other in _imports(name)}
+        wrong += [f"{name} imports {root}" for root in sorted(roots & {"hydra", "omegaconf", "wandb"})]
+    assert not wrong
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_only_one_module_instantiates(path: Path) -> None:
-    names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
-    assert "instantiate" not in names or path.stem in INSTANTIATE_ONLY_IN
+def test_only_one_module_instantiates() -> None:
+    names = {name for name in MODULES if any(node.id == "instantiate" for node in _nodes(name, ast.Name))}
+    assert {Path(name).stem for name in names} <= INSTANTIATE_ONLY_IN
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_only_declared_readers_touch_ground_truth(path: Path) -> None:
-    name = _name(path)
-    touched = {
-        node.attr
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute) and node.attr in {"read_ground_truth", "ground_truth_digest"}
-    }
-    allowed = name in GROUND_TRUTH_READERS or name.split("/")[0].removesuffix(".py") in GROUND_TRUTH_READERS
-    assert not touched or allowed, f"{name} touches {touched}"
+def test_only_declared_readers_touch_ground_truth() -> None:
+    wrong = []
+    for name in MODULES:
+        touched = {node.attr for node in _nodes(name, ast.Attribute)} & {
+            "read_ground_truth",
+            "ground_truth_digest",
+        }
+        if touched and not {name, _room(name)} & GROUND_TRUTH_READERS:
+            wrong.append(f"{name} touches {sorted(touched)}")
+    assert not wrong
 
 
 def test_the_firewall_test_can_fail() -> None:
-    readers = [path for path in MODULES if "read_ground_truth" in path.read_text()]
-    assert any(_name(path) == "stages/evaluate.py" for path in readers)
+    assert "read_ground_truth" in MODULES["stages/evaluate.py"]
 
 
 def test_no_file_grows_into_two_rooms() -> None:
-    long = {_name(path): n for path in MODULES if (n := len(path.read_text().splitlines())) > 300}
+    long = {name: n for name, source in MODULES.items() if (n := len(source.splitlines())) > 300}
     assert not long
