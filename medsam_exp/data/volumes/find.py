@@ -9,7 +9,8 @@ from pathlib import Path
 from pydicom import Dataset
 
 from medsam_exp.data.images import PICTURE_SUFFIXES
-from medsam_exp.data.volumes.dicom_frames import Frame, frames_of, read_header
+from medsam_exp.data.volumes.dicom_file import naming, read_header
+from medsam_exp.data.volumes.dicom_frames import Frame, frames_of
 from medsam_exp.data.volumes.dicom_scan import scans_of
 from medsam_exp.data.volumes.file_volume import open_file_volume, volume_stem, volume_suffix
 from medsam_exp.data.volumes.picture_scan import PictureScan
@@ -67,7 +68,7 @@ def find_scans(root: Path, masks: Path | None = None) -> Found:
         UserError: there is nothing that can be read.
     """
     found = Found()
-    series: dict[str, list[Frame]] = defaultdict(list)
+    series: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
     passed: Counter[str] = Counter()
     for path in _files(root, masks):
         try:
@@ -160,7 +161,7 @@ def _sort(
     root: Path,
     masks: Path | None,
     found: Found,
-    series: dict[str, list[Frame]],
+    series: dict[tuple[str, ...], list[Frame]],
     passed: Counter[str],
 ) -> None:
     shown = path.relative_to(root).as_posix() if path.is_relative_to(root) and path != root else path.name
@@ -178,11 +179,16 @@ def _sort(
     if header is None:
         passed["no scans"] += 1
         return
-    _sort_dicom(path, header, found, series, passed)
+    with naming(path, "has a damaged header"):
+        _sort_dicom(path, header, found, series, passed)
 
 
 def _sort_dicom(
-    path: Path, header: Dataset, found: Found, series: dict[str, list[Frame]], passed: Counter[str]
+    path: Path,
+    header: Dataset,
+    found: Found,
+    series: dict[tuple[str, ...], list[Frame]],
+    passed: Counter[str],
 ) -> None:
     if header.get("Modality") == "SEG":
         found.segmentations.append((path, header))
@@ -191,5 +197,10 @@ def _sort_dicom(
     elif "LOCALIZER" in (header.get("ImageType") or ()):
         passed["localizers of DICOM studies"] += 1
     else:
-        uid = str(header.get("SeriesInstanceUID") or path)
-        series[uid] += frames_of(path, header)
+        series[_series_key(path, header)] += frames_of(path, header)
+
+
+def _series_key(path: Path, header: Dataset) -> tuple[str, ...]:
+    """What images of one series share; files that name no series go by their folder."""
+    series = str(header.get("SeriesInstanceUID") or "") or f"in {path.parent}"
+    return str(header.get("PatientID") or ""), str(header.get("StudyInstanceUID") or ""), series
