@@ -184,8 +184,8 @@ def test_a_window_that_is_no_number_is_passed_over(tmp_path) -> None:
     path = tmp_path / "a.dcm"
     dicom_image(path, gray(), WindowCenter=40, WindowWidth=80)
     content = path.read_bytes()
-    assert content.count(b"DS\x02\x0080") == 1
-    path.write_bytes(content.replace(b"DS\x02\x0080", b"DS\x02\x00x0"))
+    assert content.count(b"DS\x04\x0080.0") == 1
+    path.write_bytes(content.replace(b"DS\x04\x0080.0", b"DS\x04\x00xx.0"))
     assert "ask for a window that cannot be read" in frame(path).remarks[0]
     assert decode(path).remarks == frame(path).remarks
 
