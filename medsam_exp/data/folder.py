@@ -144,7 +144,7 @@ class FolderDataset:
             for sample_id, entry in sorted(self._entries.items())
         )
         found = _notes(faulty, kept, targets, absent) if self.has_ground_truth else _skipped(faulty)
-        self.notes = (*left_out, *found)
+        self.notes = (*left_out, *found, *_remarks(kept))
 
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB of one image."""
@@ -251,6 +251,16 @@ def _complaint(images: Path, faulty: dict[str, str], count: int) -> UserError:
 
 def _skipped(faulty: dict[str, str]) -> tuple[str, ...]:
     return tuple(f"skipped: {problem}" for problem in faulty.values())
+
+
+def _remarks(kept: dict[str, Finding]) -> tuple[str, ...]:
+    of: dict[str, list[str]] = {}
+    for stem, finding in kept.items():
+        for remark in finding.remarks:
+            of.setdefault(remark, []).append(stem)
+    return tuple(
+        f"{len(stems)} of {len(kept)} images (first: {stems[0]}) {remark}" for remark, stems in of.items()
+    )
 
 
 def _notes(

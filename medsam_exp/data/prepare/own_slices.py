@@ -1,5 +1,6 @@
 """Which slices of one's own scans become images, and their pixels when they are asked for."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +13,7 @@ from medsam_exp.data.prepare.own_masks import OwnMasks
 from medsam_exp.data.prepare.own_names import Naming, name_scans
 from medsam_exp.data.prepare.own_pixels import Cutting, LastScan, PlannedScan
 from medsam_exp.data.prepare.splitting import Amounts, Member, split_members
-from medsam_exp.data.volumes.find import Found, assign_masks
+from medsam_exp.data.volumes.find import Found, assign_masks, case_of, is_nnunet_image
 from medsam_exp.data.volumes.look import Look
 from medsam_exp.data.volumes.record import ScanRecord
 from medsam_exp.data.volumes.scan import Scan
@@ -91,7 +92,7 @@ def plan_scans(found: Found, cutting: Cutting, naming: Naming, *, skip_faulty: b
         UserError: something cannot be used (and is not to be skipped), or nothing is left; one error names all.
     """
     scans, masks, faults = _with_masks(found, cutting.foreground)
-    names = name_scans([scan.facts for scan in scans], naming)
+    names = _cases_together(scans, masks, name_scans([scan.facts for scan in scans], naming))
     planned: list[PlannedScan] = []
     classes: dict[int, str] = {}
     for scan, mask, (scan_id, group) in zip(scans, masks, names, strict=True):
@@ -139,6 +140,22 @@ def _with_masks(
         if not mask
     ]
     return [found.scans[number] for number in kept], [masks[number] for number in kept], faults
+
+
+def _cases_together(
+    scans: Sequence[Scan], masks: Sequence[OwnMasks], names: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Ids and groups with the channels of one case in one group: scans that share a mask, or nnU-Net's files."""
+    owners = Counter(path for mask in masks for path in mask.files)
+    groups: dict[str, str] = {}
+    found = []
+    for scan, mask, (name, group) in zip(scans, masks, names, strict=True):
+        if scan.facts.kind != "dicom" and (
+            is_nnunet_image(scan) or any(owners[path] > 1 for path in mask.files)
+        ):
+            group = groups.setdefault(case_of(scan), group or name)
+        found.append((name, group))
+    return found
 
 
 def _planned(

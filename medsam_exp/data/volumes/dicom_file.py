@@ -42,6 +42,8 @@ def naming(
 
 def reason(error: Exception) -> str:
     """The first line of an error's text; its kind where it says nothing."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, Dataset):
+        return f"it has no {error.name}"
     lines = str(error).strip().split("\n")
     return lines[0].rstrip(".:") or type(error).__name__
 

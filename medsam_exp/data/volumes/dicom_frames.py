@@ -14,6 +14,11 @@ from medsam_exp.data.volumes.dicom_file import naming, reason
 from medsam_exp.data.volumes.windows import Window, usable_window
 from medsam_exp.types import UserError
 
+_USED_LATER = (
+    *("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "Modality"),
+    *("PatientID", "PatientName", "IssuerOfPatientID", "BurnedInAnnotation", "ImageType"),
+    *("SpacingBetweenSlices", "SliceThickness", "PhotometricInterpretation"),
+)
 _CENTIMETRES = 3  # code of PhysicalUnitsXDirection
 _TISSUE = 1  # code of RegionDataType
 _TWO_DIMENSIONAL = 1  # code of RegionSpatialFormat
@@ -56,6 +61,8 @@ def frames_of(path: Path, header: Dataset) -> list[Frame]:
         UserError: a number in the header makes no sense.
     """
     with naming(path, "has a damaged header"):
+        for name in _USED_LATER:  # by now, as a fault is met here with the file's name
+            header.get(name)
         return [_frame(path, header, number) for number in range(_count(path, header))]
 
 

@@ -183,4 +183,6 @@ def _series_name(frame: Frame) -> str:
 
 
 def _relative(path: Path, root: Path) -> str:
+    if path == root:
+        return path.name
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

@@ -3,6 +3,7 @@
 import gzip
 import logging
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,33 @@ def read_labels(path: Path) -> tuple[NDArray[np.int64], Affine]:
     return labels.astype(np.int64), open_file_volume(path, str(path)).facts.affine
 
 
+def label_names(path: Path) -> dict[int, str]:
+    """Names of a mask's labels, where its file says them as 3D Slicer does (.seg.nrrd); else none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if volume_suffix(path) not in {".nrrd", ".nhdr"}:
+        return {}
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _itk_fault(path, error) from error
+    said = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
+    named = ((key, name) for key, name in said.items() if re.fullmatch(r"Segment\d+_Name", key) and name)
+    found = ((said.get(key.replace("_Name", "_LabelValue"), ""), name) for key, name in named)
+    return {int(value): name for value, name in found if value.isdecimal()}
+
+
+def _itk_fault(path: Path, error: RuntimeError) -> UserError:
+    last = str(error).strip().splitlines()[-1].strip()
+    return UserError(f"{path} cannot be read ({last}): copy it again")
+
+
 def _nifti(path: Path) -> Any:
     import nibabel
 
@@ -218,8 +246,7 @@ def _read_itk(path: Path) -> tuple[NDArray[np.float32], Affine]:
     try:
         image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
-        last = str(error).strip().splitlines()[-1].strip()
-        raise UserError(f"{path} cannot be read ({last}): copy it again") from error
+        raise _itk_fault(path, error) from error
     if image.GetNumberOfComponentsPerPixel() != 1 or image.GetDimension() not in {2, 3}:
         raise UserError(f"{path} is no single gray volume of two or three dimensions: save it as one")
     n = image.GetDimension()

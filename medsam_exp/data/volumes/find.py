@@ -18,9 +18,13 @@ from medsam_exp.data.volumes.scan import Scan
 from medsam_exp.types import UserError
 
 _MASK_WORDS = r"(?:masks?|seg|segmentations?|labels?|labelmap|gt|ground_?truth|annotations?|rois?)"
-_MASK_NAME = re.compile(rf"(?P<of>.*?)[-_. ]?{_MASK_WORDS}(?:[-_. ]?\d+)?", re.IGNORECASE)
-_MASK_FOLDER = re.compile(rf"(?:.*[-_ ])?{_MASK_WORDS}(?:T[rs])?", re.IGNORECASE)
+# Where a word begins in a name: after a separator or a digit, or with a capital letter.
+_BREAK = r"(?:[-_. ]|(?<=\d)|(?-i:(?<=[a-z])(?=[A-Z])))"
+_MASK_NAME = re.compile(rf"(?:(?P<of>.+?){_BREAK})?{_MASK_WORDS}(?:[-_. ]?\d+)?", re.IGNORECASE)
+_TO_DO = r"(?:.*[-_ ])?(?:to|for|no|non|not|un|without)[-_ ]"  # scans_to_label holds scans
+_MASK_FOLDER = re.compile(rf"(?!{_TO_DO})(?:.*[-_ ])?{_MASK_WORDS}(?:T[rs])?", re.IGNORECASE)
 _CHANNEL = re.compile(r"_\d{4}$")  # of nnU-Net's file names
+_NNUNET_FOLDER = re.compile(r"images(?:T[rs]|Val)")
 _NO_SCANS = {
     ".json",
     ".csv",
@@ -80,6 +84,13 @@ def find_scans(root: Path, masks: Path | None = None) -> Found:
         found.scans += scans
         found.faults += faults
     found.notes += [f"{count} files passed over: {reason}" for reason, count in sorted(passed.items())]
+    if not found.scans and not found.faults and found.mask_files:
+        first = found.mask_files[0]
+        raise UserError(
+            f"{root} holds no scan: all {len(found.mask_files)} images were taken for masks by their names or their "
+            f"folders' (first: {first.relative_to(root) if first.is_relative_to(root) and first != root else first}): "
+            "if they are scans, rename them, or give the folder of the masks with --masks"
+        )
     if not found.scans and not found.faults:
         raise UserError(
             f"{root} holds no scan (looked for DICOM, NIfTI, MHA, NRRD, PNG, JPEG and TIFF): check the path"
@@ -101,7 +112,8 @@ def assign_masks(
 
     A mask has the scan's name, with or without a word such as `_mask` or `_seg`; a DICOM series goes by its folder's
     name. Where several scans have that name, the one whose folders have most names in common with the mask's is
-    meant. A mask called just `seg` or `mask` belongs to all scans of its folder.
+    meant. A mask called just `seg` or `mask` belongs to all scans of its folder, and one without a channel (nnU-Net's
+    _0000) or phase to all of its case.
     """
     owners: dict[int, list[Path]] = defaultdict(list)
     faults = []
@@ -109,7 +121,7 @@ def assign_masks(
         named = [number for number, scan in enumerate(scans) if _has_name_of(path, scan)]
         near = {number: _nearness(path, scans[number]) for number in named}
         nearest = [number for number in named if near[number] == max(near.values())]
-        if len(nearest) == 1 or (nearest and not _mask_key(path)):
+        if nearest and (not _mask_key(path) or len({case_of(scans[number]) for number in nearest}) == 1):
             for number in nearest:
                 owners[number].append(path)
         elif nearest:
@@ -118,6 +130,19 @@ def assign_masks(
         else:
             faults.append(f"the mask {path} has no image of its name: rename one of the two")
     return owners, faults
+
+
+def case_of(scan: Scan) -> str:
+    """What the channels of one case, or the phases of one series, have in common, and nobody else."""
+    facts, first = scan.facts, scan.facts.files[0]
+    if facts.placed and facts.source.get("series_uid"):
+        return f"{facts.source['study_uid']} {facts.source['series_uid']} {first.parent}"
+    return str(first.parent / _CHANNEL.sub("", facts.stem))
+
+
+def is_nnunet_image(scan: Scan) -> bool:
+    """Whether a scan is a channel of a case by the folder that it lies in."""
+    return bool(_NNUNET_FOLDER.fullmatch(scan.facts.files[0].parent.name))
 
 
 def _has_name_of(mask: Path, scan: Scan) -> bool:
@@ -138,7 +163,7 @@ def _mask_key(mask: Path) -> str:
     """The scan's name in a mask's name."""
     name = volume_stem(mask)
     match = _MASK_NAME.fullmatch(name)
-    return match["of"] if match else name
+    return (match["of"] or "") if match else name
 
 
 def _files(root: Path, masks: Path | None) -> list[Path]:
