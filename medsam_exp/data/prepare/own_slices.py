@@ -102,6 +102,9 @@ def plan_scans(found: Found, cutting: Cutting, naming: Naming, *, skip_faulty: b
             faults.append(str(error))
     if faults and (not skip_faulty or not planned):
         raise _complaint(faults)
+    if cutting.foreground and any(masks) and not classes:
+        wanted = ",".join(map(str, cutting.foreground))
+        raise UserError(f"no mask has a pixel of --foreground {wanted}: give labels that the masks hold")
     left = [each for each in planned if each.slices]
     if not left:
         raise UserError(
@@ -164,22 +167,22 @@ def _planned(
     """Plan one scan; adds the labels of its masks to `classes`."""
     view = scan.facts.view(cutting.plane)
     count = scan.facts.shape[view.axis]
-    shown = range(0, count, cutting.every)
+    shown = list(range(0, count, cutting.every))
+    soft = False
     if masks:
-        labels, names = masks.read(scan.facts)
+        found = masks.read(scan.facts)
+        labels, names, soft = found.labels, found.names, found.soft
         for label in np.unique(labels[labels > 0]).tolist():
             classes[label] = plain_name(names.get(label) or classes.get(label) or f"label{label}").lower()
         if cutting.only_foreground:
             others = tuple(axis for axis in range(3) if axis != view.axis)
             marked = np.asarray(labels.any(axis=others))
-            return PlannedScan(
-                scan, masks, scan_id, group, view, _ids(scan_id, count, [k for k in shown if marked[k]])
-            )
+            shown = [k for k in shown if marked[k]]
     elif cutting.only_foreground:
         raise UserError(
             f"{scan.facts.shown} has no mask, so --only-foreground cannot choose its slices: leave it out"
         )
-    return PlannedScan(scan, masks, scan_id, group, view, _ids(scan_id, count, shown))
+    return PlannedScan(scan, masks, scan_id, group, view, _ids(scan_id, count, shown), soft)
 
 
 def _ids(scan_id: str, count: int, indices: Sequence[int]) -> dict[str, int]:
@@ -211,6 +214,12 @@ def _notes(planned: Sequence[PlannedScan]) -> list[str]:
     empty = [each.id for each in planned if not each.slices]
     if empty:
         notes.append(f"{len(empty)} scans have no foreground and give no slice (first: {empty[0]})")
+    soft = [each.id for each in planned if each.soft]
+    if soft:
+        notes.append(
+            f"{len(soft)} of {len(planned)} scans have masks with soft edges (first: {soft[0]}): thresholded at half "
+            "of their maximum"
+        )
     sizes = {each.id: each.scan.facts.spacing_mm(each.view) for each in planned}
     stretched = [name for name, size in sizes.items() if size and max(size) > _STRETCHED * min(size)]
     if stretched:
