@@ -114,6 +114,7 @@ def pair_files(images: Path, masks: Mapping[str, Path]) -> dict[str, FilePair]:
         raise UserError(
             f"{images} has no images (found {suffixes}); put {', '.join(sorted(IMAGE_SUFFIXES))} files there"
         )
+    _refuse_outlines(masks, mask_files)
     pairs = {}
     for stem in sorted(image_files.keys() | set().union(*mask_files.values())):
         found_images = image_files.get(stem, [])
@@ -122,6 +123,16 @@ def pair_files(images: Path, masks: Mapping[str, Path]) -> dict[str, FilePair]:
         first = (found_images or next(iter(found_masks.values())))[0]
         pairs[stem] = FilePair(first, {name: found[0] for name, found in found_masks.items()}, problem)
     return pairs
+
+
+def _refuse_outlines(masks: Mapping[str, Path], found: Mapping[str, Mapping[str, list[Path]]]) -> None:
+    """Say it where outlines lie in the place of mask images."""
+    outlines = [path for folder in masks.values() for path in folder.glob("*.json")]
+    if outlines and not any(found.values()):
+        raise UserError(
+            f"{outlines[0].parent} has no mask images, but {outlines[0].name}: if it holds outlines in COCO's format, "
+            "put it beside the images and make masks of it by python -m medsam_exp.data.prepare own"
+        )
 
 
 def _pairing_problem(

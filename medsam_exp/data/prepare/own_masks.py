@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medsam_exp.data.coco import CocoImage
 from medsam_exp.data.images import PICTURE_SUFFIXES, Pixels, decode
 from medsam_exp.data.masks import holds_labels, to_mask
 from medsam_exp.data.volumes.file_volume import label_names, read_labels
@@ -41,17 +42,19 @@ class OwnMasks:
 
     Attributes:
         files: volumes and pictures.
-        segmentations: DICOM-SEG objects.
+        segmentations: DICOM-SEG and RTSTRUCT objects.
+        outlines: annotations in COCO's format, each with the names of its labels.
         foreground: labels to be united as the target; None keeps all apart.
     """
 
     files: Sequence[Path] = ()
     segmentations: Sequence[Path] = ()
+    outlines: Sequence[tuple[CocoImage, dict[int, str]]] = ()
     foreground: Collection[int] | None = None
 
     def __bool__(self) -> bool:
         """Whether there are any."""
-        return bool(self.files or self.segmentations)
+        return bool(self.files or self.segmentations or self.outlines)
 
     def read(self, facts: ScanFacts) -> OwnLabels:
         """Labels of every voxel, and the names of those that have one.
@@ -71,6 +74,11 @@ class OwnMasks:
             segmented = read_segmentation(path, facts, self.foreground)
             np.maximum(labels, segmented.labels, out=labels)
             names |= segmented.names
+        for outlines, named in self.outlines:
+            drawn = np.zeros(facts.shape, np.int64)
+            STORED.put(drawn, 0, outlines.labels(STORED.size(facts.shape)))
+            np.maximum(labels, self._wanted(drawn), out=labels)
+            names |= named
         if labels.max() > _LARGEST_LABEL:
             raise UserError(
                 f"the masks of {facts.shown} have labels up to {labels.max()}, more than {_LARGEST_LABEL}: name those "
@@ -84,9 +92,11 @@ class OwnMasks:
             return self._of_picture(path, facts)
         values, affine = read_labels(path)
         labels = on_grid(values, affine, facts.shape, facts.affine, str(path))
-        if self.foreground:
-            return np.isin(labels, list(self.foreground)).astype(np.int64), False
-        return labels, False
+        return self._wanted(labels), False
+
+    def _wanted(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """Labels, united as 1 where some are the target."""
+        return (np.isin(labels, list(self.foreground)) if self.foreground else labels).astype(np.int64)
 
     def _of_picture(self, path: Path, facts: ScanFacts) -> tuple[NDArray[np.int64], bool]:
         if facts.shape[2] != 1:
@@ -111,14 +121,12 @@ class OwnMasks:
             mask, soft = to_mask(pixels, path, self.foreground)
             return mask.astype(np.int64), soft
         if holds_labels(levels, lossy=False):
-            if self.foreground:
-                return np.isin(levels, list(self.foreground)).astype(np.int64), False
-            if len(found) > _MOST_LABELS:
+            if not self.foreground and len(found) > _MOST_LABELS:
                 raise UserError(
                     f"{path} has {len(found)} gray values, more than {_MOST_LABELS} labels: check that it is a mask, "
                     "or name the labels wanted with --foreground"
                 )
-            return levels.astype(np.int64), False
+            return self._wanted(levels), False
         if self.foreground and int(found[-1]) not in self.foreground:
             raise UserError(
                 f"{path} has soft edges around two levels, 0 and {found[-1]}, and --foreground does not name "

@@ -11,13 +11,19 @@ import numpy as np
 from medsam_exp.data.prepare.layout import Case, plain_name
 from medsam_exp.data.prepare.own_masks import OwnMasks
 from medsam_exp.data.prepare.own_names import Naming, name_scans
+from medsam_exp.data.prepare.own_outlines import assign_outlines
 from medsam_exp.data.prepare.own_pixels import Cutting, LastScan, PlannedScan
 from medsam_exp.data.prepare.splitting import Amounts, Member, split_members
-from medsam_exp.data.volumes.find import Found, assign_masks, case_of, is_nnunet_image
+from medsam_exp.data.volumes.find import (
+    Found,
+    assign_masks,
+    case_of,
+    is_nnunet_image,
+)
 from medsam_exp.data.volumes.look import Look
 from medsam_exp.data.volumes.record import ScanRecord
 from medsam_exp.data.volumes.scan import Scan
-from medsam_exp.data.volumes.segmentation_in import segmented_series
+from medsam_exp.data.volumes.segmented import refers_to
 from medsam_exp.types import UserError
 
 _SHOWN = 10
@@ -124,14 +130,15 @@ def _with_masks(
     faults = [*found.faults, *mask_faults]
     objects: dict[int, list[Path]] = {}
     for path, header in found.segmentations:
-        series = segmented_series(header)
-        own = [n for n, scan in enumerate(found.scans) if scan.facts.source.get("series_uid") in series]
+        own = [n for n, scan in enumerate(found.scans) if refers_to(header, scan.facts)]
         for number in own:
             objects.setdefault(number, []).append(path)
         if not own:
             faults.append(f"{path} segments a DICOM series that is not here: add the series, or remove it")
+    outlines, outline_faults = assign_outlines(found.scans, found.outlines)
+    faults += outline_faults
     masks = [
-        OwnMasks(owners.get(number, ()), objects.get(number, ()), foreground)
+        OwnMasks(owners.get(number, ()), objects.get(number, ()), outlines.get(number, ()), foreground)
         for number in range(len(found.scans))
     ]
     if not any(masks):

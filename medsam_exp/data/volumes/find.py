@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from medsam_exp.data.coco import Coco, read_coco
 from medsam_exp.data.images import PICTURE_SUFFIXES
 from medsam_exp.data.volumes.dicom_file import naming, read_header
 from medsam_exp.data.volumes.dicom_frames import Frame, frames_of
@@ -25,6 +26,7 @@ _TO_DO = r"(?:.*[-_ ])?(?:to|for|no|non|not|un|without)[-_ ]"  # scans_to_label 
 _MASK_FOLDER = re.compile(rf"(?!{_TO_DO})(?:.*[-_ ])?{_MASK_WORDS}(?:T[rs])?", re.IGNORECASE)
 _CHANNEL = re.compile(r"_\d{4}$")  # of nnU-Net's file names
 _NNUNET_FOLDER = re.compile(r"images(?:T[rs]|Val)")
+_SEGMENTATIONS = {"SEG", "RTSTRUCT"}
 _NO_SCANS = {
     ".json",
     ".csv",
@@ -49,7 +51,8 @@ class Found:
     Attributes:
         scans: in order of their files.
         mask_files: masks that are volumes or pictures.
-        segmentations: DICOM-SEG objects with their headers.
+        segmentations: DICOM-SEG and RTSTRUCT objects with their headers.
+        outlines: files of annotations in COCO's format.
         faults: why files or series make no scan, one sentence each.
         notes: what was passed over, one sentence each.
     """
@@ -57,6 +60,7 @@ class Found:
     scans: list[Scan] = field(default_factory=list)
     mask_files: list[Path] = field(default_factory=list)
     segmentations: list[tuple[Path, Dataset]] = field(default_factory=list)
+    outlines: list[Coco] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -200,6 +204,9 @@ def _sort(
         else:
             found.scans.append(open_file_volume(path, shown))
         return
+    if suffix == ".json" and (annotations := read_coco(path)) is not None:
+        found.outlines.append(annotations)
+        return
     header = None if suffix in _NO_SCANS else read_header(path)
     if header is None:
         passed["no scans"] += 1
@@ -215,7 +222,7 @@ def _sort_dicom(
     series: dict[tuple[str, ...], list[Frame]],
     passed: Counter[str],
 ) -> None:
-    if header.get("Modality") == "SEG":
+    if header.get("Modality") in _SEGMENTATIONS:
         found.segmentations.append((path, header))
     elif "Rows" not in header or "BitsAllocated" not in header:
         passed[f"DICOM without pixels ({header.get('Modality') or 'no modality'})"] += 1
