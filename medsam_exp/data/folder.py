@@ -129,7 +129,7 @@ class FolderDataset:
             for stem, finding in kept.items()
             for target in (finding.present if drop else targets.each)
         }
-        self._spacing_mm = {name: sizes[entry.files.image.stem] for name, entry in self._entries.items()}
+        self._spacing_mm = {name: sizes[entry.files.stem] for name, entry in self._entries.items()}
         if not self._entries:
             raise UserError(
                 f"{masks}: no image shows any of data.classes, and data.absent=drop leaves none: check it"
@@ -138,8 +138,8 @@ class FolderDataset:
         self.samples = tuple(
             Sample(
                 sample_id,
-                entry.target.class_name or known[entry.files.image.stem],
-                image_id=entry.files.image.stem if entry.target.class_name else None,
+                entry.target.class_name or known[entry.files.stem],
+                image_id=entry.files.stem if entry.target.class_name else None,
             )
             for sample_id, entry in sorted(self._entries.items())
         )

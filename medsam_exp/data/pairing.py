@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 from medsam_exp.data.images import IMAGE_SUFFIXES, Pixels, decode, to_rgb
 from medsam_exp.data.masks import refuse_unlisted, to_mask
@@ -25,6 +26,11 @@ class FilePair:
     image: Path
     masks: Mapping[str, Path]
     problem: str | None = None
+
+    @property
+    def stem(self) -> str:
+        """By which tables, texts and masks know the image, however its file's name is composed."""
+        return normalize("NFC", self.image.stem)
 
 
 @dataclass
@@ -88,12 +94,12 @@ def mask_folders(masks: Path | None, targets: Targets) -> dict[str, Path]:
 
 
 def _images_by_stem(folder: Path) -> dict[str, list[Path]]:
-    """Image files of a folder by stem; hidden files and files that are no images do not count."""
+    """Image files of a folder by stem (Unicode's NFC); hidden files and files that are no images do not count."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     images: dict[str, list[Path]] = {}
     for path in files:
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            images.setdefault(path.stem, []).append(path)
+            images.setdefault(normalize("NFC", path.stem), []).append(path)
     return images
 
 

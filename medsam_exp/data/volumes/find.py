@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import normalize
 
 from pydicom import Dataset
 
@@ -156,7 +157,11 @@ def _has_name_of(mask: Path, scan: Scan) -> bool:
         return mask.parent == first.parent
     own = {first.stem} if len(scan.facts.files) == 1 else set()
     names = own | {scan.facts.stem, _CHANNEL.sub("", scan.facts.stem)}
-    return bool({key, volume_stem(mask)} & (names - {""}))
+    return bool(_composed({key, volume_stem(mask)}) & _composed(names - {""}))
+
+
+def _composed(names: Iterable[str]) -> set[str]:
+    return {normalize("NFC", name) for name in names}
 
 
 def _nearness(mask: Path, scan: Scan) -> int:
