@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.types import UserError
@@ -62,5 +63,9 @@ def read_rows(path: Path, columns: Sequence[str], key: str) -> list[Mapping[str,
 
 
 def stem_of(name: str) -> str:
-    """The stem by which a dataset knows an image that a table names with or without its suffix."""
-    return Path(name).stem if Path(name).suffix.lower() in IMAGE_SUFFIXES else Path(name).name
+    """The stem by which a dataset knows an image that a table names with or without its suffix.
+
+    In Unicode's composed form (NFC), as names that went through a Mac have their accents apart.
+    """
+    stem = Path(name).stem if Path(name).suffix.lower() in IMAGE_SUFFIXES else Path(name).name
+    return normalize("NFC", stem)

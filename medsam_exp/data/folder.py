@@ -129,7 +129,7 @@ class FolderDataset:
             for stem, finding in kept.items()
             for target in (finding.present if drop else targets.each)
         }
-        self._spacing_mm = {name: sizes[entry.files.image.stem] for name, entry in self._entries.items()}
+        self._spacing_mm = {name: sizes[entry.files.stem] for name, entry in self._entries.items()}
         if not self._entries:
             raise UserError(
                 f"{masks}: no image shows any of data.classes, and data.absent=drop leaves none: check it"
@@ -138,13 +138,13 @@ class FolderDataset:
         self.samples = tuple(
             Sample(
                 sample_id,
-                entry.target.class_name or known[entry.files.image.stem],
-                image_id=entry.files.image.stem if entry.target.class_name else None,
+                entry.target.class_name or known[entry.files.stem],
+                image_id=entry.files.stem if entry.target.class_name else None,
             )
             for sample_id, entry in sorted(self._entries.items())
         )
         found = _notes(faulty, kept, targets, absent) if self.has_ground_truth else _skipped(faulty)
-        self.notes = (*left_out, *found)
+        self.notes = (*left_out, *found, *_remarks(kept))
 
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB of one image."""
@@ -251,6 +251,16 @@ def _complaint(images: Path, faulty: dict[str, str], count: int) -> UserError:
 
 def _skipped(faulty: dict[str, str]) -> tuple[str, ...]:
     return tuple(f"skipped: {problem}" for problem in faulty.values())
+
+
+def _remarks(kept: dict[str, Finding]) -> tuple[str, ...]:
+    of: dict[str, list[str]] = {}
+    for stem, finding in kept.items():
+        for remark in finding.remarks:
+            of.setdefault(remark, []).append(stem)
+    return tuple(
+        f"{len(stems)} of {len(kept)} images (first: {stems[0]}) {remark}" for remark, stems in of.items()
+    )
 
 
 def _notes(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from medsam_exp.data.images import decode, read_image, to_rgb
 from medsam_exp.digests import FileDigests
@@ -57,7 +58,7 @@ class ImageDataset:
         self.spacing_mm = (
             pixels.spacing_mm if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
         )
-        self.samples = (Sample(self.path.stem, class_name),)
+        self.samples = (Sample(normalize("NFC", self.path.stem), class_name),)
 
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB."""

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 from medsam_exp.data.images import read_image
 from medsam_exp.types import UserError
@@ -40,7 +41,7 @@ def locate_images(names: Iterable[str], root: Path) -> Located:
     folders = _shared_folders([tail.parts for tail in tails.values()])
     for count in range(len(folders) + 1):
         paths = {
-            name: os.path.normpath(os.path.join(base, *tail.parts[count:]))  # noqa: PTH118
+            name: _as_on_disk(os.path.normpath(os.path.join(base, *tail.parts[count:])))  # noqa: PTH118
             for name, tail in tails.items()
         }
         if any(map(os.path.exists, paths.values())):
@@ -51,6 +52,12 @@ def locate_images(names: Iterable[str], root: Path) -> Located:
         base = os.path.commonpath([os.path.dirname(path) for path in paths.values()])  # noqa: PTH120
     ids = {name: Path(path).relative_to(base).as_posix() for name, path in paths.items()}
     return Located(ids, Path(base), PurePosixPath(*folders[:count]).as_posix() if count else "")
+
+
+def _as_on_disk(path: str) -> str:
+    """A file's path with its accents composed or apart, whichever is there."""
+    spellings = (path, normalize("NFC", path), normalize("NFD", path))
+    return next(filter(os.path.exists, spellings), path)
 
 
 def _shared_folders(names: list[tuple[str, ...]]) -> tuple[str, ...]:

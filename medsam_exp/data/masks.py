@@ -59,12 +59,23 @@ def to_mask(pixels: Pixels, path: Path, foreground: Collection[int] | None = Non
         raise UserError(f"{path} is lossy and as dark as {found[-1]} of 255: save the mask as PNG, 0 and 255")
     if len(found) == 2:
         return levels == found[1], False
-    if (len(found) <= _FEW_LEVELS and not pixels.lossy) or _has_middle_level(levels):
+    if holds_labels(levels, lossy=pixels.lossy):
         raise UserError(
             f"{path} has more than two levels ({_listed(found)}): give a two-valued mask, or name the "
             "values of the target in data.mask_values"
         )
     return levels > found[-1] / 2, True
+
+
+def holds_labels(levels: NDArray[Any], *, lossy: bool) -> bool:
+    """Whether a mask of more than two values holds class labels (or a scan), not soft edges around two levels.
+
+    Args:
+        levels: (H, W) one number per pixel.
+        lossy: the file's format may have altered them.
+    """
+    few = len(np.unique(levels)) <= _FEW_LEVELS
+    return (few and not lossy) or _has_middle_level(levels)
 
 
 def refuse_unlisted(pixels: Pixels, path: Path, listed: Collection[int]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 from medsam_exp.data.images import IMAGE_SUFFIXES, Pixels, decode, to_rgb
 from medsam_exp.data.masks import refuse_unlisted, to_mask
@@ -26,6 +27,11 @@ class FilePair:
     masks: Mapping[str, Path]
     problem: str | None = None
 
+    @property
+    def stem(self) -> str:
+        """By which tables, texts and masks know the image, however its file's name is composed."""
+        return normalize("NFC", self.image.stem)
+
 
 @dataclass
 class Finding:
@@ -36,12 +42,14 @@ class Finding:
         lossy: a mask's values were blurred and had to be thresholded.
         present: targets of which the image has a pixel.
         spacing_mm: (row, column) size of a pixel, where the image's own file says it.
+        remarks: what is odd about the image and how it is read instead; see `Pixels`.
     """
 
     problem: str | None = None
     lossy: bool = False
     present: tuple[Target, ...] = ()
     spacing_mm: tuple[float, float] | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
@@ -86,12 +94,12 @@ def mask_folders(masks: Path | None, targets: Targets) -> dict[str, Path]:
 
 
 def _images_by_stem(folder: Path) -> dict[str, list[Path]]:
-    """Image files of a folder by stem; hidden files and files that are no images do not count."""
+    """Image files of a folder by stem (Unicode's NFC); hidden files and files that are no images do not count."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     images: dict[str, list[Path]] = {}
     for path in files:
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            images.setdefault(path.stem, []).append(path)
+            images.setdefault(normalize("NFC", path.stem), []).append(path)
     return images
 
 
@@ -112,6 +120,7 @@ def pair_files(images: Path, masks: Mapping[str, Path]) -> dict[str, FilePair]:
         raise UserError(
             f"{images} has no images (found {suffixes}); put {', '.join(sorted(IMAGE_SUFFIXES))} files there"
         )
+    _refuse_outlines(masks, mask_files)
     pairs = {}
     for stem in sorted(image_files.keys() | set().union(*mask_files.values())):
         found_images = image_files.get(stem, [])
@@ -120,6 +129,16 @@ def pair_files(images: Path, masks: Mapping[str, Path]) -> dict[str, FilePair]:
         first = (found_images or next(iter(found_masks.values())))[0]
         pairs[stem] = FilePair(first, {name: found[0] for name, found in found_masks.items()}, problem)
     return pairs
+
+
+def _refuse_outlines(masks: Mapping[str, Path], found: Mapping[str, Mapping[str, list[Path]]]) -> None:
+    """Say it where outlines lie in the place of mask images."""
+    outlines = [path for folder in masks.values() for path in folder.glob("*.json")]
+    if outlines and not any(found.values()):
+        raise UserError(
+            f"{outlines[0].parent} has no mask images, but {outlines[0].name}: if it holds outlines in COCO's format, "
+            "put it beside the images and make masks of it by python -m medsam_exp.data.prepare own"
+        )
 
 
 def _pairing_problem(
@@ -157,7 +176,7 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
         return Finding(str(error))
     present = tuple(target for finding in found for target in finding.present)
     lossy = any(finding.lossy for finding in found)
-    return Finding(lossy=lossy, present=present, spacing_mm=pixels.spacing_mm)
+    return Finding(lossy=lossy, present=present, spacing_mm=pixels.spacing_mm, remarks=pixels.remarks)
 
 
 def _check_mask(

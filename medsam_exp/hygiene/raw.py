@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from unicodedata import normalize
 
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.hygiene.items import Item
@@ -31,12 +32,12 @@ def raw_items(root: Path) -> tuple[tuple[Item, ...], bool]:
     places: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for path in images:
         for folder in (path.parent, path.parent.parent):
-            places[folder, path.stem].append(path)
+            places[folder, _stem(path)].append(path)
     masks: dict[Path, dict[str, list[Path]]] = {path: {} for path in images}
     lonely = []
     for path, of, kind in (*inline, *elsewhere):
         folder = path.parent if kind == "" else path.parent.parent
-        found = places.get((folder, of)) or places.get((folder, path.stem))
+        found = places.get((folder, of)) or places.get((folder, _stem(path)))
         if found:
             masks[found[0]].setdefault(kind, []).append(path)
         else:
@@ -46,7 +47,7 @@ def raw_items(root: Path) -> tuple[tuple[Item, ...], bool]:
     items += [
         Item(
             name=path.relative_to(root).as_posix(),
-            stem=path.stem,
+            stem=_stem(path),
             split=_split(root, path),
             masks={kind: (path,)},
             problem=f"{path.name} is a mask without an image",
@@ -60,13 +61,17 @@ def _item(root: Path, path: Path, masks: dict[str, list[Path]], *, has_masks: bo
     problem = f"{path.name} is an image without a mask" if has_masks and not masks else None
     return Item(
         name=path.relative_to(root).with_suffix("").as_posix(),
-        stem=path.stem,
+        stem=_stem(path),
         split=_split(root, path),
         image=path,
         masks={kind: tuple(files) for kind, files in masks.items()},
         class_name=_class(root, path),
         problem=problem,
     )
+
+
+def _stem(path: Path) -> str:
+    return normalize("NFC", path.stem)
 
 
 def _sorted_files(
@@ -76,9 +81,9 @@ def _sorted_files(
     images, inline, elsewhere = [], [], []
     for path in _image_files(root):
         folder = path.parent.name if path.parent != root else ""
-        named = _MASK_STEM.match(path.stem)
+        named = _MASK_STEM.match(_stem(path))
         if _MASK_FOLDER.search(folder):
-            elsewhere.append((path, named["of"] if named else path.stem, folder))
+            elsewhere.append((path, named["of"] if named else _stem(path), folder))
         elif named:
             inline.append((path, named["of"], ""))
         else:

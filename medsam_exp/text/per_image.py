@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from medsam_exp.types import Sample, UserError
 
@@ -43,7 +44,7 @@ class PerImage:
         for name, text in _entries(self._path, name_column, text_column):
             if not text.strip():
                 raise UserError(f"{self._path} has an empty text for {name}: write one or remove the entry")
-            stem = _IMAGE_SUFFIX.sub("", Path(name.strip()).name)
+            stem = normalize("NFC", _IMAGE_SUFFIX.sub("", Path(name.strip()).name))
             if names.setdefault(stem, name) != name:
                 raise UserError(f"{self._path} names {stem} as {names[stem]} and as {name}: keep one of them")
             self._texts[stem] = (*self._texts.get(stem, ()), text.strip())

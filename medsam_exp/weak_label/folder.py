@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from medsam_exp.data.images import decode
 from medsam_exp.data.masks import label_values
 from medsam_exp.digests import FileDigests, text_digest
+from medsam_exp.nnunet.case_names import case_name
 from medsam_exp.types import Mask, UserError
 from medsam_exp.weak_label.compose import LabelMap, label_map
 
@@ -37,7 +39,8 @@ class FolderMasks:
 
     ROOT/SAMPLE_ID.png is the mask of one sample, with the values 0 and 255, or 0 and 1. An image whose samples have
     ids of their own (IMAGE@CLASS) may instead have one ROOT/IMAGE_ID.png, whose values are 0 for background and
-    1, 2, ... in the order of the classes. Where masks of samples overlap, the first class has the pixel.
+    1, 2, ... in the order of the classes. Files may also have nnU-Net's names of the cases, as its predictions for a
+    raw dataset of ours have. Where masks of samples overlap, the first class has the pixel.
 
     Args:
         root: the folder.
@@ -122,7 +125,10 @@ class FolderMasks:
         return text_digest(*(part for file in files for part in (file.name, digests.of(file))))
 
     def _file(self, name: str) -> Path:
-        return self.root / f"{name}.png"
+        """A sample's or image's file; by nnU-Net's name of the case, or with accents apart, where it is so called."""
+        names = (name, case_name(name), normalize("NFD", name))
+        files = [self.root / f"{each}.png" for each in names]
+        return next((file for file in files if file.is_file()), files[0])
 
 
 def _read_two_valued(path: Path, size: tuple[int, int]) -> Mask:

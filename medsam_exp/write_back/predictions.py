@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from unicodedata import normalize
 from urllib.parse import quote
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from medsam_exp.data.images import PICTURE_SUFFIXES, decode
 from medsam_exp.data.masks import label_values, read_mask
 from medsam_exp.data.volumes.assemble import Planes
+from medsam_exp.nnunet.case_names import case_name
 from medsam_exp.types import UserError
 
 What = Literal["masks", "labels", "probability", "saliency"]
@@ -46,7 +48,7 @@ def read_predictions(folder: Path, what: What, wanted: Iterable[str]) -> Predict
         folder: of a run, or one with mask images named as the prepared images (of several classes IMAGE@CLASS).
         what: masks; labels, for images whose values are class labels; the mean probability of a run's ensemble;
             or a run's saliency maps.
-        wanted: ids of images.
+        wanted: ids of images; their files may also have nnU-Net's names of them.
 
     Raises:
         UserError: the folder has none of it.
@@ -54,7 +56,9 @@ def read_predictions(folder: Path, what: What, wanted: Iterable[str]) -> Predict
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give a run's folder, or one with mask images")
     if what == "labels":
-        return _label_images(folder / "labels" if (folder / "labels").is_dir() else folder)
+        return _label_images(
+            folder / "labels" if (folder / "labels").is_dir() else folder, _other_names(wanted)
+        )
     if what == "saliency":
         found = _saliency(folder, wanted)
     elif what == "probability":
@@ -63,7 +67,7 @@ def read_predictions(folder: Path, what: What, wanted: Iterable[str]) -> Predict
         found = _mask_images(folder / "masks" if (folder / "masks").is_dir() else folder)
     if not found:
         raise UserError(f"{folder} has no {what}: check the path, or choose another --what")
-    return _by_class(found, folder)
+    return _by_class(found, folder, _other_names(wanted))
 
 
 def _mask_images(folder: Path) -> dict[str, Callable[[], NDArray[Any]]]:
@@ -87,11 +91,23 @@ def _map(path: Path) -> NDArray[np.float32]:
     return np.asarray(np.load(path, allow_pickle=False), np.float32)
 
 
-def _by_class(found: Mapping[str, Callable[[], NDArray[Any]]], folder: Path) -> Predictions:
+def _other_names(wanted: Iterable[str]) -> dict[str, str]:
+    """Ids of images by what else their files may be called: nnU-Net's names of the cases that were made of them."""
+    return {case_name(image_id): image_id for image_id in wanted}
+
+
+def _image_id(name: str, others: Mapping[str, str]) -> str:
+    composed = normalize("NFC", name)
+    return others.get(composed, composed)
+
+
+def _by_class(
+    found: Mapping[str, Callable[[], NDArray[Any]]], folder: Path, others: Mapping[str, str]
+) -> Predictions:
     planes: dict[str, dict[str, Callable[[], NDArray[Any]]]] = defaultdict(dict)
     for sample_id, read in found.items():
         image_id, _, name = sample_id.partition(_OF_CLASS)
-        planes[name][image_id] = read
+        planes[name][_image_id(image_id, others)] = read
     if "" in planes and len(planes) > 1:
         raise UserError(f"{folder} mixes masks with and without a class (ID@CLASS): keep one kind")
     return Predictions(planes, _label_numbers(folder, planes))
@@ -106,7 +122,7 @@ def _label_numbers(folder: Path, names: Iterable[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(sorted(names), start=1)}
 
 
-def _label_images(folder: Path) -> Predictions:
+def _label_images(folder: Path, others: Mapping[str, str]) -> Predictions:
     paths = _images(folder)
     if not paths:
         raise UserError(f"{folder} has no label images: check the path, or choose another --what")
@@ -116,7 +132,7 @@ def _label_images(folder: Path) -> Predictions:
     names = {int(number): name for name, number in known.items()}
     labels = {names.get(value, f"label{value}"): value for value in range(1, max(values, default=1) + 1)}
     planes = {
-        name: {path.stem: partial(_has_label, path, value) for path in paths}
+        name: {_image_id(path.stem, others): partial(_has_label, path, value) for path in paths}
         for name, value in labels.items()
     }
     return Predictions(planes, labels)

@@ -45,7 +45,7 @@ class Written:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was left out, one sentence each."""
-        return tuple(f"left out: {fault}" for fault in self.faults.values())
+        return tuple(f"left out: {fault}" for fault in dict.fromkeys(self.faults.values()))
 
 
 def write_files(claim: Claim, items: Sequence[Item], skip_faulty: bool) -> Written:
@@ -117,8 +117,9 @@ def _known_checksums(path: Path) -> dict[str, str]:
 
 
 def _complaint(faults: Mapping[str, str], count: int) -> UserError:
-    shown = "; ".join(list(faults.values())[:_SHOWN])
-    more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    told = list(dict.fromkeys(faults.values()))  # one damaged volume is the fault of all its slices
+    shown = "; ".join(told[:_SHOWN])
+    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return UserError(
         f"{len(faults)} of {count} images cannot be used ({shown}{more}): mend them, or leave them out with "
         "--skip-faulty"

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ class Prepared:
 
 def plain_name(text: str) -> str:
     """A file name that works everywhere: letters, digits, dots, dashes, and one underscore for anything else."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("_.-") or "image"
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", normalize("NFC", text)).strip("_.-") or "image"
 
 
 def unique_names(wanted: Mapping[str, str]) -> dict[str, str]:

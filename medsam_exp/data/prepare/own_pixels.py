@@ -43,6 +43,7 @@ class PlannedScan:
         group: its patient.
         view: the cut.
         slices: place along the view's axis by sample id.
+        soft: whether soft edges of its masks were thresholded.
     """
 
     scan: Scan
@@ -51,6 +52,7 @@ class PlannedScan:
     group: str
     view: View
     slices: dict[str, int]
+    soft: bool = False
 
 
 class LastScan:
@@ -88,7 +90,7 @@ class LastScan:
     def _load(self, planned: PlannedScan) -> None:
         self._id, self._volume, self._mask, self._fault = planned.id, None, None, None
         try:
-            self._mask = planned.masks.read(planned.scan.facts)[0] if planned.masks else None
+            self._mask = planned.masks.read(planned.scan.facts).labels if planned.masks else None
             self._volume = planned.scan.render(self._cutting.look)
         except UserError as error:
             self._fault = UserError(_without_files(str(error), planned)) if self._redacted else error

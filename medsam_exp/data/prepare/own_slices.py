@@ -1,5 +1,6 @@
 """Which slices of one's own scans become images, and their pixels when they are asked for."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,13 +11,19 @@ import numpy as np
 from medsam_exp.data.prepare.layout import Case, plain_name
 from medsam_exp.data.prepare.own_masks import OwnMasks
 from medsam_exp.data.prepare.own_names import Naming, name_scans
+from medsam_exp.data.prepare.own_outlines import assign_outlines
 from medsam_exp.data.prepare.own_pixels import Cutting, LastScan, PlannedScan
 from medsam_exp.data.prepare.splitting import Amounts, Member, split_members
-from medsam_exp.data.volumes.find import Found, assign_masks
+from medsam_exp.data.volumes.find import (
+    Found,
+    assign_masks,
+    case_of,
+    is_nnunet_image,
+)
 from medsam_exp.data.volumes.look import Look
 from medsam_exp.data.volumes.record import ScanRecord
 from medsam_exp.data.volumes.scan import Scan
-from medsam_exp.data.volumes.segmentation_in import segmented_series
+from medsam_exp.data.volumes.segmented import refers_to
 from medsam_exp.types import UserError
 
 _SHOWN = 10
@@ -91,7 +98,7 @@ def plan_scans(found: Found, cutting: Cutting, naming: Naming, *, skip_faulty: b
         UserError: something cannot be used (and is not to be skipped), or nothing is left; one error names all.
     """
     scans, masks, faults = _with_masks(found, cutting.foreground)
-    names = name_scans([scan.facts for scan in scans], naming)
+    names = _cases_together(scans, masks, name_scans([scan.facts for scan in scans], naming))
     planned: list[PlannedScan] = []
     classes: dict[int, str] = {}
     for scan, mask, (scan_id, group) in zip(scans, masks, names, strict=True):
@@ -101,6 +108,9 @@ def plan_scans(found: Found, cutting: Cutting, naming: Naming, *, skip_faulty: b
             faults.append(str(error))
     if faults and (not skip_faulty or not planned):
         raise _complaint(faults)
+    if cutting.foreground and any(masks) and not classes:
+        wanted = ",".join(map(str, cutting.foreground))
+        raise UserError(f"no mask has a pixel of --foreground {wanted}: give labels that the masks hold")
     left = [each for each in planned if each.slices]
     if not left:
         raise UserError(
@@ -120,14 +130,15 @@ def _with_masks(
     faults = [*found.faults, *mask_faults]
     objects: dict[int, list[Path]] = {}
     for path, header in found.segmentations:
-        series = segmented_series(header)
-        own = [n for n, scan in enumerate(found.scans) if scan.facts.source.get("series_uid") in series]
+        own = [n for n, scan in enumerate(found.scans) if refers_to(header, scan.facts)]
         for number in own:
             objects.setdefault(number, []).append(path)
         if not own:
             faults.append(f"{path} segments a DICOM series that is not here: add the series, or remove it")
+    outlines, outline_faults = assign_outlines(found.scans, found.outlines)
+    faults += outline_faults
     masks = [
-        OwnMasks(owners.get(number, ()), objects.get(number, ()), foreground)
+        OwnMasks(owners.get(number, ()), objects.get(number, ()), outlines.get(number, ()), foreground)
         for number in range(len(found.scans))
     ]
     if not any(masks):
@@ -141,28 +152,44 @@ def _with_masks(
     return [found.scans[number] for number in kept], [masks[number] for number in kept], faults
 
 
+def _cases_together(
+    scans: Sequence[Scan], masks: Sequence[OwnMasks], names: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Ids and groups with the channels of one case in one group: scans that share a mask, or nnU-Net's files."""
+    owners = Counter(path for mask in masks for path in mask.files)
+    groups: dict[str, str] = {}
+    found = []
+    for scan, mask, (name, group) in zip(scans, masks, names, strict=True):
+        if scan.facts.kind != "dicom" and (
+            is_nnunet_image(scan) or any(owners[path] > 1 for path in mask.files)
+        ):
+            group = groups.setdefault(case_of(scan), group or name)
+        found.append((name, group))
+    return found
+
+
 def _planned(
     scan: Scan, masks: OwnMasks, scan_id: str, group: str, cutting: Cutting, classes: dict[int, str]
 ) -> PlannedScan:
     """Plan one scan; adds the labels of its masks to `classes`."""
     view = scan.facts.view(cutting.plane)
     count = scan.facts.shape[view.axis]
-    shown = range(0, count, cutting.every)
+    shown = list(range(0, count, cutting.every))
+    soft = False
     if masks:
-        labels, names = masks.read(scan.facts)
+        found = masks.read(scan.facts)
+        labels, names, soft = found.labels, found.names, found.soft
         for label in np.unique(labels[labels > 0]).tolist():
             classes[label] = plain_name(names.get(label) or classes.get(label) or f"label{label}").lower()
         if cutting.only_foreground:
             others = tuple(axis for axis in range(3) if axis != view.axis)
             marked = np.asarray(labels.any(axis=others))
-            return PlannedScan(
-                scan, masks, scan_id, group, view, _ids(scan_id, count, [k for k in shown if marked[k]])
-            )
+            shown = [k for k in shown if marked[k]]
     elif cutting.only_foreground:
         raise UserError(
             f"{scan.facts.shown} has no mask, so --only-foreground cannot choose its slices: leave it out"
         )
-    return PlannedScan(scan, masks, scan_id, group, view, _ids(scan_id, count, shown))
+    return PlannedScan(scan, masks, scan_id, group, view, _ids(scan_id, count, shown), soft)
 
 
 def _ids(scan_id: str, count: int, indices: Sequence[int]) -> dict[str, int]:
@@ -194,6 +221,12 @@ def _notes(planned: Sequence[PlannedScan]) -> list[str]:
     empty = [each.id for each in planned if not each.slices]
     if empty:
         notes.append(f"{len(empty)} scans have no foreground and give no slice (first: {empty[0]})")
+    soft = [each.id for each in planned if each.soft]
+    if soft:
+        notes.append(
+            f"{len(soft)} of {len(planned)} scans have masks with soft edges (first: {soft[0]}): thresholded at half "
+            "of their maximum"
+        )
     sizes = {each.id: each.scan.facts.spacing_mm(each.view) for each in planned}
     stretched = [name for name, size in sizes.items() if size and max(size) > _STRETCHED * min(size)]
     if stretched:

@@ -7,13 +7,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom import Dataset
+from pydicom.uid import UID
 
-from medsam_exp.data.volumes.windows import Window
+from medsam_exp.data.volumes.dicom_file import naming, reason
+from medsam_exp.data.volumes.windows import Window, usable_window
 from medsam_exp.types import UserError
 
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".dic"})
+_USED_LATER = (
+    *("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "Modality"),
+    *("PatientID", "PatientName", "IssuerOfPatientID", "BurnedInAnnotation", "ImageType"),
+    *("SpacingBetweenSlices", "SliceThickness", "PhotometricInterpretation"),
+)
 _CENTIMETRES = 3  # code of PhysicalUnitsXDirection
 _TISSUE = 1  # code of RegionDataType
 _TWO_DIMENSIONAL = 1  # code of RegionSpatialFormat
@@ -30,7 +35,8 @@ class Frame:
         position: (3,) mm LPS of the centre of the first pixel; None where it has no place in the patient.
         orientation: (6,) direction of rows, then of columns, LPS; None likewise.
         spacing_mm: (row, column) size of a pixel; None when unknown.
-        window: the window that the file asks for; None where it names none (or brings a table instead).
+        window: the window that the file asks for; None where it names none that works (or brings a table instead).
+        remarks: what is odd and how it is read instead, to follow "the images ..." in a note.
     """
 
     path: Path
@@ -40,24 +46,12 @@ class Frame:
     orientation: NDArray[np.float64] | None
     spacing_mm: tuple[float, float] | None
     window: Window | None
+    remarks: tuple[str, ...] = ()
 
-
-def read_header(path: Path) -> Dataset | None:
-    """The elements of a DICOM file without its pixels; None of a file that is no DICOM.
-
-    Raises:
-        UserError: the file is named as DICOM and is not, or is damaged.
-    """
-    try:
-        return dcmread(path, stop_before_pixels=True)
-    except InvalidDicomError as error:
-        if path.suffix.lower() in DICOM_SUFFIXES:
-            raise UserError(f"{path} is no DICOM file (its mark is missing): replace or remove it") from error
-        return None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror or error}): check the file") from error
-    except Exception as error:  # damaged elements raise anything
-        raise UserError(f"{path} is a damaged DICOM file ({error}): copy it again") from error
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return int(self.header.Rows), int(self.header.Columns)
 
 
 def frames_of(path: Path, header: Dataset) -> list[Frame]:
@@ -66,11 +60,28 @@ def frames_of(path: Path, header: Dataset) -> list[Frame]:
     Raises:
         UserError: a number in the header makes no sense.
     """
-    count = int(header.get("NumberOfFrames") or 1)
-    try:
-        return [_frame(path, header, number) for number in range(count)]
-    except (ValueError, TypeError, IndexError, AttributeError) as error:
-        raise UserError(f"{path} has a damaged header ({error}): export it again") from error
+    with naming(path, "has a damaged header"):
+        for name in _USED_LATER:  # by now, as a fault is met here with the file's name
+            header.get(name)
+        return [_frame(path, header, number) for number in range(_count(path, header))]
+
+
+def _count(path: Path, header: Dataset) -> int:
+    """Number of frames, which the file must have bytes for."""
+    rows, columns, count = int(header.Rows), int(header.Columns), int(header.get("NumberOfFrames") or 1)
+    if min(rows, columns, count) < 1:
+        raise ValueError(f"it says {count} images of {rows} rows and {columns} columns")
+    bits = rows * columns * int(header.get("BitsAllocated") or 1) * int(header.get("SamplesPerPixel") or 1)
+    syntax = UID(header.file_meta.TransferSyntaxUID)
+    plain = syntax.is_transfer_syntax and not syntax.is_compressed
+    # Half of it, since colours may be stored at half the columns.
+    smallest = count * bits // 16 if plain else count
+    if path.stat().st_size < smallest:
+        raise UserError(
+            f"{path} says {count} images of {rows} rows and {columns} columns, more than its bytes can hold: copy it "
+            "again"
+        )
+    return count
 
 
 def _frame(path: Path, header: Dataset, number: int) -> Frame:
@@ -82,8 +93,17 @@ def _frame(path: Path, header: Dataset, number: int) -> Frame:
         position = orientation = None
     else:
         _check_orientation(orientation, path)
+    window, odd_window = _window(header, number)
+    remarks = [odd_window, _odd_slope(header, number)]
     return Frame(
-        path, header, number, position, orientation, _spacing(header, number), _window(header, number, path)
+        path,
+        header,
+        number,
+        position,
+        orientation,
+        _spacing(header, number),
+        window,
+        tuple(remark for remark in remarks if remark),
     )
 
 
@@ -101,7 +121,10 @@ def macro(header: Dataset, number: int, name: str) -> Dataset | None:
 def _numbers(values: Any, count: int) -> NDArray[np.float64] | None:
     if values is None or len(values) != count:
         return None
-    return np.array([float(value) for value in values])
+    numbers = np.array([float(value) for value in values])
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"it holds {numbers[~np.isfinite(numbers)][0]} where a number is expected")
+    return numbers
 
 
 def _check_orientation(orientation: NDArray[np.float64], path: Path) -> None:
@@ -144,20 +167,28 @@ def _ultrasound_spacing(header: Dataset) -> tuple[float, float] | None:
     return scales.pop() if len(scales) == 1 and all(next(iter(scales))) else None
 
 
-def _window(header: Dataset, number: int, path: Path) -> Window | None:
+def _window(header: Dataset, number: int) -> tuple[Window | None, str | None]:
+    """The first window that works; and what is odd about those that the file asks for."""
     asked = macro(header, number, "FrameVOILUTSequence") or header
-    center, width = _first(asked.get("WindowCenter")), _first(asked.get("WindowWidth"))
-    if center is None or width is None:
-        return None
     try:
-        return Window(center, width, asked.get("VOILUTFunction") or "LINEAR")
-    except UserError as error:
-        raise UserError(f"{path}: {error}, or choose a window yourself") from error
+        centers, widths = _all(asked.get("WindowCenter")), _all(asked.get("WindowWidth"))
+        function = str(asked.get("VOILUTFunction") or "LINEAR")
+    except Exception as error:  # broken elements raise anything
+        return None, f"ask for a window that cannot be read ({reason(error)}), and is not followed"
+    return usable_window(centers, widths, function)
 
 
-def _first(values: Any) -> float | None:
-    """The first of a file's windows; it may name several."""
+def _all(values: Any) -> list[float]:
+    """An element's numbers; it may hold none, one or several."""
     if values is None or values == "":
-        return None
-    first = values[0] if isinstance(values, Sequence) and not isinstance(values, str) else values
-    return float(first)
+        return []
+    several = isinstance(values, Sequence) and not isinstance(values, str)
+    return [float(value) for value in (values if several else [values])]
+
+
+def _odd_slope(header: Dataset, number: int) -> str | None:
+    rule = macro(header, number, "PixelValueTransformationSequence") or header
+    slope, intercept = (float(rule.get(name) or 0) for name in ("RescaleSlope", "RescaleIntercept"))
+    if not np.isfinite([slope, intercept]).all():
+        raise ValueError(f"RescaleSlope is {slope:g}, RescaleIntercept {intercept:g}")
+    return "have a RescaleSlope of 0, taken as 1" if rule.get("RescaleSlope") == 0 else None

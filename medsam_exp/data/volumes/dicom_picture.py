@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from pydicom import Dataset
+
 from medsam_exp.data.images import MAX_PIXELS, Pixels
-from medsam_exp.data.volumes.dicom_frames import frames_of, read_header
+from medsam_exp.data.volumes.dicom_file import naming, read_header
+from medsam_exp.data.volumes.dicom_frames import frames_of
 from medsam_exp.data.volumes.dicom_pixels import is_gray, read_colours, read_values, shown
 from medsam_exp.types import UserError
 
@@ -21,6 +24,11 @@ def decode_dicom(path: Path) -> Pixels:
     header = read_header(path) if path.exists() else None
     if header is None:
         raise UserError(f"{path} does not exist: check the path")
+    with naming(path, "has a damaged header"):
+        return _picture(path, header)
+
+
+def _picture(path: Path, header: Dataset) -> Pixels:
     if "Rows" not in header or "BitsAllocated" not in header or header.get("Modality") == "SEG":
         raise UserError(
             f"{path} is a DICOM file without an image ({header.get('Modality')}): replace or remove it"
@@ -34,6 +42,7 @@ def decode_dicom(path: Path) -> Pixels:
         raise UserError(
             f"{path} has {header.Columns} x {header.Rows} pixels, more than {MAX_PIXELS}: shrink it"
         )
-    values = shown(read_values(frames[0]), frames[0], None) if is_gray(header) else read_colours(frames[0])
+    frame = frames[0]
+    values = shown(read_values(frame), frame, None) if is_gray(header) else read_colours(frame)
     lossy = header.get("LossyImageCompression", _ORIGINAL) != _ORIGINAL
-    return Pixels(values, None, lossy, spacing_mm=frames[0].spacing_mm)
+    return Pixels(values, None, lossy, spacing_mm=frame.spacing_mm, remarks=frame.remarks)

@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels import apply_color_lut, apply_rescale, pixel_array
 
+from medsam_exp.data.volumes.dicom_file import naming, reason
 from medsam_exp.data.volumes.dicom_frames import Frame, macro
 from medsam_exp.data.volumes.windows import Window, percentile_window, to_bytes
 from medsam_exp.types import UserError
 
+_UNREADABLE, _COPY = "has pixels that cannot be decoded", "copy it again"
 GRAY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 
 
@@ -32,13 +34,19 @@ def read_values(frame: Frame) -> NDArray[np.float32]:
     Raises:
         UserError: the pixels cannot be decoded.
     """
-    stored = _stored(frame)
-    values = _rescaled(stored, frame)
-    padding = _padding(stored, frame.header)
-    if padding.any() and not padding.all():
-        rest = values[~padding]
-        values[padding] = rest.max() if is_inverted(frame.header) else rest.min()
-    return values
+    with naming(frame.path, _UNREADABLE, _COPY):
+        stored = _stored(frame)
+        if stored.shape != frame.size:
+            raise UserError(
+                f"{frame.path} says {frame.header.PhotometricInterpretation}, and has pixels of the shape "
+                f"{stored.shape}: export it again"
+            )
+        values = _rescaled(stored, frame)
+        padding = _padding(stored, frame.header)
+        if padding.any() and not padding.all():
+            rest = values[~padding]
+            values[padding] = rest.max() if is_inverted(frame.header) else rest.min()
+        return values
 
 
 def read_colours(frame: Frame) -> NDArray[np.uint8]:
@@ -47,21 +55,22 @@ def read_colours(frame: Frame) -> NDArray[np.uint8]:
     Raises:
         UserError: the pixels cannot be decoded.
     """
-    pixels = _decoded(frame)
-    if frame.header.PhotometricInterpretation == "PALETTE COLOR":
-        pixels = apply_color_lut(pixels, frame.header)
-        bits = int(frame.header.RedPaletteColorLookupTableDescriptor[2])
-    else:
-        bits = int(frame.header.BitsStored)
-    if pixels.ndim != 3 or pixels.shape[-1] != 3:
-        raise UserError(
-            f"{frame.path} has colours of {pixels.shape[1:]} channels, 3 are expected: export it again"
-        )
-    if pixels.dtype != np.uint8 or bits > 8:
-        # Palettes of 16 bits keep eight bits of meaning in the high byte, or in the low one: see which is used.
-        full = 2**bits - 1 if pixels.max() > 255 else 255
-        pixels = np.rint(pixels.astype(np.float64) * 255 / full)
-    return np.asarray(pixels, np.uint8)
+    with naming(frame.path, _UNREADABLE, _COPY):
+        pixels = _decoded(frame)
+        if frame.header.PhotometricInterpretation == "PALETTE COLOR":
+            pixels = apply_color_lut(pixels, frame.header)
+            bits = int(frame.header.RedPaletteColorLookupTableDescriptor[2])
+        else:
+            bits = int(frame.header.BitsStored)
+        if pixels.ndim != 3 or pixels.shape[-1] != 3:
+            raise UserError(
+                f"{frame.path} has colours of {pixels.shape[1:]} channels, 3 are expected: export it again"
+            )
+        if pixels.dtype != np.uint8 or bits > 8:
+            # Palettes of 16 bits keep eight bits of meaning in the high byte, or in the low one: see which is used.
+            full = 2**bits - 1 if pixels.max() > 255 else 255
+            pixels = np.rint(pixels.astype(np.float64) * 255 / full)
+        return np.asarray(pixels, np.uint8)
 
 
 def shown(values: NDArray[np.float32], frame: Frame, window: Window | None) -> NDArray[np.uint8]:
@@ -74,12 +83,13 @@ def shown(values: NDArray[np.float32], frame: Frame, window: Window | None) -> N
 
     Without either, the values are stretched from their lowest to their highest.
     """
-    if window is None and frame.window is None and frame.header.get("VOILUTSequence"):
-        found, bits = _by_table(values, frame.header.VOILUTSequence[0])
-        gray = found / (2**bits - 1)
-    else:
-        gray = (window or frame.window or percentile_window(values, 0, 100))(values)
-    return to_bytes(gray, inverted=is_inverted(frame.header))
+    with naming(frame.path, "has a damaged header"):
+        if window is None and frame.window is None and frame.header.get("VOILUTSequence"):
+            found, bits = _by_table(values, frame.header.VOILUTSequence[0])
+            gray = found / (2**bits - 1)
+        else:
+            gray = (window or frame.window or percentile_window(values, 0, 100))(values)
+        return to_bytes(gray, inverted=is_inverted(frame.header))
 
 
 def asks_for_a_window(frame: Frame) -> bool:
@@ -88,22 +98,14 @@ def asks_for_a_window(frame: Frame) -> bool:
 
 
 def _decoded(frame: Frame) -> NDArray[Any]:
+    syntax = frame.header.file_meta.TransferSyntaxUID
     try:
-        return pixel_array(frame.path, index=frame.number)
+        return pixel_array(frame.path, index=frame.number, transfer_syntax_uid=syntax)
     except RuntimeError as error:
-        syntax = frame.header.file_meta.TransferSyntaxUID.name
         raise UserError(
-            f"{frame.path} is compressed as {syntax} and cannot be decoded here ({_first_line(error)}): "
+            f"{frame.path} is compressed as {syntax.name} and cannot be decoded here ({reason(error)}): "
             "convert it with dcmdjpeg, gdcmconv --raw or your archive's export"
         ) from error
-    except Exception as error:  # decoders of damaged files raise anything
-        raise UserError(
-            f"{frame.path} has pixels that cannot be decoded ({_first_line(error)}): copy it again"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".:")
 
 
 def _stored(frame: Frame) -> NDArray[Any]:
@@ -119,7 +121,10 @@ def _rescaled(stored: NDArray[Any], frame: Frame) -> NDArray[np.float32]:
     own = macro(frame.header, frame.number, "PixelValueTransformationSequence")
     if own is None and frame.header.get("ModalityLUTSequence"):
         return _by_table(stored, frame.header.ModalityLUTSequence[0])[0].astype(np.float32)
-    return np.asarray(apply_rescale(stored, own or frame.header), np.float32)
+    rule = own or frame.header
+    if rule.get("RescaleSlope") == 0:
+        return np.asarray(stored + float(rule.get("RescaleIntercept") or 0), np.float32)
+    return np.asarray(apply_rescale(stored, rule), np.float32)
 
 
 def _padding(stored: NDArray[Any], header: Dataset) -> NDArray[np.bool_]:

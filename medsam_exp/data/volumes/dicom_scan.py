@@ -1,15 +1,18 @@
 """DICOM series and single DICOM images as scans."""
 
+from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medsam_exp.data.volumes.dicom_file import naming
 from medsam_exp.data.volumes.dicom_frames import Frame
 from medsam_exp.data.volumes.dicom_pixels import asks_for_a_window, is_gray, read_colours, read_values, shown
-from medsam_exp.data.volumes.dicom_series import order_series, split_series
+from medsam_exp.data.volumes.dicom_series import Part, order_series, split_series
 from medsam_exp.data.volumes.look import Look
 from medsam_exp.data.volumes.scan import ScanFacts
 from medsam_exp.types import UserError
@@ -50,29 +53,55 @@ def scans_of(frames: Sequence[Frame], root: Path) -> tuple[list[DicomScan], list
     """
     placed = [frame for frame in frames if frame.position is not None]
     pictures = [frame for frame in frames if frame.position is None]
-    scans, faults = [], []
-    for part in split_series(placed) if placed else ():
+    scans: list[DicomScan] = []
+    faults: list[str] = []
+    try:
+        parts = _parts(placed, root)
+    except UserError as error:
+        parts, faults = [], [str(error)]
+    groups = [
+        list(group) for _, group in groupby(sorted(pictures, key=_file_order), key=lambda one: one.path)
+    ]
+    makers = [
+        *(partial(_volume, part, root) for part in parts),
+        *(partial(_pictures, g, root) for g in groups),
+    ]
+    for make in makers:
         try:
-            scans.append(_volume(part, root))
+            scans.append(make())
         except UserError as error:
             faults.append(str(error))
-    for _, group in groupby(sorted(pictures, key=_file_order), key=lambda frame: frame.path):
-        scans.append(_pictures(list(group), root))
     return scans, faults
 
 
-def _file_order(frame: Frame) -> tuple[int, str, int]:
-    return int(frame.header.get("InstanceNumber") or 0), str(frame.path), frame.number
+def _parts(frames: Sequence[Frame], root: Path) -> list[Part]:
+    if not frames:
+        return []
+    with naming(_shown_as(frames, root), "has a damaged header"):
+        return split_series(frames)
 
 
-def _volume(frames: Sequence[Frame], root: Path) -> DicomScan:
-    shown_as = f"the series in {_relative(frames[0].path.parent, root)} ({_series_name(frames[0])})"
+def _file_order(frame: Frame) -> tuple[str, int]:
+    return str(frame.path), frame.number
+
+
+def _shown_as(frames: Sequence[Frame], root: Path) -> str:
     if len({frame.path for frame in frames}) == 1:
-        shown_as = _relative(frames[0].path, root)
-    ordered = order_series(frames, shown_as)
+        return _relative(frames[0].path, root)
+    return f"the series in {_relative(frames[0].path.parent, root)} ({_series_name(frames[0])})"
+
+
+def _volume(part: Part, root: Path) -> DicomScan:
+    shown_as = _shown_as(part.frames, root)
+    with naming(shown_as, "has a damaged header"):
+        return _placed(part, shown_as)
+
+
+def _placed(part: Part, shown_as: str) -> DicomScan:
+    ordered = order_series(part.frames, shown_as)
     first = ordered.frames[0]
     shape = (int(first.header.Columns), int(first.header.Rows), len(ordered.frames))
-    notes = (*([ordered.note] if ordered.note else []), *_burnt_in(first, shown_as))
+    notes = [f"{shown_as} {note}" for note in part.notes]
     facts = ScanFacts(
         shown_as,
         "dicom",
@@ -83,7 +112,7 @@ def _volume(frames: Sequence[Frame], root: Path) -> DicomScan:
         modality=str(first.header.get("Modality", "")),
         patient=_patient(first),
         source=_references(ordered.frames),
-        notes=notes,
+        notes=(*notes, *_remarks(ordered.frames, shown_as), *_burnt_in(first, shown_as)),
         stem=first.path.parent.name,
         files=tuple(frame.path for frame in ordered.frames),
     )
@@ -91,10 +120,14 @@ def _volume(frames: Sequence[Frame], root: Path) -> DicomScan:
 
 
 def _pictures(frames: Sequence[Frame], root: Path) -> DicomScan:
+    with naming(frames[0].path, "has a damaged header"):
+        return _unplaced(frames, _relative(frames[0].path, root))
+
+
+def _unplaced(frames: Sequence[Frame], shown_as: str) -> DicomScan:
     first = frames[0]
     spacing = first.spacing_mm
     row_mm, column_mm = spacing or (1.0, 1.0)
-    shown_as = _relative(first.path, root)
     facts = ScanFacts(
         shown_as,
         "dicom",
@@ -105,7 +138,7 @@ def _pictures(frames: Sequence[Frame], root: Path) -> DicomScan:
         modality=str(first.header.get("Modality", "")),
         patient=_patient(first),
         source=_references(frames),
-        notes=tuple(_burnt_in(first, shown_as)),
+        notes=(*_remarks(frames, shown_as), *_burnt_in(first, shown_as)),
         stem=first.path.stem,
         files=(first.path,),
     )
@@ -132,6 +165,11 @@ def _patient(frame: Frame) -> str:
     return str(frame.path)
 
 
+def _remarks(frames: Sequence[Frame], shown_as: str) -> list[str]:
+    counts = Counter(remark for frame in frames for remark in frame.remarks)
+    return [f"{shown_as}: {count} of {len(frames)} images {remark}" for remark, count in counts.items()]
+
+
 def _burnt_in(frame: Frame, shown_as: str) -> list[str]:
     if str(frame.header.get("BurnedInAnnotation") or "").upper() == "YES":
         return [f"{shown_as} says that text is burnt into its pixels: it may show the patient's name"]
@@ -145,4 +183,6 @@ def _series_name(frame: Frame) -> str:
 
 
 def _relative(path: Path, root: Path) -> str:
+    if path == root:
+        return path.name
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()

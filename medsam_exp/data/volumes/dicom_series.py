@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medsam_exp.data.volumes.dicom_copies import (
+    by_folder,
+    groups_without_ids,
+    repeats,
+    without_copies,
+)
 from medsam_exp.data.volumes.dicom_frames import Frame
+from medsam_exp.data.volumes.dicom_phases import split_phases
 from medsam_exp.data.volumes.grid import Affine, check_affine
 from medsam_exp.types import UserError
 
 _SAME_DIRECTION = 1e-3  # per component of a direction's cosines
 _UNEVEN = 0.1  # of the distance between slices; scanners round positions to a hundredth of it
-_TELL_APART = (
-    "AcquisitionNumber",
-    "EchoNumbers",
-    "TemporalPositionIdentifier",
-    "DiffusionBValue",
-    "ImageType",
-)
 
 
 @dataclass(frozen=True)
@@ -28,25 +28,81 @@ class OrderedSeries:
     Attributes:
         frames: along the grid's axis k.
         affine: of (column, row, slice) indices.
-        note: what was mended; None where nothing was.
     """
 
     frames: tuple[Frame, ...]
     affine: Affine
-    note: str | None = None
 
 
-def split_series(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """The phases, echoes or b-values of a series that takes every slice several times; else the series itself."""
-    if not _repeats(frames):
-        return [list(frames)]
-    for name in _TELL_APART:
-        parts: dict[str, list[Frame]] = {}
-        for frame in frames:
-            parts.setdefault(str(frame.header.get(name)), []).append(frame)
-        if len(parts) > 1 and not any(_repeats(part) for part in parts.values()):
-            return [parts[key] for key in sorted(parts, key=lambda text: (len(text), text))]
-    return [list(frames)]
+@dataclass(frozen=True)
+class Part:
+    """Images of a series that make one volume.
+
+    Attributes:
+        frames: in any order, each with a place in the patient.
+        notes: how they were chosen, to follow the series' name and a blank.
+    """
+
+    frames: list[Frame]
+    notes: tuple[str, ...] = ()
+
+
+def split_series(frames: Sequence[Frame]) -> list[Part]:
+    """The volumes of one SeriesInstanceUID: mostly one, without copies of images.
+
+    A series that takes every slice several times is divided into its phases; one whose unique ids tell nothing, by
+    folder and geometry; one that makes no volume otherwise, by folder.
+
+    Raises:
+        UserError: pixels that must be compared cannot be decoded.
+    """
+    kept, copies = without_copies(frames, of_one_id=True)
+    groups = groups_without_ids(kept)
+    if groups is None:
+        return _parts(kept, copies)
+    said = "has unique ids that do not tell its images apart: folders, places and sizes did"
+    # The copies cannot be told by group any more; the first part says how many there were.
+    parts = [part for n, group in enumerate(groups) for part in _parts(group, copies if n == 0 else 0)]
+    return [Part(part.frames, (said, *part.notes)) for part in parts]
+
+
+def _parts(frames: Sequence[Frame], copies: int) -> list[Part]:
+    once, more = without_copies(frames, of_one_id=False) if repeats(frames) else (list(frames), 0)
+    if not repeats(once):
+        said = _about_copies(copies + more)
+        return [Part(part, said) for part in _makes_volumes(once)]
+    for chosen, dropped in ((list(frames), copies), (once, copies + more)):
+        if found := split_phases(chosen):
+            parts, name = found
+            return [
+                Part(part, (*_about_copies(dropped), f"is part {n} of {len(parts)} of its series, by {name}"))
+                for n, part in enumerate(parts, start=1)
+            ]
+    return [Part(part, _about_copies(copies + more)) for part in _makes_volumes(once)]
+
+
+def _about_copies(count: int) -> tuple[str, ...]:
+    return (f"has {count} images twice (same place, same pixels); one of each was kept",) if count else ()
+
+
+def _makes_volumes(frames: list[Frame]) -> list[list[Frame]]:
+    """All frames; or those of each folder, where only these make volumes."""
+    folders = by_folder(frames)
+    if len(folders) > 1 and not _is_volume(frames) and all(map(_is_stack, folders)):
+        return folders
+    return [frames]
+
+
+def _is_stack(frames: list[Frame]) -> bool:
+    return len(frames) > 1 and _is_volume(frames)
+
+
+def _is_volume(frames: Sequence[Frame]) -> bool:
+    try:
+        order_series(frames, "")
+    except UserError:
+        return False
+    return True
 
 
 def order_series(frames: Sequence[Frame], name: str) -> OrderedSeries:
@@ -59,45 +115,25 @@ def order_series(frames: Sequence[Frame], name: str) -> OrderedSeries:
     Raises:
         UserError: sizes or orientations are mixed, slices are missing, doubled or unevenly spaced.
     """
-    frames, copies = _without_copies(frames)
     _refuse_mixture(frames, name)
     orientation = _orientation(frames[0])
     normal = np.cross(orientation[:3], orientation[3:])
     positions = np.array([frame.position for frame in frames], dtype=np.float64)
     order = np.argsort(positions @ normal, kind="stable")
     ordered = tuple(frames[number] for number in order)
-    step = _step(positions[order], normal, ordered[0], name)
+    step = _step(positions[order], normal, ordered, name)
     if ordered[0].spacing_mm is None:
-        raise UserError(f"{name} says no PixelSpacing, so its voxels have no size: export it again")
+        raise UserError(f"{name} says no usable PixelSpacing, so its voxels have no size: export it again")
     row_mm, column_mm = ordered[0].spacing_mm
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = orientation[:3] * column_mm, orientation[3:] * row_mm
     affine[:3, 2], affine[:3, 3] = step, positions[order[0]]
-    note = f"{name} has {copies} images twice; one of each was kept" if copies else None
-    return OrderedSeries(ordered, check_affine(affine, name), note)
-
-
-def _repeats(frames: Sequence[Frame]) -> bool:
-    places = {_place(frame) for frame in frames}
-    return len(places) < len({(frame.header.get("SOPInstanceUID"), frame.number) for frame in frames})
-
-
-def _place(frame: Frame) -> tuple[float, ...]:
-    assert frame.position is not None  # callers give frames with places only
-    return tuple(np.round(np.concatenate([frame.position, _orientation(frame)]), 2).tolist())
+    return OrderedSeries(ordered, check_affine(affine, name))
 
 
 def _orientation(frame: Frame) -> NDArray[np.float64]:
     assert frame.orientation is not None
     return frame.orientation
-
-
-def _without_copies(frames: Sequence[Frame]) -> tuple[list[Frame], int]:
-    """Files that were copied twice have the same instance UID."""
-    first: dict[tuple[str, int], Frame] = {}
-    for frame in frames:
-        first.setdefault((str(frame.header.get("SOPInstanceUID")), frame.number), frame)
-    return list(first.values()), len(frames) - len(first)
 
 
 def _refuse_mixture(frames: Sequence[Frame], name: str) -> None:
@@ -106,29 +142,30 @@ def _refuse_mixture(frames: Sequence[Frame], name: str) -> None:
     if differing:
         raise UserError(
             f"{name} mixes orientations ({differing} of {len(frames)} slices lie otherwise than the first): "
-            "give each orientation as a series of its own"
+            f"{_ways_out(frames, 'orientation')}"
         )
-    sizes = len({(int(frame.header.Rows), int(frame.header.Columns)) for frame in frames})
+    sizes = len({frame.size for frame in frames})
     spacings = len({np.round(frame.spacing_mm or (0, 0), 4).tobytes() for frame in frames})
     for what, kinds in {"sizes": sizes, "pixel spacings": spacings}.items():
         if kinds > 1:
-            raise UserError(f"{name} mixes {what} ({kinds} kinds): give each kind as a series of its own")
+            raise UserError(f"{name} mixes {what} ({kinds} kinds): {_ways_out(frames, 'kind')}")
 
 
 def _step(
-    positions: NDArray[np.float64], normal: NDArray[np.float64], first: Frame, name: str
+    positions: NDArray[np.float64], normal: NDArray[np.float64], frames: Sequence[Frame], name: str
 ) -> NDArray[np.float64]:
     """(3,) mm from slice to slice; the slices of a tilted gantry also move within their plane."""
     if len(positions) == 1:
-        thickness = first.header.get("SpacingBetweenSlices") or first.header.get("SliceThickness") or 1.0
+        header = frames[0].header
+        thickness = header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 1.0
         return normal * abs(float(thickness))
     gaps = np.diff(positions @ normal)
     usual = float(np.median(gaps))
     doubled = int((gaps < 1e-3).sum())
     if doubled:
         raise UserError(
-            f"{name} has {doubled} slices twice at one place with different pixels (several phases or echoes?): "
-            "give each as a series of its own"
+            f"{name} has {doubled} slices twice at one place with different pixels (several phases or echoes?), and "
+            f"no element tells complete sets of slices apart: {_ways_out(frames, 'set')}"
         )
     wide = np.flatnonzero(gaps > 1.5 * usual)
     if wide.size:
@@ -144,3 +181,9 @@ def _step(
             f"{name} has unevenly spaced slices ({gaps.min():.2f} to {gaps.max():.2f} mm): resample it to even ones"
         )
     return step
+
+
+def _ways_out(frames: Sequence[Frame], what: str) -> str:
+    if len({frame.path for frame in frames}) == 1:
+        return "turn the file into one NIfTI file for each volume (dcm2niix, then fslsplit)"
+    return f"put the files of each {what} into a folder of their own"

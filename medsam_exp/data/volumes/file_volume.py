@@ -1,5 +1,9 @@
 """Volumes in one file each: NIfTI by nibabel, others by SimpleITK."""
 
+import gzip
+import logging
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,8 @@ from medsam_exp.types import UserError
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
+_NIFTI_STARTS = {n.to_bytes(4, order) for n in (348, 540) for order in ("little", "big")}  # sizes of headers
+_BEST_COMPRESSION = 1032  # of deflate: more bytes than this cannot come out of one
 _MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 _PLACE_FIELDS = (
     *(
@@ -69,15 +75,17 @@ def open_file_volume(path: Path, shown: str) -> FileVolume:
         UserError: it is damaged, has not three dimensions, or an affine without sense.
     """
     is_nifti = volume_suffix(path) in NIFTI_SUFFIXES
-    shape, affine, source = _nifti_facts(path) if is_nifti else _itk_facts(path)
+    shape, affine, source, known = _nifti_facts(path) if is_nifti else _itk_facts(path)
+    notes = () if known else (f"{shown} does not say how large its voxels are (pixdim 0)",)
     facts = ScanFacts(
         shown,
         "nifti" if is_nifti else "itk",
         shape,
         check_affine(affine, shown),
         placed=True,
-        spacing_known=True,
+        spacing_known=known,
         source=source,
+        notes=notes,
         stem=volume_stem(path),
         files=(path,),
     )
@@ -90,13 +98,17 @@ def read_file_values(path: Path) -> NDArray[np.float32]:
     Raises:
         UserError: it is damaged.
     """
-    if volume_suffix(path) in NIFTI_SUFFIXES:
-        image = _nifti(path)
-        try:
-            return np.asarray(image.dataobj, np.float32).reshape(_three(image.shape, path))
-        except (OSError, EOFError, ValueError) as error:
-            raise UserError(f"{path} is cut short or damaged ({error}): copy it again") from error
-    return _read_itk(path)[0]
+    if volume_suffix(path) not in NIFTI_SUFFIXES:
+        return _read_itk(path)[0]
+    image = _nifti(path)
+    shape = _three(image.shape, path)
+    try:
+        if path.name.lower().endswith(".gz"):
+            # To the end, where the checksum stands: nibabel stops at the last voxel, and never sees it.
+            image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
+        return np.asarray(image.dataobj, np.float32).reshape(shape)
+    except Exception as error:  # zlib, gzip and NumPy each have their own
+        raise UserError(f"{path} is cut short or damaged ({error}): copy it again") from error
 
 
 def read_labels(path: Path) -> tuple[NDArray[np.int64], Affine]:
@@ -114,20 +126,71 @@ def read_labels(path: Path) -> tuple[NDArray[np.int64], Affine]:
     return labels.astype(np.int64), open_file_volume(path, str(path)).facts.affine
 
 
+def label_names(path: Path) -> dict[int, str]:
+    """Names of a mask's labels, where its file says them as 3D Slicer does (.seg.nrrd); else none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if volume_suffix(path) not in {".nrrd", ".nhdr"}:
+        return {}
+    import SimpleITK
+
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _itk_fault(path, error) from error
+    said = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
+    named = ((key, name) for key, name in said.items() if re.fullmatch(r"Segment\d+_Name", key) and name)
+    found = ((said.get(key.replace("_Name", "_LabelValue"), ""), name) for key, name in named)
+    return {int(value): name for value, name in found if value.isdecimal()}
+
+
+def _itk_fault(path: Path, error: RuntimeError) -> UserError:
+    last = str(error).strip().splitlines()[-1].strip()
+    return UserError(f"{path} cannot be read ({last}): copy it again")
+
+
 def _nifti(path: Path) -> Any:
     import nibabel
 
+    _check_compression(path)
+    log = logging.getLogger("nibabel.global")
+    log.addFilter(_is_no_pixdim)
     try:
         return nibabel.load(path)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: check the path") from error
     except Exception as error:  # damaged headers raise anything
         raise UserError(f"{path} cannot be read as NIfTI ({error}): copy it again") from error
+    finally:
+        log.removeFilter(_is_no_pixdim)
 
 
-def _nifti_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, Any]]:
+def _is_no_pixdim(record: logging.LogRecord) -> bool:
+    """Leaves out nibabel's warnings about pixdim, which is said of the scan."""
+    return "pixdim" not in record.getMessage()
+
+
+def _check_compression(path: Path) -> None:
+    """Refuse a file whose name and bytes disagree on whether it is compressed."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        start = file.read(4)
+    named, compressed = path.name.lower().endswith(".gz"), start[:2] == b"\x1f\x8b"
+    if named and start in _NIFTI_STARTS:
+        raise UserError(f"{path} is not compressed, whatever its name says: rename it to {path.name[:-3]}")
+    if compressed and not named:
+        raise UserError(f"{path} is compressed, whatever its name says: rename it to {path.name}.gz")
+
+
+def _nifti_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, Any], bool]:
     image = _nifti(path)
     shape = _three(image.shape, path)
+    _check_size(path, image)
     if image.get_data_dtype().fields:
         raise UserError(f"{path} holds colours, which is not supported here: save one gray volume")
     header = image.header
@@ -137,7 +200,27 @@ def _nifti_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, An
     affine = RAS_FROM_LPS @ image.affine
     affine[:3] *= _MM.get(unit, 1.0)
     fields = {name: np.asarray(header[name]).tolist() for name in _PLACE_FIELDS}
-    return shape, affine, {"nifti": fields, "dimensions": len(image.shape)}
+    return shape, affine, {"nifti": fields, "dimensions": len(image.shape)}, _says_sizes(path, image)
+
+
+def _check_size(path: Path, image: Any) -> None:
+    """Refuse a header that promises more voxels than the file's bytes can hold, before memory is taken for them."""
+    wanted = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
+    if wanted > path.stat().st_size * (_BEST_COMPRESSION if path.name.lower().endswith(".gz") else 1):
+        sizes = " x ".join(map(str, image.shape))
+        raise UserError(f"{path} says {sizes} voxels, more than its bytes can hold: copy it again")
+
+
+def _says_sizes(path: Path, image: Any) -> bool:
+    """Whether a file says how large its voxels are; nibabel replaces sizes of 0 by 1."""
+    import nibabel
+
+    if int(image.header["sform_code"]) > 0:
+        return True
+    with nibabel.openers.ImageOpener(str(path)) as file:
+        stored = type(image.header).from_fileobj(file, check=False)
+    sizes = np.abs(np.asarray(stored["pixdim"], np.float64)[1 : 1 + min(len(image.shape), 3)])
+    return bool((sizes > 0).all())
 
 
 def _three(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
@@ -151,10 +234,10 @@ def _three(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
     return padded[0], padded[1], padded[2]
 
 
-def _itk_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, Any]]:
+def _itk_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, Any], bool]:
     values, affine = _read_itk(path)
     i, j, k = values.shape
-    return (i, j, k), affine, {}
+    return (i, j, k), affine, {}, True
 
 
 def _read_itk(path: Path) -> tuple[NDArray[np.float32], Affine]:
@@ -163,8 +246,7 @@ def _read_itk(path: Path) -> tuple[NDArray[np.float32], Affine]:
     try:
         image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
-        last = str(error).strip().splitlines()[-1].strip()
-        raise UserError(f"{path} cannot be read ({last}): copy it again") from error
+        raise _itk_fault(path, error) from error
     if image.GetNumberOfComponentsPerPixel() != 1 or image.GetDimension() not in {2, 3}:
         raise UserError(f"{path} is no single gray volume of two or three dimensions: save it as one")
     n = image.GetDimension()

@@ -5,11 +5,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import normalize
 
 from pydicom import Dataset
 
+from medsam_exp.data.coco import Coco, read_coco
 from medsam_exp.data.images import PICTURE_SUFFIXES
-from medsam_exp.data.volumes.dicom_frames import Frame, frames_of, read_header
+from medsam_exp.data.volumes.dicom_file import naming, read_header
+from medsam_exp.data.volumes.dicom_frames import Frame, frames_of
 from medsam_exp.data.volumes.dicom_scan import scans_of
 from medsam_exp.data.volumes.file_volume import open_file_volume, volume_stem, volume_suffix
 from medsam_exp.data.volumes.picture_scan import PictureScan
@@ -17,9 +20,14 @@ from medsam_exp.data.volumes.scan import Scan
 from medsam_exp.types import UserError
 
 _MASK_WORDS = r"(?:masks?|seg|segmentations?|labels?|labelmap|gt|ground_?truth|annotations?|rois?)"
-_MASK_NAME = re.compile(rf"(?P<of>.*?)[-_. ]?{_MASK_WORDS}(?:[-_. ]?\d+)?", re.IGNORECASE)
-_MASK_FOLDER = re.compile(rf"(?:.*[-_ ])?{_MASK_WORDS}(?:T[rs])?", re.IGNORECASE)
+# Where a word begins in a name: after a separator or a digit, or with a capital letter.
+_BREAK = r"(?:[-_. ]|(?<=\d)|(?-i:(?<=[a-z])(?=[A-Z])))"
+_MASK_NAME = re.compile(rf"(?:(?P<of>.+?){_BREAK})?{_MASK_WORDS}(?:[-_. ]?\d+)?", re.IGNORECASE)
+_TO_DO = r"(?:.*[-_ ])?(?:to|for|no|non|not|un|without)[-_ ]"  # scans_to_label holds scans
+_MASK_FOLDER = re.compile(rf"(?!{_TO_DO})(?:.*[-_ ])?{_MASK_WORDS}(?:T[rs])?", re.IGNORECASE)
 _CHANNEL = re.compile(r"_\d{4}$")  # of nnU-Net's file names
+_NNUNET_FOLDER = re.compile(r"images(?:T[rs]|Val)")
+_SEGMENTATIONS = {"SEG", "RTSTRUCT"}
 _NO_SCANS = {
     ".json",
     ".csv",
@@ -44,7 +52,8 @@ class Found:
     Attributes:
         scans: in order of their files.
         mask_files: masks that are volumes or pictures.
-        segmentations: DICOM-SEG objects with their headers.
+        segmentations: DICOM-SEG and RTSTRUCT objects with their headers.
+        outlines: files of annotations in COCO's format.
         faults: why files or series make no scan, one sentence each.
         notes: what was passed over, one sentence each.
     """
@@ -52,6 +61,7 @@ class Found:
     scans: list[Scan] = field(default_factory=list)
     mask_files: list[Path] = field(default_factory=list)
     segmentations: list[tuple[Path, Dataset]] = field(default_factory=list)
+    outlines: list[Coco] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -67,7 +77,7 @@ def find_scans(root: Path, masks: Path | None = None) -> Found:
         UserError: there is nothing that can be read.
     """
     found = Found()
-    series: dict[str, list[Frame]] = defaultdict(list)
+    series: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
     passed: Counter[str] = Counter()
     for path in _files(root, masks):
         try:
@@ -79,6 +89,13 @@ def find_scans(root: Path, masks: Path | None = None) -> Found:
         found.scans += scans
         found.faults += faults
     found.notes += [f"{count} files passed over: {reason}" for reason, count in sorted(passed.items())]
+    if not found.scans and not found.faults and found.mask_files:
+        first = found.mask_files[0]
+        raise UserError(
+            f"{root} holds no scan: all {len(found.mask_files)} images were taken for masks by their names or their "
+            f"folders' (first: {first.relative_to(root) if first.is_relative_to(root) and first != root else first}): "
+            "if they are scans, rename them, or give the folder of the masks with --masks"
+        )
     if not found.scans and not found.faults:
         raise UserError(
             f"{root} holds no scan (looked for DICOM, NIfTI, MHA, NRRD, PNG, JPEG and TIFF): check the path"
@@ -100,7 +117,8 @@ def assign_masks(
 
     A mask has the scan's name, with or without a word such as `_mask` or `_seg`; a DICOM series goes by its folder's
     name. Where several scans have that name, the one whose folders have most names in common with the mask's is
-    meant. A mask called just `seg` or `mask` belongs to all scans of its folder.
+    meant. A mask called just `seg` or `mask` belongs to all scans of its folder, and one without a channel (nnU-Net's
+    _0000) or phase to all of its case.
     """
     owners: dict[int, list[Path]] = defaultdict(list)
     faults = []
@@ -108,7 +126,7 @@ def assign_masks(
         named = [number for number, scan in enumerate(scans) if _has_name_of(path, scan)]
         near = {number: _nearness(path, scans[number]) for number in named}
         nearest = [number for number in named if near[number] == max(near.values())]
-        if len(nearest) == 1 or (nearest and not _mask_key(path)):
+        if nearest and (not _mask_key(path) or len({case_of(scans[number]) for number in nearest}) == 1):
             for number in nearest:
                 owners[number].append(path)
         elif nearest:
@@ -119,6 +137,19 @@ def assign_masks(
     return owners, faults
 
 
+def case_of(scan: Scan) -> str:
+    """What the channels of one case, or the phases of one series, have in common, and nobody else."""
+    facts, first = scan.facts, scan.facts.files[0]
+    if facts.placed and facts.source.get("series_uid"):
+        return f"{facts.source['study_uid']} {facts.source['series_uid']} {first.parent}"
+    return str(first.parent / _CHANNEL.sub("", facts.stem))
+
+
+def is_nnunet_image(scan: Scan) -> bool:
+    """Whether a scan is a channel of a case by the folder that it lies in."""
+    return bool(_NNUNET_FOLDER.fullmatch(scan.facts.files[0].parent.name))
+
+
 def _has_name_of(mask: Path, scan: Scan) -> bool:
     first = scan.facts.files[0]
     key = _mask_key(mask)
@@ -126,7 +157,11 @@ def _has_name_of(mask: Path, scan: Scan) -> bool:
         return mask.parent == first.parent
     own = {first.stem} if len(scan.facts.files) == 1 else set()
     names = own | {scan.facts.stem, _CHANNEL.sub("", scan.facts.stem)}
-    return bool({key, volume_stem(mask)} & (names - {""}))
+    return bool(_composed({key, volume_stem(mask)}) & _composed(names - {""}))
+
+
+def _composed(names: Iterable[str]) -> set[str]:
+    return {normalize("NFC", name) for name in names}
 
 
 def _nearness(mask: Path, scan: Scan) -> int:
@@ -137,7 +172,7 @@ def _mask_key(mask: Path) -> str:
     """The scan's name in a mask's name."""
     name = volume_stem(mask)
     match = _MASK_NAME.fullmatch(name)
-    return match["of"] if match else name
+    return (match["of"] or "") if match else name
 
 
 def _files(root: Path, masks: Path | None) -> list[Path]:
@@ -160,7 +195,7 @@ def _sort(
     root: Path,
     masks: Path | None,
     found: Found,
-    series: dict[str, list[Frame]],
+    series: dict[tuple[str, ...], list[Frame]],
     passed: Counter[str],
 ) -> None:
     shown = path.relative_to(root).as_posix() if path.is_relative_to(root) and path != root else path.name
@@ -174,22 +209,35 @@ def _sort(
         else:
             found.scans.append(open_file_volume(path, shown))
         return
+    if suffix == ".json" and (annotations := read_coco(path)) is not None:
+        found.outlines.append(annotations)
+        return
     header = None if suffix in _NO_SCANS else read_header(path)
     if header is None:
         passed["no scans"] += 1
         return
-    _sort_dicom(path, header, found, series, passed)
+    with naming(path, "has a damaged header"):
+        _sort_dicom(path, header, found, series, passed)
 
 
 def _sort_dicom(
-    path: Path, header: Dataset, found: Found, series: dict[str, list[Frame]], passed: Counter[str]
+    path: Path,
+    header: Dataset,
+    found: Found,
+    series: dict[tuple[str, ...], list[Frame]],
+    passed: Counter[str],
 ) -> None:
-    if header.get("Modality") == "SEG":
+    if header.get("Modality") in _SEGMENTATIONS:
         found.segmentations.append((path, header))
     elif "Rows" not in header or "BitsAllocated" not in header:
         passed[f"DICOM without pixels ({header.get('Modality') or 'no modality'})"] += 1
     elif "LOCALIZER" in (header.get("ImageType") or ()):
         passed["localizers of DICOM studies"] += 1
     else:
-        uid = str(header.get("SeriesInstanceUID") or path)
-        series[uid] += frames_of(path, header)
+        series[_series_key(path, header)] += frames_of(path, header)
+
+
+def _series_key(path: Path, header: Dataset) -> tuple[str, ...]:
+    """What images of one series share; files that name no series go by their folder."""
+    series = str(header.get("SeriesInstanceUID") or "") or f"in {path.parent}"
+    return str(header.get("PatientID") or ""), str(header.get("StudyInstanceUID") or ""), series

@@ -1,45 +1,25 @@
-"""Masks of DICOM-SEG objects, brought onto the voxels of the scan that they segment."""
+"""Masks of DICOM-SEG and RTSTRUCT objects, brought onto the voxels of the scan that they segment."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
+from medsam_exp.data.volumes.contours_in import is_contours, read_contours
+from medsam_exp.data.volumes.dicom_file import naming, read_all
 from medsam_exp.data.volumes.dicom_frames import Frame, frames_of, macro
 from medsam_exp.data.volumes.scan import ScanFacts
+from medsam_exp.data.volumes.segmented import Segmented, paint
 from medsam_exp.types import UserError
 
 _OFF_GRID = 0.05  # voxels by which a segmentation's frame may miss the scan's grid
 
 
-@dataclass(frozen=True)
-class Segmented:
-    """What a DICOM-SEG object says.
-
-    Attributes:
-        labels: (I, J, K) int64, 0 background, else the segment's number.
-        names: the segments' labels by number.
-    """
-
-    labels: NDArray[np.int64]
-    names: dict[int, str]
-
-
-def segmented_series(header: Dataset) -> set[str]:
-    """SeriesInstanceUIDs that a DICOM-SEG object refers to."""
-    return {
-        str(item.SeriesInstanceUID)
-        for item in header.get("ReferencedSeriesSequence") or ()
-        if "SeriesInstanceUID" in item
-    }
-
-
 def read_segmentation(path: Path, facts: ScanFacts, foreground: Collection[int] | None = None) -> Segmented:
-    """Read a DICOM-SEG object; slices it does not mention are background.
+    """Read a DICOM-SEG or RTSTRUCT object; slices it does not mention are background.
 
     Args:
         path: the file.
@@ -47,16 +27,25 @@ def read_segmentation(path: Path, facts: ScanFacts, foreground: Collection[int] 
         foreground: numbers of segments to be united as label 1; None keeps all apart.
 
     Raises:
-        UserError: the file is damaged, its frames do not lie on the scan's voxels, or segments overlap.
+        UserError: the file is damaged, does not lie on the scan's voxels, or its segments overlap.
     """
-    dataset = dcmread(path)
+    with naming(path, "is a damaged DICOM segmentation"):
+        dataset = read_all(path)
+        if is_contours(dataset):
+            return read_contours(path, dataset, facts, foreground)
+        return _read_frames(path, dataset, facts, foreground)
+
+
+def _read_frames(
+    path: Path, dataset: Dataset, facts: ScanFacts, foreground: Collection[int] | None
+) -> Segmented:
     pixels = _pixels(dataset, path)
     names = {int(item.SegmentNumber): str(item.SegmentLabel) for item in dataset.get("SegmentSequence", ())}
     labels = np.zeros(facts.shape, np.int64)
     places = _Places(facts, path)
     for frame, picture in zip(frames_of(path, dataset), pixels, strict=True):
         plane = _numbered(dataset, frame, picture)
-        _paint(labels[:, :, places.of(frame)], plane.T, foreground, path)
+        paint(labels[:, :, places.of(frame)], plane.T, foreground, path, names)
     return Segmented(labels, names)
 
 
@@ -77,27 +66,6 @@ def _numbered(dataset: Dataset, frame: Frame, picture: NDArray[Any]) -> NDArray[
     identity = macro(dataset, frame.number, "SegmentIdentificationSequence")
     number = int(identity.ReferencedSegmentNumber) if identity is not None else 1
     return np.where(picture > half, number, 0)
-
-
-def _paint(
-    target: NDArray[np.int64], plane: NDArray[np.int64], foreground: Collection[int] | None, path: Path
-) -> None:
-    if target.shape != plane.shape:
-        raise UserError(
-            f"{path} has frames of {plane.shape[0]} x {plane.shape[1]} pixels, its images have "
-            f"{target.shape[0]} x {target.shape[1]}: resample it to the images' grid"
-        )
-    if foreground is not None:
-        target[np.isin(plane, list(foreground))] = 1
-        return
-    both = (target > 0) & (plane > 0) & (target != plane)
-    if both.any():
-        first, second = int(target[both][0]), int(plane[both][0])
-        raise UserError(
-            f"{path} has segments that overlap ({first} and {second}): name those wanted with --foreground, "
-            "which unites them"
-        )
-    target[plane > 0] = plane[plane > 0]
 
 
 class _Places:

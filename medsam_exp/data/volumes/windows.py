@@ -1,5 +1,6 @@
 """From a scan's own numbers to the gray of a screen: DICOM's windows (PS3.3 C.11.2.1.2) and percentiles."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,40 @@ class Window:
     def __call__(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Gray in [0, 1] of values of any shape."""
         return _FORMULAS[self.function](np.asarray(values, np.float64), self.center, self.width)
+
+
+def usable_window(
+    centers: Sequence[float], widths: Sequence[float], function: str
+) -> tuple[Window | None, str | None]:
+    """The first window of a file that can be followed, read as viewers read it.
+
+    Widths below 1, which DICOM forbids for LINEAR, occur where values are small; they mean LINEAR_EXACT.
+
+    Args:
+        centers: of the windows that the file asks for, in the scan's units.
+        widths: likewise.
+        function: the file's word for how they are meant.
+
+    Returns:
+        The window (None where none can be followed), and what is odd, to follow "the images ..." in a note.
+    """
+    if not (centers and widths):
+        return None, None
+    known = function if function in _FORMULAS else "LINEAR"
+    unknown = None if known == function else "name an unknown VOI LUT function, taken as LINEAR"
+    pairs = list(zip(centers, widths, strict=False))
+    works = [(c, w) for c, w in pairs if w > 0 and np.isfinite(c + w)]
+    if not works:
+        return None, f"ask for a window that shows nothing (width {widths[0]:g}), and is not followed"
+    center, width = works[0]
+    if known == "LINEAR" and width < 1:
+        return Window(
+            center, width, "LINEAR_EXACT"
+        ), "ask for a window narrower than 1, taken as LINEAR_EXACT"
+    passed = (
+        "ask for a window that shows nothing, so their next one is used" if pairs[0] != works[0] else None
+    )
+    return Window(center, width, known), passed or unknown
 
 
 CT_WINDOWS = {

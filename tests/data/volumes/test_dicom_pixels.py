@@ -17,7 +17,8 @@ from pydicom.uid import (
 )
 
 from medsam_exp.data.images import decode, read_image
-from medsam_exp.data.volumes.dicom_frames import frames_of, read_header
+from medsam_exp.data.volumes.dicom_file import read_header
+from medsam_exp.data.volumes.dicom_frames import frames_of
 from medsam_exp.data.volumes.dicom_pixels import read_colours, read_values, shown
 from medsam_exp.data.volumes.windows import Window, to_bytes
 from medsam_exp.types import UserError
@@ -144,9 +145,56 @@ def test_the_first_of_several_windows_with_its_function(tmp_path) -> None:
     assert own.window == Window(2000, 900, "SIGMOID")
     asked = shown(read_values(own), own, Window(40, 80))
     assert (asked == to_bytes(Window(40, 80)(gray()), inverted=False)).all()
-    dicom_image(path, gray(), WindowCenter=2000, WindowWidth=0)
-    with pytest.raises(UserError, match=r"a.dcm: the window has the center 2000 and the width 0"):
-        frame(path)
+
+
+@pytest.mark.parametrize(
+    ("elements", "window", "remark"),
+    [
+        ({"WindowCenter": 0, "WindowWidth": 0}, None, "shows nothing (width 0), and is not followed"),
+        ({"WindowCenter": 0, "WindowWidth": -5}, None, "shows nothing (width -5), and is not followed"),
+        ({"WindowCenter": [0, 50], "WindowWidth": [0, 80]}, Window(50, 80), "their next one is used"),
+        (
+            {"WindowCenter": 0.4, "WindowWidth": 0.9},
+            Window(0.4, 0.9, "LINEAR_EXACT"),
+            "taken as LINEAR_EXACT",
+        ),
+        (
+            {"WindowCenter": 50, "WindowWidth": 80, "VOILUTFunction": "ODD"},
+            Window(50, 80),
+            "taken as LINEAR",
+        ),
+        ({"WindowCenter": 50}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_windows_that_cannot_be_followed_are_passed_over_and_said(tmp_path, elements, window, remark) -> None:
+    path = tmp_path / "a.dcm"
+    dicom_image(path, gray(), **elements)
+    own = frame(path)
+    assert own.window == window
+    assert own.remarks == () if remark is None else own.remarks[0].endswith(remark)
+    if window is None:
+        low, high = int(gray().min()), int(gray().max())
+        assert np.abs(read_image(path)[..., 0] - 255.0 * (gray() - low) / (high - low)).max() < 1
+    asked = shown(read_values(own), own, Window(40, 80))
+    assert (asked == to_bytes(Window(40, 80)(gray()), inverted=False)).all()
+
+
+def test_a_window_that_is_no_number_is_passed_over(tmp_path) -> None:
+    path = tmp_path / "a.dcm"
+    dicom_image(path, gray(), WindowCenter=40, WindowWidth=80)
+    content = path.read_bytes()
+    assert content.count(b"DS\x04\x0080.0") == 1
+    path.write_bytes(content.replace(b"DS\x04\x0080.0", b"DS\x04\x00xx.0"))
+    assert "ask for a window that cannot be read" in frame(path).remarks[0]
+    assert decode(path).remarks == frame(path).remarks
+
+
+def test_a_slope_of_zero_is_taken_as_one(tmp_path) -> None:
+    path = tmp_path / "a.dcm"
+    dicom_image(path, gray(), RescaleSlope=0, RescaleIntercept=-24)
+    assert (read_values(frame(path)) == gray() - 24.0).all()
+    assert frame(path).remarks == ("have a RescaleSlope of 0, taken as 1",)
 
 
 def test_tables_for_modality_and_display(tmp_path) -> None:

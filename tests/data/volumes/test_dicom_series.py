@@ -140,7 +140,7 @@ def test_files_copied_twice_are_kept_once(tmp_path) -> None:
     (tmp_path / "a" / "copy.dcm").write_bytes(first.read_bytes())
     scan = only_scan(tmp_path)
     assert scan.facts.shape == SHAPE
-    assert "has 1 images twice; one of each was kept" in scan.facts.notes[0]
+    assert "has 1 images twice (same place, same pixels); one of each was kept" in scan.facts.notes[0]
 
 
 def test_phases_of_one_series_become_scans_of_their_own(tmp_path) -> None:

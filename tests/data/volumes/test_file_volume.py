@@ -1,3 +1,5 @@
+import gzip
+
 import nibabel
 import numpy as np
 import pytest
@@ -99,3 +101,54 @@ def test_names_without_endings(tmp_path) -> None:
         "x",
         "y",
     ]
+
+
+@pytest.mark.parametrize("values", [np.random.default_rng(0).normal(size=8000), np.arange(8000.0) // 7])
+def test_a_file_that_is_damaged_in_its_middle_is_named(tmp_path, values) -> None:
+    """Noise is hardly compressed, so that only the checksum tells; elsewhere zlib meets codes without a meaning."""
+    path = tmp_path / "a.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(values.astype(np.float32).reshape(20, 20, 20), np.eye(4)), path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 9] = b"\xff" * 9
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"a.nii.gz is cut short or damaged"):
+        read_file_values(path)
+
+
+def test_names_that_are_wrong_about_compression(tmp_path) -> None:
+    nibabel.save(nibabel.Nifti1Image(VALUES, np.eye(4)), tmp_path / "a.nii")
+    (tmp_path / "a.nii").rename(tmp_path / "b.nii.gz")
+    with pytest.raises(UserError, match=r"b.nii.gz is not compressed, .*: rename it to b.nii$"):
+        open_file_volume(tmp_path / "b.nii.gz", "b")
+    (tmp_path / "b.nii.gz").rename(tmp_path / "b.nii")
+    assert (read_file_values(tmp_path / "b.nii") == VALUES).all()
+    nibabel.save(nibabel.Nifti1Image(VALUES, np.eye(4)), tmp_path / "c.nii.gz")
+    (tmp_path / "c.nii.gz").rename(tmp_path / "c.nii")
+    with pytest.raises(UserError, match=r"c.nii is compressed, .*: rename it to c.nii.gz$"):
+        open_file_volume(tmp_path / "c.nii", "c")
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_more_voxels_than_bytes_are_refused_before_memory_is_taken(tmp_path, suffix) -> None:
+    path = tmp_path / f"a{suffix}"
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.float32)
+    header.set_data_shape((32767, 32767, 32767))
+    content = header.binaryblock + b"\0" * 20
+    path.write_bytes(gzip.compress(content) if suffix == ".nii.gz" else content)
+    with pytest.raises(UserError, match=r"says 32767 x 32767 x 32767 voxels, more than its bytes can hold"):
+        open_file_volume(path, "a")
+
+
+@pytest.mark.parametrize(("pixdim", "sform", "known"), [(0, 0, False), (2, 0, True), (0, 1, True)])
+def test_sizes_of_voxels_are_unknown_where_the_file_says_none(tmp_path, caplog, pixdim, sform, known) -> None:
+    image = nibabel.Nifti1Image(VALUES, np.diag([2.0, 2, 2, 1]))
+    nibabel.save(image, tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[80:92] = np.full(3, pixdim, "<f4").tobytes()
+    content[252:256] = np.array([0, sform], "<i2").tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    facts = open_file_volume(tmp_path / "a.nii", "a").facts
+    assert facts.spacing_known == known
+    assert facts.notes == (() if known else ("a does not say how large its voxels are (pixdim 0)",))
+    assert "pixdim" not in caplog.text
