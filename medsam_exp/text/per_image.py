@@ -1,15 +1,18 @@
 """Texts from a JSON or CSV file that maps file names to sentences."""
 
-import csv
-import io
 import json
-import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from medsam_exp.data.class_index import stem_of
+from medsam_exp.data.columns import is_missing, place_of
+from medsam_exp.data.csv_table import decoded, read_table
 from medsam_exp.types import Sample, UserError
 
-_IMAGE_SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|bmp|webp)$", re.IGNORECASE)
+_MEND = "set text.path to a CSV or JSON file"
 
 
 class PerImage:
@@ -20,8 +23,8 @@ class PerImage:
 
     Args:
         path: .json or .csv file.
-        name_column: CSV column with the file name or stem.
-        text_column: CSV column with the sentence.
+        name_column: CSV column with the file name or stem; `medsam_exp.data.columns` says which others may stand in.
+        text_column: CSV column with the sentence; likewise.
         uses_class_labels: whether whoever wrote the file knew the true classes.
 
     Raises:
@@ -41,9 +44,10 @@ class PerImage:
         self._texts: dict[str, tuple[str, ...]] = {}
         names: dict[str, str] = {}
         for name, text in _entries(self._path, name_column, text_column):
-            if not text.strip():
-                raise UserError(f"{self._path} has an empty text for {name}: write one or remove the entry")
-            stem = _IMAGE_SUFFIX.sub("", Path(name.strip()).name)
+            if is_missing(text):
+                said = f"the text {text.strip()!r}" if text.strip() else "an empty text"
+                raise UserError(f"{self._path} has {said} for {name}: write one or remove the entry")
+            stem = stem_of(name)
             if names.setdefault(stem, name) != name:
                 raise UserError(f"{self._path} names {stem} as {names[stem]} and as {name}: keep one of them")
             self._texts[stem] = (*self._texts.get(stem, ()), text.strip())
@@ -67,24 +71,20 @@ class PerImage:
 def _entries(path: Path, name_column: str, text_column: str) -> Iterator[tuple[str, str]]:
     """(name, text) pairs of a file, in its order."""
     suffix = path.suffix.lower()
-    if suffix not in {".json", ".csv"}:
+    if suffix not in {".json", ".csv", ".tsv", ".xls", ".xlsx"}:  # the last two are refused with advice
         raise UserError(f"text.path: {path} is neither .json nor .csv: give one of them")
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"text.path: {path} cannot be read ({error}): check the path") from error
-    return (
-        _json_entries(path, content)
-        if suffix == ".json"
-        else _csv_entries(path, content, name_column, text_column)
-    )
+    return _json_entries(path) if suffix == ".json" else _csv_entries(path, name_column, text_column)
 
 
-def _json_entries(path: Path, content: str) -> Iterator[tuple[str, str]]:
+def _json_entries(path: Path) -> Iterator[tuple[str, str]]:
     try:
-        table = json.loads(content)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is no valid JSON ({error}): mend that line") from error
+        content = decoded(path.read_bytes(), str(path))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): {_MEND}") from error
+    try:
+        table = json.loads(content, object_pairs_hook=partial(_without_repetition, path))
+    except (ValueError, RecursionError) as error:  # ValueError: invalid, or a number of too many digits
+        raise UserError(f"{path} is no valid JSON ({error}): mend it") from error
     if not isinstance(table, dict):
         raise UserError(f'{path} is no JSON object: write {{"file name": "sentence"}}')
     for name, given in table.items():
@@ -94,13 +94,15 @@ def _json_entries(path: Path, content: str) -> Iterator[tuple[str, str]]:
         yield from ((name, text) for text in texts)
 
 
-def _csv_entries(path: Path, content: str, name_column: str, text_column: str) -> Iterator[tuple[str, str]]:
-    reader = csv.DictReader(io.StringIO(content), restval="")
-    columns = reader.fieldnames or []
-    missing = [column for column in (name_column, text_column) if column not in columns]
-    if missing:
-        raise UserError(
-            f"{path} has no column {', '.join(missing)} (it has {', '.join(columns)}): "
-            "set text.name_column and text.text_column"
-        )
-    yield from ((row[name_column], row[text_column]) for row in reader)
+def _without_repetition(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, of which Python would keep the last entry of a name alone."""
+    if twice := next((name for name, count in Counter(name for name, _ in pairs).items() if count > 1), None):
+        raise UserError(f"{path} names {twice} twice: write its texts as one list")
+    return dict(pairs)
+
+
+def _csv_entries(path: Path, name_column: str, text_column: str) -> Iterator[tuple[str, str]]:
+    table = read_table(path, _MEND, (name_column, text_column))
+    mend = "set text.name_column and text.text_column"
+    name, text = (place_of(table.header, column, str(path), mend) for column in (name_column, text_column))
+    yield from ((row[name], row[text]) for _, row in table.sound_rows())
