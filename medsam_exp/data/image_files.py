@@ -99,7 +99,9 @@ def _fault(path: Path) -> str | None:
             return f"{path} does not exist: check the path"
         several = ", ".join(_images_in(str(path.parent)).get(path.name, []))
         there = (
-            f"several files have that name ({several})" if several else "no image has that name with any ending"
+            f"several files have that name ({several})"
+            if several
+            else "no image has that name with any ending"
         )
         return f"{path} does not exist, and {there}: check the path"
     return _decoding_fault(path, status.st_size, status.st_mtime_ns)
