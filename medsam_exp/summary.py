@@ -3,6 +3,7 @@
 import csv
 import json
 import platform
+import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -294,5 +295,4 @@ def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 def command_line(overrides: list[str]) -> str:
     """The command that repeats this run."""
     own = [part for part in overrides if not part.startswith("+sweep=")]  # a job of a sweep is one run
-    quoted = [f"'{part}'" if any(mark in part for mark in " []{}()$*|") else part for part in own]
-    return " ".join([start_command(), *quoted])
+    return " ".join([start_command(), *map(shlex.quote, own)])
