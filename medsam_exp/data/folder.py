@@ -122,6 +122,8 @@ class FolderDataset:
             raise _complaint(images, faulty, len(files))
 
         kept = {stem: finding for stem, finding in findings.items() if stem not in faulty}
+        if limit is None and self.has_ground_truth:
+            _refuse_other_values(masks, kept, mask_values)
         drop = self.has_ground_truth and classes is not None and absent == "drop"
         self.classes_are_true = classes is None or drop
         self._entries = {
@@ -240,6 +242,18 @@ def _check_labels(findings: dict[str, Finding], labels: dict[str, str], index: s
     for stem, finding in findings.items():
         if finding.problem is None and not labels.get(stem):
             finding.problem = f"{stem} has no class in {index}"
+
+
+def _refuse_other_values(
+    masks: Path | None, kept: dict[str, Finding], mask_values: Sequence[int] | None
+) -> None:
+    """Masks of which none has a pixel of the target, but some have others, are read by wrong values."""
+    held = frozenset[int]().union(*(finding.values for finding in kept.values()))
+    if mask_values is not None and held - {0} and not held & set(mask_values):
+        raise UserError(
+            f"{masks}: no mask has a pixel of data.mask_values={list(mask_values)}; they hold "
+            f"{', '.join(map(str, sorted(held)[:_SHOWN]))}: name the target's values, or null for two-valued masks"
+        )
 
 
 def _complaint(images: Path, faulty: dict[str, str], count: int) -> UserError:

@@ -20,6 +20,8 @@ PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", 
 DICOM_SUFFIX = ".dcm"
 IMAGE_SUFFIXES = PICTURE_SUFFIXES | {DICOM_SUFFIX}
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs: 256 MiB of RGB
+_GRAY_STEPS = {"1": 255, "L;2": 85, "L;4": 17}
+"""Between the grays that are shown of images of 1, 2 and 4 bits."""
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 
 
@@ -33,6 +35,7 @@ class Pixels:
         lossy: the file format may have altered values (JPEG, WebP).
         orientation: EXIF tag that was applied, 1 (upright) to 8.
         spacing_mm: (row, column) size of a pixel, where the file says it as DICOM does; None when unknown.
+        numbers: (H, W) stored numbers, where `values` shows others: of a palette, or of less than 8 bits; else None.
     """
 
     values: NDArray[Any]
@@ -40,6 +43,7 @@ class Pixels:
     lossy: bool
     orientation: int = 1
     spacing_mm: tuple[float, float] | None = None
+    numbers: NDArray[np.uint8] | None = None
 
 
 def read_image(path: Path) -> RGBImage:
@@ -114,6 +118,7 @@ def _pixels(image: ImageFile.ImageFile, path: Path) -> Pixels:
     # Photometric interpretation 0 (white is zero), which Pillow honours for 8 bits only.
     inverted = image.mode.startswith("I;16") and image.format == "TIFF" and image.getexif().get(262) == 0
     deep_colour = _is_deep_colour(image)
+    step = _GRAY_STEPS.get(_raw_mode(image), 0)
     orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))  # loading a TIFF removes the tag
     if deep_colour:
         return _deep_colour(path, orientation)
@@ -128,15 +133,19 @@ def _pixels(image: ImageFile.ImageFile, path: Path) -> Pixels:
         values, alpha = rgba[..., :3], _telling_alpha(rgba[..., 3])
     else:
         values = np.asarray(upright.convert("L" if upright.mode in {"1", "L"} else "RGB"))
-    return Pixels(values, alpha, lossy, orientation)
+    numbers = np.asarray(upright) if upright.mode == "P" else values // step if step else None
+    return Pixels(values, alpha, lossy, orientation, numbers=numbers)
 
 
 def _is_deep_colour(image: ImageFile.ImageFile) -> bool:
     """Whether Pillow would silently keep only the high byte of 16-bit colour (or gray with alpha)."""
-    if image.format not in {"PNG", "TIFF"} or image.mode[0] in "IF" or not image.tile:
-        return False
-    arguments = image.tile[0][3]
-    return ";16" in (arguments[0] if isinstance(arguments, tuple) else str(arguments))
+    return image.format in {"PNG", "TIFF"} and image.mode[0] not in "IF" and ";16" in _raw_mode(image)
+
+
+def _raw_mode(image: ImageFile.ImageFile) -> str:
+    """How the file stores its pixels, before it is loaded."""
+    arguments = image.tile[0][3] if image.tile else ""
+    return str(arguments[0]) if isinstance(arguments, tuple) else str(arguments)
 
 
 def _deep_colour(path: Path, orientation: int) -> Pixels:

@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from medsam_exp.data.images import IMAGE_SUFFIXES, Pixels, decode, to_rgb
-from medsam_exp.data.masks import refuse_unlisted, to_mask
+from medsam_exp.data.masks import label_values, refuse_unlisted, to_mask
 from medsam_exp.data.targets import Target, Targets
 from medsam_exp.types import UserError
 
@@ -35,12 +37,14 @@ class Finding:
         problem: why the sample cannot be used, in words; None when it can.
         lossy: a mask's values were blurred and had to be thresholded.
         present: targets of which the image has a pixel.
+        values: of the masks' pixels, where the targets are given by values; else none.
         spacing_mm: (row, column) size of a pixel, where the image's own file says it.
     """
 
     problem: str | None = None
     lossy: bool = False
     present: tuple[Target, ...] = ()
+    values: frozenset[int] = frozenset()
     spacing_mm: tuple[float, float] | None = None
 
 
@@ -157,7 +161,8 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
         return Finding(str(error))
     present = tuple(target for finding in found for target in finding.present)
     lossy = any(finding.lossy for finding in found)
-    return Finding(lossy=lossy, present=present, spacing_mm=pixels.spacing_mm)
+    values = frozenset[int]().union(*(finding.values for finding in found))
+    return Finding(lossy=lossy, present=present, values=values, spacing_mm=pixels.spacing_mm)
 
 
 def _check_mask(
@@ -174,4 +179,7 @@ def _check_mask(
     if targets.listed is not None:
         refuse_unlisted(pixels, path, targets.listed)
     present = tuple(target for target, (mask, _) in zip(here, masks, strict=True) if mask.any())
-    return Finding(lossy=any(lossy for _, lossy in masks), present=present)
+    values = frozenset[int]()
+    if targets.values is not None:
+        values = frozenset(np.unique(label_values(pixels, path, targets.values)).tolist())
+    return Finding(lossy=any(lossy for _, lossy in masks), present=present, values=values)

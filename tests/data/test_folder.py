@@ -414,3 +414,16 @@ def test_a_table_without_pixel_sizes(root):
         folder(root, spacing_mm="index.csv")
     with pytest.raises(UserError, match=r"sizes.csv does not exist: set data.spacing_mm to"):
         folder(root, spacing_mm="sizes.csv")
+
+
+def test_masks_that_are_read_by_wrong_values_are_refused(tmp_path: Path) -> None:
+    for number in range(3):
+        for kind, pixels in (("images", np.full((8, 8), 30 * number)), ("masks", np.eye(8) * 255)):
+            (tmp_path / f"test_{kind}").mkdir(exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"test_{kind}" / f"{number}.png")
+    with pytest.raises(
+        UserError, match=r"no mask has a pixel of data\.mask_values=\[1\]; they hold 0, 255: name"
+    ):
+        folder(tmp_path, mask_values=[1])
+    assert folder(tmp_path, mask_values=[1, 255]).notes == ()
+    assert folder(tmp_path, mask_values=[1], limit=2).notes == ("all 2 masks are empty",)
