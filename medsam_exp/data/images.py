@@ -22,6 +22,8 @@ IMAGE_SUFFIXES = PICTURE_SUFFIXES | {DICOM_SUFFIX}
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs: 256 MiB of RGB
 _GRAY_STEPS = {"1": 255, "L;2": 85, "L;4": 17}
 """Between the grays that are shown of images of 1, 2 and 4 bits."""
+MOST_ELONGATED = 512
+"""Longer over shorter side that a scan may have; of more, SAM's smallest input would keep no row."""
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 
 
@@ -70,6 +72,18 @@ def to_rgb(pixels: Pixels, path: Path) -> RGBImage:
     if pixels.alpha is not None:
         values = np.rint(values * pixels.alpha[..., None])
     return np.array(values, dtype=np.uint8, order="C")  # a copy, since Pillow's pixels are read-only
+
+
+def refuse_elongated(size: tuple[int, ...], path: Path) -> None:
+    """Refuse an image of (H, W) pixels that no network can look at; `path` is for the error's text.
+
+    Raises:
+        UserError: it is too elongated.
+    """
+    if max(size) > MOST_ELONGATED * min(size):
+        raise UserError(
+            f"{path} has {size[1]} x {size[0]} pixels, longer than {MOST_ELONGATED} to 1: crop it, or remove it"
+        )
 
 
 def decode(path: Path) -> Pixels:

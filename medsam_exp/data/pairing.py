@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medsam_exp.data.images import IMAGE_SUFFIXES, Pixels, decode, to_rgb
+from medsam_exp.data.images import IMAGE_SUFFIXES, Pixels, decode, refuse_elongated, to_rgb
 from medsam_exp.data.masks import label_values, refuse_unlisted, to_mask
 from medsam_exp.data.targets import Target, Targets
 from medsam_exp.types import UserError
@@ -154,6 +154,7 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
     try:
         pixels = decode(pair.image)
         size = to_rgb(pixels, pair.image).shape[:2]
+        refuse_elongated(size, pair.image)
         found = [
             _check_mask(pair, path, folder, targets, pixels, size) for folder, path in pair.masks.items()
         ]

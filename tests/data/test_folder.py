@@ -8,7 +8,10 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 from medsam_exp.data.folder import FolderDataset
+from medsam_exp.data.image import ImageDataset
+from medsam_exp.data.images import MOST_ELONGATED
 from medsam_exp.digests import FileDigests
+from medsam_exp.sam.families import FAMILIES
 from medsam_exp.types import Sample, UserError
 from tests.data.volumes.synthetic import dicom_image
 
@@ -427,3 +430,16 @@ def test_masks_that_are_read_by_wrong_values_are_refused(tmp_path: Path) -> None
         folder(tmp_path, mask_values=[1])
     assert folder(tmp_path, mask_values=[1, 255]).notes == ()
     assert folder(tmp_path, mask_values=[1], limit=2).notes == ("all 2 masks are empty",)
+
+
+def test_an_image_that_no_network_can_look_at_is_a_fault_of_its_file(root: Path) -> None:
+    Image.fromarray(np.zeros((2, 1025), np.uint8)).save(root / "test_images" / "wide.png")
+    Image.fromarray(np.zeros((2, 1025), np.uint8)).save(root / "test_masks" / "wide.png")
+    with pytest.raises(UserError, match=r"wide\.png has 1025 x 2 pixels, longer than 512 to 1: crop it"):
+        folder(root)
+    with pytest.raises(UserError, match=r"wide\.png has 1025 x 2 pixels"):
+        ImageDataset(str(root / "test_images" / "wide.png"))
+    assert "wide.png has 1025 x 2 pixels" in folder(root, on_error="skip").notes[0]
+    for family in FAMILIES.values():  # what passes is taken by every SAM
+        for shape in ((1, MOST_ELONGATED), (MOST_ELONGATED, 1)):
+            family.framing(256).preprocess(np.zeros((*shape, 3), np.uint8))
