@@ -13,7 +13,15 @@ from medsam_exp.data.class_index import read_class_index
 from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.images import read_image
 from medsam_exp.data.masks import read_mask
-from medsam_exp.data.pairing import FilePair, Finding, check_pairs, find_folders, mask_folders, pair_files
+from medsam_exp.data.pairing import (
+    FilePair,
+    Finding,
+    check_pairs,
+    find_folders,
+    mask_folders,
+    pair_files,
+    passed_over,
+)
 from medsam_exp.data.spacing_index import Spacing, read_spacing_index
 from medsam_exp.data.targets import Target, Targets, targets_of
 from medsam_exp.digests import FileDigests, text_digest
@@ -146,7 +154,8 @@ class FolderDataset:
             for sample_id, entry in sorted(self._entries.items())
         )
         found = _notes(faulty, kept, targets, absent) if self.has_ground_truth else _skipped(faulty)
-        self.notes = (*left_out, *found)
+        cut = [f"data.limit: the first {limit} of {len(wanted)} images"] if len(wanted) > len(files) else []
+        self.notes = (*passed_over(images), *left_out, *cut, *found)
 
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB of one image."""

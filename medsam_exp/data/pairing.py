@@ -1,6 +1,7 @@
 """Finds, pairs and checks the files of one split of a folder."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from medsam_exp.data.images import IMAGE_SUFFIXES, Pixels, decode, refuse_elonga
 from medsam_exp.data.masks import label_values, refuse_unlisted, to_mask
 from medsam_exp.data.targets import Target, Targets
 from medsam_exp.types import UserError
+
+_OF_SYSTEMS = ("Thumbs.db", "desktop.ini")
+_KINDS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,22 @@ def _images_by_stem(folder: Path) -> dict[str, list[Path]]:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             images.setdefault(path.stem, []).append(path)
     return images
+
+
+def passed_over(folder: Path) -> list[str]:
+    """A sentence about what lies in a folder of images and is none, by ending; hidden files are not counted."""
+    there = [
+        path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in _OF_SYSTEMS
+    ]
+    kinds = Counter(
+        "folders" if path.is_dir() else path.suffix.lower() or path.name
+        for path in there
+        if path.is_dir() or path.suffix.lower() not in IMAGE_SUFFIXES
+    )
+    shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_KINDS_SHOWN))
+    return (
+        [f"{folder.name}: {kinds.total()} not read, as they are no images: {shown}"] if kinds else []
+    )
 
 
 def pair_files(images: Path, masks: Mapping[str, Path]) -> dict[str, FilePair]:

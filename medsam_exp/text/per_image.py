@@ -1,15 +1,12 @@
 """Texts from a JSON or CSV file that maps file names to sentences."""
 
-import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from medsam_exp.data.class_index import stem_of
 from medsam_exp.data.columns import is_missing, place_of
-from medsam_exp.data.csv_table import decoded, read_table
+from medsam_exp.data.csv_table import read_table
+from medsam_exp.text.json_file import parsed_json, text_of_file
 from medsam_exp.types import Sample, UserError
 
 _MEND = "set text.path to a CSV or JSON file"
@@ -77,14 +74,7 @@ def _entries(path: Path, name_column: str, text_column: str) -> Iterator[tuple[s
 
 
 def _json_entries(path: Path) -> Iterator[tuple[str, str]]:
-    try:
-        content = decoded(path.read_bytes(), str(path))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): {_MEND}") from error
-    try:
-        table = json.loads(content, object_pairs_hook=partial(_without_repetition, path))
-    except (ValueError, RecursionError) as error:  # ValueError: invalid, or a number of too many digits
-        raise UserError(f"{path} is no valid JSON ({error}): mend it") from error
+    table = parsed_json(text_of_file(path, "text.path"), str(path))
     if not isinstance(table, dict):
         raise UserError(f'{path} is no JSON object: write {{"file name": "sentence"}}')
     for name, given in table.items():
@@ -92,13 +82,6 @@ def _json_entries(path: Path) -> Iterator[tuple[str, str]]:
         if not texts or not all(isinstance(text, str) for text in texts):
             raise UserError(f"{path} has no sentence for {name}: give a string or a list of strings")
         yield from ((name, text) for text in texts)
-
-
-def _without_repetition(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, of which Python would keep the last entry of a name alone."""
-    if twice := next((name for name, count in Counter(name for name, _ in pairs).items() if count > 1), None):
-        raise UserError(f"{path} names {twice} twice: write its texts as one list")
-    return dict(pairs)
 
 
 def _csv_entries(path: Path, name_column: str, text_column: str) -> Iterator[tuple[str, str]]:

@@ -233,7 +233,11 @@ def test_other_files_and_hidden_files_do_not_count(root):
     for name in ("Thumbs.db", "notes.txt", ".DS_Store", "._case_0.png"):
         (root / "test_images" / name).write_bytes(b"x")
     (root / "test_images" / "deeper.png").mkdir()
+    (root / "test_images" / "e.gif").write_bytes(b"x")
     assert len(folder(root).samples) == 4
+    assert folder(root).notes == (
+        "test_images: 3 not read, as they are no images: 1 .gif, 1 .txt, 1 folders",
+    )
 
 
 def test_dicom_images_say_how_large_their_pixels_are(root):
@@ -429,7 +433,10 @@ def test_masks_that_are_read_by_wrong_values_are_refused(tmp_path: Path) -> None
     ):
         folder(tmp_path, mask_values=[1])
     assert folder(tmp_path, mask_values=[1, 255]).notes == ()
-    assert folder(tmp_path, mask_values=[1], limit=2).notes == ("all 2 masks are empty",)
+    assert folder(tmp_path, mask_values=[1], limit=2).notes == (
+        "data.limit: the first 2 of 3 images",
+        "all 2 masks are empty",
+    )
 
 
 def test_an_image_that_no_network_can_look_at_is_a_fault_of_its_file(root: Path) -> None:

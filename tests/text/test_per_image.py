@@ -79,7 +79,7 @@ def test_faulty_files(tmp_path, name, content, message):
 
 
 def test_absent_and_undecodable_files(tmp_path):
-    with pytest.raises(UserError, match=r"absent\.json cannot be read .*: set text\.path"):
+    with pytest.raises(UserError, match=r"text\.path: .*absent\.json cannot be read .*: check the path"):
         PerImage(str(tmp_path / "absent.json"))
     (tmp_path / "latin.csv").write_bytes("filename,Caption\na,œdème\n".encode("cp1252"))
     with pytest.raises(UserError, match=r"latin\.csv is not in UTF-8 \(it has a byte 0x9c in line 2"):
