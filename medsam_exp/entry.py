@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from medsam_exp.conf_folder import conf_folder, own_folder
 from medsam_exp.config import register
+from medsam_exp.overrides import quoted
 from medsam_exp.types import UserError
 
 _OPTIONS = ("--config-dir", "-cd")
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     typed = list(sys.argv[1:] if arguments is None else arguments)
     try:
         own, rest = _own_folder(typed)
+        rest = quoted(rest)
     except UserError as error:
         sys.exit(f"error: {error}")
     added = [] if own is None else ["--config-dir", str(conf_folder())]  # Hydra looks there last

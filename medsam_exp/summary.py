@@ -3,6 +3,7 @@
 import csv
 import json
 import platform
+import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ from medsam_exp.report.curves import training_pictures
 from medsam_exp.report.finished_run import ONCE_PER_IMAGE
 from medsam_exp.report.page import write_report
 from medsam_exp.stages import MASK_STAGES, STAGES
+from medsam_exp.stages.said_of_texts import cut_of_samples, notes_of_cuts
 from medsam_exp.start_command import start_command
 from medsam_exp.timing import timing_table
 from medsam_exp.trials import split_name
@@ -129,6 +131,7 @@ def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list
     stages = {"saliency": "saliency", **MASK_STAGES}
     made = {short: stage for stage, short in stages.items() if stage in engine.artifacts}
     scores = {sample_id: engine.scores(sample_id) for sample_id in engine.sample_ids}
+    cut = cut_of_samples(engine.artifacts, engine.sample_ids)
     scored = dict.fromkeys(short for found in scores.values() for short in found)
     rows = []
     for short in dict.fromkeys([*made, *scored]):
@@ -137,8 +140,8 @@ def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list
             facts = {key: info[key] for key in ("presence", "vetoed", "peak_x", "peak_y") if key in info}
             if made.get(short) in MASK_STAGES and "presence" not in info:
                 facts["presence"] = float(engine.artifacts[made[short]].mask(sample_id).any())
-            text = " | ".join(texts[sample_id])
-            row: dict[str, Any] = {"id": sample_id, "text": text, "stage": short}
+            row: dict[str, Any] = {"id": sample_id, "text": " | ".join(texts[sample_id]), "stage": short}
+            row |= {key: cut[sample_id][key] for key in ("tokens", "context") if sample_id in cut}
             row |= {"image_id": image_id} if (image_id := image_of.get(sample_id)) else {}
             rows.append(row | scores[sample_id].get(short, {}) | facts)
     return rows
@@ -222,7 +225,7 @@ def _tolerance(cfg: DictConfig) -> str:
 
 def _notes(engine: Engine, dataset: Dataset | None) -> list[str]:
     """What was cleaned, mended or skipped in images and pairs, each said once."""
-    notes = list(dataset.notes if dataset else ())
+    notes = [*notes_of_cuts(engine.artifacts, engine.sample_ids), *(dataset.notes if dataset else ())]
     for stage in ("finetune_clip", "retrieval"):
         if stage in engine.artifacts:
             notes += engine.artifacts[stage].info("all")["notes"]
@@ -294,5 +297,4 @@ def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
 def command_line(overrides: list[str]) -> str:
     """The command that repeats this run."""
     own = [part for part in overrides if not part.startswith("+sweep=")]  # a job of a sweep is one run
-    quoted = [f"'{part}'" if any(mark in part for mark in " []{}()$*|") else part for part in own]
-    return " ".join([start_command(), *quoted])
+    return " ".join([start_command(), *map(shlex.quote, own)])

@@ -62,6 +62,7 @@ LAYERS = (
         "write_back",
         "default_settings",
         "start_command",
+        "overrides",
     },
     {"runner", "interactive"},
     {"worker", "segment", "app", "entry"},

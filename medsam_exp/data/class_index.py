@@ -1,12 +1,16 @@
 """A table that says which class an image belongs to."""
 
-import csv
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
+from medsam_exp.data.columns import is_missing, place_of
+from medsam_exp.data.csv_table import read_table
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.types import UserError
+
+_SCANS = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 
 
 def read_class_index(
@@ -22,7 +26,7 @@ def read_class_index(
         split_column: column with the split; None when all rows belong to every split.
 
     Raises:
-        UserError: the file or a column is missing, or one image has two classes.
+        UserError: the file or a column is missing, a row is faulty, or one image has two classes.
     """
     columns = [name_column, class_column, *([split_column] if split_column else [])]
     classes: dict[str, str] = {}
@@ -30,14 +34,14 @@ def read_class_index(
         if split_column and row[split_column].strip() != split:
             continue
         stem = stem_of(row[name_column].strip())
-        label = row[class_column].strip()
+        label = "" if is_missing(row[class_column]) else row[class_column].strip()
         if classes.setdefault(stem, label) != label:
             raise UserError(f"{path} gives {stem} two classes, {classes[stem]} and {label}: keep one")
     return classes
 
 
 def read_rows(path: Path, columns: Sequence[str], key: str) -> list[Mapping[str, str]]:
-    """Rows of a CSV file with a header line.
+    """Rows of a CSV file with a header line, by column; `columns` are found by their usual names too.
 
     Args:
         path: the file.
@@ -45,27 +49,22 @@ def read_rows(path: Path, columns: Sequence[str], key: str) -> list[Mapping[str,
         key: the setting that names the file, for the errors.
 
     Raises:
-        UserError: the file cannot be read, or a column is missing.
+        UserError: the file cannot be read, a column is missing, or a row has more or fewer fields than the header.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
-            missing = [column for column in columns if column not in (reader.fieldnames or [])]
-            if missing:
-                there = ", ".join(reader.fieldnames or [])
-                raise UserError(
-                    f"{path} has no column {', '.join(missing)} (it has {there}): "
-                    "set data.name_column, data.class_column or data.split_column, or rename the column"
-                )
-            return list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{key}: {path} cannot be read as CSV ({error}): check the file") from error
+    table = read_table(path, f"set {key} to a CSV file", columns)
+    mend = "set data.name_column, data.class_column or data.split_column, or rename the column"
+    places = {column: place_of(table.header, column, str(path), mend) for column in columns}
+    rows = (
+        dict(zip(table.header, row, strict=True)) | {column: row[place] for column, place in places.items()}
+        for _, row in table.sound_rows()
+    )
+    return list(rows)
 
 
 def stem_of(name: str) -> str:
-    """The stem by which a dataset knows an image that a table names with or without its suffix.
+    """The stem by which a dataset knows an image that a table names, with or without suffix and folders.
 
     In Unicode's composed form (NFC), as names that went through a Mac have their accents apart.
     """
-    stem = Path(name).stem if Path(name).suffix.lower() in IMAGE_SUFFIXES else Path(name).name
-    return normalize("NFC", stem)
+    path = PurePosixPath(_SCANS.sub("", name.strip()).replace("\\", "/"))
+    return normalize("NFC", path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name)

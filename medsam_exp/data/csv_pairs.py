@@ -29,12 +29,13 @@ class CsvPairs:
     Every image of the file is decoded once at the start, so that faults show before any model loads.
 
     Args:
-        file: CSV in UTF-8 with a header line.
+        file: CSV with a header line, in UTF-8 or UTF-16.
         root: folder that the images' paths start from; None for the CSV's folder. `locate_images` says what
             happens to absolute paths and to those that start elsewhere.
-        image_column: column with the image's path.
-        caption_column: column with the caption.
-        separator: character between the fields.
+        image_column: column with the image's path, or its name without an ending; `medsam_exp.data.columns` says which
+            others may stand in for `filename`.
+        caption_column: column with the caption; likewise for `Caption`.
+        separator: character between the fields; None recognises a comma, a semicolon or a tab.
         smallest_caption: characters that a caption must have after cleaning (paper: 20).
         part: which images: train, validation, or all.
         train_share: of the groups that go to train, in (0, 1) (paper: 0.85).
@@ -54,7 +55,7 @@ class CsvPairs:
         root: str | None = None,
         image_column: str = "filename",
         caption_column: str = "Caption",
-        separator: str = ",",
+        separator: str | None = None,
         smallest_caption: int = 20,
         part: Part = "train",
         train_share: float = 0.85,
@@ -152,9 +153,14 @@ def _faults(file: str, table: PairTable, ids: Iterable[str], on_error: str) -> d
 
 
 def _check_arguments(
-    separator: str, smallest_caption: int, part: str, train_share: float, on_error: str, limit: int | None
+    separator: str | None,
+    smallest_caption: int,
+    part: str,
+    train_share: float,
+    on_error: str,
+    limit: int | None,
 ) -> None:
-    if len(separator) != 1 or separator in '"\r\n ':
+    if separator is not None and (len(separator) != 1 or separator in '"\r\n '):
         raise UserError(f"pairs' separator is {separator!r}: give one character, such as , or ; or \\t")
     if smallest_caption < 0:
         raise UserError(f"pairs' smallest_caption is {smallest_caption}: give 0 or more characters")

@@ -1,82 +1,204 @@
-"""Columns of a CSV file, with faults said by line."""
+"""The one reader of tables: separator and encoding recognised, nothing cut off, faults said by line.
 
+A separator is a comma, a semicolon or a tab; Excel's first line `sep=;` names it. Texts are UTF-8, with or without a
+byte-order mark, or UTF-16 with one; other encodings cannot be told apart, so they are refused. A row with more or fewer
+fields than the header is a fault: in a text with a comma that is not quoted, what follows would be lost.
+"""
+
+import codecs
 import csv
-import difflib
-from collections.abc import Iterator, Sequence
+import io
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medsam_exp.data.columns import place_of, plain_column
 from medsam_exp.types import UserError
+
+SEPARATORS = (",", ";", "\t")
+_SHOWN = 10
+_BOOKS = {b"PK\x03\x04": "an Excel file (.xlsx) or another zip", b"\xd0\xcf\x11\xe0": "an Excel file (.xls)"}
+_MARKS = {  # UTF-32's first, as it begins with UTF-16's
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8-sig",
+}
+_SAVE = 'save it as UTF-8 (in Excel: "CSV UTF-8")'
+
+Rows = list[tuple[int, tuple[str, ...]]]
+"""Of each row the number of its first line, and its fields."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a header line; empty lines do not count.
+
+    Attributes:
+        shown: its name in errors.
+        header: names of the columns, without white space around them.
+        rows: those of the header's length.
+        faults: a sentence about each other row.
+        separator: between the fields.
+    """
+
+    shown: str
+    header: tuple[str, ...]
+    rows: Rows
+    faults: tuple[str, ...]
+    separator: str
+
+    def sound_rows(self) -> Rows:
+        """All rows.
+
+        Raises:
+            UserError: one has a wrong length; names the lines.
+        """
+        if self.faults:
+            raise UserError(f"{self.shown}: {faulty_rows(self.faults, len(self.rows) + len(self.faults))}")
+        return self.rows
+
+
+def faulty_rows(faults: Sequence[str], count: int) -> str:
+    """What to say of so many faulty rows among all."""
+    more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    return (
+        f"{len(faults)} of {count} rows are faulty ({'; '.join(faults[:_SHOWN])}{more}): mend them, such as by double "
+        "quotes around a text that holds the separator"
+    )
+
+
+def read_table(path: Path, mend: str, expected: Collection[str] = (), separator: str | None = None) -> Table:
+    """Read a table from a file.
+
+    Args:
+        path: the file.
+        mend: what to do if it cannot be opened, such as "set data.index to a CSV file".
+        expected: columns that it should have; they help to recognise the separator.
+        separator: one character; None recognises it.
+
+    Raises:
+        UserError: the file is missing or empty, or is no CSV in an encoding that can be told.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = "does not exist" if not path.exists() else f"cannot be read ({error.strerror})"
+        raise UserError(f"{path} {reason}: {mend}") from error
+    return table_of(decoded(data, str(path)), str(path), expected, separator)
+
+
+def decoded(data: bytes, shown: str) -> str:
+    """The text of a file's bytes; see the module's text for encodings.
+
+    Raises:
+        UserError: they are no text in such an encoding.
+    """
+    if book := next((kind for mark, kind in _BOOKS.items() if data.startswith(mark)), None):
+        raise UserError(f'{shown} is {book}, which is not read here: save the sheet as "CSV UTF-8"')
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"{shown} is not in UTF-8 (it has a byte 0x{data[error.start]:02x} in line {line}): {_SAVE}"
+        ) from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise UserError(f"{shown} has a NUL character in line {line}, so it is no text in UTF-8: {_SAVE}")
+    return text
+
+
+def table_of(text: str, shown: str, expected: Collection[str] = (), separator: str | None = None) -> Table:
+    """Read a table from a text; arguments and errors as `read_table`."""
+    lines = list(io.StringIO(text, newline=""))  # str.splitlines would also divide at other signs
+    skipped = 0
+    if lines and (named := re.fullmatch(r'"?sep=(.)"?\s*', lines[0])):  # Excel's own way to name it
+        separator, skipped = separator or named[1], 1
+    if separator is None:
+        separator = _recognised(lines, expected)
+    rows = _numbered(shown, csv.reader(lines[skipped:], delimiter=separator, strict=True), skipped)
+    header = [field.strip() for field in next(rows, (0, []))[1]]
+    while header and not header[-1]:
+        header.pop()
+    if not header:
+        raise UserError(
+            f"{shown} is empty: it needs a header line with {', '.join(expected) or 'names of columns'}"
+        )
+    sound, faults = [], []
+    for number, row in rows:
+        while len(row) > len(header) and not row[-1].strip():
+            row.pop()
+        if len(row) == len(header):
+            sound.append((number, tuple(row)))
+        else:
+            faults.append(f"line {number} has {len(row)} fields, the header has {len(header)}")
+    return Table(shown, tuple(header), sound, tuple(faults), separator)
 
 
 def read_columns(
-    path: Path, columns: Sequence[str], separator: str
-) -> tuple[list[tuple[int, tuple[str, ...]]], list[str]]:
-    """Read some columns of a CSV file with a header line; empty lines do not count.
+    path: Path,
+    columns: Sequence[str],
+    separator: str | None = None,
+    mend: str = "set pairs' image_column, caption_column or group_column",
+) -> tuple[Rows, list[str]]:
+    """Read some columns of a CSV file; `medsam_exp.data.columns` says how they are found.
 
     Args:
-        path: the file, in UTF-8 with or without a byte-order mark.
-        columns: names from the header.
-        separator: one character between the fields.
+        path: the file.
+        columns: their names.
+        separator: one character between the fields; None recognises it.
+        mend: which settings name the columns.
 
     Returns:
-        Of each row the number of its first line and its fields in the order of `columns`; and a sentence about
-        each row of the wrong length, which is not among them.
+        Rows with the fields of `columns`; and a sentence about each row of the wrong length, which is not
+        among them.
 
     Raises:
-        UserError: the file is missing, no UTF-8 or no CSV, or lacks a column.
+        UserError: the file is missing, no text or no CSV, or lacks a column.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = _lines(path, csv.reader(file, delimiter=separator, strict=True))
-            return _chosen(path, lines, columns)
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise UserError(f"{path} is not in UTF-8 (it has a byte 0x{byte:02x}): save it as UTF-8") from error
-    except OSError as error:
-        reason = "does not exist" if not path.exists() else f"cannot be read ({error.strerror})"
-        raise UserError(f"{path} {reason}: set pairs' file to a CSV file") from error
+    table = read_table(path, "set pairs' file to a CSV file", columns, separator)
+    if len(table.header) == 1 < len(columns):
+        mend += ", or separator, as it has one column only"
+    places = [place_of(table.header, column, str(path), mend) for column in columns]
+    rows = [(number, tuple(row[place] for place in places)) for number, row in table.rows]
+    return rows, list(table.faults)
 
 
-def _lines(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+def _recognised(lines: Sequence[str], expected: Collection[str]) -> str:
+    """The separator under which the first line has most of the expected columns, then most columns."""
+    wanted = {plain_column(column) for column in expected}
+
+    def fit(separator: str) -> tuple[int, int]:
+        reader = csv.reader(lines, delimiter=separator, strict=True)
+        try:
+            header = next((row for row in reader if any(field.strip() for field in row)), [])
+        except csv.Error:
+            return (0, 0)
+        return len(wanted.intersection(map(plain_column, header))), len(header)
+
+    return max(SEPARATORS, key=fit)  # of equals the first
+
+
+def _numbered(shown: str, reader: Any, skipped: int) -> Iterator[tuple[int, list[str]]]:
     """Number of its first line, and the fields, of every row that is not blank."""
     while True:
-        start = reader.line_num + 1
+        start = reader.line_num + skipped + 1
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            raise UserError(f"{path}, line {start}, is no valid CSV ({error}): mend its quotes") from error
-        if len(row) > 1 or any(field.strip() for field in row):
+            raise UserError(f"{shown}, line {start}, is no valid CSV ({_reason(error)})") from error
+        if any(field.strip() for field in row):
             yield start, row
 
 
-def _chosen(
-    path: Path, lines: Iterator[tuple[int, list[str]]], columns: Sequence[str]
-) -> tuple[list[tuple[int, tuple[str, ...]]], list[str]]:
-    header = [field.strip() for field in next(lines, (0, []))[1]]
-    if not header:
-        raise UserError(f"{path} is empty: it needs a header line with {', '.join(columns)}")
-    places = [_place(path, header, column) for column in columns]
-    rows, faults = [], []
-    for number, row in lines:
-        if len(row) == len(header):
-            rows.append((number, tuple(row[place] for place in places)))
-        else:
-            faults.append(f"line {number} has {len(row)} fields, the header has {len(header)}")
-    return rows, faults
-
-
-def _place(path: Path, header: list[str], column: str) -> int:
-    if header.count(column) == 1:
-        return header.index(column)
-    if column in header:
-        raise UserError(f"{path} has {header.count(column)} columns named {column!r}: rename all but one")
-    near = difflib.get_close_matches(column, header, 1, 0.5)
-    meant = f", did you mean {near[0]!r}?" if near and len(header) > 1 else ""
-    mend = "set pairs' image_column, caption_column or group_column"
-    if len(header) == 1:
-        mend += ", or separator, as it has one column only"
-    there = ", ".join(map(repr, header))
-    raise UserError(f"{path} has no column {column!r} (it has {there}{meant}): {mend}")
+def _reason(error: csv.Error) -> str:
+    if "field larger than field limit" in str(error):
+        return f"it has a field of more than {csv.field_size_limit()} characters: close an open quote, or shorten it"
+    return f"{error}: mend its quotes"

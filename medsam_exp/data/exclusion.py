@@ -1,11 +1,12 @@
 """Which images of a folder are left out on purpose: a list of names, or a file of them."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from medsam_exp.data.class_index import stem_of
+from medsam_exp.data.columns import place_of
+from medsam_exp.data.csv_table import decoded, read_table
 from medsam_exp.data.pairing import FilePair
 from medsam_exp.types import UserError
 
@@ -88,19 +89,19 @@ def _found(given: str, root: Path) -> Path:
 
 def _rows(path: Path) -> list[tuple[str, str]]:
     """Name and split ("" for any) of every line."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"data.exclude: {path} cannot be read ({error}): save it as UTF-8 text") from error
     if path.suffix.lower() != ".csv":
-        return [(line.strip(), "") for line in text.splitlines() if line.strip()]
-    rows = csv.DictReader(text.splitlines(), restval="")
-    if "name" not in (rows.fieldnames or ()):
-        there = ", ".join(rows.fieldnames or ()) or "nothing"
-        raise UserError(
-            f"data.exclude: {path} has no column name (it has {there}): rename the one with file names"
-        )
-    named = ((row["name"].strip(), (row.get("split") or "").strip()) for row in rows)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"data.exclude: {path} cannot be read ({error.strerror}): check it") from error
+        lines = decoded(data, f"data.exclude: {path}").splitlines()
+        return [(line.strip(), "") for line in lines if line.strip()]
+    table = read_table(path, "set data.exclude to a CSV file", ["name"])
+    mend = "rename the one with file names to name"
+    place = place_of(table.header, "name", f"data.exclude: {path}", mend)
+    split = table.header.index("split") if "split" in table.header else None
+    rows = table.sound_rows()
+    named = ((row[place].strip(), "" if split is None else row[split].strip()) for _, row in rows)
     return [(name, split) for name, split in named if name]
 
 

@@ -13,7 +13,15 @@ from medsam_exp.data.class_index import read_class_index
 from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.images import read_image
 from medsam_exp.data.masks import read_mask
-from medsam_exp.data.pairing import FilePair, Finding, check_pairs, find_folders, mask_folders, pair_files
+from medsam_exp.data.pairing import (
+    FilePair,
+    Finding,
+    check_pairs,
+    find_folders,
+    mask_folders,
+    pair_files,
+    passed_over,
+)
 from medsam_exp.data.spacing_index import Spacing, read_spacing_index
 from medsam_exp.data.targets import Target, Targets, targets_of
 from medsam_exp.digests import FileDigests, text_digest
@@ -122,6 +130,8 @@ class FolderDataset:
             raise _complaint(images, faulty, len(files))
 
         kept = {stem: finding for stem, finding in findings.items() if stem not in faulty}
+        if limit is None and self.has_ground_truth:
+            _refuse_other_values(masks, kept, mask_values)
         drop = self.has_ground_truth and classes is not None and absent == "drop"
         self.classes_are_true = classes is None or drop
         self._entries = {
@@ -144,7 +154,8 @@ class FolderDataset:
             for sample_id, entry in sorted(self._entries.items())
         )
         found = _notes(faulty, kept, targets, absent) if self.has_ground_truth else _skipped(faulty)
-        self.notes = (*left_out, *found, *_remarks(kept))
+        cut = [f"data.limit: the first {limit} of {len(wanted)} images"] if len(wanted) > len(files) else []
+        self.notes = (*passed_over(images), *left_out, *cut, *found, *_remarks(kept))
 
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB of one image."""
@@ -240,6 +251,18 @@ def _check_labels(findings: dict[str, Finding], labels: dict[str, str], index: s
     for stem, finding in findings.items():
         if finding.problem is None and not labels.get(stem):
             finding.problem = f"{stem} has no class in {index}"
+
+
+def _refuse_other_values(
+    masks: Path | None, kept: dict[str, Finding], mask_values: Sequence[int] | None
+) -> None:
+    """Masks of which none has a pixel of the target, but some have others, are read by wrong values."""
+    held = frozenset[int]().union(*(finding.values for finding in kept.values()))
+    if mask_values is not None and held - {0} and not held & set(mask_values):
+        raise UserError(
+            f"{masks}: no mask has a pixel of data.mask_values={list(mask_values)}; they hold "
+            f"{', '.join(map(str, sorted(held)[:_SHOWN]))}: name the target's values, or null for two-valued masks"
+        )
 
 
 def _complaint(images: Path, faulty: dict[str, str], count: int) -> UserError:

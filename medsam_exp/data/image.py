@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
-from medsam_exp.data.images import decode, read_image, to_rgb
+from medsam_exp.data.images import decode, read_image, refuse_elongated, to_rgb
 from medsam_exp.digests import FileDigests
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
 
@@ -24,7 +24,7 @@ class ImageDataset:
         spacing_mm: (row, column) size of a pixel in mm; None when unknown, or said by the file itself, as DICOM does.
 
     Raises:
-        UserError: the file is missing or cannot be read as an image, or `spacing_mm` is no size.
+        UserError: the file is missing or cannot be read as an image, is too elongated, or `spacing_mm` is no size.
     """
 
     has_ground_truth = False
@@ -55,6 +55,7 @@ class ImageDataset:
             )
         pixels = decode(self.path)  # at once, so that faults show before any network loads
         self.size = to_rgb(pixels, self.path).shape[:2]
+        refuse_elongated(self.size, self.path)
         self.spacing_mm = (
             pixels.spacing_mm if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
         )

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
-from medsam_exp.data.images import read_image
+from medsam_exp.data.images import IMAGE_SUFFIXES, read_image
 from medsam_exp.types import UserError
 
 
@@ -34,7 +34,7 @@ def locate_images(names: Iterable[str], root: Path) -> Located:
     Names are relative to `root`, or absolute. If no such file exists, the names were written from another folder or
     on another machine: the leading folders that all of them share are then dropped, one by one, until
     a file is found below `root`. If a file lies outside `root`, ids are relative to the deepest folder
-    that holds all of them.
+    that holds all of them. A name without an image's ending means the only image of that name with any ending.
     """
     base = os.path.abspath(root.expanduser())  # noqa: PTH100  # resolve() would follow links out of root
     tails = {name: PurePosixPath(posixpath.normpath(name.replace("\\", "/"))) for name in names}
@@ -48,6 +48,7 @@ def locate_images(names: Iterable[str], root: Path) -> Located:
             break
     else:
         count, paths = 0, {name: os.path.normpath(base / tail) for name, tail in tails.items()}
+    _images_in.cache_clear()  # a later table may name other files
     if not all(path.startswith(base.rstrip(os.sep) + os.sep) for path in paths.values()):
         base = os.path.commonpath([os.path.dirname(path) for path in paths.values()])  # noqa: PTH120
     ids = {name: Path(path).relative_to(base).as_posix() for name, path in paths.items()}
@@ -55,9 +56,28 @@ def locate_images(names: Iterable[str], root: Path) -> Located:
 
 
 def _as_on_disk(path: str) -> str:
-    """A file's path with its accents composed or apart, whichever is there."""
-    spellings = (path, normalize("NFC", path), normalize("NFD", path))
+    """A file's path with its accents composed or apart, and with its ending, whichever is there."""
+    spellings = [_with_ending(each) for each in (path, normalize("NFC", path), normalize("NFD", path))]
     return next(filter(os.path.exists, spellings), path)
+
+
+def _with_ending(path: str) -> str:
+    """The image that a path without an ending means; the path itself where there is none, or more than one."""
+    folder, name = os.path.split(path)
+    if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES:
+        return path
+    found = _images_in(folder).get(name, [])
+    return os.path.join(folder, found[0]) if len(found) == 1 else path  # noqa: PTH118
+
+
+@cache
+def _images_in(folder: str) -> dict[str, list[str]]:
+    """Image files of a folder by stem; none where there is no such folder."""
+    images: dict[str, list[str]] = {}
+    for path in sorted(Path(folder).iterdir()) if Path(folder).is_dir() else ():
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            images.setdefault(path.stem, []).append(path.name)
+    return images
 
 
 def _shared_folders(names: list[tuple[str, ...]]) -> tuple[str, ...]:
@@ -82,7 +102,15 @@ def _fault(path: Path) -> str | None:
     try:
         status = path.stat()
     except (OSError, ValueError):  # ValueError: a name with a NUL character
-        return f"{path} does not exist: check the path"
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return f"{path} does not exist: check the path"
+        several = ", ".join(_images_in(str(path.parent)).get(path.name, []))
+        there = (
+            f"several files have that name ({several})"
+            if several
+            else "no image has that name with any ending"
+        )
+        return f"{path} does not exist, and {there}: check the path"
     return _decoding_fault(path, status.st_size, status.st_mtime_ns)
 
 

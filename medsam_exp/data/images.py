@@ -20,6 +20,10 @@ PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", 
 DICOM_SUFFIX = ".dcm"
 IMAGE_SUFFIXES = PICTURE_SUFFIXES | {DICOM_SUFFIX}
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs: 256 MiB of RGB
+_GRAY_STEPS = {"1": 255, "L;2": 85, "L;4": 17}
+"""Between the grays that are shown of images of 1, 2 and 4 bits."""
+MOST_ELONGATED = 512
+"""Longer over shorter side that a scan may have; of more, SAM's smallest input would keep no row."""
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 
 
@@ -34,6 +38,7 @@ class Pixels:
         orientation: EXIF tag that was applied, 1 (upright) to 8.
         spacing_mm: (row, column) size of a pixel, where the file says it as DICOM does; None when unknown.
         remarks: what is odd and how it is read instead, to follow "the images ..." in a note.
+        numbers: (H, W) stored numbers, where `values` shows others: of a palette, or of less than 8 bits; else None.
     """
 
     values: NDArray[Any]
@@ -42,6 +47,7 @@ class Pixels:
     orientation: int = 1
     spacing_mm: tuple[float, float] | None = None
     remarks: tuple[str, ...] = ()
+    numbers: NDArray[np.uint8] | None = None
 
 
 def read_image(path: Path) -> RGBImage:
@@ -68,6 +74,18 @@ def to_rgb(pixels: Pixels, path: Path) -> RGBImage:
     if pixels.alpha is not None:
         values = np.rint(values * pixels.alpha[..., None])
     return np.array(values, dtype=np.uint8, order="C")  # a copy, since Pillow's pixels are read-only
+
+
+def refuse_elongated(size: tuple[int, ...], path: Path) -> None:
+    """Refuse an image of (H, W) pixels that no network can look at; `path` is for the error's text.
+
+    Raises:
+        UserError: it is too elongated.
+    """
+    if max(size) > MOST_ELONGATED * min(size):
+        raise UserError(
+            f"{path} has {size[1]} x {size[0]} pixels, longer than {MOST_ELONGATED} to 1: crop it, or remove it"
+        )
 
 
 def decode(path: Path) -> Pixels:
@@ -116,6 +134,7 @@ def _pixels(image: ImageFile.ImageFile, path: Path) -> Pixels:
     # Photometric interpretation 0 (white is zero), which Pillow honours for 8 bits only.
     inverted = image.mode.startswith("I;16") and image.format == "TIFF" and image.getexif().get(262) == 0
     deep_colour = _is_deep_colour(image)
+    step = _GRAY_STEPS.get(_raw_mode(image), 0)
     orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))  # loading a TIFF removes the tag
     if deep_colour:
         return _deep_colour(path, orientation)
@@ -130,15 +149,19 @@ def _pixels(image: ImageFile.ImageFile, path: Path) -> Pixels:
         values, alpha = rgba[..., :3], _telling_alpha(rgba[..., 3])
     else:
         values = np.asarray(upright.convert("L" if upright.mode in {"1", "L"} else "RGB"))
-    return Pixels(values, alpha, lossy, orientation)
+    numbers = np.asarray(upright) if upright.mode == "P" else values // step if step else None
+    return Pixels(values, alpha, lossy, orientation, numbers=numbers)
 
 
 def _is_deep_colour(image: ImageFile.ImageFile) -> bool:
     """Whether Pillow would silently keep only the high byte of 16-bit colour (or gray with alpha)."""
-    if image.format not in {"PNG", "TIFF"} or image.mode[0] in "IF" or not image.tile:
-        return False
-    arguments = image.tile[0][3]
-    return ";16" in (arguments[0] if isinstance(arguments, tuple) else str(arguments))
+    return image.format in {"PNG", "TIFF"} and image.mode[0] not in "IF" and ";16" in _raw_mode(image)
+
+
+def _raw_mode(image: ImageFile.ImageFile) -> str:
+    """How the file stores its pixels, before it is loaded."""
+    arguments = image.tile[0][3] if image.tile else ""
+    return str(arguments[0]) if isinstance(arguments, tuple) else str(arguments)
 
 
 def _deep_colour(path: Path, orientation: int) -> Pixels:

@@ -6,6 +6,8 @@ Rules, in this order:
   - one value: background if it is 0, else all foreground; two values: the higher is foreground;
   - more values around two levels (JPEG ringing, soft edges): above half of the maximum; said to be lossy;
   - more than two levels (class labels, or a scan by mistake): refused, unless the target's values are given.
+Given values are the numbers that a file stores: of a palette its indices, not its colours; of a mask of 1, 2 or 4 bits
+0 to 1, 3 or 15. Where none of them is stored, the grays that are shown count.
 """
 
 from collections.abc import Collection
@@ -45,7 +47,7 @@ def to_mask(pixels: Pixels, path: Path, foreground: Collection[int] | None = Non
     Raises:
         UserError: the mask has more than two levels.
     """
-    levels = _grey_levels(pixels, path) if foreground is None else label_values(pixels, path)
+    levels = _grey_levels(pixels, path) if foreground is None else label_values(pixels, path, foreground)
     found = np.unique(levels)
     if not np.isfinite(found).all() or found[0] < 0:
         raise UserError(f"{path} has negative or non-finite values: save the mask with values 0 and 255")
@@ -60,8 +62,9 @@ def to_mask(pixels: Pixels, path: Path, foreground: Collection[int] | None = Non
     if len(found) == 2:
         return levels == found[1], False
     if holds_labels(levels, lossy=pixels.lossy):
+        stored = found if pixels.numbers is None else np.unique(pixels.numbers)
         raise UserError(
-            f"{path} has more than two levels ({_listed(found)}): give a two-valued mask, or name the "
+            f"{path} has more than two levels ({_listed(stored)}): give a two-valued mask, or name the "
             "values of the target in data.mask_values"
         )
     return levels > found[-1] / 2, True
@@ -84,7 +87,8 @@ def refuse_unlisted(pixels: Pixels, path: Path, listed: Collection[int]) -> None
     Raises:
         UserError: says which.
     """
-    others = [value for value in np.unique(label_values(pixels, path)) if value not in listed]
+    found = np.unique(label_values(pixels, path, listed))
+    others = [value for value in found if value not in listed]
     if others:
         raise UserError(
             f"{path} has pixels of the value {_listed(np.array(others))}, which data.classes does not list: add "
@@ -92,9 +96,23 @@ def refuse_unlisted(pixels: Pixels, path: Path, listed: Collection[int]) -> None
         )
 
 
-def label_values(pixels: Pixels, path: Path) -> NDArray[Any]:
-    """(H, W) one number per pixel of a mask of class labels; colours have none, whatever their palette says."""
-    values = pixels.values
+def label_values(pixels: Pixels, path: Path, asked: Collection[int] = ()) -> NDArray[Any]:
+    """(H, W) one number per pixel of a mask of class labels, as it is stored.
+
+    Args:
+        pixels: of the mask.
+        path: for the errors' texts.
+        asked: values that are looked for; where other than 0 none is stored, but one is shown, what is shown.
+
+    Raises:
+        UserError: the mask has colours without a palette, or is a DICOM image.
+    """
+    values, wanted = pixels.values, [value for value in asked if value]
+    if pixels.numbers is not None:
+        shown = values[..., 0] if values.ndim == 3 else values
+        gray = values.ndim == 2 or bool((values == shown[..., None]).all())
+        if not gray or np.isin(pixels.numbers, wanted).any() or not np.isin(shown, wanted).any():
+            return pixels.numbers
     if path.suffix.lower() == DICOM_SUFFIX:
         raise UserError(f"{path} is a DICOM image, read as a screen shows it: save its labels as gray PNG")
     if values.ndim == 3 and (values.max(axis=-1) != values.min(axis=-1)).any():
@@ -116,20 +134,28 @@ def _grey_levels(pixels: Pixels, path: Path) -> NDArray[Any]:
     brightest = values.max(axis=-1)
     if (brightest - values.min(axis=-1)).max() <= brightest.max() / 4:
         return brightest
-    return _two_colours(values.astype(np.int64), path)
+    return _two_colours(values.astype(np.int64), path, pixels.numbers)
 
 
-def _two_colours(values: NDArray[np.int64], path: Path) -> NDArray[np.bool_]:
+def _two_colours(values: NDArray[np.int64], path: Path, numbers: NDArray[Any] | None) -> NDArray[np.bool_]:
     """(H, W) bool, true at the brighter of two colours."""
     colours, which = np.unique(values.reshape(-1, 3), axis=0, return_inverse=True)
     if len(colours) > 2:
         shown = ", ".join(str(tuple(colour.tolist())) for colour in colours[:_FEW_LEVELS])
         raise UserError(
             f"{path} has {len(colours)} colours ({shown}{', ...' if len(colours) > _FEW_LEVELS else ''}): "
-            "save the mask of one class as PNG with values 0 and 255"
+            f"save the mask of one class as PNG with values 0 and 255{_palette_hint(numbers)}"
         )
     brighter = max(range(len(colours)), key=lambda i: (colours[i].max(), colours[i].sum()))
     return which.reshape(values.shape[:2]) == brighter
+
+
+def _palette_hint(numbers: NDArray[Any] | None) -> str:
+    if numbers is None:
+        return ""
+    return (
+        f", or name the target's numbers in the palette ({_listed(np.unique(numbers))}) in data.mask_values"
+    )
 
 
 def _has_middle_level(levels: NDArray[Any]) -> bool:

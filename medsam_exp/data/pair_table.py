@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medsam_exp.data.captions import clean_caption
-from medsam_exp.data.csv_table import read_columns
+from medsam_exp.data.columns import is_missing
+from medsam_exp.data.csv_table import faulty_rows, read_columns
 from medsam_exp.data.image_files import locate_images
 from medsam_exp.types import UserError
-
-_SHOWN = 10
 
 Row = tuple[str, str, str]
 """Image, caption and group ("" for none), as the file names them."""
@@ -24,7 +23,7 @@ class TableOptions:
     image_column: str
     caption_column: str
     group_column: str | None
-    separator: str
+    separator: str | None
     smallest_caption: int
     skip_faulty: bool
 
@@ -68,7 +67,7 @@ def read_pair_table(options: TableOptions) -> PairTable:
     notes = [
         f"{options.file.name}: {len(rows) + len(skipped)} rows read, {changed} captions changed by cleaning; "
         f"dropped: {counts['empty']} empty captions, {counts['short']} captions of fewer than "
-        f"{options.smallest_caption} characters, {repeated} repeated rows",
+        f"{options.smallest_caption} characters (smallest_caption), {repeated} repeated rows",
         *(f"skipped: {options.file.name}, {fault}" for fault in skipped),
     ]
     if located.dropped:
@@ -91,13 +90,8 @@ def _sound_rows(options: TableOptions) -> tuple[list[Row], list[str]]:
         else:
             faults.append(f"line {line} has no {options.image_column}")
     if faults and not options.skip_faulty:
-        shown = "; ".join(faults[:_SHOWN]) + (
-            f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        )
-        raise UserError(
-            f"{options.file}: {len(faults)} of {len(rows) + len(faults)} rows are faulty ({shown}): "
-            "mend them, or leave them out with on_error=skip"
-        )
+        said = faulty_rows(faults, len(rows) + len(faults))
+        raise UserError(f"{options.file}: {said}, or leave these rows out with on_error=skip")
     return rows, faults
 
 
@@ -105,7 +99,7 @@ def _cleaned(rows: list[Row], options: TableOptions) -> tuple[list[Row], int, Co
     """Rows with clean captions; how many captions changed; how many were dropped as empty or short."""
     cleaned, changed, dropped = [], 0, Counter[str]()
     for image, caption, group in rows:
-        clean = clean_caption(caption)
+        clean = "" if is_missing(caption) else clean_caption(caption)
         changed += clean != caption
         if clean and len(clean) >= options.smallest_caption:
             cleaned.append((image, clean, group))

@@ -1,16 +1,22 @@
 """Finds, pairs and checks the files of one split of a folder."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
 
-from medsam_exp.data.images import IMAGE_SUFFIXES, Pixels, decode, to_rgb
-from medsam_exp.data.masks import refuse_unlisted, to_mask
+import numpy as np
+
+from medsam_exp.data.images import IMAGE_SUFFIXES, Pixels, decode, refuse_elongated, to_rgb
+from medsam_exp.data.masks import label_values, refuse_unlisted, to_mask
 from medsam_exp.data.targets import Target, Targets
 from medsam_exp.types import UserError
+
+_OF_SYSTEMS = ("Thumbs.db", "desktop.ini")
+_KINDS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Finding:
         problem: why the sample cannot be used, in words; None when it can.
         lossy: a mask's values were blurred and had to be thresholded.
         present: targets of which the image has a pixel.
+        values: of the masks' pixels, where the targets are given by values; else none.
         spacing_mm: (row, column) size of a pixel, where the image's own file says it.
         remarks: what is odd about the image and how it is read instead; see `Pixels`.
     """
@@ -48,6 +55,7 @@ class Finding:
     problem: str | None = None
     lossy: bool = False
     present: tuple[Target, ...] = ()
+    values: frozenset[int] = frozenset()
     spacing_mm: tuple[float, float] | None = None
     remarks: tuple[str, ...] = ()
 
@@ -101,6 +109,22 @@ def _images_by_stem(folder: Path) -> dict[str, list[Path]]:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             images.setdefault(normalize("NFC", path.stem), []).append(path)
     return images
+
+
+def passed_over(folder: Path) -> list[str]:
+    """A sentence about what lies in a folder of images and is none, by ending; hidden files are not counted."""
+    there = [
+        path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in _OF_SYSTEMS
+    ]
+    kinds = Counter(
+        "folders" if path.is_dir() else path.suffix.lower() or path.name
+        for path in there
+        if path.is_dir() or path.suffix.lower() not in IMAGE_SUFFIXES
+    )
+    shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_KINDS_SHOWN))
+    return (
+        [f"{folder.name}: {kinds.total()} not read, as they are no images: {shown}"] if kinds else []
+    )
 
 
 def pair_files(images: Path, masks: Mapping[str, Path]) -> dict[str, FilePair]:
@@ -169,6 +193,7 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
     try:
         pixels = decode(pair.image)
         size = to_rgb(pixels, pair.image).shape[:2]
+        refuse_elongated(size, pair.image)
         found = [
             _check_mask(pair, path, folder, targets, pixels, size) for folder, path in pair.masks.items()
         ]
@@ -176,7 +201,14 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
         return Finding(str(error))
     present = tuple(target for finding in found for target in finding.present)
     lossy = any(finding.lossy for finding in found)
-    return Finding(lossy=lossy, present=present, spacing_mm=pixels.spacing_mm, remarks=pixels.remarks)
+    values = frozenset[int]().union(*(finding.values for finding in found))
+    return Finding(
+        lossy=lossy,
+        present=present,
+        values=values,
+        spacing_mm=pixels.spacing_mm,
+        remarks=pixels.remarks,
+    )
 
 
 def _check_mask(
@@ -193,4 +225,7 @@ def _check_mask(
     if targets.listed is not None:
         refuse_unlisted(pixels, path, targets.listed)
     present = tuple(target for target, (mask, _) in zip(here, masks, strict=True) if mask.any())
-    return Finding(lossy=any(lossy for _, lossy in masks), present=present)
+    values = frozenset[int]()
+    if targets.values is not None:
+        values = frozenset(np.unique(label_values(pixels, path, targets.values)).tolist())
+    return Finding(lossy=any(lossy for _, lossy in masks), present=present, values=values)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from medsam_exp.data.class_index import read_rows, stem_of
+from medsam_exp.data.columns import is_missing, number
 from medsam_exp.types import UserError
 
 COLUMNS = ("spacing_row_mm", "spacing_column_mm")
@@ -40,12 +41,9 @@ def read_spacing_index(
 
 def _size(path: Path, stem: str, row: Mapping[str, str]) -> Spacing | None:
     texts = [row[column].strip() for column in COLUMNS]
-    if not any(texts):
+    if all(map(is_missing, texts)):
         return None
-    try:
-        height, width = map(float, texts)
-    except ValueError:
-        height = width = math.nan
+    height, width = (math.nan if (value := number(text)) is None else value for text in texts)
     if not (0 < height < math.inf and 0 < width < math.inf):
         raise UserError(
             f"{path} gives {stem} the pixel size {' x '.join(text or 'nothing' for text in texts)}: give two positive "

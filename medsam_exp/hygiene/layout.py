@@ -1,12 +1,13 @@
 """Finds the items of a dataset, however it is arranged."""
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from medsam_exp.data.class_index import stem_of
+from medsam_exp.data.class_index import read_rows, stem_of
+from medsam_exp.data.columns import place_of
+from medsam_exp.data.csv_table import read_table
 from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.data.pair_table import TableOptions, read_pair_table
@@ -136,21 +137,25 @@ def _index(
     if not path.is_file():
         return {}, ()
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, restval=""))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        return {}, (f"{path.name} cannot be read as CSV ({error})",)
-    if rows and "name" not in rows[0]:
-        return {}, (f"{path.name} has no column name (it has {', '.join(map(str, rows[0]))})",)
-    table = {}
+        rows = read_rows(path, ["name"], "index.csv")
+    except UserError as error:
+        return {}, (str(error),)
+    table: dict[tuple[str, str], dict[str, str]] = {}
+    doubled = []
     for row in rows:
-        text = {str(key): (value or "").strip() for key, value in row.items() if isinstance(value, str)}
-        table[(text.get("split", ""), stem_of(text["name"]))] = text
+        text = {key: value.strip() for key, value in row.items()}
+        key = (text.get("split", ""), stem_of(text["name"]))
+        if table.setdefault(key, text) != text:
+            doubled.append("/".join(filter(None, key)))
     lacking = [f"{split}/{stem}" for split, stem in table if split and (split, stem) not in known]
     missing = [
         f"{split}/{stem}" for split, stem in sorted(known) if not {(split, stem), ("", stem)} & table.keys()
     ]
     remarks = []
+    if doubled:
+        remarks.append(
+            f"{path.name} has {len(doubled)} rows that contradict an earlier one ({_some(doubled)})"
+        )
     if lacking:
         remarks.append(f"{path.name} has {len(lacking)} rows without an image ({_some(lacking)})")
     if missing:
@@ -163,23 +168,29 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _pair_tables(root: Path, image_column: str, caption_column: str) -> list[Path]:
-    """CSV files that have both columns."""
-    files = [root] if root.is_file() else sorted(root.glob("*.csv"))
-    return [path for path in files if {image_column, caption_column} <= _header(path)]
+    """CSV files of pairs: the one that is named, or those of a folder that have both columns by these very names."""
+    columns = (image_column, caption_column)
+    if root.is_file():
+        table = read_table(root, "give a CSV file of pairs", columns)
+        for column in columns:
+            place_of(
+                table.header, column, str(root), "name the columns with --image-column and --caption-column"
+            )
+        return [root]
+    return [path for path in sorted(root.glob("*.csv")) if set(columns) <= _header(path, columns)]
 
 
-def _header(path: Path) -> set[str]:
+def _header(path: Path, columns: Sequence[str]) -> set[str]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return {field.strip() for field in next(csv.reader(file), [])}
-    except (OSError, UnicodeDecodeError, csv.Error):
+        return set(read_table(path, "", columns).header)
+    except UserError:
         return set()
 
 
 def _pairs(root: Path, tables: Sequence[Path], image_column: str, caption_column: str) -> Collection:
     items, remarks = [], []
     for table in tables:
-        options = TableOptions(table, None, image_column, caption_column, None, ",", 0, skip_faulty=True)
+        options = TableOptions(table, None, image_column, caption_column, None, None, 0, skip_faulty=True)
         found = read_pair_table(options)
         remarks += [note for note in found.notes if note.startswith("skipped: ")]
         for image_id, image in sorted(found.images.items()):

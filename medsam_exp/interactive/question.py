@@ -1,6 +1,5 @@
 """A question to the pipeline: an image, a text and choices; and the command that asks the same."""
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.conf_folder import conf_folder
 from medsam_exp.config import check, register
+from medsam_exp.overrides import hydra_value, quoted
 from medsam_exp.types import UserError
 
 EXPERIMENT = "+experiment=one_image"
@@ -30,8 +30,6 @@ GROUPS = (
     "mask_filter",
 )
 """What can be chosen, in the order of the pipeline."""
-_PLAIN_TEXT = re.compile(r"[A-Za-z/]([A-Za-z0-9 ._/:%+-]*[A-Za-z0-9._/%+-])?")
-_WORDS_WITH_A_MEANING = {"null", "true", "false", "nan", "inf"}
 _CALIBRATED_FOR = "tiny"
 _UNSAFE_IN_DOUBLE_QUOTES = set('"$`\\!')
 
@@ -106,7 +104,7 @@ def composed(overrides: Sequence[str]) -> DictConfig:
     register()
     try:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            return compose("config", list(overrides))
+            return compose("config", quoted(overrides))
     except (HydraException, OmegaConfBaseException) as error:
         said = [
             line.strip()
@@ -115,21 +113,6 @@ def composed(overrides: Sequence[str]) -> DictConfig:
         ]
         first, rest = " ".join(said[:2]), ", ".join(said[2:])
         raise UserError(f"{first} {rest}".strip() or type(error).__name__) from error
-
-
-def hydra_value(value: Any) -> str:
-    """A value as Hydra's command line takes it, whatever characters it has."""
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{hydra_value(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(hydra_value, value)) + "]"
-    if not isinstance(value, str):
-        return f"{value:g}" if isinstance(value, float) else str(value)
-    if _PLAIN_TEXT.fullmatch(value) and value.lower() not in _WORDS_WITH_A_MEANING:
-        return value
-    literal = re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", value)  # OmegaConf would look it up
-    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), literal)
-    return f"'{escaped}'"
 
 
 def _for_shell(part: str) -> str:

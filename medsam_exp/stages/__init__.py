@@ -91,7 +91,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
-        version=2,
+        version=3,
     ),
     "presence": Stage(
         reads=("clip", "presence"),
@@ -125,6 +125,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
+        version=2,
     ),
     "sam_embedding": Stage(
         reads=("sam", "sam_embedding"),

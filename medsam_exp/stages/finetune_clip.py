@@ -1,5 +1,7 @@
 """Stage: train a CLIP model on image-text pairs."""
 
+import logging
+
 import torch
 
 from medsam_exp import distributed
@@ -8,6 +10,9 @@ from medsam_exp.lightning.clip_data import PairsDataModule
 from medsam_exp.lightning.clip_finetune import ClipFinetuneModule
 from medsam_exp.seeding import derive_seed
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.said_of_texts import caption_notes
+
+log = logging.getLogger(__name__)
 
 FOLDER = "clip"
 """Where the trained network lies in the stage's folder; open_clip loads it by `local-dir:`."""
@@ -27,6 +32,11 @@ def run(context: StageContext) -> None:
         smallest_crop=fit["smallest_crop"],
         cache_images=fit["cache_images"],
     )
+    said = caption_notes(clip, pairs) if distributed.rank() == 0 else []
+    if sitting_out := data.train_size % fit["batch_size"]:
+        said.append(f"train: {sitting_out} of {data.train_size} pairs sit out each epoch, others each time")
+    for note in said if distributed.rank() == 0 else ():
+        log.warning("pairs: %s", note)
     tuning = context.build("tuning")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(context.seed, "tuning"))
@@ -44,5 +54,5 @@ def run(context: StageContext) -> None:
     if distributed.rank() == 0:
         save_clip(clip.cpu(), context.artifacts.folder / FOLDER, torch.float32)
         notes = dict.fromkeys(note for part in pairs.values() if part is not None for note in part.notes)
-        context.artifacts.save("all", {"figures": figures, "notes": list(notes)})
+        context.artifacts.save("all", {"figures": figures, "notes": [*notes, *said]})
     context.advance(1)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from medsam_exp.lightning.text_saliency import TextRelevance, TextSaliencyModule
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.fresh_weights import clip_of_run
+from medsam_exp.stages.said_of_texts import record_of_cuts
 
 
 def run(context: StageContext) -> None:
@@ -12,7 +13,8 @@ def run(context: StageContext) -> None:
     clip = clip_of_run(context)
 
     def save(sample_id: str, found: list[TextRelevance]) -> None:
-        context.artifacts.save(sample_id, {"texts": [asdict(one) for one in found]})
+        cuts = record_of_cuts(clip, context.texts[sample_id])
+        context.artifacts.save(sample_id, {"texts": [asdict(one) for one in found], **cuts})
         context.advance(1)
 
     module = TextSaliencyModule(clip, context.build("text_saliency"), context.texts, context.seed, save)

@@ -1,16 +1,15 @@
 """Texts from a JSON or CSV file that maps file names to sentences."""
 
-import csv
-import io
-import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from unicodedata import normalize
 
+from medsam_exp.data.class_index import stem_of
+from medsam_exp.data.columns import is_missing, place_of
+from medsam_exp.data.csv_table import read_table
+from medsam_exp.text.json_file import parsed_json, text_of_file
 from medsam_exp.types import Sample, UserError
 
-_IMAGE_SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|bmp|webp)$", re.IGNORECASE)
+_MEND = "set text.path to a CSV or JSON file"
 
 
 class PerImage:
@@ -21,8 +20,8 @@ class PerImage:
 
     Args:
         path: .json or .csv file.
-        name_column: CSV column with the file name or stem.
-        text_column: CSV column with the sentence.
+        name_column: CSV column with the file name or stem; `medsam_exp.data.columns` says which others may stand in.
+        text_column: CSV column with the sentence; likewise.
         uses_class_labels: whether whoever wrote the file knew the true classes.
 
     Raises:
@@ -42,9 +41,10 @@ class PerImage:
         self._texts: dict[str, tuple[str, ...]] = {}
         names: dict[str, str] = {}
         for name, text in _entries(self._path, name_column, text_column):
-            if not text.strip():
-                raise UserError(f"{self._path} has an empty text for {name}: write one or remove the entry")
-            stem = normalize("NFC", _IMAGE_SUFFIX.sub("", Path(name.strip()).name))
+            if is_missing(text):
+                said = f"the text {text.strip()!r}" if text.strip() else "an empty text"
+                raise UserError(f"{self._path} has {said} for {name}: write one or remove the entry")
+            stem = stem_of(name)
             if names.setdefault(stem, name) != name:
                 raise UserError(f"{self._path} names {stem} as {names[stem]} and as {name}: keep one of them")
             self._texts[stem] = (*self._texts.get(stem, ()), text.strip())
@@ -68,24 +68,13 @@ class PerImage:
 def _entries(path: Path, name_column: str, text_column: str) -> Iterator[tuple[str, str]]:
     """(name, text) pairs of a file, in its order."""
     suffix = path.suffix.lower()
-    if suffix not in {".json", ".csv"}:
+    if suffix not in {".json", ".csv", ".tsv", ".xls", ".xlsx"}:  # the last two are refused with advice
         raise UserError(f"text.path: {path} is neither .json nor .csv: give one of them")
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"text.path: {path} cannot be read ({error}): check the path") from error
-    return (
-        _json_entries(path, content)
-        if suffix == ".json"
-        else _csv_entries(path, content, name_column, text_column)
-    )
+    return _json_entries(path) if suffix == ".json" else _csv_entries(path, name_column, text_column)
 
 
-def _json_entries(path: Path, content: str) -> Iterator[tuple[str, str]]:
-    try:
-        table = json.loads(content)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is no valid JSON ({error}): mend that line") from error
+def _json_entries(path: Path) -> Iterator[tuple[str, str]]:
+    table = parsed_json(text_of_file(path, "text.path"), str(path))
     if not isinstance(table, dict):
         raise UserError(f'{path} is no JSON object: write {{"file name": "sentence"}}')
     for name, given in table.items():
@@ -95,13 +84,8 @@ def _json_entries(path: Path, content: str) -> Iterator[tuple[str, str]]:
         yield from ((name, text) for text in texts)
 
 
-def _csv_entries(path: Path, content: str, name_column: str, text_column: str) -> Iterator[tuple[str, str]]:
-    reader = csv.DictReader(io.StringIO(content), restval="")
-    columns = reader.fieldnames or []
-    missing = [column for column in (name_column, text_column) if column not in columns]
-    if missing:
-        raise UserError(
-            f"{path} has no column {', '.join(missing)} (it has {', '.join(columns)}): "
-            "set text.name_column and text.text_column"
-        )
-    yield from ((row[name_column], row[text_column]) for row in reader)
+def _csv_entries(path: Path, name_column: str, text_column: str) -> Iterator[tuple[str, str]]:
+    table = read_table(path, _MEND, (name_column, text_column))
+    mend = "set text.name_column and text.text_column"
+    name, text = (place_of(table.header, column, str(path), mend) for column in (name_column, text_column))
+    yield from ((row[name], row[text]) for _, row in table.sound_rows())

@@ -7,12 +7,12 @@ says which of them belongs to which class, {"generic": "NAME", "benign": "OTHER_
 """
 
 import ast
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from medsam_exp.data.phantom.sentences import generic_sentences, subtype_sentences
+from medsam_exp.text.json_file import parsed_json, text_of_file
 from medsam_exp.text.sentence_lists import SentenceLists, SubtypeSentences, in_words
 from medsam_exp.types import UserError
 
@@ -53,18 +53,12 @@ def read_sentences(source: str | None, lists: Mapping[str, str] | None = None) -
             f"text.sentences={source} names no lists of this package ({', '.join(own_lists())}) and no .json or "
             ".py file: give one of them"
         )
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"text.sentences: {path} cannot be read ({error}): check the path") from error
+    content = text_of_file(path, "text.sentences")
     return _from_json(str(path), content) if path.suffix == ".json" else _from_python(path, content, lists)
 
 
 def _from_json(source: str, content: str) -> SentenceLists:
-    try:
-        table = json.loads(content)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{source} is no valid JSON ({error}): mend that line") from error
+    table = parsed_json(content, source)
     if not isinstance(table, dict) or not isinstance(table.get("subtypes", {}), dict):
         raise UserError(f"{source} has not the form {_FORM}: write it so")
     unknown = sorted(set(table) - {_GENERIC, "subtypes"})
@@ -127,7 +121,7 @@ def _literal_lists(path: Path, content: str) -> dict[str, tuple[str, ...]]:
     """Module-level lists of strings by name; the syntax tree is read, no code runs."""
     try:
         body = ast.parse(content).body
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UserError(f"{path} is no valid Python ({error}): mend it, or give a .json file") from error
     found = {}
     for node in body:

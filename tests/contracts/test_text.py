@@ -42,7 +42,11 @@ def data_of(task: str) -> dict[str, object]:
 
 def source_of(choice: str, task: str, folder: Path) -> TextSource:
     (folder / "texts.json").write_text(json.dumps({f"s{i}.png": f"sentence {i}" for i in range(9)}))
-    given = {"free": {"text": "a mass"}, "per_image": {"path": f"{folder}/texts.json"}}.get(choice, {})
+    given = {
+        "free": {"text": "a mass"},
+        "per_image": {"path": f"{folder}/texts.json"},
+        "windows": {"source": {"path": f"{folder}/texts.json"}},
+    }.get(choice, {})
     config = OmegaConf.create(
         {"data": data_of(task), "text": OmegaConf.load(CONF / "text" / f"{choice}.yaml")}
     )

@@ -190,13 +190,17 @@ def test_wrong_settings_and_labels(label_masks, arguments, message):
 
 
 def test_colours_are_no_label_values(label_masks):
-    """Also where only two colours occur, which a two-valued mask may have."""
-    palette = Image.fromarray((labels(0) == 2).astype(np.uint8) * 2, mode="P")
-    palette.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
-    palette.save(label_masks / "test_masks" / "x0.png")
+    """Also where only two colours occur, which a two-valued mask may have; a palette's indices are."""
+    palette = Image.fromarray(labels(0), mode="P")
+    palette.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0, 0, 0, 128])
+    palette.convert("RGB").save(label_masks / "test_masks" / "x0.png")
     for arguments in ({"classes": VALUES}, {"classes": None, "mask_values": [1]}):
         with pytest.raises(UserError, match=r"x0\.png is coloured, so it has no label values"):
             folder(label_masks, **arguments)
+    palette.save(label_masks / "test_masks" / "x0.png")
+    for name in VALUES:
+        found = folder(label_masks, VALUES).read_ground_truth(f"x0@{name}")
+        np.testing.assert_array_equal(found, truth(labels(0), name))
 
 
 def test_unlisted_values_can_be_skipped(label_masks):

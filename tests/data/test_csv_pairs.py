@@ -100,7 +100,7 @@ def test_every_step_of_cleaning_is_counted(tmp_path: Path) -> None:
     source = pairs(table(tmp_path, 3, extra))
     assert source.notes == (
         "pairs.csv: 10 rows read, 3 captions changed by cleaning; dropped: 2 empty captions, "
-        "2 captions of fewer than 20 characters, 2 repeated rows",
+        "2 captions of fewer than 20 characters (smallest_caption), 2 repeated rows",
         "all: 4 rows of 3 images left (the file has 3)",
     )
     assert source.captions("images/1.png") == (caption(1), "Twenty characters OK")
@@ -297,11 +297,12 @@ def test_faults_of_the_file_are_one_clear_sentence_each(tmp_path: Path) -> None:
     assert "cannot be read" in refusal(tmp_path)
     assert "is empty: it needs a header line with filename, Caption" in given(b"")
     assert "no usable row (0 read" in given(b"filename,Caption\n")
-    text = given(b"filename,caption,id\na.png,b,c\n")
-    assert "no column 'Caption' (it has 'filename', 'caption', 'id', did you mean 'caption'?)" in text
-    assert "or separator" in given(b"filename;Caption\na.png;b\n")
+    text = given(b"filename,captoin,patient\na.png,b,c\n")
+    assert "no column 'Caption' (it has 'filename', 'captoin', 'patient', did you mean 'captoin'?)" in text
+    assert "did you mean" not in given(b"filename,patient\na.png,c\n")
+    assert "or separator" in given(b"filename|Caption\na.png|b\n")
     assert "2 columns named 'Caption'" in given(b"filename,Caption,Caption\n")
-    assert "not in UTF-8 (it has a byte 0xe9)" in given("filename,Caption\na.png,é".encode("latin-1"))
+    assert "not in UTF-8 (it has a byte 0xe9 in line 2)" in given("filename,Caption\na.png,é".encode("latin-1"))
     assert "line 3, is no valid CSV" in given(b'filename,Caption\na.png,b\nc.png,"never closed\nd.png,e\n')
     text = given(b'filename,Caption\n\na.png,"two\nlines"\nb.png\nc.png,d,e\n,f\n')
     assert "3 of 4 rows are faulty (line 5 has 1 fields, the header has 2; line 6 has 3 fields" in text
@@ -407,7 +408,7 @@ def test_real_pairs_of_radiology(shared_data: Path) -> None:
     assert len(one.ids) == 60
     assert one.notes[0] == (
         "train.csv: 1200 rows read, 103 captions changed by cleaning; dropped: 0 empty captions, "
-        "15 captions of fewer than 20 characters, 0 repeated rows"
+        "15 captions of fewer than 20 characters (smallest_caption), 0 repeated rows"
     )
     assert one.notes[1] == "all: 60 rows of 60 images left (the file has 1185)"
     train, validation = (pairs(folder / "train.csv", part=p, limit=2000).ids for p in ("train", "validation"))
@@ -418,3 +419,15 @@ def test_real_pairs_of_radiology(shared_data: Path) -> None:
     letters = {pair_id: [c for c in raw[pair_id] if c.isalnum()] for pair_id in one.ids}
     assert all([c for c in one.captions(i)[0] if c.isalnum()] == letters[i] for i in one.ids)
     assert one.read_image(one.ids[0]).dtype == np.uint8
+
+
+def test_names_without_an_ending_mean_the_only_image(tmp_path: Path) -> None:
+    for name in ("x_0.jpg", "x_1.PNG", "x_2.png", "x_2.tif"):
+        draw(tmp_path / "train" / name, 0)
+    header = ("ID", "Caption")
+    file = write(tmp_path / "captions.csv", [(f"x_{n}", caption(n)) for n in range(2)], header)
+    assert pairs(file, root=str(tmp_path / "train")).ids == ("x_0.jpg", "x_1.PNG")
+    file = write(tmp_path / "captions.csv", [(f"x_{n}", caption(n)) for n in range(4)], header)
+    text = refusal(file, root=str(tmp_path / "train"))
+    assert "x_2 does not exist, and several files have that name (x_2.png, x_2.tif)" in text
+    assert "x_3 does not exist, and no image has that name with any ending" in text

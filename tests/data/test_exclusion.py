@@ -85,8 +85,8 @@ def test_the_limit_counts_what_is_left(root):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("exclude.csv", "image\na\n", r"exclude\.csv has no column name \(it has image\)"),
-        ("exclude.csv", "", r"has no column name \(it has nothing\)"),
+        ("exclude.csv", "slice\na\n", r"exclude\.csv has no column 'name' \(it has 'slice'\)"),
+        ("exclude.csv", "", r"is empty: it needs a header line with name"),
         ("missing.csv", None, r"data\.exclude is '.*missing\.csv', which is no file"),
     ],
 )
@@ -98,5 +98,5 @@ def test_faulty_lists(root, name, content, said):
 
 def test_a_file_that_is_no_text(root):
     (root / "exclude.csv").write_bytes(b"name\n\xff\xfe\n")
-    with pytest.raises(UserError, match=r"exclude\.csv cannot be read"):
+    with pytest.raises(UserError, match=r"exclude\.csv is not in UTF-8 \(it has a byte 0xff in line 2\)"):
         ids(root, "exclude.csv")

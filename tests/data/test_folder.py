@@ -8,7 +8,10 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 from medsam_exp.data.folder import FolderDataset
+from medsam_exp.data.image import ImageDataset
+from medsam_exp.data.images import MOST_ELONGATED
 from medsam_exp.digests import FileDigests
+from medsam_exp.sam.families import FAMILIES
 from medsam_exp.types import Sample, UserError
 from tests.data.volumes.synthetic import dicom_image
 
@@ -230,7 +233,11 @@ def test_other_files_and_hidden_files_do_not_count(root):
     for name in ("Thumbs.db", "notes.txt", ".DS_Store", "._case_0.png"):
         (root / "test_images" / name).write_bytes(b"x")
     (root / "test_images" / "deeper.png").mkdir()
+    (root / "test_images" / "e.gif").write_bytes(b"x")
     assert len(folder(root).samples) == 4
+    assert folder(root).notes == (
+        "test_images: 3 not read, as they are no images: 1 .gif, 1 .txt, 1 folders",
+    )
 
 
 def test_dicom_images_say_how_large_their_pixels_are(root):
@@ -313,10 +320,10 @@ def test_classes_come_from_names_where_nothing_else_says_them(root):
 
 
 def test_faults_of_the_index(root):
-    with pytest.raises(UserError, match=r"data\.index: .*index\.csv cannot be read"):
+    with pytest.raises(UserError, match=r"index\.csv does not exist: set data\.index to a CSV file"):
         folder(root, index="index.csv")
     write_index(root, "split,name\ntest,case_0\n")
-    with pytest.raises(UserError, match=r"no column class \(it has split, name\)"):
+    with pytest.raises(UserError, match=r"no column 'class' \(it has 'split', 'name'\)"):
         folder(root, index="index.csv")
     write_index(root, "split,name,class\ntest,case_0,benign\ntest,case_0.png,malignant\n")
     with pytest.raises(UserError, match="case_0 two classes, benign and malignant"):
@@ -410,7 +417,36 @@ def test_wrong_pixel_sizes(root, rows, sentence):
 
 def test_a_table_without_pixel_sizes(root):
     (root / "index.csv").write_text("name,split\n")
-    with pytest.raises(UserError, match=r"no column spacing_row_mm, spacing_column_mm"):
+    with pytest.raises(UserError, match=r"no column 'spacing_row_mm'"):
         folder(root, spacing_mm="index.csv")
-    with pytest.raises(UserError, match=r"data.spacing_mm: .*sizes.csv cannot be read"):
+    with pytest.raises(UserError, match=r"sizes.csv does not exist: set data.spacing_mm to"):
         folder(root, spacing_mm="sizes.csv")
+
+
+def test_masks_that_are_read_by_wrong_values_are_refused(tmp_path: Path) -> None:
+    for number in range(3):
+        for kind, pixels in (("images", np.full((8, 8), 30 * number)), ("masks", np.eye(8) * 255)):
+            (tmp_path / f"test_{kind}").mkdir(exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"test_{kind}" / f"{number}.png")
+    with pytest.raises(
+        UserError, match=r"no mask has a pixel of data\.mask_values=\[1\]; they hold 0, 255: name"
+    ):
+        folder(tmp_path, mask_values=[1])
+    assert folder(tmp_path, mask_values=[1, 255]).notes == ()
+    assert folder(tmp_path, mask_values=[1], limit=2).notes == (
+        "data.limit: the first 2 of 3 images",
+        "all 2 masks are empty",
+    )
+
+
+def test_an_image_that_no_network_can_look_at_is_a_fault_of_its_file(root: Path) -> None:
+    Image.fromarray(np.zeros((2, 1025), np.uint8)).save(root / "test_images" / "wide.png")
+    Image.fromarray(np.zeros((2, 1025), np.uint8)).save(root / "test_masks" / "wide.png")
+    with pytest.raises(UserError, match=r"wide\.png has 1025 x 2 pixels, longer than 512 to 1: crop it"):
+        folder(root)
+    with pytest.raises(UserError, match=r"wide\.png has 1025 x 2 pixels"):
+        ImageDataset(str(root / "test_images" / "wide.png"))
+    assert "wide.png has 1025 x 2 pixels" in folder(root, on_error="skip").notes[0]
+    for family in FAMILIES.values():  # what passes is taken by every SAM
+        for shape in ((1, MOST_ELONGATED), (MOST_ELONGATED, 1)):
+            family.framing(256).preprocess(np.zeros((*shape, 3), np.uint8))

@@ -1,4 +1,6 @@
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -209,3 +211,54 @@ def test_real_scans_are_no_masks(shared_data):
         for path in sorted((shared_data / folder / "test_images").iterdir()):
             with pytest.raises(UserError, match="more than two levels"):
                 read_mask(path)
+
+
+def low_bits(where: np.ndarray, bits: int, palette: bytes = b"") -> bytes:
+    """A PNG of numbers in so few bits, gray or of a palette, as optimisers of files write them."""
+    lines = (np.unpackbits(line.astype(np.uint8)[:, None], axis=1)[:, 8 - bits :].ravel() for line in where)
+    raw = b"".join(b"\0" + np.packbits(line).tobytes() for line in lines)
+    head = struct.pack(">IIBBBBB", where.shape[1], where.shape[0], bits, 3 if palette else 0, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(raw)), (b"IEND", b"")]
+    chunks[1:1] = [(b"PLTE", palette)] if palette else []
+    crcs = [(kind, data, zlib.crc32(kind + data)) for kind, data in chunks]
+    parts = (struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc) for kind, data, crc in crcs)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+COLOURS = bytes([0, 0, 0, 255, 255, 255, 200, 0, 0, 0, 0, 90])
+GRAYS = bytes([0, 0, 0, 255, 255, 255, 99, 99, 99, 7, 7, 7])
+
+
+@pytest.mark.parametrize("palette", [b"", COLOURS, GRAYS], ids=["gray", "colours", "grays"])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_asked_values_are_the_stored_numbers(tmp_path, bits, palette):
+    labels = np.select([DISK, OTHER], [1, 2], 0)
+    (tmp_path / "mask.png").write_bytes(low_bits(labels, bits, palette))
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", (1,))[0], DISK)
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", (2, 3))[0], OTHER & ~DISK)
+    with pytest.raises(UserError, match=r"0, 1, 2\).* data\.mask_values"):
+        read_mask(tmp_path / "mask.png")
+
+
+def test_a_mask_of_one_bit_has_ones(tmp_path):
+    Image.fromarray(DISK).save(tmp_path / "mask.png")
+    for value in (1, 255):  # stored, and shown
+        np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", (value,))[0], DISK)
+    assert not read_mask(tmp_path / "mask.png", (2,))[0].any()
+
+
+def test_values_of_16_bits(tmp_path):
+    labels = np.select([DISK, OTHER], [1000, 40000], 0).astype(np.uint16)
+    Image.fromarray(labels).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", (40000,))[0], OTHER & ~DISK)
+
+
+@pytest.mark.parametrize("depth", [255, 65535])
+def test_soft_masks_of_probabilities(tmp_path, depth):
+    soft = gaussian_filter(DISK.astype(float), 2.0)
+    Image.fromarray(np.rint(soft * depth).astype(np.uint8 if depth == 255 else np.uint16)).save(
+        tmp_path / "m.png"
+    )
+    mask, lossy = read_mask(tmp_path / "m.png")
+    assert lossy
+    np.testing.assert_array_equal(mask, np.rint(soft * depth) > np.rint(soft * depth).max() / 2)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from medsam_exp.interactive.question import Question, composed, hydra_value
+from medsam_exp.interactive.question import Question, composed
+from medsam_exp.overrides import hydra_value
 
 TEXTS = [
     "a dark mass",

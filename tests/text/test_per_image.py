@@ -67,9 +67,9 @@ def test_missing_samples_come_in_one_error(tmp_path):
         ("t.json", {"busi_1": []}, "no sentence for busi_1"),
         ("t.json", {"busi_1": ""}, "empty text for busi_1"),
         ("t.json", {"busi_1": "x", "busi_1.png": "y"}, r"names busi_1 as busi_1 and as busi_1\.png"),
-        ("t.csv", "filename,text\na,b\n", r"no column Caption \(it has filename, text\)"),
-        ("t.csv", "", "no column filename, Caption"),
-        ("t.csv", "filename,Caption\nbusi_1\n", "empty text for busi_1"),
+        ("t.csv", "filename,note\na,b\n", r"no column 'Caption' \(it has 'filename', 'note'\)"),
+        ("t.csv", "", "is empty: it needs a header line with filename, Caption"),
+        ("t.csv", "filename,Caption\nbusi_1,\n", "empty text for busi_1"),
         ("t.txt", "busi_1 a", "neither .json nor .csv"),
     ],
 )
@@ -79,8 +79,8 @@ def test_faulty_files(tmp_path, name, content, message):
 
 
 def test_absent_and_undecodable_files(tmp_path):
-    with pytest.raises(UserError, match=r"text\.path: .*absent\.json cannot be read"):
+    with pytest.raises(UserError, match=r"text\.path: .*absent\.json cannot be read .*: check the path"):
         PerImage(str(tmp_path / "absent.json"))
-    (tmp_path / "latin.csv").write_bytes("filename,Caption\na,œdème\n".encode("utf-16"))
-    with pytest.raises(UserError, match=r"latin\.csv cannot be read"):
+    (tmp_path / "latin.csv").write_bytes("filename,Caption\na,œdème\n".encode("cp1252"))
+    with pytest.raises(UserError, match=r"latin\.csv is not in UTF-8 \(it has a byte 0x9c in line 2"):
         PerImage(str(tmp_path / "latin.csv"))

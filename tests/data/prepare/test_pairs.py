@@ -28,7 +28,7 @@ def test_medpix_becomes_one_table(tmp_path: Path) -> None:
     account = read_prepared(out)
     assert account is not None
     assert account["notes"] == [
-        "captions of fewer than 20 characters, left out: 1",
+        "captions of fewer than 20 characters (--smallest-caption), left out: 1",
         "images that are not there: 1 (first: MPX9_synpic9)",
     ]
 
@@ -113,3 +113,31 @@ def test_a_broken_image_is_named_or_left_out(tmp_path: Path, capsys: pytest.Capt
     assert "PMC1_a-1.jpg cannot be read as an image" in refused(capsys, "roco", raw, tmp_path / "a")
     out = prepared("roco", raw, tmp_path / "b", "--skip-faulty")
     assert [row["roco_id"] for row in rows(out / "train.csv")] == ["ROCO_00000", "ROCO_00002"]
+
+
+def test_roco_of_the_second_version(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    for split in ("train", "valid"):
+        ids = [f"ROCOv2_2023_{split}_{n:06d}" for n in range(3)]
+        for number, image_id in enumerate(ids[:2]):
+            miniatures.save(raw / split / f"{image_id}.jpg", miniatures.scan(number))
+        said = [f'{image_id},"CT of the abdomen, with a lesion."' for image_id in ids]
+        (raw / f"{split}_captions.csv").write_text("\n".join(["ID,Caption", *said, f"{ids[0]},CT, cut"]))
+    (raw / "license_information.csv").write_text(
+        "ID,PMCID,Attribution,Link\nROCOv2_2023_train_000001,PMC7,CC BY-NC [a. n. other],x\n"
+    )
+    out = prepared("roco", raw, tmp_path / "out")
+    assert rows(out / "train.csv")[1] == {
+        "filename": "images/ROCOv2_2023_train_000001.jpg",
+        "Caption": "CT of the abdomen, with a lesion.",
+        "roco_id": "ROCOv2_2023_train_000001",
+        "article": "PMC7",
+        "licence": "CC BY-NC",
+    }
+    assert len(rows(out / "train.csv")) == len(rows(out / "val.csv")) == 2
+    account = read_prepared(out)
+    assert account is not None
+    assert account["notes"] == [
+        "left out, images that are not there: 2",
+        "left out, rows of a table with more or fewer fields than its header: 2",
+    ]

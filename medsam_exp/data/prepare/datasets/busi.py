@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from medsam_exp.data.csv_table import read_columns
+from medsam_exp.data.csv_table import faulty_rows, read_columns
 from medsam_exp.data.prepare.alike import alike_groups, groups_of_links
 from medsam_exp.data.prepare.claim import SourceFacts
 from medsam_exp.data.prepare.command import account, add_skip_option, add_split_options, request_of
@@ -121,7 +121,9 @@ def _listed_groups(file: Path | None, images: list[_Image]) -> tuple[dict[str, s
     if file is None:
         return {}, []
     stems = {plain_name(image.stem): image.stem for image in images}
-    rows, _ = read_columns(file, ["name", "group"], ",")
+    rows, faults = read_columns(file, ["name", "group"], mend="rename its columns")
+    if faults:
+        raise UserError(f"{file}: {faulty_rows(faults, len(rows) + len(faults))}")
     named = [
         (stems.get(plain_name(PurePosixPath(name).name.lower().removesuffix(".png"))), group)
         for _, (name, group) in rows

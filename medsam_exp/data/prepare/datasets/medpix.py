@@ -58,7 +58,9 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
                 source, f"image of the {len(entries)} descriptions, such as images/{without[0]}.png"
             )
         notes = (
-            [f"captions of fewer than {given.smallest_caption} characters, left out: {short}"]
+            [
+                f"captions of fewer than {given.smallest_caption} characters (--smallest-caption), left out: {short}"
+            ]
             if short
             else []
         )

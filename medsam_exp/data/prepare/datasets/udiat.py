@@ -10,12 +10,12 @@ hash, benign and malignant in proportion. `busi --udiat` makes the paper's combi
 """
 
 import argparse
-import csv
 import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import PurePosixPath
 
+from medsam_exp.data.csv_table import table_of
 from medsam_exp.data.prepare.command import account, add_skip_option, add_split_options, request_of
 from medsam_exp.data.prepare.layout import Case, plain_name, unique_names, write_layout
 from medsam_exp.data.prepare.reading import matches, nothing_found, pair_of, text_of
@@ -93,13 +93,18 @@ def _classes(source: Source, images: dict[str, str]) -> dict[str, str]:
         if path.suffix == ".xlsx" and not path.name.startswith("~"):
             found |= _of_table(sheet_rows(source.read(name), f"{source.shown}: {name}"), images)
         elif path.suffix == ".csv":
-            found |= _of_table(list(csv.reader(text_of(source, name).splitlines())), images)
+            found |= _of_table(_table(source, name), images)
         elif path.suffix == ".txt" and (listed := _class_in(path.stem)):
             found |= dict.fromkeys(_stems(re.findall(r"[\w-]+", text_of(source, name)), images), listed)
     for stem, name in images.items():
         folder = _class_in(PurePosixPath(name).parent.name)
         found |= {stem: folder} if folder else {}
     return found
+
+
+def _table(source: Source, name: str) -> list[list[str]]:
+    table = table_of(text_of(source, name), f"{source.shown}: {name}")
+    return [list(table.header), *(list(row) for _, row in table.sound_rows())]
 
 
 def _of_table(rows: list[list[str]], images: dict[str, str]) -> dict[str, str]:

@@ -1,0 +1,69 @@
+"""Which texts are longer than a CLIP model reads, and where it stops."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from open_clip import SimpleTokenizer
+
+from medsam_exp.clip.model import Tokenizer
+
+_WORDS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class CutText:
+    """A text whose end a model does not read.
+
+    Attributes:
+        text: all of it.
+        tokens: how many it has, with those that begin and end every text.
+        context: how many the model reads.
+        last_words: the last words that it reads whole.
+    """
+
+    text: str
+    tokens: int
+    context: int
+    last_words: str
+
+
+def cut_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> list[CutText]:
+    """Those of some texts that are longer than the model's context, in their order.
+
+    Args:
+        tokenizer: of open_clip or transformers; of another kind nothing is known, so that none is found.
+        texts: as they are given to the model.
+    """
+    context = int(tokenizer(["a"]).shape[-1])
+    counts = ((text, count_tokens(tokenizer, text)) for text in texts)
+    return [
+        CutText(text, tokens, context, _last_words(tokenizer, text, context))
+        for text, tokens in counts
+        if tokens > context
+    ]
+
+
+def count_tokens(tokenizer: Tokenizer, text: str) -> int:
+    """Tokens of a whole text, with those that begin and end it; 0 where the tokenizer does not tell."""
+    if isinstance(tokenizer, SimpleTokenizer):
+        return len(tokenizer.encode(text)) + 2
+    inner: Any = getattr(tokenizer, "tokenizer", None)
+    if inner is None:
+        return 0
+    clean: Any = getattr(tokenizer, "clean_fn", str)
+    if getattr(tokenizer, "tokenizer_mode", "") == "clips":  # open_clip adds three by itself
+        return len(inner(clean(text), add_special_tokens=False)["input_ids"]) + 3
+    return len(inner(clean(text), verbose=False)["input_ids"])
+
+
+def _last_words(tokenizer: Tokenizer, text: str, context: int) -> str:
+    words = text.split()
+    low, high = 0, len(words) - 1  # so many words fit; so many may fit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if count_tokens(tokenizer, " ".join(words[:middle])) <= context:
+            low = middle
+        else:
+            high = middle - 1
+    return " ".join(words[max(0, low - _WORDS_SHOWN) : low])

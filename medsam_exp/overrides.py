@@ -1,0 +1,116 @@
+"""What is typed on the command line, KEY=VALUE, so that a text or a path arrives as it was typed.
+
+Hydra has a grammar of its own: without further quotes a comma asks for a sweep, `5`, `true` and `[left]` are no texts,
+and `(`, `=`, an apostrophe or a letter such as `ä` end in an error. Where a key takes nothing but a text, what is
+meant is plain, and the quotes are put here.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
+from hydra.errors import HydraException
+
+from medsam_exp.types import UserError
+
+FREE_TEXTS = frozenset({"text.text", "name"})
+"""Keys whose value is always a text, `null` and `true` too."""
+TEXTS = frozenset(
+    {
+        *("calibration_data.root", "clip.model", "clip.weights", "ensemble.checkpoints", "ensemble.results"),
+        *(
+            "data.class_column",
+            "data.class_name",
+            "data.class_pattern",
+            "data.index",
+            "data.modality",
+            "data.name",
+        ),
+        *("data.name_column", "data.path", "data.root", "data.sentences", "data.split", "data.split_column"),
+        *("data.target", "logger.entity", "logger.group", "logger.project", "nnunet.planner"),
+        *("pairs.caption_column", "pairs.file", "pairs.group_column", "pairs.image_column", "pairs.root"),
+        *("pairs.separator", "paths.artifacts", "paths.data", "paths.outputs", "paths.proxy", "paths.tuned"),
+        *(
+            "paths.weights",
+            "presence.file",
+            "sam.architecture",
+            "sam.checkpoint",
+            "text.name_column",
+            "text.path",
+        ),
+        *("text.sentences", "text.target", "text.text_column", "train_data.root", "weak_label.root"),
+    }
+)
+"""Keys (first and last part) that take a text or a path, or `null`."""
+_OTHER_KINDS = frozenset({"data.exclude", "data.spacing_mm"})
+"""Keys that take a path or something else, so that only what is nothing else is a path."""
+_OVERRIDE = re.compile(r"(?P<key>\+{0,2}[\w/.@]+)=(?P<value>.*)", re.DOTALL)
+_SWEEPS = frozenset({"-m", "--multirun"})
+_PLAIN_TEXT = re.compile(r"[A-Za-z/]([A-Za-z0-9 ._/:%+-]*[A-Za-z0-9._/%+-])?")
+_WORDS_WITH_A_MEANING = {"null", "true", "false", "nan", "inf"}
+
+
+def quoted(typed: Sequence[str]) -> list[str]:
+    """The command line with quotes for Hydra around texts and paths that need them; in a sweep commas still divide.
+
+    Args:
+        typed: words of the command line, of which options stay as they are.
+
+    Raises:
+        UserError: a value has no meaning for Hydra, and its key takes more than texts; says how to type it.
+    """
+    sweeps = bool(_SWEEPS.intersection(typed))
+    return [word if word.startswith("-") else _quoted(word, sweeps=sweeps) for word in typed]
+
+
+def hydra_value(value: Any) -> str:
+    """A value as Hydra's command line takes it, whatever characters it has."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{hydra_value(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(hydra_value, value)) + "]"
+    if not isinstance(value, str):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    if _PLAIN_TEXT.fullmatch(value) and value.lower() not in _WORDS_WITH_A_MEANING:
+        return value
+    literal = re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", value)  # OmegaConf would look it up
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), literal)
+    return f"'{escaped}'"
+
+
+def _quoted(word: str, *, sweeps: bool) -> str:
+    found = _OVERRIDE.fullmatch(word)
+    if found is None:
+        return word
+    key, value = found["key"], found["value"]
+    parts = key.lstrip("+").split(".")
+    plain = f"{parts[0]}.{parts[-1]}" if len(parts) > 1 else key.lstrip("+")
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        if plain in FREE_TEXTS | TEXTS | _OTHER_KINDS and not (sweeps and "," in value):
+            return f"{key}={hydra_value(value)}"
+        raise _unreadable(key, value, sweeps=sweeps) from error
+    meant = override.value()
+    if override.is_sweep_override():
+        is_text = sweeps or plain not in FREE_TEXTS | TEXTS
+    else:
+        is_text = isinstance(meant, str | QuotedString) or plain not in FREE_TEXTS | TEXTS
+        is_text |= meant is None and plain in TEXTS
+    return word if is_text else f"{key}={hydra_value(value)}"
+
+
+def _unreadable(key: str, value: str, *, sweeps: bool) -> UserError:
+    one = shlex.quote(f"{key}={hydra_value(value)}")
+    if sweeps and "," in value:
+        several = shlex.quote(f"{key}={','.join(hydra_value(part.strip()) for part in value.split(','))}")
+        return UserError(
+            f"{key}={value} has signs that need quotes within the shell's: {one} for one value, {several} for a sweep"
+        )
+    return UserError(
+        f"{key}={value} cannot be read: close its quotes and brackets, or if it is a text, type it with quotes within "
+        f"the shell's: {one}"
+    )

@@ -1,0 +1,41 @@
+"""JSON files of texts, of which no entry is lost."""
+
+import json
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from medsam_exp.data.csv_table import decoded
+from medsam_exp.types import UserError
+
+
+def text_of_file(path: Path, key: str) -> str:
+    """The text of a file, in an encoding that can be told; `key` names the setting that gave it.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return decoded(path.read_bytes(), f"{key}: {path}")
+    except OSError as error:
+        raise UserError(f"{key}: {path} cannot be read ({error.strerror}): check the path") from error
+
+
+def parsed_json(content: str, shown: str) -> Any:
+    """What a JSON text says; `shown` is its file's name in errors.
+
+    Raises:
+        UserError: it is no valid JSON, or an object names something twice, of which Python would keep the last.
+    """
+    try:
+        return json.loads(content, object_pairs_hook=partial(_unrepeated, shown))
+    except (ValueError, RecursionError) as error:  # ValueError: invalid, or a number of too many digits
+        raise UserError(f"{shown} is no valid JSON ({error}): mend it") from error
+
+
+def _unrepeated(shown: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    for name, count in Counter(name for name, _ in pairs).items():
+        if count > 1:
+            raise UserError(f"{shown} names {name} twice: write its texts as one list")
+    return dict(pairs)
