@@ -20,6 +20,7 @@ from medsam_exp.data.folder import FolderDataset
 from medsam_exp.default_settings import changed_settings
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.engine import Engine
+from medsam_exp.firewall import refuse_learnt_images
 from medsam_exp.housekeeping.signs import alive, write_keys
 from medsam_exp.hygiene.first_look import look_once
 from medsam_exp.nodes import is_first_node, job_nodes
@@ -117,6 +118,7 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     )  # advice for its own users, not for ours
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    scored_later = _scored_later(cfg)
     cfg = _with_tuning(cfg)
     first = distributed.rank() == 0
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json" if first else None)
@@ -128,6 +130,7 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     _refuse_unknown_sizes(cfg, dataset, stages)
     with _tracker(cfg, run_dir, origin, stages) if first else SilentTracker() as tracker:
         engine = Engine(cfg, stages, dataset, texts, digests, tracker.loggers, tracker.log)
+        refuse_learnt_images(cfg, engine, run_dir, scored_later)
         if first:
             write_keys(run_dir, engine.keys_in_use())
         for name in stages:
@@ -136,6 +139,17 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
             summary = finish_run(cfg, run_dir, origin, engine, dataset, texts, by_label)
             tracker.summarise(summary, engine.artifacts, _results(cfg, engine, dataset, texts))
         distributed.barrier()
+
+
+def _scored_later(cfg: DictConfig) -> Dataset | None:
+    """The images that the numbers of a search are meant for, where they are there already."""
+    if "tune" not in cfg.stages:
+        return None
+    try:
+        dataset: Dataset = build(cfg.data)
+    except UserError:  # a later run says so
+        return None
+    return dataset
 
 
 def _with_tuning(cfg: DictConfig) -> DictConfig:

@@ -59,6 +59,7 @@ LAYERS = (
         "weak_results",
         "weak_pictures",
         "mask_files",
+        "firewall",
         "write_back",
         "default_settings",
         "start_command",

@@ -129,6 +129,7 @@ class FolderDataset:
             for stem, finding in kept.items()
             for target in (finding.present if drop else targets.each)
         }
+        self._pixels = {stem: finding.pixels for stem, finding in kept.items()}
         self._spacing_mm = {name: sizes[entry.files.image.stem] for name, entry in self._entries.items()}
         if not self._entries:
             raise UserError(
@@ -157,6 +158,10 @@ class FolderDataset:
     def image_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of the image file."""
         return digests.of(self._entries[sample_id].files.image)
+
+    def identity(self, sample_id: str) -> str:
+        """Digest of the image's decoded pixels."""
+        return self._pixels[self._entries[sample_id].files.image.stem]
 
     def read_ground_truth(self, sample_id: str) -> Mask:
         """(H, W) bool true mask of one image, or of one class in it.

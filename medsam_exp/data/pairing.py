@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medsam_exp.data.images import IMAGE_SUFFIXES, Pixels, decode, to_rgb
 from medsam_exp.data.masks import refuse_unlisted, to_mask
+from medsam_exp.data.pixel_digest import pixel_digest
 from medsam_exp.data.targets import Target, Targets
 from medsam_exp.types import UserError
 
@@ -36,12 +37,14 @@ class Finding:
         lossy: a mask's values were blurred and had to be thresholded.
         present: targets of which the image has a pixel.
         spacing_mm: (row, column) size of a pixel, where the image's own file says it.
+        pixels: digest of the decoded image.
     """
 
     problem: str | None = None
     lossy: bool = False
     present: tuple[Target, ...] = ()
     spacing_mm: tuple[float, float] | None = None
+    pixels: str = ""
 
 
 def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
@@ -149,7 +152,8 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
         return Finding(pair.problem)
     try:
         pixels = decode(pair.image)
-        size = to_rgb(pixels, pair.image).shape[:2]
+        image = to_rgb(pixels, pair.image)
+        size = image.shape[:2]
         found = [
             _check_mask(pair, path, folder, targets, pixels, size) for folder, path in pair.masks.items()
         ]
@@ -157,7 +161,7 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
         return Finding(str(error))
     present = tuple(target for finding in found for target in finding.present)
     lossy = any(finding.lossy for finding in found)
-    return Finding(lossy=lossy, present=present, spacing_mm=pixels.spacing_mm)
+    return Finding(lossy=lossy, present=present, spacing_mm=pixels.spacing_mm, pixels=pixel_digest(image))
 
 
 def _check_mask(
