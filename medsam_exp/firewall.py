@@ -8,7 +8,7 @@ number. What a stage learnt from stays beside its weights, so that later runs wi
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from medsam_exp import distributed
 from medsam_exp.build import build, weight_files
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine
-from medsam_exp.other_images import other_data
+from medsam_exp.hygiene.first_look import Leak
+from medsam_exp.other_images import label_source, other_data
 from medsam_exp.stages import STAGES
 from medsam_exp.trials import split_name
 from medsam_exp.tuned import studies_in_use
@@ -94,6 +95,47 @@ def refuse_learnt_images(
             _write(artifacts.folder / FILE, [each for each in learnt if _is_within(each, name, engine)])
 
 
+def refuse_leaky_training(cfg: DictConfig, engine: Engine, leaks: Mapping[Path, Sequence[Leak]]) -> None:
+    """Stop before a training on true masks of a split that shares patients or copies with another one.
+
+    Args:
+        cfg: a checked configuration.
+        engine: with all stages planned.
+        leaks: what the data check found, by the dataset's root.
+
+    Raises:
+        UserError: there is such a leak, and `allow_leaks` is false.
+    """
+    for name in engine.artifacts:
+        if cfg.allow_leaks or STAGES[name].other_images != "train_data" or not _on_masks(cfg, name):
+            continue
+        trained = engine.other(name).dataset
+        root = getattr(trained, "root", None)
+        found = [leak for leak in leaks.get(root, ()) if trained.split in leak.splits]
+        if (
+            getattr(engine.dataset, "root", None) == root
+        ):  # what is scored must be clean; other splits may wait
+            found = [leak for leak in found if engine.dataset.split in leak.splits]
+        if found:
+            raise UserError(
+                f"{name} would train on {root} ({trained.split}), but the data check found "
+                f"{'; '.join(leak.said for leak in found)}: python -m medsam_exp.hygiene {root} shows them and writes "
+                "exclude.csv for data.exclude and groups.csv to split anew, or allow it with allow_leaks=true"
+            )
+
+
+def datasets_of(engine: Engine) -> dict[str, Dataset]:
+    """The datasets of a run by configuration key, those of its stages' other images, too."""
+    keys = {STAGES[name].other_images: name for name in engine.artifacts}
+    found = {"data": engine.dataset} | {key: engine.other(name).dataset for key, name in keys.items() if key}
+    return {key: dataset for key, dataset in found.items() if dataset is not None}
+
+
+def _on_masks(cfg: DictConfig, stage: str) -> bool:
+    """Whether a stage that makes or trains on labels takes masks that others than this method drew."""
+    return stage not in cfg or label_source(cfg, stage) != "zero_shot"
+
+
 class _Sources:
     """The images of a run's stages, each read once."""
 
@@ -126,11 +168,8 @@ class _Sources:
         return None if key is None else self._known[key]
 
     def _dataset(self, key: str) -> Images | None:
-        if key == "data":
-            return _of_dataset(key, self._engine.dataset, self._cfg.data)
-        asks = (name for name in self._engine.artifacts if STAGES[name].other_images == key)
-        node = other_data(self._cfg, key)
-        return next((_of_dataset(key, self._engine.other(name).dataset, node) for name in asks), None)
+        node = self._cfg.data if key == "data" else other_data(self._cfg, key)
+        return _of_dataset(key, datasets_of(self._engine).get(key), node)
 
     def _pairs(self, key: str) -> Images | None:
         part = build(self._cfg.pairs).get(key.removeprefix("pairs."))

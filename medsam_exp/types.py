@@ -106,9 +106,11 @@ class TextSource(Protocol):
 
     Attributes:
         uses_class_labels: True when the text depends on the image's true class; the summary says so.
+        tells: what such a text gives away, half a sentence for the summary; "" where it depends on nothing true.
     """
 
     uses_class_labels: bool
+    tells: str
 
     def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
         """Texts by sample id; several texts for one image mean that their embeddings are averaged.

@@ -66,6 +66,9 @@ class FolderDataset:
         on_error: "raise" stops at faulty files, "skip" leaves their samples out and lists them in `notes`.
         limit: look at the first so many images only, for trials; None for all.
 
+    Attributes:
+        chosen_by_masks: how masks decided which samples there are, one sentence each; for the summary.
+
     Raises:
         UserError: the folder is missing or empty, or (with "raise") files are unreadable, unpaired,
             doubled, of different sizes or of unknown labels; one error names them all.
@@ -146,6 +149,8 @@ class FolderDataset:
         )
         found = _notes(faulty, kept, targets, absent) if self.has_ground_truth else _skipped(faulty)
         self.notes = (*left_out, *found)
+        excluded = len(there) - len(wanted)
+        self.chosen_by_masks = _chosen_by_masks(excluded, len(faulty), drop=drop) if masks else ()
 
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB of one image."""
@@ -256,6 +261,16 @@ def _complaint(images: Path, faulty: dict[str, str], count: int) -> UserError:
 
 def _skipped(faulty: dict[str, str]) -> tuple[str, ...]:
     return tuple(f"skipped: {problem}" for problem in faulty.values())
+
+
+def _chosen_by_masks(excluded: int, skipped: int, *, drop: bool) -> tuple[str, ...]:
+    """How masks, or a list that may rest on them, decide which samples there are; one sentence each."""
+    said = {
+        "masks decide which classes of an image are samples (data.absent=drop)": drop,
+        f"{skipped} images are left out for faults of their files, masks included (data.on_error=skip)": skipped,
+        f"{excluded} images are left out by a list that may rest on masks (data.exclude)": excluded,
+    }
+    return tuple(sentence for sentence, holds in said.items() if holds)
 
 
 def _notes(
