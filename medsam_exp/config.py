@@ -157,6 +157,7 @@ class Config:
     nnunet: Any = MISSING
     ensemble: Any = MISSING
     calibration_data: dict[str, Any] = MISSING
+    allow_leaks: bool = False
     uncertainty: Uncertainty = MISSING
     metrics: Any = MISSING
     retrieval: Retrieval = MISSING

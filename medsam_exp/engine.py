@@ -184,7 +184,7 @@ class Engine:
         """What a stage's other images and their masks stand for, for its key."""
         other, stage = self.other(name), STAGES[name]
         assert other.dataset is not None
-        own = build(self._cfg[stage.reads[0]])
+        own = build(self._cfg[name]) if name in self._cfg else None  # what makes labels
         truth = stage.ground_truth is not None or getattr(own, "source", None) == "ground_truth"
         if truth and not other.dataset.has_ground_truth:
             raise UserError(

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.nnunet import require_nnunet
 from medsam_exp.stages import STAGES
-from medsam_exp.trials import shares_images, split_name
+from medsam_exp.trials import split_name
 from medsam_exp.types import UserError
 
 NNUNET_GROUPS = {"nnunet", "ensemble", "weak_label", "reference_label"}
@@ -44,8 +44,9 @@ def label_source(cfg: DictConfig, group: str) -> str:
     return source
 
 
-def _label_stages(cfg: DictConfig, group: str) -> list[str]:
-    if label_source(cfg, group) != "zero_shot":
+def _label_stages(cfg: DictConfig, stage: str) -> list[str]:
+    """What makes masks of training images; nothing where true masks or a folder's are taken."""
+    if stage not in cfg or label_source(cfg, stage) != "zero_shot":
         return []
     tuned = [name for name in ("finetune_clip",) if name in cfg.stages and name not in cfg.label_stages]
     return [*tuned, *cfg.label_stages]
@@ -56,35 +57,16 @@ def _ensemble_stages(cfg: DictConfig) -> list[str]:
 
 
 def other_images_problems(cfg: DictConfig) -> list[str]:
-    """Images that are scored must not be those that were trained or calibrated on, and labels need their stages."""
+    """Nothing is chosen on a test split, labels need their stages, and networks come from somewhere."""
     problems = []
-    for name in (name for name in cfg.stages if name in STAGES):
-        key = STAGES[name].other_images
-        if key is None:
-            continue
-        other = other_data(cfg, key)
-        if shares_images(str(other.get("name")), split_name(other), cfg.data) and _scores(cfg):
-            problems.append(
-                f"{key} is {other.get('name')} ({split_name(other)}), the very images that are scored; give others, "
-                f"as in ++{key}." + ("seed=5" if "seed" in other else "split=train")
-            )
-        if key == "calibration_data" and "train_nnunet" in cfg.stages:
-            trained = other_data(cfg, "train_data")
-            if shares_images(str(trained.get("name")), split_name(trained), other):
-                problems.append(
-                    "calibration_data is what the network is trained on, where it is surer than elsewhere; give others"
-                )
-        if key == "calibration_data" and split_name(other).casefold() == "test":
-            problems.append(
-                "calibration_data is a test split, whose masks must choose nothing; use another split"
-            )
+    if (
+        "calibrate_ensemble" in cfg.stages
+        and split_name(other_data(cfg, "calibration_data")).casefold() == "test"
+    ):
+        problems.append(
+            "calibration_data is a test split, whose masks must choose nothing; use another split"
+        )
     return list(dict.fromkeys(problems + _label_problems(cfg) + _network_problems(cfg)))
-
-
-def _scores(cfg: DictConfig) -> bool:
-    return any(
-        STAGES[name].works_on in ("samples", "images", "split") for name in cfg.stages if name in STAGES
-    )
 
 
 def _label_problems(cfg: DictConfig) -> list[str]:

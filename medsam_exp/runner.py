@@ -20,8 +20,9 @@ from medsam_exp.data.folder import FolderDataset
 from medsam_exp.default_settings import changed_settings
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.engine import Engine
+from medsam_exp.firewall import datasets_of, refuse_leaky_training, refuse_learnt_images
 from medsam_exp.housekeeping.signs import alive, write_keys
-from medsam_exp.hygiene.first_look import look_once
+from medsam_exp.hygiene.first_look import Leak, look_once
 from medsam_exp.nodes import is_first_node, job_nodes
 from medsam_exp.pictures import RunResults
 from medsam_exp.stages import STAGES
@@ -117,25 +118,39 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     )  # advice for its own users, not for ours
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    scored_later = _scored_later(cfg)
     cfg = _with_tuning(cfg)
     first = distributed.rank() == 0
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json" if first else None)
-    dataset, texts, by_label = _inputs(cfg)
-    if first and isinstance(dataset, FolderDataset):
-        artifacts = Path(cfg.paths.artifacts)
-        look_once(dataset.root, artifacts, digests, dataset.foreground_values, dataset.exclude)
+    dataset, texts, texts_tell = _inputs(cfg)
     stages = _possible_stages(cfg, dataset)
     _refuse_unknown_sizes(cfg, dataset, stages)
     with _tracker(cfg, run_dir, origin, stages) if first else SilentTracker() as tracker:
         engine = Engine(cfg, stages, dataset, texts, digests, tracker.loggers, tracker.log)
+        leaks = distributed.from_rank_zero(_look_at_data(cfg, engine, digests) if first else {})
+        refuse_learnt_images(cfg, engine, run_dir, scored_later)
+        refuse_leaky_training(cfg, engine, leaks)
         if first:
             write_keys(run_dir, engine.keys_in_use())
         for name in stages:
             engine.run(name)
         if first:
-            summary = finish_run(cfg, run_dir, origin, engine, dataset, texts, by_label)
+            summary = finish_run(
+                cfg, run_dir, origin, engine, dataset, texts, texts_tell, _leak_notes(cfg, leaks)
+            )
             tracker.summarise(summary, engine.artifacts, _results(cfg, engine, dataset, texts))
         distributed.barrier()
+
+
+def _scored_later(cfg: DictConfig) -> Dataset | None:
+    """The images that the numbers of a search are meant for, where they are there already."""
+    if "tune" not in cfg.stages:
+        return None
+    try:
+        dataset: Dataset = build(cfg.data)
+    except UserError:  # a later run says so
+        return None
+    return dataset
 
 
 def _with_tuning(cfg: DictConfig) -> DictConfig:
@@ -145,19 +160,35 @@ def _with_tuning(cfg: DictConfig) -> DictConfig:
 
 def _inputs(
     cfg: DictConfig, *, say_notes: bool = True
-) -> tuple[Dataset | None, dict[str, tuple[str, ...]], bool]:
-    """The run's dataset, its texts, and whether these depend on each image's true class."""
+) -> tuple[Dataset | None, dict[str, tuple[str, ...]], str]:
+    """The run's dataset, its texts, and what these give away of what each image truly shows."""
     works_on = {STAGES[name].works_on for name in cfg.stages}
     if not works_on & {"samples", "images", "split", "dataset"}:
-        return None, {}, False
+        return None, {}, ""
     dataset: Dataset = build(cfg.data)
     for note in dataset.notes if say_notes and distributed.rank() == 0 else ():
         log.warning("data: %s", note)
     if not works_on & {"samples", "split"}:
-        return dataset, {}, False
+        return dataset, {}, ""
     source = build(cfg.text)
-    by_label = source.uses_class_labels and dataset.classes_are_true
-    return dataset, source.bind(dataset.samples), by_label
+    tells = source.tells if dataset.classes_are_true else ""
+    return dataset, source.bind(dataset.samples), tells
+
+
+def _look_at_data(cfg: DictConfig, engine: Engine, digests: FileDigests) -> dict[Path, tuple[Leak, ...]]:
+    """Leaks between the splits of the run's folders, by their root."""
+    found: dict[Path, tuple[Leak, ...]] = {}
+    for dataset in datasets_of(engine).values():
+        if isinstance(dataset, FolderDataset) and dataset.root not in found:
+            given = dataset.foreground_values, dataset.exclude
+            found[dataset.root] = look_once(dataset.root, Path(cfg.paths.artifacts), digests, *given)
+    return found
+
+
+def _leak_notes(cfg: DictConfig, leaks: Mapping[Path, tuple[Leak, ...]]) -> list[str]:
+    """For the summary, each time."""
+    notes = [f"data check: {leak.said}, in {root}" for root, found in leaks.items() for leak in found]
+    return [*notes, "allow_leaks=true: these did not stop a training"] if notes and cfg.allow_leaks else notes
 
 
 def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:

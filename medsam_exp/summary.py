@@ -6,7 +6,7 @@ import platform
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -19,30 +19,27 @@ from omegaconf import DictConfig
 
 import medsam_exp
 from medsam_exp.conf_folder import in_checkout
-from medsam_exp.data.folder import FolderDataset
+from medsam_exp.declarations import truth_uses
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine
-from medsam_exp.grounding_results import presence_results, presence_truth_uses, veto_notes
+from medsam_exp.grounding_results import presence_results, veto_notes
 from medsam_exp.mask_files import write_mask_files
 from medsam_exp.metrics.by_class import Scores, breakdown
 from medsam_exp.metrics.summary import summarise
-from medsam_exp.other_images import other_data
 from medsam_exp.pictures import RunResults, draw_browser, draw_pictures, draw_tuning
 from medsam_exp.report.console import print_summary
 from medsam_exp.report.curves import training_pictures
 from medsam_exp.report.finished_run import ONCE_PER_IMAGE
 from medsam_exp.report.page import write_report
-from medsam_exp.stages import MASK_STAGES, STAGES
+from medsam_exp.stages import MASK_STAGES
 from medsam_exp.stages.said_of_texts import cut_of_samples, notes_of_cuts
 from medsam_exp.start_command import start_command
 from medsam_exp.timing import timing_table
-from medsam_exp.trials import split_name
-from medsam_exp.tuned import tuned_uses, write_tuned
+from medsam_exp.tuned import write_tuned
 from medsam_exp.types import Dataset
 from medsam_exp.weak_results import (
     comparisons,
     label_notes,
-    label_truth_uses,
     uncertainty_results,
     weak_label_results,
 )
@@ -68,9 +65,20 @@ def finish_run(
     engine: Engine,
     dataset: Dataset | None,
     texts: Mapping[str, tuple[str, ...]],
-    texts_use_labels: bool,
+    texts_tell: str,
+    leaks: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write a finished run's files and print its table.
+
+    Args:
+        cfg: of the run.
+        run_dir: the run's folder.
+        origin: choices, command and the like.
+        engine: with all stages run.
+        dataset: the images; None for a run without.
+        texts: by sample id.
+        texts_tell: what texts give away of what images truly show; "" for nothing.
+        leaks: between splits of the data, one sentence each.
 
     Returns:
         The content of summary.json.
@@ -80,7 +88,7 @@ def finish_run(
     by_class = breakdown(scores, _class_names(dataset), cfg.seed)
     tuning, labels = _tuning(engine, cfg, origin["choices"]), weak_label_results(engine, cfg)
     uncertainty, compared = uncertainty_results(engine, cfg), comparisons(engine, dataset, cfg.seed)
-    truth_uses = _ground_truth_uses(engine, cfg, texts_use_labels, by_class=bool(by_class))
+    uses = truth_uses(engine, cfg, texts_tell, labels, by_class=bool(by_class))
     summary = {
         "name": cfg.name,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -101,8 +109,9 @@ def finish_run(
         "timing": timing_table(engine.timing),
         "keys": {name: artifacts.key for name, artifacts in engine.artifacts.items()},
         "environment": environment(),
-        "ground_truth_used_for": truth_uses + label_truth_uses(labels, texts_use_labels=texts_use_labels),
-        "notes": _notes(engine, dataset) + label_notes(labels) + (_unlabelled(dataset) if by_class else []),
+        "ground_truth_used_for": uses,
+        "notes": [*leaks, *_notes(engine, dataset), *label_notes(labels)]
+        + (_unlabelled(dataset) if by_class else []),
     }
     write_atomically(run_dir / "summary.json", json.dumps(summary, indent=1).encode())
     pictures = training_pictures(run_dir / "curves" / "metrics.csv", run_dir / "figures")
@@ -251,39 +260,6 @@ def _tuning(engine: Engine, cfg: DictConfig, choices: Mapping[str, str]) -> dict
     date = datetime.now().astimezone().date().isoformat()
     files = write_tuned(cfg, choices, record, study=study, date=date)
     return {**record, "files": list(map(str, files))}
-
-
-def _ground_truth_uses(
-    engine: Engine, cfg: DictConfig, texts_use_labels: bool, *, by_class: bool
-) -> list[str]:
-    """Who read ground truth or class labels in this run, and of which split."""
-    split = _split(cfg.data)
-    uses = [
-        f"{name}: {STAGES[name].ground_truth} ({_split_of_stage(cfg, name)})"
-        for name in engine.artifacts
-        if STAGES[name].ground_truth
-    ]
-    uses += tuned_uses(cfg)
-    if texts_use_labels:
-        uses.append(f"text: chosen by what each image truly shows ({split})")
-    if by_class:
-        uses.append(f"by_class: scores broken down by class label ({split})")
-    uses += presence_truth_uses(engine, cfg, split)
-    if "evaluate" in engine.artifacts:
-        uses.append(f"report: pictures beside the prediction ({split})")
-    if isinstance(engine.dataset, FolderDataset) and engine.dataset.has_ground_truth:
-        uses.append(f"data checks: faults of masks, nothing else ({cfg.data.name}, every split)")
-    return uses
-
-
-def _split_of_stage(cfg: DictConfig, name: str) -> str:
-    """The images whose masks a stage reads: the run's own, or others."""
-    key = STAGES[name].other_images
-    return _split(other_data(cfg, key) if key else cfg.data)
-
-
-def _split(data: DictConfig) -> str:
-    return f"{data.name}, {split_name(data)}"
 
 
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -99,6 +99,11 @@ def tuned_uses(cfg: DictConfig) -> list[str]:
     ]
 
 
+def studies_in_use(cfg: DictConfig) -> list[str]:
+    """Keys of the searches whose numbers are in use."""
+    return [record["study"] for _, record, _ in _in_use(cfg) if record.get("study")]
+
+
 def tuned_elsewhere(cfg: DictConfig) -> list[str]:
     """Numbers must not be scored on the masks that chose them."""
     if "evaluate" not in cfg.stages:

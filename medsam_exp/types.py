@@ -88,6 +88,10 @@ class Dataset(Protocol):
         """Hash of what decides the pixels: the file's bytes, or a generator's arguments."""
         ...
 
+    def identity(self, sample_id: str) -> str:
+        """Equal for images of the same pixels, whatever their names, files and datasets."""
+        ...
+
     def read_ground_truth(self, sample_id: str) -> Mask:
         """Read the true mask. Only declared readers may call this (tests/test_architecture.py)."""
         ...
@@ -102,9 +106,11 @@ class TextSource(Protocol):
 
     Attributes:
         uses_class_labels: True when the text depends on the image's true class; the summary says so.
+        tells: what such a text gives away, half a sentence for the summary; "" where it depends on nothing true.
     """
 
     uses_class_labels: bool
+    tells: str
 
     def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
         """Texts by sample id; several texts for one image mean that their embeddings are averaged.
@@ -234,6 +240,10 @@ class PairSource(Protocol):
 
     def captions(self, pair_id: str) -> tuple[str, ...]:
         """All truthful captions of one image; training draws one per epoch."""
+        ...
+
+    def identity(self, pair_id: str) -> str:
+        """Equal for images of the same pixels, as a dataset's."""
         ...
 
     def digest(self, digests: "FileDigests") -> str:

@@ -23,7 +23,7 @@ _AGAINST = (("sam", "coarse"), ("weak_single",), ("reference", "reference_single
 _COMPARED = ("dsc", "nsd")
 _ELSEWHERE = ("dsc", "doubt", "oracle", "ranking", "chosen", "id")
 """Parts of the uncertainty stage's record that grow with the number of images, or are said anyway."""
-_TRUE_MASKS = "ground_truth"
+_TRUE_MASKS, _FOLDER = "ground_truth", "folder"
 
 
 def weak_label_results(engine: Engine, cfg: DictConfig) -> dict[str, dict[str, Any]]:
@@ -86,16 +86,21 @@ def label_notes(labels: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def label_truth_uses(labels: Mapping[str, Mapping[str, Any]], *, texts_use_labels: bool) -> list[str]:
-    """Labels that are true masks, and texts that class labels chose for labels."""
+def label_truth_uses(labels: Mapping[str, Mapping[str, Any]], *, texts_tell: str) -> list[str]:
+    """Labels that are true masks or a folder's, and what the texts gave away that made labels."""
     uses = [
         f"{stage}: true masks as labels ({facts['data']}, {facts['split']})"
         for stage, facts in labels.items()
         if facts["source"] == _TRUE_MASKS
     ]
-    if texts_use_labels:
+    uses += [
+        f"{stage}: masks of a folder as labels, whoever drew them ({facts['data']}, {facts['split']})"
+        for stage, facts in labels.items()
+        if facts["source"] == _FOLDER
+    ]
+    if texts_tell:
         uses += [
-            f"text: chosen by what each image truly shows ({facts['data']}, {facts['split']})"
+            f"text: oracle, {texts_tell} ({facts['data']}, {facts['split']})"
             for facts in labels.values()
             if facts["source"] == "zero_shot"
         ]

@@ -59,6 +59,8 @@ LAYERS = (
         "weak_results",
         "weak_pictures",
         "mask_files",
+        "firewall",
+        "declarations",
         "write_back",
         "default_settings",
         "start_command",

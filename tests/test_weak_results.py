@@ -110,11 +110,11 @@ def test_labels_say_where_they_come_from_and_what_was_dropped(engine: Any) -> No
     assert "results" not in reference
     assert reference["policy"] == "ground_truth"
     assert label_notes(labels) == ["weak_label: 1 of 3 images dropped"]
-    assert label_truth_uses(labels, texts_use_labels=False) == [
+    assert label_truth_uses(labels, texts_tell="") == [
         "reference_label: true masks as labels (phantom, train)"
     ]
-    assert label_truth_uses(labels, texts_use_labels=True)[1:] == [
-        "text: chosen by what each image truly shows (phantom, train)"
+    assert label_truth_uses(labels, texts_tell="each says all")[1:] == [
+        "text: oracle, each says all (phantom, train)"
     ]
 
 

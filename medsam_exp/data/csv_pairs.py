@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from medsam_exp.data.image_files import image_faults
+from medsam_exp.data.image_files import image_faults, pixels_of
 from medsam_exp.data.images import read_image
 from medsam_exp.data.pair_table import CaptionedImage, PairTable, TableOptions, read_pair_table
 from medsam_exp.digests import FileDigests, text_digest
@@ -100,6 +100,10 @@ class CsvPairs:
     def captions(self, pair_id: str) -> tuple[str, ...]:
         """All cleaned captions of one image, in alphabetical order."""
         return self._captions[pair_id]
+
+    def identity(self, pair_id: str) -> str:
+        """Digest of the image's decoded pixels."""
+        return pixels_of(self._base / pair_id)
 
     def digest(self, digests: FileDigests) -> str:
         """Hash of ids, captions and the images' bytes, wherever the files lie."""

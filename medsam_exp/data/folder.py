@@ -74,6 +74,9 @@ class FolderDataset:
         on_error: "raise" stops at faulty files, "skip" leaves their samples out and lists them in `notes`.
         limit: look at the first so many images only, for trials; None for all.
 
+    Attributes:
+        chosen_by_masks: how masks decided which samples there are, one sentence each; for the summary.
+
     Raises:
         UserError: the folder is missing or empty, or (with "raise") files are unreadable, unpaired,
             doubled, of different sizes or of unknown labels; one error names them all.
@@ -139,6 +142,7 @@ class FolderDataset:
             for stem, finding in kept.items()
             for target in (finding.present if drop else targets.each)
         }
+        self._pixels = {stem: finding.pixels for stem, finding in kept.items()}
         self._spacing_mm = {name: sizes[entry.files.stem] for name, entry in self._entries.items()}
         if not self._entries:
             raise UserError(
@@ -156,6 +160,8 @@ class FolderDataset:
         found = _notes(faulty, kept, targets, absent) if self.has_ground_truth else _skipped(faulty)
         cut = [f"data.limit: the first {limit} of {len(wanted)} images"] if len(wanted) > len(files) else []
         self.notes = (*passed_over(images), *left_out, *cut, *found, *_remarks(kept))
+        excluded = len(there) - len(wanted)
+        self.chosen_by_masks = _chosen_by_masks(excluded, len(faulty), drop=drop) if masks else ()
 
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB of one image."""
@@ -168,6 +174,10 @@ class FolderDataset:
     def image_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of the image file."""
         return digests.of(self._entries[sample_id].files.image)
+
+    def identity(self, sample_id: str) -> str:
+        """Digest of the image's decoded pixels."""
+        return self._pixels[self._entries[sample_id].files.stem]
 
     def read_ground_truth(self, sample_id: str) -> Mask:
         """(H, W) bool true mask of one image, or of one class in it.
@@ -284,6 +294,16 @@ def _remarks(kept: dict[str, Finding]) -> tuple[str, ...]:
     return tuple(
         f"{len(stems)} of {len(kept)} images (first: {stems[0]}) {remark}" for remark, stems in of.items()
     )
+
+
+def _chosen_by_masks(excluded: int, skipped: int, *, drop: bool) -> tuple[str, ...]:
+    """How masks, or a list that may rest on them, decide which samples there are; one sentence each."""
+    said = {
+        "masks decide which classes of an image are samples (data.absent=drop)": drop,
+        f"{skipped} images are left out for faults of their files, masks included (data.on_error=skip)": skipped,
+        f"{excluded} images are left out by a list that may rest on masks (data.exclude)": excluded,
+    }
+    return tuple(sentence for sentence, holds in said.items() if holds)
 
 
 def _notes(

@@ -5,6 +5,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from medsam_exp.data.images import decode, read_image, refuse_elongated, to_rgb
+from medsam_exp.data.pixel_digest import pixel_digest
 from medsam_exp.digests import FileDigests
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
 
@@ -54,7 +55,8 @@ class ImageDataset:
                 f"data.spacing_mm is {list(spacing_mm)}: give two positive numbers, [row, column]"
             )
         pixels = decode(self.path)  # at once, so that faults show before any network loads
-        self.size = to_rgb(pixels, self.path).shape[:2]
+        image = to_rgb(pixels, self.path)
+        self.size, self._pixels = image.shape[:2], pixel_digest(image)
         refuse_elongated(self.size, self.path)
         self.spacing_mm = (
             pixels.spacing_mm if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
@@ -75,6 +77,11 @@ class ImageDataset:
         """Hash of the image file."""
         del sample_id
         return digests.of(self.path)
+
+    def identity(self, sample_id: str) -> str:
+        """Digest of the image's decoded pixels."""
+        del sample_id
+        return self._pixels
 
     def read_ground_truth(self, sample_id: str) -> Mask:
         """There is none.

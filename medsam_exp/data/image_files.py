@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
 from medsam_exp.data.images import IMAGE_SUFFIXES, read_image
+from medsam_exp.data.pixel_digest import pixel_digest
 from medsam_exp.types import UserError
 
 
@@ -98,27 +99,43 @@ def image_faults(paths: Mapping[str, Path]) -> dict[str, str]:
         return {image_id: fault for image_id, fault in found if fault is not None}
 
 
+def pixels_of(path: Path) -> str:
+    """Digest of an image's decoded pixels, known from when it was looked at.
+
+    Raises:
+        UserError: the image cannot be read.
+    """
+    fault, pixels = _decoded(path)
+    if fault is not None:
+        raise UserError(fault)
+    return pixels
+
+
 def _fault(path: Path) -> str | None:
+    return _decoded(path)[0]
+
+
+def _decoded(path: Path) -> tuple[str | None, str]:
+    """What is wrong with an image, if so; and the digest of its pixels."""
     try:
         status = path.stat()
     except (OSError, ValueError):  # ValueError: a name with a NUL character
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            return f"{path} does not exist: check the path"
+            return f"{path} does not exist: check the path", ""
         several = ", ".join(_images_in(str(path.parent)).get(path.name, []))
         there = (
             f"several files have that name ({several})"
             if several
             else "no image has that name with any ending"
         )
-        return f"{path} does not exist, and {there}: check the path"
-    return _decoding_fault(path, status.st_size, status.st_mtime_ns)
+        return f"{path} does not exist, and {there}: check the path", ""
+    return _decoded_once(path, status.st_size, status.st_mtime_ns)
 
 
 @cache
-def _decoding_fault(path: Path, size: int, time: int) -> str | None:
+def _decoded_once(path: Path, size: int, time: int) -> tuple[str | None, str]:
     del size, time  # they decide only whether the answer is still known
     try:
-        read_image(path)
+        return None, pixel_digest(read_image(path))
     except UserError as error:
-        return str(error)
-    return None
+        return str(error), ""

@@ -12,6 +12,7 @@ import numpy as np
 
 from medsam_exp.data.images import IMAGE_SUFFIXES, Pixels, decode, refuse_elongated, to_rgb
 from medsam_exp.data.masks import label_values, refuse_unlisted, to_mask
+from medsam_exp.data.pixel_digest import pixel_digest
 from medsam_exp.data.targets import Target, Targets
 from medsam_exp.types import UserError
 
@@ -50,6 +51,7 @@ class Finding:
         values: of the masks' pixels, where the targets are given by values; else none.
         spacing_mm: (row, column) size of a pixel, where the image's own file says it.
         remarks: what is odd about the image and how it is read instead; see `Pixels`.
+        pixels: digest of the decoded image.
     """
 
     problem: str | None = None
@@ -58,6 +60,7 @@ class Finding:
     values: frozenset[int] = frozenset()
     spacing_mm: tuple[float, float] | None = None
     remarks: tuple[str, ...] = ()
+    pixels: str = ""
 
 
 def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
@@ -192,7 +195,8 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
         return Finding(pair.problem)
     try:
         pixels = decode(pair.image)
-        size = to_rgb(pixels, pair.image).shape[:2]
+        image = to_rgb(pixels, pair.image)
+        size = image.shape[:2]
         refuse_elongated(size, pair.image)
         found = [
             _check_mask(pair, path, folder, targets, pixels, size) for folder, path in pair.masks.items()
@@ -208,6 +212,7 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
         values=values,
         spacing_mm=pixels.spacing_mm,
         remarks=pixels.remarks,
+        pixels=pixel_digest(image),
     )
 
 

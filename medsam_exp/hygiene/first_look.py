@@ -1,5 +1,7 @@
 """A brief data check when a run first meets a dataset: a few lines of log, once per content, bounded in time.
 
+Leaks between splits are remembered and said in every run, for its summary and for trainings that they forbid.
+
 A dataset of up to `FEW` images is checked as by `python -m medsam_exp.hygiene`, at some 15 ms an image. A larger one is
 checked for what its names, tables and file hashes tell: the same file in several splits or classes, patients in
 several splits, files without a partner. What was measured is kept, so the full check afterwards is quick.
@@ -12,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Collection as Values
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,7 +22,7 @@ from filelock import FileLock, Timeout
 from medsam_exp.digests import FileDigests, text_digest, write_atomically
 from medsam_exp.hygiene.copies import Copies
 from medsam_exp.hygiene.examine import Examination, examine, examine_files
-from medsam_exp.hygiene.finding import KINDS
+from medsam_exp.hygiene.finding import KINDS, Finding
 from medsam_exp.hygiene.items import Collection
 from medsam_exp.hygiene.layout import INDEX, find_collection, without
 from medsam_exp.hygiene.measure import VERSION
@@ -28,12 +31,36 @@ from medsam_exp.hygiene.survey import Limits, Survey, survey
 
 log = logging.getLogger(__name__)
 
+LEAKS = ("identical_across_splits", "near_across_splits", "group_across_splits")
+"""Kinds of findings by which a test split is not what it claims to be."""
 FEW = 400
 """Images that are decoded at first use; some seconds."""
 MOST_BYTES = 2_000_000_000
 """Of image files that are hashed at first use; some seconds."""
+_WAIT = 60.0  # seconds for another process that looks at the same dataset
 _PARTS = ("_images", "_masks", INDEX)
 """How the folders and the table of a dataset are called."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What several splits share.
+
+    Attributes:
+        said: in words, with how often and the first image.
+        splits: that share it.
+    """
+
+    said: str
+    splits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a look at a dataset found: lines to say once, and leaks."""
+
+    lines: tuple[str, ...]
+    leaks: tuple[Leak, ...]
 
 
 def look_once(
@@ -42,10 +69,10 @@ def look_once(
     digests: FileDigests,
     mask_values: Values[int] | None = None,
     exclude: str | Sequence[str] | None = None,
-) -> None:
+) -> tuple[Leak, ...]:
     """Check a folder of SPLIT_images and SPLIT_masks, unless its present content was checked before.
 
-    It says what it finds in the log, and never stops a run: whatever goes wrong is a line of the log, too.
+    It says in the log what it finds, leaks each time, and never fails: whatever goes wrong is a line of the log, too.
 
     Args:
         root: of the dataset.
@@ -53,22 +80,42 @@ def look_once(
         digests: content hashes of files.
         mask_values: values that count as foreground in masks of class labels; None for two-valued masks.
         exclude: images that are left out, as `data.exclude` names them.
+
+    Returns:
+        The leaks between its splits.
     """
     folder = artifacts / "hygiene"
     try:
         record = folder / "seen" / f"{_fingerprint(root, mask_values, exclude)}.json"
-        if record.is_file():
-            return
-        with _alone(record.with_suffix(".lock")) as free:
-            if not free:  # another process looks at it now
-                return
-            lines = _look(root, folder, digests, mask_values, exclude)
-            write_atomically(record, json.dumps({"root": str(root), "said": lines}, indent=1).encode())
+        known, lines = _read(record), ()
+        if known is None:
+            with _alone(record.with_suffix(".lock")) as free:
+                known = _read(record)  # another process may have looked meanwhile
+                if known is None and not free:
+                    log.warning(
+                        "data check: another process still looks at %s; its leaks are not known", root
+                    )
+                    return ()
+                if known is None:
+                    look = _look(root, folder, digests, mask_values, exclude)
+                    content = {"root": str(root), **asdict(look)}
+                    write_atomically(record, json.dumps(content, indent=1).encode())
+                    known, lines = look.leaks, look.lines
     except Exception as error:  # a check is no reason for a run to fail
         log.warning("data check: %s could not be checked (%s: %s)", root, type(error).__name__, error)
-        return
-    for line in lines:
+        return ()
+    for line in (*(f"error: {leak.said}" for leak in known), *lines):
         log.warning("data check: %s", line)
+    return known
+
+
+def _read(record: Path) -> tuple[Leak, ...] | None:
+    """The leaks that an earlier look found; None where nobody has looked, or the record is damaged."""
+    try:
+        found = json.loads(record.read_text())["leaks"]
+        return tuple(Leak(each["said"], tuple(each["splits"])) for each in found)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _fingerprint(root: Path, mask_values: Values[int] | None, exclude: str | Sequence[str] | None) -> str:
@@ -91,11 +138,11 @@ def _fingerprint(root: Path, mask_values: Values[int] | None, exclude: str | Seq
 
 @contextmanager
 def _alone(path: Path) -> Iterator[bool]:
-    """Whether no other process does this now."""
+    """Whether no other process does this any more."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_WAIT)
     except Timeout:
         yield False
         return
@@ -112,14 +159,16 @@ def _look(
     digests: FileDigests,
     mask_values: Values[int] | None,
     exclude: str | Sequence[str] | None,
-) -> list[str]:
+) -> _Look:
     collection = without(find_collection(root), exclude)
     images = [item for item in collection.items if item.image is not None]
     if len(images) <= FEW:
         store = FactStore(folder, digests, mask_values)
-        return _sentences(examine(survey(collection, store, Limits())), "")
+        found = examine(survey(collection, store, Limits()))
+        return _Look(tuple(_sentences(found, "")), tuple(_leaks(found)))
     found = examine_files(Survey(collection, {}), _same_files(collection, digests))
-    return _sentences(found, f"{len(images)} images were compared by name and file only; ")
+    said = _sentences(found, f"{len(images)} images were compared by name and file only; ")
+    return _Look(tuple(said), tuple(_leaks(found)))
 
 
 def _same_files(collection: Collection, digests: FileDigests) -> Copies:
@@ -140,14 +189,28 @@ def _same_files(collection: Collection, digests: FileDigests) -> Copies:
 
 
 def _sentences(examination: Examination, scope: str) -> list[str]:
-    """Errors and warnings by kind, one line each, and where the rest is; nothing where there is nothing to say."""
+    """Errors and warnings but leaks, a line a kind, and where the rest is; nothing where there is nothing to say."""
     lines = []
-    for kind, findings in examination.by_kind().items():
+    kinds = examination.by_kind()
+    for kind, findings in kinds.items():
         about = KINDS[kind]
-        if about.severity != "note":
+        if about.severity != "note" and kind not in LEAKS:
             first = findings[0].items[0] if findings[0].items else findings[0].message
             lines.append(f"{about.severity}: {about.title.lower()}: {len(findings)} (first: {first})")
     root = examination.survey.collection.root
-    if lines or scope:
+    if lines or scope or kinds.keys() & set(LEAKS):
         lines.append(f"{scope}pictures, reasons and what mends it: python -m medsam_exp.hygiene {root}")
     return lines
+
+
+def _leaks(examination: Examination) -> Iterator[Leak]:
+    """What splits share, by kind and splits."""
+    by_name = examination.survey.by_name
+    found: dict[tuple[str, tuple[str, ...]], list[Finding]] = defaultdict(list)
+    for finding in examination.findings:
+        if finding.kind in LEAKS:
+            splits = tuple(sorted({by_name[name].split for name in finding.items} - {""}))
+            found[finding.kind, splits].append(finding)
+    for (kind, splits), findings in found.items():
+        title = KINDS[kind].title.lower().replace("several splits", " and ".join(splits))
+        yield Leak(f"{title}: {len(findings)} (first: {findings[0].items[0]})", splits)

@@ -1,17 +1,16 @@
 """Decodes the files of an item once and notes everything that the checks ask for."""
 
-import hashlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
 from medsam_exp.data.images import Pixels, decode, to_rgb
 from medsam_exp.data.likeness import hashes_of, packed, thumbnail_of
 from medsam_exp.data.masks import to_mask
+from medsam_exp.data.pixel_digest import pixel_digest
 from medsam_exp.hygiene.facts import Facts, ImageFacts, MaskFacts
 from medsam_exp.hygiene.items import Item
 from medsam_exp.hygiene.outline import outline_is_drawn
@@ -56,7 +55,7 @@ def _image_facts(pixels: Pixels, image: RGBImage) -> ImageFacts:
         lowest=float(finite.min()),
         highest=float(finite.max()),
         lossy=pixels.lossy,
-        pixels=_digest(image),
+        pixels=pixel_digest(image),
         contrast=float(gray.std()),
         coloured=float((chroma > _CLEARLY_COLOURED).mean()),
         black=float((gray == 0).mean()),
@@ -80,7 +79,7 @@ def _mask_facts(
         lossy=lossy,
         corners=int(mask[[0, 0, -1, -1], [0, -1, 0, -1]].sum()),
         specks=_specks(mask),
-        pixels=_digest(mask),
+        pixels=pixel_digest(mask),
         thumbnail=packed(thumbnail_of(mask.astype(np.uint8) * 255)),
         outlined=outline_is_drawn(image, mask),
     )
@@ -115,9 +114,3 @@ def _specks(mask: Mask) -> int:
         return 0
     sizes = np.bincount(labels.ravel())[1:]
     return int((sizes <= min(_SPECK, _SPECK_SHARE * sizes.max())).sum())
-
-
-def _digest(values: NDArray[np.uint8] | Mask) -> str:
-    hasher = hashlib.sha256(str(values.shape).encode())
-    hasher.update(np.ascontiguousarray(values).data)
-    return hasher.hexdigest()

@@ -32,6 +32,8 @@ _WIDTH_OF_A_FILE = 110
 _NOTES_SHOWN = 5
 _CLASSES_SHOWN = 10
 _TRIALS_SHOWN = 10
+_ONLY_JUDGES = ("evaluate:", "uncertainty:", "by_class:", "report:", "data checks:")
+"""Uses of true masks that change no result."""
 
 
 def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | None = None) -> None:
@@ -54,7 +56,7 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
     if len(notes) > _NOTES_SHOWN:
         _line(console, "", f"and {len(notes) - _NOTES_SHOWN} more notes in summary.json")
     for use in summary["ground_truth_used_for"]:
-        if use.startswith(("tuned:", "text:")):  # what a reader of the scores must know
+        if not use.startswith(_ONLY_JUDGES):  # what a reader of the scores must know
             _line(console, "note", use)
     _line(console, "time", _timing(summary["timing"]))
     _line(console, "run", str(run_dir))

@@ -42,6 +42,11 @@ class Stage:
             as a whole ("split"), a training set as a whole, or only what its parents and its other images give
             ("parents").
         other_images: configuration key of the images, other than the run's own, that it works on.
+        learns_from: configuration key of the images that it trains, tunes or calibrates with; no later stage of the
+            run may measure on one of them (`medsam_exp.firewall`). Every stage that chooses a number or a weight by
+            images says so here.
+        measures: configuration key of the images that it scores, or chooses numbers by; nothing before it may have
+            learnt from one of them.
         module: of `stages`, where it is not named as the stage; several stages may be made by one.
         runs_trials: whether it tries the pipeline under other values; the pipeline's key then enters its own.
         gives_scores: each sample's record has `scores`, what is scored -> measure -> number, for the summary.
@@ -59,6 +64,8 @@ class Stage:
     ground_truth: str | None = None
     works_on: Literal["samples", "images", "split", "pairs", "dataset", "parents"] = "samples"
     other_images: str | None = None
+    learns_from: str | None = None
+    measures: str | None = None
     module: str | None = None
     runs_trials: bool = False
     gives_scores: bool = False
@@ -71,6 +78,7 @@ STAGES: dict[str, Stage] = {
         weights=("clip",),
         processes="all",
         works_on="pairs",
+        learns_from="pairs.train",
     ),
     "retrieval": Stage(
         reads=("clip", "pairs", "retrieval", "seed"),
@@ -78,13 +86,16 @@ STAGES: dict[str, Stage] = {
         weights=("clip",),
         processes="all",
         works_on="pairs",
+        measures="pairs",
     ),
     "train_sam": Stage(
         reads=("sam", "optimizer", "scheduler", "fit", "seed"),
         weights=("sam",),
         processes="all",
         ground_truth="training SAM on prompts made from true masks",
-        works_on="dataset",
+        works_on="parents",
+        other_images="train_data",
+        learns_from="train_data",
     ),
     "saliency": Stage(
         reads=("clip", "saliency", "seed"),
@@ -106,6 +117,8 @@ STAGES: dict[str, Stage] = {
         parents=("presence",),
         ground_truth="calibrating the presence score",
         works_on="dataset",
+        learns_from="data",
+        measures="data",
     ),
     "coarse_mask": Stage(
         reads=("postprocess", "component_filter", "veto"),
@@ -118,6 +131,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
+        measures="data",
         gives_scores=True,
     ),
     "text_saliency": Stage(
@@ -156,6 +170,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("presence",),
         processes="all",
         ground_truth="scores",
+        measures="data",
         gives_scores=True,
     ),
     "tune": Stage(
@@ -163,6 +178,8 @@ STAGES: dict[str, Stage] = {
         processes="all",
         ground_truth="choosing numbers for later runs",
         works_on="split",
+        learns_from="data",
+        measures="data",
         runs_trials=True,
         version=2,
     ),
@@ -178,6 +195,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip", "presence"),
         weights=("clip", "presence"),
         processes="all",
+        measures="data",
         gives_scores=True,
     ),
 }
@@ -203,6 +221,7 @@ def _nnunet_stages(label: str, train: str, masks: str) -> dict[str, Stage]:
             processes="all",
             works_on="parents",
             other_images="train_data",
+            learns_from="train_data",
             module="weak_label",
         ),
         train: Stage(
@@ -210,6 +229,7 @@ def _nnunet_stages(label: str, train: str, masks: str) -> dict[str, Stage]:
             parents=(label,),
             processes="all",
             works_on="parents",
+            learns_from="train_data",
             module="train_nnunet",
         ),
         f"{masks}_single": predicts,
@@ -228,6 +248,8 @@ STAGES |= {
         ground_truth="choosing the ensemble's threshold and temperature",
         works_on="parents",
         other_images="calibration_data",
+        learns_from="calibration_data",
+        measures="calibration_data",
     ),
     "uncertainty": Stage(
         reads=("uncertainty", "seed"),
@@ -235,6 +257,7 @@ STAGES |= {
         optional_parents=("calibrate_ensemble",),
         ground_truth="whether uncertainty tells errors",
         works_on="split",
+        measures="data",
     ),
 }
 

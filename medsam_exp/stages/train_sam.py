@@ -1,4 +1,4 @@
-"""Stage: train a (small) SAM on visual prompts made from true masks; a declared reader of ground truth."""
+"""Stage: train a (small) SAM on prompts made from the true masks of `train_data`; a declared reader of ground truth."""
 
 from medsam_exp import distributed
 from medsam_exp.lightning.sam_data import MaskPromptDataModule
@@ -12,9 +12,10 @@ FILE = "sam.safetensors"
 
 def run(context: StageContext) -> None:
     """Train, and leave the weights; an interrupted training goes on at its last epoch."""
-    sam, fit = context.build("sam"), context.build("fit")
+    sam, fit, other = context.build("sam"), context.build("fit"), context.other
+    assert other is not None
     data = MaskPromptDataModule(
-        context.dataset,
+        other.dataset,
         sam,
         batch_size=fit["batch_size"],
         seed=context.seed,

@@ -16,6 +16,7 @@ class ClassName:
     """
 
     uses_class_labels = False
+    tells = ""
 
     def __init__(self, target: str | None) -> None:
         if not target or not target.strip():

@@ -9,6 +9,7 @@ class Description:
     """The truthful sentence that a dataset gives about the target of each image."""
 
     uses_class_labels = True
+    tells = "each text states the true place, size, tone and class of what is to be found"
 
     def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
         """The description of every sample.

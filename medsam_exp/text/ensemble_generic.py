@@ -20,6 +20,7 @@ class EnsembleGeneric:
     """
 
     uses_class_labels = False
+    tells = ""
 
     def __init__(
         self, sentences: str | None, lists: Mapping[str, str] | None = None, count: int | None = 20

@@ -20,6 +20,7 @@ class EnsembleSubtype:
     """
 
     uses_class_labels = True
+    tells = "each text says the true class of its image"
 
     def __init__(
         self, sentences: str | None, lists: Mapping[str, str] | None = None, count: int | None = 20

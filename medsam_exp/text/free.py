@@ -16,6 +16,7 @@ class FreeText:
     """
 
     uses_class_labels = False
+    tells = ""
 
     def __init__(self, text: str) -> None:
         if not text.strip():

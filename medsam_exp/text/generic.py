@@ -20,6 +20,7 @@ class Generic:
     """
 
     uses_class_labels = False
+    tells = ""
 
     def __init__(self, sentences: str | None, lists: Mapping[str, str] | None = None, index: int = 0) -> None:
         known = read_sentences(sentences, lists)

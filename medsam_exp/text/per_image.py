@@ -37,6 +37,9 @@ class PerImage:
         uses_class_labels: bool = True,
     ) -> None:
         self.uses_class_labels = uses_class_labels
+        self.tells = (
+            "the file's author chose each text by what its image truly shows" if uses_class_labels else ""
+        )
         self._path = Path(path).expanduser()
         self._texts: dict[str, tuple[str, ...]] = {}
         names: dict[str, str] = {}

@@ -20,6 +20,7 @@ class Subtype:
     """
 
     uses_class_labels = True
+    tells = "each text says the true class of its image"
 
     def __init__(self, sentences: str | None, lists: Mapping[str, str] | None = None, index: int = 0) -> None:
         self._sentences, self._index = read_sentences(sentences, lists), index

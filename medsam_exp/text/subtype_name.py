@@ -20,6 +20,7 @@ class SubtypeName:
     """
 
     uses_class_labels = True
+    tells = "each text says the true class of its image"
 
     def __init__(self, sentences: str | None, lists: Mapping[str, str] | None = None) -> None:
         self._sentences = read_sentences(sentences, lists) if sentences else None

@@ -113,7 +113,7 @@ def test_a_short_training_leaves_its_curves_in_file_and_report(tmp_path: Path) -
 def test_other_captions_in_the_same_place_train_anew(tmp_path: Path) -> None:
     """Location and file name are no part of a key, but what stands in the file is."""
     generator = np.random.default_rng(0)
-    for number in range(8):
+    for number in range(12):
         pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     table = tmp_path / "pairs.csv"
@@ -121,6 +121,7 @@ def test_other_captions_in_the_same_place_train_anew(tmp_path: Path) -> None:
         *PAIRS[4:],
         "pairs=csv",
         f"pairs.train.file={table}",
+        f"pairs.validation.file={tmp_path / 'others.csv'}",
         "pairs.train.part=all",
         "pairs.validation.part=all",
         "fit.batch_size=4",
@@ -129,8 +130,9 @@ def test_other_captions_in_the_same_place_train_anew(tmp_path: Path) -> None:
     )
     summaries = {}
     for name, word in (("first", "bright"), ("second", "dark"), ("again", "dark")):
-        rows = [f"{number}.png,a {word} lesion of kind number {number}" for number in range(8)]
-        table.write_text("\n".join(["filename,Caption", *rows]))
+        rows = [f"{number}.png,a {word} lesion of kind number {number}" for number in range(12)]
+        table.write_text("\n".join(["filename,Caption", *rows[:8]]))
+        (tmp_path / "others.csv").write_text("\n".join(["filename,Caption", *rows[8:]]))
         summaries[name] = finish(tmp_path, name, *settings)
     first, second, again = (summaries[name] for name in ("first", "second", "again"))
     assert first["keys"]["finetune_clip"] != second["keys"]["finetune_clip"]
@@ -159,7 +161,9 @@ def test_later_stages_use_the_fresh_clip(tmp_path: Path) -> None:
 def test_later_stages_use_the_fresh_sam(tmp_path: Path) -> None:
     small = (
         "data=phantom",
-        "data.count=8",
+        "data.count=2",
+        "++train_data.seed=5",
+        "++train_data.count=8",
         "prompt=center_box",
         "saliency=intensity",
         "fit=tiny_sam",

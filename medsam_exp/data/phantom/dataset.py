@@ -14,6 +14,7 @@ from medsam_exp.data.phantom.plan import (
     PhantomPlan,
     absent_lesions,
     plan_phantom,
+    scan_identity,
 )
 from medsam_exp.data.phantom.vocabulary import VOCABULARIES
 from medsam_exp.digests import FileDigests, text_digest
@@ -92,6 +93,10 @@ class PhantomDataset:
         """Hash of the generator's version and arguments."""
         del digests  # nothing lies in files
         return text_digest(*map(str, self._plan(sample_id).key), str(self._content))
+
+    def identity(self, sample_id: str) -> str:
+        """Which drawn scan it is."""
+        return scan_identity(self._seed, self._index[sample_id])
 
     def read_ground_truth(self, sample_id: str) -> Mask:
         """Draw the mask of the target, or of every lesion, (H, W) bool."""

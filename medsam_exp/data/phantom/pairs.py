@@ -6,7 +6,7 @@ from medsam_exp.data.phantom import GENERATOR_VERSION
 from medsam_exp.data.phantom.captions import COMPLETE
 from medsam_exp.data.phantom.dataset import check_content
 from medsam_exp.data.phantom.draw import captions_of, draw_image
-from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY, PhantomPlan, plan_phantom
+from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY, PhantomPlan, plan_phantom, scan_identity
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.seeding import numpy_generator
 from medsam_exp.types import RGBImage
@@ -62,6 +62,10 @@ class PhantomPairs:
             complete, shorter = group[: len(COMPLETE)], group[len(COMPLETE) :]
             chosen += [*complete, *generator.permutation(shorter)[: self._short_captions].tolist()]
         return tuple(chosen)
+
+    def identity(self, pair_id: str) -> str:
+        """Which drawn scan it is, as `PhantomDataset` says it."""
+        return scan_identity(self._seed, self._index[pair_id])
 
     def digest(self, digests: FileDigests) -> str:
         """Hash of the generator's version and arguments."""

@@ -73,6 +73,11 @@ def plan_phantom(seed: int, index: int, content: Content) -> PhantomPlan:
     return PhantomPlan(scan, (height, width), lesions, key)
 
 
+def scan_identity(seed: int, index: int) -> str:
+    """Names scan number `index` of the set `seed`; with any content it may be drawn with the same pixels."""
+    return f"drawn scan {GENERATOR_VERSION} {seed} {index}"
+
+
 def absent_lesions(plan: PhantomPlan) -> Iterator[LesionPlan]:
     """Two lesions that a scan could show but does not.
 

@@ -1,0 +1,292 @@
+"""No run scores images that its networks and numbers were made with: compared by their pixels, before any training.
+
+A stage declares which images it learns from and which it measures on (`medsam_exp.stages`). Copies are found by digests
+of the pixels that were decoded when the datasets were read, whatever names and formats they have; drawn scans by their
+number. What a stage learnt from stays beside its weights, so that later runs with these weights know it, too.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from medsam_exp import distributed
+from medsam_exp.build import build, weight_files
+from medsam_exp.digests import write_atomically
+from medsam_exp.engine import Engine
+from medsam_exp.hygiene.first_look import Leak
+from medsam_exp.other_images import label_source, other_data
+from medsam_exp.stages import STAGES
+from medsam_exp.trials import split_name
+from medsam_exp.tuned import studies_in_use
+from medsam_exp.types import Dataset, UserError
+
+FILE = "learnt_from.json"
+"""In the folder of a stage that learns: of which images."""
+SHARED = "shared_images.csv"
+"""In the folder of a run that was refused; `data.exclude` takes it."""
+_ABOVE = 6  # folders above a file of weights in which FILE is looked for; nnU-Net's checkpoints lie deepest
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images by what identifies their pixels.
+
+    Attributes:
+        key: configuration key that they come from.
+        said: which they are, in words: "train_data (breast_tumors, train)".
+        names: identity to the image's own id.
+    """
+
+    key: str
+    said: str
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a stage learnt from.
+
+    Attributes:
+        stage: that learnt.
+        images: of which.
+        group: config group of the weights that hold it; "" where this run's own stage learns.
+        file: of an earlier run's weights; "" likewise.
+    """
+
+    stage: str
+    images: Images
+    group: str = ""
+    file: str = ""
+
+
+def refuse_learnt_images(
+    cfg: DictConfig, engine: Engine, run_dir: Path, scored_later: Dataset | None
+) -> None:
+    """Stop before anything is computed where a stage would measure on images that were learnt from before it.
+
+    Args:
+        cfg: a checked configuration.
+        engine: with all stages planned.
+        run_dir: the run's folder; images that are refused are listed there.
+        scored_later: images that the numbers of a search are meant for.
+
+    Raises:
+        UserError: images are shared.
+    """
+    sources = _Sources(cfg, engine)
+    learnt = list(sources.of_earlier_runs())
+    for name in engine.artifacts:
+        for source in learnt:
+            _refuse_shared(cfg, name, sources.measured(name), source, run_dir)
+        if images := sources.learnt(name):
+            learnt.append(Learnt(name, images))
+            if scored_later is not None:
+                later = _of_dataset("data", scored_later)
+                _refuse_shared(cfg, "a later run", later, learnt[-1], run_dir)
+    for name, artifacts in engine.artifacts.items():
+        if STAGES[name].learns_from and distributed.rank() == 0:
+            _write(artifacts.folder / FILE, [each for each in learnt if _is_within(each, name, engine)])
+
+
+def refuse_leaky_training(cfg: DictConfig, engine: Engine, leaks: Mapping[Path, Sequence[Leak]]) -> None:
+    """Stop before a training on true masks of a split that shares patients or copies with another one.
+
+    Args:
+        cfg: a checked configuration.
+        engine: with all stages planned.
+        leaks: what the data check found, by the dataset's root.
+
+    Raises:
+        UserError: there is such a leak, and `allow_leaks` is false.
+    """
+    for name in engine.artifacts:
+        if cfg.allow_leaks or STAGES[name].other_images != "train_data" or not _on_masks(cfg, name):
+            continue
+        trained = engine.other(name).dataset
+        root = getattr(trained, "root", None)
+        found = [leak for leak in leaks.get(root, ()) if trained.split in leak.splits]
+        if (
+            getattr(engine.dataset, "root", None) == root
+        ):  # what is scored must be clean; other splits may wait
+            found = [leak for leak in found if engine.dataset.split in leak.splits]
+        if found:
+            raise UserError(
+                f"{name} would train on {root} ({trained.split}), but the data check found "
+                f"{'; '.join(leak.said for leak in found)}: python -m medsam_exp.hygiene {root} shows them and writes "
+                "exclude.csv for data.exclude and groups.csv to split anew, or allow it with allow_leaks=true"
+            )
+
+
+def datasets_of(engine: Engine) -> dict[str, Dataset]:
+    """The datasets of a run by configuration key, those of its stages' other images, too."""
+    keys = {STAGES[name].other_images: name for name in engine.artifacts}
+    found = {"data": engine.dataset} | {key: engine.other(name).dataset for key, name in keys.items() if key}
+    return {key: dataset for key, dataset in found.items() if dataset is not None}
+
+
+def _on_masks(cfg: DictConfig, stage: str) -> bool:
+    """Whether a stage that makes or trains on labels takes masks that others than this method drew."""
+    return stage not in cfg or label_source(cfg, stage) != "zero_shot"
+
+
+class _Sources:
+    """The images of a run's stages, each read once."""
+
+    def __init__(self, cfg: DictConfig, engine: Engine) -> None:
+        self._cfg, self._engine = cfg, engine
+        self._known: dict[str, Images | None] = {}
+
+    def learnt(self, stage: str) -> Images | None:
+        """What a stage learns from."""
+        return self._images(STAGES[stage].learns_from)
+
+    def measured(self, stage: str) -> Images | None:
+        """What a stage measures on."""
+        key = STAGES[stage].measures
+        return self._images(f"pairs.{self._cfg.retrieval.part}" if key == "pairs" else key)
+
+    def of_earlier_runs(self) -> Iterator[Learnt]:
+        """What weights and numbers of earlier runs learnt from, as far as those runs left it beside them."""
+        groups = dict.fromkeys(group for name in self._engine.artifacts for group in STAGES[name].weights)
+        for group in groups:
+            for path in weight_files(self._cfg[group]):
+                yield from _read_near(path, group)
+        for study in studies_in_use(self._cfg):
+            folder = Path(self._cfg.paths.artifacts) / "tune" / study
+            yield from _read(folder / FILE, "tuned_on", str(folder))
+
+    def _images(self, key: str | None) -> Images | None:
+        if key is not None and key not in self._known:
+            self._known[key] = self._pairs(key) if key.startswith("pairs.") else self._dataset(key)
+        return None if key is None else self._known[key]
+
+    def _dataset(self, key: str) -> Images | None:
+        node = self._cfg.data if key == "data" else other_data(self._cfg, key)
+        return _of_dataset(key, datasets_of(self._engine).get(key), node)
+
+    def _pairs(self, key: str) -> Images | None:
+        part = build(self._cfg.pairs).get(key.removeprefix("pairs."))
+        if part is None:  # the stage itself says what is missing
+            return None
+        return Images(key, key, {part.identity(pair_id): pair_id for pair_id in part.ids})
+
+
+def _of_dataset(key: str, dataset: Dataset | None, node: DictConfig | None = None) -> Images | None:
+    if dataset is None:
+        return None
+    names = {dataset.identity(sample.id): sample.image for sample in dataset.samples}
+    split = dataset.split if node is None else split_name(node)
+    return Images(key, f"{key} ({dataset.name}, {split})", names)
+
+
+def _refuse_shared(
+    cfg: DictConfig, stage: str, measured: Images | None, source: Learnt, run_dir: Path
+) -> None:
+    if measured is None:
+        return
+    shared = [
+        (name, source.images.names[own]) for own, name in measured.names.items() if own in source.images.names
+    ]
+    if not shared:
+        return
+    _list_shared(run_dir / SHARED, cfg, measured, source, shared)
+    first = ", ".join(name if name == other else f"{name} = {other}" for name, other in shared[:_SHOWN])
+    more = f", ...; all stand in {run_dir / SHARED}" if len(shared) > _SHOWN else ""
+    by = f"{source.stage} of an earlier run ({source.file})" if source.file else source.stage
+    raise UserError(
+        f"{len(shared)} of the {len(measured.names)} images of {measured.said}, which {stage} "
+        f"measures on, are among those of {source.images.said}, which {by} learns from (first: "
+        f"{first}{more}): {_mend(cfg, measured, source, all_of_them=len(shared) == len(measured.names))}"
+    )
+
+
+def _mend(cfg: DictConfig, measured: Images, source: Learnt, *, all_of_them: bool) -> str:
+    if source.file:
+        wanted = "~tuned" if source.group == "tuned_on" else f"other weights of {source.group}"
+        return f"measure on images that it has not seen, or use {wanted}"
+    key = source.images.key
+    if key == "data":
+        return "learn from others, in a run of its own"
+    if key == "pairs.train":
+        drawn = "seed" in cfg.pairs.train
+        return "learn from other pairs" + (
+            f", as in {key}.seed={_other_seed(cfg)}"
+            if drawn
+            else f": take their rows out of {cfg.pairs.train.get('file', 'the file')}, or measure on others"
+        )
+    if "seed" in other_data(cfg, key):
+        return f"learn from others, as in ++{key}.seed={_other_seed(cfg)}"
+    if measured.key != "data" or all_of_them:
+        return f"learn from others, as in ++{key}.split=" + ("val" if key == "calibration_data" else "train")
+    return f"take another split, or leave them out with data.exclude={SHARED} of the run's folder"
+
+
+def _other_seed(cfg: DictConfig) -> int:
+    return 6 if cfg.data.get("seed") == 5 else 5
+
+
+def _list_shared(
+    path: Path, cfg: DictConfig, measured: Images, source: Learnt, shared: list[tuple[str, str]]
+) -> None:
+    if distributed.rank() > 0:
+        return
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(("name", "split", "learnt_from", "as"))
+    split = cfg.data.get("split", "") if measured.key == "data" else measured.key
+    rows.writerows((name, split, source.images.key, other) for name, other in shared)
+    write_atomically(path, text.getvalue().encode())
+
+
+def _is_within(learnt: Learnt, stage: str, engine: Engine) -> bool:
+    """Whether what was learnt goes into what a stage learns."""
+    below = _below(engine, stage)
+    groups = {group for name in below for group in STAGES[name].weights}
+    return learnt.group in groups if learnt.group else learnt.stage in below
+
+
+def _below(engine: Engine, stage: str) -> set[str]:
+    """A stage and all that it builds on, of its other images, too."""
+    found = {stage}.union(*(_below(engine, parent) for parent in engine.parents(stage)))
+    if STAGES[stage].other_images:
+        other = engine.other(stage)
+        found.update(*(_below(other, made) for made in other.artifacts))
+    return found
+
+
+def _write(path: Path, learnt: list[Learnt]) -> None:
+    if not path.is_file():  # its images are part of the folder's key
+        write_atomically(path, json.dumps([asdict(each) for each in learnt]).encode())
+
+
+def _read_near(weights: Path, group: str) -> Iterator[Learnt]:
+    for folder in weights.resolve().parents[:_ABOVE]:
+        if (folder / FILE).is_file():
+            yield from _read(folder / FILE, group, str(folder))
+            return
+
+
+def _read(path: Path, group: str, file: str) -> Iterator[Learnt]:
+    """What a stage left.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not path.is_file():
+        return
+    try:
+        found: list[dict[str, Any]] = json.loads(path.read_text())
+        read = [Learnt(each["stage"], Images(**each["images"]), group, file) for each in found]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}), so nobody knows which images these weights have seen: "
+            "remove it if you know that they are not scored, or train anew"
+        ) from error
+    yield from read
