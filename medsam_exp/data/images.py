@@ -33,6 +33,7 @@ class Pixels:
         lossy: the file format may have altered values (JPEG, WebP).
         orientation: EXIF tag that was applied, 1 (upright) to 8.
         spacing_mm: (row, column) size of a pixel, where the file says it as DICOM does; None when unknown.
+        patient: what tells patients apart, secret, where the file says it as DICOM does; "" where it is unknown.
     """
 
     values: NDArray[Any]
@@ -40,6 +41,7 @@ class Pixels:
     lossy: bool
     orientation: int = 1
     spacing_mm: tuple[float, float] | None = None
+    patient: str = ""
 
 
 def read_image(path: Path) -> RGBImage:

@@ -36,12 +36,14 @@ class Finding:
         lossy: a mask's values were blurred and had to be thresholded.
         present: targets of which the image has a pixel.
         spacing_mm: (row, column) size of a pixel, where the image's own file says it.
+        patient: what tells patients apart, secret; "" where the image's own file does not say it.
     """
 
     problem: str | None = None
     lossy: bool = False
     present: tuple[Target, ...] = ()
     spacing_mm: tuple[float, float] | None = None
+    patient: str = ""
 
 
 def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
@@ -157,7 +159,7 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
         return Finding(str(error))
     present = tuple(target for finding in found for target in finding.present)
     lossy = any(finding.lossy for finding in found)
-    return Finding(lossy=lossy, present=present, spacing_mm=pixels.spacing_mm)
+    return Finding(lossy=lossy, present=present, spacing_mm=pixels.spacing_mm, patient=pixels.patient)
 
 
 def _check_mask(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import ConstantInputWarning, NearConstantInputWarning, pearsonr, rankdata
 
-from medsam_exp.metrics.summary import RESAMPLES
+from medsam_exp.metrics.clusters import RESAMPLES, Clusters, draws, interval, numbered, patients_part
 from medsam_exp.uncertainty.reliability import ReliabilityBins, ReliabilityCurve, near_object, reliability
 
 __all__ = [
@@ -69,37 +69,59 @@ def excess_aurc(uncertainty: ArrayLike, risk: ArrayLike) -> float:
     return max(0.0, aurc(uncertainty, risk) - aurc(risk, risk))
 
 
-def correlations(score: ArrayLike, dsc: ArrayLike, seed: int = 0) -> dict[str, dict[str, Any] | None]:
+def correlations(
+    score: ArrayLike, dsc: ArrayLike, seed: int = 0, clusters: Clusters | None = None
+) -> dict[str, dict[str, Any] | None]:
     """How closely a score follows the DSC over images.
 
     Args:
         score: (n,) finite.
         dsc: (n,) finite.
         seed: of the bootstrap.
+        clusters: (n,) each image's patient; None where patients are unknown.
 
     Returns:
         `pearson` (straight line) and `spearman` (order alone), each with `mean` (the coefficient itself), `std` and
-        `ci95` of a percentile bootstrap over images, and `n`; or None where there is no such thing: fewer than
-        three images, or one of the two is constant. Resamples of which one side is constant are left out.
+        `ci95` of a percentile bootstrap over images, or over patients where some have several images
+        (`metrics.clusters`; None for too few patients), `n`, and `patients` where they are known; or None where there
+        is no such thing: fewer than three images, or one of the two is constant. Resamples of which one side is
+        constant are left out.
 
     Raises:
         ValueError: unequal numbers, or some are not finite.
     """
     x, y = _finite_pair(score, dsc, fewest=0)
-    order = np.lexsort((y, x))  # so that the order of the images does not matter
+    members = numbered(clusters)
+    keys = (y, x) if members is None else (members, y, x)
+    order = np.lexsort(keys)  # so that the order of the images does not matter
     x, y = x[order], y[order]
     if len(x) < _FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
         return {"pearson": None, "spearman": None}
     generator = np.random.default_rng(seed)
-    rows = max(1, _NUMBERS_AT_ONCE // len(x))
+    if members is None:
+        drawn, groups = _images(len(x), generator), 0
+    else:
+        drawn, groups = _images_of_patients(members[order], generator), int(members.max()) + 1
+    found = {}
+    for name, measure in {"pearson": _pearson, "spearman": _spearman}.items():
+        resampled = [measure(x[i], y[i]) for i in drawn]
+        figures = _with_interval(measure(x[None], y[None]), resampled, len(x), groups)
+        found[name] = figures and figures | patients_part(clusters)
+    return found
+
+
+def _images(count: int, generator: np.random.Generator) -> list[NDArray[np.intp]]:
+    """Images of each bootstrap sample, in blocks (rows, images)."""
+    rows = max(1, _NUMBERS_AT_ONCE // count)
     counts = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
-    drawn = [generator.integers(len(x), size=(count, len(x))) for count in counts]
-    return {
-        "pearson": _with_interval(_pearson(x[None], y[None]), [_pearson(x[i], y[i]) for i in drawn], len(x)),
-        "spearman": _with_interval(
-            _spearman(x[None], y[None]), [_spearman(x[i], y[i]) for i in drawn], len(x)
-        ),
-    }
+    return [generator.integers(count, size=(some, count)) for some in counts]
+
+
+def _images_of_patients(members: NDArray[np.intp], generator: np.random.Generator) -> list[NDArray[np.intp]]:
+    """All images of the patients of each bootstrap sample, (1, images) each."""
+    images = np.arange(len(members))
+    counts = (count.astype(np.intp) for block in draws(int(members.max()) + 1, generator) for count in block)
+    return [images.repeat(count[members])[None] for count in counts]
 
 
 def _pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -115,17 +137,18 @@ def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.floa
 
 
 def _with_interval(
-    value: NDArray[np.float64], resampled: list[NDArray[np.float64]], n: int
+    value: NDArray[np.float64], resampled: list[NDArray[np.float64]], n: int, patients: int
 ) -> dict[str, Any] | None:
     defined = np.concatenate(resampled)
     defined = defined[np.isfinite(defined)]
     if not np.isfinite(value).all() or len(defined) < 2:
         return None
     low, high = np.percentile(defined, [2.5, 97.5])
+    percentiles = [float(low), float(high)] if low < high else None
     return {
         "mean": float(value[0]),
         "std": float(defined.std(ddof=1)),
-        "ci95": [float(low), float(high)],
+        "ci95": interval(defined, patients) if patients else percentiles,
         "n": n,
     }
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from medsam_exp.data.images import MAX_PIXELS, Pixels
-from medsam_exp.data.volumes.dicom_frames import frames_of, read_header
+from medsam_exp.data.volumes.dicom_frames import frames_of, patient_of, read_header
 from medsam_exp.data.volumes.dicom_pixels import is_gray, read_colours, read_values, shown
 from medsam_exp.types import UserError
 
@@ -36,4 +36,4 @@ def decode_dicom(path: Path) -> Pixels:
         )
     values = shown(read_values(frames[0]), frames[0], None) if is_gray(header) else read_colours(frames[0])
     lossy = header.get("LossyImageCompression", _ORIGINAL) != _ORIGINAL
-    return Pixels(values, None, lossy, spacing_mm=frames[0].spacing_mm)
+    return Pixels(values, None, lossy, spacing_mm=frames[0].spacing_mm, patient=patient_of(header))
