@@ -98,30 +98,57 @@ def correlations(
     if len(x) < _FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
         return {"pearson": None, "spearman": None}
     generator = np.random.default_rng(seed)
-    if members is None:
-        drawn, groups = _images(len(x), generator), 0
-    else:
-        drawn, groups = _images_of_patients(members[order], generator), int(members.max()) + 1
+    groups = 0 if members is None else int(members.max()) + 1
+    drawn = _images(len(x), generator) if members is None else _weights(members[order], generator)
     found = {}
     for name, measure in {"pearson": _pearson, "spearman": _spearman}.items():
-        resampled = [measure(x[i], y[i]) for i in drawn]
+        if members is None:
+            resampled = [measure(x[i], y[i]) for i in drawn]
+        else:
+            turned = _weighted_ranks if measure is _spearman else _as_they_are
+            resampled = [_weighted_pearson(turned(x, often), turned(y, often), often) for often in drawn]
         figures = _with_interval(measure(x[None], y[None]), resampled, len(x), groups)
         found[name] = figures and figures | patients_part(clusters)
     return found
 
 
-def _images(count: int, generator: np.random.Generator) -> list[NDArray[np.intp]]:
+def _images(count: int, generator: np.random.Generator) -> list[NDArray[Any]]:
     """Images of each bootstrap sample, in blocks (rows, images)."""
     rows = max(1, _NUMBERS_AT_ONCE // count)
     counts = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
     return [generator.integers(count, size=(some, count)) for some in counts]
 
 
-def _images_of_patients(members: NDArray[np.intp], generator: np.random.Generator) -> list[NDArray[np.intp]]:
-    """All images of the patients of each bootstrap sample, (1, images) each."""
-    images = np.arange(len(members))
-    counts = (count.astype(np.intp) for block in draws(int(members.max()) + 1, generator) for count in block)
-    return [images.repeat(count[members])[None] for count in counts]
+def _weights(members: NDArray[np.intp], generator: np.random.Generator) -> list[NDArray[Any]]:
+    """How often each image is in each bootstrap sample, as often as its patient, in blocks (rows, images)."""
+    rows = max(1, _NUMBERS_AT_ONCE // len(members))
+    patients = np.concatenate(list(draws(int(members.max()) + 1, generator)))
+    return [patients[start : start + rows][:, members] for start in range(0, RESAMPLES, rows)]
+
+
+def _as_they_are(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.broadcast_to(values, weights.shape)
+
+
+def _weighted_ranks(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean ranks (rows, n) of values (n,) that occur so often (rows, n)."""
+    order = np.argsort(values, kind="stable")
+    _, starts, place = np.unique(values[order], return_index=True, return_inverse=True)
+    often = np.add.reduceat(weights[:, order], starts, axis=1)
+    ranks = np.empty_like(weights)
+    ranks[:, order] = (np.cumsum(often, axis=1) - (often - 1) / 2)[:, place]
+    return ranks
+
+
+def _weighted_pearson(
+    x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(rows,) correlation of values (rows, n) that occur so often (rows, n); NaN where one is constant."""
+    total = weights.sum(1, keepdims=True)
+    a, b = (values - (weights * values).sum(1, keepdims=True) / total for values in (x, y))
+    spread = np.sqrt((weights * a * a).sum(1) * (weights * b * b).sum(1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(spread > 1e-12, (weights * a * b).sum(1) / spread, np.nan)
 
 
 def _pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
