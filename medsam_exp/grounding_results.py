@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from medsam_exp.build import build
+from medsam_exp.data.patients import patients_of_samples
 from medsam_exp.engine import Engine
 from medsam_exp.grounding.control_texts import KINDS
 from medsam_exp.metrics.presence import operating_point, presence_figures
@@ -28,7 +29,7 @@ def presence_results(engine: Engine, cfg: DictConfig) -> dict[str, dict[str, Any
     score, present = presence_scores(engine)
     if not present.any() or present.all():
         return {"metrics": {}, "facts": {}}
-    figures = presence_figures(score, present, cfg.seed)
+    figures = _figures(engine, score, present, cfg.seed)
     vetoes = cfg.veto.get("threshold") is not None
     point = operating_point(score, present, threshold_of(cfg))
     facts = {
@@ -45,10 +46,29 @@ def presence_results(engine: Engine, cfg: DictConfig) -> dict[str, dict[str, Any
 
 def presence_scores(engine: Engine) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(n,) presence scores and (n,) whether the target is there, of samples that have both."""
-    found = [engine.scores(sample_id).get("presence", {}) for sample_id in engine.sample_ids]
-    known = [row for row in found if {"probability", "target_present"} <= row.keys()]
+    known = list(_known_presence(engine).values())
     score = np.array([row["probability"] for row in known], np.float64)
     return score, np.array([row["target_present"] > 0 for row in known], bool)
+
+
+def _known_presence(engine: Engine) -> dict[str, dict[str, float]]:
+    """Presence score and truth by id, of samples that have both."""
+    found = {sample_id: engine.scores(sample_id).get("presence", {}) for sample_id in engine.sample_ids}
+    return {name: row for name, row in found.items() if {"probability", "target_present"} <= row.keys()}
+
+
+def _figures(
+    engine: Engine, score: NDArray[np.float64], present: NDArray[np.bool_], seed: int
+) -> dict[str, dict[str, Any]]:
+    """Figures of `presence_figures`, patients drawn as one; where they are unknown, the samples of an image."""
+    patients = patients_of_samples(engine.dataset)
+    images = {sample.id: sample.image for sample in (engine.dataset.samples if engine.dataset else ())}
+    figures = presence_figures(
+        score, present, seed, [(patients or images)[name] for name in _known_presence(engine)]
+    )
+    if patients is None:
+        figures = {name: {k: v for k, v in own.items() if k != "patients"} for name, own in figures.items()}
+    return figures
 
 
 def threshold_of(cfg: DictConfig) -> float:
@@ -96,11 +116,10 @@ def draw_presence(engine: Engine, cfg: DictConfig, folder: Path) -> list[tuple[s
     score, present = presence_scores(engine)
     if not present.any() or present.all():
         return []
-    auc = presence_figures(score, present, cfg.seed)["auc"]
-    low, high = auc["ci95"]  # type: ignore[misc]
+    auc = _figures(engine, score, present, cfg.seed)["auc"]
     point = operating_point(score, present, threshold_of(cfg))
     path = folder / "presence.png"
-    save_png(presence_figure(score, present, point, (float(auc["mean"]), low, high)), path)  # type: ignore[arg-type]
+    save_png(presence_figure(score, present, point, float(auc["mean"]), auc["ci95"]), path)
     return [("presence", path)]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medsam_exp.build import build
+from medsam_exp.data.patients import patients_of_samples
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.stages import STAGES
 from medsam_exp.types import Dataset
@@ -43,7 +44,9 @@ def input_digests(
             truth = dataset.ground_truth_digest(name, digests)
             spacing = str(dataset.pixel_spacing_mm(name))
             inputs["truth"][name] = text_digest(inputs["samples"][name], truth, spacing)
-        inputs["dataset"] = inputs["split"] = {"all": text_digest(*inputs["truth"].values())}
+        inputs["dataset"] = {"all": text_digest(*inputs["truth"].values())}
+        patients = patients_of_samples(dataset) or {}  # they decide intervals, and when a trial stops
+        inputs["split"] = {"all": text_digest(*inputs["truth"].values(), *patients.values())}
     return inputs
 
 

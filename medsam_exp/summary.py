@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -19,13 +18,13 @@ from omegaconf import DictConfig
 
 import medsam_exp
 from medsam_exp.conf_folder import in_checkout
+from medsam_exp.data.patients import known_patients, patient_notes, patients_of_samples
 from medsam_exp.declarations import truth_uses
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine
 from medsam_exp.grounding_results import presence_results, veto_notes
 from medsam_exp.mask_files import write_mask_files
-from medsam_exp.metrics.by_class import Scores, breakdown
-from medsam_exp.metrics.summary import summarise
+from medsam_exp.metrics.by_class import breakdown, over_images
 from medsam_exp.pictures import RunResults, draw_browser, draw_pictures, draw_tuning
 from medsam_exp.report.console import print_summary
 from medsam_exp.report.curves import training_pictures
@@ -85,7 +84,8 @@ def finish_run(
     """
     rows = per_image_rows(engine, texts)
     scores, retrieval, presence = _scores(engine), _retrieval(engine), presence_results(engine, cfg)
-    by_class = breakdown(scores, _class_names(dataset), cfg.seed)
+    images, patients = _image_ids(dataset), patients_of_samples(dataset)
+    by_class = breakdown(scores, _class_names(dataset), cfg.seed, patients, images)
     tuning, labels = _tuning(engine, cfg, origin["choices"]), weak_label_results(engine, cfg)
     uncertainty, compared = uncertainty_results(engine, cfg), comparisons(engine, dataset, cfg.seed)
     uses = truth_uses(engine, cfg, texts_tell, labels, by_class=bool(by_class))
@@ -93,7 +93,7 @@ def finish_run(
         "name": cfg.name,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": origin["command"],
-        "metrics": _metrics(scores, _image_ids(dataset), cfg.seed)
+        "metrics": over_images(scores, images, cfg.seed, patients)
         | retrieval["metrics"]
         | presence["metrics"],
         **by_class,
@@ -134,9 +134,11 @@ def finish_run(
 def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     """One row per sample and stage; scores are absent where there is no ground truth.
 
-    A sample of an image that is asked for several classes has the image's own id too.
+    A sample of an image that is asked for several classes has the image's own id too, and one whose patient is known
+    has that.
     """
     image_of = _image_ids(engine.dataset)
+    patient_of = {sample.id: sample.patient for sample in (engine.dataset.samples if engine.dataset else ())}
     stages = {"saliency": "saliency", **MASK_STAGES}
     made = {short: stage for stage, short in stages.items() if stage in engine.artifacts}
     scores = {sample_id: engine.scores(sample_id) for sample_id in engine.sample_ids}
@@ -152,6 +154,7 @@ def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list
             row: dict[str, Any] = {"id": sample_id, "text": " | ".join(texts[sample_id]), "stage": short}
             row |= {key: cut[sample_id][key] for key in ("tokens", "context") if sample_id in cut}
             row |= {"image_id": image_id} if (image_id := image_of.get(sample_id)) else {}
+            row |= {"patient": patient} if (patient := patient_of.get(sample_id)) else {}
             rows.append(row | scores[sample_id].get(short, {}) | facts)
     return rows
 
@@ -201,18 +204,6 @@ def _scores(engine: Engine) -> dict[str, dict[str, float]]:
     return found
 
 
-def _metrics(scores: Scores, image_of: Mapping[str, str], seed: int) -> dict[str, Any]:
-    """Mean, std, 95 % CI and n of every score; each image counts once, by the mean over its samples."""
-    columns: dict[str, dict[str, list[float]]] = {}
-    for sample_id, own in scores.items():
-        for name, value in own.items():
-            columns.setdefault(name, {}).setdefault(image_of.get(sample_id, sample_id), []).append(value)
-    return {
-        name: summarise([fmean(values) for values in by_image.values()], seed)
-        for name, by_image in sorted(columns.items())
-    }
-
-
 def _image_ids(dataset: Dataset | None) -> dict[str, str]:
     """Own id of the image of each sample, where the image is asked for several classes."""
     samples = dataset.samples if dataset else ()
@@ -234,7 +225,9 @@ def _tolerance(cfg: DictConfig) -> str:
 
 def _notes(engine: Engine, dataset: Dataset | None) -> list[str]:
     """What was cleaned, mended or skipped in images and pairs, each said once."""
-    notes = [*notes_of_cuts(engine.artifacts, engine.sample_ids), *(dataset.notes if dataset else ())]
+    notes = [*notes_of_cuts(engine.artifacts, engine.sample_ids)]
+    notes += patient_notes(known_patients(dataset)) if "evaluate" in engine.artifacts else []
+    notes += dataset.notes if dataset else ()
     for stage in ("finetune_clip", "retrieval"):
         if stage in engine.artifacts:
             notes += engine.artifacts[stage].info("all")["notes"]

@@ -39,6 +39,8 @@ class Sample:
         description: a sentence that says what to look for in this image, where the dataset has one.
         contradiction: a sentence of the same kind about what this image does not show, where the dataset has one.
         image_id: the image's own id, where it is asked for several classes and so is several samples; else None.
+        patient: what images that are not independent share: the patient, else the study or the volume; None where it
+            is unknown.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Sample:
     description: str | None = None
     contradiction: str | None = None
     image_id: str | None = None
+    patient: str | None = None
 
     @property
     def image(self) -> str:

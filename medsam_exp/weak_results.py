@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
+from medsam_exp.data.patients import clusters_of, known_patients
 from medsam_exp.engine import Engine
 from medsam_exp.metrics.paired import compare_pairs
 from medsam_exp.nnunet.environment import DATASET_ID, RAW, RESULTS
@@ -141,7 +142,8 @@ def labels_of_network(engine: Engine) -> dict[str, int] | None:
 def comparisons(engine: Engine, dataset: Dataset | None, seed: int) -> list[dict[str, Any]]:
     """Weakly supervised masks against zero-shot ones, a single checkpoint and a reference, image by image.
 
-    Of an image that is asked for several classes the mean over its classes counts, so that images stay independent.
+    Of an image that is asked for several classes the mean over its classes counts, and where images share patients
+    the patients are compared, so that what is compared is independent.
 
     Returns:
         `a`, `b` (stages, short), `measure`, and the fields of `PairedComparison`, for each comparison.
@@ -154,6 +156,7 @@ def comparisons(engine: Engine, dataset: Dataset | None, seed: int) -> list[dict
         return []
     others = [next((short for short in row if short in made - {ours}), None) for row in _AGAINST]
     image_of = {sample.id: sample.image for sample in dataset.samples}
+    patients = clusters_of(known_patients(dataset))
     scores = {sample_id: engine.scores(sample_id) for sample_id in engine.sample_ids}
     found = []
     for other in (short for short in others if short is not None):
@@ -161,7 +164,8 @@ def comparisons(engine: Engine, dataset: Dataset | None, seed: int) -> list[dict
             a, b = (_by_image(scores, image_of, short, measure) for short in (other, ours))
             shared = sorted(a.keys() & b.keys())
             if shared:
-                compared = compare_pairs([a[name] for name in shared], [b[name] for name in shared], seed)
+                pairs = [a[name] for name in shared], [b[name] for name in shared]
+                compared = compare_pairs(*pairs, seed, patients and [patients[name] for name in shared])
                 found.append({"a": other, "b": ours, "measure": measure, **asdict(compared)})
     return found
 

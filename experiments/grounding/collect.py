@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 
 from medsam_exp.metrics.presence import presence_figures
 from medsam_exp.metrics.summary import summarise
+from medsam_exp.report.measures import interval
 
 RUNS = {"before": ["veto=none"], "after": ["veto=presence"]}
 KINDS = ("contradictory", "absent", "nonsense")
@@ -82,8 +83,7 @@ def text_figures(rows: list[dict[str, str]]) -> Figures:
 
 def cell(figure: Mapping[str, Any]) -> str:
     """Mean and confidence interval in one cell."""
-    low, high = figure["ci95"]
-    return f"{figure['mean']:.3f} [{low:.3f}, {high:.3f}], n = {figure['n']}"
+    return f"{figure['mean']:.3f} {interval(figure['ci95'])}, n = {figure['n']}"
 
 
 def misses(measured: Mapping[str, Figures]) -> list[str]:

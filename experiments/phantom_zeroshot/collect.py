@@ -14,6 +14,7 @@ from scipy.ndimage import distance_transform_edt
 
 from medsam_exp.data.phantom.draw import draw_phantom
 from medsam_exp.metrics.summary import summarise
+from medsam_exp.report.measures import interval
 
 ROWS: dict[str, list[str]] = {
     "method": [],
@@ -58,8 +59,7 @@ def right_of_two(per_image: Path) -> list[float]:
 
 def cell(figure: dict[str, Any]) -> str:
     """Mean and confidence interval in one cell."""
-    low, high = figure["ci95"]
-    return f"{figure['mean']:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{figure['mean']:.3f} {interval(figure['ci95'])}"
 
 
 def misses(measured: dict[str, dict[str, Any]]) -> list[str]:

@@ -30,8 +30,7 @@ def renew(table: Table, results: Results) -> None:
     before = content.get(table.scale, {})
     rows: dict[str, Any] = {}
     for (row, column, measure), figure in results.figures.items():
-        low, high = figure.ci95 or (figure.mean, figure.mean)
-        cell = {"mean": figure.mean, "ci95": [low, high], "n": figure.n}
+        cell = {"mean": figure.mean, "ci95": figure.ci95, "n": figure.n}
         rows.setdefault(row, {}).setdefault(column, {})[measure] = _rounded(cell)
     tolerance = dict.fromkeys(table.measures, TOLERANCE) | before.get("tolerance", {})
     content[table.scale] = {"source": before.get("source", ""), "tolerance": tolerance, "rows": rows}
@@ -57,5 +56,5 @@ def _deep(content: Any) -> bool:
 
 
 def _rounded(cell: dict[str, Any]) -> dict[str, Any]:
-    low, high = cell["ci95"]
-    return cell | {"mean": round(cell["mean"], _DIGITS), "ci95": [round(low, _DIGITS), round(high, _DIGITS)]}
+    bounds = cell["ci95"] and [round(bound, _DIGITS) for bound in cell["ci95"]]
+    return cell | {"mean": round(cell["mean"], _DIGITS), "ci95": bounds}

@@ -24,9 +24,11 @@ class Figure:
     Attributes:
         mean: over images, or over seeds of the means over images.
         std: over the same.
-        ci95: 95 % confidence interval of the mean: by bootstrap over images, or Student's over seeds.
+        ci95: 95 % confidence interval of the mean: by bootstrap over images or patients, or Student's over seeds; None
+            where there is none.
         n: images, or pairs of a retrieval.
         seeds: how many runs it is over.
+        patients: whose the images are; None where that is unknown.
     """
 
     mean: float
@@ -34,6 +36,7 @@ class Figure:
     ci95: tuple[float, float] | None
     n: int
     seeds: int = 1
+    patients: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,15 @@ def _of_jobs(jobs: Sequence[Job], measures: Mapping[str, str], stage: str) -> di
 
 def _figure(scores: Sequence[Mapping[str, Any]]) -> Figure:
     if len(scores) == 1:
-        low, high = scores[0]["ci95"]
-        return Figure(scores[0]["mean"], scores[0]["std"], (low, high), scores[0]["n"])
+        own = scores[0]
+        bounds = own["ci95"] and (own["ci95"][0], own["ci95"][1])
+        return Figure(own["mean"], own["std"], bounds, own["n"], patients=own.get("patients"))
     means = [score["mean"] for score in scores]
     mean, std = statistics.mean(means), statistics.stdev(means)
     half = float(t.ppf(0.975, len(means) - 1)) * std / math.sqrt(len(means))
-    return Figure(mean, std, (mean - half, mean + half), scores[0]["n"], len(means))
+    return Figure(
+        mean, std, (mean - half, mean + half), scores[0]["n"], len(means), scores[0].get("patients")
+    )
 
 
 def _averages(table: Table, figures: Mapping[Key, Figure]) -> dict[Key, Figure]:

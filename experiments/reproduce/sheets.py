@@ -117,8 +117,13 @@ def _ours(table: Table, figure: Figure | None) -> Iterable[Item]:
         return Item(MISSING), Item(""), Item("")
     low, high = figure.ci95 or (None, None)
     interval = "" if low is None else f"[{_number(table, low)}, {_number(table, high)}]"
+    patients = "" if figure.patients is None else f" ({figure.patients} patients)"
     seeds = f" x {figure.seeds} seeds" if figure.seeds > 1 else ""
-    return Item(_with_std(table, figure.mean, figure.std)), Item(interval), Item(f"{figure.n}{seeds}")
+    return (
+        Item(_with_std(table, figure.mean, figure.std)),
+        Item(interval),
+        Item(f"{figure.n}{patients}{seeds}"),
+    )
 
 
 def _theirs(table: Table, reference: Reference | None) -> str:
@@ -135,7 +140,8 @@ def _notes(table: Table, lines: Sequence[Line], results: Results, expected: Expe
     if any(line.ours is not None for line in lines):
         yield (
             "Ours: mean ± standard deviation over images [95 % confidence interval of the mean, by bootstrap over "
-            "images]; of several seeds, over the seeds' means [Student's interval]"
+            "images, or over patients where some have several images]; of several seeds, over the seeds' means "
+            "[Student's interval]"
         )
     for line in lines:
         if line.reference is not None and line.reference.follows is not None:

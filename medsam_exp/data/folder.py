@@ -22,6 +22,7 @@ from medsam_exp.data.pairing import (
     pair_files,
     passed_over,
 )
+from medsam_exp.data.patients import COLUMN, INDEX, PatientRules
 from medsam_exp.data.spacing_index import Spacing, read_spacing_index
 from medsam_exp.data.targets import Target, Targets, targets_of
 from medsam_exp.digests import FileDigests, text_digest
@@ -60,6 +61,10 @@ class FolderDataset:
         class_pattern: regular expression whose match in a file's stem is the image's class, upper or lower case,
             where neither `class_name` nor `index` says it (kept in lower case, words apart); an image whose name
             does not match has none.
+        patient_pattern: regular expression whose match in a file's stem (its first bracket, where it has one) is the
+            image's patient; an image whose name does not match has none.
+        patient_column: where no name matches, column with the patient of `index`, else of the index.csv of prepared
+            data; None for none. Where no table knows a patient either, images' own files may say it, as DICOM does.
         spacing_mm: (row, column) size of a pixel in mm; or a CSV inside root that gives each image its own, in columns
             `spacing_row_mm` and `spacing_column_mm`, both empty where it is unknown; None when unknown, or said by the
             images' own files, as DICOM does.
@@ -97,6 +102,8 @@ class FolderDataset:
         class_column: str = "class",
         split_column: str | None = "split",
         class_pattern: str | None = None,
+        patient_pattern: str | None = None,
+        patient_column: str | None = COLUMN,
         spacing_mm: Sequence[float] | str | None = None,
         mask_values: Sequence[int] | None = None,
         classes: dict[str, int | list[int]] | list[str] | None = None,
@@ -148,12 +155,19 @@ class FolderDataset:
             raise UserError(
                 f"{masks}: no image shows any of data.classes, and data.absent=drop leaves none: check it"
             )
+        table = self.root / (index or INDEX)
+        asked = patient_column is not None and (table.is_file() or patient_column != COLUMN)
+        rules = PatientRules(
+            patient_pattern, table if asked else None, patient_column or COLUMN, name_column, split_column
+        )
+        patients = rules.find({stem: finding.patient for stem, finding in kept.items()}, split)
         known = {stem: class_name or _class_in(stem, pattern) for stem in kept} if labels is None else labels
         self.samples = tuple(
             Sample(
                 sample_id,
                 entry.target.class_name or known[entry.files.stem],
                 image_id=entry.files.stem if entry.target.class_name else None,
+                patient=patients.get(entry.files.stem),
             )
             for sample_id, entry in sorted(self._entries.items())
         )

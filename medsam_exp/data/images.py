@@ -39,6 +39,7 @@ class Pixels:
         spacing_mm: (row, column) size of a pixel, where the file says it as DICOM does; None when unknown.
         remarks: what is odd and how it is read instead, to follow "the images ..." in a note.
         numbers: (H, W) stored numbers, where `values` shows others: of a palette, or of less than 8 bits; else None.
+        patient: what tells patients apart, secret, where the file says it as DICOM does; "" where it is unknown.
     """
 
     values: NDArray[Any]
@@ -48,6 +49,7 @@ class Pixels:
     spacing_mm: tuple[float, float] | None = None
     remarks: tuple[str, ...] = ()
     numbers: NDArray[np.uint8] | None = None
+    patient: str = ""
 
 
 def read_image(path: Path) -> RGBImage:

@@ -52,6 +52,7 @@ class Finding:
         spacing_mm: (row, column) size of a pixel, where the image's own file says it.
         remarks: what is odd about the image and how it is read instead; see `Pixels`.
         pixels: digest of the decoded image.
+        patient: what tells patients apart, secret; "" where the image's own file does not say it.
     """
 
     problem: str | None = None
@@ -61,6 +62,7 @@ class Finding:
     spacing_mm: tuple[float, float] | None = None
     remarks: tuple[str, ...] = ()
     pixels: str = ""
+    patient: str = ""
 
 
 def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
@@ -125,9 +127,7 @@ def passed_over(folder: Path) -> list[str]:
         if path.is_dir() or path.suffix.lower() not in IMAGE_SUFFIXES
     )
     shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_KINDS_SHOWN))
-    return (
-        [f"{folder.name}: {kinds.total()} not read, as they are no images: {shown}"] if kinds else []
-    )
+    return [f"{folder.name}: {kinds.total()} not read, as they are no images: {shown}"] if kinds else []
 
 
 def pair_files(images: Path, masks: Mapping[str, Path]) -> dict[str, FilePair]:
@@ -213,6 +213,7 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
         spacing_mm=pixels.spacing_mm,
         remarks=pixels.remarks,
         pixels=pixel_digest(image),
+        patient=pixels.patient,
     )
 
 

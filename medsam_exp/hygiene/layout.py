@@ -1,6 +1,5 @@
 """Finds the items of a dataset, however it is arranged."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +11,11 @@ from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.data.pair_table import TableOptions, read_pair_table
 from medsam_exp.data.pairing import pair_files
+from medsam_exp.data.patients import INDEX, compiled, patient_in
 from medsam_exp.hygiene.items import Collection, Item
 from medsam_exp.hygiene.raw import raw_items
 from medsam_exp.types import UserError
 
-INDEX = "index.csv"
 _SHOWN = 5
 
 
@@ -38,7 +37,7 @@ def find_collection(
     Raises:
         UserError: there is nothing to look at, or the expression is none.
     """
-    pattern = _compiled(group)
+    pattern = compiled(group, "--group")
     root = root.expanduser()
     if not root.exists():
         raise UserError(f"{root} does not exist: give a folder of images and masks, or a CSV file of pairs")
@@ -54,7 +53,8 @@ def find_collection(
         raise UserError(f"{root} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}): check the path")
     if pattern is None:
         return found
-    return replace(found, items=tuple(item.grouped(_match(pattern, item)) for item in found.items))
+    items = (item.grouped(patient_in(item.stem, pattern) or item.group) for item in found.items)
+    return replace(found, items=tuple(items))
 
 
 def without(collection: Collection, exclude: str | Sequence[str] | None) -> Collection:
@@ -67,20 +67,6 @@ def without(collection: Collection, exclude: str | Sequence[str] | None) -> Coll
     lists = {split: read_exclusion(exclude, collection.root, split) for split in splits}
     kept = (item for item in collection.items if item.stem not in lists[item.split].stems)
     return replace(collection, items=tuple(kept))
-
-
-def _compiled(group: str | None) -> re.Pattern[str] | None:
-    try:
-        return None if group is None else re.compile(group)
-    except re.error as error:
-        raise UserError(f"--group {group!r} is no regular expression ({error}): mend it") from error
-
-
-def _match(pattern: re.Pattern[str], item: Item) -> str:
-    found = pattern.search(item.stem)
-    if found is None:
-        return item.group
-    return found[1] if pattern.groups and found[1] is not None else found[0]
 
 
 def _prepared_splits(root: Path) -> list[str]:

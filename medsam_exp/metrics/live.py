@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,7 +62,7 @@ class SegmentationScores(Metric):
             row = [index, *(scores.get(name, _UNKNOWN) for name in self.measures.names(_ANY_SPACING))]
             self.rows.append(torch.tensor(row, dtype=torch.float64, device=self.device))
 
-    def compute(self) -> Mapping[str, dict[str, float | list[float]]]:
+    def compute(self) -> Mapping[str, dict[str, Any]]:
         """Return `mean`, `std`, `ci95` and `n` by measure; nothing before the first image.
 
         What is measured in mm is summarised over the images whose spacing is known, and left out where there are none.

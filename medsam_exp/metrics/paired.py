@@ -1,4 +1,8 @@
-"""Is one method better than another on the same images? Tests, effect sizes and interval of paired scores."""
+"""Is one method better than another on the same images? Tests, effect sizes and interval of paired scores.
+
+Images of one patient are not independent. Where several images share a patient, interval and tests go by patient;
+where each has its own, or patients are unknown, they go by image.
+"""
 
 import math
 from collections.abc import Sequence
@@ -6,12 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata, ttest_rel, wilcoxon
+from scipy.stats import norm, rankdata, ttest_1samp, ttest_rel, wilcoxon
 
+from medsam_exp.metrics.clusters import FEWEST, Clusters, numbered, totals, varies
 from medsam_exp.metrics.summary import summarise
 
-FEWEST = 6
-"""Pairs below which the exact Wilcoxon test cannot reach p < 0.05, whatever the scores: 2 / 2^5 = 0.0625."""
+_NO_DIFFERENCE = "A and B score every image the same, so there is nothing to test"
+_EXACT = 20  # patients with a difference, up to which all 2^20 choices of signs are tried
 
 
 @dataclass(frozen=True)
@@ -22,23 +27,25 @@ class PairedComparison:
         n: pairs.
         mean_a: of A's scores.
         mean_b: of B's scores.
-        difference: mean of the differences.
-        ci95: [low, high] of `difference`, by percentile bootstrap over images.
-        wilcoxon_p: two-sided Wilcoxon signed-rank test (images without a difference left out); None when undefined.
-        t_p: two-sided paired t-test; None when undefined.
-        cohen_dz: mean of the differences by their standard deviation (n - 1); None when undefined.
-        rank_biserial: in [-1, 1], share of the ranks that favours B less the share that favours A (Kerby 2014);
+        difference: mean of the differences over images.
+        ci95: [low, high] of `difference`, as of `summarise`; None when undefined.
+        wilcoxon_p: two-sided Wilcoxon signed-rank test (images without a difference left out), see `signed_rank_p`;
             None when undefined.
+        t_p: two-sided paired t-test, of the patients' mean differences where it goes by patient; None when undefined.
+        cohen_dz: mean of the differences by their standard deviation (n - 1), over images; None when undefined.
+        rank_biserial: in [-1, 1], share of the ranks that favours B less the share that favours A (Kerby 2014);
+            None when undefined; over images.
         better: images on which B has the larger score.
         worse: images on which B has the smaller score.
         remarks: what is undefined, and why, one sentence each.
+        patients: their number; None where they are unknown.
     """
 
     n: int
     mean_a: float
     mean_b: float
     difference: float
-    ci95: list[float]
+    ci95: list[float] | None
     wilcoxon_p: float | None
     t_p: float | None
     cohen_dz: float | None
@@ -46,15 +53,19 @@ class PairedComparison:
     better: int
     worse: int
     remarks: list[str] = field(default_factory=list)
+    patients: int | None = None
 
 
-def compare_pairs(a: Sequence[float], b: Sequence[float], seed: int = 0) -> PairedComparison:
+def compare_pairs(
+    a: Sequence[float], b: Sequence[float], seed: int = 0, clusters: Clusters | None = None
+) -> PairedComparison:
     """Compare B with A.
 
     Args:
         a: (n,) finite scores of A, n >= 1.
         b: (n,) finite scores of B on the same images in the same order.
         seed: of the bootstrap.
+        clusters: (n,) each image's patient; None where patients are unknown.
 
     Raises:
         ValueError: no pairs, unequal numbers of scores, or some are not finite.
@@ -62,24 +73,27 @@ def compare_pairs(a: Sequence[float], b: Sequence[float], seed: int = 0) -> Pair
     first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if first.shape != second.shape or not first.size or not np.isfinite([first, second]).all():
         raise ValueError("compare_pairs needs equally many finite scores of both, and at least one pair")
-    differences = second - first
-    summary = summarise(differences.tolist(), seed)
-    interval = summary["ci95"]
-    assert isinstance(interval, list)
-    t_p, cohen_dz = _by_spread(first, second, differences)
+    differences, members = second - first, numbered(clusters)
+    summary = summarise(differences.tolist(), seed, clusters)
+    if members is None:
+        wilcoxon_p = float(wilcoxon(second, first).pvalue) if differences.any() else None
+        t_p = float(ttest_rel(second, first).pvalue) if varies(differences) else None
+    else:
+        wilcoxon_p, t_p = signed_rank_p(differences, members), _t_by_patient(differences, members)
     return PairedComparison(
         n=len(differences),
         mean_a=float(first.mean()),
         mean_b=float(second.mean()),
         difference=float(differences.mean()),
-        ci95=interval,
-        wilcoxon_p=float(wilcoxon(second, first).pvalue) if differences.any() else None,
+        ci95=summary["ci95"],
+        wilcoxon_p=wilcoxon_p,
         t_p=t_p,
-        cohen_dz=cohen_dz,
+        cohen_dz=float(differences.mean() / differences.std(ddof=1)) if varies(differences) else None,
         rank_biserial=rank_biserial(differences),
         better=int((differences > 0).sum()),
         worse=int((differences < 0).sum()),
-        remarks=_remarks(differences),
+        remarks=_remarks(differences) if members is None else _remarks_by_patient(differences, members),
+        patients=summary.get("patients"),
     )
 
 
@@ -99,25 +113,60 @@ def rank_biserial(differences: NDArray[np.float64]) -> float | None:
     return float((ranks[some > 0].sum() - ranks[some < 0].sum()) / ranks.sum())
 
 
-def _by_spread(
-    first: NDArray[np.float64], second: NDArray[np.float64], differences: NDArray[np.float64]
-) -> tuple[float | None, float | None]:
-    """The t-test's p and Cohen's d_z, where the differences vary."""
-    if not _vary(differences):
-        return None, None
-    effect = float(differences.mean() / differences.std(ddof=1))
-    return float(ttest_rel(second, first).pvalue), effect
+def signed_rank_p(differences: NDArray[np.float64], members: NDArray[np.intp]) -> float | None:
+    """Two-sided p of the Wilcoxon signed-rank test by patient.
+
+    The statistic of Rosner, Glynn and Lee (2006, DOI 10.1111/j.1541-0420.2005.00389.x): the signed ranks of all images,
+    added up. Under the null hypothesis all differences of a patient may change their signs together. Up to 20 patients
+    every choice of signs is tried (exact); beyond, the sum counts as normal with the same variance, as they propose.
+    With one image a patient this is Wilcoxon's own test.
+
+    Args:
+        differences: (n,); images without a difference are left out.
+        members: (n,) number of each image's patient.
+
+    Returns:
+        p; None where no image differs.
+    """
+    some = differences != 0
+    if not some.any():
+        return None
+    ranks = 2 * rankdata(np.abs(differences[some]))  # whole numbers, so that sums are exact
+    by_patient, _ = totals(np.sign(differences[some]) * ranks, members[some], int(members.max()) + 1)
+    by_patient = by_patient[by_patient != 0]
+    found = abs(by_patient.sum())
+    if len(by_patient) > _EXACT:
+        return float(2 * norm.sf(found / np.sqrt((by_patient**2).sum())))
+    sums = np.zeros(1)
+    for own in by_patient:
+        sums = np.concatenate([sums + own, sums - own])
+    return float(np.mean(np.abs(sums) >= found))
 
 
-def _vary(differences: NDArray[np.float64]) -> bool:
-    """Whether differences differ by more than rounding."""
-    return len(differences) > 1 and bool(np.ptp(differences) > 1e-12 * np.abs(differences).max())
+def _t_by_patient(differences: NDArray[np.float64], members: NDArray[np.intp]) -> float | None:
+    sums, sizes = totals(differences, members, int(members.max()) + 1)
+    return float(ttest_1samp(sums / sizes, 0.0).pvalue) if varies(sums / sizes) else None
+
+
+def _remarks_by_patient(differences: NDArray[np.float64], members: NDArray[np.intp]) -> list[str]:
+    differing, patients = len(set(members[differences != 0].tolist())), int(members.max()) + 1
+    if not differing:
+        return [_NO_DIFFERENCE]
+    remarks = []
+    if differing < FEWEST:
+        remarks.append(
+            f"only {differing} of {patients} patients differ, too few for the Wilcoxon test by patient, whose p cannot "
+            f"be below {2 / 2**differing:.2g} then"
+        )
+    if patients < FEWEST:
+        remarks.append(f"{patients} patients are too few for a 95 % interval, which takes {FEWEST}")
+    return remarks
 
 
 def _remarks(differences: NDArray[np.float64]) -> list[str]:
     n, changed = len(differences), int(np.count_nonzero(differences))
     if not changed:
-        return ["A and B score every image the same, so there is nothing to test"]
+        return [_NO_DIFFERENCE]
     remarks = []
     if changed < FEWEST:
         smallest = 2 / math.pow(2, changed)
@@ -127,6 +176,6 @@ def _remarks(differences: NDArray[np.float64]) -> list[str]:
         )
     if n == 1:
         remarks.append("one image has no spread, so there is no t-test, no d_z and no interval")
-    elif not _vary(differences):
-        remarks.append("all images differ by the same amount, so the t-test and d_z are undefined")
+    elif not varies(differences):
+        remarks.append("all images differ by the same amount, so interval, t-test and d_z are undefined")
     return remarks

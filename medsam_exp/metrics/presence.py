@@ -1,43 +1,85 @@
 """How well a presence score tells images with the target from those without."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.metrics import roc_curve
 
-from medsam_exp.metrics.summary import RESAMPLES
+from medsam_exp.metrics.clusters import FEWEST, RESAMPLES, Clusters, interval, numbered, patients_part
 
 BINS = 10
 
 
 def presence_figures(
-    score: NDArray[np.float64], present: NDArray[np.bool_], seed: int = 0
-) -> dict[str, dict[str, float | list[float]]]:
+    score: NDArray[np.float64], present: NDArray[np.bool_], seed: int = 0, clusters: Clusters | None = None
+) -> dict[str, dict[str, Any]]:
     """Area under the ROC curve and expected calibration error, each with a confidence interval.
 
     Args:
         score: (n,) higher where the target is thought to be there; a probability for the `ece` to mean something.
         present: (n,) whether it is; both kinds must occur.
         seed: of the bootstrap.
+        clusters: (n,) each image's patient; None where patients are unknown.
 
     Returns:
         `auc` and `ece`, each with `mean` (the figure itself), `std` and `ci95` of a bootstrap over images, the
-        number of images of each kind kept, and `n`.
+        number of images of each kind kept, or over patients where some have several images (`metrics.clusters`);
+        `ci95` is None where nothing varies, or where fewer than six patients have images of a kind; `n`; and
+        `patients`, where they are known.
     """
-    generator = np.random.default_rng(seed)
-    order = np.lexsort((score, present))  # so that the order of the images does not matter
+    members = numbered(clusters)
+    keys = (score, present) if members is None else (score, present, members)
+    order = np.lexsort(keys)  # so that the order of the images does not matter
     score, present = score[order], present[order]
-    kinds = [np.flatnonzero(present), np.flatnonzero(~present)]
-    drawn = [np.concatenate([generator.choice(kind, len(kind)) for kind in kinds]) for _ in range(RESAMPLES)]
+    members = None if members is None else members[order]
+    drawn = list(_drawn(present, members, np.random.default_rng(seed)))
     measures = {"auc": area_under_roc, "ece": expected_calibration_error}
-    return {
-        name: _with_interval(
-            measure(score, present), [measure(score[i], present[i]) for i in drawn], len(score)
-        )
-        for name, measure in measures.items()
-    }
+    found = {}
+    for name, measure in measures.items():
+        resampled = np.array([measure(score[i], present[i]) for i in drawn])
+        bounds = _percentiles(resampled) if members is None else _by_patient(resampled, present, members)
+        found[name] = {
+            "mean": measure(score, present),
+            "std": float(resampled.std(ddof=1)),
+            "ci95": bounds,
+            "n": len(score),
+            **patients_part(clusters),
+        }
+    return found
+
+
+def _drawn(
+    present: NDArray[np.bool_], members: NDArray[np.intp] | None, generator: np.random.Generator
+) -> Iterator[NDArray[np.intp]]:
+    """Images of each bootstrap sample; those of patients that lack a kind of image are drawn again."""
+    if members is None:
+        kinds = [np.flatnonzero(present), np.flatnonzero(~present)]
+        for _ in range(RESAMPLES):
+            yield np.concatenate([generator.choice(kind, len(kind)) for kind in kinds])
+        return
+    own = [np.flatnonzero(members == patient) for patient in range(int(members.max()) + 1)]
+    left = RESAMPLES
+    while left:
+        chosen = np.concatenate([own[patient] for patient in generator.integers(len(own), size=len(own))])
+        if present[chosen].any() and not present[chosen].all():
+            left -= 1
+            yield chosen
+
+
+def _percentiles(resampled: NDArray[np.float64]) -> list[float] | None:
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return [float(low), float(high)] if low < high else None
+
+
+def _by_patient(
+    resampled: NDArray[np.float64], present: NDArray[np.bool_], members: NDArray[np.intp]
+) -> list[float] | None:
+    fewest = min(len(set(members[kind].tolist())) for kind in (present, ~present))
+    return interval(resampled, int(members.max()) + 1) if fewest >= FEWEST else None
 
 
 def area_under_roc(score: NDArray[np.float64], present: NDArray[np.bool_]) -> float:
@@ -102,13 +144,3 @@ def reliability(score: NDArray[np.float64], present: NDArray[np.bool_]) -> list[
 
 def _bin_of(score: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.clip((score * BINS).astype(np.int64), 0, BINS - 1)
-
-
-def _with_interval(value: float, resampled: list[float], n: int) -> dict[str, float | list[float]]:
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return {
-        "mean": value,
-        "std": float(np.std(resampled, ddof=1)),
-        "ci95": [float(low), float(high)],
-        "n": n,
-    }

@@ -7,6 +7,7 @@ embeddings are all alike scores exactly what guessing scores.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -105,7 +106,7 @@ def recall_at_k(
 
 def retrieval_figures(
     image: Tensor, text: Tensor, groups: Tensor, *, batch_size: int, shuffles: int, seed: int
-) -> dict[str, dict[str, float | list[float]]]:
+) -> dict[str, dict[str, Any]]:
     """Both protocols in both directions.
 
     Args:
@@ -138,7 +139,7 @@ def retrieval_figures(
     return figures
 
 
-def _over_shuffles(hits: Tensor, seed: int) -> dict[str, float | list[float]]:
+def _over_shuffles(hits: Tensor, seed: int) -> dict[str, Any]:
     """Mean and spread over shuffles of hits (shuffles, N); the interval is over pairs, each with its own mean."""
     by_shuffle, by_pair = hits.nanmean(1), hits.nanmean(0)
     asked = summarise(by_pair[~by_pair.isnan()].tolist(), seed)

@@ -1,14 +1,18 @@
-"""One measure over all images: mean, standard deviation, confidence interval, number of images."""
+"""One measure over all images: mean, standard deviation, confidence interval, number of images and patients."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-RESAMPLES = 2000
+from medsam_exp.metrics.clusters import RESAMPLES, Clusters, mean_interval, numbered, patients_part, varies
+
+__all__ = ["RESAMPLES", "summarise"]
 _NUMBERS_AT_ONCE = 10_000_000  # of resampled values in memory
 
 
-def summarise(values: Sequence[float], seed: int = 0) -> dict[str, float | list[float]]:
+def summarise(values: Sequence[float], seed: int = 0, clusters: Clusters | None = None) -> dict[str, Any]:
     """Summarise one measure over images; the order of the images does not matter.
 
     Nothing is left out: a missing value is the caller's to decide about, not this function's to drop.
@@ -16,21 +20,35 @@ def summarise(values: Sequence[float], seed: int = 0) -> dict[str, float | list[
     Args:
         values: (n,) finite, one per image, n >= 1.
         seed: of the bootstrap.
+        clusters: (n,) each image's patient; None where patients are unknown.
 
     Returns:
-        `mean`; `std`, of the sample (n - 1 in the denominator), 0 for one image; `ci95`, [low, high] of the
-        mean by percentile bootstrap over images, [mean, mean] for one image; `n`.
+        `mean`, over images, so that a patient counts as often as it has images; `std`, of the sample of images (n - 1
+        in the denominator), 0 for one image; `ci95`, [low, high] of the mean: by percentile bootstrap over images, or
+        over patients where some have several images (`metrics.clusters`); None where there is no such thing: all
+        values are equal, as of one image, or there are too few patients; `n`; and `patients`, where they are known.
 
     Raises:
         ValueError: no values, or some are not finite.
     """
-    sample = np.sort(np.asarray(values, np.float64))
-    broken = np.count_nonzero(~np.isfinite(sample))
-    if not len(sample) or broken:
-        raise ValueError(f"cannot summarise {len(sample)} values of which {broken} are not finite")
-    mean, n = float(sample.mean()), len(sample)
-    if n == 1:
-        return {"mean": mean, "std": 0.0, "ci95": [mean, mean], "n": 1}
+    given = np.asarray(values, np.float64)
+    broken = np.count_nonzero(~np.isfinite(given))
+    if not len(given) or broken:
+        raise ValueError(f"cannot summarise {len(given)} values of which {broken} are not finite")
+    sample, members = np.sort(given), numbered(clusters)
+    return {
+        "mean": float(sample.mean()),
+        "std": float(sample.std(ddof=1)) if len(sample) > 1 else 0.0,
+        "ci95": _percentiles(sample, seed) if members is None else mean_interval(given, members, seed),
+        "n": len(sample),
+        **patients_part(clusters),
+    }
+
+
+def _percentiles(sample: NDArray[np.float64], seed: int) -> list[float] | None:
+    """Percentile bootstrap over independent images."""
+    if not varies(sample):
+        return None
     from scipy.stats import bootstrap  # takes a second, which commands that score nothing need not wait for
 
     interval = bootstrap(
@@ -38,7 +56,7 @@ def summarise(values: Sequence[float], seed: int = 0) -> dict[str, float | list[
         np.mean,
         n_resamples=RESAMPLES,
         method="percentile",
-        batch=max(1, _NUMBERS_AT_ONCE // n),
+        batch=max(1, _NUMBERS_AT_ONCE // len(sample)),
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return {"mean": mean, "std": float(sample.std(ddof=1)), "ci95": [float(v) for v in interval], "n": n}
+    return [float(bound) for bound in interval]

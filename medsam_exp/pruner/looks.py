@@ -6,6 +6,7 @@ from typing import Protocol
 from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
+from medsam_exp.metrics.clusters import Clusters
 from medsam_exp.types import UserError
 
 
@@ -25,11 +26,12 @@ class Pruner(Protocol):
         """How many images have been scored at each look; the last look is at all of them."""
         ...
 
-    def reports(self, scores: Sequence[float]) -> Mapping[int, float]:
+    def reports(self, scores: Sequence[float], clusters: Clusters | None = None) -> Mapping[int, float]:
         """What the rule is told after a look, by step.
 
         Args:
             scores: (n,) of the images so far, in the one order that all trials share.
+            clusters: (n,) each image's patient; None where patients are unknown.
         """
         ...
 

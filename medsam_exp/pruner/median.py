@@ -7,6 +7,7 @@ import numpy as np
 from optuna.pruners import MedianPruner
 from optuna.trial import TrialState
 
+from medsam_exp.metrics.clusters import Clusters
 from medsam_exp.pruner.looks import growing, refuse_too_few
 from medsam_exp.types import UserError
 
@@ -43,6 +44,10 @@ class Median:
         """`first` images, then twice as many each time, then all."""
         return growing(self.first, images)
 
-    def reports(self, scores: Sequence[float]) -> Mapping[int, float]:
+    def reports(
+        self,
+        scores: Sequence[float],
+        clusters: Clusters | None = None,  # noqa: ARG002 (shared interface)
+    ) -> Mapping[int, float]:
         """The mean so far, at the number of images."""
         return {len(scores): float(np.mean(scores))}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from optuna.pruners import NopPruner
 from optuna.trial import TrialState
 
+from medsam_exp.metrics.clusters import Clusters
+
 
 @dataclass(frozen=True)
 class NoPruner:
@@ -21,6 +23,10 @@ class NoPruner:
         """One look, at all images."""
         return [images]
 
-    def reports(self, scores: Sequence[float]) -> Mapping[int, float]:  # noqa: ARG002 (shared interface)
+    def reports(
+        self,
+        scores: Sequence[float],  # noqa: ARG002 (shared interface)
+        clusters: Clusters | None = None,  # noqa: ARG002
+    ) -> Mapping[int, float]:
         """Nothing."""
         return {}

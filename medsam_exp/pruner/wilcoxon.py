@@ -3,11 +3,13 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, WilcoxonPruner
 from optuna.trial import TrialState
 
+from medsam_exp.metrics.clusters import Clusters
 from medsam_exp.pruner.looks import growing, refuse_too_few
 from medsam_exp.types import UserError
 
@@ -48,6 +50,14 @@ class Wilcoxon:
         """`first` images, then twice as many each time, then all."""
         return growing(self.first, images)
 
-    def reports(self, scores: Sequence[float]) -> Mapping[int, float]:
-        """Every image's own score, at its place in the order."""
-        return dict(enumerate(scores))
+    def reports(self, scores: Sequence[float], clusters: Clusters | None = None) -> Mapping[int, float]:
+        """Every image's own score, at its place in the order; where patients are known, every patient's mean instead.
+
+        A patient counts by the images that the first look at it has seen: what was told once stays.
+        """
+        if clusters is None:
+            return dict(enumerate(scores))
+        by_patient: dict[str, list[float]] = {}
+        for patient, score in zip(clusters, scores, strict=True):
+            by_patient.setdefault(patient, []).append(score)
+        return {place: fmean(own) for place, own in enumerate(by_patient.values())}

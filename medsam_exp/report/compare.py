@@ -1,7 +1,8 @@
 """Compare two runs image by image: `python -m medsam_exp.report.compare RUN_A RUN_B --measure dsc --stage sam`.
 
 Images are paired by id, so that a difference is one of the methods and not of the images. Where an image is asked for
-several classes, the mean of its scores counts: they are not independent. With several measures or stages tested, some
+several classes, the mean of its scores counts: they are not independent. Nor are images of one patient: where patients
+are known, interval and tests go by patient. With several measures or stages tested, some
 small p comes up by chance: choose what to test before looking.
 """
 
@@ -19,16 +20,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from medsam_exp.data.patients import patient_notes
 from medsam_exp.metrics.paired import PairedComparison, compare_pairs
 from medsam_exp.report.finished_run import (
     FinishedRun,
     comparable,
     image_ids,
+    patients_of,
     read_run,
     samples_by_image,
     scores_of,
 )
-from medsam_exp.report.measures import MISSING, number, probability
+from medsam_exp.report.measures import MISSING, interval, number, probability
 from medsam_exp.types import UserError
 
 _NAMED = 5
@@ -65,7 +68,7 @@ def compare_runs(folder_a: Path, folder_b: Path, measure: str, stage: str | None
 
     Returns:
         `measure`, `stage`, the fields of `PairedComparison`, `only_in_a`, `only_in_b` and `without_score` (ids),
-        `choices` (group -> [of A, of B] where they differ), `runs` (both folders).
+        `choices` (group -> [of A, of B] where they differ), `notes` on patients, `runs` (both folders).
 
     Raises:
         UserError: a file is missing or broken, measure or stage are unknown, the datasets differ, or no image is in
@@ -83,7 +86,8 @@ def compare_runs(folder_a: Path, folder_b: Path, measure: str, stage: str | None
         raise UserError(f"no image has a finite {stage}/{measure} in both runs")
     images = samples_by_image(pairs, image_ids(a))
     means = [[fmean(pairs[name][run] for name in own) for own in images.values()] for run in (0, 1)]
-    compared = compare_pairs(means[0], means[1])
+    known = patients_of((a, b))
+    compared = compare_pairs(means[0], means[1], clusters=known and [known[name] for name in images])
     return {
         "measure": measure,
         "stage": stage,
@@ -92,6 +96,7 @@ def compare_runs(folder_a: Path, folder_b: Path, measure: str, stage: str | None
         "only_in_b": sorted(of_b.keys() - of_a.keys()),
         "without_score": [name for name, values in scored.items() if None in values],
         "choices": _different_choices(a, b),
+        "notes": patient_notes({name: (known or {}).get(name) for name in images}),
         "runs": [str(folder_a), str(folder_b)],
     }
 
@@ -119,7 +124,7 @@ def print_comparison(result: Mapping[str, Any], console: Console) -> None:
     sentences += [f"{group}: {a or '-'} in A, {b or '-'} in B" for group, (a, b) in result["choices"].items()]
     if not result["choices"]:
         sentences.append("A and B made the same choices; what differs are single settings or weights")
-    sentences += compared.remarks
+    sentences += [*compared.remarks, *result["notes"]]
     for key, said in (
         ("only_in_a", "only in A"),
         ("only_in_b", "only in B"),
@@ -131,17 +136,19 @@ def print_comparison(result: Mapping[str, Any], console: Console) -> None:
 
 
 def _lines(compared: PairedComparison) -> list[tuple[str, str]]:
-    low, high = (number(bound, 4) for bound in compared.ci95)
+    grouped = compared.patients is not None and compared.patients < compared.n
+    patients = [] if compared.patients is None else [("patients", str(compared.patients))]
     same = compared.n - compared.better - compared.worse
     lines = [
         ("images", str(compared.n)),
+        *patients,
         ("mean of A", number(compared.mean_a, 4)),
         ("mean of B", number(compared.mean_b, 4)),
         ("mean difference, B - A", number(compared.difference, 4)),
-        ("95 % interval of it", f"[{low}, {high}]"),
+        ("95 % interval of it", interval(compared.ci95, 4)),
         ("larger in B / smaller / same", f"{compared.better} / {compared.worse} / {same}"),
-        ("Wilcoxon signed-rank, p", probability(compared.wilcoxon_p)),
-        ("paired t-test, p", probability(compared.t_p)),
+        (f"Wilcoxon signed-rank{' by patient' if grouped else ''}, p", probability(compared.wilcoxon_p)),
+        (f"paired t-test{' of patients' if grouped else ''}, p", probability(compared.t_p)),
         ("Cohen's d_z", number(compared.cohen_dz, 3)),
         ("rank-biserial correlation", number(compared.rank_biserial, 3)),
     ]

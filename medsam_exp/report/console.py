@@ -19,6 +19,7 @@ from medsam_exp.report.measures import (
     MISSING,
     Cell,
     Measure,
+    by_patient,
     score_cell,
     scored_stages,
     used_measures,
@@ -75,8 +76,10 @@ def _print_other_results(summary: Mapping[str, Any], console: Console) -> None:
         console.print(_trial_table(trials[:_TRIALS_SHOWN], console))
         for sentence in tuning_sentences(summary["tuning"]):
             _line(console, "", sentence)
-    for line in comparison_lines(summary.get("comparison", [])):
-        said = f"{line.label}: {line.measure} {line.difference} {line.interval}, Wilcoxon p {line.cells[0]}"
+    compared = summary.get("comparison", [])
+    for line, found in zip(comparison_lines(compared), compared, strict=True):
+        test = "Wilcoxon p by patient" if by_patient(found) else "Wilcoxon p"
+        said = f"{line.label}: {line.measure} {line.difference} {line.interval}, {test} {line.cells[0]}"
         _line(console, "compared", said)
     for sentence in console_sentences(summary.get("uncertainty", {})):
         _line(console, "doubt", sentence)
@@ -96,7 +99,8 @@ def _print_scores(summary: Mapping[str, Any], console: Console) -> None:
         _line(
             console,
             "",
-            f"mean ± standard deviation over images, [95 % confidence interval of the mean]{tolerance}",
+            f"mean ± standard deviation over images, [95 % confidence interval of the mean"
+            f"{', by patient' if any(map(by_patient, summary['metrics'].values())) else ''}]{tolerance}",
         )
     if maps := used_measures(_of_maps(summary["metrics"]), MAP_MEASURES):
         console.print(_map_table(summary["metrics"], maps, console))

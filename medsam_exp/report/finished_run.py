@@ -12,15 +12,37 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from medsam_exp.data.patients import clusters_of
 from medsam_exp.report.measures import ALL_MEASURES
 from medsam_exp.types import UserError
 
 _OF_TEXTS = ("target", "modality", "sentences", "sentence_lists")
 _OF_CLASSES = ("class_name", "class_pattern", "index", "name_column", "class_column", "split_column")
-_SAME_IMAGES_WHATEVER = ("limit", "exclude", "count", "on_error", "name", *_OF_TEXTS, *_OF_CLASSES)
+_OF_PATIENTS = ("patient_pattern", "patient_column")
+_SAME_IMAGES_WHATEVER = (
+    "limit",
+    "exclude",
+    "count",
+    "on_error",
+    "name",
+    *_OF_TEXTS,
+    *_OF_CLASSES,
+    *_OF_PATIENTS,
+)
 """Settings of a dataset that decide which images are in it or what is said of them, but no pixel of image or mask."""
 ONCE_PER_IMAGE = "an image that was asked for several classes counts once, by the mean of its scores"
-NOT_SCORES = {"id", "text", "stage", "presence", "vetoed", "peak_x", "peak_y", "class_name", "image_id"}
+NOT_SCORES = {
+    "id",
+    "text",
+    "stage",
+    "presence",
+    "vetoed",
+    "peak_x",
+    "peak_y",
+    "class_name",
+    "image_id",
+    "patient",
+}
 """Columns of per_image.csv that are facts, not measures."""
 
 
@@ -135,6 +157,19 @@ def scores_of(
 def image_ids(run: FinishedRun) -> dict[str, str]:
     """The image of each sample, by the sample's id; an image that is asked for several classes has several."""
     return {row["id"]: row.get("image_id") or row["id"] for row in run.rows}
+
+
+def patients_of(runs: Iterable[FinishedRun]) -> dict[str, str] | None:
+    """What to draw and test together, by image, as the first run says that knows patients; None where none does.
+
+    A run of old knows none. Names of patients are compared within one run alone: others may number them otherwise.
+    """
+    for run in runs:
+        images = image_ids(run)
+        told = {images[row["id"]]: row.get("patient") or None for row in run.rows}
+        if (clusters := clusters_of(told)) is not None:
+            return clusters
+    return None
 
 
 def samples_by_image(samples: Iterable[str], image_of: Mapping[str, str]) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medsam_exp.report.measures import Cell, number, score_cell
+from medsam_exp.report.measures import Cell, count, interval, number, score_cell
 
 GROUNDING, PRESENCE = "grounding/", "presence/"
 """Names of the figures in summary.json begin so."""
@@ -46,7 +46,7 @@ def grounding_lines(metrics: Mapping[str, Any]) -> list[GroundingLine]:
         scores = {name: metrics.get(f"{GROUNDING}{name}_{kind}") for name in COLUMNS}
         if scores["empty"]:
             cells = [_cell(name, score) for name, score in scores.items()]
-            lines.append(GroundingLine(label, cells, str(scores["empty"]["n"])))
+            lines.append(GroundingLine(label, cells, count(scores["empty"])))
     return lines
 
 
@@ -76,18 +76,17 @@ def presence_sentences(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> 
 
 
 def _interval(figure: Mapping[str, Any]) -> str:
-    low, high = figure["ci95"]
-    return f"{figure['mean']:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{figure['mean']:.3f} {interval(figure['ci95'])}"
 
 
 def _cell(name: str, score: Mapping[str, Any] | None) -> Cell:
     if not score:
         return score_cell(None)
     factor, decimals = _FACTORS.get(name, 1.0), _DECIMALS.get(name, 1)
-    low, high = (number(factor * bound, decimals) for bound in score["ci95"])
+    bounds = score["ci95"] and [factor * bound for bound in score["ci95"]]
     spread = "" if name == "empty" else f" ± {number(factor * score['std'], decimals)}"
     value = f"{number(factor * score['mean'], decimals)}{spread}"
-    return Cell(value, f"[{low}, {high}]", str(score["n"]))
+    return Cell(value, interval(bounds, decimals), count(score))
 
 
 def without(metrics: Mapping[str, Any]) -> dict[str, Any]:

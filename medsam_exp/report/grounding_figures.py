@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from medsam_exp.metrics.presence import OperatingPoint, reliability, roc_points
 from medsam_exp.report import panels
+from medsam_exp.report.measures import interval
 from medsam_exp.types import RGBImage, SaliencyMap
 
 _PANEL, _GAP, _MARGIN, _TOP, _BOTTOM = 2.6, 0.16, 0.14, 1.34, 0.72  # inches
@@ -75,7 +76,8 @@ def presence_figure(
     score: NDArray[np.float64],
     present: NDArray[np.bool_],
     point: OperatingPoint,
-    auc: tuple[float, float, float],
+    auc: float,
+    ci95: Sequence[float] | None,
 ) -> Figure:
     """Draw the ROC curve with its operating point, the scores of both kinds of image, and the reliability.
 
@@ -83,11 +85,12 @@ def presence_figure(
         score: (n,) presence scores.
         present: (n,) whether the target is there.
         point: to be marked.
-        auc: area under the curve and its 95 % confidence interval.
+        auc: area under the curve.
+        ci95: its 95 % confidence interval; None where it has none.
     """
     figure = Figure(figsize=(11.4, 3.9), dpi=150, facecolor="white", layout="constrained")
     roc, scores, reliable = figure.subplots(1, 3)
-    _draw_roc(roc, score, present, point, auc)
+    _draw_roc(roc, score, present, point, f"{auc:.3f} {interval(ci95)}")
     _draw_scores(scores, score, present, point)
     _draw_reliability(reliable, score, present)
     for axes in (roc, scores, reliable):
@@ -122,7 +125,7 @@ def _draw_roc(
     score: NDArray[np.float64],
     present: NDArray[np.bool_],
     point: OperatingPoint,
-    auc: tuple[float, float, float],
+    auc: str,
 ) -> None:
     axes.plot([0, 1], [0, 1], color="#b0b0b0", lw=1, ls=(0, (4, 3)))
     axes.plot(*roc_points(score, present), color=_LINE, lw=2, clip_on=False)
@@ -135,8 +138,7 @@ def _draw_roc(
         color=_INK,
         arrowprops={"arrowstyle": "-", "color": _FAINT, "lw": 0.8},
     )
-    area, low, high = auc
-    axes.set_title(f"ROC, AUC {area:.3f} [{low:.3f}, {high:.3f}]", fontsize=10.5, color=_INK)
+    axes.set_title(f"ROC, AUC {auc}", fontsize=10.5, color=_INK)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel("false alarms (1 − specificity)", fontsize=9.5)
     axes.set_ylabel("sensitivity", fontsize=9.5)

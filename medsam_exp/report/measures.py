@@ -1,7 +1,7 @@
 """How measures and stages are called and written, the same on the console, in figures and in the report."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +68,8 @@ class Cell:
 
     Attributes:
         value: "0.812 ± 0.101", mean and standard deviation over images.
-        interval: "[0.790, 0.834]", the mean's 95 % confidence interval.
-        n: number of images.
+        interval: "[0.790, 0.834]", the mean's 95 % confidence interval; a dash where it has none.
+        n: number of images, and of patients where they are known: "540 (18 patients)".
     """
 
     value: str
@@ -89,13 +89,36 @@ def probability(p: float | None) -> str:
     return number(p, 4) if p is None or p >= 0.001 else f"{p:.1e}"
 
 
+def interval(
+    bounds: Sequence[float] | None, decimals: int = 3, written: Callable[[float, int], str] = number
+) -> str:
+    """A 95 % confidence interval; a dash where there is none, or one without width of an old run, which is none."""
+    if bounds is None or bounds[0] == bounds[1]:
+        return MISSING
+    low, high = (written(bound, decimals) for bound in bounds)
+    return f"[{low}, {high}]"
+
+
+def count(figures: Mapping[str, Any]) -> str:
+    """Number of images, and of patients where they are known."""
+    patients = figures.get("patients")
+    if patients is None:
+        return str(figures["n"])
+    return f"{figures['n']} ({patients} patient{'' if patients == 1 else 's'})"
+
+
+def by_patient(figures: Mapping[str, Any]) -> bool:
+    """Whether intervals and tests of these figures go by patient, as some have several images."""
+    return figures.get("patients") is not None and figures["patients"] < figures["n"]
+
+
 def score_cell(score: Mapping[str, Any] | None, decimals: int = 3) -> Cell:
     """Write out one entry of the summary's metrics; dashes when there is none."""
     if not score:
         return Cell(MISSING, "", "")
-    low, high = (number(bound, decimals) for bound in score["ci95"])
-    value = f"{number(score['mean'], decimals)} ± {number(score['std'], decimals)}"
-    return Cell(value, f"[{low}, {high}]", str(score["n"]))
+    spread = MISSING if score["n"] == 1 else number(score["std"], decimals)
+    value = f"{number(score['mean'], decimals)} ± {spread}"
+    return Cell(value, interval(score["ci95"], decimals), count(score))
 
 
 def stage_label(stage: str) -> str:

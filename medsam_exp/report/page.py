@@ -16,6 +16,7 @@ from medsam_exp.report.measures import (
     MEASURES,
     Cell,
     Measure,
+    by_patient,
     number,
     score_cell,
     scored_stages,
@@ -28,7 +29,7 @@ from medsam_exp.report.retrieval import DIRECTIONS, RETRIEVAL, explanation, retr
 from medsam_exp.report.tuning import trial_lines, tuning_sentences
 from medsam_exp.report.uncertainty_tables import UNCERTAINTY, review_lines, uncertainty_section
 from medsam_exp.report.weak import (
-    COMPARISON_COLUMNS,
+    comparison_columns,
     comparison_hints,
     comparison_lines,
     label_sections,
@@ -122,6 +123,7 @@ def _content(
         "further_scores": _score_table(summary["metrics"], FURTHER_MEASURES),
         "by_class": class_table(summary),
         "macro": MACRO,
+        "by_patient": any(map(by_patient, summary["metrics"].values())),
         "stage_label": stage_label,
         "stage_colours": STAGE_COLOURS,
         "other_scores": _other_scores(summary["metrics"]),
@@ -141,7 +143,7 @@ def _content(
         },
         "labels": label_sections(summary.get("weak_labels", {})),
         "comparison": {
-            "columns": COMPARISON_COLUMNS,
+            "columns": comparison_columns(summary.get("comparison", [])),
             "lines": comparison_lines(summary.get("comparison", [])),
             "hints": comparison_hints(summary.get("comparison", [])),
         },

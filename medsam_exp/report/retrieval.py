@@ -63,4 +63,5 @@ def _percent(score: Mapping[str, Any] | None) -> Cell:
     if not score:
         return score_cell(None)
     hundred = {key: 100 * score[key] for key in ("mean", "std")}
-    return score_cell({**score, **hundred, "ci95": [100 * bound for bound in score["ci95"]]}, _DECIMALS)
+    bounds = score["ci95"] and [100 * bound for bound in score["ci95"]]
+    return score_cell({**score, **hundred, "ci95": bounds}, _DECIMALS)

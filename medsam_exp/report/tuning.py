@@ -115,7 +115,7 @@ def _draw_panel(axes: Axes, key: str, trials: Sequence[Mapping[str, Any]], best:
     order = sorted(range(len(trials)), key=lambda number: trials[number]["values"] == best)  # the best on top
     for number in order:
         score, chosen = trials[number]["score"], trials[number]["values"] == best
-        low, high = score["ci95"]
+        low, high = score["ci95"] or 2 * [score["mean"]]
         early = _stopped(trials[number])
         colour = _RED if chosen else _FAINT if early else _BLUE
         axes.errorbar(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from medsam_exp.report.figures import DOTS_PER_INCH
-from medsam_exp.report.measures import number
+from medsam_exp.report.measures import interval, number
 from medsam_exp.report.uncertainty_panel import uncertainty_panel
 from medsam_exp.uncertainty.quality import Curve, ReliabilityBins
 
@@ -162,8 +162,7 @@ def review_list(scores: Mapping[str, float], count: int) -> list[tuple[int, str,
 def _coefficient(name: str, figures: Mapping[str, Any] | None) -> str:
     if not figures:
         return f"{name.capitalize()} not defined"
-    low, high = figures["ci95"]
-    return f"{name.capitalize()} {figures['mean']:.2f} [{low:.2f}, {high:.2f}]".replace("-", "−")
+    return f"{name.capitalize()} {figures['mean']:.2f} {interval(figures['ci95'], 2)}".replace("-", "−")
 
 
 def _dots(coverage: NDArray[np.float64]) -> dict[str, Any]:

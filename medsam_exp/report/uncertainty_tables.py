@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medsam_exp.report.measures import MISSING, number
+from medsam_exp.report.measures import MISSING, interval, number
 from medsam_exp.report.uncertainty import SCORE_LABELS, review_list
 from medsam_exp.uncertainty.scores import HIGHER_IS_SURER, SCORES, uncertainties
 
@@ -83,8 +83,8 @@ def as_named(score: str, correlation: Mapping[str, Any] | None) -> dict[str, Any
     """A correlation of doubt with the DSC as one of the score itself, which may grow with confidence."""
     if not correlation or score not in HIGHER_IS_SURER:
         return dict(correlation) if correlation else None
-    low, high = correlation["ci95"]
-    return {**correlation, "mean": -correlation["mean"], "ci95": [-high, -low]}
+    bounds = correlation["ci95"] and [-bound for bound in reversed(correlation["ci95"])]
+    return {**correlation, "mean": -correlation["mean"], "ci95": bounds}
 
 
 def score_label(score: str) -> str:
@@ -96,8 +96,7 @@ def score_label(score: str) -> str:
 def _coefficient(found: Mapping[str, Any] | None) -> tuple[str, str]:
     if not found:
         return MISSING, ""
-    low, high = (_minus(number(bound, 2)) for bound in found["ci95"])
-    return _minus(number(found["mean"], 2)), f"[{low}, {high}]"
+    return _minus(number(found["mean"], 2)), _minus(interval(found["ci95"], 2))
 
 
 def _minus(written: str) -> str:

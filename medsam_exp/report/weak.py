@@ -9,19 +9,13 @@ from markupsafe import Markup
 from medsam_exp.report.measures import (
     FURTHER_MEASURES,
     MEASURES,
+    by_patient,
+    interval,
     number,
     probability,
     stage_label,
 )
 
-COMPARISON_COLUMNS = (
-    "Mean difference",
-    "Wilcoxon p",
-    "t-test p",
-    Markup("Cohen’s d<sub>z</sub>"),
-    "Rank-biserial",
-    "Better / worse / same",
-)
 _STAGES = {"weak_label": "Weak labels", "reference_label": "Labels of the reference"}
 _SOURCES = {
     "zero_shot": "zero-shot masks of this pipeline",
@@ -60,7 +54,7 @@ class ComparisonLine:
         difference: "+0.123".
         interval: "[+0.100, +0.150]", its 95 % confidence interval.
         cells: the other columns, in order.
-        n: number of images.
+        n: number of images, and of patients where they are known, in words.
         remarks: what is undefined, and why.
     """
 
@@ -132,6 +126,19 @@ def _trained(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def comparison_columns(comparisons: Sequence[Mapping[str, Any]]) -> list[str | Markup]:
+    """Headings of the table of comparisons; tests that go by patient are named so."""
+    named = ", by patient" if any(map(by_patient, comparisons)) else ""
+    tests = (f"Wilcoxon p{named}", f"t-test p{named}")
+    return [
+        "Mean difference",
+        *tests,
+        Markup("Cohen’s d<sub>z</sub>"),
+        "Rank-biserial",
+        "Better / worse / same",
+    ]
+
+
 def comparison_lines(comparisons: Sequence[Mapping[str, Any]]) -> list[ComparisonLine]:
     """Paired comparisons of a run.
 
@@ -143,7 +150,7 @@ def comparison_lines(comparisons: Sequence[Mapping[str, Any]]) -> list[Compariso
             label=f"{stage_label(found['b'])} − {_as_second(found['a'])}",
             measure=_LABELS.get(found["measure"], found["measure"]),
             difference=_signed(found["difference"]),
-            interval=f"[{', '.join(map(_signed, found['ci95']))}]",
+            interval=interval(found["ci95"], 3, _signed),
             cells=[
                 probability(found["wilcoxon_p"]),
                 probability(found["t_p"]),
@@ -151,7 +158,7 @@ def comparison_lines(comparisons: Sequence[Mapping[str, Any]]) -> list[Compariso
                 number(found["rank_biserial"], 2).replace("-", "−"),
                 f"{found['better']} / {found['worse']} / {found['n'] - found['better'] - found['worse']}",
             ],
-            n=str(found["n"]),
+            n=_images(found),
             remarks=list(found["remarks"]),
         )
         for found in comparisons
@@ -163,9 +170,15 @@ def comparison_hints(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
     if not comparisons:
         return []
     remarks = [remark for found in comparisons for remark in found["remarks"]]
+    grouped = any(map(by_patient, comparisons))
+    tests = (
+        " By patient: the Wilcoxon signed-rank test changes the signs of whole patients, the t-test is of the "
+        "patients’ mean differences; the other figures are over images."
+    )
     return [
-        "Mean of the differences over images, first minus second, [95 % confidence interval by resampling images]; "
-        f"p two-sided and not corrected for the {len(comparisons)} lines of this table.",
+        "Mean of the differences over images, first minus second, [95 % confidence interval by resampling "
+        f"{'patients' if grouped else 'images'}]; "
+        f"p two-sided and not corrected for the {len(comparisons)} lines of this table.{tests if grouped else ''}",
         *(f"{remark[0].upper()}{remark[1:]}." for remark in dict.fromkeys(remarks)),
     ]
 
@@ -176,5 +189,10 @@ def _as_second(stage: str) -> str:
     return label if label.startswith(("SAM", "nnU-Net")) else f"{label[0].lower()}{label[1:]}"
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
+def _images(found: Mapping[str, Any]) -> str:
+    patients = found.get("patients")
+    return f"{found['n']} images" + ("" if patients is None else f", {patients} patients")
+
+
+def _signed(value: float, decimals: int = 3) -> str:
+    return f"{value:+.{decimals}f}".replace("-", "−")

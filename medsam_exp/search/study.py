@@ -16,6 +16,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from medsam_exp.metrics.clusters import Clusters
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.pruner.looks import Pruner
 from medsam_exp.pruner.none import NoPruner
@@ -65,6 +66,7 @@ class Search:
         seed: of the proposals of "tpe", and of the scores' intervals.
         images: how many a trial is scored on.
         pruner: when a trial stops early.
+        clusters: (images,) the patient of each, in the order in which trials look at them; None where unknown.
     """
 
     space: Space
@@ -75,6 +77,7 @@ class Search:
     seed: int = 0
     images: int = 1
     pruner: Pruner = field(default_factory=NoPruner)
+    clusters: Clusters | None = None
 
     def run(self, file: Path, evaluate: Evaluate, *, survive: bool = True) -> list[Trial]:
         """Try values until the search is complete.
@@ -207,13 +210,17 @@ class Search:
             mean = float(np.mean(scores))
             if not math.isfinite(mean):
                 raise ValueError(f"its score is {mean}")
-            for step, value in self.pruner.reports(scores).items():
+            for step, value in self.pruner.reports(scores, self._of_first(count)).items():
                 if step not in told:
                     trial.report(value, step)
                     told.add(step)
             if count < self.images and trial.should_prune():
-                return summarise(scores, self.seed), True
-        return summarise(scores, self.seed), False
+                return summarise(scores, self.seed, self._of_first(count)), True
+        return summarise(scores, self.seed, self.clusters), False
+
+    def _of_first(self, count: int) -> Clusters | None:
+        """Patients of the first so many images."""
+        return self.clusters and self.clusters[:count]
 
     def _entries(self) -> Space:
         """The space as it is asked for: a grid knows no ranges."""

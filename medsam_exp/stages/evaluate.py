@@ -23,7 +23,7 @@ def run(context: StageContext) -> None:
         context.log({f"live/{stage}/dsc": row["dsc"] for stage, row in scores.items() if "dsc" in row})
     for stage, total in totals.items():
         over_all_processes = total.compute()
-        context.log({f"live/{MASK_STAGES[stage]}/mean_dsc": over_all_processes["dsc"]["mean"]})  # type: ignore[dict-item]
+        context.log({f"live/{MASK_STAGES[stage]}/mean_dsc": over_all_processes["dsc"]["mean"]})
 
 
 def _score(context: StageContext, total: SegmentationScores, index: int, stage: str) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from medsam_exp import distributed
+from medsam_exp.data.patients import patients_of_samples
 from medsam_exp.search.space import Value, parse_space
 from medsam_exp.search.study import Search
 from medsam_exp.seeding import derive_seed
@@ -32,6 +33,7 @@ def run(context: StageContext) -> None:
             context.trial(*asked)
         return
     order = in_order([sample.id for sample in context.dataset.samples], context.seed)
+    patients = patients_of_samples(context.dataset)
     search = Search(
         parse_space(settings["space"]),
         settings["sampler"],
@@ -41,6 +43,7 @@ def run(context: StageContext) -> None:
         seed=context.seed,
         images=len(order),
         pruner=context.build("pruner"),
+        clusters=patients and [patients[name] for name in order],
     )
 
     def evaluate(values: dict[str, Value], count: int) -> list[float]:

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from medsam_exp.data.patients import patients_of_samples
+from medsam_exp.metrics.clusters import Clusters
 from medsam_exp.metrics.overlap import dice
 from medsam_exp.stages.context import StageContext
 from medsam_exp.uncertainty.quality import (
@@ -44,7 +46,9 @@ def run(context: StageContext) -> None:
     names = list(next(iter(scores.values())))
     risk = np.array([1 - dsc[name] for name in dsc])
     columns = {name: np.array([scores[sample_id][name] for sample_id in dsc]) for name in names}
-    ranking = {name: _ranking(values, risk, context.seed) for name, values in columns.items()}
+    patients = patients_of_samples(data)
+    clusters = patients and [patients[name] for name in dsc]
+    ranking = {name: _ranking(values, risk, context.seed, clusters) for name, values in columns.items()}
     record: dict[str, Any] = {
         "images": len(dsc),
         "mean_risk": float(risk.mean()),
@@ -62,10 +66,10 @@ def run(context: StageContext) -> None:
     context.advance(1)
 
 
-def _ranking(doubt: np.ndarray, risk: np.ndarray, seed: int) -> dict[str, Any]:
+def _ranking(doubt: np.ndarray, risk: np.ndarray, seed: int, clusters: Clusters | None) -> dict[str, Any]:
     """How well one score ranks the images; it was chosen by nobody, so all of them are shown."""
     return {
-        **correlations(doubt, 1 - risk, seed),
+        **correlations(doubt, 1 - risk, seed, clusters),
         "aurc": aurc(doubt, risk),
         "excess_aurc": excess_aurc(doubt, risk),
         "curve": _curve(doubt, risk),

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medsam_exp.data.patients import patient_notes
 from medsam_exp.metrics.holm import holm
 from medsam_exp.metrics.paired import PairedComparison, compare_pairs
 from medsam_exp.metrics.summary import summarise
+from medsam_exp.report.finished_run import patients_of
 from medsam_exp.report.measures import Measure
 from medsam_exp.sweep.read import SEED, Job, SweepResults
 from medsam_exp.sweep.scores import (
@@ -40,12 +42,13 @@ class Entry:
         row: its values on the pivot's row axes.
         column: its values on the pivot's column axes.
         seeds: how many seeds it has.
-        score: `summarise` over images of each image's mean over its classes and the seeds: mean, std, ci95, n.
+        score: `summarise` over images of each image's mean over its classes and the seeds: mean, std, ci95, n, and
+            patients, where they are known.
         seed_std: standard deviation (n - 1) over seeds of the mean over images; None for one seed.
         best: whether no other row of its column and its images has a better mean.
         comparison: with the reference, differences are this - reference; None for the reference itself.
-        p: two-sided Wilcoxon signed-rank test, Holm-corrected over all tests of the pivot; 1 where no image differs,
-            None where nothing was compared.
+        p: two-sided Wilcoxon signed-rank test (by patient, where some have several images), Holm-corrected over all
+            tests of the pivot; 1 where no image differs, None where nothing was compared.
         reference: whether others are compared with this one.
     """
 
@@ -95,10 +98,11 @@ class Pivot:
 
 @dataclass(frozen=True)
 class _Cell:
-    """The scores of one combination: number of its dataset, and (seeds, images) scores."""
+    """The scores of one combination: number of its dataset, (seeds, images) scores, each image's patient if known."""
 
     dataset: int
     scores: NDArray[np.float64]
+    patients: list[str] | None
 
     @property
     def by_image(self) -> list[float]:
@@ -191,6 +195,11 @@ def _cells(
     cells: dict[Place, _Cell] = {}
     for number, group in enumerate(groups):
         images, said = shared_images([scored[job.number] for job in group], images_of_samples(group))
+        image_of = images_of_samples(group)
+        known = patients_of(job.run for job in group if job.run is not None) or {}
+        names = [image_of[samples[0]] for samples in images]
+        patients = [known[name] for name in names] if known else None
+        said += patient_notes({name: known.get(name) for name in names})
         remarks += [sentence for sentence in said if sentence not in remarks]
         seeds: dict[Place, list[Mapping[str, float]]] = {}
         for job in sorted(group, key=lambda job: job.number):
@@ -203,7 +212,7 @@ def _cells(
                     "give what differs an axis of its own"
                 )
             means = [[fmean(own[name] for name in samples) for samples in images] for own in runs]
-            cells[place] = _Cell(number, np.array(means))
+            cells[place] = _Cell(number, np.array(means), patients)
     return cells, remarks
 
 
@@ -226,7 +235,9 @@ def _said(axes: Values, values: Values) -> str:
 def _entry(place: Place, cell: _Cell) -> Entry:
     means = cell.scores.mean(axis=1)
     spread = float(means.std(ddof=1)) if len(means) > 1 else None
-    return Entry(*place, seeds=len(means), score=summarise(cell.by_image), seed_std=spread)
+    return Entry(
+        *place, seeds=len(means), score=summarise(cell.by_image, clusters=cell.patients), seed_std=spread
+    )
 
 
 def _marked(entries: Mapping[Place, Entry], cells: Mapping[Place, _Cell], sign: int) -> dict[Place, Entry]:
@@ -256,7 +267,7 @@ def _tested(
         if other == place:
             tested[place] = replace(entries[place], reference=True)
         elif other in cells and cells[other].dataset == cell.dataset:
-            comparison = compare_pairs(cells[other].by_image, cell.by_image)
+            comparison = compare_pairs(cells[other].by_image, cell.by_image, clusters=cell.patients)
             tested[place] = replace(entries[place], comparison=comparison)
             raw[place] = 1.0 if comparison.wilcoxon_p is None else comparison.wilcoxon_p
     for place, p in zip(raw, holm(list(raw.values())), strict=True):

@@ -1,9 +1,10 @@
 """Pivot tables as they are printed: what stands in which cell, the same in Markdown, LaTeX, HTML and on the console."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from medsam_exp.report.measures import MISSING, Measure, number, score_cell, stage_label
+from medsam_exp.report.measures import MISSING, Measure, by_patient, interval, number, score_cell, stage_label
 from medsam_exp.sweep.pivot import Entry, Pivot, Values
 
 SIGNIFICANT = 0.05
@@ -69,7 +70,8 @@ def overview_sheet(pivots: Sequence[Pivot]) -> Sheet:
 def _ranking(pivot: Pivot) -> Sheet:
     """All figures of each row."""
     several_seeds = any(entry.seeds > 1 for entry in pivot.entries.values())
-    columns = [_heading(pivot.measure), "95 % CI", "images"]
+    patients = any("patients" in entry.score for entry in pivot.entries.values())
+    columns = [_heading(pivot.measure), "95 % CI", f"images{' (patients)' if patients else ''}"]
     columns += ["seeds", "std over seeds"] if several_seeds else []
     columns += ["difference", "95 % CI of it", "p (Holm)"]
     lines = [
@@ -103,7 +105,7 @@ def _figures(entry: Entry, measure: Measure, *, seeds: bool) -> Iterable[Item]:
     score = score_cell(entry.score, measure.decimals)
     yield Item(score.value, entry.best, entry.score["mean"])
     yield Item(score.interval)
-    yield Item(score.n, value=entry.score["n"])
+    yield Item(_number_of_images(entry.score), value=entry.score["n"])
     if seeds:
         yield Item(str(entry.seeds), value=entry.seeds)
         yield Item(number(entry.seed_std, measure.decimals + 1), value=entry.seed_std)
@@ -111,9 +113,8 @@ def _figures(entry: Entry, measure: Measure, *, seeds: bool) -> Iterable[Item]:
     if compared is None:
         yield from (Item("reference" if entry.reference else MISSING), Item(""), Item(""))
         return
-    low, high = (_signed(bound, measure.decimals) for bound in compared.ci95)
     yield Item(_signed(compared.difference, measure.decimals), value=compared.difference)
-    yield Item(f"[{low}, {high}]")
+    yield Item(interval(compared.ci95, measure.decimals, _signed))
     yield Item(_probability(entry.p), value=entry.p)
 
 
@@ -124,6 +125,11 @@ def _score(entry: Entry | None, measure: Measure) -> Item:
     score = score_cell(entry.score, measure.decimals)
     star = _STAR if entry.p is not None and entry.p < SIGNIFICANT else ""
     return Item(f"{score.value}{star} {score.interval}", entry.best, entry.score["mean"])
+
+
+def _number_of_images(score: Mapping[str, Any]) -> str:
+    patients = score.get("patients")
+    return str(score["n"]) if patients is None else f"{score['n']} ({patients})"
 
 
 def _signed(value: float, decimals: int) -> str:
@@ -141,15 +147,19 @@ def _explained(pivots: Sequence[Pivot], *, stars: bool = True) -> list[str]:
     entries = [entry for pivot in pivots for entry in pivot.entries.values()]
     counts, seeds = ({entry.score["n"] for entry in entries}, {entry.seeds for entry in entries})
     over = f", each image's mean over {_range(seeds)} seeds" if max(seeds) > 1 else ""
+    patients = {entry.score["patients"] for entry in entries if "patients" in entry.score}
+    grouped = any(by_patient(entry.score) for entry in entries)
+    of = f" of {_range(patients)} patients" if patients else ""
     said = [
-        f"Mean ± standard deviation over {_range(counts)} images{over}, "
-        "[95 % confidence interval of the mean by bootstrap over images]; bold: best"
+        f"Mean ± standard deviation over {_range(counts)} images{of}{over}, "
+        f"[95 % confidence interval of the mean by bootstrap over {'patients' if grouped else 'images'}]; bold: best"
     ]
     if any(pivot.tests for pivot in pivots):
         star = f"{_STAR}: p < {SIGNIFICANT:g}, " if stars else "p: "
         each = " of each measure" if len(pivots) > 1 else ""
         said.append(
-            f"{star}two-sided Wilcoxon signed-rank test, paired by image, Holm-corrected for the number of "
+            f"{star}two-sided Wilcoxon signed-rank test{' by patient' if grouped else ''}, paired by image, "
+            "Holm-corrected for the number of "
             f"tests{each}, {_range({pivot.tests for pivot in pivots})}, against {_references(pivots[0])}"
         )
     return said

@@ -13,7 +13,7 @@ from medsam_exp.sweep.read import Job, SweepResults
 
 NO_PARQUET = "pyarrow is not installed, so tables are written as CSV alone; `make setup` installs it."
 _OWN_COLUMNS = ("job", "id", "stage")
-_WORDS = {"class_name", "image_id"}
+_WORDS = {"class_name", "image_id", "patient"}
 _LEFT_OUT = {"text"}  # long, and the same in every stage; it stands in each run's per_image.csv
 
 
@@ -42,7 +42,8 @@ def jobs_table(sweep: SweepResults) -> pd.DataFrame:
 
     Returns:
         `job`, a column for each axis, `status` ("done" or "unfinished"), `error`, `stage`, and for each measure of the
-        stage `<measure>_mean`, `_std`, `_ci95_low`, `_ci95_high` and `_n`. A job without results has one row.
+        stage `<measure>_mean`, `_std`, `_ci95_low`, `_ci95_high` (empty where there is no interval), `_n`
+        and, where they are known, `_patients`. A job without results has one row.
     """
     rows: list[dict[str, Any]] = []
     axes = _axis_columns(sweep, {"job", "status", "error", "stage"})
@@ -99,19 +100,19 @@ def _value(name: str, written: str | None) -> float | str | None:
     return {"True": 1.0, "False": 0.0}.get(written or "", finite(written))
 
 
-def _stage_figures(job: Job) -> dict[str, dict[str, float]]:
+def _stage_figures(job: Job) -> dict[str, dict[str, float | None]]:
     """Figures by stage, of a run's summary; the part before the first slash of a name is its stage."""
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, float | None]] = {}
     for name, figure in (job.run.summary.get("metrics", {}) if job.run else {}).items():
         stage, _, measure = name.partition("/")
-        low, high = figure["ci95"]
+        low, high = figure["ci95"] or (None, None)
         parts = {"mean": figure["mean"], "std": figure["std"], "ci95_low": low, "ci95_high": high}
-        parts["n"] = figure["n"]
+        parts |= {part: figure[part] for part in ("n", "patients") if part in figure}
         found.setdefault(stage, {}).update({f"{measure}_{part}": value for part, value in parts.items()})
     return found
 
 
 def _figure_order(name: str) -> tuple[str, int]:
-    parts = ("_mean", "_std", "_ci95_low", "_ci95_high", "_n")
+    parts = ("_mean", "_std", "_ci95_low", "_ci95_high", "_n", "_patients")
     part = next(index for index, end in enumerate(parts) if name.endswith(end))
     return name.removesuffix(parts[part]), part

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import ConstantInputWarning, NearConstantInputWarning, pearsonr, rankdata
 
-from medsam_exp.metrics.summary import RESAMPLES
+from medsam_exp.metrics.clusters import RESAMPLES, Clusters, draws, interval, numbered, patients_part
 from medsam_exp.uncertainty.reliability import ReliabilityBins, ReliabilityCurve, near_object, reliability
 
 __all__ = [
@@ -69,37 +69,86 @@ def excess_aurc(uncertainty: ArrayLike, risk: ArrayLike) -> float:
     return max(0.0, aurc(uncertainty, risk) - aurc(risk, risk))
 
 
-def correlations(score: ArrayLike, dsc: ArrayLike, seed: int = 0) -> dict[str, dict[str, Any] | None]:
+def correlations(
+    score: ArrayLike, dsc: ArrayLike, seed: int = 0, clusters: Clusters | None = None
+) -> dict[str, dict[str, Any] | None]:
     """How closely a score follows the DSC over images.
 
     Args:
         score: (n,) finite.
         dsc: (n,) finite.
         seed: of the bootstrap.
+        clusters: (n,) each image's patient; None where patients are unknown.
 
     Returns:
         `pearson` (straight line) and `spearman` (order alone), each with `mean` (the coefficient itself), `std` and
-        `ci95` of a percentile bootstrap over images, and `n`; or None where there is no such thing: fewer than
-        three images, or one of the two is constant. Resamples of which one side is constant are left out.
+        `ci95` of a percentile bootstrap over images, or over patients where some have several images
+        (`metrics.clusters`; None for too few patients), `n`, and `patients` where they are known; or None where there
+        is no such thing: fewer than three images, or one of the two is constant. Resamples of which one side is
+        constant are left out.
 
     Raises:
         ValueError: unequal numbers, or some are not finite.
     """
     x, y = _finite_pair(score, dsc, fewest=0)
-    order = np.lexsort((y, x))  # so that the order of the images does not matter
+    members = numbered(clusters)
+    keys = (y, x) if members is None else (members, y, x)
+    order = np.lexsort(keys)  # so that the order of the images does not matter
     x, y = x[order], y[order]
     if len(x) < _FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
         return {"pearson": None, "spearman": None}
     generator = np.random.default_rng(seed)
-    rows = max(1, _NUMBERS_AT_ONCE // len(x))
+    groups = 0 if members is None else int(members.max()) + 1
+    drawn = _images(len(x), generator) if members is None else _weights(members[order], generator)
+    found = {}
+    for name, measure in {"pearson": _pearson, "spearman": _spearman}.items():
+        if members is None:
+            resampled = [measure(x[i], y[i]) for i in drawn]
+        else:
+            turned = _weighted_ranks if measure is _spearman else _as_they_are
+            resampled = [_weighted_pearson(turned(x, often), turned(y, often), often) for often in drawn]
+        figures = _with_interval(measure(x[None], y[None]), resampled, len(x), groups)
+        found[name] = figures and figures | patients_part(clusters)
+    return found
+
+
+def _images(count: int, generator: np.random.Generator) -> list[NDArray[Any]]:
+    """Images of each bootstrap sample, in blocks (rows, images)."""
+    rows = max(1, _NUMBERS_AT_ONCE // count)
     counts = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
-    drawn = [generator.integers(len(x), size=(count, len(x))) for count in counts]
-    return {
-        "pearson": _with_interval(_pearson(x[None], y[None]), [_pearson(x[i], y[i]) for i in drawn], len(x)),
-        "spearman": _with_interval(
-            _spearman(x[None], y[None]), [_spearman(x[i], y[i]) for i in drawn], len(x)
-        ),
-    }
+    return [generator.integers(count, size=(some, count)) for some in counts]
+
+
+def _weights(members: NDArray[np.intp], generator: np.random.Generator) -> list[NDArray[Any]]:
+    """How often each image is in each bootstrap sample, as often as its patient, in blocks (rows, images)."""
+    rows = max(1, _NUMBERS_AT_ONCE // len(members))
+    patients = np.concatenate(list(draws(int(members.max()) + 1, generator)))
+    return [patients[start : start + rows][:, members] for start in range(0, RESAMPLES, rows)]
+
+
+def _as_they_are(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.broadcast_to(values, weights.shape)
+
+
+def _weighted_ranks(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean ranks (rows, n) of values (n,) that occur so often (rows, n)."""
+    order = np.argsort(values, kind="stable")
+    _, starts, place = np.unique(values[order], return_index=True, return_inverse=True)
+    often = np.add.reduceat(weights[:, order], starts, axis=1)
+    ranks = np.empty_like(weights)
+    ranks[:, order] = (np.cumsum(often, axis=1) - (often - 1) / 2)[:, place]
+    return ranks
+
+
+def _weighted_pearson(
+    x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(rows,) correlation of values (rows, n) that occur so often (rows, n); NaN where one is constant."""
+    total = weights.sum(1, keepdims=True)
+    a, b = (values - (weights * values).sum(1, keepdims=True) / total for values in (x, y))
+    spread = np.sqrt((weights * a * a).sum(1) * (weights * b * b).sum(1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(spread > 1e-12, (weights * a * b).sum(1) / spread, np.nan)
 
 
 def _pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -115,17 +164,18 @@ def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.floa
 
 
 def _with_interval(
-    value: NDArray[np.float64], resampled: list[NDArray[np.float64]], n: int
+    value: NDArray[np.float64], resampled: list[NDArray[np.float64]], n: int, patients: int
 ) -> dict[str, Any] | None:
     defined = np.concatenate(resampled)
     defined = defined[np.isfinite(defined)]
     if not np.isfinite(value).all() or len(defined) < 2:
         return None
     low, high = np.percentile(defined, [2.5, 97.5])
+    percentiles = [float(low), float(high)] if low < high else None
     return {
         "mean": float(value[0]),
         "std": float(defined.std(ddof=1)),
-        "ci95": [float(low), float(high)],
+        "ci95": interval(defined, patients) if patients else percentiles,
         "n": n,
     }
 

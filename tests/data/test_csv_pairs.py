@@ -302,7 +302,9 @@ def test_faults_of_the_file_are_one_clear_sentence_each(tmp_path: Path) -> None:
     assert "did you mean" not in given(b"filename,patient\na.png,c\n")
     assert "or separator" in given(b"filename|Caption\na.png|b\n")
     assert "2 columns named 'Caption'" in given(b"filename,Caption,Caption\n")
-    assert "not in UTF-8 (it has a byte 0xe9 in line 2)" in given("filename,Caption\na.png,é".encode("latin-1"))
+    assert "not in UTF-8 (it has a byte 0xe9 in line 2)" in given(
+        "filename,Caption\na.png,é".encode("latin-1")
+    )
     assert "line 3, is no valid CSV" in given(b'filename,Caption\na.png,b\nc.png,"never closed\nd.png,e\n')
     text = given(b'filename,Caption\n\na.png,"two\nlines"\nb.png\nc.png,d,e\n,f\n')
     assert "3 of 4 rows are faulty (line 5 has 1 fields, the header has 2; line 6 has 3 fields" in text

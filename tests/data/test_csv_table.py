@@ -91,9 +91,7 @@ CUT = "name,class,split,spacing_row_mm,spacing_column_mm\nx.png,benign, large,te
 )
 def test_no_reader_cuts_a_row(tmp_path: Path, read) -> None:
     (tmp_path / "t.csv").write_text(CUT)
-    with pytest.raises(
-        UserError, match=r"2 of 2 rows are faulty \(line 2 has 6 fields, .*; line 3 has 4"
-    ):
+    with pytest.raises(UserError, match=r"2 of 2 rows are faulty \(line 2 has 6 fields, .*; line 3 has 4"):
         read(tmp_path / "t.csv")
 
 

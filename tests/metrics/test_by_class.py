@@ -54,9 +54,15 @@ def test_the_interval_is_that_of_all_possible_resamples() -> None:
     assert high == pytest.approx(np.quantile(means, 0.975), abs=0.02)
 
 
-def test_classes_of_one_image_have_no_width_and_order_does_not_matter() -> None:
-    figures = summarise_over_classes({"x": [0.2], "y": [0.6]})
-    assert figures["ci95"] == pytest.approx([0.4, 0.4])
+def test_a_class_of_one_image_leaves_no_interval() -> None:
+    assert summarise_over_classes({"x": [0.2], "y": [0.6]})["ci95"] is None
+    figures = summarise_over_classes({"x": [0.2], "y": [0.6, 0.7, 0.9]})
+    assert figures["ci95"] is None
+    assert figures["mean"] == pytest.approx((0.2 + 2.2 / 3) / 2)
+    assert breakdown(SCORES, CLASSES)["by_class"]["cyst"]["sam/dsc"]["ci95"] is None
+
+
+def test_the_order_of_classes_and_images_does_not_matter() -> None:
     many, few = np.random.default_rng(0).random(20).tolist(), [0.6, 0.1, 0.35]
     forth = summarise_over_classes({"x": many, "y": few}, 5)
     assert summarise_over_classes({"y": few[::-1], "x": many[::-1]}, 5) == forth

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medsam_exp.data.patients import patient_in
 from medsam_exp.data.prepare.layout import plain_name
 from medsam_exp.data.volumes.scan import ScanFacts
 from medsam_exp.types import UserError
@@ -72,12 +73,12 @@ def _patient(scan: ScanFacts, naming: Naming) -> str:
         return scan.patient
     if naming.patient is None:
         return f"file {scan.shown}"
-    match = naming.patient.search(scan.shown)
-    if match is None:
+    patient = patient_in(scan.shown, naming.patient)
+    if patient is None:
         raise UserError(
             f"--patient {naming.patient.pattern!r} does not match {scan.shown}: give a pattern that matches every path"
         )
-    return f"pattern {match[1] if match.re.groups else match[0]}"
+    return f"pattern {patient}"
 
 
 def _visible_group(scan: ScanFacts, secret: str, stem: str, naming: Naming) -> str:

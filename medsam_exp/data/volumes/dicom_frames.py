@@ -107,6 +107,14 @@ def _frame(path: Path, header: Dataset, number: int) -> Frame:
     )
 
 
+def patient_of(header: Dataset) -> str:
+    """What files of one patient share: its id, else its name, else the study; "" where the header has none of them."""
+    for name in ("PatientID", "PatientName", "StudyInstanceUID"):
+        if text := str(header.get(name) or "").strip():
+            return f"{name} {header.get('IssuerOfPatientID') or ''} {text}"
+    return ""
+
+
 def macro(header: Dataset, number: int, name: str) -> Dataset | None:
     """What an enhanced multi-frame image says about one of its frames under a name, or about all of them."""
     groups: Sequence[Dataset] = header.get("PerFrameFunctionalGroupsSequence") or ()

@@ -6,7 +6,7 @@ from pydicom import Dataset
 
 from medsam_exp.data.images import MAX_PIXELS, Pixels
 from medsam_exp.data.volumes.dicom_file import naming, read_header
-from medsam_exp.data.volumes.dicom_frames import frames_of
+from medsam_exp.data.volumes.dicom_frames import frames_of, patient_of
 from medsam_exp.data.volumes.dicom_pixels import is_gray, read_colours, read_values, shown
 from medsam_exp.types import UserError
 
@@ -45,4 +45,11 @@ def _picture(path: Path, header: Dataset) -> Pixels:
     frame = frames[0]
     values = shown(read_values(frame), frame, None) if is_gray(header) else read_colours(frame)
     lossy = header.get("LossyImageCompression", _ORIGINAL) != _ORIGINAL
-    return Pixels(values, None, lossy, spacing_mm=frame.spacing_mm, remarks=frame.remarks)
+    return Pixels(
+        values,
+        None,
+        lossy,
+        spacing_mm=frame.spacing_mm,
+        remarks=frame.remarks,
+        patient=patient_of(header),
+    )

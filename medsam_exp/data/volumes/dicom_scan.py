@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.data.volumes.dicom_file import naming
-from medsam_exp.data.volumes.dicom_frames import Frame
+from medsam_exp.data.volumes.dicom_frames import Frame, patient_of
 from medsam_exp.data.volumes.dicom_pixels import asks_for_a_window, is_gray, read_colours, read_values, shown
 from medsam_exp.data.volumes.dicom_series import Part, order_series, split_series
 from medsam_exp.data.volumes.look import Look
@@ -110,7 +110,7 @@ def _placed(part: Part, shown_as: str) -> DicomScan:
         placed=True,
         spacing_known=True,
         modality=str(first.header.get("Modality", "")),
-        patient=_patient(first),
+        patient=patient_of(first.header) or str(first.path),
         source=_references(ordered.frames),
         notes=(*notes, *_remarks(ordered.frames, shown_as), *_burnt_in(first, shown_as)),
         stem=first.path.parent.name,
@@ -136,7 +136,7 @@ def _unplaced(frames: Sequence[Frame], shown_as: str) -> DicomScan:
         placed=False,
         spacing_known=spacing is not None,
         modality=str(first.header.get("Modality", "")),
-        patient=_patient(first),
+        patient=patient_of(first.header) or str(first.path),
         source=_references(frames),
         notes=(*_remarks(frames, shown_as), *_burnt_in(first, shown_as)),
         stem=first.path.stem,
@@ -154,15 +154,6 @@ def _references(frames: Sequence[Frame]) -> dict[str, object]:
         "frame_of_reference_uid": str(header.get("FrameOfReferenceUID", "")),
         "images": [[str(frame.header.get("SOPInstanceUID", "")), frame.number] for frame in frames],
     }
-
-
-def _patient(frame: Frame) -> str:
-    """Id, else name, else study: what files of one patient share."""
-    header = frame.header
-    for name in ("PatientID", "PatientName", "StudyInstanceUID"):
-        if text := str(header.get(name) or "").strip():
-            return f"{name} {header.get('IssuerOfPatientID') or ''} {text}"
-    return str(frame.path)
 
 
 def _remarks(frames: Sequence[Frame], shown_as: str) -> list[str]:

@@ -1,0 +1,160 @@
+"""Which patient an image is of: by a pattern in its name, a table, or its DICOM header.
+
+Images of one patient are alike, so intervals and tests must not take them for independent ones.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medsam_exp.data.class_index import read_rows, stem_of
+from medsam_exp.types import Dataset, UserError
+
+INDEX = "index.csv"
+COLUMN = "group"
+"""Of the index that prepared data have: what may not be on two sides of a split, such as the patient."""
+_SLICE = re.compile(r"(.*\d)\D+\d+")
+_SUGGESTED = r"^(.*\d)\D+\d+$"
+_SLICES = 3  # of one name, from which it looks like a volume's
+
+
+def compiled(pattern: str | None, key: str) -> re.Pattern[str] | None:
+    """A regular expression that a setting gives.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return None if pattern is None else re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"{key} {pattern!r} is no regular expression ({error}): mend it") from error
+
+
+def patient_in(text: str, pattern: re.Pattern[str]) -> str | None:
+    """The patient in a file's name: the pattern's first bracket, where it has one, else its whole match."""
+    found = pattern.search(text)
+    if found is None:
+        return None
+    return found[1] if pattern.groups and found[1] is not None else found[0]
+
+
+@dataclass(frozen=True)
+class PatientRules:
+    """Where a folder of images says which patient each is of; the first that knows any patient decides.
+
+    Attributes:
+        pattern: regular expression for files' stems, see `patient_in`; None for none.
+        table: CSV file with a header line; None for none.
+        column: its column with the patient; a table that lacks the default one says nothing of patients.
+        name_column: its column with the file's name or stem.
+        split_column: its column with the split; None when all rows belong to every split.
+    """
+
+    pattern: str | None
+    table: Path | None
+    column: str
+    name_column: str
+    split_column: str | None
+
+    def find(self, headers: Mapping[str, str], split: str) -> dict[str, str]:
+        """Patients by image; images without one are left out.
+
+        Args:
+            headers: what images' own headers say that tells patients apart, by stem; "" where they say nothing. It
+                stays secret: running numbers take its place.
+            split: whose rows of the table count.
+
+        Raises:
+            UserError: the pattern is none, the table or a column is missing, or an image has two patients.
+        """
+        pattern = compiled(self.pattern, "data.patient_pattern")
+        named = {stem: patient_in(stem, pattern) for stem in headers} if pattern else {}
+        if found := {stem: patient for stem, patient in named.items() if patient}:
+            return found
+        listed = self._listed(self.table, split) if self.table else {}
+        return {stem: listed[stem] for stem in headers if stem in listed} or _numbered(headers)
+
+    def _listed(self, table: Path, split: str) -> dict[str, str]:
+        columns = [self.name_column, self.column, *([self.split_column] if self.split_column else [])]
+        rows = read_rows(table, [] if self.column == COLUMN else columns, "data.patient_column")
+        if not rows or not set(columns) <= rows[0].keys():
+            return {}
+        patients: dict[str, str] = {}
+        for row in rows:
+            stem, patient = stem_of(row[self.name_column].strip()), row[self.column].strip()
+            if not patient or (self.split_column and row[self.split_column].strip() != split):
+                continue
+            if patients.setdefault(stem, patient) != patient:
+                raise UserError(
+                    f"{table} gives {stem} two patients, {patients[stem]} and {patient}: keep one"
+                )
+        return patients
+
+
+def _numbered(headers: Mapping[str, str]) -> dict[str, str]:
+    """Running numbers; their order says nothing of names or dates."""
+    known = {secret for secret in headers.values() if secret}
+    ordered = sorted(known, key=lambda secret: hashlib.sha256(secret.encode()).hexdigest())
+    number = {secret: f"p{place:03d}" for place, secret in enumerate(ordered, start=1)}
+    return {stem: number[secret] for stem, secret in headers.items() if secret}
+
+
+def clusters_of(patients: Mapping[str, str | None]) -> dict[str, str] | None:
+    """What to draw and test together, by image: its patient, or itself where its patient alone is unknown.
+
+    Args:
+        patients: by image.
+
+    Returns:
+        None where no patient is known.
+    """
+    if not any(patients.values()):
+        return None
+    return {image: patient or f"image {image}" for image, patient in patients.items()}
+
+
+def known_patients(dataset: Dataset | None) -> dict[str, str | None]:
+    """The patient of each image, None where it is unknown."""
+    return {sample.image: sample.patient for sample in dataset.samples} if dataset else {}
+
+
+def patients_of_samples(dataset: Dataset | None) -> dict[str, str] | None:
+    """What `clusters_of` says of each sample's image, by sample id; None where no patient is known."""
+    clusters = clusters_of(known_patients(dataset))
+    if dataset is None or clusters is None:
+        return None
+    return {sample.id: clusters[sample.image] for sample in dataset.samples}
+
+
+def patient_notes(patients: Mapping[str, str | None]) -> list[str]:
+    """What a reader must know of intervals and tests: nothing where every patient is known, or images look independent.
+
+    Args:
+        patients: by image.
+    """
+    unknown = [image for image, patient in patients.items() if not patient]
+    if len(unknown) < len(patients):
+        own = "counts as a patient of its own"
+        return [f"{len(unknown)} images have no patient (first: {unknown[0]}): each {own}"] if unknown else []
+    example = _looks_like_slices(list(patients))
+    if example is None:
+        return []
+    return [
+        f"names such as {example} look like slices of volumes, but no patient is known: 95 % intervals and p-values "
+        "take the images for independent, which makes them too narrow and too small; say where a name has its patient, "
+        f"as in 'data.patient_pattern=\"{_SUGGESTED}\"', or give data.patient_column"
+    ]
+
+
+def _looks_like_slices(names: Sequence[str]) -> str | None:
+    """One of the names, where most are a number's and then a slice's, and several numbers have three slices or more."""
+    volumes: dict[str, list[str]] = {}
+    for name in names:
+        if found := _SLICE.fullmatch(name):
+            volumes.setdefault(found[1], []).append(name)
+    several = [own for own in volumes.values() if len(own) >= _SLICES]
+    if len(several) < 2 or 2 * sum(map(len, several)) < len(names):
+        return None
+    return several[0][0]
