@@ -181,8 +181,12 @@ STAGES: dict[str, Stage] = {
     ),
 }
 
-NOT_IN_KEYS = {"nnunet": ("disk_limit_gb", "processes"), "sam_embedding": ("disk_limit_gb",)}
-"""Settings of config groups that change no result."""
+NOT_IN_KEYS = {
+    "nnunet": ("disk_limit_gb", "processes"),
+    "sam_embedding": ("disk_limit_gb",),
+    "calibrate_ensemble.uncertainty": ("bins",),
+}
+"""Settings of config groups ("group") that change no result, or not that of one stage ("stage.group")."""
 
 
 def _nnunet_stages(label: str, train: str, masks: str) -> dict[str, Stage]:
@@ -227,6 +231,7 @@ STAGES |= {
         ground_truth="choosing the ensemble's threshold and temperature",
         works_on="parents",
         other_images="calibration_data",
+        version=2,
     ),
     "uncertainty": Stage(
         reads=("uncertainty", "seed"),
@@ -234,6 +239,7 @@ STAGES |= {
         optional_parents=("calibrate_ensemble",),
         ground_truth="whether uncertainty tells errors",
         works_on="split",
+        version=2,
     ),
 }
 
