@@ -258,7 +258,7 @@ class Engine:
                 self._cfg[group],
                 without_paths=group
                 in (*stage.weights, "pairs", "weak_label", "reference_label", "calibration"),
-                without=NOT_IN_KEYS.get(group, ()),
+                without=NOT_IN_KEYS.get(group, ()) + NOT_IN_KEYS.get(f"{name}.{group}", ()),
             )
             for group in stage.reads
         }

@@ -36,7 +36,7 @@ def draw_doubt(engine: Engine, cfg: DictConfig, folder: Path) -> list[Picture]:
     )
     assert before is not None
     scores, ids = doubt_scores(engine), list(record["dsc"])
-    near = f"pixels within {record['near_px']:g} px of an object"
+    near = f"pixels within {record['near_px']:g} px of what is predicted"
     correlation = {
         name: as_named(review_by, record["ranking"][review_by][name]) for name in ("pearson", "spearman")
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 from medsam_exp.report.measures import MISSING, interval, number
 from medsam_exp.report.uncertainty import SCORE_LABELS, review_list
+from medsam_exp.uncertainty.reliability import POSSIBLE
 from medsam_exp.uncertainty.scores import HIGHER_IS_SURER, SCORES, uncertainties
 
 UNCERTAINTY = "uncertainty/"
@@ -104,7 +105,7 @@ def _minus(written: str) -> str:
 
 
 def calibration_lines(facts: Mapping[str, Any]) -> dict[str, list[str]]:
-    """ECE, Brier score and NLL of pixels near the object, as predicted and after temperature scaling."""
+    """ECE, Brier score and NLL of pixels near what is predicted, as predicted and after temperature scaling."""
     named = {
         "As predicted": facts.get("calibration"),
         f"After temperature scaling (T = {facts.get('temperature', 1.0):.2f})": facts.get("calibrated"),
@@ -138,20 +139,22 @@ def uncertainty_sentences(facts: Mapping[str, Any]) -> list[str]:
 
 def _chosen(chosen: Mapping[str, Any], *, several_classes: bool) -> list[str]:
     where = f"{chosen['images']} images of {chosen['data']}, split “{chosen['split']}”"
-    temperature = chosen["temperature"]
+    temperature, interval = chosen["temperature"], chosen.get("temperature_ci95")
+    low, high = interval or (temperature, temperature)
     effect = (
         "too sure"
-        if temperature > 1
+        if low > 1
         else "not sure enough"
-        if temperature < 1
-        else "as sure as they should be"
+        if high < 1
+        else "as sure as they should be, as far as these images tell"
     )
+    written = f"{temperature:.2f}" + (f" [{low:.2f}, {high:.2f}]" if interval else "")
     threshold = (
         f"The threshold was chosen with the true masks of {where}: mean DSC {number(chosen['dsc'])} there, "
         f"{number(chosen['dsc_at_half'])} at 0.50."
     )
     fitted = (
-        f"The temperature {temperature:.2f} was fitted to the true masks of "
+        f"The temperature {written} was fitted to the true masks of "
         f"{where if several_classes else 'the same images'}, where probabilities were {effect}; it changes no mask."
     )
     return [fitted] if several_classes else [threshold, fitted]
@@ -190,8 +193,9 @@ def calibration_hint(facts: Mapping[str, Any]) -> str:
     """Which pixels the calibration is of."""
     pixels = f"{facts['calibration']['pixels']:,}".replace(",", " ")
     return (
-        f"{pixels} pixels up to {facts['near_px']:g} px from the predicted or the true object; the far background, "
-        "which is easy, would make any network look calibrated. Lower is better."
+        f"{pixels} pixels up to {facts['near_px']:g} px from where the predicted probability reaches {POSSIBLE:g} "
+        "(of an image without such a place, all); the far background, which is easy, would make any network look "
+        "calibrated. The true mask has no part in the choice. Lower is better."
     )
 
 

@@ -200,8 +200,12 @@ STAGES: dict[str, Stage] = {
     ),
 }
 
-NOT_IN_KEYS = {"nnunet": ("disk_limit_gb", "processes"), "sam_embedding": ("disk_limit_gb",)}
-"""Settings of config groups that change no result."""
+NOT_IN_KEYS = {
+    "nnunet": ("disk_limit_gb", "processes"),
+    "sam_embedding": ("disk_limit_gb",),
+    "calibrate_ensemble.uncertainty": ("bins",),
+}
+"""Settings of config groups ("group") that change no result, or not that of one stage ("stage.group")."""
 
 
 def _nnunet_stages(label: str, train: str, masks: str) -> dict[str, Stage]:
@@ -250,6 +254,7 @@ STAGES |= {
         other_images="calibration_data",
         learns_from="calibration_data",
         measures="calibration_data",
+        version=2,
     ),
     "uncertainty": Stage(
         reads=("uncertainty", "seed"),
@@ -258,6 +263,7 @@ STAGES |= {
         ground_truth="whether uncertainty tells errors",
         works_on="split",
         measures="data",
+        version=2,
     ),
 }
 

@@ -7,8 +7,8 @@ import numpy as np
 from medsam_exp import distributed
 from medsam_exp.stages.context import StageContext
 from medsam_exp.types import UserError
-from medsam_exp.uncertainty.quality import near_object
-from medsam_exp.uncertainty.temperature import fit_temperature
+from medsam_exp.uncertainty.quality import near_prediction
+from medsam_exp.uncertainty.temperature import fit_temperature, temperature_interval
 from medsam_exp.uncertainty.threshold import best_threshold, dsc_over_thresholds
 
 THRESHOLDS = np.linspace(0.05, 0.95, 91)
@@ -16,10 +16,10 @@ _PIXELS = 20_000  # of each image at most
 
 
 def run(context: StageContext) -> None:
-    """Write the threshold with the best mean DSC, and the temperature that fits the pixels near the objects.
+    """Write the threshold with the best mean DSC, and the temperature that fits the pixels near what is predicted.
 
     Raises:
-        UserError: the images have no masks, or show nothing and find nothing.
+        UserError: the images have no masks, or none of them shows a target.
     """
     other, settings = context.other, context.build("uncertainty")
     assert other is not None
@@ -32,28 +32,30 @@ def run(context: StageContext) -> None:
     if distributed.rank() > 0:
         return
     ensemble = other.artifacts["nnunet_ensemble"]
-    dice, probabilities, truths = [], [], []
+    dice, images, shown = [], [], False
     for sample in other.dataset.samples:
         probability = ensemble.maps(sample.id)["probability"]
         truth = other.dataset.read_ground_truth(sample.id)
         dice.append(dsc_over_thresholds(probability, truth, THRESHOLDS))
-        places = np.flatnonzero(near_object(ensemble.mask(sample.id), truth, settings["near_px"]))
+        places = np.flatnonzero(near_prediction(probability, settings["near_px"]))
         places = places[:: max(1, -(-len(places) // _PIXELS))]
-        probabilities.append(probability.ravel()[places])
-        truths.append(truth.ravel()[places])
-    if not sum(map(len, truths)):
+        images.append((probability.ravel()[places], truth.ravel()[places]))
+        shown = shown or bool(truth.any())
+    if not shown:
         raise UserError(
-            f"no image of calibration_data ({other.dataset.name}, {other.dataset.split}) shows or seems to show "
-            "anything, so nothing can be chosen with them; give others"
+            f"no image of calibration_data ({other.dataset.name}, {other.dataset.split}) shows a target, so nothing "
+            "can be chosen with them; give others"
         )
     mean = np.mean(dice, axis=0)
+    temperature = fit_temperature(*map(np.concatenate, zip(*images, strict=True)))
     threshold = best_threshold(dice, THRESHOLDS)
     record: dict[str, Any] = {
         "data": other.dataset.name,
         "split": other.dataset.split,
         "images": len(other.dataset.samples),
         "threshold": threshold,
-        "temperature": fit_temperature(np.concatenate(probabilities), np.concatenate(truths)),
+        "temperature": temperature,
+        "temperature_ci95": temperature_interval(images, temperature),
         "dsc": float(mean[np.argmin(abs(THRESHOLDS - threshold))]),
         "dsc_at_half": float(mean[np.argmin(abs(THRESHOLDS - 0.5))]),
     }

@@ -13,7 +13,7 @@ from medsam_exp.uncertainty.quality import (
     aurc,
     correlations,
     excess_aurc,
-    near_object,
+    near_prediction,
     risk_coverage,
 )
 from medsam_exp.uncertainty.scores import uncertainties
@@ -39,7 +39,7 @@ def run(context: StageContext) -> None:
         )
         dsc[sample.id] = dice(mask, truth)
         scores[sample.id] = uncertainties(ensemble.info(sample.id)["scores"]["uncertainty"])
-        region = near_object(mask, truth, settings["near_px"])
+        region = near_prediction(maps["probability"], settings["near_px"])
         bins.add(maps["probability"], truth, region)
         if "calibrated_probability" in maps:
             calibrated.add(maps["calibrated_probability"], truth, region)

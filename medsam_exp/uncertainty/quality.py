@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import ConstantInputWarning, NearConstantInputWarning, pearsonr, rankdata
 
 from medsam_exp.metrics.clusters import RESAMPLES, Clusters, draws, interval, numbered, patients_part
-from medsam_exp.uncertainty.reliability import ReliabilityBins, ReliabilityCurve, near_object, reliability
+from medsam_exp.uncertainty.reliability import ReliabilityBins, ReliabilityCurve, near_prediction, reliability
 
 __all__ = [
     "Curve",
@@ -17,7 +17,7 @@ __all__ = [
     "aurc",
     "correlations",
     "excess_aurc",
-    "near_object",
+    "near_prediction",
     "reliability",
     "risk_coverage",
 ]

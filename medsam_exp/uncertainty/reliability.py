@@ -12,6 +12,8 @@ from medsam_exp.types import Mask
 
 SMALLEST = 1e-7
 """Probabilities are taken to lie this far from 0 and 1 in a logarithm: about what float32 can tell from 1."""
+POSSIBLE = 0.05
+"""From this probability on a pixel may be of an object (ours): far below any threshold that makes a mask."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,8 @@ class ReliabilityBins:
 
         Which pixels count decides what the figures mean. Nearly all of an image is plain background, predicted as
         such with a probability near 0: over the whole image these pixels make any network look well calibrated,
-        and the more so the larger the margin. `near_object` gives a region whose pixels are in question.
+        and the more so the larger the margin. `near_prediction` gives a region whose pixels are in question. A region
+        that looks at the truth makes the figures untrue.
 
         Args:
             foreground_probability: (H, W), or any shape, in [0, 1].
@@ -142,18 +145,20 @@ def reliability(
     return found
 
 
-def near_object(prediction: Mask, truth: Mask, distance_px: float = 10.0) -> Mask:
-    """Pixels in or near the predicted or the true object, where a mask can be wrong at all.
+def near_prediction(foreground_probability: NDArray[np.floating[Any]], distance_px: float = 10.0) -> Mask:
+    """Pixels in or near what the network takes for a possible object, where a mask can be wrong at all.
+
+    The region follows from the probabilities alone. One that follows from the truth, too, keeps the pixels that
+    turn out to be target and drops others of the same probability: a calibrated network then looks too sure.
 
     Args:
-        prediction: (H, W) bool.
-        truth: (H, W) bool.
-        distance_px: how far from either object a pixel may lie (ours).
+        foreground_probability: (H, W) in [0, 1].
+        distance_px: how far a pixel may lie from one whose probability reaches `POSSIBLE` (ours).
 
     Returns:
-        (H, W) bool; empty when both are.
+        (H, W) bool. The whole image where no pixel reaches it: that there is nothing is then what was predicted.
     """
-    either = prediction | truth
-    if not either.any():
-        return np.zeros_like(either)
-    return np.asarray(distance_transform_edt(~either) <= distance_px)
+    possible = np.asarray(foreground_probability) >= POSSIBLE
+    if not possible.any():
+        return np.ones_like(possible)
+    return np.asarray(distance_transform_edt(~possible) <= distance_px)

@@ -1,6 +1,7 @@
 """One number that makes an overconfident network say what it knows: temperature scaling (Guo et al. 2017)."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ BOUNDS = (0.05, 20.0)
 def fit_temperature(foreground_probability: ArrayLike, truth: ArrayLike) -> float:
     """Find the temperature under which the truth is most likely.
 
-    Minimises the mean negative log-likelihood of sigmoid(logit(p) / T), which has one minimum in T. Fit it on
-    pixels that are in question (`near_object`) and on images that are not scored: it looks at their truth.
+    Minimises the mean negative log-likelihood of sigmoid(logit(p) / T), which has one minimum in T. Which pixels
+    count must not depend on the truth (`near_prediction`), or a calibrated network seems too sure. Fit it on images
+    that are not scored: it looks at their truth. `temperature_interval` says whether they are enough.
 
     Args:
         foreground_probability: (n,) in [0, 1]; within `SMALLEST` of 0 and 1 it is taken as that far from them.
@@ -36,10 +38,9 @@ def fit_temperature(foreground_probability: ArrayLike, truth: ArrayLike) -> floa
         raise ValueError(
             f"need (n,) probabilities and as many truths, n >= 1, but have {p.shape} and {y.shape}"
         )
-    logits = logit(np.clip(p, SMALLEST, 1 - SMALLEST))
-    if not logits.any():
+    against = _against(p, y)
+    if not against.any():
         return 1.0
-    against = np.where(y, -logits, logits)  # how strongly the network speaks against the truth
 
     def negative_log_likelihood(log_temperature: float) -> float:
         return float(np.logaddexp(0, against * np.exp(-log_temperature)).mean())
@@ -51,6 +52,40 @@ def fit_temperature(foreground_probability: ArrayLike, truth: ArrayLike) -> floa
         options={"xatol": 1e-8},
     )
     return float(np.exp(found.x))
+
+
+def temperature_interval(
+    images: Sequence[tuple[ArrayLike, ArrayLike]], temperature: float
+) -> tuple[float, float] | None:
+    """How far a fitted temperature may lie from the one of images without number.
+
+    The pixels of one image err together, so images are what is counted: the sandwich estimate of the variance of
+    log T, with each image as a cluster (Liang & Zeger 1986, doi:10.1093/biomet/73.1.13).
+
+    Args:
+        images: of each, probabilities (n,) and truths (n,), as given to `fit_temperature` all together.
+        temperature: what it found.
+
+    Returns:
+        Lower and upper end of the 95 % interval; None where there is none: fewer than two images, or none of their
+        pixels says anything of T, or T stands at the end of `BOUNDS`.
+    """
+    parts = [_against(np.asarray(p, np.float64), np.asarray(y, bool)) / temperature for p, y in images]
+    slopes = np.array([float((part * expit(part)).sum()) for part in parts])
+    curvature = sum(
+        float((part * expit(part) + part**2 * expit(part) * expit(-part)).sum()) for part in parts
+    )
+    inside = BOUNDS[0] * 1.001 < temperature < BOUNDS[1] / 1.001
+    if len(parts) < 2 or curvature <= 0 or not inside:
+        return None
+    spread = 1.96 * math.sqrt(len(parts) / (len(parts) - 1) * float((slopes**2).sum())) / curvature
+    return temperature * math.exp(-spread), temperature * math.exp(spread)
+
+
+def _against(p: NDArray[np.float64], y: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How strongly probabilities speak against the truth: (n,) logits, of which a wrong one is positive."""
+    logits = logit(np.clip(p, SMALLEST, 1 - SMALLEST))
+    return np.asarray(np.where(y, -logits, logits))
 
 
 def apply_temperature(probabilities: ArrayLike, temperature: float) -> NDArray[np.floating[Any]]:

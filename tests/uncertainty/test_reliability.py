@@ -7,7 +7,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 from torchmetrics.functional.classification import binary_calibration_error
 
-from medsam_exp.uncertainty.quality import ReliabilityBins, near_object, reliability
+from medsam_exp.uncertainty.quality import ReliabilityBins, near_prediction, reliability
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_background_hides_miscalibration(pixels) -> None:
     """The same object in a larger image: error over the image shrinks, error near the object stays."""
     p, truth = np.full((200, 200), 1e-4, np.float32), np.zeros((200, 200), bool)
     p[80:120, 80:120], truth[80:120, 90:120] = 0.95, True
-    region = near_object(p > 0.5, truth)
+    region = near_prediction(p)
     small, large = reliability(p[60:140, 60:140], truth[60:140, 60:140]), reliability(p, truth)
     assert large.ece() < 0.3 * small.ece()
     near = [
@@ -122,14 +122,18 @@ def test_shapes_must_agree() -> None:
         ReliabilityBins(0)
 
 
-def test_near_object_reaches_so_far_around_both() -> None:
-    prediction, truth = np.zeros((2, 30, 40), bool)
-    prediction[15, 10], truth[15, 25] = True, True
+def test_the_region_reaches_so_far_around_what_is_possible() -> None:
+    p = np.full((30, 40), 0.049)
+    p[15, 10], p[15, 25] = 0.05, 0.9
     y, x = np.mgrid[:30, :40]
     expected = (np.hypot(y - 15, x - 10) <= 4) | (np.hypot(y - 15, x - 25) <= 4)
-    np.testing.assert_array_equal(near_object(prediction, truth, 4), expected)
-    assert not near_object(prediction & truth, prediction & truth).any()
-    assert near_object(np.ones((3, 4), bool), np.zeros((3, 4), bool)).all()
+    np.testing.assert_array_equal(near_prediction(p, 4), expected)
+    assert near_prediction(np.ones((3, 4))).all()
+
+
+def test_an_empty_prediction_is_judged_as_a_whole() -> None:
+    """So that a missed target counts: with no region at all it would be seen by nobody."""
+    assert near_prediction(np.full((3, 4), 0.049)).all()
 
 
 def test_bins_come_back_from_what_was_written_of_them() -> None:

@@ -8,8 +8,14 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
 
-from medsam_exp.uncertainty.quality import reliability
-from medsam_exp.uncertainty.temperature import BOUNDS, apply_temperature, fit_temperature
+from benchmarks.sim_calibration import draw_scan, measured, near_truth
+from medsam_exp.uncertainty.quality import near_prediction, reliability
+from medsam_exp.uncertainty.temperature import (
+    BOUNDS,
+    apply_temperature,
+    fit_temperature,
+    temperature_interval,
+)
 
 
 class AsLogit(ClassifierMixin, BaseEstimator):
@@ -124,3 +130,57 @@ def test_certain_pixels_stay_certain() -> None:
 def test_only_a_temperature_scales(temperature: float) -> None:
     with pytest.raises(ValueError, match="temperature"):
         apply_temperature(np.array([0.5]), temperature)
+
+
+@pytest.mark.parametrize(("correlation", "images", "seed"), [(4, 20, 3), (10, 30, 4), (20, 40, 4)])
+def test_a_calibrated_network_is_found_calibrated(correlation: int, images: int, seed: int) -> None:
+    """P(target | p) = p, with errors that go together over so many pixels; over other draws see the benchmark."""
+    generator = np.random.default_rng([correlation, seed])
+    scans = [draw_scan(generator, correlation) for _ in range(images)]
+    temperature, error, interval = measured(scans, lambda p, truth: near_prediction(p))
+    assert 0.95 <= temperature <= 1.05
+    assert error < 0.012
+    assert interval is not None
+    assert interval[0] < 1 < interval[1]
+    biased, biased_error, _ = measured(scans, near_truth)
+    assert biased > temperature + 0.05
+    assert biased_error > 1.4 * error
+    too_sure = [(apply_temperature(p, 0.5), truth) for p, truth in scans]
+    found, sure_error, around = measured(too_sure, lambda p, truth: near_prediction(p))
+    assert 1.85 < found < 2.15
+    assert sure_error > 3 * error
+    assert around is not None
+    assert around[0] > 1
+
+
+def test_the_interval_is_that_of_images_and_not_of_pixels() -> None:
+    """Each pixel ten times says no more; each image four times halves the interval."""
+    images = [overconfident(2.0, n=200, seed=seed) for seed in range(12)]
+    temperature = fit_temperature(*map(np.concatenate, zip(*images, strict=True)))
+
+    def width(of: list) -> float:
+        low, high = temperature_interval(of, temperature)
+        assert low < temperature < high
+        return np.log(high / low)
+
+    ten_times = [(np.tile(p, 10), np.tile(truth, 10)) for p, truth in images]
+    assert width(ten_times) == pytest.approx(width(images))
+    assert width(images * 4) == pytest.approx(width(images) / 2, rel=0.05)
+
+
+def test_the_interval_is_that_of_resampled_images() -> None:
+    images = [overconfident(2.0, n=60, seed=seed) for seed in range(40)]
+    temperature = fit_temperature(*map(np.concatenate, zip(*images, strict=True)))
+    generator = np.random.default_rng(0)
+    drawn = [[images[i] for i in generator.integers(len(images), size=len(images))] for _ in range(150)]
+    resampled = [fit_temperature(*map(np.concatenate, zip(*each, strict=True))) for each in drawn]
+    low, high = temperature_interval(images, temperature)
+    assert np.log([low, high]) == pytest.approx(np.log(np.percentile(resampled, [2.5, 97.5])), abs=0.05)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_interval_where_nothing_tells() -> None:
+    sure = [(np.array([0.9, 0.1]), np.array([True, False]))] * 3
+    assert temperature_interval(sure, BOUNDS[0]) is None
+    assert temperature_interval([overconfident(1.0)], 1.0) is None
+    assert temperature_interval([(np.array([0.5]), np.array([True]))] * 2, 1.0) is None
