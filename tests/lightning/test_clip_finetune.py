@@ -12,6 +12,7 @@ from torch import distributed
 
 from medsam_exp.lightning.clip_data import PairsDataModule
 from medsam_exp.lightning.clip_finetune import ClipFinetuneModule, spread, top1
+from medsam_exp.lightning.divergence import FiniteWeights
 from medsam_exp.losses.infonce import InfoNCE
 from medsam_exp.losses.infonce_learned import InfoNCELearned
 from medsam_exp.types import PairBatch, UserError
@@ -110,7 +111,7 @@ def test_broken_weights_never_replace_the_last_good_checkpoint(
     keep = ModelCheckpoint(
         tmp_path, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
-    trainer = make_trainer(max_epochs=3, callbacks=[Break(), keep], enable_checkpointing=True)
+    trainer = make_trainer(max_epochs=3, callbacks=[FiniteWeights(), Break(), keep], enable_checkpointing=True)
     with pytest.raises(UserError, match=r"clip\.vision\.0\.weight|vision\.0\.weight"):
         trainer.fit(module, data_for(module.clip, small_pairs(8)))
     kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
