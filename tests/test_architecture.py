@@ -169,6 +169,17 @@ def test_only_declared_readers_touch_ground_truth(path: Path) -> None:
     assert not touched or allowed, f"{name} touches {touched}"
 
 
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_only_one_module_makes_json(path: Path) -> None:
+    """Python's own writer makes NaN, which is no JSON."""
+    used = {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
+    assert not used & {"dump", "dumps", "JSONEncoder"} or path.stem in {"json_text"}
+
+
 def test_the_firewall_test_can_fail() -> None:
     readers = [path for path in MODULES if "read_ground_truth" in path.read_text()]
     assert any(_name(path) == "stages/evaluate.py" for path in readers)

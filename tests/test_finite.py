@@ -14,8 +14,10 @@ from safetensors.torch import load_file, save_file
 
 from medsam_exp.clip.load import load_clip, save_clip
 from medsam_exp.clip.source import PACKAGED
+from medsam_exp.config import check
 from medsam_exp.finite import all_finite, broken_weights, first_broken_module
 from medsam_exp.fusion.single import SingleMask
+from medsam_exp.json_text import json_text
 from medsam_exp.lightning.faithfulness import FaithfulnessModule
 from medsam_exp.lightning.inference_data import EmbeddingBatch, ImageBatch
 from medsam_exp.lightning.presence import PresenceModule
@@ -27,6 +29,7 @@ from medsam_exp.presence.calibrated import PACKAGED as CALIBRATION
 from medsam_exp.presence.calibration import read_calibration
 from medsam_exp.sam.load import TINY_WEIGHTS, load_sam, save_sam
 from medsam_exp.types import Prompts, UserError
+from tests.compose import composed
 
 BAD = [math.nan, math.inf, -math.inf]
 IDS = ("a", "b", "c")
@@ -227,3 +230,21 @@ def test_what_sam_gives_is_looked_at(sam: Any, monkeypatch: pytest.MonkeyPatch) 
         ):
             SamModule(sam, SingleMask(), prompts, saved.__setitem__).predict_step(stored)
         assert list(saved) == ["a"], "what came before stays"
+
+
+@pytest.mark.parametrize("override", ["saliency.beta=nan", "saliency.lr=inf"])
+def test_a_number_that_is_not_finite_is_refused_in_the_configuration(override: str) -> None:
+    with pytest.raises(UserError, match=override.partition("=")[0].replace(".", r"\.")):
+        check(composed("data=phantom", "text=description", override))
+
+
+def test_json_has_no_nan() -> None:
+    content = {
+        "a": [1.5, math.nan, (math.inf, {"b": -math.inf})],
+        "c": np.float64("nan"),
+        "d": None,
+        3: "NaN",
+    }
+    assert json_text(content) == '{"a": [1.5, null, [null, {"b": null}]], "c": null, "d": null, "3": "NaN"}'
+    plain = {"x": [0.1, 1, True, "e"], "y": {"z": 1e300}}
+    assert json_text(plain, indent=1, sort_keys=True) == json.dumps(plain, indent=1, sort_keys=True)

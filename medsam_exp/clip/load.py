@@ -1,6 +1,5 @@
 """Load a CLIP model from a name, a hub repository or a folder, and save one as a folder."""
 
-import json
 import os
 from copy import deepcopy
 from pathlib import Path
@@ -21,6 +20,7 @@ from medsam_exp.clip.text_tower import load_tokenizer, text_config_folder
 from medsam_exp.clip.tiny_trunk import TINY_TRUNK
 from medsam_exp.clip.towers import vision_tower
 from medsam_exp.finite import refuse_broken_weights, refuse_unstorable
+from medsam_exp.json_text import json_text
 from medsam_exp.types import UserError
 
 assert timm.is_model(TINY_TRUNK)  # importing it registers it
@@ -111,7 +111,7 @@ def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16)
         model_cfg["text_cfg"]["hf_model_name"] = str(folder.resolve())
         clip.network.text.config.save_pretrained(folder)  # type: ignore[union-attr, operator]
     description = {"model_cfg": model_cfg, "preprocess_cfg": preprocess}
-    (folder / "open_clip_config.json").write_text(json.dumps(description, indent=2) + "\n")
+    (folder / "open_clip_config.json").write_text(json_text(description, indent=2) + "\n")
     state = {
         name: value.detach()
         .to("cpu", dtype if value.is_floating_point() else value.dtype, copy=True)

@@ -5,7 +5,6 @@ checked for what its names, tables and file hashes tell: the same file in severa
 several splits, files without a partner. What was measured is kept, so the full check afterwards is quick.
 """
 
-import json
 import logging
 import os
 from collections import defaultdict
@@ -25,6 +24,7 @@ from medsam_exp.hygiene.layout import INDEX, find_collection, without
 from medsam_exp.hygiene.measure import VERSION
 from medsam_exp.hygiene.store import FactStore
 from medsam_exp.hygiene.survey import Limits, Survey, survey
+from medsam_exp.json_text import json_text
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def look_once(
             if not free:  # another process looks at it now
                 return
             lines = _look(root, folder, digests, mask_values, exclude)
-            write_atomically(record, json.dumps({"root": str(root), "said": lines}, indent=1).encode())
+            write_atomically(record, json_text({"root": str(root), "said": lines}, indent=1).encode())
     except Exception as error:  # a check is no reason for a run to fail
         log.warning("data check: %s could not be checked (%s: %s)", root, type(error).__name__, error)
         return

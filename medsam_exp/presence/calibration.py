@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.digests import write_atomically
+from medsam_exp.json_text import json_text
 from medsam_exp.presence.features import FEATURES
 from medsam_exp.types import UserError
 
@@ -51,7 +52,7 @@ class Calibration:
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
-        write_atomically(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
+        write_atomically(path, (json_text(asdict(self), indent=1) + "\n").encode())
 
 
 def read_calibration(path: Path) -> Calibration:
