@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medsam_exp.digests import text_digest, write_atomically
+from medsam_exp.json_text import json_text
 from medsam_exp.locks import waiting_lock
 
 _KEY_LENGTH = 16
@@ -34,7 +35,7 @@ def stage_key(
 ) -> str:
     """Key (16 hex digits) of all results of a stage under one configuration."""
     content = {"stage": stage, "version": version, "config": config, "parents": parents, "weights": weights}
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    canonical = json_text(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:_KEY_LENGTH]
 
 
@@ -81,7 +82,7 @@ class StageArtifacts:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, **maps)  # type: ignore[arg-type]  # names, not options
             write_atomically(self._path(sample_id, ".npz"), buffer.getvalue())
-        record = json.dumps({"id": sample_id, **info}, indent=1)
+        record = json_text({"id": sample_id, **info}, indent=1)
         write_atomically(self._path(sample_id, ".json"), record.encode())
 
     def info(self, sample_id: str) -> dict[str, Any]:
@@ -120,7 +121,7 @@ class StageArtifacts:
         """Say in words what the key stands for and which samples are finished; written last."""
         manifest = {**description, "key": self.key, "samples": list(sample_ids)}
         write_atomically(
-            self.folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode()
+            self.folder / "manifest.json", json_text(manifest, indent=1, sort_keys=True).encode()
         )
 
     @contextmanager

@@ -5,12 +5,14 @@ Three nets, one after the other: the schema (a wrong top-level key or type), the
 `(cfg) -> list of sentences`).
 """
 
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.meaning import MEANING_CHECKS
@@ -204,8 +206,22 @@ def check(cfg: DictConfig) -> DictConfig:
         raise UserError(
             f"{missing[0]} is not set; give it a value, as in: {start_command()} {missing[0]}=..."
         )
-    problems = [*signature_problems(cfg)] or [line for rule in MEANING_CHECKS for line in rule(cfg)]
+    problems = [*_broken_numbers(cfg), *signature_problems(cfg)] or [
+        line for rule in MEANING_CHECKS for line in rule(cfg)
+    ]
     if problems:
         raise UserError("; ".join(problems))
     OmegaConf.set_readonly(cfg, True)
     return cfg
+
+
+def _broken_numbers(content: Any, key: str = "") -> Iterator[str]:
+    """A sentence for each number that is NaN or infinite; comparisons let NaN through."""
+    if isinstance(content, float) and not math.isfinite(content):
+        yield f"{key}={content} is not a finite number"
+    elif isinstance(content, DictConfig):
+        for name, value in content.items():
+            yield from _broken_numbers(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(content, ListConfig):
+        for number, value in enumerate(content):
+            yield from _broken_numbers(value, f"{key}[{number}]")

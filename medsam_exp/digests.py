@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from medsam_exp.json_text import json_text
+
 
 def text_digest(*parts: str) -> str:
     """SHA-256 (hex) of strings; the boundaries between the parts count."""
@@ -69,5 +71,5 @@ class FileDigests:
     def save(self) -> None:
         """Write what was learnt to the cache file, if there is one."""
         if self._cache_file is not None and self._changed:
-            write_atomically(self._cache_file, json.dumps(self._known).encode())
+            write_atomically(self._cache_file, json_text(self._known).encode())
             self._changed = False

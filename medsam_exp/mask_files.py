@@ -1,7 +1,6 @@
 """Masks, label maps, probabilities and the list to review, put into a run's folder for its user."""
 
 import csv
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from medsam_exp.engine import Engine
+from medsam_exp.json_text import json_text
 from medsam_exp.report.uncertainty_tables import review_rows
 from medsam_exp.stages import MASK_STAGES
 from medsam_exp.types import Dataset
@@ -54,7 +54,7 @@ def _copy_masks(folder: Path, engine: Engine, final: str) -> None:
 def _write_label_maps(folder: Path, engine: Engine, dataset: Dataset, final: str) -> None:
     folder.mkdir(exist_ok=True)
     labels = labels_of_network(engine) or foreground_classes(dataset.label_names)
-    (folder / "labels.json").write_text(json.dumps(labels, indent=1) + "\n")
+    (folder / "labels.json").write_text(json_text(labels, indent=1) + "\n")
     for image_id, samples in by_image(dataset.samples).items():
         masks = {label_value(labels, sample): engine.artifacts[final].mask(sample.id) for sample in samples}
         Image.fromarray(labelled(masks)).save(folder / f"{image_id}.png")

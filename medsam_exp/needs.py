@@ -1,6 +1,5 @@
 """What a run needs besides the project itself and does not find, with what mends it; no socket is opened."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.conf_folder import conf_folder, in_checkout, own_folder
 from medsam_exp.config import register
+from medsam_exp.json_text import json_text
 from medsam_exp.stages import STAGES
 from medsam_exp.weights.catalogue import Weights, catalogue, published_at
 from medsam_exp.weights.settings import configured_paths
@@ -84,7 +84,7 @@ def _own_paths() -> list[str]:
     if own is None or not (own / "paths" / "default.yaml").is_file():
         return []
     paths = configured_paths()
-    return [f"paths.{key}={json.dumps(str(paths[key]))}" for key in ("data", "weights", "outputs")]
+    return [f"paths.{key}={json_text(str(paths[key]))}" for key in ("data", "weights", "outputs")]
 
 
 def needs_of(overrides: Sequence[str]) -> list[Need]:

@@ -1,6 +1,5 @@
 """One run from its configuration to its report: check, seed, track, stages, summary."""
 
-import json
 import logging
 import warnings
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from medsam_exp.engine import Engine
 from medsam_exp.firewall import datasets_of, refuse_leaky_training, refuse_learnt_images
 from medsam_exp.housekeeping.signs import alive, write_keys
 from medsam_exp.hygiene.first_look import Leak, look_once
+from medsam_exp.json_text import json_text
 from medsam_exp.nodes import is_first_node, job_nodes
 from medsam_exp.pictures import RunResults
 from medsam_exp.stages import STAGES
@@ -90,7 +90,7 @@ def _run(
         return
     if nodes is None or nodes.own == 0:  # the others join only after this one, and read what it wrote
         OmegaConf.save(cfg, run_dir / "job.yaml")
-        (run_dir / "job.json").write_text(json.dumps(origin))
+        (run_dir / "job.json").write_text(json_text(origin))
     if distributed.launch("medsam_exp.worker", [str(run_dir)], cfg.trainer.devices, nodes):
         raise UserError(f"a process of this job failed; its error stands above and in {run_dir / 'run.log'}")
 

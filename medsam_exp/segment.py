@@ -1,7 +1,6 @@
 """Segment images from the shell: `python -m medsam_exp.segment IMAGE --text "..." [--clip ... --out FOLDER]`."""
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from medsam_exp.conf_folder import conf_folder
 from medsam_exp.digests import write_atomically
+from medsam_exp.json_text import json_text
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _files(answer: "Answer", folder: Path) -> Iterator[tuple[Path, bytes]]:
     yield folder / f"{name}_mask.png", mask_png(answer.mask)
     yield folder / f"{name}_saliency.png", saliency_png(answer.saliency_map)
     yield folder / f"{name}_overlay.png", overlay_png(answer)
-    yield folder / f"{name}.json", (json.dumps(answer.record(), indent=1) + "\n").encode()
+    yield folder / f"{name}.json", (json_text(answer.record(), indent=1) + "\n").encode()
 
 
 def _line(answer: "Answer", folder: Path) -> str:

@@ -1,7 +1,6 @@
 """What a run leaves behind: summary.json, per_image.csv, masks, figures and the report."""
 
 import csv
-import json
 import platform
 import shlex
 import shutil
@@ -23,6 +22,7 @@ from medsam_exp.declarations import truth_uses
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine
 from medsam_exp.grounding_results import presence_results, veto_notes
+from medsam_exp.json_text import json_text
 from medsam_exp.mask_files import write_mask_files
 from medsam_exp.metrics.by_class import breakdown, over_images
 from medsam_exp.pictures import RunResults, draw_browser, draw_pictures, draw_tuning
@@ -113,7 +113,7 @@ def finish_run(
         "notes": [*leaks, *_notes(engine, dataset), *label_notes(labels)]
         + (_unlabelled(dataset) if by_class else []),
     }
-    write_atomically(run_dir / "summary.json", json.dumps(summary, indent=1).encode())
+    write_atomically(run_dir / "summary.json", json_text(summary, indent=1).encode())
     pictures = training_pictures(run_dir / "curves" / "metrics.csv", run_dir / "figures")
     if tuning:
         pictures += draw_tuning(tuning, run_dir / "figures")

@@ -9,7 +9,19 @@ PACKAGE = Path(__file__).resolve().parent.parent / "medsam_exp"
 
 # Lower layers first; a module may import its own layer's package or anything lower.
 LAYERS = (
-    {"types", "seeding", "digests", "distributed", "locks", "nodes", "progress", "timing", "conf_folder"},
+    {
+        "types",
+        "seeding",
+        "digests",
+        "finite",
+        "json_text",
+        "distributed",
+        "locks",
+        "nodes",
+        "progress",
+        "timing",
+        "conf_folder",
+    },
     {
         "clip",
         "data",
@@ -153,6 +165,17 @@ def test_only_declared_readers_touch_ground_truth() -> None:
         if touched and not {name, _room(name)} & GROUND_TRUTH_READERS:
             wrong.append(f"{name} touches {sorted(touched)}")
     assert not wrong
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_only_one_module_makes_json(path: Path) -> None:
+    """Python's own writer makes NaN, which is no JSON."""
+    used = {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
+    assert not used & {"dump", "dumps", "JSONEncoder"} or path.stem in {"json_text"}
 
 
 def test_the_firewall_test_can_fail() -> None:

@@ -3,7 +3,6 @@
 import base64
 import io
 import itertools
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from PIL import Image
 
 from medsam_exp.interactive.answer import Answer
 from medsam_exp.interactive.pictures import mask_png
+from medsam_exp.json_text import json_text
 from medsam_exp.report.web.drawings import outline
 from medsam_exp.types import Prompts, RGBImage
 
@@ -47,7 +47,7 @@ def image_message(image: RGBImage, name: str) -> str:
         "takes_points": True,
         "threshold": None,
     }
-    return json.dumps(message | {"serial": next(_serial)})
+    return json_text(message | {"serial": next(_serial)})
 
 
 def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
@@ -81,7 +81,7 @@ def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
     }
     if whole:
         message |= _picture(answer.image, name) | {"saliency": _map(answer)}
-    return json.dumps(message)
+    return json_text(message)
 
 
 def _picture(image: RGBImage, name: str) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Load a CLIP model from a name, a hub repository or a folder, and save one as a folder."""
 
-import json
 import os
 from copy import deepcopy
 from pathlib import Path
@@ -20,6 +19,8 @@ from medsam_exp.clip.source import ClipSource, find_source, find_weights, tokeni
 from medsam_exp.clip.text_tower import load_tokenizer, text_config_folder
 from medsam_exp.clip.tiny_trunk import TINY_TRUNK
 from medsam_exp.clip.towers import vision_tower
+from medsam_exp.finite import refuse_broken_weights, refuse_unstorable
+from medsam_exp.json_text import json_text
 from medsam_exp.types import UserError
 
 assert timm.is_model(TINY_TRUNK)  # importing it registers it
@@ -37,7 +38,7 @@ def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, s
         seed: decides random weights; the global random state is neither used nor changed.
 
     Raises:
-        UserError: something is missing, cannot be downloaded, or does not fit.
+        UserError: something is missing, cannot be downloaded, does not fit, or is not finite.
     """
     source = find_source(model, weights)
     path = find_weights(source, weights)
@@ -47,6 +48,7 @@ def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, s
         network = build_network(source)
     if path is not None:
         put_weights(network, read_weights(path), path, model)
+        refuse_broken_weights(network.state_dict(), f"clip.model={model}", path)
     return ClipModel(
         network.float().eval(),
         tokenizer,
@@ -92,6 +94,9 @@ def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16)
         folder: made if missing; gets open_clip_config.json, open_clip_model.safetensors, the tokenizer's
             files and, for a Hugging Face text tower, its config.json.
         dtype: of the stored weights.
+
+    Raises:
+        UserError: a weight is too large for `dtype`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     preprocess = {
@@ -106,13 +111,14 @@ def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16)
         model_cfg["text_cfg"]["hf_model_name"] = str(folder.resolve())
         clip.network.text.config.save_pretrained(folder)  # type: ignore[union-attr, operator]
     description = {"model_cfg": model_cfg, "preprocess_cfg": preprocess}
-    (folder / "open_clip_config.json").write_text(json.dumps(description, indent=2) + "\n")
+    (folder / "open_clip_config.json").write_text(json_text(description, indent=2) + "\n")
     state = {
         name: value.detach()
         .to("cpu", dtype if value.is_floating_point() else value.dtype, copy=True)
         .contiguous()
         for name, value in clip.network.state_dict().items()
     }
+    refuse_unstorable(state, folder / "open_clip_model.safetensors")
     save_file(state, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
     if clip.model_cfg["text_cfg"].get("hf_tokenizer_name"):
         clip.tokenizer.save_pretrained(str(folder))  # type: ignore[attr-defined]

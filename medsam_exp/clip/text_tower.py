@@ -11,6 +11,7 @@ from open_clip.hf_configs import arch_dict
 
 from medsam_exp.clip.model import Tokenizer
 from medsam_exp.clip.source import TOKENIZER_NAMES, ClipSource, fetch_tokenizer
+from medsam_exp.json_text import json_text
 from medsam_exp.types import UserError
 
 BERT_BASE: dict[str, object] = {
@@ -46,7 +47,7 @@ def text_config_folder(source: ClipSource) -> Iterator[str]:
         yield str(source.folder)
     elif is_bert_base(name):
         with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "config.json").write_text(json.dumps(BERT_BASE))
+            (Path(folder) / "config.json").write_text(json_text(BERT_BASE))
             yield folder
     elif source.folder is not None and source.repository is None:
         raise UserError(

@@ -5,11 +5,11 @@ that mends it. Needs no connection and changes nothing.
 """
 
 import argparse
-import json
 import sys
 
 from medsam_exp.doctor.findings import as_json, examine
 from medsam_exp.doctor.page import lines
+from medsam_exp.json_text import json_text
 from medsam_exp.types import UserError
 
 
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(as_json(found), indent=1) if given.json else "\n".join(lines(found)).rstrip())
+    print(json_text(as_json(found), indent=1) if given.json else "\n".join(lines(found)).rstrip())
     return 0
 
 

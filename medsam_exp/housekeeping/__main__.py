@@ -5,7 +5,6 @@ configuration needs, after asking. Runs and sweeps themselves are never deleted.
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -19,6 +18,7 @@ from medsam_exp.housekeeping.runs import Run, lower_is_better
 from medsam_exp.housekeeping.sizes import readable
 from medsam_exp.housekeeping.stale import Places, delete, survey
 from medsam_exp.housekeeping.usage import usage
+from medsam_exp.json_text import json_text
 from medsam_exp.types import UserError
 
 OWN_CHECKOUT = conf_folder().parent
@@ -59,7 +59,7 @@ def show_usage(places: Places, given: argparse.Namespace) -> int:
     """Say what takes the space."""
     found = usage(places)
     if given.json:
-        print(json.dumps(asdict(found), indent=1))
+        print(json_text(asdict(found), indent=1))
         return 0
     console = tables.console()
     for table in tables.usage_tables(found.stages, found.runs[: given.first]):

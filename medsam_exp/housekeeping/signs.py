@@ -1,6 +1,5 @@
 """What a run leaves in its folder while it works: that its process lives, which artifacts it uses, why it failed."""
 
-import json
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from medsam_exp.digests import write_atomically
+from medsam_exp.json_text import json_text
 from medsam_exp.locks import is_locked
 
 KEYS_FILE = "keys.json"
@@ -37,7 +37,7 @@ def alive(run_dir: Path) -> Iterator[None]:
 
 def write_keys(run_dir: Path, keys: Iterable[str]) -> None:
     """Say which artifacts a run uses, before it does: a run that is killed needs them to go on."""
-    write_atomically(run_dir / KEYS_FILE, json.dumps(sorted(set(keys)), indent=1).encode())
+    write_atomically(run_dir / KEYS_FILE, json_text(sorted(set(keys)), indent=1).encode())
 
 
 def is_running(run_dir: Path) -> bool:

@@ -1,6 +1,5 @@
 """Housekeeping on the console, and as JSON for scripts."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from medsam_exp.housekeeping.runs import Run
 from medsam_exp.housekeeping.sizes import readable
 from medsam_exp.housekeeping.stale import Survey, reason
 from medsam_exp.housekeeping.usage import RunUsage, StageUsage
+from medsam_exp.json_text import json_text
 
 _WIDTH_OF_A_FILE = 160  # letters, when the output is no terminal
 _NAMED = 5  # files in a sentence
@@ -46,7 +46,7 @@ def runs_table(runs: Iterable[Run], metric: str | None) -> Table:
 
 def runs_json(runs: Iterable[Run]) -> str:
     """The same with all metrics, sizes in bytes, jobs below their sweeps."""
-    return json.dumps([_as_json(run) for run in runs], indent=1)
+    return json_text([_as_json(run) for run in runs], indent=1)
 
 
 def _as_json(run: Run) -> dict[str, Any]:

@@ -7,7 +7,6 @@ checked for what its names, tables and file hashes tell: the same file in severa
 several splits, files without a partner. What was measured is kept, so the full check afterwards is quick.
 """
 
-import json
 import logging
 import os
 from collections import defaultdict
@@ -28,6 +27,7 @@ from medsam_exp.hygiene.layout import INDEX, find_collection, without
 from medsam_exp.hygiene.measure import VERSION
 from medsam_exp.hygiene.store import FactStore
 from medsam_exp.hygiene.survey import Limits, Survey, survey
+from medsam_exp.json_text import json_text
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def look_once(
                 if known is None:
                     look = _look(root, folder, digests, mask_values, exclude)
                     content = {"root": str(root), **asdict(look)}
-                    write_atomically(record, json.dumps(content, indent=1).encode())
+                    write_atomically(record, json_text(content, indent=1).encode())
                     known, lines = look.leaks, look.lines
     except Exception as error:  # a check is no reason for a run to fail
         log.warning("data check: %s could not be checked (%s: %s)", root, type(error).__name__, error)

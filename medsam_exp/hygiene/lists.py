@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from medsam_exp.hygiene.examine import Examination
 from medsam_exp.hygiene.finding import KINDS, Finding
 from medsam_exp.hygiene.items import Item
 from medsam_exp.hygiene.overview import overview
+from medsam_exp.json_text import json_text
 
 _EVERY_ITEM = ("unreadable", "unpaired", "unusable_mask", "identical_labels", "identical_masks", "outline")
 """Kinds whose images are all proposed to be left out."""
@@ -38,7 +38,7 @@ def write_lists(examination: Examination, folder: Path) -> list[Path]:
             ("name", "split", "group"),
             ((_file_name(items[name]), items[name].split, group) for name, group in groups.items()),
         ),
-        "findings.json": json.dumps(_as_json(examination, left_out), indent=1),
+        "findings.json": json_text(_as_json(examination, left_out), indent=1),
     }
     for name, content in tables.items():
         write_atomically(folder / name, content.encode())

@@ -9,6 +9,7 @@ from medsam_exp.digests import FileDigests, text_digest, write_atomically
 from medsam_exp.hygiene.facts import Facts, from_json
 from medsam_exp.hygiene.items import Item
 from medsam_exp.hygiene.measure import VERSION, measure
+from medsam_exp.json_text import json_text
 
 
 class FactStore:
@@ -38,7 +39,7 @@ class FactStore:
         self.measured += 1
         problems = [facts.image.problem, *(mask.problem for mask in facts.masks.values())]
         if path is not None and not any(problems):  # they name paths
-            write_atomically(path, json.dumps(asdict(facts)).encode())
+            write_atomically(path, json_text(asdict(facts)).encode())
         return facts
 
     def _path(self, item: Item) -> Path | None:

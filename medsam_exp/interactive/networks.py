@@ -1,6 +1,5 @@
 """Networks that stay in memory between questions."""
 
-import json
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medsam_exp.build import build, identity, weight_files
+from medsam_exp.json_text import json_text
 
 _KEPT = ("medsam_exp.clip.load.load_clip", "medsam_exp.sam.load.load_sam")
 
@@ -34,7 +34,7 @@ class KeptNetworks:
         kept = self._kept.get(str(node.get("_target_")))
         if kept is None:
             return build(node, **overrides)
-        key = json.dumps(
+        key = json_text(
             [identity(node), overrides, [_state(path) for path in weight_files(node)]], default=str
         )
         if key not in kept:

@@ -105,7 +105,12 @@ class Session:
             self._networks(answer.cfg[name]) for name in ("sam", "fusion", "mask_filter")
         )
         found = answer_prompts(
-            sam, fusion, torch.from_numpy(answer.embedding), prompts, answer.coarse_mask.shape
+            sam,
+            fusion,
+            torch.from_numpy(answer.embedding),
+            prompts,
+            answer.coarse_mask.shape,
+            answer.image_id,
         )
         return mask_filter(found.mask, answer.saliency_map), found.iou_predictions
 

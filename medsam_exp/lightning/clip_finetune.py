@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.lightning.divergence import diverged
 from medsam_exp.lightning.gather import over_all_devices
 from medsam_exp.lightning.optimization import (
     OptimizerFactory,
@@ -19,7 +20,7 @@ from medsam_exp.lightning.optimization import (
     total_steps,
 )
 from medsam_exp.seeding import derive_seed
-from medsam_exp.types import ContrastiveLoss, PairBatch, UserError
+from medsam_exp.types import ContrastiveLoss, PairBatch
 
 COLLAPSED_SPREAD = 1e-3
 """Embeddings this close to each other carry nothing; a fresh network has ten times more."""
@@ -81,11 +82,8 @@ class ClipFinetuneModule(pl.LightningModule):
         image_embedding, text_embedding = self._embed(batch)
         loss = self.loss(image_embedding, text_embedding)
         if not torch.isfinite(loss):
-            raise UserError(
-                f"The contrastive loss became {loss.item()} at step {self.global_step} of epoch "
-                f"{self.current_epoch}: lower optimizer.lr or raise the loss's temperature; "
-                "the last good checkpoint stays."
-            )
+            remedy = "lower optimizer.lr or raise the loss's temperature"
+            raise diverged(self, "The contrastive loss", loss, remedy)
         spreads = {"image": spread(image_embedding), "text": spread(text_embedding)}
         self._warn_of_collapse(spreads)
         self.log("train/loss", loss.detach(), prog_bar=True)
@@ -104,19 +102,6 @@ class ClipFinetuneModule(pl.LightningModule):
         """Let go of the gradients at once; Lightning would keep them through the next forward pass."""
         super().optimizer_step(*args, **kwargs)
         self.zero_grad(set_to_none=True)
-
-    def on_save_checkpoint(self, _: dict[str, Any]) -> None:
-        """Refuse broken weights before they replace the last good checkpoint.
-
-        Raises:
-            UserError: a weight is not finite.
-        """
-        broken = [name for name, value in self.clip.named_parameters() if not torch.isfinite(value).all()]
-        if broken:
-            raise UserError(
-                f"{len(broken)} of the network's weights are no longer finite at step {self.global_step} of epoch "
-                f"{self.current_epoch}, the first is {broken[0]}: lower optimizer.lr; the last good checkpoint stays."
-            )
 
     def validation_step(self, batch: PairBatch, _: int = 0) -> None:
         """Log the loss and how often the right partner comes first."""

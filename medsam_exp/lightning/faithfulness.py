@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, interpolate
 
+from medsam_exp.lightning.image_embeddings import embed_images
 from medsam_exp.lightning.inference_data import ImageBatch
 from medsam_exp.lightning.text_embeddings import TextEmbeddings
 from medsam_exp.types import SaliencyMap
@@ -36,17 +37,20 @@ class FaithfulnessModule(pl.LightningModule):
         self._embeddings = TextEmbeddings(clip)
 
     def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
-        """Compute and save both similarities of each image of one batch; return its ids."""
+        """Compute and save both similarities of each image of one batch; return its ids.
+
+        Raises:
+            UserError: an embedding is not finite.
+        """
         ids = batch.padded_ids
         text = torch.stack([self._embeddings.mean_of(self._texts[name], self.device) for name in ids])
         maps = {name: self._saliency_map(name) for name in batch.ids}
         size = (batch.images.shape[-2], batch.images.shape[-1])
         weights = torch.stack([to_network_frame(maps[name], size) for name in ids]).to(batch.images)
-        with torch.no_grad():
-            original, masked = (
-                cosine_similarity(self.clip.encode_image(images).float(), text).tolist()  # type: ignore[operator]
-                for images in (batch.images, mask_images(batch.images, weights))
-            )
+        original, masked = (
+            cosine_similarity(embed_images(self.clip, images, batch.ids), text).tolist()
+            for images in (batch.images, mask_images(batch.images, weights))
+        )
         for sample_id, before, after in zip(batch.ids, original, masked, strict=False):
             self._save(sample_id, before, after)
         return batch.ids

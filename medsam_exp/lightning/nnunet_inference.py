@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from medsam_exp.finite import all_finite, not_finite
 from medsam_exp.lightning.inference_data import batches_of_process
 from medsam_exp.nnunet.inference import Predictor, PreparedImage
 from medsam_exp.types import RGBImage
@@ -50,7 +54,11 @@ class EnsembleModule(pl.LightningModule):
         self._predictor, self._save = predictor, save
 
     def predict_step(self, batch: list[Prepared], *_: Any) -> None:
-        """Predict a few images with every member, loading each once, and save the answers."""
+        """Predict a few images with every member, loading each once, and save the answers.
+
+        Raises:
+            UserError: a member is broken, or gives probabilities that are not finite.
+        """
         self._predictor.to(self.device)
         moments = {image_id: EnsembleMoments() for image_id, _ in batch}
         classes = len(self._predictor.results.labels)
@@ -58,11 +66,23 @@ class EnsembleModule(pl.LightningModule):
         for member in self._predictor.results.members:
             self._predictor.use(member)
             for image_id, image in batch:
-                probabilities = self._predictor.probabilities(image)
+                probabilities = self._probabilities(image_id, image, member)
                 moments[image_id].add(probabilities)
                 masks[image_id].add(probabilities.argmax(0))
         for image_id, image in batch:
             self._save(image_id, self._answer(image, moments[image_id], masks[image_id]))
+
+    def _probabilities(self, image_id: str, image: PreparedImage, member: Path) -> Tensor:
+        try:
+            probabilities = self._predictor.probabilities(image)
+        except RuntimeError as error:
+            if "Encountered inf" not in str(error):  # what nnU-Net says of logits beyond float16
+                raise
+            probabilities = torch.full((1,), torch.inf)
+        if not all_finite(probabilities):
+            what = f"the probabilities of {image_id!r} by {member}"
+            raise not_finite(what, "nnU-Net", remedy="leave this checkpoint out of ensemble.checkpoints")
+        return probabilities
 
     def transfer_batch_to_device(self, batch: list[Prepared], *_: Any) -> list[Prepared]:
         """Leave the images where they are: nnU-Net moves one at a time."""

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from medsam_exp.lightning.divergence import diverged
 from medsam_exp.lightning.gather import sum_over_devices
 from medsam_exp.nnunet.training import Batch, TrainingParts
-from medsam_exp.types import UserError
 
 
 class NnunetModule(pl.LightningModule):
@@ -48,10 +48,7 @@ class NnunetModule(pl.LightningModule):
         """
         loss: Tensor = self._parts.loss(self.network(batch.image), batch.target)
         if not torch.isfinite(loss):
-            raise UserError(
-                f"nnU-Net's loss became {loss.item()} at step {self.global_step} of epoch {self.current_epoch}: "
-                "lower nnunet.learning_rate; the last good checkpoint stays"
-            )
+            raise diverged(self, "nnU-Net's loss", loss, "lower nnunet.learning_rate")
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch.image))
         self._losses["train"].append(loss.detach())
         return loss

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
+from medsam_exp.finite import all_finite, not_finite
+from medsam_exp.lightning.image_embeddings import embed_images
 from medsam_exp.lightning.inference_data import ImageBatch
 from medsam_exp.lightning.text_embeddings import TextEmbeddings
 from medsam_exp.presence.features import match_features, paint_over_salient
@@ -42,15 +44,22 @@ class PresenceModule(pl.LightningModule):
         self._embedded = TextEmbeddings(clip)
 
     def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
-        """Measure and save one batch; return its ids."""
-        embeddings = self._images(batch.images)
+        """Measure and save one batch; return its ids.
+
+        Raises:
+            UserError: an embedding or a feature is not finite.
+        """
+        embeddings = self._images(batch.images, batch.ids)
         found: dict[str, dict[str, dict[str, float]]] = {sample_id: {} for sample_id in batch.ids}
         for label in self._texts[batch.ids[0]]:
-            painted = self._images(paint_over_salient(batch.images, self._maps_of(batch, label)))
+            painted = self._images(paint_over_salient(batch.images, self._maps_of(batch, label)), batch.ids)
             for row, sample_id in enumerate(batch.ids):
                 text = self._embedded.mean_of(self._texts[sample_id][label], self.device)
                 found[sample_id][label] = self._features(embeddings[row], painted[row], text)
         for sample_id, features in found.items():
+            for label, values in features.items():
+                if not all_finite(torch.tensor(list(values.values()))):
+                    raise not_finite(f"presence features of {sample_id!r} ({label}: {values})", "CLIP")
             self._save(sample_id, features)
         return batch.ids
 
@@ -64,11 +73,9 @@ class PresenceModule(pl.LightningModule):
         unit = normalize(text.double(), dim=-1)
         return features | {"similarity_drop": features["match"] - float(painted.double() @ unit)}
 
-    def _images(self, images: Tensor) -> Tensor:
+    def _images(self, images: Tensor, ids: tuple[str, ...]) -> Tensor:
         """Unit embeddings (B, D)."""
-        with torch.no_grad():
-            embeddings: Tensor = self.clip.encode_image(images)  # type: ignore[operator]
-        return normalize(embeddings.float(), dim=-1)
+        return normalize(embed_images(self.clip, images, ids), dim=-1)
 
     def _maps_of(self, batch: ImageBatch, label: str) -> Tensor:
         """(B, h, w) maps in the frame of the network's input."""

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.finite import all_finite, first_broken_module, refuse_broken_rows
 from medsam_exp.lightning.inference_data import ImageBatch
 from medsam_exp.lightning.text_embeddings import TextEmbeddings
 from medsam_exp.saliency.method import SaliencyMethod
@@ -48,7 +49,11 @@ class SaliencyModule(pl.LightningModule):
         self._embeddings = TextEmbeddings(clip)
 
     def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
-        """Compute and save the maps of one batch; return its ids."""
+        """Compute and save the maps of one batch; return its ids.
+
+        Raises:
+            UserError: a relevance is not finite; the other maps of the batch are saved.
+        """
         ids = batch.padded_ids
         text_embedding = torch.stack(
             [self._embeddings.mean_of(self._texts[name], self.device) for name in ids]
@@ -57,9 +62,18 @@ class SaliencyModule(pl.LightningModule):
         with torch.enable_grad():
             relevance = self._method(self.clip, batch.images, text_embedding, generators)
         for sample_id, size, one in zip(batch.ids, batch.sizes, relevance, strict=False):
+            if not all_finite(one):
+                continue
             if self._see_relevance is not None:
                 self._see_relevance(sample_id, one.detach().float().cpu().numpy())
             self._save(sample_id, self.geometry.to_original_frame(one.detach(), size))
+        refuse_broken_rows(
+            relevance,
+            batch.ids,
+            "the relevance",
+            "CLIP",
+            lambda: first_broken_module(self.clip, lambda: self.clip.encode_image(batch.images)),
+        )
         return batch.ids
 
     def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:

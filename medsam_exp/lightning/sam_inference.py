@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 
+from medsam_exp.finite import all_finite, first_broken_module, not_finite, refuse_broken_rows
 from medsam_exp.lightning.inference_data import EmbeddingBatch, ImageBatch
 from medsam_exp.sam.model import SamModel
 from medsam_exp.types import Mask, MaskFusion, Prompts
@@ -43,8 +44,12 @@ class SamEncoder(pl.LightningModule):
         self._save = save
 
     def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
-        """Encode a batch of images and save their embeddings; return its ids."""
-        embeddings = self.sam.encode(batch.images).float().cpu().numpy()
+        """Encode a batch of images and save their embeddings; return its ids.
+
+        Raises:
+            UserError: an embedding is not finite.
+        """
+        embeddings = encode(self.sam, batch).float().cpu().numpy()
         for sample_id, embedding in zip(batch.ids, embeddings, strict=False):
             self._save(sample_id, embedding)
         return batch.ids
@@ -78,13 +83,16 @@ class SamModule(pl.LightningModule):
         self._fusion, self._prompts, self._save = fusion, prompts, save
 
     def predict_step(self, batch: ImageBatch | EmbeddingBatch, *_: Any) -> tuple[str, ...]:
-        """Encode a batch of images, decode the prompts of each and save the masks; return its ids."""
+        """Encode a batch of images, decode the prompts of each and save the masks; return its ids.
+
+        Raises:
+            UserError: an embedding, a mask's logit or an expected IoU is not finite.
+        """
         if isinstance(batch, ImageBatch):
-            batch = EmbeddingBatch(batch.ids, batch.sizes, tuple(self.sam.encode(batch.images)))
+            batch = EmbeddingBatch(batch.ids, batch.sizes, tuple(encode(self.sam, batch)))
         for sample_id, size, embedding in zip(batch.ids, batch.sizes, batch.embeddings, strict=False):
-            self._save(
-                sample_id, answer_prompts(self.sam, self._fusion, embedding, self._prompts[sample_id], size)
-            )
+            prompts = self._prompts[sample_id]
+            self._save(sample_id, answer_prompts(self.sam, self._fusion, embedding, prompts, size, sample_id))
         return batch.ids
 
     def transfer_batch_to_device(
@@ -94,12 +102,30 @@ class SamModule(pl.LightningModule):
         return batch.to(device)
 
 
+def encode(sam: SamModel, batch: ImageBatch) -> torch.Tensor:
+    """Embeddings (B, C, g, g) of a batch.
+
+    Raises:
+        UserError: one is not finite; names the sample and where in the network it happened.
+    """
+    embeddings = sam.encode(batch.images)
+    refuse_broken_rows(
+        embeddings,
+        batch.ids,
+        "the image embedding",
+        "SAM",
+        lambda: first_broken_module(sam, lambda: sam.encode(batch.images)),
+    )
+    return embeddings
+
+
 def answer_prompts(
     sam: SamModel,
     fusion: MaskFusion,
     embedding: torch.Tensor,
     prompts: Prompts,
     size: tuple[int, int],
+    sample_id: str = "",
 ) -> SamAnswer:
     """Decode the prompts of one image one by one, fuse the masks of each, unite the fused ones.
 
@@ -109,10 +135,16 @@ def answer_prompts(
         embedding: (C, g, g) of the image.
         prompts: N prompts, original frame.
         size: (H, W) of the image.
+        sample_id: of the image, to be named in errors.
+
+    Raises:
+        UserError: a mask's logit or an expected IoU is not finite.
     """
     united = torch.zeros(size, dtype=torch.bool, device=embedding.device)
     fused_iou, proposal_iou = [], []
     for logits, iou_predictions in sam.decode(embedding, prompts, size, multimask=fusion.multimask):
+        if not (all_finite(logits) and all_finite(iou_predictions)):
+            raise not_finite(f"a mask of {sample_id!r}, or its expected IoU,", "SAM")
         mask, iou = fusion(logits, iou_predictions)
         united |= mask
         fused_iou.append(iou)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, mse_loss
 
+from medsam_exp.lightning.divergence import diverged
 from medsam_exp.lightning.optimization import OptimizerFactory, SchedulerFactory, optimizer_and_schedule
 from medsam_exp.lightning.sam_data import MaskPromptBatch
 from medsam_exp.sam.model import SamModel
-from medsam_exp.types import UserError
 
 
 class SamTrainingModule(pl.LightningModule):
@@ -46,10 +46,7 @@ class SamTrainingModule(pl.LightningModule):
             [mask_loss(*decoded, batch.mask) for decoded in self._decode(batch).values()]
         ).mean()
         if not torch.isfinite(loss):
-            raise UserError(
-                f"The mask loss became {loss.item()} at step {self.global_step} of epoch "
-                f"{self.current_epoch}: lower optimizer.lr; the last good checkpoint stays."
-            )
+            raise diverged(self, "The mask loss", loss, "lower optimizer.lr")
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 

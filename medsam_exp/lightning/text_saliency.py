@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from medsam_exp.clip.words import NO_WORD, TokenizedText, tokenize_words
+from medsam_exp.finite import refuse_broken_rows
+from medsam_exp.lightning.image_embeddings import embed_images
 from medsam_exp.lightning.inference_data import ImageBatch
 from medsam_exp.seeding import torch_generator
 
@@ -56,9 +58,12 @@ class TextSaliencyModule(pl.LightningModule):
         self._method, self._texts, self._seed, self._save = method, texts, seed, save
 
     def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
-        """Compute and save the relevance of one batch's texts; return its ids."""
-        with torch.no_grad():
-            image_embedding = self.clip.encode_image(batch.images)  # type: ignore[operator]
+        """Compute and save the relevance of one batch's texts; return its ids.
+
+        Raises:
+            UserError: an embedding or a relevance is not finite.
+        """
+        image_embedding = embed_images(self.clip, batch.images, batch.ids)
         found: dict[str, list[TextRelevance]] = {sample_id: [] for sample_id in batch.ids}
         for number in range(max(len(self._texts[sample_id]) for sample_id in batch.ids)):
             relevances = self._relevance(batch.padded_ids, image_embedding, number)
@@ -81,6 +86,7 @@ class TextSaliencyModule(pl.LightningModule):
             torch_generator(self._seed, name, "text_saliency", number, device=self.device) for name in ids
         ]
         relevance = self._method(self.clip, tokens, real, image_embedding, generators).detach().cpu()
+        refuse_broken_rows(relevance, ids, "the relevance of the words", "CLIP")
         return [merge_words(*one) for one in zip(texts, tokenized, relevance, strict=True)]
 
     def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medsam_exp.finite import refuse_broken_weights
 from medsam_exp.nnunet.checkpoint import read_checkpoint
 from medsam_exp.nnunet.results import ResultsFolder, make_predictor
 from medsam_exp.types import RGBImage, UserError
@@ -71,7 +72,7 @@ class Predictor:
         """Load one member's weights.
 
         Raises:
-            UserError: they are for another network.
+            UserError: they are for another network, or not finite.
         """
         try:
             self.network.load_state_dict(read_checkpoint(member)["network_weights"])
@@ -80,6 +81,7 @@ class Predictor:
                 f"{member} does not fit the network of {self._nnunet.plans_manager.plans_name}: "
                 f"{str(error).splitlines()[-1].strip()}"
             ) from error
+        refuse_broken_weights(self.network.state_dict(), "nnU-Net", member)
 
     def probabilities(self, image: PreparedImage) -> Tensor:
         """(K, h, w) float32 probabilities of the member in use, in the frame of the cropped image."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from medsam_exp.digests import write_atomically
+from medsam_exp.json_text import json_text
 from medsam_exp.nnunet.environment import DATASET_ID, PREPROCESSED, dataset_folder, nnunet_folders
 from medsam_exp.nnunet.pools import in_process_pools
 from medsam_exp.nnunet.settings import CONFIGURATION, NnunetSettings
@@ -37,7 +38,7 @@ def plan_and_preprocess(root: Path, raw: Path, settings: NnunetSettings, log_fil
         plans = _plan(root, settings)
         _preprocess(plans, settings)
     _write_splits(plans.parent)
-    write_atomically(finished, json.dumps({"plans": str(plans.relative_to(root))}).encode())
+    write_atomically(finished, json_text({"plans": str(plans.relative_to(root))}).encode())
     return plans
 
 
@@ -55,7 +56,7 @@ def _plan(root: Path, settings: NnunetSettings) -> Path:
     file = dataset_folder(root / PREPROCESSED) / f"{identifier}.json"
     plans = json.loads(file.read_text())
     adjust(plans, settings)
-    write_atomically(file, json.dumps(plans, indent=1).encode())
+    write_atomically(file, json_text(plans, indent=1).encode())
     return file
 
 
@@ -119,4 +120,4 @@ def _write_splits(folder: Path) -> None:
     cases = sorted(path.name.removesuffix(".png") for path in (folder / "gt_segmentations").glob("*.png"))
     if len(cases) >= _FOLDS:
         splits = generate_crossval_split(cases, seed=_SPLIT_SEED, n_splits=_FOLDS)
-        write_atomically(folder / "splits_final.json", json.dumps(splits, indent=1).encode())
+        write_atomically(folder / "splits_final.json", json_text(splits, indent=1).encode())

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from medsam_exp.json_text import json_text
 from medsam_exp.nnunet import require_nnunet
 from medsam_exp.nnunet.case_names import case_name
 from medsam_exp.types import RGBImage, UserError
@@ -175,4 +176,4 @@ def _write_descriptions(
         license="see the images' source",
         converted_by="medsam_exp",
     )
-    (folder / _CASES_FILE).write_text(json.dumps(case_ids, indent=1))
+    (folder / _CASES_FILE).write_text(json_text(case_ids, indent=1))

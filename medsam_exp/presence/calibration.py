@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.digests import write_atomically
+from medsam_exp.json_text import json_text
 from medsam_exp.presence.features import FEATURES
 from medsam_exp.types import UserError
 
@@ -51,25 +52,46 @@ class Calibration:
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
-        write_atomically(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
+        write_atomically(path, (json_text(asdict(self), indent=1) + "\n").encode())
 
 
 def read_calibration(path: Path) -> Calibration:
     """Read what `Calibration.write` wrote.
 
     Raises:
-        UserError: it is no such file.
+        UserError: it is no such file, or its numbers are not finite.
     """
     try:
         content = json.loads(path.read_text())
         arguments: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
         }
-        return Calibration(**arguments)
+        calibration = Calibration(**arguments)
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is no calibration ({error}); give one that the stage calibrate has written"
         ) from error
+    _refuse_broken(calibration, path)
+    return calibration
+
+
+def _refuse_broken(calibration: Calibration, path: Path) -> None:
+    """Refuse numbers that would make every probability NaN."""
+    for name in ("mean", "scale", "weights", "intercept"):
+        try:
+            values = np.asarray(getattr(calibration, name), np.float64)
+        except (TypeError, ValueError):
+            values = np.array(np.nan)
+        wanted = () if name == "intercept" else (len(calibration.features),)
+        if (
+            values.shape != wanted
+            or not np.isfinite(values).all()
+            or (name == "scale" and (values <= 0).any())
+        ):
+            raise UserError(
+                f"{path}: {name} is {getattr(calibration, name)}, but it must be finite, one number for each feature"
+                f"{' and above 0' if name == 'scale' else ''}; give a file that the stage calibrate has written"
+            )
 
 
 def fit_logistic(

@@ -52,14 +52,9 @@ def relevance_features(relevance: NDArray[np.float32]) -> dict[str, float]:
     """How much of an image a text needs, and on how few patches it lies.
 
     Args:
-        relevance: (gh, gw), not normalised.
-
-    Returns:
-        Zeros where the relevance is not finite.
+        relevance: (gh, gw) finite, not normalised.
     """
     values = np.sort(relevance.astype(np.float64), axis=None)[::-1]
-    if not np.isfinite(values).all():
-        return dict.fromkeys(RELEVANCE_FEATURES, 0.0)
     total = values.sum()
     most = values[: max(1, len(values) // 10)].sum()
     return {

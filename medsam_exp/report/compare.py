@@ -7,7 +7,6 @@ small p comes up by chance: choose what to test before looking.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from medsam_exp.data.patients import patient_notes
+from medsam_exp.json_text import json_text
 from medsam_exp.metrics.paired import PairedComparison, compare_pairs
 from medsam_exp.report.finished_run import (
     FinishedRun,
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result = compare_runs(given.run_a, given.run_b, given.measure, given.stage)
         print_comparison(result, Console())
         if given.json is not None:
-            given.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+            given.json.write_text(json_text(result, indent=1) + "\n")
     except (UserError, OSError) as error:
         sys.exit(f"error: {error}")
 

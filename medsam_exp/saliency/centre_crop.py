@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from medsam_exp.clip.preprocess import Preprocess
-from medsam_exp.saliency.geometry import stands_out
+from medsam_exp.saliency.geometry import finite_grid, stands_out
 from medsam_exp.types import RGBImage, SaliencyMap
 
 
@@ -42,10 +41,13 @@ class CentreCrop:
         """Return (H, W) float32, multiples of 1/255, of a relevance (gh, gw).
 
         Bilinear to the network's size, min-max, the nearest value for each original pixel, 8 bits; all zero where
-        the relevance is constant or not finite.
+        the relevance is constant.
+
+        Raises:
+            ValueError: the relevance is not finite.
         """
-        grid = relevance.detach().to("cpu", torch.float64)
-        if not bool(grid.isfinite().all()) or not stands_out(grid):
+        grid = finite_grid(relevance)
+        if not stands_out(grid):
             return np.zeros(size, np.float32)
         height, width = self.clip_preprocess.size
         large = interpolate(grid[None, None], (height, width), mode="bilinear", align_corners=False)[0, 0]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from medsam_exp.finite import all_finite
 from medsam_exp.types import RGBImage, SaliencyMap
 
 _SMALLEST_SPREAD = 1e-6  # relative; below it differences are float32 rounding, which min-max would blow up
@@ -52,11 +53,13 @@ def to_original_frame(relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
         size: (H, W) of the original image in pixels.
 
     Returns:
-        (H, W) float32 in [0, 1], original frame; all zero where nothing stands out: the relevance is constant
-        or not finite.
+        (H, W) float32 in [0, 1], original frame; all zero where nothing stands out: the relevance is constant.
+
+    Raises:
+        ValueError: the relevance is not finite.
     """
-    grid = relevance.detach().to("cpu", torch.float64)
-    if not bool(grid.isfinite().all()) or not stands_out(grid):
+    grid = finite_grid(relevance)
+    if not stands_out(grid):
         return np.zeros(size, np.float32)
     stretched = interpolate(grid[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
     if not stands_out(stretched):
@@ -64,6 +67,18 @@ def to_original_frame(relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
     low, high = stretched.aminmax()
     scaled: SaliencyMap = ((stretched - low) / (high - low)).to(torch.float32).numpy()
     return scaled
+
+
+def finite_grid(relevance: Tensor) -> Tensor:
+    """A relevance (gh, gw) in float64 on the CPU.
+
+    Raises:
+        ValueError: it is not finite; an empty map would call a broken network's answer "nothing found".
+    """
+    grid = relevance.detach().to("cpu", torch.float64)
+    if not all_finite(grid):
+        raise ValueError("a relevance that is not finite has no map")
+    return grid
 
 
 def stands_out(values: Tensor) -> bool:

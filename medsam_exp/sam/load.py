@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from medsam_exp.digests import write_atomically
+from medsam_exp.finite import refuse_broken_weights, refuse_unstorable
 from medsam_exp.sam.checkpoint import check_fit, read_state_dict, share_that_fits
 from medsam_exp.sam.families import FAMILIES, published_as
 from medsam_exp.sam.model import SamModel
@@ -31,7 +32,7 @@ def load_sam(architecture: str, checkpoint: str | None = None, seed: int = 0) ->
         seed: of random weights; without effect on others. The global generators stay as they are.
 
     Raises:
-        UserError: no such architecture; the file is missing, is no checkpoint, or does not fit.
+        UserError: no such architecture; the file is missing, is no checkpoint, does not fit, or is not finite.
     """
     paths = weight_files(architecture, checkpoint, seed)
     if not paths:
@@ -40,6 +41,7 @@ def load_sam(architecture: str, checkpoint: str | None = None, seed: int = 0) ->
     model = _empty(architecture)
     check_fit(state, model, architecture, paths[0], looks_like=_other_architectures(state, architecture))
     model.load_state_dict(state, assign=True)
+    refuse_broken_weights(model.state_dict(), f"sam.architecture={architecture}", paths[0])
     return model.eval()
 
 
@@ -69,8 +71,13 @@ def weight_files(architecture: str, checkpoint: str | None = None, seed: int = 0
 
 
 def save_sam(model: SamModel, path: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write a network's weights as safetensors under Meta's names; a reader sees the whole file or none."""
+    """Write a network's weights as safetensors under Meta's names; a reader sees the whole file or none.
+
+    Raises:
+        UserError: a weight is too large for `dtype`.
+    """
     state = {name: tensor.cpu().to(dtype).contiguous() for name, tensor in model.state_dict().items()}
+    refuse_unstorable(state, path)
     write_atomically(path, safetensors.torch.save(state, metadata={"format": "pt"}))
 
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from medsam_exp import distributed
 from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.lightning.curves import LearningRate, LogInterval, Throughput
+from medsam_exp.lightning.divergence import FiniteWeights
 from medsam_exp.lightning.inference_data import StoredEmbedding, embedding_loader, image_loader
 from medsam_exp.lightning.named_logger import NamedLogger
 from medsam_exp.lightning.within_epoch import WithinEpoch
@@ -174,7 +175,7 @@ class StageContext:
         trainer = self.trainer(
             num_sanity_val_steps=0,
             logger=[NamedLogger(logger, name) if name else logger for logger in self.loggers] or False,
-            callbacks=[*callbacks, *keep, LogInterval(), LearningRate(), Throughput()],
+            callbacks=[FiniteWeights(), *callbacks, *keep, LogInterval(), LearningRate(), Throughput()],
             enable_progress_bar=sys.stdout.isatty(),
             **options,
         )

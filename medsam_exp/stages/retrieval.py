@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medsam_exp import distributed
+from medsam_exp.finite import refuse_broken_rows
 from medsam_exp.lightning.pair_inference import EmbeddedPairs, EmbeddingModule, in_order, pair_loader
 from medsam_exp.metrics.retrieval import caption_groups, retrieval_figures
 from medsam_exp.stages.context import StageContext
@@ -52,13 +53,8 @@ def _pairs(parts: Mapping[str, PairSource | None], part: str, batch_size: int) -
 
 
 def _refuse_broken(embedded: EmbeddedPairs, pairs: PairSource) -> None:
-    finite = embedded.image.isfinite().all(1) & embedded.text.isfinite().all(1)
-    if not finite.all():
-        first = pairs.ids[int((~finite).nonzero()[0])]
-        raise UserError(
-            f"the CLIP model gives embeddings that are not finite for {int((~finite).sum())} pairs, the first is "
-            f"{first!r}; its weights are broken, or trainer.precision is too low for it"
-        )
+    for kind, rows in (("image", embedded.image), ("text", embedded.text)):
+        refuse_broken_rows(rows, pairs.ids, f"the {kind} embedding", "CLIP")
 
 
 def _measured(embedded: EmbeddedPairs, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:

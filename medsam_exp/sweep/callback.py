@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from rich.console import Console
 
 from medsam_exp.digests import write_atomically
+from medsam_exp.json_text import json_text
 from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.sweep.identity import SweepPlan, job_folder, plan_sweep
 from medsam_exp.sweep.jobs import (
@@ -174,7 +175,7 @@ class SweepCallback(Callback):
             "fixed": list(self._plan.fixed),
             "jobs": jobs,
         }
-        write_atomically(self._folder / SWEEP_FILE, json.dumps(content, indent=1).encode())
+        write_atomically(self._folder / SWEEP_FILE, json_text(content, indent=1).encode())
         return jobs
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
 
+from medsam_exp.json_text import json_text
 from medsam_exp.start_command import start_command
 from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.types import UserError
@@ -117,4 +118,4 @@ def _is_of(key: str, roots: Sequence[str]) -> bool:
 
 
 def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_HASH]
+    return hashlib.sha256(json_text(content, sort_keys=True).encode()).hexdigest()[:_HASH]

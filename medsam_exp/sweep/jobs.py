@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.build import identity
 from medsam_exp.digests import write_atomically
+from medsam_exp.json_text import json_text
 from medsam_exp.locks import waiting_lock
 from medsam_exp.nodes import is_first_node
 from medsam_exp.stages import STAGES
@@ -176,7 +177,7 @@ def configuration_digest(cfg: DictConfig) -> str:
     kept: dict[str, Any] = {str(key): value for key, value in content.items() if key not in _NO_MATTER}
     kept |= {group: identity(cfg[group], without_paths=True) for group in _OF_WEIGHTS if group in kept}
     versions = {name: STAGES[name].version for name in cfg.stages if name in STAGES}
-    return hashlib.sha256(json.dumps([kept, versions], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json_text([kept, versions], sort_keys=True).encode()).hexdigest()
 
 
 def configuration_files_digest() -> str:
@@ -187,7 +188,7 @@ def configuration_files_digest() -> str:
         for path in sorted(folder.rglob("*.yaml"))
     ]
     versions = {name: stage.version for name, stage in STAGES.items()}
-    return hashlib.sha256(json.dumps([found, versions]).encode()).hexdigest()
+    return hashlib.sha256(json_text([found, versions]).encode()).hexdigest()
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -199,4 +200,4 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _write(folder: Path, content: dict[str, Any]) -> None:
-    write_atomically(folder / STATUS_FILE, json.dumps(content, indent=1).encode())
+    write_atomically(folder / STATUS_FILE, json_text(content, indent=1).encode())

@@ -11,6 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from medsam_exp.json_text import json_text
 from medsam_exp.report.finished_run import FinishedRun, read_run
 from medsam_exp.sweep.files import LOCK_FILE, STATUS_FILE, SWEEP_FILE
 from medsam_exp.sweep.jobs import error_of, status_of
@@ -230,7 +231,7 @@ def _key(key: str) -> str:
 def _text(value: Any) -> str:
     """A setting as one types it."""
     if isinstance(value, bool) or value is None:
-        return json.dumps(value)
+        return json_text(value)
     return str(value)
 
 

@@ -3,7 +3,6 @@
 Byte-level byte-pair encoding over lower-cased text: every text has tokens, none is unknown.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from medsam_exp.clip.tiny_trunk import TINY_TRUNK
 from medsam_exp.data.phantom.pairs import PhantomPairs
+from medsam_exp.json_text import json_text
 
 FOLDER = Path(__file__).parent / "tiny_clip"
 VOCABULARY_LIMIT = 2048
@@ -104,7 +104,7 @@ def main() -> None:
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, model_max_length=CONTEXT_LENGTH, **SPECIAL
     ).save_pretrained(FOLDER)
-    (FOLDER / "open_clip_config.json").write_text(json.dumps(describe(tokenizer), indent=2) + "\n")
+    (FOLDER / "open_clip_config.json").write_text(json_text(describe(tokenizer), indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 from medsam_exp.digests import write_atomically
 from medsam_exp.housekeeping.sizes import readable
+from medsam_exp.json_text import json_text
 from medsam_exp.types import UserError
 from medsam_exp.weights.catalogue import PublishedFile
 
@@ -52,7 +53,7 @@ class PartialFile:
     def remember(self, source: str, validator: str | None) -> None:
         """Write down where the bytes come from, so that another process can go on."""
         with self.room(0):
-            write_atomically(self._note, json.dumps({"source": source, "validator": validator}).encode())
+            write_atomically(self._note, json_text({"source": source, "validator": validator}).encode())
 
     def make_room(self, total: int | None) -> None:
         """Look before writing whether the disk can take the whole file.

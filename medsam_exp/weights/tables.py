@@ -1,6 +1,5 @@
 """The catalogue and what is there of it, on the console and as JSON."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from rich.table import Table
 
 from medsam_exp.housekeeping.sizes import readable
 from medsam_exp.housekeeping.tables import plain_table
+from medsam_exp.json_text import json_text
 from medsam_exp.start_command import start_command
 from medsam_exp.weights.catalogue import PublishedFile, Weights
 from medsam_exp.weights.stock import State
@@ -50,7 +50,7 @@ def details(weights: Weights) -> list[str]:
 
 def as_json(entries: Sequence[Weights], states: Mapping[str, State], folder: Path) -> str:
     """The same for scripts."""
-    return json.dumps([_entry(each, states[each.name], folder) for each in entries], indent=1)
+    return json_text([_entry(each, states[each.name], folder) for each in entries], indent=1)
 
 
 def _entry(each: Weights, here: State, folder: Path) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def test_broken_weights_are_named_with_a_pair(tmp_path: Path, monkeypatch: pytes
         "medsam_exp.clip.model.ClipModel.encode_image",
         lambda self, images: self.network.encode_image(images) * float("nan"),
     )
-    with pytest.raises(UserError, match="not finite for 41 pairs, the first is 'phantom_1_000000'"):
+    with pytest.raises(UserError, match="the image embedding of 'phantom_1_000000' with NaN or infinity"):
         finish(tmp_path, "run")
 
 

@@ -12,6 +12,7 @@ from torch import distributed
 
 from medsam_exp.lightning.clip_data import PairsDataModule
 from medsam_exp.lightning.clip_finetune import ClipFinetuneModule, spread, top1
+from medsam_exp.lightning.divergence import FiniteWeights
 from medsam_exp.losses.infonce import InfoNCE
 from medsam_exp.losses.infonce_learned import InfoNCELearned
 from medsam_exp.types import PairBatch, UserError
@@ -97,6 +98,23 @@ def test_a_loss_that_is_not_finite_stops_the_training(small_clip, small_pairs, m
         make_trainer(max_epochs=1).fit(module, data_for(clip, small_pairs(8)))
 
 
+def test_before_the_first_step_the_weights_are_to_blame_not_the_rate(
+    small_clip, small_pairs, make_trainer, adamw, cosine
+) -> None:
+    clip = small_clip()
+    with torch.no_grad():
+        clip.vision[0].weight[2, 3] = math.nan
+    module = ClipFinetuneModule(clip, InfoNCE(0.1), adamw, cosine, seed=0)
+    with pytest.raises(UserError, match=r"before the first step.*the first is clip\.vision\.0\.weight") as told:
+        make_trainer(max_epochs=1).fit(module, data_for(clip, small_pairs(8)))
+    assert "optimizer.lr" not in str(told.value)
+    clip = small_clip()
+    torch.nn.init.constant_(clip.vision[1].weight, 3e38)
+    module = ClipFinetuneModule(clip, InfoNCE(0.1), adamw, cosine, seed=0)
+    with pytest.raises(UserError, match=r"before the first step.*trainer\.precision=32-true"):
+        make_trainer(max_epochs=1).fit(module, data_for(clip, small_pairs(8)))
+
+
 def test_broken_weights_never_replace_the_last_good_checkpoint(
     small_clip, small_pairs, make_trainer, cosine, tmp_path: Path
 ) -> None:
@@ -110,7 +128,7 @@ def test_broken_weights_never_replace_the_last_good_checkpoint(
     keep = ModelCheckpoint(
         tmp_path, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
-    trainer = make_trainer(max_epochs=3, callbacks=[Break(), keep], enable_checkpointing=True)
+    trainer = make_trainer(max_epochs=3, callbacks=[FiniteWeights(), Break(), keep], enable_checkpointing=True)
     with pytest.raises(UserError, match=r"clip\.vision\.0\.weight|vision\.0\.weight"):
         trainer.fit(module, data_for(module.clip, small_pairs(8)))
     kept = torch.load(tmp_path / "last.ckpt", weights_only=True)

@@ -221,3 +221,28 @@ def test_a_trainer_that_is_not_installed_is_named(toy: Toy, tmp_path: Path) -> N
     torch.save({**state, "trainer_name": "nnUNetTrainerOfSomebody"}, results.members[0])
     with pytest.raises(UserError, match="trained by nnUNetTrainerOfSomebody, which the installed nnunetv2"):
         Predictor(results, torch.device("cpu"))
+
+
+def test_a_member_that_is_not_finite_is_named(results: ResultsFolder, tmp_path: Path) -> None:
+    content = torch.load(results.members[1], weights_only=False)
+    name, values = next(item for item in content["network_weights"].items() if item[1].ndim == 4)
+    values.view(-1)[3] = torch.nan
+    broken = tmp_path / "checkpoint_broken.pth"
+    torch.save(content, broken)
+    spoilt = ResultsFolder(results.folder, (results.members[0], broken))
+    with pytest.raises(UserError, match=rf"weights of nnU-Net in {broken} are broken.*{name}"):
+        answers(spoilt, ("fourth",))
+
+
+@pytest.mark.parametrize("failure", [torch.full((2, 64, 64), torch.nan), RuntimeError("Encountered inf in x")])
+def test_probabilities_that_are_not_finite_are_named(
+    results: ResultsFolder, monkeypatch: pytest.MonkeyPatch, failure: Any
+) -> None:
+    def give(*_: Any) -> torch.Tensor:
+        if isinstance(failure, RuntimeError):
+            raise failure
+        return failure
+
+    monkeypatch.setattr(Predictor, "probabilities", give)
+    with pytest.raises(UserError, match=rf"probabilities of 'fourth' by {results.members[0]}"):
+        answers(results, ("fourth",))

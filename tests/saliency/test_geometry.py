@@ -42,10 +42,11 @@ def test_a_hot_patch_returns_to_its_place_in_a_wide_image() -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_not_finite_gives_an_empty_map(bad: float) -> None:
+def test_not_finite_has_no_map(bad: float) -> None:
     grid = torch.rand(4, 4)
     grid[1, 2] = bad
-    assert not to_original_frame(grid, (8, 8)).any()
+    with pytest.raises(ValueError, match="not finite"):
+        to_original_frame(grid, (8, 8))
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -7.3, 1e30, 1e-30])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medsam_exp.digests import write_atomically
+from medsam_exp.json_text import json_text
 from medsam_exp.locks import waiting_lock
 from medsam_exp.types import UserError
 
@@ -56,7 +57,7 @@ class Request:
 
     def as_json(self) -> dict[str, Any]:
         """As it stands in `prepared.json`, without the results."""
-        return {"format": _FORMAT, **json.loads(json.dumps(asdict(self)))}
+        return {"format": _FORMAT, **json.loads(json_text(asdict(self)))}
 
 
 @contextmanager
@@ -168,4 +169,4 @@ def _difference(key: str, before: Any, now: Any) -> str:
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+    return (json_text(content, indent=1, ensure_ascii=False) + "\n").encode()

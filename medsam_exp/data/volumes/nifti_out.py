@@ -1,6 +1,5 @@
 """Predictions as NIfTI in the geometry of their scan."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from medsam_exp.data.volumes.assemble import Assembled
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS
 from medsam_exp.data.volumes.record import ScanRecord
 from medsam_exp.digests import write_atomically
+from medsam_exp.json_text import json_text
 
 LABELS = "labels.json"
 
@@ -42,7 +42,7 @@ def write_nifti(out: Path, scans: Sequence[Assembled], labels: Mapping[str, int]
         for suffix, values in _files(scan, labels, apart=apart).items():
             write_atomically(out / f"{scan.record.id}{suffix}.nii.gz", _nifti(values, scan.record))
     if any(labels):
-        text = json.dumps({"background": 0, **labels}, indent=1) + "\n"
+        text = json_text({"background": 0, **labels}, indent=1) + "\n"
         write_atomically(out / LABELS, text.encode())
     return notes
 

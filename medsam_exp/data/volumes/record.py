@@ -13,6 +13,7 @@ import numpy as np
 
 from medsam_exp.data.volumes.grid import Affine, View
 from medsam_exp.digests import write_atomically
+from medsam_exp.json_text import json_text
 from medsam_exp.types import UserError
 
 GEOMETRY = "geometry.json"
@@ -66,7 +67,7 @@ def write_record(folder: Path, scans: Sequence[ScanRecord]) -> None:
             for scan in sorted(scans, key=lambda scan: scan.id)
         ],
     }
-    write_atomically(folder / GEOMETRY, (json.dumps(content, indent=1) + "\n").encode())
+    write_atomically(folder / GEOMETRY, (json_text(content, indent=1) + "\n").encode())
 
 
 def read_record(folder: Path) -> tuple[ScanRecord, ...]:

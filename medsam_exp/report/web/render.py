@@ -9,15 +9,14 @@ older browser, or one without scripts, shows a fixed picture of the same scores;
 
 import base64
 import gzip
-import json
-import math
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+
+from medsam_exp.json_text import json_text
 
 LARGEST = 19_000_000
 """Characters of a whole page."""
@@ -42,7 +41,7 @@ def render(template: Path, **content: Any) -> str:
 
 def as_json(content: Any) -> Markup:
     """JSON that cannot end the script element it stands in; what is not finite becomes null."""
-    text = json.dumps(_finite(content), separators=(",", ":"), allow_nan=False)
+    text = json_text(content, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
 
 
@@ -55,13 +54,3 @@ def compressed_plotly() -> Markup:
         return Markup("")
     packed = gzip.compress(get_plotlyjs().encode(), compresslevel=9, mtime=0)
     return Markup(base64.b64encode(packed).decode())
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, float) and not math.isfinite(content):
-        return None
-    if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return content
