@@ -9,6 +9,7 @@ from pathlib import Path
 import open_clip
 from open_clip.hf_configs import arch_dict
 
+from medsam_exp.clip.description import first_line, is_transformers_folder, read_json
 from medsam_exp.clip.model import Tokenizer
 from medsam_exp.clip.source import TOKENIZER_NAMES, ClipSource, fetch_tokenizer
 from medsam_exp.types import UserError
@@ -61,9 +62,10 @@ def own_text_config(source: ClipSource) -> dict[str, object] | None:
     path = None if source.folder is None else source.folder / "config.json"
     if path is None or not path.is_file():
         return None
-    content: dict[str, object] = json.loads(path.read_text())
+    content = read_json(path)
     # Hub repositories often keep there the description of another port of the whole model.
-    return content if content.get("model_type") in arch_dict else None
+    known = isinstance(content, dict) and content.get("model_type") in list(arch_dict)
+    return content if known else None
 
 
 def is_bert_base(name: str) -> bool:
@@ -79,8 +81,15 @@ def load_tokenizer(source: ClipSource) -> Tokenizer:
     Raises:
         UserError: the tokenizer's files are missing, or cannot be downloaded.
     """
+    if source.folder is not None and is_transformers_folder(source.folder):
+        return open_clip.SimpleTokenizer(context_length=source.model_cfg["text_cfg"]["context_length"])
     if source.folder is not None and _has_tokenizer(source):
-        return open_clip.get_tokenizer(f"local-dir:{source.folder}")
+        try:
+            return open_clip.get_tokenizer(f"local-dir:{source.folder}")
+        except Exception as error:  # broken files fail in as many ways as there are kinds of tokenizer
+            raise UserError(
+                f"the tokenizer in {source.folder} cannot be read ({first_line(error)}); put its files there anew."
+            ) from error
     if source.folder is not None and source.repository is None:
         raise UserError(
             f"{source.folder} has no tokenizer; put tokenizer.json and tokenizer_config.json of "
