@@ -66,8 +66,8 @@ _HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 def read_pickle(path: Path) -> Any:
     """What `torch.save` wrote, tensors on the CPU; whatever is neither weights nor known to be harmless raises."""
-    with safe_globals(_HARMLESS):
-        return torch.load(path, map_location="cpu", weights_only=True)
+    with safe_globals(_HARMLESS), path.open("rb") as file:  # of a path, torch would believe the suffix
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def code_in(path: Path, error: Exception) -> str | None:

@@ -20,18 +20,19 @@ _COMPILED = "_orig_mod."
 _SHOWN = 3
 
 
-def table_in(content: Any, named: str) -> dict[str, Tensor] | None:
+def table_in(content: Any, named: str, levels: int = 3) -> dict[str, Tensor] | None:
     """The tensors by name in what a file held; numbers and the like beside them are left. None: there are none.
 
     Args:
         content: as read.
         named: what sentences call the file.
+        levels: of tables within tables that are looked through.
     """
-    if not isinstance(content, Mapping):
+    if not isinstance(content, Mapping) or not levels:
         return None
     keys = [key for key in (*_TABLES, *_AVERAGES) if isinstance(content.get(key), Mapping)]
     for key in keys:
-        if (table := table_in(content[key], named)) is not None:
+        if (table := table_in(content[key], named, levels - 1)) is not None:
             if others := [other for other in keys if other != key]:
                 log.info("%s: took the weights under %r, left those under %s", named, key, _listed(others))
             return table

@@ -1,6 +1,8 @@
 """SAM's weights as transformers' `SamModel` names them, under segment-anything's names.
 
-Both compute the same; transformers' conversion renames modules and stores the one random matrix of positions twice.
+transformers' conversion renames modules and stores the one random matrix of positions twice. It computes what
+segment-anything does, but for the epsilon of its decoder's layer norms: 1e-6, where SAM was trained with 1e-5, which
+moves logits in their fourth or fifth digit.
 """
 
 import re
