@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ _MOST_OF_OTHERS = 100_000
 _MOST_PARAMETERS = 2e10
 """Several times the largest CLIP's."""
 _MAY_BE_ZERO = ("pad_id", "eos_id", "mlp_ratio", "ls_init_value", "patch_dropout", "timm_drop", "timm_drop_path")
+_NEVER_NONE = ("embed_dim", "width", "layers", "heads", "mlp_ratio", "context_length", "vocab_size")
 
 
 def read_json(path: Path) -> Any:
@@ -104,10 +106,13 @@ def _problem(cfg: Mapping[str, Any]) -> str | None:
         return f"model_cfg.{unknown[0]} is unknown"
     if problem := _number_problem("model_cfg.embed_dim", "embed_dim", cfg["embed_dim"], int):
         return problem
+    for key in ("quick_gelu", "custom_text", "nonscalar_logit_scale"):
+        if not isinstance(cfg.get(key, False), bool):
+            return f"model_cfg.{key} is {cfg[key]!r:.60}, but it must be true or false"
     towers = (("vision_cfg", CLIPVisionCfg), ("text_cfg", CLIPTextCfg))
     for key, kind in towers:
         if not isinstance(cfg[key], dict):
-            return f"model_cfg.{key} is no table"
+            return f"model_cfg.{key} is no table of keys"
         if problem := _tower_problem(f"model_cfg.{key}", cfg[key], kind):
             return problem
     name = cfg["vision_cfg"].get("timm_model_name")
@@ -130,10 +135,10 @@ def _tower_problem(where: str, tower: Mapping[str, Any], kind: type) -> str | No
 
 def _number_problem(where: str, name: str, value: Any, kind: Any) -> str | None:
     """What is wrong with a value of a declared type: int, float, bool, str, dict, or unions and tuples of these."""
-    if value is None and (name.startswith(("act_", "norm_")) or type(None) in typing.get_args(kind)):
+    if value is None and name not in _NEVER_NONE:
         return None
     if not _is_a(value, kind):
-        wanted = getattr(kind, "__name__", str(kind)).replace("typing.", "")
+        wanted = kind.__name__ if isinstance(kind, type) else re.sub(r"typing\.|NoneType", "", str(kind))
         return f"{where} is {value!r:.60}, but it must be {wanted}"
     numbers = value if isinstance(value, list | tuple) else [value]
     most = _MOST.get(name, _MOST_OF_OTHERS)
@@ -166,7 +171,7 @@ def _parameters(tower: Mapping[str, Any]) -> float:
 
 def _input_problem(preprocess: Any) -> str | None:
     if not isinstance(preprocess, dict):
-        return "preprocess_cfg is no table"
+        return "preprocess_cfg is no table of keys"
     interpolation = preprocess.get("interpolation")
     if interpolation is not None and interpolation not in INTERPOLATIONS:
         return f"preprocess_cfg.interpolation is {interpolation!r:.60}, but it must be {' or '.join(INTERPOLATIONS)}"

@@ -85,7 +85,7 @@ def load_tokenizer(source: ClipSource) -> Tokenizer:
         return open_clip.SimpleTokenizer(context_length=source.model_cfg["text_cfg"]["context_length"])
     if source.folder is not None and _has_tokenizer(source):
         try:
-            return open_clip.get_tokenizer(f"local-dir:{source.folder}")
+            return open_clip.get_tokenizer(f"local-dir:{source.folder}", **_no_code(source))
         except Exception as error:  # broken files fail in as many ways as there are kinds of tokenizer
             raise UserError(
                 f"the tokenizer in {source.folder} cannot be read ({first_line(error)}); put its files there anew."
@@ -96,11 +96,16 @@ def load_tokenizer(source: ClipSource) -> Tokenizer:
             f"{source.model_cfg['text_cfg']['hf_tokenizer_name']} there."
         )
     try:
-        return open_clip.get_tokenizer(source.name or source.model)
+        return open_clip.get_tokenizer(source.name or source.model, **_no_code(source))
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             f"the tokenizer of clip.model={source.model} is not in the local cache and cannot be downloaded."
         ) from error
+
+
+def _no_code(source: ClipSource) -> dict[str, bool]:
+    """Against a description's own `tokenizer_kwargs`: no code that lies beside a tokenizer is run, nor asked about."""
+    return {"trust_remote_code": False} if source.model_cfg["text_cfg"].get("hf_tokenizer_name") else {}
 
 
 def _has_tokenizer(source: ClipSource) -> bool:
