@@ -263,7 +263,7 @@ def _below(engine: Engine, stage: str) -> set[str]:
 
 def _write(path: Path, learnt: list[Learnt]) -> None:
     if not path.is_file():  # its images are part of the folder's key
-        write_atomically(path, json.dumps([asdict(each) for each in learnt]).encode())
+        write_atomically(path, json_text([asdict(each) for each in learnt]).encode())
 
 
 def _read_near(weights: Path, group: str) -> Iterator[Learnt]:

@@ -1,8 +1,11 @@
 """Load a CLIP model from a name, a hub repository or a folder, and save one as a folder."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import timm
@@ -11,7 +14,8 @@ from open_clip.model import _build_vision_tower
 from safetensors.torch import save_file
 from torch import nn
 
-from medsam_exp.clip.checkpoint import read_weights
+from medsam_exp.checkpoint.read import read_weights
+from medsam_exp.clip.description import CONFIG, first_line
 from medsam_exp.clip.layout import VisionLayout
 from medsam_exp.clip.matching import put_weights
 from medsam_exp.clip.model import ClipModel
@@ -31,9 +35,9 @@ def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, s
     """Load a CLIP model, in evaluation mode and float32; no socket is opened when its files are local.
 
     Args:
-        model: `tiny`, a folder with open_clip_config.json, `hf-hub:OWNER/NAME`, or a name known to open_clip.
-        weights: None for the model's own; a file (safetensors, state dict, training checkpoint of open_clip or
-            of this project, BiomedCLIP's Hugging Face port); a tag of open_clip; or `random`.
+        model: `tiny`, a folder (open_clip's layout or transformers' CLIPModel), `hf-hub:OWNER/NAME`, or a name known to open_clip.
+        weights: None for the model's own; a file as `read_weights` takes it, with the names of open_clip, of
+            transformers' CLIPModel or of BiomedCLIP's Hugging Face port; a tag of open_clip; or `random`.
         saliency_layer: 0-based vision block after which saliency methods look, unless told otherwise.
         seed: decides random weights; the global random state is neither used nor changed.
 
@@ -49,14 +53,16 @@ def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, s
     if path is not None:
         put_weights(network, read_weights(path), path, model)
         refuse_broken_weights(network.state_dict(), f"clip.model={model}", path)
-    return ClipModel(
-        network.float().eval(),
-        tokenizer,
-        source.model_cfg,
-        mean=source.preprocess["mean"],
-        std=source.preprocess["std"],
-        saliency_layer=saliency_layer,
-    ).eval()
+    with _as_described(source):
+        return ClipModel(
+            network.float().eval(),
+            tokenizer,
+            source.model_cfg,
+            mean=source.preprocess["mean"],
+            std=source.preprocess["std"],
+            saliency_layer=saliency_layer,
+            interpolation=source.preprocess["interpolation"],
+        ).eval()
 
 
 def weight_files(model: str, weights: str | None = None, **_: object) -> list[Path]:
@@ -76,11 +82,12 @@ def vision_layout(model: str) -> VisionLayout:
     Raises:
         UserError: there is no such model.
     """
-    model_cfg = find_source(model).model_cfg
+    source = find_source(model)
+    model_cfg = source.model_cfg
     vision = deepcopy(model_cfg["vision_cfg"]) | {"timm_model_pretrained": False}
-    with torch.device("meta"):
+    with _as_described(source), torch.device("meta"):
         visual = _build_vision_tower(model_cfg["embed_dim"], vision, model_cfg.get("quick_gelu", False))
-    return vision_tower(visual).layout
+        return vision_tower(visual).layout
 
 
 def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16) -> None:
@@ -103,7 +110,7 @@ def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16)
         "size": list(clip.preprocess.size),
         "mean": list(clip.preprocess.mean),
         "std": list(clip.preprocess.std),
-        "interpolation": "bicubic",
+        "interpolation": clip.preprocess.interpolation,
         "resize_mode": "squash",
     }
     model_cfg = deepcopy(clip.model_cfg)
@@ -111,7 +118,7 @@ def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16)
         model_cfg["text_cfg"]["hf_model_name"] = str(folder.resolve())
         clip.network.text.config.save_pretrained(folder)  # type: ignore[union-attr, operator]
     description = {"model_cfg": model_cfg, "preprocess_cfg": preprocess}
-    (folder / "open_clip_config.json").write_text(json_text(description, indent=2) + "\n")
+    (folder / CONFIG).write_text(json_text(description, indent=2) + "\n")
     state = {
         name: value.detach()
         .to("cpu", dtype if value.is_floating_point() else value.dtype, copy=True)
@@ -133,9 +140,31 @@ def build_network(source: ClipSource) -> nn.Module:
     text = arguments["text_cfg"]
     if "timm_model_name" in arguments["vision_cfg"]:
         arguments["vision_cfg"]["timm_model_pretrained"] = False
-    if not text.get("hf_model_name"):
-        kind = open_clip.CustomTextCLIP if own_text else open_clip.CLIP
+    kind = open_clip.CustomTextCLIP if own_text or text.get("hf_model_name") else open_clip.CLIP
+    with _as_described(source), _text_config(source, text):
         return kind(**arguments)
+
+
+@contextmanager
+def _text_config(source: ClipSource, text: dict[str, Any]) -> Iterator[None]:
+    """A Hugging Face text tower's description is given a folder for as long as the network is built."""
+    if not text.get("hf_model_name"):
+        yield
+        return
     with text_config_folder(source) as folder:
         text |= {"hf_model_name": folder, "hf_model_pretrained": False}
-        return open_clip.CustomTextCLIP(**arguments)
+        yield
+
+
+@contextmanager
+def _as_described(source: ClipSource) -> Iterator[None]:
+    """Say which description is at fault when no network comes of it."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (
+        Exception
+    ) as error:  # numbers that contradict each other fail in open_clip's, timm's or torch's own way
+        where = f"clip.model={source.model}" if source.folder is None else source.folder / CONFIG
+        raise UserError(f"{where} describes no network that can be built: {first_line(error)}.") from error

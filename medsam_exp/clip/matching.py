@@ -3,16 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from open_clip.convert import convert_state_dict
 from torch import Tensor, nn
 
-from medsam_exp.clip.huggingface_layout import from_huggingface, is_huggingface
+from medsam_exp.clip.fit import in_names_of, misfits
 from medsam_exp.clip.recognise import looks_like
 from medsam_exp.types import UserError
 
 _SHOWN = 5
-_CONSTANTS = ("position_ids", "token_type_ids")
-"""Buffers that older versions of transformers saved."""
+_POSITIONS = ("positional_embedding", "pos_embed", "position_embeddings.weight")
 
 
 def put_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path, model: str) -> None:
@@ -21,55 +19,40 @@ def put_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path, m
     Args:
         network: open_clip's.
         weights: named as open_clip names them, with or without `text.` before the text tower's, or as in
-            BiomedCLIP's Hugging Face port.
+            transformers' CLIPModel or BiomedCLIP's Hugging Face port.
         path: where they come from, to be named in errors.
         model: as the user wrote it, likewise.
 
     Raises:
         UserError: names or shapes differ; a table lists the first few.
     """
-    weights = _in_names_of(network, weights)
-    own = network.state_dict()
-    problems = {
-        "missing": sorted(own.keys() - weights.keys()),
-        "unexpected": sorted(weights.keys() - own.keys()),
-        "of another shape": [
-            f"{key}  {tuple(weights[key].shape)}, network {tuple(own[key].shape)}"
-            for key in sorted(own.keys() & weights.keys())
-            if own[key].shape != weights[key].shape
-        ],
-    }
+    named = in_names_of(network, weights)
+    problems = misfits(network, named)
     if any(problems.values()):
         counts = ", ".join(f"{len(keys)} {what}" for what, keys in problems.items() if keys)
         tables = "".join(_table(what, keys) for what, keys in problems.items() if keys)
-        advice = looks_like(weights) or "set clip.model to the network that they were trained with"
+        advice = looks_like(weights) or _advice(problems, model)
         raise UserError(
-            f"the weights in {path} do not fit clip.model={model} ({counts}, of {len(own)}); {advice}. In open_clip's "
-            f"names:{tables}"
+            f"the weights in {path} do not fit clip.model={model} ({counts}, of {len(network.state_dict())}); "
+            f"{advice}. In open_clip's names:{tables}"
         )
-    network.load_state_dict(weights)
+    network.load_state_dict(named)
 
 
-def _in_names_of(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights in the names that this network uses now."""
-    own = network.state_dict()
-    weights = from_huggingface(weights) if is_huggingface(weights) else dict(weights)
-    weights = convert_state_dict(network, weights)
-    weights = {_text_name(key, own, weights): value for key, value in weights.items()}
-    for key in ("logit_scale", "logit_bias"):
-        if key in weights and key in own and weights[key].numel() == 1:
-            weights[key] = weights[key].reshape(own[key].shape)
-    return {
-        key: value for key, value in weights.items() if key in own or key.rpartition(".")[2] not in _CONSTANTS
-    }
-
-
-def _text_name(key: str, own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
-    """The name with or without `text.` before it, as the network has it; open_clip has both kinds of network."""
-    if key in own:
-        return key
-    other = key.removeprefix("text.") if key.startswith("text.") else f"text.{key}"
-    return other if other in own and other not in weights else key
+def _advice(problems: Mapping[str, Sequence[str]], model: str) -> str:
+    """What to do with weights that fit no network that is known."""
+    misshapen = [row.partition("  ")[0] for row in problems["of another shape"]]
+    if not problems["missing"] and misshapen and all(name.endswith(_POSITIONS) for name in misshapen):
+        return (
+            "they were trained with another image size or text length, and positions are not interpolated: describe "
+            "their network in a folder's open_clip_config.json (image_size, context_length) and give that as clip.model"
+        )
+    if not problems["missing"] and not misshapen:
+        return (
+            f"all that clip.model={model} needs is there, and more; where that is no part of the network, save its "
+            "state_dict() alone"
+        )
+    return "set clip.model to the network that they were trained with"
 
 
 def _table(what: str, rows: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ class ClipModel(nn.Module):
         mean: of red, green, blue in [0, 1], to be subtracted from images.
         std: of red, green, blue, to divide by.
         saliency_layer: 0-based vision block after which saliency methods look, unless told otherwise.
+        interpolation: of images that are brought to the network's size, bicubic or bilinear.
 
     Attributes:
         preprocess: `(image (H, W, 3) uint8 RGB) -> (3, h, w) float32`, squashed, standardised.
@@ -44,6 +45,7 @@ class ClipModel(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         saliency_layer: int,
+        interpolation: str = "bicubic",
     ) -> None:
         super().__init__()
         self.network = network
@@ -52,7 +54,7 @@ class ClipModel(nn.Module):
         visual: Any = network.visual
         self._tower = vision_tower(visual)
         height, width = _pair(visual.image_size)
-        self.preprocess = Preprocess((height, width), _triple(mean), _triple(std))
+        self.preprocess = Preprocess((height, width), _triple(mean), _triple(std), interpolation)
         self.image_size = height
         self.layout = self._tower.layout
         self.depth, self.prefix_tokens = self.layout.depth, self._tower.prefix_tokens

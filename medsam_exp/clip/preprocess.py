@@ -18,16 +18,20 @@ class Preprocess:
         size: (h, w) of the network's input.
         mean: of red, green, blue, in [0, 1].
         std: of red, green, blue.
+        interpolation: bicubic or bilinear, as the network was trained.
     """
 
     size: tuple[int, int]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    interpolation: str = "bicubic"
 
     def __call__(self, image: RGBImage) -> Tensor:
-        """Return (3, h, w) float32, standardised, of an (H, W, 3) uint8 image (bicubic, antialiased)."""
+        """Return (3, h, w) float32, standardised, of an (H, W, 3) uint8 image (antialiased)."""
         height, width = self.size
-        squashed = Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC)
+        squashed = Image.fromarray(image).resize(
+            (width, height), Image.Resampling[self.interpolation.upper()]
+        )
         pixels = torch.from_numpy(np.array(squashed, dtype=np.float32)).permute(2, 0, 1) / 255
         mean, std = torch.tensor(self.mean), torch.tensor(self.std)
         return (pixels - mean[:, None, None]) / std[:, None, None]

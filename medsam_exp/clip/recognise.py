@@ -1,52 +1,84 @@
-"""What weights that do not fit a network were probably trained as, told by their names and shapes."""
+"""What weights that do not fit a network were trained as: advice that loads when it is followed."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import open_clip
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+from medsam_exp.clip.clip_model_layout import from_clip_model, is_clip_model
+from medsam_exp.clip.fit import fits
+from medsam_exp.clip.source import ClipSource
+from medsam_exp.clip.text_tower import text_config_folder
 
 _SHOWN = 3
 _BLOCKS = "visual.transformer.resblocks."
+_OF_SAM = ("image_encoder.", "shared_image_embedding.", "mask_decoder.")
 _BERT = ("text.transformer.embeddings.", "text_model.embeddings.token_type_embedding")
+BIOMEDCLIP: dict[str, Any] = {
+    "embed_dim": 512,
+    "vision_cfg": {"timm_model_name": "vit_base_patch16_224", "timm_pool": "", "timm_proj": "linear", "image_size": 224},
+    "text_cfg": {
+        "hf_model_name": "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract",
+        "hf_proj_type": "mlp",
+        "hf_pooler_type": "cls_last_hidden_state_pooler",
+        "context_length": 256,
+    },
+}  # fmt: skip
+"""BiomedCLIP's network (Zhang 2023), as its publishers describe it."""
 
 
 def looks_like(weights: Mapping[str, Tensor]) -> str:
-    """Half a sentence on what these weights, in open_clip's names, look like and what to choose; may be empty.
+    """Half a sentence on what these weights look like and what to choose; empty where no choice is known to load.
 
     Args:
-        weights: by name; only names and shapes are looked at.
+        weights: by name, of any known layout; only names and shapes are looked at.
     """
-    if any(name.startswith("image_encoder.") for name in weights):
+    weights = {name: value.to("meta") for name, value in weights.items()}
+    if any(name.startswith(_OF_SAM) for name in weights):
         return "they look like a SAM's, so give them as sam.checkpoint"
-    if any(name.startswith(_BERT) for name in weights) and _depth(weights, "visual.trunk.blocks.") == 12:
+    if any(name.startswith(_BERT) for name in weights) and fits(_biomedclip(), weights):
         return "they look like BiomedCLIP's, so choose clip=biomedclip_finetuned"
-    names = _same_shapes(_shape(weights))
+    weights = from_clip_model(weights) if is_clip_model(weights) else weights
+    names = [name for name in _same_shapes(_shape(weights)) if fits(_by_name(name), weights)]
     if not names:
         return ""
     shown = " or ".join(names[:_SHOWN])
     return f"they look like open_clip's {shown}, so set clip.model={names[0]}"
 
 
+def _by_name(name: str) -> nn.Module:
+    with torch.device("meta"):
+        return open_clip.CLIP(**open_clip.get_model_config(name))
+
+
+def _biomedclip() -> nn.Module:
+    source = ClipSource("biomedclip", BIOMEDCLIP, {})
+    with text_config_folder(source) as folder, torch.device("meta"):
+        text = BIOMEDCLIP["text_cfg"] | {"hf_model_name": folder, "hf_model_pretrained": False}
+        return open_clip.CustomTextCLIP(**BIOMEDCLIP | {"text_cfg": text})
+
+
 def _shape(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Sizes of a plain CLIP with a vision transformer; empty for networks of other kinds."""
-    weights = {name.removeprefix("module."): value for name, value in weights.items()}
-    patches, words = weights.get("visual.conv1.weight"), weights.get("token_embedding.weight")
-    projection, places = weights.get("visual.proj"), weights.get("positional_embedding")
-    if patches is None or patches.ndim != 4 or words is None or projection is None or places is None:
+    """Sizes of a plain CLIP with a vision transformer or OpenAI's ResNet; empty for networks of other kinds."""
+    first, words = weights.get("visual.conv1.weight"), weights.get("token_embedding.weight")
+    places = weights.get("positional_embedding")
+    if any(one is None or one.ndim not in (2, 4) for one in (first, words, places)):
         return {}
-    if _depth(weights, _BLOCKS) == 0:
+    assert first is not None and words is not None and places is not None
+    text = {"vocab_size": words.shape[0], "text_width": words.shape[1], "context_length": places.shape[0]}
+    projection, grid = weights.get("visual.proj"), weights.get("visual.positional_embedding")
+    if projection is not None and grid is not None and first.ndim == 4:
+        size = {"width": first.shape[0], "patch_size": first.shape[-1], "layers": _depth(weights, _BLOCKS)}
+        return text | size | {"embed_dim": projection.shape[-1], "places": grid.shape[0]}
+    projection = weights.get("visual.attnpool.c_proj.weight")
+    grid = weights.get("visual.attnpool.positional_embedding")
+    if projection is None or grid is None:
         return {}
-    return {
-        "width": patches.shape[0],
-        "patch_size": patches.shape[-1],
-        "layers": _depth(weights, _BLOCKS),
-        "embed_dim": projection.shape[-1],
-        "vocab_size": words.shape[0],
-        "text_width": words.shape[1],
-        "context_length": places.shape[0],
-        "places": weights["visual.positional_embedding"].shape[0],
-    }
+    stages = [_depth(weights, f"visual.layer{number}.") for number in range(1, 5)]
+    size = {"width": 2 * first.shape[0], "patch_size": None, "layers": stages}
+    return text | size | {"embed_dim": projection.shape[0], "places": grid.shape[0]}
 
 
 def _same_shapes(shape: Mapping[str, Any]) -> list[str]:
@@ -59,18 +91,19 @@ def _same_shapes(shape: Mapping[str, Any]) -> list[str]:
 
 def _sizes(cfg: Mapping[str, Any]) -> dict[str, Any]:
     vision, text = cfg["vision_cfg"], cfg["text_cfg"]
-    patch, size = vision.get("patch_size"), vision.get("image_size")
-    if not isinstance(patch, int) or not isinstance(size, int) or cfg.get("custom_text"):
+    size, patch, layers = vision.get("image_size"), vision.get("patch_size"), vision.get("layers")
+    stages = isinstance(layers, list)
+    if not isinstance(size, int) or not (stages or isinstance(patch, int)) or cfg.get("custom_text"):
         return {}
     return {
-        "width": vision.get("width"),
-        "patch_size": patch,
-        "layers": vision.get("layers"),
-        "embed_dim": cfg["embed_dim"],
         "vocab_size": text.get("vocab_size"),
         "text_width": text.get("width"),
         "context_length": text.get("context_length"),
-        "places": (size // patch) ** 2 + 1,
+        "width": vision.get("width"),
+        "patch_size": None if stages else patch,
+        "layers": layers,
+        "embed_dim": cfg["embed_dim"],
+        "places": (size // (32 if stages else patch)) ** 2 + 1,
     }
 
 

@@ -1,7 +1,7 @@
 """Where a CLIP model comes from: a folder, a hub repository, or a name that open_clip knows."""
 
 import difflib
-import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,12 @@ import open_clip
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
+from medsam_exp.clip.activation import activation_problem
+from medsam_exp.clip.description import CONFIG, TRANSFORMERS_CONFIG, TRANSFORMERS_INPUT, read_description
 from medsam_exp.clip.hub import WEIGHT_NAMES, hub_file
 from medsam_exp.types import UserError
+
+log = logging.getLogger(__name__)
 
 PACKAGED = {"tiny": Path(__file__).resolve().parent.parent / "weights" / "tiny_clip"}
 """Models that come with this package."""
@@ -26,7 +30,7 @@ class ClipSource:
     Attributes:
         model: as the user wrote it.
         model_cfg: open_clip's description of the network.
-        preprocess: open_clip's description of the input; `mean` and `std` are always there.
+        preprocess: open_clip's description of the input; `mean`, `std` and `interpolation` are always there.
         folder: where its files lie; None for open_clip's names.
         repository: on the hub; None for folders and names.
         name: open_clip's name; None for folders and repositories.
@@ -52,8 +56,7 @@ def find_source(model: str, weights: str | None = None) -> ClipSource:
         return _from_hub(model, model.removeprefix("hf-hub:"))
     name = model.replace("/", "-")
     if not model.startswith("local-dir:") and (model_cfg := open_clip.get_model_config(name)) is not None:
-        tagged = get_pretrained_cfg(name, weights) if weights else {}
-        return ClipSource(model, model_cfg, _with_statistics(tagged), name=name)
+        return ClipSource(model, model_cfg, _with_defaults(_input_of(name, weights)), name=name)
     folder = Path(model.removeprefix("local-dir:")).expanduser()
     if folder.is_dir() or model.startswith("local-dir:") or len(folder.parts) > 1:
         return _from_folder(model, folder)
@@ -69,10 +72,26 @@ def find_weights(source: ClipSource, weights: str | None) -> Path | None:
     """The file of weights, downloaded if need be; None for `random`.
 
     Raises:
-        UserError: there is no such file, or it cannot be downloaded.
+        UserError: there is no such file, it cannot be downloaded, or it was trained with another activation than
+            the network of open_clip's name has.
     """
     if weights == "random":
         return None
+    tag = _tag(source, weights)
+    if source.name and (problem := activation_problem(source.name, source.model_cfg, tag, None)):
+        raise UserError(problem)
+    path = _weights_file(source, weights)
+    if source.name and (problem := activation_problem(source.name, source.model_cfg, tag, path)):
+        raise UserError(problem)
+    return path
+
+
+def _tag(source: ClipSource, weights: str | None) -> str | None:
+    is_tag = source.name and weights and not Path(weights).expanduser().is_file()
+    return weights if is_tag else None
+
+
+def _weights_file(source: ClipSource, weights: str | None) -> Path:
     if weights is None:
         return _own_weights(source)
     if Path(weights).expanduser().is_file():
@@ -99,13 +118,9 @@ def tokenizer_files(source: ClipSource) -> list[Path]:
         return []
     if source.repository is not None and source.model_cfg["text_cfg"].get("hf_tokenizer_name"):
         fetch_tokenizer(source.repository)
-    names = (
-        "open_clip_config.json",
-        "config.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "merges.txt",
-    )
+    names = [CONFIG, TRANSFORMERS_CONFIG, "tokenizer_config.json", "special_tokens_map.json", "merges.txt"]
+    if not (source.folder / CONFIG).is_file():
+        names.append(TRANSFORMERS_INPUT)
     paths = (source.folder / name for name in (*names, *TOKENIZER_NAMES))
     return sorted(path for path in paths if path.is_file())
 
@@ -118,28 +133,12 @@ def fetch_tokenizer(repository: str) -> bool:
 
 
 def _from_folder(model: str, folder: Path, repository: str | None = None) -> ClipSource:
-    path = folder / "open_clip_config.json"
-    if not path.is_file():
-        state = "lacks open_clip_config.json" if folder.is_dir() else "is not a folder"
-        raise UserError(
-            f"clip.model={model}: {folder} {state}; point clip.model at a folder in open_clip's layout."
-        )
-    try:
-        content = json.loads(path.read_text())
-        model_cfg = content["model_cfg"]
-        complete = {"embed_dim", "vision_cfg", "text_cfg"} <= model_cfg.keys()
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
-        complete = False
-    if not complete:
-        raise UserError(
-            f"{path} does not describe a network; it needs model_cfg with embed_dim, vision_cfg, text_cfg."
-        )
-    preprocess = _with_statistics(content.get("preprocess_cfg") or {})
-    return ClipSource(model, model_cfg, preprocess, folder=folder, repository=repository)
+    model_cfg, preprocess = read_description(folder, model)
+    return ClipSource(model, model_cfg, _with_defaults(preprocess), folder=folder, repository=repository)
 
 
 def _from_hub(model: str, repository: str) -> ClipSource:
-    config = hub_file(repository, "open_clip_config.json")
+    config = hub_file(repository, CONFIG)
     if config is None:
         raise UserError(
             f"clip.model={model}: the repository has no open_clip_config.json; choose an open_clip model."
@@ -183,6 +182,22 @@ def _tagged_weights(name: str, tag: str) -> Path:
         ) from error
 
 
-def _with_statistics(preprocess: dict[str, Any]) -> dict[str, Any]:
-    defaults = {"mean": OPENAI_DATASET_MEAN, "std": OPENAI_DATASET_STD}
+def _input_of(name: str, weights: str | None) -> dict[str, Any]:
+    """Input of one of open_clip's networks: as the tag was trained, else as all of the network's tags were."""
+    if weights and (tagged := get_pretrained_cfg(name, weights)):
+        return tagged
+    known = [get_pretrained_cfg(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)]
+    keys = ("mean", "std", "interpolation")
+    own = {key: {one[key] for one in known if one.get(key) is not None} for key in keys}
+    a_file = weights is not None and Path(weights).expanduser().is_file()
+    if a_file and (unsure := [key for key in keys if len(own[key]) > 1]):
+        log.warning(
+            "clip.weights=%s: weights of %s were trained with more than one %s; OpenAI's are taken (a folder with %s "
+            "says another in preprocess_cfg).", weights, name, " and ".join(unsure), CONFIG
+        )  # fmt: skip
+    return {key: next(iter(values)) for key, values in own.items() if len(values) == 1}
+
+
+def _with_defaults(preprocess: dict[str, Any]) -> dict[str, Any]:
+    defaults = {"mean": OPENAI_DATASET_MEAN, "std": OPENAI_DATASET_STD, "interpolation": "bicubic"}
     return defaults | {key: value for key, value in preprocess.items() if value is not None}

@@ -1,6 +1,5 @@
 """What a Hugging Face text tower needs besides weights: its own configuration and a tokenizer."""
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 import open_clip
 from open_clip.hf_configs import arch_dict
 
+from medsam_exp.clip.description import first_line, is_transformers_folder, read_json
 from medsam_exp.clip.model import Tokenizer
 from medsam_exp.clip.source import TOKENIZER_NAMES, ClipSource, fetch_tokenizer
 from medsam_exp.json_text import json_text
@@ -62,9 +62,10 @@ def own_text_config(source: ClipSource) -> dict[str, object] | None:
     path = None if source.folder is None else source.folder / "config.json"
     if path is None or not path.is_file():
         return None
-    content: dict[str, object] = json.loads(path.read_text())
+    content = read_json(path)
     # Hub repositories often keep there the description of another port of the whole model.
-    return content if content.get("model_type") in arch_dict else None
+    known = isinstance(content, dict) and content.get("model_type") in list(arch_dict)
+    return content if known else None
 
 
 def is_bert_base(name: str) -> bool:
@@ -80,19 +81,31 @@ def load_tokenizer(source: ClipSource) -> Tokenizer:
     Raises:
         UserError: the tokenizer's files are missing, or cannot be downloaded.
     """
+    if source.folder is not None and is_transformers_folder(source.folder):
+        return open_clip.SimpleTokenizer(context_length=source.model_cfg["text_cfg"]["context_length"])
     if source.folder is not None and _has_tokenizer(source):
-        return open_clip.get_tokenizer(f"local-dir:{source.folder}")
+        try:
+            return open_clip.get_tokenizer(f"local-dir:{source.folder}", **_no_code(source))
+        except Exception as error:  # broken files fail in as many ways as there are kinds of tokenizer
+            raise UserError(
+                f"the tokenizer in {source.folder} cannot be read ({first_line(error)}); put its files there anew."
+            ) from error
     if source.folder is not None and source.repository is None:
         raise UserError(
             f"{source.folder} has no tokenizer; put tokenizer.json and tokenizer_config.json of "
             f"{source.model_cfg['text_cfg']['hf_tokenizer_name']} there."
         )
     try:
-        return open_clip.get_tokenizer(source.name or source.model)
+        return open_clip.get_tokenizer(source.name or source.model, **_no_code(source))
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             f"the tokenizer of clip.model={source.model} is not in the local cache and cannot be downloaded."
         ) from error
+
+
+def _no_code(source: ClipSource) -> dict[str, bool]:
+    """Against a description's own `tokenizer_kwargs`: no code that lies beside a tokenizer is run, nor asked about."""
+    return {"trust_remote_code": False} if source.model_cfg["text_cfg"].get("hf_tokenizer_name") else {}
 
 
 def _has_tokenizer(source: ClipSource) -> bool:

@@ -7,6 +7,7 @@ checked for what its names, tables and file hashes tell: the same file in severa
 several splits, files without a partner. What was measured is kept, so the full check afterwards is quick.
 """
 
+import json
 import logging
 import os
 from collections import defaultdict

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from medsam_exp.nnunet.checkpoint import read_checkpoint
+from medsam_exp.nnunet.named_code import check_named_code, trainer_class
 from medsam_exp.types import UserError
 
 _NEEDED = ("plans.json", "dataset.json")
@@ -67,9 +68,11 @@ def make_predictor(results: ResultsFolder, device: torch.device, *, mirroring: b
         device: where to predict.
         mirroring: average over mirrored images, along the axes that the training mirrored.
         step: of the sliding window, as a share of the patch.
+
+    Raises:
+        UserError: the folder is of a kind that cannot be predicted with, or names code that is none of nnU-Net's.
     """
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-    from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
     from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
@@ -79,18 +82,13 @@ def make_predictor(results: ResultsFolder, device: torch.device, *, mirroring: b
     configuration = plans.get_configuration(first["init_args"]["configuration"])
     if len(configuration.patch_size) != 2:
         raise UserError(f"{results.folder} was trained on volumes; give a folder of a 2d configuration")
+    check_named_code(results.folder, plans.plans, configuration.configuration, dataset_json)
     labels = plans.get_label_manager(dataset_json)
     if labels.has_regions:
         raise UserError(
             f"{results.folder} was trained on regions that overlap; give a folder with plain labels"
         )
-    try:
-        trainer = recursive_find_trainer_class_by_name(first["trainer_name"])
-    except RuntimeError as error:
-        raise UserError(
-            f"{results.folder} was trained by {first['trainer_name']}, which the installed nnunetv2 does not have; "
-            "install the one that has it"
-        ) from error
+    trainer = trainer_class(results.folder, first["trainer_name"])
     channels = determine_num_input_channels(plans, configuration, dataset_json)
     heads = labels.num_segmentation_heads
     network = trainer.build_network_architecture(

@@ -1,42 +1,39 @@
-"""Weights of SAM on disk: reading them whatever wrote them, and saying what does not fit."""
+"""Weights of SAM on disk: under segment-anything's names whatever wrote them, and what does not fit, in a sentence."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.serialization import safe_globals
 
+from medsam_exp.checkpoint.read import read_weights
+from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD
+from medsam_exp.sam.huggingface_layout import from_huggingface, is_huggingface
 from medsam_exp.types import UserError
 
-_OF_CLIP = ("visual.", "text.transformer.", "vision_model.", "token_embedding.")
+_OF_CLIP = ("visual.", "text.transformer.", "text_model.", "vision_model.", "token_embedding.")
+_OF_SAM = ("image_encoder.", "prompt_encoder.", "mask_decoder.")
+_OF_SAM_HQ = ("mask_decoder.hf_token.", "mask_decoder.hf_mlp.")
+_POSITIONS = "image_encoder.pos_embed"
+_CONSTANTS = {"pixel_mean": PIXEL_MEAN, "pixel_std": PIXEL_STD}
+"""What images are standardised with; some save it beside the weights."""
 SHOWN = 3
 """Names shown of each kind of misfit."""
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from `.safetensors`, or from torch's own format without running code.
-
-    A checkpoint of a training, with the state dict under "model", is read as well; its optimizer is left out.
+    """Read the weights of a SAM from a file of any writer that `read_weights` knows, or of transformers' `SamModel`.
 
     Returns:
-        Tensors by name, float32 on the CPU.
+        Tensors by segment-anything's names, float32 on the CPU.
 
     Raises:
-        UserError: the file is no checkpoint, holds code, or holds something else than tensors.
+        UserError: the file is no checkpoint, holds code, or was trained on images that are standardised otherwise.
     """
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    if isinstance(content, dict) and isinstance(content.get("model"), dict):
-        content = content["model"]
-    if not (isinstance(content, dict) and content and all(isinstance(v, Tensor) for v in content.values())):
-        raise UserError(
-            f"sam.checkpoint={path} holds something else than tensors by name: take the published file, or "
-            "save the network's state_dict() alone."
-        )
-    return {str(name): tensor.float() for name, tensor in content.items()}
+    named = f"sam.checkpoint={path}"
+    state = read_weights(path, named)
+    if is_huggingface(state):
+        state = from_huggingface(state)
+    return {name: tensor.float() for name, tensor in _without_constants(state, named).items()}
 
 
 def check_fit(
@@ -49,12 +46,12 @@ def check_fit(
         wanted: the network; only shapes are looked at.
         architecture: its name.
         path: where `state` was read.
-        looks_like: other architectures that the file fits.
+        looks_like: other architectures that the file fits exactly.
 
     Raises:
         UserError: it has not; with the first few names of each kind of misfit.
     """
-    shapes = {name: tuple(tensor.shape) for name, tensor in wanted.state_dict().items()}
+    shapes = shapes_of(wanted)
     rows = {
         "missing": [name for name in shapes if name not in state],
         "unexpected": [name for name in state if name not in shapes],
@@ -66,64 +63,58 @@ def check_fit(
     }
     if not any(rows.values()):
         return
-    if any(name.startswith(_OF_CLIP) for name in state):
-        looks_like, choose = ["a CLIP"], "give it as clip.weights"
-    else:
-        choose = f"choose sam={' or sam='.join(looks_like)}"
-    advice = (
-        f"this looks like {' or '.join(looks_like)}, so {choose}"
-        if looks_like
-        else "point sam.checkpoint at a whole checkpoint of this architecture"
-    )
+    advice = _advice(state, shapes, architecture, looks_like)
     table = "".join(f"\n  {kind:>16}: {_first_few(names)}" for kind, names in rows.items() if names)
     raise UserError(f"sam.checkpoint={path} does not fit {architecture}; {advice}:{table}")
 
 
-def share_that_fits(state: Mapping[str, Tensor], wanted: nn.Module) -> float:
-    """Share in [0, 1] of names, over both sides, that a state dict and a network have in the same shape."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in wanted.state_dict().items()}
-    fitting = sum(name in state and tuple(state[name].shape) == shape for name, shape in shapes.items())
-    return fitting / len(shapes.keys() | state.keys())
+def shapes_of(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Shape of each of a network's tensors, by name."""
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return dict(load_file(path))
-    except SafetensorError as error:
-        raise UserError(
-            f"sam.checkpoint={path} is not a whole safetensors file: download it again."
-        ) from error
+def _advice(
+    state: Mapping[str, Tensor],
+    shapes: Mapping[str, tuple[int, ...]],
+    architecture: str,
+    looks_like: Sequence[str],
+) -> str:
+    if looks_like:
+        return f"this looks like {' or '.join(looks_like)}, so choose sam={' or sam='.join(looks_like)}"
+    if any(name.startswith(_OF_CLIP) for name in state) and not any(n.startswith(_OF_SAM) for n in state):
+        return "this looks like a CLIP, so give it as clip.weights"
+    if any(name.startswith(_OF_SAM_HQ) for name in state):
+        return (
+            "this looks like SAM-HQ, whose decoder has parts that no SAM here has; take weights without them"
+        )
+    missing = [name for name in shapes if name not in state]
+    misshapen = {name for name, shape in shapes.items() if name in state and state[name].shape != shape}
+    if _POSITIONS in misshapen and not missing and state[_POSITIONS].ndim == 4:
+        grids = [
+            f"{rows} x {columns}" for rows, columns in (state[_POSITIONS].shape[1:3], shapes[_POSITIONS][1:3])
+        ]
+        return (
+            f"it was trained on a grid of {grids[0]} patches, and {architecture} has {grids[1]}; take weights that "
+            "were trained on images of this network's size, for positions are not interpolated"
+        )
+    if not missing and not misshapen:
+        return (
+            f"all that {architecture} needs is there, and more; where that is no part of the network, save its "
+            "state_dict() alone"
+        )
+    return "point sam.checkpoint at a whole checkpoint of this architecture"
 
 
-class _Ignored:
-    """Takes the place of an optimizer in a file: SAM-Med2D's training saves its whole Adam beside the weights."""
-
-    def __setstate__(self, state: object) -> None:
-        """Keep nothing."""
-
-
-def _plain_dict(_factory: object) -> dict[object, object]:
-    """Takes the place of a defaultdict, which optimizers keep their state in."""
-    return {}
-
-
-_HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    (_Ignored, "torch.optim.adam.Adam"),
-    (_Ignored, "torch.optim.adamw.AdamW"),
-    (_plain_dict, "collections.defaultdict"),
-    dict,
-]
-
-
-def _read_torch(path: Path) -> object:
-    try:
-        with safe_globals(_HARMLESS):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files raise nearly anything
-        raise UserError(
-            f"sam.checkpoint={path} cannot be read as weights alone (no PyTorch checkpoint, cut short, or "
-            "with objects that could run code): download it again, or save the network's state_dict() alone."
-        ) from error
+def _without_constants(state: Mapping[str, Tensor], named: str) -> dict[str, Tensor]:
+    for name, used in _CONSTANTS.items():
+        stored = state[name].flatten().tolist() if name in state else None
+        expected = used.flatten().tolist()
+        if stored is not None and any(abs(a - b) > 0.01 for a, b in zip(stored, expected, strict=False)):
+            raise UserError(
+                f"{named} was trained with {name}={[round(value, 3) for value in stored]}, but images are "
+                f"standardised with {[round(value, 3) for value in expected]} here; take weights trained with these."
+            )
+    return {name: tensor for name, tensor in state.items() if name not in _CONSTANTS}
 
 
 def _first_few(names: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from medsam_exp.digests import write_atomically
 from medsam_exp.finite import refuse_broken_weights, refuse_unstorable
-from medsam_exp.sam.checkpoint import check_fit, read_state_dict, share_that_fits
+from medsam_exp.sam.checkpoint import check_fit, read_state_dict, shapes_of
 from medsam_exp.sam.families import FAMILIES, published_as
 from medsam_exp.sam.model import SamModel
 from medsam_exp.seeding import derive_seed
@@ -18,7 +18,6 @@ from medsam_exp.types import UserError
 RANDOM = "random"
 """In place of a checkpoint: random weights, for training from scratch."""
 TINY_WEIGHTS = Path(str(files("medsam_exp"))) / "weights" / "tiny_sam.safetensors"
-_SURE = 0.9
 
 
 def load_sam(architecture: str, checkpoint: str | None = None, seed: int = 0) -> SamModel:
@@ -26,9 +25,9 @@ def load_sam(architecture: str, checkpoint: str | None = None, seed: int = 0) ->
 
     Args:
         architecture: vit_b, vit_l, vit_h, medsam, sam_med2d or tiny.
-        checkpoint: a `.pth` state dict as published, or a `.safetensors` with the same names; float16
-            is raised to float32. None takes the weights in the package, which only tiny has. "random" draws
-            them by segment-anything's own initialisation, for training from scratch.
+        checkpoint: a file of weights, as `read_state_dict` takes it; float16 is raised to float32. None takes the
+            weights in the package, which only tiny has. "random" draws them by segment-anything's own
+            initialisation, for training from scratch.
         seed: of random weights; without effect on others. The global generators stay as they are.
 
     Raises:
@@ -100,12 +99,11 @@ def _random(architecture: str, seed: int) -> SamModel:
 
 
 def _other_architectures(state: dict[str, Tensor], architecture: str) -> list[str]:
-    """The other architectures that a state dict belongs to, if it is clear; MedSAM and vit_b look the same."""
-    if share_that_fits(state, _empty(architecture)) == 1:
+    """The other architectures that a state dict fits exactly, where it does not fit this one."""
+    held = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if held == shapes_of(_empty(architecture)):
         return []
-    shares = {name: share_that_fits(state, _empty(name)) for name in FAMILIES if name != architecture}
-    best = max(shares.values())
-    return [name for name, share in shares.items() if share == best] if best > _SURE else []
+    return [name for name in FAMILIES if name != architecture and held == shapes_of(_empty(name))]
 
 
 def _where_from(architecture: str) -> str:

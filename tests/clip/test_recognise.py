@@ -1,13 +1,20 @@
 """Weights of another network are said with what they look like, beside the table of names."""
 
+import functools
+import itertools
+import re
 from pathlib import Path
 
 import open_clip
 import pytest
 import torch
 
+from medsam_exp.clip import recognise
+from medsam_exp.clip.huggingface_layout import to_huggingface
+from medsam_exp.clip.load import build_network
 from medsam_exp.clip.matching import put_weights
 from medsam_exp.clip.recognise import looks_like
+from medsam_exp.clip.source import find_source
 from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.load import load_sam
 from medsam_exp.types import UserError
@@ -55,6 +62,71 @@ def test_the_sentence_stands_above_the_table() -> None:
 def test_weights_of_a_sam_and_of_nothing_known() -> None:
     assert looks_like(FAMILIES["tiny"].build().state_dict()).endswith("so give them as sam.checkpoint")
     assert looks_like({"weight": torch.zeros(3)}) == ""
+
+
+NETWORKS = (
+    "ViT-B-32-quickgelu", "ViT-B-16-quickgelu", "ViT-L-14-quickgelu", "RN50-quickgelu", "ViT-B-32-256", "biomedclip",
+    "tiny",
+)  # fmt: skip
+"""What the choices of clip and the catalogue of weights build, and one of another image size."""
+
+
+build_biomedclip = recognise._biomedclip
+
+
+@functools.cache
+def network(name: str) -> torch.nn.Module:
+    if name == "biomedclip":
+        return build_biomedclip()
+    with torch.device("meta"):
+        return build_network(find_source(name))
+
+
+@pytest.fixture
+def built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recognise, "_by_name", network)
+    monkeypatch.setattr(recognise, "_biomedclip", functools.partial(network, "biomedclip"))
+
+
+@pytest.mark.usefixtures("built_once")
+def test_whoever_follows_the_advice_gets_a_network_that_loads() -> None:
+    for stored, chosen in itertools.permutations(NETWORKS, 2):
+        weights = network(stored).state_dict()
+        with pytest.raises(UserError, match=f"do not fit clip.model={chosen}") as caught:
+            put_weights(network(chosen), weights, Path("w.pt"), chosen)
+        advice = str(caught.value).split("\n")[0]
+        if stored == "tiny":
+            assert "set clip.model to the network that they were trained with" in advice
+        elif stored == "biomedclip":
+            assert "choose clip=biomedclip_finetuned" in advice
+            put_weights(network("biomedclip"), weights, Path("w.pt"), "")
+        else:
+            named = re.search(r"set clip\.model=([\w-]+)", advice)
+            assert named is not None, advice
+            put_weights(network(named[1]), weights, Path("w.pt"), "")
+
+
+@pytest.mark.usefixtures("built_once")
+def test_the_port_s_names_are_recognised_and_more_than_it_is_said() -> None:
+    weights = to_huggingface(network("biomedclip").state_dict())
+    assert looks_like(weights).endswith("choose clip=biomedclip_finetuned")
+    pooler = {"text.transformer.pooler.dense.weight": torch.empty(768, 768, device="meta")}
+    more = network("biomedclip").state_dict() | pooler
+    assert looks_like(more) == ""
+    with pytest.raises(
+        UserError, match=r"1 unexpected, of \d+\); all that clip.model=b needs is there, and more;"
+    ):
+        put_weights(network("biomedclip"), more, Path("w.pt"), "b")
+
+
+@pytest.mark.usefixtures("built_once")
+def test_positions_of_another_length_are_said() -> None:
+    weights = network("ViT-B-32-quickgelu").state_dict()
+    weights["positional_embedding"] = torch.empty(248, 512, device="meta")
+    with pytest.raises(
+        UserError, match=r"another image size or text length, and positions are not interpolated"
+    ):
+        put_weights(network("ViT-B-32-quickgelu"), weights, Path("long.pt"), "ViT-B-32-quickgelu")
 
 
 def test_weights_of_a_clip_given_to_sam(tmp_path: Path) -> None:

@@ -105,7 +105,9 @@ def test_before_the_first_step_the_weights_are_to_blame_not_the_rate(
     with torch.no_grad():
         clip.vision[0].weight[2, 3] = math.nan
     module = ClipFinetuneModule(clip, InfoNCE(0.1), adamw, cosine, seed=0)
-    with pytest.raises(UserError, match=r"before the first step.*the first is clip\.vision\.0\.weight") as told:
+    with pytest.raises(
+        UserError, match=r"before the first step.*the first is clip\.vision\.0\.weight"
+    ) as told:
         make_trainer(max_epochs=1).fit(module, data_for(clip, small_pairs(8)))
     assert "optimizer.lr" not in str(told.value)
     clip = small_clip()
@@ -128,7 +130,9 @@ def test_broken_weights_never_replace_the_last_good_checkpoint(
     keep = ModelCheckpoint(
         tmp_path, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
-    trainer = make_trainer(max_epochs=3, callbacks=[FiniteWeights(), Break(), keep], enable_checkpointing=True)
+    trainer = make_trainer(
+        max_epochs=3, callbacks=[FiniteWeights(), Break(), keep], enable_checkpointing=True
+    )
     with pytest.raises(UserError, match=r"clip\.vision\.0\.weight|vision\.0\.weight"):
         trainer.fit(module, data_for(module.clip, small_pairs(8)))
     kept = torch.load(tmp_path / "last.ckpt", weights_only=True)

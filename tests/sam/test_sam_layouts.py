@@ -1,13 +1,20 @@
 """Published checkpoints fit, by name and shape; the tables come from their publishers' code, not from ours."""
 
+import functools
+import itertools
 import math
+import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
+from medsam_exp.sam import load
 from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.load import load_sam
 from medsam_exp.sam.model import SamModel
+from medsam_exp.types import UserError
 from tests.sam.layouts import published_layout
 
 ENCODERS = {"vit_b": "vit_b", "vit_l": "vit_l", "vit_h": "vit_h", "medsam": "vit_b", "sam_med2d": "sam_med2d"}
@@ -36,21 +43,74 @@ def test_every_published_family_has_a_table() -> None:
     assert set(ENCODERS) == set(FAMILIES) - {"tiny"}
 
 
+State = dict[str, torch.Tensor]
+
+
+@functools.cache
+def stored(name: str) -> State:
+    """By the published table alone; tensors on the meta device have shapes and no memory."""
+    if name == "tiny":
+        with torch.device("meta"):
+            return SamModel(FAMILIES[name].build()).state_dict()
+    return {
+        tensor: torch.empty(shape, device="meta")
+        for tensor, shape in published_layout(ENCODERS[name]).items()
+    }
+
+
+@pytest.fixture
+def refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, State], str]:
+    """`(chosen, state) -> what is said`; nothing when it fits."""
+    (tmp_path / "unnamed.pth").touch()
+    monkeypatch.setattr(load, "_empty", functools.cache(load._empty))
+
+    def said(chosen: str, state: State) -> str:
+        with monkeypatch.context() as patch:
+            patch.setattr(load, "read_state_dict", lambda _: dict(state))
+            try:
+                load_sam(chosen, str(tmp_path / "unnamed.pth"))
+            except UserError as error:
+                return str(error)
+        return ""
+
+    return said
+
+
+def test_whoever_follows_the_advice_gets_a_network_that_loads(refusal) -> None:
+    for held, chosen in itertools.product(FAMILIES, repeat=2):
+        said = refusal(chosen, stored(held))
+        if said:
+            advised = re.findall(r"(?:choose|or) sam=(\w+)", said.split("\n")[0])
+            assert held in advised, said
+            assert [refusal(name, stored(held)) for name in advised] == [""] * len(advised)
+        else:
+            assert ENCODERS.get(held, held) == ENCODERS.get(chosen, chosen)
+
+
+def resized(state: State) -> State:
+    return state | {"image_encoder.pos_embed": torch.empty(1, 32, 32, 768, device="meta")}
+
+
 @pytest.mark.parametrize(
-    ("chosen", "stored", "advice"),
+    ("change", "advice"),
     [
-        ("vit_b", "sam_med2d", "this looks like sam_med2d, so choose sam=sam_med2d"),
-        ("medsam", "sam_med2d", "this looks like sam_med2d, so choose sam=sam_med2d"),
-        ("sam_med2d", "vit_b", "this looks like vit_b or medsam, so choose sam=vit_b or sam=medsam"),
-        ("vit_b", "vit_h", "this looks like vit_h, so choose sam=vit_h"),
+        (resized, r"it was trained on a grid of 32 x 32 patches, and \w+ has 64 x 64; take weights"),
+        (
+            lambda s: s | {"mask_decoder.hf_token.weight": torch.empty(1, 256)},
+            "this looks like SAM-HQ, whose decoder",
+        ),
+        (lambda s: s | {"surplus": torch.empty(1)}, r"all that \w+ needs is there, and more; where"),
+        (
+            lambda s: dict(list(s.items())[3:]),
+            "point sam.checkpoint at a whole checkpoint of this architecture",
+        ),
     ],
 )
-def test_weights_of_another_family_are_recognised(
-    chosen: str, stored: str, advice: str, monkeypatch: pytest.MonkeyPatch, tmp_path
-) -> None:
-    """By the published table alone; tensors on the meta device have shapes and no memory."""
-    state = {name: torch.empty(shape, device="meta") for name, shape in published_layout(stored).items()}
-    monkeypatch.setattr("medsam_exp.sam.load.read_state_dict", lambda _: state)
-    (tmp_path / "unnamed.pth").touch()
-    with pytest.raises(Exception, match=rf"does not fit {chosen}; {advice}:"):
-        load_sam(chosen, str(tmp_path / "unnamed.pth"))
+@pytest.mark.parametrize("chosen", ["vit_b", "medsam"])
+def test_nothing_else_is_advised_where_nothing_fits(refusal, chosen: str, change, advice: str) -> None:
+    assert re.search(f"does not fit {chosen}; {advice}", refusal(chosen, change(stored(chosen))))
+
+
+def test_a_clip_is_sent_to_clip(refusal) -> None:
+    for name in ("visual.proj", "vision_model.post_layernorm.bias", "text.transformer.pooler.dense.bias"):
+        assert "this looks like a CLIP, so give it as clip.weights" in refusal("tiny", {name: torch.zeros(1)})

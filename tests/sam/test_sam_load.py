@@ -2,12 +2,14 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from segment_anything import sam_model_registry
 
 from medsam_exp.sam import load as module
+from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD
 from medsam_exp.sam.load import load_sam, save_sam, weight_files
 from medsam_exp.types import UserError
 
@@ -145,6 +147,40 @@ def test_a_trainings_checkpoint_is_read_without_its_optimizer(tiny, tmp_path: Pa
     assert torch.optim.Adam.step is patched
 
 
+def wrapped(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {prefix + name: value for name, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("key", "prefix"),
+    [
+        ("model", "module."),
+        ("state_dict", "model."),
+        ("model_state_dict", ""),
+        ("module", "_orig_mod."),
+        ("net", "sam."),
+    ],
+)
+def test_checkpoints_of_trainers(tiny, key: str, prefix: str, tmp_path: Path) -> None:
+    content = {key: wrapped(tiny.state_dict(), prefix), "epoch": 3, "best": np.float64(0.5)}
+    torch.save(content, tmp_path / "last.ckpt")
+    assert_same_weights(load_sam("tiny", str(tmp_path / "last.ckpt")), tiny)
+
+
+def test_safetensors_under_another_suffix(tiny, tmp_path: Path) -> None:
+    save_sam(tiny, tmp_path / "sam.pth", torch.float32)
+    assert_same_weights(load_sam("tiny", str(tmp_path / "sam.pth")), tiny)
+
+
+def test_saved_means_and_deviations_must_be_those_in_use(tiny, tmp_path: Path) -> None:
+    state = tiny.state_dict() | {"pixel_mean": PIXEL_MEAN, "pixel_std": PIXEL_STD}
+    torch.save(state, tmp_path / "sam.pth")
+    assert_same_weights(load_sam("tiny", str(tmp_path / "sam.pth")), tiny)
+    torch.save(state | {"pixel_mean": torch.zeros(3, 1, 1)}, tmp_path / "sam.pth")
+    with pytest.raises(UserError, match=r"was trained with pixel_mean=\[0\.0, 0\.0, 0\.0\], but images are"):
+        load_sam("tiny", str(tmp_path / "sam.pth"))
+
+
 def test_missing_unexpected_and_misshapen_tensors_are_listed(tiny, tmp_path: Path) -> None:
     state = tiny.state_dict()
     names = list(state)
@@ -172,7 +208,7 @@ def write_bad_file(kind: str, path: Path) -> Path:
     if kind == "code":
         torch.save({"weight": Malice()}, path)
     elif kind == "nested":
-        torch.save({"weights": {"weight": torch.zeros(1)}}, path)
+        torch.save({"layers": {"weight": torch.zeros(1)}}, path)
     elif kind == "list":
         torch.save([torch.zeros(1)], path)
     elif kind == "cut":
@@ -196,10 +232,10 @@ def test_a_file_that_is_no_checkpoint_gets_one_sentence(
     assert not (tmp_path / "malice_was_here").exists()
 
 
-@pytest.mark.parametrize("kind", ["page", "empty", "nested"])
+@pytest.mark.parametrize("kind", ["page", "empty", "cut"])
 def test_a_file_that_is_no_safetensors_gets_one_sentence(kind: str, tmp_path: Path) -> None:
     path = write_bad_file(kind, tmp_path / "bad.safetensors")
-    with pytest.raises(UserError, match=r"^sam\.checkpoint=\S+ is not a whole safetensors file[^\n]*$"):
+    with pytest.raises(UserError, match=r"^sam\.checkpoint=\S+ cannot be read; is the file complete[^\n]*$"):
         load_sam("tiny", str(path))
 
 

@@ -9,9 +9,9 @@ import open_clip
 import pytest
 import torch
 
-from medsam_exp.clip.checkpoint import read_weights
+from medsam_exp.checkpoint.read import read_weights
+from medsam_exp.checkpoint.torchscript import is_torchscript
 from medsam_exp.clip.matching import put_weights
-from medsam_exp.clip.torchscript import is_torchscript
 from medsam_exp.types import UserError
 
 CFG = {

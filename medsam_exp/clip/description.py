@@ -1,0 +1,209 @@
+"""Description of a CLIP in a folder: read, and checked before anything is built from it."""
+
+import dataclasses
+import json
+import math
+import re
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+from open_clip.model import CLIPTextCfg, CLIPVisionCfg
+
+from medsam_exp.clip.clip_model_config import open_clip_description
+from medsam_exp.clip.tiny_trunk import TINY_TRUNK
+from medsam_exp.types import UserError
+
+assert timm.is_model(TINY_TRUNK)  # importing it registers it
+
+CONFIG = "open_clip_config.json"
+TRANSFORMERS_CONFIG, TRANSFORMERS_INPUT = "config.json", "preprocessor_config.json"
+"""What transformers' CLIPs lie with instead: of the network, and of its input."""
+INTERPOLATIONS = ("bicubic", "bilinear")
+_NEEDED = ("embed_dim", "vision_cfg", "text_cfg")
+_KNOWN = {
+    *_NEEDED, "quick_gelu", "custom_text", "multimodal_cfg", "init_logit_scale", "init_logit_bias",
+    "nonscalar_logit_scale", "cast_dtype", "output_dict",
+}  # fmt: skip
+_MOST = {"layers": 1000, "vocab_size": 10_000_000}
+_MOST_OF_OTHERS = 100_000
+"""Numbers beyond these describe no network that there is; building it would take for ever."""
+_MOST_PARAMETERS = 2e10
+"""Several times the largest CLIP's."""
+_MAY_BE_ZERO = (
+    "pad_id",
+    "eos_id",
+    "mlp_ratio",
+    "ls_init_value",
+    "patch_dropout",
+    "timm_drop",
+    "timm_drop_path",
+)
+_NEVER_NONE = ("embed_dim", "width", "layers", "heads", "mlp_ratio", "context_length", "vocab_size")
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (
+        ValueError,
+        RecursionError,
+        OSError,
+    ) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        raise UserError(f"{path} is no JSON file that can be read ({first_line(error)}).") from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error of another library says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def read_description(folder: Path, model: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """open_clip's `model_cfg` and `preprocess_cfg` of the CLIP in a folder, open_clip's or transformers'.
+
+    Raises:
+        UserError: the folder or its description is missing, or describes no network.
+    """
+    path = folder / CONFIG
+    if path.is_file():
+        content = read_json(path)
+        content = content if isinstance(content, dict) else {}
+        model_cfg, preprocess = content.get("model_cfg"), content.get("preprocess_cfg") or {}
+    elif is_transformers_folder(folder):
+        path = folder / TRANSFORMERS_CONFIG
+        model_cfg, preprocess = (
+            open_clip_description(read_json(path), str(path)),
+            _input_of_transformers(folder),
+        )
+    else:
+        state = f"lacks {CONFIG}" if folder.is_dir() else "is not a folder"
+        raise UserError(
+            f"clip.model={model}: {folder} {state}; point clip.model at a folder in open_clip's layout, or at one of "
+            f"transformers' CLIPModel ({TRANSFORMERS_CONFIG})."
+        )
+    if not isinstance(model_cfg, dict) or not set(_NEEDED) <= model_cfg.keys():
+        raise UserError(
+            f"{path} does not describe a network; it needs model_cfg with embed_dim, vision_cfg, text_cfg."
+        )
+    if problem := _problem(model_cfg) or _input_problem(preprocess):
+        raise UserError(f"{path}: {problem}.")
+    return model_cfg, preprocess
+
+
+def is_transformers_folder(folder: Path) -> bool:
+    """Whether a folder holds transformers' CLIP, and no description of open_clip's."""
+    path = folder / TRANSFORMERS_CONFIG
+    if (folder / CONFIG).is_file() or not path.is_file():
+        return False
+    content = read_json(path)
+    return isinstance(content, dict) and content.get("model_type") == "clip"
+
+
+def _input_of_transformers(folder: Path) -> dict[str, Any]:
+    path = folder / TRANSFORMERS_INPUT
+    content = read_json(path) if path.is_file() else {}
+    if not isinstance(content, dict):
+        raise UserError(f"{path} does not describe a CLIP's input.")
+    return {"mean": content.get("image_mean"), "std": content.get("image_std")}
+
+
+def _problem(cfg: Mapping[str, Any]) -> str | None:
+    """What is wrong with a `model_cfg`, with its key; None if nothing is seen."""
+    if unknown := sorted(map(str, cfg.keys() - _KNOWN)):
+        return f"model_cfg.{unknown[0]} is unknown"
+    if problem := _number_problem("model_cfg.embed_dim", "embed_dim", cfg["embed_dim"], int):
+        return problem
+    for key in ("quick_gelu", "custom_text", "nonscalar_logit_scale"):
+        if not isinstance(cfg.get(key, False), bool):
+            return f"model_cfg.{key} is {cfg[key]!r:.60}, but it must be true or false"
+    towers = (("vision_cfg", CLIPVisionCfg), ("text_cfg", CLIPTextCfg))
+    for key, kind in towers:
+        if not isinstance(cfg[key], dict):
+            return f"model_cfg.{key} is no table of keys"
+        if problem := _tower_problem(f"model_cfg.{key}", cfg[key], kind):
+            return problem
+    name = cfg["vision_cfg"].get("timm_model_name")
+    if name is not None and not timm.is_model(name):
+        return f"model_cfg.vision_cfg.timm_model_name is {name!r}, which timm does not know"
+    if sum(_parameters(cfg[key]) for key, _ in towers) > _MOST_PARAMETERS:
+        return "model_cfg describes a network of more than 20 billion parameters"
+    return None
+
+
+def _tower_problem(where: str, tower: Mapping[str, Any], kind: type) -> str | None:
+    types_ = {field.name: field.type for field in dataclasses.fields(kind)}
+    for name, value in tower.items():
+        if name not in types_:
+            return f"{where}.{name} is unknown"
+        if problem := _number_problem(f"{where}.{name}", str(name), value, types_[name]):
+            return problem
+    return None
+
+
+def _number_problem(where: str, name: str, value: Any, kind: Any) -> str | None:
+    """What is wrong with a value of a declared type: int, float, bool, str, dict, or unions and tuples of these."""
+    if value is None and name not in _NEVER_NONE:
+        return None
+    if not _is_a(value, kind):
+        wanted = kind.__name__ if isinstance(kind, type) else re.sub(r"typing\.|NoneType", "", str(kind))
+        return f"{where} is {value!r:.60}, but it must be {wanted}"
+    numbers = value if isinstance(value, list | tuple) else [value]
+    most = _MOST.get(name, _MOST_OF_OTHERS)
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            continue
+        if (
+            not math.isfinite(number)
+            or number > most
+            or number < 0
+            or (number == 0 and name not in _MAY_BE_ZERO)
+        ):
+            return f"{where} is {value!r:.60}, but it must be above 0 and at most {most}"
+    return None
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return any(_is_a(value, one) for one in arguments)
+    if origin is tuple:
+        right = isinstance(value, list | tuple) and len(value) == len(arguments)
+        return right and all(_is_a(one, part) for one, part in zip(value, arguments, strict=True))
+    if kind in (int, float):
+        return isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _parameters(tower: Mapping[str, Any]) -> float:
+    """A transformer's parameters, roughly."""
+    layers, width = tower.get("layers", 12), tower.get("width", 768)
+    blocks = sum(layers) if isinstance(layers, list | tuple) else layers
+    return blocks * width**2 * (4 + 2 * tower.get("mlp_ratio", 4)) + width * tower.get("vocab_size", 0)
+
+
+def _input_problem(preprocess: Any) -> str | None:
+    if not isinstance(preprocess, dict):
+        return "preprocess_cfg is no table of keys"
+    interpolation = preprocess.get("interpolation")
+    if interpolation is not None and interpolation not in INTERPOLATIONS:
+        return f"preprocess_cfg.interpolation is {interpolation!r:.60}, but it must be {' or '.join(INTERPOLATIONS)}"
+    for name in ("mean", "std"):
+        values = preprocess.get(name)
+        if values is None:
+            continue
+        right = (
+            isinstance(values, list | tuple) and len(values) == 3 and all(_is_a(one, float) for one in values)
+        )
+        if not right or not all(math.isfinite(one) and (name == "mean" or one > 0) for one in values):
+            return f"preprocess_cfg.{name} is {values!r:.60}, but it must be three numbers" + (
+                " above 0" if name == "std" else ""
+            )
+    return None
