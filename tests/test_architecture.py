@@ -9,7 +9,18 @@ PACKAGE = Path(__file__).resolve().parent.parent / "medsam_exp"
 
 # Lower layers first; a module may import its own layer's package or anything lower.
 LAYERS = (
-    {"types", "seeding", "digests", "distributed", "locks", "nodes", "progress", "timing", "conf_folder"},
+    {
+        "types",
+        "seeding",
+        "digests",
+        "distributed",
+        "locks",
+        "nodes",
+        "progress",
+        "timing",
+        "conf_folder",
+        "stopping",
+    },
     {
         "clip",
         "data",
