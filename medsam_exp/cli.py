@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 import medsam_exp
+from medsam_exp.stopping import stops_when_asked
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ COMMANDS = {
 }
 
 
+@stops_when_asked(hint="")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks; bad input is one sentence.
 

@@ -1,7 +1,8 @@
 """Several processes for one job: who am I, wait for all, tell all.
 
 A job with several devices runs as a process group of its own (`launch`) that executes exactly that job. A process
-that dies takes the group down, so a job never ends half done without saying so.
+that dies takes the group down, so a job never ends half done without saying so; and the group goes with who launched
+it. `python -m medsam_exp.distributed ARGUMENTS` is torchrun that does so.
 """
 
 import logging
@@ -18,10 +19,12 @@ import torch
 import torch.distributed as dist
 
 from medsam_exp.nodes import Nodes
+from medsam_exp.stopping import ENDED_BY_SIGNAL, Stopped, die_with_parent, stops_when_asked
 from medsam_exp.types import UserError
 
-_SECONDS_TO_END = 45
-"""torchrun itself gives its processes 30 to end."""
+_SECONDS_TO_END = 3.0
+"""A process that was asked to stop and has not by then is cut off; less than what its launcher has."""
+_SECONDS_FOR_THE_GROUP = 10.0
 
 T = TypeVar("T")
 
@@ -77,15 +80,16 @@ def work_as_member(work: Callable[[], None]) -> NoReturn:
     while others still use it (one process fails, the others wait for it), or while a network wrapped for
     several processes is alive, may never return. The launcher ends the others when one has failed.
     """
+    die_with_parent()
     code = 1
     try:
-        if "TORCHELASTIC_RUN_ID" in os.environ:
-            _join()
-        work()
-        barrier()  # no process goes while another may still read from it
+        with stops_when_asked(None, _SECONDS_TO_END):
+            _do_as_member(work)
         code = 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+    except Stopped as error:
+        code = error.exit_code
     except BaseException:
         traceback.print_exc()
     finally:
@@ -93,6 +97,13 @@ def work_as_member(work: Callable[[], None]) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _do_as_member(work: Callable[[], None]) -> None:
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        _join()
+    work()
+    barrier()  # no process goes while another may still read from it
 
 
 def _join() -> None:
@@ -123,7 +134,7 @@ def torchrun_command(
             f"--master_port={nodes.port}",
         ]
     count = f"--nproc_per_node={processes}"
-    return [sys.executable, "-m", "torch.distributed.run", *where, count, "-m", module, *arguments]
+    return [sys.executable, "-m", "medsam_exp.distributed", *where, count, "-m", module, *arguments]
 
 
 def launch(module: str, arguments: Sequence[str], processes: int, nodes: Nodes | None = None) -> int:
@@ -132,13 +143,31 @@ def launch(module: str, arguments: Sequence[str], processes: int, nodes: Nodes |
     Returns:
         The exit code; non-zero when any process failed.
     """
-    group = subprocess.Popen(torchrun_command(module, arguments, processes, nodes))
+    command = torchrun_command(module, arguments, processes, nodes)
+    group = subprocess.Popen(command, process_group=0)  # Ctrl-C in a terminal is for this process to pass on
     try:
         return group.wait()
     except BaseException:
         group.terminate()  # a killed torchrun would leave its processes behind
         try:
-            group.wait(_SECONDS_TO_END)
+            group.wait(_SECONDS_FOR_THE_GROUP)
         except subprocess.TimeoutExpired:
             group.kill()
         raise
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run torchrun, which ends its processes when it is asked to stop, and is so when its parent is gone."""
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+
+    die_with_parent()
+    logging.disable(logging.WARNING)  # of its own stopping it makes six
+    try:
+        run.main(arguments)
+    except SignalException as error:
+        sys.exit(ENDED_BY_SIGNAL + error.sigval)
+
+
+if __name__ == "__main__":
+    main()

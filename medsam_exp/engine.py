@@ -15,6 +15,7 @@ from medsam_exp.artifacts import StageArtifacts, stage_key
 from medsam_exp.build import build, identity, weight_files
 from medsam_exp.digests import FileDigests
 from medsam_exp.input_digests import input_digests, other_digests
+from medsam_exp.lightning.signals import OwnSignals
 from medsam_exp.other_images import other_images_config
 from medsam_exp.progress import stage_progress
 from medsam_exp.stages import NOT_IN_KEYS, STAGES, Stage, stage_function
@@ -218,7 +219,8 @@ class Engine:
                 "enable_model_summary": False,
                 "use_distributed_sampler": False,
             }
-            return build(self._cfg.trainer, **{**quiet, **options})
+            callbacks = [*options.pop("callbacks", ()), OwnSignals()]
+            return build(self._cfg.trainer, callbacks=callbacks, **{**quiet, **options})
 
         return StageContext(
             build=make,

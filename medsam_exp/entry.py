@@ -16,11 +16,13 @@ from omegaconf import DictConfig
 from medsam_exp.conf_folder import conf_folder, own_folder
 from medsam_exp.config import register
 from medsam_exp.overrides import quoted
+from medsam_exp.stopping import stops_when_asked
 from medsam_exp.types import UserError
 
 _OPTIONS = ("--config-dir", "-cd")
 
 
+@stops_when_asked()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what the command line asks for; exit with one sentence on bad input.
 

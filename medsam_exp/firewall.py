@@ -20,6 +20,7 @@ from medsam_exp.build import build, weight_files
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine
 from medsam_exp.hygiene.first_look import Leak
+from medsam_exp.json_text import json_text
 from medsam_exp.other_images import label_source, other_data
 from medsam_exp.stages import STAGES
 from medsam_exp.trials import split_name

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from medsam_exp.conf_folder import conf_folder
 from medsam_exp.digests import write_atomically
 from medsam_exp.json_text import json_text
+from medsam_exp.stopping import stops_when_asked
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ GROUPS = {
 }
 
 
+@stops_when_asked(hint="")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Segment every image that the command line names; return its exit code, 1 where one could not be segmented."""
     given = _parser().parse_intermixed_args(arguments)

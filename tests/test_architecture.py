@@ -22,6 +22,7 @@ LAYERS = (
         "timing",
         "conf_folder",
         "checkpoint",
+        "stopping",
     },
     {
         "clip",

@@ -47,7 +47,8 @@ def test_a_job_on_one_machine_or_a_shell_in_an_allocation_has_no_nodes(
 def test_one_machine_starts_its_group_alone() -> None:
     command = torchrun_command("a.module", ["folder"], 4)
     assert command == [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=4", "-m", "a.module", "folder",
+        sys.executable, "-m", "medsam_exp.distributed", "--standalone", "--nproc_per_node=4",
+        "-m", "a.module", "folder",
     ]  # fmt: skip
 
 

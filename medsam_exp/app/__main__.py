@@ -5,9 +5,11 @@ import sys
 from collections.abc import Sequence
 
 from medsam_exp.app.server import Options, serve
+from medsam_exp.stopping import stops_when_asked
 from medsam_exp.types import UserError
 
 
+@stops_when_asked(hint="")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the app until it is interrupted; return the exit code."""
     usual = Options()

@@ -11,6 +11,7 @@ import torch
 from medsam_exp.clip.huggingface_layout import to_huggingface
 from medsam_exp.clip.load import load_clip, save_clip
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.stopping import stops_when_asked
 from medsam_exp.types import UserError
 
 PORT_FILE = "pytorch_model.bin"
@@ -74,6 +75,7 @@ def export(model: str, out: Path, layout: str, weights: str | None = None) -> No
         raise UserError(f"{out} cannot be written ({error}); choose another folder.") from error
 
 
+@stops_when_asked(hint="")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, export, and say what was written."""
     parser = argparse.ArgumentParser(

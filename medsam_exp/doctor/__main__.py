@@ -10,9 +10,11 @@ import sys
 from medsam_exp.doctor.findings import as_json, examine
 from medsam_exp.doctor.page import lines
 from medsam_exp.json_text import json_text
+from medsam_exp.stopping import stops_when_asked
 from medsam_exp.types import UserError
 
 
+@stops_when_asked(hint="")
 def main(argv: list[str] | None = None) -> int:
     """Print what was found; always 0, unless an experiment does not exist or the configuration cannot be read."""
     parser = argparse.ArgumentParser(

@@ -19,6 +19,7 @@ from medsam_exp.housekeeping.sizes import readable
 from medsam_exp.housekeeping.stale import Places, delete, survey
 from medsam_exp.housekeeping.usage import usage
 from medsam_exp.json_text import json_text
+from medsam_exp.stopping import stops_when_asked
 from medsam_exp.types import UserError
 
 OWN_CHECKOUT = conf_folder().parent
@@ -26,6 +27,7 @@ OWN_CHECKOUT = conf_folder().parent
 _STATUS = ("done", "running", "failed", "stopped", "unreadable")
 
 
+@stops_when_asked(hint="")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks; return its exit code, 1 where something could not be read."""
     given = _parser().parse_args(arguments)

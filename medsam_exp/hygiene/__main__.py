@@ -24,9 +24,11 @@ from medsam_exp.hygiene.page import write_page
 from medsam_exp.hygiene.store import FactStore
 from medsam_exp.hygiene.survey import Limits, survey
 from medsam_exp.progress import stage_progress
+from medsam_exp.stopping import stops_when_asked
 from medsam_exp.types import UserError
 
 
+@stops_when_asked(hint="")
 def main(argv: list[str] | None = None) -> int:
     """Do what the command line asks; return its exit code, with --strict 1 where there are errors."""
     given = _parser().parse_args(argv)

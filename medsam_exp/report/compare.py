@@ -32,11 +32,13 @@ from medsam_exp.report.finished_run import (
     scores_of,
 )
 from medsam_exp.report.measures import MISSING, interval, number, probability
+from medsam_exp.stopping import stops_when_asked
 from medsam_exp.types import UserError
 
 _NAMED = 5
 
 
+@stops_when_asked(hint="")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compare two run folders as the command line says; exit with one sentence on bad input."""
     parser = argparse.ArgumentParser(prog="python -m medsam_exp.report.compare", description=__doc__)

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from medsam_exp.digests import write_atomically
 from medsam_exp.json_text import json_text
+from medsam_exp.stopping import was_asked
 from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.sweep.identity import SweepPlan, job_folder, plan_sweep
 from medsam_exp.sweep.jobs import (
@@ -103,6 +104,8 @@ class SweepCallback(Callback):
         """Write the sweep's file and name what is not done; return how many jobs that are."""
         jobs = self._write("ended")
         lacking = [job for job in jobs if job["status"] != "done"]
+        if was_asked():  # to stop, which must not take long; what lacks is no surprise
+            return len(lacking)
         done = len(jobs) - len(lacking)
         new = sum(done_at(self._folder / name) >= self._started for name in self._names())
         log.info(

@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from medsam_exp.report.measures import MEASURES
+from medsam_exp.stopping import stops_when_asked
 from medsam_exp.sweep.pivot import Layout, Pivot, pivot
 from medsam_exp.sweep.read import SweepResults, read_sweep
 from medsam_exp.sweep.report.page import write_sweep_report
@@ -55,6 +56,7 @@ class Collected:
     remarks: list[str]
 
 
+@stops_when_asked(hint="")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Collect the folders that the command line names; exit with one sentence on bad input."""
     given = _parser().parse_args(arguments)

@@ -18,15 +18,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import FrameType
+
+from medsam_exp.stopping import ENDED_BY_SIGNAL, die_with_parent, stops_when_asked
 
 log = logging.getLogger(__name__)
 
 CONSOLE_FILE = "console.log"
 _SECONDS_BETWEEN_LOOKS = 0.1
-_SECONDS_TO_END = 60  # a job over several devices needs up to 45
-_ENDED_BY_SIGNAL = 128
-"""A process that a signal ends in good order leaves with this and the signal's number, as shells have it."""
+_SECONDS_TO_END = 5
+"""A job that is asked to stop has left by then."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,18 @@ def _started(job: ForkedJob) -> BaseProcess:
 def _in_own_group(job: ForkedJob) -> None:
     """Run a job as the leader of a process group, so that whatever it starts ends with it."""
     os.setsid()
+    die_with_parent()
     job.folder.mkdir(parents=True, exist_ok=True)
     console = os.open(job.folder / CONSOLE_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):  # also of what it starts
         os.dup2(console, stream)
     sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1, encoding="utf-8", closefd=False)
-    job.run()
+    with stops_when_asked():
+        job.run()
 
 
 def _reason(exit_code: int, console: Path) -> str:
-    number = exit_code - _ENDED_BY_SIGNAL if exit_code > _ENDED_BY_SIGNAL else -exit_code
+    number = exit_code - ENDED_BY_SIGNAL if exit_code > ENDED_BY_SIGNAL else -exit_code
     for sent in signal.Signals:
         if sent == number:
             memory = ", perhaps for want of memory" if sent is signal.SIGKILL else ""
@@ -97,18 +99,12 @@ def _reason(exit_code: int, console: Path) -> str:
 @contextmanager
 def _ends_with_this_process(running: list[tuple[ForkedJob, BaseProcess]]) -> Iterator[None]:
     """End what runs when this process is asked to end; a job that it leaves behind would not know."""
-
-    def leave(signal_number: int, frame: FrameType | None) -> None:
-        del frame
-        sys.exit(_ENDED_BY_SIGNAL + signal_number)
-
-    before = signal.signal(signal.SIGTERM, leave)
     try:
-        yield
+        with stops_when_asked():
+            yield
     finally:
-        signal.signal(signal.SIGTERM, before)
         for _, process in running:
-            _signal_group(process, signal.SIGTERM)
+            process.terminate()  # it alone at first, as it ends in good order what it has started
         for _, process in running:
             process.join(_SECONDS_TO_END)
             _end_group(process)

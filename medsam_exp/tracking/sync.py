@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from medsam_exp.stopping import stops_when_asked
 from medsam_exp.tracking.account import base_url, has_key, reachable
 from medsam_exp.tracking.kept import Mark, State, kept_runs
 
 Send = Callable[[Path], bool]
 
 
+@stops_when_asked()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Send what the folder that the command line names has kept; return the exit code of `sync`."""
     parser = argparse.ArgumentParser(prog="python -m medsam_exp.tracking.sync", description=__doc__)

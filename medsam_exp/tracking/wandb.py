@@ -23,7 +23,6 @@ from medsam_exp.tracking.csv import CsvTracker, final_figures
 from medsam_exp.tracking.job import TrackedRun
 from medsam_exp.tracking.kept import Mark
 from medsam_exp.tracking.silent import Table
-from medsam_exp.tracking.stopping import terminated_as_exit
 from medsam_exp.tracking.wandb_content import (
     first_line,
     keep_file,
@@ -128,7 +127,6 @@ class WandbTracker(CsvTracker):
     def __enter__(self) -> Self:
         """Open the W&B run: online, else offline, else not at all."""
         super().__enter__()
-        self._open.enter_context(terminated_as_exit())
         self._open.enter_context(quiet_and_here(self._kept))
         try:
             self._wandb = self._opened()

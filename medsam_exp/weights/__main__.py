@@ -14,6 +14,7 @@ from medsam_exp.housekeeping.sizes import readable
 from medsam_exp.housekeeping.tables import console
 from medsam_exp.progress import byte_progress
 from medsam_exp.start_command import start_command
+from medsam_exp.stopping import stops_when_asked
 from medsam_exp.types import UserError
 from medsam_exp.weights import tables
 from medsam_exp.weights.catalogue import Weights, catalogue, find
@@ -24,6 +25,7 @@ from medsam_exp.weights.stock import known_digests, save, state
 ALL = "all"
 
 
+@stops_when_asked()
 def main(argv: list[str] | None = None) -> int:
     """Do what the command line asks; return its exit code, 1 where something is missing or wrong."""
     given = _parser().parse_args(argv)
@@ -34,9 +36,6 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
 
 
 def list_weights(given: argparse.Namespace, own: Settings) -> int:

@@ -15,12 +15,14 @@ from medsam_exp.data.volumes.assemble import Assembled, assemble
 from medsam_exp.data.volumes.nifti_out import write_nifti
 from medsam_exp.data.volumes.record import GEOMETRY, ScanRecord, read_record
 from medsam_exp.data.volumes.segmentation_out import TISSUE, Meaning, SegmentNames, write_segmentations
+from medsam_exp.stopping import stops_when_asked
 from medsam_exp.types import UserError
 from medsam_exp.write_back.predictions import Predictions, read_predictions
 
 _RANGES_SHOWN = 5
 
 
+@stops_when_asked(hint="")
 def main(argv: Sequence[str] | None = None) -> int:
     """Write back what the command line names; return its exit code, 1 after bad input."""
     given = _parser().parse_args(argv)

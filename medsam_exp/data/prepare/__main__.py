@@ -14,9 +14,11 @@ from pkgutil import iter_modules
 from typing import Any
 
 from medsam_exp.data.prepare import datasets
+from medsam_exp.stopping import stops_when_asked
 from medsam_exp.types import UserError
 
 
+@stops_when_asked()
 def main(argv: list[str] | None = None) -> int:
     """Prepare what the command line names; return its exit code, 1 after bad input."""
     words = sys.argv[1:] if argv is None else argv
@@ -31,9 +33,6 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error}; when that is mended, the same command goes on from here", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        return 130
     return 0
 
 
