@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS, Affine, check_affine
 from medsam_exp.data.volumes.look import Look
+from medsam_exp.data.volumes.packed import check_nifti_name, check_packed
 from medsam_exp.data.volumes.scan import ScanFacts
 from medsam_exp.data.volumes.windows import to_bytes
 from medsam_exp.types import UserError
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
-_NIFTI_STARTS = {n.to_bytes(4, order) for n in (348, 540) for order in ("little", "big")}  # sizes of headers
 _BEST_COMPRESSION = 1032  # of deflate: more bytes than this cannot come out of one
 _MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 _PLACE_FIELDS = (
@@ -148,15 +148,15 @@ def label_names(path: Path) -> dict[int, str]:
     return {int(value): name for value, name in found if value.isdecimal()}
 
 
-def _itk_fault(path: Path, error: RuntimeError) -> UserError:
-    last = str(error).strip().splitlines()[-1].strip()
+def _itk_fault(path: Path, error: Exception) -> UserError:
+    last = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
     return UserError(f"{path} cannot be read ({last}): copy it again")
 
 
 def _nifti(path: Path) -> Any:
     import nibabel
 
-    _check_compression(path)
+    check_nifti_name(path)
     log = logging.getLogger("nibabel.global")
     log.addFilter(_is_no_pixdim)
     try:
@@ -172,19 +172,6 @@ def _nifti(path: Path) -> Any:
 def _is_no_pixdim(record: logging.LogRecord) -> bool:
     """Leaves out nibabel's warnings about pixdim, which is said of the scan."""
     return "pixdim" not in record.getMessage()
-
-
-def _check_compression(path: Path) -> None:
-    """Refuse a file whose name and bytes disagree on whether it is compressed."""
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        start = file.read(4)
-    named, compressed = path.name.lower().endswith(".gz"), start[:2] == b"\x1f\x8b"
-    if named and start in _NIFTI_STARTS:
-        raise UserError(f"{path} is not compressed, whatever its name says: rename it to {path.name[:-3]}")
-    if compressed and not named:
-        raise UserError(f"{path} is compressed, whatever its name says: rename it to {path.name}.gz")
 
 
 def _nifti_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, Any], bool]:
@@ -243,9 +230,10 @@ def _itk_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, Any]
 def _read_itk(path: Path) -> tuple[NDArray[np.float32], Affine]:
     import SimpleITK
 
+    check_packed(path)
     try:
         image = SimpleITK.ReadImage(str(path))
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise _itk_fault(path, error) from error
     if image.GetNumberOfComponentsPerPixel() != 1 or image.GetDimension() not in {2, 3}:
         raise UserError(f"{path} is no single gray volume of two or three dimensions: save it as one")
