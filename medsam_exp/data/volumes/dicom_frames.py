@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from medsam_exp.data.volumes.dicom_file import naming, reason
+from medsam_exp.data.volumes.damage import naming, reason
 from medsam_exp.data.volumes.windows import Window, usable_window
 from medsam_exp.types import UserError
 
@@ -60,7 +60,7 @@ def frames_of(path: Path, header: Dataset) -> list[Frame]:
     Raises:
         UserError: a number in the header makes no sense.
     """
-    with naming(path, "has a damaged header"):
+    with naming(path, "has a damaged header", "export it again"):
         for name in _USED_LATER:  # by now, as a fault is met here with the file's name
             header.get(name)
         return [_frame(path, header, number) for number in range(_count(path, header))]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels import apply_color_lut, apply_rescale, pixel_array
 
-from medsam_exp.data.volumes.dicom_file import naming, reason
+from medsam_exp.data.volumes.damage import naming, reason
 from medsam_exp.data.volumes.dicom_frames import Frame, macro
 from medsam_exp.data.volumes.windows import Window, percentile_window, to_bytes
 from medsam_exp.types import UserError
@@ -83,7 +83,7 @@ def shown(values: NDArray[np.float32], frame: Frame, window: Window | None) -> N
 
     Without either, the values are stretched from their lowest to their highest.
     """
-    with naming(frame.path, "has a damaged header"):
+    with naming(frame.path, "has a damaged header", "export it again"):
         if window is None and frame.window is None and frame.header.get("VOILUTSequence"):
             found, bits = _by_table(values, frame.header.VOILUTSequence[0])
             gray = found / (2**bits - 1)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medsam_exp.data.volumes.damage import naming
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS, Affine, check_affine
 from medsam_exp.data.volumes.look import Look
 from medsam_exp.data.volumes.packed import check_nifti_name, check_packed
@@ -75,7 +76,8 @@ def open_file_volume(path: Path, shown: str) -> FileVolume:
         UserError: it is damaged, has not three dimensions, or an affine without sense.
     """
     is_nifti = volume_suffix(path) in NIFTI_SUFFIXES
-    shape, affine, source, known = _nifti_facts(path) if is_nifti else _itk_facts(path)
+    with naming(path, "is a damaged volume"):
+        shape, affine, source, known = _nifti_facts(path) if is_nifti else _itk_facts(path)
     notes = () if known else (f"{shown} does not say how large its voxels are (pixdim 0)",)
     facts = ScanFacts(
         shown,
@@ -101,14 +103,12 @@ def read_file_values(path: Path) -> NDArray[np.float32]:
     if volume_suffix(path) not in NIFTI_SUFFIXES:
         return _read_itk(path)[0]
     image = _nifti(path)
-    shape = _three(image.shape, path)
-    try:
+    with naming(path, "is cut short or damaged"):  # zlib, gzip and NumPy each have their own errors
+        shape = _three(image.shape, path)
         if path.name.lower().endswith(".gz"):
             # To the end, where the checksum stands: nibabel stops at the last voxel, and never sees it.
             image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
         return np.asarray(image.dataobj, np.float32).reshape(shape)
-    except Exception as error:  # zlib, gzip and NumPy each have their own
-        raise UserError(f"{path} is cut short or damaged ({error}): copy it again") from error
 
 
 def read_labels(path: Path) -> tuple[NDArray[np.int64], Affine]:
@@ -156,15 +156,14 @@ def _itk_fault(path: Path, error: Exception) -> UserError:
 def _nifti(path: Path) -> Any:
     import nibabel
 
+    if not path.exists():
+        raise UserError(f"{path} does not exist: check the path")
     check_nifti_name(path)
     log = logging.getLogger("nibabel.global")
     log.addFilter(_is_no_pixdim)
     try:
-        return nibabel.load(path)
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist: check the path") from error
-    except Exception as error:  # damaged headers raise anything
-        raise UserError(f"{path} cannot be read as NIfTI ({error}): copy it again") from error
+        with naming(path, "cannot be read as NIfTI"):
+            return nibabel.load(path)
     finally:
         log.removeFilter(_is_no_pixdim)
 
