@@ -73,7 +73,7 @@ def _count(path: Path, header: Dataset) -> int:
         raise ValueError(f"it says {count} images of {rows} rows and {columns} columns")
     bits = rows * columns * int(header.get("BitsAllocated") or 1) * int(header.get("SamplesPerPixel") or 1)
     syntax = UID(header.file_meta.TransferSyntaxUID)
-    plain = syntax.is_transfer_syntax and not syntax.is_compressed
+    plain = syntax.is_transfer_syntax and not (syntax.is_compressed or syntax.is_deflated)
     # Half of it, since colours may be stored at half the columns.
     smallest = count * bits // 16 if plain else count
     if path.stat().st_size < smallest:

@@ -8,6 +8,7 @@ from pydicom import Dataset
 from pydicom.pixels import apply_color_lut, apply_rescale, pixel_array
 
 from medsam_exp.data.volumes.damage import naming, reason
+from medsam_exp.data.volumes.dicom_file import read_all
 from medsam_exp.data.volumes.dicom_frames import Frame, macro
 from medsam_exp.data.volumes.windows import Window, percentile_window, to_bytes
 from medsam_exp.types import UserError
@@ -100,6 +101,8 @@ def asks_for_a_window(frame: Frame) -> bool:
 def _decoded(frame: Frame) -> NDArray[Any]:
     syntax = frame.header.file_meta.TransferSyntaxUID
     try:
+        if syntax.is_deflated:  # which pydicom inflates only when it reads all of the file
+            return pixel_array(read_all(frame.path), index=frame.number)
         return pixel_array(frame.path, index=frame.number, transfer_syntax_uid=syntax)
     except RuntimeError as error:
         raise UserError(

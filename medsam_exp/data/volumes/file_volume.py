@@ -215,7 +215,8 @@ def _three(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
     if len(shape) < 2 or any(n != 1 for n in padded[3:]) or 0 in padded:
         sizes = " x ".join(map(str, shape))
         raise UserError(
-            f"{path} has {sizes} voxels, one volume of three dimensions is expected: split it first"
+            f"{path} has {sizes} voxels, one volume of three dimensions is expected: split it first (fslsplit) into "
+            "NAME_0000, NAME_0001, ..."
         )
     return padded[0], padded[1], padded[2]
 
