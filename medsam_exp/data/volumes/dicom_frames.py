@@ -148,8 +148,10 @@ def _spacing(header: Dataset, number: int) -> tuple[float, float] | None:
 
 
 def _pair(values: Any) -> tuple[float, float] | None:
-    found = _numbers(values, 2)
-    return (float(found[0]), float(found[1])) if found is not None and (found > 0).all() else None
+    if values is None or len(values) != 2:
+        return None
+    row, column = map(float, values)
+    return (row, column) if 0 < row < np.inf and 0 < column < np.inf else None
 
 
 def _ultrasound_spacing(header: Dataset) -> tuple[float, float] | None:

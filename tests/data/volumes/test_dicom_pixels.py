@@ -252,6 +252,8 @@ def test_frames_of_a_clip_are_read_one_by_one(tmp_path) -> None:
         ({"ImagerPixelSpacing": [0.6, 0.3], "EstimatedRadiographicMagnificationFactor": 1.5}, (0.4, 0.2)),
         ({"NominalScannedPixelSpacing": [0.1, 0.2]}, (0.1, 0.2)),
         ({"PixelSpacing": [0, 0]}, None),
+        ({"PixelSpacing": [-1, 1]}, None),
+        ({"PixelSpacing": ["nan", 1]}, None),
         ({}, None),
     ],
 )
