@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.data.volumes.dicom_copies import (
+    are_copies,
     by_folder,
     groups_without_ids,
     repeats,
@@ -67,18 +68,21 @@ def split_series(frames: Sequence[Frame]) -> list[Part]:
 
 
 def _parts(frames: Sequence[Frame], copies: int) -> list[Part]:
-    once, more = without_copies(frames, of_one_id=False) if repeats(frames) else (list(frames), 0)
-    if not repeats(once):
-        said = _about_copies(copies + more)
-        return [Part(part, said) for part in _makes_volumes(once)]
-    for chosen, dropped in ((list(frames), copies), (once, copies + more)):
-        if found := split_phases(chosen):
-            parts, name = found
-            return [
-                Part(part, (*_about_copies(dropped), f"is part {n} of {len(parts)} of its series, by {name}"))
-                for n, part in enumerate(parts, start=1)
-            ]
+    if not repeats(frames):
+        return [Part(part, _about_copies(copies)) for part in _makes_volumes(list(frames))]
+    if not are_copies(frames) and (found := split_phases(frames)):
+        return _phases(*found, copies)
+    once, more = without_copies(frames, of_one_id=False)
+    if repeats(once) and (found := split_phases(once)):
+        return _phases(*found, copies + more)
     return [Part(part, _about_copies(copies + more)) for part in _makes_volumes(once)]
+
+
+def _phases(parts: Sequence[list[Frame]], name: str, copies: int) -> list[Part]:
+    return [
+        Part(part, (*_about_copies(copies), f"is part {n} of {len(parts)} of its series, by {name}"))
+        for n, part in enumerate(parts, start=1)
+    ]
 
 
 def _about_copies(count: int) -> tuple[str, ...]:

@@ -205,3 +205,20 @@ def test_one_file_that_cannot_be_divided_has_a_way_out(tmp_path) -> None:
     (fault,) = find_scans(tmp_path).faults
     assert "a.dcm has 6 slices twice at one place with different pixels" in fault
     assert fault.endswith("turn the file into one NIfTI file for each volume (dcm2niix, then fslsplit)")
+
+
+def test_phases_may_have_slices_of_equal_pixels(tmp_path) -> None:
+    """Such as the empty ones at a volume's end; and a file that was copied is no image of a phase."""
+    for number in (1, 2):
+        values = volume(number)
+        values[:, :, -2:] = 0
+        dicom_series(tmp_path / str(number), values, np.eye(3), SPACING, ORIGIN, AcquisitionNumber=number)
+    first = sorted((tmp_path / "1").iterdir())[0]
+    (tmp_path / "2" / "copy.dcm").write_bytes(first.read_bytes())
+    found = scans(tmp_path, 2)
+    assert [scan.facts.shape for scan in found] == [SHAPE, SHAPE]
+    assert ["part 1 of 2" in found[0].facts.notes[1], "part 2 of 2" in found[1].facts.notes[1]] == [
+        True,
+        True,
+    ]
+    assert "has 1 images twice (same place, same pixels)" in found[0].facts.notes[0]
