@@ -61,6 +61,7 @@ class ImageDataset:
         self.spacing_mm = (
             pixels.spacing_mm if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
         )
+        self.notes = tuple(f"1 of 1 images ({self.path.stem}) {remark}" for remark in pixels.remarks)
         self.samples = (Sample(normalize("NFC", self.path.stem), class_name),)
 
     def read_image(self, sample_id: str) -> RGBImage:

@@ -104,7 +104,11 @@ def decode(path: Path) -> Pixels:
         # A file object, since Pillow maps paths into memory and then misreads turned TIFFs.
         with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
             _refuse_odd(image, path)
-            return _pixels(image, path)
+            pixels = _pixels(image, path)
+        if image.format == "PNG":
+            with Image.open(path, formats=("PNG",)) as again:
+                again.verify()  # checksums, the last of which Pillow does not reach when it decodes
+        return pixels
     except UserError:
         raise
     except Exception as error:  # decoders of damaged files raise anything from OSError to IndexError

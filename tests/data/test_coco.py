@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,14 @@ def test_own_images_with_outlines_become_masks(tmp_path, capsys) -> None:
     assert areas == {"a@lesion": 400, "a@vessel": 25, "b@lesion": 0, "b@vessel": 0}
     assert main(["own", str(source), str(tmp_path / "one"), "--foreground", "2"]) == 0
     assert FolderDataset("own", str(tmp_path / "one"), "test").read_ground_truth("a").sum() == 25
+    Image.fromarray(np.zeros(SIZE, np.uint8)).save(source / "b_mask.png")
+    assert main(["own", str(source), str(tmp_path / "o")]) == 1
+    assert re.search(
+        r"b.png has a mask in .*b_mask.png and outlines in .*annotations.json", capsys.readouterr().err
+    )
+    assert main(["own", str(source), str(tmp_path / "skipped"), "--skip-faulty"]) == 0
+    assert [path.name for path in (tmp_path / "skipped" / "test_masks").iterdir()] == ["a.png"]
+    (source / "b_mask.png").unlink()
     (source / "b.png").unlink()
     assert main(["own", str(source), str(tmp_path / "o")]) == 1
     assert "annotations.json names 1 images that are not here (first: b.png)" in capsys.readouterr().err

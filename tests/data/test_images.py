@@ -318,3 +318,17 @@ def test_real_images_equal_a_plain_read(shared_data):
             with Image.open(path) as stored:
                 plain = np.asarray(ImageOps.exif_transpose(stored))
             np.testing.assert_array_equal(read_image(path), gray3(plain))
+
+
+def test_a_damaged_byte_anywhere_in_a_png_is_found(tmp_path) -> None:
+    values = (np.add.outer(np.arange(64), np.arange(64)) * 2 % 256).astype(np.uint8)
+    path = tmp_path / "a.png"
+    Image.fromarray(values).save(path)
+    content = path.read_bytes()
+    start = content.index(b"IDAT") + 4
+    for place in range(start, len(content) - 12, 7):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x15
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"a\.png cannot be read as an image"):
+            decode(path)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from medsam_exp.digests import FileDigests
+from medsam_exp.nnunet.case_names import case_name
 from medsam_exp.types import UserError
 from medsam_exp.weak_label.folder import FolderMasks, Wanted
 
@@ -46,6 +47,13 @@ def test_an_empty_and_a_full_mask(tmp_path: Path, value: int) -> None:
 def test_masks_of_every_kind_of_png(tmp_path: Path, mode: str) -> None:
     Image.fromarray(SQUARE * 255).convert(mode).save(tmp_path / "scan.png")
     np.testing.assert_array_equal(FolderMasks(str(tmp_path)).read(_single(), ONE), SQUARE)
+
+
+def test_a_label_under_nnunet_name_of_its_case(tmp_path: Path) -> None:
+    _save(tmp_path / f"{case_name('scan')}.png", SQUARE)
+    np.testing.assert_array_equal(FolderMasks(str(tmp_path)).read(_single(), ONE), SQUARE)
+    _save(tmp_path / f"{case_name('other')}.png", SQUARE * 2)
+    np.testing.assert_array_equal(FolderMasks(str(tmp_path)).read(_double("other"), TWO), SQUARE * 2)
 
 
 def test_one_mask_per_class(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from medsam_exp.data.prepare.__main__ import main as prepare
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS
 from medsam_exp.data.volumes.record import read_record
+from medsam_exp.nnunet.case_names import case_name
 from medsam_exp.write_back.__main__ import main
 from tests.data.volumes.synthetic import dicom_image, dicom_series, items, turned
 from tests.data.volumes.test_grid import random_affine
@@ -187,6 +188,20 @@ def test_images_of_labels(tmp_path) -> None:
     assert (np.asarray(nibabel.load(tmp_path / "back" / "p001_ct01.nii.gz").dataobj) == labels).all()
 
 
+@pytest.mark.parametrize("what", ["masks", "labels"])
+def test_predictions_under_nnunet_names_of_the_cases(tmp_path, what) -> None:
+    truth = drawn_in_world(lps())
+    source = prepared(tmp_path, dicom(tmp_path))
+    predict(tmp_path / "masks", source, {"": truth})
+    for path in list((tmp_path / "masks").iterdir()):
+        with Image.open(path) as mask:
+            values = np.asarray(mask) // 255
+        Image.fromarray(values).save(path.with_name(f"{case_name(path.stem)}.png"))
+        path.unlink()
+    assert write(tmp_path / "masks", tmp_path / "back", source, "--to", "nifti", "--what", what) == 0
+    assert (np.asarray(nibabel.load(tmp_path / "back" / "p001_ct01.nii.gz").dataobj) == truth).all()
+
+
 def planes_by_image(path: Path) -> dict[tuple[int, str, int], np.ndarray]:
     """Frames of a DICOM-SEG object by segment, source image and frame in it, read by pydicom alone."""
     found = pydicom.dcmread(path)
@@ -234,6 +249,40 @@ def test_a_dicom_segmentation_by_two_readers(tmp_path) -> None:
         i, j, k = np.rint(np.linalg.solve(lps(), world)[:3]).astype(int)
         assert labels[i, j, k] == volume.array[tuple(index)]
     assert np.count_nonzero(volume.array) == np.count_nonzero(labels)
+
+
+ANONYMISED = (
+    *("PatientBirthDate", "PatientSex", "PatientName", "PatientID", "StudyDate", "StudyTime", "StudyID"),
+    *("AccessionNumber", "ReferringPhysicianName"),
+)
+
+
+def test_images_without_elements_that_may_be_empty_get_a_segmentation(tmp_path) -> None:
+    truth = drawn_in_world(lps())
+    elements = dict.fromkeys(ANONYMISED)
+    dicom_series(tmp_path / "src", scan(), ROTATION, SPACING, ORIGIN, **elements)
+    source = prepared(tmp_path, tmp_path / "src")
+    predict(tmp_path / "masks", source, {"": truth})
+    options = ("--to", "dicom-seg", "--original", str(tmp_path / "src"))
+    assert write(tmp_path / "masks", tmp_path / "back", source, *options) == 0
+    found = pydicom.dcmread(tmp_path / "back" / "p001_ct01.dcm")
+    assert [str(found.get(name) or "") for name in ANONYMISED] == [""] * len(ANONYMISED)
+    assert (
+        sum(int(plane.sum()) for plane in planes_by_image(tmp_path / "back" / "p001_ct01.dcm").values())
+        == truth.sum()
+    )
+
+
+def test_images_under_one_unique_id_get_no_segmentation_but_nifti(tmp_path, capsys) -> None:
+    truth = drawn_in_world(lps())
+    dicom_series(tmp_path / "src", scan(), ROTATION, SPACING, ORIGIN, SOPInstanceUID="1.2.3")
+    source = prepared(tmp_path, tmp_path / "src")
+    predict(tmp_path / "masks", source, {"": truth})
+    options = ("--to", "dicom-seg", "--original", str(tmp_path / "src"))
+    assert write(tmp_path / "masks", tmp_path / "back", source, *options) == 1
+    assert "p001_ct01 share a SOPInstanceUID or have none" in capsys.readouterr().err
+    assert write(tmp_path / "masks", tmp_path / "back2", source, "--to", "nifti") == 0
+    assert (np.asarray(nibabel.load(tmp_path / "back2" / "p001_ct01.nii.gz").dataobj) == truth).all()
 
 
 def test_a_segmentation_is_read_as_a_mask_again(tmp_path) -> None:

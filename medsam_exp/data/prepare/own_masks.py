@@ -116,7 +116,7 @@ class OwnMasks:
     def _plane(self, path: Path) -> tuple[NDArray[np.int64], bool]:
         pixels = decode(path)
         levels = _levels(pixels)
-        found = np.unique(levels) if levels is not None else ()
+        found = np.unique(levels) if levels is not None else np.zeros(0)
         if levels is None or len(found) <= 2:
             mask, soft = to_mask(pixels, path, self.foreground)
             return mask.astype(np.int64), soft

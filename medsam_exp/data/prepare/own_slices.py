@@ -137,13 +137,19 @@ def _with_masks(
             faults.append(f"{path} segments a DICOM series that is not here: add the series, or remove it")
     outlines, outline_faults = assign_outlines(found.scans, found.outlines)
     faults += outline_faults
+    both = outlines.keys() & owners.keys()
+    faults += [
+        f"{found.scans[number].facts.shown} has a mask in {owners[number][0]} and outlines in "
+        f"{outlines[number][0][0].path}: keep one of them"
+        for number in sorted(both)
+    ]
     masks = [
         OwnMasks(owners.get(number, ()), objects.get(number, ()), outlines.get(number, ()), foreground)
         for number in range(len(found.scans))
     ]
     if not any(masks):
         return found.scans, masks, faults
-    kept = [number for number, mask in enumerate(masks) if mask]
+    kept = [number for number, mask in enumerate(masks) if mask and number not in both]
     faults += [
         f"{scan.facts.shown} has no mask, but others have: add it"
         for scan, mask in zip(found.scans, masks, strict=True)

@@ -25,6 +25,16 @@ def repeats(frames: Iterable[Frame]) -> bool:
     return max(Counter(map(place_of, frames)).values(), default=0) > 1
 
 
+def are_copies(frames: Iterable[Frame]) -> bool:
+    """Whether all images that share a place have the same pixels, too; stops at the first place that says no.
+
+    Raises:
+        UserError: pixels that are to be compared cannot be decoded.
+    """
+    groups = _grouped(list(frames), place_of)
+    return all(len(set(map(_pixels_digest, group))) == 1 for group in groups if len(group) > 1)
+
+
 def without_copies(frames: Sequence[Frame], *, of_one_id: bool) -> tuple[list[Frame], int]:
     """The first of all images that have the same place and the same pixels, and how many were dropped.
 

@@ -1,8 +1,6 @@
-"""One DICOM file: its elements, with the usual preamble or without; what pydicom raises becomes one sentence."""
+"""One DICOM file: its elements, with the usual preamble or without."""
 
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
@@ -10,42 +8,12 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from medsam_exp.data.volumes.damage import naming
 from medsam_exp.types import UserError
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".dic"})
 _FIRST_GROUPS = {0x0002, 0x0008}  # a data set without preamble begins with one of them
 _SOP_CLASSES = "1.2.840.10008."
-
-
-@contextmanager
-def naming(
-    shown: object, what: str = "is a damaged DICOM file", mend: str = "export it again"
-) -> Iterator[None]:
-    """Turn whatever a library raises over damaged bytes into a sentence that names the file.
-
-    Elements are converted when they are asked for, so a broken number is met anywhere; decoders raise anything.
-
-    Args:
-        shown: the file or series.
-        what: is the matter with it, in words.
-        mend: how to mend it.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except OSError as error:
-        raise UserError(f"{shown} cannot be read ({error.strerror or error}): check the file") from error
-    except Exception as error:
-        raise UserError(f"{shown} {what} ({reason(error)}): {mend}") from error
-
-
-def reason(error: Exception) -> str:
-    """The first line of an error's text; its kind where it says nothing."""
-    if isinstance(error, AttributeError) and isinstance(error.obj, Dataset):
-        return f"it has no {error.name}"
-    lines = str(error).strip().split("\n")
-    return lines[0].rstrip(".:") or type(error).__name__
 
 
 def read_header(path: Path) -> Dataset | None:
@@ -70,7 +38,7 @@ def read_all(path: Path) -> Dataset:
 
 
 def _read(path: Path, *, pixels: bool) -> Dataset | None:
-    with naming(path, mend="copy it again"):
+    with naming(path, "is a damaged DICOM file"):
         try:
             dataset: Dataset = dcmread(path, stop_before_pixels=not pixels)
         except InvalidDicomError:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from medsam_exp.data.volumes.dicom_file import naming, reason
+from medsam_exp.data.volumes.damage import naming, reason
 from medsam_exp.data.volumes.windows import Window, usable_window
 from medsam_exp.types import UserError
 
@@ -60,7 +60,7 @@ def frames_of(path: Path, header: Dataset) -> list[Frame]:
     Raises:
         UserError: a number in the header makes no sense.
     """
-    with naming(path, "has a damaged header"):
+    with naming(path, "has a damaged header", "export it again"):
         for name in _USED_LATER:  # by now, as a fault is met here with the file's name
             header.get(name)
         return [_frame(path, header, number) for number in range(_count(path, header))]
@@ -73,7 +73,7 @@ def _count(path: Path, header: Dataset) -> int:
         raise ValueError(f"it says {count} images of {rows} rows and {columns} columns")
     bits = rows * columns * int(header.get("BitsAllocated") or 1) * int(header.get("SamplesPerPixel") or 1)
     syntax = UID(header.file_meta.TransferSyntaxUID)
-    plain = syntax.is_transfer_syntax and not syntax.is_compressed
+    plain = syntax.is_transfer_syntax and not (syntax.is_compressed or syntax.is_deflated)
     # Half of it, since colours may be stored at half the columns.
     smallest = count * bits // 16 if plain else count
     if path.stat().st_size < smallest:
@@ -156,8 +156,10 @@ def _spacing(header: Dataset, number: int) -> tuple[float, float] | None:
 
 
 def _pair(values: Any) -> tuple[float, float] | None:
-    found = _numbers(values, 2)
-    return (float(found[0]), float(found[1])) if found is not None and (found > 0).all() else None
+    if values is None or len(values) != 2:
+        return None
+    row, column = map(float, values)
+    return (row, column) if 0 < row < np.inf and 0 < column < np.inf else None
 
 
 def _ultrasound_spacing(header: Dataset) -> tuple[float, float] | None:

@@ -5,7 +5,8 @@ from pathlib import Path
 from pydicom import Dataset
 
 from medsam_exp.data.images import MAX_PIXELS, Pixels
-from medsam_exp.data.volumes.dicom_file import naming, read_header
+from medsam_exp.data.volumes.damage import naming
+from medsam_exp.data.volumes.dicom_file import read_header
 from medsam_exp.data.volumes.dicom_frames import frames_of, patient_of
 from medsam_exp.data.volumes.dicom_pixels import is_gray, read_colours, read_values, shown
 from medsam_exp.types import UserError
@@ -24,7 +25,7 @@ def decode_dicom(path: Path) -> Pixels:
     header = read_header(path) if path.exists() else None
     if header is None:
         raise UserError(f"{path} does not exist: check the path")
-    with naming(path, "has a damaged header"):
+    with naming(path, "has a damaged header", "export it again"):
         return _picture(path, header)
 
 

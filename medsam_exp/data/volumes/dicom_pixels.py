@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels import apply_color_lut, apply_rescale, pixel_array
 
-from medsam_exp.data.volumes.dicom_file import naming, reason
+from medsam_exp.data.volumes.damage import naming, reason
+from medsam_exp.data.volumes.dicom_file import read_all
 from medsam_exp.data.volumes.dicom_frames import Frame, macro
 from medsam_exp.data.volumes.windows import Window, percentile_window, to_bytes
 from medsam_exp.types import UserError
@@ -83,7 +84,7 @@ def shown(values: NDArray[np.float32], frame: Frame, window: Window | None) -> N
 
     Without either, the values are stretched from their lowest to their highest.
     """
-    with naming(frame.path, "has a damaged header"):
+    with naming(frame.path, "has a damaged header", "export it again"):
         if window is None and frame.window is None and frame.header.get("VOILUTSequence"):
             found, bits = _by_table(values, frame.header.VOILUTSequence[0])
             gray = found / (2**bits - 1)
@@ -100,6 +101,8 @@ def asks_for_a_window(frame: Frame) -> bool:
 def _decoded(frame: Frame) -> NDArray[Any]:
     syntax = frame.header.file_meta.TransferSyntaxUID
     try:
+        if syntax.is_deflated:  # which pydicom inflates only when it reads all of the file
+            return pixel_array(read_all(frame.path), index=frame.number)
         return pixel_array(frame.path, index=frame.number, transfer_syntax_uid=syntax)
     except RuntimeError as error:
         raise UserError(

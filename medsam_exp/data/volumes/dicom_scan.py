@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.volumes.dicom_file import naming
+from medsam_exp.data.volumes.damage import naming
 from medsam_exp.data.volumes.dicom_frames import Frame, patient_of
 from medsam_exp.data.volumes.dicom_pixels import asks_for_a_window, is_gray, read_colours, read_values, shown
 from medsam_exp.data.volumes.dicom_series import Part, order_series, split_series
@@ -77,7 +77,7 @@ def scans_of(frames: Sequence[Frame], root: Path) -> tuple[list[DicomScan], list
 def _parts(frames: Sequence[Frame], root: Path) -> list[Part]:
     if not frames:
         return []
-    with naming(_shown_as(frames, root), "has a damaged header"):
+    with naming(_shown_as(frames, root), "has a damaged header", "export it again"):
         return split_series(frames)
 
 
@@ -93,7 +93,7 @@ def _shown_as(frames: Sequence[Frame], root: Path) -> str:
 
 def _volume(part: Part, root: Path) -> DicomScan:
     shown_as = _shown_as(part.frames, root)
-    with naming(shown_as, "has a damaged header"):
+    with naming(shown_as, "has a damaged header", "export it again"):
         return _placed(part, shown_as)
 
 
@@ -120,7 +120,7 @@ def _placed(part: Part, shown_as: str) -> DicomScan:
 
 
 def _pictures(frames: Sequence[Frame], root: Path) -> DicomScan:
-    with naming(frames[0].path, "has a damaged header"):
+    with naming(frames[0].path, "has a damaged header", "export it again"):
         return _unplaced(frames, _relative(frames[0].path, root))
 
 

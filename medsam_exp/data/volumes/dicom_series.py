@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.data.volumes.dicom_copies import (
+    are_copies,
     by_folder,
     groups_without_ids,
     repeats,
@@ -67,34 +68,32 @@ def split_series(frames: Sequence[Frame]) -> list[Part]:
 
 
 def _parts(frames: Sequence[Frame], copies: int) -> list[Part]:
+    if repeats(frames) and not are_copies(frames) and (found := split_phases(frames)):
+        return _told(*found, copies)
     once, more = without_copies(frames, of_one_id=False) if repeats(frames) else (list(frames), 0)
-    if not repeats(once):
-        said = _about_copies(copies + more)
-        return [Part(part, said) for part in _makes_volumes(once)]
-    for chosen, dropped in ((list(frames), copies), (once, copies + more)):
-        if found := split_phases(chosen):
-            parts, name = found
-            return [
-                Part(part, (*_about_copies(dropped), f"is part {n} of {len(parts)} of its series, by {name}"))
-                for n, part in enumerate(parts, start=1)
-            ]
-    return [Part(part, _about_copies(copies + more)) for part in _makes_volumes(once)]
+    if repeats(once) and (found := split_phases(once)):
+        return _told(*found, copies + more)
+    return _told(_makes_volumes(once), "folder", copies + more)
 
 
-def _about_copies(count: int) -> tuple[str, ...]:
-    return (f"has {count} images twice (same place, same pixels); one of each was kept",) if count else ()
+def _told(parts: Sequence[list[Frame]], by: str, copies: int) -> list[Part]:
+    """Parts with notes; the first one says how many copies were dropped from all."""
+    dropped = f"has {copies} images twice (same place, same pixels); one of each was kept"
+    notes = [[f"is part {n} of {len(parts)} of its series, by {by}"] for n in range(1, len(parts) + 1)]
+    if len(parts) == 1:
+        notes = [[]]
+    return [
+        Part(part, tuple([dropped, *own] if copies and n == 0 else own))
+        for n, (part, own) in enumerate(zip(parts, notes, strict=True))
+    ]
 
 
 def _makes_volumes(frames: list[Frame]) -> list[list[Frame]]:
-    """All frames; or those of each folder, where only these make volumes."""
+    """All frames; or those of each folder, where only these make volumes and not every image has its own folder."""
     folders = by_folder(frames)
-    if len(folders) > 1 and not _is_volume(frames) and all(map(_is_stack, folders)):
+    if 1 < len(folders) < len(frames) and not _is_volume(frames) and all(map(_is_volume, folders)):
         return folders
     return [frames]
-
-
-def _is_stack(frames: list[Frame]) -> bool:
-    return len(frames) > 1 and _is_volume(frames)
 
 
 def _is_volume(frames: Sequence[Frame]) -> bool:

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medsam_exp.data.volumes.damage import naming
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS, Affine, check_affine
 from medsam_exp.data.volumes.look import Look
+from medsam_exp.data.volumes.packed import check_nifti_name, check_packed
 from medsam_exp.data.volumes.scan import ScanFacts
 from medsam_exp.data.volumes.windows import to_bytes
 from medsam_exp.types import UserError
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
-_NIFTI_STARTS = {n.to_bytes(4, order) for n in (348, 540) for order in ("little", "big")}  # sizes of headers
 _BEST_COMPRESSION = 1032  # of deflate: more bytes than this cannot come out of one
 _MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 _PLACE_FIELDS = (
@@ -75,7 +76,8 @@ def open_file_volume(path: Path, shown: str) -> FileVolume:
         UserError: it is damaged, has not three dimensions, or an affine without sense.
     """
     is_nifti = volume_suffix(path) in NIFTI_SUFFIXES
-    shape, affine, source, known = _nifti_facts(path) if is_nifti else _itk_facts(path)
+    with naming(path, "is a damaged volume"):
+        shape, affine, source, known = _nifti_facts(path) if is_nifti else _itk_facts(path)
     notes = () if known else (f"{shown} does not say how large its voxels are (pixdim 0)",)
     facts = ScanFacts(
         shown,
@@ -101,14 +103,12 @@ def read_file_values(path: Path) -> NDArray[np.float32]:
     if volume_suffix(path) not in NIFTI_SUFFIXES:
         return _read_itk(path)[0]
     image = _nifti(path)
-    shape = _three(image.shape, path)
-    try:
+    with naming(path, "is cut short or damaged"):  # zlib, gzip and NumPy each have their own errors
+        shape = _three(image.shape, path)
         if path.name.lower().endswith(".gz"):
             # To the end, where the checksum stands: nibabel stops at the last voxel, and never sees it.
             image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
         return np.asarray(image.dataobj, np.float32).reshape(shape)
-    except Exception as error:  # zlib, gzip and NumPy each have their own
-        raise UserError(f"{path} is cut short or damaged ({error}): copy it again") from error
 
 
 def read_labels(path: Path) -> tuple[NDArray[np.int64], Affine]:
@@ -148,23 +148,22 @@ def label_names(path: Path) -> dict[int, str]:
     return {int(value): name for value, name in found if value.isdecimal()}
 
 
-def _itk_fault(path: Path, error: RuntimeError) -> UserError:
-    last = str(error).strip().splitlines()[-1].strip()
+def _itk_fault(path: Path, error: Exception) -> UserError:
+    last = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
     return UserError(f"{path} cannot be read ({last}): copy it again")
 
 
 def _nifti(path: Path) -> Any:
     import nibabel
 
-    _check_compression(path)
+    if not path.exists():
+        raise UserError(f"{path} does not exist: check the path")
+    check_nifti_name(path)
     log = logging.getLogger("nibabel.global")
     log.addFilter(_is_no_pixdim)
     try:
-        return nibabel.load(path)
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist: check the path") from error
-    except Exception as error:  # damaged headers raise anything
-        raise UserError(f"{path} cannot be read as NIfTI ({error}): copy it again") from error
+        with naming(path, "cannot be read as NIfTI"):
+            return nibabel.load(path)
     finally:
         log.removeFilter(_is_no_pixdim)
 
@@ -172,19 +171,6 @@ def _nifti(path: Path) -> Any:
 def _is_no_pixdim(record: logging.LogRecord) -> bool:
     """Leaves out nibabel's warnings about pixdim, which is said of the scan."""
     return "pixdim" not in record.getMessage()
-
-
-def _check_compression(path: Path) -> None:
-    """Refuse a file whose name and bytes disagree on whether it is compressed."""
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        start = file.read(4)
-    named, compressed = path.name.lower().endswith(".gz"), start[:2] == b"\x1f\x8b"
-    if named and start in _NIFTI_STARTS:
-        raise UserError(f"{path} is not compressed, whatever its name says: rename it to {path.name[:-3]}")
-    if compressed and not named:
-        raise UserError(f"{path} is compressed, whatever its name says: rename it to {path.name}.gz")
 
 
 def _nifti_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, Any], bool]:
@@ -229,7 +215,8 @@ def _three(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
     if len(shape) < 2 or any(n != 1 for n in padded[3:]) or 0 in padded:
         sizes = " x ".join(map(str, shape))
         raise UserError(
-            f"{path} has {sizes} voxels, one volume of three dimensions is expected: split it first"
+            f"{path} has {sizes} voxels, one volume of three dimensions is expected: split it first (fslsplit) into "
+            "NAME_0000, NAME_0001, ..."
         )
     return padded[0], padded[1], padded[2]
 
@@ -243,9 +230,10 @@ def _itk_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, Any]
 def _read_itk(path: Path) -> tuple[NDArray[np.float32], Affine]:
     import SimpleITK
 
+    check_packed(path)
     try:
         image = SimpleITK.ReadImage(str(path))
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise _itk_fault(path, error) from error
     if image.GetNumberOfComponentsPerPixel() != 1 or image.GetDimension() not in {2, 3}:
         raise UserError(f"{path} is no single gray volume of two or three dimensions: save it as one")

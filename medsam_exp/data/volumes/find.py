@@ -11,7 +11,8 @@ from pydicom import Dataset
 
 from medsam_exp.data.coco import Coco, read_coco
 from medsam_exp.data.images import PICTURE_SUFFIXES
-from medsam_exp.data.volumes.dicom_file import naming, read_header
+from medsam_exp.data.volumes.damage import naming
+from medsam_exp.data.volumes.dicom_file import read_header
 from medsam_exp.data.volumes.dicom_frames import Frame, frames_of
 from medsam_exp.data.volumes.dicom_scan import scans_of
 from medsam_exp.data.volumes.file_volume import open_file_volume, volume_stem, volume_suffix
@@ -216,7 +217,7 @@ def _sort(
     if header is None:
         passed["no scans"] += 1
         return
-    with naming(path, "has a damaged header"):
+    with naming(path, "has a damaged header", "export it again"):
         _sort_dicom(path, header, found, series, passed)
 
 

@@ -99,4 +99,4 @@ def parse_look(window: Sequence[str] | None, percentiles: Sequence[float] | None
         raise UserError(
             f"--window is {' '.join(window)}: give {', '.join(CT_WINDOWS)}, or CENTER WIDTH in the scan's units"
         ) from error
-    return Look(window=Window(center, width))
+    return Look(window=Window(center, width, "LINEAR_EXACT" if 0 < width < 1 else "LINEAR"))

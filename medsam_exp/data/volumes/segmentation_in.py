@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from medsam_exp.data.volumes.contours_in import is_contours, read_contours
-from medsam_exp.data.volumes.dicom_file import naming, read_all
+from medsam_exp.data.volumes.damage import naming
+from medsam_exp.data.volumes.dicom_file import read_all
 from medsam_exp.data.volumes.dicom_frames import Frame, frames_of, macro
 from medsam_exp.data.volumes.scan import ScanFacts
 from medsam_exp.data.volumes.segmented import Segmented, paint

@@ -11,12 +11,17 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from medsam_exp.data.volumes.assemble import Assembled
+from medsam_exp.data.volumes.damage import reason
 from medsam_exp.data.volumes.dicom_file import read_header
 from medsam_exp.digests import write_atomically
 from medsam_exp.types import UserError
 
 _SERIES_NUMBER = 900
 _SOFTWARE = "medsam_exp"
+_MAY_BE_EMPTY = (  # of the modules Patient and General Study
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,13 @@ def write_segmentations(
         raise UserError(
             f"{strangers[0]} was not made from DICOM, so that no DICOM-SEG can refer to it: use --to nifti"
         )
+    for scan in scans:
+        images = [tuple(image) for image in scan.record.source["images"]]
+        if len(set(images)) < len(images) or not all(uid for uid, _ in images):
+            raise UserError(
+                f"the images of {scan.record.id} share a SOPInstanceUID or have none, so that no DICOM-SEG can refer "
+                "to them: use --to nifti"
+            )
     headers = _headers(original, {uid for scan in scans for uid, _ in scan.record.source["images"]})
     for scan in scans:
         write_atomically(out / f"{scan.record.id}.dcm", _segmentation(scan, labels, headers, names))
@@ -88,13 +100,21 @@ def _headers(original: Path, wanted: Iterable[str]) -> dict[str, Dataset]:
             uid = str(header.get("SOPInstanceUID", ""))
             if uid in missing:
                 missing.remove(uid)
-                found[uid] = header
+                found[uid] = _complete(header)
     if missing:
         raise UserError(
             f"{original} lacks {len(missing)} of the source images (first: SOPInstanceUID {min(missing)}): give with "
             "--original the folder that was prepared"
         )
     return found
+
+
+def _complete(header: Dataset) -> Dataset:
+    """With empty values where anonymisers removed elements that must be there and may be empty (type 2)."""
+    for name in _MAY_BE_EMPTY:
+        if name not in header:
+            setattr(header, name, "")
+    return header
 
 
 def _segmentation(
@@ -109,7 +129,8 @@ def _segmentation(
         dataset = _object(sources, stacked, descriptions)
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            f"no DICOM-SEG can be made that refers to the images of {scan.record.id} ({error}): use --to nifti"
+            f"no DICOM-SEG can be made that refers to the images of {scan.record.id} ({reason(error)}): use --to "
+            "nifti"
         ) from error
     # Seen where a file's SOP class allows one frame only: highdicom then drops the others in silence.
     if len(dataset.PerFrameFunctionalGroupsSequence) < np.count_nonzero(stacked.any(axis=(1, 2))):

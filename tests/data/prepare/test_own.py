@@ -12,7 +12,7 @@ from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.prepare.__main__ import main
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS
 from medsam_exp.data.volumes.record import read_record
-from medsam_exp.data.volumes.windows import Window, to_bytes
+from medsam_exp.data.volumes.windows import Window, percentile_window, to_bytes
 from tests.data.volumes.synthetic import PATIENT, dicom_image, dicom_series, items, turned
 
 SHAPE = (12, 10, 6)
@@ -305,3 +305,39 @@ def test_named_ct_windows_are_refused_for_mr(tmp_path, capsys) -> None:
     assert "is MR, and the window lung is one for CT" in failure(
         capsys, tmp_path / "src", tmp_path / "o", "--window", "lung"
     )
+
+
+@pytest.mark.parametrize(
+    ("width", "scale", "options", "expected"),
+    [
+        (0, 1, (), Window(50, 400)),  # as CT that asks for nothing
+        (0, 1, ("--window", "40", "300"), Window(40, 300)),
+        (0.25, 0.001, (), Window(0.25, 0.25, "LINEAR_EXACT")),
+        (0.25, 0.001, ("--window", "0.5", "0.75"), Window(0.5, 0.75, "LINEAR_EXACT")),
+        (0.25, 0.001, ("--percentiles", "0", "100"), None),
+    ],
+)
+def test_windows_that_cannot_be_followed_and_others_in_their_place(
+    tmp_path, capsys, width, scale, options, expected
+) -> None:
+    elements = {"WindowCenter": width, "WindowWidth": width, "RescaleSlope": scale, "RescaleIntercept": 0}
+    dicom_series(tmp_path / "src", ct(), np.eye(3), SPACING, ORIGIN, **elements)
+    assert own(tmp_path / "src", tmp_path / "out", *options) == 0
+    assert "p001_ct01: 6 of 6 images ask for a window" in capsys.readouterr().out
+    values = (ct() * np.float64(scale)).astype(np.float32)
+    window = expected or percentile_window(values, 0, 100)
+    shown = pixels(tmp_path / "out" / "test_images" / "p001_ct01_0003.png")
+    assert (shown == to_bytes(window(values[:, :, 3].T), inverted=False)).all()
+
+
+def test_a_mask_beside_a_series_is_that_of_all_its_phases(tmp_path) -> None:
+    for number in (1, 2):
+        dicom_series(tmp_path / "src", ct(number), np.eye(3), SPACING, ORIGIN, AcquisitionNumber=number)
+        for path in list((tmp_path / "src").glob("IM*")):
+            path.rename(path.with_name(f"{number}_{path.name}"))
+    mask = nibabel.Nifti1Image(box().astype(np.uint8), RAS_FROM_LPS @ affine(np.eye(3)))
+    nibabel.save(mask, tmp_path / "src" / "src_seg.nii.gz")
+    assert own(tmp_path / "src", tmp_path / "out") == 0
+    for scan in ("p001_ct01", "p001_ct02"):
+        assert (pixels(tmp_path / "out" / "test_masks" / f"{scan}_0003.png") == box()[:, :, 3].T * 255).all()
+    assert {row["group"] for row in rows(tmp_path / "out").values()} == {"p001"}

@@ -8,6 +8,7 @@ from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian, RLELossless
 
 from medsam_exp.data.folder import FolderDataset
+from medsam_exp.data.image import ImageDataset
 from medsam_exp.data.images import read_image
 from medsam_exp.data.prepare.__main__ import main
 from medsam_exp.data.volumes.dicom_file import read_header
@@ -150,6 +151,8 @@ def test_windows_that_are_not_followed_are_said_of_a_folder(tmp_path) -> None:
         dicom_image(
             tmp_path / "test_images" / f"{name}.dcm", PIXELS, "CR", WindowCenter=40, WindowWidth=width
         )
+    (note,) = ImageDataset(str(tmp_path / "test_images" / "a.dcm")).notes
+    assert note == "1 of 1 images (a) ask for a window that shows nothing (width 0), and is not followed"
     notes = FolderDataset("own", str(tmp_path), "test").notes
     assert notes == (
         "2 of 3 images (first: a) ask for a window that shows nothing (width 0), and is not followed",

@@ -154,7 +154,23 @@ def test_a_phase_that_lacks_a_slice_is_no_phase(tmp_path) -> None:
     for path in list(flat.iterdir()):
         (flat / path.name[0]).mkdir(exist_ok=True)
         path.rename(flat / path.name[0] / path.name)
-    assert [scan.facts.shape[2] for scan in scans(flat, 2)] == [6, 5]
+    found = scans(flat, 2)
+    assert [scan.facts.shape[2] for scan in found] == [6, 5]
+    assert all("of 2 of its series, by folder" in scan.facts.notes[0] for scan in found)
+
+
+def test_orientations_in_folders_of_their_own_are_scans_of_their_own(tmp_path) -> None:
+    """Which is the remedy where a series mixes them."""
+    series(tmp_path)
+    last = max(tmp_path.iterdir(), key=lambda path: float(dcmread(path).ImagePositionPatient[2]))
+    image = dcmread(last)
+    image.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+    image.save_as(last)
+    (fault,) = find_scans(tmp_path).faults
+    assert fault.endswith("put the files of each orientation into a folder of their own")
+    (tmp_path / "other").mkdir()
+    last.rename(tmp_path / "other" / last.name)
+    assert sorted(scan.facts.shape[2] for scan in scans(tmp_path, 2)) == [1, 5]
 
 
 def enhanced(path: Path, order: list[tuple[int, int]], content) -> None:
@@ -205,3 +221,19 @@ def test_one_file_that_cannot_be_divided_has_a_way_out(tmp_path) -> None:
     (fault,) = find_scans(tmp_path).faults
     assert "a.dcm has 6 slices twice at one place with different pixels" in fault
     assert fault.endswith("turn the file into one NIfTI file for each volume (dcm2niix, then fslsplit)")
+
+
+def test_phases_may_have_slices_of_equal_pixels(tmp_path) -> None:
+    """Such as the empty ones at a volume's end; and a file that was copied is no image of a phase."""
+    for number in (1, 2):
+        values = volume(number)
+        values[:, :, -2:] = 0
+        dicom_series(tmp_path / str(number), values, np.eye(3), SPACING, ORIGIN, AcquisitionNumber=number)
+    first = sorted((tmp_path / "1").iterdir())[0]
+    (tmp_path / "2" / "copy.dcm").write_bytes(first.read_bytes())
+    found = scans(tmp_path, 2)
+    assert [scan.facts.shape for scan in found] == [SHAPE, SHAPE]
+    first_notes, (note,) = (scan.facts.notes for scan in found)
+    assert "has 1 images twice (same place, same pixels)" in first_notes[0]
+    assert first_notes[1].endswith("is part 1 of 2 of its series, by AcquisitionNumber")
+    assert note.endswith("is part 2 of 2 of its series, by AcquisitionNumber")

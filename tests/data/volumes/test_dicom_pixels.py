@@ -10,6 +10,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import convert_color_space
 from pydicom.uid import (
     JPEG2000,
+    DeflatedExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLSLossless,
@@ -68,6 +69,15 @@ def test_lossless_compression_by_pydicom(tmp_path, syntax) -> None:
     assert dcmread(path).file_meta.TransferSyntaxUID == syntax
     assert (read_values(frame(path)) == gray()).all()
     assert (read_values(frame(path)) == with_itk(path)).all()
+
+
+def test_a_deflated_file(tmp_path) -> None:
+    path, values = tmp_path / "a.dcm", np.tile(gray()[:1], (200, 1))
+    dataset = dicom_image(path, values)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.save_as(path)
+    assert path.stat().st_size < values.nbytes / 2
+    assert (read_values(frame(path)) == values).all()
 
 
 def encoded(path: Path, pixels: np.ndarray, syntax, picture_format: str, **options) -> None:
@@ -242,6 +252,8 @@ def test_frames_of_a_clip_are_read_one_by_one(tmp_path) -> None:
         ({"ImagerPixelSpacing": [0.6, 0.3], "EstimatedRadiographicMagnificationFactor": 1.5}, (0.4, 0.2)),
         ({"NominalScannedPixelSpacing": [0.1, 0.2]}, (0.1, 0.2)),
         ({"PixelSpacing": [0, 0]}, None),
+        ({"PixelSpacing": [-1, 1]}, None),
+        ({"PixelSpacing": ["nan", 1]}, None),
         ({}, None),
     ],
 )

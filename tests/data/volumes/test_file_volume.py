@@ -115,6 +115,21 @@ def test_a_file_that_is_damaged_in_its_middle_is_named(tmp_path, values) -> None
         read_file_values(path)
 
 
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd", ".mhd"])
+def test_packed_voxels_that_are_damaged_are_named(tmp_path, suffix) -> None:
+    """SimpleITK itself reads on, and gives other voxels."""
+    path = tmp_path / f"a{suffix}"
+    values = (np.arange(8000, dtype=np.int16).reshape(20, 20, 20) // 3) % 500
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(values), str(path), True)
+    assert (read_file_values(path) == values.T).all()
+    packed = path.with_suffix(".zraw") if suffix == ".mhd" else path
+    content = bytearray(packed.read_bytes())
+    for damaged in (content[:-30], content[:-100] + b"\xff\x00\xff" + content[-97:]):
+        packed.write_bytes(damaged)
+        with pytest.raises(UserError, match=rf"a\{suffix} is cut short or damaged"):
+            read_file_values(path)
+
+
 def test_names_that_are_wrong_about_compression(tmp_path) -> None:
     nibabel.save(nibabel.Nifti1Image(VALUES, np.eye(4)), tmp_path / "a.nii")
     (tmp_path / "a.nii").rename(tmp_path / "b.nii.gz")

@@ -1,10 +1,10 @@
 """Your own scans: DICOM, NIfTI, MHA, NRRD, PNG, JPEG, TIFF; slices of volumes, with masks where there are some.
 
-Masks are told by their names (scan_mask.nii.gz, masks/scan.png, seg.nii.gz beside one series, DICOM-SEG objects by
-what they refer to), or all lie in one folder (--masks). Slices are turned as radiologists look at them. A
-DICOM scan is named by running numbers (p001_ct01_0042: patient, scan, slice from 0), never by a name or number
-of the patient; other files keep their own names unless --rename is given. geometry.json, in OUT, keeps where
-every slice lies: python -m medsam_exp.write_back puts masks back there.
+Masks are told by their names (scan_mask.nii.gz, masks/scan.png, seg.nii.gz beside one series), by what DICOM-SEG and
+RTSTRUCT objects and annotations in COCO's format refer to, or all lie in one folder (--masks). Slices are turned as
+radiologists look at them. A DICOM scan is named by running numbers (p001_ct01_0042: patient, scan, slice from 0),
+never by a name or number of the patient; other files keep their own names unless --rename is given. geometry.json,
+in OUT, keeps where every slice lies: python -m medsam_exp.write_back puts masks back there.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from medsam_exp.data.volumes.record import write_record
 from medsam_exp.data.volumes.windows import CT_WINDOWS
 from medsam_exp.types import UserError
 
-_VERSION = 1
+_VERSION = 2
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

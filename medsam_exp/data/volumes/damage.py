@@ -1,0 +1,35 @@
+"""What libraries raise over damaged files becomes one sentence that names the file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from medsam_exp.types import UserError
+
+
+@contextmanager
+def naming(shown: object, what: str, mend: str = "copy it again") -> Iterator[None]:
+    """Turn whatever a library raises over damaged bytes into a sentence that names the file.
+
+    Numbers are often converted when they are asked for, so a broken one is met anywhere; decoders raise anything.
+
+    Args:
+        shown: the file or series.
+        what: is the matter with it, in words.
+        mend: how to mend it.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:  # the system's; libraries raise OSError without it
+            raise UserError(f"{shown} cannot be read ({error.strerror}): check the file") from error
+        raise UserError(f"{shown} {what} ({reason(error)}): {mend}") from error
+
+
+def reason(error: Exception) -> str:
+    """The first line of an error's text; its kind where it says nothing."""
+    if isinstance(error, AttributeError) and error.obj is not None:
+        return f"it has no {error.name}"
+    lines = str(error).strip().split("\n")
+    return lines[0].rstrip(".:") or type(error).__name__
