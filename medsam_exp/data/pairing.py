@@ -114,9 +114,7 @@ def passed_over(folder: Path) -> list[str]:
         if path.is_dir() or path.suffix.lower() not in IMAGE_SUFFIXES
     )
     shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_KINDS_SHOWN))
-    return (
-        [f"{folder.name}: {kinds.total()} not read, as they are no images: {shown}"] if kinds else []
-    )
+    return [f"{folder.name}: {kinds.total()} not read, as they are no images: {shown}"] if kinds else []
 
 
 def pair_files(images: Path, masks: Mapping[str, Path]) -> dict[str, FilePair]:

@@ -302,7 +302,9 @@ def test_faults_of_the_file_are_one_clear_sentence_each(tmp_path: Path) -> None:
     assert "did you mean" not in given(b"filename,patient\na.png,c\n")
     assert "or separator" in given(b"filename|Caption\na.png|b\n")
     assert "2 columns named 'Caption'" in given(b"filename,Caption,Caption\n")
-    assert "not in UTF-8 (it has a byte 0xe9 in line 2)" in given("filename,Caption\na.png,é".encode("latin-1"))
+    assert "not in UTF-8 (it has a byte 0xe9 in line 2)" in given(
+        "filename,Caption\na.png,é".encode("latin-1")
+    )
     assert "line 3, is no valid CSV" in given(b'filename,Caption\na.png,b\nc.png,"never closed\nd.png,e\n')
     text = given(b'filename,Caption\n\na.png,"two\nlines"\nb.png\nc.png,d,e\n,f\n')
     assert "3 of 4 rows are faulty (line 5 has 1 fields, the header has 2; line 6 has 3 fields" in text
@@ -426,7 +428,9 @@ def test_names_without_an_ending_mean_the_only_image(tmp_path: Path) -> None:
         draw(tmp_path / "train" / name, 0)
     header = ("ID", "Caption")
     file = write(tmp_path / "captions.csv", [(f"x_{n}", caption(n)) for n in range(2)], header)
-    assert pairs(file, root=str(tmp_path / "train")).ids == ("x_0.jpg", "x_1.PNG")
+    source = pairs(file, root=str(tmp_path / "train"))
+    assert source.ids == ("x_0.jpg", "x_1.PNG")
+    assert "columns that stand in for those of the configuration: ID for filename" in source.notes
     file = write(tmp_path / "captions.csv", [(f"x_{n}", caption(n)) for n in range(4)], header)
     text = refusal(file, root=str(tmp_path / "train"))
     assert "x_2 does not exist, and several files have that name (x_2.png, x_2.tif)" in text

@@ -121,7 +121,7 @@ def _listed_groups(file: Path | None, images: list[_Image]) -> tuple[dict[str, s
     if file is None:
         return {}, []
     stems = {plain_name(image.stem): image.stem for image in images}
-    rows, faults = read_columns(file, ["name", "group"], mend="rename its columns")
+    rows, faults, _ = read_columns(file, ["name", "group"], mend="rename its columns")
     if faults:
         raise UserError(f"{file}: {faulty_rows(faults, len(rows) + len(faults))}")
     named = [
