@@ -128,7 +128,10 @@ def _listed_groups(file: Path | None, images: list[_Image]) -> tuple[dict[str, s
         (stems.get(plain_name(PurePosixPath(name).name.lower().removesuffix(".png"))), group)
         for _, (name, group) in rows
     ]
-    found = {stem: group.strip() for stem, group in named if stem and group.strip()}
+    found: dict[str, str] = {}
+    for stem, group in named:
+        if stem and group.strip() and found.setdefault(stem, group.strip()) != group.strip():
+            raise UserError(f"{file} gives {stem} two groups, {found[stem]} and {group.strip()}: keep one")
     if not found:
         raise UserError(
             f"{file} names none of BUSI's images: give a table with names such as 'benign (1).png'"
