@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from medsam_exp.config import Paths
 from medsam_exp.interactive.question import composed
 from medsam_exp.overrides import FREE_TEXTS, TEXTS, quoted
+from medsam_exp.summary import command_line
 from medsam_exp.types import UserError
 from tests.compose import CONF
 from tests.conftest import ROOT
@@ -57,9 +58,23 @@ PATHS = [
 ]
 
 
+def arrived(word: str) -> str:
+    """What Hydra makes of one word of the command line."""
+    value = OverridesParser.create().parse_override(quoted([word])[0]).value()
+    return str(getattr(value, "text", value))
+
+
 @pytest.mark.parametrize("text", TYPED)
 def test_every_text_arrives_as_it_was_typed(text: str) -> None:
-    assert composed(["text=free", f"text.text={text}"]).text.text == text
+    assert arrived(f"text.text={text}") == text
+    assert shlex.split(command_line(quoted([f"text.text={text}"])))[2:] == quoted([f"text.text={text}"])
+
+
+def test_an_image_and_a_text_in_the_configuration() -> None:
+    cfg = composed(
+        ["text=free", f"text.text={TYPED[11]}", "name=null", "data=image", f"data.path={PATHS[0]}"]
+    )
+    assert (cfg.text.text, cfg.name, cfg.data.path) == (TYPED[11], "null", PATHS[0])
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -67,13 +82,10 @@ def test_every_text_arrives_as_it_was_typed(text: str) -> None:
     "key", ["data.path", "clip.weights", "++sam.checkpoint", "+pairs.train.file", "data.exclude"]
 )
 def test_paths_too(key: str, path: str) -> None:
-    (word,) = quoted([f"{key}={path}"])
-    override = OverridesParser.create().parse_override(word)
-    assert word.startswith(f"{key}=")
     if key == "data.exclude" and path == "a,b.png":  # two names, for all we know
-        assert override.is_sweep_override()
+        assert quoted([f"{key}={path}"]) == [f"{key}={path}"]
     else:
-        assert str(getattr(override.value(), "text", override.value())) == path
+        assert arrived(f"{key}={path}") == path
 
 
 @pytest.mark.parametrize(

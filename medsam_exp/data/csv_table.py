@@ -145,7 +145,7 @@ def read_columns(
     columns: Sequence[str],
     separator: str | None = None,
     mend: str = "set pairs' image_column, caption_column or group_column",
-) -> tuple[Rows, list[str]]:
+) -> tuple[Rows, list[str], list[str]]:
     """Read some columns of a CSV file; `medsam_exp.data.columns` says how they are found.
 
     Args:
@@ -155,8 +155,8 @@ def read_columns(
         mend: which settings name the columns.
 
     Returns:
-        Rows with the fields of `columns`; and a sentence about each row of the wrong length, which is not
-        among them.
+        Rows with the fields of `columns`; a sentence about each row of the wrong length, which is not among them;
+        and the names of the columns in the file.
 
     Raises:
         UserError: the file is missing, no text or no CSV, or lacks a column.
@@ -166,7 +166,7 @@ def read_columns(
         mend += ", or separator, as it has one column only"
     places = [place_of(table.header, column, str(path), mend) for column in columns]
     rows = [(number, tuple(row[place] for place in places)) for number, row in table.rows]
-    return rows, list(table.faults)
+    return rows, list(table.faults), [table.header[place] for place in places]
 
 
 def _recognised(lines: Sequence[str], expected: Collection[str]) -> str:

@@ -209,7 +209,11 @@ class FolderDataset:
         path = self._mask(sample_id)
         if path is None:
             return text_digest("no mask", self.image_digest(sample_id, digests))
-        return text_digest(digests.of(path), str(self._entries[sample_id].target.values))
+        values = self._entries[sample_id].target.values
+        read_as = (
+            () if values is None else ("stored numbers",)
+        )  # else results of an older reading would be reused
+        return text_digest(digests.of(path), str(values), *read_as)
 
     def _sizes(
         self,

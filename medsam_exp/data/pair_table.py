@@ -58,7 +58,7 @@ def read_pair_table(options: TableOptions) -> PairTable:
         UserError: the file, its columns or its rows are faulty, an image has two groups, or no row is left.
     """
     root = options.file.parent if options.root is None else options.root
-    rows, skipped = _sound_rows(options)
+    rows, skipped, taken = _sound_rows(options)
     if not root.is_dir():
         raise UserError(f"pairs' root {root} is not a folder: set it to the folder that the paths start from")
     cleaned, changed, counts = _cleaned(rows, options)
@@ -70,6 +70,9 @@ def read_pair_table(options: TableOptions) -> PairTable:
         f"{options.smallest_caption} characters (smallest_caption), {repeated} repeated rows",
         *(f"skipped: {options.file.name}, {fault}" for fault in skipped),
     ]
+    if any(column != asked for asked, column in taken.items()):
+        named = ", ".join(f"{column} for {asked}" for asked, column in taken.items() if column != asked)
+        notes.append(f"columns that stand in for those of the configuration: {named}")
     if located.dropped:
         notes.append(f"image paths begin with {located.dropped}, which is not below root: found without it")
     alone = sum(not image.group for image in images.values())
@@ -78,11 +81,11 @@ def read_pair_table(options: TableOptions) -> PairTable:
     return PairTable(images, located.base, tuple(notes))
 
 
-def _sound_rows(options: TableOptions) -> tuple[list[Row], list[str]]:
-    """Rows that name an image, and a sentence about each that does not or has a wrong length."""
+def _sound_rows(options: TableOptions) -> tuple[list[Row], list[str], dict[str, str]]:
+    """Rows that name an image; a sentence about each that does not or has a wrong length; columns by the asked ones."""
     columns = [options.image_column, options.caption_column]
     columns += [options.group_column] if options.group_column is not None else []
-    found, faults = read_columns(options.file, columns, options.separator)
+    found, faults, there = read_columns(options.file, columns, options.separator)
     rows = []
     for line, (image, caption, *group) in found:
         if image.strip():
@@ -92,7 +95,7 @@ def _sound_rows(options: TableOptions) -> tuple[list[Row], list[str]]:
     if faults and not options.skip_faulty:
         said = faulty_rows(faults, len(rows) + len(faults))
         raise UserError(f"{options.file}: {said}, or leave these rows out with on_error=skip")
-    return rows, faults
+    return rows, faults, dict(zip(columns, there, strict=True))
 
 
 def _cleaned(rows: list[Row], options: TableOptions) -> tuple[list[Row], int, Counter[str]]:

@@ -17,7 +17,7 @@ from medsam_exp.hygiene.outline import outline_is_drawn
 from medsam_exp.hygiene.overlay import find_overlay
 from medsam_exp.types import Mask, RGBImage, UserError
 
-VERSION = 5
+VERSION = 6
 """Of what is measured; another one measures everything anew."""
 
 _CLEARLY_COLOURED = 40  # of 255: between a pixel's strongest and weakest channel; JPEG alone makes fewer

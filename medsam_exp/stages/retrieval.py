@@ -9,6 +9,7 @@ from medsam_exp.lightning.pair_inference import EmbeddedPairs, EmbeddingModule, 
 from medsam_exp.metrics.retrieval import caption_groups, retrieval_figures
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.fresh_weights import clip_of_run
+from medsam_exp.stages.said_of_texts import cut_captions
 from medsam_exp.types import PairSource, UserError
 
 
@@ -35,7 +36,9 @@ def run(context: StageContext) -> None:
         _refuse_broken(embedded, pairs)
         record = _measured(embedded, settings, context.seed)
         context.log({f"retrieval/{name}": figure["mean"] for name, figure in record["figures"].items()})
-        context.artifacts.save("all", record | {"notes": list(pairs.notes)})
+        context.artifacts.save(
+            "all", record | {"notes": [*pairs.notes, *cut_captions(clip, settings["part"], pairs)]}
+        )
     context.advance(1)
 
 

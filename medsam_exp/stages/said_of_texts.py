@@ -72,7 +72,7 @@ def caption_notes(clip: ClipModel, parts: Mapping[str, PairSource | None]) -> li
         note
         for part, pairs in parts.items()
         if pairs is not None
-        for note in (*_unused(part, pairs), *_cut_captions(clip, part, pairs))
+        for note in (*_unused(part, pairs), *cut_captions(clip, part, pairs))
     ]
 
 
@@ -88,7 +88,8 @@ def _unused(part: str, pairs: PairSource) -> list[str]:
     return [f"{part}: {count} captions of {len(pairs.ids)} images; {drawn}"]
 
 
-def _cut_captions(clip: ClipModel, part: str, pairs: PairSource) -> list[str]:
+def cut_captions(clip: ClipModel, part: str, pairs: PairSource) -> list[str]:
+    """A sentence about the captions of a part of the pairs that are not read to their end; none where all are."""
     by_caption = {caption: pair_id for pair_id in pairs.ids for caption in pairs.captions(pair_id)}
     cut: list[CutText] = cut_texts(clip.tokenizer, list(by_caption))
     if not cut:

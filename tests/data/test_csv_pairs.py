@@ -428,7 +428,9 @@ def test_names_without_an_ending_mean_the_only_image(tmp_path: Path) -> None:
         draw(tmp_path / "train" / name, 0)
     header = ("ID", "Caption")
     file = write(tmp_path / "captions.csv", [(f"x_{n}", caption(n)) for n in range(2)], header)
-    assert pairs(file, root=str(tmp_path / "train")).ids == ("x_0.jpg", "x_1.PNG")
+    source = pairs(file, root=str(tmp_path / "train"))
+    assert source.ids == ("x_0.jpg", "x_1.PNG")
+    assert "columns that stand in for those of the configuration: ID for filename" in source.notes
     file = write(tmp_path / "captions.csv", [(f"x_{n}", caption(n)) for n in range(4)], header)
     text = refusal(file, root=str(tmp_path / "train"))
     assert "x_2 does not exist, and several files have that name (x_2.png, x_2.tif)" in text

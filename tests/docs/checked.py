@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.cli import COMMANDS
+from medsam_exp.overrides import quoted
 from medsam_exp.signatures import signature_problems
 from tests.compose import composed
 
@@ -67,7 +68,7 @@ def _check_make(words: Sequence[str], folder: Path) -> None:
 
 def _check_run(options: Sequence[str]) -> None:
     """The configuration composes for every value of every axis, and fits what it names."""
-    for overrides in _jobs(_without_folder(options)):
+    for overrides in _jobs(_without_folder(quoted(options))):
         cfg = composed(*overrides)
         with contextlib.suppress(OmegaConfBaseException):  # a value that only the reader can give
             OmegaConf.resolve(cfg)

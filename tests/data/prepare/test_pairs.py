@@ -122,7 +122,9 @@ def test_roco_of_the_second_version(tmp_path: Path) -> None:
         for number, image_id in enumerate(ids[:2]):
             miniatures.save(raw / split / f"{image_id}.jpg", miniatures.scan(number))
         said = [f'{image_id},"CT of the abdomen, with a lesion."' for image_id in ids]
-        (raw / f"{split}_captions.csv").write_text("\n".join(["ID,Caption", *said, f"{ids[0]},CT, cut"]))
+        (raw / f"{split}_captions.csv").write_text(
+            "\n".join(["ID,Caption", *said, f"{ids[0]},CT, cut", f"{ids[0]},CT again of it"])
+        )
     (raw / "license_information.csv").write_text(
         "ID,PMCID,Attribution,Link\nROCOv2_2023_train_000001,PMC7,CC BY-NC [a. n. other],x\n"
     )
@@ -140,4 +142,5 @@ def test_roco_of_the_second_version(tmp_path: Path) -> None:
     assert account["notes"] == [
         "left out, images that are not there: 2",
         "left out, rows of a table with more or fewer fields than its header: 2",
+        "left out, second captions of an image: 2",
     ]

@@ -121,14 +121,17 @@ def _listed_groups(file: Path | None, images: list[_Image]) -> tuple[dict[str, s
     if file is None:
         return {}, []
     stems = {plain_name(image.stem): image.stem for image in images}
-    rows, faults = read_columns(file, ["name", "group"], mend="rename its columns")
+    rows, faults, _ = read_columns(file, ["name", "group"], mend="rename its columns")
     if faults:
         raise UserError(f"{file}: {faulty_rows(faults, len(rows) + len(faults))}")
     named = [
         (stems.get(plain_name(PurePosixPath(name).name.lower().removesuffix(".png"))), group)
         for _, (name, group) in rows
     ]
-    found = {stem: group.strip() for stem, group in named if stem and group.strip()}
+    found: dict[str, str] = {}
+    for stem, group in named:
+        if stem and group.strip() and found.setdefault(stem, group.strip()) != group.strip():
+            raise UserError(f"{file} gives {stem} two groups, {found[stem]} and {group.strip()}: keep one")
     if not found:
         raise UserError(
             f"{file} names none of BUSI's images: give a table with names such as 'benign (1).png'"

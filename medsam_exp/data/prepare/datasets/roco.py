@@ -64,6 +64,11 @@ class _Part:
     licences: dict[str, str] = field(default_factory=dict)
     articles: dict[str, str] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
+    further: int = 0
+
+    def add_caption(self, number: str, caption: str) -> None:
+        """Keep an image's first caption, and count others."""
+        self.further += self.captions.setdefault(number, caption) != caption
 
 
 def prepare(given: argparse.Namespace) -> Iterable[str]:
@@ -72,6 +77,8 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         parts = _parts(source)
         faults = {name: count for part in parts.values() for name, count in part.faults.items() if count}
         left_out = Counter({_FAULTS: sum(faults.values())} if faults else {})
+        if further := sum(part.further for part in parts.values()):
+            left_out["second captions of an image"] = further
         pairs = [pair for split, part in parts.items() for pair in _pairs(split, part, given, left_out)]
         if not pairs and left_out["images that are not there"]:
             raise nothing_found(
@@ -127,7 +134,7 @@ def _parts_of_v2(source: Source) -> dict[str, _Part]:
             for fields in _rows(source, name, part):
                 number = fields.get("id", "")
                 if "caption" in fields:
-                    part.captions[number] = fields["caption"]
+                    part.add_caption(number, fields["caption"])
                     part.names[number] = number
                 part.articles[number] = fields.get("pmcid", "")
                 if licence := _LICENCE.search(fields.get("attribution", "")):
@@ -139,7 +146,7 @@ def _read_table(source: Source, name: str, part: _Part) -> None:
     if PurePosixPath(name).name.lower().startswith("captions"):
         for line in text_of(source, name).splitlines():
             number, _, caption = line.partition("\t")
-            part.captions[number.strip()] = caption.strip()
+            part.add_caption(number.strip(), caption.strip())
         return
     for fields in _rows(source, name, part):
         number = fields.get("roco_id") or fields.get("id") or ""
@@ -150,7 +157,7 @@ def _read_table(source: Source, name: str, part: _Part) -> None:
         if "cc" in fields:
             part.licences[number] = fields["cc"]
         if "caption" in fields:
-            part.captions.setdefault(number, fields["caption"])
+            part.add_caption(number, fields["caption"])
 
 
 def _rows(source: Source, name: str, part: _Part) -> Iterable[dict[str, str]]:
