@@ -8,11 +8,11 @@ from PIL import Image
 from medsam_exp.config import check
 from medsam_exp.digests import FileDigests
 from medsam_exp.engine import Engine
-from medsam_exp.firewall import FILE, SHARED, refuse_learnt_images
-from medsam_exp.runner import _inputs, _scored_later, _with_tuning
+from medsam_exp.firewall import FILE, SHARED, refuse_leaky_training, refuse_learnt_images
+from medsam_exp.runner import _inputs, _look_at_data, _scored_later, _with_tuning
 from medsam_exp.stages import STAGES
 from medsam_exp.types import UserError
-from tests.clean_data import lesion, scan
+from tests.clean_data import Clean, lesion, scan
 from tests.compose import composed
 
 SAM = ("stages=[train_sam,saliency,coarse_mask,sam_mask,evaluate]", "sam=tiny_scratch", "saliency=intensity")
@@ -26,7 +26,9 @@ def plan(tmp_path: Path, *overrides: str) -> dict[str, Path]:
     later, cfg = _scored_later(cfg), _with_tuning(cfg)
     dataset, texts, _ = _inputs(cfg, say_notes=False)
     engine = Engine(cfg, list(cfg.stages), dataset, texts, FileDigests(None), [], print, quiet=True)
+    leaks = _look_at_data(cfg, engine, FileDigests(None))
     refuse_learnt_images(cfg, engine, tmp_path, later)
+    refuse_leaky_training(cfg, engine, leaks)
     return {name: artifacts.folder for name, artifacts in engine.artifacts.items()}
 
 
@@ -159,12 +161,29 @@ def test_weights_of_an_earlier_run_are_remembered(folder: tuple[str, ...], tmp_p
     said = refused(tmp_path, *later)
     assert f"train_sam of an earlier run ({made}) learns from (first: renamed = train_0)" in said
     assert "other weights of sam" in said
-    trained_on = plan(tmp_path, *folder, "stages=[train_sam]", *later[-2:], "++train_data.limit=2")[
-        "train_sam"
-    ]
+    again = ("stages=[train_sam]", *later[-2:], "++train_data.limit=2", "allow_leaks=true")
+    trained_on = plan(tmp_path, *folder, *again)["train_sam"]
     assert "train_5" in (trained_on / FILE).read_text(), "what its own start had seen is remembered, too"
     (made / FILE).write_text("[")
     assert f"{made / FILE} cannot be read" in refused(tmp_path, *later)
+
+
+def test_a_leak_stops_a_training_on_true_masks(tmp_path: Path) -> None:
+    data = Clean(tmp_path / "data")
+    options = ("data=folder", f"data.root={data.root}", "text=free", "text.text=a mass")
+    data.put("val", "case_20", scan(20), lesion(20), group="patient_3")  # of train
+    plan(tmp_path, *options, *SAM)  # what is scored is clean
+    alone = refused(tmp_path, *options, "stages=[train_sam]", "sam=tiny_scratch")
+    assert "patients in train and val: 1" in alone
+    data.put("test", "case_21", scan(21), lesion(21), group="patient_3")
+    said = refused(tmp_path, *options, *SAM)
+    assert said.startswith(
+        f"train_sam would train on {data.root} (train), but the data check found patients in test,"
+    )
+    assert "allow_leaks=true" in said
+    assert said == refused(tmp_path, *options, *SAM), "also where the check is remembered"
+    plan(tmp_path, *options, *SAM, "allow_leaks=true")
+    plan(tmp_path, *options, *SAM[1:], "stages=[saliency,coarse_mask,sam_mask,evaluate]")
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -204,6 +204,11 @@ def _sentences(examination: Examination, scope: str) -> list[str]:
     return lines
 
 
+def _listed(splits: tuple[str, ...]) -> str:
+    *most, last = splits
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def _leaks(examination: Examination) -> Iterator[Leak]:
     """What splits share, by kind and splits."""
     by_name = examination.survey.by_name
@@ -213,5 +218,5 @@ def _leaks(examination: Examination) -> Iterator[Leak]:
             splits = tuple(sorted({by_name[name].split for name in finding.items} - {""}))
             found[finding.kind, splits].append(finding)
     for (kind, splits), findings in found.items():
-        title = KINDS[kind].title.lower().replace("several splits", " and ".join(splits))
+        title = KINDS[kind].title.lower().replace("several splits", _listed(splits))
         yield Leak(f"{title}: {len(findings)} (first: {findings[0].items[0]})", splits)

@@ -73,6 +73,7 @@ def test_every_sample_gets_texts_whatever_the_order(choice: str, task: str, tmp_
 def test_texts_without_labels_do_not_change_with_them(choice: str, task: str, tmp_path: Path) -> None:
     source = source_of(choice, task, tmp_path)
     own, others = source.bind(samples_of(task)), source.bind(samples_of(task, shift=1))
+    assert bool(source.tells) is source.uses_class_labels
     if not source.uses_class_labels:
         assert own == others == source.bind([Sample(s.id, None, s.description) for s in samples_of(task)])
     if choice in NEEDS_SUBTYPES:

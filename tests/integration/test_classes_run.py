@@ -91,7 +91,12 @@ def test_a_folder_of_two_classes_end_to_end(tmp_path: Path, two_squares: Path) -
     dropped, rows, _ = results(tmp_path, *options, "data.absent=drop")
     assert {row["id"] for row in rows} == ids - {"s2@dark_square"}
     assert all(row["images"] == 0 for row in dropped["timing"].values())
-    assert any(use.startswith("text:") for use in dropped["ground_truth_used_for"])
+    uses = dropped["ground_truth_used_for"]
+    assert any(use.startswith("text: oracle, each text says the true class") for use in uses)
+    assert (
+        "data: masks decide which classes of an image are samples (data.absent=drop) (folder, test)" in uses
+    )
+    assert uses[-1] == "data checks: faults of masks (folder, every split)"
 
 
 def test_the_two_classes_of_an_image_get_maps_of_their_own(tmp_path: Path, two_squares: Path) -> None:

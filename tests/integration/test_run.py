@@ -79,7 +79,9 @@ def test_a_run_leaves_what_it_promises(runs: Runs) -> None:
     )
     assert summary["choices"] == {"data": "phantom", "saliency": "m2ib"}
     assert any("evaluate" in use for use in summary["ground_truth_used_for"])
-    assert any(use.startswith("text:") for use in summary["ground_truth_used_for"])
+    assert [use for use in summary["ground_truth_used_for"] if use.startswith("text:")] == [
+        "text: oracle, each text states the true place, size, tone and class of what is to be found (phantom, seed 2)"
+    ]
     assert summary["environment"]["torch"]
     with (run_dir / "per_image.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -187,7 +189,7 @@ def test_a_folder_is_checked_at_first_use_and_no_key_knows(
     assert caplog.messages.count(said) == 1
     summaries.append(json.loads((runs(*_folder(images)) / "summary.json").read_text()))
     assert caplog.messages.count(said) == 1
-    monkeypatch.setattr("medsam_exp.runner.look_once", lambda *_: None)
+    monkeypatch.setattr("medsam_exp.runner.look_once", lambda *_: ())
     summaries.append(json.loads((runs(*_folder(images)) / "summary.json").read_text()))
     assert summaries[0]["keys"] == summaries[1]["keys"] == summaries[2]["keys"]
     for summary in summaries:
@@ -195,6 +197,20 @@ def test_a_folder_is_checked_at_first_use_and_no_key_knows(
             summary["ground_truth_used_for"][-1]
             == "data checks: faults of masks, nothing else (folder, every split)"
         )
+
+
+def test_a_leak_between_splits_is_said_in_every_run(
+    runs: Runs, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("images", "masks"):
+        (images / f"train_{part}").mkdir()
+        shutil.copy(images / f"test_{part}" / "s1.png", images / f"train_{part}" / "s7.png")
+    said = f"data check: the same image in test and train: 1 (first: test/s1), in {images}"
+    for _ in range(2):
+        run_dir = runs(*_folder(images), "stages=[saliency,coarse_mask,evaluate]")
+        assert json.loads((run_dir / "summary.json").read_text())["notes"][0] == said
+        assert said in capsys.readouterr().out
+        assert said in (run_dir / "report.html").read_text()
 
 
 def test_without_masks_it_predicts_and_says_so(runs: Runs, images: Path) -> None:

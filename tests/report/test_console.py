@@ -71,3 +71,16 @@ def test_an_old_terminal_can_print_it(summary: dict[str, Any], tmp_path: Path) -
     said = printed({**summary, "notes": ["naïve.png was skipped"]}, tmp_path, encoding="ascii")
     assert "0.613 +- 0.111" in said
     assert r"na\xefve.png" in said
+
+
+def test_what_true_masks_decided_is_printed_and_who_only_scores_is_not(
+    summary: dict[str, Any], tmp_path: Path
+) -> None:
+    uses = [
+        "train_sam: training on true masks (mine, train)",
+        "data: masks decide",
+        "text: oracle",
+        "evaluate: scores",
+    ]
+    said = printed({**summary, "ground_truth_used_for": uses}, tmp_path)
+    assert [use in said for use in uses] == [True, True, True, False]
