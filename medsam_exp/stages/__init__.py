@@ -78,6 +78,7 @@ STAGES: dict[str, Stage] = {
         weights=("clip",),
         processes="all",
         works_on="pairs",
+        version=2,
     ),
     "train_sam": Stage(
         reads=("sam", "optimizer", "scheduler", "fit", "seed"),
