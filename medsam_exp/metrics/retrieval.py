@@ -129,7 +129,8 @@ def retrieval_figures(
     Returns:
         By name, such as `top1_image_to_text` (within batches) and `recall5_text_to_image` (among all): `mean`;
         `std`, over shuffles within batches (paper, Table 2), over pairs among all; `ci95` of the mean, by bootstrap
-        over pairs or patients, as of `summarise`; `n`, number of pairs asked; `patients`, where known; `chance`, the mean when every embedding is the same.
+        over pairs or patients, as of `summarise`; `n`, number of pairs asked; `patients`, where they are known;
+        `chance`, the mean when every embedding is the same.
 
     Raises:
         UserError: there are fewer pairs than one batch.

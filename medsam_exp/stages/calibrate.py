@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from medsam_exp.data.patients import patients_of_samples
+from medsam_exp.metrics.clusters import picked
 from medsam_exp.metrics.presence import area_under_roc, presence_figures
 from medsam_exp.presence.calibration import Calibration, feature_table, fit_logistic, out_of_fold
 from medsam_exp.presence.features import FEATURES
@@ -25,8 +26,7 @@ def run(context: StageContext) -> None:
     _refuse_too_few(present, settings["folds"])
     rows = [record["features"] for record in records]
     values = feature_table(rows, settings["features"])
-    patients = patients_of_samples(data)
-    clusters = patients and [patients[name] for name in ids]
+    clusters = picked(patients_of_samples(data), ids)
     unseen = out_of_fold(
         values, present, settings["regularization"], settings["folds"], context.seed, clusters
     )

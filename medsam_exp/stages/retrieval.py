@@ -5,7 +5,7 @@ from typing import Any
 
 from medsam_exp import distributed
 from medsam_exp.lightning.pair_inference import EmbeddedPairs, EmbeddingModule, in_order, pair_loader
-from medsam_exp.metrics.clusters import Clusters
+from medsam_exp.metrics.clusters import Clusters, patients_part, picked
 from medsam_exp.metrics.retrieval import caption_groups, retrieval_figures
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.fresh_weights import clip_of_run
@@ -33,7 +33,7 @@ def run(context: StageContext) -> None:
     if distributed.rank() == 0:
         embedded = in_order([part for share in parts for part in share], len(pairs.ids))
         _refuse_broken(embedded, pairs)
-        names = pairs.patients and [pairs.patients[pairs.ids[index]] for index in embedded.indices]
+        names = picked(pairs.patients, (pairs.ids[index] for index in embedded.indices))
         record = _measured(embedded, settings, context.seed, names)
         context.log({f"retrieval/{name}": figure["mean"] for name, figure in record["figures"].items()})
         context.artifacts.save("all", record | {"notes": list(pairs.notes)})
@@ -76,6 +76,7 @@ def _measured(
         "batch_size": batch_size,
         "shuffles": shuffles,
         "left_out": count % batch_size,
+        **patients_part(patients),
     }
     figures = retrieval_figures(
         embedded.image,

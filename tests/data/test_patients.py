@@ -99,9 +99,12 @@ def test_an_image_without_a_patient_is_one_of_its_own() -> None:
     assert clusters_of({"a": "p1", "b": None}) == {"a": "p1", "b": "image b"}
     assert clusters_of({"a": None, "b": None}) is None
     assert patient_notes({"a": "p1", "b": None}) == [
-        "1 images have no patient (first: b): each counts as a patient of its own"
+        "no patient is known of 1 images (first: b): each counts as a patient of its own"
     ]
-    assert patient_notes({"a": "p1", "b": "p1"}) == []
+    assert patient_notes({"a": "p1", "b": "p1"}) == [
+        "2 images of 1 patients: a 95 % interval takes 6 patients"
+    ]
+    assert patient_notes({str(number): str(number // 2) for number in range(12)}) == []
 
 
 @pytest.mark.parametrize("name", ["patient0{}2_slice_03{}", "volume-{}_4{}", "p00{}_ct01_001{}", "ID{}07_{}"])
