@@ -26,6 +26,7 @@ from medsam_exp.types import Dataset, UserError
 
 _OWN_INPUTS = {
     "evaluate": "truth",
+    "calibrate": "split",
     "control_maps": "controls",
     "grounding": "controls",
     **dict.fromkeys(("nnunet_single", "nnunet_ensemble", "reference_single", "reference_ensemble"), "images"),
@@ -270,7 +271,7 @@ class Engine:
             config["other_images"] = self._other_inputs(name)
         one_by_one = stage.works_on in ("samples", "images")
         if not one_by_one:  # no single file carries the digest of what it was made from
-            config["inputs"] = self._inputs[stage.works_on]
+            config["inputs"] = self._inputs[_OWN_INPUTS.get(name, stage.works_on)]
         return {
             "stage": name,
             "version": stage.version,

@@ -232,10 +232,12 @@ class PairSource(Protocol):
     Attributes:
         ids: in a fixed order.
         notes: what was cleaned or skipped, one sentence each.
+        patients: what to draw together, by id, as images of one patient are not independent; None where unknown.
     """
 
     ids: tuple[str, ...]
     notes: tuple[str, ...]
+    patients: Mapping[str, str] | None
 
     def read_image(self, pair_id: str) -> RGBImage:
         """Read the pixels of one image."""

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from medsam_exp.data.patients import clusters_of, known_patients
 from medsam_exp.engine import Engine
+from medsam_exp.metrics.clusters import picked
 from medsam_exp.metrics.paired import compare_pairs
 from medsam_exp.nnunet.environment import DATASET_ID, RAW, RESULTS
 from medsam_exp.nnunet.settings import CONFIGURATION
@@ -165,7 +166,7 @@ def comparisons(engine: Engine, dataset: Dataset | None, seed: int) -> list[dict
             shared = sorted(a.keys() & b.keys())
             if shared:
                 pairs = [a[name] for name in shared], [b[name] for name in shared]
-                compared = compare_pairs(*pairs, seed, patients and [patients[name] for name in shared])
+                compared = compare_pairs(*pairs, seed, picked(patients, shared))
                 found.append({"a": other, "b": ours, "measure": measure, **asdict(compared)})
     return found
 

@@ -262,3 +262,20 @@ def test_without_truth_the_list_has_its_pictures(engine: Any, tmp_path: Path) ->
     ]
     assert all(path.is_file() for _, path in found)
     assert draw_doubt(engine, cfg, tmp_path) == []  # type: ignore[arg-type]
+
+
+def test_images_of_known_patients_are_compared_by_patient(engine: Any) -> None:
+    for stage in ("sam_mask", "nnunet_ensemble", "evaluate"):
+        engine.add(stage)
+    for number, name in enumerate(IDS):
+        engine.by_id[name] = {
+            "sam": {"dsc": 0.1 * number},
+            "weak": {"dsc": 0.1 * number + 0.02 * (number + 1)},
+        }
+    samples = tuple(Sample(name, patient="one" if name in "ab" else "two") for name in IDS)
+    (found,) = comparisons(engine, dataset(samples), seed=0)
+    expected = compare_pairs(
+        [0.0, 0.1, 0.2, 0.1 * 3], [0.02, 0.14, 0.26, 0.1 * 3 + 0.08], clusters=["one", "one", "two", "two"]
+    )
+    assert (found["patients"], found["n"], found["ci95"]) == (2, 4, None)
+    assert found["wilcoxon_p"] == expected.wilcoxon_p == 0.5

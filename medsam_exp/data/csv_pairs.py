@@ -7,6 +7,7 @@ from typing import Literal
 from medsam_exp.data.image_files import image_faults, pixels_of
 from medsam_exp.data.images import read_image
 from medsam_exp.data.pair_table import CaptionedImage, PairTable, TableOptions, read_pair_table
+from medsam_exp.data.patients import clusters_of
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.seeding import derive_seed
 from medsam_exp.types import RGBImage, UserError
@@ -88,6 +89,7 @@ class CsvPairs:
                 "change train_share or split_seed, or mend the images"
             )
         self._base = table.base
+        self.patients = clusters_of({pair_id: table.images[pair_id].group or None for pair_id in self.ids})
         self._captions = {pair_id: tuple(sorted(table.images[pair_id].captions)) for pair_id in self.ids}
         skipped = [f"skipped: {faults[pair_id]}" for pair_id in sorted(wanted & faults.keys())]
         elsewhere = table.images.keys() - whole - faults.keys()

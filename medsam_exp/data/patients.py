@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medsam_exp.data.class_index import read_rows, stem_of
+from medsam_exp.metrics.clusters import FEWEST
 from medsam_exp.types import Dataset, UserError
 
 INDEX = "index.csv"
@@ -135,9 +136,8 @@ def patient_notes(patients: Mapping[str, str | None]) -> list[str]:
         patients: by image.
     """
     unknown = [image for image, patient in patients.items() if not patient]
-    if len(unknown) < len(patients):
-        own = "counts as a patient of its own"
-        return [f"{len(unknown)} images have no patient (first: {unknown[0]}): each {own}"] if unknown else []
+    if (clusters := clusters_of(patients)) is not None:
+        return _notes_of_known(unknown, len(set(clusters.values())), len(clusters))
     example = _looks_like_slices(list(patients))
     if example is None:
         return []
@@ -146,6 +146,17 @@ def patient_notes(patients: Mapping[str, str | None]) -> list[str]:
         "take the images for independent, which makes them too narrow and too small; say where a name has its patient, "
         f"as in 'data.patient_pattern=\"{_SUGGESTED}\"', or give data.patient_column"
     ]
+
+
+def _notes_of_known(unknown: Sequence[str], patients: int, images: int) -> list[str]:
+    notes = []
+    if unknown:
+        notes.append(
+            f"no patient is known of {len(unknown)} images (first: {unknown[0]}): each counts as a patient of its own"
+        )
+    if patients < min(FEWEST, images):
+        notes.append(f"{images} images of {patients} patients: a 95 % interval takes {FEWEST} patients")
+    return notes
 
 
 def _looks_like_slices(names: Sequence[str]) -> str | None:

@@ -53,8 +53,8 @@ def find_collection(
         raise UserError(f"{root} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}): check the path")
     if pattern is None:
         return found
-    items = (item.grouped(patient_in(item.stem, pattern) or item.group) for item in found.items)
-    return replace(found, items=tuple(items))
+    grouped = (item.grouped(patient_in(item.stem, pattern) or item.group) for item in found.items)
+    return replace(found, items=tuple(grouped))
 
 
 def without(collection: Collection, exclude: str | Sequence[str] | None) -> Collection:

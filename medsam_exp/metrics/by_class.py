@@ -14,6 +14,7 @@ from medsam_exp.metrics.clusters import (
     draws,
     interval,
     patients_part,
+    picked,
     totals,
     varies,
 )
@@ -37,16 +38,12 @@ def over_images(
         patients: each sample's patient; None where patients are unknown.
     """
     columns: dict[str, dict[str, list[float]]] = {}
-    of_image = {images.get(name, name): patients[name] for name in scores} if patients else {}
+    of_image = patients and {images.get(name, name): patients[name] for name in scores}
     for sample_id, own in scores.items():
         for name, value in own.items():
             columns.setdefault(name, {}).setdefault(images.get(sample_id, sample_id), []).append(value)
     return {
-        name: summarise(
-            [fmean(values) for values in column.values()],
-            seed,
-            [of_image[key] for key in column] if patients else None,
-        )
+        name: summarise([fmean(values) for values in column.values()], seed, picked(of_image, column))
         for name, column in sorted(columns.items())
     }
 
@@ -85,9 +82,9 @@ def breakdown(
         ids = {key: [own for own in members[key] if name in scores[own]] for key in by_class}
         values = {key: [scores[own][name] for own in found] for key, found in ids.items() if found}
         for key, column in values.items():
-            by_class[key][name] = summarise(column, seed, patients and [patients[own] for own in ids[key]])
+            by_class[key][name] = summarise(column, seed, picked(patients, ids[key]))
         clusters = {key: [together[own] for own in ids[key]] for key in values}
-        everyone = [patients[own] for found in ids.values() for own in found] if patients else None
+        everyone = picked(patients, (own for found in ids.values() for own in found))
         macro[name] = summarise_over_classes(values, seed, clusters) | patients_part(everyone)
     return {"by_class": by_class, "macro": macro}
 

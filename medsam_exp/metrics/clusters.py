@@ -1,6 +1,6 @@
 """Images that are not independent, such as the slices of one patient: they are drawn and tested together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,11 @@ def numbered(clusters: Clusters | None) -> NDArray[np.intp] | None:
     if clusters is None or len(set(clusters)) == len(clusters):
         return None
     return np.unique(np.asarray(clusters, dtype=str), return_inverse=True)[1]
+
+
+def picked(patients: Mapping[str, str] | None, names: Iterable[str]) -> list[str] | None:
+    """The patients of some images; None where patients are unknown."""
+    return None if patients is None else [patients[name] for name in names]
 
 
 def patients_part(clusters: Clusters | None) -> dict[str, int]:
@@ -80,5 +85,5 @@ def totals(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum of the values and number of images of each patient, each (clusters,)."""
     order = np.lexsort((values, members))  # equal sums whatever the order of images
-    sums = np.bincount(members[order], values[order], minlength=clusters)
+    sums = np.bincount(members[order], values[order], minlength=clusters).astype(np.float64)
     return sums, np.bincount(members, minlength=clusters).astype(np.float64)

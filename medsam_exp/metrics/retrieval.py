@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from medsam_exp.metrics.clusters import Clusters
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.seeding import torch_generator
 from medsam_exp.types import UserError
@@ -105,7 +106,14 @@ def recall_at_k(
 
 
 def retrieval_figures(
-    image: Tensor, text: Tensor, groups: Tensor, *, batch_size: int, shuffles: int, seed: int
+    image: Tensor,
+    text: Tensor,
+    groups: Tensor,
+    *,
+    batch_size: int,
+    shuffles: int,
+    seed: int,
+    clusters: Clusters | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Both protocols in both directions.
 
@@ -116,11 +124,13 @@ def retrieval_figures(
         batch_size: of the batched protocol.
         shuffles: of the batched protocol.
         seed: of shuffles and confidence intervals.
+        clusters: (N,) the patient of each pair; None where patients are unknown.
 
     Returns:
         By name, such as `top1_image_to_text` (within batches) and `recall5_text_to_image` (among all): `mean`;
         `std`, over shuffles within batches (paper, Table 2), over pairs among all; `ci95` of the mean, by bootstrap
-        over pairs; `n`, number of pairs asked; `chance`, the mean when every embedding is the same.
+        over pairs or patients, as of `summarise`; `n`, number of pairs asked; `patients`, where they are known;
+        `chance`, the mean when every embedding is the same.
 
     Raises:
         UserError: there are fewer pairs than one batch.
@@ -131,20 +141,23 @@ def retrieval_figures(
     by_lot |= {f"recall{k}": hits.mean() for k, hits in recall_at_k(alike, alike, groups).items()}
     figures = {}
     for direction, query, key in (("image_to_text", image, text), ("text_to_image", text, image)):
-        found = {f"top{k}": _over_shuffles(hits, seed) for k, hits in in_batches(query, key).items()}
+        found = {
+            f"top{k}": _over_shuffles(hits, seed, clusters) for k, hits in in_batches(query, key).items()
+        }
         for k, hits in recall_at_k(query, key, groups).items():
-            found[f"recall{k}"] = summarise(hits.tolist(), seed)
+            found[f"recall{k}"] = summarise(hits.tolist(), seed, clusters)
         for name, figure in found.items():
             figures[f"{name}_{direction}"] = figure | {"chance": float(by_lot[name])}
     return figures
 
 
-def _over_shuffles(hits: Tensor, seed: int) -> dict[str, Any]:
+def _over_shuffles(hits: Tensor, seed: int, clusters: Clusters | None) -> dict[str, Any]:
     """Mean and spread over shuffles of hits (shuffles, N); the interval is over pairs, each with its own mean."""
     by_shuffle, by_pair = hits.nanmean(1), hits.nanmean(0)
-    asked = summarise(by_pair[~by_pair.isnan()].tolist(), seed)
+    known = (~by_pair.isnan()).nonzero().flatten().tolist()
+    asked = summarise(by_pair[known].tolist(), seed, clusters and [clusters[pair] for pair in known])
     spread = float(by_shuffle.std()) if len(by_shuffle) > 1 else 0.0
-    return {"mean": float(by_shuffle.mean()), "std": spread, "ci95": asked["ci95"], "n": asked["n"]}
+    return asked | {"mean": float(by_shuffle.mean()), "std": spread}
 
 
 def _unit(embedding: Tensor) -> Tensor:

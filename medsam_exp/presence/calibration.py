@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from medsam_exp.digests import write_atomically
 from medsam_exp.json_text import json_text
+from medsam_exp.metrics.clusters import Clusters, numbered
 from medsam_exp.presence.features import FEATURES
 from medsam_exp.types import UserError
 
@@ -117,17 +118,35 @@ def fit_logistic(
 
 
 def out_of_fold(
-    values: NDArray[np.float64], present: NDArray[np.bool_], regularization: float, folds: int, seed: int
+    values: NDArray[np.float64],
+    present: NDArray[np.bool_],
+    regularization: float,
+    folds: int,
+    seed: int,
+    clusters: Clusters | None = None,
 ) -> NDArray[np.float64]:
-    """(n,) probability of each image by a regression that has not seen it; (n, F) values, (n,) present."""
+    """(n,) probability of each image by a regression that has seen neither it nor its patient.
+
+    Args:
+        values: (n, F).
+        present: (n,) whether the target is there.
+        regularization: as of `fit_logistic`.
+        folds: how many regressions.
+        seed: of the division.
+        clusters: (n,) each image's patient; None where patients are unknown.
+    """
     from sklearn.model_selection import (
+        StratifiedGroupKFold,
         StratifiedKFold,
         cross_val_predict,
     )  # slow, and every run checks this module
 
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    members = numbered(clusters)
+    splitter = (StratifiedKFold if members is None else StratifiedGroupKFold)(
+        folds, shuffle=True, random_state=seed
+    )
     predicted = cross_val_predict(
-        _model(regularization), values, present, cv=splitter, method="predict_proba"
+        _model(regularization), values, present, groups=members, cv=splitter, method="predict_proba"
     )
     probability: NDArray[np.float64] = predicted[:, 1]
     return probability

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from medsam_exp.data.patients import patient_notes
 from medsam_exp.json_text import json_text
+from medsam_exp.metrics.clusters import picked
 from medsam_exp.metrics.paired import PairedComparison, compare_pairs
 from medsam_exp.report.finished_run import (
     FinishedRun,
@@ -89,7 +90,7 @@ def compare_runs(folder_a: Path, folder_b: Path, measure: str, stage: str | None
     images = samples_by_image(pairs, image_ids(a))
     means = [[fmean(pairs[name][run] for name in own) for own in images.values()] for run in (0, 1)]
     known = patients_of((a, b))
-    compared = compare_pairs(means[0], means[1], clusters=known and [known[name] for name in images])
+    compared = compare_pairs(means[0], means[1], clusters=picked(known, images))
     return {
         "measure": measure,
         "stage": stage,

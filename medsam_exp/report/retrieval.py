@@ -50,12 +50,14 @@ def explanation(facts: Mapping[str, Any]) -> list[str]:
     if not facts:
         return []
     out = f", {facts['left_out']} of them left out of each shuffle" if facts["left_out"] else ""
+    patients = f" of {facts['patients']} patients" if "patients" in facts else ""
+    drawn = "patients" if facts.get("patients", facts["pairs"]) < facts["pairs"] else "pairs"
     return [
-        f"{facts['pairs']} {facts['part']} pairs with {facts['texts']} different texts, in batches of "
+        f"{facts['pairs']} {facts['part']} pairs{patients} with {facts['texts']} different texts, in batches of "
         f"{facts['batch_size']}, shuffled {facts['shuffles']} times{out}; pairs with the same text are each "
         "other's right answers.",
         "Mean ± standard deviation, of a batch over shuffles, of all over pairs, "
-        "[95 % confidence interval of the mean over pairs].",
+        f"[95 % confidence interval of the mean over {drawn}].",
     ]
 
 

@@ -87,6 +87,7 @@ STAGES: dict[str, Stage] = {
         processes="all",
         works_on="pairs",
         measures="pairs",
+        version=2,
     ),
     "train_sam": Stage(
         reads=("sam", "optimizer", "scheduler", "fit", "seed"),

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from medsam_exp.data.patients import patients_of_samples
+from medsam_exp.metrics.clusters import picked
 from medsam_exp.metrics.presence import area_under_roc, presence_figures
 from medsam_exp.presence.calibration import Calibration, feature_table, fit_logistic, out_of_fold
 from medsam_exp.presence.features import FEATURES
@@ -24,8 +26,11 @@ def run(context: StageContext) -> None:
     _refuse_too_few(present, settings["folds"])
     rows = [record["features"] for record in records]
     values = feature_table(rows, settings["features"])
-    unseen = out_of_fold(values, present, settings["regularization"], settings["folds"], context.seed)
-    figures = presence_figures(unseen, present, context.seed)
+    clusters = picked(patients_of_samples(data), ids)
+    unseen = out_of_fold(
+        values, present, settings["regularization"], settings["folds"], context.seed, clusters
+    )
+    figures = presence_figures(unseen, present, context.seed, clusters)
     single = {name: area_under_roc(feature_table(rows, [name])[:, 0], present) for name in FEATURES}
     provenance: dict[str, Any] = {
         **{key: settings[key] for key in ("data", "clip", "regularization", "folds")},

@@ -6,6 +6,7 @@ from typing import Any
 from medsam_exp import distributed
 from medsam_exp.finite import refuse_broken_rows
 from medsam_exp.lightning.pair_inference import EmbeddedPairs, EmbeddingModule, in_order, pair_loader
+from medsam_exp.metrics.clusters import Clusters, patients_part, picked
 from medsam_exp.metrics.retrieval import caption_groups, retrieval_figures
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.fresh_weights import clip_of_run
@@ -34,7 +35,8 @@ def run(context: StageContext) -> None:
     if distributed.rank() == 0:
         embedded = in_order([part for share in parts for part in share], len(pairs.ids))
         _refuse_broken(embedded, pairs)
-        record = _measured(embedded, settings, context.seed)
+        names = picked(pairs.patients, (pairs.ids[index] for index in embedded.indices))
+        record = _measured(embedded, settings, context.seed, names)
         context.log({f"retrieval/{name}": figure["mean"] for name, figure in record["figures"].items()})
         context.artifacts.save(
             "all", record | {"notes": [*pairs.notes, *cut_captions(clip, settings["part"], pairs)]}
@@ -60,7 +62,9 @@ def _refuse_broken(embedded: EmbeddedPairs, pairs: PairSource) -> None:
         refuse_broken_rows(rows, pairs.ids, f"the {kind} embedding", "CLIP")
 
 
-def _measured(embedded: EmbeddedPairs, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def _measured(
+    embedded: EmbeddedPairs, settings: Mapping[str, Any], seed: int, patients: Clusters | None
+) -> dict[str, Any]:
     """The figures, and the facts that a reader needs to understand them."""
     count, batch_size, shuffles = len(embedded.indices), settings["batch_size"], settings["shuffles"]
     groups = caption_groups(embedded.captions)
@@ -71,8 +75,15 @@ def _measured(embedded: EmbeddedPairs, settings: Mapping[str, Any], seed: int) -
         "batch_size": batch_size,
         "shuffles": shuffles,
         "left_out": count % batch_size,
+        **patients_part(patients),
     }
     figures = retrieval_figures(
-        embedded.image, embedded.text, groups, batch_size=batch_size, shuffles=shuffles, seed=seed
+        embedded.image,
+        embedded.text,
+        groups,
+        batch_size=batch_size,
+        shuffles=shuffles,
+        seed=seed,
+        clusters=patients,
     )
     return {"figures": figures, "facts": facts}

@@ -8,6 +8,7 @@ import numpy as np
 
 from medsam_exp import distributed
 from medsam_exp.data.patients import patients_of_samples
+from medsam_exp.metrics.clusters import picked
 from medsam_exp.search.space import Value, parse_space
 from medsam_exp.search.study import Search
 from medsam_exp.seeding import derive_seed
@@ -33,7 +34,6 @@ def run(context: StageContext) -> None:
             context.trial(*asked)
         return
     order = in_order([sample.id for sample in context.dataset.samples], context.seed)
-    patients = patients_of_samples(context.dataset)
     search = Search(
         parse_space(settings["space"]),
         settings["sampler"],
@@ -43,7 +43,7 @@ def run(context: StageContext) -> None:
         seed=context.seed,
         images=len(order),
         pruner=context.build("pruner"),
-        clusters=patients and [patients[name] for name in order],
+        clusters=picked(patients_of_samples(context.dataset), order),
     )
 
     def evaluate(values: dict[str, Value], count: int) -> list[float]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from medsam_exp.data.patients import patients_of_samples
-from medsam_exp.metrics.clusters import Clusters
+from medsam_exp.metrics.clusters import Clusters, picked
 from medsam_exp.metrics.overlap import dice
 from medsam_exp.stages.context import StageContext
 from medsam_exp.uncertainty.quality import (
@@ -46,8 +46,7 @@ def run(context: StageContext) -> None:
     names = list(next(iter(scores.values())))
     risk = np.array([1 - dsc[name] for name in dsc])
     columns = {name: np.array([scores[sample_id][name] for sample_id in dsc]) for name in names}
-    patients = patients_of_samples(data)
-    clusters = patients and [patients[name] for name in dsc]
+    clusters = picked(patients_of_samples(data), dsc)
     ranking = {name: _ranking(values, risk, context.seed, clusters) for name, values in columns.items()}
     record: dict[str, Any] = {
         "images": len(dsc),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.data.patients import patient_notes
+from medsam_exp.metrics.clusters import picked
 from medsam_exp.metrics.holm import holm
 from medsam_exp.metrics.paired import PairedComparison, compare_pairs
 from medsam_exp.metrics.summary import summarise
@@ -196,10 +197,10 @@ def _cells(
     for number, group in enumerate(groups):
         images, said = shared_images([scored[job.number] for job in group], images_of_samples(group))
         image_of = images_of_samples(group)
-        known = patients_of(job.run for job in group if job.run is not None) or {}
+        known = patients_of(job.run for job in group if job.run is not None)
         names = [image_of[samples[0]] for samples in images]
-        patients = [known[name] for name in names] if known else None
-        said += patient_notes({name: known.get(name) for name in names})
+        patients = picked(known, names)
+        said += patient_notes({name: (known or {}).get(name) for name in names})
         remarks += [sentence for sentence in said if sentence not in remarks]
         seeds: dict[Place, list[Mapping[str, float]]] = {}
         for job in sorted(group, key=lambda job: job.number):

@@ -101,11 +101,11 @@ def correlations(
     groups = 0 if members is None else int(members.max()) + 1
     drawn = _images(len(x), generator) if members is None else _weights(members[order], generator)
     found = {}
-    for name, measure in {"pearson": _pearson, "spearman": _spearman}.items():
+    kinds = {"pearson": (_pearson, _as_they_are), "spearman": (_spearman, _weighted_ranks)}
+    for name, (measure, turned) in kinds.items():
         if members is None:
             resampled = [measure(x[i], y[i]) for i in drawn]
         else:
-            turned = _weighted_ranks if measure is _spearman else _as_they_are
             resampled = [_weighted_pearson(turned(x, often), turned(y, often), often) for often in drawn]
         figures = _with_interval(measure(x[None], y[None]), resampled, len(x), groups)
         found[name] = figures and figures | patients_part(clusters)

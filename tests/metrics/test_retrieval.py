@@ -199,3 +199,21 @@ def test_a_broken_embedding_is_no_hit() -> None:
     image[3] = torch.nan
     with pytest.raises(ValueError, match="1 of 12 embeddings are not finite"):
         recall_at_k(image, text, torch.arange(12))
+
+
+def test_pairs_of_known_patients_are_drawn_by_patient() -> None:
+    image, text = random_pairs(40)
+    told = {"batch_size": 15, "shuffles": 2, "seed": 3}
+    patients = [f"p{number // 4}" for number in range(40)]
+    alone, together = (
+        retrieval_figures(image, text, caption_groups(list(map(str, range(40)))), **told, clusters=clusters)
+        for clusters in (None, patients)
+    )
+    for name, figure in together.items():
+        assert figure["patients"] == 10
+        assert (figure["mean"], figure["std"], figure["n"]) == (
+            alone[name]["mean"],
+            alone[name]["std"],
+            alone[name]["n"],
+        )
+    assert together["recall5_image_to_text"]["ci95"] != alone["recall5_image_to_text"]["ci95"]

@@ -114,3 +114,13 @@ def test_unknown_features_are_refused() -> None:
         feature_table([dict.fromkeys(FEATURES, 0.0)], ["match", "mach"])
     with pytest.raises(UserError, match="has nothing"):
         feature_table([dict.fromkeys(FEATURES, 0.0)], [])
+
+
+def test_out_of_fold_has_not_seen_the_patient_either(data) -> None:
+    """A feature of its own for every patient of three images tells nothing of images of other patients."""
+    present = np.repeat(data[1][::3], 3)
+    patients = [f"p{number // 3}" for number in range(60)]
+    marker = np.eye(20).repeat(3, axis=0)
+    unseen = out_of_fold(marker, present, 1e-6, 5, 0, patients)
+    assert np.ptp(unseen) < 0.2
+    assert np.ptp(out_of_fold(marker, present, 1e-6, 5, 0)) > 0.5

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from medsam_exp.metrics.paired import compare_pairs
-from medsam_exp.report.compare import compare_runs, main
+from medsam_exp.report.compare import compare_runs, main, print_comparison
 from medsam_exp.types import UserError
 
 SCORES_A = {f"s{n}": 0.5 + 0.01 * n for n in range(8)}
@@ -182,3 +183,31 @@ def test_it_runs_as_a_module_and_fails_with_a_code(tmp_path: Path, runs: tuple[P
     assert failed.stdout == ""
     assert failed.stderr.startswith("error: ")
     assert failed.stderr.count("\n") == 1
+
+
+def test_images_of_known_patients_are_compared_by_patient(runs: tuple[Path, Path]) -> None:
+    """Run B is one of old, which knows no patients, and believes A."""
+    table = runs[0] / "per_image.csv"
+    with table.open() as file:
+        rows = [{**row, "patient": f"p{int(row['id'][1:]) // 2}"} for row in csv.DictReader(file)]
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    result = compare_runs(*runs, "dsc")
+    names = [f"p{number // 2}" for number in range(8)]
+    expected = compare_pairs(list(SCORES_A.values()), list(SCORES_B.values()), clusters=names)
+    assert {name: result[name] for name in vars(expected)} == vars(expected)
+    assert (result["n"], result["patients"], result["ci95"]) == (8, 4, None)
+    console = Console(record=True, width=120)
+    print_comparison(result, console)
+    said = console.export_text()
+    assert "Wilcoxon signed-rank by patient, p" in said
+    assert "4 patients are too few for a 95 % interval" in said
+
+
+def test_names_of_slices_are_warned_of(tmp_path: Path) -> None:
+    slices = {f"vol{volume}_{number}": 0.1 * number for volume in range(2) for number in range(4)}
+    result = compare_runs(finished(tmp_path / "a", slices), finished(tmp_path / "b", slices), "dsc")
+    assert "look like slices of volumes" in result["notes"][0]
+    assert result["patients"] is None

@@ -2,7 +2,15 @@ import math
 
 import pytest
 
-from medsam_exp.report.measures import Cell, number, score_cell, scored_stages, stage_label, used_measures
+from medsam_exp.report.measures import (
+    Cell,
+    by_patient,
+    number,
+    score_cell,
+    scored_stages,
+    stage_label,
+    used_measures,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,3 +43,16 @@ def test_stages_come_in_the_order_of_the_pipeline_and_only_with_mask_scores() ->
 def test_measures_come_in_table_order() -> None:
     names = [measure.name for measure in used_measures(["sam/hd95_px", "coarse/dsc", "presence"])]
     assert names == ["dsc", "hd95_px"]
+
+
+def test_a_cell_counts_patients_where_they_are_known() -> None:
+    score = {"mean": 0.5, "std": 0.25, "ci95": None, "n": 8, "patients": 3}
+    assert score_cell(score, 2) == Cell("0.50 ± 0.25", "–", "8 (3 patients)")
+    assert by_patient(score)
+    assert not by_patient({"n": 8})
+    assert not by_patient({"n": 8, "patients": 8})
+
+
+def test_one_image_has_neither_spread_nor_interval_even_in_a_run_of_old() -> None:
+    assert score_cell({"mean": 0.5, "std": 0.0, "ci95": None, "n": 1}, 2) == Cell("0.50 ± –", "–", "1")
+    assert score_cell({"mean": 0.5, "std": 0.0, "ci95": [0.5, 0.5], "n": 1}, 2) == Cell("0.50 ± –", "–", "1")

@@ -22,7 +22,7 @@ from medsam_exp.report.uncertainty_tables import (
     review_rows,
     uncertainty_sentences,
 )
-from medsam_exp.report.weak import comparison_hints, comparison_lines, label_sections
+from medsam_exp.report.weak import comparison_columns, comparison_hints, comparison_lines, label_sections
 
 HEADINGS = ("Comparison", "Uncertainty", "Look at these first", "Labels")
 
@@ -315,3 +315,35 @@ def test_a_thumbnail_shows_any_mask(shape: tuple[int, int], kind: str, tmp_path:
     drawn = np.asarray(Image.open(tmp_path / "t.png"))
     assert max(drawn.shape[:2]) == LONGER_SIDE_PX
     assert (drawn != 90).any() == mask.any()
+
+
+def test_tests_by_patient_are_named_so(weak_summary: dict[str, Any], tmp_path: Path) -> None:
+    first, *others = weak_summary["comparison"]
+    weak_summary["comparison"] = [{**first, "n": 9, "patients": 3, "ci95": None}, *others]
+    assert comparison_columns(weak_summary["comparison"])[1:3] == [
+        "Wilcoxon p, by patient",
+        "t-test p, by patient",
+    ]
+    assert comparison_columns(others)[1:3] == ["Wilcoxon p", "t-test p"]
+    line = comparison_lines(weak_summary["comparison"])[0]
+    assert (line.interval, line.n) == ("–", "9 images, 3 patients")
+    hints = comparison_hints(weak_summary["comparison"])
+    assert "resampling patients" in hints[0]
+    assert "By patient: the Wilcoxon signed-rank test changes the signs of whole patients" in hints[0]
+    console = Console(file=io.StringIO(), width=150)
+    print_summary(weak_summary, tmp_path, console)
+    assert "Wilcoxon p by patient 0.25" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_no_interval_is_a_dash_in_every_section(weak_summary: dict[str, Any], tmp_path: Path) -> None:
+    for figures in weak_summary["uncertainty"]["ranking"].values():
+        for kind in ("spearman", "pearson"):
+            if figures[kind]:
+                figures[kind]["ci95"] = None
+    for figure in (*weak_summary["metrics"].values(), *weak_summary["comparison"]):
+        figure["ci95"] = None
+    print_summary(weak_summary, tmp_path, Console(file=io.StringIO()))
+    write_report(tmp_path / "r.html", title="t", summary=weak_summary, rows=[], pictures=[])
+    assert "None" not in re.sub(
+        r"<script.*?</script>", "", (tmp_path / "r.html").read_text(), flags=re.DOTALL
+    )

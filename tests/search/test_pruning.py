@@ -145,3 +145,10 @@ def test_a_stopped_trial_is_never_the_best_even_if_its_first_images_were_easy() 
 )
 def test_the_looks_double(first: int, images: int, looks: list[int]) -> None:
     assert growing(first, images) == looks
+
+
+def test_where_patients_are_known_the_paired_test_takes_their_means() -> None:
+    pruner = Wilcoxon(first=4, p=0.05)
+    assert pruner.reports([0.1, 0.3, 0.6]) == {0: 0.1, 1: 0.3, 2: 0.6}
+    assert pruner.reports([0.1, 0.3, 0.6], ["b", "a", "b"]) == pytest.approx({0: 0.35, 1: 0.3})
+    assert Median(first=4, complete=2).reports([0.1, 0.3], ["a", "a"]) == {2: pytest.approx(0.2)}

@@ -6,6 +6,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -125,6 +126,17 @@ def test_the_table_of_jobs_is_that_of_their_summaries_and_names_failures(tmp_pat
         "out of memory",
         "",
     ]
+
+
+def test_figures_without_an_interval_leave_its_cells_empty(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path / "s", {"saliency": ["m2ib", "x"]})
+    path = folder / "0" / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["metrics"]["sam/dsc"] |= {"ci95": None, "patients": 3}
+    path.write_text(json.dumps(summary))
+    new, old = (row for _, row in jobs_table(read_sweep([folder])).query("stage == 'sam'").iterrows())
+    assert (new.dsc_n, new.dsc_patients) == (8, 3)
+    assert np.isnan([new.dsc_ci95_low, new.dsc_ci95_high, old.dsc_patients]).all()
 
 
 def test_collecting_again_changes_no_byte(sweep_folder: Path, tmp_path: Path) -> None:

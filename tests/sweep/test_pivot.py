@@ -11,6 +11,7 @@ from medsam_exp.metrics.summary import summarise
 from medsam_exp.sweep.pivot import Layout, pivot
 from medsam_exp.sweep.read import read_sweep
 from medsam_exp.sweep.scores import known_measure, known_scores
+from medsam_exp.sweep.sheets import pivot_sheet
 from medsam_exp.types import UserError
 
 from .conftest import IMAGES, make_run, make_sweep, score
@@ -225,3 +226,30 @@ def test_seeds_over_other_images_are_refused(tmp_path: Path) -> None:
     (folder / "1" / "summary.json").write_text(json.dumps(summary))
     with pytest.raises(UserError, match="the seeds of saliency=m2ib are over different images"):
         pivot(read_sweep([folder]), "sam", DSC)
+
+
+def test_images_of_known_patients_go_by_patient_and_runs_of_old_believe_the_others(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path / "sweep", {"saliency": ["m2ib", "gradcam"]})
+    with_patients = [{name: f"p{number // 2}" for number, name in enumerate(IMAGES)}]
+    rewrite(folder / "1", lambda rows: [{**row, "patient": with_patients[0][row["id"]]} for row in rows])
+    found = pivot(read_sweep([folder]), "sam", DSC)
+    entry = found.entries[("gradcam",), ()]
+    assert (entry.score["n"], entry.score["patients"], entry.score["ci95"]) == (8, 4, None)
+    assert entry.comparison is not None
+    assert entry.comparison.wilcoxon_p == pytest.approx(2 / 2**4)
+    sheet = pivot_sheet(found)
+    assert "images (patients)" in sheet.header
+    assert "8 (4)" in [item.text for item in sheet.lines[1]]
+    assert "8 images of 4 patients" in sheet.notes[0]
+    assert "bootstrap over patients" in sheet.notes[0]
+    assert "Wilcoxon signed-rank test by patient" in sheet.notes[1]
+    assert not any("look like slices" in note for note in sheet.notes)
+
+
+def test_slices_of_unknown_patients_are_warned_of(tmp_path: Path) -> None:
+    for number, method in enumerate(("m2ib", "gradcam")):
+        names = [f"vol{volume}_{place}" for volume in range(2) for place in range(3)]
+        make_run(tmp_path / str(number), {"saliency": method}, images=names)
+    found = pivot(read_sweep([tmp_path]), "sam", DSC)
+    assert any("look like slices" in remark for remark in found.remarks)
+    assert "patients" not in found.entries[("m2ib",), ()].score

@@ -31,6 +31,7 @@ class PhantomPairs:
     """
 
     notes: tuple[str, ...] = ()
+    patients: None = None
 
     def __init__(
         self,
