@@ -70,15 +70,6 @@ class Fit:
 
 
 @dataclass
-class Retrieval:
-    """How a CLIP model's retrieval is measured."""
-
-    part: str = MISSING
-    batch_size: int = MISSING
-    shuffles: int = MISSING
-
-
-@dataclass
 class Calibration:
     """How a presence score is calibrated, and what the calibration's file says about its origin."""
 
@@ -159,7 +150,7 @@ class Config:
     calibration_data: dict[str, Any] = MISSING
     uncertainty: Uncertainty = MISSING
     metrics: Any = MISSING
-    retrieval: Retrieval = MISSING
+    retrieval: Any = MISSING
     tune: Tune = MISSING
     pruner: Any = MISSING
     tuned_on: dict[str, TunedOn] = field(default_factory=dict)

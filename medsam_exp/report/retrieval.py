@@ -49,14 +49,34 @@ def explanation(facts: Mapping[str, Any]) -> list[str]:
     """
     if not facts:
         return []
-    out = f", {facts['left_out']} of them left out of each shuffle" if facts["left_out"] else ""
     return [
-        f"{facts['pairs']} {facts['part']} pairs with {facts['texts']} different texts, in batches of "
-        f"{facts['batch_size']}, shuffled {facts['shuffles']} times{out}; pairs with the same text are each "
-        "other's right answers.",
+        _any_caption(facts) if "images" in facts else _one_caption(facts),
         "Mean ± standard deviation, of a batch over shuffles, of all over pairs, "
         "[95 % confidence interval of the mean over pairs].",
     ]
+
+
+def _one_caption(facts: Mapping[str, Any]) -> str:
+    out = (
+        f", {facts['left_out']} of them left out of each shuffle, since they fill no batch"
+        if facts["left_out"]
+        else ""
+    )
+    unused = facts.get("captions_left_out", 0)
+    drawn = f"; one caption an image is drawn, {unused} of {facts['captions']} are not used" if unused else ""
+    return (
+        f"{facts['pairs']} {facts['part']} pairs with {facts['texts']} different texts, in batches of "
+        f"{facts['batch_size']}, shuffled {facts['shuffles']} times{out}; pairs with the same text are each "
+        f"other's right answers{drawn}."
+    )
+
+
+def _any_caption(facts: Mapping[str, Any]) -> str:
+    return (
+        f"{facts['images']} {facts['part']} images with {facts['captions']} captions, {facts['texts']} of them "
+        f"different, in batches of {facts['batch_size']} images (the last of {facts['last_batch']}), shuffled "
+        f"{facts['shuffles']} times; every caption of an image is right, and none is left out."
+    )
 
 
 def _percent(score: Mapping[str, Any] | None) -> Cell:

@@ -91,7 +91,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
-        version=2,
+        version=3,
     ),
     "presence": Stage(
         reads=("clip", "presence"),
@@ -111,6 +111,7 @@ STAGES: dict[str, Stage] = {
         reads=("postprocess", "component_filter", "veto"),
         parents=("saliency",),
         parents_if={"presence": "veto.threshold"},
+        version=2,
     ),
     "faithfulness": Stage(
         reads=("clip",),
@@ -140,6 +141,7 @@ STAGES: dict[str, Stage] = {
         helpers=("sam_embedding",),
         weights=("sam",),
         processes="all",
+        version=2,
     ),
     "evaluate": Stage(
         reads=("metrics",),
@@ -170,6 +172,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
+        version=2,
     ),
     "grounding": Stage(
         reads=("clip", "presence", "postprocess", "component_filter", "veto"),
@@ -178,6 +181,7 @@ STAGES: dict[str, Stage] = {
         weights=("clip", "presence"),
         processes="all",
         gives_scores=True,
+        version=2,
     ),
 }
 

@@ -1,11 +1,9 @@
 """Stage: how well a CLIP model finds the text of an image and the image of a text."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from medsam_exp import distributed
 from medsam_exp.lightning.pair_inference import EmbeddedPairs, EmbeddingModule, in_order, pair_loader
-from medsam_exp.metrics.retrieval import caption_groups, retrieval_figures
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.fresh_weights import clip_of_run
 from medsam_exp.types import PairSource, UserError
@@ -13,8 +11,8 @@ from medsam_exp.types import PairSource, UserError
 
 def run(context: StageContext) -> None:
     """Embed all pairs of one part, each process its share, and write the figures."""
-    settings = context.build("retrieval")
-    pairs = _pairs(context.build("pairs"), settings["part"], settings["batch_size"])
+    protocol = context.build("retrieval")
+    pairs = protocol.pairs(_pairs(context.build("pairs"), protocol.part, protocol.batch_size))
     clip = clip_of_run(context)
     loader = pair_loader(
         pairs,
@@ -32,7 +30,7 @@ def run(context: StageContext) -> None:
     if distributed.rank() == 0:
         embedded = in_order([part for share in parts for part in share], len(pairs.ids))
         _refuse_broken(embedded, pairs)
-        record = _measured(embedded, settings, context.seed)
+        record = protocol.measure(pairs, embedded.image, embedded.text, embedded.captions, context.seed)
         context.log({f"retrieval/{name}": figure["mean"] for name, figure in record["figures"].items()})
         context.artifacts.save("all", record | {"notes": list(pairs.notes)})
     context.advance(1)
@@ -59,21 +57,3 @@ def _refuse_broken(embedded: EmbeddedPairs, pairs: PairSource) -> None:
             f"the CLIP model gives embeddings that are not finite for {int((~finite).sum())} pairs, the first is "
             f"{first!r}; its weights are broken, or trainer.precision is too low for it"
         )
-
-
-def _measured(embedded: EmbeddedPairs, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """The figures, and the facts that a reader needs to understand them."""
-    count, batch_size, shuffles = len(embedded.indices), settings["batch_size"], settings["shuffles"]
-    groups = caption_groups(embedded.captions)
-    facts = {
-        "part": settings["part"],
-        "pairs": count,
-        "texts": len(groups.unique()),
-        "batch_size": batch_size,
-        "shuffles": shuffles,
-        "left_out": count % batch_size,
-    }
-    figures = retrieval_figures(
-        embedded.image, embedded.text, groups, batch_size=batch_size, shuffles=shuffles, seed=seed
-    )
-    return {"figures": figures, "facts": facts}
