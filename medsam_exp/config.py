@@ -72,15 +72,6 @@ class Fit:
 
 
 @dataclass
-class Retrieval:
-    """How a CLIP model's retrieval is measured."""
-
-    part: str = MISSING
-    batch_size: int = MISSING
-    shuffles: int = MISSING
-
-
-@dataclass
 class Calibration:
     """How a presence score is calibrated, and what the calibration's file says about its origin."""
 
@@ -162,7 +153,7 @@ class Config:
     allow_leaks: bool = False
     uncertainty: Uncertainty = MISSING
     metrics: Any = MISSING
-    retrieval: Retrieval = MISSING
+    retrieval: Any = MISSING
     tune: Tune = MISSING
     pruner: Any = MISSING
     tuned_on: dict[str, TunedOn] = field(default_factory=dict)

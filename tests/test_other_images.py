@@ -1,5 +1,6 @@
 """Which images are trained and calibrated on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -75,12 +76,15 @@ def test_what_cannot_work_is_said_before_anything_runs(override: str, said: str)
     assert said in str(caught.value)
 
 
-def label_keys(tmp_path: Path, *overrides: str) -> dict[str, str]:
-    """Keys of the stages that make labels and train on them."""
+LABELS = ("weak_label", "train_nnunet", "reference_label")
+ENSEMBLE = ("weak_label", "train_nnunet", "calibrate_ensemble", "nnunet_ensemble", "uncertainty")
+
+
+def label_keys(tmp_path: Path, *overrides: str, stages: Sequence[str] = LABELS) -> dict[str, str]:
+    """Keys of the stages that make labels and train on them, or of others."""
     small = ("data.count=2", "train_data.count=6", "calibration_data.count=2", f"paths.outputs={tmp_path}")
     cfg = check(composed(WEAK, *small, *overrides))
-    stages = ["weak_label", "train_nnunet", "reference_label"]
-    engine = Engine(cfg, stages, None, {}, FileDigests(None), [], print)
+    engine = Engine(cfg, list(stages), None, {}, FileDigests(None), [], print)
     return {name: artifacts.key for name, artifacts in engine.artifacts.items()}
 
 
@@ -104,6 +108,18 @@ def test_labels_and_training_are_made_anew_when_what_decides_them_changes(
     override: str, changed: set[str], tmp_path: Path
 ) -> None:
     before, after = label_keys(tmp_path), label_keys(tmp_path, override)
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("uncertainty.bins=7", {"uncertainty"}),
+        ("uncertainty.near_px=5", {"calibrate_ensemble", "nnunet_ensemble", "uncertainty"}),
+    ],
+)
+def test_bins_of_the_diagram_calibrate_nothing_anew(override: str, changed: set[str], tmp_path: Path) -> None:
+    before, after = (label_keys(tmp_path, *some, stages=ENSEMBLE) for some in ((), (override,)))
     assert {name for name in before if before[name] != after[name]} == changed
 
 

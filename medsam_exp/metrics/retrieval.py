@@ -6,6 +6,7 @@ embeddings are all alike scores exactly what guessing scores.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from medsam_exp.metrics.clusters import Clusters
+from medsam_exp.metrics.clusters import Clusters, patients_part, picked
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.seeding import torch_generator
-from medsam_exp.types import UserError
+from medsam_exp.types import PairSource, UserError
 
 TIE = 1e-6
 """Cosines this close are equal: float32 sums in another order differ by about that much."""
@@ -24,7 +25,62 @@ TOP = (1, 2)
 """Places that count within a batch (paper, Table 2)."""
 RECALL = (1, 5, 10)
 """Places that count among all pairs."""
-_CELLS_AT_ONCE = 2**24  # of similarities in memory
+CELLS_AT_ONCE = 2**24  # of similarities in memory
+
+
+@dataclass(frozen=True)
+class OneCaption:
+    """The paper's protocol: one caption of each image, drawn by the seed, in whole batches.
+
+    Args:
+        part: of `pairs`.
+        batch_size: pairs that are compared with each other (paper: 50).
+        shuffles: how often the pairs are shuffled into batches (paper: 5).
+    """
+
+    part: str
+    batch_size: int
+    shuffles: int
+
+    def pairs(self, given: PairSource) -> PairSource:
+        """What is embedded: each image once, with the caption that is drawn."""
+        return given
+
+    def measure(
+        self, pairs: PairSource, image: Tensor, text: Tensor, captions: Sequence[str], seed: int
+    ) -> dict[str, Any]:
+        """The figures, and the facts that a reader needs to understand them.
+
+        Args:
+            pairs: N pairs, of which these are the embeddings.
+            image: (N, D).
+            text: (N, D).
+            captions: N texts.
+            seed: of shuffles and confidence intervals.
+        """
+        groups, patients = caption_groups(captions), picked(pairs.patients, pairs.ids)
+        given = sum(len(pairs.captions(pair_id)) for pair_id in pairs.ids)
+        facts = {
+            "part": self.part,
+            "pairs": len(captions),
+            "texts": len(groups.unique()),
+            "batch_size": self.batch_size,
+            "shuffles": self.shuffles,
+            "left_out": len(captions) % self.batch_size,
+            "captions": given,
+            "captions_left_out": given - len(captions),
+            **patients_part(patients),
+        }
+        figures = retrieval_figures(
+            image,
+            text,
+            groups,
+            batch_size=self.batch_size,
+            shuffles=self.shuffles,
+            seed=seed,
+            clusters=patients,
+        )
+        return {"figures": figures, "facts": facts}
 
 
 def caption_groups(captions: Sequence[str]) -> Tensor:
@@ -61,7 +117,7 @@ def batched_top_k(
     Raises:
         UserError: there are fewer pairs than one batch.
     """
-    query, key, count = _unit(query), _unit(key), len(query)
+    query, key, count = unit(query), unit(key), len(query)
     if count < batch_size:
         raise UserError(
             f"There are {count} pairs, fewer than one retrieval batch of {batch_size}: "
@@ -72,7 +128,7 @@ def batched_top_k(
         order = torch.randperm(count, generator=torch_generator(seed, "retrieval", shuffle))
         for batch in order[: count // batch_size * batch_size].split(batch_size):
             right = groups[batch, None] == groups[batch]
-            for k, found in _hits(query[batch] @ key[batch].T, right, ks).items():
+            for k, found in find(query[batch] @ key[batch].T, right, ks).items():
                 hits[k][shuffle, batch] = found
     return hits
 
@@ -96,10 +152,10 @@ def recall_at_k(
     Returns:
         For each k the hits (N,) in [0, 1], float64.
     """
-    query, key = _unit(query), _unit(key)
-    rows = rows_at_once or max(1, _CELLS_AT_ONCE // len(key))
+    query, key = unit(query), unit(key)
+    rows = rows_at_once or max(1, CELLS_AT_ONCE // len(key))
     parts = [
-        _hits(some @ key.T, own[:, None] == groups, ks)
+        find(some @ key.T, own[:, None] == groups, ks)
         for some, own in zip(query.split(rows), groups.split(rows), strict=True)
     ]
     return {k: torch.cat([part[k] for part in parts]) for k in ks}
@@ -141,9 +197,7 @@ def retrieval_figures(
     by_lot |= {f"recall{k}": hits.mean() for k, hits in recall_at_k(alike, alike, groups).items()}
     figures = {}
     for direction, query, key in (("image_to_text", image, text), ("text_to_image", text, image)):
-        found = {
-            f"top{k}": _over_shuffles(hits, seed, clusters) for k, hits in in_batches(query, key).items()
-        }
+        found = {f"top{k}": over_shuffles(hits, seed, clusters) for k, hits in in_batches(query, key).items()}
         for k, hits in recall_at_k(query, key, groups).items():
             found[f"recall{k}"] = summarise(hits.tolist(), seed, clusters)
         for name, figure in found.items():
@@ -151,7 +205,7 @@ def retrieval_figures(
     return figures
 
 
-def _over_shuffles(hits: Tensor, seed: int, clusters: Clusters | None) -> dict[str, Any]:
+def over_shuffles(hits: Tensor, seed: int, clusters: Clusters | None) -> dict[str, Any]:
     """Mean and spread over shuffles of hits (shuffles, N); the interval is over pairs, each with its own mean."""
     by_shuffle, by_pair = hits.nanmean(1), hits.nanmean(0)
     known = (~by_pair.isnan()).nonzero().flatten().tolist()
@@ -160,7 +214,7 @@ def _over_shuffles(hits: Tensor, seed: int, clusters: Clusters | None) -> dict[s
     return asked | {"mean": float(by_shuffle.mean()), "std": spread}
 
 
-def _unit(embedding: Tensor) -> Tensor:
+def unit(embedding: Tensor) -> Tensor:
     """Float32 rows (N, D) of length 1; a zero row stays zero and is equally far from everything."""
     broken = int((~embedding.isfinite()).any(1).sum())
     if broken:
@@ -168,7 +222,7 @@ def _unit(embedding: Tensor) -> Tensor:
     return normalize(embedding.float(), dim=-1)
 
 
-def _hits(similarity: Tensor, right: Tensor, ks: Sequence[int]) -> dict[int, Tensor]:
+def find(similarity: Tensor, right: Tensor, ks: Sequence[int]) -> dict[int, Tensor]:
     """Chance that a right key comes among the first k, for similarities (Q, K) and right ones (Q, K) bool."""
     best = similarity.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
     ahead = (similarity > best + TIE).sum(1)

@@ -3,19 +3,22 @@
 from dataclasses import dataclass
 
 import numpy as np
-from skimage.filters import threshold_otsu
+from numpy.typing import NDArray
 
 from medsam_exp.types import Mask, RGBImage, SaliencyMap, UserError
+
+_TIE = 3e-7  # relative; less than a float32 map can tell of a variance
 
 
 @dataclass(frozen=True)
 class Otsu:
     """Foreground is what reaches Otsu's threshold of the map's histogram (paper eq. 17).
 
-    The threshold is the centre of a histogram bin, so a value equals it only by accident: the paper's >=,
-    used here, and the library's > give the same mask on real maps. Pixels of that one bin are split at its
-    centre, which is why the mask can differ from exact two-means (`KMeans`) by a thin rim: 0.03 % of the pixels on
-    average, at most 0.15 %, on M2IB maps of 40 drawn scans.
+    A map of at most `bins` levels, as an 8-bit picture is, is cut at the best of all places between two levels: that
+    of scikit-image's `threshold_otsu` on the picture, what equals its threshold being background. A map of more
+    levels is counted in `bins` equally wide bins. Each stands for the mean of its pixels and falls to one side as a
+    whole, so the mask can differ from exact two-means (`KMeans`), which is this criterion without bins, by the
+    pixels of one bin: 0.03 % on average, at most 0.16 %, on M2IB maps of 30 drawn scans.
 
     Args:
         bins: of the histogram, from the map's smallest to its largest value; at least 2.
@@ -40,9 +43,35 @@ class Otsu:
         Returns:
             (H, W) bool, original frame. Empty for a constant map.
         """
-        if saliency_map.min() == saliency_map.max():
+        # float64, or bin edges would be rounded to float32 and pixels on an edge fall at random.
+        levels, counts = np.unique(saliency_map.astype(np.float64), return_counts=True)
+        if len(levels) == 1:
             return np.zeros(saliency_map.shape, bool)
-        # float64, or the bin edges would be rounded to float32 and pixels on an edge fall at random.
-        exact = saliency_map.astype(np.float64)
-        foreground: Mask = exact >= threshold_otsu(exact, nbins=self.bins)
+        starts = np.arange(len(levels)) if len(levels) <= self.bins else self._bin_starts(levels)
+        cut = best_cut(np.add.reduceat(counts, starts), np.add.reduceat(counts * levels, starts))
+        foreground: Mask = saliency_map >= levels[starts[cut]]
         return foreground
+
+    def _bin_starts(self, levels: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Index of the first of the ascending levels in each equally wide bin that has one."""
+        share = (levels - levels[0]) / (levels[-1] - levels[0])
+        number = np.minimum((share * self.bins).astype(np.intp), self.bins - 1)
+        return np.flatnonzero(np.diff(number, prepend=-1))
+
+
+def best_cut(counts: NDArray[np.int64], sums: NDArray[np.float64]) -> int:
+    """Where to cut ascending bins in two with the largest variance between the classes (Otsu 1979).
+
+    Args:
+        counts: (b,) pixels of each bin, all above 0, b >= 2.
+        sums: (b,) sum of the values of these pixels.
+
+    Returns:
+        Number of the first bin of the upper class, in [1, b); of equally good cuts the lowest.
+    """
+    lower = np.cumsum(counts[:-1], dtype=np.float64)
+    total = counts.sum()
+    # Sum of the lower class after moving the overall mean to 0, where the variance between is this simple.
+    deviation = np.cumsum((sums - counts * (sums.sum() / total))[:-1])
+    between = deviation**2 / (lower * (total - lower))
+    return 1 + int(np.argmax(between >= between.max() * (1 - _TIE)))

@@ -1,4 +1,4 @@
-"""One box around the whole coarse mask (default of the released code)."""
+"""One box around the whole coarse mask."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from medsam_exp.types import Mask, Prompts
 
 @dataclass(frozen=True)
 class BoxAroundAll:
-    """Draws one box around all regions together.
+    """Draws one box around all regions together, to the end of the last pixel (`box_all_released` stops before it).
 
     Args:
         expansion: share of the box's side that is added at either end, at least 0; 0 is a tight box.

@@ -49,16 +49,44 @@ def explanation(facts: Mapping[str, Any]) -> list[str]:
     """
     if not facts:
         return []
-    out = f", {facts['left_out']} of them left out of each shuffle" if facts["left_out"] else ""
-    patients = f" of {facts['patients']} patients" if "patients" in facts else ""
-    drawn = "patients" if facts.get("patients", facts["pairs"]) < facts["pairs"] else "pairs"
+    unit, count = (
+        ("images with all their captions", facts["images"])
+        if "images" in facts
+        else ("pairs", facts["pairs"])
+    )
+    drawn = "patients" if facts.get("patients", count) < count else unit
     return [
-        f"{facts['pairs']} {facts['part']} pairs{patients} with {facts['texts']} different texts, in batches of "
-        f"{facts['batch_size']}, shuffled {facts['shuffles']} times{out}; pairs with the same text are each "
-        "other's right answers.",
+        _any_caption(facts) if "images" in facts else _one_caption(facts),
         "Mean ± standard deviation, of a batch over shuffles, of all over pairs, "
         f"[95 % confidence interval of the mean over {drawn}].",
     ]
+
+
+def _one_caption(facts: Mapping[str, Any]) -> str:
+    out = (
+        f", {facts['left_out']} of them left out of each shuffle, since they fill no batch"
+        if facts["left_out"]
+        else ""
+    )
+    unused = facts.get("captions_left_out", 0)
+    drawn = f"; one caption an image is drawn, {unused} of {facts['captions']} are not used" if unused else ""
+    return (
+        f"{facts['pairs']} {facts['part']} pairs{_of_patients(facts)} with {facts['texts']} different texts, in "
+        f"batches of {facts['batch_size']}, shuffled {facts['shuffles']} times{out}; pairs with the same text are each "
+        f"other's right answers{drawn}."
+    )
+
+
+def _of_patients(facts: Mapping[str, Any]) -> str:
+    return f" of {facts['patients']} patients" if "patients" in facts else ""
+
+
+def _any_caption(facts: Mapping[str, Any]) -> str:
+    return (
+        f"{facts['images']} {facts['part']} images{_of_patients(facts)} with {facts['captions']} captions, "
+        f"{facts['texts']} of them different, in batches of {facts['batch_size']} images (the last of {facts['last_batch']}), shuffled "
+        f"{facts['shuffles']} times; every caption of an image is right, and none is left out."
+    )
 
 
 def _percent(score: Mapping[str, Any] | None) -> Cell:

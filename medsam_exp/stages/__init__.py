@@ -125,6 +125,7 @@ STAGES: dict[str, Stage] = {
         reads=("postprocess", "component_filter", "veto"),
         parents=("saliency",),
         parents_if={"presence": "veto.threshold"},
+        version=2,
     ),
     "faithfulness": Stage(
         reads=("clip",),
@@ -156,6 +157,7 @@ STAGES: dict[str, Stage] = {
         helpers=("sam_embedding",),
         weights=("sam",),
         processes="all",
+        version=2,
     ),
     "evaluate": Stage(
         reads=("metrics",),
@@ -189,6 +191,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
+        version=2,
     ),
     "grounding": Stage(
         reads=("clip", "presence", "postprocess", "component_filter", "veto"),
@@ -198,6 +201,7 @@ STAGES: dict[str, Stage] = {
         processes="all",
         measures="data",
         gives_scores=True,
+        version=2,
     ),
 }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from medsam_exp.runner import run
 from medsam_exp.types import UserError
@@ -21,9 +22,14 @@ SMALL = (
 
 def finish(outputs: Path, name: str, *overrides: str) -> tuple[Path, dict[str, Any]]:
     """Run to the end; return the run's folder and summary."""
+    return finish_typed(outputs, name, *SMALL, *overrides)
+
+
+def finish_typed(outputs: Path, name: str, *overrides: str) -> tuple[Path, dict[str, Any]]:
+    """The same with nothing but these overrides."""
     run_dir = outputs / name
     run_dir.mkdir(parents=True)
-    typed = [*SMALL, f"paths.outputs={outputs}", *overrides]
+    typed = [f"paths.outputs={outputs}", *overrides]
     run(composed(*typed), run_dir, {"pairs": "phantom", "clip": "tiny_random", "data": "phantom"}, typed)
     return run_dir, json.loads((run_dir / "summary.json").read_text())
 
@@ -51,6 +57,8 @@ def test_a_random_network_is_at_chance_and_all_files_are_there(
         "batch_size": 10,
         "shuffles": 5,
         "left_out": 1,
+        "captions": 318,
+        "captions_left_out": 277,
     }
     printed = capsys.readouterr().out
     assert "top-2 of a batch" in printed
@@ -61,6 +69,54 @@ def test_a_random_network_is_at_chance_and_all_files_are_there(
     assert not (run_dir / "per_image.csv").exists()
     logged = (run_dir / "curves" / "metrics.csv").read_text()
     assert "retrieval/recall5_text_to_image" in logged
+
+
+def test_several_captions_are_counted_or_all_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Five images; one has three captions and another shares one of them."""
+    rows = ["filename,Caption"]
+    for number in range(5):
+        Image.new("L", (30, 30), 40 * number).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,a scan with the number {number} in words")
+    rows += ["0.png,another caption of the first image", "0.png,a third one shared by two images"]
+    rows.append("1.png,a third one shared by two images")
+    (tmp_path / "pairs.csv").write_text("\n".join(rows))
+    own = (
+        "pairs=csv",
+        f"pairs.train.file={tmp_path / 'pairs.csv'}",
+        "pairs.train.part=all",
+        "pairs.validation.part=all",
+        "retrieval.batch_size=2",
+    )
+    fewer = [name for name in SMALL if "pairs" not in name and "batch_size" not in name]
+    run_dir, one = finish_typed(tmp_path, "one", *fewer, *own)
+    assert one["retrieval"] | {"texts": 0} == {
+        "part": "validation",
+        "pairs": 5,
+        "texts": 0,
+        "batch_size": 2,
+        "shuffles": 5,
+        "left_out": 1,
+        "captions": 8,
+        "captions_left_out": 3,
+    }
+    sentence = "one caption an image is drawn, 3 of 8 are not used"
+    assert sentence in " ".join(capsys.readouterr().out.split())
+    assert sentence in (run_dir / "report.html").read_text()
+    _, every = finish_typed(tmp_path, "all", *fewer, *own, "retrieval=all_captions")
+    assert every["retrieval"] == {
+        "part": "validation",
+        "images": 5,
+        "captions": 8,
+        "texts": 7,
+        "batch_size": 2,
+        "shuffles": 5,
+        "last_batch": 1,
+    }
+    assert every["metrics"]["retrieval/top1_image_to_text"]["n"] == 5
+    assert every["metrics"]["retrieval/top1_text_to_image"]["n"] == 8
+    assert "every caption of an image is right" in " ".join(capsys.readouterr().out.split())
 
 
 def test_again_computes_nothing_and_loads_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

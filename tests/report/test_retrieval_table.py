@@ -52,6 +52,9 @@ def test_what_was_left_out_is_said(retrieval_summary: dict[str, Any]) -> None:
     assert "307 validation pairs with 290 different texts, in batches of 50, shuffled 5 times" in said
     assert "7 of them left out of each shuffle" in said
     assert "left out" not in " ".join(explanation({**facts, "left_out": 0}))
+    assert "captions" not in said
+    many = {**facts, "captions": 1000, "captions_left_out": 693}
+    assert "one caption an image is drawn, 693 of 1000 are not used" in " ".join(explanation(many))
 
 
 @pytest.mark.parametrize(("encoding", "sign"), [("utf-8", "±"), ("ascii", "+-")])

@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import CenterCrop, InterpolationMode, Resize
+from transformers import CLIPImageProcessorPil
 
 from medsam_exp.clip.preprocess import Preprocess
 from medsam_exp.saliency.centre_crop import CentreCrop
 from medsam_exp.saliency.geometry import Squash
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+# New length, place, pixel of 224: recorded from cv2.resize of OpenCV 5.0.
+NEAREST = [(100, 25, 55), (288, 54, 41), (800, 525, 146)]
 GEOMETRY = CentreCrop(Preprocess((56, 56), MEAN, STD))
 
 
@@ -23,8 +27,31 @@ def test_the_middle_of_an_image_goes_in(size: tuple[int, int]) -> None:
     top, left = (rows - 56) // 2, (columns - 56) // 2
     expected = large[top : top + 56, left : left + 56] / 255.0
     pixels = GEOMETRY.preprocess(image).permute(1, 2, 0).numpy() * STD + MEAN
-    np.testing.assert_allclose(pixels, expected, atol=1.01 / 255)  # a level, where the two round apart
-    assert np.abs(pixels - expected).mean() < 0.1 / 255
+    np.testing.assert_allclose(pixels, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(90, 171), (173, 90), (30, 41), (200, 57)])
+def test_the_middle_is_that_of_the_published_image_processor(size: tuple[int, int]) -> None:
+    published = CLIPImageProcessorPil(
+        size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}, image_mean=MEAN, image_std=STD
+    )
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    expected = published(images=Image.fromarray(image), return_tensors="np")["pixel_values"][0]
+    np.testing.assert_allclose(GEOMETRY.preprocess(image).numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(90, 171), (170, 90), (30, 41)])
+def test_torchvision_is_at_most_a_pixel_aside(size: tuple[int, int]) -> None:
+    """Its centre crop rounds half a pixel to the even side, where the published one rounds down."""
+    image = np.random.default_rng(2).integers(0, 256, (*size, 3), np.uint8)
+    theirs = np.asarray(Resize(56, InterpolationMode.BICUBIC)(Image.fromarray(image)))
+    margins = [side - 56 for side in theirs.shape[:2]]
+    cropped = np.asarray(CenterCrop(56)(Image.fromarray(theirs)))
+    pixels = GEOMETRY.preprocess(image).permute(1, 2, 0).numpy() * STD + MEAN
+    same = all(margin % 4 != 3 for margin in margins)
+    assert (np.abs(pixels - cropped / 255).max() < 1e-6) == same
+    top, left = (margin // 2 for margin in margins)
+    np.testing.assert_allclose(pixels, theirs[top : top + 56, left : left + 56] / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(90, 171), (171, 90), (56, 56), (20, 30), (1, 40)])
@@ -47,6 +74,18 @@ def test_the_map_goes_out_pixel_by_pixel(size: tuple[int, int]) -> None:
     saliency_map = GEOMETRY.to_original_frame(torch.from_numpy(grid), size)
     assert saliency_map.dtype == np.float32
     assert np.array_equal(np.rint(saliency_map * 255), expected)
+
+
+@pytest.mark.parametrize(("new", "place", "taken"), NEAREST)
+def test_the_stretch_rounds_as_opencv(new: int, place: int, taken: int) -> None:
+    """At a pixel's edge OpenCV's rounding takes the one before."""
+    geometry = CentreCrop(Preprocess((224, 224), MEAN, STD))
+    ramp = torch.arange(14.0).repeat(14, 1)
+    large = np.rint(geometry.to_original_frame(ramp, (224, 224))[0] * 255)
+    stretched = np.rint(geometry.to_original_frame(ramp, (224, new))[0] * 255)
+    assert place * 224 // new == taken + 1
+    assert large[taken] != large[taken + 1]
+    assert stretched[place] == large[taken]
 
 
 def test_maps_of_wide_images_are_pulled_away_from_what_they_show() -> None:
