@@ -234,7 +234,9 @@ def test_a_member_that_is_not_finite_is_named(results: ResultsFolder, tmp_path: 
         answers(spoilt, ("fourth",))
 
 
-@pytest.mark.parametrize("failure", [torch.full((2, 64, 64), torch.nan), RuntimeError("Encountered inf in x")])
+@pytest.mark.parametrize(
+    "failure", [torch.full((2, 64, 64), torch.nan), RuntimeError("Encountered inf in x")]
+)
 def test_probabilities_that_are_not_finite_are_named(
     results: ResultsFolder, monkeypatch: pytest.MonkeyPatch, failure: Any
 ) -> None:
