@@ -71,6 +71,7 @@ STAGES: dict[str, Stage] = {
         weights=("clip",),
         processes="all",
         works_on="pairs",
+        version=2,
     ),
     "retrieval": Stage(
         reads=("clip", "pairs", "retrieval", "seed"),
@@ -91,7 +92,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
-        version=2,
+        version=3,
     ),
     "presence": Stage(
         reads=("clip", "presence"),
@@ -125,6 +126,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
+        version=2,
     ),
     "sam_embedding": Stage(
         reads=("sam", "sam_embedding"),
@@ -170,6 +172,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
+        version=2,
     ),
     "grounding": Stage(
         reads=("clip", "presence", "postprocess", "component_filter", "veto"),
@@ -195,6 +198,7 @@ def _nnunet_stages(label: str, train: str, masks: str) -> dict[str, Stage]:
         processes="all",
         gives_scores=True,
         module="nnunet_masks",
+        version=2,
     )
     return {
         label: Stage(
