@@ -15,6 +15,7 @@ from medsam_exp.artifacts import StageArtifacts, stage_key
 from medsam_exp.build import build, identity, weight_files
 from medsam_exp.digests import FileDigests
 from medsam_exp.input_digests import input_digests, other_digests
+from medsam_exp.lightning.precision import network_dtype
 from medsam_exp.lightning.signals import OwnSignals
 from medsam_exp.other_images import other_images_config
 from medsam_exp.progress import stage_progress
@@ -206,7 +207,7 @@ class Engine:
             self.artifacts[name].write_manifest(self._descriptions[name], wanted)
 
     def _context(self, name: str, pending: tuple[str, ...], advance: Callable[[int], None]) -> StageContext:
-        stage = STAGES[name]
+        stage, encoder_dtype = STAGES[name], network_dtype(self._cfg.trainer.get("precision"))
 
         def make(group: str, **overrides: Any) -> Any:
             if group not in stage.reads:
@@ -215,13 +216,11 @@ class Engine:
             return self._make(node, **overrides) if isinstance(node, DictConfig) else node
 
         def trainer(**options: Any) -> pl.Trainer:
-            quiet = {
-                "enable_progress_bar": False,
-                "enable_model_summary": False,
-                "use_distributed_sampler": False,
-            }
+            silent = ("enable_progress_bar", "enable_model_summary", "use_distributed_sampler")
+            true = {} if encoder_dtype is None else {"precision": "32-true"}  # of what is not an encoder
             callbacks = [*options.pop("callbacks", ()), OwnSignals()]
-            return build(self._cfg.trainer, callbacks=callbacks, **{**quiet, **options})
+            whole = {**dict.fromkeys(silent, False), **true, **options}
+            return build(self._cfg.trainer, callbacks=callbacks, **whole)
 
         return StageContext(
             build=make,
@@ -239,6 +238,7 @@ class Engine:
             log=self._log,
             other=self._other_images(name) if stage.other_images else None,
             trial=self.trial,
+            encoder_dtype=encoder_dtype,
         )
 
     def _planned(self, name: str) -> StageArtifacts:

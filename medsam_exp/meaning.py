@@ -7,6 +7,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.build import build
+from medsam_exp.lightning.precision import precision_problems
 from medsam_exp.other_images import other_images_problems
 from medsam_exp.presence_checks import (
     calibrated_elsewhere,
@@ -142,6 +143,13 @@ def several_devices_need_a_strategy(cfg: DictConfig) -> list[str]:
     return []
 
 
+def precision_fits_stages(cfg: DictConfig) -> list[str]:
+    """Trainings keep their weights in float32, and nnU-Net chooses for itself."""
+    known = (name for name in cfg.stages if name in STAGES)
+    own = [name for name in known if {"fit", "nnunet", "ensemble"} & set(STAGES[name].reads)]
+    return precision_problems(cfg.trainer.get("precision"), own)
+
+
 def millimetres_need_a_spacing(cfg: DictConfig) -> list[str]:
     """A tolerance in mm can only be measured where the size of a pixel is known."""
     if cfg.metrics.get("tolerance_unit") != "mm" or cfg.data.get("spacing_mm") is not None:
@@ -263,6 +271,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     schedule_fits_training,
     contrast_needs_two_pairs,
     several_devices_need_a_strategy,
+    precision_fits_stages,
     millimetres_need_a_spacing,
     class_name_needs_a_target,
     small_methods_can_be_made,

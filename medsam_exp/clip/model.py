@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from medsam_exp.clip.layout import Offer
@@ -67,13 +68,18 @@ class ClipModel(nn.Module):
         """Logarithm of the inverse temperature the model was trained with."""
         return self.network.logit_scale  # type: ignore[return-value]
 
+    @property
+    def _dtype(self) -> torch.dtype:
+        """What the vision tower computes in."""
+        return next(self.network.visual.parameters()).dtype  # type: ignore[union-attr]
+
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Token ids (K, L) int64 of K texts, cut or padded to the model's context length."""
         return self.tokenizer(list(texts))
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Un-normalised embeddings (B, D) of preprocessed images (B, 3, h, w)."""
-        return self.network.encode_image(images)  # type: ignore[operator]
+        return self.network.encode_image(images.to(self._dtype))  # type: ignore[operator]
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Un-normalised embeddings (K, D) of token ids (K, L)."""
@@ -114,7 +120,7 @@ class ClipModel(nn.Module):
         Raises:
             UserError: the tower has no attention maps among its patches.
         """
-        return self._tower.attended(images)
+        return self._tower.attended(images.to(self._dtype))
 
     def vision_prefix(self, images: Tensor, layer: int) -> Tensor:
         """Tokens (B, T, C) after the 0-based vision layer `layer` of images (B, 3, h, w).
@@ -125,7 +131,7 @@ class ClipModel(nn.Module):
             UserError: the tower has no such layer, or is of a kind that cannot be split.
         """
         self._check(layer)
-        return self._tower.prefix(images, layer)
+        return self._tower.prefix(images.to(self._dtype), layer)
 
     def vision_suffix(self, tokens: Tensor, layer: int) -> Tensor:
         """Un-normalised embeddings (B, D) of tokens (B, T, C) taken after layer `layer`.

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint
 
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.lightning.batch_norm import settle_batch_norms
 from medsam_exp.lightning.divergence import diverged
 from medsam_exp.lightning.gather import over_all_devices
 from medsam_exp.lightning.optimization import (
@@ -42,7 +43,7 @@ class ClipFinetuneModule(pl.LightningModule):
         seed: with epoch and batch it decides what dropout drops.
         chunk_size: images and texts of one device that pass a tower at a time, their activations computed again
             for the gradient (gradient caching, Gao 2021): the batch that is contrasted stays whole, the memory is
-            that of a chunk. None keeps all activations.
+            that of a chunk. Not for networks whose batch norms are trained. None keeps all activations.
     """
 
     def __init__(
@@ -65,8 +66,13 @@ class ClipFinetuneModule(pl.LightningModule):
                 parameter.requires_grad_(False)
 
     def on_fit_start(self) -> None:
-        """Networks come from loading in evaluation mode, and Lightning leaves the mode alone."""
+        """Networks come from loading in evaluation mode, and Lightning leaves the mode alone.
+
+        Raises:
+            UserError: batch norms would see pieces of a batch.
+        """
         self.train()
+        settle_batch_norms(self, self.clip, self._chunk_size)
         self._grace_steps = min(GRACE_STEPS, total_steps(self.trainer) // 4)
 
     def on_train_batch_start(self, _: PairBatch, batch_idx: int) -> None:
@@ -105,8 +111,9 @@ class ClipFinetuneModule(pl.LightningModule):
 
     def validation_step(self, batch: PairBatch, _: int = 0) -> None:
         """Log the loss and how often the right partner comes first."""
-        image_embedding, text_embedding = self._embed(batch)
-        tokens = over_all_devices(batch.tokens)
+        real = self.trainer.datamodule.val_rows  # type: ignore[attr-defined]  # what follows is padding
+        image_embedding, text_embedding = (embedding[:real] for embedding in self._embed(batch))
+        tokens = over_all_devices(batch.tokens)[:real]
         values = {
             "loss": self.loss(image_embedding, text_embedding),
             "top1_image_to_text": top1(image_embedding, text_embedding, tokens),
@@ -145,9 +152,10 @@ class ClipFinetuneModule(pl.LightningModule):
 
 
 def in_chunks(encode: Callable[[Tensor], Tensor], rows: Tensor, chunk_size: int | None) -> Tensor:
-    """Embeddings (B, D) of rows (B, ...), chunk by chunk; equal to one pass, with a chunk's activations at most.
+    """Embeddings (B, D) of rows (B, ...), chunk by chunk, with a chunk's activations at most.
 
-    Backwards each chunk is encoded again under its own random state, so that dropout drops the same.
+    Equal to one pass where rows do not influence each other, so without batch norms in training. Backwards each
+    chunk is encoded again under its own random state, so that dropout drops the same.
     """
     if chunk_size is None:
         return encode(rows)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, mse_loss
 
 from medsam_exp.lightning.divergence import diverged
+from medsam_exp.lightning.gather import over_all_devices
 from medsam_exp.lightning.optimization import OptimizerFactory, SchedulerFactory, optimizer_and_schedule
 from medsam_exp.lightning.sam_data import MaskPromptBatch
 from medsam_exp.sam.model import SamModel
@@ -53,11 +54,15 @@ class SamTrainingModule(pl.LightningModule):
     def validation_step(self, batch: MaskPromptBatch, _: int = 0) -> None:
         """Log loss and overlap with the truth for each kind of prompt."""
         for kind, (logits, iou_prediction) in self._decode(batch).items():
-            dsc = dice(logits > 0, batch.mask).mean()
-            values = {"loss": mask_loss(logits, iou_prediction, batch.mask), "dsc": dsc}
+            images = zip(logits.split(1), iou_prediction.split(1), batch.mask.split(1), strict=True)
+            by_image = {
+                "loss": torch.stack([mask_loss(*image) for image in images]),
+                "dsc": dice(logits > 0, batch.mask),
+            }
+            real = self.trainer.datamodule.val_rows  # type: ignore[attr-defined]  # what follows is padding
             self.log_dict(
-                {f"val/{name}_{kind}": value for name, value in values.items()},
-                batch_size=len(batch.mask),
+                {f"val/{name}_{kind}": over_all_devices(v)[:real].mean() for name, v in by_image.items()},
+                batch_size=real,
                 sync_dist=True,
             )
 

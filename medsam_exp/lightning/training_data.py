@@ -35,6 +35,8 @@ class TrainingData(pl.LightningDataModule):
 
     train_size: int
     """Number of training samples."""
+    val_rows: int
+    """Samples of a validation batch, over all devices; further rows, when all are put together, are padding."""
 
     def __init__(self, *, batch_size: int, val_batch_size: int, seed: int, workers: int) -> None:
         super().__init__()
@@ -68,13 +70,10 @@ class TrainingData(pl.LightningDataModule):
     def _validation_loader(
         self, dataset: TorchDataset[Any], collate: Callable[[list[Any]], Any]
     ) -> DataLoader[Any]:
-        """Loader of the same whole batches every time; an incomplete one is left out."""
+        """Loader of the same whole batches every time, on any number of devices; an incomplete one is left out."""
         size = len(dataset)  # type: ignore[arg-type]
-        processes = self.trainer.world_size if self.trainer else 1
-        batch_size = min(self._val_batch_size, size) // processes * processes
-        if batch_size == 0:
-            raise UserError(f"There are {size} validation samples, fewer than the {processes} devices.")
-        return self._loader(dataset, collate, batch_size, size // batch_size, None)
+        self.val_rows = min(self._val_batch_size, size)
+        return self._loader(dataset, collate, self.val_rows, size // self.val_rows, None)
 
     def _loader(
         self,
@@ -85,7 +84,7 @@ class TrainingData(pl.LightningDataModule):
         seed: int | None,
     ) -> DataLoader[Any]:
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        if batch_size % processes:
+        if seed is not None and batch_size % processes:
             raise UserError(f"A batch of {batch_size} cannot be shared equally by {processes} devices.")
         size = len(dataset)  # type: ignore[arg-type]
         sampler = EpochSampler(

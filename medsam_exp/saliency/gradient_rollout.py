@@ -22,6 +22,12 @@ class GradientRollout(SaliencyMethod):
     With A_l the attention of block l and G_l the gradient of cos(text, image) with respect to it, relevance R starts
     as the identity and each block adds mean over heads of max(0, G_l * A_l), times R. Read for the class token;
     where the embedding is pooled from the patches instead, averaged over them.
+
+    It hardly hears the text: max(0, G_l * A_l) follows the attention, which knows the image alone, and the size of the
+    gradient more than its sign. On 24 drawn scans with the embedded CLIP the map under a contradictory text
+    correlates with that under the image's own text by 0.94 (median; M2IB 0.48), and by 0.92 where the text's
+    embedding is negated (M2IB 0.28). So a good mask by it says little about the text; `stages` with `grounding`
+    measure that for other data and networks.
     """
 
     needs: ClassVar[Offer | None] = "attention"

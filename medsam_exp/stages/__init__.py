@@ -79,6 +79,7 @@ STAGES: dict[str, Stage] = {
         processes="all",
         works_on="pairs",
         learns_from="pairs.train",
+        version=2,
     ),
     "retrieval": Stage(
         reads=("clip", "pairs", "retrieval", "seed"),
@@ -223,6 +224,7 @@ def _nnunet_stages(label: str, train: str, masks: str) -> dict[str, Stage]:
         processes="all",
         gives_scores=True,
         module="nnunet_masks",
+        version=2,
     )
     return {
         label: Stage(

@@ -19,6 +19,7 @@ from medsam_exp.lightning.curves import LearningRate, LogInterval, Throughput
 from medsam_exp.lightning.divergence import FiniteWeights
 from medsam_exp.lightning.inference_data import StoredEmbedding, embedding_loader, image_loader
 from medsam_exp.lightning.named_logger import NamedLogger
+from medsam_exp.lightning.precision import encoders_in
 from medsam_exp.lightning.within_epoch import WithinEpoch
 from medsam_exp.types import Dataset, RGBImage
 
@@ -70,6 +71,7 @@ class StageContext:
         other: images that the stage works on beside the run's own; for stages that declare them.
         trial: run the pipeline with changed values (by dotted key) and return the scores by sample id, what is scored
             and measure; for stages that declare it.
+        encoder_dtype: what encoders compute in, where the Trainer's precision is a true one other than float32.
     """
 
     build: Builder
@@ -87,6 +89,7 @@ class StageContext:
     log: Callable[[Mapping[str, float]], None]
     other: OtherImages | None
     trial: Callable[[Mapping[str, Any], Sequence[str]], dict[str, dict[str, dict[str, float]]]]
+    encoder_dtype: torch.dtype | None = None
 
     def predict(
         self,
@@ -125,9 +128,12 @@ class StageContext:
         module.allow_zero_length_dataloader_with_multiple_devices = True  # few batches leave some without
         # Saliency needs gradients of its own variables, which inference mode would forbid for good.
         trainer = self.trainer(inference_mode=False, logger=False, enable_checkpointing=False)
-        if len(loader) or distributed.world_size() > 1:  # a process without a share still joins the others
-            trainer.predict(module, loader, return_predictions=False)
-        module.to(torch.device("cpu"))
+        with encoders_in(module, self.encoder_dtype):
+            if (
+                len(loader) or distributed.world_size() > 1
+            ):  # a process without a share still joins the others
+                trainer.predict(module, loader, return_predictions=False)
+            module.to(torch.device("cpu"))
 
     def fit(self, module: pl.LightningModule, data: pl.LightningDataModule) -> dict[str, float]:
         """Train a module, going on where a training was interrupted: at its last epoch, or within it.

@@ -92,6 +92,24 @@ def test_processes_share_each_batch_of_one_process() -> None:
     assert order(23, rank=1, world_size=3) == parts[1][6:]
 
 
+@pytest.mark.parametrize(("size", "batch_size", "processes"), [(7, 7, 2), (11, 5, 2), (11, 5, 4), (9, 2, 4)])
+def test_processes_see_the_validation_batches_of_one_and_padding_after(
+    size: int, batch_size: int, processes: int
+) -> None:
+    batches = size // batch_size
+    parts = [
+        list(EpochSampler(size, batch_size, batches, None, lambda: 0, rank=rank, world_size=processes))
+        for rank in range(processes)
+    ]
+    share = len(parts[0]) // batches
+    assert {len(part) for part in parts} == {batches * share}
+    for batch in range(batches):
+        together = [index for part in parts for _, index in part[batch * share : (batch + 1) * share]]
+        first = batch * batch_size
+        assert together[:batch_size] == list(range(first, first + batch_size))
+        assert set(together[batch_size:]) <= {first + batch_size - 1}
+
+
 def test_crop_keeps_the_asked_share_and_mirrors_nothing() -> None:
     rows, columns = np.mgrid[:40, :60]
     image = np.stack([rows, columns, rows], axis=-1).astype(np.uint8)

@@ -2,6 +2,7 @@ import math
 import os
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -164,6 +165,41 @@ def test_top1_counts_equal_texts_as_right() -> None:
     assert top1(query, key, torch.tensor([[1], [1], [3], [4]])) == 1.0
 
 
+class NormedClip(torch.nn.Module):
+    """A vision tower with a batch norm, one of whose sides may be frozen."""
+
+    def __init__(self, small: torch.nn.Module) -> None:
+        super().__init__()
+        self.small, self.norm = small, torch.nn.BatchNorm1d(48)
+        self.logit_scale = small.logit_scale
+        self.preprocess, self.tokenize, self.encode_text = small.preprocess, small.tokenize, small.encode_text
+
+    def encode_image(self, images: torch.Tensor) -> torch.Tensor:
+        return self.small.vision(self.norm(images.flatten(1)))
+
+
+def test_chunks_and_devices_refuse_batch_norms_that_are_trained(
+    small_clip, small_pairs, make_trainer, adamw, cosine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(chunk_size: int | None, *, frozen: bool) -> ClipFinetuneModule:
+        clip = NormedClip(small_clip())
+        clip.norm.requires_grad_(not frozen)
+        module = ClipFinetuneModule(clip, InfoNCE(0.1), adamw, cosine, seed=0, chunk_size=chunk_size)
+        make_trainer(max_epochs=1).fit(module, data_for(clip, small_pairs(8)))
+        return module
+
+    with pytest.raises(UserError, match=r"fit\.chunk_size=2 .* 1 batch norms .*first is norm"):
+        train(2, frozen=False)
+    assert train(None, frozen=False).clip.norm.running_mean.any()
+    frozen, chunked = train(None, frozen=True), train(2, frozen=True)
+    assert not frozen.clip.norm.running_mean.any(), "a frozen tower keeps its statistics"
+    for name, value in frozen.state_dict().items():
+        assert torch.allclose(value, chunked.state_dict()[name], atol=1e-6), name
+    monkeypatch.setattr(pl.Trainer, "world_size", 2)
+    with pytest.raises(UserError, match=r"shared by 2 devices.*trainer\.sync_batchnorm=true"):
+        train(None, frozen=False)
+
+
 class Counting(torch.nn.Module):
     """A tower that tells how many rows it has seen."""
 
@@ -263,6 +299,44 @@ def _step(rank: int, world_size: int, folder: str, make_clip, chunk_size: int | 
         distributed.barrier()
         distributed.destroy_process_group()
         os._exit(0)  # what is left of the group's threads has kept processes from ending
+
+
+def _validate(rank: int, world_size: int, folder: str, make_clip, pairs) -> None:
+    """Validation figures of one epoch on this process's share; process 0 leaves them."""
+    torch.set_num_threads(1)
+    if world_size > 1:
+        os.environ |= {"MASTER_ADDR": "127.0.0.1"}
+        store = distributed.FileStore(f"{folder}/store", world_size)
+        distributed.init_process_group("gloo", store=store, rank=rank, world_size=world_size)
+    clip = make_clip()
+    module = ClipFinetuneModule(clip, InfoNCE(0.07), torch.optim.SGD, partial, seed=0)
+    data = data_for(clip, pairs, pairs, val_batch_size=5)
+    module._trainer = data.trainer = SimpleNamespace(
+        world_size=world_size, global_rank=rank, datamodule=data, barebones=False
+    )
+    seen: list[dict[str, float]] = []
+    module.log_dict = lambda values, **_: seen.append({name: float(value) for name, value in values.items()})
+    module.eval()
+    for batch in data.val_dataloader():
+        module.validation_step(batch)
+    if rank == 0:
+        torch.save(seen, f"{folder}/{world_size}.pt")
+    if world_size > 1:
+        distributed.barrier()
+        distributed.destroy_process_group()
+        os._exit(0)
+
+
+@pytest.mark.slow
+def test_validation_on_two_processes_equals_one(small_clip, small_pairs, tmp_path: Path) -> None:
+    """Batches of 5 pairs, of which none can be shared equally, and a pair that is left out."""
+    _validate(0, 1, str(tmp_path), small_clip, small_pairs(11))
+    given = (2, str(tmp_path), small_clip, small_pairs(11))
+    mp.start_processes(_validate, given, nprocs=2, start_method="spawn")
+    one, two = (torch.load(tmp_path / f"{count}.pt") for count in (1, 2))
+    assert len(one) == len(two) == 2
+    for left, right in zip(one, two, strict=True):
+        assert left == pytest.approx(right, abs=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:You are trying to `self.log")

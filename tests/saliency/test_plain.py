@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from medsam_exp.clip.load import load_clip
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.saliency.attention_rollout import AttentionRollout
 from medsam_exp.saliency.gradcam import GradCAM
 from medsam_exp.saliency.gradient_rollout import GradientRollout
@@ -114,3 +116,16 @@ def test_bad_numbers() -> None:
     for bad in ({"channels": 0}, {"channels": 3, "chunk_size": 0}):
         with pytest.raises(UserError, match="channels >= 1 and chunk_size >= 1"):
             GScoreCAM(**bad)
+
+
+def test_gradient_rollout_hardly_hears_the_text() -> None:
+    """As its docstring says: under a contradictory text the map moves, but little."""
+    clip, data = load_clip("tiny"), PhantomDataset(2, 6, sentences="phantom")
+    images = torch.stack([clip.preprocess(data.read_image(sample.id)) for sample in data.samples])
+    own, contradiction = (
+        clip.encode_text(clip.tokenize([getattr(sample, kind) for sample in data.samples])).detach()
+        for kind in ("description", "contradiction")
+    )
+    maps = [GradientRollout()(clip, images, text, []).detach().flatten(1) for text in (own, contradiction)]
+    likeness = [float(torch.corrcoef(torch.stack(pair))[0, 1]) for pair in zip(*maps, strict=True)]
+    assert 0.85 < sorted(likeness)[3] < 0.99
