@@ -13,6 +13,7 @@ from medsam_exp.presence_checks import (
     calibration_spares_the_test_split,
     veto_has_its_score,
 )
+from medsam_exp.sam_checks import points_are_understood, training_needs_metas_framing
 from medsam_exp.signatures import signature_problems
 from medsam_exp.stages import STAGES
 from medsam_exp.trials import every_value, tune_problems
@@ -223,39 +224,6 @@ def review_by_a_known_score(cfg: DictConfig) -> list[str]:
     if "nnunet_ensemble" not in cfg.stages or score in SCORES:
         return []
     return [f"review.by={score}, but the scores are {', '.join(SCORES)}"]
-
-
-def points_are_understood(cfg: DictConfig) -> list[str]:
-    """MedSAM was trained on boxes; points would mean nothing to it."""
-    if "sam_mask" not in cfg.stages or not _gives_points(cfg):
-        return []
-    from medsam_exp.sam.families import FAMILIES  # needs segment_anything, which is slow to import
-
-    family = FAMILIES.get(cfg.sam.get("architecture"))
-    if family is None or family.takes_points:
-        return []
-    architecture, method = cfg.sam.architecture, str(cfg.prompt["_target_"]).split(".")[-2]
-    return [f"sam={architecture} understands boxes only, but prompt={method} gives points; use prompt=box"]
-
-
-def _gives_points(cfg: DictConfig) -> bool:
-    try:
-        return bool(build(cfg.prompt).gives_points)
-    except UserError:
-        return False  # another check says why it cannot be made
-
-
-def training_needs_metas_framing(cfg: DictConfig) -> list[str]:
-    """The training of a SAM makes its masks and prompts for images that are padded, not squashed."""
-    if "train_sam" not in cfg.stages:
-        return []
-    from medsam_exp.sam.families import FAMILIES  # needs segment_anything, which is slow to import
-
-    family = FAMILIES.get(cfg.sam.get("architecture"))
-    if family is None or family.pads:
-        return []
-    architecture = cfg.sam.architecture
-    return [f"train_sam cannot train {architecture}, which squashes images; choose sam=vit_b or sam=tiny"]
 
 
 def tuned_values_fit(cfg: DictConfig) -> list[str]:

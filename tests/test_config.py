@@ -12,6 +12,7 @@ from medsam_exp import meaning
 from medsam_exp.build import build
 from medsam_exp.clip.layout import VisionLayout
 from medsam_exp.config import check
+from medsam_exp.sam_checks import points_are_understood
 from medsam_exp.types import UserError
 from tests.compose import CONF, composed
 
@@ -194,21 +195,25 @@ PROMPTS = {
 
 @pytest.mark.parametrize("choice", PROMPTS)
 @pytest.mark.parametrize("sam", ["medsam", "sam_med2d", "vit_b"])
-def test_points_are_refused_before_anything_is_computed_where_they_mean_nothing(choice: str, sam: str) -> None:
+def test_points_are_refused_before_anything_is_computed_where_they_mean_nothing(
+    choice: str, sam: str
+) -> None:
     cfg = composed(f"sam={sam}", f"prompt={choice}", *PROMPTS[choice])
     drawn = build(cfg.prompt)(np.eye(64, dtype=bool), np.random.default_rng(0)).point_coords is not None
     assert build(cfg.prompt).gives_points == drawn
     said = [f"sam={sam} understands boxes only, but prompt={choice} gives points; use prompt=box"]
-    assert meaning.points_are_understood(cfg) == (said if drawn and sam == "medsam" else [])
+    assert points_are_understood(cfg) == (said if drawn and sam == "medsam" else [])
 
 
 def test_boxes_that_are_given_are_understood_by_all() -> None:
-    assert not meaning.points_are_understood(composed("sam=medsam", "prompt=given", GIVEN % ""))
+    assert not points_are_understood(composed("sam=medsam", "prompt=given", GIVEN % ""))
 
 
 def test_a_wrong_prompt_is_one_sentence() -> None:
     cfg = composed("sam=medsam", "prompt=given", "prompt.prompts=[{box: [a, b, c, d]}]")
-    with pytest.raises(UserError, match=r"prompt\.prompts\[0\] has the box \['a', 'b', 'c', 'd'\], but") as caught:
+    with pytest.raises(
+        UserError, match=r"prompt\.prompts\[0\] has the box \['a', 'b', 'c', 'd'\], but"
+    ) as caught:
         check(cfg)
     assert "\n" not in str(caught.value)
 

@@ -17,7 +17,9 @@ _SUFFIX = "-quickgelu"
 _TRANSFORMERS_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def activation_problem(name: str, model_cfg: Mapping[str, Any], tag: str | None, path: Path | None) -> str | None:
+def activation_problem(
+    name: str, model_cfg: Mapping[str, Any], tag: str | None, path: Path | None
+) -> str | None:
     """One sentence that says which network to choose instead, if weights are known to be of another activation.
 
     Args:
@@ -40,7 +42,7 @@ def activation_problem(name: str, model_cfg: Mapping[str, Any], tag: str | None,
 
 
 def _trained_with_quick_gelu(name: str, tag: str | None, path: Path | None) -> bool | None:
-    """What is known: of a tag by open_clip, of OpenAI's archives by their kind, of transformers' by what lies beside."""
+    """What open_clip says of a tag, the kind of an archive says of OpenAI's, and a file beside of transformers'."""
     if tag is not None:
         return get_pretrained_cfg(name, tag).get("quick_gelu") or None
     if path is None:
@@ -51,7 +53,9 @@ def _trained_with_quick_gelu(name: str, tag: str | None, path: Path | None) -> b
     if path.name not in _TRANSFORMERS_FILES or not config.is_file():
         return None
     try:
-        activation = json.loads(config.read_text(encoding="utf-8"))["vision_config"].get("hidden_act", "quick_gelu")
+        activation = json.loads(config.read_text(encoding="utf-8"))["vision_config"].get(
+            "hidden_act", "quick_gelu"
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return {"quick_gelu": True, "gelu": False}.get(activation)

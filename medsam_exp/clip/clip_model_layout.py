@@ -32,7 +32,9 @@ _IN_BLOCK = {
     "mlp.fc2": "mlp.c_proj",
 }
 _BLOCK = re.compile(r"(vision_model\.|text_model\.)encoder\.layers\.(\d+)\.(.+)\.(weight|bias)")
-_PART = re.compile(r"(vision_model\.|text_model\.)encoder\.layers\.(\d+)\.self_attn\.([qkv])_proj\.(weight|bias)")
+_PART = re.compile(
+    r"(vision_model\.|text_model\.)encoder\.layers\.(\d+)\.self_attn\.([qkv])_proj\.(weight|bias)"
+)
 
 
 def is_clip_model(names: Iterable[str]) -> bool:

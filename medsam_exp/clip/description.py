@@ -33,7 +33,15 @@ _MOST_OF_OTHERS = 100_000
 """Numbers beyond these describe no network that there is; building it would take for ever."""
 _MOST_PARAMETERS = 2e10
 """Several times the largest CLIP's."""
-_MAY_BE_ZERO = ("pad_id", "eos_id", "mlp_ratio", "ls_init_value", "patch_dropout", "timm_drop", "timm_drop_path")
+_MAY_BE_ZERO = (
+    "pad_id",
+    "eos_id",
+    "mlp_ratio",
+    "ls_init_value",
+    "patch_dropout",
+    "timm_drop",
+    "timm_drop_path",
+)
 _NEVER_NONE = ("embed_dim", "width", "layers", "heads", "mlp_ratio", "context_length", "vocab_size")
 
 
@@ -45,7 +53,11 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+    except (
+        ValueError,
+        RecursionError,
+        OSError,
+    ) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise UserError(f"{path} is no JSON file that can be read ({first_line(error)}).") from error
 
 
@@ -67,7 +79,10 @@ def read_description(folder: Path, model: str) -> tuple[dict[str, Any], dict[str
         model_cfg, preprocess = content.get("model_cfg"), content.get("preprocess_cfg") or {}
     elif is_transformers_folder(folder):
         path = folder / TRANSFORMERS_CONFIG
-        model_cfg, preprocess = open_clip_description(read_json(path), str(path)), _input_of_transformers(folder)
+        model_cfg, preprocess = (
+            open_clip_description(read_json(path), str(path)),
+            _input_of_transformers(folder),
+        )
     else:
         state = f"lacks {CONFIG}" if folder.is_dir() else "is not a folder"
         raise UserError(
@@ -145,7 +160,12 @@ def _number_problem(where: str, name: str, value: Any, kind: Any) -> str | None:
     for number in numbers:
         if isinstance(number, bool) or not isinstance(number, int | float):
             continue
-        if not math.isfinite(number) or number > most or number < 0 or (number == 0 and name not in _MAY_BE_ZERO):
+        if (
+            not math.isfinite(number)
+            or number > most
+            or number < 0
+            or (number == 0 and name not in _MAY_BE_ZERO)
+        ):
             return f"{where} is {value!r:.60}, but it must be above 0 and at most {most}"
     return None
 
@@ -179,7 +199,9 @@ def _input_problem(preprocess: Any) -> str | None:
         values = preprocess.get(name)
         if values is None:
             continue
-        right = isinstance(values, list | tuple) and len(values) == 3 and all(_is_a(one, float) for one in values)
+        right = (
+            isinstance(values, list | tuple) and len(values) == 3 and all(_is_a(one, float) for one in values)
+        )
         if not right or not all(math.isfinite(one) and (name == "mean" or one > 0) for one in values):
             return f"preprocess_cfg.{name} is {values!r:.60}, but it must be three numbers" + (
                 " above 0" if name == "std" else ""

@@ -29,7 +29,9 @@ class Preprocess:
     def __call__(self, image: RGBImage) -> Tensor:
         """Return (3, h, w) float32, standardised, of an (H, W, 3) uint8 image (antialiased)."""
         height, width = self.size
-        squashed = Image.fromarray(image).resize((width, height), Image.Resampling[self.interpolation.upper()])
+        squashed = Image.fromarray(image).resize(
+            (width, height), Image.Resampling[self.interpolation.upper()]
+        )
         pixels = torch.from_numpy(np.array(squashed, dtype=np.float32)).permute(2, 0, 1) / 255
         mean, std = torch.tensor(self.mean), torch.tensor(self.std)
         return (pixels - mean[:, None, None]) / std[:, None, None]

@@ -82,7 +82,9 @@ def _check_network(where: str, architecture: Mapping[str, Any]) -> None:
         found = pydoc.locate(name)
         if found is None and key == "network_class_name":
             found = _moved(name)
-        if not (inspect.isclass(found) and issubclass(found, nn.Module) and found.__module__.startswith(_PARTS)):
+        if not (
+            inspect.isclass(found) and issubclass(found, nn.Module) and found.__module__.startswith(_PARTS)
+        ):
             raise _refusal(where, key, name)
 
 
@@ -138,6 +140,6 @@ def _check_plain(where: str, key: str, name: Any) -> None:
 
 def _refusal(where: str, key: str, name: Any) -> UserError:
     return UserError(
-        f"{where} names {name!r:.80} as {key}, which is none of nnU-Net's own, so nothing was run: it could do anything; "
+        f"{where} names {name!r:.80} as {key}, which is none of nnU-Net's own and could do anything, so it was not run; "
         "give a results folder of plain nnU-Net's"
     )

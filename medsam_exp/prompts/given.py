@@ -91,7 +91,7 @@ def _problem(prompt: Any) -> str | None:
 def _box_problem(box: Any) -> str | None:
     if not (_are_numbers(box, 4) and box[0] < box[2] and box[1] < box[3]):
         return f"has the box {_shown(box)}, but it must be [x0, y0, x1, y1] with x0 < x1 and y0 < y1"
-    if 0 <= min(box) and max(box) <= 1:
+    if min(box) >= 0 and max(box) <= 1:
         return f"has the box {_shown(box)}, which looks like shares of the image's sides: give pixels"
     return None
 
@@ -102,7 +102,7 @@ def _points_problem(points: Any) -> str | None:
     if wrong:
         return f"has the point {_shown(wrong[0])}, but it must be [x, y, 1] or [x, y, 0]"
     places = [value for x, y, _ in rows for value in (x, y)]
-    if 0 <= min(places) and max(places) <= 1 and any(value % 1 for value in places):
+    if min(places) >= 0 and max(places) <= 1 and any(value % 1 for value in places):
         return f"has the point {_shown(rows[0])}, which looks like shares of the image's sides: give pixels"
     return None
 
@@ -110,7 +110,8 @@ def _points_problem(points: Any) -> str | None:
 def _are_numbers(values: Any, count: int) -> bool:
     right = _is_list(values) and len(values) == count
     return right and all(
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) for value in values
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        for value in values
     )
 
 

@@ -84,11 +84,15 @@ def _advice(
     if any(name.startswith(_OF_CLIP) for name in state) and not any(n.startswith(_OF_SAM) for n in state):
         return "this looks like a CLIP, so give it as clip.weights"
     if any(name.startswith(_OF_SAM_HQ) for name in state):
-        return "this looks like SAM-HQ, whose decoder has parts that no SAM here has; take weights without them"
+        return (
+            "this looks like SAM-HQ, whose decoder has parts that no SAM here has; take weights without them"
+        )
     missing = [name for name in shapes if name not in state]
     misshapen = {name for name, shape in shapes.items() if name in state and state[name].shape != shape}
     if _POSITIONS in misshapen and not missing and state[_POSITIONS].ndim == 4:
-        grids = [f"{rows} x {columns}" for rows, columns in (state[_POSITIONS].shape[1:3], shapes[_POSITIONS][1:3])]
+        grids = [
+            f"{rows} x {columns}" for rows, columns in (state[_POSITIONS].shape[1:3], shapes[_POSITIONS][1:3])
+        ]
         return (
             f"it was trained on a grid of {grids[0]} patches, and {architecture} has {grids[1]}; take weights that "
             "were trained on images of this network's size, for positions are not interpolated"

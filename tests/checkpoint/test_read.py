@@ -68,7 +68,10 @@ def test_what_trainers_keep_beside_weights_is_left(kind: str, tmp_path: Path) ->
     [
         ("an average beside", "took the weights under 'state_dict', left those under state_dict_ema"),
         ("a criterion's weights", "took the 3 weights behind 'model.', left criterion.weight"),
-        ("a teacher beside", "behind 'model.', left teacher.ln_final.bias, teacher.logit_scale, teacher.visual.proj"),
+        (
+            "a teacher beside",
+            "behind 'model.', left teacher.ln_final.bias, teacher.logit_scale, teacher.visual.proj",
+        ),
     ],
 )
 def test_weights_that_are_left_aside_are_said(
@@ -77,11 +80,13 @@ def test_weights_that_are_left_aside_are_said(
     torch.save(CONTENTS[kind], tmp_path / "w.ckpt")
     with caplog.at_level(logging.INFO):
         read_weights(tmp_path / "w.ckpt", "clip.weights=w.ckpt")
-    assert [record.getMessage() for record in caplog.records][0].startswith("clip.weights=w.ckpt: took")
+    assert next(record.getMessage() for record in caplog.records).startswith("clip.weights=w.ckpt: took")
     assert said in caplog.text
 
 
-@pytest.mark.parametrize("name", ["epoch=9-step=100.ckpt", "best (1) [a].pth", "w.bin", "w.pt", "w", "w.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["epoch=9-step=100.ckpt", "best (1) [a].pth", "w.bin", "w.pt", "w", "w.safetensors"]
+)
 def test_the_kind_of_a_file_is_seen_by_its_content(name: str, tmp_path: Path) -> None:
     for write in (safetensors.torch.save_file, torch.save):
         write(WEIGHTS, tmp_path / name)

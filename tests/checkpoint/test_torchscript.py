@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from medsam_exp.checkpoint.read import read_weights
-from medsam_exp.clip.matching import put_weights
 from medsam_exp.checkpoint.torchscript import is_torchscript
+from medsam_exp.clip.matching import put_weights
 from medsam_exp.types import UserError
 
 CFG = {

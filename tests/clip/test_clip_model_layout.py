@@ -50,7 +50,10 @@ def assert_computes_the_same(clip: ClipModel, reference: CLIPModel, near: float 
     tokens = clip.tokenize(["a benign breast tumor", "lesions"])
     with torch.no_grad():
         said = reference(input_ids=tokens, pixel_values=images)
-        image, text = (torch.nn.functional.normalize(one, dim=-1) for one in (clip.encode_image(images), clip.encode_text(tokens)))
+        image, text = (
+            torch.nn.functional.normalize(one, dim=-1)
+            for one in (clip.encode_image(images), clip.encode_text(tokens))
+        )
     torch.testing.assert_close(image, said.image_embeds, rtol=near, atol=near)
     torch.testing.assert_close(text, said.text_embeds, rtol=near, atol=near)
     assert torch.equal(clip.logit_scale, reference.logit_scale)
@@ -70,7 +73,9 @@ def test_a_whole_folder(small: CLIPModel, folder: Path, name: str) -> None:
 
 
 def test_the_folder_says_how_images_are_standardised(folder: Path) -> None:
-    (folder / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.1] * 3, "image_std": [0.5] * 3}))
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps({"image_mean": [0.1] * 3, "image_std": [0.5] * 3})
+    )
     assert load_clip(str(folder)).preprocess.mean == (0.1, 0.1, 0.1)
     assert folder / "preprocessor_config.json" in weight_files(str(folder))
 
@@ -87,11 +92,18 @@ def test_the_folder_says_the_activation_and_the_epsilon(tmp_path: Path) -> None:
     [
         ("text_config", "vocab_size", 300, "text_config is not of OpenAI's vocabulary"),
         ("vision_config", "hidden_act", "relu", r"hidden_act is quick_gelu and relu"),
-        ("vision_config", "num_hidden_layers", 10**9, r"vision_cfg\.layers is 1000000000, but it must be above 0"),
+        (
+            "vision_config",
+            "num_hidden_layers",
+            10**9,
+            r"vision_cfg\.layers is 1000000000, but it must be above 0",
+        ),
         ("vision_config", "num_attention_heads", 0, "does not describe a CLIP of transformers'"),
     ],
 )
-def test_what_cannot_be_computed_is_refused(folder: Path, where: str, key: str, value: Any, said: str) -> None:
+def test_what_cannot_be_computed_is_refused(
+    folder: Path, where: str, key: str, value: Any, said: str
+) -> None:
     config = json.loads((folder / "config.json").read_text())
     config[where][key] = value
     (folder / "config.json").write_text(json.dumps(config))
@@ -105,7 +117,14 @@ def named(monkeypatch: pytest.MonkeyPatch) -> str:
     cfg = {
         "embed_dim": 24,
         "quick_gelu": True,
-        "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 64, "head_width": 32, "layers": 3, "mlp_ratio": 1.5},
+        "vision_cfg": {
+            "image_size": 32,
+            "patch_size": 8,
+            "width": 64,
+            "head_width": 32,
+            "layers": 3,
+            "mlp_ratio": 1.5,
+        },
         "text_cfg": {"context_length": 20, "width": 48, "heads": 3, "layers": 2, "mlp_ratio": 80 / 48},
     }
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-S-quickgelu", cfg)
@@ -126,7 +145,10 @@ def test_the_activation_is_read_beside_the_file(folder: Path, named: str) -> Non
 def test_what_is_missing_is_named_in_open_clips_names(small: CLIPModel, tmp_path: Path, named: str) -> None:
     assert is_clip_model(small.state_dict())
     state = small.state_dict()
-    del state["vision_model.encoder.layers.1.self_attn.k_proj.bias"], state["text_model.final_layer_norm.bias"]
+    del (
+        state["vision_model.encoder.layers.1.self_attn.k_proj.bias"],
+        state["text_model.final_layer_norm.bias"],
+    )
     torch.save(state, tmp_path / "w.bin")
     with pytest.raises(UserError) as caught:
         load_clip(named, str(tmp_path / "w.bin"))
@@ -145,5 +167,8 @@ def test_full_size(tmp_path: Path) -> None:
     """OpenAI's ViT-B/32, as PubMedCLIP lies on the hub too."""
     reference = transformers_clip({}, {})
     reference.save_pretrained(tmp_path)
-    for model, weights in ((str(tmp_path), None), ("ViT-B-32-quickgelu", str(tmp_path / "model.safetensors"))):
+    for model, weights in (
+        (str(tmp_path), None),
+        ("ViT-B-32-quickgelu", str(tmp_path / "model.safetensors")),
+    ):
         assert_computes_the_same(load_clip(model, weights), reference)

@@ -63,8 +63,12 @@ def test_numbers_too_large_together_and_numbers_that_contradict_each_other(tiny_
     change(tiny_folder, VISION, {"width": 90_000, "layers": 900, "image_size": 32, "patch_size": 8})
     with pytest.raises(UserError, match=r"a network of more than 20 billion parameters\.$"):
         load_clip(str(tiny_folder))
-    change(tiny_folder, VISION, {"width": 33, "head_width": 16, "layers": 2, "image_size": 32, "patch_size": 8})
-    with pytest.raises(UserError, match=r"open_clip_config\.json describes no network that can be built: [^\n]*$"):
+    change(
+        tiny_folder, VISION, {"width": 33, "head_width": 16, "layers": 2, "image_size": 32, "patch_size": 8}
+    )
+    with pytest.raises(
+        UserError, match=r"open_clip_config\.json describes no network that can be built: [^\n]*$"
+    ):
         load_clip(str(tiny_folder))
 
 
@@ -92,7 +96,7 @@ def test_code_beside_a_tokenizer_is_not_run(
     own = {"tokenizer_class": "Foreign", "auto_map": {"AutoTokenizer": ["foreign.Foreign", None]}}
     (tiny_folder / "tokenizer_config.json").write_text(json.dumps(own))
     change(tiny_folder, f"{TEXT}.tokenizer_kwargs", {"trust_remote_code": True})
-    with pytest.raises(UserError, match="the tokenizer in .* cannot be read"):
+    with pytest.raises(UserError, match=r"the tokenizer in .* cannot be read"):
         load_clip(str(tiny_folder))
     assert not marker.exists()
     with pytest.raises(Exception):  # noqa: B017, PT011 (whatever comes of half a tokenizer)

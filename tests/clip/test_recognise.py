@@ -113,7 +113,9 @@ def test_the_port_s_names_are_recognised_and_more_than_it_is_said() -> None:
     pooler = {"text.transformer.pooler.dense.weight": torch.empty(768, 768, device="meta")}
     more = network("biomedclip").state_dict() | pooler
     assert looks_like(more) == ""
-    with pytest.raises(UserError, match=r"1 unexpected, of \d+\); all that clip.model=b needs is there, and more;"):
+    with pytest.raises(
+        UserError, match=r"1 unexpected, of \d+\); all that clip.model=b needs is there, and more;"
+    ):
         put_weights(network("biomedclip"), more, Path("w.pt"), "b")
 
 
@@ -121,7 +123,9 @@ def test_the_port_s_names_are_recognised_and_more_than_it_is_said() -> None:
 def test_positions_of_another_length_are_said() -> None:
     weights = network("ViT-B-32-quickgelu").state_dict()
     weights["positional_embedding"] = torch.empty(248, 512, device="meta")
-    with pytest.raises(UserError, match=r"another image size or text length, and positions are not interpolated"):
+    with pytest.raises(
+        UserError, match=r"another image size or text length, and positions are not interpolated"
+    ):
         put_weights(network("ViT-B-32-quickgelu"), weights, Path("long.pt"), "ViT-B-32-quickgelu")
 
 

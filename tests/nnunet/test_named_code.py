@@ -76,13 +76,17 @@ IN_2D = "configurations/2d"
 CLASS = f"{IN_2D}/architecture/network_class_name"
 
 
-@pytest.mark.parametrize("name", ["torch.hub.load", "dynamic_network_architectures.architectures.unet.torch.hub.load"])
+@pytest.mark.parametrize(
+    "name", ["torch.hub.load", "dynamic_network_architectures.architectures.unet.torch.hub.load"]
+)
 def test_code_beside_the_plans_does_not_run(name: str, tmp_path: Path) -> None:
     plans = changed(CLASS, name)
     options = {"repo_or_dir": str(tmp_path / "results"), "model": "net", "source": "local"}
     plans["configurations"]["2d"]["architecture"] |= {"arch_kwargs": options, "_kw_requires_import": []}
     folder = make_folder(tmp_path / "results", plans)
-    with pytest.raises(UserError, match=r"plans\.json names '[\w.]+' as network_class_name, which is none of") as caught:
+    with pytest.raises(
+        UserError, match=r"plans\.json names '[\w.]+' as network_class_name, which is none of"
+    ) as caught:
         predictor(folder)
     assert "\n" not in str(caught.value)
     assert not (folder / "code_ran").exists()

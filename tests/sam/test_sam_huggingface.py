@@ -75,7 +75,11 @@ def test_every_weight_comes_to_its_place(tiny: SamModel, kind: str, tmp_path: Pa
     if kind == "model.safetensors":
         tiny.save_pretrained(tmp_path)
     else:
-        state = {k: v for k, v in tiny.state_dict().items() if not (k.startswith("prompt_encoder.shared") and "no" in kind)}
+        state = {
+            k: v
+            for k, v in tiny.state_dict().items()
+            if not (k.startswith("prompt_encoder.shared") and "no" in kind)
+        }
         torch.save(state, tmp_path / kind)
     assert_computes_the_same(tiny, load_sam("tiny", str(tmp_path / kind)), 1e-5)
 
@@ -96,7 +100,9 @@ def test_what_is_missing_is_named_in_segment_anythings_names(tiny: SamModel, tmp
     state = tiny.state_dict()
     del state["mask_decoder.iou_prediction_head.proj_out.bias"], state["vision_encoder.neck.conv2.weight"]
     torch.save(state, tmp_path / "w.bin")
-    with pytest.raises(UserError, match=r"missing: \d \(image_encoder\.neck\.2\.weight, mask_decoder\.iou_pred"):
+    with pytest.raises(
+        UserError, match=r"missing: \d \(image_encoder\.neck\.2\.weight, mask_decoder\.iou_pred"
+    ):
         load_sam("tiny", str(tmp_path / "w.bin"))
 
 

@@ -53,7 +53,8 @@ def stored(name: str) -> State:
         with torch.device("meta"):
             return SamModel(FAMILIES[name].build()).state_dict()
     return {
-        tensor: torch.empty(shape, device="meta") for tensor, shape in published_layout(ENCODERS[name]).items()
+        tensor: torch.empty(shape, device="meta")
+        for tensor, shape in published_layout(ENCODERS[name]).items()
     }
 
 
@@ -94,9 +95,15 @@ def resized(state: State) -> State:
     ("change", "advice"),
     [
         (resized, r"it was trained on a grid of 32 x 32 patches, and \w+ has 64 x 64; take weights"),
-        (lambda s: s | {"mask_decoder.hf_token.weight": torch.empty(1, 256)}, "this looks like SAM-HQ, whose decoder"),
+        (
+            lambda s: s | {"mask_decoder.hf_token.weight": torch.empty(1, 256)},
+            "this looks like SAM-HQ, whose decoder",
+        ),
         (lambda s: s | {"surplus": torch.empty(1)}, r"all that \w+ needs is there, and more; where"),
-        (lambda s: dict(list(s.items())[3:]), "point sam.checkpoint at a whole checkpoint of this architecture"),
+        (
+            lambda s: dict(list(s.items())[3:]),
+            "point sam.checkpoint at a whole checkpoint of this architecture",
+        ),
     ],
 )
 @pytest.mark.parametrize("chosen", ["vit_b", "medsam"])

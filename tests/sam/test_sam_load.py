@@ -153,7 +153,13 @@ def wrapped(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
 
 @pytest.mark.parametrize(
     ("key", "prefix"),
-    [("model", "module."), ("state_dict", "model."), ("model_state_dict", ""), ("module", "_orig_mod."), ("net", "sam.")],
+    [
+        ("model", "module."),
+        ("state_dict", "model."),
+        ("model_state_dict", ""),
+        ("module", "_orig_mod."),
+        ("net", "sam."),
+    ],
 )
 def test_checkpoints_of_trainers(tiny, key: str, prefix: str, tmp_path: Path) -> None:
     content = {key: wrapped(tiny.state_dict(), prefix), "epoch": 3, "best": np.float64(0.5)}
