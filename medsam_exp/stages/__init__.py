@@ -71,6 +71,7 @@ STAGES: dict[str, Stage] = {
         weights=("clip",),
         processes="all",
         works_on="pairs",
+        version=2,
     ),
     "retrieval": Stage(
         reads=("clip", "pairs", "retrieval", "seed"),
@@ -78,6 +79,7 @@ STAGES: dict[str, Stage] = {
         weights=("clip",),
         processes="all",
         works_on="pairs",
+        version=2,
     ),
     "train_sam": Stage(
         reads=("sam", "optimizer", "scheduler", "fit", "seed"),
@@ -91,7 +93,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
-        version=2,
+        version=3,
     ),
     "presence": Stage(
         reads=("clip", "presence"),
@@ -125,6 +127,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
+        version=2,
     ),
     "sam_embedding": Stage(
         reads=("sam", "sam_embedding"),
@@ -170,6 +173,7 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
+        version=2,
     ),
     "grounding": Stage(
         reads=("clip", "presence", "postprocess", "component_filter", "veto"),
