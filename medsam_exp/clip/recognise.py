@@ -71,10 +71,18 @@ def _shape(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     assert first is not None
     assert words is not None
     assert places is not None
-    text: dict[str, Any] = {"vocab_size": words.shape[0], "text_width": words.shape[1], "context_length": places.shape[0]}
+    text: dict[str, Any] = {
+        "vocab_size": words.shape[0],
+        "text_width": words.shape[1],
+        "context_length": places.shape[0],
+    }
     projection, grid = weights.get("visual.proj"), weights.get("visual.positional_embedding")
     if projection is not None and grid is not None and first.ndim == 4:
-        size: dict[str, Any] = {"width": first.shape[0], "patch_size": first.shape[-1], "layers": _depth(weights, _BLOCKS)}
+        size: dict[str, Any] = {
+            "width": first.shape[0],
+            "patch_size": first.shape[-1],
+            "layers": _depth(weights, _BLOCKS),
+        }
         return text | size | {"embed_dim": projection.shape[-1], "places": grid.shape[0]}
     projection = weights.get("visual.attnpool.c_proj.weight")
     grid = weights.get("visual.attnpool.positional_embedding")
