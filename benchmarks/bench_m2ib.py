@@ -11,26 +11,11 @@ from torch import Tensor
 from benchmarks.plain_m2ib import plain_m2ib, unit_map
 from medsam_exp.clip.load import build_network
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.clip.recognise import BIOMEDCLIP
 from medsam_exp.clip.source import ClipSource
 from medsam_exp.saliency.bottleneck import draw_noise
 from medsam_exp.saliency.m2ib import M2IB
 
-BERT = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"
-BIOMEDCLIP = {
-    "embed_dim": 512,
-    "vision_cfg": {
-        "timm_model_name": "vit_base_patch16_224",
-        "timm_pool": "",
-        "timm_proj": "linear",
-        "image_size": 224,
-    },
-    "text_cfg": {
-        "hf_model_name": BERT,
-        "hf_proj_type": "mlp",
-        "hf_pooler_type": "cls_last_hidden_state_pooler",
-        "context_length": 256,
-    },
-}
 METHOD = M2IB(layer=9, beta=1.0, steps=10, lr=1.0, noise_samples=10, initial_alpha=5.0)
 SEED, IMAGES = 0, 1
 LARGEST_DIFFERENCE, SMALLEST_RATIO = 1e-3, 6.0
@@ -66,11 +51,17 @@ def main() -> int:
 
 def biomedclip_with_random_weights() -> ClipModel:
     """BiomedCLIP's architecture from its published numbers; speed does not depend on the weights."""
-    statistics = {"mean": [0.5] * 3, "std": [0.25] * 3}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        network = build_network(ClipSource("biomedclip", BIOMEDCLIP, statistics))
-    clip = ClipModel(network, lambda _: torch.zeros(0), BIOMEDCLIP, **statistics, saliency_layer=METHOD.layer)
+        network = build_network(ClipSource("biomedclip", BIOMEDCLIP, {}))
+    clip = ClipModel(
+        network,
+        lambda _: torch.zeros(0),
+        BIOMEDCLIP,
+        mean=[0.5] * 3,
+        std=[0.25] * 3,
+        saliency_layer=METHOD.layer,
+    )
     return clip.eval().requires_grad_(False)
 
 

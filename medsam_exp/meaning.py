@@ -14,6 +14,7 @@ from medsam_exp.presence_checks import (
     calibration_spares_the_test_split,
     veto_has_its_score,
 )
+from medsam_exp.sam_checks import points_are_understood, training_needs_metas_framing
 from medsam_exp.signatures import signature_problems
 from medsam_exp.stages import STAGES
 from medsam_exp.trials import every_value, tune_problems
@@ -170,7 +171,8 @@ def absent_targets_need_descriptions(cfg: DictConfig) -> list[str]:
     """Drawn scans whose truth is empty because their own description asks for something absent."""
     asks = cfg.data.get("absent_fraction", 0.0)
     works_on_text = any(STAGES[name].works_on == "samples" for name in cfg.stages if name in STAGES)
-    if not asks or not works_on_text or str(cfg.text.get("_target_", "")).endswith(".Description"):
+    own = "_target_" in cfg.text and getattr(get_object(cfg.text["_target_"]), "is_own_description", False)
+    if not asks or not works_on_text or own:
         return []
     return [
         f"data.absent_fraction={asks} holds for the scans' own descriptions; use text=description, or set it to 0"
@@ -232,23 +234,6 @@ def review_by_a_known_score(cfg: DictConfig) -> list[str]:
     return [f"review.by={score}, but the scores are {', '.join(SCORES)}"]
 
 
-def boxes_for_medsam(cfg: DictConfig) -> list[str]:
-    """MedSAM was trained on boxes; points would mean nothing to it."""
-    method = str(cfg.prompt.get("_target_", "")).split(".")[-2:-1]
-    gives_points = any("point" in name or name == "both" for name in method)
-    if "sam_mask" not in cfg.stages or cfg.sam.get("architecture") != "medsam" or not gives_points:
-        return []
-    return [f"sam=medsam understands boxes only, but prompt={method[0]} gives points; use prompt=box"]
-
-
-def training_needs_metas_framing(cfg: DictConfig) -> list[str]:
-    """The training of a SAM makes its masks and prompts for images that are padded, not squashed."""
-    architecture = cfg.sam.get("architecture")
-    if "train_sam" not in cfg.stages or architecture not in {"medsam", "sam_med2d"}:
-        return []
-    return [f"train_sam cannot train {architecture}, which squashes images; choose sam=vit_b or sam=tiny"]
-
-
 def tuned_values_fit(cfg: DictConfig) -> list[str]:
     """Every value that a search may try, and the images it looks at, must pass the checks of a run of its own."""
     if "tune" not in cfg.stages or tune_problems(cfg):
@@ -279,7 +264,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     retrieval_has_something_to_find,
     review_by_a_known_score,
     saliency_fits_network,
-    boxes_for_medsam,
+    points_are_understood,
     training_needs_metas_framing,
     veto_has_its_score,
     calibration_spares_the_test_split,

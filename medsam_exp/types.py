@@ -161,7 +161,16 @@ class ComponentFilter(Protocol):
 
 
 class Prompter(Protocol):
-    """Turns a coarse mask into visual prompts."""
+    """Turns a coarse mask into visual prompts.
+
+    Attributes:
+        gives_points: whether there are points among them, which not every SAM understands.
+    """
+
+    @property
+    def gives_points(self) -> bool:
+        """Known before any mask is."""
+        ...
 
     def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
         """Return the prompts of a (H, W) mask; no prompts (length 0) for an empty mask."""

@@ -69,6 +69,7 @@ LAYERS = (
         "input_digests",
         "other_images",
         "presence_checks",
+        "sam_checks",
         "grounding_results",
         "weak_results",
         "weak_pictures",

@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig
 from omegaconf.errors import ReadonlyConfigError
 
 from medsam_exp import meaning
+from medsam_exp.build import build
 from medsam_exp.clip.layout import VisionLayout
 from medsam_exp.config import check
+from medsam_exp.sam_checks import points_are_understood
 from medsam_exp.types import UserError
 from tests.compose import CONF, composed
 
@@ -183,12 +186,36 @@ def test_a_mistake_is_one_clear_sentence(overrides: list[str], sentence: str) ->
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("method", "refused"), [("points", True), ("both", True), ("box_all", False)])
-@pytest.mark.parametrize("sam", ["medsam", "vit_b"])
-def test_medsam_with_points_is_refused_by_its_configuration(method: str, refused: bool, sam: str) -> None:
-    cfg = composed(f"sam={sam}", f"prompt._target_=medsam_exp.prompts.{method}.Prompter")
-    expected = [f"sam=medsam understands boxes only, but prompt={method} gives points; use prompt=box"]
-    assert meaning.boxes_for_medsam(cfg) == (expected if refused and sam == "medsam" else [])
+GIVEN = "prompt.prompts=[{box: [1, 2, 30, 40]%s}]"
+PROMPTS = {
+    choice: [GIVEN % ", points: [[9, 9, 1]]"] if choice == "given" else []
+    for choice in sorted(path.stem for path in (CONF / "prompt").glob("*.yaml"))
+}
+
+
+@pytest.mark.parametrize("choice", PROMPTS)
+@pytest.mark.parametrize("sam", ["medsam", "sam_med2d", "vit_b"])
+def test_points_are_refused_before_anything_is_computed_where_they_mean_nothing(
+    choice: str, sam: str
+) -> None:
+    cfg = composed(f"sam={sam}", f"prompt={choice}", *PROMPTS[choice])
+    drawn = build(cfg.prompt)(np.eye(64, dtype=bool), np.random.default_rng(0)).point_coords is not None
+    assert build(cfg.prompt).gives_points == drawn
+    said = [f"sam={sam} understands boxes only, but prompt={choice} gives points; use prompt=box"]
+    assert points_are_understood(cfg) == (said if drawn and sam == "medsam" else [])
+
+
+def test_boxes_that_are_given_are_understood_by_all() -> None:
+    assert not points_are_understood(composed("sam=medsam", "prompt=given", GIVEN % ""))
+
+
+def test_a_wrong_prompt_is_one_sentence() -> None:
+    cfg = composed("sam=medsam", "prompt=given", "prompt.prompts=[{box: [a, b, c, d]}]")
+    with pytest.raises(
+        UserError, match=r"prompt\.prompts\[0\] has the box \['a', 'b', 'c', 'd'\], but"
+    ) as caught:
+        check(cfg)
+    assert "\n" not in str(caught.value)
 
 
 def test_sam_med2d_brings_its_published_fusion_unless_another_is_chosen() -> None:

@@ -13,6 +13,7 @@ from medsam_exp.interactive.answer import Answer
 from medsam_exp.interactive.pictures import mask_png
 from medsam_exp.json_text import json_text
 from medsam_exp.report.web.drawings import outline
+from medsam_exp.sam.families import FAMILIES
 from medsam_exp.types import Prompts, RGBImage
 
 _IMAGE_SIDE, _MAP_SIDE = 1600, 512
@@ -72,7 +73,7 @@ def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
         "mask_png": _address(mask_png(answer.mask), "png"),
         "name": answer.image_id,
         "threshold": _threshold(answer),
-        "takes_points": answer.cfg.sam.architecture != "medsam",
+        "takes_points": FAMILIES[answer.cfg.sam.architecture].takes_points,
         "corrected": answer.question.prompts is not None,
         "facts": _facts(answer),
         "command": answer.question.command(name),

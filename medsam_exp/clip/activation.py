@@ -42,7 +42,7 @@ def activation_problem(
 
 
 def _trained_with_quick_gelu(name: str, tag: str | None, path: Path | None) -> bool | None:
-    """What is known: of a tag by open_clip, of OpenAI's archives by their kind, of transformers' by what lies beside."""
+    """What open_clip says of a tag, the kind of an archive says of OpenAI's, and a file beside of transformers'."""
     if tag is not None:
         return get_pretrained_cfg(name, tag).get("quick_gelu") or None
     if path is None:

@@ -10,7 +10,7 @@ _ACTIVATIONS = {"quick_gelu": True, "gelu": False}
 _EPS = 1e-5
 """Of layer norms, where nothing else is said; PyTorch's and so open_clip's own."""
 _LEGACY_EOS = 2
-"""What OpenAI's ports call their last token by mistake; transformers then reads the highest token, as open_clip does."""
+"""What OpenAI's ports wrongly say ends a text; transformers then reads the highest token, as open_clip does."""
 
 
 def open_clip_description(config: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, s
     """Load a CLIP model, in evaluation mode and float32; no socket is opened when its files are local.
 
     Args:
-        model: `tiny`, a folder (open_clip's layout or transformers' CLIPModel), `hf-hub:OWNER/NAME`, or a name known to open_clip.
+        model: `tiny`, a folder (open_clip's layout or transformers' CLIPModel), `hf-hub:OWNER/NAME`, or a name known
+            to open_clip.
         weights: None for the model's own; a file as `read_weights` takes it, with the names of open_clip, of
             transformers' CLIPModel or of BiomedCLIP's Hugging Face port; a tag of open_clip; or `random`.
         saliency_layer: 0-based vision block after which saliency methods look, unless told otherwise.

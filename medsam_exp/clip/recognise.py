@@ -18,7 +18,9 @@ _OF_SAM = ("image_encoder.", "shared_image_embedding.", "mask_decoder.")
 _BERT = ("text.transformer.embeddings.", "text_model.embeddings.token_type_embedding")
 BIOMEDCLIP: dict[str, Any] = {
     "embed_dim": 512,
-    "vision_cfg": {"timm_model_name": "vit_base_patch16_224", "timm_pool": "", "timm_proj": "linear", "image_size": 224},
+    "vision_cfg": {
+        "timm_model_name": "vit_base_patch16_224", "timm_pool": "", "timm_proj": "linear", "image_size": 224,
+    },
     "text_cfg": {
         "hf_model_name": "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract",
         "hf_proj_type": "mlp",
@@ -66,11 +68,21 @@ def _shape(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     places = weights.get("positional_embedding")
     if any(one is None or one.ndim not in (2, 4) for one in (first, words, places)):
         return {}
-    assert first is not None and words is not None and places is not None
-    text = {"vocab_size": words.shape[0], "text_width": words.shape[1], "context_length": places.shape[0]}
+    assert first is not None
+    assert words is not None
+    assert places is not None
+    text: dict[str, Any] = {
+        "vocab_size": words.shape[0],
+        "text_width": words.shape[1],
+        "context_length": places.shape[0],
+    }
     projection, grid = weights.get("visual.proj"), weights.get("visual.positional_embedding")
     if projection is not None and grid is not None and first.ndim == 4:
-        size = {"width": first.shape[0], "patch_size": first.shape[-1], "layers": _depth(weights, _BLOCKS)}
+        size: dict[str, Any] = {
+            "width": first.shape[0],
+            "patch_size": first.shape[-1],
+            "layers": _depth(weights, _BLOCKS),
+        }
         return text | size | {"embed_dim": projection.shape[-1], "places": grid.shape[0]}
     projection = weights.get("visual.attnpool.c_proj.weight")
     grid = weights.get("visual.attnpool.positional_embedding")

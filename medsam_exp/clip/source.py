@@ -140,8 +140,12 @@ def _from_folder(model: str, folder: Path, repository: str | None = None) -> Cli
 def _from_hub(model: str, repository: str) -> ClipSource:
     config = hub_file(repository, CONFIG)
     if config is None:
+        config = hub_file(repository, TRANSFORMERS_CONFIG)
+        hub_file(repository, TRANSFORMERS_INPUT)
+    if config is None:
         raise UserError(
-            f"clip.model={model}: the repository has no open_clip_config.json; choose an open_clip model."
+            f"clip.model={model}: the repository has neither {CONFIG} nor {TRANSFORMERS_CONFIG}; choose a CLIP of "
+            "open_clip's or of transformers'."
         )
     return _from_folder(model, config.parent, repository)
 

@@ -140,6 +140,6 @@ def _check_plain(where: str, key: str, name: Any) -> None:
 
 def _refusal(where: str, key: str, name: Any) -> UserError:
     return UserError(
-        f"{where} names {name!r:.80} as {key}, which is none of nnU-Net's own, so nothing was run: it could do anything; "
+        f"{where} names {name!r:.80} as {key}, which is none of nnU-Net's own and could do anything: it was not run; "
         "give a results folder of plain nnU-Net's"
     )

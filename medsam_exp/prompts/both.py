@@ -1,6 +1,7 @@
 """A box around each region of the coarse mask, with points inside it (the paper's third prompt)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ class BoxAndPoints:
         box: draws the boxes.
         points: draws the points.
     """
+
+    gives_points: ClassVar[bool] = True
 
     box: BoxPerComponent
     points: PointsPerComponent

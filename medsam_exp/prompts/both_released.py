@@ -1,6 +1,7 @@
 """A box around each region of the coarse mask, all with the same points, as the released code does it."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ class BoxesSharingPoints:
     Args:
         points: draws the points.
     """
+
+    gives_points: ClassVar[bool] = True
 
     points: PointsOverMask
 

@@ -1,6 +1,7 @@
 """One box around each region of the coarse mask (the paper's prompt)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ class BoxPerComponent:
     Raises:
         UserError: a share is out of its range.
     """
+
+    gives_points: ClassVar[bool] = False
 
     expansion: float = 0.0
     jitter: float = 0.0

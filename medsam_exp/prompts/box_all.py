@@ -1,6 +1,7 @@
 """One box around the whole coarse mask."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy import ndimage
@@ -20,6 +21,8 @@ class BoxAroundAll:
     Raises:
         UserError: a share is out of its range.
     """
+
+    gives_points: ClassVar[bool] = False
 
     expansion: float = 0.0
     jitter: float = 0.0

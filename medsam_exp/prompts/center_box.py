@@ -1,6 +1,7 @@
 """Control: a box in the middle of the image, whatever saliency said."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ class CenterBox:
     Raises:
         UserError: the fraction is outside (0, 1].
     """
+
+    gives_points: ClassVar[bool] = False
 
     side_fraction: float
 

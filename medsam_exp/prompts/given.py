@@ -1,5 +1,6 @@
 """Visual prompts that a human gave: boxes that were drawn and points that were clicked."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,8 @@ class GivenPrompts:
             0 for background, or none; each has at least one of both, and all have a box or none has.
 
     Raises:
-        UserError: a prompt has neither, a box has no area, a point is no [x, y, label], or only some have a box.
+        UserError: a prompt has neither, a box has no area, a point is no [x, y, label], only some have a box, or
+            numbers look like shares of the image's sides.
     """
 
     prompts: Sequence[Mapping[str, Any]]
@@ -37,6 +39,11 @@ class GivenPrompts:
             raise UserError(
                 "prompt.prompts has prompts with and without a box: give all of them one, or none"
             )
+
+    @property
+    def gives_points(self) -> bool:
+        """Whether any prompt has points."""
+        return any(prompt.get("points") for prompt in self.prompts)
 
     def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:  # noqa: ARG002 (shared interface)
         """Return the N prompts, for a (H, W) image.
@@ -68,15 +75,49 @@ class GivenPrompts:
         )
 
 
-def _problem(prompt: Mapping[str, Any]) -> str | None:
+def _problem(prompt: Any) -> str | None:
     """What is wrong with one prompt, if so."""
+    if not isinstance(prompt, Mapping):
+        return f"is {prompt!r:.80}, but it must be a table of `box` and `points`"
     unknown = set(prompt) - {"box", "points"}
     box, points = prompt.get("box"), prompt.get("points")
     if unknown:
-        return f"has {', '.join(sorted(unknown))}; a prompt has `box` and `points`"
+        return f"has {', '.join(sorted(map(str, unknown)))}; a prompt has `box` and `points`"
     if not box and not points:
         return "has neither a box nor points: give [x0, y0, x1, y1] or [[x, y, 1]]"
-    if box and not (len(box) == 4 and box[0] < box[2] and box[1] < box[3]):
-        return f"has the box {list(box)}, but it must be [x0, y0, x1, y1] with x0 < x1 and y0 < y1"
-    wrong = [list(point) for point in points or () if len(point) != 3 or point[2] not in _KINDS]
-    return f"has the point {wrong[0]}, but it must be [x, y, 1] or [x, y, 0]" if wrong else None
+    return (_box_problem(box) if box else None) or (_points_problem(points) if points else None)
+
+
+def _box_problem(box: Any) -> str | None:
+    if not (_are_numbers(box, 4) and box[0] < box[2] and box[1] < box[3]):
+        return f"has the box {_shown(box)}, but it must be [x0, y0, x1, y1] with x0 < x1 and y0 < y1"
+    if min(box) >= 0 and max(box) <= 1:
+        return f"has the box {_shown(box)}, which looks like shares of the image's sides: give pixels"
+    return None
+
+
+def _points_problem(points: Any) -> str | None:
+    rows = list(points) if _is_list(points) else [points]
+    wrong = [point for point in rows if not (_are_numbers(point, 3) and point[2] in _KINDS)]
+    if wrong:
+        return f"has the point {_shown(wrong[0])}, but it must be [x, y, 1] or [x, y, 0]"
+    places = [value for x, y, _ in rows for value in (x, y)]
+    if min(places) >= 0 and max(places) <= 1 and any(value % 1 for value in places):
+        return f"has the point {_shown(rows[0])}, which looks like shares of the image's sides: give pixels"
+    return None
+
+
+def _are_numbers(values: Any, count: int) -> bool:
+    right = _is_list(values) and len(values) == count
+    return right and all(
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        for value in values
+    )
+
+
+def _is_list(values: Any) -> bool:
+    return isinstance(values, Sequence) and not isinstance(values, str)
+
+
+def _shown(values: Any) -> str:
+    return f"{list(values) if _is_list(values) else values!r}"[:80]

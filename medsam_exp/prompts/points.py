@@ -1,6 +1,7 @@
 """Random points inside each region of the coarse mask (the paper's other prompt)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ class PointsPerComponent:
     Raises:
         UserError: a number is out of its range.
     """
+
+    gives_points: ClassVar[bool] = True
 
     count: int
     margin: float

@@ -1,6 +1,7 @@
 """Random points over the whole coarse mask, as the released code draws them."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ class PointsOverMask:
     Raises:
         UserError: a number is out of its range.
     """
+
+    gives_points: ClassVar[bool] = True
 
     count: int
     negative_count: int

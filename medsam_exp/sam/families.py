@@ -31,6 +31,16 @@ class Family:
     file: str
     where_from: str
 
+    @property
+    def takes_points(self) -> bool:
+        """Whether the network was trained to understand points."""
+        return self.framing(1).takes_points
+
+    @property
+    def pads(self) -> bool:
+        """Whether images keep their proportions in the input frame, as Meta's do; others are squashed."""
+        return isinstance(self.framing(1), LongestSide)
+
 
 def _get(name: str, by_hand: str) -> str:
     """Advice that names the catalogue's entry."""

@@ -9,6 +9,8 @@ class Description:
     """The truthful sentence that a dataset gives about the target of each image."""
 
     uses_class_labels = True
+    is_own_description = True
+    """Each image keeps its own: where that asks for something absent, its empty mask is right."""
     tells = "each text states the true place, size, tone and class of what is to be found"
 
     def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:

@@ -80,7 +80,7 @@ def test_weights_that_are_left_aside_are_said(
     torch.save(CONTENTS[kind], tmp_path / "w.ckpt")
     with caplog.at_level(logging.INFO):
         read_weights(tmp_path / "w.ckpt", "clip.weights=w.ckpt")
-    assert [record.getMessage() for record in caplog.records][0].startswith("clip.weights=w.ckpt: took")
+    assert next(record.getMessage() for record in caplog.records).startswith("clip.weights=w.ckpt: took")
     assert said in caplog.text
 
 

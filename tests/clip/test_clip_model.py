@@ -6,9 +6,11 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from PIL import Image
 from torchvision.transforms.v2 import functional as tv
 
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.clip.preprocess import Preprocess
 
 
 def test_preprocess_squashes_without_a_crop(make_clip: Callable[..., ClipModel]) -> None:
@@ -29,6 +31,16 @@ def test_preprocess_squashes_without_a_crop(make_clip: Callable[..., ClipModel])
     assert (tensor - reference).abs().max() < 2.5 / 255 / 0.2  # PIL rounds after each of its two passes
 
 
+def test_preprocess_interpolates_as_the_network_was_trained() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (50, 91, 3), dtype=np.uint8)
+    found = Preprocess((32, 32), (0.0,) * 3, (1.0,) * 3, "bilinear")(image)
+    expected = np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR)) / np.float32(
+        255
+    )
+    assert torch.equal(found, torch.from_numpy(expected).permute(2, 0, 1))
+    assert not torch.equal(found, Preprocess((32, 32), (0.0,) * 3, (1.0,) * 3)(image))
+
+
 def test_preprocess_keeps_the_corners(make_clip: Callable[..., ClipModel]) -> None:
     image = np.zeros((40, 200, 3), np.uint8)
     image[:, :7] = image[:, -7:] = 255
@@ -38,8 +50,6 @@ def test_preprocess_keeps_the_corners(make_clip: Callable[..., ClipModel]) -> No
 
 
 def test_preprocess_equals_open_clips_own_squash(make_clip: Callable[..., ClipModel]) -> None:
-    from PIL import Image
-
     image = np.random.default_rng(1).integers(0, 256, (47, 33, 3), dtype=np.uint8)
     own = open_clip.image_transform(
         32, is_train=False, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4), resize_mode="squash"

@@ -1,14 +1,17 @@
 """transformers' CLIPModel, as a file of weights and as a whole folder, computes what transformers itself does."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.constants
 import open_clip
 import pytest
 import torch
 from transformers import CLIPConfig, CLIPModel
 
+from medsam_exp.clip import hub
 from medsam_exp.clip.clip_model_layout import is_clip_model
 from medsam_exp.clip.load import load_clip, vision_layout, weight_files
 from medsam_exp.clip.model import ClipModel
@@ -70,6 +73,21 @@ def test_a_whole_folder(small: CLIPModel, folder: Path, name: str) -> None:
     assert (clip.depth, clip.grid, clip.embed_dim) == (3, (4, 4), 24)
     assert vision_layout(str(folder)).depth == 3
     assert {path.name for path in weight_files(str(folder))} == {"config.json", name}
+
+
+def test_a_repository_in_the_cache(
+    small: CLIPModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "cache" / "models--some--clip"
+    shutil.copytree(folder, repository / "snapshots" / "0123abc")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0123abc")
+    (repository / ".no_exist" / "0123abc").mkdir(parents=True)
+    for name in ("open_clip_config.json", "preprocessor_config.json"):
+        (repository / ".no_exist" / "0123abc" / name).touch()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(hub, "_download", lambda *_: None)
+    assert_computes_the_same(load_clip("hf-hub:some/clip"), small)
 
 
 def test_the_folder_says_how_images_are_standardised(folder: Path) -> None:

@@ -6,9 +6,14 @@ import huggingface_hub.constants
 import open_clip
 import pytest
 import torch
+from open_clip.constants import IMAGENET_MEAN, OPENAI_DATASET_MEAN
+from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
+from medsam_exp.clip import activation
 from medsam_exp.clip import source as source_module
+from medsam_exp.clip.activation import activation_problem
 from medsam_exp.clip.load import load_clip, vision_layout, weight_files
+from medsam_exp.clip.source import find_source
 from medsam_exp.types import UserError
 
 Same = Callable[..., None]
@@ -108,3 +113,61 @@ def test_hub_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(UserError, match="is not in the local cache and cannot be downloaded"):
         load_clip("hf-hub:some/clip")
+
+
+QUICK = (
+    "were trained with QuickGELU, but clip.model=ViT-B-32 computes GELU; set clip.model=ViT-B-32-quickgelu"
+)
+
+
+def test_a_tag_of_another_activation_is_refused_before_it_is_fetched() -> None:
+    for use in (load_clip, weight_files):
+        with pytest.raises(UserError, match=f"the weights openai {QUICK}"):
+            use("ViT-B-32", "openai")
+    for tag in list_pretrained_tags_by_model("ViT-B-32"):
+        other = activation_problem("ViT-B-32", {"quick_gelu": False}, tag, None)
+        trained = get_pretrained_cfg("ViT-B-32", tag).get("quick_gelu", False)
+        assert (other is not None) == trained, tag
+        assert trained == (tag in list_pretrained_tags_by_model("ViT-B-32-quickgelu"))
+
+
+def test_openais_archive_is_refused_by_a_network_with_another_activation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "ViT-B-32.pt"
+    archive.touch()
+    monkeypatch.setattr(activation, "is_torchscript", lambda path: path == archive)
+    with pytest.raises(UserError, match=f"ViT-B-32.pt {QUICK}"):
+        weight_files("ViT-B-32", str(archive))
+    assert weight_files("ViT-B-32-quickgelu", str(archive)) == [archive]
+    assert weight_files("ViT-B-32-256", str(archive)) == [archive]  # which has no other of its kind
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "interpolation"),
+    [
+        ("ViT-B-16-SigLIP", 0.5, "bicubic"),
+        ("ViT-B-16", OPENAI_DATASET_MEAN[0], "bicubic"),
+        ("ViT-L-14-CLIPA", IMAGENET_MEAN[0], "bilinear"),
+        ("MobileCLIP-B", 0.0, "bilinear"),
+        ("ViT-M-32", OPENAI_DATASET_MEAN[0], "bicubic"),  # no tags, so nothing is known
+    ],
+)
+def test_a_file_for_a_network_by_name_is_fed_as_the_network_s_tags_are(
+    name: str, mean: float, interpolation: str, tmp_path: Path
+) -> None:
+    (tmp_path / "w.pt").touch()
+    found = find_source(name, str(tmp_path / "w.pt")).preprocess
+    assert (found["mean"][0], found["interpolation"]) == (mean, interpolation)
+    for tag in list_pretrained_tags_by_model(name):
+        assert find_source(name, tag).preprocess["mean"][0] == mean
+
+
+def test_an_input_that_is_not_sure_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "w.pt").touch()
+    assert find_source("ViT-L-14", str(tmp_path / "w.pt")).preprocess["mean"] == OPENAI_DATASET_MEAN
+    assert (
+        "weights of ViT-L-14 were trained with more than one mean and std; OpenAI's are taken" in caplog.text
+    )
+    assert find_source("ViT-L-14", "laion2b_s32b_b82k").preprocess["mean"] == (0.5, 0.5, 0.5)
+    assert len(caplog.records) == 1

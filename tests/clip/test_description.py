@@ -96,7 +96,7 @@ def test_code_beside_a_tokenizer_is_not_run(
     own = {"tokenizer_class": "Foreign", "auto_map": {"AutoTokenizer": ["foreign.Foreign", None]}}
     (tiny_folder / "tokenizer_config.json").write_text(json.dumps(own))
     change(tiny_folder, f"{TEXT}.tokenizer_kwargs", {"trust_remote_code": True})
-    with pytest.raises(UserError, match="the tokenizer in .* cannot be read"):
+    with pytest.raises(UserError, match=r"the tokenizer in .* cannot be read"):
         load_clip(str(tiny_folder))
     assert not marker.exists()
     with pytest.raises(Exception):  # noqa: B017, PT011 (whatever comes of half a tokenizer)

@@ -22,7 +22,7 @@ WITH_NEGATIVES = {
     or (key.startswith("points.") and "@points" in (CONF / "prompt" / f"{choice}.yaml").read_text())
 }
 
-GIVEN = {"given": ["prompt.prompts=[{box: [0, 0, 1, 1]}]"]}  # what a choice cannot do without
+GIVEN = {"given": ["prompt.prompts=[{box: [0, 0, 2, 1]}]"]}  # what a choice cannot do without
 
 
 @pytest.fixture(params=CHOICES)

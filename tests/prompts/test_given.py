@@ -24,6 +24,11 @@ def test_boxes_and_points_of_different_counts() -> None:
     assert (found.boxes_xyxy.dtype, found.point_labels.dtype) == (np.float32, np.int64)
 
 
+def test_points_in_the_first_pixels_are_no_shares() -> None:
+    assert asked({"points": [[0, 1, 1], [1, 1, 0]]}).point_coords is not None
+    assert asked({"box": [0.5, 0.5, 1.5, 9]}).boxes_xyxy is not None
+
+
 def test_points_alone_and_boxes_alone() -> None:
     assert asked({"points": [[4, 5, 1]]}).boxes_xyxy is None
     assert asked({"box": [1, 2, 5, 6]}).point_coords is None
@@ -41,6 +46,16 @@ def test_points_alone_and_boxes_alone() -> None:
         ([{"box": [1, 2, 3, 4]}, {"points": [[1, 2, 1]]}], "give all of them one, or none"),
         ([{"points": [[30, 2, 1]]}], r"point at \(30, 2\), outside of 30 x 20"),
         ([{"box": [30, 2, 40, 8]}], "box outside of 30 x 20"),
+        ([{"box": ["a", "b", "c", "d"]}], r"has the box \['a', 'b', 'c', 'd'\], but it must be \[x0"),
+        ([{"box": "1234"}], "has the box '1234', but it must be"),
+        ([{"box": 5}], "has the box 5, but it must be"),
+        ([{"box": [0, 0, float("inf"), 9]}], "but it must be"),
+        ([{"points": [4, 5, 1]}], "has the point 4, but it must be"),
+        ([{"points": [["x", 5, 1]]}], r"has the point \['x', 5, 1\], but it must be"),
+        ([[1, 2, 3, 4]], r"\[0\] is \[1, 2, 3, 4\], but it must be a table"),
+        ([{"box": [0.2, 0.2, 0.6, 0.6]}], "looks like shares of the image's sides: give pixels"),
+        ([{"box": [0, 0, 1, 1]}], "looks like shares of the image's sides"),
+        ([{"points": [[0.5, 0.5, 1], [1, 1, 0]]}], "looks like shares of the image's sides"),
     ],
 )
 def test_what_makes_no_sense_is_said(prompts: list[dict], said: str) -> None:
