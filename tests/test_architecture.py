@@ -64,6 +64,7 @@ LAYERS = (
         "trials",
         "tuned",
         "input_digests",
+        "planned_objects",
         "other_images",
         "presence_checks",
         "grounding_results",

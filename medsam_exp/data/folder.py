@@ -11,9 +11,8 @@ import numpy as np
 
 from medsam_exp.data.class_index import read_class_index
 from medsam_exp.data.exclusion import read_exclusion
-from medsam_exp.data.images import read_image
-from medsam_exp.data.masks import read_mask
 from medsam_exp.data.pairing import FilePair, Finding, check_pairs, find_folders, mask_folders, pair_files
+from medsam_exp.data.planned_files import PlannedFiles
 from medsam_exp.data.spacing_index import Spacing, read_spacing_index
 from medsam_exp.data.targets import Target, Targets, targets_of
 from medsam_exp.digests import FileDigests, text_digest
@@ -100,7 +99,7 @@ class FolderDataset:
         pattern = _compiled(class_pattern)
         self.name, self.split, self.modality, self.target = name, split, modality, target
         self.sentences, self.sentence_lists = sentences, sentence_lists
-        self.root = Path(root).expanduser()
+        self.root, self._files = Path(root).expanduser(), PlannedFiles()
 
         targets = targets_of(classes, mask_values, background)
         self.exclude, self.foreground_values = exclude, targets.values
@@ -148,7 +147,7 @@ class FolderDataset:
 
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB of one image."""
-        return read_image(self._entries[sample_id].files.image)
+        return self._files.image(self._entries[sample_id].files.image)
 
     def pixel_spacing_mm(self, sample_id: str) -> Spacing | None:
         """(row, column) size of a pixel of one image; None when unknown."""
@@ -156,7 +155,7 @@ class FolderDataset:
 
     def image_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of the image file."""
-        return digests.of(self._entries[sample_id].files.image)
+        return self._files.digest(self._entries[sample_id].files.image, digests)
 
     def read_ground_truth(self, sample_id: str) -> Mask:
         """(H, W) bool true mask of one image, or of one class in it.
@@ -167,14 +166,14 @@ class FolderDataset:
         path = self._mask(sample_id)
         if path is None:
             return np.zeros(self.read_image(sample_id).shape[:2], dtype=bool)
-        return read_mask(path, self._entries[sample_id].target.values)[0]
+        return self._files.mask(path, self._entries[sample_id].target.values)
 
     def ground_truth_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of the mask file and of the values that count as foreground."""
         path = self._mask(sample_id)
         if path is None:
             return text_digest("no mask", self.image_digest(sample_id, digests))
-        return text_digest(digests.of(path), str(self._entries[sample_id].target.values))
+        return text_digest(self._files.digest(path, digests), str(self._entries[sample_id].target.values))
 
     def _sizes(
         self,
