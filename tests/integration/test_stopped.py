@@ -14,7 +14,7 @@ SENTENCE = "; the same command goes on from here\n"
 
 
 def stop(outputs: Path, number: signal.Signals, *overrides: str) -> tuple[int, str]:
-    """Start a run, stop it when saliency has begun, as a terminal or a cluster does; return exit code and last words."""
+    """Start a run, stop it when saliency has begun, as a terminal or a cluster does; its code and words."""
     process = subprocess.Popen(
         command(outputs, *TEN_IN_BATCHES, *overrides),
         cwd=ROOT,
