@@ -71,6 +71,7 @@ STAGES: dict[str, Stage] = {
         weights=("clip",),
         processes="all",
         works_on="pairs",
+        version=2,
     ),
     "retrieval": Stage(
         reads=("clip", "pairs", "retrieval", "seed"),
@@ -85,6 +86,7 @@ STAGES: dict[str, Stage] = {
         processes="all",
         ground_truth="training SAM on prompts made from true masks",
         works_on="dataset",
+        version=2,
     ),
     "saliency": Stage(
         reads=("clip", "saliency", "seed"),

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from medsam_exp import distributed
 from medsam_exp.artifacts import StageArtifacts
+from medsam_exp.lightning.accumulation import WholeMean
 from medsam_exp.lightning.curves import LearningRate, LogInterval, Throughput
 from medsam_exp.lightning.inference_data import StoredEmbedding, embedding_loader, image_loader
 from medsam_exp.lightning.named_logger import NamedLogger
@@ -177,7 +178,15 @@ class StageContext:
         trainer = self.trainer(
             num_sanity_val_steps=0,
             logger=[NamedLogger(logger, name) if name else logger for logger in self.loggers] or False,
-            callbacks=[*callbacks, *keep, LogInterval(), LearningRate(), Throughput(), OwnSignals()],
+            callbacks=[
+                *callbacks,
+                *keep,
+                WholeMean(),
+                LogInterval(),
+                LearningRate(),
+                Throughput(),
+                OwnSignals(),
+            ],
             enable_progress_bar=sys.stdout.isatty(),
             **options,
         )
