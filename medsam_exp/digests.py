@@ -4,9 +4,13 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from medsam_exp.json_text import json_text
+from medsam_exp.types import UserError
 
 
 def text_digest(*parts: str) -> str:
@@ -30,6 +34,15 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+class ChangedFileError(UserError):
+    """A file is another one than a run has planned with; what was computed before is stored and stays right."""
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """The sentence about a file."""
+        return cls(f"{path} was changed while the run was at work; run the same command again")
 
 
 class FileDigests:
@@ -67,6 +80,17 @@ class FileDigests:
         self._known[str(resolved)] = [status.st_size, status.st_mtime_ns, digest]
         self._changed = True
         return digest
+
+    @contextmanager
+    def trusted(self) -> Iterator[None]:
+        """Know of no file any more after a block in which one was other than it seemed by its size and time."""
+        try:
+            yield
+        except ChangedFileError:
+            self._known.clear()
+            self._changed = True
+            self.save()
+            raise
 
     def save(self) -> None:
         """Write what was learnt to the cache file, if there is one."""

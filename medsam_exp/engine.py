@@ -12,12 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp import distributed
 from medsam_exp.artifacts import StageArtifacts, stage_key
-from medsam_exp.build import build, identity, weight_files
+from medsam_exp.build import build, identity
 from medsam_exp.digests import FileDigests
 from medsam_exp.input_digests import input_digests, other_digests
 from medsam_exp.lightning.precision import network_dtype
-from medsam_exp.lightning.signals import OwnSignals
 from medsam_exp.other_images import other_images_config
+from medsam_exp.planned_objects import PlannedObjects
 from medsam_exp.progress import stage_progress
 from medsam_exp.stages import NOT_IN_KEYS, STAGES, Stage, stage_function
 from medsam_exp.stages.context import OtherImages, StageContext
@@ -68,7 +68,7 @@ class Engine:
         images: str = "",
         make: Callable[..., Any] = build,
     ) -> None:
-        self._quiet, self._images, self._make = quiet, images, make
+        self._quiet, self._images, self._objects = quiet, images, PlannedObjects(cfg, digests, make)
         self._cfg, self.dataset, self._texts, self._digests = cfg, dataset, texts, digests
         self._loggers, self._log = loggers, log
         self.sample_ids = tuple(sample.id for sample in dataset.samples) if dataset else ()
@@ -76,7 +76,7 @@ class Engine:
         self.timing: dict[str, Timing] = {}
         self._descriptions: dict[str, dict[str, Any]] = {}
         self._others: dict[str, Engine] = {}
-        self._inputs = input_digests(cfg, stages, dataset, texts, digests)
+        self._inputs = input_digests(cfg, stages, dataset, texts, digests, self._objects)
         for name in stages:
             self.artifacts[name] = self._planned(name)
         self._digests.save()
@@ -106,7 +106,7 @@ class Engine:
             shown = distributed.rank() == 0 and not self._quiet
             title = f"{name} ({self._images})" if self._images else name
             visible = stage_progress(title, len(pending)) if shown else nullcontext(_ignore)
-            with visible as advance:
+            with visible as advance, self._digests.trusted():
                 stage_function(name)(self._context(name, pending, advance))
         distributed.barrier()
         self.timing[name] = Timing.of(time.perf_counter() - started, len(pending), len(wanted))
@@ -187,7 +187,7 @@ class Engine:
         """What a stage's other images and their masks stand for, for its key."""
         other, stage = self.other(name), STAGES[name]
         assert other.dataset is not None
-        own = build(self._cfg[name]) if name in self._cfg else None  # what makes labels
+        own = self._objects.to_plan_with(name) if name in self._cfg else None  # what makes labels
         truth = stage.ground_truth is not None or getattr(own, "source", None) == "ground_truth"
         if truth and not other.dataset.has_ground_truth:
             raise UserError(
@@ -212,15 +212,13 @@ class Engine:
         def make(group: str, **overrides: Any) -> Any:
             if group not in stage.reads:
                 raise KeyError(f"stage {name!r} does not declare that it reads {group!r}")
-            node = self._cfg[group]
-            return self._make(node, **overrides) if isinstance(node, DictConfig) else node
+            planned = self._descriptions[name]["weights"].get(group, ())
+            return self._objects.to_work_with(group, planned, **overrides)
 
         def trainer(**options: Any) -> pl.Trainer:
             silent = ("enable_progress_bar", "enable_model_summary", "use_distributed_sampler")
             true = {} if encoder_dtype is None else {"precision": "32-true"}  # of what is not an encoder
-            callbacks = [*options.pop("callbacks", ()), OwnSignals()]
-            whole = {**dict.fromkeys(silent, False), **true, **options}
-            return build(self._cfg.trainer, callbacks=callbacks, **whole)
+            return build(self._cfg.trainer, **{**dict.fromkeys(silent, False), **true, **options})
 
         return StageContext(
             build=make,
@@ -290,7 +288,7 @@ class Engine:
         if trained_here in stage.optional_parents and trained_here in self.artifacts:
             return []  # the parent's key stands for these weights
         with distributed.rank_zero_first():
-            return [self._digests.of(path) for path in weight_files(self._cfg[group])]
+            return self._objects.checksums(group)
 
 
 def _ignore(_: int) -> None:

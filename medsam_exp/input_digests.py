@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from medsam_exp.build import build
 from medsam_exp.data.patients import patients_of_samples
 from medsam_exp.digests import FileDigests, text_digest
+from medsam_exp.planned_objects import PlannedObjects
 from medsam_exp.stages import STAGES
 from medsam_exp.types import Dataset
 
@@ -18,16 +19,16 @@ def input_digests(
     dataset: Dataset | None,
     texts: Mapping[str, tuple[str, ...]],
     digests: FileDigests,
+    objects: PlannedObjects,
 ) -> dict[str, dict[str, str]]:
     """Digests of samples' own inputs, by what a stage works on and sample id."""
     inputs: dict[str, dict[str, str]] = {
         kind: {} for kind in ("samples", "images", "truth", "controls", "pairs", "dataset", "split")
     }
     inputs["parents"] = {"all": text_digest()}
-    works_on = {STAGES[name].works_on for name in stages}
-    if "pairs" in works_on:
-        pairs = build(cfg.pairs)
-        given = [pairs[part] for part in sorted(pairs) if pairs[part] is not None]
+    if any(STAGES[name].works_on == "pairs" for name in stages):
+        pairs = objects.to_plan_with("pairs")
+        given = [part for _, part in sorted(pairs.items()) if part is not None]
         inputs["pairs"] = {"all": text_digest(*(part.digest(digests) for part in given))}
     if dataset is None:
         return inputs

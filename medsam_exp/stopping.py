@@ -119,9 +119,27 @@ class _Request:
 
 
 _current: list[_Request] = []
+_mask = threading.local()
+
+
+def _hold_signals() -> None:
+    _mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _let_signals_come() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _mask.before)
+
+
+def _leave_the_parents_pipe() -> None:
+    if _current:
+        signal.set_wakeup_fd(-1)
+    _let_signals_come()
+
+
+# A signal that a child gets before it has left the pipe would be taken for the parent's.
 os.register_at_fork(
-    after_in_child=lambda: signal.set_wakeup_fd(-1) if _current else None
-)  # it is the parent's
+    before=_hold_signals, after_in_parent=_let_signals_come, after_in_child=_leave_the_parents_pipe
+)
 
 
 @contextmanager

@@ -67,6 +67,7 @@ LAYERS = (
         "trials",
         "tuned",
         "input_digests",
+        "planned_objects",
         "other_images",
         "presence_checks",
         "sam_checks",

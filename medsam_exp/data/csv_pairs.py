@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from medsam_exp.data.image_files import image_faults, pixels_of
-from medsam_exp.data.images import read_image
 from medsam_exp.data.pair_table import CaptionedImage, PairTable, TableOptions, read_pair_table
 from medsam_exp.data.patients import clusters_of
+from medsam_exp.data.planned_files import PlannedFiles
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.seeding import derive_seed
 from medsam_exp.types import RGBImage, UserError
@@ -88,7 +88,7 @@ class CsvPairs:
                 f"{file} leaves no image for {part} (of {len(table.images)}, {len(faults)} of them unreadable): "
                 "change train_share or split_seed, or mend the images"
             )
-        self._base = table.base
+        self._base, self._files = table.base, PlannedFiles()
         self.patients = clusters_of({pair_id: table.images[pair_id].group or None for pair_id in self.ids})
         self._captions = {pair_id: tuple(sorted(table.images[pair_id].captions)) for pair_id in self.ids}
         skipped = [f"skipped: {faults[pair_id]}" for pair_id in sorted(wanted & faults.keys())]
@@ -97,7 +97,7 @@ class CsvPairs:
 
     def read_image(self, pair_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB of one image."""
-        return read_image(self._base / pair_id)
+        return self._files.image(self._base / pair_id)
 
     def captions(self, pair_id: str) -> tuple[str, ...]:
         """All cleaned captions of one image, in alphabetical order."""
@@ -111,7 +111,12 @@ class CsvPairs:
         """Hash of ids, captions and the images' bytes, wherever the files lie."""
         parts: list[str] = []
         for pair_id, captions in self._captions.items():
-            parts += [pair_id, digests.of(self._base / pair_id), str(len(captions)), *captions]
+            parts += [
+                pair_id,
+                self._files.digest(self._base / pair_id, digests),
+                str(len(captions)),
+                *captions,
+            ]
         return text_digest(*parts)
 
     def _count(self, part: Part, table: PairTable, elsewhere: Iterable[str]) -> list[str]:

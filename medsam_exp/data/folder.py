@@ -11,8 +11,6 @@ import numpy as np
 
 from medsam_exp.data.class_index import read_class_index
 from medsam_exp.data.exclusion import read_exclusion
-from medsam_exp.data.images import read_image
-from medsam_exp.data.masks import read_mask
 from medsam_exp.data.pairing import (
     FilePair,
     Finding,
@@ -23,6 +21,7 @@ from medsam_exp.data.pairing import (
     passed_over,
 )
 from medsam_exp.data.patients import COLUMN, INDEX, PatientRules
+from medsam_exp.data.planned_files import PlannedFiles
 from medsam_exp.data.spacing_index import Spacing, read_spacing_index
 from medsam_exp.data.targets import Target, Targets, targets_of
 from medsam_exp.digests import FileDigests, text_digest
@@ -118,7 +117,7 @@ class FolderDataset:
         pattern = _compiled(class_pattern)
         self.name, self.split, self.modality, self.target = name, split, modality, target
         self.sentences, self.sentence_lists = sentences, sentence_lists
-        self.root = Path(root).expanduser()
+        self.root, self._files = Path(root).expanduser(), PlannedFiles()
 
         targets = targets_of(classes, mask_values, background)
         self.exclude, self.foreground_values = exclude, targets.values
@@ -179,7 +178,7 @@ class FolderDataset:
 
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB of one image."""
-        return read_image(self._entries[sample_id].files.image)
+        return self._files.image(self._entries[sample_id].files.image)
 
     def pixel_spacing_mm(self, sample_id: str) -> Spacing | None:
         """(row, column) size of a pixel of one image; None when unknown."""
@@ -187,7 +186,7 @@ class FolderDataset:
 
     def image_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of the image file."""
-        return digests.of(self._entries[sample_id].files.image)
+        return self._files.digest(self._entries[sample_id].files.image, digests)
 
     def identity(self, sample_id: str) -> str:
         """Digest of the image's decoded pixels."""
@@ -202,7 +201,7 @@ class FolderDataset:
         path = self._mask(sample_id)
         if path is None:
             return np.zeros(self.read_image(sample_id).shape[:2], dtype=bool)
-        return read_mask(path, self._entries[sample_id].target.values)[0]
+        return self._files.mask(path, self._entries[sample_id].target.values)
 
     def ground_truth_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of the mask file and of the values that count as foreground."""
@@ -213,7 +212,7 @@ class FolderDataset:
         read_as = (
             () if values is None else ("stored numbers",)
         )  # else results of an older reading would be reused
-        return text_digest(digests.of(path), str(values), *read_as)
+        return text_digest(self._files.digest(path, digests), str(values), *read_as)
 
     def _sizes(
         self,

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
-from medsam_exp.data.images import decode, read_image, refuse_elongated, to_rgb
+from medsam_exp.data.images import decode, refuse_elongated, to_rgb
 from medsam_exp.data.pixel_digest import pixel_digest
+from medsam_exp.data.planned_files import PlannedFiles
 from medsam_exp.digests import FileDigests
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
 
@@ -47,7 +48,7 @@ class ImageDataset:
     ) -> None:
         self.name, self.split, self.modality, self.target = name, split, modality, target
         self.sentences, self.sentence_lists = sentences, sentence_lists
-        self.path = Path(path).expanduser()
+        self.path, self._files = Path(path).expanduser(), PlannedFiles()
         if self.path.is_dir():
             raise UserError(f"data.path={path} is a folder; give one image, or use data=folder data.root=...")
         if spacing_mm is not None and not (len(spacing_mm) == 2 and min(spacing_mm) > 0):
@@ -67,7 +68,7 @@ class ImageDataset:
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB."""
         del sample_id  # there is one image
-        return read_image(self.path)
+        return self._files.image(self.path)
 
     def pixel_spacing_mm(self, sample_id: str) -> tuple[float, float] | None:
         """(row, column) size of a pixel; None when unknown."""
@@ -77,7 +78,7 @@ class ImageDataset:
     def image_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of the image file."""
         del sample_id
-        return digests.of(self.path)
+        return self._files.digest(self.path, digests)
 
     def identity(self, sample_id: str) -> str:
         """Digest of the image's decoded pixels."""

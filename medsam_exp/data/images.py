@@ -7,6 +7,7 @@ A DICOM image is shown as its file asks, and stretched likewise where it asks fo
 """
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,12 @@ def refuse_elongated(size: tuple[int, ...], path: Path) -> None:
         )
 
 
-def decode(path: Path) -> Pixels:
+def decode(path: Path, content: bytes | None = None) -> Pixels:
     """Decode every pixel of a file, so that truncated files are found.
+
+    Args:
+        path: the file.
+        content: its bytes, where they were read already; not of a DICOM file.
 
     Raises:
         UserError: as `read_image`.
@@ -102,11 +107,17 @@ def decode(path: Path) -> Pixels:
         return decode_dicom(path)
     try:
         # A file object, since Pillow maps paths into memory and then misreads turned TIFFs.
-        with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+        with (
+            path.open("rb") if content is None else BytesIO(content) as file,
+            Image.open(file, formats=_FORMATS) as image,
+        ):
             _refuse_odd(image, path)
-            pixels = _pixels(image, path)
+            pixels = _pixels(image, path, content)
         if image.format == "PNG":
-            with Image.open(path, formats=("PNG",)) as again:
+            with (
+                path.open("rb") if content is None else BytesIO(content) as file,
+                Image.open(file, formats=("PNG",)) as again,
+            ):
                 again.verify()  # checksums, the last of which Pillow does not reach when it decodes
         return pixels
     except UserError:
@@ -135,7 +146,7 @@ def _refuse_odd(image: ImageFile.ImageFile, path: Path) -> None:
         raise UserError(f"{path} is a colour TIFF of 16 bits, which is not supported: save it as 16-bit PNG")
 
 
-def _pixels(image: ImageFile.ImageFile, path: Path) -> Pixels:
+def _pixels(image: ImageFile.ImageFile, path: Path, content: bytes | None) -> Pixels:
     lossy = image.format in {"JPEG", "MPO", "WEBP"} or image.info.get("compression") == "jpeg"
     # Photometric interpretation 0 (white is zero), which Pillow honours for 8 bits only.
     inverted = image.mode.startswith("I;16") and image.format == "TIFF" and image.getexif().get(262) == 0
@@ -143,7 +154,7 @@ def _pixels(image: ImageFile.ImageFile, path: Path) -> Pixels:
     step = _GRAY_STEPS.get(_raw_mode(image), 0)
     orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))  # loading a TIFF removes the tag
     if deep_colour:
-        return _deep_colour(path, orientation)
+        return _deep_colour(path.read_bytes() if content is None else content, orientation)
     image.load()
     upright = ImageOps.exif_transpose(image)
     alpha = None
@@ -170,10 +181,12 @@ def _raw_mode(image: ImageFile.ImageFile) -> str:
     return str(arguments[0]) if isinstance(arguments, tuple) else str(arguments)
 
 
-def _deep_colour(path: Path, orientation: int) -> Pixels:
+def _deep_colour(content: bytes, orientation: int) -> Pixels:
+    import torch  # both are slow to import
     from torchvision.io import ImageReadMode, decode_image  # slow to import, and hardly ever needed
 
-    decoded = decode_image(str(path), mode=ImageReadMode.UNCHANGED, apply_exif_orientation=True)
+    data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    decoded = decode_image(data, mode=ImageReadMode.UNCHANGED, apply_exif_orientation=True)
     channels = np.moveaxis(decoded.numpy(), 0, -1)
     colours = channels[..., :3] if channels.shape[-1] >= 3 else channels[..., 0]
     alpha = _telling_alpha(channels[..., -1]) if channels.shape[-1] in {2, 4} else None

@@ -98,6 +98,7 @@ STAGES: dict[str, Stage] = {
         works_on="parents",
         other_images="train_data",
         learns_from="train_data",
+        version=2,
     ),
     "saliency": Stage(
         reads=("clip", "saliency", "seed"),

@@ -15,11 +15,13 @@ from torch.utils.data import DataLoader
 
 from medsam_exp import distributed
 from medsam_exp.artifacts import StageArtifacts
+from medsam_exp.lightning.accumulation import WholeMean
 from medsam_exp.lightning.curves import LearningRate, LogInterval, Throughput
 from medsam_exp.lightning.divergence import FiniteWeights
 from medsam_exp.lightning.inference_data import StoredEmbedding, embedding_loader, image_loader
 from medsam_exp.lightning.named_logger import NamedLogger
 from medsam_exp.lightning.precision import encoders_in
+from medsam_exp.lightning.signals import OwnSignals
 from medsam_exp.lightning.within_epoch import WithinEpoch
 from medsam_exp.types import Dataset, RGBImage
 
@@ -127,11 +129,12 @@ class StageContext:
         module.requires_grad_(False)
         module.allow_zero_length_dataloader_with_multiple_devices = True  # few batches leave some without
         # Saliency needs gradients of its own variables, which inference mode would forbid for good.
-        trainer = self.trainer(inference_mode=False, logger=False, enable_checkpointing=False)
+        trainer = self.trainer(
+            inference_mode=False, logger=False, enable_checkpointing=False, callbacks=[OwnSignals()]
+        )
         with encoders_in(module, self.encoder_dtype):
-            if (
-                len(loader) or distributed.world_size() > 1
-            ):  # a process without a share still joins the others
+            # A process without a share still joins the others.
+            if len(loader) or distributed.world_size() > 1:
                 trainer.predict(module, loader, return_predictions=False)
             module.to(torch.device("cpu"))
 
@@ -181,7 +184,16 @@ class StageContext:
         trainer = self.trainer(
             num_sanity_val_steps=0,
             logger=[NamedLogger(logger, name) if name else logger for logger in self.loggers] or False,
-            callbacks=[FiniteWeights(), *callbacks, *keep, LogInterval(), LearningRate(), Throughput()],
+            callbacks=[
+                FiniteWeights(),
+                *callbacks,
+                *keep,
+                WholeMean(),
+                LogInterval(),
+                LearningRate(),
+                Throughput(),
+                OwnSignals(),
+            ],
             enable_progress_bar=sys.stdout.isatty(),
             **options,
         )

@@ -9,8 +9,9 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.images import decode
+from medsam_exp.data.images import Pixels
 from medsam_exp.data.masks import label_values
+from medsam_exp.data.planned_files import PlannedFiles
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.nnunet.case_names import case_name
 from medsam_exp.types import Mask, UserError
@@ -52,7 +53,7 @@ class FolderMasks:
     source: ClassVar[Literal["folder"]] = "folder"
 
     def __init__(self, root: str) -> None:
-        self.root = Path(root).expanduser()
+        self.root, self._files = Path(root).expanduser(), PlannedFiles()
         if not self.root.is_dir():
             raise UserError(
                 f"weak_label.root={root} is not a folder: put the masks there, SAMPLE_ID.png each, or correct it"
@@ -94,9 +95,10 @@ class FolderMasks:
         """
         files = self.files(wanted)
         if files == (self._file(wanted.image_id),) and wanted.image_id not in wanted.samples.values():
-            return _read_labels(files[0], wanted.size, class_names)
+            return _read_labels(self._files.decoded(files[0]), files[0], wanted.size, class_names)
         masks = {
-            value: _read_two_valued(self._file(name), wanted.size) for value, name in wanted.samples.items()
+            value: _read_two_valued(self._files.decoded(self._file(name)), self._file(name), wanted.size)
+            for value, name in wanted.samples.items()
         }
         return label_map(masks, dict.fromkeys(masks, 0.0))
 
@@ -122,7 +124,9 @@ class FolderMasks:
     def digest(self, digests: FileDigests) -> str:
         """Hash of the names and contents of all PNG files of the folder."""
         files = sorted(self.root.glob("*.png"))
-        return text_digest(*(part for file in files for part in (file.name, digests.of(file))))
+        return text_digest(
+            *(part for file in files for part in (file.name, self._files.digest(file, digests)))
+        )
 
     def _file(self, name: str) -> Path:
         """A sample's or image's file; by nnU-Net's name of the case, or with accents apart, where it is so called."""
@@ -131,16 +135,16 @@ class FolderMasks:
         return next((file for file in files if file.is_file()), files[0])
 
 
-def _read_two_valued(path: Path, size: tuple[int, int]) -> Mask:
-    values = _read_values(path, size)
+def _read_two_valued(pixels: Pixels, path: Path, size: tuple[int, int]) -> Mask:
+    values = _read_values(pixels, path, size)
     found = set(np.unique(values).tolist())
     if not (found <= {0, 1} or found <= {0, 255}):
         raise UserError(f"{path} has the values {_listed(found)}: a mask has 0 and 255, or 0 and 1")
     return values > 0
 
 
-def _read_labels(path: Path, size: tuple[int, int], class_names: Sequence[str]) -> LabelMap:
-    values = _read_values(path, size)
+def _read_labels(pixels: Pixels, path: Path, size: tuple[int, int], class_names: Sequence[str]) -> LabelMap:
+    values = _read_values(pixels, path, size)
     found = set(np.unique(values).tolist())
     if len(class_names) == 1 and found <= {0, 255}:
         return (values > 0).astype(np.uint8)
@@ -151,9 +155,9 @@ def _read_labels(path: Path, size: tuple[int, int], class_names: Sequence[str]) 
     return values.astype(np.uint8)
 
 
-def _read_values(path: Path, size: tuple[int, int]) -> NDArray[Any]:
+def _read_values(pixels: Pixels, path: Path, size: tuple[int, int]) -> NDArray[Any]:
     """(H, W) stored numbers of a mask."""
-    values = label_values(decode(path), path)
+    values = label_values(pixels, path)
     if values.shape != size:
         mask, image = (f"{width} x {height}" for height, width in (values.shape, size))
         raise UserError(f"{path} has {mask} pixels where its image has {image}")

@@ -90,8 +90,8 @@ def test_digests_follow_the_files(root):
     assert image != dataset.image_digest("case_1", digests)
     assert truth != folder(root, mask_values=[255]).ground_truth_digest("case_0", digests)
     Image.fromarray(~disk()).save(root / "test_masks" / "case_0.png")
-    assert dataset.image_digest("case_0", FileDigests()) == image
-    assert dataset.ground_truth_digest("case_0", FileDigests()) != truth
+    assert folder(root).image_digest("case_0", FileDigests()) == image
+    assert folder(root).ground_truth_digest("case_0", FileDigests()) != truth
 
 
 FAULTS = {
