@@ -85,7 +85,8 @@ def _any_caption(facts: Mapping[str, Any]) -> str:
     return (
         f"{facts['images']} {facts['part']} images{_of_patients(facts)} with {facts['captions']} captions, "
         f"{facts['texts']} of them different, in batches of {facts['batch_size']} images (the last of "
-        f"{facts['last_batch']}), shuffled {facts['shuffles']} times; every caption of an image is right, and none is left out."
+        f"{facts['last_batch']}), shuffled {facts['shuffles']} times; every caption of an image is right, and none is "
+        "left out."
     )
 
 
