@@ -17,6 +17,7 @@ from medsam_exp.hygiene.items import Item
 _MASK_FOLDER = re.compile(
     r"(?<![a-z])(masks?|labels?|annotations?|segmentations?|ground[ _-]?truths?|gt)(?![a-z])", re.I
 )
+_TO_DO = re.compile(r"(^|[ _-])(to|for|no|non|not|un|without)[ _-]", re.I)  # scans_to_label holds scans
 _MASK_STEM = re.compile(r"^(?P<of>.+?)[ _-](mask|segmentation|seg|gt|label)([ _-]?\d+)?$", re.I)
 _IMAGE_FOLDER = re.compile(r"^(images?|imgs?|scans?|pictures?|original|data|png|jpe?g|tiff?)$", re.I)
 _SPLITS = {
@@ -82,7 +83,7 @@ def _sorted_files(
     for path in _image_files(root):
         folder = path.parent.name if path.parent != root else ""
         named = _MASK_STEM.match(_stem(path))
-        if _MASK_FOLDER.search(folder):
+        if _MASK_FOLDER.search(folder) and not _TO_DO.search(folder):
             elsewhere.append((path, named["of"] if named else _stem(path), folder))
         elif named:
             inline.append((path, named["of"], ""))

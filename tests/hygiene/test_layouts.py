@@ -62,6 +62,14 @@ def test_masks_in_folders_of_their_kind(tmp_path, checked):
     assert checked(tmp_path).findings == ()
 
 
+def test_a_folder_of_images_to_be_labelled_holds_images(tmp_path):
+    save(tmp_path / "scans_to_label" / "a.png", scan(1))
+    save(tmp_path / "labels" / "a.png", lesion(1))
+    save(tmp_path / "scans" / "a.png", scan(2))
+    items = {item.name: item for item in find_collection(tmp_path).items}
+    assert items["scans_to_label/a"].image is not None
+
+
 def test_masks_and_images_without_a_partner(busi, checked):
     (busi / "benign" / "benign (2).png").unlink()
     (busi / "normal" / "normal (1)_mask.png").unlink()

@@ -163,15 +163,18 @@ def _cases_together(
 ) -> list[tuple[str, str]]:
     """Ids and groups with the channels of one case in one group: scans that share a mask, or nnU-Net's files."""
     owners = Counter(path for mask in masks for path in mask.files)
-    groups: dict[str, str] = {}
-    found = []
-    for scan, mask, (name, group) in zip(scans, masks, names, strict=True):
-        if scan.facts.kind != "dicom" and (
-            is_nnunet_image(scan) or any(owners[path] > 1 for path in mask.files)
-        ):
-            group = groups.setdefault(case_of(scan), group or name)
-        found.append((name, group))
-    return found
+    cases = [
+        case_of(scan)
+        if scan.facts.kind != "dicom"
+        and (is_nnunet_image(scan) or any(owners[path] > 1 for path in mask.files))
+        else ""
+        for scan, mask in zip(scans, masks, strict=True)
+    ]
+    channels, groups = Counter(cases), dict[str, str]()
+    return [
+        (name, groups.setdefault(case, group or name) if case and channels[case] > 1 else group)
+        for case, (name, group) in zip(cases, names, strict=True)
+    ]
 
 
 def _planned(

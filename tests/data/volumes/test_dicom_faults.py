@@ -47,6 +47,7 @@ def broken(path: Path, what: str) -> None:
     path.write_bytes(path.read_bytes().replace(old, new))
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_header_is_named_everywhere_and_can_be_skipped(tmp_path, what, capsys) -> None:
     folder = tmp_path / "test_images"
