@@ -21,7 +21,7 @@ def points_are_understood(cfg: DictConfig) -> list[str]:
 
 def _gives_points(cfg: DictConfig) -> bool:
     try:
-        return bool(build(cfg.prompt).gives_points)
+        return bool(getattr(build(cfg.prompt), "gives_points", False))
     except UserError:
         return False  # another check says why it cannot be made
 

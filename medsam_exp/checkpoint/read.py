@@ -49,9 +49,9 @@ def is_safetensors(path: Path) -> bool:
 
 
 def _content(path: Path, named: str) -> Mapping[Any, Any] | Any:
-    safetensors = is_safetensors(path)
+    safetensors = False
     try:
-        if safetensors:
+        if safetensors := is_safetensors(path):
             return load_file(path)
         if is_torchscript(path):
             return read_torchscript(path)

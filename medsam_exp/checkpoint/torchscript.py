@@ -43,8 +43,11 @@ def is_torchscript(path: Path) -> bool:
     """Whether a file is an archive that torch.jit has written."""
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, ValueError, OSError):
+        return False  # damaged
 
 
 def read_torchscript(path: Path) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -33,36 +34,36 @@ def table_in(content: Any, named: str, levels: int = 3) -> dict[str, Tensor] | N
     keys = [key for key in (*_TABLES, *_AVERAGES) if isinstance(content.get(key), Mapping)]
     for key in keys:
         if (table := table_in(content[key], named, levels - 1)) is not None:
-            if others := [other for other in keys if other != key]:
-                log.info("%s: took the weights under %r, left those under %s", named, key, _listed(others))
+            others = [other for other in keys if other != key]
+            if others or key in _AVERAGES:
+                left = f", left those under {_listed(others)}" if others else ", a running average"
+                log.info("%s: took the weights under %r%s", named, key, left)
             return table
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     return tensors or None
 
 
 def network_in(table: Mapping[str, Tensor], named: str) -> dict[str, Tensor]:
-    """The weights behind the prefix that most of them share, without it; a loss's beside them are left.
+    """The weights behind the prefix that most names share, without it; a loss's beside them are left.
+
+    Where most names have no prefix all are kept, so that whatever is no part of the network is refused by name.
 
     Args:
         table: tensors by name.
         named: what sentences call the file.
     """
-    groups: dict[str, dict[str, Tensor]] = {}
-    for name, value in table.items():
-        prefix, own = _split(name.replace(_COMPILED, ""))
-        groups.setdefault(prefix, {})[own] = value
-    taken = max(groups, key=lambda prefix: (len(groups[prefix]), bool(prefix)))
-    left = [prefix + name for prefix, group in groups.items() if prefix != taken for name in group]
-    if left:
-        behind = f"behind {taken!r}" if taken else "without a prefix"
-        log.info("%s: took the %d weights %s, left %s", named, len(groups[taken]), behind, _listed(left))
-    return groups[taken]
+    names = {name.replace(_COMPILED, ""): value for name, value in table.items()}
+    counts = Counter(map(_prefix, names))
+    taken = max(counts, key=lambda prefix: (counts[prefix], bool(prefix)))
+    network = {name.removeprefix(taken): value for name, value in names.items() if name.startswith(taken)}
+    if left := [name for name in names if not name.startswith(taken)]:
+        log.info("%s: took the %d weights behind %r, left %s", named, len(network), taken, _listed(left))
+    return network
 
 
-def _split(name: str) -> tuple[str, str]:
+def _prefix(name: str) -> str:
     match = _WRAPPER.match(name)
-    end = match.end() if match else 0
-    return name[:end], name[end:]
+    return match[0] if match else ""
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -84,6 +84,20 @@ def test_weights_that_are_left_aside_are_said(
     assert said in caplog.text
 
 
+def test_what_lies_among_a_networks_own_names_is_not_left(tmp_path: Path) -> None:
+    for prefix in ("", "model."):
+        strange = {f"{prefix}net.adapter": torch.ones(1), f"{prefix}surplus": torch.ones(1)}
+        torch.save({**behind(prefix), **strange}, tmp_path / "w.pth")
+        assert read_weights(tmp_path / "w.pth").keys() - WEIGHTS.keys() == {"net.adapter", "surplus"}
+
+
+def test_an_average_alone_is_taken_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    torch.save({"model_ema": behind("module."), "epoch": 3}, tmp_path / "w.pth")
+    with caplog.at_level(logging.INFO):
+        assert_weights(read_weights(tmp_path / "w.pth"))
+    assert "took the weights under 'model_ema', a running average" in caplog.text
+
+
 @pytest.mark.parametrize(
     "name", ["epoch=9-step=100.ckpt", "best (1) [a].pth", "w.bin", "w.pt", "w", "w.safetensors"]
 )
