@@ -212,7 +212,7 @@ def _broken_numbers(content: Any, key: str = "") -> Iterator[str]:
         yield f"{key}={content} is not a finite number"
     elif isinstance(content, DictConfig):
         for name, value in content.items():
-            yield from _broken_numbers(value, f"{key}.{name}" if key else str(name))
+            yield from _broken_numbers(value, f"{key}.{name!s}" if key else str(name))
     elif isinstance(content, ListConfig):
         for number, value in enumerate(content):
             yield from _broken_numbers(value, f"{key}[{number}]")
