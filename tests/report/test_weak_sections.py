@@ -15,7 +15,6 @@ from medsam_exp.report.page import write_report
 from medsam_exp.report.thumbnail import LONGER_SIDE_PX, thumbnail
 from medsam_exp.report.uncertainty_tables import (
     as_named,
-    calibration_hint,
     calibration_lines,
     ranking_lines,
     review_lines,
@@ -247,28 +246,6 @@ def test_scores_stand_between_the_best_order_and_chance(
     facts["ranking"]["disagreement"]["aurc"] = 0.3
     labels = [line.label for line in ranking_lines(facts, weak_summary["metrics"])]
     assert labels[-2:] == ["Keep at random", "Disagreement of the members"]
-
-
-@pytest.mark.parametrize(
-    ("temperature", "interval", "said"),
-    [
-        (1.2, [1.1, 1.3], "1.20 [1.10, 1.30] was"),
-        (1.2, [1.1, 1.3], "too sure"),
-        (1.2, [0.9, 1.6], "as sure as they should be, as far as these images tell"),
-        (0.8, [0.7, 0.9], "not sure enough"),
-        (0.8, None, "not sure enough"),
-        (1.0, None, "as sure as"),
-    ],
-)
-def test_what_a_temperature_means(
-    facts: dict[str, Any], temperature: float, interval: list[float] | None, said: str
-) -> None:
-    facts["chosen"] |= {"temperature": temperature, "temperature_ci95": interval}
-    assert said in " ".join(uncertainty_sentences(facts))
-
-
-def test_which_pixels_the_calibration_is_of(facts: dict[str, Any]) -> None:
-    assert "up to 10 px from where the predicted probability reaches 0.05" in calibration_hint(facts)
 
 
 def test_with_several_classes_no_threshold_is_spoken_of(facts: dict[str, Any]) -> None:
