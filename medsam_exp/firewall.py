@@ -19,8 +19,7 @@ from medsam_exp import distributed
 from medsam_exp.build import build, weight_files
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine
-from medsam_exp.hygiene.first_look import Leak
-from medsam_exp.other_images import label_source, other_data
+from medsam_exp.other_images import other_data
 from medsam_exp.stages import STAGES
 from medsam_exp.trials import split_name
 from medsam_exp.tuned import studies_in_use
@@ -68,7 +67,7 @@ class Learnt:
 
 def refuse_learnt_images(
     cfg: DictConfig, engine: Engine, run_dir: Path, scored_later: Dataset | None
-) -> None:
+) -> list[Learnt]:
     """Stop before anything is computed where a stage would measure on images that were learnt from before it.
 
     Args:
@@ -76,6 +75,9 @@ def refuse_learnt_images(
         engine: with all stages planned.
         run_dir: the run's folder; images that are refused are listed there.
         scored_later: images that the numbers of a search are meant for.
+
+    Returns:
+        What the run learns from and what its weights did, for `remember`.
 
     Raises:
         UserError: images are shared.
@@ -90,38 +92,16 @@ def refuse_learnt_images(
             if scored_later is not None:
                 later = _of_dataset("data", scored_later)
                 _refuse_shared(cfg, "a later run", later, learnt[-1], run_dir)
+    return learnt
+
+
+def remember(engine: Engine, learnt: Sequence[Learnt]) -> None:
+    """Leave in the folder of each stage that learns what goes into its weights."""
     for name, artifacts in engine.artifacts.items():
-        if STAGES[name].learns_from and distributed.rank() == 0:
-            _write(artifacts.folder / FILE, [each for each in learnt if _is_within(each, name, engine)])
-
-
-def refuse_leaky_training(cfg: DictConfig, engine: Engine, leaks: Mapping[Path, Sequence[Leak]]) -> None:
-    """Stop before a training on true masks of a split that shares patients or copies with another one.
-
-    Args:
-        cfg: a checked configuration.
-        engine: with all stages planned.
-        leaks: what the data check found, by the dataset's root.
-
-    Raises:
-        UserError: there is such a leak, and `allow_leaks` is false.
-    """
-    for name in engine.artifacts:
-        if cfg.allow_leaks or STAGES[name].other_images != "train_data" or not _on_masks(cfg, name):
-            continue
-        trained = engine.other(name).dataset
-        root = getattr(trained, "root", None)
-        found = [leak for leak in leaks.get(root, ()) if trained.split in leak.splits]
-        if (
-            getattr(engine.dataset, "root", None) == root
-        ):  # what is scored must be clean; other splits may wait
-            found = [leak for leak in found if engine.dataset.split in leak.splits]
-        if found:
-            raise UserError(
-                f"{name} would train on {root} ({trained.split}), but the data check found "
-                f"{'; '.join(leak.said for leak in found)}: python -m medsam_exp.hygiene {root} shows them and writes "
-                "exclude.csv for data.exclude and groups.csv to split anew, or allow it with allow_leaks=true"
-            )
+        path = artifacts.folder / FILE
+        if STAGES[name].learns_from and distributed.rank() == 0 and not path.is_file():
+            within = [asdict(each) for each in learnt if _is_within(each, name, engine)]
+            write_atomically(path, json.dumps(within).encode())
 
 
 def datasets_of(engine: Engine) -> dict[str, Dataset]:
@@ -129,11 +109,6 @@ def datasets_of(engine: Engine) -> dict[str, Dataset]:
     keys = {STAGES[name].other_images: name for name in engine.artifacts}
     found = {"data": engine.dataset} | {key: engine.other(name).dataset for key, name in keys.items() if key}
     return {key: dataset for key, dataset in found.items() if dataset is not None}
-
-
-def _on_masks(cfg: DictConfig, stage: str) -> bool:
-    """Whether a stage that makes or trains on labels takes masks that others than this method drew."""
-    return stage not in cfg or label_source(cfg, stage) != "zero_shot"
 
 
 class _Sources:
@@ -259,11 +234,6 @@ def _below(engine: Engine, stage: str) -> set[str]:
         other = engine.other(stage)
         found.update(*(_below(other, made) for made in other.artifacts))
     return found
-
-
-def _write(path: Path, learnt: list[Learnt]) -> None:
-    if not path.is_file():  # its images are part of the folder's key
-        write_atomically(path, json.dumps([asdict(each) for each in learnt]).encode())
 
 
 def _read_near(weights: Path, group: str) -> Iterator[Learnt]:

@@ -8,8 +8,9 @@ from PIL import Image
 from medsam_exp.config import check
 from medsam_exp.digests import FileDigests
 from medsam_exp.engine import Engine
-from medsam_exp.firewall import FILE, SHARED, refuse_leaky_training, refuse_learnt_images
-from medsam_exp.runner import _inputs, _look_at_data, _scored_later, _with_tuning
+from medsam_exp.firewall import FILE, SHARED, refuse_learnt_images, remember
+from medsam_exp.leaks import look_at_data, refuse_leaky_training
+from medsam_exp.runner import _inputs, _scored_later, _with_tuning
 from medsam_exp.stages import STAGES
 from medsam_exp.types import UserError
 from tests.clean_data import Clean, lesion, scan
@@ -26,9 +27,10 @@ def plan(tmp_path: Path, *overrides: str) -> dict[str, Path]:
     later, cfg = _scored_later(cfg), _with_tuning(cfg)
     dataset, texts, _ = _inputs(cfg, say_notes=False)
     engine = Engine(cfg, list(cfg.stages), dataset, texts, FileDigests(None), [], print, quiet=True)
-    leaks = _look_at_data(cfg, engine, FileDigests(None))
-    refuse_learnt_images(cfg, engine, tmp_path, later)
+    leaks = look_at_data(cfg, engine, FileDigests(None))
+    learnt = refuse_learnt_images(cfg, engine, tmp_path, later)
     refuse_leaky_training(cfg, engine, leaks)
+    remember(engine, learnt)
     return {name: artifacts.folder for name, artifacts in engine.artifacts.items()}
 
 
