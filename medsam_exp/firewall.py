@@ -40,12 +40,12 @@ class Images:
     Attributes:
         key: configuration key that they come from.
         said: which they are, in words: "train_data (breast_tumors, train)".
-        names: identity to the image's own id.
+        identities: by the image's own id.
     """
 
     key: str
     said: str
-    names: Mapping[str, str]
+    identities: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -150,15 +150,15 @@ class _Sources:
         part = build(self._cfg.pairs).get(key.removeprefix("pairs."))
         if part is None:  # the stage itself says what is missing
             return None
-        return Images(key, key, {part.identity(pair_id): pair_id for pair_id in part.ids})
+        return Images(key, key, {pair_id: part.identity(pair_id) for pair_id in part.ids})
 
 
 def _of_dataset(key: str, dataset: Dataset | None, node: DictConfig | None = None) -> Images | None:
     if dataset is None:
         return None
-    names = {dataset.identity(sample.id): sample.image for sample in dataset.samples}
+    identities = {sample.image: dataset.identity(sample.id) for sample in dataset.samples}
     split = dataset.split if node is None else split_name(node)
-    return Images(key, f"{key} ({dataset.name}, {split})", names)
+    return Images(key, f"{key} ({dataset.name}, {split})", identities)
 
 
 def _refuse_shared(
@@ -166,23 +166,24 @@ def _refuse_shared(
 ) -> None:
     if measured is None:
         return
-    shared = [
-        (name, source.images.names[own]) for own, name in measured.names.items() if own in source.images.names
-    ]
+    learnt = {identity: name for name, identity in source.images.identities.items()}
+    shared = [(name, learnt[own]) for name, own in measured.identities.items() if own in learnt]
     if not shared:
         return
-    _list_shared(run_dir / SHARED, cfg, measured, source, shared)
+    listed = run_dir / SHARED
+    _list_shared(listed, cfg, measured, source, shared)
     first = ", ".join(name if name == other else f"{name} = {other}" for name, other in shared[:_SHOWN])
-    more = f", ...; all stand in {run_dir / SHARED}" if len(shared) > _SHOWN else ""
+    more = f", ...; all stand in {listed}" if len(shared) > _SHOWN else ""
+    all_of_them = len(shared) == len(measured.identities)
     by = f"{source.stage} of an earlier run ({source.file})" if source.file else source.stage
     raise UserError(
-        f"{len(shared)} of the {len(measured.names)} images of {measured.said}, which {stage} "
+        f"{len(shared)} of the {len(measured.identities)} images of {measured.said}, which {stage} "
         f"measures on, are among those of {source.images.said}, which {by} learns from (first: "
-        f"{first}{more}): {_mend(cfg, measured, source, all_of_them=len(shared) == len(measured.names))}"
+        f"{first}{more}): {_mend(cfg, measured, source, listed, all_of_them=all_of_them)}"
     )
 
 
-def _mend(cfg: DictConfig, measured: Images, source: Learnt, *, all_of_them: bool) -> str:
+def _mend(cfg: DictConfig, measured: Images, source: Learnt, listed: Path, *, all_of_them: bool) -> str:
     if source.file:
         wanted = "~tuned" if source.group == "tuned_on" else f"other weights of {source.group}"
         return f"measure on images that it has not seen, or use {wanted}"
@@ -200,7 +201,7 @@ def _mend(cfg: DictConfig, measured: Images, source: Learnt, *, all_of_them: boo
         return f"learn from others, as in ++{key}.seed={_other_seed(cfg)}"
     if measured.key != "data" or all_of_them:
         return f"learn from others, as in ++{key}.split=" + ("val" if key == "calibration_data" else "train")
-    return f"take another split, or leave them out with data.exclude={SHARED} of the run's folder"
+    return f"take another split, or leave them out with data.exclude={listed}"
 
 
 def _other_seed(cfg: DictConfig) -> int:

@@ -66,10 +66,12 @@ def table(path: Path, images: list[Path]) -> Path:
 def test_a_sam_is_not_scored_on_what_it_was_trained_on(folder: tuple[str, ...], tmp_path: Path) -> None:
     plan(tmp_path, *folder, *SAM)
     put(tmp_path / "data", "test", "renamed", 0, "tif")
+    put(tmp_path / "data", "test", "renamed_again", 0)
     said = refused(tmp_path, *folder, *SAM)
     assert said.startswith(
-        "1 of the 4 images of data (folder, test), which evaluate measures on, are among those of train_data "
-        "(folder, train), which train_sam learns from (first: renamed = train_0): "
+        "2 of the 5 images of data (folder, test), which evaluate measures on, are among those of train_data "
+        "(folder, train), which train_sam learns from (first: renamed = train_0, renamed_again = "
+        "train_0): "
     )
     assert "data.exclude=" in said
     plan(tmp_path, *folder, *SAM, f"data.exclude={tmp_path / SHARED}")
