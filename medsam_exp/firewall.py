@@ -19,9 +19,7 @@ from medsam_exp import distributed
 from medsam_exp.build import build, weight_files
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine
-from medsam_exp.hygiene.first_look import Leak
-from medsam_exp.json_text import json_text
-from medsam_exp.other_images import label_source, other_data
+from medsam_exp.other_images import other_data
 from medsam_exp.stages import STAGES
 from medsam_exp.trials import split_name
 from medsam_exp.tuned import studies_in_use
@@ -42,12 +40,12 @@ class Images:
     Attributes:
         key: configuration key that they come from.
         said: which they are, in words: "train_data (breast_tumors, train)".
-        names: identity to the image's own id.
+        identities: by the image's own id.
     """
 
     key: str
     said: str
-    names: Mapping[str, str]
+    identities: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Learnt:
 
 def refuse_learnt_images(
     cfg: DictConfig, engine: Engine, run_dir: Path, scored_later: Dataset | None
-) -> None:
+) -> list[Learnt]:
     """Stop before anything is computed where a stage would measure on images that were learnt from before it.
 
     Args:
@@ -77,6 +75,9 @@ def refuse_learnt_images(
         engine: with all stages planned.
         run_dir: the run's folder; images that are refused are listed there.
         scored_later: images that the numbers of a search are meant for.
+
+    Returns:
+        What the run learns from and what its weights did, for `remember`.
 
     Raises:
         UserError: images are shared.
@@ -91,38 +92,16 @@ def refuse_learnt_images(
             if scored_later is not None:
                 later = _of_dataset("data", scored_later)
                 _refuse_shared(cfg, "a later run", later, learnt[-1], run_dir)
+    return learnt
+
+
+def remember(engine: Engine, learnt: Sequence[Learnt]) -> None:
+    """Leave in the folder of each stage that learns what goes into its weights."""
     for name, artifacts in engine.artifacts.items():
-        if STAGES[name].learns_from and distributed.rank() == 0:
-            _write(artifacts.folder / FILE, [each for each in learnt if _is_within(each, name, engine)])
-
-
-def refuse_leaky_training(cfg: DictConfig, engine: Engine, leaks: Mapping[Path, Sequence[Leak]]) -> None:
-    """Stop before a training on true masks of a split that shares patients or copies with another one.
-
-    Args:
-        cfg: a checked configuration.
-        engine: with all stages planned.
-        leaks: what the data check found, by the dataset's root.
-
-    Raises:
-        UserError: there is such a leak, and `allow_leaks` is false.
-    """
-    for name in engine.artifacts:
-        if cfg.allow_leaks or STAGES[name].other_images != "train_data" or not _on_masks(cfg, name):
-            continue
-        trained = engine.other(name).dataset
-        root = getattr(trained, "root", None)
-        found = [leak for leak in leaks.get(root, ()) if trained.split in leak.splits]
-        if (
-            getattr(engine.dataset, "root", None) == root
-        ):  # what is scored must be clean; other splits may wait
-            found = [leak for leak in found if engine.dataset.split in leak.splits]
-        if found:
-            raise UserError(
-                f"{name} would train on {root} ({trained.split}), but the data check found "
-                f"{'; '.join(leak.said for leak in found)}: python -m medsam_exp.hygiene {root} shows them and writes "
-                "exclude.csv for data.exclude and groups.csv to split anew, or allow it with allow_leaks=true"
-            )
+        path = artifacts.folder / FILE
+        if STAGES[name].learns_from and distributed.rank() == 0 and not path.is_file():
+            within = [asdict(each) for each in learnt if _is_within(each, name, engine)]
+            write_atomically(path, json.dumps(within).encode())
 
 
 def datasets_of(engine: Engine) -> dict[str, Dataset]:
@@ -130,11 +109,6 @@ def datasets_of(engine: Engine) -> dict[str, Dataset]:
     keys = {STAGES[name].other_images: name for name in engine.artifacts}
     found = {"data": engine.dataset} | {key: engine.other(name).dataset for key, name in keys.items() if key}
     return {key: dataset for key, dataset in found.items() if dataset is not None}
-
-
-def _on_masks(cfg: DictConfig, stage: str) -> bool:
-    """Whether a stage that makes or trains on labels takes masks that others than this method drew."""
-    return stage not in cfg or label_source(cfg, stage) != "zero_shot"
 
 
 class _Sources:
@@ -176,15 +150,15 @@ class _Sources:
         part = build(self._cfg.pairs).get(key.removeprefix("pairs."))
         if part is None:  # the stage itself says what is missing
             return None
-        return Images(key, key, {part.identity(pair_id): pair_id for pair_id in part.ids})
+        return Images(key, key, {pair_id: part.identity(pair_id) for pair_id in part.ids})
 
 
 def _of_dataset(key: str, dataset: Dataset | None, node: DictConfig | None = None) -> Images | None:
     if dataset is None:
         return None
-    names = {dataset.identity(sample.id): sample.image for sample in dataset.samples}
+    identities = {sample.image: dataset.identity(sample.id) for sample in dataset.samples}
     split = dataset.split if node is None else split_name(node)
-    return Images(key, f"{key} ({dataset.name}, {split})", names)
+    return Images(key, f"{key} ({dataset.name}, {split})", identities)
 
 
 def _refuse_shared(
@@ -192,23 +166,24 @@ def _refuse_shared(
 ) -> None:
     if measured is None:
         return
-    shared = [
-        (name, source.images.names[own]) for own, name in measured.names.items() if own in source.images.names
-    ]
+    learnt = {identity: name for name, identity in source.images.identities.items()}
+    shared = [(name, learnt[own]) for name, own in measured.identities.items() if own in learnt]
     if not shared:
         return
-    _list_shared(run_dir / SHARED, cfg, measured, source, shared)
+    listed = run_dir / SHARED
+    _list_shared(listed, cfg, measured, source, shared)
     first = ", ".join(name if name == other else f"{name} = {other}" for name, other in shared[:_SHOWN])
-    more = f", ...; all stand in {run_dir / SHARED}" if len(shared) > _SHOWN else ""
+    more = f", ...; all stand in {listed}" if len(shared) > _SHOWN else ""
+    all_of_them = len(shared) == len(measured.identities)
     by = f"{source.stage} of an earlier run ({source.file})" if source.file else source.stage
     raise UserError(
-        f"{len(shared)} of the {len(measured.names)} images of {measured.said}, which {stage} "
+        f"{len(shared)} of the {len(measured.identities)} images of {measured.said}, which {stage} "
         f"measures on, are among those of {source.images.said}, which {by} learns from (first: "
-        f"{first}{more}): {_mend(cfg, measured, source, all_of_them=len(shared) == len(measured.names))}"
+        f"{first}{more}): {_mend(cfg, measured, source, listed, all_of_them=all_of_them)}"
     )
 
 
-def _mend(cfg: DictConfig, measured: Images, source: Learnt, *, all_of_them: bool) -> str:
+def _mend(cfg: DictConfig, measured: Images, source: Learnt, listed: Path, *, all_of_them: bool) -> str:
     if source.file:
         wanted = "~tuned" if source.group == "tuned_on" else f"other weights of {source.group}"
         return f"measure on images that it has not seen, or use {wanted}"
@@ -226,7 +201,7 @@ def _mend(cfg: DictConfig, measured: Images, source: Learnt, *, all_of_them: boo
         return f"learn from others, as in ++{key}.seed={_other_seed(cfg)}"
     if measured.key != "data" or all_of_them:
         return f"learn from others, as in ++{key}.split=" + ("val" if key == "calibration_data" else "train")
-    return f"take another split, or leave them out with data.exclude={SHARED} of the run's folder"
+    return f"take another split, or leave them out with data.exclude={listed}"
 
 
 def _other_seed(cfg: DictConfig) -> int:
@@ -260,11 +235,6 @@ def _below(engine: Engine, stage: str) -> set[str]:
         other = engine.other(stage)
         found.update(*(_below(other, made) for made in other.artifacts))
     return found
-
-
-def _write(path: Path, learnt: list[Learnt]) -> None:
-    if not path.is_file():  # its images are part of the folder's key
-        write_atomically(path, json_text([asdict(each) for each in learnt]).encode())
 
 
 def _read_near(weights: Path, group: str) -> Iterator[Learnt]:

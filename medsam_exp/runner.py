@@ -15,14 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 from medsam_exp import distributed
 from medsam_exp.build import build
 from medsam_exp.config import check
-from medsam_exp.data.folder import FolderDataset
 from medsam_exp.default_settings import changed_settings
 from medsam_exp.digests import FileDigests, text_digest
 from medsam_exp.engine import Engine
-from medsam_exp.firewall import datasets_of, refuse_leaky_training, refuse_learnt_images
+from medsam_exp.firewall import refuse_learnt_images, remember
 from medsam_exp.housekeeping.signs import alive, write_keys
-from medsam_exp.hygiene.first_look import Leak, look_once
 from medsam_exp.json_text import json_text
+from medsam_exp.leaks import leak_notes, look_at_data, refuse_leaky_training
 from medsam_exp.nodes import is_first_node, job_nodes
 from medsam_exp.pictures import RunResults
 from medsam_exp.stages import STAGES
@@ -127,16 +126,17 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     _refuse_unknown_sizes(cfg, dataset, stages)
     with _tracker(cfg, run_dir, origin, stages) if first else SilentTracker() as tracker:
         engine = Engine(cfg, stages, dataset, texts, digests, tracker.loggers, tracker.log)
-        leaks = distributed.from_rank_zero(_look_at_data(cfg, engine, digests) if first else {})
-        refuse_learnt_images(cfg, engine, run_dir, scored_later)
+        leaks = distributed.from_rank_zero(look_at_data(cfg, engine, digests) if first else {})
+        learnt = refuse_learnt_images(cfg, engine, run_dir, scored_later)
         refuse_leaky_training(cfg, engine, leaks)
+        remember(engine, learnt)
         if first:
             write_keys(run_dir, engine.keys_in_use())
         for name in stages:
             engine.run(name)
         if first:
             summary = finish_run(
-                cfg, run_dir, origin, engine, dataset, texts, texts_tell, _leak_notes(cfg, leaks)
+                cfg, run_dir, origin, engine, dataset, texts, texts_tell, leak_notes(cfg, leaks)
             )
             tracker.summarise(summary, engine.artifacts, _results(cfg, engine, dataset, texts))
         distributed.barrier()
@@ -173,22 +173,6 @@ def _inputs(
     source = build(cfg.text)
     tells = source.tells if dataset.classes_are_true else ""
     return dataset, source.bind(dataset.samples), tells
-
-
-def _look_at_data(cfg: DictConfig, engine: Engine, digests: FileDigests) -> dict[Path, tuple[Leak, ...]]:
-    """Leaks between the splits of the run's folders, by their root."""
-    found: dict[Path, tuple[Leak, ...]] = {}
-    for dataset in datasets_of(engine).values():
-        if isinstance(dataset, FolderDataset) and dataset.root not in found:
-            given = dataset.foreground_values, dataset.exclude
-            found[dataset.root] = look_once(dataset.root, Path(cfg.paths.artifacts), digests, *given)
-    return found
-
-
-def _leak_notes(cfg: DictConfig, leaks: Mapping[Path, tuple[Leak, ...]]) -> list[str]:
-    """For the summary, each time."""
-    notes = [f"data check: {leak.said}, in {root}" for root, found in leaks.items() for leak in found]
-    return [*notes, "allow_leaks=true: these did not stop a training"] if notes and cfg.allow_leaks else notes
 
 
 def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:

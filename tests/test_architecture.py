@@ -76,6 +76,7 @@ LAYERS = (
         "weak_pictures",
         "mask_files",
         "firewall",
+        "leaks",
         "declarations",
         "write_back",
         "default_settings",

@@ -8,8 +8,9 @@ from PIL import Image
 from medsam_exp.config import check
 from medsam_exp.digests import FileDigests
 from medsam_exp.engine import Engine
-from medsam_exp.firewall import FILE, SHARED, refuse_leaky_training, refuse_learnt_images
-from medsam_exp.runner import _inputs, _look_at_data, _scored_later, _with_tuning
+from medsam_exp.firewall import FILE, SHARED, refuse_learnt_images, remember
+from medsam_exp.leaks import look_at_data, refuse_leaky_training
+from medsam_exp.runner import _inputs, _scored_later, _with_tuning
 from medsam_exp.stages import STAGES
 from medsam_exp.types import UserError
 from tests.clean_data import Clean, lesion, scan
@@ -26,9 +27,10 @@ def plan(tmp_path: Path, *overrides: str) -> dict[str, Path]:
     later, cfg = _scored_later(cfg), _with_tuning(cfg)
     dataset, texts, _ = _inputs(cfg, say_notes=False)
     engine = Engine(cfg, list(cfg.stages), dataset, texts, FileDigests(None), [], print, quiet=True)
-    leaks = _look_at_data(cfg, engine, FileDigests(None))
-    refuse_learnt_images(cfg, engine, tmp_path, later)
+    leaks = look_at_data(cfg, engine, FileDigests(None))
+    learnt = refuse_learnt_images(cfg, engine, tmp_path, later)
     refuse_leaky_training(cfg, engine, leaks)
+    remember(engine, learnt)
     return {name: artifacts.folder for name, artifacts in engine.artifacts.items()}
 
 
@@ -64,10 +66,12 @@ def table(path: Path, images: list[Path]) -> Path:
 def test_a_sam_is_not_scored_on_what_it_was_trained_on(folder: tuple[str, ...], tmp_path: Path) -> None:
     plan(tmp_path, *folder, *SAM)
     put(tmp_path / "data", "test", "renamed", 0, "tif")
+    put(tmp_path / "data", "test", "renamed_again", 0)
     said = refused(tmp_path, *folder, *SAM)
     assert said.startswith(
-        "1 of the 4 images of data (folder, test), which evaluate measures on, are among those of train_data "
-        "(folder, train), which train_sam learns from (first: renamed = train_0): "
+        "2 of the 5 images of data (folder, test), which evaluate measures on, are among those of train_data "
+        "(folder, train), which train_sam learns from (first: renamed = train_0, renamed_again = "
+        "train_0): "
     )
     assert "data.exclude=" in said
     plan(tmp_path, *folder, *SAM, f"data.exclude={tmp_path / SHARED}")

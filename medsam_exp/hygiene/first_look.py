@@ -88,7 +88,7 @@ def look_once(
     folder = artifacts / "hygiene"
     try:
         record = folder / "seen" / f"{_fingerprint(root, mask_values, exclude)}.json"
-        known, lines = _read(record), ()
+        known, lines = _read(record), tuple[str, ...]()
         if known is None:
             with _alone(record.with_suffix(".lock")) as free:
                 known = _read(record)  # another process may have looked meanwhile
