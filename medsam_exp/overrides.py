@@ -50,6 +50,7 @@ _OTHER_KINDS = frozenset({"data.exclude", "data.spacing_mm"})
 _OVERRIDE = re.compile(r"(?P<key>\+{0,2}[\w/.@]+)=(?P<value>.*)", re.DOTALL)
 _SWEEPS = frozenset({"-m", "--multirun"})
 _PLAIN_TEXT = re.compile(r"[A-Za-z/]([A-Za-z0-9 ._/:%+-]*[A-Za-z0-9._/%+-])?")
+_UNSAFE_IN_DOUBLE_QUOTES = set('"$`\\!')
 _WORDS_WITH_A_MEANING = {"null", "true", "false", "nan", "inf"}
 
 
@@ -81,6 +82,14 @@ def hydra_value(value: Any) -> str:
     return f"'{escaped}'"
 
 
+def for_shell(part: str) -> str:
+    """Quoted only where the shell would otherwise change it, in double quotes where these do."""
+    if shlex.quote(part) == part:
+        return part
+    key, _, value = part.partition("=")
+    return shlex.quote(part) if _UNSAFE_IN_DOUBLE_QUOTES & set(value) else f'{key}="{value}"'
+
+
 def _quoted(word: str, *, sweeps: bool) -> str:
     found = _OVERRIDE.fullmatch(word)
     if found is None:
@@ -104,9 +113,9 @@ def _quoted(word: str, *, sweeps: bool) -> str:
 
 
 def _unreadable(key: str, value: str, *, sweeps: bool) -> UserError:
-    one = shlex.quote(f"{key}={hydra_value(value)}")
+    one = for_shell(f"{key}={hydra_value(value)}")
     if sweeps and "," in value:
-        several = shlex.quote(f"{key}={','.join(hydra_value(part.strip()) for part in value.split(','))}")
+        several = for_shell(f"{key}={','.join(hydra_value(part.strip()) for part in value.split(','))}")
         return UserError(
             f"{key}={value} has signs that need quotes within the shell's: {one} for one value, {several} for a sweep"
         )

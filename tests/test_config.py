@@ -65,6 +65,7 @@ def test_every_choice_fits_the_signature_of_its_target(
         ("veto", "presence"): ["stages=[saliency,presence,coarse_mask]"],
         ("text", "free"): ["text.text=a mass"],
         ("text", "per_image"): ["text.path=texts.json"],
+        ("text", "windows"): ["text.source.path=texts.json"],
     }
     if (group, choice) in {("postprocess", "crf"), ("postprocess", "crf_v1")}:
         pytest.importorskip("pydensecrf.densecrf", reason="pydensecrf is not installed (make setup-crf)")

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from medsam_exp.config import Paths
 from medsam_exp.interactive.question import composed
-from medsam_exp.overrides import FREE_TEXTS, TEXTS, quoted
+from medsam_exp.overrides import FREE_TEXTS, TEXTS, for_shell, quoted
 from medsam_exp.summary import command_line
 from medsam_exp.types import UserError
 from tests.compose import CONF
@@ -136,7 +136,7 @@ def test_the_error_shows_what_to_type(words: list[str], key: str, options: list[
     assert said.startswith(f"{key}=a (left)")
     assert "\n" not in said
     for option in options:
-        assert shlex.quote(option) in said
+        assert for_shell(option) in said
         OverridesParser.create().parse_override(option)
 
 

@@ -1,6 +1,5 @@
 """A question to the pipeline: an image, a text and choices; and the command that asks the same."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.conf_folder import conf_folder
 from medsam_exp.config import check, register
-from medsam_exp.overrides import hydra_value, quoted
+from medsam_exp.overrides import for_shell, hydra_value, quoted
 from medsam_exp.types import UserError
 
 EXPERIMENT = "+experiment=one_image"
@@ -31,7 +30,6 @@ GROUPS = (
 )
 """What can be chosen, in the order of the pipeline."""
 _CALIBRATED_FOR = "tiny"
-_UNSAFE_IN_DOUBLE_QUOTES = set('"$`\\!')
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Question:
     def command(self, path: str | None = None) -> str:
         """The command that gives the same mask."""
         program = "python run.py" if (conf_folder().parent / "run.py").is_file() else "medsam-exp run"
-        return " ".join([program, *map(_for_shell, self.overrides(path))])
+        return " ".join([program, *map(for_shell, self.overrides(path))])
 
     def configuration(self, outputs: Path) -> DictConfig:
         """The checked configuration of the run that answers.
@@ -113,11 +111,3 @@ def composed(overrides: Sequence[str]) -> DictConfig:
         ]
         first, rest = " ".join(said[:2]), ", ".join(said[2:])
         raise UserError(f"{first} {rest}".strip() or type(error).__name__) from error
-
-
-def _for_shell(part: str) -> str:
-    """Quoted only where the shell would otherwise change it, in double quotes where these do."""
-    if shlex.quote(part) == part:
-        return part
-    key, _, value = part.partition("=")
-    return shlex.quote(part) if _UNSAFE_IN_DOUBLE_QUOTES & set(value) else f'{key}="{value}"'
