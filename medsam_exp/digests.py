@@ -24,7 +24,9 @@ def text_digest(*parts: str) -> str:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees all of it or nothing, also after a kill."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name[:40]}."
+    )  # names may be as long as can be
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
