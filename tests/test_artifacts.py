@@ -96,6 +96,12 @@ def test_failed_write_leaves_the_old_file_and_no_litter(
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("name", ["a" * 250 + ".json", "\N{CJK UNIFIED IDEOGRAPH-816B}" * 83 + ".json"])
+def test_names_may_be_as_long_as_file_systems_allow(tmp_path: Path, name: str) -> None:
+    write_atomically(tmp_path / name, b"new")
+    assert (tmp_path / name).read_bytes() == b"new"
+
+
 def test_file_digest_follows_content_and_survives_runs(tmp_path: Path) -> None:
     file, cache = tmp_path / "image.png", tmp_path / "digests.json"
     file.write_bytes(b"one")

@@ -87,6 +87,10 @@ def targets_of(
 
 def _check_names(names: list[str]) -> None:
     for name in names:
+        if not isinstance(name, str):
+            raise UserError(
+                f"data.classes has {name!r}, a word that YAML reads so (no, yes, 1): put it in quotes"
+            )
         if _UNSAFE.search(name):
             raise UserError(
                 f"data.classes has {name!r}, which cannot be part of a file's name: use letters, digits, "

@@ -166,6 +166,8 @@ def test_digests_of_label_masks_follow_the_values(label_masks):
         ({"classes": {"left": [1], "right": [2]}, "background": [0, 3]}, None),
         ({"classes": {"left": [1], "right": [2]}, "background": [3]}, "of the value 0, which"),
         ({"classes": {}}, "data.classes is empty"),
+        ({"classes": {False: [1]}}, "data.classes has False, a word that YAML reads so"),
+        ({"classes": [True]}, "data.classes has True, a word that YAML reads so"),
         ({"classes": []}, "data.classes is empty"),
         ({"classes": {"left": []}}, "data.classes.left is empty"),
         ({"classes": {"left": [0, 1]}}, "data.classes.left and data.background both have 0"),
