@@ -26,6 +26,7 @@ def stop(outputs: Path, number: signal.Signals, *overrides: str) -> tuple[int, s
     deadline = time.monotonic() + 240
     while len(records(outputs, "saliency")) < 2 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
+    assert process.poll() is None, "it ended by itself"
     send = os.killpg if number is signal.SIGINT else os.kill
     send(process.pid, number)
     said = process.communicate(timeout=60)[1]
@@ -67,7 +68,7 @@ def test_a_stopped_run_says_so_and_goes_on_later(
 @pytest.mark.slow
 @pytest.mark.parametrize("overrides", [(), ("hydra/launcher=processes", "hydra.launcher.n_jobs=2")])
 def test_a_stopped_sweep_starts_no_further_job(tmp_path: Path, overrides: tuple[str, ...]) -> None:
-    sweep = ("-m", "seed=0,1,2", *overrides)
+    sweep = ("seed=0,1,2", *overrides, "-m")
     assert stop(tmp_path, signal.SIGTERM, *sweep) == (143, f"stopped by SIGTERM{SENTENCE}")
     assert living(tmp_path) == []
     assert not list(tmp_path.glob("sweeps/*/*/seed=2"))
