@@ -1,6 +1,7 @@
 """One box around the whole coarse mask, as the released code draws it by default."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ class BoxAroundAllReleased:
     To reproduce the released code only. Where the image ends, the box ends at the last pixel, not one past it, and
     misses the last row or column. An empty mask has no box, where that code fails.
     """
+
+    gives_points: ClassVar[bool] = False
 
     def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:  # noqa: ARG002 (shared interface)
         """Return the one box of a (H, W) mask; none for an empty mask."""

@@ -1,6 +1,7 @@
 """One box around each outline of the coarse mask, as the released code draws them."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ class BoxPerOutline:
     To reproduce the released code only (there with `--multicontour`). Where the image ends, a box ends at the last
     pixel, not one past it, and misses the last row or column: see `released_boxes`.
     """
+
+    gives_points: ClassVar[bool] = False
 
     def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:  # noqa: ARG002 (shared interface)
         """Return N boxes for the N outer outlines of a (H, W) mask; none for an empty mask."""
