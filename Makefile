@@ -49,8 +49,15 @@ demo: $(READY)  ## Segment drawn scans from texts with the embedded models; prin
 	$(PY) run.py +experiment=demo
 
 .PHONY: test
-test: $(READY)  ## Default tests: CPU, no downloads
+test: $(READY)  ## Default tests in minutes: parts, contracts, goldens, the main job; CPU, no downloads
 	$(PYTEST)
+
+.PHONY: test-integration
+test-integration: $(READY)  ## Whole runs, sweeps, trainings, interruptions, documentation, packaging
+	$(PYTEST) --run-integration -m integration
+
+.PHONY: test-all
+test-all: test test-integration  ## Both of them
 
 .PHONY: test-slow
 test-slow: $(READY)  ## All tests, also full-size networks with random weights

@@ -1,4 +1,4 @@
-"""Fixtures for all tests, and the tiers: slow, gpu and weights are skipped with a reason unless asked for."""
+"""Fixtures for all tests, and the tiers: what is not asked for is skipped with a reason."""
 
 import os
 from pathlib import Path
@@ -12,14 +12,41 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+INTEGRATION = (
+    "integration/",
+    "packaging/",
+    "app/test_page.py",
+    "contracts/test_sweep.py",
+    "docs/test_code_blocks.py",
+    "docs/test_notebook.py",
+    "docs/test_site.py",
+    "interactive/test_session.py",
+    "lightning/test_nnunet_",
+    "nnunet/",
+    "sweep/test_launch",
+    "tracking/test_wandb",
+)
+"""Tests of whole runs, sweeps, trainings, installs and pages, below tests/: they take seconds to minutes each."""
+ALWAYS = ("integration/test_run.py",)
+"""Of those, what the default tier keeps: the main job from end to end."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-integration", action="store_true", help="also run whole runs, sweeps and trainings")
     parser.addoption("--run-slow", action="store_true", help="also run tests marked slow")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    name = item.path.relative_to(ROOT / "tests").as_posix()
+    if name.startswith(INTEGRATION) and name not in ALWAYS:
+        item.add_marker("integration")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     reasons = {
+        "integration": None
+        if config.getoption("--run-integration") or config.getoption("--run-slow")
+        else "integration tier: run by `make test-all`",
         "slow": None if config.getoption("--run-slow") else "slow tier: run by `make test-slow`",
         "gpu": None if torch.cuda.is_available() else "gpu tier: no CUDA device on this machine",
         "weights": None
