@@ -19,6 +19,7 @@ from medsam_exp import distributed
 from medsam_exp.build import build, weight_files
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine
+from medsam_exp.json_text import json_text
 from medsam_exp.other_images import other_data
 from medsam_exp.stages import STAGES
 from medsam_exp.trials import split_name
@@ -101,7 +102,7 @@ def remember(engine: Engine, learnt: Sequence[Learnt]) -> None:
         path = artifacts.folder / FILE
         if STAGES[name].learns_from and distributed.rank() == 0 and not path.is_file():
             within = [asdict(each) for each in learnt if _is_within(each, name, engine)]
-            write_atomically(path, json.dumps(within).encode())
+            write_atomically(path, json_text(within).encode())
 
 
 def datasets_of(engine: Engine) -> dict[str, Dataset]:

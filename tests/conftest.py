@@ -1,6 +1,7 @@
 """Fixtures for all tests, and the tiers: what is not asked for is skipped with a reason."""
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,16 @@ ALWAYS = ("integration/test_run.py",)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--run-integration", action="store_true", help="also run whole runs, sweeps and trainings")
+    parser.addoption(
+        "--run-integration", action="store_true", help="also run whole runs, sweeps and trainings"
+    )
     parser.addoption("--run-slow", action="store_true", help="also run tests marked slow")
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C, which the tests send to themselves, even where they were started to ignore it, as by nohup."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -85,7 +85,9 @@ def main() -> None:
     for row, figures in measured.items():
         table.add_row(row, *(cell(figures[column]) for column in COLUMNS))
     Console(width=130).print(table)
-    print("But for the second row, texts are oracles: they state the true place, size, tone and class of the lesion.")
+    print(
+        "But for the second row, texts are oracles: they state the true place, size, tone and class of the lesion."
+    )
     print("Research use only; not a medical device.")
     if missed := misses(measured):
         sys.exit("error: " + "; ".join(missed))

@@ -52,7 +52,7 @@ def read_rows(path: Path, columns: Sequence[str], key: str) -> list[Mapping[str,
         UserError: the file cannot be read, a column is missing, or a row has more or fewer fields than the header.
     """
     table = read_table(path, f"set {key} to a CSV file", columns)
-    mend = "set data.name_column, data.class_column or data.split_column, or rename the column"
+    mend = "set data.name_column, data.class_column, data.patient_column or data.split_column, or rename the column"
     places = {column: place_of(table.header, column, str(path), mend) for column in columns}
     rows = (
         dict(zip(table.header, row, strict=True)) | {column: row[place] for column, place in places.items()}

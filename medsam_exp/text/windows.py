@@ -26,7 +26,7 @@ class Windows:
     def __init__(self, source: TextSource, words: int) -> None:
         if words < 1:
             raise UserError(f"text.words is {words}: give the words of a piece, at least 1")
-        self.uses_class_labels = source.uses_class_labels
+        self.uses_class_labels, self.tells = source.uses_class_labels, source.tells
         self._source, self._words = source, words
 
     def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 DOCS = ROOT / "docs"
 SOURCES = sorted(DOCS.glob("*.md"))
 PICTURES = sorted((DOCS / "images").glob("*.png"))
-KNOWN_HOSTS = {"arxiv.org", "docs.astral.sh", "github.com"}
+KNOWN_HOSTS = {"arxiv.org", "docs.astral.sh", "doi.org", "github.com"}
 """What pages link to; any other is looked at before it is added."""
 HOST = re.compile(r"https?://([\w.:-]+)")
 OWN_PLACE = re.compile(r"(?<![\w.])/(?:home|root|tmp|work)/\w")

@@ -68,7 +68,7 @@ def weak(cfg: DictConfig) -> list[str]:
 def layout(root: Path, names: tuple[str, ...], split: str = "test") -> None:
     """Two images with a bright square and their masks."""
     for number, stem in enumerate(names):
-        pixels = np.random.default_rng(number).integers(0, 60, (40, 56), dtype=np.uint8)
+        pixels = np.random.default_rng([number, len(split)]).integers(0, 60, (40, 56), dtype=np.uint8)
         mask = np.zeros((40, 56), np.uint8)
         mask[10:20, 10 + number : 25 + number] = 255
         pixels[mask > 0] += 150

@@ -78,7 +78,10 @@ def test_bad_labels_are_named_before_anything_is_trained(
             ["ensemble.results=/no/such/folder", "stages=[nnunet_ensemble,evaluate]"],
             "/no/such/folder has no plans.json",
         ),
-        (["++train_data.seed=2", "train_data.split=test"], "the very images that are scored"),
+        (
+            ["++train_data.seed=2", "train_data.split=test"],
+            "3 of the 3 images of data .phantom, seed 2., which evaluate measures on",
+        ),
         (["nnunet.planner=NoPlanner"], "nnunet.planner=NoPlanner is no planner"),
         (["nnunet.batch_size=3", "trainer=ddp", "trainer.accelerator=cpu"], "a process of this job failed"),
         (

@@ -21,7 +21,7 @@ def hill(values: dict[str, Value]) -> float:
 
 
 def score(mean: float) -> Score:
-    return {"mean": mean, "std": 0.0, "ci95": [mean, mean], "n": 1}
+    return {"mean": mean, "std": 0.0, "ci95": None, "n": 1}
 
 
 class Recorder:
