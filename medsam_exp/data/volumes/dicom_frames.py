@@ -184,7 +184,7 @@ def _window(header: Dataset, number: int) -> tuple[Window | None, str | None]:
         centers, widths = _all(asked.get("WindowCenter")), _all(asked.get("WindowWidth"))
         function = str(asked.get("VOILUTFunction") or "LINEAR")
     except Exception as error:  # broken elements raise anything
-        return None, f"ask for a window that cannot be read ({reason(error)}), and is not followed"
+        return None, f"ask for a window that cannot be read ({reason(error)}), which is not followed"
     return usable_window(centers, widths, function)
 
 

@@ -80,7 +80,7 @@ def usable_window(
     pairs = list(zip(centers, widths, strict=False))
     works = [(c, w) for c, w in pairs if w > 0 and np.isfinite(c + w)]
     if not works:
-        return None, f"ask for a window that shows nothing (width {widths[0]:g}), and is not followed"
+        return None, f"ask for a window that shows nothing (width {widths[0]:g}), which is not followed"
     center, width = works[0]
     if known == "LINEAR" and width < 1:
         return Window(

@@ -153,8 +153,8 @@ def test_windows_that_are_not_followed_are_said_of_a_folder(tmp_path) -> None:
             tmp_path / "test_images" / f"{name}.dcm", PIXELS, "CR", WindowCenter=40, WindowWidth=width
         )
     (note,) = ImageDataset(str(tmp_path / "test_images" / "a.dcm")).notes
-    assert note == "1 of 1 images (a) ask for a window that shows nothing (width 0), and is not followed"
+    assert note == "1 of 1 images (a) ask for a window that shows nothing (width 0), which is not followed"
     notes = FolderDataset("own", str(tmp_path), "test").notes
     assert notes == (
-        "2 of 3 images (first: a) ask for a window that shows nothing (width 0), and is not followed",
+        "2 of 3 images (first: a) ask for a window that shows nothing (width 0), which is not followed",
     )

@@ -160,8 +160,8 @@ def test_the_first_of_several_windows_with_its_function(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("elements", "window", "remark"),
     [
-        ({"WindowCenter": 0, "WindowWidth": 0}, None, "shows nothing (width 0), and is not followed"),
-        ({"WindowCenter": 0, "WindowWidth": -5}, None, "shows nothing (width -5), and is not followed"),
+        ({"WindowCenter": 0, "WindowWidth": 0}, None, "shows nothing (width 0), which is not followed"),
+        ({"WindowCenter": 0, "WindowWidth": -5}, None, "shows nothing (width -5), which is not followed"),
         ({"WindowCenter": [0, 50], "WindowWidth": [0, 80]}, Window(50, 80), "their next one is used"),
         (
             {"WindowCenter": 0.4, "WindowWidth": 0.9},
