@@ -53,14 +53,14 @@ test: $(READY)  ## Default tests in minutes: parts, contracts, goldens, the main
 	$(PYTEST)
 
 .PHONY: test-integration
-test-integration: $(READY)  ## Whole runs, sweeps, trainings, interruptions, documentation, packaging
+test-integration: $(READY)  ## Whole runs, sweeps, trainings, interruptions
 	$(PYTEST) --run-integration -m integration
 
 .PHONY: test-all
 test-all: test test-integration  ## Both of them
 
 .PHONY: test-slow
-test-slow: $(READY)  ## All tests, also full-size networks with random weights
+test-slow: $(READY)  ## All tests, also full-size networks (random weights), the commands of the pages, an installed wheel
 	$(PY) -m pytest -q --run-slow --timeout 0
 
 .PHONY: check

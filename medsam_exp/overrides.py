@@ -58,7 +58,7 @@ TEXTS = frozenset(
 _OTHER_KINDS = frozenset({"data.exclude", "data.spacing_mm"})
 """Keys that take a path or something else, so that only what is nothing else is a path."""
 _OVERRIDE = re.compile(r"(?P<key>\+{0,2}[\w/.@]+)=(?P<value>.*)", re.DOTALL)
-_SWEEPS = frozenset({"-m", "--multirun"})
+_SWEEPS = re.compile(r"-m|--multirun|\+{1,2}sweep=.*|\+{0,2}hydra\.mode=MULTIRUN", re.DOTALL)
 _PLAIN_TEXT = re.compile(r"[A-Za-z/]([A-Za-z0-9 ._/:%+-]*[A-Za-z0-9._/%+-])?")
 _UNSAFE_IN_DOUBLE_QUOTES = set('"$`\\!')
 _WORDS_WITH_A_MEANING = {"null", "true", "false", "nan", "inf"}
@@ -73,7 +73,7 @@ def quoted(typed: Sequence[str]) -> list[str]:
     Raises:
         UserError: a value has no meaning for Hydra, and its key takes more than texts; says how to type it.
     """
-    sweeps = bool(_SWEEPS.intersection(typed))
+    sweeps = any(_SWEEPS.fullmatch(word) for word in typed)
     return [word if word.startswith("-") else _quoted(word, sweeps=sweeps) for word in typed]
 
 

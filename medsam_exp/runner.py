@@ -171,7 +171,7 @@ def _inputs(
     if not works_on & {"samples", "split"}:
         return dataset, {}, ""
     source = build(cfg.text)
-    tells = source.tells if dataset.classes_are_true else ""
+    tells = getattr(source, "tells", "") if dataset.classes_are_true else ""
     return dataset, source.bind(dataset.samples), tells
 
 

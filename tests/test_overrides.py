@@ -117,6 +117,8 @@ def test_commas_divide_in_a_sweep_alone() -> None:
     assert quoted(["-m", sweep]) == ["-m", sweep]
     assert quoted([sweep, "--multirun"]) == [sweep, "--multirun"]
     assert quoted([sweep]) == ["text.text='a dark mass,a bright mass'"]
+    for mode in ("+sweep=seeds", "+sweep=[saliency,seeds]", "hydra.mode=MULTIRUN"):
+        assert quoted([mode, sweep]) == [mode, sweep]
     both = "text.text='a dark, round mass','a mass'"
     assert quoted(["-m", both]) == ["-m", both]
     assert quoted(["-m", "text.text=crohn's disease"]) == ["-m", "text.text='crohn\\'s disease'"]

@@ -172,7 +172,9 @@ def _check_arguments(
     limit: int | None,
 ) -> None:
     if separator is not None and (len(separator) != 1 or separator in '"\r\n '):
-        raise UserError(f"pairs' separator is {separator!r}: give one character, such as , or ; or \\t")
+        raise UserError(
+            f"pairs' separator is {separator!r}: give one character, or null, which recognises comma, semicolon and tab"
+        )
     if smallest_caption < 0:
         raise UserError(f"pairs' smallest_caption is {smallest_caption}: give 0 or more characters")
     if part not in {"train", "validation", "all"}:

@@ -42,6 +42,8 @@ NOT_SCORES = {
     "class_name",
     "image_id",
     "patient",
+    "tokens",
+    "context",
 }
 """Columns of per_image.csv that are facts, not measures."""
 

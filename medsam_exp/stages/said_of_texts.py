@@ -15,7 +15,7 @@ from medsam_exp.types import PairSource
 log = logging.getLogger(__name__)
 
 _SHOWN = 5
-MEND = "shorten them, or read them in pieces with text=windows"
+MEND = "shorten them, or read them in pieces with text=windows, or smaller ones with text.words"
 
 
 def record_of_cuts(clip: ClipModel, texts: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from medsam_exp.data.csv_table import read_table
 from medsam_exp.text.json_file import parsed_json, text_of_file
 from medsam_exp.types import Sample, UserError
 
-_MEND = "set text.path to a CSV or JSON file"
+_MEND = "set text.path (text.source.path with text=windows) to a CSV or JSON file"
 
 
 class PerImage:

@@ -19,7 +19,8 @@ class Shuffled:
 
     def __init__(self, source: TextSource, seed: int) -> None:
         self.uses_class_labels = source.uses_class_labels
-        self.tells = f"of another image: {source.tells}" if source.tells else ""
+        tells = getattr(source, "tells", "")
+        self.tells = f"of another image: {tells}" if tells else ""
         self._source, self._seed = source, seed
 
     def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:

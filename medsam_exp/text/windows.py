@@ -17,7 +17,8 @@ class Windows:
 
     Args:
         source: the texts to divide.
-        words: words of a piece at most; of 40, most stay below the 77 tokens of OpenAI's models.
+        words: words of a piece at most (of a text without spaces, characters); of 40, most stay below the 77 tokens
+            of OpenAI's models.
 
     Raises:
         UserError: `words` is less than 1.
@@ -26,7 +27,7 @@ class Windows:
     def __init__(self, source: TextSource, words: int) -> None:
         if words < 1:
             raise UserError(f"text.words is {words}: give the words of a piece, at least 1")
-        self.uses_class_labels, self.tells = source.uses_class_labels, source.tells
+        self.uses_class_labels, self.tells = source.uses_class_labels, getattr(source, "tells", "")
         self._source, self._words = source, words
 
     def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
@@ -42,25 +43,27 @@ class Windows:
 
     def _pieces(self, text: str) -> Iterator[str]:
         """As many sentences as fit, again and again."""
-        if len(text.split()) <= self._words:
+        spaced = len(text.split()) > 1
+        space, words_of = (" ", str.split) if spaced else ("", list)
+        if len(words_of(text)) <= self._words:
             yield text
             return
         piece: list[str] = []
-        for sentence in map(str.split, _SENTENCE_ENDS.split(text)):
+        for sentence in map(words_of, _SENTENCE_ENDS.split(text)):
             if piece and len(piece) + len(sentence) > self._words:
-                yield " ".join(piece)
+                yield space.join(piece)
                 piece = []
             piece += sentence
             if len(piece) > self._words:
-                yield from _windows(piece, self._words)
+                yield from _windows(piece, self._words, space)
                 piece = []
         if piece:
-            yield " ".join(piece)
+            yield space.join(piece)
 
 
-def _windows(words: list[str], most: int) -> Iterator[str]:
+def _windows(words: list[str], most: int, space: str) -> Iterator[str]:
     """As few pieces as possible, of nearly equal length."""
     count = -(-len(words) // most)
     bounds = [round(number * len(words) / count) for number in range(count + 1)]
     for start, end in pairwise(bounds):
-        yield " ".join(words[start:end])
+        yield space.join(words[start:end])

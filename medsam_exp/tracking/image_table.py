@@ -41,7 +41,7 @@ def rows_by_image(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         own |= {
             f"{row['stage']}/{name}": value
             for name, value in row.items()
-            if name not in ("id", "text", "stage", "image_id", "patient")
+            if name not in ("id", "text", "stage", "image_id", "patient", "tokens", "context")
         }
     return found
 

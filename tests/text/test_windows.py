@@ -41,3 +41,11 @@ def test_labels_and_errors_are_those_of_the_source() -> None:
     assert not Windows(FreeText("a"), 3).uses_class_labels
     with pytest.raises(UserError, match=r"text\.words is 0"):
         Windows(FreeText("a"), 0)
+
+
+def test_a_text_without_spaces_is_divided_by_sentences_and_characters() -> None:
+    report = "右肺上叶可见一个圆形肿块。" + "边" * 25 + "。未见胸腔积液。"
+    found = pieces(report, 14)
+    assert "".join(found) == report
+    assert found[0] == "右肺上叶可见一个圆形肿块。"
+    assert max(map(len, found)) <= 14

@@ -58,8 +58,9 @@ def _of_nrrd(content: bytes) -> bytes | None:
         return None
     header = content[: end.start()].lower()
     inside = re.search(rb"^data ?file:", header, re.MULTILINE) is None
+    skips = re.search(rb"^(line|byte) ?skip:", header, re.MULTILINE)  # what is skipped is not packed
     packed = re.search(rb"^encoding: *(gzip|gz)\s*$", header, re.MULTILINE)
-    return content[end.end() :] if inside and packed else None
+    return content[end.end() :] if inside and packed and not skips else None
 
 
 def _of_meta_image(path: Path, content: bytes) -> bytes | None:

@@ -130,6 +130,17 @@ def test_packed_voxels_that_are_damaged_are_named(tmp_path, suffix) -> None:
             read_file_values(path)
 
 
+def test_packed_voxels_after_skipped_bytes_are_read(tmp_path) -> None:
+    SimpleITK.WriteImage(
+        SimpleITK.GetImageFromArray(np.arange(24, dtype=np.int16).reshape(2, 3, 4)),
+        str(tmp_path / "a.nrrd"),
+        True,
+    )
+    header, packed = (tmp_path / "a.nrrd").read_bytes().split(b"\n\n", 1)
+    (tmp_path / "b.nrrd").write_bytes(header + b"\nline skip: 1\n\na line\n" + packed)
+    assert (read_file_values(tmp_path / "b.nrrd") == read_file_values(tmp_path / "a.nrrd")).all()
+
+
 def test_names_that_are_wrong_about_compression(tmp_path) -> None:
     nibabel.save(nibabel.Nifti1Image(VALUES, np.eye(4)), tmp_path / "a.nii")
     (tmp_path / "a.nii").rename(tmp_path / "b.nii.gz")
