@@ -57,7 +57,8 @@ def refuse_leaky_training(cfg: DictConfig, engine: Engine, leaks: Mapping[Path, 
             raise UserError(
                 f"{name} would train on {root} ({trained.split}), but the data check found "
                 f"{'; '.join(leak.said for leak in found)}: {full_check(root, trained.patient_pattern)} shows "
-                "them and writes exclude.csv for data.exclude and groups.csv to split anew, or allow it with allow_leaks=true"
+                "them and writes exclude.csv for data.exclude and groups.csv to split anew, or allow it with "
+                "allow_leaks=true"
             )
 
 
