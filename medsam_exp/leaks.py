@@ -9,7 +9,7 @@ from medsam_exp.data.folder import FolderDataset
 from medsam_exp.digests import FileDigests
 from medsam_exp.engine import Engine
 from medsam_exp.firewall import datasets_of
-from medsam_exp.hygiene.first_look import Leak, look_once
+from medsam_exp.hygiene.first_look import Leak, full_check, look_once
 from medsam_exp.other_images import label_source
 from medsam_exp.stages import STAGES
 from medsam_exp.types import UserError
@@ -20,7 +20,7 @@ def look_at_data(cfg: DictConfig, engine: Engine, digests: FileDigests) -> dict[
     found: dict[Path, tuple[Leak, ...]] = {}
     for dataset in datasets_of(engine).values():
         if isinstance(dataset, FolderDataset) and dataset.root not in found:
-            given = dataset.foreground_values, dataset.exclude
+            given = dataset.foreground_values, dataset.exclude, dataset.patient_pattern
             found[dataset.root] = look_once(dataset.root, Path(cfg.paths.artifacts), digests, *given)
     return found
 
@@ -56,8 +56,9 @@ def refuse_leaky_training(cfg: DictConfig, engine: Engine, leaks: Mapping[Path, 
         if found:
             raise UserError(
                 f"{name} would train on {root} ({trained.split}), but the data check found "
-                f"{'; '.join(leak.said for leak in found)}: python -m medsam_exp.hygiene {root} shows them and writes "
-                "exclude.csv for data.exclude and groups.csv to split anew, or allow it with allow_leaks=true"
+                f"{'; '.join(leak.said for leak in found)}: {full_check(root, trained.patient_pattern)} shows "
+                "them and writes exclude.csv for data.exclude and groups.csv to split anew, or allow it with "
+                "allow_leaks=true"
             )
 
 

@@ -30,7 +30,7 @@ def read_class_index(
     """
     columns = [name_column, class_column, *([split_column] if split_column else [])]
     classes: dict[str, str] = {}
-    for row in read_rows(path, columns, "data.index"):
+    for row in read_rows(path, columns, "set data.index to a CSV file"):
         if split_column and row[split_column].strip() != split:
             continue
         stem = stem_of(row[name_column].strip())
@@ -40,18 +40,18 @@ def read_class_index(
     return classes
 
 
-def read_rows(path: Path, columns: Sequence[str], key: str) -> list[Mapping[str, str]]:
+def read_rows(path: Path, columns: Sequence[str], absent: str) -> list[Mapping[str, str]]:
     """Rows of a CSV file with a header line, by column; `columns` are found by their usual names too.
 
     Args:
         path: the file.
         columns: names that the header must have.
-        key: the setting that names the file, for the errors.
+        absent: what to do if the file cannot be opened, for the error.
 
     Raises:
         UserError: the file cannot be read, a column is missing, or a row has more or fewer fields than the header.
     """
-    table = read_table(path, f"set {key} to a CSV file", columns)
+    table = read_table(path, absent, columns)
     mend = "set data.name_column, data.class_column, data.patient_column or data.split_column, or rename the column"
     places = {column: place_of(table.header, column, str(path), mend) for column in columns}
     rows = (

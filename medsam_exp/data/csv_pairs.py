@@ -108,7 +108,7 @@ class CsvPairs:
         return pixels_of(self._base / pair_id)
 
     def digest(self, digests: FileDigests) -> str:
-        """Hash of ids, captions and the images' bytes, wherever the files lie."""
+        """Hash of ids, captions, patients and the images' bytes, wherever the files lie."""
         parts: list[str] = []
         for pair_id, captions in self._captions.items():
             parts += [
@@ -117,7 +117,7 @@ class CsvPairs:
                 str(len(captions)),
                 *captions,
             ]
-        return text_digest(*parts)
+        return text_digest(*parts, *(self.patients or {}).values())  # in the order of ids
 
     def _count(self, part: Part, table: PairTable, elsewhere: Iterable[str]) -> list[str]:
         """What is left for this part, and which texts it shares with the other part."""

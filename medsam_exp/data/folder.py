@@ -120,7 +120,7 @@ class FolderDataset:
         self.root, self._files = Path(root).expanduser(), PlannedFiles()
 
         targets = targets_of(classes, mask_values, background)
-        self.exclude, self.foreground_values = exclude, targets.values
+        self.exclude, self.foreground_values, self.patient_pattern = exclude, targets.values, patient_pattern
         self.label_names = tuple(target.class_name for target in targets.each if target.class_name)
         images, masks = find_folders(self.root, split)
         self.has_ground_truth = masks is not None

@@ -89,7 +89,8 @@ def _sound_rows(options: TableOptions) -> tuple[list[Row], list[str], dict[str, 
     rows = []
     for line, (image, caption, *group) in found:
         if image.strip():
-            rows.append((image.strip(), caption, group[0].strip() if group else ""))
+            known = bool(group) and not is_missing(group[0])
+            rows.append((image.strip(), caption, group[0].strip() if known else ""))
         else:
             faults.append(f"line {line} has no {options.image_column}")
     if faults and not options.skip_faulty:

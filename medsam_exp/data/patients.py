@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medsam_exp.data.class_index import read_rows, stem_of
+from medsam_exp.data.columns import is_missing, plain_column
+from medsam_exp.data.csv_table import read_table
 from medsam_exp.metrics.clusters import FEWEST
 from medsam_exp.types import Dataset, UserError
 
 INDEX = "index.csv"
 COLUMN = "group"
 """Of the index that prepared data have: what may not be on two sides of a split, such as the patient."""
+_ABSENT = "set data.index to the CSV that has data.patient_column, or data.patient_column=null"
 _SLICE = re.compile(r"(.*\d)\D+\d+")
 _SUGGESTED = r"^(.*\d)\D+\d+$"
 _SLICES = 3  # of one name, from which it looks like a volume's
@@ -48,7 +51,8 @@ class PatientRules:
     Attributes:
         pattern: regular expression for files' stems, see `patient_in`; None for none.
         table: CSV file with a header line; None for none.
-        column: its column with the patient; a table that lacks the default one says nothing of patients.
+        column: its column with the patient; a table that lacks the default one says nothing of patients. All three
+            are found by their usual names.
         name_column: its column with the file's name or stem.
         split_column: its column with the split; None when all rows belong to every split.
     """
@@ -79,13 +83,13 @@ class PatientRules:
 
     def _listed(self, table: Path, split: str) -> dict[str, str]:
         columns = [self.name_column, self.column, *([self.split_column] if self.split_column else [])]
-        rows = read_rows(table, [] if self.column == COLUMN else columns, "data.patient_column")
-        if not rows or not set(columns) <= rows[0].keys():
+        header = read_table(table, _ABSENT, columns).header
+        if self.column == COLUMN and COLUMN not in map(plain_column, header):
             return {}
         patients: dict[str, str] = {}
-        for row in rows:
+        for row in read_rows(table, columns, _ABSENT):
             stem, patient = stem_of(row[self.name_column].strip()), row[self.column].strip()
-            if not patient or (self.split_column and row[self.split_column].strip() != split):
+            if is_missing(patient) or (self.split_column and row[self.split_column].strip() != split):
                 continue
             if patients.setdefault(stem, patient) != patient:
                 raise UserError(

@@ -29,7 +29,7 @@ def read_spacing_index(
     """
     columns = [name_column, *COLUMNS, *([split_column] if split_column else [])]
     sizes: dict[str, Spacing | None] = {}
-    for row in read_rows(path, columns, "data.spacing_mm"):
+    for row in read_rows(path, columns, "set data.spacing_mm to a CSV file"):
         if split_column and row[split_column].strip() != split:
             continue
         stem = stem_of(row[name_column].strip())

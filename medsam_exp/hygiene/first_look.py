@@ -10,6 +10,7 @@ several splits, files without a partner. What was measured is kept, so the full 
 import json
 import logging
 import os
+import shlex
 from collections import defaultdict
 from collections.abc import Collection as Values
 from collections.abc import Iterator, Sequence
@@ -70,6 +71,7 @@ def look_once(
     digests: FileDigests,
     mask_values: Values[int] | None = None,
     exclude: str | Sequence[str] | None = None,
+    patient_pattern: str | None = None,
 ) -> tuple[Leak, ...]:
     """Check a folder of SPLIT_images and SPLIT_masks, unless its present content was checked before.
 
@@ -81,13 +83,14 @@ def look_once(
         digests: content hashes of files.
         mask_values: values that count as foreground in masks of class labels; None for two-valued masks.
         exclude: images that are left out, as `data.exclude` names them.
+        patient_pattern: finds the patient in a file's name, as `data.patient_pattern`.
 
     Returns:
         The leaks between its splits.
     """
     folder = artifacts / "hygiene"
     try:
-        record = folder / "seen" / f"{_fingerprint(root, mask_values, exclude)}.json"
+        record = folder / "seen" / f"{_fingerprint(root, mask_values, exclude, patient_pattern)}.json"
         known, lines = _read(record), tuple[str, ...]()
         if known is None:
             with _alone(record.with_suffix(".lock")) as free:
@@ -98,7 +101,7 @@ def look_once(
                     )
                     return ()
                 if known is None:
-                    look = _look(root, folder, digests, mask_values, exclude)
+                    look = _look(root, folder, digests, mask_values, exclude, patient_pattern)
                     content = {"root": str(root), **asdict(look)}
                     write_atomically(record, json_text(content, indent=1).encode())
                     known, lines = look.leaks, look.lines
@@ -119,9 +122,14 @@ def _read(record: Path) -> tuple[Leak, ...] | None:
         return None
 
 
-def _fingerprint(root: Path, mask_values: Values[int] | None, exclude: str | Sequence[str] | None) -> str:
+def _fingerprint(
+    root: Path,
+    mask_values: Values[int] | None,
+    exclude: str | Sequence[str] | None,
+    patient_pattern: str | None,
+) -> str:
     """Changes with every file's name, size and time, and with what decides the findings."""
-    listed = [str(root.resolve()), str(VERSION), str(mask_values)]
+    listed = [str(root.resolve()), str(VERSION), str(mask_values), str(patient_pattern)]
     if isinstance(exclude, str):
         places = [path for path in (Path(exclude), root / exclude) if path.is_file()]
         listed += [path.read_text(errors="replace") for path in places[:1]]
@@ -160,15 +168,16 @@ def _look(
     digests: FileDigests,
     mask_values: Values[int] | None,
     exclude: str | Sequence[str] | None,
+    patient_pattern: str | None,
 ) -> _Look:
-    collection = without(find_collection(root), exclude)
+    collection = without(find_collection(root, patient_pattern), exclude)
     images = [item for item in collection.items if item.image is not None]
     if len(images) <= FEW:
         store = FactStore(folder, digests, mask_values)
         found = examine(survey(collection, store, Limits()))
-        return _Look(tuple(_sentences(found, "")), tuple(_leaks(found)))
+        return _Look(tuple(_sentences(found, "", patient_pattern)), tuple(_leaks(found)))
     found = examine_files(Survey(collection, {}), _same_files(collection, digests))
-    said = _sentences(found, f"{len(images)} images were compared by name and file only; ")
+    said = _sentences(found, f"{len(images)} images were compared by name and file only; ", patient_pattern)
     return _Look(tuple(said), tuple(_leaks(found)))
 
 
@@ -189,7 +198,7 @@ def _same_files(collection: Collection, digests: FileDigests) -> Copies:
     return Copies(tuple(sorted(groups)), (), searched=False)
 
 
-def _sentences(examination: Examination, scope: str) -> list[str]:
+def _sentences(examination: Examination, scope: str, patient_pattern: str | None) -> list[str]:
     """Errors and warnings but leaks, a line a kind, and where the rest is; nothing where there is nothing to say."""
     lines = []
     kinds = examination.by_kind()
@@ -200,8 +209,14 @@ def _sentences(examination: Examination, scope: str) -> list[str]:
             lines.append(f"{about.severity}: {about.title.lower()}: {len(findings)} (first: {first})")
     root = examination.survey.collection.root
     if lines or scope or kinds.keys() & set(LEAKS):
-        lines.append(f"{scope}pictures, reasons and what mends it: python -m medsam_exp.hygiene {root}")
+        lines.append(f"{scope}pictures, reasons and what mends it: {full_check(root, patient_pattern)}")
     return lines
+
+
+def full_check(root: Path, patient_pattern: str | None) -> str:
+    """The command that shows what was found."""
+    group = "" if patient_pattern is None else f" --group {shlex.quote(patient_pattern)}"
+    return f"python -m medsam_exp.hygiene {root}{group}"
 
 
 def _listed(splits: tuple[str, ...]) -> str:

@@ -1,11 +1,11 @@
 """Finds the items of a dataset, however it is arranged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from medsam_exp.data.class_index import read_rows, stem_of
-from medsam_exp.data.columns import place_of
+from medsam_exp.data.columns import is_missing, place_of, plain_column
 from medsam_exp.data.csv_table import read_table
 from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.images import IMAGE_SUFFIXES
@@ -84,7 +84,7 @@ def _prepared(root: Path, splits: Sequence[str]) -> Collection:
     items = [item for split in splits for item in _of_split(root, split)]
     told, remarks = _index(root / INDEX, {(item.split, item.stem) for item in items})
     labelled = [
-        replace(item, class_name=row.get("class") or None, group=row.get("group") or "")
+        replace(item, class_name=_known(row, "class") or None, group=_known(row, "group"))
         if (row := told.get((item.split, item.stem), told.get(("", item.stem))))
         else item
         for item in items
@@ -123,13 +123,13 @@ def _index(
     if not path.is_file():
         return {}, ()
     try:
-        rows = read_rows(path, ["name"], "index.csv")
+        rows = read_rows(path, ["name"], f"make {path.name} readable")
     except UserError as error:
         return {}, (str(error),)
     table: dict[tuple[str, str], dict[str, str]] = {}
     doubled = []
     for row in rows:
-        text = {key: value.strip() for key, value in row.items()}
+        text = {plain_column(key): value.strip() for key, value in row.items()}
         key = (text.get("split", ""), stem_of(text["name"]))
         if table.setdefault(key, text) != text:
             doubled.append("/".join(filter(None, key)))
@@ -147,6 +147,11 @@ def _index(
     if missing:
         remarks.append(f"{len(missing)} images are not in {path.name} ({_some(missing)})")
     return table, tuple(remarks)
+
+
+def _known(row: Mapping[str, str], column: str) -> str:
+    field = row.get(column, "")
+    return "" if is_missing(field) else field
 
 
 def _some(names: Sequence[str]) -> str:

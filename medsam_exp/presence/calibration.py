@@ -134,6 +134,9 @@ def out_of_fold(
         folds: how many regressions.
         seed: of the division.
         clusters: (n,) each image's patient; None where patients are unknown.
+
+    Raises:
+        UserError: patients cannot be divided so that every regression sees images with the target and without.
     """
     from sklearn.model_selection import (
         StratifiedGroupKFold,
@@ -145,9 +148,13 @@ def out_of_fold(
     splitter = (StratifiedKFold if members is None else StratifiedGroupKFold)(
         folds, shuffle=True, random_state=seed
     )
-    predicted = cross_val_predict(
-        _model(regularization), values, present, groups=members, cv=splitter, method="predict_proba"
-    )
+    parts = list(splitter.split(values, present, members))
+    if any(len(unseen) == 0 or np.ptp(present[seen].astype(int)) == 0 for seen, unseen in parts):
+        raise UserError(
+            f"calibration.folds={folds} parts of whole patients leave one without images, or its regression without "
+            "images with the target or lacking it: lower calibration.folds or give more patients"
+        )
+    predicted = cross_val_predict(_model(regularization), values, present, cv=parts, method="predict_proba")
     probability: NDArray[np.float64] = predicted[:, 1]
     return probability
 

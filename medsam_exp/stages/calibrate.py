@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from medsam_exp.data.patients import patients_of_samples
-from medsam_exp.metrics.clusters import picked
+from medsam_exp.metrics.clusters import Clusters, numbered, picked
 from medsam_exp.metrics.presence import area_under_roc, presence_figures
 from medsam_exp.presence.calibration import Calibration, feature_table, fit_logistic, out_of_fold
 from medsam_exp.presence.features import FEATURES
@@ -23,10 +23,10 @@ def run(context: StageContext) -> None:
     ids = [sample.id for sample in data.samples]
     records = [context.parents["presence"].info(sample_id) for sample_id in ids]
     present = np.array([data.read_ground_truth(sample_id).any() for sample_id in ids])
-    _refuse_too_few(present, settings["folds"])
     rows = [record["features"] for record in records]
     values = feature_table(rows, settings["features"])
     clusters = picked(patients_of_samples(data), ids)
+    _refuse_too_few(present, settings["folds"], clusters)
     unseen = out_of_fold(
         values, present, settings["regularization"], settings["folds"], context.seed, clusters
     )
@@ -53,10 +53,13 @@ def run(context: StageContext) -> None:
     context.advance(1)
 
 
-def _refuse_too_few(present: np.ndarray, folds: int) -> None:
-    fewest = min(int(present.sum()), int((~present).sum()))
-    if fewest < folds:
+def _refuse_too_few(present: np.ndarray, folds: int, clusters: Clusters | None) -> None:
+    """Folds go by patient where several images share one, else by image."""
+    shared = numbered(clusters)
+    members, unit = (np.arange(len(present)), "images") if shared is None else (shared, "patients")
+    there, lacking = (len(np.unique(members[which])) for which in (present, ~present))
+    if min(there, lacking) < folds:
         raise UserError(
-            f"calibrate needs at least calibration.folds={folds} images with the target and as many without, "
-            f"but data has {int(present.sum())} and {int((~present).sum())}"
+            f"calibrate needs at least calibration.folds={folds} {unit} with the target and as many without, "
+            f"but data has {there} and {lacking}: lower calibration.folds or give more {unit}"
         )

@@ -145,13 +145,14 @@ def test_a_group_is_never_divided(tmp_path: Path) -> None:
     for number in range(60):
         draw(tmp_path / f"{number}.png", number)
     rows = [(f"{n}.png", caption(n), f"patient {n // 5}") for n in range(55)]
-    rows += [(f"{n}.png", caption(n), " ") for n in range(55, 60)]
+    nobody = (" ", "nan", "N/A", "NaN", "")
+    rows += [(f"{n}.png", caption(n), nobody[n - 55]) for n in range(55, 60)]
     file = write(tmp_path / "pairs.csv", rows, ("filename", "Caption", "patient"))
     train, validation = parts(file, group_column="patient", train_share=0.6)
     assert train
     assert validation
     assert len(train | validation) == 60
-    groups = {name: group for name, _, group in rows if group.strip()}
+    groups = {name: group for name, _, group in rows if group not in nobody}
     assert not {groups.get(name, name) for name in train} & {groups.get(name, name) for name in validation}
     alone, _ = parts(file, train_share=0.6)
     assert {groups.get(n, n) for n in alone} & {groups.get(n, n) for n in groups.keys() - alone}
@@ -366,6 +367,16 @@ def test_the_digest_follows_content_and_not_place_or_order(tmp_path: Path) -> No
         change()
         seen.add(digest(moved))
     assert len(seen) == 5
+
+
+def test_the_digest_follows_the_patients_where_there_are_any(tmp_path: Path) -> None:
+    table(tmp_path, 3)
+    seen = {pairs(tmp_path / "pairs.csv").digest(FileDigests())}
+    for patients in ("", "", ""), ("a", "a", "b"), ("a", "b", "b"):
+        rows = [(f"images/{n}.png", caption(n), patient) for n, patient in enumerate(patients)]
+        file = write(tmp_path / "pairs.csv", rows, ("filename", "Caption", "who"))
+        seen.add(pairs(file, group_column="who").digest(FileDigests()))
+    assert len(seen) == 3, "without patients it stays"
 
 
 class Letters:

@@ -67,8 +67,31 @@ def test_a_column_that_is_asked_for_must_be_there(root: Path) -> None:
     assert patients(root, **given, patient_column="who") == ["7"] * 4
     with pytest.raises(UserError, match=r"own\.csv has no column 'patient'.*data\.patient_column"):
         patients(root, **given, patient_column="patient")
-    with pytest.raises(UserError, match=r"index\.csv does not exist: set data\.patient_column"):
+    with pytest.raises(
+        UserError, match=r"index\.csv does not exist: set data\.index .* or data\.patient_column=null"
+    ):
         patients(root, patient_column="patient")
+
+
+@pytest.mark.parametrize("column", ["group", "Group"])
+def test_columns_of_patients_are_found_by_their_usual_names_as_those_of_classes(
+    root: Path, column: str
+) -> None:
+    header, given = f"FileName,Class,{column},Split", {"index": "labels.csv", "patient_column": "group"}
+    index(root, *(f"{stem}.png,x,{stem[:5]},test" for stem in STEMS), header=header, name="labels.csv")
+    assert patients(root, **given) == ["other", "pat01", "pat01", "pat02"]
+    (root / "labels.csv").rename(root / "index.csv")
+    assert [item.group for item in find_collection(root).items] == ["other", "pat01", "pat01", "pat02"]
+    index(root, "pat01_1,A,test", header=f"scan,{column},split")
+    with pytest.raises(UserError, match=r"index\.csv has no column 'name'.*data\.name_column"):
+        patients(root)
+
+
+def test_what_programs_write_for_a_missing_patient_is_none(root: Path) -> None:
+    unknown = ("nan", "N/A", " ", "NaN")
+    index(root, *(f"{stem},test,,{said}" for stem, said in zip(STEMS, unknown, strict=True)))
+    assert patients(root) == [None] * 4
+    assert {item.group for item in find_collection(root).items} == {""}
 
 
 def test_dicom_headers_tell_patients_apart_and_stay_secret(tmp_path: Path) -> None:

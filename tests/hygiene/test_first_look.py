@@ -4,10 +4,13 @@ import logging
 import os
 
 import pytest
+from omegaconf import OmegaConf
 
+from medsam_exp.data.folder import FolderDataset
 from medsam_exp.digests import FileDigests
 from medsam_exp.hygiene import first_look
 from medsam_exp.hygiene.first_look import look_once
+from medsam_exp.leaks import look_at_data
 from tests.clean_data import lesion, scan
 
 
@@ -54,6 +57,28 @@ def test_what_is_excluded_is_not_said(clean, look):
     assert "in test and train" in look(clean.root, exclude="out.csv")[0]
 
 
+@pytest.mark.parametrize("few", [5, 400])
+def test_patients_in_names_are_compared(clean, look, monkeypatch, few):
+    monkeypatch.setattr(first_look, "FEW", few)
+    for number, split in ((31, "train"), (32, "test")):
+        clean.put(split, f"ID9_{number:04}", scan(number), lesion(number))
+    said = "data check: error: patients in test and train: 1 (first: test/ID9_0032)"
+    assert said not in look(clean.root)
+    lines = look(clean.root, patient_pattern=r"^(ID\d+)_")
+    assert said in lines
+    assert lines[-1].endswith(f"{clean.root} --group '^(ID\\d+)_'")
+
+
+def test_a_run_hands_on_its_pattern_of_patients(clean, tmp_path, monkeypatch):
+    for number, split in ((31, "train"), (32, "test")):
+        clean.put(split, f"ID9_{number:04}", scan(number), lesion(number))
+    dataset = FolderDataset("folder", str(clean.root), "test", patient_pattern=r"^(ID\d+)_")
+    monkeypatch.setattr("medsam_exp.leaks.datasets_of", lambda _: {"data": dataset})
+    cfg = OmegaConf.create({"paths": {"artifacts": str(tmp_path / "artifacts")}})
+    (leak,) = look_at_data(cfg, None, FileDigests())[clean.root]
+    assert leak.splits == ("test", "train")
+
+
 def test_values_of_label_masks(clean, look):
     clean.put("val", "case_06", scan(6), lesion(6) // 3 + lesion(7) // 4)
     assert "masks that cannot be used: 1" in look(clean.root)[0]
@@ -96,7 +121,7 @@ def test_another_process_that_looks_is_waited_for_a_while(clean, look, tmp_path,
     from filelock import FileLock
 
     clean.put("test", "copy", scan(0), lesion(0), "benign")
-    name = first_look._fingerprint(clean.root, None, None)
+    name = first_look._fingerprint(clean.root, None, None, None)
     lock = tmp_path / "artifacts" / "hygiene" / "seen" / f"{name}.lock"
     lock.parent.mkdir(parents=True)
     monkeypatch.setattr(first_look, "_WAIT", 0.0)

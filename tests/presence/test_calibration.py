@@ -16,6 +16,7 @@ from medsam_exp.presence.calibration import (
     read_calibration,
 )
 from medsam_exp.presence.features import FEATURES
+from medsam_exp.stages.calibrate import _refuse_too_few
 from medsam_exp.types import UserError
 
 NAMES = ("match", "over_absence")
@@ -124,3 +125,28 @@ def test_out_of_fold_has_not_seen_the_patient_either(data) -> None:
     unseen = out_of_fold(marker, present, 1e-6, 5, 0, patients)
     assert np.ptp(unseen) < 0.2
     assert np.ptp(out_of_fold(marker, present, 1e-6, 5, 0)) > 0.5
+
+
+def test_patients_that_cannot_be_divided_are_refused(data) -> None:
+    """Two patients have the target, but the folds even out images, so both come into one of them."""
+    present = np.repeat([True, True, False, False], [99, 1, 50, 50])
+    patients = ["a"] * 99 + ["b"] * 51 + ["c"] * 50
+    with pytest.raises(UserError, match=r"lower calibration\.folds or give more patients"):
+        out_of_fold(np.zeros((200, 1)), present, 1.0, 2, 0, patients)
+
+
+@pytest.mark.parametrize(
+    ("patients", "present", "counts"),
+    [
+        ([f"p{n // 10}" for n in range(30)], np.arange(30) % 2 == 0, "patients.* 3 and 3"),
+        (["p"] * 10 + [f"q{n}" for n in range(20)], np.arange(30) < 10, "patients.* 1 and 20"),
+        ([f"q{n}" for n in range(30)], np.arange(30) < 4, "images.* 4 and 26"),
+        (None, np.arange(30) < 4, "images.* 4 and 26"),
+    ],
+)
+def test_too_few_patients_for_the_folds_are_refused(patients, present, counts: str) -> None:
+    with pytest.raises(
+        UserError, match=rf"calibration\.folds=5 {counts}: lower calibration\.folds or give more"
+    ):
+        _refuse_too_few(present, 5, patients)
+    _refuse_too_few(present, 1, patients)
