@@ -54,7 +54,8 @@ class PatientRules:
         column: its column with the patient; a table that lacks the default one says nothing of patients. All three
             are found by their usual names.
         name_column: its column with the file's name or stem.
-        split_column: its column with the split; None when all rows belong to every split.
+        split_column: its column with the split; None when all rows belong to every split, as without it in a table
+            that has the default `column`.
     """
 
     pattern: str | None
@@ -82,14 +83,17 @@ class PatientRules:
         return {stem: listed[stem] for stem in headers if stem in listed} or _numbered(headers)
 
     def _listed(self, table: Path, split: str) -> dict[str, str]:
-        columns = [self.name_column, self.column, *([self.split_column] if self.split_column else [])]
-        header = read_table(table, _ABSENT, columns).header
-        if self.column == COLUMN and COLUMN not in map(plain_column, header):
-            return {}
+        header = set(map(plain_column, read_table(table, _ABSENT, [self.name_column, self.column]).header))
+        split_column = self.split_column
+        if self.column == COLUMN:  # nobody asked for it
+            if COLUMN not in header:
+                return {}
+            split_column = split_column if split_column and plain_column(split_column) in header else None
+        columns = [self.name_column, self.column, *([split_column] if split_column else [])]
         patients: dict[str, str] = {}
         for row in read_rows(table, columns, _ABSENT):
             stem, patient = stem_of(row[self.name_column].strip()), row[self.column].strip()
-            if is_missing(patient) or (self.split_column and row[self.split_column].strip() != split):
+            if is_missing(patient) or (split_column and row[split_column].strip() != split):
                 continue
             if patients.setdefault(stem, patient) != patient:
                 raise UserError(

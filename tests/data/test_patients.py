@@ -59,6 +59,11 @@ def test_prepared_data_say_it_in_their_index(root: Path) -> None:
         patients(root)
 
 
+def test_an_index_of_ones_own_without_splits_serves_all_of_them(root: Path) -> None:
+    index(root, "pat01_1,A", "pat01_2,A", header="name,group")
+    assert patients(root) == [None, "A", "A", None]
+
+
 def test_a_column_that_is_asked_for_must_be_there(root: Path) -> None:
     index(root, "other,7", header="file,who", name="own.csv")
     given = {"index": "own.csv", "name_column": "file", "class_column": "who", "split_column": None}
