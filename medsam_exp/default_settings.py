@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.report.settings import differing, flat_settings
 
-_HARDWARE = ("accelerator", "devices", "num_nodes", "strategy")
+_HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "sync_batchnorm")
 _DISPLAY = (
     "default_root_dir",
     "enable_model_summary",

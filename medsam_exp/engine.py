@@ -68,7 +68,7 @@ class Engine:
         images: str = "",
         make: Callable[..., Any] = build,
     ) -> None:
-        self._quiet, self._images, self._objects = quiet, images, PlannedObjects(cfg, digests, make)
+        self._quiet, self._images, self.objects = quiet, images, PlannedObjects(cfg, digests, make)
         self._cfg, self.dataset, self._texts, self._digests = cfg, dataset, texts, digests
         self._loggers, self._log = loggers, log
         self.sample_ids = tuple(sample.id for sample in dataset.samples) if dataset else ()
@@ -76,7 +76,7 @@ class Engine:
         self.timing: dict[str, Timing] = {}
         self._descriptions: dict[str, dict[str, Any]] = {}
         self._others: dict[str, Engine] = {}
-        self._inputs = input_digests(cfg, stages, dataset, texts, digests, self._objects)
+        self._inputs = input_digests(cfg, stages, dataset, texts, digests, self.objects)
         for name in stages:
             self.artifacts[name] = self._planned(name)
         self._digests.save()
@@ -187,7 +187,7 @@ class Engine:
         """What a stage's other images and their masks stand for, for its key."""
         other, stage = self.other(name), STAGES[name]
         assert other.dataset is not None
-        own = self._objects.to_plan_with(name) if name in self._cfg else None  # what makes labels
+        own = self.objects.to_plan_with(name) if name in self._cfg else None  # what makes labels
         truth = stage.ground_truth is not None or getattr(own, "source", None) == "ground_truth"
         if truth and not other.dataset.has_ground_truth:
             raise UserError(
@@ -213,7 +213,7 @@ class Engine:
             if group not in stage.reads:
                 raise KeyError(f"stage {name!r} does not declare that it reads {group!r}")
             planned = self._descriptions[name]["weights"].get(group, ())
-            return self._objects.to_work_with(group, planned, **overrides)
+            return self.objects.to_work_with(group, planned, **overrides)
 
         def trainer(**options: Any) -> pl.Trainer:
             silent = ("enable_progress_bar", "enable_model_summary", "use_distributed_sampler")
@@ -288,7 +288,7 @@ class Engine:
         if trained_here in stage.optional_parents and trained_here in self.artifacts:
             return []  # the parent's key stands for these weights
         with distributed.rank_zero_first():
-            return self._objects.checksums(group)
+            return self.objects.checksums(group)
 
 
 def _ignore(_: int) -> None:

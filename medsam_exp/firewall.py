@@ -10,20 +10,21 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from medsam_exp import distributed
-from medsam_exp.build import build, weight_files
+from medsam_exp.build import weight_files
 from medsam_exp.digests import write_atomically
 from medsam_exp.engine import Engine
 from medsam_exp.json_text import json_text
 from medsam_exp.other_images import other_data
 from medsam_exp.stages import STAGES
-from medsam_exp.trials import split_name
-from medsam_exp.tuned import studies_in_use
+from medsam_exp.trials import TUNABLE, split_name
+from medsam_exp.tuned import studies_in_use, without_tuned
 from medsam_exp.types import Dataset, UserError
 
 FILE = "learnt_from.json"
@@ -42,11 +43,13 @@ class Images:
         key: configuration key that they come from.
         said: which they are, in words: "train_data (breast_tumors, train)".
         identities: by the image's own id.
+        split: theirs, as `data.exclude` names it.
     """
 
     key: str
     said: str
     identities: Mapping[str, str]
+    split: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,8 @@ class Learnt:
     Attributes:
         stage: that learnt.
         images: of which.
-        group: config group of the weights that hold it; "" where this run's own stage learns.
-        file: of an earlier run's weights; "" likewise.
+        group: config group of the weights or tuned numbers that hold it; "" where this run's own stage learns.
+        file: of an earlier run's weights or search; "" likewise.
     """
 
     stage: str
@@ -134,9 +137,9 @@ class _Sources:
         for group in groups:
             for path in weight_files(self._cfg[group]):
                 yield from _read_near(path, group)
-        for study in studies_in_use(self._cfg):
+        for group, study in studies_in_use(self._cfg):
             folder = Path(self._cfg.paths.artifacts) / "tune" / study
-            yield from _read(folder / FILE, "tuned_on", str(folder))
+            yield from _read(folder / FILE, group, str(folder))
 
     def _images(self, key: str | None) -> Images | None:
         if key is not None and key not in self._known:
@@ -144,14 +147,16 @@ class _Sources:
         return None if key is None else self._known[key]
 
     def _dataset(self, key: str) -> Images | None:
-        node = self._cfg.data if key == "data" else other_data(self._cfg, key)
-        return _of_dataset(key, datasets_of(self._engine).get(key), node)
+        dataset = datasets_of(self._engine).get(key)
+        if key != "data":
+            return _of_dataset(key, dataset, other_data(self._cfg, key))
+        return _of_dataset("tune.data" if "tune" in self._cfg.stages else key, dataset, self._cfg.data)
 
     def _pairs(self, key: str) -> Images | None:
-        part = build(self._cfg.pairs).get(key.removeprefix("pairs."))
+        part = self._engine.objects.to_plan_with("pairs").get(key.removeprefix("pairs."))
         if part is None:  # the stage itself says what is missing
             return None
-        return Images(key, key, {pair_id: part.identity(pair_id) for pair_id in part.ids})
+        return Images(key, key, {pair_id: part.identity(pair_id) for pair_id in part.ids}, key)
 
 
 def _of_dataset(key: str, dataset: Dataset | None, node: DictConfig | None = None) -> Images | None:
@@ -159,7 +164,7 @@ def _of_dataset(key: str, dataset: Dataset | None, node: DictConfig | None = Non
         return None
     identities = {sample.image: dataset.identity(sample.id) for sample in dataset.samples}
     split = dataset.split if node is None else split_name(node)
-    return Images(key, f"{key} ({dataset.name}, {split})", identities)
+    return Images(key, f"{key} ({dataset.name}, {split})", identities, dataset.split)
 
 
 def _refuse_shared(
@@ -172,7 +177,7 @@ def _refuse_shared(
     if not shared:
         return
     listed = run_dir / SHARED
-    _list_shared(listed, cfg, measured, source, shared)
+    _list_shared(listed, measured, source, shared)
     first = ", ".join(name if name == other else f"{name} = {other}" for name, other in shared[:_SHOWN])
     more = f", ...; all stand in {listed}" if len(shared) > _SHOWN else ""
     all_of_them = len(shared) == len(measured.identities)
@@ -186,11 +191,14 @@ def _refuse_shared(
 
 def _mend(cfg: DictConfig, measured: Images, source: Learnt, listed: Path, *, all_of_them: bool) -> str:
     if source.file:
-        wanted = "~tuned" if source.group == "tuned_on" else f"other weights of {source.group}"
+        tuned = source.group in TUNABLE
+        wanted = without_tuned(source.group) if tuned else f"other weights of {source.group}"
         return f"measure on images that it has not seen, or use {wanted}"
     key = source.images.key
     if key == "data":
         return "learn from others, in a run of its own"
+    if key == "tune.data":
+        return _mend_search(cfg, measured, listed, all_of_them=all_of_them)
     if key == "pairs.train":
         drawn = "seed" in cfg.pairs.train
         return "learn from other pairs" + (
@@ -205,27 +213,39 @@ def _mend(cfg: DictConfig, measured: Images, source: Learnt, listed: Path, *, al
     return f"take another split, or leave them out with data.exclude={listed}"
 
 
+def _mend_search(cfg: DictConfig, later: Images, listed: Path, *, all_of_them: bool) -> str:
+    """What to do where numbers would be searched on images that they are meant for; `cfg` is the search's own."""
+    if "seed" in cfg.data:
+        return f"tune on others, as in ++tune.data.seed={_other_seed(cfg)}"
+    free = [name for name in ("val", "train") if name not in (cfg.data.get("split"), later.split)]
+    another = f"tune on others, as in ++tune.data.split={free[0]}" if free else "tune on others"
+    excluded = (
+        "" if all_of_them else f", or leave them out, here and in later runs, with data.exclude={listed}"
+    )
+    return another + excluded
+
+
 def _other_seed(cfg: DictConfig) -> int:
-    return 6 if cfg.data.get("seed") == 5 else 5
+    """The smallest from 5 on that nothing of the run is drawn with."""
+    nodes = (cfg.data, *cfg.pairs.values(), cfg.train_data, cfg.calibration_data, cfg.tune.data)
+    taken = {node.get("seed") for node in nodes if node is not None}
+    return next(seed for seed in count(5) if seed not in taken)
 
 
-def _list_shared(
-    path: Path, cfg: DictConfig, measured: Images, source: Learnt, shared: list[tuple[str, str]]
-) -> None:
+def _list_shared(path: Path, measured: Images, source: Learnt, shared: list[tuple[str, str]]) -> None:
     if distributed.rank() > 0:
         return
     text = io.StringIO()
     rows = csv.writer(text)
     rows.writerow(("name", "split", "learnt_from", "as"))
-    split = cfg.data.get("split", "") if measured.key == "data" else measured.key
-    rows.writerows((name, split, source.images.key, other) for name, other in shared)
+    rows.writerows((name, measured.split, source.images.key, other) for name, other in shared)
     write_atomically(path, text.getvalue().encode())
 
 
 def _is_within(learnt: Learnt, stage: str, engine: Engine) -> bool:
     """Whether what was learnt goes into what a stage learns."""
     below = _below(engine, stage)
-    groups = {group for name in below for group in STAGES[name].weights}
+    groups = {group for name in below for group in STAGES[name].reads}
     return learnt.group in groups if learnt.group else learnt.stage in below
 
 

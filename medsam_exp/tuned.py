@@ -99,9 +99,14 @@ def tuned_uses(cfg: DictConfig) -> list[str]:
     ]
 
 
-def studies_in_use(cfg: DictConfig) -> list[str]:
-    """Keys of the searches whose numbers are in use."""
-    return [record["study"] for _, record, _ in _in_use(cfg) if record.get("study")]
+def studies_in_use(cfg: DictConfig) -> list[tuple[str, str]]:
+    """Groups whose numbers are in use, and the keys of the searches that found them."""
+    return [(group, record["study"]) for group, record, _ in _in_use(cfg) if record.get("study")]
+
+
+def without_tuned(group: str) -> str:
+    """What to type to leave the tuned numbers of a group out."""
+    return "~tuned" if group == "saliency" else f"~tuned/{group}"
 
 
 def tuned_elsewhere(cfg: DictConfig) -> list[str]:
@@ -110,8 +115,7 @@ def tuned_elsewhere(cfg: DictConfig) -> list[str]:
         return []
     return [
         f"{describe(values)}: chosen with the masks of {_source(record)}, the images that this run would score; "
-        "score others, or leave the tuned numbers out with ~tuned"
-        + ("" if group == "saliency" else f"/{group}")
+        f"score others, or leave the tuned numbers out with {without_tuned(group)}"
         for group, record, values in _in_use(cfg)
         if shares_images(record["data"], record["split"], cfg.data)
     ]
@@ -123,7 +127,7 @@ def tuned_for_these_data(cfg: DictConfig) -> list[str]:
         return []
     return [
         f"{describe(values)}: chosen for {_source(record)}, not for {cfg.data.name}; tune anew, or leave the tuned "
-        "numbers out with ~tuned" + ("" if group == "saliency" else f"/{group}")
+        f"numbers out with {without_tuned(group)}"
         for group, record, values in _in_use(cfg)
         if record["data"] != cfg.data.name
     ]

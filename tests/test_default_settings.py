@@ -25,7 +25,8 @@ def test_only_what_was_changed_is_named() -> None:
 
 
 def test_the_machine_decides_no_result_but_its_precision_does() -> None:
-    options = ["trainer=ddp", "trainer.num_nodes=2", "trainer.precision=bf16-mixed", "+trainer.max_steps=5"]
+    options = ["trainer=ddp", "trainer.num_nodes=2", "trainer.sync_batchnorm=true"]
+    options += ["trainer.precision=bf16-mixed", "+trainer.max_steps=5"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         found = changed_settings(check(compose("config", options)), {"trainer": "ddp"})
     assert found == {

@@ -1,11 +1,14 @@
 """Nothing is measured on images that something before it learnt from, by content and not by name."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from medsam_exp.config import check
+from medsam_exp.data.csv_pairs import CsvPairs
 from medsam_exp.digests import FileDigests
 from medsam_exp.engine import Engine
 from medsam_exp.firewall import FILE, SHARED, refuse_learnt_images, remember
@@ -120,6 +123,13 @@ def test_retrieval_is_not_measured_on_copies_of_training_pairs(tmp_path: Path) -
         ((*DRAWN, *SAM, "++train_data.seed=5"), None),
         ((*DRAWN, *CLIP, "pairs.train.seed=2", "pairs.train.count=2"), "2 of the 3 images"),
         ((*DRAWN, *CLIP, "pairs.train.count=2"), None),
+        (
+            (
+                "stages=[finetune_clip,retrieval]", "clip=tiny_random", "pairs.train.seed=5", "pairs.train.count=2",
+                "pairs.validation.seed=5", "pairs.validation.count=2", "++calibration_data.seed=6",
+            ),
+            "as in pairs.train.seed=7",
+        ),
         (("+experiment=phantom_finetune", "pairs.validation.seed=0"), "pairs.train, which finetune_clip"),
         (("+experiment=phantom_weak", "data.count=3", "train_data.seed=2"), "which weak_label learns from"),
         (("+experiment=phantom_weak", "data.count=3", "calibration_data.seed=2"), "which evaluate measures"),
@@ -152,7 +162,20 @@ def test_numbers_are_not_searched_on_copies_of_what_they_are_for(
     put(tmp_path / "data", "val", "own", 30)
     plan(tmp_path, *folder, *search)
     put(tmp_path / "data", "val", "copy", 6, "bmp")
-    assert "test_6 = copy" in refused(tmp_path, *folder, *search)
+    said = refused(tmp_path, *folder, *search)
+    assert said.startswith(
+        "1 of the 3 images of data (mine, test), which a later run measures on, are among those of tune.data "
+        "(mine, val), which tune learns from (first: test_6 = copy): "
+    )
+    assert said.endswith(
+        f"++tune.data.split=train, or leave them out, here and in later runs, with data.exclude={tmp_path / SHARED}"
+    )
+    assert (tmp_path / SHARED).read_text().split() == [
+        "name,split,learnt_from,as",
+        "test_6,test,tune.data,copy",
+    ]
+    plan(tmp_path, *folder, *search, "++tune.data.split=train")
+    plan(tmp_path, *folder, *search, f"data.exclude={tmp_path / SHARED}")
 
 
 def test_weights_of_an_earlier_run_are_remembered(folder: tuple[str, ...], tmp_path: Path) -> None:
@@ -170,6 +193,37 @@ def test_weights_of_an_earlier_run_are_remembered(folder: tuple[str, ...], tmp_p
     assert "train_5" in (trained_on / FILE).read_text(), "what its own start had seen is remembered, too"
     (made / FILE).write_text("[")
     assert f"{made / FILE} cannot be read" in refused(tmp_path, *later)
+
+
+def test_a_table_of_pairs_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [put(tmp_path / "x", "all", f"image_{n}", n) for n in range(4)]
+    read, make = [], CsvPairs.__init__
+
+    def counted(pairs: CsvPairs, **options: Any) -> None:
+        read.append(options["file"])
+        make(pairs, **options)
+
+    monkeypatch.setattr(CsvPairs, "__init__", counted)
+    files = [str(table(tmp_path / "train.csv", images[:2])), str(table(tmp_path / "val.csv", images[2:]))]
+    parts = ("pairs=csv", "pairs.train.part=all", "pairs.validation.part=all", "pairs.validation.root=null")
+    given = (f"pairs.train.file={files[0]}", f"pairs.validation.file={files[1]}")
+    plan(tmp_path, "stages=[finetune_clip,retrieval]", "clip=tiny_random", *parts, *given)
+    assert sorted(read) == files
+
+
+def test_labels_made_with_tuned_numbers_remember_what_these_were_tuned_on(tmp_path: Path) -> None:
+    pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed (make setup)")
+    study = tmp_path / "outputs/artifacts/tune/search"
+    study.mkdir(parents=True)
+    images = {"key": "tune.data", "said": "tune.data (phantom, seed 77)", "identities": {"x": "of no scan"}}
+    (study / FILE).write_text(json.dumps([{"stage": "tune", "images": images}]))
+    tuned = ("+experiment=phantom_weak", "data.count=3", "tuned_on.saliency.study=search")
+    made = plan(tmp_path, *tuned)
+    stages = {name: (folder / FILE).read_text() for name, folder in made.items() if (folder / FILE).is_file()}
+    assert "of no scan" in stages["train_nnunet"]
+    assert "of no scan" not in stages["train_reference"], "its labels are true masks"
+    (study / FILE).write_text(stages["calibrate_ensemble"])
+    assert "or use ~tuned" in refused(tmp_path, *tuned)
 
 
 def test_a_leak_stops_a_training_on_true_masks(tmp_path: Path) -> None:
