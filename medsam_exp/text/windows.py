@@ -1,7 +1,7 @@
 """Long texts in pieces that a CLIP model reads whole; the embeddings of the pieces are averaged."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from medsam_exp.types import Sample, TextSource, UserError
@@ -44,7 +44,8 @@ class Windows:
     def _pieces(self, text: str) -> Iterator[str]:
         """As many sentences as fit, again and again."""
         spaced = len(text.split()) > 1
-        space, words_of = (" ", str.split) if spaced else ("", list)
+        space = " " if spaced else ""
+        words_of: Callable[[str], list[str]] = str.split if spaced else list
         if len(words_of(text)) <= self._words:
             yield text
             return
