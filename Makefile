@@ -81,12 +81,12 @@ bench: $(READY)  ## Benchmarks against plain references, as ratios (minutes)
 
 .PHONY: tiny-weights
 tiny-weights: $(READY)  ## Train the embedded CLIP and SAM from scratch on drawn scans (about 90 minutes on 2 cores)
-	$(PY) -m medsam_exp.weights.build_tokenizer
+	$(PY) -m experiments.tiny_weights.build_tokenizer
 	$(PY) run.py +experiment=tiny_sam
 	$(PY) run.py +experiment=tiny_clip
-	$(PY) -m medsam_exp.weights.embed
+	$(PY) -m experiments.tiny_weights.embed
 	$(PY) run.py +experiment=tiny_clip_second
-	$(PY) -m medsam_exp.weights.embed
+	$(PY) -m experiments.tiny_weights.embed
 
 .PHONY: phantom-table
 phantom-table: $(READY)  ## The embedded models against their controls on 200 held-out drawn scans
@@ -133,39 +133,39 @@ collect: $(READY)  ## Tables and report of a sweep, or of any folder of runs: ma
 
 .PHONY: runs
 runs: $(READY)  ## List runs and sweeps: make runs ARGS="--sort sam/dsc --jobs" (or --json)
-	$(PY) -m medsam_exp.housekeeping runs $(ARGS)
+	$(PY) -m medsam_exp.cli.artifact_gc runs $(ARGS)
 
 .PHONY: du
 du: $(READY)  ## What takes the space in outputs/, by stage and by run
-	$(PY) -m medsam_exp.housekeeping du $(ARGS)
+	$(PY) -m medsam_exp.cli.artifact_gc du $(ARGS)
 
 .PHONY: clean-artifacts
 clean-artifacts: $(READY)  ## Offer stored results that no run needs; asks first (ARGS=--yes for scripts)
-	$(PY) -m medsam_exp.housekeeping clean $(ARGS)
+	$(PY) -m medsam_exp.cli.artifact_gc clean $(ARGS)
 
 .PHONY: wandb-sync
 wandb-sync: $(READY)  ## Send W&B runs that were kept offline
-	$(PY) -m medsam_exp.tracking.sync outputs
+	$(PY) -m medsam_exp.report.logger.sync outputs
 
 .PHONY: app
 app: $(READY)  ## Open the web app on this machine: an image, a text, clicks that correct (ARGS="--port 8000")
-	$(PY) -m medsam_exp.app $(ARGS)
+	$(PY) -m medsam_exp.cli.app $(ARGS)
 
 .PHONY: weights
 weights: $(READY)  ## Published weights: what there is; make weights GET="biomedclip sam_vit_h" fetches
-	$(PY) -m medsam_exp.weights $(if $(GET),get $(GET),list)
+	$(PY) -m medsam_exp.cli.weights $(if $(GET),get $(GET),list)
 
 .PHONY: doctor
 doctor: $(READY)  ## What this machine can run, what each experiment lacks, what mends it
-	$(PY) -m medsam_exp.doctor $(ARGS)
+	$(PY) -m medsam_exp.cli.doctor $(ARGS)
 
 .PHONY: prepare
 prepare: $(READY)  ## Prepare a download: make prepare NAME=busi SRC=BUSI.zip [OUT=FOLDER]
-	$(PY) -m medsam_exp.data.prepare $(NAME) $(SRC) $(OUT) $(ARGS)
+	$(PY) -m medsam_exp.curation.prepare $(NAME) $(SRC) $(OUT) $(ARGS)
 
 .PHONY: data-check
 data-check: $(READY)  ## Copies, leaks, faulty masks, burnt-in marks, with pictures (DATA=FOLDER or CSV)
-	$(PY) -m medsam_exp.hygiene "$(DATA)" $(ARGS)
+	$(PY) -m medsam_exp.curation.quality "$(DATA)" $(ARGS)
 
 .PHONY: docs
 docs: $(READY)  ## Build the documentation as a site into build/docs, offline

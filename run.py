@@ -1,6 +1,6 @@
 """The one entry: `python run.py +experiment=busi_zeroshot`; see `python run.py --help`."""
 
-from medsam_exp.entry import main
+from medsam_exp.cli.run import main
 
 if __name__ == "__main__":
     main()

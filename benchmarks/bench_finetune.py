@@ -16,9 +16,9 @@ from rich.table import Table
 from torch.utils.data import DataLoader
 
 from benchmarks.bench_m2ib import biomedclip_with_random_weights
-from medsam_exp.lightning.clip_finetune import ClipFinetuneModule
-from medsam_exp.lightning.schedules import step_decay
-from medsam_exp.losses.infonce import InfoNCE
+from medsam_exp.clip.loss.infonce import InfoNCE
+from medsam_exp.training.clip_finetune import ClipFinetuneModule
+from medsam_exp.training.schedules import step_decay
 from medsam_exp.types import PairBatch
 
 BATCH, CHUNK, STEPS, LENGTH = 8, 2, 3, 64

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.cluster import KMeans as LloydKMeans
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from medsam_exp.postprocess.kmeans import KMeans
+from medsam_exp.masks.postprocess.kmeans import KMeans
 from medsam_exp.types import Mask, SaliencyMap
 
 SIZES = ((224, 224), (256, 256), (500, 500), (512, 512))

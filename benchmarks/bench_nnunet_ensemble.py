@@ -62,8 +62,8 @@ def make(root: Path, members: int, images: int, patch: int, features: int) -> No
     import torch
 
     from benchmarks.nnunet_phantoms import planned, scans, settings
-    from medsam_exp.lightning.nnunet_snapshots import snapshot_name, write_checkpoint
     from medsam_exp.nnunet.training import TrainingParts
+    from medsam_exp.training.nnunet_snapshots import snapshot_name, write_checkpoint
 
     chosen = settings(
         batch_size=4, patch_size=[patch] * 2, base_features=features, max_features=256, folds=["all"]
@@ -85,9 +85,9 @@ def ours(folder: Path, images: Path, out: Path) -> None:
     import pytorch_lightning as pl
     import torch
 
-    from medsam_exp.lightning.nnunet_inference import EnsembleAnswer, EnsembleModule, ensemble_loader
     from medsam_exp.nnunet.inference import Predictor
     from medsam_exp.nnunet.results import results_folder
+    from medsam_exp.training.nnunet_inference import EnsembleAnswer, EnsembleModule, ensemble_loader
 
     def read(name: str) -> NDArray[np.uint8]:
         return np.asarray(Image.open(images / name).convert("RGB"))

@@ -22,13 +22,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.nnunet_phantoms import planned, settings
-from medsam_exp.lightning.curves import LearningRate, Throughput
-from medsam_exp.lightning.nnunet_data import NnunetDataModule, seeded
-from medsam_exp.lightning.nnunet_training import NnunetModule
 from medsam_exp.nnunet.environment import nnunet_folders
 from medsam_exp.nnunet.settings import NnunetSettings
 from medsam_exp.nnunet.training import TrainingParts
-from medsam_exp.seeding import derive_seed, numpy_generator
+from medsam_exp.runtime.seeding import derive_seed, numpy_generator
+from medsam_exp.training.curves import LearningRate, Throughput
+from medsam_exp.training.nnunet_data import NnunetDataModule, seeded
+from medsam_exp.training.nnunet_training import NnunetModule
 
 WARM_UP = 3
 """Steps before the clock starts."""

@@ -15,9 +15,9 @@ from scipy.fft import fftfreq, irfft2, rfft2, rfftfreq
 from scipy.ndimage import distance_transform_edt
 from scipy.special import ndtr
 
+from medsam_exp.nnunet.uncertainty.reliability import ReliabilityBins, near_prediction
+from medsam_exp.nnunet.uncertainty.temperature import apply_temperature, fit_temperature, temperature_interval
 from medsam_exp.types import Mask
-from medsam_exp.uncertainty.reliability import ReliabilityBins, near_prediction
-from medsam_exp.uncertainty.temperature import apply_temperature, fit_temperature, temperature_interval
 
 SIDE = 160
 CORRELATIONS = (4, 10, 20)

@@ -2,7 +2,7 @@
 
 import sys
 
-from medsam_exp.cli import main
+from medsam_exp.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from medsam_exp.runtime.errors import UserError as UserError
+
 if TYPE_CHECKING:
     import torch
 
-    from medsam_exp.digests import FileDigests
+    from medsam_exp.runtime.digests import FileDigests
 
 RGBImage = NDArray[np.uint8]
 """(H, W, 3) uint8, RGB, original frame."""
@@ -23,10 +25,6 @@ SaliencyMap = NDArray[np.float32]
 """(H, W) float32 in [0, 1], original frame; all zero when the method found nothing."""
 Mask = NDArray[np.bool_]
 """(H, W) bool, original frame."""
-
-
-class UserError(Exception):
-    """Bad input, said in one sentence: what is wrong, where (file, key, sample id), how to mend it."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,7 @@ class PresenceScorer(Protocol):
     calibrated_on: str | None
 
     def __call__(self, features: Mapping[str, float]) -> float:
-        """Probability in [0, 1] from an image's and a text's features (`medsam_exp.presence.features`)."""
+        """Probability in [0, 1] from an image's and a text's features (`medsam_exp.masks.presence.features`)."""
         ...
 
     def check_network(self, fingerprint: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from medsam_exp.config import register
+from medsam_exp.cli.registration import register
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 

@@ -16,16 +16,16 @@ SHARED = ROOT.parent / "shared"
 INTEGRATION = (
     "integration/",
     "packaging/",
-    "app/test_page.py",
+    "cli/app/test_page.py",
     "contracts/test_sweep.py",
     "docs/test_code_blocks.py",
     "docs/test_notebook.py",
     "docs/test_site.py",
-    "interactive/test_session.py",
-    "lightning/test_nnunet_",
-    "nnunet/",
+    "cli/interactive/test_session.py",
+    "training/test_nnunet_",
+    "nnunet/test_",
     "sweep/test_launch",
-    "tracking/test_wandb",
+    "report/logger/test_wandb",
 )
 """Tests of whole runs, sweeps, trainings, installs and pages, below tests/: they take seconds to minutes each."""
 ALWAYS = ("integration/test_run.py",)

@@ -5,7 +5,7 @@ import time
 import torch
 import torch.distributed as dist
 
-from medsam_exp import distributed
+from medsam_exp.runtime import distributed
 from medsam_exp.types import UserError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from medsam_exp import distributed
+from medsam_exp.runtime import distributed
 from tests.nnunet_toy import Toy
 
 

@@ -11,18 +11,18 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from medsam_exp.build import build
+from medsam_exp.config.build import build
 from medsam_exp.data.phantom.dataset import PhantomDataset
-from medsam_exp.lightning.nnunet_data import NnunetDataModule
-from medsam_exp.lightning.nnunet_snapshots import FINAL, Snapshots, write_checkpoint
-from medsam_exp.lightning.nnunet_training import NnunetModule
-from medsam_exp.lightning.within_epoch import WithinEpoch
 from medsam_exp.nnunet.environment import PREPROCESSED, RAW
 from medsam_exp.nnunet.plans import plan_and_preprocess
 from medsam_exp.nnunet.raw_dataset import Case, write_raw_dataset
 from medsam_exp.nnunet.results import ResultsFolder, results_folder
 from medsam_exp.nnunet.settings import NnunetSettings
 from medsam_exp.nnunet.training import TrainingParts
+from medsam_exp.training.nnunet_data import NnunetDataModule
+from medsam_exp.training.nnunet_snapshots import FINAL, Snapshots, write_checkpoint
+from medsam_exp.training.nnunet_training import NnunetModule
+from medsam_exp.training.within_epoch import WithinEpoch
 from tests.compose import composed
 
 SMALL = (

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from medsam_exp.cli.runner import run
 from medsam_exp.nnunet.checkpoint import read_checkpoint
-from medsam_exp.runner import run
 from tests.compose import composed
 from tests.nnunet_toy import SMALL
 

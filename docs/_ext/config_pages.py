@@ -8,7 +8,7 @@ import yaml
 from commented_yaml import CommentedYaml, Setting, read_commented_yaml
 from docstrings import OWN, Docstring, docstring_of, markdown
 
-from medsam_exp.config import Config
+from medsam_exp.config.schema import Config
 from medsam_exp.stages import STAGES
 
 NO_CHOICES = {"hydra/help", "hydra/hydra_logging", "hydra/job_logging"}

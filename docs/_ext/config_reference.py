@@ -6,7 +6,7 @@ from typing import Any
 from config_pages import reference_pages
 from sphinx.application import Sphinx
 
-from medsam_exp.conf_folder import conf_folder
+from medsam_exp.runtime.conf_folder import conf_folder
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import binomtest
 
+from medsam_exp.metrics.measures import interval
 from medsam_exp.metrics.presence import presence_figures
 from medsam_exp.metrics.summary import summarise
-from medsam_exp.report.measures import interval
 
 RUNS = {"before": ["veto=none"], "after": ["veto=presence"]}
 KINDS = ("contradictory", "absent", "nonsense")

@@ -13,8 +13,8 @@ from rich.table import Table
 from scipy.ndimage import distance_transform_edt
 
 from medsam_exp.data.phantom.draw import draw_phantom
+from medsam_exp.metrics.measures import interval
 from medsam_exp.metrics.summary import summarise
-from medsam_exp.report.measures import interval
 
 ROWS: dict[str, list[str]] = {
     "method": [],

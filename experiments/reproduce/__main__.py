@@ -15,7 +15,7 @@ from experiments.reproduce.plan import Sweep, Table, known_tables, read_table
 from experiments.reproduce.renew import renew
 from experiments.reproduce.results import read_results
 from experiments.reproduce.sheets import lines_of, misses, sheets_of, write_table
-from medsam_exp.report.measures import DISCLAIMER
+from medsam_exp.metrics.measures import DISCLAIMER
 from medsam_exp.sweep.collect import print_sheet
 from medsam_exp.types import UserError
 

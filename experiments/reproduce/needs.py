@@ -9,10 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.reproduce.plan import Sweep, Table
-from medsam_exp.build import build, weight_files
-from medsam_exp.meaning import MEANING_CHECKS, layer_within_network, saliency_fits_network
-from medsam_exp.needs import clip, composed, in_hub_cache, pairs
-from medsam_exp.signatures import signature_problems
+from medsam_exp.cli.preflight import clip, composed, in_hub_cache, pairs
+from medsam_exp.config.build import build, weight_files
+from medsam_exp.config.checks import MEANING_CHECKS, layer_within_network, saliency_fits_network
+from medsam_exp.config.signatures import signature_problems
 from medsam_exp.stages import STAGES
 from medsam_exp.types import UserError
 

@@ -6,7 +6,7 @@ from typing import Any
 from experiments.reproduce.expected import EXPECTED_FILE, PAPER
 from experiments.reproduce.plan import TABLES, Table
 from experiments.reproduce.results import Results
-from medsam_exp.digests import write_atomically
+from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.types import UserError
 
 TOLERANCE = 0.03

@@ -9,8 +9,8 @@ from typing import Any
 from experiments.reproduce.expected import PAPER, Expected, Key, Reference
 from experiments.reproduce.plan import Table
 from experiments.reproduce.results import Figure, Results
-from medsam_exp.digests import write_atomically
-from medsam_exp.report.measures import DISCLAIMER, MISSING
+from medsam_exp.metrics.measures import DISCLAIMER, MISSING
+from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.sweep.sheets import Item, Sheet
 from medsam_exp.sweep.write import markdown, write_sheet
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from medsam_exp.sweep.devices import gpu_locks, limit_threads, own_gpus, threads_for_each, visible_gpus
 from medsam_exp.sweep.jobs import write_down_death
 from medsam_exp.sweep.launching import LaunchedJob, jobs_to_run, results_are_on_disk
-from medsam_exp.sweep.side_by_side import ForkedJob, run_side_by_side
+from medsam_exp.sweep.local_launcher import ForkedJob, run_side_by_side
 
 
 class ProcessesLauncher(Launcher):
@@ -37,7 +37,9 @@ class ProcessesLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs; what came of each lies in its folder."""
-        from medsam_exp.runner import plan_digest  # imports torch once, for all the processes that are forked
+        from medsam_exp.cli.runner import (
+            plan_digest,  # imports torch once, for all the processes that are forked
+        )
 
         gpus = visible_gpus()
         jobs = jobs_to_run(self._context, self._config, job_overrides, initial_job_idx, plan_digest)

@@ -66,7 +66,7 @@ class SubmittedLauncher(BaseSubmititLauncher):
         """
         import submitit
 
-        from medsam_exp.runner import plan_digest
+        from medsam_exp.cli.runner import plan_digest
 
         assert self.hydra_context is not None
         assert self.config is not None

@@ -11,7 +11,7 @@ from typing import Any
 import open_clip
 from open_clip.pretrained import get_pretrained_cfg
 
-from medsam_exp.checkpoint.torchscript import is_torchscript
+from medsam_exp.runtime.checkpoint.torchscript import is_torchscript
 
 _SUFFIX = "-quickgelu"
 _TRANSFORMERS_FILES = ("model.safetensors", "pytorch_model.bin")

@@ -9,7 +9,7 @@ from open_clip.timm_model import TimmModel
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from medsam_exp.clip.layout import VisionLayout
+from medsam_exp.clip.capabilities import VisionLayout
 from medsam_exp.types import UserError
 
 

@@ -11,7 +11,7 @@ import torch
 from medsam_exp.clip.huggingface_layout import to_huggingface
 from medsam_exp.clip.load import load_clip, save_clip
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.stopping import stops_when_asked
+from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.types import UserError
 
 PORT_FILE = "pytorch_model.bin"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from medsam_exp.clip.fit import in_names_of, misfits
 from medsam_exp.clip.recognise import looks_like
+from medsam_exp.clip.state_dict_diff import in_names_of, misfits
 from medsam_exp.types import UserError
 
 _SHOWN = 5

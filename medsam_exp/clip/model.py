@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medsam_exp.clip.layout import Offer
+from medsam_exp.clip.capabilities import Offer
 from medsam_exp.clip.preprocess import Preprocess
 from medsam_exp.clip.towers import vision_tower
 from medsam_exp.types import UserError

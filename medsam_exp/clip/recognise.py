@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from medsam_exp.clip.clip_model_layout import from_clip_model, is_clip_model
-from medsam_exp.clip.fit import fits
 from medsam_exp.clip.source import ClipSource
+from medsam_exp.clip.state_dict_diff import fits
 from medsam_exp.clip.text_tower import text_config_folder
 
 _SHOWN = 3

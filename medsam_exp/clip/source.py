@@ -17,7 +17,7 @@ from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)
 
-PACKAGED = {"tiny": Path(__file__).resolve().parent.parent / "weights" / "tiny_clip"}
+PACKAGED = {"tiny": Path(__file__).resolve().parent.parent / "embedded" / "tiny_clip"}
 """Models that come with this package."""
 TOKENIZER_NAMES = ("tokenizer.json", "vocab.txt")
 """Files of which a Hugging Face tokenizer needs one."""
@@ -98,7 +98,7 @@ def _weights_file(source: ClipSource, weights: str | None) -> Path:
         return Path(weights).expanduser()
     if "/" in weights:
         raise UserError(
-            f"clip.weights={weights} is not a file; `python -m medsam_exp.weights list` says what can be fetched, or "
+            f"clip.weights={weights} is not a file; `python -m medsam_exp.cli.weights list` says what can be fetched, or "
             "put the weights there, or point clip.weights at them."
         )
     tags = open_clip.list_pretrained_tags_by_model(source.name) if source.name else []
@@ -181,7 +181,7 @@ def _tagged_weights(name: str, tag: str) -> Path:
         return Path(download_pretrained(config))
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"the weights {tag} of {name} cannot be downloaded ({error}); `python -m medsam_exp.weights list` says "
+            f"the weights {tag} of {name} cannot be downloaded ({error}); `python -m medsam_exp.cli.weights list` says "
             "what can be fetched, or set clip.weights to a local file."
         ) from error
 

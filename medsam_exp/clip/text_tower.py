@@ -11,7 +11,7 @@ from open_clip.hf_configs import arch_dict
 from medsam_exp.clip.description import first_line, is_transformers_folder, read_json
 from medsam_exp.clip.model import Tokenizer
 from medsam_exp.clip.source import TOKENIZER_NAMES, ClipSource, fetch_tokenizer
-from medsam_exp.json_text import json_text
+from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
 
 BERT_BASE: dict[str, object] = {

@@ -20,8 +20,8 @@ from medsam_exp.clip.blocks import (
     timm_block_for_cls,
     timm_block_with_attention,
 )
+from medsam_exp.clip.capabilities import Offer, VisionLayout
 from medsam_exp.clip.conv_towers import ModifiedResNetTower, TimmMapTower, map_grid
-from medsam_exp.clip.layout import Offer, VisionLayout
 from medsam_exp.types import UserError
 
 

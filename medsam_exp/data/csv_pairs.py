@@ -8,8 +8,8 @@ from medsam_exp.data.image_files import image_faults, pixels_of
 from medsam_exp.data.pair_table import CaptionedImage, PairTable, TableOptions, read_pair_table
 from medsam_exp.data.patients import clusters_of
 from medsam_exp.data.planned_files import PlannedFiles
-from medsam_exp.digests import FileDigests, text_digest
-from medsam_exp.seeding import derive_seed
+from medsam_exp.runtime.digests import FileDigests, text_digest
+from medsam_exp.runtime.seeding import derive_seed
 from medsam_exp.types import RGBImage, UserError
 
 Part = Literal["train", "validation", "all"]

@@ -24,7 +24,7 @@ from medsam_exp.data.patients import COLUMN, INDEX, PatientRules
 from medsam_exp.data.planned_files import PlannedFiles
 from medsam_exp.data.spacing_index import Spacing, read_spacing_index
 from medsam_exp.data.targets import Target, Targets, targets_of
-from medsam_exp.digests import FileDigests, text_digest
+from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
 
 _SHOWN = 10
@@ -74,7 +74,7 @@ class FolderDataset:
         background: values of masks of class labels that belong to none of `classes`.
         absent: of a class that an image does not show, "keep" the sample with an empty true mask or "drop" it.
         exclude: images to leave out: their names, or a CSV or text file of them, such as the exclude.csv of
-            `python -m medsam_exp.hygiene`; None for none. They are not even decoded, and `notes` names them.
+            `python -m medsam_exp.curation.quality`; None for none. They are not even decoded, and `notes` names them.
         on_error: "raise" stops at faulty files, "skip" leaves their samples out and lists them in `notes`.
         limit: look at the first so many images only, for trials; None for all.
 

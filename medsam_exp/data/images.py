@@ -6,7 +6,6 @@ The orientation tag of photographs is applied, so (H, W) is the frame that viewe
 A DICOM image is shown as its file asks, and stretched likewise where it asks for nothing (`medsam_exp.data.volumes`).
 """
 
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,42 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
+from medsam_exp.data.pixels import MAX_PIXELS, Pixels
 from medsam_exp.types import RGBImage, UserError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 DICOM_SUFFIX = ".dcm"
 IMAGE_SUFFIXES = PICTURE_SUFFIXES | {DICOM_SUFFIX}
-MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs: 256 MiB of RGB
 _GRAY_STEPS = {"1": 255, "L;2": 85, "L;4": 17}
 """Between the grays that are shown of images of 1, 2 and 4 bits."""
 MOST_ELONGATED = 512
 """Longer over shorter side that a scan may have; of more, SAM's smallest input would keep no row."""
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """What an image file holds, before any rescaling.
-
-    Attributes:
-        values: (H, W) or (H, W, 3), uint8 for ordinary files; the stored numbers for deeper ones.
-        alpha: (H, W) float32 opacity in [0, 1]; None where there is none or it is the same everywhere.
-        lossy: the file format may have altered values (JPEG, WebP).
-        orientation: EXIF tag that was applied, 1 (upright) to 8.
-        spacing_mm: (row, column) size of a pixel, where the file says it as DICOM does; None when unknown.
-        remarks: what is odd and how it is read instead, to follow "the images ..." in a note.
-        numbers: (H, W) stored numbers, where `values` shows others: of a palette, or of less than 8 bits; else None.
-        patient: what tells patients apart, secret, where the file says it as DICOM does; "" where it is unknown.
-    """
-
-    values: NDArray[Any]
-    alpha: NDArray[np.float32] | None
-    lossy: bool
-    orientation: int = 1
-    spacing_mm: tuple[float, float] | None = None
-    remarks: tuple[str, ...] = ()
-    numbers: NDArray[np.uint8] | None = None
-    patient: str = ""
 
 
 def read_image(path: Path) -> RGBImage:

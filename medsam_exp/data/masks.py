@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from medsam_exp.data.images import DICOM_SUFFIX, Pixels, decode
+from medsam_exp.data.images import DICOM_SUFFIX, decode
+from medsam_exp.data.pixels import Pixels
 from medsam_exp.types import Mask, UserError
 
 _FEW_LEVELS = 8  # a lossless file with three to eight values holds labels, not ringing

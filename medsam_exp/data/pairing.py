@@ -10,9 +10,10 @@ from unicodedata import normalize
 
 import numpy as np
 
-from medsam_exp.data.images import IMAGE_SUFFIXES, Pixels, decode, refuse_elongated, to_rgb
+from medsam_exp.data.images import IMAGE_SUFFIXES, decode, refuse_elongated, to_rgb
 from medsam_exp.data.masks import label_values, refuse_unlisted, to_mask
 from medsam_exp.data.pixel_digest import pixel_digest
+from medsam_exp.data.pixels import Pixels
 from medsam_exp.data.targets import Target, Targets
 from medsam_exp.types import UserError
 
@@ -164,7 +165,7 @@ def _refuse_outlines(masks: Mapping[str, Path], found: Mapping[str, Mapping[str,
     if outlines and not any(found.values()):
         raise UserError(
             f"{outlines[0].parent} has no mask images, but {outlines[0].name}: if it holds outlines in COCO's format, "
-            "put it beside the images and make masks of it by python -m medsam_exp.data.prepare own"
+            "put it beside the images and make masks of it by python -m medsam_exp.curation.prepare own"
         )
 
 

@@ -8,9 +8,10 @@ import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
-from medsam_exp.data.images import DICOM_SUFFIX, Pixels, decode, to_rgb
+from medsam_exp.data.images import DICOM_SUFFIX, decode, to_rgb
 from medsam_exp.data.masks import to_mask
-from medsam_exp.digests import ChangedFileError, FileDigests
+from medsam_exp.data.pixels import Pixels
+from medsam_exp.runtime.digests import ChangedFileError, FileDigests
 from medsam_exp.types import Mask, RGBImage
 
 

@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 from medsam_exp.metrics.clusters import Clusters, patients_part, picked
 from medsam_exp.metrics.summary import summarise
-from medsam_exp.seeding import torch_generator
+from medsam_exp.runtime.seeding import torch_generator
 from medsam_exp.types import PairSource, UserError
 
 TIE = 1e-6

@@ -20,11 +20,11 @@ from medsam_exp.metrics.retrieval import (
     unit,
 )
 from medsam_exp.metrics.summary import summarise
-from medsam_exp.seeding import torch_generator
+from medsam_exp.runtime.seeding import torch_generator
 from medsam_exp.types import PairSource, RGBImage
 
 if TYPE_CHECKING:
-    from medsam_exp.digests import FileDigests
+    from medsam_exp.runtime.digests import FileDigests
 
 Hits = dict[str, dict[int, Tensor]]
 """Direction -> k -> hits of the queries, in [0, 1]; of images asked for texts, and of texts asked for images."""

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medsam_exp.finite import refuse_broken_weights
 from medsam_exp.nnunet.checkpoint import read_checkpoint
 from medsam_exp.nnunet.results import ResultsFolder, make_predictor
+from medsam_exp.runtime.finite import refuse_broken_weights
 from medsam_exp.types import RGBImage, UserError
 
 _SPACING = (999, 1, 1)  # what nnU-Net's reader says of every 2-D image

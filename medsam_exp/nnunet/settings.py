@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medsam_exp.nnunet.nnunet_schedule.cycles import cycle_length
 from medsam_exp.nnunet.snapshots import snapshot_epochs
-from medsam_exp.nnunet_schedule.cycles import cycle_length
 from medsam_exp.types import UserError
 
 CONFIGURATION = "2d"

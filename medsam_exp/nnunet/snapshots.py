@@ -1,6 +1,6 @@
 """Which epochs' networks are kept as members of the ensemble, and what they weigh on disk."""
 
-from medsam_exp.nnunet_schedule.cycles import cycle_length
+from medsam_exp.nnunet.nnunet_schedule.cycles import cycle_length
 from medsam_exp.types import UserError
 
 _BYTES_PER_PARAMETER = 4  # float32

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medsam_exp import distributed
-from medsam_exp.digests import write_atomically
 from medsam_exp.nnunet.environment import nnunet_folders
 from medsam_exp.nnunet.settings import CONFIGURATION, NnunetSettings
-from medsam_exp.seeding import derive_seed
+from medsam_exp.runtime import distributed
+from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.seeding import derive_seed
 from medsam_exp.types import UserError
 
 _TRAINER_MODULE = "nnunetv2.training.nnUNetTrainer.nnUNetTrainer"

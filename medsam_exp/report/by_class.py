@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medsam_exp.report.measures import Cell, Measure, score_cell, scored_stages, used_measures
+from medsam_exp.metrics.measures import Cell, Measure, score_cell, scored_stages, used_measures
 
 MACRO = "mean over classes"
 _ASIDE = "reference"

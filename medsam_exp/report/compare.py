@@ -20,8 +20,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from medsam_exp.data.patients import patient_notes
-from medsam_exp.json_text import json_text
 from medsam_exp.metrics.clusters import picked
+from medsam_exp.metrics.measures import MISSING, interval, number, probability
 from medsam_exp.metrics.paired import PairedComparison, compare_pairs
 from medsam_exp.report.finished_run import (
     FinishedRun,
@@ -32,8 +32,8 @@ from medsam_exp.report.finished_run import (
     samples_by_image,
     scores_of,
 )
-from medsam_exp.report.measures import MISSING, interval, number, probability
-from medsam_exp.stopping import stops_when_asked
+from medsam_exp.runtime.interrupts import stops_when_asked
+from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
 
 _NAMED = 5

@@ -9,9 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from medsam_exp.report.by_class import MACRO, ClassTable, class_table
-from medsam_exp.report.grounding import COLUMNS, GroundingLine, grounding_lines, presence_sentences
-from medsam_exp.report.measures import (
+from medsam_exp.metrics.measures import (
     DISCLAIMER,
     FURTHER_MEASURES,
     MAP_MEASURES,
@@ -24,6 +22,8 @@ from medsam_exp.report.measures import (
     scored_stages,
     used_measures,
 )
+from medsam_exp.report.by_class import MACRO, ClassTable, class_table
+from medsam_exp.report.grounding import COLUMNS, GroundingLine, grounding_lines, presence_sentences
 from medsam_exp.report.retrieval import DIRECTIONS, RetrievalLine, explanation, retrieval_lines
 from medsam_exp.report.tuning import TrialLine, trial_lines, tuning_sentences
 from medsam_exp.report.uncertainty_tables import console_sentences

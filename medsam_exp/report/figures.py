@@ -12,10 +12,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from medsam_exp.digests import write_atomically
+from medsam_exp.metrics.measures import MEASURES, number, stage_label, stage_place
 from medsam_exp.report import panels
 from medsam_exp.report.cases import Case
-from medsam_exp.report.measures import MEASURES, number, stage_label, stage_place
+from medsam_exp.runtime.digests import write_atomically
 
 DOTS_PER_INCH = 150
 _PANEL, _GAP, _MARGIN = 2.9, 0.12, 0.14  # inches

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from medsam_exp.data.patients import clusters_of
-from medsam_exp.report.measures import ALL_MEASURES
+from medsam_exp.metrics.measures import ALL_MEASURES
 from medsam_exp.types import UserError
 
 _OF_TEXTS = ("target", "modality", "sentences", "sentence_lists")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medsam_exp.report.measures import Cell, count, interval, number, score_cell
+from medsam_exp.metrics.measures import Cell, count, interval, number, score_cell
 
 GROUNDING, PRESENCE = "grounding/", "presence/"
 """Names of the figures in summary.json begin so."""

@@ -5,11 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medsam_exp.digests import write_atomically
-from medsam_exp.report.by_class import MACRO, class_table
-from medsam_exp.report.embedded import picture_groups
-from medsam_exp.report.grounding import COLUMNS, grounding_lines, presence_sentences, without
-from medsam_exp.report.measures import (
+from medsam_exp.metrics.measures import (
     DISCLAIMER,
     FURTHER_MEASURES,
     MAP_MEASURES,
@@ -24,6 +20,9 @@ from medsam_exp.report.measures import (
     stage_place,
     used_measures,
 )
+from medsam_exp.report.by_class import MACRO, class_table
+from medsam_exp.report.embedded import picture_groups
+from medsam_exp.report.grounding import COLUMNS, grounding_lines, presence_sentences, without
 from medsam_exp.report.panels import STAGE_COLOURS
 from medsam_exp.report.retrieval import DIRECTIONS, RETRIEVAL, explanation, retrieval_lines
 from medsam_exp.report.tuning import trial_lines, tuning_sentences
@@ -38,6 +37,7 @@ from medsam_exp.report.weak import (
 from medsam_exp.report.web.drawings import Drawings
 from medsam_exp.report.web.render import LARGEST, as_json, compressed_plotly, render
 from medsam_exp.report.web.scores import run_data
+from medsam_exp.runtime.digests import write_atomically
 
 _GROUPS = {
     "best": "Best cases",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medsam_exp.report.measures import Cell, number, score_cell
+from medsam_exp.metrics.measures import Cell, number, score_cell
 
 RETRIEVAL = "retrieval/"
 """Names of the figures in summary.json begin so."""

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from medsam_exp.metrics.measures import MEASURES, Cell, score_cell, stage_label
 from medsam_exp.report.figures import DOTS_PER_INCH
-from medsam_exp.report.measures import MEASURES, Cell, score_cell, stage_label
-from medsam_exp.search.study import describe
+from medsam_exp.training.search.study import describe
 
 _PANEL_WIDTH, _HEIGHT = 3.4, 3.1  # inches
 _INK, _FAINT, _GRID = "#1a1a1a", "#5c5c5c", "#e4e4e4"

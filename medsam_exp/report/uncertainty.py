@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from medsam_exp.metrics.measures import interval, number
+from medsam_exp.nnunet.uncertainty.quality import Curve, ReliabilityBins
 from medsam_exp.report.figures import DOTS_PER_INCH
-from medsam_exp.report.measures import interval, number
 from medsam_exp.report.uncertainty_panel import uncertainty_panel
-from medsam_exp.uncertainty.quality import Curve, ReliabilityBins
 
 __all__ = [
     "reliability_figure",

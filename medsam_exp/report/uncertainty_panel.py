@@ -13,9 +13,9 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
+from medsam_exp.metrics.measures import number
 from medsam_exp.report import panels
 from medsam_exp.report.figures import DOTS_PER_INCH, cut_name
-from medsam_exp.report.measures import number
 from medsam_exp.types import Mask, RGBImage
 
 _SHORT_LABELS = {

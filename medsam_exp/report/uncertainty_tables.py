@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medsam_exp.report.measures import MISSING, interval, number
+from medsam_exp.metrics.measures import MISSING, interval, number
+from medsam_exp.nnunet.uncertainty.reliability import POSSIBLE
+from medsam_exp.nnunet.uncertainty.scores import HIGHER_IS_SURER, SCORES, uncertainties
 from medsam_exp.report.uncertainty import SCORE_LABELS, review_list
-from medsam_exp.uncertainty.reliability import POSSIBLE
-from medsam_exp.uncertainty.scores import HIGHER_IS_SURER, SCORES, uncertainties
 
 UNCERTAINTY = "uncertainty/"
 """Names of the figures in summary.json begin so."""

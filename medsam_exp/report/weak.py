@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from medsam_exp.report.measures import (
+from medsam_exp.metrics.measures import (
     FURTHER_MEASURES,
     MEASURES,
     by_patient,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from medsam_exp.finite import all_finite
+from medsam_exp.runtime.finite import all_finite
 from medsam_exp.types import RGBImage, SaliencyMap
 
 _SMALLEST_SPREAD = 1e-6  # relative; below it differences are float32 rounding, which min-max would blow up

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from medsam_exp.clip.layout import Offer
+from medsam_exp.clip.capabilities import Offer
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.saliency.attention_rollout import read_out
 from medsam_exp.saliency.frozen import frozen

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from medsam_exp.clip.layout import Offer
+from medsam_exp.clip.capabilities import Offer
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.saliency.geometry import Geometry, Squash
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from medsam_exp.checkpoint.read import read_weights
+from medsam_exp.runtime.checkpoint.read import read_weights
 from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD
 from medsam_exp.sam.huggingface_layout import from_huggingface, is_huggingface
 from medsam_exp.types import UserError

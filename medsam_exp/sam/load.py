@@ -7,17 +7,17 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from medsam_exp.digests import write_atomically
-from medsam_exp.finite import refuse_broken_weights, refuse_unstorable
+from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.finite import refuse_broken_weights, refuse_unstorable
+from medsam_exp.runtime.seeding import derive_seed
 from medsam_exp.sam.checkpoint import check_fit, read_state_dict, shapes_of
 from medsam_exp.sam.families import FAMILIES, published_as
 from medsam_exp.sam.model import SamModel
-from medsam_exp.seeding import derive_seed
 from medsam_exp.types import UserError
 
 RANDOM = "random"
 """In place of a checkpoint: random weights, for training from scratch."""
-TINY_WEIGHTS = Path(str(files("medsam_exp"))) / "weights" / "tiny_sam.safetensors"
+TINY_WEIGHTS = Path(str(files("medsam_exp"))) / "embedded" / "tiny_sam.safetensors"
 
 
 def load_sam(architecture: str, checkpoint: str | None = None, seed: int = 0) -> SamModel:

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from medsam_exp.data.patients import patients_of_samples
+from medsam_exp.masks.presence.calibration import Calibration, feature_table, fit_logistic, out_of_fold
+from medsam_exp.masks.presence.features import FEATURES
 from medsam_exp.metrics.clusters import Clusters, numbered, picked
 from medsam_exp.metrics.presence import area_under_roc, presence_figures
-from medsam_exp.presence.calibration import Calibration, feature_table, fit_logistic, out_of_fold
-from medsam_exp.presence.features import FEATURES
 from medsam_exp.stages.context import StageContext
 from medsam_exp.types import UserError
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from medsam_exp import distributed
+from medsam_exp.nnunet.uncertainty.quality import near_prediction
+from medsam_exp.nnunet.uncertainty.temperature import fit_temperature, temperature_interval
+from medsam_exp.nnunet.uncertainty.threshold import best_threshold, dsc_over_thresholds
+from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
 from medsam_exp.types import UserError
-from medsam_exp.uncertainty.quality import near_prediction
-from medsam_exp.uncertainty.temperature import fit_temperature, temperature_interval
-from medsam_exp.uncertainty.threshold import best_threshold, dsc_over_thresholds
 
 THRESHOLDS = np.linspace(0.05, 0.95, 91)
 _PIXELS = 20_000  # of each image at most

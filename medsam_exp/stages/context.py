@@ -13,16 +13,16 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from medsam_exp import distributed
-from medsam_exp.artifacts import StageArtifacts
-from medsam_exp.lightning.accumulation import WholeMean
-from medsam_exp.lightning.curves import LearningRate, LogInterval, Throughput
-from medsam_exp.lightning.divergence import FiniteWeights
-from medsam_exp.lightning.inference_data import StoredEmbedding, embedding_loader, image_loader
-from medsam_exp.lightning.named_logger import NamedLogger
-from medsam_exp.lightning.precision import encoders_in
-from medsam_exp.lightning.signals import OwnSignals
-from medsam_exp.lightning.within_epoch import WithinEpoch
+from medsam_exp.runtime import distributed
+from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.training.accumulation import WholeMean
+from medsam_exp.training.curves import LearningRate, LogInterval, Throughput
+from medsam_exp.training.divergence import FiniteWeights
+from medsam_exp.training.inference_data import StoredEmbedding, embedding_loader, image_loader
+from medsam_exp.training.named_logger import NamedLogger
+from medsam_exp.training.precision import encoders_in
+from medsam_exp.training.signals import OwnSignals
+from medsam_exp.training.within_epoch import WithinEpoch
 from medsam_exp.types import Dataset, RGBImage
 
 CHECKPOINT_EVERY = timedelta(minutes=10)

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from medsam_exp.grounding.control_texts import KINDS
-from medsam_exp.lightning.control_maps import ControlMapsModule
-from medsam_exp.lightning.saliency import SaliencyModule
-from medsam_exp.presence.features import relevance_features
+from medsam_exp.masks.presence.features import relevance_features
+from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.fresh_weights import clip_of_run
+from medsam_exp.training.control_maps import ControlMapsModule
+from medsam_exp.training.saliency import SaliencyModule
 from medsam_exp.types import SaliencyMap
 
 

@@ -1,9 +1,9 @@
 """Stage: does the image masked by its saliency map still match its text? Needs no ground truth."""
 
-from medsam_exp.lightning.faithfulness import FaithfulnessModule
 from medsam_exp.metrics.faithfulness import confidence_drop, confidence_increase
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.fresh_weights import clip_of_run
+from medsam_exp.training.faithfulness import FaithfulnessModule
 
 
 def run(context: StageContext) -> None:

@@ -4,13 +4,13 @@ import logging
 
 import torch
 
-from medsam_exp import distributed
 from medsam_exp.clip.load import save_clip
-from medsam_exp.lightning.clip_data import PairsDataModule
-from medsam_exp.lightning.clip_finetune import ClipFinetuneModule
-from medsam_exp.seeding import derive_seed
+from medsam_exp.runtime import distributed
+from medsam_exp.runtime.seeding import derive_seed
 from medsam_exp.stages.context import StageContext
-from medsam_exp.stages.said_of_texts import caption_notes
+from medsam_exp.stages.text_truncation import caption_notes
+from medsam_exp.training.clip_data import PairsDataModule
+from medsam_exp.training.clip_finetune import ClipFinetuneModule
 
 log = logging.getLogger(__name__)
 

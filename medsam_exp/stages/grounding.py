@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from medsam_exp import distributed
-from medsam_exp.grounding.control_texts import KINDS
-from medsam_exp.grounding.map_shift import diagonal_px, map_correlation, peak_shift_px
-from medsam_exp.lightning.presence import PresenceModule
-from medsam_exp.presence.features import network_fingerprint
+from medsam_exp.masks.presence.features import network_fingerprint
+from medsam_exp.runtime import distributed
+from medsam_exp.saliency.grounding.control_texts import KINDS
+from medsam_exp.saliency.grounding.map_shift import diagonal_px, map_correlation, peak_shift_px
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.fresh_weights import clip_of_run
+from medsam_exp.training.presence import PresenceModule
 from medsam_exp.types import RGBImage, SaliencyMap
 
 Emptiness = Callable[[SaliencyMap, RGBImage, float | None], bool]

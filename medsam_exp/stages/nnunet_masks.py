@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from medsam_exp import distributed
-from medsam_exp.lightning.nnunet_inference import EnsembleAnswer, EnsembleModule, ensemble_loader
-from medsam_exp.lightning.nnunet_snapshots import FINAL
 from medsam_exp.nnunet.ensemble import EnsembleSettings
 from medsam_exp.nnunet.inference import Predictor
 from medsam_exp.nnunet.results import ResultsFolder, results_folder
+from medsam_exp.nnunet.uncertainty.scores import image_scores
+from medsam_exp.nnunet.uncertainty.temperature import apply_temperature
+from medsam_exp.nnunet.weak_label.compose import by_image, label_value
+from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.train_nnunet import members_pattern
-from medsam_exp.uncertainty.scores import image_scores
-from medsam_exp.uncertainty.temperature import apply_temperature
-from medsam_exp.weak_label.compose import by_image, label_value
+from medsam_exp.training.nnunet_inference import EnsembleAnswer, EnsembleModule, ensemble_loader
+from medsam_exp.training.nnunet_snapshots import FINAL
 
 
 def run(context: StageContext) -> None:

@@ -1,9 +1,9 @@
 """Stage: is the target of the text in the image at all?"""
 
-from medsam_exp.lightning.presence import PresenceModule
-from medsam_exp.presence.features import network_fingerprint
+from medsam_exp.masks.presence.features import network_fingerprint
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.fresh_weights import clip_of_run
+from medsam_exp.training.presence import PresenceModule
 
 
 def run(context: StageContext) -> None:

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.lightning.saliency import SaliencyModule
-from medsam_exp.presence.features import relevance_features
+from medsam_exp.masks.presence.features import relevance_features
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.fresh_weights import clip_of_run
-from medsam_exp.stages.said_of_texts import record_of_cuts, warn_of_cuts
+from medsam_exp.stages.text_truncation import record_of_cuts, warn_of_cuts
+from medsam_exp.training.saliency import SaliencyModule
 from medsam_exp.types import SaliencyMap
 
 

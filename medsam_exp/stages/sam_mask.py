@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from medsam_exp import distributed
-from medsam_exp.lightning.inference_data import StoredEmbedding
-from medsam_exp.lightning.sam_inference import SamAnswer, SamModule
-from medsam_exp.seeding import numpy_generator
+from medsam_exp.runtime import distributed
+from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.fresh_weights import sam_of_run
+from medsam_exp.training.inference_data import StoredEmbedding
+from medsam_exp.training.sam_inference import SamAnswer, SamModule
 from medsam_exp.types import Prompts
 
 

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medsam_exp import distributed
-from medsam_exp.lightning.nnunet_data import NnunetDataModule
-from medsam_exp.lightning.nnunet_snapshots import FINAL, Snapshots
-from medsam_exp.lightning.nnunet_training import NnunetModule
 from medsam_exp.nnunet.environment import RAW
 from medsam_exp.nnunet.plans import plan_and_preprocess
 from medsam_exp.nnunet.settings import NnunetSettings
 from medsam_exp.nnunet.snapshots import snapshot_bytes
 from medsam_exp.nnunet.training import TrainingParts
+from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
+from medsam_exp.training.nnunet_data import NnunetDataModule
+from medsam_exp.training.nnunet_snapshots import FINAL, Snapshots
+from medsam_exp.training.nnunet_training import NnunetModule
 from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)

@@ -1,10 +1,10 @@
 """Stage: train a (small) SAM on prompts made from the true masks of `train_data`; a declared reader of ground truth."""
 
-from medsam_exp import distributed
-from medsam_exp.lightning.sam_data import MaskPromptDataModule
-from medsam_exp.lightning.sam_training import SamTrainingModule
+from medsam_exp.runtime import distributed
 from medsam_exp.sam.load import save_sam
 from medsam_exp.stages.context import StageContext
+from medsam_exp.training.sam_data import MaskPromptDataModule
+from medsam_exp.training.sam_training import SamTrainingModule
 
 FILE = "sam.safetensors"
 """The trained network in the stage's folder."""

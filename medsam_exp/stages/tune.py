@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from medsam_exp import distributed
 from medsam_exp.data.patients import patients_of_samples
 from medsam_exp.metrics.clusters import picked
-from medsam_exp.search.space import Value, parse_space
-from medsam_exp.search.study import Search
-from medsam_exp.seeding import derive_seed
+from medsam_exp.runtime import distributed
+from medsam_exp.runtime.seeding import derive_seed
 from medsam_exp.stages.context import StageContext
+from medsam_exp.training.search.space import Value, parse_space
+from medsam_exp.training.search.study import Search
 from medsam_exp.types import UserError
 
 STUDY_FILE = "study.db"

@@ -7,8 +7,7 @@ import numpy as np
 from medsam_exp.data.patients import patients_of_samples
 from medsam_exp.metrics.clusters import Clusters, picked
 from medsam_exp.metrics.overlap import dice
-from medsam_exp.stages.context import StageContext
-from medsam_exp.uncertainty.quality import (
+from medsam_exp.nnunet.uncertainty.quality import (
     ReliabilityBins,
     aurc,
     correlations,
@@ -16,7 +15,8 @@ from medsam_exp.uncertainty.quality import (
     near_prediction,
     risk_coverage,
 )
-from medsam_exp.uncertainty.scores import uncertainties
+from medsam_exp.nnunet.uncertainty.scores import uncertainties
+from medsam_exp.stages.context import StageContext
 
 
 def run(context: StageContext) -> None:

@@ -5,14 +5,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from medsam_exp import distributed
 from medsam_exp.nnunet.raw_dataset import Case, write_raw_dataset
 from medsam_exp.nnunet.verify import verify
+from medsam_exp.nnunet.weak_label.candidate import Candidate
+from medsam_exp.nnunet.weak_label.compose import LabelMap, by_image, foreground_classes, label_value, labelled
+from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
+from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import OtherImages, StageContext
 from medsam_exp.types import Dataset, Mask, Sample, UserError
-from medsam_exp.weak_label.candidate import Candidate
-from medsam_exp.weak_label.compose import LabelMap, by_image, foreground_classes, label_value, labelled
-from medsam_exp.weak_label.folder import FolderMasks, Wanted
 
 _MASKS = ("sam_mask", "coarse_mask")
 

@@ -15,9 +15,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from rich.console import Console
 
-from medsam_exp.digests import write_atomically
-from medsam_exp.json_text import json_text
-from medsam_exp.stopping import was_asked
+from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.interrupts import was_asked
+from medsam_exp.runtime.json_text import json_text
 from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.sweep.identity import SweepPlan, job_folder, plan_sweep
 from medsam_exp.sweep.jobs import (
@@ -138,8 +138,8 @@ class SweepCallback(Callback):
 
     def _track(self, collected: "Collected") -> None:
         """Give the tables to the jobs' tracker, as one more of its runs in the group of the jobs."""
-        from medsam_exp.build import build
-        from medsam_exp.tracking.job import SweepJob, TrackedRun
+        from medsam_exp.config.build import build
+        from medsam_exp.report.logger.job import SweepJob, TrackedRun
 
         assert self._plan is not None
         name = self._folder.parent.name

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from medsam_exp.report.measures import MEASURES
-from medsam_exp.stopping import stops_when_asked
+from medsam_exp.metrics.measures import MEASURES
+from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.sweep.pivot import Layout, Pivot, pivot
 from medsam_exp.sweep.read import SweepResults, read_sweep
 from medsam_exp.sweep.report.page import write_sweep_report

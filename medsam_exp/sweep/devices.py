@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from medsam_exp.locks import waiting_lock
+from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medsam_exp.json_text import json_text
 from medsam_exp.report.finished_run import FinishedRun, read_run
+from medsam_exp.runtime.json_text import json_text
 from medsam_exp.sweep.files import LOCK_FILE, STATUS_FILE, SWEEP_FILE
 from medsam_exp.sweep.jobs import error_of, status_of
 from medsam_exp.types import UserError

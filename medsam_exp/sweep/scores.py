@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from medsam_exp.metrics.measures import ALL_MEASURES, Measure
 from medsam_exp.report.finished_run import (
     ONCE_PER_IMAGE,
     FinishedRun,
@@ -10,7 +11,6 @@ from medsam_exp.report.finished_run import (
     image_ids,
     samples_by_image,
 )
-from medsam_exp.report.measures import ALL_MEASURES, Measure
 from medsam_exp.sweep.read import Job, SweepResults
 from medsam_exp.types import UserError
 

@@ -4,7 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medsam_exp.report.measures import MISSING, Measure, by_patient, interval, number, score_cell, stage_label
+from medsam_exp.metrics.measures import (
+    MISSING,
+    Measure,
+    by_patient,
+    interval,
+    number,
+    score_cell,
+    stage_label,
+)
 from medsam_exp.sweep.pivot import Entry, Pivot, Values
 
 SIGNIFICANT = 0.05

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from medsam_exp.digests import write_atomically
 from medsam_exp.report.finished_run import finite
+from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.sweep.read import Job, SweepResults
 
 NO_PARQUET = "pyarrow is not installed, so tables are written as CSV alone; `make setup` installs it."

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 
-from medsam_exp.digests import write_atomically
+from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.sweep.sheets import Item, Sheet
 
 _LATEX = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from medsam_exp.seeding import numpy_generator
+from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.types import Sample, TextSource, UserError
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from medsam_exp.clip.load import load_clip
-from medsam_exp.lightning.clip_finetune import ClipFinetuneModule
+from medsam_exp.training.clip_finetune import ClipFinetuneModule
 from medsam_exp.types import UserError
 
 Embed = Callable[..., tuple[torch.Tensor, torch.Tensor]]

@@ -6,8 +6,8 @@ import open_clip
 import pytest
 import torch
 
-from medsam_exp.clip.tuning.freeze import Freeze, towers
-from medsam_exp.clip.tuning.lora import Lora
+from medsam_exp.clip.adaptation.freeze import Freeze, towers
+from medsam_exp.clip.adaptation.lora import Lora
 from medsam_exp.types import UserError
 
 VISION = {

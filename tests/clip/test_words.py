@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medsam_exp.clip.load import load_clip
-from medsam_exp.clip.words import NO_WORD, TokenizedText, tokenize_words
+from medsam_exp.clip.word_tokens import NO_WORD, TokenizedText, tokenize_words
 from medsam_exp.types import UserError
 
 

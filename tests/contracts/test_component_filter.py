@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from medsam_exp.build import build
-from medsam_exp.postprocess.components import label_components
+from medsam_exp.config.build import build
+from medsam_exp.masks.components import label_components
 from medsam_exp.types import ComponentFilter, Mask, SaliencyMap
 from tests.compose import CONF, composed
 from tests.contracts.shapes import SHAPES

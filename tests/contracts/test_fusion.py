@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medsam_exp.build import build
+from medsam_exp.config.build import build
 from tests.compose import CONF, composed
 
 CHOICES = sorted(path.stem for path in (CONF / "fusion").glob("*.yaml"))

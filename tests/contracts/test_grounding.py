@@ -2,8 +2,8 @@
 
 import pytest
 
-from medsam_exp.build import build
-from medsam_exp.grounding.control_texts import KINDS
+from medsam_exp.config.build import build
+from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.types import Sample, UserError
 from tests.compose import CONF, composed
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medsam_exp.build import build
+from medsam_exp.config.build import build
 from tests.compose import CONF, composed
 
 CHOICES = sorted(path.stem for path in (CONF / "mask_filter").glob("*.yaml"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from medsam_exp.build import build
+from medsam_exp.config.build import build
 from medsam_exp.metrics.live import SegmentationScores
 from medsam_exp.metrics.scores import SegmentationMeasures
 from medsam_exp.types import Mask, UserError

@@ -5,8 +5,8 @@ import math
 import pytest
 from omegaconf import OmegaConf
 
-from medsam_exp.build import build
-from medsam_exp.signatures import signature_problems
+from medsam_exp.config.build import build
+from medsam_exp.config.signatures import signature_problems
 from medsam_exp.types import UserError
 from tests.compose import CONF
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medsam_exp.build import build
+from medsam_exp.config.build import build
 from medsam_exp.types import Mask, PostProcessor, RGBImage, SaliencyMap, UserError
 from tests.compose import CONF, composed
 from tests.contracts.shapes import SHAPES

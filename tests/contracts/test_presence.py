@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from medsam_exp.build import build, weight_files
-from medsam_exp.presence.features import FEATURES
+from medsam_exp.config.build import build, weight_files
+from medsam_exp.masks.presence.features import FEATURES
 from tests.compose import CONF, composed
 
 CHOICES = sorted(path.stem for path in (CONF / "presence").glob("*.yaml"))

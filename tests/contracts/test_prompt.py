@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from medsam_exp.build import build
-from medsam_exp.postprocess.components import label_components
+from medsam_exp.config.build import build
+from medsam_exp.masks.components import label_components
 from medsam_exp.sam.load import load_sam
 from medsam_exp.sam.model import SamModel
 from medsam_exp.stages.sam_mask import as_record, from_record

@@ -4,8 +4,8 @@ import optuna
 import pytest
 from optuna.pruners import BasePruner
 
-from medsam_exp.build import build
-from medsam_exp.pruner.looks import Pruner
+from medsam_exp.config.build import build
+from medsam_exp.training.pruner.rungs import Pruner
 from medsam_exp.types import UserError
 from tests.compose import CONF, composed
 

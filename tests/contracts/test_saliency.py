@@ -12,8 +12,8 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from medsam_exp.build import build
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.config.build import build
 from medsam_exp.saliency.method import SaliencyMethod
 from medsam_exp.types import UserError
 from tests.compose import CONF, composed

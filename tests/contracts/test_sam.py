@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from medsam_exp.build import build
-from medsam_exp.fusion.best_iou import BestIou
-from medsam_exp.fusion.single import SingleMask
-from medsam_exp.lightning.sam_inference import SamAnswer, answer_prompts
+from medsam_exp.config.build import build
 from medsam_exp.sam.families import FAMILIES
+from medsam_exp.sam.fusion.best_iou import BestIou
+from medsam_exp.sam.fusion.single import SingleMask
 from medsam_exp.sam.model import SamModel
 from medsam_exp.sam.sam_med2d import build_sam_med2d
 from medsam_exp.sam.tiny import build_tiny_sam
+from medsam_exp.training.sam_inference import SamAnswer, answer_prompts
 from medsam_exp.types import Prompts, RGBImage
 from tests.compose import CONF, composed
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from medsam_exp.build import build
 from medsam_exp.clip.load import load_clip
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.clip.words import tokenize_words
-from medsam_exp.seeding import torch_generator
+from medsam_exp.clip.word_tokens import tokenize_words
+from medsam_exp.config.build import build
+from medsam_exp.runtime.seeding import torch_generator
 from tests.compose import CONF, composed
 
 CHOICES = sorted(path.stem for path in (CONF / "text_saliency").glob("*.yaml"))

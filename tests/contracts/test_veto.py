@@ -2,7 +2,7 @@
 
 import pytest
 
-from medsam_exp.build import build
+from medsam_exp.config.build import build
 from medsam_exp.types import UserError
 from tests.compose import CONF, composed
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from medsam_exp.build import build
-from medsam_exp.signatures import signature_problems
+from medsam_exp.config.build import build
+from medsam_exp.config.signatures import signature_problems
 from tests.compose import CONF
 from tests.contracts.shapes import SHAPES
-from tests.weak_label.candidates import candidate
+from tests.nnunet.weak_label.candidates import candidate
 
 CHOICES = sorted(path.stem for path in (CONF / "weak_label").glob("*.yaml"))
 

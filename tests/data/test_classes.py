@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from medsam_exp.data.folder import FolderDataset
-from medsam_exp.digests import FileDigests
+from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.types import Mask, Sample, UserError
 
 SIZE = (12, 16)

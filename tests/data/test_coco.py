@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medsam_exp.curation.prepare.__main__ import main
 from medsam_exp.data.coco import read_coco
 from medsam_exp.data.folder import FolderDataset
-from medsam_exp.data.prepare.__main__ import main
 from medsam_exp.types import UserError
 
 SIZE = (60, 80)

@@ -14,12 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from medsam_exp.build import build
-from medsam_exp.config import check
+from medsam_exp.config.build import build
+from medsam_exp.config.schema import check
 from medsam_exp.data import image_files
 from medsam_exp.data.csv_pairs import CsvPairs
-from medsam_exp.digests import FileDigests
-from medsam_exp.lightning.clip_data import PairsDataModule
+from medsam_exp.runtime.digests import FileDigests
+from medsam_exp.training.clip_data import PairsDataModule
 from medsam_exp.types import PairSource, UserError
 from tests.compose import composed
 

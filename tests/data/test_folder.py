@@ -10,7 +10,7 @@ from PIL import Image
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.image import ImageDataset
 from medsam_exp.data.images import MOST_ELONGATED
-from medsam_exp.digests import FileDigests
+from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.sam.families import FAMILIES
 from medsam_exp.types import Sample, UserError
 from tests.data.volumes.synthetic import dicom_image

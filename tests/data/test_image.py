@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from medsam_exp.data.image import ImageDataset
-from medsam_exp.digests import FileDigests
+from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.types import UserError
 from tests.data.volumes.synthetic import dicom_image
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medsam_exp.curation.quality.layout import find_collection
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.patients import clusters_of, patient_notes
-from medsam_exp.hygiene.layout import find_collection
 from medsam_exp.types import UserError
 from tests.data.volumes.synthetic import dicom_image
 

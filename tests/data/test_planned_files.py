@@ -13,8 +13,8 @@ from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.image import ImageDataset
 from medsam_exp.data.images import decode, read_image
 from medsam_exp.data.planned_files import PlannedFiles
-from medsam_exp.digests import ChangedFileError, FileDigests
-from medsam_exp.weak_label.folder import FolderMasks, Wanted
+from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
+from medsam_exp.runtime.digests import ChangedFileError, FileDigests
 from tests.data.test_images import write_png16
 from tests.data.volumes.synthetic import dicom_image
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medsam_exp.curation.prepare.__main__ import main
+from medsam_exp.curation.prepare.layout import plain_name
+from medsam_exp.curation.quality.raw import raw_items
 from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.image_files import locate_images
-from medsam_exp.data.prepare.__main__ import main
-from medsam_exp.data.prepare.layout import plain_name
-from medsam_exp.hygiene.raw import raw_items
+from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
 from medsam_exp.text.per_image import PerImage
-from medsam_exp.weak_label.folder import FolderMasks, Wanted
 
 NAMES = ("Größe", "Läsion-1", "plain")
 MASK = np.zeros((6, 8), np.uint8)

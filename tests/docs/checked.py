@@ -14,9 +14,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medsam_exp.cli import COMMANDS
-from medsam_exp.overrides import quoted
-from medsam_exp.signatures import signature_problems
+from medsam_exp.cli.main import COMMANDS
+from medsam_exp.config.overrides import quoted
+from medsam_exp.config.signatures import signature_problems
 from tests.compose import composed
 
 OTHERS = {"cd", "export", "git", "nvidia-smi", "pip", "uv", "sbatch", "srun", "wandb", "ssh", "hf"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from medsam_exp.conf_folder import conf_folder
+from medsam_exp.runtime.conf_folder import conf_folder
 from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "docs" / "_ext"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.runner import run
+from medsam_exp.cli.runner import run
 from tests.compose import composed
 
 RANDOM = (

@@ -9,7 +9,7 @@ import yaml
 from omegaconf import DictConfig
 from PIL import Image
 
-from medsam_exp.runner import run
+from medsam_exp.cli.runner import run
 from tests.compose import CONF, composed
 
 ZERO_SHOT = {

@@ -10,8 +10,8 @@ import pytest
 import torch
 from segment_anything import sam_model_registry
 
+from medsam_exp.cli.runner import run
 from medsam_exp.clip.load import load_clip
-from medsam_exp.runner import run
 from medsam_exp.sam.families import FAMILIES
 from tests.compose import composed
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.grounding.control_texts import KINDS
-from medsam_exp.runner import run
+from medsam_exp.cli.runner import run
+from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.types import UserError
 from tests.compose import composed
 

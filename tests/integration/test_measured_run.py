@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from medsam_exp.cli.runner import run
 from medsam_exp.report.compare import compare_runs
-from medsam_exp.runner import run
 from tests.compose import composed
 
 SMALL = (

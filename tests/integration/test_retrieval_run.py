@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from medsam_exp.runner import run
+from medsam_exp.cli.runner import run
 from medsam_exp.types import UserError
 from tests.compose import composed
 

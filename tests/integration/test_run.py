@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.postprocess.largest import LargestComponents
-from medsam_exp.runner import run
+from medsam_exp.cli.runner import run
+from medsam_exp.masks.component_filter.largest import LargestComponents
 from medsam_exp.types import UserError
 from tests.compose import composed
 
@@ -189,7 +189,7 @@ def test_a_folder_is_checked_at_first_use_and_no_key_knows(
     assert caplog.messages.count(said) == 1
     summaries.append(json.loads((runs(*_folder(images)) / "summary.json").read_text()))
     assert caplog.messages.count(said) == 1
-    monkeypatch.setattr("medsam_exp.leaks.look_once", lambda *_: ())
+    monkeypatch.setattr("medsam_exp.curation.quality.leaks.look_once", lambda *_: ())
     summaries.append(json.loads((runs(*_folder(images)) / "summary.json").read_text()))
     assert summaries[0]["keys"] == summaries[1]["keys"] == summaries[2]["keys"]
     for summary in summaries:

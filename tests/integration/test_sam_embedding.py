@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from medsam_exp.runner import run
+from medsam_exp.cli.runner import run
 from medsam_exp.sam.model import SamModel
 from medsam_exp.types import UserError
 from tests.compose import composed

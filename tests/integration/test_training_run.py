@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from medsam_exp.lightning.clip_finetune import ClipFinetuneModule
-from medsam_exp.runner import run
+from medsam_exp.cli.runner import run
+from medsam_exp.training.clip_finetune import ClipFinetuneModule
 from medsam_exp.types import PairBatch
 from tests.compose import composed
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from medsam_exp.postprocess.otsu import Otsu
-from medsam_exp.runner import run
+from medsam_exp.cli.runner import run
+from medsam_exp.masks.postprocess.otsu import Otsu
 from medsam_exp.types import UserError
 from tests.compose import composed
 

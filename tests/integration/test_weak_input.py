@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from medsam_exp.config import check
+from medsam_exp.config.schema import check
 from medsam_exp.data.phantom.dataset import PhantomDataset
-from medsam_exp.lightning.nnunet_data import SeededBatches
+from medsam_exp.training.nnunet_data import SeededBatches
 from medsam_exp.types import UserError
 from tests.compose import composed
 from tests.weak_chain import CHAIN, TRAINING, finish, record, weights

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from medsam_exp.lightning.nnunet_training import NnunetModule
+from medsam_exp.training.nnunet_training import NnunetModule
 from tests.weak_chain import CHAIN, TRAINING, artifacts, finish, record, weights
 
 pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed (make setup)")

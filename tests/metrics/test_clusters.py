@@ -12,7 +12,7 @@ from medsam_exp.metrics.clusters import draws, interval
 from medsam_exp.metrics.paired import compare_pairs
 from medsam_exp.metrics.presence import presence_figures
 from medsam_exp.metrics.summary import summarise
-from medsam_exp.uncertainty.quality import _weighted_pearson, _weighted_ranks, correlations
+from medsam_exp.nnunet.uncertainty.quality import _weighted_pearson, _weighted_ranks, correlations
 
 SIZES = (4, 1, 3, 6, 2, 5, 3)
 PATIENTS = [f"p{number}" for number, size in enumerate(SIZES) for _ in range(size)]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from medsam_exp.metrics.retrieval import batched_top_k, caption_groups, recall_at_k, retrieval_figures
-from medsam_exp.seeding import torch_generator
+from medsam_exp.runtime.seeding import torch_generator
 from medsam_exp.types import UserError
 
 

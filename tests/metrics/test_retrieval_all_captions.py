@@ -6,7 +6,7 @@ import torch
 
 from medsam_exp.metrics.retrieval import OneCaption, caption_groups
 from medsam_exp.metrics.retrieval_all_captions import AllCaptions, CaptionedImages, EachCaption
-from medsam_exp.seeding import torch_generator
+from medsam_exp.runtime.seeding import torch_generator
 from medsam_exp.types import RGBImage
 
 CAPTIONS = (("a", "b"), ("c",), ("b", "d", "e"), ("f",), ("g", "h"), ("c", "i"), ("j",))

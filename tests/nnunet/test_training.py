@@ -8,9 +8,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from medsam_exp.lightning.nnunet_data import SeededBatches
 from medsam_exp.nnunet.training import TrainingParts
-from medsam_exp.seeding import numpy_generator
+from medsam_exp.runtime.seeding import numpy_generator
+from medsam_exp.training.nnunet_data import SeededBatches
 from medsam_exp.types import UserError
 from tests.nnunet_toy import Rate, Toy, settings, train
 

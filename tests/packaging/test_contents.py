@@ -18,13 +18,13 @@ def test_the_wheel_has_every_file_of_the_packages_and_every_configuration(wheel:
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert found == expected
-    assert {"medsam_exp/conf/config.yaml", "medsam_exp/weights/tiny_sam.safetensors"} <= found
-    assert "medsam_exp/weights/tiny_clip/open_clip_model.safetensors" in found
+    assert {"medsam_exp/conf/config.yaml", "medsam_exp/embedded/tiny_sam.safetensors"} <= found
+    assert "medsam_exp/embedded/tiny_clip/open_clip_model.safetensors" in found
 
 
 def test_packaged_files_are_whole(wheel: Path, source: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        for name in ("medsam_exp/weights/tiny_sam.safetensors", "medsam_exp/report/web/page.css"):
+        for name in ("medsam_exp/embedded/tiny_sam.safetensors", "medsam_exp/report/web/page.css"):
             assert archive.read(name) == (source / name).read_bytes()
         assert archive.read("medsam_exp/conf/config.yaml") == (source / "conf/config.yaml").read_bytes()
 
@@ -32,7 +32,7 @@ def test_packaged_files_are_whole(wheel: Path, source: Path) -> None:
 def test_the_wheel_brings_the_command(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (entry,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
-        assert "medsam-exp = medsam_exp.cli:main" in archive.read(entry).decode()
+        assert "medsam-exp = medsam_exp.cli.main:main" in archive.read(entry).decode()
 
 
 def test_choices_of_this_checkout_alone_stay_here(wheel: Path, source: Path) -> None:

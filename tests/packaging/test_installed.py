@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.conf_folder import conf_folder
+from medsam_exp.runtime.conf_folder import conf_folder
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ def start(program: Path, folder: Path, *arguments: str) -> "subprocess.Completed
 
 
 def test_it_is_the_installed_package_that_is_used(program: Path, folder: Path) -> None:
-    code = "import medsam_exp.conf_folder as c; print(c.__file__, c.conf_folder(), c.in_checkout())"
+    code = "import medsam_exp.runtime.conf_folder as c; print(c.__file__, c.conf_folder(), c.in_checkout())"
     done = subprocess.run(
         [str(program.with_name("python")), "-c", code], cwd=folder, capture_output=True, text=True, check=True
     )
@@ -78,8 +78,8 @@ def test_it_is_the_installed_package_that_is_used(program: Path, folder: Path) -
 
 
 def test_it_segments_an_image_as_the_checkout_does(program: Path, folder: Path) -> None:
-    from medsam_exp.app.examples import examples
-    from medsam_exp.interactive.session import Session
+    from medsam_exp.cli.app.examples import examples
+    from medsam_exp.cli.interactive.session import Session
 
     example = examples()[0]
     image, text = folder / "scan.png", example.texts[0]

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from medsam_exp.report.measures import (
+from medsam_exp.metrics.measures import (
     Cell,
     by_patient,
     number,

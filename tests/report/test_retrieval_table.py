@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from medsam_exp.metrics.measures import Cell
 from medsam_exp.report.console import print_summary
-from medsam_exp.report.measures import Cell
 from medsam_exp.report.page import write_report
 from medsam_exp.report.retrieval import RetrievalLine, explanation, retrieval_lines
 

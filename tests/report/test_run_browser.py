@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.report.cases import Case
 from medsam_exp.report.page import write_report
 from medsam_exp.report.web.drawings import Drawings, draw
+from medsam_exp.runtime.artifacts import StageArtifacts
 from tests.chromium import DESKTOP, PHONE, Page, visit
 
 PHANTOMS: dict[str, Any] = {

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from medsam_exp.nnunet.uncertainty.quality import correlations, reliability, risk_coverage
 from medsam_exp.report.figures import save_png
 from medsam_exp.report.uncertainty import (
     reliability_figure,
@@ -18,7 +19,6 @@ from medsam_exp.report.uncertainty import (
     uncertainty_panel,
     uncertainty_scatter,
 )
-from medsam_exp.uncertainty.quality import correlations, reliability, risk_coverage
 
 pytestmark = pytest.mark.filterwarnings("error")
 

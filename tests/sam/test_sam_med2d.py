@@ -5,11 +5,11 @@ import pytest
 import torch
 from segment_anything.modeling.image_encoder import Block
 
-from medsam_exp.fusion.best_iou import BestIou
-from medsam_exp.lightning.sam_inference import answer_prompts
 from medsam_exp.sam.attention import FusedAttention
+from medsam_exp.sam.fusion.best_iou import BestIou
 from medsam_exp.sam.model import SamModel
 from medsam_exp.sam.sam_med2d import AdaptedBlock, Adapter, SamMed2dFraming, build_sam_med2d
+from medsam_exp.training.sam_inference import answer_prompts
 from medsam_exp.types import Prompts
 from tests.sam.conftest import randomise_positions
 from tests.sam.references import adapter, bilinear, nearest_of_opencv

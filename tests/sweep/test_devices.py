@@ -18,7 +18,7 @@ from medsam_exp.types import UserError
 ON_A_GPU = """
 import multiprocessing, sys
 from pathlib import Path
-from medsam_exp import runner
+from medsam_exp.cli import runner
 from medsam_exp.sweep.devices import own_gpus, visible_gpus
 
 def work():

@@ -159,7 +159,9 @@ def test_the_processes_of_a_killed_job_over_two_devices_end_with_it(tmp_path: Pa
     job = sweep_folder(tmp_path, sweep) / "component_filter=largest"
     own = process_of(job)
     while not (
-        workers := [one for one in own.children(recursive=True) if "medsam_exp.worker" in one.cmdline()[3]]
+        workers := [
+            one for one in own.children(recursive=True) if "medsam_exp.cli.worker" in one.cmdline()[3]
+        ]
     ):
         time.sleep(0.1)
     own.kill()

@@ -7,7 +7,7 @@ import pytest
 
 from medsam_exp.clip.load import load_clip
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.stages.said_of_texts import (
+from medsam_exp.stages.text_truncation import (
     caption_notes,
     cut_of_samples,
     notes_of_cuts,

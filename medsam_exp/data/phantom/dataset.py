@@ -17,8 +17,8 @@ from medsam_exp.data.phantom.plan import (
     scan_identity,
 )
 from medsam_exp.data.phantom.vocabulary import VOCABULARIES
-from medsam_exp.digests import FileDigests, text_digest
-from medsam_exp.seeding import numpy_generator
+from medsam_exp.runtime.digests import FileDigests, text_digest
+from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
 
 

@@ -14,7 +14,7 @@ from medsam_exp.data.phantom.lesions import Lesion, draw_lesion
 from medsam_exp.data.phantom.plan import Content, PhantomPlan, plan_phantom
 from medsam_exp.data.phantom.ultrasound import draw_breast_ultrasound
 from medsam_exp.data.phantom.vocabulary import VOCABULARIES
-from medsam_exp.seeding import numpy_generator
+from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.types import RGBImage
 
 Look = Callable[[tuple[int, int], np.random.Generator, Sequence[Lesion]], Field]

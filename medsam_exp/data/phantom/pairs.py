@@ -7,8 +7,8 @@ from medsam_exp.data.phantom.captions import COMPLETE
 from medsam_exp.data.phantom.dataset import check_content
 from medsam_exp.data.phantom.draw import captions_of, draw_image
 from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY, PhantomPlan, plan_phantom, scan_identity
-from medsam_exp.digests import FileDigests, text_digest
-from medsam_exp.seeding import numpy_generator
+from medsam_exp.runtime.digests import FileDigests, text_digest
+from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.types import RGBImage
 
 

@@ -12,7 +12,7 @@ from medsam_exp.data.phantom import GENERATOR_VERSION
 from medsam_exp.data.phantom.lesions import EXTENTS, RADII, LesionPlan
 from medsam_exp.data.phantom.regions import REGIONS, Region
 from medsam_exp.data.phantom.vocabulary import SHAPES, SIZES, TONES, VOCABULARIES
-from medsam_exp.seeding import numpy_generator
+from medsam_exp.runtime.seeding import numpy_generator
 
 SCANS_BY_MODALITY: dict[str, tuple[str, ...]] = {
     "ultrasound": ("breast_ultrasound",),

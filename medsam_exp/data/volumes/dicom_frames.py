@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.uid import UID
 
 from medsam_exp.data.volumes.damage import naming, reason
-from medsam_exp.data.volumes.windows import Window, usable_window
+from medsam_exp.data.volumes.windowing import Window, usable_window
 from medsam_exp.types import UserError
 
 _USED_LATER = (

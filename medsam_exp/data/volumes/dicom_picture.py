@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from medsam_exp.data.images import MAX_PIXELS, Pixels
+from medsam_exp.data.pixels import MAX_PIXELS, Pixels
 from medsam_exp.data.volumes.damage import naming
 from medsam_exp.data.volumes.dicom_file import read_header
 from medsam_exp.data.volumes.dicom_frames import frames_of, patient_of
@@ -37,7 +37,7 @@ def _picture(path: Path, header: Dataset) -> Pixels:
     frames = frames_of(path, header)
     if len(frames) > 1:
         raise UserError(
-            f"{path} holds {len(frames)} images, one is expected: cut it by python -m medsam_exp.data.prepare own"
+            f"{path} holds {len(frames)} images, one is expected: cut it by python -m medsam_exp.curation.prepare own"
         )
     if header.Rows * header.Columns > MAX_PIXELS:
         raise UserError(

@@ -10,7 +10,7 @@ from pydicom.pixels import apply_color_lut, apply_rescale, pixel_array
 from medsam_exp.data.volumes.damage import naming, reason
 from medsam_exp.data.volumes.dicom_file import read_all
 from medsam_exp.data.volumes.dicom_frames import Frame, macro
-from medsam_exp.data.volumes.windows import Window, percentile_window, to_bytes
+from medsam_exp.data.volumes.windowing import Window, percentile_window, to_bytes
 from medsam_exp.types import UserError
 
 _UNREADABLE, _COPY = "has pixels that cannot be decoded", "copy it again"

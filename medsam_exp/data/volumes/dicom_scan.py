@@ -13,8 +13,8 @@ from medsam_exp.data.volumes.damage import naming
 from medsam_exp.data.volumes.dicom_frames import Frame, patient_of
 from medsam_exp.data.volumes.dicom_pixels import asks_for_a_window, is_gray, read_colours, read_values, shown
 from medsam_exp.data.volumes.dicom_series import Part, order_series, split_series
-from medsam_exp.data.volumes.look import Look
 from medsam_exp.data.volumes.scan import ScanFacts
+from medsam_exp.data.volumes.window_level import Look
 from medsam_exp.types import UserError
 
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from medsam_exp.data.volumes.damage import naming
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS, Affine, check_affine
-from medsam_exp.data.volumes.look import Look
-from medsam_exp.data.volumes.packed import check_nifti_name, check_packed
 from medsam_exp.data.volumes.scan import ScanFacts
-from medsam_exp.data.volumes.windows import to_bytes
+from medsam_exp.data.volumes.truncation import check_nifti_name, check_packed
+from medsam_exp.data.volumes.window_level import Look
+from medsam_exp.data.volumes.windowing import to_bytes
 from medsam_exp.types import UserError
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")

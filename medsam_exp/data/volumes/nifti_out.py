@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from medsam_exp.data.volumes.assemble import Assembled
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS
 from medsam_exp.data.volumes.record import ScanRecord
-from medsam_exp.digests import write_atomically
-from medsam_exp.json_text import json_text
+from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.json_text import json_text
 
 LABELS = "labels.json"
 

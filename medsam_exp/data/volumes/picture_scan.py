@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.data.images import decode, to_rgb
-from medsam_exp.data.volumes.look import Look
 from medsam_exp.data.volumes.scan import ScanFacts
-from medsam_exp.data.volumes.windows import to_bytes
+from medsam_exp.data.volumes.window_level import Look
+from medsam_exp.data.volumes.windowing import to_bytes
 
 
 class PictureScan:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from medsam_exp.data.volumes.grid import Affine, View
-from medsam_exp.digests import write_atomically
-from medsam_exp.json_text import json_text
+from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
 
 GEOMETRY = "geometry.json"
@@ -86,7 +86,7 @@ def read_record(folder: Path) -> tuple[ScanRecord, ...]:
         return tuple(_scan(item) for item in content["scans"])
     except FileNotFoundError as error:
         raise UserError(
-            f"{folder} has no {GEOMETRY}: give a folder made by python -m medsam_exp.data.prepare own"
+            f"{folder} has no {GEOMETRY}: give a folder made by python -m medsam_exp.curation.prepare own"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error!r}): prepare the data again") from error

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.data.volumes.grid import STORED, Affine, Plane, View, view_of
-from medsam_exp.data.volumes.look import Look
+from medsam_exp.data.volumes.window_level import Look
 
 
 @dataclass(frozen=True)

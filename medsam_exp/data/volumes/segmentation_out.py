@@ -13,7 +13,7 @@ from pydicom import Dataset
 from medsam_exp.data.volumes.assemble import Assembled
 from medsam_exp.data.volumes.damage import reason
 from medsam_exp.data.volumes.dicom_file import read_header
-from medsam_exp.digests import write_atomically
+from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.types import UserError
 
 _SERIES_NUMBER = 900

@@ -11,9 +11,9 @@ from matplotlib import colormaps
 from PIL import Image
 from skimage.measure import approximate_polygon, find_contours
 
-from medsam_exp.artifacts import StageArtifacts
-from medsam_exp.report.measures import stage_label
+from medsam_exp.metrics.measures import stage_label
 from medsam_exp.report.panels import COLOUR_MAP, STAGE_COLOURS
+from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.stages import MASK_STAGES
 from medsam_exp.types import Mask, RGBImage, SaliencyMap
 

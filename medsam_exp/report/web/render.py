@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medsam_exp.json_text import json_text
+from medsam_exp.runtime.json_text import json_text
 
 LARGEST = 19_000_000
 """Characters of a whole page."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medsam_exp.report.measures import (
+from medsam_exp.metrics.measures import (
     ALL_MEASURES,
     stage_label,
     stage_place,

@@ -7,8 +7,8 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medsam_exp.report.measures import MEASURES, stage_label
-from medsam_exp.report.settings import differing, flat_settings
+from medsam_exp.config.flat_settings import differing, flat_settings
+from medsam_exp.metrics.measures import MEASURES, stage_label
 from medsam_exp.report.web.scores import interned, rounded
 from medsam_exp.sweep.read import SEED, Job, SweepResults
 from medsam_exp.sweep.scores import by_dataset, images_of_samples, known_scores, scores_of_job

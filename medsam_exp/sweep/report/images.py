@@ -9,9 +9,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medsam_exp.artifacts import StageArtifacts
-from medsam_exp.build import build
+from medsam_exp.config.build import build
 from medsam_exp.report.web.drawings import DRAWN_STAGES, Drawings, draw
+from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.sweep.read import Job
 from medsam_exp.types import Dataset, Mask, RGBImage, UserError
 

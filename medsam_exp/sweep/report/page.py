@@ -7,10 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from medsam_exp.digests import write_atomically
-from medsam_exp.report.measures import DISCLAIMER
+from medsam_exp.metrics.measures import DISCLAIMER
 from medsam_exp.report.web.drawings import Drawings
 from medsam_exp.report.web.render import LARGEST, as_json, compressed_plotly, render
+from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.sweep.read import SweepResults
 from medsam_exp.sweep.report.facts import (
     by_disagreement,

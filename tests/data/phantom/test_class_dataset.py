@@ -8,7 +8,7 @@ from medsam_exp.data.phantom.class_dataset import PhantomClassDataset
 from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.data.phantom.draw import draw_phantom
 from medsam_exp.data.phantom.plan import Content
-from medsam_exp.digests import FileDigests
+from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.types import Dataset
 
 MIXED = Content(normal_fraction=0.3, pair_fraction=0.4)

@@ -12,7 +12,7 @@ from medsam_exp.data.phantom.draw import captions_of, draw_phantom
 from medsam_exp.data.phantom.pairs import PhantomPairs
 from medsam_exp.data.phantom.plan import Content, plan_phantom
 from medsam_exp.data.phantom.vocabulary import COLUMNS, ROWS, SIZE_WORDS
-from medsam_exp.digests import FileDigests
+from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.types import Dataset, PairSource, UserError
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from medsam_exp.data.prepare.__main__ import main
+from medsam_exp.curation.prepare.__main__ import main
 from medsam_exp.data.volumes.find import find_scans
 from medsam_exp.data.volumes.segmentation_in import read_segmentation
 from medsam_exp.data.volumes.segmented import Segmented, refers_to

@@ -7,13 +7,13 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian, RLELossless
 
+from medsam_exp.curation.prepare.__main__ import main
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.image import ImageDataset
 from medsam_exp.data.images import read_image
-from medsam_exp.data.prepare.__main__ import main
 from medsam_exp.data.volumes.dicom_file import read_header
 from medsam_exp.data.volumes.find import find_scans
-from medsam_exp.data.volumes.look import Look
+from medsam_exp.data.volumes.window_level import Look
 from medsam_exp.types import UserError
 from tests.data.volumes.synthetic import dicom_image, dicom_series
 

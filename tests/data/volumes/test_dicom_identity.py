@@ -7,9 +7,9 @@ import pytest
 from pydicom import dcmread
 
 from medsam_exp.data.volumes.find import find_scans
-from medsam_exp.data.volumes.look import Look
 from medsam_exp.data.volumes.scan import Scan
-from medsam_exp.data.volumes.windows import Window, to_bytes
+from medsam_exp.data.volumes.window_level import Look
+from medsam_exp.data.volumes.windowing import Window, to_bytes
 from tests.data.volumes.synthetic import dicom_image, dicom_series, items
 
 SHAPE = (9, 7, 6)

@@ -21,7 +21,7 @@ from medsam_exp.data.images import decode, read_image
 from medsam_exp.data.volumes.dicom_file import read_header
 from medsam_exp.data.volumes.dicom_frames import frames_of
 from medsam_exp.data.volumes.dicom_pixels import read_colours, read_values, shown
-from medsam_exp.data.volumes.windows import Window, to_bytes
+from medsam_exp.data.volumes.windowing import Window, to_bytes
 from medsam_exp.types import UserError
 from tests.data.volumes.synthetic import dicom_image, items
 

@@ -7,9 +7,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from medsam_exp.data.volumes.find import find_scans
-from medsam_exp.data.volumes.look import Look, parse_look
 from medsam_exp.data.volumes.scan import Scan
-from medsam_exp.data.volumes.windows import Window, to_bytes
+from medsam_exp.data.volumes.window_level import Look, parse_look
+from medsam_exp.data.volumes.windowing import Window, to_bytes
 from medsam_exp.types import UserError
 from tests.data.volumes.synthetic import dicom_image, dicom_series, items, turned
 

@@ -6,8 +6,8 @@ import pytest
 import SimpleITK
 
 from medsam_exp.data.volumes.file_volume import open_file_volume, read_file_values, read_labels, volume_stem
-from medsam_exp.data.volumes.look import Look
-from medsam_exp.data.volumes.windows import Window, to_bytes
+from medsam_exp.data.volumes.window_level import Look
+from medsam_exp.data.volumes.windowing import Window, to_bytes
 from medsam_exp.types import UserError
 from tests.data.volumes.test_grid import random_affine
 

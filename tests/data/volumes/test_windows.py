@@ -3,8 +3,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_windowing
 
-from medsam_exp.data.volumes.look import Look, parse_look
-from medsam_exp.data.volumes.windows import CT_WINDOWS, Window, percentile_window, to_bytes
+from medsam_exp.data.volumes.window_level import Look, parse_look
+from medsam_exp.data.volumes.windowing import CT_WINDOWS, Window, percentile_window, to_bytes
 from medsam_exp.types import UserError
 
 VALUES = np.arange(-300, 301, dtype=np.int16)

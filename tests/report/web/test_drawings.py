@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.metrics.overlap import dice
 from medsam_exp.report.web.drawings import draw, outline
+from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.types import Mask, RGBImage
 
 

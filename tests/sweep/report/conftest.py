@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medsam_exp.artifacts import StageArtifacts
 from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.metrics.overlap import dice
+from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.sweep.collect import collect
 
 DATA: dict[str, Any] = {

@@ -1,0 +1,1 @@
+"""Commands of the shell and the local web app."""

@@ -1,0 +1,81 @@
+"""Drawn scans to try the app on: `python -m medsam_exp.cli.app.examples FOLDER` writes them as files."""
+
+import base64
+import io
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from medsam_exp.data.phantom.draw import draw_phantom
+from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY, Content
+from medsam_exp.types import RGBImage
+
+_SEED = 2
+"""Held out: the embedded networks were trained on scans of other seeds."""
+_CONTENT = Content(tuple(SCANS_BY_MODALITY), 0.0, 0.4)
+_NUMBERS = {"breast_ultrasound": 11, "brain_mri": 22, "chest_xray": 1, "lung_ct": 13, "abdominal_ct": 0}
+_LABELS = {
+    "breast_ultrasound": "Breast ultrasound",
+    "brain_mri": "Brain MRI",
+    "chest_xray": "Chest X-ray",
+    "lung_ct": "Lung CT",
+    "abdominal_ct": "Abdominal CT",
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A drawn scan.
+
+    Attributes:
+        name: of its file, without ending.
+        label: for people.
+        image: (H, W, 3) uint8.
+        texts: a sentence about each lesion, one or two.
+    """
+
+    name: str
+    label: str
+    image: RGBImage
+    texts: tuple[str, ...]
+
+
+@cache
+def examples() -> tuple[Example, ...]:
+    """One scan of each kind that is drawn."""
+    drawn = ((name, draw_phantom(_SEED, number, _CONTENT)) for name, number in _NUMBERS.items())
+    return tuple(
+        Example(name, _LABELS[name], scan.image, tuple(of_lesion[0] for of_lesion in scan.captions))
+        for name, scan in drawn
+    )
+
+
+def write_examples(folder: Path) -> dict[str, Path]:
+    """Write all of them as PNG; return their paths by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {example.name: folder / f"{example.name}.png" for example in examples()}
+    for example in examples():
+        Image.fromarray(example.image).convert("L").save(paths[example.name])
+    return paths
+
+
+def thumbnail_address(image: RGBImage, side: int) -> str:
+    """A small copy of an image as a data address."""
+    picture, buffer = Image.fromarray(image), io.BytesIO()
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    picture.save(buffer, "webp")
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def main(folder: str = "examples") -> None:
+    """Write them, and print a text for each."""
+    paths = write_examples(Path(folder))
+    for example in examples():
+        print(f"{paths[example.name]}  {' | '.join(example.texts)}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])

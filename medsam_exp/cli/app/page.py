@@ -1,0 +1,286 @@
+"""The page: Gradio's inputs, the viewers, and what happens when something is pressed. Imported only to serve it."""
+
+import html
+import logging
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import Any
+
+import gradio as gr
+
+from medsam_exp.cli.app.examples import examples, thumbnail_address
+from medsam_exp.cli.app.service import VIEWERS, Desk, facts_of_two, problem_in_words
+from medsam_exp.cli.interactive.choices import Choice, choices_of, default_of, problem_of
+from medsam_exp.data.images import IMAGE_SUFFIXES
+from medsam_exp.types import UserError
+
+log = logging.getLogger(__name__)
+
+MAIN, MORE = (
+    ("clip", "saliency", "postprocess", "prompt", "sam"),
+    ("component_filter", "fusion", "mask_filter", "veto"),
+)
+LABELS = {
+    "clip": "CLIP: matches image and text",
+    "saliency": "Saliency: where the text is",
+    "postprocess": "Post-processing: from map to coarse mask",
+    "component_filter": "Regions of the coarse mask",
+    "prompt": "Prompt: what SAM is told",
+    "fusion": "Fusion of SAM's proposals",
+    "sam": "SAM: draws the mask",
+    "mask_filter": "Regions of SAM's mask",
+    "veto": "Veto by the presence score",
+}
+_HEAD = """
+<h1>Text-driven segmentation</h1>
+<p>Say in words what to find in a scan. <span class="mx-warning">Research use only; not a medical device.</span>
+Images stay on this machine.</p>
+"""
+_QUEUE = {"concurrency_id": "networks", "concurrency_limit": 1}
+_QUIET = {"show_progress": "hidden", "trigger_mode": "always_last", **_QUEUE}
+
+
+def text_of(name: str) -> str:
+    """A file that lies beside this one."""
+    return (files("medsam_exp.cli.app") / name).read_text(encoding="utf-8")
+
+
+def build_page(desk: Desk, weights: str, title: str = "medsam_exp") -> gr.Blocks:
+    """Make the page.
+
+    Args:
+        desk: does the work.
+        weights: folder of downloaded weights, where missing ones are looked for.
+        title: of the browser's tab.
+    """
+    page = _Page(desk, weights)
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
+        gr.HTML(_HEAD, elem_id="mx-head")
+        with gr.Row():
+            with gr.Column(scale=4, min_width=300):
+                page.add_inputs()
+            with gr.Column(scale=7, min_width=300):
+                page.add_viewers()
+        page.connect(blocks)
+    return blocks
+
+
+class _Page:
+    """The page's parts by name, and what they do."""
+
+    def __init__(self, desk: Desk, weights: str) -> None:
+        self._desk, self._weights = desk, weights
+        self._choices = {
+            group: {choice.name: choice for choice in choices_of(group)} for group in (*MAIN, *MORE)
+        }
+        self._dropdowns: dict[str, gr.Dropdown] = {}
+        self._viewers: dict[str, gr.HTML] = {}
+
+    def add_inputs(self) -> None:
+        """Left column."""
+        self._file = gr.File(label=f"Image ({_kinds()})", file_count="single", height=150, elem_id="mx-file")
+        self._examples = gr.HTML(
+            html_template=_example_buttons(), js_on_load=text_of("examples.js"), apply_default_css=False
+        )
+        self._text = gr.Textbox(
+            label="What to find",
+            placeholder="a dark irregular mass in the upper left",
+            lines=2,
+            max_lines=4,
+            max_length=1000,
+            elem_id="mx-text",
+            submit_btn=False,
+        )
+        with gr.Accordion("Compare with a second text", open=False) as self._compare:
+            self._second = gr.Textbox(
+                label="Second text",
+                placeholder="leave empty to compare nothing",
+                lines=2,
+                max_length=1000,
+                elem_id="mx-second",
+            )
+        self._segment = gr.Button("Segment", variant="primary", elem_id="mx-segment")
+        with gr.Accordion("Method", open=False, elem_id="mx-method"):
+            for group in MAIN:
+                self._add_dropdown(group)
+            with gr.Accordion("More", open=False):
+                for group in MORE:
+                    self._add_dropdown(group)
+
+    def _add_dropdown(self, group: str) -> None:
+        choices, default = self._choices[group], default_of(group)
+        self._dropdowns[group] = gr.Dropdown(
+            list(choices),
+            value=default,
+            label=LABELS[group],
+            info=choices[default].comment,
+            filterable=False,
+            elem_id=f"mx-{group}",
+        )
+
+    def add_viewers(self) -> None:
+        """Right column."""
+        self._said = gr.HTML("", elem_id="mx-said")
+        with gr.Row(equal_height=False):
+            for name in VIEWERS:
+                with gr.Column(min_width=300, visible=name == VIEWERS[0]) as column:
+                    self._viewers[name] = gr.HTML(
+                        "",
+                        html_template=text_of("viewer.html"),
+                        js_on_load=text_of("viewer.js"),
+                        apply_default_css=False,
+                        elem_id=f"mx-{name}",
+                    )
+                if name == VIEWERS[1]:
+                    self._second_column = column
+
+    def connect(self, blocks: gr.Blocks) -> None:
+        """Say what happens when."""
+        first, second = self._viewers.values()
+        shown = [self._said, first, second, self._second_column]
+        asked = [self._text, self._second, *self._dropdowns.values()]
+        texts = [self._text, self._second, self._compare]
+        self._file.upload(self._upload, self._file, shown, preprocess=False, **_private(_QUEUE))
+        self._file.clear(self._nothing, None, shown, **_private())
+        self._examples.select(self._example, None, [*shown, *texts], **_private(_QUEUE)).then(
+            self._ask, asked, shown, **_private(_QUEUE)
+        )
+        for press in (self._segment.click, self._text.submit, self._second.submit):
+            press(self._ask, asked, shown, **_private(_QUEUE))
+        for group, dropdown in self._dropdowns.items():
+            dropdown.input(self._explain(group), dropdown, dropdown, **_private(show_progress="hidden")).then(
+                self._ask_again, asked, shown, **_private(_QUEUE)
+            )
+        for name, viewer in self._viewers.items():
+            viewer.select(self._correct(name), None, [viewer, self._said], **_private(_QUIET))
+            viewer.release(self._threshold(name), None, [viewer, self._said], **_private(_QUIET))
+        blocks.load(
+            self._mark_missing, None, list(self._dropdowns.values()), **_private(show_progress="hidden")
+        )
+        blocks.unload(self._leave)
+
+    def _upload(self, file: Any, request: gr.Request) -> list[Any]:
+        content = file if isinstance(file, Mapping) else getattr(file, "__dict__", {})
+        path, name = str(content.get("path", "")), str(content.get("orig_name") or "image")
+        return self._answer(lambda: self._only(self._desk.upload(_who(request), path, name)))
+
+    def _example(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        message, text, second = self._desk.example(
+            _who(request), int(event._data["number"]) % len(examples())
+        )
+        return [*self._only(message), text, second, gr.update(open=bool(second))]
+
+    def _nothing(self, request: gr.Request) -> list[Any]:
+        self._desk.leave(_who(request))
+        return self._only("")
+
+    def _ask(self, request: gr.Request, text: str, second: str, *values: str) -> list[Any]:
+        who, choices = _who(request), dict(zip(self._dropdowns, values, strict=True))
+
+        def work() -> list[Any]:
+            self._refuse_missing(choices)
+            found = self._desk.ask(who, VIEWERS[0], text or "", choices)
+            if not (second or "").strip():
+                self._desk.forget_answer(who, VIEWERS[1])
+                return self._only(found)
+            other = self._desk.ask(who, VIEWERS[1], second, choices)
+            return [facts_of_two(*self._desk.current(who).values()), found, other, gr.update(visible=True)]
+
+        return self._answer(work)
+
+    def _ask_again(self, request: gr.Request, text: str, second: str, *values: str) -> list[Any]:
+        """After another choice: at once where there is something to ask."""
+        if not self._desk.current(_who(request)):
+            return [gr.skip()] * 4
+        return self._ask(request, text, second, *values)
+
+    def _correct(self, viewer: str) -> Callable[..., list[Any]]:
+        def correct(event: gr.EventData, request: gr.Request) -> list[Any]:
+            given = event._data
+            work = lambda: self._desk.correct(_who(request), viewer, given["points"], given["box"])  # noqa: E731
+            return self._answer(lambda: [work(), ""], shown=2)
+
+        return correct
+
+    def _threshold(self, viewer: str) -> Callable[..., list[Any]]:
+        def threshold(event: gr.EventData, request: gr.Request) -> list[Any]:
+            value = event._data["threshold"]
+            return self._answer(lambda: [self._desk.threshold(_who(request), viewer, value), ""], shown=2)
+
+        return threshold
+
+    def _explain(self, group: str) -> Callable[[str], Any]:
+        def explain(name: str) -> Any:
+            choice = self._choices[group][name]
+            problem = self._problem(choice)
+            return gr.update(
+                info=f"{choice.comment} Not on this machine: {problem}" if problem else choice.comment
+            )
+
+        return explain
+
+    def _mark_missing(self) -> list[Any]:
+        """Say in the lists which choices cannot be used on this machine yet."""
+        return [
+            gr.update(
+                choices=[
+                    (f"{name} (not here)" if self._problem(choice) else name, name)
+                    for name, choice in self._choices[group].items()
+                ]
+            )
+            for group in self._dropdowns
+        ]
+
+    def _problem(self, choice: Choice) -> str | None:
+        return problem_of(choice, self._weights)
+
+    def _refuse_missing(self, choices: Mapping[str, str]) -> None:
+        """Say which weights are missing before anything is downloaded or computed."""
+        for group, name in choices.items():
+            if problem := self._problem(self._choices[group][name]):
+                raise UserError(f"{group}={name} cannot be used yet: {problem}")
+
+    def _only(self, message: str) -> list[Any]:
+        """Show one viewer, and nothing in the other."""
+        return ["", message, "", gr.update(visible=False)]
+
+    def _answer(self, work: Callable[[], list[Any]], shown: int = 4) -> list[Any]:
+        """What work gives, or what went wrong in the place of the status."""
+        try:
+            return work()
+        except UserError as error:
+            said = str(error)
+        except Exception as error:  # a page must not go silent
+            log.exception("a question failed")
+            said = problem_in_words(error)
+        box = f'<span class="mx-error" role="alert">{html.escape(said)}</span>'
+        return [box, *[gr.skip()] * 3] if shown == 4 else [gr.skip(), box]
+
+    def _leave(self, request: gr.Request) -> None:
+        self._desk.leave(_who(request))
+
+
+def _kinds() -> str:
+    """Endings of the files that can be read."""
+    return ", ".join(sorted({suffix.strip(".").upper() for suffix in IMAGE_SUFFIXES} - {"JPEG", "TIF"}))
+
+
+def _private(*options: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """Options of an event that is no programming interface for others."""
+    merged: dict[str, Any] = {"api_visibility": "private", **more}
+    for each in options:
+        merged |= each
+    return merged
+
+
+def _who(request: gr.Request) -> str:
+    return str(request.session_hash)
+
+
+def _example_buttons() -> str:
+    buttons = "".join(
+        f'<button type="button" data-number="{number}" title="{html.escape(" | ".join(example.texts))}">'
+        f'<img alt="" src="{thumbnail_address(example.image, 160)}">{html.escape(example.label)}</button>'
+        for number, example in enumerate(examples())
+    )
+    return f'<div class="mx-examples" role="group" aria-label="Drawn scans to try">{buttons}</div>'

@@ -1,0 +1,148 @@
+"""An answer as the message that the viewer in the browser shows (`viewer.js`)."""
+
+import base64
+import io
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from medsam_exp.cli.interactive.pictures import mask_png
+from medsam_exp.cli.interactive.result import Answer
+from medsam_exp.report.web.drawings import outline
+from medsam_exp.runtime.json_text import json_text
+from medsam_exp.sam.families import FAMILIES
+from medsam_exp.types import Prompts, RGBImage
+
+_IMAGE_SIDE, _MAP_SIDE = 1600, 512
+"""Pixels of the longer side in the browser at most; masks, clicks and boxes are in the file's own pixels always."""
+_STEPS = {
+    "preparation": "preparing",
+    "saliency": "saliency",
+    "presence": "presence",
+    "coarse_mask": "coarse mask",
+    "sam_embedding": "SAM's view of the image",
+    "sam_mask": "SAM's mask",
+    "correction": "SAM's mask",
+    "threshold": "coarse mask and SAM's mask",
+}
+_serial = itertools.count(1)
+
+
+def image_message(image: RGBImage, name: str) -> str:
+    """The message for an image about which nothing was asked yet."""
+    height, width = image.shape[:2]
+    message = {
+        **_picture(image, name),
+        "width": width,
+        "height": height,
+        "saliency": None,
+        "answered": False,
+        "mask": "",
+        "coarse": "",
+        "boxes": [],
+        "points": [],
+        "facts": [],
+        "takes_points": True,
+        "threshold": None,
+    }
+    return json_text(message | {"serial": next(_serial)})
+
+
+def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
+    """The message for an answer.
+
+    Args:
+        answer: of the pipeline, or corrected.
+        name: of the image file, for people.
+        note: what to know before pasting the command.
+        whole: send the image and its map too; else the browser keeps those it has.
+    """
+    height, width = answer.mask.shape
+    message: dict[str, Any] = {
+        "serial": next(_serial),
+        "width": width,
+        "height": height,
+        "answered": True,
+        "text": answer.question.text,
+        "coarse": outline(answer.coarse_mask),
+        "mask": outline(answer.mask),
+        **_prompts(answer.prompts),
+        "mask_png": _address(mask_png(answer.mask), "png"),
+        "name": answer.image_id,
+        "threshold": _threshold(answer),
+        "takes_points": FAMILIES[answer.cfg.sam.architecture].takes_points,
+        "corrected": answer.question.prompts is not None,
+        "facts": _facts(answer),
+        "command": answer.question.command(name),
+        "command_note": note,
+        "said": _said(answer),
+    }
+    if whole:
+        message |= _picture(answer.image, name) | {"saliency": _map(answer)}
+    return json_text(message)
+
+
+def _picture(image: RGBImage, name: str) -> dict[str, str]:
+    return {"image": _shrunk(Image.fromarray(image), _IMAGE_SIDE, "png"), "alt": f"Image {name}"}
+
+
+def _map(answer: Answer) -> str:
+    return _shrunk(Image.fromarray(np.rint(answer.saliency_map * 255).astype(np.uint8)), _MAP_SIDE, "png")
+
+
+def _shrunk(picture: Image.Image, side: int, kind: str) -> str:
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, kind)
+    return _address(buffer.getvalue(), kind)
+
+
+def _address(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _prompts(prompts: Prompts) -> dict[str, Any]:
+    boxes = [] if prompts.boxes_xyxy is None else prompts.boxes_xyxy.tolist()
+    points: list[list[float]] = []
+    if prompts.point_coords is not None and prompts.point_labels is not None:
+        coords, labels = prompts.point_coords.reshape(-1, 2), prompts.point_labels.reshape(-1)
+        pairs = zip(coords.tolist(), labels.tolist(), strict=True)
+        points = [[x, y, label] for (x, y), label in pairs if label >= 0]
+    return {"boxes": boxes, "points": points}
+
+
+def _threshold(answer: Answer) -> float:
+    """Where the map was cut, as near as one value can say it."""
+    settings: Mapping[str, Any] = dict(part.split("=", 1) for part in answer.question.settings if "=" in part)
+    if answer.question.choices.get("postprocess") == "threshold":
+        return float(settings.get("postprocess.value", answer.cfg.postprocess.get("value", 0.5)))
+    inside = answer.saliency_map[answer.coarse_mask]
+    return round(float(inside.min()), 2) if inside.size else 1.0
+
+
+def _facts(answer: Answer) -> list[list[str]]:
+    """Name, value and remark of what a reader wants to know."""
+    kind = f"calibrated on {answer.calibrated_on}" if answer.calibrated_on else "a ranking, no probability"
+    sure = ", ".join(f"{min(value, 1.0):.2f}" for value in answer.iou_predictions) or "–"
+    pixels = int(answer.mask.sum())
+    computed = {name: taken for name, taken in answer.seconds.items() if name not in answer.reused}
+    steps = ", ".join(f"{_STEPS[name]} {taken:.2f}" for name, taken in computed.items() if taken >= 0.005)
+    return [
+        ["Presence score", f"{answer.presence:.2f}", "mask emptied by the veto" if answer.vetoed else kind],
+        ["SAM expects an IoU of", sure, "its own estimate, for each prompt"],
+        ["Mask", f"{pixels:,} px", f"{100 * answer.mask.mean():.1f} % of the image"],
+        ["Time", f"{sum(answer.seconds.values()):.2f} s", steps],
+    ]
+
+
+def _said(answer: Answer) -> str:
+    if "threshold" in answer.seconds:
+        return f"The map is cut at {_threshold(answer):.2f}; Segment goes back to the chosen post-processing."
+    if answer.vetoed:
+        return "The presence score is below the veto's threshold, so the mask is empty."
+    if not answer.coarse_mask.any() and not answer.mask.any():
+        return "Nothing stands out for this text; lower the threshold, or click on what you look for."
+    return "" if answer.mask.any() else "SAM found nothing here: click on what you look for, or draw a box."

@@ -1,0 +1,232 @@
+"""The runs and sweeps below `outputs/`: how each ended, when, its main scores, its size."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from medsam_exp.cli.artifact_gc.folders import folders_below
+from medsam_exp.metrics.measures import ALL_MEASURES, MEASURES, scored_stages
+from medsam_exp.runtime.run_status import ERROR_FILE, is_running
+from medsam_exp.runtime.sizes import Extent, extent
+from medsam_exp.sweep.files import SWEEP_FILE
+from medsam_exp.sweep.jobs import error_of, status_of
+
+Status = Literal["done", "running", "failed", "stopped", "unreadable"]
+_LONGEST_ERROR = 200  # letters
+_LOWER_IS_BETTER = {name for name, measure in ALL_MEASURES.items() if not measure.higher_is_better}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, or a sweep with its jobs.
+
+    Attributes:
+        name: its path below the outputs.
+        folder: where it lies.
+        status: "stopped" is a run whose process is gone without a result or an error, so it was killed.
+        said: the error's last line, or of a sweep how many jobs are done and which is best.
+        when: it ended, or last wrote something.
+        metrics: means over images by "stage/measure"; of a sweep those of its best job.
+        main: names of the most telling of them.
+        extent: what its folder takes, without stored results.
+        jobs: of a sweep; those that never began are not among them.
+    """
+
+    name: str
+    folder: Path
+    status: Status
+    said: str
+    when: datetime
+    metrics: Mapping[str, float]
+    main: tuple[str, ...]
+    extent: Extent
+    jobs: tuple["Run", ...] = field(default=())
+
+    @property
+    def folders(self) -> list[Path]:
+        """Of itself and of its jobs."""
+        return [self.folder, *(job.folder for job in self.jobs)]
+
+
+def find_runs(outputs: Path, artifacts: Path) -> list[Run]:
+    """All runs and sweeps below a folder, in the order of their names.
+
+    A folder that cannot be looked into is among them as "unreadable", as it may be or hold one.
+
+    Args:
+        outputs: folder of runs and sweeps, of any depth, also behind links.
+        artifacts: folder of stored results, where no run is.
+    """
+    found: list[Run] = []
+    jobs: set[Path] = set()
+    for folder in folders_below(outputs, artifacts, _is_run):
+        here = folder.path
+        try:
+            if folder.problem:
+                found.append(_unreadable(here, outputs, folder.problem))
+            elif SWEEP_FILE in folder.names:
+                found.append(_sweep(here, outputs))
+                jobs |= {job.folder for job in found[-1].jobs}
+            elif _is_run(folder.names) and here not in jobs:
+                found.append(_run(here, outputs))
+        except OSError as error:  # its names can be seen, its files cannot
+            found.append(_unreadable(here, outputs, error.strerror or type(error).__name__))
+    return sorted(found, key=lambda run: run.name)
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether the best of a metric, "stage/measure", is its smallest."""
+    return metric.rpartition("/")[2] in _LOWER_IS_BETTER
+
+
+def _is_run(names: frozenset[str]) -> bool:
+    return bool(names & {".hydra", "summary.json", "job_status.json", "run.log"})
+
+
+def _unreadable(folder: Path, outputs: Path, problem: str) -> Run:
+    said = f"it cannot be read ({problem})"
+    long_ago = datetime.fromtimestamp(0).astimezone()
+    return Run(_name(folder, outputs), folder, "unreadable", said, long_ago, {}, (), Extent(0, 0, 0.0))
+
+
+def _run(folder: Path, outputs: Path) -> Run:
+    summary, problem = _summary(folder / "summary.json")
+    size = extent(folder)
+    metrics = _metrics(summary)
+    status, said = _status(folder, there=bool(summary))
+    if problem and status in ("done", "stopped"):
+        status, said = "unreadable", problem
+    when = _date(summary) or datetime.fromtimestamp(size.changed).astimezone()
+    main = _main(metrics)
+    return Run(_name(folder, outputs), folder, status, said, when, metrics, main, size)
+
+
+def _sweep(folder: Path, outputs: Path) -> Run:
+    jobs = tuple(_run(child, outputs) for child in sorted(folder.iterdir()) if _is_run(_names_in(child)))
+    count = _planned(folder / SWEEP_FILE) or len(jobs)
+    done = [job for job in jobs if job.status == "done"]
+    best = _best(done)
+    said = [f"{len(done)} of {count} jobs done"]
+    for status in ("running", "failed", "unreadable"):
+        if number := sum(job.status == status for job in jobs):
+            said.append(f"{number} {status}")
+    if best is not None and best.main:
+        said.append(f"best {best.main[0]}: {best.folder.name}")
+    when = max(
+        (job.when for job in jobs), default=datetime.fromtimestamp(folder.stat().st_mtime).astimezone()
+    )
+    return Run(
+        name=_name(folder, outputs),
+        folder=folder,
+        status=_status_of_sweep(jobs, count),
+        said=", ".join(said),
+        when=when,
+        metrics=best.metrics if best else {},
+        main=best.main if best else (),
+        extent=extent(folder),
+        jobs=jobs,
+    )
+
+
+def _names_in(folder: Path) -> frozenset[str]:
+    """What a folder holds; nothing where it cannot be looked into, which is told elsewhere, or is none."""
+    try:
+        return frozenset(path.name for path in folder.iterdir())
+    except OSError:
+        return frozenset()
+
+
+def _status_of_sweep(jobs: tuple[Run, ...], count: int) -> Status:
+    found = [job.status for job in jobs]
+    if "running" in found:
+        return "running"
+    if found.count("done") == count:
+        return "done"
+    return "failed" if "failed" in found else "stopped"
+
+
+def _status(folder: Path, *, there: bool) -> tuple[Status, str]:
+    """How a run stands, and what it says of it.
+
+    Args:
+        folder: of the run.
+        there: whether it has a summary.
+    """
+    if is_running(folder):
+        return "running", ""
+    if (folder / "job_status.json").is_file():
+        try:
+            said = status_of(folder), error_of(folder) or ""
+        except (OSError, ValueError, KeyError, TypeError):
+            return "unreadable", f"{folder / 'job_status.json'} is broken"
+        return ("stopped", "") if said[0] == "missing" else said  # type: ignore[return-value]
+    if (folder / ERROR_FILE).is_file():
+        return "failed", _last_line(folder / ERROR_FILE)
+    return ("done", "") if there else ("stopped", "")
+
+
+def _last_line(path: Path) -> str:
+    lines = [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1].removeprefix("medsam_exp.types.UserError: ")[:_LONGEST_ERROR] if lines else ""
+
+
+def _summary(path: Path) -> tuple[dict[str, Any], str]:
+    """A run's summary, and what is wrong with it; nothing of a run that did not end."""
+    if not path.is_file():
+        return {}, ""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        return {}, f"{path.name} cannot be read: {str(error).splitlines()[0]}"
+    if not isinstance(content, dict) or not content:
+        return {}, f"{path.name} is not what a run leaves"
+    return content, ""
+
+
+def _metrics(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Means by "stage/measure"; of a search the best trial's."""
+    given = summary.get("metrics")
+    found = dict(given) if isinstance(given, dict) else {}
+    if isinstance(tuning := summary.get("tuning"), dict) and isinstance(tuning.get("best"), dict):
+        found[f"tune/{tuning.get('metric')}"] = tuning["best"].get("score")
+    means = {name: part.get("mean") for name, part in found.items() if isinstance(part, dict)}
+    return {name: float(mean) for name, mean in means.items() if isinstance(mean, int | float)}
+
+
+def _main(metrics: Mapping[str, float]) -> tuple[str, ...]:
+    """The first two measures of the last mask; without masks the first two metrics."""
+    stages = scored_stages(metrics)
+    of_masks = [f"{stages[-1]}/{measure.name}" for measure in MEASURES] if stages else []
+    return tuple([name for name in of_masks if name in metrics][:2] or sorted(metrics)[:2])
+
+
+def _best(done: list[Run]) -> Run | None:
+    """The job with the best main score; the first of equals."""
+    name = next((job.main[0] for job in done if job.main), None)
+    scored = [job for job in done if name in job.metrics]
+    if name is None:
+        return None
+    sign = -1 if lower_is_better(name) else 1
+    return max(scored, key=lambda job: sign * job.metrics[name])
+
+
+def _planned(path: Path) -> int | None:
+    """How many jobs a sweep has, those included that never began."""
+    try:
+        return len(json.loads(path.read_text())["jobs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _date(summary: Mapping[str, Any]) -> datetime | None:
+    try:
+        return datetime.fromisoformat(summary["date"]).astimezone()
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _name(folder: Path, outputs: Path) -> str:
+    return folder.relative_to(outputs).as_posix()

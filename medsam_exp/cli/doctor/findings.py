@@ -1,0 +1,152 @@
+"""Everything that the doctor finds out, as data."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from medsam_exp.cli.doctor.machine import Machine, look
+from medsam_exp.cli.preflight import PREPARED, Need, needs_of
+from medsam_exp.cli.weights.catalogue import Weights, catalogue
+from medsam_exp.cli.weights.local_cache import State, file_state, known_digests, save, state
+from medsam_exp.cli.weights.settings import Settings, configured_paths, settings
+from medsam_exp.report.logger.wandb_auth import has_key
+from medsam_exp.runtime.conf_folder import conf_folder
+from medsam_exp.types import UserError
+
+QUICK_BYTES = 300_000_000
+"""Checksums are counted of so much at most, unless all are asked for; those that are remembered cost nothing."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A folder of data that an experiment knows.
+
+    Attributes:
+        folder: where it should be.
+        there: whether it is.
+        prepare: what prepares it.
+    """
+
+    folder: Path
+    there: bool
+    prepare: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found.
+
+    Attributes:
+        machine: the machine.
+        weights_folder: the one cache of published weights.
+        weights: what is there of each network's.
+        data: folders of data.
+        wandb_login: whether a key for W&B is there.
+        experiments: what each lacks, by name.
+        titles: the first sentence of each experiment's YAML.
+    """
+
+    machine: Machine
+    weights_folder: Path
+    weights: dict[str, State]
+    data: tuple[Data, ...]
+    wandb_login: bool
+    experiments: dict[str, list[Need]]
+    titles: dict[str, str]
+
+    @property
+    def ready(self) -> list[str]:
+        """Experiments that can run now."""
+        return [name for name, needs in self.experiments.items() if not any(need.blocks for need in needs)]
+
+
+def examine(names: Sequence[str] = (), *, verify_all: bool = False) -> Findings:
+    """Look at everything.
+
+    Args:
+        names: of experiments to look at; none takes all.
+        verify_all: count the checksums of all weights, which may take a minute.
+
+    Raises:
+        UserError: there is no such experiment, or the configuration itself cannot be read.
+    """
+    own, paths = settings(), configured_paths()
+    data, outputs = Path(paths["data"]).expanduser(), Path(paths["outputs"]).expanduser()
+    experiments = _experiments(names)
+    return Findings(
+        machine=look({"weights": own.folder, "data": data, "outputs": outputs}),
+        weights_folder=own.folder,
+        weights=weights_states(own, verify_all=verify_all),
+        data=tuple(Data(data / name, (data / name).is_dir(), prepare) for name, prepare in PREPARED.items()),
+        wandb_login=has_key(),
+        experiments={name: _needs(name) for name in experiments},
+        titles={name: _title(path) for name, path in experiments.items()},
+    )
+
+
+def weights_states(own: Settings, *, verify_all: bool) -> dict[str, State]:
+    """What is there of each network; checksums only as far as they are quick."""
+    digests, left, found = known_digests(own.folder), QUICK_BYTES, {}
+    for weights in sorted(catalogue().values(), key=lambda each: each.bytes):
+        try:
+            unknown = [path for path in _countable(weights, own.folder) if not digests.remembers(path)]
+            size = sum(path.stat().st_size for path in unknown)
+            if verify_all or size <= left:
+                left -= size
+                found[weights.name] = state(weights, own.folder, digests)
+            else:
+                quick = state(weights, own.folder)
+                found[weights.name] = State(quick.kind, quick.note or "not verified yet")
+        except OSError as error:
+            found[weights.name] = State("wrong", f"cannot be read ({error.strerror})")
+    save(digests)
+    return {name: found[name] for name in catalogue()}
+
+
+def _experiments(names: Sequence[str]) -> dict[str, Path]:
+    shipped = {path.stem: path for path in sorted((conf_folder() / "experiment").glob("*.yaml"))}
+    for name in names:
+        if name not in shipped:
+            raise UserError(f"there is no experiment {name!r}; there are {', '.join(shipped)}")
+    return {name: shipped[name] for name in names} if names else shipped
+
+
+def _needs(experiment: str) -> list[Need]:
+    try:
+        return needs_of([f"+experiment={experiment}"])
+    except Exception as error:  # one that is broken must not hide the others
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return [Need("its configuration", said, "see its YAML")]
+
+
+def _title(path: Path) -> str:
+    comments = (line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#"))
+    said = " ".join(line for line in comments if not line.startswith("@package"))
+    return re.split(r"(?<=[a-z0-9)])[.:;] ", f"{said} ")[0].strip(" .")
+
+
+def _countable(weights: Weights, folder: Path) -> list[Path]:
+    """Files that are there and have a published checksum."""
+    return [
+        folder / file.path
+        for file in weights.files
+        if file.sha256 is not None and file_state(file, folder).usable
+    ]
+
+
+def as_json(found: Findings) -> dict[str, Any]:
+    """For scripts."""
+    return {
+        "machine": asdict(found.machine),
+        "weights_folder": str(found.weights_folder.absolute()),
+        "weights": {name: asdict(each) for name, each in found.weights.items()},
+        "data": [{**asdict(each), "folder": str(each.folder)} for each in found.data],
+        "wandb_login": found.wandb_login,
+        "ready": found.ready,
+        "experiments": {
+            name: [{**asdict(need), "sentence": need.sentence} for need in needs]
+            for name, needs in found.experiments.items()
+        },
+    }

@@ -1,0 +1,158 @@
+"""What the machine has: processors, memory, disk, GPUs, versions; whatever cannot be found out is left out."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from medsam_exp.cli.preflight import installs
+
+_PROC = Path("/proc/meminfo")
+VERSIONS = ("medsam-exp", "torch", "torchvision", "open_clip_torch", "segment-anything", "pytorch-lightning")
+OPTIONAL = {
+    "nnunetv2": ("weak supervision with nnU-Net", installs("nnunet")),
+    "pydensecrf": ("postprocess=crf and crf_v1", installs("crf", "make setup-crf")),
+    "gradio": ("the local web app", installs("app")),
+    "gdcm": ("compressed DICOM images", installs("dicom")),
+    "wandb": ("logger=wandb", installs("")),
+}
+"""Packages that only some uses need: what for, and what installs them."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One accelerator.
+
+    Attributes:
+        name: as its maker gives it.
+        total: bytes of memory; None where unknown.
+        free: of these, now.
+    """
+
+    name: str
+    total: int | None = None
+    free: int | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What was found.
+
+    Attributes:
+        system: name and version of the operating system.
+        python: version.
+        cores: processors that this process may use.
+        memory: bytes of memory, None where unknown.
+        memory_free: of these, now.
+        disk_free: bytes free, by folder.
+        gpus: that torch can use.
+        gpu_note: why there are none, or what else is to be said; empty where there is nothing.
+        versions: of packages that matter, and of CUDA.
+        optional: whether a package is installed, by its name.
+    """
+
+    system: str
+    python: str
+    cores: int
+    memory: int | None
+    memory_free: int | None
+    disk_free: dict[str, int]
+    gpus: tuple[Gpu, ...]
+    gpu_note: str
+    versions: dict[str, str]
+    optional: dict[str, bool]
+
+
+def look(folders: dict[str, Path]) -> Machine:
+    """Look at this machine.
+
+    Args:
+        folders: whose disks count, by what they are for.
+    """
+    gpus, note, cuda = _or(_gpus, ((), "torch cannot be asked for GPUs", {}))
+    memory = _or(_memory, {})
+    return Machine(
+        system=_or(platform.platform, "unknown"),
+        python=platform.python_version(),
+        cores=_or(_cores, os.cpu_count() or 1),
+        memory=memory.get("MemTotal"),
+        memory_free=memory.get("MemAvailable"),
+        disk_free={
+            what: free for what, folder in folders.items() if (free := _or(_free(folder), None)) is not None
+        },
+        gpus=gpus,
+        gpu_note=note,
+        versions={name: version for name in VERSIONS if (version := _version(name))} | cuda,
+        optional={name: _or(_installed(name), False) for name in OPTIONAL},
+    )
+
+
+def _or(ask: Callable[[], Any], otherwise: Any) -> Any:
+    """What a question gives, or something else where the machine does not know it."""
+    try:
+        return ask()
+    except Exception:  # a doctor that falls ill on a strange machine is of no use
+        return otherwise
+
+
+def _gpus() -> tuple[tuple[Gpu, ...], str, dict[str, str]]:
+    import torch
+
+    built_for = {"CUDA of torch": torch.version.cuda} if torch.version.cuda else {}
+    if torch.cuda.is_available():
+        found = tuple(_or(partial(_cuda, n), Gpu("unknown")) for n in range(torch.cuda.device_count()))
+        return found, "", built_for
+    if torch.backends.mps.is_available():
+        return (Gpu("Apple's, through Metal"),), "", built_for
+    if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists():
+        why = "there is an NVIDIA driver, but torch finds no GPU: its CUDA may not fit the driver"
+        return (), f"{why} (make setup TORCH_BACKEND=cu126 takes another build)", built_for
+    return (), "", built_for
+
+
+def _cuda(number: int) -> Gpu:
+    import torch
+
+    free, total = torch.cuda.mem_get_info(number)
+    return Gpu(torch.cuda.get_device_name(number), total, free)
+
+
+def _memory() -> dict[str, int]:
+    if _PROC.is_file():
+        rows = (line.split() for line in _PROC.read_text().splitlines())
+        return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows if len(row) > 1}
+    return {"MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")}
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _free(folder: Path) -> Callable[[], int]:
+    """Of the disk where a folder is, or will be."""
+
+    def ask() -> int:
+        there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+        return shutil.disk_usage(there).free
+
+    return ask
+
+
+def _installed(name: str) -> Callable[[], bool]:
+    from importlib.util import find_spec
+
+    return lambda: find_spec(name) is not None
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except Exception:  # not installed, or installed by hand
+        return ""

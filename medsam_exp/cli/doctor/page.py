@@ -1,0 +1,141 @@
+"""The findings in plain words, for a terminal."""
+
+from collections.abc import Iterator
+
+from medsam_exp.cli.doctor.findings import Findings
+from medsam_exp.cli.doctor.machine import OPTIONAL, Machine
+from medsam_exp.cli.preflight import Need
+from medsam_exp.cli.weights.catalogue import catalogue
+from medsam_exp.cli.weights.tables import SAID
+from medsam_exp.runtime.conf_folder import in_checkout
+from medsam_exp.runtime.sizes import readable
+from medsam_exp.runtime.start_command import start_command
+
+_INDENT = "  "
+_NAME = 14
+_EXPERIMENT = 28
+_WIDTH = 90
+
+
+def lines(found: Findings) -> Iterator[str]:
+    """The whole page, a line each."""
+    yield from _section("This machine", _machine(found.machine))
+    yield from _section("Packages that only some uses need", _packages(found.machine))
+    yield from _section(f"Published weights in {found.weights_folder.absolute()}", _weights(found))
+    yield from _section("Data", _data(found))
+    yield from _section("W&B", _wandb(found))
+    yield from _section("Experiments that can run now", _ready(found))
+    yield from _section("Experiments that lack something", _lacking(found))
+    yield from _section("What to do", _to_do(found))
+
+
+def _section(title: str, content: Iterator[str]) -> Iterator[str]:
+    listed = list(content)
+    if listed:
+        yield title
+        yield from (f"{_INDENT}{line}" for line in listed)
+        yield ""
+
+
+def _row(name: str, text: str) -> str:
+    return f"{name:<{_NAME}} {text}"
+
+
+def _machine(machine: Machine) -> Iterator[str]:
+    if machine.gpus:
+        for gpu in machine.gpus:
+            memory = f", {readable(gpu.total)}" if gpu.total else ""
+            free = f" of which {readable(gpu.free)} are free" if gpu.free is not None else ""
+            yield _row("GPU", f"{gpu.name}{memory}{free}; use it by trainer=gpu")
+    else:
+        none = "none: everything runs on the CPU; the embedded networks are made for that, published ones are slow"
+        yield _row("GPU", machine.gpu_note or none)
+    yield _row("processors", f"{machine.cores} that this process may use")
+    if machine.memory:
+        free = f", {readable(machine.memory_free)} of it free" if machine.memory_free else ""
+        yield _row("memory", f"{readable(machine.memory)}{free}")
+    by_size: dict[int, list[str]] = {}
+    for what, free_bytes in machine.disk_free.items():
+        by_size.setdefault(free_bytes, []).append(what)
+    for free_bytes, whats in by_size.items():
+        yield _row("disk", f"{readable(free_bytes)} free for {', '.join(whats)}")
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    yield _row("versions", f"Python {machine.python}, {versions}")
+    yield _row("system", machine.system)
+
+
+def _packages(machine: Machine) -> Iterator[str]:
+    for name, (purpose, install) in OPTIONAL.items():
+        here = machine.optional.get(name, False)
+        yield _row(name, f"{'here' if here else 'not here'}, for {purpose}{'' if here else f': {install}'}")
+
+
+def _weights(found: Findings) -> Iterator[str]:
+    here = {name: each for name, each in found.weights.items() if each.kind != "missing"}
+    for name, each in here.items():
+        yield f"{name:<20} {SAID[each.kind]}{f' ({each.note})' if each.note else ''}"
+    missing = [name for name in found.weights if name not in here]
+    if missing:
+        yield f"{'not here' if here else 'none of them is here'}: {', '.join(missing)}"
+        yield "(the embedded small networks need none; `python -m medsam_exp.cli.weights list` says what each is)"
+
+
+def _data(found: Findings) -> Iterator[str]:
+    for each in found.data:
+        how = "" if each.there else f": python -m medsam_exp.curation.prepare {each.prepare} DOWNLOAD"
+        yield f"{each.folder!s:<28} {'here' if each.there else 'not here'}{how}"
+    yield f"(drawn scans need none; your own: {start_command()} data=folder data.root=FOLDER)"
+
+
+def _wandb(found: Findings) -> Iterator[str]:
+    send = "make wandb-sync" if in_checkout() else "medsam-exp sync"
+    if found.wandb_login:
+        yield "logged in: logger=wandb is online"
+    else:
+        yield f"no login: logger=wandb keeps everything on this disk (wandb login, then {send})"
+
+
+def _ready(found: Findings) -> Iterator[str]:
+    for name in found.ready:
+        fetches = "".join(f" (fetches {need.thing})" for need in found.experiments[name])
+        yield f"{name:<{_EXPERIMENT}} {_short(found.titles[name])}{fetches}"
+    yield f"start one by: {start_command()} +experiment=NAME"
+
+
+def _lacking(found: Findings) -> Iterator[str]:
+    for name, needs in found.experiments.items():
+        if name not in found.ready:
+            yield f"{name:<{_EXPERIMENT}} {'; '.join(need.thing for need in needs)}"
+
+
+def _to_do(found: Findings) -> Iterator[str]:
+    """Each command once, the one that most experiments wait for first."""
+    helped: dict[str, dict[str, None]] = {}
+    for name, needs in found.experiments.items():
+        for need in needs:
+            if name not in found.ready:
+                helped.setdefault(_typed(need), {})[name] = None
+    for mend, names in sorted(helped.items(), key=lambda item: -len(item[1])):
+        shown = list(names)[:3]
+        more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+        yield mend
+        yield f"{_INDENT}for {', '.join(shown)}{more}"
+    if helped:
+        yield "(DOWNLOAD is the folder or zip as its publishers give it)"
+
+
+def _typed(need: Need) -> str:
+    """A command with the size of what it fetches; or what to do in words, after what is wrong."""
+    if not need.command:
+        return f"{need.what}: {need.mend}"
+    entry = catalogue().get(need.mend.rpartition(" ")[2])
+    about = (
+        ""
+        if entry is None
+        else f"   # {'' if entry.exact else 'about '}{readable(entry.bytes)}, licence: {entry.licence}"
+    )
+    return f"{need.mend}{about}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1].rsplit(' ', 1)[0]} ..."

@@ -1,0 +1,114 @@
+"""A question to the pipeline: an image, a text and choices; and the command that asks the same."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from medsam_exp.cli.registration import register
+from medsam_exp.config.overrides import for_shell, hydra_value, quoted
+from medsam_exp.config.schema import check
+from medsam_exp.runtime.conf_folder import conf_folder
+from medsam_exp.types import UserError
+
+EXPERIMENT = "+experiment=one_image"
+GROUPS = (
+    "clip",
+    "saliency",
+    "postprocess",
+    "component_filter",
+    "presence",
+    "veto",
+    "prompt",
+    "fusion",
+    "sam",
+    "mask_filter",
+)
+"""What can be chosen, in the order of the pipeline."""
+_CALIBRATED_FOR = "tiny"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of one image.
+
+    Attributes:
+        image: the file.
+        text: what to find, in words.
+        choices: of config groups; those that are not named are the defaults.
+        settings: further overrides, as `run.py` takes them.
+        prompts: visual prompts in the place of those from the coarse mask.
+    """
+
+    image: Path
+    text: str
+    choices: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    prompts: Sequence[Mapping[str, Any]] | None = None
+
+    def overrides(self, path: str | None = None) -> list[str]:
+        """What to give `run.py`; with another path of the image, where it lies elsewhere for the reader."""
+        typed = dict(
+            setting.split("=", 1) for setting in self.settings if setting.partition("=")[0] in GROUPS
+        )
+        chosen = {**typed, **self.choices}
+        chosen = {**default_choices(chosen), **chosen}
+        others = [setting for setting in self.settings if setting.partition("=")[0] not in GROUPS]
+        if self.prompts is not None:
+            chosen["prompt"] = "given"
+            others = [setting for setting in others if not setting.startswith("prompt.")]
+            others.append(f"prompt.prompts={hydra_value(list(self.prompts))}")
+        place, text = hydra_value(path or str(self.image)), hydra_value(self.text)
+        choices = [f"{group}={chosen[group]}" for group in GROUPS if group in chosen]
+        return [EXPERIMENT, f"data.path={place}", f"text.text={text}", *choices, *others]
+
+    def command(self, path: str | None = None) -> str:
+        """The command that gives the same mask."""
+        program = "python run.py" if (conf_folder().parent / "run.py").is_file() else "medsam-exp run"
+        return " ".join([program, *map(for_shell, self.overrides(path))])
+
+    def configuration(self, outputs: Path) -> DictConfig:
+        """The checked configuration of the run that answers.
+
+        Args:
+            outputs: where its results lie.
+
+        Raises:
+            UserError: a choice does not exist, or the configuration cannot work.
+        """
+        if not self.text.strip():
+            raise UserError(
+                "the text is empty: write what to find, such as 'a dark mass with ragged borders'"
+            )
+        places = [f"paths.outputs={hydra_value(str(outputs))}", "paths.artifacts=${paths.outputs}/artifacts"]
+        return check(composed([*self.overrides(), *places]))
+
+
+def default_choices(choices: Mapping[str, str]) -> dict[str, str]:
+    """Choices that follow from others: the embedded CLIP has a calibrated presence score, others have not."""
+    return {"presence": "calibrated"} if choices.get("clip", _CALIBRATED_FOR) == _CALIBRATED_FOR else {}
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """The configuration for these overrides, unchecked.
+
+    Raises:
+        UserError: there is no such choice or key.
+    """
+    register()
+    try:
+        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+            return compose("config", quoted(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        said = [
+            line.strip()
+            for line in str(error).partition("Config search path")[0].splitlines()
+            if line.strip()
+        ]
+        first, rest = " ".join(said[:2]), ", ".join(said[2:])
+        raise UserError(f"{first} {rest}".strip() or type(error).__name__) from error

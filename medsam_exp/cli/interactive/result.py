@@ -1,0 +1,165 @@
+"""What the pipeline found in one image."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+
+from medsam_exp.cli.interactive.request import Question
+from medsam_exp.config.build import build
+from medsam_exp.engine.engine import Engine
+from medsam_exp.stages.sam_mask import as_record, from_record
+from medsam_exp.types import Dataset, Mask, Prompts, RGBImage, SaliencyMap
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Every step from an image and a text to a mask, all in the original frame.
+
+    Attributes:
+        question: what was asked.
+        image_id: the file's stem.
+        image: (H, W, 3) uint8.
+        saliency_map: (H, W) float32 in [0, 1].
+        coarse_mask: (H, W) bool.
+        automatic: visual prompts of the coarse mask.
+        prompts: those that SAM was asked; others than the automatic ones after a correction.
+        mask: (H, W) bool, SAM's.
+        iou_predictions: what SAM expects of the mask of each prompt.
+        presence: score in [0, 1] that the text's target is there.
+        calibrated_on: the masks that make the score a probability; None where it only ranks.
+        vetoed: whether the score emptied the masks.
+        seconds: that each step took; "preparation" is configuration, checks and reading.
+        reused: steps whose result was there already.
+        cfg: the checked configuration.
+        embedding: (C, g, g) float32 of the image, by SAM.
+    """
+
+    question: Question
+    image_id: str
+    image: RGBImage
+    saliency_map: SaliencyMap
+    coarse_mask: Mask
+    automatic: Prompts
+    prompts: Prompts
+    mask: Mask
+    iou_predictions: Sequence[float]
+    presence: float
+    calibrated_on: str | None
+    vetoed: bool
+    seconds: Mapping[str, float]
+    reused: tuple[str, ...]
+    cfg: DictConfig = field(repr=False)
+    embedding: NDArray[np.float32] = field(repr=False)
+
+    def corrected(
+        self,
+        given: list[dict[str, Any]],
+        prompts: Prompts,
+        mask: Mask,
+        iou_predictions: Sequence[float],
+        seconds: float,
+    ) -> "Answer":
+        """The same image and text with other visual prompts, and what SAM made of them."""
+        return replace(
+            self,
+            question=replace(self.question, prompts=given),
+            prompts=prompts,
+            mask=mask,
+            iou_predictions=iou_predictions,
+            seconds={"correction": seconds},
+            reused=("saliency", "presence", "coarse_mask", "sam_embedding"),
+        )
+
+    def at_threshold(
+        self,
+        value: float,
+        coarse_mask: Mask,
+        prompts: Prompts,
+        mask: Mask,
+        iou_predictions: Sequence[float],
+        seconds: float,
+    ) -> "Answer":
+        """The same saliency map cut at a value, and all that follows from it."""
+        asked = self.question
+        kept = (setting for setting in asked.settings if not setting.startswith("postprocess"))
+        choices = {**asked.choices, "postprocess": "threshold"}
+        settings = (*kept, f"postprocess.value={value:g}")
+        return replace(
+            self,
+            question=replace(asked, choices=choices, settings=settings, prompts=None),
+            coarse_mask=coarse_mask,
+            automatic=prompts,
+            prompts=prompts,
+            mask=mask,
+            iou_predictions=iou_predictions,
+            seconds={"threshold": seconds},
+            reused=("saliency", "presence", "sam_embedding"),
+        )
+
+    def record(self, path: str | None = None) -> dict[str, Any]:
+        """Scores, prompts, timings and the command, JSON-able.
+
+        Args:
+            path: of the image, where it is another one for the reader.
+        """
+        height, width = self.mask.shape
+        return {
+            "image": path or str(self.question.image),
+            "id": self.image_id,
+            "size": [height, width],
+            "text": self.question.text,
+            "presence": {"score": self.presence, "calibrated_on": self.calibrated_on, "vetoed": self.vetoed},
+            "iou_predictions": list(self.iou_predictions),
+            "area_px": {"coarse_mask": int(self.coarse_mask.sum()), "mask": int(self.mask.sum())},
+            "prompts": as_record(self.prompts),
+            "corrected": self.question.prompts is not None,
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "reused": list(self.reused),
+            "command": self.question.command(path),
+        }
+
+
+def answer_of(
+    question: Question, cfg: DictConfig, engine: Engine, dataset: Dataset, prepared: float
+) -> Answer:
+    """What the stages of a finished engine left of its one image.
+
+    Args:
+        question: what was asked.
+        cfg: the checked configuration.
+        engine: all of whose stages have run.
+        dataset: the image.
+        prepared: seconds before the first stage.
+    """
+    name, made = engine.sample_ids[0], engine.artifacts
+    record, presence = made["sam_mask"].info(name), made["presence"].info(name)
+    prompts = from_record(record["prompts"])
+    timing = engine.timing
+    return Answer(
+        question=question,
+        image_id=name,
+        image=dataset.read_image(name),
+        saliency_map=made["saliency"].saliency_map(name),
+        coarse_mask=made["coarse_mask"].mask(name),
+        automatic=prompts,
+        prompts=prompts,
+        mask=made["sam_mask"].mask(name),
+        iou_predictions=record["iou_predictions"],
+        presence=presence["score"],
+        calibrated_on=_calibration(cfg),
+        vetoed=made["coarse_mask"].info(name)["vetoed"],
+        seconds={"preparation": prepared, **{stage: taken.seconds for stage, taken in timing.items()}},
+        reused=tuple(stage for stage, taken in timing.items() if not taken.images),
+        cfg=cfg,
+        embedding=made["sam_embedding"].features(dataset.samples[0].image),
+    )
+
+
+def _calibration(cfg: DictConfig) -> str | None:
+    """The masks that calibrated the presence score, in words."""
+    calibrated_on: str | None = build(cfg.presence).calibrated_on
+    return calibrated_on

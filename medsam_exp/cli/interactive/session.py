@@ -1,0 +1,162 @@
+"""Answers questions about single images, and keeps what the next question may need."""
+
+import logging
+import shutil
+import tempfile
+import threading
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+
+from medsam_exp.cli.interactive.correction import Correction, corrected_prompts
+from medsam_exp.cli.interactive.networks import KeptNetworks
+from medsam_exp.cli.interactive.request import Question
+from medsam_exp.cli.interactive.result import Answer, answer_of
+from medsam_exp.config.build import build
+from medsam_exp.engine.engine import Engine
+from medsam_exp.masks.postprocess.threshold import Threshold
+from medsam_exp.runtime.digests import FileDigests
+from medsam_exp.runtime.seeding import numpy_generator
+from medsam_exp.sam.prompt.given import GivenPrompts
+from medsam_exp.training.sam_inference import answer_prompts
+from medsam_exp.types import Dataset, Mask, Prompts
+
+
+class Session:
+    """Segments one image at a time by the very stages of `run.py`, so its masks are those of a run.
+
+    Networks stay in memory. Saliency maps, presence scores, coarse masks and SAM's embeddings stay, for the
+    last images, in a folder of the session's own that only its user can read and that goes when it closes. May be
+    called from several threads; one question is answered at a time.
+
+    Args:
+        settings: overrides for every question, such as "trainer=gpu".
+        images: how many images' results are kept.
+    """
+
+    def __init__(self, settings: Sequence[str] = (), images: int = 24) -> None:
+        warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")  # advice for its own users
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+        self._settings, self._images = tuple(settings), images
+        self._folder = Path(tempfile.mkdtemp(prefix="medsam_exp_"))
+        self._known: OrderedDict[str, Path] = OrderedDict()
+        self._digests, self._networks = FileDigests(None), KeptNetworks()
+        self._lock = threading.RLock()
+
+    def segment(
+        self, image: Path, text: str, choices: Mapping[str, str] | None = None, settings: Sequence[str] = ()
+    ) -> Answer:
+        """Find what a text says in an image.
+
+        Args:
+            image: the file.
+            text: what to find, in words.
+            choices: of config groups, {"clip": "biomedclip"}; those that are not named are the defaults.
+            settings: further overrides, ["postprocess.value=0.4"].
+
+        Raises:
+            UserError: the image cannot be read, the text is empty, weights are missing, or a choice cannot work.
+        """
+        return self._answer(Question(image, text, choices or {}, (*self._settings, *settings)))
+
+    def correct(self, answer: Answer, correction: Correction) -> Answer:
+        """Ask SAM again with what a human clicked and drew; the stored embedding spares the networks.
+
+        Raises:
+            UserError: the prompts cannot work, or the SAM does not understand points.
+        """
+        started = time.perf_counter()
+        with self._lock:
+            given = corrected_prompts(answer.automatic, correction)
+            prompts = GivenPrompts(given)(answer.coarse_mask, np.random.default_rng(0))
+            mask, iou_predictions = self._ask_sam(answer, prompts)
+        return answer.corrected(given, prompts, mask, iou_predictions, time.perf_counter() - started)
+
+    def threshold(self, answer: Answer, value: float) -> Answer:
+        """Cut the saliency map at another value and ask SAM again, as postprocess=threshold does.
+
+        Raises:
+            UserError: the value is not in [0, 1].
+        """
+        started = time.perf_counter()
+        value = round(value, 3)
+        with self._lock:
+            cfg, generator = answer.cfg, numpy_generator(answer.cfg.seed, answer.image_id, "prompt")
+            saliency_map = answer.saliency_map
+            binary = Threshold(value)(saliency_map, answer.image)
+            coarse_mask = self._networks(cfg.component_filter)(binary, saliency_map) & (not answer.vetoed)
+            prompts = self._networks(cfg.prompt)(coarse_mask, generator)
+            mask, iou_predictions = self._ask_sam(answer, prompts)
+        seconds = time.perf_counter() - started
+        return answer.at_threshold(value, coarse_mask, prompts, mask, iou_predictions, seconds)
+
+    def _ask_sam(self, answer: Answer, prompts: Prompts) -> tuple[Mask, list[float]]:
+        """SAM's mask of prompts, from the stored embedding, and what it expects of each; empty without any."""
+        if not len(prompts):
+            return np.zeros_like(answer.coarse_mask), []
+        sam, fusion, mask_filter = (
+            self._networks(answer.cfg[name]) for name in ("sam", "fusion", "mask_filter")
+        )
+        found = answer_prompts(
+            sam,
+            fusion,
+            torch.from_numpy(answer.embedding),
+            prompts,
+            answer.coarse_mask.shape,
+            answer.image_id,
+        )
+        return mask_filter(found.mask, answer.saliency_map), found.iou_predictions
+
+    def close(self) -> None:
+        """Delete everything that was kept on disk."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        """Use the session as a block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _answer(self, question: Question) -> Answer:
+        with self._lock:
+            started = time.perf_counter()
+            folder = self._folder_of(question.image)
+            cfg = question.configuration(folder)
+            dataset: Dataset = build(cfg.data)
+            texts = build(cfg.text).bind(dataset.samples)
+            stages = list(cfg.stages)
+            engine = Engine(
+                cfg,
+                stages,
+                dataset,
+                texts,
+                self._digests,
+                [],
+                lambda _: None,
+                quiet=True,
+                make=self._networks,
+            )
+            prepared = time.perf_counter() - started
+            for name in stages:
+                engine.run(name)
+            return answer_of(question, cfg, engine, dataset, prepared)
+
+    def _folder_of(self, image: Path) -> Path:
+        """Where an image's results are kept; those of images that nobody asked about for long go."""
+        key = self._digests.of(image)[:16] if image.is_file() else "none"
+        folder = self._known.setdefault(key, self._folder / key)
+        self._known.move_to_end(key)
+        while len(self._known) > self._images:
+            shutil.rmtree(self._known.popitem(last=False)[1], ignore_errors=True)
+        return folder

@@ -1,0 +1,217 @@
+"""What a run needs besides the project itself and does not find, with what mends it; no socket is opened."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from medsam_exp.cli.registration import register
+from medsam_exp.cli.weights.catalogue import Weights, catalogue, published_at
+from medsam_exp.cli.weights.local_cache import DESCRIPTION, state
+from medsam_exp.cli.weights.settings import configured_paths
+from medsam_exp.runtime.conf_folder import conf_folder, in_checkout, own_folder
+from medsam_exp.runtime.json_text import json_text
+from medsam_exp.stages import STAGES
+
+HUB = "hf-hub:"
+GET = "python -m medsam_exp.cli.weights get {}"
+_PREPARE = "python -m medsam_exp.curation.prepare {} DOWNLOAD"
+PREPARED = {
+    "breast_tumors": "busi",
+    "brain_tumors": "brain_mri",
+    "lung_Xray": "lung_xray",
+    "lung_CT": "lung_ct",
+    "medpix_dataset": "medpix",
+    "roco": "roco",
+}
+"""Folders of data, and what prepares them from the original downloads."""
+GIVEN = {"text.path": "give a JSON of file names and sentences, such as the authors': text.path=FILE.json"}
+"""What values are that only the user knows."""
+
+
+def installs(extra: str, target: str = "make setup") -> str:
+    """What installs the packages of an extra: a target of the Makefile in a checkout, else the package's own extra."""
+    if in_checkout():
+        return target
+    return (
+        f"install this package anew with its extra: WHEEL[{extra}]" if extra else "install this package anew"
+    )
+
+
+PACKAGES = {"nnunetv2": installs("nnunet"), "pydensecrf": installs("crf", "make setup-crf")}
+"""Packages that only some choices need, and what installs them."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing that is not there.
+
+    Attributes:
+        thing: its name, short.
+        what: half a sentence: the setting, its value, what is wrong.
+        mend: a command, or the other half of the sentence.
+        command: whether `mend` is to be typed as it is.
+        blocks: whether the run cannot go without; else it fetches the thing itself, where it has a connection.
+    """
+
+    thing: str
+    what: str
+    mend: str
+    command: bool = False
+    blocks: bool = True
+
+    @property
+    def sentence(self) -> str:
+        """Both halves."""
+        return f"{self.what}; {f'`{self.mend}` mends it' if self.command else self.mend}"
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """The configuration that these options of `run.py` make, unchecked."""
+    register()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return compose("config", [*_own_paths(), *overrides])
+
+
+def _own_paths() -> list[str]:
+    """Where the user's own `conf/paths` beside them says that things lie, as options."""
+    own = own_folder()
+    if own is None or not (own / "paths" / "default.yaml").is_file():
+        return []
+    paths = configured_paths()
+    return [f"paths.{key}={json_text(str(paths[key]))}" for key in ("data", "weights", "outputs")]
+
+
+def needs_of(overrides: Sequence[str]) -> list[Need]:
+    """What a run with these options does not find; values that have to be given come first."""
+    try:
+        cfg = composed(overrides)
+        missing = sorted(OmegaConf.missing_keys(cfg))
+        unset = [
+            Need(key, f"{key} is not set", GIVEN.get(key, f"give a value: {key}=...")) for key in missing
+        ]
+        return [*unset, *(need for look in LOOKS for need in look(cfg))]
+    except (HydraException, OmegaConfBaseException) as error:
+        return [Need("its configuration", str(error).splitlines()[0], "see the file that it names")]
+
+
+def images(cfg: DictConfig) -> Iterator[Need]:
+    """The folder of images must be there, where a stage works on images."""
+    root = OmegaConf.select(cfg, "data.root", throw_on_missing=False)
+    if root is None or not _any(cfg, lambda name: STAGES[name].works_on in ("samples", "images", "split")):
+        return
+    if not Path(root).is_dir():
+        yield _prepared(
+            f"images in {root}",
+            f"data.root={root} is not a folder",
+            Path(root).name,
+            "point data.root at your images",
+        )
+
+
+def pairs(cfg: DictConfig) -> Iterator[Need]:
+    """Files of pairs must be there, where a stage reads pairs."""
+    if not _any(cfg, lambda name: "pairs" in STAGES[name].reads or name == "retrieval"):
+        return
+    files = [node.file for node in cfg.pairs.values() if isinstance(node, DictConfig) and node.get("file")]
+    for file in dict.fromkeys(files):
+        if not Path(file).is_file():
+            otherwise = "it should have the columns filename and Caption"
+            yield _prepared(f"pairs in {file}", f"{file} is not a file", Path(file).parent.name, otherwise)
+
+
+def sam(cfg: DictConfig) -> Iterator[Need]:
+    """A checkpoint of SAM that is named must be there, and whole."""
+    file = OmegaConf.select(cfg, "sam.checkpoint")
+    if file is not None and file != "random" and _any(cfg, lambda name: "sam" in STAGES[name].weights):
+        yield from _file("sam.checkpoint", file, cfg)
+
+
+def clip(cfg: DictConfig) -> Iterator[Need]:
+    """A CLIP's file or folder that is named must be there; the hub's may be in the local cache or are fetched."""
+    if not _any(cfg, lambda name: "clip" in STAGES[name].weights):
+        return
+    weights, model = OmegaConf.select(cfg, "clip.weights"), str(cfg.clip.model)
+    found = list(_file("clip.weights", weights, cfg)) if weights is not None and "/" in str(weights) else []
+    yield from found
+    if any(_brings_description(need) for need in found):
+        return  # what fetches the weights fetches the rest of the model, too
+    if model.startswith(HUB) and not in_hub_cache(model):
+        entry = _of_repository(model.removeprefix(HUB))
+        mend = GET.format(entry.name) if entry else "set clip.model=FOLDER"
+        what = f"clip.model={model} is not in the local cache; the run fetches it"
+        yield Need(
+            f"weights {entry.name if entry else model}", what, mend, command=entry is not None, blocks=False
+        )
+    elif "/" in model and not model.startswith(HUB) and not Path(model).expanduser().is_dir():
+        what = f"clip.model={model} is not a folder"
+        yield Need(f"the folder {model}", what, "point clip.model at one in open_clip's layout")
+
+
+def packages(cfg: DictConfig) -> Iterator[Need]:
+    """Packages that not every set-up has."""
+    wanted = {
+        "nnunetv2": _any(cfg, lambda name: "nnunet" in STAGES[name].reads),
+        "pydensecrf": "crf" in str(OmegaConf.select(cfg, "postprocess._target_")),
+    }
+    for package, needed in wanted.items():
+        if needed and find_spec(package) is None:
+            yield Need(
+                f"the package {package}",
+                f"the package {package} is not installed",
+                PACKAGES[package],
+                command=in_checkout(),
+            )
+
+
+LOOKS: tuple[Callable[[DictConfig], Iterator[Need]], ...] = (images, pairs, clip, sam, packages)
+
+
+def in_hub_cache(model: str) -> bool:
+    """Whether a model of the hub has been fetched by an earlier run; true for models of other kinds."""
+    from huggingface_hub import try_to_load_from_cache  # slow to import
+
+    repository = model.removeprefix(HUB)
+    return repository == model or isinstance(try_to_load_from_cache(repository, "open_clip_config.json"), str)
+
+
+def _any(cfg: DictConfig, which: Callable[[str], bool]) -> bool:
+    return any(which(name) for name in cfg.stages if name in STAGES)
+
+
+def _prepared(thing: str, what: str, folder: str, otherwise: str) -> Need:
+    if folder not in PREPARED:
+        return Need(thing, what, otherwise)
+    return Need(thing, f"{what} ({otherwise})", _PREPARE.format(PREPARED[folder]), command=True)
+
+
+def _file(key: str, file: str, cfg: DictConfig) -> Iterator[Need]:
+    path, folder = Path(file).expanduser(), Path(cfg.paths.weights).expanduser()
+    entry = published_at(path, folder)
+    if not path.is_file():
+        otherwise = f"point {key} at a file"
+        mend = GET.format(entry.name) if entry else otherwise
+        thing = f"weights {entry.name}" if entry else f"the weights {file}"
+        yield Need(thing, f"{key}={file} is not a file", mend, command=entry is not None)
+    elif entry is not None and state(entry, folder).kind == "wrong":
+        yield Need(
+            f"weights {entry.name}, undamaged",
+            f"{key}={file} is not the published file",
+            f"rm {path} && {GET.format(entry.name)}",
+            command=True,
+        )
+
+
+def _brings_description(need: Need) -> bool:
+    entry = catalogue().get(need.thing.removeprefix("weights "))
+    return entry is not None and entry.files[-1].name == DESCRIPTION
+
+
+def _of_repository(repository: str) -> Weights | None:
+    pages = {each.page.removeprefix("https://huggingface.co/"): each for each in catalogue().values()}
+    return pages.get(repository)

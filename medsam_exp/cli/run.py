@@ -1,0 +1,83 @@
+"""The way into every run: `python run.py OPTIONS` in a checkout, `medsam-exp run OPTIONS` anywhere.
+
+One's own choices (a dataset's YAML, say) lie in `conf/GROUP/` of the folder where the command is started, or in any
+folder that `--config-dir FOLDER` names; they come before those of the package.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from medsam_exp.cli.registration import register
+from medsam_exp.config.overrides import quoted
+from medsam_exp.runtime.conf_folder import conf_folder, own_folder
+from medsam_exp.runtime.interrupts import stops_when_asked
+from medsam_exp.types import UserError
+
+_OPTIONS = ("--config-dir", "-cd")
+
+
+@stops_when_asked()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what the command line asks for; exit with one sentence on bad input.
+
+    Args:
+        arguments: options of Hydra, `GROUP=CHOICE` and `KEY=VALUE`; None for those of this process.
+    """
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        own, rest = _own_folder(typed)
+        rest = quoted(rest)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    added = [] if own is None else ["--config-dir", str(conf_folder())]  # Hydra looks there last
+    sys.argv[1:] = [*added, *rest]  # Hydra reads them there
+    register()
+    first = str(conf_folder() if own is None else own)
+    hydra.main(version_base="1.3", config_path=first, config_name="config")(job)()
+
+
+def job(cfg: DictConfig) -> None:
+    """Run one job; it has this module's name, so that launchers can send it to other processes."""
+    from medsam_exp.cli.runner import plan_digest, run  # here, so that --help and --cfg answer at once
+    from medsam_exp.report.logger.job import sweep_job
+    from medsam_exp.sweep.jobs import attempt
+
+    job = HydraConfig.get()
+    folder, choices, typed = Path(job.runtime.output_dir), dict(job.runtime.choices), list(job.overrides.task)
+
+    def work() -> None:
+        run(cfg, folder, choices, typed, sweep_job(job))
+
+    if job.mode == RunMode.MULTIRUN:
+        attempt(cfg, folder, work, plan_digest)
+        return
+    try:
+        work()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def _own_folder(typed: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The folder of one's own choices, named or beside the user, and what else was typed.
+
+    Raises:
+        UserError: what was named is no folder.
+    """
+    rest, words, named = [], iter(typed), None
+    for word in words:
+        option, sign, value = word.partition("=")
+        if option in _OPTIONS:
+            named = Path(value if sign else next(words, ""))
+        else:
+            rest.append(word)
+    if named is not None and not named.is_dir():
+        raise UserError(
+            f"--config-dir {named} is no folder; give the one that holds data/, clip/ and the like"
+        )
+    return own_folder() if named is None else named.resolve(), rest

@@ -1,0 +1,232 @@
+"""One run from its configuration to its report: check, seed, track, stages, summary."""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from medsam_exp.config.build import build
+from medsam_exp.config.default_settings import changed_settings
+from medsam_exp.config.schema import check
+from medsam_exp.config.trials import tuning_config
+from medsam_exp.config.tuned import refuse_to_overwrite
+from medsam_exp.curation.quality.leaks import leak_notes, look_at_data, refuse_leaky_training
+from medsam_exp.engine.engine import Engine
+from medsam_exp.engine.firewall import refuse_learnt_images, remember
+from medsam_exp.report.logger.base import SilentTracker
+from medsam_exp.report.logger.job import SweepJob, TrackedRun
+from medsam_exp.report.pictures import RunResults
+from medsam_exp.report.summary import command_line, finish_run, per_image_rows
+from medsam_exp.runtime import distributed
+from medsam_exp.runtime.digests import FileDigests, text_digest
+from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.nodes import is_first_node, job_nodes
+from medsam_exp.runtime.run_status import alive, write_keys
+from medsam_exp.stages import STAGES
+from medsam_exp.types import Dataset, UserError
+
+log = logging.getLogger(__name__)
+
+JUDGING = ("evaluate", "uncertainty")
+"""Stages that a run does without where the images have no true masks."""
+
+
+def run(
+    cfg: DictConfig,
+    run_dir: Path,
+    choices: Mapping[str, str],
+    overrides: list[str],
+    sweep: SweepJob | None = None,
+) -> None:
+    """Check a composed configuration and execute it, as a process group of its own when it has several devices.
+
+    Args:
+        cfg: the composed configuration.
+        run_dir: existing folder for this run.
+        choices: chosen option of each config group.
+        overrides: what the user typed.
+        sweep: this run's place in a sweep, for its tracker.
+
+    Raises:
+        UserError: the configuration or the data cannot work.
+    """
+    with alive(run_dir) if is_first_node() else nullcontext():
+        _run(check(cfg), run_dir, choices, overrides, sweep)
+
+
+def _run(
+    cfg: DictConfig,
+    run_dir: Path,
+    choices: Mapping[str, str],
+    overrides: list[str],
+    sweep: SweepJob | None,
+) -> None:
+    if cfg.trainer.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise UserError("trainer.accelerator=gpu, but this machine has no CUDA device; use trainer=cpu")
+    chosen = _own_choices(choices, cfg)
+    refuse_to_overwrite(cfg, chosen)
+    origin = {
+        "choices": chosen,
+        "command": command_line(overrides),
+        "sweep": asdict(sweep) if sweep else None,
+        "changed_settings": changed_settings(cfg, chosen),
+    }
+    nodes = job_nodes()
+    if (asked := cfg.trainer.get("num_nodes", 1)) != (given := nodes.count if nodes else 1):
+        raise UserError(
+            f"trainer.num_nodes={asked}, but this job has {given}; jobs on several machines are started by SLURM: "
+            f"hydra/launcher=slurm_ddp with trainer=ddp trainer.num_nodes={max(asked, given)}"
+        )
+    if cfg.trainer.get("devices", 1) == 1 and nodes is None:
+        execute(cfg, run_dir, origin)
+        return
+    if nodes is None or nodes.own == 0:  # the others join only after this one, and read what it wrote
+        OmegaConf.save(cfg, run_dir / "job.yaml")
+        (run_dir / "job.json").write_text(json_text(origin))
+    if distributed.launch("medsam_exp.cli.worker", [str(run_dir)], cfg.trainer.devices, nodes):
+        raise UserError(f"a process of this job failed; its error stands above and in {run_dir / 'run.log'}")
+
+
+def plan_digest(cfg: DictConfig) -> str:
+    """Digest of what a run of this configuration computes: its stages' keys, and what its images and texts hold now.
+
+    No network is loaded; of files, only those are read whose content is not known yet.
+
+    Raises:
+        UserError: the configuration or the data cannot work.
+    """
+    cfg = _with_tuning(check(cfg))
+    digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json")
+    dataset, texts, _ = _inputs(cfg, say_notes=False)
+    stages = _possible_stages(cfg, dataset)
+    engine = Engine(cfg, stages, dataset, texts, digests, [], lambda _: None, quiet=True)
+    return text_digest(*(f"{name} {stored.identity}" for name, stored in engine.artifacts.items()))
+
+
+def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
+    """Run all stages of a checked configuration on this process and write the run's files."""
+    warnings.filterwarnings(
+        "ignore", module=r"pytorch_lightning\..*"
+    )  # advice for its own users, not for ours
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    scored_later = _scored_later(cfg)
+    cfg = _with_tuning(cfg)
+    first = distributed.rank() == 0
+    digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json" if first else None)
+    dataset, texts, texts_tell = _inputs(cfg)
+    stages = _possible_stages(cfg, dataset)
+    _refuse_unknown_sizes(cfg, dataset, stages)
+    with _tracker(cfg, run_dir, origin, stages) if first else SilentTracker() as tracker:
+        engine = Engine(cfg, stages, dataset, texts, digests, tracker.loggers, tracker.log)
+        leaks = distributed.from_rank_zero(look_at_data(cfg, engine, digests) if first else {})
+        learnt = refuse_learnt_images(cfg, engine, run_dir, scored_later)
+        refuse_leaky_training(cfg, engine, leaks)
+        remember(engine, learnt)
+        if first:
+            write_keys(run_dir, engine.keys_in_use())
+        for name in stages:
+            engine.run(name)
+        if first:
+            summary = finish_run(
+                cfg, run_dir, origin, engine, dataset, texts, texts_tell, leak_notes(cfg, leaks)
+            )
+            tracker.summarise(summary, engine.artifacts, _results(cfg, engine, dataset, texts))
+        distributed.barrier()
+
+
+def _scored_later(cfg: DictConfig) -> Dataset | None:
+    """The images that the numbers of a search are meant for, where they are there already."""
+    if "tune" not in cfg.stages:
+        return None
+    try:
+        dataset: Dataset = build(cfg.data)
+    except UserError:  # a later run says so
+        return None
+    return dataset
+
+
+def _with_tuning(cfg: DictConfig) -> DictConfig:
+    """A search works under its own configuration."""
+    return tuning_config(cfg) if "tune" in cfg.stages else cfg
+
+
+def _inputs(
+    cfg: DictConfig, *, say_notes: bool = True
+) -> tuple[Dataset | None, dict[str, tuple[str, ...]], str]:
+    """The run's dataset, its texts, and what these give away of what each image truly shows."""
+    works_on = {STAGES[name].works_on for name in cfg.stages}
+    if not works_on & {"samples", "images", "split", "dataset"}:
+        return None, {}, ""
+    dataset: Dataset = build(cfg.data)
+    for note in dataset.notes if say_notes and distributed.rank() == 0 else ():
+        log.warning("data: %s", note)
+    if not works_on & {"samples", "split"}:
+        return dataset, {}, ""
+    source = build(cfg.text)
+    tells = getattr(source, "tells", "") if dataset.classes_are_true else ""
+    return dataset, source.bind(dataset.samples), tells
+
+
+def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:
+    """The stages asked for, without those that only judge results where there is no ground truth."""
+    stages = list(cfg.stages)
+    if dataset is None or dataset.has_ground_truth:
+        return stages
+    if set(JUDGING) & set(stages):
+        log.warning("data: %s has no masks; masks are predicted but not scored", dataset.name)
+        stages = [name for name in stages if name not in JUDGING]
+    needing = [name for name in stages if STAGES[name].ground_truth and not STAGES[name].other_images]
+    if needing:
+        raise UserError(f"{needing[0]} needs true masks, but {dataset.name} has none; give data with masks")
+    return stages
+
+
+def _refuse_unknown_sizes(cfg: DictConfig, dataset: Dataset | None, stages: list[str]) -> None:
+    """Before anything is computed, since scores come last."""
+    if dataset is None or "evaluate" not in stages or cfg.metrics.get("tolerance_unit") != "mm":
+        return
+    unknown = [sample.id for sample in dataset.samples if dataset.pixel_spacing_mm(sample.id) is None]
+    if unknown:
+        raise UserError(
+            f"metrics.tolerance_unit=mm, but the size of a pixel is unknown for {len(unknown)} of "
+            f"{len(dataset.samples)} images (first: {unknown[0]}): give it in data.spacing_mm, or use "
+            "metrics.tolerance_unit=px"
+        )
+
+
+def _results(
+    cfg: DictConfig, engine: Engine, dataset: Dataset | None, texts: Mapping[str, tuple[str, ...]]
+) -> RunResults | None:
+    rows = per_image_rows(engine, texts) if dataset is not None else []
+    return RunResults(cfg, engine, dataset, texts, rows) if dataset is not None and rows else None
+
+
+def _tracker(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any], stages: list[str]) -> Any:
+    config = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(config, dict)
+    for key in ("proxy", "mirrors"):  # of downloads; their addresses may hold passwords
+        config.get("paths", {}).pop(key, None)
+    sweep = SweepJob(**origin["sweep"]) if origin.get("sweep") else None
+    tracked = TrackedRun(
+        folder=run_dir,
+        name=cfg.name,
+        config=config,  # type: ignore[arg-type]  # top-level keys are strings
+        choices=origin["choices"],
+        stages=tuple(stages),
+        command=origin["command"],
+        sweep=sweep,
+    )
+    return build(cfg.logger)(run=tracked)
+
+
+def _own_choices(choices: Mapping[str, str], cfg: DictConfig) -> dict[str, str]:
+    """The choices of our own groups (not Hydra's)."""
+    return {group: choice for group, choice in choices.items() if group in cfg or group == "experiment"}

@@ -1,0 +1,162 @@
+"""Put published weights into the folder of weights: once, whole and verified, whatever happens on the way."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
+
+import httpx
+
+from medsam_exp.cli.weights.catalogue import PublishedFile, Weights
+from medsam_exp.cli.weights.drive import by_hand, from_drive
+from medsam_exp.cli.weights.local_cache import file_state, known_digests, save
+from medsam_exp.cli.weights.partial import PartialFile, WrongContentError
+from medsam_exp.cli.weights.settings import Settings
+from medsam_exp.cli.weights.sources import is_local, local_path, shown, sources
+from medsam_exp.cli.weights.transfer import Advance, Patience, SourceError, make_client, transfer
+from medsam_exp.runtime.locks import waiting_lock
+from medsam_exp.runtime.sizes import readable
+from medsam_exp.types import UserError
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 1 << 20
+Show = Callable[[str], AbstractContextManager[Advance]]
+"""Shows how far a file is: takes its name, gives what is told the bytes."""
+
+
+class Downloader:
+    """Fetches published weights.
+
+    Args:
+        settings: where from and where to.
+        show: shows how far a file is.
+        patience: how long each source is tried.
+        client: of httpx; made when it is first needed.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        show: Show | None = None,
+        patience: Patience | None = None,
+        client: httpx.Client | None = None,
+    ) -> None:
+        self._settings, self._show = settings, show or (lambda _: nullcontext(_ignore))
+        self._patience, self._client = patience or Patience(), client
+
+    def get(self, weights: Weights) -> list[Path]:
+        """Fetch what is missing of a network's files.
+
+        Returns:
+            Those that were fetched now.
+
+        Raises:
+            UserError: a file cannot be had, is not the published one, or does not fit on the disk.
+        """
+        return [path for file in weights.files if (path := self.get_file(file)) is not None]
+
+    def get_file(self, file: PublishedFile) -> Path | None:
+        """Fetch one file, unless it is there; another process that fetches it is waited for.
+
+        Raises:
+            UserError: as `get`.
+        """
+        if self._is_there(file):
+            return None
+        target = self._settings.folder / file.path
+        with self._lock(target):
+            if self._is_there(file):  # the process that was waited for has fetched it
+                return None
+            return self._fetch(file, PartialFile(target, file))
+
+    def _is_there(self, file: PublishedFile) -> bool:
+        digests = known_digests(self._settings.folder)
+        found = file_state(file, self._settings.folder, digests)
+        if found.usable:
+            save(digests)
+        elif found.kind == "wrong":
+            raise UserError(
+                f"{found.note}: it is not the published file, and nothing was changed; move it away and give the "
+                "same command again."
+            )
+        return found.usable
+
+    @contextmanager
+    def _lock(self, target: Path) -> Iterator[None]:
+        lock = target.with_name(f".{target.name}.lock")
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(
+                    waiting_lock(lock, f"{target.name}: waits for another process that fetches it")
+                )
+            except OSError as error:
+                raise UserError(
+                    f"{target.parent} cannot be written to ({error.strerror}); set MEDSAM_WEIGHTS (or paths.weights) "
+                    "to a folder that can."
+                ) from error
+            yield
+
+    def _fetch(self, file: PublishedFile, part: PartialFile) -> Path:
+        """Try each source until one gives the published file."""
+        reasons = []
+        for source in sources(file, self._settings.mirrors):
+            try:
+                with self._show(file.name) as advance:
+                    return self._from(source, part, advance)
+            except SourceError as failure:
+                reasons.append(f"{shown(source)} {failure}")
+            except WrongContentError as failure:
+                reasons.append(f"what {shown(source)} gives {failure} and was deleted")
+        raise UserError(f"{file.path} cannot be fetched: {'; '.join(reasons)}. {self._advice(part)}")
+
+    def _from(self, source: str, part: PartialFile, advance: Advance) -> Path:
+        """From one source; a file whose beginning came from elsewhere and that turned out wrong is fetched anew."""
+        part.continued = part.size > 0  # by an earlier command, or by the source before this one
+        self._fill(source, part, advance)
+        continued = part.continued
+        try:
+            return part.finish()
+        except WrongContentError:
+            if not continued:
+                raise
+            log.info("%s: the part that was there did not belong to it; starts anew", part.target.name)
+            self._fill(source, part, advance)
+            return part.finish()
+
+    def _fill(self, source: str, part: PartialFile, advance: Advance) -> None:
+        if is_local(source):
+            _copy(local_path(source), part, advance)
+        elif source == part.wanted.address and part.wanted.drive is not None:
+            from_drive(part, advance, self._patience, self._settings.proxy)
+        else:
+            if self._client is None:
+                self._client = make_client(self._settings.proxy, self._patience)
+            transfer(source, part, self._client, advance, self._patience)
+
+    def _advice(self, part: PartialFile) -> str:
+        if part.wanted.drive is not None:
+            return f"{by_hand(part)}."
+        kept = f" ({readable(part.size)} are kept)" if part.size else ""
+        return (
+            f"Give the same command again when the connection is better{kept}, name a mirror "
+            f"(paths.mirrors or MEDSAM_MIRRORS), or put the file there by hand: {part.target}."
+        )
+
+
+def _copy(source: Path, part: PartialFile, advance: Advance) -> None:
+    """From a disk; always anew, as that is quick."""
+    part.restart()
+    try:
+        total = source.stat().st_size
+        part.make_room(total)
+        with source.open("rb") as file:
+            while data := file.read(_CHUNK):
+                part.append(data)
+                advance(part.size, total)
+    except OSError as error:
+        raise SourceError(f"cannot be read ({error.strerror})") from error
+
+
+def _ignore(_: int, __: int | None) -> None:
+    """Show nothing."""

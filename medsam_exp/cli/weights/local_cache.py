@@ -1,0 +1,103 @@
+"""What is there of published weights, and whether it is what was published."""
+
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from typing import Literal
+
+from medsam_exp.cli.weights.catalogue import PublishedFile, Weights
+from medsam_exp.runtime.digests import FileDigests
+from medsam_exp.runtime.sizes import readable
+
+Kind = Literal["missing", "part", "wrong", "there", "verified"]
+DESCRIPTION = "open_clip_config.json"
+"""The last file of a folder that is fetched."""
+DIGESTS = ".digests.json"
+"""In the folder of weights: checksums that were counted, by path, size and time."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Of a file, or of a network's files together.
+
+    Attributes:
+        kind: `there` is a file whose size, where it is known, is right; `verified` one whose checksum is, too.
+        note: more, in words; empty where there is nothing to say.
+    """
+
+    kind: Kind
+    note: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be loaded."""
+        return self.kind in ("there", "verified")
+
+
+def file_state(file: PublishedFile, folder: Path, digests: FileDigests | None = None) -> State:
+    """Look at one file.
+
+    Args:
+        file: of the catalogue.
+        folder: of weights.
+        digests: counts checksums; None looks at sizes alone, which is quick.
+    """
+    path = folder / file.path
+    if not path.is_file():
+        begun = sum(part.stat().st_size for part in _parts(path))
+        return State("part", f"{readable(begun)} so far") if begun else State("missing")
+    size = path.stat().st_size
+    if size == 0 or (file.size is not None and size != file.size):
+        return State("wrong", f"{path} has {size} bytes instead of {file.size or 'some'}")
+    if digests is None:
+        return State("there")
+    if file.sha256 is None:
+        return State("there", "no checksum is published")
+    found = digests.of(path)
+    if found != file.sha256:
+        return State("wrong", f"{path} has the SHA-256 {found} instead of {file.sha256}")
+    return State("verified")
+
+
+def state(weights: Weights, folder: Path, digests: FileDigests | None = None) -> State:
+    """Look at all files of a network; the worst decides."""
+    each = [file_state(file, folder, digests) for file in weights.files]
+    for kind in ("wrong", "part", "missing", "there"):
+        if found := [one for one in each if one.kind == kind]:
+            if kind == "missing" and len(found) < len(each):
+                return State("part", f"{len(each) - len(found)} of {len(each)} files")
+            return found[0]
+    return State("verified")
+
+
+def _parts(path: Path) -> list[Path]:
+    """What was begun of a file, also by the library that fetches from Google Drive, which adds letters of its own."""
+    return [part for part in path.parent.glob(f"{escape(path.name)}.part*") if part.suffix != ".json"]
+
+
+def fetched(*choices: str) -> str:
+    """The first of these files and folders that is there, whole; else the last, which stands for itself.
+
+    Configurations ask by `${fetched:PLACE,...,OTHERWISE}`, so what `get` has fetched is used with nothing typed.
+
+    Args:
+        choices: files; folders, which are whole when they have the description that is fetched last; and at the end
+            a repository of the hub, or a tag of open_clip.
+    """
+    *places, otherwise = choices
+    paths = {place: Path(place).expanduser() for place in places}
+    there = (place for place, path in paths.items() if path.is_file() or (path / DESCRIPTION).is_file())
+    return next(there, otherwise)
+
+
+def known_digests(folder: Path) -> FileDigests:
+    """Checksums of files in a folder of weights, remembered there."""
+    return FileDigests(folder / DIGESTS)
+
+
+def save(digests: FileDigests) -> None:
+    """Remember what was counted, where the folder may be written to."""
+    try:
+        digests.save()
+    except OSError:  # somebody else's folder, or a full disk: it is counted again next time
+        return

@@ -1,0 +1,217 @@
+"""A file over HTTP into a partial file: goes on after a cut, starts anew where a server cannot or the file changed."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from medsam_exp.cli.weights.partial import PartialFile
+from medsam_exp.cli.weights.sources import shown
+from medsam_exp.runtime.sizes import readable
+from medsam_exp.types import UserError
+
+_LATER = {408, 425, 429, 500, 502, 503, 504}
+_LONGEST_WAIT_S = 60.0
+Advance = Callable[[int, int | None], None]
+"""Told the bytes that are there, and how many there will be where that is known."""
+
+
+class SourceError(Exception):
+    """A source cannot give the file; the sentence says why, without the source's name."""
+
+
+class _AgainError(Exception):
+    """What may go better in a moment."""
+
+    def __init__(self, why: str, wait_s: float = 0.0) -> None:
+        super().__init__(why)
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a source is tried.
+
+    Attributes:
+        attempts: that bring nothing, one after the other, before a source is given up.
+        connects: the same, while it was never reached at all.
+        first_wait_s: before the second attempt; doubled each time.
+        silence_s: without a byte before a connection counts as cut.
+    """
+
+    attempts: int = 6
+    connects: int = 2
+    first_wait_s: float = 1.0
+    silence_s: float = 30.0
+
+
+def make_client(proxy: str | None = None, patience: Patience | None = None) -> httpx.Client:
+    """A client that follows redirects, and takes its proxy from the shell (HTTPS_PROXY, NO_PROXY) unless told.
+
+    Raises:
+        UserError: the proxy cannot be used.
+    """
+    silence = (patience or Patience()).silence_s
+    try:
+        return httpx.Client(
+            follow_redirects=True,
+            timeout=httpx.Timeout(silence, connect=min(silence, 10.0)),
+            proxy=proxy,
+            event_hooks={"response": [_stay_secret]},
+        )
+    except (ImportError, ValueError) as error:  # never its own words: they may have the proxy's password
+        whose = (
+            "MEDSAM_PROXY (or paths.proxy)" if proxy else "the proxy of the shell (HTTPS_PROXY, ALL_PROXY)"
+        )
+        raise UserError(
+            f"{whose} cannot be used; it should be http://HOST:PORT or https://HOST:PORT, and one of SOCKS needs the "
+            "package socksio"
+        ) from error
+
+
+def _stay_secret(response: httpx.Response) -> None:
+    """Refuse to be sent from an encrypted address to an open one, where anybody on the way can change the file."""
+    if not response.has_redirect_location:
+        return
+    onward = response.url.join(response.headers["Location"])
+    if response.url.scheme == "https" and onward.scheme != "https":
+        raise SourceError(f"leads to {onward.host} without encryption")
+
+
+def transfer(
+    url: str, part: PartialFile, client: httpx.Client, advance: Advance, patience: Patience | None = None
+) -> None:
+    """Fetch what is missing of a file.
+
+    Args:
+        url: where it is.
+        part: what is there; grows.
+        client: of httpx.
+        advance: told how far it is.
+        patience: how long to try.
+
+    Raises:
+        SourceError: the source does not have it, or cuts the connection again and again.
+        UserError: the disk is full.
+    """
+    patience = patience or Patience()
+    failures, reached = 0, part.size > 0
+    while True:
+        before = part.size
+        try:
+            _once(url, part, client, advance)
+            return
+        except (httpx.TransportError, _AgainError) as error:
+            reached = reached or not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            failures = 1 if part.size > before else failures + 1
+            if failures >= (patience.attempts if reached else patience.connects):
+                raise SourceError(_why(error, part)) from error
+            asked = error.wait_s if isinstance(error, _AgainError) else 0.0
+            time.sleep(min(max(asked, patience.first_wait_s * 2 ** (failures - 1)), _LONGEST_WAIT_S))
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            raise SourceError(str(error)) from error
+
+
+def _once(url: str, part: PartialFile, client: httpx.Client, advance: Advance) -> None:
+    """One request; returns when the file is whole as far as anybody can tell."""
+    if part.wanted.size is not None and part.size == part.wanted.size:
+        return
+    headers = {"Accept-Encoding": "identity", **_range(url, part)}
+    with client.stream("GET", url, headers=headers) as response:
+        total = _agreed(url, part, response)
+        if total is not None and part.size == total:
+            return
+        part.make_room(total)
+        advance(part.size, total)
+        for data in response.iter_raw():  # as it arrives: bytes held back would be lost in a cut
+            part.append(data)
+            advance(part.size, total)
+    if total is not None and part.size < total:
+        raise _AgainError("cuts the connection")
+
+
+def _range(url: str, part: PartialFile) -> dict[str, str]:
+    """Headers that ask for the rest alone, where the rest can be trusted to belong to what is there."""
+    if part.size == 0:
+        return {}
+    origin = part.origin()
+    validator = origin.get("validator") if origin.get("source") == shown(url) else None
+    if validator:
+        return {"Range": f"bytes={part.size}-", "If-Range": validator}
+    if part.wanted.sha256 is not None:  # a rest that does not belong is found out at the end
+        return {"Range": f"bytes={part.size}-"}
+    part.restart()
+    return {}
+
+
+def _agreed(url: str, part: PartialFile, response: httpx.Response) -> int | None:
+    """Look at a response's head, and make the part ready for its body.
+
+    Returns:
+        Bytes of the whole file, where anybody says them.
+    """
+    status = response.status_code
+    if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if _total(response) == part.size:
+            return part.size
+        part.restart()
+        raise _AgainError("has a shorter file than the part that is here")
+    if status in _LATER:
+        raise _AgainError(f"answers {status} {response.reason_phrase}", _asked_wait(response))
+    if status not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
+        raise SourceError(f"answers {status} {response.reason_phrase}")
+    if "text/html" in response.headers.get("Content-Type", ""):
+        raise SourceError("gives a web page instead of the file (a log-in, a notice, or a proxy's)")
+    _make_ready(url, part, response)
+    total = part.wanted.size or _total(response)
+    found = _total(response)
+    if part.wanted.size is not None and found not in (None, part.wanted.size):
+        raise SourceError(f"has a file of {found} bytes, and the published one has {part.wanted.size}")
+    return total
+
+
+def _make_ready(url: str, part: PartialFile, response: httpx.Response) -> None:
+    validator = _validator(response)
+    origin = part.origin()
+    if response.status_code == httpx.codes.PARTIAL_CONTENT:
+        start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+        changed = origin.get("source") == shown(url) and validator != origin.get("validator")
+        if start is None or int(start[1]) != part.size or (changed and origin.get("validator")):
+            part.restart()
+            raise _AgainError("changes the file")
+    elif part.size:
+        part.restart()  # the server knows no ranges, or has another file by now
+    part.remember(shown(url), validator)
+
+
+def _validator(response: httpx.Response) -> str | None:
+    """What tells this version of the file from others; weak tags do not serve for parts."""
+    tag = response.headers.get("ETag")
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+
+
+def _total(response: httpx.Response) -> int | None:
+    if match := re.search(r"/(\d+)$", response.headers.get("Content-Range", "")):
+        return int(match[1])
+    length = response.headers.get("Content-Length", "")
+    whole = response.status_code == httpx.codes.OK and "Content-Encoding" not in response.headers
+    return int(length) if whole and length.isdigit() else None
+
+
+def _asked_wait(response: httpx.Response) -> float:
+    asked = response.headers.get("Retry-After", "")
+    return float(asked) if asked.isdigit() else 0.0
+
+
+def _why(error: Exception, part: PartialFile) -> str:
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return f"cannot be reached ({str(error) or 'no answer'})"
+    if isinstance(error, httpx.ProxyError):
+        return f"is behind a proxy that refuses ({error})"
+    if isinstance(error, _AgainError):
+        what = str(error)
+    else:
+        what = "stays silent" if isinstance(error, httpx.TimeoutException) else "cuts the connection"
+    return f"{what} again and again, after {readable(part.size)}"

@@ -1,0 +1,48 @@
+"""InfoNCE with the temperature learned beside the weights (Radford 2021), for training from scratch."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from medsam_exp.clip.loss.infonce import both_directions
+from medsam_exp.clip.loss.similarity import cosine_similarity
+from medsam_exp.types import UserError
+
+
+class InfoNCELearned(nn.Module):
+    """InfoNCE whose temperature starts wide and sharpens by gradient descent.
+
+    The parameter is the logarithm of the inverse temperature, as in CLIP; it never passes the floor.
+
+    Args:
+        initial_temperature: tau at the start, above the floor.
+        temperature_floor: smallest tau, > 0.
+
+    Raises:
+        UserError: the two temperatures are not 0 < floor <= initial.
+    """
+
+    def __init__(self, initial_temperature: float, temperature_floor: float) -> None:
+        super().__init__()
+        if not 0 < temperature_floor <= initial_temperature:
+            raise UserError(
+                f"loss.temperature_floor is {temperature_floor} and loss.initial_temperature "
+                f"{initial_temperature}, but 0 < floor <= initial must hold."
+            )
+        self.logit_scale = nn.Parameter(torch.tensor(-math.log(initial_temperature)))
+        self._largest_scale = -math.log(temperature_floor)
+
+    @property
+    def temperature(self) -> Tensor:
+        """The temperature in use now, a positive scalar."""
+        return self.logit_scale.clamp(max=self._largest_scale).neg().exp()
+
+    def forward(self, image_embedding: Tensor, text_embedding: Tensor) -> Tensor:
+        """Return the scalar loss of B matching pairs of un-normalised (B, D) embeddings, B >= 2."""
+        with (
+            torch.no_grad()
+        ):  # cut the parameter, not a copy: past the floor it would need as many steps to return
+            self.logit_scale.clamp_(max=self._largest_scale)
+        logits = cosine_similarity(image_embedding, text_embedding) * self.logit_scale.exp()
+        return both_directions(logits)

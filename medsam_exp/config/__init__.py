@@ -1,0 +1,1 @@
+"""The configuration: its schema, what is checked before a model is loaded, how objects are built from it."""

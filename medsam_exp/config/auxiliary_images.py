@@ -1,0 +1,127 @@
+"""From the configuration of a run to that of its stages on images that are not scored: trained or calibrated on."""
+
+from typing import Any
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from medsam_exp.config.trials import split_name
+from medsam_exp.nnunet import require_nnunet
+from medsam_exp.stages import STAGES
+from medsam_exp.types import UserError
+
+NNUNET_GROUPS = {"nnunet", "ensemble", "weak_label", "reference_label"}
+"""Config groups of the stages that need nnU-Net."""
+_MAKE_LABELS = ("finetune_clip", "saliency", "presence", "coarse_mask", "sam_mask")
+_TO_AN_ENSEMBLE = ("weak_label", "train_nnunet", "nnunet_ensemble")
+
+
+def other_images_config(cfg: DictConfig, stage: str) -> tuple[DictConfig, list[str]]:
+    """Configuration and stages for the images that a stage declares beside the run's own."""
+    key = STAGES[stage].other_images
+    assert key is not None
+    changed = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    assert isinstance(changed, DictConfig)
+    changed.train_data = other_data(cfg, "train_data")  # whole, for stages that look at both
+    changed.data = other_data(cfg, key)
+    stages = _ensemble_stages(cfg) if key == "calibration_data" else _label_stages(cfg, stage)
+    changed.stages = stages
+    return changed, stages
+
+
+def other_data(cfg: DictConfig, key: str) -> DictConfig:
+    """The config node of `train_data` or `calibration_data`: a dataset of its own, or `data` with changed values."""
+    given = cfg[key]
+    whole = given if "_target_" in given else OmegaConf.merge(cfg.data, given)
+    copy = OmegaConf.create(OmegaConf.to_container(whole, resolve=True))
+    assert isinstance(copy, DictConfig)
+    return copy
+
+
+def label_source(cfg: DictConfig, group: str) -> str:
+    """Where labels come from: "zero_shot", "folder" or "ground_truth"."""
+    source: str = get_object(cfg[group]["_target_"]).source
+    return source
+
+
+def _label_stages(cfg: DictConfig, stage: str) -> list[str]:
+    """What makes masks of training images; nothing where true masks or a folder's are taken."""
+    if stage not in cfg or label_source(cfg, stage) != "zero_shot":
+        return []
+    tuned = [name for name in ("finetune_clip",) if name in cfg.stages and name not in cfg.label_stages]
+    return [*tuned, *cfg.label_stages]
+
+
+def _ensemble_stages(cfg: DictConfig) -> list[str]:
+    return [name for name in _TO_AN_ENSEMBLE if name in cfg.stages or name == "nnunet_ensemble"]
+
+
+def other_images_problems(cfg: DictConfig) -> list[str]:
+    """Nothing is chosen on a test split, labels need their stages, and networks come from somewhere."""
+    problems = []
+    if (
+        "calibrate_ensemble" in cfg.stages
+        and split_name(other_data(cfg, "calibration_data")).casefold() == "test"
+    ):
+        problems.append(
+            "calibration_data is a test split, whose masks must choose nothing; use another split"
+        )
+    return list(dict.fromkeys(problems + _label_problems(cfg) + _network_problems(cfg)))
+
+
+def _label_problems(cfg: DictConfig) -> list[str]:
+    zero_shot = any(
+        group in cfg.stages and label_source(cfg, group) == "zero_shot"
+        for group in ("weak_label", "reference_label")
+    )
+    if not zero_shot:
+        return []
+    stages = list(cfg.label_stages)
+    wrong = [name for name in stages if name not in _MAKE_LABELS]
+    if wrong:
+        return [
+            f"label_stages names {wrong[0]!r}; masks of training images are made by {', '.join(_MAKE_LABELS)}"
+        ]
+    for position, name in enumerate(stages):
+        missing = [parent for parent in STAGES[name].parents if parent not in stages[:position]]
+        if missing:
+            return [f"label_stages: {name!r} needs {missing[0]!r} before it"]
+    if "train_sam" in cfg.stages:
+        return [
+            "train_sam reads true masks, so labels cannot be zero-shot beside it; train it in a run of its own"
+        ]
+    if not {"coarse_mask", "sam_mask"} & set(stages):
+        return ["label_stages makes no masks: end it with coarse_mask or sam_mask"]
+    return []
+
+
+def _network_problems(cfg: DictConfig) -> list[str]:
+    """Masks of nnU-Net come from the run's own training or from a given results folder, not from both or neither."""
+    problems: list[str] = []
+    if any(NNUNET_GROUPS & set(STAGES[name].reads) for name in cfg.stages if name in STAGES):
+        try:
+            require_nnunet()
+        except UserError as error:
+            return [f"stages={list(cfg.stages)} {error}"]
+    predicts = {"nnunet_single", "nnunet_ensemble", "calibrate_ensemble"} & set(cfg.stages)
+    given: Any = cfg.ensemble.get("results")
+    if predicts and given is not None and "train_nnunet" in cfg.stages:
+        problems.append(
+            "ensemble.results is a network trained elsewhere; leave train_nnunet out, or set it to null"
+        )
+    if predicts and given is None and "train_nnunet" not in cfg.stages:
+        problems.append(
+            f"stage {min(predicts)!r} needs 'train_nnunet' before it in stages, or ensemble.results=FOLDER"
+        )
+    return problems + _order_problems(list(cfg.stages))
+
+
+def _order_problems(stages: list[str]) -> list[str]:
+    """A stage that uses another's result when it is there must not come before it."""
+    pairs = [("train_nnunet", later) for later in ("calibrate_ensemble", "nnunet_single", "nnunet_ensemble")]
+    pairs += [("calibrate_ensemble", later) for later in ("nnunet_single", "nnunet_ensemble")]
+    return [
+        f"stage {first!r} must stand before {later!r}, which uses its result"
+        for first, later in pairs
+        if first in stages and later in stages and stages.index(first) > stages.index(later)
+    ]

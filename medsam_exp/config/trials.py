@@ -1,0 +1,188 @@
+"""From the configuration of a run that tunes to those of its trials: other images, other values."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from medsam_exp.metrics.measures import MEASURES
+from medsam_exp.training.search.space import Space, edges, grid, leaves, parse_space
+from medsam_exp.types import UserError
+
+
+@dataclass
+class Tune:
+    """How the stage `tune` searches, and on which images."""
+
+    metric: str = MISSING
+    direction: str = MISSING
+    sampler: str = MISSING
+    trials: int | None = MISSING
+    timeout: float | None = MISSING
+    overwrite: bool = False
+    data: dict[str, Any] = MISSING
+    space: dict[str, Any] = MISSING
+
+
+TRIAL_STAGES = {
+    "coarse": ["saliency", "coarse_mask", "evaluate"],
+    "sam": ["saliency", "coarse_mask", "sam_mask", "evaluate"],
+}
+"""What a trial runs, by the mask that is scored."""
+TUNABLE = ("saliency", "postprocess", "component_filter", "prompt")
+"""Groups whose numbers may be tuned: methods without weights of their own."""
+
+
+def space_of(cfg: DictConfig) -> Space:
+    """What the run's search may vary.
+
+    Raises:
+        UserError: the space is empty or an entry makes no sense.
+    """
+    return parse_space(_plain(cfg.tune.space))
+
+
+def tuning_config(cfg: DictConfig) -> DictConfig:
+    """A run with stage `tune`, looking at the images to tune on instead of those to be scored later.
+
+    Numbers that the search replaces, and settings that do not decide its result, are brought to one form, so that
+    they do not decide the study's key.
+    """
+    tuning = _open_copy(cfg)
+    data = cfg.tune.data
+    tuning.data = OmegaConf.create(data) if "_target_" in data else OmegaConf.merge(tuning.data, data)
+    tuning.tune.data = {"split": split_name(tuning.data)}
+    tuning.tune.overwrite = False
+    tuning.tuned_on = {}
+    for key, entry in space_of(cfg).items():
+        OmegaConf.update(tuning, key, edges(entry)[0], force_add=True)
+    return tuning
+
+
+def trial_config(tuning: DictConfig, values: Mapping[str, Any]) -> DictConfig:
+    """One trial: the stages up to the tuned score, with changed values."""
+    trial = _open_copy(tuning)
+    trial.stages = TRIAL_STAGES[tuning.tune.metric.partition("/")[0]]
+    for key, value in values.items():
+        OmegaConf.update(trial, key, value, force_add=True)
+    return trial
+
+
+def split_name(data: DictConfig) -> str:
+    """Which of a dataset's images these are: "val", or "seed 77" of drawn scans."""
+    if "seed" in data:
+        return f"seed {data.seed}"
+    return str(data.get("split", "all"))
+
+
+def shares_images(name: str, split: str, data: DictConfig) -> bool:
+    """Whether a named split and a dataset may show the same images; drawn scans of one seed always do."""
+    return split == split_name(data) and (split.startswith("seed ") or name == data.get("name"))
+
+
+def tune_problems(cfg: DictConfig) -> list[str]:
+    """What is wrong with the settings of `tune` themselves, before any trial is looked at."""
+    if "tune" not in cfg.stages:
+        return []
+    try:
+        space = space_of(cfg)
+        if cfg.tune.sampler == "grid":
+            grid(space)
+    except UserError as error:
+        return [str(error)]
+    problems = [
+        f"tune.space names {key}, but only options of {', '.join(TUNABLE)} can be tuned"
+        for key in space
+        if key.partition(".")[0] not in TUNABLE
+    ]
+    if list(cfg.stages) != ["tune"]:
+        problems.append("stage 'tune' finds numbers for later runs and stands alone; use stages=[tune]")
+    return (
+        problems
+        + _metric_problems(cfg)
+        + _sampler_problems(cfg)
+        + _split_problems(cfg)
+        + _fixed_problems(cfg)
+    )
+
+
+def every_value(cfg: DictConfig) -> Iterator[DictConfig]:
+    """Trials that show each value of the space once, the others as they come first."""
+    tuning = tuning_config(cfg)
+    for key, entry in space_of(cfg).items():
+        for value in edges(entry):
+            yield trial_config(tuning, {key: value})
+
+
+def _metric_problems(cfg: DictConfig) -> list[str]:
+    stage, _, name = cfg.tune.metric.partition("/")
+    measure = {measure.name: measure for measure in MEASURES}.get(name)
+    if stage not in TRIAL_STAGES or measure is None:
+        known = ", ".join(measure.name for measure in MEASURES)
+        return [
+            f"tune.metric is {cfg.tune.metric}; give coarse/ or sam/ and one of {known}, as in coarse/dsc"
+        ]
+    wanted = "maximize" if measure.higher_is_better else "minimize"
+    if cfg.tune.direction != wanted:
+        return [f"tune.direction is {cfg.tune.direction}, but of {measure.label} one wants to {wanted}"]
+    return []
+
+
+def _sampler_problems(cfg: DictConfig) -> list[str]:
+    problems = []
+    if cfg.tune.sampler not in ("grid", "tpe"):
+        problems.append(f"tune.sampler is {cfg.tune.sampler}; choose grid or tpe")
+    if cfg.tune.sampler == "tpe" and (cfg.tune.trials is None or cfg.tune.trials < 1):
+        problems.append(f"tune.trials is {cfg.tune.trials}, but tune.sampler=tpe needs a number of trials")
+    if cfg.tune.timeout is not None and cfg.tune.timeout <= 0:
+        problems.append(f"tune.timeout is {cfg.tune.timeout}, but it must be a number of seconds above 0")
+    return problems
+
+
+def _split_problems(cfg: DictConfig) -> list[str]:
+    """The firewall: numbers must not be chosen with the masks that will score them."""
+    tuning = tuning_config(cfg).data
+    name, split = str(tuning.get("name")), split_name(tuning)
+    if split.strip().casefold() == "test":
+        return [
+            f"tune.data is the test split of {name}, whose masks must not choose numbers; use another split, as in "
+            "tune.data.split=val"
+        ]
+    if name == "folder":
+        return [
+            "tune writes numbers for the data's name, but data=folder has none yet; give one, as in data.name=mine"
+        ]
+    if shares_images(name, split, cfg.data):
+        return [
+            f"tune.data is {name} ({split}), the very images that are to be scored; tune on others, as in "
+            + ("tune.data.seed=77" if "seed" in tuning else "tune.data.split=val")
+        ]
+    return []
+
+
+def _fixed_problems(cfg: DictConfig) -> list[str]:
+    """Numbers of an earlier search must not stay in this one unseen."""
+    searched = space_of(cfg)
+    fixed = [
+        f"{group}.{key}"
+        for group, record in cfg.tuned_on.items()
+        for key, value in leaves(_plain(record["values"]))
+        if f"{group}.{key}" not in searched and OmegaConf.select(cfg[group], key) == value
+    ]
+    if not fixed:
+        return []
+    return [
+        f"{', '.join(fixed)} came from an earlier search; add it to tune.space, or start from the method's own "
+        "numbers with ~tuned"
+    ]
+
+
+def _open_copy(cfg: DictConfig) -> DictConfig:
+    copy = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    assert isinstance(copy, DictConfig)
+    return copy
+
+
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node

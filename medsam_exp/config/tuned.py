@@ -1,0 +1,163 @@
+"""Numbers that were chosen with masks: where their files lie, and what every later run says of them.
+
+A file of `conf/tuned/` holds numbers of one method for one dataset and network, and a record of which masks chose
+them (`tuned_on`). Numbers of saliency are picked up by `DATA_CLIP_SALIENCY.yaml`; those of a later method by
+`POSTPROCESS/DATA_CLIP_SALIENCY_CHOICE.yaml` and the like, so that a swapped method never gets another one's numbers.
+"""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from medsam_exp.config.trials import shares_images, space_of
+from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.training.search.space import leaves
+from medsam_exp.training.search.study import describe
+from medsam_exp.types import UserError
+
+
+@dataclass
+class TunedOn:
+    """Which masks chose the numbers of one group; written into the files of `conf/tuned/`."""
+
+    data: str = MISSING
+    split: str = MISSING
+    images: int = MISSING
+    values: dict[str, Any] = MISSING
+    metric: str | None = None
+    score: float | None = None
+    date: str | None = None
+    study: str | None = None
+
+
+def tuned_file(cfg: DictConfig, choices: Mapping[str, str], group: str) -> Path:
+    """Where the tuned numbers of a group lie for the chosen data and methods."""
+    folder, stem = Path(cfg.paths.tuned), "_".join(choices[part] for part in ("data", "clip", "saliency"))
+    return (
+        folder / f"{stem}.yaml" if group == "saliency" else folder / group / f"{stem}_{choices[group]}.yaml"
+    )
+
+
+def refuse_to_overwrite(cfg: DictConfig, choices: Mapping[str, str]) -> None:
+    """Stop before a search whose result would replace numbers that no search has written.
+
+    Raises:
+        UserError: such a file is there and `tune.overwrite` is false.
+    """
+    if "tune" not in cfg.stages or cfg.tune.overwrite:
+        return
+    for group in _by_group(dict.fromkeys(space_of(cfg))):
+        path = tuned_file(cfg, choices, group)
+        if path.is_file() and not _study_of(path, group):
+            raise UserError(
+                f"{path} was not written by stage 'tune'; allow replacing it with tune.overwrite=true, "
+                "or choose another folder with paths.tuned"
+            )
+
+
+def write_tuned(
+    cfg: DictConfig, choices: Mapping[str, str], record: Mapping[str, Any], *, study: str, date: str
+) -> list[Path]:
+    """Write the best numbers of a search where later runs with the same data and methods pick them up.
+
+    Args:
+        cfg: of the run that searched.
+        choices: chosen option of each config group.
+        record: of the stage `tune`.
+        study: the search's key.
+        date: of the run.
+
+    Returns:
+        The written files, one for each group.
+    """
+    facts = {key: record[key] for key in ("data", "split", "images", "metric")}
+    paths = []
+    for group, values in _by_group(record["best"]["values"]).items():
+        score = round(record["best"]["score"]["mean"], 4)
+        provenance = {**facts, "score": score, "date": date, "study": study, "values": values}
+        content = {group: deepcopy(values), "tuned_on": {group: provenance}}  # a copy, or YAML makes an alias
+        head = (
+            "# @package _global_\n"
+            f"# Best {record['metric']} of {len(record['trials'])} trials with the masks of {record['data']} "
+            f"({record['split']}), found by stage tune.\n"
+        )
+        paths.append(tuned_file(cfg, choices, group))
+        write_atomically(paths[-1], (head + yaml.safe_dump(content, sort_keys=False)).encode())
+    return paths
+
+
+def tuned_uses(cfg: DictConfig) -> list[str]:
+    """A sentence for each group whose numbers in use were chosen with masks."""
+    return [
+        f"tuned: {describe(values)}, chosen with the masks of {_source(record)}"
+        for _, record, values in _in_use(cfg)
+    ]
+
+
+def studies_in_use(cfg: DictConfig) -> list[tuple[str, str]]:
+    """Groups whose numbers are in use, and the keys of the searches that found them."""
+    return [(group, record["study"]) for group, record, _ in _in_use(cfg) if record.get("study")]
+
+
+def without_tuned(group: str) -> str:
+    """What to type to leave the tuned numbers of a group out."""
+    return "~tuned" if group == "saliency" else f"~tuned/{group}"
+
+
+def tuned_elsewhere(cfg: DictConfig) -> list[str]:
+    """Numbers must not be scored on the masks that chose them."""
+    if "evaluate" not in cfg.stages:
+        return []
+    return [
+        f"{describe(values)}: chosen with the masks of {_source(record)}, the images that this run would score; "
+        f"score others, or leave the tuned numbers out with {without_tuned(group)}"
+        for group, record, values in _in_use(cfg)
+        if shares_images(record["data"], record["split"], cfg.data)
+    ]
+
+
+def tuned_for_these_data(cfg: DictConfig) -> list[str]:
+    """Numbers that were tuned for one folder must not go to another one unseen."""
+    if "mask_values" not in cfg.data:
+        return []
+    return [
+        f"{describe(values)}: chosen for {_source(record)}, not for {cfg.data.name}; tune anew, or leave the tuned "
+        f"numbers out with {without_tuned(group)}"
+        for group, record, values in _in_use(cfg)
+        if record["data"] != cfg.data.name
+    ]
+
+
+def _in_use(cfg: DictConfig) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """(Group, record, values by dotted key) of tuned numbers that nothing else has replaced."""
+    for group, record in cfg.tuned_on.items():
+        tuned = leaves(OmegaConf.to_container(record["values"]))  # type: ignore[arg-type]
+        values = {
+            f"{group}.{key}": value for key, value in tuned if OmegaConf.select(cfg[group], key) == value
+        }
+        if values:
+            yield str(group), record, values
+
+
+def _source(record: Mapping[str, Any]) -> str:
+    return f"{record['images']} images of {record['data']} ({record['split']})"
+
+
+def _by_group(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """{"saliency.beta": 0.3} as {"saliency": {"beta": 0.3}}."""
+    groups = OmegaConf.create()
+    for key, value in values.items():
+        OmegaConf.update(groups, key, value)
+    return OmegaConf.to_container(groups)  # type: ignore[return-value]
+
+
+def _study_of(path: Path, group: str) -> str | None:
+    """The search that wrote a file; None for one written by hand."""
+    content = yaml.safe_load(path.read_text()) or {}
+    study: str | None = content.get("tuned_on", {}).get(group, {}).get("study")
+    return study

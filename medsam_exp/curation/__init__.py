@@ -1,0 +1,1 @@
+"""Datasets before any run: preparing downloads, checking data quality, writing masks back to scans."""

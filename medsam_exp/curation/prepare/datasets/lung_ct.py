@@ -1,0 +1,145 @@
+"""Chest CT slices with lungs, heart and trachea: polomarco/chest-ct-segmentation on Kaggle, after Konya 2020.
+
+Reads images/images/ID..._N.jpg with masks/masks/ID..._mask_N.jpg, N the slice of the patient ID (OSIC), 16,708 pairs.
+A mask's colours are the organs: as public programs read them, blue is the lungs, green the heart, red the trachea;
+--channel names another colour. It stops where blue is not the largest of the three, as the colours mean other things.
+
+The files are JPEG, so masks are cut at half of the full value, and their borders may be off by a pixel.
+
+Slices without the organ are dropped unless --empty keep is given. Patients stay together, drawn by hash in the paper's
+proportions (7,959 / 3,010 / 1,800 slices of 107 patients; its authors published no list).
+"""
+
+import argparse
+import os
+import re
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medsam_exp.curation.prepare.command import account, add_skip_option, add_split_options, request_of
+from medsam_exp.curation.prepare.layout import Case, plain_name, unique_names, write_layout
+from medsam_exp.curation.prepare.reading import image_of, matches, nothing_found
+from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
+from medsam_exp.types import Mask, RGBImage, UserError
+
+FOLDER = "lung_CT"
+LICENCE = "as its page on Kaggle states it (polomarco/chest-ct-segmentation); cite Konya 2020 and the OSIC challenge"
+_VERSION = 1
+_SPLIT = "train=62.3%,val=23.6%,test=14.1%"
+_ORGANS = {"lungs": "blue", "heart": "green", "trachea": "red"}
+_CHANNELS = ("red", "green", "blue")
+_IMAGE = r"(?P<patient>[^/_]+)_(?P<slice>\d+)\.(?:jpe?g|png)"
+_MASK = r"(?P<patient>[^/_]+)_mask_(?P<slice>\d+)\.(?:jpe?g|png)"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Offer the command's options."""
+    add_split_options(parser, _SPLIT, "patients together")
+    parser.add_argument(
+        "--organ", choices=tuple(_ORGANS), default="lungs", help="what to find (default lungs)"
+    )
+    parser.add_argument("--channel", choices=_CHANNELS, help="the organ's colour, if not as above")
+    parser.add_argument("--empty", choices=("drop", "keep"), default="drop", help="slices without the organ")
+    add_skip_option(parser)
+
+
+def prepare(given: argparse.Namespace) -> Iterable[str]:
+    """Prepare the CT slices."""
+    channel = _CHANNELS.index(given.channel or _ORGANS[given.organ])
+    with open_source(given.source, lambda name: "numpy" not in name.lower()) as source:
+        pairs, notes = _pairs(source)
+        areas = _areas(source, {image: mask for image, (_, mask) in pairs.items()})
+        _check_colours(source, areas, given)
+        if given.empty == "drop":
+            empty = {image for image, area in areas.items() if area is not None and not area[channel]}
+            pairs = {image: pair for image, pair in pairs.items() if image not in empty}
+            notes += [f"slices without {given.organ}, dropped: {len(empty)}"] if empty else []
+        members = [Member(image, match["patient"]) for image, (match, _) in pairs.items()]
+        splits = split_members(members, Amounts.parse(given.split), given.seed)
+        wanted = {
+            image: f"{plain_name(m['patient'])}_{int(m['slice']):04d}" for image, (m, _) in pairs.items()
+        }
+        names = unique_names(wanted)
+        cases = [
+            Case(
+                name=names[image],
+                split=splits[image],
+                read=partial(_read, source, image, mask, channel),
+                group=match["patient"],
+                source=image,
+            )
+            for image, (match, mask) in pairs.items()
+        ]
+        facts = source.facts([*pairs, *(mask for _, mask in pairs.values())])
+        rule = "patients together, drawn by hash of (seed, patient)"
+        request = request_of(given, "lung_ct", _VERSION, rule, LICENCE, [facts])
+        prepared = write_layout(given.out, cases, request, notes, skip_faulty=given.skip_faulty)
+    yield from account(prepared, "data=lung_ct")
+
+
+def _pairs(source: Source) -> tuple[dict[str, tuple[re.Match[str], str]], list[str]]:
+    """Image to (match, mask), and notes about images without a mask and masks without an image.
+
+    Raises:
+        UserError: there are no pairs.
+    """
+    images = {_key(match): (name, match) for name, match in matches(source, _IMAGE).items()}
+    masks = {_key(match): name for name, match in matches(source, _MASK).items()}
+    both = sorted(images.keys() & masks.keys())
+    if not both:
+        example = "ID00007637202177411956430"
+        raise nothing_found(
+            source, f"images such as images/{example}_0.jpg with masks such as masks/{example}_mask_0.jpg"
+        )
+    notes = []
+    if images.keys() - masks.keys():
+        notes.append(f"images without a mask, left out: {len(images.keys() - masks.keys())}")
+    if masks.keys() - images.keys():
+        notes.append(f"masks without an image, left out: {len(masks.keys() - images.keys())}")
+    if any(masks[key].lower().endswith((".jpg", ".jpeg")) for key in both):
+        notes.append("masks are JPEG: cut at half of the full value")
+    return {images[key][0]: (images[key][1], masks[key]) for key in both}, notes
+
+
+def _key(match: re.Match[str]) -> tuple[str, int]:
+    return match["patient"], int(match["slice"])
+
+
+def _organs(source: Source, mask: str) -> NDArray[np.bool_]:
+    """(H, W, 3) bool: where red, green and blue are bright."""
+    return image_of(source, mask) >= 128
+
+
+def _areas(source: Source, masks: Mapping[str, str]) -> dict[str, NDArray[np.int64] | None]:
+    """Pixels of red, green and blue by image; None where the mask cannot be read, which writing will name."""
+
+    def area(mask: str) -> NDArray[np.int64] | None:
+        try:
+            return _organs(source, mask).sum((0, 1))
+        except UserError:
+            return None
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        return dict(zip(masks, pool.map(area, masks.values()), strict=True))
+
+
+def _check_colours(
+    source: Source, areas: Mapping[str, NDArray[np.int64] | None], given: argparse.Namespace
+) -> None:
+    total = sum((area for area in areas.values() if area is not None), np.zeros(3, dtype=np.int64))
+    largest = _CHANNELS[int(total.argmax())]
+    gray = total.min() == total.max()
+    if given.channel is None and not gray and largest != _ORGANS["lungs"]:
+        raise UserError(
+            f"{source.shown}: {largest} is the largest colour of the masks, where blue lungs were expected: say with "
+            f"--channel which colour is the {given.organ}"
+        )
+
+
+def _read(source: Source, image: str, mask: str, channel: int) -> tuple[RGBImage, Mask]:
+    return image_of(source, image), _organs(source, mask)[..., channel]

@@ -1,0 +1,127 @@
+"""Chest X-rays: COVID-QU-Ex (Tahir 2021), lungs or infections.
+
+Reads `Lung Segmentation Data` (33,920 images with lung masks) or `Infection Segmentation Data` (5,826, also with
+infection masks) as published: {Train,Val,Test}/{COVID-19,Non-COVID,Normal}/{images,lung masks,infection masks}/X.png.
+The two overlap, so one of them is prepared (--part; else the first, or the one that is there). Where a file's name does
+not tell the class (sub-S09345_...), the class is put before it.
+
+The publishers' own split is kept. The paper (MedCLIP-SAMv2) names 16,280 / 1,372 / 957 images of normal lungs, lung
+opacity, viral pneumonia and COVID-19 and published no list. Patients are not known.
+
+Infection masks are drawn for COVID-19 only; those of the other classes are empty, also where there is pneumonia. So
+with --masks infection, images with an empty mask are dropped unless --empty keep is given.
+"""
+
+import argparse
+import re
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+from medsam_exp.curation.prepare.command import account, add_skip_option, request_of
+from medsam_exp.curation.prepare.layout import Case, plain_name, unique_names, write_layout
+from medsam_exp.curation.prepare.reading import empty_ones, mask_of, matches, nothing_found, pair_of
+from medsam_exp.curation.prepare.source import Source, open_source
+
+FOLDER = "lung_Xray"
+LICENCE = "as its page on Kaggle states it (anasmohammedtahir/covidqu); cite Tahir 2021, Rahman 2021, Chowdhury 2020"
+_VERSION = 1
+_CLASSES = {"covid-19": "COVID-19", "non-covid": "Non-COVID", "normal": "Normal"}
+_WORDS = {"covid-19": "covid", "non-covid": "non_covid", "normal": "normal"}
+_WORD = re.compile(r"non.?covid|covid|normal", re.IGNORECASE)  # as conf/data/lung_xray.yaml finds the class
+_PARTS = ("lung", "infection")
+_FILE = (
+    r"{part} segmentation data/(?P<split>train|val|test)/(?P<class>covid-19|non-covid|normal)/"
+    r"(?P<kind>images|{masks} masks)/(?P<stem>[^/]+)\.png"
+)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Offer the command's options."""
+    parser.add_argument(
+        "--part", choices=_PARTS, help="which of the two folders (default: the first that is there)"
+    )
+    parser.add_argument("--masks", choices=_PARTS, default="lung", help="what the masks show (default lung)")
+    parser.add_argument(
+        "--empty", choices=("keep", "drop"), help="images with an empty mask (default: see above)"
+    )
+    add_skip_option(parser)
+
+
+def prepare(given: argparse.Namespace) -> Iterable[str]:
+    """Prepare COVID-QU-Ex."""
+    drop = given.empty == "drop" or (given.empty is None and given.masks == "infection")
+    with open_source(given.source) as source:
+        part, found = _part(source, given.part, given.masks)
+        pairs, notes = _pairs(source, found)
+        notes.insert(0, f"from {part.capitalize()} Segmentation Data")
+        if drop:
+            masks = {image: partial(mask_of, source, (mask,)) for image, (_, mask) in pairs.items()}
+            empty = empty_ones(masks)
+            pairs = {image: pair for image, pair in pairs.items() if image not in empty}
+            notes += [f"images with an empty mask, dropped: {len(empty)}"] if empty else []
+        names = unique_names({image: _name(match) for image, (match, _) in pairs.items()})
+        cases = [
+            Case(
+                name=names[image],
+                split=match["split"].lower(),
+                read=partial(pair_of, source, image, (mask,)),
+                class_name=_CLASSES[match["class"].lower()],
+                source=image,
+            )
+            for image, (match, mask) in pairs.items()
+        ]
+        facts = source.facts([*pairs, *(mask for _, mask in pairs.values())])
+        rule = "the publishers' own split"
+        request = request_of(given, "lung_xray", _VERSION, rule, LICENCE, [facts])
+        prepared = write_layout(given.out, cases, request, notes, skip_faulty=given.skip_faulty)
+    yield from account(prepared, "data=lung_xray")
+
+
+def _part(source: Source, wanted: str | None, masks: str) -> tuple[str, dict[str, re.Match[str]]]:
+    """The part that is read, and its files.
+
+    Raises:
+        UserError: it is not there.
+    """
+    parts = [wanted] if wanted else [part for part in _PARTS if masks == "lung" or part == "infection"]
+    for part in parts:
+        found = matches(source, _FILE.format(part=part, masks=masks))
+        kinds = {match["kind"].lower() for match in found.values()}
+        if len(kinds) == 2:
+            return part, found
+    raise nothing_found(
+        source,
+        f"folders such as '{parts[0].capitalize()} Segmentation Data/Test/COVID-19/images' with '{masks} masks' beside",
+    )
+
+
+def _pairs(
+    source: Source, found: Mapping[str, re.Match[str]]
+) -> tuple[dict[str, tuple[re.Match[str], str]], list[str]]:
+    """Image to (match, mask), and notes.
+
+    Raises:
+        UserError: an image has no mask.
+    """
+    masks = {_key(match): name for name, match in found.items() if match["kind"].lower() != "images"}
+    images = {name: match for name, match in found.items() if match["kind"].lower() == "images"}
+    if without := [name for name, match in images.items() if _key(match) not in masks]:
+        raise nothing_found(source, f"mask for {without[0]} (images without one: {len(without)})")
+    splits = {match["split"].lower() for match in images.values()}
+    lacking = [split for split in ("train", "val", "test") if split not in splits]
+    notes = [f"the download has no {' and no '.join(lacking)}"] if lacking else []
+    if alone := len(masks) - len(images):
+        notes.append(f"masks without an image, left out: {alone}")
+    return {name: (match, masks[_key(match)]) for name, match in images.items()}, notes
+
+
+def _name(match: re.Match[str]) -> str:
+    """The file's name, after a word for the class where it does not tell it."""
+    word, told = _WORDS[match["class"].lower()], _WORD.search(match["stem"])
+    if told and re.sub(r"[\W_]+", "_", told[0].lower()) == word:
+        return plain_name(match["stem"])
+    return plain_name(f"{word}_{match['stem']}")
+
+
+def _key(match: re.Match[str]) -> tuple[str, str, str]:
+    return match["split"].lower(), match["class"].lower(), match["stem"]

@@ -1,0 +1,126 @@
+"""Image-text pairs: MedPix 2.0 (Siragusa 2024), CT and MR images with their captions.
+
+Reads Descriptions.json (or Description.json, or descriptions_*.jsonl of its splitted_dataset) with images/NAME.png, as
+its repository publishes them; Case_topic.json adds the diagnosis. Layout checked against the published JSON files.
+
+Writes medpix_dataset.csv with filename, Caption, case, modality, location and diagnosis. It is one table: the pipeline
+divides it 85/15 as the paper does (pairs=medpix); pairs.train.group_column=case keeps the images of a case together.
+Captions that are shorter than --smallest-caption after cleaning (paper: 20 characters) are left out.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from medsam_exp.curation.prepare.captioned import Captioned, usable, write_pairs
+from medsam_exp.curation.prepare.command import account_of_pairs, add_skip_option, request_of
+from medsam_exp.curation.prepare.layout import plain_name
+from medsam_exp.curation.prepare.reading import matches, nothing_found, text_of
+from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.data.images import IMAGE_SUFFIXES
+from medsam_exp.types import UserError
+
+FOLDER = "medpix_dataset"
+LICENCE = "as the MedPix 2.0 repository states it; MedPix is the NLM's, cite Siragusa 2024 (arXiv 2407.02994)"
+_VERSION = 1
+_TABLE = "medpix_dataset.csv"
+_DESCRIPTIONS = r"(?:descriptions?\.json|descriptions_[^/]+\.jsonl)"
+_CASES = r"case_topic\.json"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Offer the command's options."""
+    parser.add_argument(
+        "--smallest-caption", type=int, default=20, metavar="N", help="characters of a caption (default 20)"
+    )
+    add_skip_option(parser)
+
+
+def prepare(given: argparse.Namespace) -> Iterable[str]:
+    """Prepare MedPix 2.0."""
+    with open_source(given.source) as source:
+        entries = _entries(source)
+        files = _images(source)
+        diagnoses = _diagnoses(source)
+        pairs, without, short = [], [], 0
+        for entry in entries:
+            key, caption = str(entry.get("image") or ""), _field(entry, "Description", "Caption")
+            if not usable(caption, given.smallest_caption):
+                short += 1
+            elif PurePosixPath(key).name.lower() not in files:
+                without.append(key)
+            else:
+                pairs.append(_pair(entry, files[PurePosixPath(key).name.lower()], caption, diagnoses))
+        if not pairs:
+            raise nothing_found(
+                source, f"image of the {len(entries)} descriptions, such as images/{without[0]}.png"
+            )
+        notes = (
+            [
+                f"captions of fewer than {given.smallest_caption} characters (--smallest-caption), left out: {short}"
+            ]
+            if short
+            else []
+        )
+        notes += [f"images that are not there: {len(without)} (first: {without[0]})"] if without else []
+        facts = source.facts([*matches(source, _DESCRIPTIONS), *(pair.image for pair in pairs)])
+        rule = "one table; the pipeline divides it 85/15 by hash"
+        request = request_of(given, "medpix", _VERSION, rule, LICENCE, [facts])
+        prepared = write_pairs(given.out, source, pairs, request, notes, skip_faulty=given.skip_faulty)
+    yield from account_of_pairs(prepared, f"pairs=medpix pairs.train.file={given.out / _TABLE}")
+
+
+def _entries(source: Source) -> list[dict[str, Any]]:
+    """Descriptions of all images; of several files that hold the same image, the first counts."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    names = list(matches(source, _DESCRIPTIONS))
+    whole = [name for name in names if name.lower().endswith(".json")]
+    if not names:
+        raise nothing_found(source, "Descriptions.json")
+    for name in whole or names:
+        for entry in _records(source, name):
+            found.setdefault((str(entry.get("image")), _field(entry, "Description", "Caption")), entry)
+    return [found[key] for key in sorted(found)]
+
+
+def _records(source: Source, name: str) -> list[dict[str, Any]]:
+    text = text_of(source, name)
+    try:
+        lines = text.splitlines() if name.lower().endswith(".jsonl") else [text]
+        parsed = [json.loads(line) for line in lines if line.strip()]
+    except ValueError as error:
+        raise UserError(f"{source.shown}: {name} is no JSON ({error}): download it again") from error
+    records = [record for part in parsed for record in (part if isinstance(part, list) else [part])]
+    if not all(isinstance(record, dict) for record in records):
+        raise UserError(f"{source.shown}: {name} is no list of descriptions: download it again")
+    return records
+
+
+def _images(source: Source) -> dict[str, str]:
+    """Image files by their lower-case stem."""
+    paths = {name: PurePosixPath(name) for name in source.names}
+    return {path.stem.lower(): name for name, path in paths.items() if path.suffix.lower() in IMAGE_SUFFIXES}
+
+
+def _diagnoses(source: Source) -> dict[str, str]:
+    """The diagnosis of every case, where the download tells it."""
+    records = [record for name in matches(source, _CASES) for record in _records(source, name)]
+    return {str(record.get("U_id")): _field(record, "Case", "Title") for record in records}
+
+
+def _pair(entry: Mapping[str, Any], image: str, caption: str, diagnoses: Mapping[str, str]) -> Captioned:
+    path, case = PurePosixPath(image), str(entry.get("U_id") or "")
+    more = {
+        "case": case,
+        "modality": _field(entry, "Description", "Modality") or str(entry.get("Type") or ""),
+        "location": str(entry.get("Location") or entry.get("location") or ""),
+        "diagnosis": diagnoses.get(case, ""),
+    }
+    return Captioned(_TABLE, image, f"{plain_name(path.stem)}{path.suffix.lower()}", caption, more)
+
+
+def _field(record: Mapping[str, Any], part: str, name: str) -> str:
+    inner = record.get(part)
+    return str(inner.get(name) or "") if isinstance(inner, dict) else ""

@@ -1,0 +1,206 @@
+"""Writes images and masks as the pipeline reads them: OUT/{train,val,test}_{images,masks}/NAME.png and OUT/index.csv.
+
+Every file appears whole or not at all. The same request again writes only what is missing or was changed since, and
+ends with the same bytes; `checksums.sha256` says what was written (`sha256sum -c` can check it).
+"""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from unicodedata import normalize
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from medsam_exp.curation.prepare.files import Item, Written, write_files
+from medsam_exp.curation.prepare.output_lock import Claim, Request, claimed, refuse_strangers
+from medsam_exp.curation.prepare.splitting import SPLITS
+from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.types import Mask, UserError
+
+INDEX = "index.csv"
+COLUMNS = ("name", "split", "class", "group", "source")
+SPACING_COLUMNS = ("spacing_row_mm", "spacing_column_mm")
+_NAME = re.compile(r"""[^\\/:*?"<>|\x00-\x1f.\s][^\\/:*?"<>|\x00-\x1f]*""")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image to be written.
+
+    Attributes:
+        name: file name without its ending, unique in its split whatever the case of its letters; see `plain_name`.
+        split: train, val or test.
+        read: gives (H, W) or (H, W, 3) uint8 pixels and the (H, W) mask, or None where no case has one; the mask
+            is bool, or uint8 with a class's number in each pixel; called from several threads at once.
+        class_name: what the image shows; "" for unknown.
+        group: what may not be on two sides of a split, such as the patient; "" for unknown.
+        source: which file of the download it comes from.
+        spacing_mm: (row, column) size of a pixel, where the source says it.
+    """
+
+    name: str
+    split: str
+    read: Callable[[], tuple[NDArray[np.uint8], Mask | NDArray[np.uint8] | None]]
+    class_name: str = ""
+    group: str = ""
+    source: str = ""
+    spacing_mm: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a preparation gave.
+
+    Attributes:
+        out: the folder.
+        counts: images by split and class.
+        written: files written this time; 0 where everything was there.
+        notes: what was merged, dropped or found odd, one sentence each.
+    """
+
+    out: Path
+    counts: Mapping[str, Mapping[str, int]]
+    written: int
+    notes: tuple[str, ...]
+
+
+def plain_name(text: str) -> str:
+    """A file name that works everywhere: letters, digits, dots, dashes, and one underscore for anything else."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", normalize("NFC", text)).strip("_.-") or "image"
+
+
+def unique_names(wanted: Mapping[str, str]) -> dict[str, str]:
+    """Names by source: as wanted, with a number at the end where several sources want the same.
+
+    Args:
+        wanted: name by source.
+    """
+    taken: set[str] = set()
+    found: dict[str, str] = {}
+    for source in sorted(wanted):
+        name, number = wanted[source], 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{wanted[source]}_{number}"
+        taken.add(name.casefold())
+        found[source] = name
+    return found
+
+
+def write_layout(
+    out: Path,
+    cases: Sequence[Case],
+    request: Request,
+    notes: Iterable[str] = (),
+    *,
+    skip_faulty: bool = False,
+) -> Prepared:
+    """Write all cases, their index and what was done.
+
+    Args:
+        out: a new or empty folder, or one that the same request began or finished.
+        cases: in any order, which changes nothing.
+        request: what decides the result.
+        notes: for `prepared.json`.
+        skip_faulty: leave out cases that cannot be read and say so, instead of stopping.
+
+    Raises:
+        UserError: the folder holds something else, two cases have the same name, some have masks and others not, or
+            cases cannot be read; one error names them all.
+    """
+    _check(out, cases)
+    cases = sorted(cases, key=lambda case: case.name)
+    with claimed(out, request) as claim:
+        folders = [f"{split}_{kind}" for split in SPLITS for kind in ("images", "masks")]
+        refuse_strangers(out, folders, {name for case in cases for name in _files(case)})
+        written = write_files(claim, [Item(_files(case), _encoder(case)) for case in cases], skip_faulty)
+        kept = [case for case in cases if _files(case)[0] not in written.faults]
+        return _finish(claim, kept, written, (*notes, *written.notes))
+
+
+def _encoder(case: Case) -> Callable[[], dict[str, bytes]]:
+    """What makes a case's files; the mask comes first, so that an image that is there has its mask."""
+
+    def encode() -> dict[str, bytes]:
+        image, mask = case.read()
+        image_file, mask_file = _files(case)
+        if mask is None:
+            return {image_file: _png(_narrowed(image))}
+        if mask.shape != image.shape[:2]:
+            sizes = [f"{shape[1]} x {shape[0]}" for shape in (image.shape, mask.shape)]
+            raise UserError(
+                f"{case.source or case.name} has an image of {sizes[0]} and a mask of {sizes[1]} pixels"
+            )
+        labels = mask.astype(np.uint8) * np.uint8(255) if mask.dtype == bool else np.asarray(mask, np.uint8)
+        return {mask_file: _png(labels), image_file: _png(_narrowed(image))}
+
+    return encode
+
+
+def _finish(claim: Claim, cases: Sequence[Case], written: Written, notes: tuple[str, ...]) -> Prepared:
+    counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    for case in cases:
+        counts[case.split][case.class_name] += 1
+    by_class = {split: dict(sorted(found.items())) for split, found in counts.items()}
+    write_atomically(claim.out / INDEX, _index(cases).encode())
+    claim.finish({"counts": by_class, "notes": list(notes)}, written.checksums)
+    return Prepared(claim.out, by_class, written.count, notes)
+
+
+def _index(cases: Sequence[Case]) -> str:
+    with_spacing = any(case.spacing_mm for case in cases)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*COLUMNS, *(SPACING_COLUMNS if with_spacing else ())])
+    for case in cases:
+        spacing = [f"{size:.6g}" for size in case.spacing_mm] if case.spacing_mm else ["", ""]
+        row = [case.name, case.split, case.class_name, case.group, case.source]
+        writer.writerow([*row, *(spacing if with_spacing else ())])
+    return text.getvalue()
+
+
+def _files(case: Case) -> tuple[str, str]:
+    return f"{case.split}_images/{case.name}.png", f"{case.split}_masks/{case.name}.png"
+
+
+def _narrowed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """One channel where three are equal."""
+    if image.ndim == 3 and (image == image[..., :1]).all():
+        return np.ascontiguousarray(image[..., 0])
+    return image
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _check(out: Path, cases: Sequence[Case]) -> None:
+    if not cases:
+        raise UserError(f"there is no image to write to {out}: check the download and the options")
+    names: dict[str, Case] = {}
+    for case in cases:
+        if case.split not in SPLITS:
+            raise ValueError(f"{case.split} is no split")
+        if not _NAME.fullmatch(case.name):
+            raise UserError(
+                f"{case.source or case.name} cannot be written as {case.name!r}, which is no name of a file on every "
+                "system: rename it without spaces at its start, quotes, colons and the like"
+            )
+        other = names.setdefault(f"{case.split}/{case.name.casefold()}", case)
+        if other is not case:
+            raise UserError(
+                f"{other.source or other.name} and {case.source or case.name} would both be written as {case.name}: "
+                "rename one of them"
+            )
+    sides: dict[str, str] = {}
+    for case in cases:
+        if case.group and sides.setdefault(case.group, case.split) != case.split:
+            raise ValueError(f"the group {case.group} stands on two sides")

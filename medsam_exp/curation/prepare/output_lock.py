@@ -1,0 +1,172 @@
+"""A folder that one preparation has for itself, and what it was asked for."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.locks import waiting_lock
+from medsam_exp.types import UserError
+
+FINISHED, STARTED = "prepared.json", "preparing.json"
+CHECKSUMS = "checksums.sha256"
+LOCK = ".preparing.lock"
+_FORMAT = 1  # of prepared.json
+_HALF_WRITTEN = re.compile(r"\..+\.(png|jpg|json|csv|sha256)\.[a-z0-9_]{8}")  # what a killed process leaves
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What was read: equal for a folder and for the zip that holds the same files.
+
+    Attributes:
+        files: number of files.
+        bytes: their size together.
+        digest: SHA-256 (hex) over names, sizes and checksums of all files.
+    """
+
+    files: int
+    bytes: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that decides what is written; the same request gives the same bytes.
+
+    Attributes:
+        preparer: name of the command.
+        version: of the preparer's own code; raised when it writes something else.
+        rule: how images were chosen and split, in words.
+        options: what was asked for on the command line.
+        source: what is read.
+        licence: what the publishers allow, in words.
+    """
+
+    preparer: str
+    version: int
+    rule: str
+    source: SourceFacts
+    licence: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in `prepared.json`, without the results."""
+        return {"format": _FORMAT, **json.loads(json_text(asdict(self)))}
+
+
+@contextmanager
+def claimed(out: Path, request: Request) -> Iterator["Claim"]:
+    """Have a folder for one preparation: new, empty, or begun or finished by the same request.
+
+    Raises:
+        UserError: the folder holds something else; says what.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file: give a folder to write to")
+    _refuse_foreign(out, request)
+    out.mkdir(parents=True, exist_ok=True)
+    with waiting_lock(out / LOCK, f"waiting for another process that prepares {out}"):
+        _refuse_foreign(out, request)
+        for left in [path for path in out.rglob(".*") if _HALF_WRITTEN.fullmatch(path.name)]:
+            left.unlink()
+        finished = (out / FINISHED).is_file()
+        if not finished:
+            write_atomically(out / STARTED, _json(request.as_json()))
+        yield Claim(out, request)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The folder while it is held.
+
+    Attributes:
+        out: the folder.
+        request: what it is prepared for.
+    """
+
+    out: Path
+    request: Request
+
+    def finish(self, results: Mapping[str, Any], checksums: Mapping[str, str]) -> None:
+        """Write the checksums of all files, and `prepared.json`, which says that everything is there."""
+        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(checksums.items()))
+        write_atomically(self.out / CHECKSUMS, lines.encode())
+        write_atomically(self.out / FINISHED, _json({**self.request.as_json(), **results}))
+        (self.out / STARTED).unlink(missing_ok=True)
+
+
+def read_prepared(out: Path) -> dict[str, Any] | None:
+    """What a finished folder says of itself; None where no preparation has finished.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        return dict(json.loads((out / FINISHED).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{out / FINISHED} cannot be read ({error}): delete the folder and prepare it again"
+        ) from error
+
+
+def refuse_strangers(out: Path, folders: Sequence[str], expected: set[str]) -> None:
+    """Refuse files in the preparation's own folders that it does not write.
+
+    Args:
+        out: the prepared folder.
+        folders: the folders that belong to the preparation, relative to it.
+        expected: files that may lie there, relative to it, with /.
+
+    Raises:
+        UserError: names the first few.
+    """
+    there = [path for folder in folders for path in (out / folder).glob("*")]
+    names = {path.relative_to(out).as_posix() for path in there if not path.name.startswith(".")}
+    if strangers := sorted(names - expected):
+        more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
+        raise UserError(
+            f"{out} holds files that this preparation does not write ({', '.join(strangers[:3])}{more}): "
+            "remove them, or give another folder"
+        )
+
+
+def _refuse_foreign(out: Path, request: Request) -> None:
+    marker = next((out / name for name in (FINISHED, STARTED) if (out / name).is_file()), None)
+    if marker is None:
+        there = sorted(path.name for path in out.glob("*") if not path.name.startswith("."))
+        if there:
+            raise UserError(
+                f"{out} is not empty ({', '.join(there[:3])}) and was not prepared by this command: give a new folder"
+            )
+        return
+    try:
+        before = json.loads(marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{marker} cannot be read ({error}): delete {out} and prepare it again") from error
+    now = request.as_json()
+    differing = [_difference(key, before.get(key), now[key]) for key in now if before.get(key) != now[key]]
+    if differing:
+        raise UserError(
+            f"{out} was prepared otherwise ({'; '.join(differing)}): give a new folder, or delete that one first"
+        )
+
+
+def _difference(key: str, before: Any, now: Any) -> str:
+    if isinstance(before, dict) and isinstance(now, dict) and key == "options":
+        names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        return ", ".join(f"{name} was {before.get(name)}, now {now.get(name)}" for name in names)
+    if key == "source":
+        return "the download has other files or other bytes"
+    return f"{key} was {before}, now {now}"
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json_text(content, indent=1, ensure_ascii=False) + "\n").encode()

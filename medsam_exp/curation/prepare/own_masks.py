@@ -1,0 +1,147 @@
+"""The masks of one's own scans, from volumes, DICOM-SEG objects or pictures, on the voxels of their scan."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medsam_exp.data.coco import CocoImage
+from medsam_exp.data.images import PICTURE_SUFFIXES, decode
+from medsam_exp.data.masks import holds_labels, to_mask
+from medsam_exp.data.pixels import Pixels
+from medsam_exp.data.volumes.file_volume import label_names, read_labels
+from medsam_exp.data.volumes.grid import STORED, on_grid
+from medsam_exp.data.volumes.scan import ScanFacts
+from medsam_exp.data.volumes.segmentation_in import read_segmentation
+from medsam_exp.types import UserError
+
+_LARGEST_LABEL = 255  # of an 8-bit PNG
+_MOST_LABELS = 32  # a picture with more gray values is a scan
+
+
+@dataclass(frozen=True)
+class OwnLabels:
+    """What the masks of one scan say.
+
+    Attributes:
+        labels: (I, J, K) uint8, 0 background.
+        names: of labels, where a file says them.
+        soft: whether soft edges had to be thresholded.
+    """
+
+    labels: NDArray[np.uint8]
+    names: dict[int, str]
+    soft: bool = False
+
+
+@dataclass(frozen=True)
+class OwnMasks:
+    """The mask files of one scan.
+
+    Attributes:
+        files: volumes and pictures.
+        segmentations: DICOM-SEG and RTSTRUCT objects.
+        outlines: annotations in COCO's format, each with the names of its labels.
+        foreground: labels to be united as the target; None keeps all apart.
+    """
+
+    files: Sequence[Path] = ()
+    segmentations: Sequence[Path] = ()
+    outlines: Sequence[tuple[CocoImage, dict[int, str]]] = ()
+    foreground: Collection[int] | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.files or self.segmentations or self.outlines)
+
+    def read(self, facts: ScanFacts) -> OwnLabels:
+        """Labels of every voxel, and the names of those that have one.
+
+        Where several files mark a voxel, the highest label counts.
+
+        Raises:
+            UserError: a file is damaged or does not lie on the scan's voxels.
+        """
+        labels, names, soft = np.zeros(facts.shape, np.int64), dict[int, str](), False
+        for path in self.files:
+            found, was_soft = self._of_file(path, facts)
+            np.maximum(labels, found, out=labels)
+            names |= label_names(path)
+            soft |= was_soft
+        for path in self.segmentations:
+            segmented = read_segmentation(path, facts, self.foreground)
+            np.maximum(labels, segmented.labels, out=labels)
+            names |= segmented.names
+        for outlines, named in self.outlines:
+            drawn = np.zeros(facts.shape, np.int64)
+            STORED.put(drawn, 0, outlines.labels(STORED.size(facts.shape)))
+            np.maximum(labels, self._wanted(drawn), out=labels)
+            names |= named
+        if labels.max() > _LARGEST_LABEL:
+            raise UserError(
+                f"the masks of {facts.shown} have labels up to {labels.max()}, more than {_LARGEST_LABEL}: name those "
+                "wanted with --foreground"
+            )
+        return OwnLabels(labels.astype(np.uint8), names, soft)
+
+    def _of_file(self, path: Path, facts: ScanFacts) -> tuple[NDArray[np.int64], bool]:
+        """Labels of a file, and whether soft edges were thresholded."""
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            return self._of_picture(path, facts)
+        values, affine = read_labels(path)
+        labels = on_grid(values, affine, facts.shape, facts.affine, str(path))
+        return self._wanted(labels), False
+
+    def _wanted(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """Labels, united as 1 where some are the target."""
+        return (np.isin(labels, list(self.foreground)) if self.foreground else labels).astype(np.int64)
+
+    def _of_picture(self, path: Path, facts: ScanFacts) -> tuple[NDArray[np.int64], bool]:
+        if facts.shape[2] != 1:
+            raise UserError(
+                f"{path} is one picture, but {facts.shown} has {facts.shape[2]} slices: give its mask as a volume"
+            )
+        plane, soft = self._plane(path)
+        labels = np.zeros(facts.shape, np.int64)
+        if plane.shape != STORED.size(facts.shape):
+            sizes = [f"{shape[1]} x {shape[0]}" for shape in (STORED.size(facts.shape), plane.shape)]
+            raise UserError(
+                f"{facts.shown} has an image of {sizes[0]} and a mask of {sizes[1]} pixels: check them"
+            )
+        STORED.put(labels, 0, plane)
+        return labels, soft
+
+    def _plane(self, path: Path) -> tuple[NDArray[np.int64], bool]:
+        pixels = decode(path)
+        levels = _levels(pixels)
+        found = np.unique(levels) if levels is not None else np.zeros(0)
+        if levels is None or len(found) <= 2:
+            mask, soft = to_mask(pixels, path, self.foreground)
+            return mask.astype(np.int64), soft
+        if holds_labels(levels, lossy=False):
+            if not self.foreground and len(found) > _MOST_LABELS:
+                raise UserError(
+                    f"{path} has {len(found)} gray values, more than {_MOST_LABELS} labels: check that it is a mask, "
+                    "or name the labels wanted with --foreground"
+                )
+            return self._wanted(levels), False
+        if self.foreground and int(found[-1]) not in self.foreground:
+            raise UserError(
+                f"{path} has soft edges around two levels, 0 and {found[-1]}, and --foreground does not name "
+                f"{found[-1]}: add it, or leave --foreground out"
+            )
+        mask, soft = to_mask(pixels, path)
+        return mask.astype(np.int64), soft
+
+
+def _levels(pixels: Pixels) -> NDArray[Any] | None:
+    """(H, W) one number per pixel of a lossless gray picture; None of others, whose values are no labels."""
+    values = pixels.values
+    if pixels.lossy or pixels.alpha is not None:
+        return None
+    if values.ndim == 3:
+        return values[..., 0] if (values == values[..., :1]).all() else None
+    return values

@@ -1,0 +1,202 @@
+"""A download as it came: a folder or a zip, with zips inside read as if they were folders.
+
+Names inside are relative, with /, the same for a folder and for its zip. Nothing is ever unpacked under a name that a
+zip chose, so a zip cannot write outside of anywhere.
+"""
+
+import hashlib
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from medsam_exp.curation.prepare.output_lock import SourceFacts
+from medsam_exp.types import UserError
+
+_LARGEST_FILE = 1 << 30  # bytes of one file inside a zip, unpacked
+_LARGEST_ZIP = 1 << 36  # and of a zip inside a zip
+_CHUNK = 1 << 20
+_DEEPEST = 3  # zips in zips
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A file on disk, or a member of an open zip."""
+
+    path: Path
+    archive: zipfile.ZipFile | None = None
+    member: zipfile.ZipInfo | None = None
+
+    def size(self) -> int:
+        return self.path.stat().st_size if self.member is None else self.member.file_size
+
+    def checksum(self) -> int:
+        """CRC-32, which zips already know of their members."""
+        if self.member is not None:
+            return self.member.CRC
+        checksum = 0
+        with self.path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                checksum = zlib.crc32(chunk, checksum)
+        return checksum
+
+
+class Source:
+    """Files of a download by their names; use `open_source`.
+
+    Attributes:
+        shown: what the user called it.
+        names: of all files, in alphabetical order.
+    """
+
+    def __init__(self, shown: Path, entries: Mapping[str, _Entry]) -> None:
+        self.shown = shown
+        self._entries = dict(sorted(entries.items()))
+        self.names = tuple(self._entries)
+
+    def read(self, name: str) -> bytes:
+        """All bytes of a file.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        entry = self._entries[name]
+        try:
+            if entry.archive is None or entry.member is None:
+                return entry.path.read_bytes()
+            return entry.archive.read(entry.member)
+        except (
+            OSError,
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
+            raise UserError(f"{self.shown}: {name} cannot be read ({error}): download it again") from error
+
+    @contextmanager
+    def file(self, name: str) -> Iterator[Path]:
+        """A file as a path, for libraries that want one; a zip's member lies there for the time being.
+
+        Raises:
+            UserError: as `read`; errors of the block name the file as it is called in the download.
+        """
+        entry = self._entries[name]
+        if entry.member is None:
+            yield entry.path
+            return
+        with tempfile.TemporaryDirectory(prefix="prepare_") as folder:
+            path = Path(folder) / f"file{PurePosixPath(name).suffix.lower()}"
+            path.write_bytes(self.read(name))
+            try:
+                yield path
+            except UserError as error:
+                raise UserError(str(error).replace(str(path), f"{self.shown}: {name}")) from error
+
+    def facts(self, names: Iterable[str] | None = None) -> SourceFacts:
+        """Size and digest of some files, or of all."""
+        chosen = sorted(self.names if names is None else set(names))
+        hasher, total = hashlib.sha256(), 0
+        for name in chosen:
+            entry = self._entries[name]
+            size = entry.size()
+            total += size
+            hasher.update(f"{name}\0{size}\0{entry.checksum():08x}\n".encode())
+        return SourceFacts(len(chosen), total, hasher.hexdigest())
+
+
+@contextmanager
+def open_source(path: Path, wanted_zips: Callable[[str], bool] | None = None) -> Iterator[Source]:
+    """Open a folder, or a zip as it was downloaded.
+
+    Args:
+        path: the folder or zip.
+        wanted_zips: which of the zips inside are to be looked into, by name; None for all.
+
+    Raises:
+        UserError: it is missing, empty, no zip, damaged, or locked with a password.
+    """
+    path, wanted = path.expanduser(), wanted_zips or (lambda _: True)
+    with ExitStack() as stack:
+        if path.is_dir():
+            entries = _of_folder(path, wanted, stack)
+        elif path.is_file():
+            entries = _of_zip(path, path, "", wanted, stack, 0)
+        else:
+            raise UserError(f"{path} does not exist: give the folder or the zip that was downloaded")
+        if not entries:
+            raise UserError(f"{path} holds no files: download it again")
+        yield Source(path, entries)
+
+
+def _of_folder(root: Path, wanted: Callable[[str], bool], stack: ExitStack) -> dict[str, _Entry]:
+    found: dict[str, _Entry] = {}
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if not path.is_file() or _is_clutter(name):
+            continue
+        if path.suffix.lower() == ".zip" and wanted(name):
+            found |= _of_zip(path, path, name[: -len(".zip")] + "/", wanted, stack, 0)
+        else:
+            found[name] = _Entry(path)
+    return found
+
+
+def _of_zip(
+    shown: Path, path: Path, prefix: str, wanted: Callable[[str], bool], stack: ExitStack, depth: int
+) -> dict[str, _Entry]:
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(path))
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{shown} cannot be read as a zip ({error}): download it again") from error
+    found: dict[str, _Entry] = {}
+    for member in archive.infolist():
+        if member.is_dir() or _is_clutter(member.filename):
+            continue
+        name = prefix + _safe(shown, member)
+        if name in found:
+            raise UserError(f"{shown} holds {member.filename} twice: download it again")
+        if name.lower().endswith(".zip") and wanted(name) and depth < _DEEPEST:
+            inner = _unpacked(shown, archive, member, stack)
+            found |= _of_zip(
+                Path(f"{shown}/{name}"), inner, name[: -len(".zip")] + "/", wanted, stack, depth + 1
+            )
+        else:
+            found[name] = _Entry(path, archive, member)
+    return found
+
+
+def _safe(shown: Path, member: zipfile.ZipInfo) -> str:
+    """A member's name, with one spelling for every system."""
+    name = member.filename.replace("\\", "/")
+    if name.startswith("/") or ".." in name.split("/") or ":" in name.split("/")[0]:
+        raise UserError(
+            f"{shown} holds a file named {member.filename!r}, which points outside: do not trust it"
+        )
+    if member.flag_bits & 1:
+        raise UserError(f"{shown}: {name} is locked with a password: unpack the zip first")
+    if member.file_size > (_LARGEST_ZIP if name.lower().endswith(".zip") else _LARGEST_FILE):
+        raise UserError(f"{shown}: {name} would have {member.file_size} bytes unpacked, which is too many")
+    return PurePosixPath(name).as_posix()
+
+
+def _unpacked(shown: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, stack: ExitStack) -> Path:
+    """A zip inside a zip, in a file that goes when the source is closed."""
+    file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".zip"))  # noqa: SIM115  # open until the source is closed
+    try:
+        with archive.open(member) as inner:
+            shutil.copyfileobj(inner, file, _CHUNK)
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{shown}: {member.filename} cannot be read ({error}): download it again") from error
+    file.flush()
+    return Path(file.name)
+
+
+def _is_clutter(name: str) -> bool:
+    parts = name.replace("\\", "/").split("/")
+    return parts[0] == "__MACOSX" or any(part.startswith(".") and part not in ("..", ".") for part in parts)

@@ -1,0 +1,199 @@
+"""Which images train, which validate, which test: a group never stands on two sides.
+
+A group is what must stay together: the slices of a patient, or images that are nearly the same. Three ways to say how
+much goes where:
+
+* shares (0.8, 0.1, 0.1): a group's side follows from a hash of (seed, group) alone. New images never move old
+  ones; sizes and classes come near the shares without meeting them exactly. For data that grow.
+* numbers of images (600, 50, 113): met exactly where groups allow it, each class in its proportion. Groups are
+  taken in the order of their hash, so that new images move as few old ones as numbers can allow.
+* per cent (80%, 10%, 10%): numbers of images worked out from the total. For small data, and data that stay.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from medsam_exp.runtime.seeding import derive_seed
+from medsam_exp.types import UserError
+
+SPLITS = ("train", "val", "test")
+Rest = Literal["rest"]
+_AMOUNT = re.compile(r"(?P<split>\w+)=(?P<amount>rest|\d+(?:\.\d*)?%?|\.\d+)")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One image to be placed.
+
+    Attributes:
+        name: unique.
+        group: what it must stay together with; "" for nothing.
+        class_name: what each side should have its proportion of; "" for nothing.
+    """
+
+    name: str
+    group: str = ""
+    class_name: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its group, or itself where it has none; the two cannot be confused."""
+        return ("group", self.group) if self.group else ("image", self.name)
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much each split gets; one of the three is given, by split.
+
+    Attributes:
+        shares: fractions that add up to 1, met on average.
+        counts: numbers of images, with one split for the rest.
+        percent: of all images, adding up to 100.
+    """
+
+    shares: Mapping[str, float] | None = None
+    counts: Mapping[str, int | Rest] | None = None
+    percent: Mapping[str, float] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Amounts":
+        """Read `train=80%,val=10%,test=10%`, `train=0.8,val=0.1,test=0.1` or `train=rest,val=50,test=113`.
+
+        Raises:
+            UserError: it is none of them.
+        """
+        found = [_AMOUNT.fullmatch(part.strip()) for part in text.split(",")]
+        given = {match["split"]: match["amount"] for match in found if match}
+        if len(given) < len(found) or set(given) - set(SPLITS):
+            raise UserError(
+                f"the split {text!r} is not understood: write per cent, as train=80%,val=10%,test=10%, shares, as "
+                "train=0.8,val=0.1,test=0.1, or numbers of images, as train=rest,val=50,test=113"
+            )
+        amounts = list(given.values())
+        if all(amount.endswith("%") for amount in amounts):
+            percent = {split: float(amount[:-1]) for split, amount in given.items()}
+            return cls(percent=_adding_up(text, percent, 100))
+        whole = all(amount.isdigit() for amount in amounts)
+        if "rest" in amounts or (whole and sum(map(int, amounts)) != 1):
+            return cls(counts=_counted(text, given))
+        if any("%" in amount for amount in amounts):
+            raise UserError(f"the split {text!r} mixes shares and per cent: use one of the two")
+        return cls(shares=_adding_up(text, {split: float(amount) for split, amount in given.items()}, 1))
+
+    def counts_of(self, total: int) -> Mapping[str, int | Rest]:
+        """Numbers of images; of per cent the largest split takes what rounding leaves, the others at least one."""
+        if self.counts is not None:
+            return self.counts
+        percent = self.percent or {}
+        rest = max(percent, key=lambda split: percent[split])
+        others = {split: max(1, round(total * share / 100)) for split, share in percent.items() if share}
+        return {**others, rest: "rest"}
+
+
+def _adding_up(text: str, amounts: dict[str, float], whole: float) -> dict[str, float]:
+    total = sum(amounts.values())
+    if abs(total - whole) > 1e-6 * whole:
+        raise UserError(f"the amounts of {text!r} add up to {total:g}: let them add up to {whole:g}")
+    return amounts
+
+
+def _counted(text: str, given: Mapping[str, str]) -> dict[str, int | Rest]:
+    if list(given.values()).count("rest") > 1:
+        raise UserError(f"the split {text!r} has more than one rest: keep one")
+    if any(amount != "rest" and not amount.isdigit() for amount in given.values()):
+        raise UserError(
+            f"the split {text!r} mixes numbers of images with shares or per cent: use one of the two"
+        )
+    return {split: "rest" if amount == "rest" else int(amount) for split, amount in given.items()}
+
+
+def split_members(members: Iterable[Member], amounts: Amounts, seed: int) -> dict[str, str]:
+    """The split of every member, by name; members of one group get the same.
+
+    Args:
+        members: in any order, which changes nothing.
+        amounts: shares, numbers of images, or per cent.
+        seed: chooses another division.
+
+    Raises:
+        UserError: there are fewer images than the numbers ask for, or more than they have room for; or shares leave a
+            split empty.
+    """
+    groups: dict[tuple[str, str], list[Member]] = defaultdict(list)
+    for member in members:
+        groups[member.key].append(member)
+    if amounts.shares is not None:
+        sides = {key: _by_share(key, amounts.shares, seed) for key in groups}
+        if empty := [
+            split for split, share in amounts.shares.items() if share and split not in sides.values()
+        ]:
+            raise UserError(
+                f"none of {len(groups)} images or groups falls to {empty[0]} by its share: give per cent, as "
+                "train=80%,val=10%,test=10%, numbers of images, or another seed"
+            )
+    else:
+        sides = _by_count(groups, amounts.counts_of(sum(map(len, groups.values()))), seed)
+    return {member.name: sides[key] for key, found in groups.items() for member in found}
+
+
+def _by_share(key: tuple[str, str], shares: Mapping[str, float], seed: int) -> str:
+    place, reached = derive_seed("split", seed, *key) / 2**63, 0.0
+    given = [split for split in SPLITS if shares.get(split)]
+    for split in given:
+        reached += shares[split]
+        if place < reached:
+            return split
+    return given[-1]  # the shares add up to 1 but for rounding
+
+
+def _by_count(
+    groups: Mapping[tuple[str, str], list[Member]], counts: Mapping[str, int | Rest], seed: int
+) -> dict[tuple[str, str], str]:
+    """Fill the splits of a given number one after the other, the smallest first; the last one takes what is left."""
+    total = sum(map(len, groups.values()))
+    rest = next((split for split in counts if counts[split] == "rest"), None)
+    wanted = sorted((n, split) for split, n in counts.items() if n != "rest")
+    needed = sum(n for n, _ in wanted)
+    if needed > total or (rest is None and needed < total):
+        raise UserError(
+            f"the split asks for {needed} images, there are {total}: change the numbers, or give one split the rest"
+        )
+    waiting = sorted(groups, key=lambda key: (derive_seed("split", seed, *key), key))
+    classes = Counter(member.class_name for found in groups.values() for member in found)
+    sides: dict[tuple[str, str], str] = {}
+    for n, split in wanted if rest else wanted[:-1]:
+        taken = _taken({key: groups[key] for key in waiting if key not in sides}, n, _quotas(classes, n))
+        sides.update(dict.fromkeys(taken, split))
+    last = rest or wanted[-1][1]
+    return {key: sides.get(key, last) for key in groups}
+
+
+def _quotas(classes: Counter[str], n: int) -> Counter[str]:
+    """`n` images in the proportion of the classes, whole numbers by largest remainder."""
+    total = sum(classes.values())
+    exact = {name: n * count / total for name, count in classes.items()}
+    quotas = Counter({name: int(share) for name, share in exact.items()})
+    missing = n - quotas.total()
+    for name in sorted(exact, key=lambda name: (quotas[name] - exact[name], name))[:missing]:
+        quotas[name] += 1
+    return quotas
+
+
+def _taken(
+    groups: Mapping[tuple[str, str], list[Member]], n: int, quotas: Counter[str]
+) -> list[tuple[str, str]]:
+    """Groups in their order as long as they fit their classes' quotas, then as long as they fit at all."""
+    taken: list[tuple[str, str]] = []
+    left = quotas.copy()
+    for by_class in (True, False):
+        for key, found in groups.items():
+            own = Counter(member.class_name for member in found)
+            fits = own <= left if by_class else len(found) <= n
+            if key not in taken and fits and len(found) <= n:
+                taken.append(key)
+                left -= own
+                n -= len(found)
+    return taken

@@ -1,0 +1,186 @@
+"""Finds what a scanner wrote over an image: words, and the crosses that measure a lesion.
+
+Both are thin strokes of one bright shade. Strokes are what a white top-hat keeps; strokes of equal height and
+brightness side by side are a word, and a crossing of two short lines with dark corners is a measuring cross.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from medsam_exp.curation.quality.sliding_extrema import highest, raised
+from medsam_exp.data.connected_components import chained
+
+Box = tuple[int, int, int, int]
+"""Left, upper, right and lower edge in pixels of the original image; right and lower are exclusive."""
+
+_LONGEST_SIDE = 1024  # pixels; larger images are looked at in a smaller copy
+_STROKE = 11  # pixels; wider strokes are no writing
+_CONTRAST, _BRIGHT = 80, 150  # of 255: above the surroundings, and by itself
+_SHORTEST, _TALLEST = 5, 40  # pixels of a letter's height
+_CAPITALS, _LETTERS = 3, 4  # side by side are a word: of one height, or of several
+_ASCENDER = 1.6  # height of a tall small letter over a low one's
+_UNEVEN = 25  # of 255: letters of a word differ less in brightness
+_LARGEST_BRIGHT_SHARE = 0.1  # of the pixels; in an image with more, black and white tissue passes for writing
+_ARM, _CORNER = 4, 3  # pixels from a cross's centre
+_AS_BRIGHT = 0.6  # of the centre: what still belongs to an arm
+_SAME_MARK = 0.7  # correlation of two crosses' surroundings
+_CROSSES = 2  # measure a distance
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What is written over an image.
+
+    Attributes:
+        words: where.
+        crosses: (x, y) of the centres of measuring crosses; none or at least two.
+    """
+
+    words: tuple[Box, ...] = ()
+    crosses: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Letter:
+    top: int
+    left: int
+    height: int
+    width: int
+    peak: int
+
+    @property
+    def right(self) -> int:
+        return self.left + self.width
+
+
+def find_overlay(gray: NDArray[np.uint8]) -> Overlay:
+    """Look for words and measuring crosses in an (H, W) image."""
+    step = -(-max(gray.shape) // _LONGEST_SIDE)
+    small = np.ascontiguousarray(gray[::step, ::step])
+    if min(small.shape) < 2 * _STROKE or _mostly_bright(small):
+        return Overlay()
+    strokes = (raised(small, _STROKE) > _CONTRAST) & (small > _BRIGHT)
+    words = _words(small, strokes)
+    crosses = _crosses(small, strokes, words)
+    return Overlay(
+        tuple((x0 * step, y0 * step, x1 * step, y1 * step) for x0, y0, x1, y1 in words),
+        tuple((x * step, y * step) for x, y in crosses),
+    )
+
+
+def _mostly_bright(gray: NDArray[np.uint8]) -> bool:
+    return bool((gray >= 0.95 * gray.max()).mean() > _LARGEST_BRIGHT_SHARE)
+
+
+def _words(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> list[Box]:
+    letters = sorted(_letters(gray, strokes), key=lambda letter: (letter.left, letter.top))
+    joined = []
+    for first, a in enumerate(letters):
+        for second in range(first + 1, len(letters)):
+            b = letters[second]
+            if b.left - a.right > max(a.height, b.height):
+                if b.left - a.left > 4 * _TALLEST:
+                    break
+                continue
+            if _neighbours(a, b):
+                joined.append((first, second))
+    words = []
+    for chain in chained(len(letters), joined):
+        found = [letters[place] for place in chain]
+        if len(found) < (_CAPITALS if _of_one_height(found) else _LETTERS):
+            continue
+        top, bottom = min(each.top for each in found), max(each.top + each.height for each in found)
+        words.append((min(each.left for each in found), top, max(each.right for each in found), bottom))
+    return words
+
+
+def _letters(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> list[_Letter]:
+    """Connected strokes of a letter's size and shape; none at the upper edge, where ultrasound has bright skin."""
+    labels, _ = ndimage.label(strokes, np.ones((3, 3)))
+    letters = []
+    for number, place in enumerate(ndimage.find_objects(labels), 1):
+        rows, columns = place
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        if rows.start < 2 or not _SHORTEST <= height <= _TALLEST or width > 1.8 * height:
+            continue
+        own = labels[place] == number
+        if width > 2 and not 0.2 <= own.mean() <= 0.95:
+            continue
+        letters.append(_Letter(rows.start, columns.start, height, width, int(gray[place][own].max())))
+    return letters
+
+
+def _neighbours(a: _Letter, b: _Letter) -> bool:
+    """Whether two letters, the first further left, may follow each other: capitals, or any on one line."""
+    height = max(a.height, b.height)
+    slack = max(1.0, 0.15 * height)
+    on_one_line = abs(a.top + a.height - b.top - b.height) <= slack
+    capitals = abs(a.top - b.top) <= slack and abs(a.height - b.height) <= slack
+    mixed = on_one_line and height <= _ASCENDER * min(a.height, b.height)
+    gap = height if capitals else 0.6 * height
+    return 0 <= b.left - a.right <= gap and (capitals or mixed) and abs(a.peak - b.peak) <= _UNEVEN
+
+
+def _of_one_height(letters: list[_Letter]) -> bool:
+    heights = [letter.height for letter in letters]
+    return max(heights) - min(heights) <= max(2.0, 0.25 * max(heights))
+
+
+def _crosses(gray: NDArray[np.uint8], strokes: NDArray[np.bool_], words: list[Box]) -> list[tuple[int, int]]:
+    """Centres of crosses outside of words, all of one brightness; none where there is a single one."""
+    marked = _crossings(gray, strokes)
+    for x0, y0, x1, y1 in words:
+        marked[max(0, y0 - 2) : y1 + 2, max(0, x0 - 2) : x1 + 2] = False
+    labels, count = ndimage.label(highest(marked, 5))
+    if count < _CROSSES:
+        return []
+    peaks = ndimage.maximum(gray, labels, range(1, count + 1))
+    centres = ndimage.center_of_mass(marked, labels, range(1, count + 1))
+    bright = np.max(peaks) - _UNEVEN
+    found = [(round(x), round(y)) for (y, x), peak in zip(centres, peaks, strict=True) if peak >= bright]
+    return _alike(gray, found)
+
+
+def _alike(gray: NDArray[np.uint8], found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those that look like another one, as marks of a machine do; their middles may be a pixel off."""
+    padded = np.pad(gray.astype(np.float32), _ARM + 1, mode="edge")
+    side = 2 * _ARM + 1
+    views = [
+        [padded[y + dy : y + dy + side, x + dx : x + dx + side] for dy in range(3) for dx in range(3)]
+        for x, y in found
+    ]
+    kept = []
+    for place, own in enumerate(views):
+        others = [view for other, shifted in enumerate(views) if other != place for view in shifted]
+        if any(np.corrcoef(own[4].ravel(), view.ravel())[0, 1] >= _SAME_MARK for view in others):
+            kept.append(found[place])
+    return kept if len(kept) >= _CROSSES else []
+
+
+def _crossings(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(H, W) true where four arms of strokes meet, and at least three of the four corners between them are dark."""
+    ys, xs = np.nonzero(strokes)
+    border = _ARM + 1
+    padded = np.pad(gray.astype(np.float32), border, mode="edge")
+    on_stroke = np.pad(strokes, border)
+
+    def around(dy: int, dx: int) -> NDArray[np.float32]:
+        return padded[ys + border + dy, xs + border + dx]
+
+    for reach in range(1, _ARM):
+        for dy, dx in ((0, reach), (0, -reach), (reach, 0), (-reach, 0)):
+            bright = around(dy, dx) >= _AS_BRIGHT * around(0, 0)
+            drawn = on_stroke[ys + border + dy, xs + border + dx] | (reach == _ARM - 1)
+            ys, xs = ys[bright & drawn], xs[bright & drawn]
+    for distance, share in ((_CORNER, 0.6), (_CORNER - 1, 0.65)):
+        dark = [
+            around(dy * distance, dx * distance) <= share * around(0, 0) for dy in (1, -1) for dx in (1, -1)
+        ]
+        fits = np.sum(dark, axis=0) >= 3
+        ys, xs = ys[fits], xs[fits]
+    marked = np.zeros(gray.shape, dtype=bool)
+    marked[ys, xs] = True
+    return marked

@@ -1,0 +1,141 @@
+"""The page of a data check: every kind of finding with pictures, what it means, and what mends it; one offline file."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medsam_exp.curation.quality.examine import Examination
+from medsam_exp.curation.quality.finding import KINDS, SEVERITIES, Finding
+from medsam_exp.curation.quality.lists import proposed_exclusions
+from medsam_exp.curation.quality.overview import overview
+from medsam_exp.curation.quality.survey import Survey
+from medsam_exp.data.images import read_image
+from medsam_exp.data.masks import read_mask
+from medsam_exp.metrics.measures import DISCLAIMER
+from medsam_exp.report.web.drawings import Drawings, draw
+from medsam_exp.report.web.render import LARGEST, as_json, render
+from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.types import Mask, RGBImage, UserError
+
+_PICTURED = 18  # findings of a kind that are shown with pictures
+_FIRST = 4  # of each kind come before the rest of any, should room run out
+_IMAGES = 4  # of a finding
+_LISTED = 3000  # rows of the table of all findings
+
+_Key = tuple[str, str]
+"""Name of an item and kind of mask."""
+
+
+def write_page(examination: Examination, path: Path, *, command: str) -> None:
+    """Write the page as one self-contained HTML file.
+
+    Args:
+        examination: what was found.
+        path: of the page.
+        command: that makes this page again.
+    """
+    content = {**_content(examination, command), "exclude": str(path.parent / "exclude.csv")}
+    room = LARGEST - len(_rendered(content, Drawings()))
+    drawings = _pictures(examination, room)
+    write_atomically(path, _rendered(content, drawings).encode())
+
+
+def _rendered(content: dict[str, Any], drawings: Drawings) -> str:
+    template = Path(__file__).with_name("page.html")
+    return render(template, **content, drawings=drawings, drawings_json=as_json(drawings.content))
+
+
+def _content(examination: Examination, command: str) -> dict[str, Any]:
+    """Everything that the template says, but the pictures."""
+    survey = examination.survey
+    said, by_kind = overview(survey), examination.by_kind()
+    counts = {severity: len(examination.of(severity)) for severity in SEVERITIES}
+    headings = {kind: KINDS[kind].title for kind in by_kind}
+    sections = {"glance": "At a glance", "dataset": "The dataset", **headings, "all": "Every finding"}
+    return {
+        "title": survey.collection.root.resolve().name,
+        "kind": "data check",
+        "disclaimer": DISCLAIMER,
+        "choices": _choices(examination),
+        "sections": sections if by_kind else {"dataset": "The dataset"},
+        "overview": said,
+        "counts": counts,
+        "kinds": KINDS,
+        "groups": {kind: [_card(finding) for finding in own[:_PICTURED]] for kind, own in by_kind.items()},
+        "totals": {kind: len(own) for kind, own in by_kind.items()},
+        "rows": examination.findings[:_LISTED],
+        "more_rows": max(0, len(examination.findings) - _LISTED),
+        "left_out": len(proposed_exclusions(examination)),
+        "searched": examination.copies.searched,
+        "command": command,
+        "data_json": as_json({}),
+        "plotly": "",
+    }
+
+
+def _choices(examination: Examination) -> list[tuple[str, str]]:
+    collection = examination.survey.collection
+    arranged = {
+        "prepared": "SPLIT_images, SPLIT_masks",
+        "raw": "original folders",
+        "pairs": "image-caption pairs",
+    }
+    splits = sorted({item.split for item in collection.items} - {""})
+    return [
+        ("folder", str(collection.root)),
+        ("arranged as", arranged[collection.form]),
+        ("splits", ", ".join(splits) or "none"),
+        ("images", str(sum(item.image is not None for item in collection.items))),
+    ]
+
+
+def _card(finding: Finding) -> dict[str, Any]:
+    """A finding with the keys of its pictures."""
+    shown = [_name_of((name, finding.mask)) for name in finding.items[:_IMAGES]]
+    return {
+        "message": finding.message,
+        "names": finding.items[:_IMAGES],
+        "pictures": shown,
+        "more": max(0, len(finding.items) - _IMAGES),
+        "boxes": [list(box) for box in finding.boxes],
+    }
+
+
+def _name_of(key: _Key) -> str:
+    name, kind = key
+    return f"{name} | {kind}" if kind else name
+
+
+def _pictures(examination: Examination, room: int) -> Drawings:
+    """Thumbnails of all that is shown, the first findings of each kind before the others."""
+    survey = examination.survey
+    keys = {_name_of(key): key for key in _keys_in_order(list(examination.by_kind().values()))}
+    sizes = {name: key for name, key in keys.items() if key[0] in survey.images}
+    return draw(list(sizes), lambda name: _read(survey, sizes[name]), {}, room)
+
+
+def _keys_in_order(groups: Sequence[Sequence[Finding]]) -> Iterable[_Key]:
+    for part in (slice(0, _FIRST), slice(_FIRST, _PICTURED)):
+        for findings in groups:
+            for finding in findings[part]:
+                yield from ((name, finding.mask) for name in finding.items[:_IMAGES])
+
+
+def _read(survey: Survey, key: _Key) -> tuple[RGBImage, Mask | None]:
+    """An image, and its mask where there is a usable one."""
+    name, kind = key
+    item = survey.by_name[name]
+    assert item.image is not None
+    image = read_image(item.image)
+    facts = survey.facts[name].masks.get(kind)
+    if facts is None or facts.problem is not None:
+        return image, None
+    mask = np.zeros(image.shape[:2], dtype=bool)
+    try:
+        for path in item.masks[kind]:
+            mask |= read_mask(path)[0]
+    except UserError:  # a mask of class labels, whose values are not known here
+        return image, None
+    return image, mask

@@ -1,0 +1,237 @@
+"""A brief data check when a run first meets a dataset: a few lines of log, once per content, bounded in time.
+
+Leaks between splits are remembered and said in every run, for its summary and for trainings that they forbid.
+
+A dataset of up to `FEW` images is checked as by `python -m medsam_exp.curation.quality`, at some 15 ms an image. A larger one is
+checked for what its names, tables and file hashes tell: the same file in several splits or classes, patients in
+several splits, files without a partner. What was measured is kept, so the full check afterwards is quick.
+"""
+
+import json
+import logging
+import os
+import shlex
+from collections import defaultdict
+from collections.abc import Collection as Values
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from medsam_exp.curation.quality.copies import Copies
+from medsam_exp.curation.quality.examine import Examination, examine, examine_files
+from medsam_exp.curation.quality.finding import KINDS, Finding
+from medsam_exp.curation.quality.items import Collection
+from medsam_exp.curation.quality.layout import INDEX, find_collection, without
+from medsam_exp.curation.quality.measure import VERSION
+from medsam_exp.curation.quality.store import FactStore
+from medsam_exp.curation.quality.survey import Limits, Survey, survey
+from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
+from medsam_exp.runtime.json_text import json_text
+
+log = logging.getLogger(__name__)
+
+LEAKS = ("identical_across_splits", "near_across_splits", "group_across_splits")
+"""Kinds of findings by which a test split is not what it claims to be."""
+FEW = 400
+"""Images that are decoded at first use; some seconds."""
+MOST_BYTES = 2_000_000_000
+"""Of image files that are hashed at first use; some seconds."""
+_WAIT = 60.0  # seconds for another process that looks at the same dataset
+_PARTS = ("_images", "_masks", INDEX)
+"""How the folders and the table of a dataset are called."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What several splits share.
+
+    Attributes:
+        said: in words, with how often and the first image.
+        splits: that share it.
+    """
+
+    said: str
+    splits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a look at a dataset found: lines to say once, and leaks."""
+
+    lines: tuple[str, ...]
+    leaks: tuple[Leak, ...]
+
+
+def look_once(
+    root: Path,
+    artifacts: Path,
+    digests: FileDigests,
+    mask_values: Values[int] | None = None,
+    exclude: str | Sequence[str] | None = None,
+    patient_pattern: str | None = None,
+) -> tuple[Leak, ...]:
+    """Check a folder of SPLIT_images and SPLIT_masks, unless its present content was checked before.
+
+    It says in the log what it finds, leaks each time, and never fails: whatever goes wrong is a line of the log, too.
+
+    Args:
+        root: of the dataset.
+        artifacts: folder of stored results; what was looked at is remembered below it.
+        digests: content hashes of files.
+        mask_values: values that count as foreground in masks of class labels; None for two-valued masks.
+        exclude: images that are left out, as `data.exclude` names them.
+        patient_pattern: finds the patient in a file's name, as `data.patient_pattern`.
+
+    Returns:
+        The leaks between its splits.
+    """
+    folder = artifacts / "hygiene"
+    try:
+        record = folder / "seen" / f"{_fingerprint(root, mask_values, exclude, patient_pattern)}.json"
+        known, lines = _read(record), tuple[str, ...]()
+        if known is None:
+            with _alone(record.with_suffix(".lock")) as free:
+                known = _read(record)  # another process may have looked meanwhile
+                if known is None and not free:
+                    log.warning(
+                        "data check: another process still looks at %s; its leaks are not known", root
+                    )
+                    return ()
+                if known is None:
+                    look = _look(root, folder, digests, mask_values, exclude, patient_pattern)
+                    content = {"root": str(root), **asdict(look)}
+                    write_atomically(record, json_text(content, indent=1).encode())
+                    known, lines = look.leaks, look.lines
+    except Exception as error:  # a check is no reason for a run to fail
+        log.warning("data check: %s could not be checked (%s: %s)", root, type(error).__name__, error)
+        return ()
+    for line in (*(f"error: {leak.said}" for leak in known), *lines):
+        log.warning("data check: %s", line)
+    return known
+
+
+def _read(record: Path) -> tuple[Leak, ...] | None:
+    """The leaks that an earlier look found; None where nobody has looked, or the record is damaged."""
+    try:
+        found = json.loads(record.read_text())["leaks"]
+        return tuple(Leak(each["said"], tuple(each["splits"])) for each in found)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _fingerprint(
+    root: Path,
+    mask_values: Values[int] | None,
+    exclude: str | Sequence[str] | None,
+    patient_pattern: str | None,
+) -> str:
+    """Changes with every file's name, size and time, and with what decides the findings."""
+    listed = [str(root.resolve()), str(VERSION), str(mask_values), str(patient_pattern)]
+    if isinstance(exclude, str):
+        places = [path for path in (Path(exclude), root / exclude) if path.is_file()]
+        listed += [path.read_text(errors="replace") for path in places[:1]]
+    else:
+        listed.append(str(exclude))
+    parts = [path for path in sorted(root.iterdir()) if path.name.endswith(_PARTS)]
+    for part in parts:
+        for above, folders, files in os.walk(part) if part.is_dir() else [(str(root), [], [part.name])]:
+            folders.sort()
+            for name in sorted(files):
+                status = os.stat(os.path.join(above, name))  # noqa: PTH116, PTH118  # thousands of files
+                listed.append(f"{above} {name} {status.st_size} {status.st_mtime_ns}")
+    return text_digest(*listed)[:32]
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """Whether no other process does this any more."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=_WAIT)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+        path.unlink(missing_ok=True)
+
+
+def _look(
+    root: Path,
+    folder: Path,
+    digests: FileDigests,
+    mask_values: Values[int] | None,
+    exclude: str | Sequence[str] | None,
+    patient_pattern: str | None,
+) -> _Look:
+    collection = without(find_collection(root, patient_pattern), exclude)
+    images = [item for item in collection.items if item.image is not None]
+    if len(images) <= FEW:
+        store = FactStore(folder, digests, mask_values)
+        found = examine(survey(collection, store, Limits()))
+        return _Look(tuple(_sentences(found, "", patient_pattern)), tuple(_leaks(found)))
+    found = examine_files(Survey(collection, {}), _same_files(collection, digests))
+    said = _sentences(found, f"{len(images)} images were compared by name and file only; ", patient_pattern)
+    return _Look(tuple(said), tuple(_leaks(found)))
+
+
+def _same_files(collection: Collection, digests: FileDigests) -> Copies:
+    """Images whose files are the same byte by byte."""
+    paths = {item.name: item.image for item in collection.items if item.image is not None}
+    sizes: dict[int, list[str]] = defaultdict(list)
+    for name, path in paths.items():
+        sizes[path.stat().st_size].append(name)
+    alike = {size: names for size, names in sizes.items() if len(names) > 1}
+    if sum(size * len(names) for size, names in alike.items()) > MOST_BYTES:
+        return Copies((), (), searched=False)
+    same: dict[str, list[str]] = defaultdict(list)
+    for names in alike.values():
+        for name in names:
+            same[digests.of(paths[name])].append(name)
+    groups = (tuple(sorted(names)) for names in same.values() if len(names) > 1)
+    return Copies(tuple(sorted(groups)), (), searched=False)
+
+
+def _sentences(examination: Examination, scope: str, patient_pattern: str | None) -> list[str]:
+    """Errors and warnings but leaks, a line a kind, and where the rest is; nothing where there is nothing to say."""
+    lines = []
+    kinds = examination.by_kind()
+    for kind, findings in kinds.items():
+        about = KINDS[kind]
+        if about.severity != "note" and kind not in LEAKS:
+            first = findings[0].items[0] if findings[0].items else findings[0].message
+            lines.append(f"{about.severity}: {about.title.lower()}: {len(findings)} (first: {first})")
+    root = examination.survey.collection.root
+    if lines or scope or kinds.keys() & set(LEAKS):
+        lines.append(f"{scope}pictures, reasons and what mends it: {full_check(root, patient_pattern)}")
+    return lines
+
+
+def full_check(root: Path, patient_pattern: str | None) -> str:
+    """The command that shows what was found."""
+    group = "" if patient_pattern is None else f" --group {shlex.quote(patient_pattern)}"
+    return f"python -m medsam_exp.curation.quality {root}{group}"
+
+
+def _listed(splits: tuple[str, ...]) -> str:
+    *most, last = splits
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _leaks(examination: Examination) -> Iterator[Leak]:
+    """What splits share, by kind and splits."""
+    by_name = examination.survey.by_name
+    found: dict[tuple[str, tuple[str, ...]], list[Finding]] = defaultdict(list)
+    for finding in examination.findings:
+        if finding.kind in LEAKS:
+            splits = tuple(sorted({by_name[name].split for name in finding.items} - {""}))
+            found[finding.kind, splits].append(finding)
+    for (kind, splits), findings in found.items():
+        title = KINDS[kind].title.lower().replace("several splits", _listed(splits))
+        yield Leak(f"{title}: {len(findings)} (first: {findings[0].items[0]})", splits)

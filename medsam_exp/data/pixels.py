@@ -1,0 +1,34 @@
+"""Decoded pixels of an image file, whatever its format."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs: 256 MiB of RGB
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What an image file holds, before any rescaling.
+
+    Attributes:
+        values: (H, W) or (H, W, 3), uint8 for ordinary files; the stored numbers for deeper ones.
+        alpha: (H, W) float32 opacity in [0, 1]; None where there is none or it is the same everywhere.
+        lossy: the file format may have altered values (JPEG, WebP).
+        orientation: EXIF tag that was applied, 1 (upright) to 8.
+        spacing_mm: (row, column) size of a pixel, where the file says it as DICOM does; None when unknown.
+        remarks: what is odd and how it is read instead, to follow "the images ..." in a note.
+        numbers: (H, W) stored numbers, where `values` shows others: of a palette, or of less than 8 bits; else None.
+        patient: what tells patients apart, secret, where the file says it as DICOM does; "" where it is unknown.
+    """
+
+    values: NDArray[Any]
+    alpha: NDArray[np.float32] | None
+    lossy: bool
+    orientation: int = 1
+    spacing_mm: tuple[float, float] | None = None
+    remarks: tuple[str, ...] = ()
+    numbers: NDArray[np.uint8] | None = None
+    patient: str = ""

@@ -1,0 +1,284 @@
+"""No run scores images that its networks and numbers were made with: compared by their pixels, before any training.
+
+A stage declares which images it learns from and which it measures on (`medsam_exp.stages`). Copies are found by digests
+of the pixels that were decoded when the datasets were read, whatever names and formats they have; drawn scans by their
+number. What a stage learnt from stays beside its weights, so that later runs with these weights know it, too.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from medsam_exp.config.auxiliary_images import other_data
+from medsam_exp.config.build import weight_files
+from medsam_exp.config.trials import TUNABLE, split_name
+from medsam_exp.config.tuned import studies_in_use, without_tuned
+from medsam_exp.engine.engine import Engine
+from medsam_exp.runtime import distributed
+from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.json_text import json_text
+from medsam_exp.stages import STAGES
+from medsam_exp.types import Dataset, UserError
+
+FILE = "learnt_from.json"
+"""In the folder of a stage that learns: of which images."""
+SHARED = "shared_images.csv"
+"""In the folder of a run that was refused; `data.exclude` takes it."""
+_ABOVE = 6  # folders above a file of weights in which FILE is looked for; nnU-Net's checkpoints lie deepest
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images by what identifies their pixels.
+
+    Attributes:
+        key: configuration key that they come from.
+        said: which they are, in words: "train_data (breast_tumors, train)".
+        identities: by the image's own id.
+        split: theirs, as `data.exclude` names it.
+    """
+
+    key: str
+    said: str
+    identities: Mapping[str, str]
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a stage learnt from.
+
+    Attributes:
+        stage: that learnt.
+        images: of which.
+        group: config group of the weights or tuned numbers that hold it; "" where this run's own stage learns.
+        file: of an earlier run's weights or search; "" likewise.
+    """
+
+    stage: str
+    images: Images
+    group: str = ""
+    file: str = ""
+
+
+def refuse_learnt_images(
+    cfg: DictConfig, engine: Engine, run_dir: Path, scored_later: Dataset | None
+) -> list[Learnt]:
+    """Stop before anything is computed where a stage would measure on images that were learnt from before it.
+
+    Args:
+        cfg: a checked configuration.
+        engine: with all stages planned.
+        run_dir: the run's folder; images that are refused are listed there.
+        scored_later: images that the numbers of a search are meant for.
+
+    Returns:
+        What the run learns from and what its weights did, for `remember`.
+
+    Raises:
+        UserError: images are shared.
+    """
+    sources = _Sources(cfg, engine)
+    learnt = list(sources.of_earlier_runs())
+    for name in engine.artifacts:
+        for source in learnt:
+            _refuse_shared(cfg, name, sources.measured(name), source, run_dir)
+        if images := sources.learnt(name):
+            learnt.append(Learnt(name, images))
+            if scored_later is not None:
+                later = _of_dataset("data", scored_later)
+                _refuse_shared(cfg, "a later run", later, learnt[-1], run_dir)
+    return learnt
+
+
+def remember(engine: Engine, learnt: Sequence[Learnt]) -> None:
+    """Leave in the folder of each stage that learns what goes into its weights."""
+    for name, artifacts in engine.artifacts.items():
+        path = artifacts.folder / FILE
+        if STAGES[name].learns_from and distributed.rank() == 0 and not path.is_file():
+            within = [asdict(each) for each in learnt if _is_within(each, name, engine)]
+            write_atomically(path, json_text(within).encode())
+
+
+def datasets_of(engine: Engine) -> dict[str, Dataset]:
+    """The datasets of a run by configuration key, those of its stages' other images, too."""
+    keys = {STAGES[name].other_images: name for name in engine.artifacts}
+    found = {"data": engine.dataset} | {key: engine.other(name).dataset for key, name in keys.items() if key}
+    return {key: dataset for key, dataset in found.items() if dataset is not None}
+
+
+class _Sources:
+    """The images of a run's stages, each read once."""
+
+    def __init__(self, cfg: DictConfig, engine: Engine) -> None:
+        self._cfg, self._engine = cfg, engine
+        self._known: dict[str, Images | None] = {}
+
+    def learnt(self, stage: str) -> Images | None:
+        """What a stage learns from."""
+        return self._images(STAGES[stage].learns_from)
+
+    def measured(self, stage: str) -> Images | None:
+        """What a stage measures on."""
+        key = STAGES[stage].measures
+        return self._images(f"pairs.{self._cfg.retrieval.part}" if key == "pairs" else key)
+
+    def of_earlier_runs(self) -> Iterator[Learnt]:
+        """What weights and numbers of earlier runs learnt from, as far as those runs left it beside them."""
+        groups = dict.fromkeys(group for name in self._engine.artifacts for group in STAGES[name].weights)
+        for group in groups:
+            for path in weight_files(self._cfg[group]):
+                yield from _read_near(path, group)
+        for group, study in studies_in_use(self._cfg):
+            folder = Path(self._cfg.paths.artifacts) / "tune" / study
+            yield from _read(folder / FILE, group, str(folder))
+
+    def _images(self, key: str | None) -> Images | None:
+        if key is not None and key not in self._known:
+            self._known[key] = self._pairs(key) if key.startswith("pairs.") else self._dataset(key)
+        return None if key is None else self._known[key]
+
+    def _dataset(self, key: str) -> Images | None:
+        dataset = datasets_of(self._engine).get(key)
+        if key != "data":
+            return _of_dataset(key, dataset, other_data(self._cfg, key))
+        return _of_dataset("tune.data" if "tune" in self._cfg.stages else key, dataset, self._cfg.data)
+
+    def _pairs(self, key: str) -> Images | None:
+        part = self._engine.objects.to_plan_with("pairs").get(key.removeprefix("pairs."))
+        if part is None:  # the stage itself says what is missing
+            return None
+        return Images(key, key, {pair_id: part.identity(pair_id) for pair_id in part.ids}, key)
+
+
+def _of_dataset(key: str, dataset: Dataset | None, node: DictConfig | None = None) -> Images | None:
+    if dataset is None:
+        return None
+    identities = {sample.image: dataset.identity(sample.id) for sample in dataset.samples}
+    split = dataset.split if node is None else split_name(node)
+    return Images(key, f"{key} ({dataset.name}, {split})", identities, dataset.split)
+
+
+def _refuse_shared(
+    cfg: DictConfig, stage: str, measured: Images | None, source: Learnt, run_dir: Path
+) -> None:
+    if measured is None:
+        return
+    learnt = {identity: name for name, identity in source.images.identities.items()}
+    shared = [(name, learnt[own]) for name, own in measured.identities.items() if own in learnt]
+    if not shared:
+        return
+    listed = run_dir / SHARED
+    _list_shared(listed, measured, source, shared)
+    first = ", ".join(name if name == other else f"{name} = {other}" for name, other in shared[:_SHOWN])
+    more = f", ...; all stand in {listed}" if len(shared) > _SHOWN else ""
+    all_of_them = len(shared) == len(measured.identities)
+    by = f"{source.stage} of an earlier run ({source.file})" if source.file else source.stage
+    raise UserError(
+        f"{len(shared)} of the {len(measured.identities)} images of {measured.said}, which {stage} "
+        f"measures on, are among those of {source.images.said}, which {by} learns from (first: "
+        f"{first}{more}): {_mend(cfg, measured, source, listed, all_of_them=all_of_them)}"
+    )
+
+
+def _mend(cfg: DictConfig, measured: Images, source: Learnt, listed: Path, *, all_of_them: bool) -> str:
+    if source.file:
+        tuned = source.group in TUNABLE
+        wanted = without_tuned(source.group) if tuned else f"other weights of {source.group}"
+        return f"measure on images that it has not seen, or use {wanted}"
+    key = source.images.key
+    if key == "data":
+        return "learn from others, in a run of its own"
+    if key == "tune.data":
+        return _mend_search(cfg, measured, listed, all_of_them=all_of_them)
+    if key == "pairs.train":
+        drawn = "seed" in cfg.pairs.train
+        return "learn from other pairs" + (
+            f", as in {key}.seed={_other_seed(cfg)}"
+            if drawn
+            else f": take their rows out of {cfg.pairs.train.get('file', 'the file')}, or measure on others"
+        )
+    if "seed" in other_data(cfg, key):
+        return f"learn from others, as in ++{key}.seed={_other_seed(cfg)}"
+    if measured.key != "data" or all_of_them:
+        return f"learn from others, as in ++{key}.split=" + ("val" if key == "calibration_data" else "train")
+    return f"take another split, or leave them out with data.exclude={listed}"
+
+
+def _mend_search(cfg: DictConfig, later: Images, listed: Path, *, all_of_them: bool) -> str:
+    """What to do where numbers would be searched on images that they are meant for; `cfg` is the search's own."""
+    if "seed" in cfg.data:
+        return f"tune on others, as in ++tune.data.seed={_other_seed(cfg)}"
+    free = [name for name in ("val", "train") if name not in (cfg.data.get("split"), later.split)]
+    another = f"tune on others, as in ++tune.data.split={free[0]}" if free else "tune on others"
+    excluded = (
+        "" if all_of_them else f", or leave them out, here and in later runs, with data.exclude={listed}"
+    )
+    return another + excluded
+
+
+def _other_seed(cfg: DictConfig) -> int:
+    """The smallest from 5 on that nothing of the run is drawn with."""
+    nodes = (cfg.data, *cfg.pairs.values(), cfg.train_data, cfg.calibration_data, cfg.tune.data)
+    taken = {node.get("seed") for node in nodes if node is not None}
+    return next(seed for seed in count(5) if seed not in taken)
+
+
+def _list_shared(path: Path, measured: Images, source: Learnt, shared: list[tuple[str, str]]) -> None:
+    if distributed.rank() > 0:
+        return
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(("name", "split", "learnt_from", "as"))
+    rows.writerows((name, measured.split, source.images.key, other) for name, other in shared)
+    write_atomically(path, text.getvalue().encode())
+
+
+def _is_within(learnt: Learnt, stage: str, engine: Engine) -> bool:
+    """Whether what was learnt goes into what a stage learns."""
+    below = _below(engine, stage)
+    groups = {group for name in below for group in STAGES[name].reads}
+    return learnt.group in groups if learnt.group else learnt.stage in below
+
+
+def _below(engine: Engine, stage: str) -> set[str]:
+    """A stage and all that it builds on, of its other images, too."""
+    found = {stage}.union(*(_below(engine, parent) for parent in engine.parents(stage)))
+    if STAGES[stage].other_images:
+        other = engine.other(stage)
+        found.update(*(_below(other, made) for made in other.artifacts))
+    return found
+
+
+def _read_near(weights: Path, group: str) -> Iterator[Learnt]:
+    for folder in weights.resolve().parents[:_ABOVE]:
+        if (folder / FILE).is_file():
+            yield from _read(folder / FILE, group, str(folder))
+            return
+
+
+def _read(path: Path, group: str, file: str) -> Iterator[Learnt]:
+    """What a stage left.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not path.is_file():
+        return
+    try:
+        found: list[dict[str, Any]] = json.loads(path.read_text())
+        read = [Learnt(each["stage"], Images(**each["images"]), group, file) for each in found]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}), so nobody knows which images these weights have seen: "
+            "remove it if you know that they are not scored, or train anew"
+        ) from error
+    yield from read

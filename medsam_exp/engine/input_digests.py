@@ -1,0 +1,83 @@
+"""Hashes of what samples are made of: image, text, mask; they enter keys and file names of artifacts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig
+
+from medsam_exp.config.build import build
+from medsam_exp.data.patients import patients_of_samples
+from medsam_exp.engine.planned_objects import PlannedObjects
+from medsam_exp.runtime.digests import FileDigests, text_digest
+from medsam_exp.stages import STAGES
+from medsam_exp.types import Dataset
+
+
+def input_digests(
+    cfg: DictConfig,
+    stages: list[str],
+    dataset: Dataset | None,
+    texts: Mapping[str, tuple[str, ...]],
+    digests: FileDigests,
+    objects: PlannedObjects,
+) -> dict[str, dict[str, str]]:
+    """Digests of samples' own inputs, by what a stage works on and sample id."""
+    inputs: dict[str, dict[str, str]] = {
+        kind: {} for kind in ("samples", "images", "truth", "controls", "pairs", "dataset", "split")
+    }
+    inputs["parents"] = {"all": text_digest()}
+    if any(STAGES[name].works_on == "pairs" for name in stages):
+        pairs = objects.to_plan_with("pairs")
+        given = [part for _, part in sorted(pairs.items()) if part is not None]
+        inputs["pairs"] = {"all": text_digest(*(part.digest(digests) for part in given))}
+    if dataset is None:
+        return inputs
+    sample_ids = [sample.id for sample in dataset.samples]
+    image_ids = {sample.id: sample.image for sample in dataset.samples}
+    for name in sample_ids:
+        image = dataset.image_digest(name, digests)
+        inputs["samples"][name] = text_digest(image, *texts.get(name, ()))
+        inputs["images"][name] = inputs["images"][image_ids[name]] = text_digest(image)
+    if "control_maps" in stages:
+        inputs["controls"] = _control_digests(cfg, dataset, texts, inputs["samples"])
+    if dataset.has_ground_truth and any(STAGES[name].ground_truth for name in stages):
+        for name in sample_ids:
+            truth = dataset.ground_truth_digest(name, digests)
+            spacing = str(dataset.pixel_spacing_mm(name))
+            inputs["truth"][name] = text_digest(inputs["samples"][name], truth, spacing)
+        inputs["dataset"] = {"all": text_digest(*inputs["truth"].values())}
+        patients = patients_of_samples(dataset) or {}  # they decide intervals, and when a trial stops
+        inputs["split"] = {"all": text_digest(*inputs["truth"].values(), *patients.values())}
+    return inputs
+
+
+def other_digests(
+    dataset: Dataset, samples: Mapping[str, str], labels: Any, digests: FileDigests, *, truth: bool
+) -> dict[str, str]:
+    """What images other than the run's own stand for, and their masks where these are read.
+
+    Args:
+        dataset: the images.
+        samples: digests of their images and texts, by sample id.
+        labels: what makes labels of them; a folder of masks brings its own digest.
+        digests: content hashes of files.
+        truth: whether true masks are read.
+    """
+    ids = [sample.id for sample in dataset.samples]
+    found = {"samples": text_digest(*ids, *(samples[name] for name in ids))}
+    if truth:
+        found["truth"] = text_digest(*(dataset.ground_truth_digest(name, digests) for name in ids))
+    if getattr(labels, "source", None) == "folder":
+        found["masks"] = labels.digest(digests)
+    return found
+
+
+def _control_digests(
+    cfg: DictConfig, dataset: Dataset, texts: Mapping[str, tuple[str, ...]], samples: Mapping[str, str]
+) -> dict[str, str]:
+    """Digests with each sample's control texts, which may come from other samples."""
+    controls = build(cfg.grounding).bind(dataset.samples, texts, cfg.seed)
+    return {
+        name: text_digest(digest, *(text for kind in controls for text in controls[kind][name]))
+        for name, digest in samples.items()
+    }

@@ -1,0 +1,54 @@
+"""Objects that a run has planned with, or whose weights it has planned with: stages get these and no others."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from omegaconf import DictConfig
+
+from medsam_exp.config.build import build, weight_files
+from medsam_exp.runtime.digests import ChangedFileError, FileDigests
+
+
+class PlannedObjects:
+    """Makes the objects of config groups.
+
+    Args:
+        cfg: a checked configuration.
+        digests: content hashes of files.
+        make: makes the object of a config node.
+    """
+
+    def __init__(self, cfg: DictConfig, digests: FileDigests, make: Callable[..., Any]) -> None:
+        self._cfg, self._digests, self._make = cfg, digests, make
+        self._kept: dict[str, Any] = {}
+
+    def to_plan_with(self, group: str) -> Any:
+        """The object of a group whose content enters a key; a stage gets the same one, with what it has read."""
+        if group not in self._kept:
+            self._kept[group] = build(self._cfg[group])
+        return self._kept[group]
+
+    def checksums(self, group: str) -> list[str]:
+        """Of the files that decide a network's weights; files of the same size and time are not read again."""
+        return [self._digests.of(path) for path in weight_files(self._cfg[group])]
+
+    def to_work_with(self, group: str, planned: Sequence[str] = (), **overrides: Any) -> Any:
+        """The object of a group, or its value.
+
+        Args:
+            group: of the configuration.
+            planned: checksums of its weights; empty where a run trains them itself.
+            overrides: arguments of the object.
+
+        Raises:
+            ChangedFileError: the weights are others by now.
+        """
+        if group in self._kept:
+            return self._kept[group]
+        node = self._cfg[group]
+        made = self._make(node, **overrides) if isinstance(node, DictConfig) else node
+        if planned and list(planned) != self.checksums(group):
+            raise ChangedFileError(
+                f"the files of {group} were changed while the run was at work; run the same command again"
+            )
+        return made

@@ -1,0 +1,1 @@
+"""Which connected components of a mask stay."""

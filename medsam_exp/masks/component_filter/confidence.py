@@ -1,0 +1,40 @@
+"""Component filter: the regions whose saliency is high on average (paper eq. 18-19)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medsam_exp.masks.components import label_components
+from medsam_exp.types import Mask, SaliencyMap, UserError
+
+
+@dataclass(frozen=True)
+class ConfidentComponents:
+    """Keeps every region whose confidence, its mean saliency (paper eq. 18), is above a threshold (eq. 19).
+
+    As in the equation, a mask none of whose regions is confident becomes empty.
+
+    Args:
+        threshold: eta_c, in [0, 1).
+
+    Raises:
+        UserError: the threshold is outside [0, 1).
+    """
+
+    threshold: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold < 1:
+            raise UserError(
+                f"component_filter.threshold is {self.threshold}, but it must be at least 0 and below 1, "
+                "the range of saliency."
+            )
+
+    def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:
+        """Return the (H, W) mask with the confident regions only, from (H, W) saliency in [0, 1]."""
+        labels, count = label_components(coarse_mask)
+        areas = np.bincount(labels.ravel(), minlength=count + 1)
+        saliency_sums = np.bincount(labels.ravel(), weights=saliency_map.ravel(), minlength=count + 1)
+        confident = saliency_sums > self.threshold * areas
+        confident[0] = False
+        return confident[labels]

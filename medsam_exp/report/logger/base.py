@@ -1,0 +1,57 @@
+"""The tracker that records nothing: of processes other than the first, and the ground of all others."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pytorch_lightning.loggers import Logger
+
+from medsam_exp.report.pictures import RunResults
+from medsam_exp.runtime.artifacts import StageArtifacts
+
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""Headings and rows, as they are printed."""
+
+
+class SilentTracker:
+    """Records nothing; others record what they have a place for."""
+
+    @property
+    def loggers(self) -> list[Logger]:
+        """Loggers for a Lightning Trainer."""
+        return []
+
+    def log(self, figures: Mapping[str, float]) -> None:
+        """Record figures at the next step."""
+
+    def summarise(
+        self,
+        summary: Mapping[str, Any],
+        artifacts: Mapping[str, StageArtifacts],
+        results: RunResults | None = None,
+    ) -> None:
+        """Record what the run found, beside what its folder has already.
+
+        Args:
+            summary: content of summary.json.
+            artifacts: what each stage computed.
+            results: the images, masks and scores of a run over images.
+        """
+
+    def show_sweep(self, tables: Mapping[str, Table], report: Path) -> None:
+        """Record what a sweep found, beside what its folder has already.
+
+        Args:
+            tables: headings and rows by name.
+            report: the sweep's page.
+        """
+
+    def __enter__(self) -> Self:
+        """Open the tracker."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the tracker, saying whether the run failed."""

@@ -1,0 +1,52 @@
+"""Figures in the run's own folder, which every tracker keeps."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from pytorch_lightning.loggers import CSVLogger, Logger
+
+from medsam_exp.report.logger.base import SilentTracker
+from medsam_exp.report.logger.job import TrackedRun
+
+
+class CsvTracker(SilentTracker):
+    """Figures in `curves/metrics.csv` of the run's folder.
+
+    Args:
+        run: the run to track.
+    """
+
+    def __init__(self, run: TrackedRun) -> None:
+        self._run = run
+        self._csv = CSVLogger(run.folder, name="curves", version="")
+        self._step = 0
+
+    @property
+    def loggers(self) -> list[Logger]:
+        """Loggers for a Lightning Trainer."""
+        return [self._csv]
+
+    def log(self, figures: Mapping[str, float]) -> None:
+        """Record figures at the next step."""
+        if figures:
+            self._step += 1
+            self._csv.log_metrics(dict(figures), step=self._step)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the tracker, saying whether the run failed."""
+        self._csv.finalize("success" if kind is None else "failed")  # unlike `save`, it spares old curves
+
+
+def final_figures(summary: Mapping[str, Any]) -> dict[str, float]:
+    """All final numbers of a summary under one name each: {"sam/dsc/mean": 0.6, "sam/dsc/ci95/low": 0.5, ...}."""
+    flat: dict[str, float] = {}
+    for name, parts in summary.get("metrics", {}).items():
+        for part, value in parts.items():
+            if isinstance(value, int | float):
+                flat[f"{name}/{part}"] = value
+            elif part == "ci95" and value is not None:
+                flat[f"{name}/ci95/low"], flat[f"{name}/ci95/high"] = value
+    return flat

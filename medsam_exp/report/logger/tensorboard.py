@@ -1,0 +1,66 @@
+"""Figures in the run's own folder, also as TensorBoard reads them."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+
+from medsam_exp.report.logger.csv import CsvTracker, final_figures
+from medsam_exp.report.logger.job import TrackedRun
+from medsam_exp.report.pictures import RunResults
+from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.types import UserError
+
+
+class TensorboardTracker(CsvTracker):
+    """The same as CSV, and event files in `tensorboard/` of the run's folder: `tensorboard --logdir outputs`.
+
+    Args:
+        run: the run to track.
+
+    Raises:
+        UserError: TensorBoard is not installed.
+    """
+
+    def __init__(self, run: TrackedRun) -> None:
+        super().__init__(run)
+        try:
+            self._board = TensorBoardLogger(
+                run.folder, name="tensorboard", version="", default_hp_metric=False
+            )
+        except ModuleNotFoundError as error:
+            raise UserError(
+                "logger=tensorboard needs the package tensorboard, which is not installed;"
+                " install it (pip install tensorboard), or use logger=csv"
+            ) from error
+
+    @property
+    def loggers(self) -> list[Logger]:
+        """Loggers for a Lightning Trainer."""
+        return [self._csv, self._board]
+
+    def log(self, figures: Mapping[str, float]) -> None:
+        """Record figures at the next step."""
+        super().log(figures)
+        if figures:
+            self._board.log_metrics(dict(figures), step=self._step)
+
+    def summarise(
+        self,
+        summary: Mapping[str, Any],
+        artifacts: Mapping[str, StageArtifacts],
+        results: RunResults | None = None,
+    ) -> None:
+        """Record configuration and final figures side by side, for TensorBoard's table of hyper-parameters."""
+        del artifacts, results
+        self._board.log_hyperparams(self._run.flat_config, final_figures(summary))
+        if self._run.command:
+            self._board.experiment.add_text("command", self._run.command)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the event file."""
+        super().__exit__(kind, error, trace)
+        self._board.finalize("success" if kind is None else "failed")

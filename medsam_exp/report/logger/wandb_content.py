@@ -1,0 +1,94 @@
+"""What a run hands to W&B besides figures: files, the report, trained networks, masks."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import wandb
+
+from medsam_exp.report.logger.base import Table
+from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.stages import finetune_clip, train_sam
+
+
+def keep_file(run: Any, path: Path) -> None:
+    """Put a file among the run's files, where it is there."""
+    if path.is_file():
+        copy = shutil.copy(path, run.dir)  # a link would change when the run's folder is used again
+        run.save(copy, base_path=run.dir, policy="now")
+
+
+def show_report(run: Any, path: Path) -> None:
+    """Show the report, which loads nothing, as a panel."""
+    if path.is_file():
+        run.log({"report": wandb.Html(path.read_text(), inject=False)})
+
+
+def show_tables(run: Any, tables: Mapping[str, Table]) -> None:
+    """Show tables under "sweep/", one panel each."""
+    run.log(
+        {
+            f"sweep/{name}": wandb.Table(columns=list(columns), data=[list(row) for row in rows])
+            for name, (columns, rows) in tables.items()
+        }
+    )
+
+
+def keep_weights(run: Any, artifacts: Mapping[str, StageArtifacts]) -> None:
+    """Store each network that the run's stages trained; its version is the stage's key."""
+    for stage, path in trained_weights(artifacts).items():
+        about = {"stage": stage, "key": artifacts[stage].key}
+        _keep(run, wandb.Artifact(f"{stage}-{artifacts[stage].key}", type="model", metadata=about), path)
+
+
+def keep_masks(run: Any, folder: Path) -> None:
+    """Store the final masks of a run over images."""
+    if folder.is_dir():
+        _keep(run, wandb.Artifact(f"masks-{run.id}", type="masks"), folder)
+
+
+def trained_weights(artifacts: Mapping[str, StageArtifacts]) -> dict[str, Path]:
+    """File or folder of each network that stages of a run trained."""
+    found = {}
+    for stage, stored in artifacts.items():
+        if stage == "finetune_clip":
+            found[stage] = stored.folder / finetune_clip.FOLDER
+        elif stage == "train_sam":
+            found[stage] = stored.folder / train_sam.FILE
+        elif stage in ("train_nnunet", "train_reference"):
+            found[stage] = stored.folder / stored.info("all")["results"]
+    return found
+
+
+def _keep(run: Any, artifact: wandb.Artifact, path: Path) -> None:
+    if path.is_dir():
+        artifact.add_dir(str(path), skip_cache=True, policy="immutable")  # no copy: our files never change
+    else:
+        artifact.add_file(str(path), skip_cache=True, policy="immutable")
+    run.log_artifact(artifact)
+
+
+@contextmanager
+def quiet_and_here(folder: Path) -> Iterator[None]:
+    """While open, W&B says nothing and keeps what it will send below the run's folder instead of in the home."""
+    wanted = {
+        "WANDB_SILENT": "true",
+        "WANDB_ERROR_REPORTING": "false",
+        "WANDB_DATA_DIR": str(folder.absolute()),
+    }
+    ours = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__

@@ -1,0 +1,74 @@
+"""Masks, label maps, probabilities and the list to review, put into a run's folder for its user."""
+
+import csv
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from medsam_exp.engine.engine import Engine
+from medsam_exp.nnunet.weak_label.compose import by_image, foreground_classes, label_value, labelled
+from medsam_exp.report.uncertainty_tables import review_rows
+from medsam_exp.report.weak_results import doubt_scores, labels_of_network
+from medsam_exp.runtime.json_text import json_text
+from medsam_exp.stages import MASK_STAGES
+from medsam_exp.types import Dataset
+
+_LABEL_MAPS_FROM = ("nnunet", "reference")
+"""Networks that decide between classes, so that their masks cannot overlap."""
+
+
+def final_stage(engine: Engine) -> str | None:
+    """The last stage of a run that makes masks."""
+    done = [stage for stage in MASK_STAGES if stage in engine.artifacts]
+    return done[-1] if done else None
+
+
+def write_mask_files(run_dir: Path, engine: Engine, dataset: Dataset, review_by: str) -> None:
+    """Write all files of a run that have pixels, and the order in which a human should look at them.
+
+    `masks/ID.png` of the last stage {0, 255}; for several classes an image also `labels/IMAGE.png`, with
+    `labels/labels.json` saying which value is which class; of an ensemble `uncertainty/ID.npz` with its probability and
+    maps, and `review.csv`. Everything has the image's own size.
+    """
+    final = final_stage(engine)
+    if final is None:
+        return
+    _copy_masks(run_dir / "masks", engine, final)
+    if any(sample.image_id for sample in dataset.samples) and final.startswith(_LABEL_MAPS_FROM):
+        _write_label_maps(run_dir / "labels", engine, dataset, final)
+    if "nnunet_ensemble" in engine.artifacts:
+        _copy_maps(run_dir / "uncertainty", engine)
+        _write_review(run_dir / "review.csv", review_rows(doubt_scores(engine), review_by))
+
+
+def _copy_masks(folder: Path, engine: Engine, final: str) -> None:
+    """Put the last stage's masks into the run's folder, by id."""
+    folder.mkdir(exist_ok=True)
+    for sample_id in engine.sample_ids:
+        shutil.copyfile(engine.artifacts[final].mask_path(sample_id), folder / f"{sample_id}.png")
+
+
+def _write_label_maps(folder: Path, engine: Engine, dataset: Dataset, final: str) -> None:
+    folder.mkdir(exist_ok=True)
+    labels = labels_of_network(engine) or foreground_classes(dataset.label_names)
+    (folder / "labels.json").write_text(json_text(labels, indent=1) + "\n")
+    for image_id, samples in by_image(dataset.samples).items():
+        masks = {label_value(labels, sample): engine.artifacts[final].mask(sample.id) for sample in samples}
+        Image.fromarray(labelled(masks)).save(folder / f"{image_id}.png")
+
+
+def _copy_maps(folder: Path, engine: Engine) -> None:
+    """Copies, not links: what a user does to them must not reach the stored results."""
+    folder.mkdir(exist_ok=True)
+    for sample_id in engine.sample_ids:
+        shutil.copyfile(engine.artifacts["nnunet_ensemble"].maps_path(sample_id), folder / f"{sample_id}.npz")
+
+
+def _write_review(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else ["rank", "id"])
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,269 @@
+"""What a run leaves behind: summary.json, per_image.csv, masks, figures and the report."""
+
+import csv
+import platform
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+import medsam_exp
+from medsam_exp.config.tuned import write_tuned
+from medsam_exp.data.patients import known_patients, patient_notes, patients_of_samples
+from medsam_exp.engine.engine import Engine
+from medsam_exp.metrics.by_class import breakdown, over_images
+from medsam_exp.report.console import print_summary
+from medsam_exp.report.curves import training_pictures
+from medsam_exp.report.declarations import truth_uses
+from medsam_exp.report.finished_run import ONCE_PER_IMAGE
+from medsam_exp.report.grounding_results import presence_results, veto_notes
+from medsam_exp.report.mask_files import write_mask_files
+from medsam_exp.report.page import write_report
+from medsam_exp.report.pictures import RunResults, draw_browser, draw_pictures, draw_tuning
+from medsam_exp.report.weak_results import (
+    comparisons,
+    label_notes,
+    uncertainty_results,
+    weak_label_results,
+)
+from medsam_exp.runtime.conf_folder import in_checkout
+from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.start_command import start_command
+from medsam_exp.runtime.timing import timing_table
+from medsam_exp.stages import MASK_STAGES
+from medsam_exp.stages.text_truncation import cut_of_samples, notes_of_cuts
+from medsam_exp.types import Dataset
+
+_COLUMNS = ("id", "text", "stage", "dsc", "iou", "nsd", "hd95_px", "presence")
+_PACKAGES = (
+    "torch",
+    "pytorch-lightning",
+    "open_clip_torch",
+    "timm",
+    "segment-anything",
+    "numpy",
+    "scikit-image",
+    "nnunetv2",
+)
+POINTING_TOLERANCE_PX = 8
+
+
+def finish_run(
+    cfg: DictConfig,
+    run_dir: Path,
+    origin: Mapping[str, Any],
+    engine: Engine,
+    dataset: Dataset | None,
+    texts: Mapping[str, tuple[str, ...]],
+    texts_tell: str,
+    leaks: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Write a finished run's files and print its table.
+
+    Args:
+        cfg: of the run.
+        run_dir: the run's folder.
+        origin: choices, command and the like.
+        engine: with all stages run.
+        dataset: the images; None for a run without.
+        texts: by sample id.
+        texts_tell: what texts give away of what images truly show; "" for nothing.
+        leaks: between splits of the data, one sentence each.
+
+    Returns:
+        The content of summary.json.
+    """
+    rows = per_image_rows(engine, texts)
+    scores, retrieval, presence = _scores(engine), _retrieval(engine), presence_results(engine, cfg)
+    images, patients = _image_ids(dataset), patients_of_samples(dataset)
+    by_class = breakdown(scores, _class_names(dataset), cfg.seed, patients, images)
+    tuning, labels = _tuning(engine, cfg, origin["choices"]), weak_label_results(engine, cfg)
+    uncertainty, compared = uncertainty_results(engine, cfg), comparisons(engine, dataset, cfg.seed)
+    uses = truth_uses(engine, cfg, texts_tell, labels, by_class=bool(by_class))
+    summary = {
+        "name": cfg.name,
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": origin["command"],
+        "metrics": over_images(scores, images, cfg.seed, patients)
+        | retrieval["metrics"]
+        | presence["metrics"],
+        **by_class,
+        **({"nsd_tolerance": _tolerance(cfg)} if "evaluate" in engine.artifacts else {}),
+        **({"tuning": tuning} if tuning else {}),
+        **({"retrieval": retrieval["facts"]} if retrieval["facts"] else {}),
+        **({"presence": presence["facts"]} if presence["facts"] else {}),
+        **({"weak_labels": labels} if labels else {}),
+        **({"comparison": compared} if compared else {}),
+        **({"uncertainty": uncertainty} if uncertainty else {}),
+        "choices": dict(origin["choices"]),
+        **({"changed_settings": changed} if (changed := origin.get("changed_settings")) else {}),
+        "timing": timing_table(engine.timing),
+        "keys": {name: artifacts.key for name, artifacts in engine.artifacts.items()},
+        "environment": environment(),
+        "ground_truth_used_for": uses,
+        "notes": [*leaks, *_notes(engine, dataset), *label_notes(labels)]
+        + (_unlabelled(dataset) if by_class else []),
+    }
+    write_atomically(run_dir / "summary.json", json_text(summary, indent=1).encode())
+    pictures = training_pictures(run_dir / "curves" / "metrics.csv", run_dir / "figures")
+    if tuning:
+        pictures += draw_tuning(tuning, run_dir / "figures")
+    if dataset is not None and rows:
+        _write_rows(run_dir / "per_image.csv", rows)
+        write_mask_files(run_dir, engine, dataset, cfg.review.by)
+    draw = None
+    if dataset is not None:
+        results = RunResults(cfg, engine, dataset, texts, rows)
+        pictures += draw_pictures(results, run_dir / "figures")
+        draw = partial(draw_browser, results)
+    report = run_dir / "report.html"
+    write_report(report, title=cfg.name, summary=summary, rows=rows, pictures=pictures, draw=draw)
+    print_summary(summary, run_dir=run_dir)
+    return summary
+
+
+def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    """One row per sample and stage; scores are absent where there is no ground truth.
+
+    A sample of an image that is asked for several classes has the image's own id too, and one whose patient is known
+    has that.
+    """
+    image_of = _image_ids(engine.dataset)
+    patient_of = {sample.id: sample.patient for sample in (engine.dataset.samples if engine.dataset else ())}
+    stages = {"saliency": "saliency", **MASK_STAGES}
+    made = {short: stage for stage, short in stages.items() if stage in engine.artifacts}
+    scores = {sample_id: engine.scores(sample_id) for sample_id in engine.sample_ids}
+    cut = cut_of_samples(engine.artifacts, engine.sample_ids)
+    scored = dict.fromkeys(short for found in scores.values() for short in found)
+    rows = []
+    for short in dict.fromkeys([*made, *scored]):
+        for sample_id in engine.sample_ids:
+            info = engine.artifacts[made[short]].info(sample_id) if short in made else {}
+            facts = {key: info[key] for key in ("presence", "vetoed", "peak_x", "peak_y") if key in info}
+            if made.get(short) in MASK_STAGES and "presence" not in info:
+                facts["presence"] = float(engine.artifacts[made[short]].mask(sample_id).any())
+            row: dict[str, Any] = {"id": sample_id, "text": " | ".join(texts[sample_id]), "stage": short}
+            row |= {key: cut[sample_id][key] for key in ("tokens", "context") if sample_id in cut}
+            row |= {"image_id": image_id} if (image_id := image_of.get(sample_id)) else {}
+            row |= {"patient": patient} if (patient := patient_of.get(sample_id)) else {}
+            rows.append(row | scores[sample_id].get(short, {}) | facts)
+    return rows
+
+
+def environment() -> dict[str, str]:
+    """The machine and the versions that results depend on."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    packages = {name: _version(name) for name in _PACKAGES}
+    return {
+        "medsam_exp": version("medsam-exp"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor_threads": str(torch.get_num_threads()),
+        "gpu": device,
+        **packages,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # an optional one
+        return "none"
+
+
+def _commit() -> str:
+    if not in_checkout() or shutil.which("git") is None:  # else it might be another project's commit
+        return f"medsam-exp {medsam_exp.__version__}"
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
+
+
+def _scores(engine: Engine) -> dict[str, dict[str, float]]:
+    """Every score of every sample, as "stage/measure", with the hits of the pointing game."""
+    found: dict[str, dict[str, float]] = {}
+    for sample_id in engine.sample_ids:
+        own = found[sample_id] = {
+            f"{stage}/{measure}": value
+            for stage, measures in engine.scores(sample_id).items()
+            for measure, value in measures.items()
+        }
+        if "saliency/peak_distance_px" in own:
+            hit = own["saliency/peak_distance_px"] <= POINTING_TOLERANCE_PX
+            own[f"saliency/peak_within_{POINTING_TOLERANCE_PX}px"] = float(hit)
+    return found
+
+
+def _image_ids(dataset: Dataset | None) -> dict[str, str]:
+    """Own id of the image of each sample, where the image is asked for several classes."""
+    samples = dataset.samples if dataset else ()
+    return {sample.id: sample.image_id for sample in samples if sample.image_id}
+
+
+def _class_names(dataset: Dataset | None) -> dict[str, str | None]:
+    return {sample.id: sample.class_name for sample in dataset.samples} if dataset else {}
+
+
+def _unlabelled(dataset: Dataset | None) -> list[str]:
+    count = list(_class_names(dataset).values()).count(None)
+    return [f"in no class's scores, as they have no class: {count} images"] if count else []
+
+
+def _tolerance(cfg: DictConfig) -> str:
+    return f"{cfg.metrics.nsd_tolerance:g} {cfg.metrics.tolerance_unit}"
+
+
+def _notes(engine: Engine, dataset: Dataset | None) -> list[str]:
+    """What was cleaned, mended or skipped in images and pairs, each said once."""
+    notes = [*notes_of_cuts(engine.artifacts, engine.sample_ids)]
+    notes += patient_notes(known_patients(dataset)) if "evaluate" in engine.artifacts else []
+    notes += dataset.notes if dataset else ()
+    for stage in ("finetune_clip", "retrieval"):
+        if stage in engine.artifacts:
+            notes += engine.artifacts[stage].info("all")["notes"]
+    if _image_ids(dataset) and "evaluate" in engine.artifacts:
+        notes.append(ONCE_PER_IMAGE)
+    return list(dict.fromkeys(notes + veto_notes(engine)))
+
+
+def _retrieval(engine: Engine) -> dict[str, Any]:
+    """What the retrieval stage found: metrics as "retrieval/measure", and what they were measured on."""
+    if "retrieval" not in engine.artifacts:
+        return {"metrics": {}, "facts": {}}
+    record = engine.artifacts["retrieval"].info("all")
+    metrics = {f"retrieval/{name}": figure for name, figure in record["figures"].items()}
+    return {"metrics": metrics, "facts": record["facts"]}
+
+
+def _tuning(engine: Engine, cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
+    """What the stage `tune` found, and the files through which later runs use it."""
+    if "tune" not in engine.artifacts:
+        return {}
+    record, study = engine.artifacts["tune"].info("all"), engine.artifacts["tune"].key
+    date = datetime.now().astimezone().date().isoformat()
+    files = write_tuned(cfg, choices, record, study=study, date=date)
+    return {**record, "files": list(map(str, files))}
+
+
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    extra = sorted({key for row in rows for key in row} - set(_COLUMNS))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*_COLUMNS, *extra])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def command_line(overrides: list[str]) -> str:
+    """The command that repeats this run."""
+    own = [part for part in overrides if not part.startswith("+sweep=")]  # a job of a sweep is one run
+    return " ".join([start_command(), *map(shlex.quote, own)])

@@ -1,0 +1,100 @@
+"""Content hashes of files, remembered by path, size and modification time."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from medsam_exp.runtime.errors import UserError
+from medsam_exp.runtime.json_text import json_text
+
+
+def text_digest(*parts: str) -> str:
+    """SHA-256 (hex) of strings; the boundaries between the parts count."""
+    hasher = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        hasher.update(len(data).to_bytes(8, "big") + data)
+    return hasher.hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees all of it or nothing, also after a kill."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{path.stem[:40]}{path.suffix[:20]}."  # of a name that may be as long as names get
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+class ChangedFileError(UserError):
+    """A file is another one than a run has planned with; what was computed before is stored and stays right."""
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """The sentence about a file."""
+        return cls(f"{path} was changed while the run was at work; run the same command again")
+
+
+class FileDigests:
+    """SHA-256 of files; a file is read again only when its size or time changed.
+
+    Args:
+        cache_file: where to remember the hashes between runs; None remembers within this object only.
+    """
+
+    def __init__(self, cache_file: Path | None = None) -> None:
+        self._cache_file = cache_file
+        self._known: dict[str, list[int | str]] = {}
+        self._changed = False
+        if cache_file is not None and cache_file.is_file():
+            try:
+                self._known = json.loads(cache_file.read_text())
+            except json.JSONDecodeError:
+                self._known = {}
+
+    def remembers(self, path: Path) -> bool:
+        """Whether the hash of `path` is known without reading it."""
+        resolved = path.resolve()
+        status = resolved.stat()
+        known = self._known.get(str(resolved))
+        return known is not None and known[:2] == [status.st_size, status.st_mtime_ns]
+
+    def of(self, path: Path) -> str:
+        """SHA-256 (hex) of the bytes of `path`."""
+        resolved = path.resolve()
+        if self.remembers(path):
+            return str(self._known[str(resolved)][2])
+        status = resolved.stat()
+        with resolved.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self._known[str(resolved)] = [status.st_size, status.st_mtime_ns, digest]
+        self._changed = True
+        return digest
+
+    @contextmanager
+    def trusted(self) -> Iterator[None]:
+        """Know of no file any more after a block in which one was other than it seemed by its size and time."""
+        try:
+            yield
+        except ChangedFileError:
+            self._known.clear()
+            self._changed = True
+            self.save()
+            raise
+
+    def save(self) -> None:
+        """Write what was learnt to the cache file, if there is one."""
+        if self._cache_file is not None and self._changed:
+            write_atomically(self._cache_file, json_text(self._known).encode())
+            self._changed = False

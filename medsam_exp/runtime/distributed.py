@@ -1,0 +1,173 @@
+"""Several processes for one job: who am I, wait for all, tell all.
+
+A job with several devices runs as a process group of its own (`launch`) that executes exactly that job. A process
+that dies takes the group down, so a job never ends half done without saying so; and the group goes with who launched
+it. `python -m medsam_exp.runtime.distributed ARGUMENTS` is torchrun that does so.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import NoReturn, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from medsam_exp.runtime.errors import UserError
+from medsam_exp.runtime.interrupts import ENDED_BY_SIGNAL, Stopped, die_with_parent, stops_when_asked
+from medsam_exp.runtime.nodes import Nodes
+
+_SECONDS_TO_END = 3.0
+"""A process that was asked to stop and has not by then is cut off; less than what its launcher has."""
+_SECONDS_FOR_THE_GROUP = 10.0
+
+T = TypeVar("T")
+
+
+def rank() -> int:
+    """Number of this process within its job; 0 when there is only one."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Number of processes of this job."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def barrier() -> None:
+    """Wait until every process of the job has come here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def from_rank_zero(value: T) -> T:
+    """The value that process 0 has, on every process."""
+    if not dist.is_initialized():
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def to_rank_zero(value: T) -> list[T]:
+    """The values of all processes in order of rank, on process 0; nothing on the others."""
+    if not dist.is_initialized():
+        return [value]
+    gathered: list[T | None] | None = [None] * world_size() if rank() == 0 else None
+    dist.gather_object(value, gathered)
+    return gathered or []  # type: ignore[return-value]
+
+
+@contextmanager
+def rank_zero_first() -> Iterator[None]:
+    """Run a block on process 0, then on the others (who find its downloads and caches)."""
+    if rank() != 0:
+        barrier()
+    yield
+    if rank() == 0:
+        barrier()
+
+
+def work_as_member(work: Callable[[], None]) -> NoReturn:
+    """Join the process group that `launch` made, do this process's part of the work, and end the process.
+
+    The process ends without tearing its group down, and without the interpreter's own end: taking a group down
+    while others still use it (one process fails, the others wait for it), or while a network wrapped for
+    several processes is alive, may never return. The launcher ends the others when one has failed.
+    """
+    die_with_parent()
+    code = 1
+    try:
+        with stops_when_asked(None, _SECONDS_TO_END):
+            _do_as_member(work)
+        code = 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except Stopped as error:
+        code = error.exit_code
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _do_as_member(work: Callable[[], None]) -> None:
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        _join()
+    work()
+    barrier()  # no process goes while another may still read from it
+
+
+def _join() -> None:
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    # The others wait while the first one prepares data, which may take hours.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(hours=24))
+
+
+def torchrun_command(
+    module: str, arguments: Sequence[str], processes: int, nodes: Nodes | None = None
+) -> list[str]:
+    """What starts `python -m module arguments` as a group of processes.
+
+    Args:
+        module: that each process runs.
+        arguments: of the module.
+        processes: on each machine.
+        nodes: the job's machines, where it has several; each must start its own part.
+    """
+    where = ["--standalone"]
+    if nodes is not None:
+        where = [
+            f"--nnodes={nodes.count}",
+            f"--node_rank={nodes.own}",
+            f"--master_addr={nodes.first}",
+            f"--master_port={nodes.port}",
+        ]
+    count = f"--nproc_per_node={processes}"
+    return [sys.executable, "-m", "medsam_exp.runtime.distributed", *where, count, "-m", module, *arguments]
+
+
+def launch(module: str, arguments: Sequence[str], processes: int, nodes: Nodes | None = None) -> int:
+    """Run `python -m module arguments` as a group of processes; what ends this process ends the group.
+
+    Returns:
+        The exit code; non-zero when any process failed.
+    """
+    command = torchrun_command(module, arguments, processes, nodes)
+    group = subprocess.Popen(command, process_group=0)  # Ctrl-C in a terminal is for this process to pass on
+    try:
+        return group.wait()
+    except BaseException:
+        group.terminate()  # a killed torchrun would leave its processes behind
+        try:
+            group.wait(_SECONDS_FOR_THE_GROUP)
+        except subprocess.TimeoutExpired:
+            group.kill()
+        raise
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run torchrun, which ends its processes when it is asked to stop, and is so when its parent is gone."""
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+
+    die_with_parent()
+    logging.disable(logging.WARNING)  # of its own stopping it makes six
+    try:
+        run.main(arguments)
+    except SignalException as error:
+        os._exit(ENDED_BY_SIGNAL + error.sigval)  # the interpreter's own end takes seconds
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Random points inside each region of the coarse mask (the paper's other prompt)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from medsam_exp.masks.components import label_components
+from medsam_exp.sam.prompt.draw_points import Points, check_counts, draw_points, joined
+from medsam_exp.types import Mask, Prompts, UserError
+
+
+@dataclass(frozen=True)
+class PointsPerComponent:
+    """Draws different foreground points inside every separate region, and background points outside all of them.
+
+    Each region is a prompt with its own points, so that SAM is asked for one region at a time. Foreground points
+    keep away from the region's border, where saliency is least sure of itself; the image's edge counts as border.
+    In a region too thin for the margin they keep to its inner half, in one of too few pixels they lie anywhere.
+    A region with fewer pixels than `count` gives what it has, a full mask has no background points; "no point"
+    (label -1) fills the rest, so that P = count + negative_count always.
+
+    A point's x, y are the column and row of its pixel: whole numbers are pixel centres, as for SAM itself. A
+    box's borders count from pixels' edges instead, half a pixel before.
+
+    Args:
+        count: foreground points of a region, at least 1.
+        margin: least distance from the region's border, in pixels: how many rings of border pixels are left out.
+        negative_count: background points of a region.
+        negative_margin: least distance of background points from all regions, in pixels.
+
+    Raises:
+        UserError: a number is out of its range.
+    """
+
+    gives_points: ClassVar[bool] = True
+
+    count: int
+    margin: float
+    negative_count: int
+    negative_margin: float
+
+    def __post_init__(self) -> None:
+        check_counts(self.count, self.negative_count)
+        for name in ("margin", "negative_margin"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise UserError(
+                    f"`{name}` of the prompt's points is {getattr(self, name)}, but it must be a distance in pixels."
+                )
+
+    def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
+        """Return N prompts of P points for the N regions of a (H, W) mask, in scan order; none for an empty mask."""
+        labels, regions = label_components(coarse_mask)
+        depth = ndimage.distance_transform_edt(np.pad(coarse_mask, 1))[1:-1, 1:-1]
+        background: NDArray[np.intp] = np.zeros((0, 2), np.intp)
+        if regions and self.negative_count:
+            distance = ndimage.distance_transform_edt(~coarse_mask)
+            background = deep_pixels(~coarse_mask, distance, self.negative_margin, self.negative_count)
+        drawn = [
+            self._draw(
+                labels[place] == number, depth[place], (place[0].start, place[1].start), background, generator
+            )
+            for number, place in enumerate(ndimage.find_objects(labels), 1)
+        ]
+        size = self.count + self.negative_count
+        return Prompts(
+            point_coords=np.array([coords for coords, _ in drawn], np.float32).reshape(-1, size, 2),
+            point_labels=np.array([labels for _, labels in drawn], np.int64).reshape(-1, size),
+        )
+
+    def _draw(
+        self,
+        region: Mask,
+        depth: NDArray[np.float64],
+        corner: tuple[int, int],
+        background: NDArray[np.intp],
+        generator: np.random.Generator,
+    ) -> Points:
+        """Points of one region, which is cut out of the image at a corner (row, column)."""
+        inside = deep_pixels(region, depth, self.margin, self.count) + np.array(corner)
+        return joined(
+            draw_points(inside, self.count, 1, generator),
+            draw_points(background, self.negative_count, 0, generator),
+        )
+
+
+def deep_pixels(region: Mask, depth: NDArray[np.float64], margin: float, count: int) -> NDArray[np.intp]:
+    """Pixels of a region that lie deeper than a margin, if at least `count` do; else all of them.
+
+    Args:
+        region: (h, w).
+        depth: (h, w) distance of each pixel of the region from the nearest pixel outside.
+        margin: in pixels; never more than half of the region's depth is asked for.
+        count: how many pixels are wanted.
+
+    Returns:
+        (n, 2) row, column in scan order.
+    """
+    if not region.any():
+        return np.zeros((0, 2), np.intp)
+    deep = np.argwhere(region & (depth > min(margin, depth[region].max() / 2)))
+    return deep if len(deep) >= count else np.argwhere(region)

@@ -1,0 +1,101 @@
+"""What a stage says of texts that are not read whole, and of captions that are not all used."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from operator import itemgetter
+from typing import Any
+
+from medsam_exp.clip.context_length import CutText, cut_texts
+from medsam_exp.clip.model import ClipModel
+from medsam_exp.runtime import distributed
+from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.types import PairSource
+
+log = logging.getLogger(__name__)
+
+_SHOWN = 5
+MEND = "shorten them, or read them in pieces with text=windows, or smaller ones with text.words"
+
+
+def record_of_cuts(clip: ClipModel, texts: Sequence[str]) -> dict[str, Any]:
+    """For a sample's record: its texts that are longer than the model's context; nothing where all are read whole."""
+    found = [asdict(cut) for cut in cut_texts(clip.tokenizer, texts)]
+    return {"cut_texts": found} if found else {}
+
+
+def warn_of_cuts(clip: ClipModel, texts: Mapping[str, Sequence[str]]) -> None:
+    """Say at once, by one process, which samples' texts are cut, before anything is computed from them."""
+    if distributed.rank() == 0:
+        known = {text: cut_texts(clip.tokenizer, [text]) for own in texts.values() for text in own}
+        cut = {name: asdict(known[text][0]) for name, own in texts.items() for text in own if known[text]}
+        for note in cut_note(cut, len(texts)):
+            log.warning("text: %s", note)
+
+
+def cut_of_samples(artifacts: Mapping[str, StageArtifacts], ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Of each finished sample with a cut text, that text as `record_of_cuts` has it; of several the longest."""
+    stage = next((artifacts[name] for name in ("saliency", "text_saliency") if name in artifacts), None)
+    found = {name: stage.info(name).get("cut_texts") for name in ids} if stage else {}
+    return {name: max(cut, key=itemgetter("tokens")) for name, cut in found.items() if cut}
+
+
+def notes_of_cuts(artifacts: Mapping[str, StageArtifacts], ids: Sequence[str]) -> list[str]:
+    """What a finished run says of its samples' texts that are cut."""
+    return cut_note(cut_of_samples(artifacts, ids), len(ids))
+
+
+def cut_note(cut: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:
+    """A sentence about the samples with a text whose end is not read; none where there are none.
+
+    Args:
+        cut: a cut text, as `record_of_cuts` has it, by sample id.
+        count: of all samples.
+    """
+    if not cut:
+        return []
+    context = next(iter(cut.values()))["context"]
+    shown = ", ".join(
+        f"{name} ({one['tokens']} tokens, read up to '{one['last_words']}')"
+        for name, one in list(cut.items())[:_SHOWN]
+    )
+    more = f", and {len(cut) - _SHOWN} more" if len(cut) > _SHOWN else ""
+    return [
+        f"the texts of {len(cut)} of {count} samples are longer than CLIP's {context} tokens, and what follows is not "
+        f"read: {shown}{more}: {MEND}"
+    ]
+
+
+def caption_notes(clip: ClipModel, parts: Mapping[str, PairSource | None]) -> list[str]:
+    """Sentences about captions that are cut or not all used, by part of the pairs."""
+    return [
+        note
+        for part, pairs in parts.items()
+        if pairs is not None
+        for note in (*_unused(part, pairs), *cut_captions(clip, part, pairs))
+    ]
+
+
+def _unused(part: str, pairs: PairSource) -> list[str]:
+    count = sum(len(pairs.captions(pair_id)) for pair_id in pairs.ids)
+    if count == len(pairs.ids):
+        return []
+    drawn = (
+        "each epoch draws one of an image's"
+        if part == "train"
+        else "one of each image's is used, always the same"
+    )
+    return [f"{part}: {count} captions of {len(pairs.ids)} images; {drawn}"]
+
+
+def cut_captions(clip: ClipModel, part: str, pairs: PairSource) -> list[str]:
+    """A sentence about the captions of a part of the pairs that are not read to their end; none where all are."""
+    by_caption = {caption: pair_id for pair_id in pairs.ids for caption in pairs.captions(pair_id)}
+    cut: list[CutText] = cut_texts(clip.tokenizer, list(by_caption))
+    if not cut:
+        return []
+    first = cut[0]
+    return [
+        f"{part}: {len(cut)} of {len(by_caption)} captions are longer than CLIP's {first.context} tokens, and what "
+        f"follows is not read (first: {by_caption[first.text]}, {first.tokens} tokens, read up to '{first.last_words}')"
+    ]

@@ -1,0 +1,92 @@
+"""Save a dashboard of a sweep at W&B: `python -m medsam_exp.sweep.wandb_workspace SWEEP [--project P --entity E]`.
+
+It shows the runs of the sweep's group: final scores, what they depend on, the tables of images, and curves.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from medsam_exp.report.logger.wandb_auth import has_key
+from medsam_exp.sweep.files import SWEEP_FILE
+
+SCORES = ("sam/dsc/mean", "sam/iou/mean", "sam/nsd/mean", "coarse/dsc/mean", "saliency/peak_within_8px/mean")
+
+
+def workspace(entity: str, project: str, group: str, axes: list[str]) -> Any:
+    """The dashboard, not saved yet.
+
+    Args:
+        entity: W&B team or user.
+        project: W&B project.
+        group: the sweep's id, which is the group of its runs.
+        axes: what the sweep varies, as in the runs' W&B configuration ("saliency/beta"); may be empty.
+    """
+    import wandb_workspaces.reports.v2 as panels
+    import wandb_workspaces.workspaces as ws
+
+    columns = [panels.ParallelCoordinatesPlotColumn(metric=panels.Config(axis)) for axis in axes]
+    columns += [
+        panels.ParallelCoordinatesPlotColumn(metric=panels.SummaryMetric(name)) for name in SCORES[:1]
+    ]
+    scores = [panels.BarPlot(title=name, metrics=[name]) for name in SCORES]
+    causes = [
+        panels.ParallelCoordinatesPlot(columns=columns),
+        panels.ParameterImportancePlot(with_respect_to=SCORES[0]),
+        panels.RunComparer(diff_only="split"),
+    ]
+    images = [
+        panels.WeavePanelSummaryTable(table_name="per_image"),
+        panels.MediaBrowser(media_keys=["report"]),
+    ]
+    curves = [panels.LinePlot(x="trainer/global_step", y=["train/loss", "val/loss"])]
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name=f"sweep {group}",
+        sections=[
+            ws.Section(name="Scores", panels=scores, is_open=True),
+            ws.Section(name="What they depend on", panels=causes, is_open=True),
+            ws.Section(name="Images, worst first", panels=images, is_open=True),
+            ws.Section(name="Training", panels=curves),
+        ],
+        settings=ws.WorkspaceSettings(max_runs=100),
+        runset_settings=ws.RunsetSettings(
+            filters=[ws.Metric("Group") == group],
+            pinned_columns=[*(f"config:{axis}" for axis in axes), *(f"summary:{name}" for name in SCORES)],
+        ),
+    )
+
+
+def group_and_axes(sweep: str) -> tuple[str, list[str]]:
+    """Group and varied keys of a sweep, named by its folder or by its id alone (then no axes are known)."""
+    folder = Path(sweep)
+    if not (folder / SWEEP_FILE).is_file():
+        return folder.name, []
+    content = json.loads((folder / SWEEP_FILE).read_text())
+    return content["id"], [key.lstrip("+").replace(".", "/") for key in content["axes"]]
+
+
+def main(arguments: list[str] | None = None) -> str:
+    """Save the dashboard and return its address, or the sentence that says why there is none."""
+    parser = argparse.ArgumentParser(prog="python -m medsam_exp.sweep.wandb_workspace", description=__doc__)
+    parser.add_argument("sweep", help="folder of a sweep, or the W&B group of its runs")
+    parser.add_argument("--project", default="medsam_exp")
+    parser.add_argument("--entity", default=None, help="W&B team or user; the key's own by default")
+    given = parser.parse_args(arguments)
+    try:
+        import wandb
+        import wandb_workspaces  # noqa: F401
+    except ModuleNotFoundError:
+        sys.exit("a W&B dashboard needs the package wandb-workspaces: pip install wandb-workspaces")
+    if not has_key():
+        sys.exit("a W&B dashboard needs a key: set WANDB_API_KEY or type: wandb login")
+    group, axes = group_and_axes(given.sweep)
+    entity = given.entity or wandb.Api().default_entity
+    return str(workspace(entity, given.project, group, axes).save().url)
+
+
+if __name__ == "__main__":
+    print(main())

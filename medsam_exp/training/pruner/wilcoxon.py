@@ -1,0 +1,63 @@
+"""Pruner: stop a trial that is worse than the best one, image by image, by a signed-rank test."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner, WilcoxonPruner
+from optuna.trial import TrialState
+
+from medsam_exp.metrics.clusters import Clusters
+from medsam_exp.training.pruner.rungs import growing, refuse_too_few
+from medsam_exp.types import UserError
+
+
+@dataclass(frozen=True)
+class Wilcoxon:
+    """Stops a trial that Wilcoxon's one-sided signed-rank test calls worse than the best completed one.
+
+    Both are compared on the same images, so hard images do not make a trial look bad. Never stops a trial whose mean
+    so far is at least the best one's mean.
+
+    Args:
+        first: images at the first look, at least 2; each further look is at twice as many.
+        p: below which a trial stops, in (0, 1]. Several looks at one trial stop somewhat more than one in 1 / p equally
+            good ones.
+
+    Raises:
+        UserError: a number is out of its range.
+    """
+
+    first: int
+    p: float
+
+    stopped_as = TrialState.COMPLETE  # with its mean so far, as Optuna advises for this rule
+
+    def __post_init__(self) -> None:
+        refuse_too_few(self.first)
+        if not 0 < self.p <= 1:
+            raise UserError(f"p is {self.p}, but it must be above 0 and at most 1")
+
+    def rule(self) -> BasePruner:
+        """Optuna's rule, asked at every look."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return WilcoxonPruner(p_threshold=self.p, n_startup_steps=self.first)
+
+    def looks(self, images: int) -> list[int]:
+        """`first` images, then twice as many each time, then all."""
+        return growing(self.first, images)
+
+    def reports(self, scores: Sequence[float], clusters: Clusters | None = None) -> Mapping[int, float]:
+        """Every image's own score, at its place in the order; where patients are known, every patient's mean instead.
+
+        A patient counts by the images that the first look at it has seen: what was told once stays.
+        """
+        if clusters is None:
+            return dict(enumerate(scores))
+        by_patient: dict[str, list[float]] = {}
+        for patient, score in zip(clusters, scores, strict=True):
+            by_patient.setdefault(patient, []).append(score)
+        return {place: fmean(own) for place, own in enumerate(by_patient.values())}

@@ -1,0 +1,211 @@
+"""Images with true masks and imperfect visual prompts, to train a SAM; a declared reader of ground truth."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from medsam_exp.runtime.seeding import numpy_generator
+from medsam_exp.sam.model import SamModel
+from medsam_exp.training.in_memory import read_all
+from medsam_exp.training.prompt_jitter import (
+    filled_box,
+    jittered_box,
+    missing_box,
+    random_component,
+    random_points,
+    tight_box,
+)
+from medsam_exp.training.training_data import TrainingData
+from medsam_exp.types import Dataset, Mask, RGBImage, UserError
+
+
+@dataclass(frozen=True)
+class MaskPromptBatch:
+    """Images with one true object or none each, and prompts for it; everything in the network's input frame, S x S.
+
+    Attributes:
+        image: (B, 3, S, S) float, as the network wants it.
+        mask: (B, S, S) float in {0, 1}.
+        boxes: (B, 4) float x0, y0, x1, y1 in pixels.
+        points: (B, P, 2) float x, y in pixels.
+        point_labels: (B, P) int64: 1 foreground, 0 background, -1 no point.
+    """
+
+    image: Tensor
+    mask: Tensor
+    boxes: Tensor
+    points: Tensor
+    point_labels: Tensor
+
+    def pin_memory(self) -> "MaskPromptBatch":
+        """Copy in page-locked memory, from where it reaches a GPU faster; a DataLoader asks for it."""
+        return MaskPromptBatch(*(getattr(self, field.name).pin_memory() for field in fields(self)))
+
+
+def mask_to_input_frame(mask: Mask, image_size: int) -> Tensor:
+    """(S, S) float in {0, 1} of an (H, W) mask: longest side resized to S, padded below and to the right."""
+    scale = image_size / max(mask.shape)
+    height, width = (int(side * scale + 0.5) for side in mask.shape)
+    resized = interpolate(torch.from_numpy(mask)[None, None].float(), (height, width), mode="bilinear")[0, 0]
+    return pad((resized >= 0.5).float(), (0, image_size - width, 0, image_size - height))
+
+
+class PromptedMasks(TorchDataset[MaskPromptBatch]):
+    """One object of an image with prompts for it, a pure function of (seed, epoch, sample id).
+
+    A share of the prompts lies where no object is: the mask that they mean is empty.
+
+    Args:
+        images: (H, W, 3) uint8 by id.
+        masks: (H, W) non-empty, by id.
+        sample_ids: which ones, in order.
+        sam: gives the preprocessing.
+        seed: of mirroring and prompts.
+        smallest_iou: of a jittered box with the true one.
+        point_count: P.
+        missing_share: of prompts that lie beside all objects, in [0, 1].
+        mirror: whether to mirror images at random.
+    """
+
+    def __init__(
+        self,
+        images: dict[str, RGBImage],
+        masks: dict[str, Mask],
+        sample_ids: list[str],
+        sam: SamModel,
+        *,
+        seed: int,
+        smallest_iou: float,
+        point_count: int,
+        missing_share: float,
+        mirror: bool,
+    ) -> None:
+        self._images, self._masks, self._sample_ids = images, masks, sample_ids
+        self._preprocess, self._image_size = sam.preprocess, sam.image_size
+        self._seed, self._smallest_iou, self._point_count = seed, smallest_iou, point_count
+        self._missing_share, self._mirror = missing_share, mirror
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._sample_ids)
+
+    def __getitem__(self, epoch_and_index: tuple[int, int]) -> MaskPromptBatch:
+        """Return one image's fields, without the axis B."""
+        epoch, index = epoch_and_index
+        sample_id = self._sample_ids[index]
+        generator = numpy_generator(self._seed, sample_id, "train_sam", epoch)
+        image, mask = self._images[sample_id], self._masks[sample_id]
+        if self._mirror:
+            flip = tuple(slice(None, None, -1 if generator.random() < 0.5 else 1) for _ in range(2))
+            image, mask = np.ascontiguousarray(image[flip]), np.ascontiguousarray(mask[flip])
+        target = random_component(mask, generator)
+        size = (mask.shape[0], mask.shape[1])
+        empty = None
+        if generator.random() < self._missing_share:
+            empty = missing_box(mask, tight_box(target), generator)
+        if empty is None:
+            box = jittered_box(tight_box(target), size, self._smallest_iou, generator)
+            points, labels = random_points(target, box, self._point_count, generator)
+        else:
+            box, target = empty, np.zeros_like(mask)
+            points, labels = random_points(filled_box(box, size), box, self._point_count, generator)
+        scale = self._image_size / max(size)
+        return MaskPromptBatch(
+            image=self._preprocess(image),
+            mask=mask_to_input_frame(target, self._image_size),
+            boxes=torch.from_numpy(box * np.float32(scale)),
+            points=torch.from_numpy(points * np.float32(scale)),
+            point_labels=torch.from_numpy(labels),
+        )
+
+
+class MaskPromptDataModule(TrainingData):
+    """Trains a SAM on the objects of a dataset; images without an object are left out.
+
+    Args:
+        dataset: images and true masks, all read into memory once.
+        sam: gives the preprocessing.
+        batch_size: images per training batch, over all devices.
+        seed: with the epoch it decides the order, with the epoch and a sample's id mirroring and prompts.
+        workers: loading processes; the batches do not depend on it.
+        held_out: share of the objects that only validation sees, in [0, 1).
+        smallest_iou: the roughest box's overlap with the true one; saliency gives about 0.3 and more.
+        point_count: the most points of one prompt.
+        missing_share: of prompts that lie beside all objects and mean an empty mask, in [0, 1].
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        sam: SamModel,
+        *,
+        batch_size: int,
+        seed: int,
+        workers: int = 0,
+        held_out: float = 0.05,
+        smallest_iou: float = 0.3,
+        point_count: int = 5,
+        missing_share: float = 0.25,
+    ) -> None:
+        super().__init__(batch_size=batch_size, val_batch_size=batch_size, seed=seed, workers=workers)
+        self._dataset, self._sam, self._held_out = dataset, sam, held_out
+        self._options: dict[str, Any] = {
+            "smallest_iou": smallest_iou,
+            "point_count": point_count,
+            "missing_share": missing_share,
+        }
+        self._train_ids: list[str] = []
+
+    def setup(self, stage: str) -> None:
+        """Read all images and true masks, and set the validation's share apart.
+
+        Raises:
+            UserError: no image of the dataset has an object.
+        """
+        if stage != "fit" or self._train_ids:
+            return
+        ids = [sample.id for sample in self._dataset.samples]
+        self._masks = read_all(self._dataset.read_ground_truth, ids, self._workers)
+        ids = [sample_id for sample_id in ids if self._masks[sample_id].any()]
+        if not ids:
+            raise UserError(f"The dataset {self._dataset.name} has no object in any mask to train SAM on.")
+        self._images = read_all(self._dataset.read_image, ids, self._workers)
+        order = numpy_generator(self._seed, "held out").permutation(len(ids))
+        self._val_ids = [ids[index] for index in order[: round(self._held_out * len(ids))]]
+        self._train_ids = [ids[index] for index in order[len(self._val_ids) :]]
+        self.train_size = len(self._train_ids)
+
+    def train_dataloader(self) -> DataLoader[MaskPromptBatch]:
+        """Batches of the current epoch."""
+        return self._training_loader(self._prompted(self._train_ids, mirror=True), _collate)
+
+    def val_dataloader(self) -> DataLoader[MaskPromptBatch] | list[DataLoader[MaskPromptBatch]]:
+        """The same images and prompts every time."""
+        if not self._val_ids:
+            return []
+        return self._validation_loader(self._prompted(self._val_ids, mirror=False), _collate)
+
+    def _prompted(self, sample_ids: list[str], *, mirror: bool) -> PromptedMasks:
+        return PromptedMasks(
+            self._images, self._masks, sample_ids, self._sam, seed=self._seed, mirror=mirror, **self._options
+        )
+
+    def transfer_batch_to_device(
+        self, batch: MaskPromptBatch, device: torch.device, _: int
+    ) -> MaskPromptBatch:
+        """Move every field."""
+        return MaskPromptBatch(
+            *(getattr(batch, field.name).to(device, non_blocking=True) for field in fields(batch))
+        )
+
+
+def _collate(items: list[MaskPromptBatch]) -> MaskPromptBatch:
+    return MaskPromptBatch(
+        *(torch.stack([getattr(item, field.name) for item in items]) for field in fields(MaskPromptBatch))
+    )

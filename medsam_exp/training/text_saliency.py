@@ -1,0 +1,112 @@
+"""Relevance of the words of many images' texts under a Lightning Trainer."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from medsam_exp.clip.word_tokens import NO_WORD, TokenizedText, tokenize_words
+from medsam_exp.runtime.finite import refuse_broken_rows
+from medsam_exp.runtime.seeding import torch_generator
+from medsam_exp.training.image_embeddings import embed_images
+from medsam_exp.training.inference_data import ImageBatch
+
+
+@dataclass(frozen=True)
+class TextRelevance:
+    """What one text gives one image.
+
+    Attributes:
+        text: as given.
+        words: in order, punctuation as words of its own.
+        relevance: nats of each word, the sum over its tokens.
+        tokens: of all words, as the vocabulary writes them.
+        token_relevance: nats of each of `tokens`.
+    """
+
+    text: str
+    words: list[str]
+    relevance: list[float]
+    tokens: list[str]
+    token_relevance: list[float]
+
+
+class TextSaliencyModule(pl.LightningModule):
+    """Turns images and texts into the relevance of each word.
+
+    Args:
+        clip: the adapter of a CLIP model.
+        method: `(clip, ids, real, image_embedding, generators) -> relevance (B, L)`.
+        texts: texts by sample id; each is looked at by itself.
+        seed: with the sample's id and the text's number it decides the noise.
+        save: receives a sample's id and the relevance of its texts.
+    """
+
+    def __init__(
+        self,
+        clip: torch.nn.Module,
+        method: Callable[..., Tensor],
+        texts: Mapping[str, tuple[str, ...]],
+        seed: int,
+        save: Callable[[str, list[TextRelevance]], None],
+    ) -> None:
+        super().__init__()
+        self.clip = clip
+        self._method, self._texts, self._seed, self._save = method, texts, seed, save
+
+    def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
+        """Compute and save the relevance of one batch's texts; return its ids.
+
+        Raises:
+            UserError: an embedding or a relevance is not finite.
+        """
+        image_embedding = embed_images(self.clip, batch.images, batch.ids)
+        found: dict[str, list[TextRelevance]] = {sample_id: [] for sample_id in batch.ids}
+        for number in range(max(len(self._texts[sample_id]) for sample_id in batch.ids)):
+            relevances = self._relevance(batch.padded_ids, image_embedding, number)
+            for sample_id, one in zip(batch.ids, relevances, strict=False):
+                if number < len(self._texts[sample_id]):
+                    found[sample_id].append(one)
+        for sample_id, relevance in found.items():
+            self._save(sample_id, relevance)
+        return batch.ids
+
+    def _relevance(self, ids: tuple[str, ...], image_embedding: Tensor, number: int) -> list[TextRelevance]:
+        """Relevance of each image's text of that number; the last one where it has fewer, so that B stays."""
+        texts = [self._texts[name][min(number, len(self._texts[name]) - 1)] for name in ids]
+        tokenized = [tokenize_words(self.clip.tokenizer, text) for text in texts]  # type: ignore[arg-type]
+        tokens, real = (
+            torch.stack(parts).to(self.device)
+            for parts in ([one.ids for one in tokenized], [one.real for one in tokenized])
+        )
+        generators = [
+            torch_generator(self._seed, name, "text_saliency", number, device=self.device) for name in ids
+        ]
+        relevance = self._method(self.clip, tokens, real, image_embedding, generators).detach().cpu()
+        refuse_broken_rows(relevance, ids, "the relevance of the words", "CLIP")
+        return [merge_words(*one) for one in zip(texts, tokenized, relevance, strict=True)]
+
+    def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
+        """Move the images; ids and sizes stay."""
+        return ImageBatch(batch.ids, batch.sizes, batch.images.to(device, non_blocking=True))
+
+
+def merge_words(text: str, tokenized: TokenizedText, relevance: Tensor) -> TextRelevance:
+    """Put the pieces of words together: nats add up. Special tokens and padding are dropped.
+
+    Args:
+        text: as given.
+        tokenized: the same text.
+        relevance: (L,) nats.
+    """
+    by_word = [0.0] * len(tokenized.words)
+    tokens, by_token = [], []
+    for word, piece, nats in zip(tokenized.word_of, tokenized.pieces, relevance.tolist(), strict=True):
+        if word != NO_WORD:
+            by_word[word] += nats
+            tokens.append(piece)
+            by_token.append(nats)
+    return TextRelevance(text, list(tokenized.words), by_word, tokens, by_token)

@@ -1,0 +1,164 @@
+"""The page in a browser: upload, text, run, correct, compare, download, what goes wrong, a phone."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.chromium import PHONE
+from tests.cli.app.conftest import TEXT
+
+FILE = "#mx-file input[type=file]"
+ANSWERED = ".mx-viewer:not(.mx-unanswered)"
+
+
+def segment(page: Any, scan: Path, text: str = TEXT) -> None:
+    page.set_input_files(FILE, str(scan))
+    page.wait_for_selector("#mx-first .mx-viewer:not(.mx-bare)")
+    page.fill("#mx-text textarea", text)
+    page.click("#mx-segment")
+    page.wait_for_selector(f"#mx-first {ANSWERED}")
+
+
+def after(page: Any, act: Callable[[], object], viewer: str = "#mx-first") -> None:
+    """Do something and wait until the viewer shows what came of it."""
+    before = page.get_attribute(f"{viewer} .mx-viewer", "data-serial")
+    act()
+    page.wait_for_function(
+        "([path, before]) => document.querySelector(path).dataset.serial !== before",
+        arg=[f"{viewer} .mx-viewer", before],
+    )
+
+
+def mask_of(page: Any) -> Any:
+    """The mask as it is downloaded."""
+    with page.expect_download() as waiting:
+        page.click("#mx-first [data-do=mask]")
+    assert waiting.value.suggested_filename == "my scan (1)_mask.png"
+    return np.asarray(Image.open(waiting.value.path()))
+
+
+def corner(page: Any, share: tuple[float, float]) -> tuple[float, float]:
+    page.locator("#mx-first .mx-stage").scroll_into_view_if_needed()
+    box = page.locator("#mx-first .mx-stage").bounding_box()
+    return box["x"] + share[0] * box["width"], box["y"] + share[1] * box["height"]
+
+
+def test_upload_text_mask_correction_download(visit: Callable[..., Any], scan: Path) -> None:
+    page = visit()
+    assert "Research use only; not a medical device" in page.inner_text("#mx-head")
+    segment(page, scan)
+    first = mask_of(page)
+    assert first.shape == (216, 224)
+    assert set(np.unique(first)) <= {0, 255}
+    command = page.text_content("#mx-first .mx-command code")
+    assert "data.path=\"'my scan (1).png'\"" in command
+    assert f'text.text="{TEXT}"' in command
+    assert "Presence score" in page.inner_text("#mx-first .mx-facts")
+    assert page.is_disabled("#mx-first [data-do=undo]")
+
+    page.click("#mx-first [data-tool=box]")
+    start, end = (0.08, 0.4), (0.5, 0.82)
+
+    def drag() -> None:
+        page.mouse.move(*corner(page, start))
+        page.mouse.down()
+        page.mouse.move(*corner(page, end), steps=3)
+        page.mouse.up()
+
+    after(page, drag)
+    boxed = mask_of(page)
+    assert boxed[110:150, 30:80].mean() > 127
+    assert "prompt=given" in page.text_content("#mx-first .mx-command code")
+    page.click("#mx-first [data-tool=remove]")
+    after(page, lambda: page.mouse.click(*corner(page, (0.9, 0.1))))
+    assert "points:[[201,21,0]]" in page.text_content("#mx-first .mx-command code")
+    after(page, lambda: page.click("#mx-first [data-do=undo]"))
+    assert np.array_equal(mask_of(page), boxed)
+    after(page, lambda: page.click("#mx-first [data-do=clear]"))
+    assert np.array_equal(mask_of(page), first)
+    with page.expect_download() as waiting:
+        page.click("#mx-first [data-do=overlay]")
+    assert max(Image.open(waiting.value.path()).size) == 1024
+
+    page.focus("#mx-first [data-slider=threshold]")
+    after(page, lambda: page.keyboard.press("ArrowRight"))
+    assert "postprocess=threshold" in page.text_content("#mx-first .mx-command code")
+
+
+def test_what_goes_wrong_is_said(visit: Callable[..., Any], scan: Path, tmp_path: Path) -> None:
+    page = visit()
+    page.click("#mx-segment")
+    page.wait_for_selector("#mx-said .mx-error:has-text('there is no image yet')")
+    broken = tmp_path / "notes.png"
+    broken.write_text("no image")
+    page.set_input_files(FILE, str(broken))
+    page.wait_for_selector("#mx-said .mx-error:has-text('notes.png cannot be read as an image')")
+    page.click("#mx-file button[aria-label='Clear']")
+    page.set_input_files(FILE, str(scan))
+    page.wait_for_selector("#mx-first .mx-viewer:not(.mx-bare)")
+    page.fill("#mx-text textarea", "")
+    page.click("#mx-segment")
+    page.wait_for_selector("#mx-said .mx-error:has-text('the text is empty')")
+
+
+def test_large_files_and_large_images_are_refused(visit: Callable[..., Any], tmp_path: Path) -> None:
+    page = visit()
+    buffer = io.BytesIO()
+    Image.new("L", (2000, 1500)).save(buffer, "png")
+    (tmp_path / "wide.png").write_bytes(buffer.getvalue())
+    page.set_input_files(FILE, str(tmp_path / "wide.png"))
+    page.wait_for_selector("#mx-said .mx-error:has-text('more than the 1 megapixels')")
+    page.click("#mx-file button[aria-label='Clear']")
+    (tmp_path / "heavy.png").write_bytes(buffer.getvalue() + bytes(2_000_000))
+    page.set_input_files(FILE, str(tmp_path / "heavy.png"))
+    page.wait_for_selector("text=exceed the maximum allowed size")
+
+
+def test_two_texts_side_by_side_and_two_tabs_apart(visit: Callable[..., Any], scan: Path) -> None:
+    page, other = visit(), visit(PHONE)
+    page.click(".mx-examples button >> nth=2")
+    page.wait_for_selector(f"#mx-second {ANSWERED}")
+    page.wait_for_selector("#mx-said:has-text('overlap with a DSC of')")
+    assert "cyst" in page.inner_text("#mx-second .mx-title")
+    segment(other, scan, "a dark cyst")
+    assert other.inner_text("#mx-first .mx-title") == "“a dark cyst”"
+    assert not other.is_visible("#mx-second")
+    assert "spiculated" in page.inner_text("#mx-first .mx-title")
+    assert other.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+    after(other, lambda: other.locator("#mx-first .mx-stage").tap(position={"x": 90, "y": 150}))
+    assert other.is_enabled("#mx-first [data-do=undo]")
+
+
+@pytest.mark.slow
+def test_keys_do_what_a_mouse_does(visit: Callable[..., Any], scan: Path) -> None:
+    page = visit()
+    segment(page, scan)
+    page.focus("#mx-first .mx-stage")
+    page.keyboard.press("Shift+ArrowLeft")
+    after(page, lambda: page.keyboard.press("Enter"))
+    assert "points:[[89,108,1]]" in page.text_content("#mx-first .mx-command code")
+    page.click("#mx-first [data-tool=box]")
+    page.focus("#mx-first .mx-stage")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    after(page, lambda: page.keyboard.press("Enter"))
+    assert "box:[89,108,112,131]" in page.text_content("#mx-first .mx-command code")
+
+
+@pytest.mark.slow
+def test_missing_weights_are_named_when_chosen(visit: Callable[..., Any], scan: Path) -> None:
+    page = visit()
+    segment(page, scan)
+    page.click("text=Method")
+    page.click("#mx-postprocess input")
+    after(page, lambda: page.click("ul[role=listbox] li:has-text('otsu')"))
+    assert "postprocess=otsu" in page.text_content("#mx-first .mx-command code")
+    page.click("#mx-sam input")
+    page.click("ul[role=listbox] li:has-text('vit_b')")
+    page.wait_for_selector("#mx-said .mx-error:has-text('sam=vit_b cannot be used yet')")

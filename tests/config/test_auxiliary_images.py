@@ -1,0 +1,134 @@
+"""Which images are trained and calibrated on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from medsam_exp.config.auxiliary_images import other_data, other_images_config
+from medsam_exp.config.schema import check
+from medsam_exp.engine.engine import Engine
+from medsam_exp.runtime.digests import FileDigests
+from medsam_exp.types import UserError
+from tests.compose import composed
+
+WEAK = "+experiment=phantom_weak"
+
+
+def test_other_images_are_the_datas_own_with_changed_values() -> None:
+    cfg = composed("data=phantom", "+train_data.seed=5", "+train_data.count=7")
+    other = other_data(cfg, "train_data")
+    changed = {"seed": 5, "count": 7, "split": "train"}  # the split by default
+    assert dict(other) == {**cfg.data, **changed}
+
+
+def test_a_dataset_of_its_own_is_taken_as_it_is() -> None:
+    own = {"_target_": "medsam_exp.data.phantom.dataset.PhantomDataset", "seed": 9, "count": 3}
+    cfg = composed("~train_data.split", *(f"+train_data.{key}={value}" for key, value in own.items()))
+    assert dict(other_data(cfg, "train_data")) == own
+
+
+def test_labels_from_elsewhere_need_no_zero_shot_stages() -> None:
+    cfg = composed(WEAK)
+    assert other_images_config(cfg, "weak_label")[1] == ["saliency", "coarse_mask", "sam_mask"]
+    assert other_images_config(cfg, "reference_label")[1] == []
+
+
+def test_calibrating_trains_on_the_same_images_as_the_run() -> None:
+    cfg = composed(WEAK)
+    changed, stages = other_images_config(cfg, "calibrate_ensemble")
+    assert stages == ["weak_label", "train_nnunet", "nnunet_ensemble"]
+    assert changed.data.seed == cfg.calibration_data.seed
+    inner, _ = other_images_config(changed, "weak_label")
+    assert inner.data == other_images_config(cfg, "weak_label")[0].data
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("label_stages=[saliency]", "label_stages makes no masks"),
+        ("label_stages=[saliency,masks]", "label_stages names 'masks'; masks of training images are made by"),
+        ("label_stages=[saliency,coarse_mask,evaluate]", "label_stages names 'evaluate'"),
+        ("label_stages=[sam_mask]", "label_stages: 'sam_mask' needs 'saliency' before it"),
+        ("nnunet_schedule=cyclic_poly nnunet.cycles=7", "epochs=40 cannot be cut into 7 equal cycles"),
+        ("nnunet.cycles=4", "the schedule poly has one"),
+        ("+trainer.limit_train_batches=1", "trainer.limit_train_batches has no effect on a training"),
+        (
+            "stages=[weak_label,nnunet_ensemble,train_nnunet]",
+            "'train_nnunet' must stand before 'nnunet_ensemble'",
+        ),
+        (
+            "stages=[weak_label,train_nnunet,nnunet_ensemble,calibrate_ensemble]",
+            "'calibrate_ensemble' must stand before 'nnunet_ensemble'",
+        ),
+        ("ensemble.results=/nowhere", "leave train_nnunet out"),
+        (
+            "stages=[nnunet_ensemble,evaluate]",
+            "needs 'train_nnunet' before it in stages, or ensemble.results",
+        ),
+        ("stages=[saliency,reference_single]", "needs 'train_reference' before it"),
+        ("stages=[train_nnunet]", "stage 'train_nnunet' needs 'weak_label' before it"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_runs(override: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        check(composed(WEAK, *override.split()))
+    assert said in str(caught.value)
+
+
+LABELS = ("weak_label", "train_nnunet", "reference_label")
+ENSEMBLE = ("weak_label", "train_nnunet", "calibrate_ensemble", "nnunet_ensemble", "uncertainty")
+
+
+def label_keys(tmp_path: Path, *overrides: str, stages: Sequence[str] = LABELS) -> dict[str, str]:
+    """Keys of the stages that make labels and train on them, or of others."""
+    small = ("data.count=2", "train_data.count=6", "calibration_data.count=2", f"paths.outputs={tmp_path}")
+    cfg = check(composed(WEAK, *small, *overrides))
+    engine = Engine(cfg, list(stages), None, {}, FileDigests(None), [], print)
+    return {name: artifacts.key for name, artifacts in engine.artifacts.items()}
+
+
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("text=description", {"weak_label", "train_nnunet"}),
+        ("train_data.seed=33", {"weak_label", "train_nnunet", "reference_label"}),
+        ("seed=1", {"weak_label", "train_nnunet"}),
+        ("weak_label=confident", {"weak_label", "train_nnunet"}),
+        ("postprocess=otsu", {"weak_label", "train_nnunet"}),
+        ("nnunet.epochs=41", {"train_nnunet"}),
+        ("nnunet_schedule.exponent=0.8", {"train_nnunet"}),
+        ("trainer.precision=bf16-mixed", {"weak_label", "train_nnunet"}),
+        ("nnunet.disk_limit_gb=7", set()),
+        ("workers=3", set()),
+        ("data.seed=4", set()),
+    ],
+)
+def test_labels_and_training_are_made_anew_when_what_decides_them_changes(
+    override: str, changed: set[str], tmp_path: Path
+) -> None:
+    before, after = label_keys(tmp_path), label_keys(tmp_path, override)
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("uncertainty.bins=7", {"uncertainty"}),
+        ("uncertainty.near_px=5", {"calibrate_ensemble", "nnunet_ensemble", "uncertainty"}),
+    ],
+)
+def test_bins_of_the_diagram_calibrate_nothing_anew(override: str, changed: set[str], tmp_path: Path) -> None:
+    before, after = (label_keys(tmp_path, *some, stages=ENSEMBLE) for some in ((), (override,)))
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_a_test_split_calibrates_nothing(tmp_path) -> None:
+    for part in ("images", "masks"):
+        (tmp_path / f"test_{part}").mkdir()
+    cfg = composed(
+        "data=folder", f"data.root={tmp_path}", "data.split=other", "calibration_data.split=test",
+        "stages=[weak_label,train_nnunet,calibrate_ensemble]",
+    )  # fmt: skip
+    with pytest.raises(UserError, match="calibration_data is a test split"):
+        check(cfg)

@@ -1,0 +1,254 @@
+"""Every prepared configuration composes and passes its checks; every kind of mistake is one clear sentence."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.errors import ConfigCompositionException
+from omegaconf import DictConfig
+from omegaconf.errors import ReadonlyConfigError
+
+from medsam_exp.clip.capabilities import VisionLayout
+from medsam_exp.config import checks
+from medsam_exp.config.build import build
+from medsam_exp.config.sam_checks import points_are_understood
+from medsam_exp.config.schema import check
+from medsam_exp.types import UserError
+from tests.compose import CONF, composed
+
+GROUPS = sorted(
+    path.name
+    for path in CONF.iterdir()
+    if path.is_dir() and path.name not in {"hydra", "experiment", "sweep", "wandb_sweep", "components"}
+)
+CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+CALIBRATE = ["stages=[saliency,presence,calibrate]", "data=phantom_calibration"]
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> str:
+    """The folders that prepared experiments expect, empty."""
+    for name in ("breast_tumors", "brain_tumors", "lung_Xray", "lung_CT"):
+        (tmp_path / name / "test_images").mkdir(parents=True)
+    return f"paths.data={tmp_path}"
+
+
+@pytest.fixture
+def any_depth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All networks, also those whose description lies on a hub, count as as deep as the deepest."""
+    layout = VisionLayout("VisionTransformer", 24, 22, frozenset({"features", "tokens", "attention"}))
+    monkeypatch.setattr("medsam_exp.clip.load.vision_layout", lambda _: layout)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.usefixtures("any_depth")
+def test_every_experiment_composes_and_passes_the_checks(name: str, layout: str) -> None:
+    given = ["text.path=texts.json"] if "PerImage" in composed(f"+experiment={name}").text._target_ else []
+    given += ["data.path=scan.png", "text.text=a mass"] if name == "one_image" else []
+    assert check(composed(f"+experiment={name}", layout, *given)).name == name
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+@pytest.mark.usefixtures("any_depth")
+def test_every_choice_fits_the_signature_of_its_target(
+    group: str, choice: str, layout: str, tmp_path: Path
+) -> None:
+    given = {
+        ("data", "folder"): [f"data.root={tmp_path}"],
+        ("data", "image"): [f"data.path={tmp_path}"],
+        ("prompt", "given"): ["prompt.prompts=[{points: [[3, 4, 1]]}]"],
+        ("clip", "folder"): [f"clip.model={tmp_path}", "clip.saliency_layer=3"],
+        ("clip", "biomedclip_finetuned"): [f"clip.weights={tmp_path}"],
+        ("pairs", "csv"): ["pairs.train.file=pairs.csv"],
+        ("weak_label", "folder"): [f"weak_label.root={tmp_path}"],
+        ("veto", "presence"): ["stages=[saliency,presence,coarse_mask]"],
+        ("text", "free"): ["text.text=a mass"],
+        ("text", "per_image"): ["text.path=texts.json"],
+        ("text", "windows"): ["text.source.path=texts.json"],
+    }
+    if (group, choice) in {("postprocess", "crf"), ("postprocess", "crf_v1")}:
+        pytest.importorskip("pydensecrf.densecrf", reason="pydensecrf is not installed (make setup-crf)")
+    check(composed(f"{group}={choice}", layout, *given.get((group, choice), [])))
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_begins_with_a_line_that_says_what_it_is(group: str, choice: str) -> None:
+    first = (CONF / group / f"{choice}.yaml").read_text().splitlines()[0]
+    assert first.startswith("# ")
+    assert len(first) > 15
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["+saliency.betta=1"], "saliency.betta is not an option of M2IB"),
+        (["saliency.beta=strong"], "saliency.beta is 'strong', which is not a valid float"),
+        (["saliency.steps=2.5"], "saliency.steps is 2.5, which is not a valid int"),
+        (["~sam.architecture"], "sam.architecture is not set"),
+        (["saliency.layer=99"], "saliency.layer=99, but tiny has"),
+        (["saliency.layer=-1"], "counted from 0 to"),
+        (
+            ["clip=openai_vit_b16", "saliency.layer=11"],
+            "read from the class token; the largest useful layer is 10",
+        ),
+        (["clip=openai_rn50"], "saliency M2IB needs a plain vision transformer, but clip.model has"),
+        (["clip=openai_rn50", "saliency=attention_rollout"], "of kind ModifiedResNet; choose another clip"),
+        (["clip=openai_rn50", "saliency=gradcam", "saliency.layer=4"], "RN50-quickgelu has 4 layers"),
+        (["data=folder", "data.root=/no/such/place"], "data.root=/no/such/place is not a folder"),
+        (["data=folder"], "data.root is not set"),
+        (["pairs=csv"], "pairs.train.file is not set"),
+        (["pairs=roco", "pairs.train.part=test"], "choose from train, validation, all"),
+        (["pairs=medpix", "pairs.train.limit=few"], "pairs.train.limit is 'few'"),
+        (["stages=[saliency,coarse_masc]"], "'coarse_masc', which does not exist; there are finetune_clip"),
+        (["stages=[coarse_mask]"], "stage 'coarse_mask' needs 'saliency' before it"),
+        (["stages=[saliency,saliency]"], "stages names 'saliency' twice"),
+        (["stages=[evaluate]"], "stage 'evaluate' needs one of"),
+        (["stages=[]"], "stages is empty"),
+        (["batch_size.sam_mask=0"], "batch_size.sam_mask=0, but it must be at least 1"),
+        (["workers=-1"], "workers=-1, but it cannot be negative"),
+        (["trainer.devices=2"], "trainer.devices=2 needs a distributed strategy; use trainer=ddp"),
+        (["metrics.tolerance_unit=mm"], "metrics.tolerance_unit=mm, but data.spacing_mm is not set"),
+        (["data=folder", f"data.root={CONF}", "text=class_name"], "data.target is not set"),
+        (
+            ["stages=[retrieval]", "retrieval.part=test"],
+            "retrieval.part=test, but pairs has only train, validation",
+        ),
+        (
+            ["stages=[retrieval]", "pairs.validation=null"],
+            "retrieval.part=validation, but pairs has only train",
+        ),
+        (
+            ["stages=[retrieval]", "retrieval.batch_size=1"],
+            "retrieval.batch_size=1, but it must be at least 2",
+        ),
+        (
+            ["+experiment=phantom_weak", "review.by=dsc"],
+            "review.by=dsc, but the scores are entropy_inside",
+        ),
+        (["stages=[retrieval]", "retrieval.shuffles=0"], "retrieval.shuffles=0, but it must be at least 1"),
+        (["batch_size.retrieval=0"], "batch_size.retrieval=0, but it must be at least 1"),
+        (["batch_size.faithfulness=0"], "batch_size.faithfulness=0, but it must be at least 1"),
+        (["stages=[faithfulness]"], "stage 'faithfulness' needs 'saliency' before it"),
+        (["+text_saliency.betta=1"], "text_saliency.betta is not an option of M2IBText"),
+        (["fit.validate_every=0"], "fit.validate_every=0, but it must be at least 1"),
+        (["fit.chunk_size=0"], "fit.chunk_size=0, but it must be at least 1"),
+        (["stages=[finetune_clip]", "fit.batch_size=1"], "fit.batch_size=1, but a contrastive loss needs"),
+        (["stages=[finetune_clip]", "+trainer.max_epochs=1"], "trainer.max_epochs has no effect"),
+        (["stages=[train_sam]", "+trainer.fast_dev_run=true"], "use fit.epochs=1 and fewer pairs or images"),
+        (["stages=[train_sam]", "sam=medsam"], "train_sam cannot train medsam, which squashes images"),
+        (["stages=[train_sam]", "sam=sam_med2d"], "train_sam cannot train sam_med2d"),
+        (["+fusion.iterations=3"], "fusion.iterations is not an option of SingleMask"),
+        (["mask_filter=largest", "mask_filter.count=two"], "mask_filter.count is 'two'"),
+        (["veto=presence"], "veto=presence needs the stage 'presence' before 'coarse_mask' in stages"),
+        (["stages=[saliency,coarse_mask,presence]", "veto=presence"], "before 'coarse_mask'"),
+        (["stages=[saliency,presence]", "veto=presence", "veto.threshold=2"], "veto.threshold=2, but"),
+        (
+            ["stages=[saliency,presence,calibrate]", "data=phantom_presence"],
+            "would read the masks of the test split of phantom_presence",
+        ),
+        (
+            [*CALIBRATE, "calibration.folds=1"],
+            "calibration.folds=1, but it must be at least 2",
+        ),
+        ([*CALIBRATE, "calibration.regularization=0"], "calibration.regularization=0.0, but"),
+        ([*CALIBRATE, "calibration.features=[mach]"], "calibration.features has mach; choose from match"),
+        (["data=phantom_calibration", "text=class_name"], "holds for the scans' own descriptions"),
+        (
+            ["stages=[saliency,presence,evaluate]", "data=phantom_calibration", "presence=calibrated"],
+            "was fitted to the masks of phantom_calibration (seed 101), the images that this run would score",
+        ),
+        (
+            ["stages=[saliency,presence]", "presence=calibrated", "clip=tiny_random"],
+            "presence=calibrated without a file holds for clip=tiny only",
+        ),
+        (["stages=[saliency,text_saliency]", "text_saliency.beta=-1"], "text_saliency"),
+        (
+            ["stages=[tune]", "tune=phantom", "veto=presence"],
+            "of tune: veto=presence needs the stage 'presence'",
+        ),
+        (["batch_size.presence=0"], "batch_size.presence=0, but it must be at least 1"),
+        (["trainer.devices=many"], "trainer.devices="),
+        (
+            ["component_filter.count=0"],
+            "component_filter: count is 0, but the filter must keep at least one region",
+        ),
+        (["postprocess=threshold", "postprocess.value=2"], "postprocess.value is 2"),
+        (["prompt=both", "prompt.points.count=0"], "`count` of the prompt's foreground points is 0"),
+        (["prompt.jitter=0.5"], "`jitter` of the prompt's boxes is 0.5"),
+        (["sam._target_=medsam_exp.sam.nowhere.load"], "which cannot be imported"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_a_mistake_is_one_clear_sentence(overrides: list[str], sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        check(composed(*overrides))
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+GIVEN = "prompt.prompts=[{box: [1, 2, 30, 40]%s}]"
+PROMPTS = {
+    choice: [GIVEN % ", points: [[9, 9, 1]]"] if choice == "given" else []
+    for choice in sorted(path.stem for path in (CONF / "prompt").glob("*.yaml"))
+}
+
+
+@pytest.mark.parametrize("choice", PROMPTS)
+@pytest.mark.parametrize("sam", ["medsam", "sam_med2d", "vit_b"])
+def test_points_are_refused_before_anything_is_computed_where_they_mean_nothing(
+    choice: str, sam: str
+) -> None:
+    cfg = composed(f"sam={sam}", f"prompt={choice}", *PROMPTS[choice])
+    drawn = build(cfg.prompt)(np.eye(64, dtype=bool), np.random.default_rng(0)).point_coords is not None
+    assert build(cfg.prompt).gives_points == drawn
+    said = [f"sam={sam} understands boxes only, but prompt={choice} gives points; use prompt=box"]
+    assert points_are_understood(cfg) == (said if drawn and sam == "medsam" else [])
+
+
+def test_boxes_that_are_given_are_understood_by_all() -> None:
+    assert not points_are_understood(composed("sam=medsam", "prompt=given", GIVEN % ""))
+
+
+def test_a_wrong_prompt_is_one_sentence() -> None:
+    cfg = composed("sam=medsam", "prompt=given", "prompt.prompts=[{box: [a, b, c, d]}]")
+    with pytest.raises(
+        UserError, match=r"prompt\.prompts\[0\] has the box \['a', 'b', 'c', 'd'\], but"
+    ) as caught:
+        check(cfg)
+    assert "\n" not in str(caught.value)
+
+
+def test_sam_med2d_brings_its_published_fusion_unless_another_is_chosen() -> None:
+    assert composed("sam=sam_med2d").fusion._target_.endswith("BestIou")
+    assert composed("+experiment=busi_zeroshot", "sam=sam_med2d").fusion._target_.endswith("BestIou")
+    assert composed("sam=sam_med2d", "fusion=single").fusion._target_.endswith("SingleMask")
+    assert composed("sam=medsam").fusion._target_.endswith("SingleMask")
+
+
+@pytest.mark.parametrize(
+    "override", ["seed=abc", "stagess=[]", "saliency.betta=1", "saliency=no_such_method"]
+)
+def test_hydra_refuses_unknown_keys_types_and_choices(override: str) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        composed(override)
+    assert isinstance(caught.value, ConfigCompositionException) or "no_such_method" in str(caught.value)
+
+
+def test_a_checked_configuration_is_read_only() -> None:
+    cfg = check(composed())
+    with pytest.raises(ReadonlyConfigError):
+        cfg.saliency.beta = 3.0
+
+
+def test_a_method_swap_leaks_no_numbers() -> None:
+    """An experiment only selects, so the other method never receives the first one's settings."""
+    for name in EXPERIMENTS:
+        cfg = composed(f"+experiment={name}", "saliency=intensity")
+        assert "beta" not in cfg.saliency
+
+
+@pytest.mark.parametrize("rule", checks.MEANING_CHECKS, ids=lambda rule: rule.__name__)
+def test_every_rule_passes_the_default_configuration(rule) -> None:
+    cfg: DictConfig = composed()
+    assert rule(cfg) == []

@@ -1,0 +1,29 @@
+"""A clean dataset, and all checks of a folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from medsam_exp.curation.quality.examine import Examination, examine
+from medsam_exp.curation.quality.layout import find_collection
+from medsam_exp.curation.quality.store import FactStore
+from medsam_exp.curation.quality.survey import Limits, survey
+from medsam_exp.runtime.digests import FileDigests
+from tests.clean_data import Clean
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Clean:
+    return Clean(tmp_path / "data")
+
+
+@pytest.fixture
+def checked() -> Callable[..., Examination]:
+    """Check a folder, without any memory."""
+
+    def check(root: Path, near: bool = True, mask_values=None, **options) -> Examination:
+        collection = find_collection(root, **options)
+        return examine(survey(collection, FactStore(None, FileDigests(), mask_values), Limits()), near=near)
+
+    return check

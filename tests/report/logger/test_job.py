@@ -1,0 +1,78 @@
+"""How runs are named: by what their sweep varies."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hydra.types import RunMode
+
+from medsam_exp.report.logger.job import SweepJob, TrackedRun, sweep_job
+
+
+def test_a_job_is_named_by_what_its_sweep_varies() -> None:
+    job = SweepJob("id", "sweep", 3, {"saliency": "gradcam", "+components": "2_finetuned", "seed": 1})
+    assert TrackedRun(Path(), "run", sweep=job).title == "saliency=gradcam,components=2_finetuned,seed=1"
+    assert TrackedRun(Path(), "run").title == "run"
+    assert len(TrackedRun(Path(), "run", sweep=SweepJob("i", "s", 0, {"text": "x" * 500})).title) <= 128
+
+
+def test_the_configuration_is_flat_and_knows_the_choices() -> None:
+    tracked = TrackedRun(
+        Path(),
+        "run",
+        {"seed": 7, "saliency": {"beta": 1.0, "space": {}}, "stages": ["a"]},
+        {"saliency": "m2ib"},
+    )
+    assert tracked.flat_config == {
+        "seed": 7,
+        "saliency": "m2ib",
+        "saliency/beta": 1.0,
+        "saliency/space": {},
+        "stages": ["a"],
+    }
+
+
+def hydra(folder: Path, mode: RunMode, task: list[str]) -> SimpleNamespace:
+    return SimpleNamespace(
+        mode=mode,
+        sweep=SimpleNamespace(dir=str(folder)),
+        sweeper=SimpleNamespace(params={"saliency": "m2ib,gradcam"}),
+        overrides=SimpleNamespace(task=task),
+        job=SimpleNamespace(num=4),
+    )
+
+
+def test_axes_come_from_sweep_files_and_from_the_command_line(tmp_path: Path) -> None:
+    folder = tmp_path / "ablation" / "some id"
+    folder.mkdir(parents=True)
+    (folder / "multirun.yaml").write_text(
+        "hydra: {overrides: {task: ['seed=0,1', 'clip=tiny', 'data.count=6']}}"
+    )
+    task = ["seed=1", "clip=tiny", "data.count=6", "saliency=gradcam"]
+    job = sweep_job(hydra(folder, RunMode.MULTIRUN, task))  # type: ignore[arg-type]
+    assert job == SweepJob("some id", "ablation", 4, {"seed": "1", "saliency": "gradcam"})
+    without_file = hydra(folder, RunMode.MULTIRUN, task)
+    without_file.sweeper.params = None  # as Hydra has it for -m
+    job = sweep_job(without_file)  # type: ignore[arg-type]
+    assert job is not None
+    assert job.varied == {"seed": "1"}
+
+
+def test_a_run_on_its_own_is_in_no_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_SWEEP_ID", raising=False)
+    assert sweep_job(hydra(tmp_path, RunMode.RUN, ["saliency=gradcam"])) is None  # type: ignore[arg-type]
+
+
+def test_a_run_of_a_wandb_agent_is_named_by_what_the_agent_chose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wandb.sdk.lib import config_util
+
+    path = tmp_path / "config.yaml"
+    config_util.save_config_file_from_dict(
+        str(path), {"saliency": {"value": "m2ib"}, "saliency.beta": {"value": 0.5}}
+    )
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abc123")
+    monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", str(path))
+    job = sweep_job(hydra(tmp_path, RunMode.RUN, ["saliency=m2ib"]))  # type: ignore[arg-type]
+    assert job == SweepJob("abc123", "abc123", None, {"saliency": "m2ib", "saliency.beta": 0.5})

@@ -1,0 +1,118 @@
+"""Artifacts: keys, atomic records, round trips."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medsam_exp.runtime import digests
+from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
+from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
+
+BASE = {
+    "stage": "saliency",
+    "version": 1,
+    "config": {"saliency": {"beta": 1.0}},
+    "parents": {"finetune_clip": "abc"},
+    "weights": {"clip": ["00"]},
+}
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> StageArtifacts:
+    return StageArtifacts(tmp_path, "coarse_mask", "k", {"a": "1" * 64, "b c%/": "2" * 64})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stage": "other"},
+        {"version": 2},
+        {"config": {"saliency": {"beta": 1.5}}},
+        {"parents": {"finetune_clip": "abd"}},
+        {"weights": {"clip": ["01"]}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_key_changes_with_everything_that_decides_the_result(change: dict) -> None:
+    assert stage_key(**BASE) != stage_key(**{**BASE, **change})
+
+
+def test_key_does_not_depend_on_the_order_of_settings() -> None:
+    one = stage_key(**{**BASE, "config": {"a": 1, "b": 2}})
+    assert one == stage_key(**{**BASE, "config": {"b": 2, "a": 1}})
+
+
+def test_mask_and_map_round_trip_without_loss(artifacts: StageArtifacts) -> None:
+    generator = np.random.default_rng(0)
+    mask = generator.random((7, 5)) > 0.5
+    saliency_map = generator.random((7, 5), dtype=np.float32)
+    artifacts.save("a", {"presence": 1.0}, mask)
+    artifacts.save("b c%/", {}, saliency_map)
+    np.testing.assert_array_equal(artifacts.mask("a"), mask)
+    np.testing.assert_array_equal(artifacts.saliency_map("b c%/"), saliency_map)
+    assert artifacts.saliency_map("b c%/").dtype == np.float32
+    assert artifacts.info("a")["presence"] == 1.0
+
+
+def test_a_sample_is_pending_until_its_record_is_written(
+    artifacts: StageArtifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = digests.write_atomically
+
+    def dies_at_record(path: Path, data: bytes) -> None:
+        if path.suffix == ".json":
+            raise KeyboardInterrupt
+        real(path, data)
+
+    monkeypatch.setattr("medsam_exp.runtime.artifacts.write_atomically", dies_at_record)
+    with pytest.raises(KeyboardInterrupt):
+        artifacts.save("a", {}, np.ones((2, 2), bool))
+    assert artifacts.pending(["a"]) == ("a",)
+
+
+def test_another_text_or_image_is_another_record(tmp_path: Path) -> None:
+    before = StageArtifacts(
+        tmp_path, "s", "k", {"a": text_digest("image", "text"), "b": text_digest("x", "t")}
+    )
+    before.save("a", {})
+    before.save("b", {})
+    after = StageArtifacts(
+        tmp_path, "s", "k", {"a": text_digest("image", "TEXT"), "b": text_digest("x", "t")}
+    )
+    assert after.pending(["a", "b"]) == ("a",)
+
+
+def test_failed_write_leaves_the_old_file_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["a" * 250 + ".json", "\N{CJK UNIFIED IDEOGRAPH-816B}" * 83 + ".json"])
+def test_names_may_be_as_long_as_file_systems_allow(tmp_path: Path, name: str) -> None:
+    write_atomically(tmp_path / name, b"new")
+    assert (tmp_path / name).read_bytes() == b"new"
+
+
+def test_file_digest_follows_content_and_survives_runs(tmp_path: Path) -> None:
+    file, cache = tmp_path / "image.png", tmp_path / "digests.json"
+    file.write_bytes(b"one")
+    first = FileDigests(cache)
+    one = first.of(file)
+    first.save()
+    known = json.loads(cache.read_text())
+    assert next(iter(known.values()))[2] == one
+    file.write_bytes(b"three")
+    assert FileDigests(cache).of(file) != one
+
+
+def test_text_digest_keeps_boundaries() -> None:
+    assert text_digest("ab", "c") != text_digest("a", "bc")

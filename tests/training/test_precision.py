@@ -1,0 +1,102 @@
+"""True precisions are the encoders' own; what lies around them stays in float32, and weights come back as they were."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from medsam_exp.cli.runner import run
+from medsam_exp.clip.load import load_clip
+from medsam_exp.clip.model import ClipModel
+from medsam_exp.config.schema import check
+from medsam_exp.saliency.gradient_rollout import GradientRollout
+from medsam_exp.sam.load import load_sam
+from medsam_exp.sam.model import SamModel
+from medsam_exp.training.precision import encoders_in, network_dtype
+from medsam_exp.types import Prompts, UserError
+from tests.compose import composed
+
+TRUE = ["bf16-true", "16-true", "64-true"]
+
+
+@pytest.fixture(scope="module")
+def clip() -> ClipModel:
+    return load_clip("tiny")
+
+
+@pytest.fixture(scope="module")
+def sam() -> SamModel:
+    return load_sam("tiny")
+
+
+def likeness(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float(np.corrcoef(one.detach().double().flatten(), other.detach().double().flatten())[0, 1])
+
+
+@pytest.mark.parametrize("precision", TRUE)
+def test_clip_computes_in_the_precision_and_comes_back(clip: ClipModel, precision: str) -> None:
+    dtype = network_dtype(precision)
+    before = {name: values.clone() for name, values in clip.state_dict().items()}
+    images = torch.rand(1, 3, *clip.preprocess.size, generator=torch.Generator().manual_seed(0))
+    text = clip.encode_text(clip.tokenize(["a dark lesion"])).detach()
+    plain = clip.encode_image(images), GradientRollout()(clip, images, text, [torch.Generator()])
+    with encoders_in(torch.nn.ModuleList([clip]), dtype):
+        found = clip.encode_image(images), GradientRollout()(clip, images, text, [torch.Generator()])
+        assert found[0].dtype == clip.encode_text(clip.tokenize(["x"])).dtype == dtype
+        assert found[1].dtype == clip.logit_scale.dtype == torch.float32
+    for one, other in zip(plain, found, strict=True):
+        assert likeness(one, other) > 0.9
+    assert not torch.equal(plain[0].double(), found[0].double())
+    for name, values in clip.state_dict().items():
+        assert values.dtype == before[name].dtype
+        assert torch.equal(values, before[name]), name
+
+
+@pytest.mark.parametrize("precision", TRUE)
+def test_sams_decoder_stays_in_float32(sam: SamModel, precision: str) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    prompts = Prompts(boxes_xyxy=np.array([[10, 20, 50, 41]], np.float32))
+    inputs = sam.preprocess(image)[None]
+    before = {name: values.clone() for name, values in sam.state_dict().items()}
+    ((logits, _),) = sam.decode(sam.encode(inputs)[0], prompts, (60, 80))
+    with encoders_in(sam, network_dtype(precision)):
+        embedding = sam.encode(inputs)
+        assert embedding.dtype == network_dtype(precision)
+        assert {values.dtype for values in sam.prompt_encoder.state_dict().values()} == {torch.float32}
+        ((found, _),) = sam.decode(embedding[0], prompts, (60, 80))
+    assert found.dtype == torch.float32
+    assert likeness(logits, found) > 0.99
+    assert all(torch.equal(values, before[name]) for name, values in sam.state_dict().items())
+
+
+@pytest.mark.parametrize("precision", ["32-true", "32", "bf16-mixed", "16-mixed", None])
+def test_other_precisions_are_lightnings(precision: str | None) -> None:
+    assert network_dtype(precision) is None
+
+
+def test_trainings_and_nnunet_refuse_true_precisions() -> None:
+    for chosen in ("experiment=phantom_finetune", "experiment=tiny_sam", "experiment=phantom_weak"):
+        with pytest.raises(UserError, match=r"trainer\.precision=bf16-true .*32-true, bf16-mixed"):
+            check(composed(f"+{chosen}", "trainer.precision=bf16-true"))
+
+
+def test_a_run_in_a_true_precision(tmp_path: Path) -> None:
+    keys = set()
+    for precision in ("bf16-true", "32-true"):
+        given = (
+            "+experiment=demo",
+            "tuned=none",
+            "data.count=1",
+            "saliency=gradcam",
+            f"paths.outputs={tmp_path}",
+        )
+        cfg = composed(*given, f"trainer.precision={precision}")
+        folder = tmp_path / precision
+        folder.mkdir()
+        run(cfg, folder, {}, list(given))
+        summary = json.loads((folder / "summary.json").read_text())
+        assert summary["metrics"]["sam/dsc"]["mean"] >= 0
+        keys.add(summary["keys"]["saliency"])
+    assert len(keys) == 2, "precision is part of a result's key"
