@@ -7,101 +7,65 @@ from typing import TypeVar
 Node = TypeVar("Node", bound=ast.AST)
 PACKAGE = Path(__file__).resolve().parent.parent / "medsam_exp"
 
-# Lower layers first; a module may import its own layer's package or anything lower.
-LAYERS = (
-    {
-        "types",
-        "seeding",
-        "digests",
-        "finite",
-        "json_text",
-        "distributed",
-        "locks",
-        "nodes",
-        "progress",
-        "timing",
-        "conf_folder",
-        "checkpoint",
-        "stopping",
-    },
-    {
-        "clip",
-        "data",
-        "fusion",
-        "grounding",
-        "losses",
-        "metrics",
-        "nnunet",
-        "nnunet_schedule",
-        "postprocess",
-        "presence",
-        "prompts",
-        "pruner",
-        "saliency",
-        "sam",
-        "search",
-        "text",
-        "text_saliency",
-        "uncertainty",
-        "veto",
-        "weak_label",
-    },
-    {"lightning", "artifacts"},
-    {"stages"},
-    {
-        "tracking",
-        "sweep",
-        "housekeeping",
-        "hygiene",
-        "doctor",
-        "needs",
-        "weights",
-        "config",
-        "meaning",
-        "signatures",
-        "build",
-        "report",
-        "engine",
-        "pictures",
-        "summary",
-        "trials",
-        "tuned",
-        "input_digests",
-        "planned_objects",
-        "other_images",
-        "presence_checks",
-        "sam_checks",
-        "grounding_results",
-        "weak_results",
-        "weak_pictures",
-        "mask_files",
-        "firewall",
-        "leaks",
-        "declarations",
-        "write_back",
-        "default_settings",
-        "start_command",
-        "overrides",
-    },
-    {"runner", "interactive"},
-    {"worker", "segment", "app", "entry"},
-    {"cli"},
-    {"__main__"},
+ROOMS = (
+    "runtime",
+    "types",
+    "metrics",
+    "data",
+    "text",
+    "clip",
+    "masks",
+    "saliency",
+    "sam",
+    "nnunet",
+    "training",
+    "stages",
+    "config",
+    "engine",
+    "report",
+    "curation",
+    "sweep",
+    "cli",
+    "__main__",
 )
+"""One room a layer, the lowest first: a module imports its own room and rooms before it, no others."""
+LOOSE = {"__init__.py", "__main__.py", "types.py"}
+CONF = PACKAGE.parent / "conf"
+ELSEWHERE = {
+    "calibration": "masks/presence",
+    "component_filter": "masks/component_filter",
+    "components": "sweep",  # rows of the table of components
+    "experiment": "stages",
+    "fit": "training",
+    "hydra": "cli",
+    "mask_filter": "masks/component_filter",
+    "optimizer": "training",
+    "pairs": "data",
+    "paths": "config",
+    "retrieval": "metrics",
+    "scheduler": "training",
+    "trainer": "training",
+    "tune": "training/search",
+    "tuned": "config",
+    "tuning": "clip/adaptation",
+    "wandb_sweep": "sweep",
+    "ensemble": "nnunet",
+}
+"""Configuration groups without a folder of their name: where their code is."""
 MOST_PUBLIC_NAMES = 18
-INSTANTIATE_ONLY_IN = {"build"}
+INSTANTIATE_ONLY_IN = "config/build.py"
 GROUND_TRUTH_READERS = {
     "data",  # offers it
     "types",  # declares it
     "metrics",  # scores masks it is given
     "stages/evaluate.py",
     "stages/calibrate.py",  # fits the presence score; never on the test split
-    "lightning/sam_data.py",  # training the tiny SAM, a declared reader
+    "training/sam_data.py",  # training the tiny SAM, a declared reader
     "stages/weak_label.py",  # labels of the fully supervised reference
     "stages/calibrate_ensemble.py",  # threshold and temperature; never on the test split
     "stages/uncertainty.py",  # whether uncertainty tells errors
-    "input_digests.py",  # digests only
-    "pictures.py",  # the report's pictures
+    "engine/input_digests.py",  # digests only
+    "report/pictures.py",  # the report's pictures
     "sweep/report/images.py",  # the same, of a sweep
 }
 MODULES = {path.relative_to(PACKAGE).as_posix(): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
@@ -129,10 +93,18 @@ def _imports(name: str) -> set[str]:
     return found
 
 
-def _layer(part: str) -> int:
-    found = [number for number, layer in enumerate(LAYERS) if part in layer]
-    assert found, f"{part} stands in no layer; give it one in LAYERS"
-    return found[0]
+def _layer(room: str) -> int:
+    assert room in ROOMS, f"{room} is no room; give it a place in ROOMS"
+    return ROOMS.index(room)
+
+
+def _own_imports(name: str) -> set[str]:
+    """Modules and folders of the package that a module imports, as paths without suffix."""
+    return {
+        other.removeprefix("medsam_exp.").replace(".", "/")
+        for other in _imports(name)
+        if "medsam_exp." in other
+    }
 
 
 def test_imports_go_one_way() -> None:
@@ -140,10 +112,35 @@ def test_imports_go_one_way() -> None:
     for name in MODULES:
         if name == "__init__.py":
             continue
-        rooms = {other.split(".")[1] for other in _imports(name) if other.startswith("medsam_exp.")}
-        above = [room for room in rooms - {_room(name)} if _layer(room) > _layer(_room(name))]
+        rooms = {other.split("/")[0] for other in _own_imports(name)}
+        above = [room for room in rooms if _layer(room) > _layer(_room(name))]
         wrong += [f"{name} imports {room}, which stands above it" for room in sorted(above)]
     assert not wrong
+
+
+def test_no_modules_import_each_other() -> None:
+    """Neither directly nor in a circle: modules that import nothing unvisited are taken away until none is left."""
+    left = {name: {f"{other}.py" for other in _own_imports(name)} & set(MODULES) - {name} for name in MODULES}
+    while free := [name for name, others in left.items() if not others & set(left)]:
+        for name in free:
+            del left[name]
+    assert not left
+
+
+def test_the_package_is_rooms_and_three_loose_modules() -> None:
+    assert {name for name in MODULES if "/" not in name} == LOOSE
+    assert {_room(name) for name in MODULES if "/" in name} <= set(ROOMS)
+
+
+def test_every_group_of_the_configuration_has_its_folder() -> None:
+    """A folder of the same name, at the top or in a room, or a stated place."""
+    folders = {path.relative_to(PACKAGE) for path in PACKAGE.rglob("*") if (path / "__init__.py").is_file()}
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    named = {folder.name for folder in folders}
+    assert not groups - named - set(ELSEWHERE)
+    assert not [
+        place for group, place in ELSEWHERE.items() if group not in groups or not (PACKAGE / place).is_dir()
+    ]
 
 
 def test_methods_know_no_configuration_and_no_tracking() -> None:
@@ -158,7 +155,7 @@ def test_methods_know_no_configuration_and_no_tracking() -> None:
 
 def test_only_one_module_instantiates() -> None:
     names = {name for name in MODULES if any(node.id == "instantiate" for node in _nodes(name, ast.Name))}
-    assert {Path(name).stem for name in names} <= INSTANTIATE_ONLY_IN
+    assert names <= {INSTANTIATE_ONLY_IN}
 
 
 def test_only_declared_readers_touch_ground_truth() -> None:
@@ -180,7 +177,7 @@ def test_only_one_module_makes_json() -> None:
         used = {node.attr for node in _nodes(name, ast.Attribute)} | {
             node.id for node in _nodes(name, ast.Name)
         }
-        if used & {"dump", "dumps", "JSONEncoder"} and name != "json_text.py":
+        if used & {"dump", "dumps", "JSONEncoder"} and name != "runtime/json_text.py":
             wrong.append(name)
     assert not wrong
 

@@ -19,8 +19,8 @@ from medsam_exp.runtime.json_text import json_text
 from medsam_exp.stages import STAGES
 
 HUB = "hf-hub:"
-GET = "python -m medsam_exp.cli.weights get {}"
-_PREPARE = "python -m medsam_exp.curation.prepare {} DOWNLOAD"
+GET = "medsam-exp weights get {}"
+_PREPARE = "medsam-exp prepare {} DOWNLOAD"
 PREPARED = {
     "breast_tumors": "busi",
     "brain_tumors": "brain_mri",

@@ -1,4 +1,4 @@
-"""Segment images from the shell: `python -m medsam_exp.cli.segment IMAGE --text "..." [--clip ... --out FOLDER]`."""
+"""Segment images from the shell: `medsam-exp segment IMAGE --text "..." [--clip ... --out FOLDER]`."""
 
 import argparse
 import sys

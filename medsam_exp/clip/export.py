@@ -1,4 +1,4 @@
-"""Hand a CLIP on: `python -m medsam_exp.clip.export MODEL OUT --layout open_clip|huggingface [--weights FILE]`."""
+"""Hand a CLIP on: `medsam-exp export-clip MODEL OUT --layout open_clip|huggingface [--weights FILE]`."""
 
 import argparse
 import sys
@@ -79,7 +79,7 @@ def export(model: str, out: Path, layout: str, weights: str | None = None) -> No
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, export, and say what was written."""
     parser = argparse.ArgumentParser(
-        prog="python -m medsam_exp.clip.export",
+        prog="medsam-exp export-clip",
         description="Write a CLIP in a layout that other programs load.",
     )
     parser.add_argument(

@@ -43,6 +43,6 @@ def _download(repository: str, name: str) -> Path | None:
             return None  # absent; the other one means out of reach
         raise UserError(
             f"{name} of hf-hub:{repository} is not in the local cache and cannot be downloaded; check the "
-            "name and the connection, fetch it by `python -m medsam_exp.cli.weights get NAME` (mirrors, proxies; `list` "
+            "name and the connection, fetch it by `medsam-exp weights get NAME` (mirrors, proxies; `list` "
             "says what there is), or download it elsewhere and set clip.model to its folder."
         ) from error

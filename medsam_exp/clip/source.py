@@ -98,7 +98,7 @@ def _weights_file(source: ClipSource, weights: str | None) -> Path:
         return Path(weights).expanduser()
     if "/" in weights:
         raise UserError(
-            f"clip.weights={weights} is not a file; `python -m medsam_exp.cli.weights list` says what can be fetched, or "
+            f"clip.weights={weights} is not a file; `medsam-exp weights list` says what can be fetched, or "
             "put the weights there, or point clip.weights at them."
         )
     tags = open_clip.list_pretrained_tags_by_model(source.name) if source.name else []
@@ -181,7 +181,7 @@ def _tagged_weights(name: str, tag: str) -> Path:
         return Path(download_pretrained(config))
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"the weights {tag} of {name} cannot be downloaded ({error}); `python -m medsam_exp.cli.weights list` says "
+            f"the weights {tag} of {name} cannot be downloaded ({error}); `medsam-exp weights list` says "
             "what can be fetched, or set clip.weights to a local file."
         ) from error
 

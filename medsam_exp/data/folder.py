@@ -74,7 +74,7 @@ class FolderDataset:
         background: values of masks of class labels that belong to none of `classes`.
         absent: of a class that an image does not show, "keep" the sample with an empty true mask or "drop" it.
         exclude: images to leave out: their names, or a CSV or text file of them, such as the exclude.csv of
-            `python -m medsam_exp.curation.quality`; None for none. They are not even decoded, and `notes` names them.
+            `medsam-exp data-check`; None for none. They are not even decoded, and `notes` names them.
         on_error: "raise" stops at faulty files, "skip" leaves their samples out and lists them in `notes`.
         limit: look at the first so many images only, for trials; None for all.
 

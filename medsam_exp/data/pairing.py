@@ -165,7 +165,7 @@ def _refuse_outlines(masks: Mapping[str, Path], found: Mapping[str, Mapping[str,
     if outlines and not any(found.values()):
         raise UserError(
             f"{outlines[0].parent} has no mask images, but {outlines[0].name}: if it holds outlines in COCO's format, "
-            "put it beside the images and make masks of it by python -m medsam_exp.curation.prepare own"
+            "put it beside the images and make masks of it by medsam-exp prepare own"
         )
 
 

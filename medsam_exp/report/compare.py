@@ -1,4 +1,4 @@
-"""Compare two runs image by image: `python -m medsam_exp.report.compare RUN_A RUN_B --measure dsc --stage sam`.
+"""Compare two runs image by image: `medsam-exp compare RUN_A RUN_B --measure dsc --stage sam`.
 
 Images are paired by id, so that a difference is one of the methods and not of the images. Where an image is asked for
 several classes, the mean of its scores counts: they are not independent. Nor are images of one patient: where patients
@@ -42,7 +42,7 @@ _NAMED = 5
 @stops_when_asked(hint="")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compare two run folders as the command line says; exit with one sentence on bad input."""
-    parser = argparse.ArgumentParser(prog="python -m medsam_exp.report.compare", description=__doc__)
+    parser = argparse.ArgumentParser(prog="medsam-exp compare", description=__doc__)
     parser.add_argument("run_a", type=Path, help="folder of run A, with summary.json and per_image.csv")
     parser.add_argument("run_b", type=Path, help="folder of run B; differences are B - A")
     parser.add_argument("--measure", default="dsc", help="column of per_image.csv (default: dsc)")

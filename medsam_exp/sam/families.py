@@ -44,7 +44,7 @@ class Family:
 
 def _get(name: str, by_hand: str) -> str:
     """Advice that names the catalogue's entry."""
-    return f"`python -m medsam_exp.cli.weights get {name}` fetches it; or {by_hand}"
+    return f"`medsam-exp weights get {name}` fetches it; or {by_hand}"
 
 
 def _meta(name: str, file: str) -> Family:

@@ -43,8 +43,8 @@ class Stage:
             ("parents").
         other_images: configuration key of the images, other than the run's own, that it works on.
         learns_from: configuration key of the images that it trains, tunes or calibrates with; no later stage of the
-            run may measure on one of them (`medsam_exp.engine.firewall`). Every stage that chooses a number or a weight by
-            images says so here.
+            run may measure on one of them (`medsam_exp.engine.firewall`). Every stage that chooses a number or a
+            weight by images says so here.
         measures: configuration key of the images that it scores, or chooses numbers by; nothing before it may have
             learnt from one of them.
         module: of `stages`, where it is not named as the stage; several stages may be made by one.

@@ -1,4 +1,4 @@
-"""Collect a sweep's results: `python -m medsam_exp.sweep.collect FOLDER [--rows saliency --columns postprocess]`.
+"""Collect a sweep's results: `medsam-exp collect FOLDER [--rows saliency --columns postprocess]`.
 
 Writes one tidy table of everything, for each stage and measure a pivot table as Markdown, LaTeX and HTML, and a report
 with plots and an image browser, beside the sweep's jobs. With many rows some small p comes up by chance: p-values are
@@ -229,7 +229,7 @@ def _values(given: Sequence[str]) -> dict[str, str] | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m medsam_exp.sweep.collect", description=__doc__)
+    parser = argparse.ArgumentParser(prog="medsam-exp collect", description=__doc__)
     parser.add_argument(
         "folders", type=Path, nargs="+", metavar="FOLDER", help="of a sweep, or of single runs"
     )

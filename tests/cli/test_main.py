@@ -30,8 +30,8 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("name", main.COMMANDS)
 def test_every_command_has_a_function_that_takes_arguments(name: str) -> None:
-    main = importlib.import_module(main.COMMANDS[name].module).main
-    first = next(iter(inspect.signature(main).parameters.values()))
+    command = importlib.import_module(main.COMMANDS[name].module).main
+    first = next(iter(inspect.signature(command).parameters.values()))
     assert "str" in str(first.annotation)  # a sequence of strings
     assert main.COMMANDS[name].about == main.COMMANDS[name].about.rstrip(".")
 

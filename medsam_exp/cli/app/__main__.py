@@ -1,4 +1,4 @@
-"""Start the app: `python -m medsam_exp.cli.app [--port 7860] [--host 127.0.0.1]`, then open the address it prints."""
+"""Start the app: `medsam-exp app [--port 7860] [--host 127.0.0.1]`, then open the address it prints."""
 
 import argparse
 import sys

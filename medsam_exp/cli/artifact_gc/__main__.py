@@ -1,4 +1,4 @@
-"""Look after outputs/: `python -m medsam_exp.cli.artifact_gc runs|clean|du [OUTPUTS] [options]`.
+"""Look after outputs/: `medsam-exp runs|clean|du [OUTPUTS] [options]`.
 
 `runs` lists runs and sweeps, `du` says what takes the space, `clean` deletes stored results that no run, sweep or
 configuration needs, after asking. Runs and sweeps themselves are never deleted.
@@ -123,7 +123,7 @@ def _sorted(runs: list[Run], by: str) -> list[Run]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m medsam_exp.cli.artifact_gc",
+        prog="medsam-exp",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

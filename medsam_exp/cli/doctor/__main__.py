@@ -1,4 +1,4 @@
-"""What can this machine run? `python -m medsam_exp.cli.doctor [EXPERIMENT...] [--json] [--verify]`.
+"""What can this machine run? `medsam-exp doctor [EXPERIMENT...] [--json] [--verify]`.
 
 Says what the machine has, which weights and data are there, what each shipped experiment still lacks, and the command
 that mends it. Needs no connection and changes nothing.
@@ -18,7 +18,7 @@ from medsam_exp.types import UserError
 def main(argv: list[str] | None = None) -> int:
     """Print what was found; always 0, unless an experiment does not exist or the configuration cannot be read."""
     parser = argparse.ArgumentParser(
-        prog="python -m medsam_exp.cli.doctor", description=(__doc__ or "").partition("\n\n")[2]
+        prog="medsam-exp doctor", description=(__doc__ or "").partition("\n\n")[2]
     )
     parser.add_argument(
         "experiments", nargs="*", metavar="EXPERIMENT", help="look at these alone (default: all)"

@@ -77,12 +77,12 @@ def _weights(found: Findings) -> Iterator[str]:
     missing = [name for name in found.weights if name not in here]
     if missing:
         yield f"{'not here' if here else 'none of them is here'}: {', '.join(missing)}"
-        yield "(the embedded small networks need none; `python -m medsam_exp.cli.weights list` says what each is)"
+        yield "(the embedded small networks need none; `medsam-exp weights list` says what each is)"
 
 
 def _data(found: Findings) -> Iterator[str]:
     for each in found.data:
-        how = "" if each.there else f": python -m medsam_exp.curation.prepare {each.prepare} DOWNLOAD"
+        how = "" if each.there else f": medsam-exp prepare {each.prepare} DOWNLOAD"
         yield f"{each.folder!s:<28} {'here' if each.there else 'not here'}{how}"
     yield f"(drawn scans need none; your own: {start_command()} data=folder data.root=FOLDER)"
 

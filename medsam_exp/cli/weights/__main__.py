@@ -1,4 +1,4 @@
-"""Published weights: `python -m medsam_exp.cli.weights list|get|check|where [NAME...]`.
+"""Published weights: `medsam-exp weights list|get|check|where [NAME...]`.
 
 `list` says what there is to be had and what of it is here, `get` fetches (and goes on where it stopped), `check` counts
 checksums, `where` prints paths. Everything lies in one folder: paths.weights, which MEDSAM_WEIGHTS sets.
@@ -51,7 +51,7 @@ def list_weights(given: argparse.Namespace, own: Settings) -> int:
         return 0
     shown.print(tables.catalogue_table(entries, states))
     shown.print(f"folder: {own.folder.absolute()} (MEDSAM_WEIGHTS or paths.weights)", markup=False)
-    shown.print("python -m medsam_exp.cli.weights get NAME fetches; list NAME says more", markup=False)
+    shown.print("medsam-exp weights get NAME fetches; list NAME says more", markup=False)
     return 0
 
 
@@ -108,7 +108,7 @@ def _entries(names: Sequence[str]) -> list[Weights]:
 def _parser() -> argparse.ArgumentParser:
     about, _, more = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
-        prog="python -m medsam_exp.cli.weights", description=about.partition(":")[0], epilog=more
+        prog="medsam-exp weights", description=about.partition(":")[0], epilog=more
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, do, what in (

@@ -1,4 +1,4 @@
-"""Prepare a dataset: `python -m medsam_exp.curation.prepare NAME SRC OUT [options]`.
+"""Prepare a dataset: `medsam-exp prepare NAME SRC OUT [options]`.
 
 SRC is what was downloaded, a folder or a zip; OUT becomes the folder that the pipeline reads. The same command again
 goes on where it was stopped, and writes nothing where all is done.
@@ -54,7 +54,7 @@ def _data_folder() -> Path:
 
 def _parser(only: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m medsam_exp.curation.prepare",
+        prog="medsam-exp prepare",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

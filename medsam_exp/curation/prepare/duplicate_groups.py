@@ -1,7 +1,7 @@
 """Images that are the same or nearly so; they may not stand on two sides of a split.
 
-They are told as the data check tells them (`medsam_exp.data.near_duplicates`), but sooner: to keep two strangers together
-costs nothing, and to part two frames of one lesion makes scores too high.
+Recognised as the data check does (`medsam_exp.data.near_duplicates`), but with a lower threshold: keeping two different
+images together costs nothing, splitting two frames of one lesion makes scores too high.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Look for what makes scores on a dataset untrustworthy: `python -m medsam_exp.curation.quality ROOT [options]`.
+"""Look for what makes scores on a dataset untrustworthy: `medsam-exp data-check ROOT [options]`.
 
 ROOT is a folder with SPLIT_images and SPLIT_masks, an original download of any depth, or a CSV file (or a folder of
 such files) of image-caption pairs. Written are hygiene.html (a page with pictures of every finding), findings.csv and
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         write_page(
             examination,
             folder / "hygiene.html",
-            command=f"python -m medsam_exp.curation.quality {given.root}",
+            command=f"medsam-exp data-check {given.root}",
         )
     except UserError as error:
         sys.exit(f"error: {error}")
@@ -85,7 +85,7 @@ def _print(examination: Examination, folder: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m medsam_exp.curation.quality",
+        prog="medsam-exp data-check",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

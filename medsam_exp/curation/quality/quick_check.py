@@ -2,7 +2,7 @@
 
 Leaks between splits are remembered and said in every run, for its summary and for trainings that they forbid.
 
-A dataset of up to `FEW` images is checked as by `python -m medsam_exp.curation.quality`, at some 15 ms an image. A larger one is
+A dataset of up to `FEW` images is checked as by `medsam-exp data-check`, at some 15 ms an image. A larger one is
 checked for what its names, tables and file hashes tell: the same file in several splits or classes, patients in
 several splits, files without a partner. What was measured is kept, so the full check afterwards is quick.
 """
@@ -216,7 +216,7 @@ def _sentences(examination: Examination, scope: str, patient_pattern: str | None
 def full_check(root: Path, patient_pattern: str | None) -> str:
     """The command that shows what was found."""
     group = "" if patient_pattern is None else f" --group {shlex.quote(patient_pattern)}"
-    return f"python -m medsam_exp.curation.quality {root}{group}"
+    return f"medsam-exp data-check {root}{group}"
 
 
 def _listed(splits: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
-"""Put masks back into their scans: `python -m medsam_exp.curation.write_back RUN OUT --source PREPARED --to nifti`.
+"""Put masks back into their scans: `medsam-exp write-back RUN OUT --source PREPARED --to nifti`.
 
 RUN is a run's folder, or a folder of mask images named as the prepared images. PREPARED is what
-`python -m medsam_exp.curation.prepare own` wrote; its geometry.json says where every slice lies. Slices that nothing was
+`medsam-exp prepare own` wrote; its geometry.json says where every slice lies. Slices that nothing was
 predicted for are background, and are named.
 """
 
@@ -117,7 +117,7 @@ def _coded(meaning: Meaning) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m medsam_exp.curation.write_back",
+        prog="medsam-exp write-back",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

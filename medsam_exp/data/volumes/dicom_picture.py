@@ -37,7 +37,7 @@ def _picture(path: Path, header: Dataset) -> Pixels:
     frames = frames_of(path, header)
     if len(frames) > 1:
         raise UserError(
-            f"{path} holds {len(frames)} images, one is expected: cut it by python -m medsam_exp.curation.prepare own"
+            f"{path} holds {len(frames)} images, one is expected: cut it by medsam-exp prepare own"
         )
     if header.Rows * header.Columns > MAX_PIXELS:
         raise UserError(

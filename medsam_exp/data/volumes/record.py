@@ -86,7 +86,7 @@ def read_record(folder: Path) -> tuple[ScanRecord, ...]:
         return tuple(_scan(item) for item in content["scans"])
     except FileNotFoundError as error:
         raise UserError(
-            f"{folder} has no {GEOMETRY}: give a folder made by python -m medsam_exp.curation.prepare own"
+            f"{folder} has no {GEOMETRY}: give a folder made by medsam-exp prepare own"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error!r}): prepare the data again") from error

@@ -1,4 +1,4 @@
-"""Send what W&B runs kept on this machine: `python -m medsam_exp.report.logger.sync [outputs]`."""
+"""Send what W&B runs kept on this machine: `medsam-exp sync [outputs]`."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ Send = Callable[[Path], bool]
 @stops_when_asked()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Send what the folder that the command line names has kept; return the exit code of `sync`."""
-    parser = argparse.ArgumentParser(prog="python -m medsam_exp.report.logger.sync", description=__doc__)
+    parser = argparse.ArgumentParser(prog="medsam-exp sync", description=__doc__)
     place = Path(os.environ.get("MEDSAM_OUTPUTS", "outputs"))
     parser.add_argument("outputs", type=Path, nargs="?", default=place, help="folder of runs and sweeps")
     return sync(parser.parse_args(arguments).outputs)

@@ -1,7 +1,7 @@
 """Figures in the run's own folder and at W&B, whose failure never fails a run.
 
 Online with a key, offline otherwise, without a question asked. What cannot be sent is kept in the run's folder for
-`python -m medsam_exp.report.logger.sync`.
+`medsam-exp sync`.
 """
 
 import contextlib

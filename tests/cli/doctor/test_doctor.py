@@ -52,9 +52,9 @@ def test_nothing_there(capsys: pytest.CaptureFixture[str], bare: Path) -> None:
     ]
     to_do = section(text, "What to do")
     for command in (
-        "python -m medsam_exp.curation.prepare busi DOWNLOAD",
-        "python -m medsam_exp.cli.weights get sam_vit_h   # 2.6 GB, licence: Apache-2.0",
-        "python -m medsam_exp.cli.weights get biomedclip_finetuned   # about 785 MB, licence: not stated",
+        "medsam-exp prepare busi DOWNLOAD",
+        "medsam-exp weights get sam_vit_h   # 2.6 GB, licence: Apache-2.0",
+        "medsam-exp weights get biomedclip_finetuned   # about 785 MB, licence: not stated",
     ):
         assert command in to_do
     assert section(text, "W&B")[0].startswith("no login")
@@ -92,7 +92,7 @@ def test_a_file_that_is_not_the_published_one(capsys: pytest.CaptureFixture[str]
     assert f"sam_vit_h            WRONG ({path} has 9 bytes instead of 2564550879)" in text
     assert "weights sam_vit_h, undamaged" in section(text, "Experiments that lack")[0]
     assert any(
-        line.startswith(f"rm {path} && python -m medsam_exp.cli.weights get sam_vit_h")
+        line.startswith(f"rm {path} && medsam-exp weights get sam_vit_h")
         for line in section(text, "What to do")
     )
 
@@ -206,7 +206,7 @@ def test_as_json(capsys: pytest.CaptureFixture[str], bare: Path) -> None:
     assert content["machine"]["cores"] >= 1
     assert content["weights"]["sam_vit_h"] == {"kind": "missing", "note": ""}
     mends = {need["mend"] for need in content["experiments"][BUSI]}
-    assert "python -m medsam_exp.cli.weights get sam_vit_h" in mends
+    assert "medsam-exp weights get sam_vit_h" in mends
 
 
 def test_a_name_that_is_no_experiment(capsys: pytest.CaptureFixture[str]) -> None:

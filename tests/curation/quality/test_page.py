@@ -24,7 +24,7 @@ def page(clean, checked, tmp_path):
     empty_mask(clean)
     clean.path("train", "images", "case_03").write_bytes(b"no image")
     path = tmp_path / "hygiene.html"
-    write_page(checked(clean.root), path, command="python -m medsam_exp.curation.quality data")
+    write_page(checked(clean.root), path, command="medsam-exp data-check data")
     return path
 
 
@@ -35,7 +35,7 @@ def test_it_holds_everything_and_asks_for_nothing(page):
     for sentence in (
         "The same image with contradicting classes",
         "What to do",
-        "python -m medsam_exp.curation.quality data",
+        "medsam-exp data-check data",
     ):
         assert sentence in text
 

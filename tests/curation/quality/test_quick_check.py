@@ -33,7 +33,7 @@ def test_said_once_and_again_when_the_content_changes(clean, look):
     first = "data check: error: the same image in test and train: 1 (first: test/copy)"
     said = look(clean.root)
     assert said[0] == first
-    assert said[-1].endswith(f"python -m medsam_exp.curation.quality {clean.root}")
+    assert said[-1].endswith(f"medsam-exp data-check {clean.root}")
     assert look(clean.root) == [first], "a leak is said each time, the rest once"
     clean.put("val", "copy", scan(1), lesion(1), "malignant")
     both = [first, first.replace("test", "val").replace("val and train", "train and val")]

@@ -4,7 +4,7 @@ Masks are told by their names (scan_mask.nii.gz, masks/scan.png, seg.nii.gz besi
 RTSTRUCT objects and annotations in COCO's format refer to, or all lie in one folder (--masks). Slices are turned as
 radiologists look at them. A DICOM scan is named by running numbers (p001_ct01_0042: patient, scan, slice from 0),
 never by a name or number of the patient; other files keep their own names unless --rename is given. geometry.json,
-in OUT, keeps where every slice lies: python -m medsam_exp.curation.write_back puts masks back there.
+in OUT, keeps where every slice lies: medsam-exp write-back puts masks back there.
 """
 
 import argparse
