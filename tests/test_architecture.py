@@ -89,7 +89,7 @@ def _imports(name: str) -> set[str]:
         if node.module == "medsam_exp":
             found |= {f"medsam_exp.{alias.name}" for alias in node.names}
         elif node.module:
-            found.add(node.module)
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
 
 

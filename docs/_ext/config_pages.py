@@ -9,7 +9,7 @@ from commented_yaml import CommentedYaml, Setting, read_commented_yaml
 from docstrings import OWN, Docstring, docstring_of, markdown
 
 from medsam_exp.config.schema import Config
-from medsam_exp.stages import STAGES
+from medsam_exp.stages.pipeline import STAGES
 
 NO_CHOICES = {"hydra/help", "hydra/hydra_logging", "hydra/job_logging"}
 """Folders of configuration that say how Hydra speaks; nobody chooses among them."""

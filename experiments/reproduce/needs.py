@@ -13,7 +13,7 @@ from medsam_exp.cli.preflight import clip, composed, in_hub_cache, pairs
 from medsam_exp.config.build import build, weight_files
 from medsam_exp.config.checks import MEANING_CHECKS, layer_within_network, saliency_fits_network
 from medsam_exp.config.signatures import signature_problems
-from medsam_exp.stages import STAGES
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import UserError
 
 _ASK_THE_HUB = (saliency_fits_network, layer_within_network)

@@ -16,7 +16,7 @@ from medsam_exp.cli.weights.local_cache import DESCRIPTION, state
 from medsam_exp.cli.weights.settings import configured_paths
 from medsam_exp.runtime.conf_folder import conf_folder, in_checkout, own_folder
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.stages import STAGES
+from medsam_exp.stages.pipeline import STAGES
 
 HUB = "hf-hub:"
 GET = "medsam-exp weights get {}"

@@ -29,7 +29,7 @@ from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.nodes import is_first_node, job_nodes
 from medsam_exp.runtime.run_status import alive, write_keys
-from medsam_exp.stages import STAGES
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import Dataset, UserError
 
 log = logging.getLogger(__name__)

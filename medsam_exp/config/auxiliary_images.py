@@ -6,8 +6,8 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.trials import split_name
-from medsam_exp.nnunet import require_nnunet
-from medsam_exp.stages import STAGES
+from medsam_exp.nnunet.requirement import require_nnunet
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import UserError
 
 NNUNET_GROUPS = {"nnunet", "ensemble", "weak_label", "reference_label"}

@@ -18,7 +18,7 @@ from medsam_exp.config.signatures import signature_problems
 from medsam_exp.config.trials import every_value, tune_problems
 from medsam_exp.config.tuned import tuned_elsewhere, tuned_for_these_data
 from medsam_exp.nnunet.uncertainty.scores import SCORES
-from medsam_exp.stages import STAGES
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.training.precision import precision_problems
 from medsam_exp.types import UserError
 

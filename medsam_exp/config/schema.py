@@ -17,9 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.config.checks import MEANING_CHECKS
 from medsam_exp.config.signatures import signature_problems
+from medsam_exp.config.start_command import start_command
 from medsam_exp.config.trials import Tune
 from medsam_exp.config.tuned import TunedOn
-from medsam_exp.runtime.start_command import start_command
 from medsam_exp.types import UserError
 
 

@@ -20,8 +20,8 @@ from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.runtime.progress import stage_progress
 from medsam_exp.runtime.timing import Timing
-from medsam_exp.stages import NOT_IN_KEYS, STAGES, Stage, stage_function
 from medsam_exp.stages.context import OtherImages, StageContext
+from medsam_exp.stages.pipeline import NOT_IN_KEYS, STAGES, Stage, stage_function
 from medsam_exp.training.precision import network_dtype
 from medsam_exp.types import Dataset, UserError
 

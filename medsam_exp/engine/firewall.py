@@ -24,7 +24,7 @@ from medsam_exp.engine.engine import Engine
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.stages import STAGES
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import Dataset, UserError
 
 FILE = "learnt_from.json"

@@ -9,7 +9,7 @@ from medsam_exp.config.build import build
 from medsam_exp.data.patients import patients_of_samples
 from medsam_exp.engine.planned_objects import PlannedObjects
 from medsam_exp.runtime.digests import FileDigests, text_digest
-from medsam_exp.stages import STAGES
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import Dataset
 
 

@@ -12,7 +12,7 @@ from multiprocessing.pool import Pool, ThreadPool
 from types import SimpleNamespace
 from typing import Any
 
-from medsam_exp.nnunet import require_nnunet
+from medsam_exp.nnunet.requirement import require_nnunet
 
 _SPAWNING_MODULES = (
     "nnunetv2.experiment_planning.verify_dataset_integrity",

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medsam_exp.nnunet import require_nnunet
 from medsam_exp.nnunet.case_names import case_name
+from medsam_exp.nnunet.requirement import require_nnunet
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import RGBImage, UserError
 

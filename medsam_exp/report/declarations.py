@@ -13,7 +13,7 @@ from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.firewall import datasets_of
 from medsam_exp.report.grounding_results import presence_truth_uses
 from medsam_exp.report.weak_results import label_truth_uses
-from medsam_exp.stages import STAGES
+from medsam_exp.stages.pipeline import STAGES
 
 
 def truth_uses(

@@ -13,7 +13,7 @@ from medsam_exp.nnunet.weak_label.compose import by_image, foreground_classes, l
 from medsam_exp.report.uncertainty_tables import review_rows
 from medsam_exp.report.weak_results import doubt_scores, labels_of_network
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.stages import MASK_STAGES
+from medsam_exp.stages.pipeline import MASK_STAGES
 from medsam_exp.types import Dataset
 
 _LABEL_MAPS_FROM = ("nnunet", "reference")

@@ -18,7 +18,7 @@ from medsam_exp.report.tuning import tuning_figure
 from medsam_exp.report.weak_pictures import draw_doubt, draw_review
 from medsam_exp.report.web.drawings import DRAWN_STAGES, Drawings, draw
 from medsam_exp.report.words import words_figure
-from medsam_exp.stages import MASK_STAGES
+from medsam_exp.stages.pipeline import MASK_STAGES
 from medsam_exp.stages.sam_mask import from_record
 from medsam_exp.types import Dataset, Mask, RGBImage
 

@@ -16,6 +16,7 @@ import torch
 from omegaconf import DictConfig
 
 import medsam_exp
+from medsam_exp.config.start_command import start_command
 from medsam_exp.config.tuned import write_tuned
 from medsam_exp.data.patients import known_patients, patient_notes, patients_of_samples
 from medsam_exp.engine.engine import Engine
@@ -37,9 +38,8 @@ from medsam_exp.report.weak_results import (
 from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.runtime.start_command import start_command
 from medsam_exp.runtime.timing import timing_table
-from medsam_exp.stages import MASK_STAGES
+from medsam_exp.stages.pipeline import MASK_STAGES
 from medsam_exp.stages.text_truncation import cut_of_samples, notes_of_cuts
 from medsam_exp.types import Dataset
 

@@ -14,7 +14,7 @@ from medsam_exp.metrics.clusters import picked
 from medsam_exp.metrics.paired import compare_pairs
 from medsam_exp.nnunet.environment import DATASET_ID, RAW, RESULTS
 from medsam_exp.nnunet.settings import CONFIGURATION
-from medsam_exp.stages import MASK_STAGES
+from medsam_exp.stages.pipeline import MASK_STAGES
 from medsam_exp.types import Dataset
 
 LABEL_STAGES = {"weak_label": "train_nnunet", "reference_label": "train_reference"}

@@ -3,8 +3,8 @@
 from medsam_exp.metrics.live import SegmentationScores
 from medsam_exp.metrics.scores import SegmentationMeasures
 from medsam_exp.runtime import distributed
-from medsam_exp.stages import MASK_STAGES
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.pipeline import MASK_STAGES
 
 
 def run(context: StageContext) -> None:

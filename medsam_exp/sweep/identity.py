@@ -12,8 +12,8 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
 
+from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.runtime.start_command import start_command
 from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.types import UserError
 

@@ -13,12 +13,12 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.build import identity
+from medsam_exp.config.start_command import conf_folders
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.runtime.nodes import is_first_node
-from medsam_exp.runtime.start_command import conf_folders
-from medsam_exp.stages import STAGES
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.sweep.files import LOCK_FILE, STATUS_FILE
 
 log = logging.getLogger(__name__)

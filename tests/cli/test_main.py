@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from medsam_exp.main.main import main; main(['--help']); "
+        "import sys; from medsam_exp.cli.main import main; main(['--help']); "
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'torch', 'numpy', 'hydra', 'rich', 'pandas'}))"
     )
     done = subprocess.run(
@@ -47,8 +47,8 @@ def test_an_unknown_command_is_answered_with_the_nearest(
     assert answer.out == ""
 
 
-def _pretend(monkeypatch: pytest.MonkeyPatch, main: object) -> None:
-    monkeypatch.setattr(main, "import_module", lambda _: SimpleNamespace(main=main))
+def _pretend(monkeypatch: pytest.MonkeyPatch, function: object) -> None:
+    monkeypatch.setattr(main, "import_module", lambda _: SimpleNamespace(main=function))
 
 
 def test_arguments_reach_the_command_behind_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,10 +67,10 @@ def test_the_exit_code_is_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bad_input_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def main(_: list[str]) -> None:
+    def refuse(_: list[str]) -> None:
         raise UserError("scan.png is no image; give a PNG")
 
-    _pretend(monkeypatch, main)
+    _pretend(monkeypatch, refuse)
     assert main.main(["segment"]) == 1
     assert capsys.readouterr().err == "error: scan.png is no image; give a PNG\n"
 

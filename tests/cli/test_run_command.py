@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from medsam_exp.cli import run
+from medsam_exp.config.start_command import conf_folders, start_command
 from medsam_exp.runtime.conf_folder import conf_folder
-from medsam_exp.runtime.start_command import conf_folders, start_command
 from medsam_exp.sweep.jobs import configuration_files_digest
 from tests.compose import composed
 from tests.conftest import ROOT
@@ -97,7 +97,7 @@ def test_commands_to_repeat_a_run_name_the_folder_of_choices(
 
 
 def test_an_installed_package_names_its_own_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medsam_exp.runtime.start_command.in_checkout", lambda: False)
+    monkeypatch.setattr("medsam_exp.config.start_command.in_checkout", lambda: False)
     assert start_command() == "medsam-exp run"
 
 

@@ -14,7 +14,7 @@ from medsam_exp.data.csv_pairs import CsvPairs
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.firewall import FILE, SHARED, refuse_learnt_images, remember
 from medsam_exp.runtime.digests import FileDigests
-from medsam_exp.stages import STAGES
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import UserError
 from tests.clean_data import Clean, lesion, scan
 from tests.compose import composed

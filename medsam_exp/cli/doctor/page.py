@@ -7,9 +7,9 @@ from medsam_exp.cli.doctor.machine import OPTIONAL, Machine
 from medsam_exp.cli.preflight import Need
 from medsam_exp.cli.weights.catalogue import catalogue
 from medsam_exp.cli.weights.tables import SAID
+from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.sizes import readable
-from medsam_exp.runtime.start_command import start_command
 
 _INDENT = "  "
 _NAME = 14

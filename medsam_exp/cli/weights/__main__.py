@@ -15,11 +15,11 @@ from medsam_exp.cli.weights.catalogue import Weights, catalogue, find
 from medsam_exp.cli.weights.download import Downloader
 from medsam_exp.cli.weights.local_cache import known_digests, save, state
 from medsam_exp.cli.weights.settings import Settings, settings
+from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.console import open_console
 from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.runtime.progress import byte_progress
 from medsam_exp.runtime.sizes import readable
-from medsam_exp.runtime.start_command import start_command
 from medsam_exp.types import UserError
 
 ALL = "all"

@@ -11,7 +11,7 @@ from medsam_exp.data.folder import FolderDataset
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.firewall import datasets_of
 from medsam_exp.runtime.digests import FileDigests
-from medsam_exp.stages import STAGES
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import UserError
 
 

@@ -14,7 +14,7 @@ from skimage.measure import approximate_polygon, find_contours
 from medsam_exp.metrics.measures import stage_label
 from medsam_exp.report.panels import COLOUR_MAP, STAGE_COLOURS
 from medsam_exp.runtime.artifacts import StageArtifacts
-from medsam_exp.stages import MASK_STAGES
+from medsam_exp.stages.pipeline import MASK_STAGES
 from medsam_exp.types import Mask, RGBImage, SaliencyMap
 
 _FEW = 200

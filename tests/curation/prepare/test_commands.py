@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.data.prepare import miniatures
 
 from medsam_exp.curation.prepare import files
 from medsam_exp.curation.prepare.__main__ import main, preparers
 from medsam_exp.data.folder import FolderDataset
 from tests.conftest import ROOT
+from tests.curation.prepare import miniatures
 from tests.curation.prepare.miniatures import index, prepared, refused, tree, zipped
 
 Draw = Callable[[Path], Path]

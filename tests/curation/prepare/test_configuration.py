@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from tests.data.prepare import miniatures
 
 from medsam_exp.config.build import build
 from medsam_exp.curation.prepare.__main__ import main
 from tests.compose import composed
+from tests.curation.prepare import miniatures
 
 
 @pytest.mark.parametrize(

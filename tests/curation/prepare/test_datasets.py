@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.prepare import miniatures
 
 from medsam_exp.curation.prepare.datasets.brain_mri import to_eight_bits
 from medsam_exp.curation.prepare.output_lock import read_prepared
 from medsam_exp.data.folder import FolderDataset
+from tests.curation.prepare import miniatures
 from tests.curation.prepare.miniatures import blob, by_split, index, prepared, refused, scan
 
 

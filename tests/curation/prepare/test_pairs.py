@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 
 import pytest
-from tests.data.prepare import miniatures
 
 from medsam_exp.curation.prepare.output_lock import read_prepared
 from medsam_exp.data.csv_pairs import CsvPairs
+from tests.curation.prepare import miniatures
 from tests.curation.prepare.miniatures import prepared, refused
 
 

@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.tracking import offline
 
 from medsam_exp.report.logger.job import TrackedRun
 from medsam_exp.report.logger.unsynced import kept_runs
 from medsam_exp.report.logger.wandb import WandbTracker
+from tests.report.logger import offline
 
 PATIENCE_S = 4.0
 BUSY_MACHINE_S = 30.0

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.tracking import offline
 
 from medsam_exp.report.logger.image_table import rows_by_image, shrunk, worst_first
 from medsam_exp.report.logger.job import SweepJob, TrackedRun
@@ -22,6 +21,7 @@ from medsam_exp.report.logger.wandb import WandbTracker
 from medsam_exp.report.pictures import RunResults
 from medsam_exp.runtime.artifacts import StageArtifacts
 from tests.compose import CONF
+from tests.report.logger import offline
 
 
 @pytest.fixture(autouse=True)
