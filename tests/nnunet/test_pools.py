@@ -82,7 +82,7 @@ def test_negative_numbers_are_refused() -> None:
 
 
 def test_without_nnunet_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medsam_exp.nnunet.find_spec", lambda _: None)
+    monkeypatch.setattr("medsam_exp.nnunet.requirement.find_spec", lambda _: None)
     with pytest.raises(UserError, match="needs nnunetv2: make setup installs it"), in_process_pools(0):
         pass
 
