@@ -49,15 +49,19 @@ demo: $(READY)  ## Segment drawn scans from texts with the embedded models; prin
 	$(PY) run.py +experiment=demo
 
 .PHONY: test
-test: $(READY)  ## Default tests in minutes: parts, contracts, goldens, the main job; CPU, no downloads
+test: $(READY)  ## Default tests in minutes: parts, contracts, goldens; a run, a training, a sweep; CPU, no downloads
 	$(PYTEST)
 
 .PHONY: test-integration
-test-integration: $(READY)  ## Whole runs, sweeps, trainings, interruptions
+test-integration: $(READY)  ## Every experiment, interruptions, launched sweeps, page commands, browser, packaging
 	$(PYTEST) --run-integration -m integration
 
 .PHONY: test-all
 test-all: test test-integration  ## Both of them
+
+.PHONY: coverage
+coverage: $(READY)  ## Which lines the default tests reach; the pages lie in build/coverage
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=html:build/coverage
 
 .PHONY: test-slow
 test-slow: $(READY)  ## All tests, also full-size networks (random weights), the commands of the pages, an installed wheel

@@ -28,8 +28,27 @@ INTEGRATION = (
     "report/logger/test_wandb",
 )
 """Tests of whole runs, sweeps, trainings, installs and pages, below tests/: they take seconds to minutes each."""
-ALWAYS = ("integration/test_run.py",)
-"""Of those, what the default tier keeps: the main job from end to end."""
+DEFAULT = {
+    "integration/test_run.py": (
+        "test_a_run_leaves_what_it_promises",
+        "test_masks_are_lossless_and_in_the_original_frame",
+        "test_the_same_run_again_computes_nothing_and_loads_no_network",
+        "test_another_postprocessor_computes_no_saliency",
+        "test_where_and_how_it_runs_is_not_part_of_the_key",
+        "test_a_corrected_mask_computes_one_score",
+        "test_results_do_not_depend_on_order_or_batch_mates",
+        "test_an_empty_coarse_mask_gives_an_empty_mask_without_asking_sam",
+        "test_without_masks_it_predicts_and_says_so",
+        "test_a_missing_checkpoint_is_named_before_anything_is_computed",
+        "test_a_missing_gpu_is_named_before_anything_is_computed",
+    ),
+    "integration/test_training_run.py": ("test_a_short_training_leaves_its_curves_in_file_and_report",),
+    "contracts/test_sweep.py": (
+        "test_a_sweep_file_says_what_it_is_and_has_several_jobs",
+        "test_two_files_run_their_product_and_each_job_can_be_repeated",
+    ),
+}
+"""Of those, what the default tests keep: a run from end to end, a training, a sweep of two jobs."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,7 +66,7 @@ def pytest_configure() -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     name = item.path.relative_to(ROOT / "tests").as_posix()
-    if name.startswith(INTEGRATION) and name not in ALWAYS:
+    if name.startswith(INTEGRATION) and item.name.split("[")[0] not in DEFAULT.get(name, ()):
         item.add_marker("integration")
 
 

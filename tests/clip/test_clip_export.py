@@ -87,6 +87,7 @@ def name_of_text_tower(folder: Path, name: Path | None = None) -> str:
     return str(description["model_cfg"]["text_cfg"]["hf_model_name"])
 
 
+@pytest.mark.integration
 def test_open_clip_alone_loads_folders_offline(
     tiny_folder: Path, bert_folder: Path, tmp_path: Path, assert_same: Same
 ) -> None:
@@ -169,6 +170,7 @@ def test_bad_input_is_one_sentence(
     assert (tmp_path / "full" / "file").read_text() == "kept"
 
 
+@pytest.mark.integration
 def test_as_a_command(tiny_folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "medsam_exp.clip.export", str(tiny_folder), str(tmp_path / "out")]
     done = subprocess.run(

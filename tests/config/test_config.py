@@ -22,6 +22,8 @@ GROUPS = sorted(
     if path.is_dir() and path.name not in {"hydra", "experiment", "sweep", "wandb_sweep", "components"}
 )
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+ALONE = {"data", "postprocess", "prompt", "saliency", "tune", "tuned", "veto"}
+"""Groups whose choices have rules about other groups: each choice is checked by itself."""
 CALIBRATE = ["stages=[saliency,presence,calibrate]", "data=phantom_calibration"]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
@@ -49,19 +51,16 @@ def test_every_experiment_composes_and_passes_the_checks(name: str, layout: str)
     assert check(composed(f"+experiment={name}", layout, *given)).name == name
 
 
-@pytest.mark.parametrize(("group", "choice"), CHOICES)
-@pytest.mark.usefixtures("any_depth")
-def test_every_choice_fits_the_signature_of_its_target(
-    group: str, choice: str, layout: str, tmp_path: Path
-) -> None:
-    given = {
-        ("data", "folder"): [f"data.root={tmp_path}"],
-        ("data", "image"): [f"data.path={tmp_path}"],
+def given_for(group: str, choice: str, folder: Path) -> list[str]:
+    """What a choice cannot do without."""
+    needed = {
+        ("data", "folder"): [f"data.root={folder}"],
+        ("data", "image"): [f"data.path={folder}"],
         ("prompt", "given"): ["prompt.prompts=[{points: [[3, 4, 1]]}]"],
-        ("clip", "folder"): [f"clip.model={tmp_path}", "clip.saliency_layer=3"],
-        ("clip", "biomedclip_finetuned"): [f"clip.weights={tmp_path}"],
+        ("clip", "folder"): [f"clip.model={folder}", "clip.saliency_layer=3"],
+        ("clip", "biomedclip_finetuned"): [f"clip.weights={folder}"],
         ("pairs", "csv"): ["pairs.train.file=pairs.csv"],
-        ("weak_label", "folder"): [f"weak_label.root={tmp_path}"],
+        ("weak_label", "folder"): [f"weak_label.root={folder}"],
         ("veto", "presence"): ["stages=[saliency,presence,coarse_mask]"],
         ("text", "free"): ["text.text=a mass"],
         ("text", "per_image"): ["text.path=texts.json"],
@@ -69,14 +68,49 @@ def test_every_choice_fits_the_signature_of_its_target(
     }
     if (group, choice) in {("postprocess", "crf"), ("postprocess", "crf_v1")}:
         pytest.importorskip("pydensecrf.densecrf", reason="pydensecrf is not installed (make setup-crf)")
-    check(composed(f"{group}={choice}", layout, *given.get((group, choice), [])))
+    return needed.get((group, choice), [])
 
 
-@pytest.mark.parametrize(("group", "choice"), CHOICES)
-def test_every_choice_begins_with_a_line_that_says_what_it_is(group: str, choice: str) -> None:
-    first = (CONF / group / f"{choice}.yaml").read_text().splitlines()[0]
-    assert first.startswith("# ")
-    assert len(first) > 15
+@pytest.mark.parametrize(("group", "choice"), [choice for choice in CHOICES if choice[0] in ALONE])
+@pytest.mark.usefixtures("any_depth")
+def test_every_choice_fits_the_signature_of_its_target(
+    group: str, choice: str, layout: str, tmp_path: Path
+) -> None:
+    check(composed(f"{group}={choice}", layout, *given_for(group, choice, tmp_path)))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("group", "choice"), [choice for choice in CHOICES if choice[0] not in ALONE])
+@pytest.mark.usefixtures("any_depth")
+def test_every_choice_fits_the_others_of_the_default_configuration(
+    group: str, choice: str, layout: str, tmp_path: Path
+) -> None:
+    check(composed(f"{group}={choice}", layout, *given_for(group, choice, tmp_path)))
+
+
+@pytest.mark.usefixtures("any_depth")
+def test_choices_fit_the_signatures_of_their_targets_together(layout: str, tmp_path: Path) -> None:
+    """Row n takes the nth choice of each group, over and over where a group has few: each choice is in some row."""
+    files = {group: [file for of, file in CHOICES if of == group] for group in GROUPS if group not in ALONE}
+    wrong = []
+    for number in range(max(map(len, files.values()))):
+        row = [(group, choices[number % len(choices)]) for group, choices in files.items()]
+        given = [value for group, choice in row for value in given_for(group, choice, tmp_path)]
+        overrides = [f"{group}={choice}" for group, choice in row]
+        try:
+            check(composed("~tuned", layout, *overrides, *given))
+        except (UserError, ConfigCompositionException) as error:
+            wrong.append(f"{' '.join(overrides)}: {error}")
+    assert not wrong
+
+
+def test_every_choice_begins_with_a_line_that_says_what_it_is() -> None:
+    wrong = []
+    for group, choice in CHOICES:
+        first = (CONF / group / f"{choice}.yaml").read_text().splitlines()[0]
+        if not first.startswith("# ") or len(first) <= 15:
+            wrong.append(f"{group}/{choice}.yaml begins with {first!r}")
+    assert not wrong
 
 
 @pytest.mark.parametrize(

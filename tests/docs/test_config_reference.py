@@ -29,25 +29,36 @@ def page_of(path: Path) -> str:
     return f"{path.parent.relative_to(CONF).as_posix().replace('/', '-')}.md"
 
 
-@pytest.mark.parametrize("path", CHOICES, ids=lambda path: path.relative_to(CONF).as_posix())
-def test_every_choice_has_a_section_with_its_own_words(pages: dict[str, str], path: Path) -> None:
-    page = pages[page_of(path)]
-    (section,) = re.findall(rf"^## `{re.escape(path.stem)}`$\n(.*?)(?=^## |\Z)", page, re.M | re.S)
+def test_every_choice_has_a_section_with_its_own_words(pages: dict[str, str]) -> None:
+    assert CHOICES
+    lacking = {path.relative_to(CONF).as_posix(): _not_said(pages[page_of(path)], path) for path in CHOICES}
+    assert not {name: missing for name, missing in lacking.items() if missing}
+
+
+def _not_said(page: str, path: Path) -> list[str]:
+    """What the page's section about a choice lacks of its file: the first comment, and the names of keys."""
+    sections = re.findall(rf"^## `{re.escape(path.stem)}`$\n(.*?)(?=^## |\Z)", page, re.M | re.S)
+    if len(sections) != 1:
+        return [f"{len(sections)} sections instead of one"]
     first_comment = next(
         line for line in path.read_text().splitlines() if line.startswith("# ") and "@package" not in line
-    )
-    said = section.replace("\\", "")
-    assert first_comment.removeprefix("# ") in said, "the file's first comment"
-    for key in yaml.safe_load(path.read_text()):
-        if key not in ("defaults", "hydra", "_target_", "_partial_"):
-            assert f"`{key}" in section, f"{key} is not explained"
+    ).removeprefix("# ")
+    keys = set(yaml.safe_load(path.read_text())) - {"defaults", "hydra", "_target_", "_partial_"}
+    said = sections[0].replace("\\", "")
+    return [
+        *([] if first_comment in said else [first_comment]),
+        *(key for key in sorted(keys) if f"`{key}" not in sections[0]),
+    ]
 
 
-@pytest.mark.parametrize("path", CHOICES, ids=lambda path: path.relative_to(CONF).as_posix())
-def test_every_comment_of_a_choice_is_shown(pages: dict[str, str], path: Path) -> None:
-    said = re.sub(r"\s+", " ", pages[page_of(path)].replace("\\", ""))
-    for setting in read_commented_yaml(path).settings:
-        assert setting.comment in said, setting.name
+def test_every_comment_of_a_choice_is_shown(pages: dict[str, str]) -> None:
+    shown = {name: re.sub(r"\s+", " ", page.replace("\\", "")) for name, page in pages.items()}
+    assert not [
+        f"{path.relative_to(CONF).as_posix()}: {setting.name}"
+        for path in CHOICES
+        for setting in read_commented_yaml(path).settings
+        if setting.comment not in shown[page_of(path)]
+    ]
 
 
 def test_every_group_stands_in_the_overview(pages: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from _pytest.mark import ParameterSet
 from omegaconf import DictConfig
 from PIL import Image
 
@@ -77,7 +78,13 @@ def layout(root: Path, names: tuple[str, ...], split: str = "test") -> None:
             Image.fromarray(array).save(root / f"{split}_{kind}" / f"{stem}.png")
 
 
-@pytest.mark.parametrize("name", OF_FOLDERS)
+def of_folders() -> list[ParameterSet]:
+    """Experiments on folders. Weak supervision is the same after each zero-shot experiment: one trains in this tier."""
+    slow = [name for name in OF_FOLDERS if name.endswith("_weak") and name != "busi_weak"]
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in OF_FOLDERS]
+
+
+@pytest.mark.parametrize("name", of_folders())
 def test_an_experiment_on_folders_runs(name: str, tmp_path: Path) -> None:
     data = next(data for data in ZERO_SHOT if name.startswith(f"{data}_"))
     folder, *stems = ZERO_SHOT[data]

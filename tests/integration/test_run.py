@@ -20,9 +20,10 @@ RANDOM = ("clip=tiny_random", "sam=tiny_scratch", "saliency.steps=2", "saliency.
 class Runs:
     """Runs that share one artifact store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *finished: Path) -> None:
         self.folder = folder
-        self.count = 0
+        self.finished = finished
+        self.count = len(finished)
 
     def __call__(self, *overrides: str) -> Path:
         """Run and return the run's folder."""
@@ -39,18 +40,45 @@ class Runs:
         return {stage: (row["images"], row["cached"]) for stage, row in timing.items()}
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Two finished runs, over two drawn scans and over three squares; tests work on copies of their folder."""
+    runs = Runs(tmp_path_factory.mktemp("finished"))
+    root = runs.folder / "squares"
+    for number in range(3):
+        _add_image(root, number)
+    return Runs(runs.folder, runs("data.count=2"), runs(*_folder(root)))
+
+
 @pytest.fixture
-def runs(tmp_path: Path) -> Runs:
+def runs(tmp_path: Path, finished: Runs) -> Runs:
+    """Runs that share the store of the finished ones."""
+    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True)
+    return Runs(tmp_path, *(tmp_path / run_dir.name for run_dir in finished.finished))
+
+
+@pytest.fixture
+def drawn(runs: Runs) -> Path:
+    """The finished run over two drawn scans."""
+    return runs.finished[0]
+
+
+@pytest.fixture
+def squares(runs: Runs) -> Path:
+    """The finished run over `images`."""
+    return runs.finished[1]
+
+
+@pytest.fixture
+def fresh_runs(tmp_path: Path) -> Runs:
+    """Runs with an empty store."""
     return Runs(tmp_path)
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> Path:
+def images(runs: Runs) -> Path:
     """Three gray images with a bright square, and their masks."""
-    root = tmp_path / "squares"
-    for number in range(3):
-        _add_image(root, number)
-    return root
+    return runs.folder / "squares"
 
 
 def _add_image(root: Path, number: int) -> None:
@@ -68,12 +96,11 @@ def _folder(images: Path) -> list[str]:
     return ["data=folder", f"data.root={images}", "text=free", "text.text=a bright square"]
 
 
-def test_a_run_leaves_what_it_promises(runs: Runs) -> None:
-    run_dir = runs("data.count=3")
-    summary = json.loads((run_dir / "summary.json").read_text())
+def test_a_run_leaves_what_it_promises(drawn: Path) -> None:
+    summary = json.loads((drawn / "summary.json").read_text())
     for measure in ("coarse/dsc", "sam/dsc", "sam/iou", "sam/nsd", "sam/hd95_px"):
         assert set(summary["metrics"][measure]) == {"mean", "std", "ci95", "n"}
-        assert summary["metrics"][measure]["n"] == 3
+        assert summary["metrics"][measure]["n"] == 2
     assert (
         set(summary["timing"]) == set(summary["keys"]) == {"saliency", "coarse_mask", "sam_mask", "evaluate"}
     )
@@ -83,56 +110,53 @@ def test_a_run_leaves_what_it_promises(runs: Runs) -> None:
         "text: oracle, each text states the true place, size, tone and class of what is to be found (phantom, seed 2)"
     ]
     assert summary["environment"]["torch"]
-    with (run_dir / "per_image.csv").open() as file:
+    with (drawn / "per_image.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {(row["stage"]) for row in rows} == {"saliency", "coarse", "sam"}
-    assert len(rows) == 9
-    assert len(list((run_dir / "masks").glob("*.png"))) == 3
-    assert (run_dir / "report.html").stat().st_size > 10_000
-    assert list((run_dir / "figures").glob("*.png"))
+    assert len(rows) == 6
+    assert len(list((drawn / "masks").glob("*.png"))) == 2
+    assert (drawn / "report.html").stat().st_size > 10_000
+    assert list((drawn / "figures").glob("*.png"))
 
 
-def test_masks_are_lossless_and_in_the_original_frame(runs: Runs, images: Path) -> None:
-    run_dir = runs(*_folder(images))
-    for path in (run_dir / "masks").glob("*.png"):
+def test_masks_are_lossless_and_in_the_original_frame(squares: Path) -> None:
+    masks = list((squares / "masks").glob("*.png"))
+    assert len(masks) == 3
+    for path in masks:
         with Image.open(path) as mask:
             assert mask.size == (56, 40)
             assert set(np.unique(np.asarray(mask))) <= {0, 255}
 
 
 def test_the_same_run_again_computes_nothing_and_loads_no_network(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
+    runs: Runs, drawn: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = runs("data.count=2")
     monkeypatch.setattr("medsam_exp.clip.load.load_clip", lambda **_: pytest.fail("CLIP was loaded"))
     monkeypatch.setattr("medsam_exp.sam.load.load_sam", lambda **_: pytest.fail("SAM was loaded"))
     second = runs("data.count=2")
     assert all(computed == 0 for computed, _ in runs.timing(second).values())
-    old, new = (json.loads((folder / "summary.json").read_text())["metrics"] for folder in (first, second))
+    old, new = (json.loads((folder / "summary.json").read_text())["metrics"] for folder in (drawn, second))
     assert old == new
 
 
 def test_more_images_compute_only_the_new_ones(runs: Runs) -> None:
-    runs("data.count=2")
     timing = runs.timing(runs("data.count=3"))
     assert set(timing.values()) == {(1, 2)}
 
 
 def test_another_postprocessor_computes_no_saliency(runs: Runs) -> None:
-    runs("data.count=2")
     timing = runs.timing(runs("data.count=2", "postprocess=otsu"))
     assert timing["saliency"] == (0, 2)
     assert timing["coarse_mask"] == timing["sam_mask"] == timing["evaluate"] == (2, 0)
 
 
-def test_fusion_and_mask_filter_act_on_sams_mask_alone(runs: Runs) -> None:
-    plain = runs("data.count=2")
+def test_fusion_and_mask_filter_act_on_sams_mask_alone(runs: Runs, drawn: Path) -> None:
     whole = runs("data.count=2", "fusion=average")
     kept = runs("data.count=2", "fusion=average", "mask_filter=largest")
     for run_dir in (whole, kept):
         assert runs.timing(run_dir)["coarse_mask"] == (0, 2)
         assert runs.timing(run_dir)["sam_mask"] == (2, 0)
-    (plain_records, records, kept_records) = (sam_records(runs, run_dir) for run_dir in (plain, whole, kept))
+    (plain_records, records, kept_records) = (sam_records(runs, run_dir) for run_dir in (drawn, whole, kept))
     assert records == kept_records
     for record in records:
         proposals = record["proposal_iou_predictions"]
@@ -150,16 +174,13 @@ def sam_records(runs: Runs, run_dir: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in paths if path.name != "manifest.json"]
 
 
-def test_where_and_how_it_runs_is_not_part_of_the_key(runs: Runs) -> None:
-    keys = [
-        json.loads((runs("data.count=1", *extra) / "summary.json").read_text())["keys"]
-        for extra in ((), ("workers=1", "batch_size.saliency=2", "name=other"))
-    ]
+def test_where_and_how_it_runs_is_not_part_of_the_key(runs: Runs, drawn: Path) -> None:
+    other = runs("data.count=2", "workers=1", "batch_size.saliency=2", "name=other")
+    keys = [json.loads((folder / "summary.json").read_text())["keys"] for folder in (drawn, other)]
     assert keys[0] == keys[1]
 
 
 def test_a_corrected_mask_computes_one_score(runs: Runs, images: Path) -> None:
-    runs(*_folder(images))
     path = images / "test_masks" / "s1.png"
     mask = np.asarray(Image.open(path)).copy()
     mask[0:5, 0:5] = 255
@@ -170,7 +191,6 @@ def test_a_corrected_mask_computes_one_score(runs: Runs, images: Path) -> None:
 
 
 def test_a_changed_image_and_a_changed_text_compute_what_they_touch(runs: Runs, images: Path) -> None:
-    runs(*_folder(images))
     _add_image(images, 3)
     shutil.move(images / "test_images" / "s3.png", images / "test_images" / "s0.png")
     (images / "test_masks" / "s3.png").unlink()
@@ -222,15 +242,14 @@ def test_without_masks_it_predicts_and_says_so(runs: Runs, images: Path) -> None
     assert len(list((run_dir / "masks").glob("*.png"))) == 3
 
 
-def test_results_do_not_depend_on_order_or_batch_mates(runs: Runs, images: Path) -> None:
-    whole = runs(*_folder(images), "batch_size.saliency=2")
+def test_results_do_not_depend_on_order_or_batch_mates(runs: Runs, squares: Path, images: Path) -> None:
     alone = Runs(runs.folder / "alone")
     alone.folder.mkdir()
     (images / "test_images" / "s0.png").unlink()
     (images / "test_masks" / "s0.png").unlink()
     rest = alone(*_folder(images), "batch_size.saliency=2")
     for name in ("s1.png", "s2.png"):
-        assert (whole / "masks" / name).read_bytes() == (rest / "masks" / name).read_bytes()
+        assert (squares / "masks" / name).read_bytes() == (rest / "masks" / name).read_bytes()
 
 
 def test_an_empty_coarse_mask_gives_an_empty_mask_without_asking_sam(
@@ -245,26 +264,26 @@ def test_an_empty_coarse_mask_gives_an_empty_mask_without_asking_sam(
         assert not np.asarray(Image.open(path)).any()
 
 
-def test_a_missing_checkpoint_is_named_before_anything_is_computed(runs: Runs) -> None:
+def test_a_missing_checkpoint_is_named_before_anything_is_computed(fresh_runs: Runs) -> None:
     with pytest.raises(UserError, match=r"sam\.checkpoint"):
-        runs("data.count=1", "sam=vit_b", "sam.checkpoint=/no/such/file.pth")
-    assert not (runs.folder / "artifacts" / "saliency").exists()
+        fresh_runs("data.count=1", "sam=vit_b", "sam.checkpoint=/no/such/file.pth")
+    assert not (fresh_runs.folder / "artifacts" / "saliency").exists()
 
 
 def test_a_missing_gpu_is_named_before_anything_is_computed(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
+    fresh_runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UserError, match="no CUDA device; use trainer=cpu"):
-        runs("data.count=1", "trainer=gpu")
-    assert not (runs.folder / "artifacts").exists()
+        fresh_runs("data.count=1", "trainer=gpu")
+    assert not (fresh_runs.folder / "artifacts").exists()
 
 
-def test_a_failing_stage_keeps_what_is_done(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_stage_keeps_what_is_done(fresh_runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medsam_exp.sam.model.SamModel.encode", lambda *_: (_ for _ in ()).throw(MemoryError))
     with pytest.raises(MemoryError):
-        runs("data.count=2")
+        fresh_runs("data.count=2")
     monkeypatch.undo()
-    timing = runs.timing(runs("data.count=2"))
+    timing = fresh_runs.timing(fresh_runs("data.count=2"))
     assert timing["saliency"] == timing["coarse_mask"] == (0, 2)
     assert timing["sam_mask"] == (2, 0)

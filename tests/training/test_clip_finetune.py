@@ -339,6 +339,7 @@ def test_validation_on_two_processes_equals_one(small_clip, small_pairs, tmp_pat
         assert left == pytest.approx(right, abs=1e-6)
 
 
+@pytest.mark.integration
 @pytest.mark.filterwarnings("ignore:You are trying to `self.log")
 @pytest.mark.parametrize("chunk_size", [None, 2], ids=["whole", "in chunks"])
 def test_two_processes_equal_one_with_the_whole_batch(

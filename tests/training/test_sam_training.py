@@ -40,6 +40,7 @@ def sam() -> SamModel:
         )
 
 
+@pytest.mark.integration
 def test_learns_a_few_images_from_every_kind_of_prompt(sam, discs, make_trainer, cosine) -> None:
     class Known(MaskPromptDataModule):
         """Validates on what it trains on."""

@@ -49,7 +49,7 @@ def test_images_without_structure_that_are_the_same_stay_together() -> None:
     assert alike_groups({"a": lambda: black, "b": lambda: black, "c": lambda: rgb(1)}) == {"a": "a", "b": "a"}
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(3))
 def test_groups_of_links_are_the_connected_parts(seed: int) -> None:
     draw = np.random.default_rng(seed)
     links = [(str(a), str(b)) for a, b in draw.integers(0, 40, (25, 2)) if a != b]

@@ -32,9 +32,8 @@ def test_words_are_found_where_they_stand(text, size):
     assert box[1] - 3 <= found[1] < found[3] <= box[3] + 3
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_tissue_is_no_writing(seed):
-    assert find_overlay(scan(seed, SIZE)) == Overlay()
+def test_tissue_is_no_writing():
+    assert [seed for seed in range(12) if find_overlay(scan(seed, SIZE)) != Overlay()] == []
 
 
 def test_bright_lines_and_spots_are_no_writing():

@@ -47,7 +47,7 @@ def with_itk(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return SimpleITK.GetArrayFromImage(image).T, affine
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(3))
 def test_any_series_lies_where_another_reader_says(tmp_path, seed) -> None:
     angles = np.random.default_rng(seed).uniform(-3, 3, 3)
     dicom_series(tmp_path, volume(seed), turned(angles), SPACING, ORIGIN)

@@ -110,15 +110,14 @@ def test_bad_trials_stop_where_a_plain_loop_stops_them(tmp_path: Path, name: str
     assert not best.stopped
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_the_best_is_rarely_stopped_by_a_paired_test(seed: int) -> None:
+def test_the_best_is_rarely_stopped_by_a_paired_test() -> None:
     """On the plain loop, which is what the search was just compared with."""
-    scores = table(seed)
-    best = int(scores.mean(1).argmax())
-    found = max(
-        (p for p, n in stopped_by_wilcoxon(scores).items() if n == IMAGES), key=lambda p: scores[p].mean()
-    )
-    assert scores[found].mean() >= scores[best].mean() - 0.05
+    lost = {}
+    for seed in range(20):
+        means = table(seed).mean(1)
+        complete = [point for point, seen in stopped_by_wilcoxon(table(seed)).items() if seen == IMAGES]
+        lost[seed] = means.max() - means[complete].max()
+    assert max(lost.values()) <= 0.05, lost
 
 
 @pytest.mark.parametrize("name", REFERENCES)
