@@ -183,7 +183,7 @@ wheel: $(READY)  ## Build the wheel with conf/ and the embedded models into dist
 
 .PHONY: lock
 lock:  ## Renew the lock files from pyproject.toml and requirements.constraints
-	$(UV) pip compile pyproject.toml --extra dev --extra nnunet --extra app --extra dicom --extra docs -c requirements.constraints --universal --generate-hashes --python-version 3.11 --no-header -q -o requirements.lock
+	$(UV) pip compile pyproject.toml --extra all --extra dev --extra docs -c requirements.constraints --universal --generate-hashes --python-version 3.11 --no-header -q -o requirements.lock
 	$(UV) pip compile pyproject.toml --extra crf -c requirements.lock --universal --generate-hashes --python-version 3.11 --no-header -q -o requirements-crf.lock
 
 .PHONY: clean

@@ -1,105 +1,45 @@
 """`hydra/launcher=slurm`, `slurm_ddp`, `slurm_rehearsal`: the jobs of a sweep handed to SLURM, or to its stand-in.
 
-hydra-submitit-launcher does the work of submitting, of pickling, of going on after a time limit or a pre-emption. But
-it fetches results in order, and the first job that has none, because it was killed, ends the sweep with an error and
-without a word about the others. Here the jobs are waited for one and all, and what came of each is read from disk.
+Hydra imports every launcher in each run, and submitit is an extra; so what needs submitit lies in `_submission`.
 """
 
-import logging
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
-from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn
-from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
-from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
-from medsam_exp.sweep.jobs import status_of, write_down_death
-from medsam_exp.sweep.launching import LaunchedJob, jobs_to_run, results_are_on_disk
-
-log = logging.getLogger("medsam_exp.sweep")  # speaks as the sweep does
-
-_OF_THE_EXECUTOR = ("submitit_folder", "max_num_timeout")
+from medsam_exp.runtime.extras import EXTRAS, require
+from medsam_exp.types import UserError
 
 
-class SubmittedLauncher(BaseSubmititLauncher):
+class SubmittedLauncher(Launcher):
     """Submits the jobs that are not done as one array, and waits for them.
 
     Args:
         cluster: "slurm", or "local" for processes of this machine, all at once, to rehearse with.
         params: what submitit asks of the cluster for each job.
+
+    Raises:
+        SystemExit: submitit, or Hydra's launcher for it, is not installed.
     """
 
     def __init__(self, cluster: str, **params: Any) -> None:
-        super().__init__(**params)
-        self.cluster = cluster
+        try:
+            require("submitit")
+            require("hydra_plugins.hydra_submitit_launcher", EXTRAS["submitit"])
+        except UserError as error:
+            raise SystemExit(f"error: {error}") from error
+        from hydra_plugins.medsam_exp_launchers._submission import Submission
 
-    def executor(self) -> Any:
-        """Submitit's executor, with what is asked for each job.
+        self._submission = Submission(cluster, **params)
 
-        Raises:
-            SystemExit: this machine has no SLURM.
-        """
-        import submitit
-
-        if self.cluster == "slurm" and shutil.which("srun") is None:
-            raise SystemExit(
-                "error: hydra/launcher=slurm needs SLURM's srun and sbatch; start the sweep where they are, "
-                "or use hydra/launcher=processes"
-            )
-        limit = {f"{self.cluster}_max_num_timeout": self.params["max_num_timeout"]}
-        executor = submitit.AutoExecutor(self.params["submitit_folder"], cluster=self.cluster, **limit)
-        asked = {key: value for key, value in self.params.items() if key not in _OF_THE_EXECUTOR}
-        executor.update_parameters(
-            **{
-                key if key in BaseQueueConf.__dataclass_fields__ else f"{self.cluster}_{key}": value
-                for key, value in asked.items()
-            }
-        )
-        return executor
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Remember what Hydra gives every launcher."""
+        self._submission.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Submit the jobs and wait; what came of each lies in its folder.
-
-        Ending this process ends no submitted job: the same command again waits for those that still run.
-        """
-        import submitit
-
-        from medsam_exp.cli.runner import plan_digest
-
-        assert self.hydra_context is not None
-        assert self.config is not None
-        jobs = jobs_to_run(self.hydra_context, self.config, job_overrides, initial_job_idx, plan_digest)
-        for job in jobs:
-            self._refuse_other_machines(job)
-        if jobs:
-            state = Singleton.get_state()
-            arguments = [
-                (job.overrides, "hydra.sweep.dir", job.number, str(job.number), state) for job in jobs
-            ]
-            submitted = self.executor().map_array(self, *zip(*arguments, strict=True))
-            launched = {task.job_id: job for task, job in zip(submitted, jobs, strict=True)}
-            log.info("%-12s %d jobs submitted, %s to %s", "sweep", len(jobs), *_ends(list(launched)))
-            for task in submitit.helpers.as_completed(submitted, poll_frequency=1):
-                _report(task, launched[task.job_id])
-        return results_are_on_disk(job_overrides)
-
-    def _refuse_other_machines(self, job: LaunchedJob) -> None:
-        """Each machine starts its share of a job's processes itself, so both sides must speak of the same machines."""
-        asked, given = job.config.trainer.get("num_nodes", 1), self.params["nodes"]
-        if asked != given or self.params["tasks_per_node"] != 1:
-            raise SystemExit(
-                f"error: trainer.num_nodes={asked}, but hydra.launcher.nodes={given} and tasks_per_node="
-                f"{self.params['tasks_per_node']}; give as many nodes, and one task on each (hydra/launcher=slurm_ddp)"
-            )
-
-
-def _report(task: Any, job: LaunchedJob) -> None:
-    if status_of(job.folder) == "missing":
-        write_down_death(job.folder, f"it ended without a result ({task.state}); see {task.paths.stderr}")
-    log.info("%-12s %s: %s", "job", job.folder.name, status_of(job.folder))
-
-
-def _ends(names: Sequence[str]) -> tuple[str, str]:
-    return names[0], names[-1]
+        """Submit the jobs and wait; what came of each lies in its folder."""
+        return self._submission.launch(job_overrides, initial_job_idx)

@@ -14,7 +14,8 @@ from medsam_exp.cli.registration import register
 from medsam_exp.cli.weights.catalogue import Weights, catalogue, published_at
 from medsam_exp.cli.weights.local_cache import DESCRIPTION, state
 from medsam_exp.cli.weights.settings import configured_paths
-from medsam_exp.runtime.conf_folder import conf_folder, in_checkout, own_folder
+from medsam_exp.runtime.conf_folder import conf_folder, own_folder
+from medsam_exp.runtime.extras import EXTRAS
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.stages.pipeline import STAGES
 
@@ -32,19 +33,6 @@ PREPARED = {
 """Folders of data, and what prepares them from the original downloads."""
 GIVEN = {"text.path": "give a JSON of file names and sentences, such as the authors': text.path=FILE.json"}
 """What values are that only the user knows."""
-
-
-def installs(extra: str, target: str = "make setup") -> str:
-    """What installs the packages of an extra: a target of the Makefile in a checkout, else the package's own extra."""
-    if in_checkout():
-        return target
-    return (
-        f"install this package anew with its extra: WHEEL[{extra}]" if extra else "install this package anew"
-    )
-
-
-PACKAGES = {"nnunetv2": installs("nnunet"), "pydensecrf": installs("crf", "make setup-crf")}
-"""Packages that only some choices need, and what installs them."""
 
 
 @dataclass(frozen=True)
@@ -157,15 +145,19 @@ def packages(cfg: DictConfig) -> Iterator[Need]:
     """Packages that not every set-up has."""
     wanted = {
         "nnunetv2": _any(cfg, lambda name: "nnunet" in STAGES[name].reads),
+        "optuna": "tune" in cfg.stages,
+        "peft": "finetune_clip" in cfg.stages and "lora" in str(OmegaConf.select(cfg, "tuning._target_")),
         "pydensecrf": "crf" in str(OmegaConf.select(cfg, "postprocess._target_")),
+        "SimpleITK": "sam_mask" in cfg.stages and "staple" in str(OmegaConf.select(cfg, "fusion._target_")),
+        "tensorboard": "tensorboard" in str(OmegaConf.select(cfg, "logger._target_")),
     }
     for package, needed in wanted.items():
         if needed and find_spec(package) is None:
             yield Need(
                 f"the package {package}",
                 f"the package {package} is not installed",
-                PACKAGES[package],
-                command=in_checkout(),
+                EXTRAS[package].installs,
+                command=True,
             )
 
 

@@ -6,7 +6,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.trials import split_name
-from medsam_exp.nnunet.requirement import require_nnunet
+from medsam_exp.runtime.extras import require
 from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import UserError
 
@@ -100,7 +100,7 @@ def _network_problems(cfg: DictConfig) -> list[str]:
     problems: list[str] = []
     if any(NNUNET_GROUPS & set(STAGES[name].reads) for name in cfg.stages if name in STAGES):
         try:
-            require_nnunet()
+            require("nnunetv2")
         except UserError as error:
             return [f"stages={list(cfg.stages)} {error}"]
     predicts = {"nnunet_single", "nnunet_ensemble", "calibrate_ensemble"} & set(cfg.stages)

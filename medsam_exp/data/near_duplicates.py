@@ -19,6 +19,8 @@ from PIL import Image
 from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
 
+from medsam_exp.runtime.extras import require
+
 THUMBNAIL_SIDE = 64
 MOST_BITS = 12
 """Of 64 in which the hashes of two copies may differ."""
@@ -70,6 +72,7 @@ def hashes_of(thumbnail: NDArray[np.uint8]) -> tuple[int, ...]:
     The first is ImageHash's own. A mirrored image has the same cosine transform but for signs, and a transposed one has
     the transposed, so the other seven follow from a single transform.
     """
+    require("imagehash")
     import imagehash  # it and skimage.feature are slow to import, and runs hardly ever need them
 
     picture = Image.fromarray(np.ascontiguousarray(thumbnail))

@@ -12,7 +12,7 @@ from multiprocessing.pool import Pool, ThreadPool
 from types import SimpleNamespace
 from typing import Any
 
-from medsam_exp.nnunet.requirement import require_nnunet
+from medsam_exp.runtime.extras import require
 
 _SPAWNING_MODULES = (
     "nnunetv2.experiment_planning.verify_dataset_integrity",
@@ -35,7 +35,7 @@ def in_process_pools(processes: int) -> Iterator[None]:
         UserError: nnU-Net is not installed.
         ValueError: the number is negative.
     """
-    require_nnunet()
+    require("nnunetv2")
     if processes < 0:
         raise ValueError(f"{processes} processes cannot be started")
     replaced: list[tuple[Any, str, Any]] = []

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medsam_exp.nnunet.case_names import case_name
-from medsam_exp.nnunet.requirement import require_nnunet
+from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import RGBImage, UserError
 
@@ -99,7 +99,7 @@ def write_raw_dataset(
         UserError: there is no case, or one id comes twice.
         ValueError: image and label do not fit together.
     """
-    require_nnunet()
+    require("nnunetv2")
     target = raw_dataset_folder(folder, name)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))

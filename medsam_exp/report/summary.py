@@ -164,7 +164,7 @@ def environment() -> dict[str, str]:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     packages = {name: _version(name) for name in _PACKAGES}
     return {
-        "medsam_exp": version("medsam-exp"),
+        "medsam_exp": medsam_exp.__version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),

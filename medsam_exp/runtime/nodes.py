@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass
 
+from medsam_exp.runtime.extras import require
+
 _PORTS = range(20000, 30000)
 """Below those that systems give out by themselves."""
 
@@ -32,6 +34,7 @@ def job_nodes() -> Nodes | None:
     count = int(os.environ.get("SLURM_JOB_NUM_NODES", 1))
     if os.environ.get("SUBMITIT_EXECUTOR") != "slurm" or count == 1:
         return None
+    require("submitit")
     from submitit.slurm.slurm import SlurmJobEnvironment  # reads "gpu[01-03,07]"
 
     port = _PORTS[int(os.environ["SLURM_JOB_ID"]) % len(_PORTS)]

@@ -9,9 +9,10 @@ import pandas as pd
 
 from medsam_exp.report.finished_run import finite
 from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.extras import missing
 from medsam_exp.sweep.read import Job, SweepResults
 
-NO_PARQUET = "pyarrow is not installed, so tables are written as CSV alone; `make setup` installs it."
+NO_PARQUET = f"{missing('pyarrow')}; tables are written as CSV alone."
 _OWN_COLUMNS = ("job", "id", "stage")
 _WORDS = {"class_name", "image_id", "patient"}
 _LEFT_OUT = {"text"}  # long, and the same in every stage; it stands in each run's per_image.csv

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from medsam_exp.report.logger.wandb_auth import has_key
+from medsam_exp.runtime.extras import require
 from medsam_exp.sweep.files import SWEEP_FILE
+from medsam_exp.types import UserError
 
 SCORES = ("sam/dsc/mean", "sam/iou/mean", "sam/nsd/mean", "coarse/dsc/mean", "saliency/peak_within_8px/mean")
 
@@ -77,10 +79,11 @@ def main(arguments: list[str] | None = None) -> str:
     parser.add_argument("--entity", default=None, help="W&B team or user; the key's own by default")
     given = parser.parse_args(arguments)
     try:
-        import wandb
-        import wandb_workspaces  # noqa: F401
-    except ModuleNotFoundError:
-        sys.exit("a W&B dashboard needs the package wandb-workspaces: pip install wandb-workspaces")
+        require("wandb_workspaces")
+    except UserError as error:
+        sys.exit(str(error))
+    import wandb
+
     if not has_key():
         sys.exit("a W&B dashboard needs a key: set WANDB_API_KEY or type: wandb login")
     group, axes = group_and_axes(given.sweep)

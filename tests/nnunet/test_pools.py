@@ -82,8 +82,11 @@ def test_negative_numbers_are_refused() -> None:
 
 
 def test_without_nnunet_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medsam_exp.nnunet.requirement.find_spec", lambda _: None)
-    with pytest.raises(UserError, match="needs nnunetv2: make setup installs it"), in_process_pools(0):
+    monkeypatch.setattr("medsam_exp.runtime.extras.find_spec", lambda _: None)
+    with (
+        pytest.raises(UserError, match=r"needs the package nnunetv2.*pip install 'medsam-exp\[nnunet\]'"),
+        in_process_pools(0),
+    ):
         pass
 
 

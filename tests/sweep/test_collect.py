@@ -176,7 +176,7 @@ def test_without_pyarrow_the_csv_and_a_sentence(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     made = collect([sweep_folder], tmp_path)
-    assert "pyarrow is not installed" in made.remarks[0]
+    assert "package pyarrow, which is not installed" in made.remarks[0]
     assert not list(tmp_path.glob("*.parquet"))
 
 

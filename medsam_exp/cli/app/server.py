@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medsam_exp.runtime.extras import require
 from medsam_exp.types import UserError
-
-_NO_GRADIO = (
-    "the app needs Gradio, which is not installed: pip install 'medsam-exp[app]' (in a checkout: make setup)"
-)
 
 
 @dataclass(frozen=True)
@@ -50,13 +47,11 @@ class App:
     """
 
     def __init__(self, options: Options, *, warm: bool = True) -> None:
+        require("gradio")
         self._folder = Path(tempfile.mkdtemp(prefix="medsam_app_"))
         _quiet_surroundings(self._folder)
-        try:
-            import gradio as gr  # slow; and what it reads of its surroundings it reads now
-        except ImportError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise UserError(_NO_GRADIO) from error
+        import gradio as gr  # slow; and what it reads of its surroundings it reads now
+
         from medsam_exp.cli.app.page import build_page, text_of
         from medsam_exp.cli.app.service import Desk
         from medsam_exp.cli.interactive.choices import weights_folder

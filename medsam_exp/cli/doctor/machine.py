@@ -10,18 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medsam_exp.cli.preflight import installs
+from medsam_exp.runtime.extras import EXTRAS
 
 _PROC = Path("/proc/meminfo")
 VERSIONS = ("medsam-exp", "torch", "torchvision", "open_clip_torch", "segment-anything", "pytorch-lightning")
-OPTIONAL = {
-    "nnunetv2": ("weak supervision with nnU-Net", installs("nnunet")),
-    "pydensecrf": ("postprocess=crf and crf_v1", installs("crf", "make setup-crf")),
-    "gradio": ("the local web app", installs("app")),
-    "gdcm": ("compressed DICOM images", installs("dicom")),
-    "wandb": ("logger=wandb", installs("")),
-}
-"""Packages that only some uses need: what for, and what installs them."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +80,7 @@ def look(folders: dict[str, Path]) -> Machine:
         gpus=gpus,
         gpu_note=note,
         versions={name: version for name in VERSIONS if (version := _version(name))} | cuda,
-        optional={name: _or(_installed(name), False) for name in OPTIONAL},
+        optional={name: _or(_installed(name), False) for name in EXTRAS},
     )
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from medsam_exp.cli.doctor.findings import Findings
-from medsam_exp.cli.doctor.machine import OPTIONAL, Machine
+from medsam_exp.cli.doctor.machine import Machine
 from medsam_exp.cli.preflight import Need
 from medsam_exp.cli.weights.catalogue import catalogue
 from medsam_exp.cli.weights.tables import SAID
 from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.conf_folder import in_checkout
+from medsam_exp.runtime.extras import EXTRAS
 from medsam_exp.runtime.sizes import readable
 
 _INDENT = "  "
@@ -65,9 +66,11 @@ def _machine(machine: Machine) -> Iterator[str]:
 
 
 def _packages(machine: Machine) -> Iterator[str]:
-    for name, (purpose, install) in OPTIONAL.items():
+    for name, extra in EXTRAS.items():
         here = machine.optional.get(name, False)
-        yield _row(name, f"{'here' if here else 'not here'}, for {purpose}{'' if here else f': {install}'}")
+        yield _row(
+            name, f"{'here' if here else 'not here'}, for {extra.use}{'' if here else f': {extra.installs}'}"
+        )
 
 
 def _weights(found: Findings) -> Iterator[str]:

@@ -4,12 +4,9 @@ import io
 from contextlib import redirect_stderr
 from pathlib import Path
 
-import gdown
-import requests
-from gdown.exceptions import DownloadError
-
 from medsam_exp.cli.weights.partial import PartialFile
 from medsam_exp.cli.weights.transfer import Advance, Patience, SourceError
+from medsam_exp.runtime.extras import require
 
 
 def from_drive(part: PartialFile, advance: Advance, patience: Patience, proxy: str | None) -> None:
@@ -17,8 +14,13 @@ def from_drive(part: PartialFile, advance: Advance, patience: Patience, proxy: s
 
     Raises:
         SourceError: Google refuses, or cannot be reached.
-        UserError: the disk is full.
+        UserError: the disk is full, or gdown is not installed.
     """
+    require("gdown")
+    import gdown
+    import requests
+    from gdown.exceptions import DownloadError
+
     part.restart()
     part.make_room(None)
     whole = part.path.with_name(f"{part.path.name}.drive")
@@ -55,6 +57,8 @@ def by_hand(part: PartialFile) -> str:
 
 
 def _why(error: Exception) -> str:
+    import requests
+
     chain = (error, error.__cause__, error.__context__)
     if any(isinstance(one, requests.ConnectionError | requests.Timeout) for one in chain):
         return "cannot be reached"

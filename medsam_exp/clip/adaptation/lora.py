@@ -3,6 +3,7 @@
 from torch import nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
+from medsam_exp.runtime.extras import require
 from medsam_exp.types import UserError
 
 
@@ -18,7 +19,7 @@ class Lora:
         dropout: share of A's inputs dropped while training, in [0, 1).
 
     Raises:
-        UserError: a value is out of its range.
+        UserError: a value is out of its range, or peft is not installed.
     """
 
     def __init__(self, rank: int, alpha: int, dropout: float) -> None:
@@ -27,6 +28,7 @@ class Lora:
                 f"tuning.rank={rank}, tuning.alpha={alpha} and tuning.dropout={dropout}, but a rank of at least "
                 "1, an alpha above 0 and a dropout in [0, 1) are needed."
             )
+        require("peft")
         self._rank, self._alpha, self._dropout = rank, alpha, dropout
 
     def prepare(self, network: nn.Module) -> None:

@@ -1,16 +1,21 @@
 """Contours of RTSTRUCT objects as masks on the slices of the series that they were drawn on."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
 
 from medsam_exp.data.volumes.scan import ScanFacts
 from medsam_exp.data.volumes.segmented import Segmented, paint
 from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _OFF_SLICE = 0.25  # of the distance between slices, by which a contour may miss its slice
 _LARGEST_LABEL = 255

@@ -1,18 +1,21 @@
 """What the header of a DICOM image says about each of its frames: place, size of a pixel, window."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
-from pydicom.uid import UID
 
 from medsam_exp.data.volumes.damage import naming, reason
 from medsam_exp.data.volumes.windowing import Window, usable_window
 from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _USED_LATER = (
     *("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "Modality"),
@@ -68,6 +71,8 @@ def frames_of(path: Path, header: Dataset) -> list[Frame]:
 
 def _count(path: Path, header: Dataset) -> int:
     """Number of frames, which the file must have bytes for."""
+    from pydicom.uid import UID
+
     rows, columns, count = int(header.Rows), int(header.Columns), int(header.get("NumberOfFrames") or 1)
     if min(rows, columns, count) < 1:
         raise ValueError(f"it says {count} images of {rows} rows and {columns} columns")
@@ -117,6 +122,8 @@ def patient_of(header: Dataset) -> str:
 
 def macro(header: Dataset, number: int, name: str) -> Dataset | None:
     """What an enhanced multi-frame image says about one of its frames under a name, or about all of them."""
+    from pydicom import Dataset
+
     groups: Sequence[Dataset] = header.get("PerFrameFunctionalGroupsSequence") or ()
     per_frame = groups[number] if number < len(groups) else Dataset()
     shared: Sequence[Dataset] = header.get("SharedFunctionalGroupsSequence") or ()

@@ -1,14 +1,17 @@
 """Phases, echoes, b-values and heart beats of a DICOM series that takes every slice several times."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, combinations, pairwise
-from typing import Any
-
-from pydicom import Dataset
+from typing import TYPE_CHECKING, Any
 
 from medsam_exp.data.volumes.dicom_copies import Place, place_of
 from medsam_exp.data.volumes.dicom_frames import Frame, macro
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _TELL_APART = (
     *("AcquisitionNumber", "EchoNumbers", "TemporalPositionIdentifier", "TemporalPositionIndex"),

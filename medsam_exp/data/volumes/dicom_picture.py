@@ -1,8 +1,9 @@
 """A single DICOM image as a picture, for folders of images."""
 
-from pathlib import Path
+from __future__ import annotations
 
-from pydicom import Dataset
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medsam_exp.data.pixels import MAX_PIXELS, Pixels
 from medsam_exp.data.volumes.damage import naming
@@ -10,6 +11,9 @@ from medsam_exp.data.volumes.dicom_file import read_header
 from medsam_exp.data.volumes.dicom_frames import frames_of, patient_of
 from medsam_exp.data.volumes.dicom_pixels import is_gray, read_colours, read_values, shown
 from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _ORIGINAL = "00"  # of LossyImageCompression
 

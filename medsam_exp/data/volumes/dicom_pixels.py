@@ -1,17 +1,20 @@
 """Pixels of a DICOM frame: decompressed, rescaled, and as a screen shows them."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
-from pydicom.pixels import apply_color_lut, apply_rescale, pixel_array
 
 from medsam_exp.data.volumes.damage import naming, reason
 from medsam_exp.data.volumes.dicom_file import read_all
 from medsam_exp.data.volumes.dicom_frames import Frame, macro
 from medsam_exp.data.volumes.windowing import Window, percentile_window, to_bytes
 from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _UNREADABLE, _COPY = "has pixels that cannot be decoded", "copy it again"
 GRAY = frozenset({"MONOCHROME1", "MONOCHROME2"})
@@ -56,6 +59,8 @@ def read_colours(frame: Frame) -> NDArray[np.uint8]:
     Raises:
         UserError: the pixels cannot be decoded.
     """
+    from pydicom.pixels import apply_color_lut
+
     with naming(frame.path, _UNREADABLE, _COPY):
         pixels = _decoded(frame)
         if frame.header.PhotometricInterpretation == "PALETTE COLOR":
@@ -99,6 +104,8 @@ def asks_for_a_window(frame: Frame) -> bool:
 
 
 def _decoded(frame: Frame) -> NDArray[Any]:
+    from pydicom.pixels import pixel_array
+
     syntax = frame.header.file_meta.TransferSyntaxUID
     try:
         if syntax.is_deflated:  # which pydicom inflates only when it reads all of the file
@@ -121,6 +128,8 @@ def _stored(frame: Frame) -> NDArray[Any]:
 
 
 def _rescaled(stored: NDArray[Any], frame: Frame) -> NDArray[np.float32]:
+    from pydicom.pixels import apply_rescale
+
     own = macro(frame.header, frame.number, "PixelValueTransformationSequence")
     if own is None and frame.header.get("ModalityLUTSequence"):
         return _by_table(stored, frame.header.ModalityLUTSequence[0])[0].astype(np.float32)

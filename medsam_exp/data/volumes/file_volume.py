@@ -16,6 +16,7 @@ from medsam_exp.data.volumes.scan import ScanFacts
 from medsam_exp.data.volumes.truncation import check_nifti_name, check_packed
 from medsam_exp.data.volumes.window_level import Look
 from medsam_exp.data.volumes.windowing import to_bytes
+from medsam_exp.runtime.extras import require
 from medsam_exp.types import UserError
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -134,6 +135,7 @@ def label_names(path: Path) -> dict[int, str]:
     """
     if volume_suffix(path) not in {".nrrd", ".nhdr"}:
         return {}
+    require("SimpleITK")
     import SimpleITK
 
     reader = SimpleITK.ImageFileReader()
@@ -154,6 +156,7 @@ def _itk_fault(path: Path, error: Exception) -> UserError:
 
 
 def _nifti(path: Path) -> Any:
+    require("nibabel")
     import nibabel
 
     if not path.exists():
@@ -228,6 +231,7 @@ def _itk_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, Any]
 
 
 def _read_itk(path: Path) -> tuple[NDArray[np.float32], Affine]:
+    require("SimpleITK")
     import SimpleITK
 
     check_packed(path)

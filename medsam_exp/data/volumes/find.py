@@ -1,13 +1,14 @@
 """All scans and masks below a folder, sorted out by what the files hold and how they are called."""
 
+from __future__ import annotations
+
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unicodedata import normalize
-
-from pydicom import Dataset
 
 from medsam_exp.data.coco import Coco, read_coco
 from medsam_exp.data.images import PICTURE_SUFFIXES
@@ -19,6 +20,9 @@ from medsam_exp.data.volumes.file_volume import open_file_volume, volume_stem, v
 from medsam_exp.data.volumes.picture_scan import PictureScan
 from medsam_exp.data.volumes.scan import Scan
 from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _MASK_WORDS = r"(?:masks?|seg|segmentations?|labels?|labelmap|gt|ground_?truth|annotations?|rois?)"
 # Where a word begins in a name: after a separator or a digit, or with a capital letter.

@@ -11,6 +11,7 @@ from medsam_exp.data.volumes.assemble import Assembled
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS
 from medsam_exp.data.volumes.record import ScanRecord
 from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.json_text import json_text
 
 LABELS = "labels.json"
@@ -70,6 +71,7 @@ def _storable(volume: NDArray[Any]) -> NDArray[Any]:
 def _nifti(values: NDArray[Any], record: ScanRecord) -> bytes:
     import gzip
 
+    require("nibabel")
     import nibabel
 
     axes = int(record.source.get("dimensions", 3))

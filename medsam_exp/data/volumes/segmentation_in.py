@@ -1,12 +1,13 @@
 """Masks of DICOM-SEG and RTSTRUCT objects, brought onto the voxels of the scan that they segment."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
 
 from medsam_exp.data.volumes.contours_in import is_contours, read_contours
 from medsam_exp.data.volumes.damage import naming
@@ -15,6 +16,9 @@ from medsam_exp.data.volumes.dicom_frames import Frame, frames_of, macro
 from medsam_exp.data.volumes.scan import ScanFacts
 from medsam_exp.data.volumes.segmented import Segmented, paint
 from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _OFF_GRID = 0.05  # voxels by which a segmentation's frame may miss the scan's grid
 

@@ -1,20 +1,25 @@
 """Predictions as DICOM-SEG objects that refer to the images they were made from."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
 
 from medsam_exp.data.volumes.assemble import Assembled
 from medsam_exp.data.volumes.damage import reason
 from medsam_exp.data.volumes.dicom_file import read_header
 from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.extras import require
 from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _SERIES_NUMBER = 900
 _SOFTWARE = "medsam_exp"
@@ -94,7 +99,8 @@ def write_segmentations(
 
 def _headers(original: Path, wanted: Iterable[str]) -> dict[str, Dataset]:
     """Elements of the source images by their unique id."""
-    missing, found = set(wanted), dict[str, Dataset]()
+    found: dict[str, Dataset] = {}
+    missing = set(wanted)
     for path in sorted(original.rglob("*")) if original.is_dir() else [original]:
         if missing and path.is_file() and (header := read_header(path)) is not None:
             uid = str(header.get("SOPInstanceUID", ""))
@@ -144,6 +150,7 @@ def _segmentation(
 
 
 def _object(sources: Sequence[Dataset], stacked: NDArray[Any], descriptions: Sequence[Any]) -> Any:
+    require("highdicom")
     import highdicom
 
     return highdicom.seg.Segmentation(

@@ -1,15 +1,19 @@
 """The table of images at W&B: texts, all scores, and the worst images with their masks laid over."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import wandb
 from PIL import Image
 
 from medsam_exp.report.pictures import RunResults, image_and_masks
 from medsam_exp.types import Mask, RGBImage
+
+if TYPE_CHECKING:
+    import wandb
 
 CLASSES = {"prediction": 1, "ground truth": 2, "coarse": 3}
 """Class number of each mask; numbers of their own give colours of their own."""
@@ -23,6 +27,8 @@ def per_image_table(results: RunResults, images: int, longest_side: int) -> wand
         images: how many pictures, >= 0.
         longest_side: of a picture in pixels; larger ones are made smaller.
     """
+    import wandb
+
     rows = rows_by_image(results.rows)
     measures = sorted({name for row in rows.values() for name in row} - {"id", "text"})
     table = wandb.Table(columns=["id", "text", "image", *measures])
@@ -59,6 +65,8 @@ def worst_first(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _picture(results: RunResults, sample_id: str, longest_side: int) -> wandb.Image:
+    import wandb
+
     image, masks = image_and_masks(results, sample_id)
     return wandb.Image(
         shrunk(image, longest_side, Image.Resampling.LANCZOS),

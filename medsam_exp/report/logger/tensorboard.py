@@ -10,7 +10,7 @@ from medsam_exp.report.logger.csv import CsvTracker, final_figures
 from medsam_exp.report.logger.job import TrackedRun
 from medsam_exp.report.pictures import RunResults
 from medsam_exp.runtime.artifacts import StageArtifacts
-from medsam_exp.types import UserError
+from medsam_exp.runtime.extras import require
 
 
 class TensorboardTracker(CsvTracker):
@@ -25,15 +25,8 @@ class TensorboardTracker(CsvTracker):
 
     def __init__(self, run: TrackedRun) -> None:
         super().__init__(run)
-        try:
-            self._board = TensorBoardLogger(
-                run.folder, name="tensorboard", version="", default_hp_metric=False
-            )
-        except ModuleNotFoundError as error:
-            raise UserError(
-                "logger=tensorboard needs the package tensorboard, which is not installed;"
-                " install it (pip install tensorboard), or use logger=csv"
-            ) from error
+        require("tensorboard")
+        self._board = TensorBoardLogger(run.folder, name="tensorboard", version="", default_hp_metric=False)
 
     @property
     def loggers(self) -> list[Logger]:

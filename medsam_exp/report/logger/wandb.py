@@ -32,6 +32,7 @@ from medsam_exp.report.logger.wandb_content import (
 )
 from medsam_exp.report.pictures import RunResults
 from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.runtime.extras import require
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +162,7 @@ class WandbTracker(CsvTracker):
         return None
 
     def _begun(self, mode: Literal["online", "offline"]) -> Any:
+        require("wandb")
         import wandb  # slow, so only where it is used
 
         if wandb.run is not None:  # left open by somebody else; figures of two runs must not mix

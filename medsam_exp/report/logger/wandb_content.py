@@ -1,17 +1,20 @@
 """What a run hands to W&B besides figures: files, the report, trained networks, masks."""
 
+from __future__ import annotations
+
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import wandb
+from typing import TYPE_CHECKING, Any
 
 from medsam_exp.report.logger.base import Table
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.stages import finetune_clip, train_sam
+
+if TYPE_CHECKING:
+    import wandb
 
 
 def keep_file(run: Any, path: Path) -> None:
@@ -23,12 +26,16 @@ def keep_file(run: Any, path: Path) -> None:
 
 def show_report(run: Any, path: Path) -> None:
     """Show the report, which loads nothing, as a panel."""
+    import wandb
+
     if path.is_file():
         run.log({"report": wandb.Html(path.read_text(), inject=False)})
 
 
 def show_tables(run: Any, tables: Mapping[str, Table]) -> None:
     """Show tables under "sweep/", one panel each."""
+    import wandb
+
     run.log(
         {
             f"sweep/{name}": wandb.Table(columns=list(columns), data=[list(row) for row in rows])
@@ -39,6 +46,8 @@ def show_tables(run: Any, tables: Mapping[str, Table]) -> None:
 
 def keep_weights(run: Any, artifacts: Mapping[str, StageArtifacts]) -> None:
     """Store each network that the run's stages trained; its version is the stage's key."""
+    import wandb
+
     for stage, path in trained_weights(artifacts).items():
         about = {"stage": stage, "key": artifacts[stage].key}
         _keep(run, wandb.Artifact(f"{stage}-{artifacts[stage].key}", type="model", metadata=about), path)
@@ -46,6 +55,8 @@ def keep_weights(run: Any, artifacts: Mapping[str, StageArtifacts]) -> None:
 
 def keep_masks(run: Any, folder: Path) -> None:
     """Store the final masks of a run over images."""
+    import wandb
+
     if folder.is_dir():
         _keep(run, wandb.Artifact(f"masks-{run.id}", type="masks"), folder)
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import SimpleITK
 import torch
 from torch import Tensor
 
+from medsam_exp.runtime.extras import Extra, require
 from medsam_exp.types import UserError
 
 
@@ -23,18 +23,21 @@ class StapleMask:
             in common would go on for thousands.
 
     Raises:
-        UserError: there is not even one iteration.
+        UserError: there is not even one iteration, or SimpleITK is not installed.
     """
 
     iterations: int
     multimask: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        require("SimpleITK", Extra("staple", "fusion=staple"))
         if self.iterations < 1:
             raise UserError(f"fusion.iterations is {self.iterations}, but it must be at least 1.")
 
     def __call__(self, logits: Tensor, iou_predictions: Tensor) -> tuple[Tensor, float]:
         """Return the (H, W) bool mask of (M, H, W) logits, and the mean of the (M,) predicted IoUs."""
+        import SimpleITK
+
         masks = logits > 0
         mean_iou = float(iou_predictions.mean())
         if bool((masks == masks[0]).all()):

@@ -1,15 +1,20 @@
 """Pruner: stop a trial that is worse than the median of the others after the same images."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from optuna.pruners import MedianPruner
-from optuna.trial import TrialState
 
 from medsam_exp.metrics.clusters import Clusters
 from medsam_exp.training.pruner.rungs import growing, refuse_too_few
 from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    from optuna.pruners import MedianPruner
+    from optuna.trial import TrialState
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,12 @@ class Median:
     first: int
     complete: int
 
-    stopped_as = TrialState.PRUNED
+    @property
+    def stopped_as(self) -> TrialState:
+        """Stopped, and without a score."""
+        from optuna.trial import TrialState
+
+        return TrialState.PRUNED
 
     def __post_init__(self) -> None:
         refuse_too_few(self.first)
@@ -38,6 +48,8 @@ class Median:
 
     def rule(self) -> MedianPruner:
         """Optuna's rule, asked at every look."""
+        from optuna.pruners import MedianPruner
+
         return MedianPruner(n_startup_trials=self.complete)
 
     def looks(self, images: int) -> list[int]:

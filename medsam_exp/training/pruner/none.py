@@ -1,22 +1,33 @@
 """No pruner: every trial looks at all images."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from optuna.pruners import NopPruner
-from optuna.trial import TrialState
+from typing import TYPE_CHECKING
 
 from medsam_exp.metrics.clusters import Clusters
+
+if TYPE_CHECKING:
+    from optuna.pruners import NopPruner
+    from optuna.trial import TrialState
 
 
 @dataclass(frozen=True)
 class NoPruner:
     """Stops no trial; so trials do not depend on each other, and a grid gives the same table in whatever order."""
 
-    stopped_as = TrialState.PRUNED
+    @property
+    def stopped_as(self) -> TrialState:
+        """Never asked for, since no trial is stopped."""
+        from optuna.trial import TrialState
+
+        return TrialState.PRUNED
 
     def rule(self) -> NopPruner:
         """Never says stop."""
+        from optuna.pruners import NopPruner
+
         return NopPruner()
 
     def looks(self, images: int) -> list[int]:

@@ -1,13 +1,16 @@
 """What every pruner offers, and how the images of a trial grow from look to look."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from __future__ import annotations
 
-from optuna.pruners import BasePruner
-from optuna.trial import TrialState
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from medsam_exp.metrics.clusters import Clusters
 from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.trial import TrialState
 
 
 class Pruner(Protocol):

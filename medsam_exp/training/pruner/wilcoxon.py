@@ -1,17 +1,20 @@
 """Pruner: stop a trial that is worse than the best one, image by image, by a signed-rank test."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-
-from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import BasePruner, WilcoxonPruner
-from optuna.trial import TrialState
+from typing import TYPE_CHECKING
 
 from medsam_exp.metrics.clusters import Clusters
 from medsam_exp.training.pruner.rungs import growing, refuse_too_few
 from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.trial import TrialState
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,12 @@ class Wilcoxon:
     first: int
     p: float
 
-    stopped_as = TrialState.COMPLETE  # with its mean so far, as Optuna advises for this rule
+    @property
+    def stopped_as(self) -> TrialState:
+        """Complete with its mean so far, as Optuna advises for this rule."""
+        from optuna.trial import TrialState
+
+        return TrialState.COMPLETE
 
     def __post_init__(self) -> None:
         refuse_too_few(self.first)
@@ -42,6 +50,9 @@ class Wilcoxon:
 
     def rule(self) -> BasePruner:
         """Optuna's rule, asked at every look."""
+        from optuna.exceptions import ExperimentalWarning
+        from optuna.pruners import WilcoxonPruner
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             return WilcoxonPruner(p_threshold=self.p, n_startup_steps=self.first)

@@ -1,5 +1,7 @@
 """An Optuna study in an SQLite file: goes on where it was when its process was killed, shared by several processes."""
 
+from __future__ import annotations
+
 import itertools
 import logging
 import math
@@ -8,20 +10,22 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import TPESampler
-from optuna.trial import FrozenTrial, TrialState
 
 from medsam_exp.metrics.clusters import Clusters
 from medsam_exp.metrics.summary import summarise
+from medsam_exp.runtime.extras import require
 from medsam_exp.training.pruner.none import NoPruner
 from medsam_exp.training.pruner.rungs import Pruner
 from medsam_exp.training.search.space import Choices, Range, Space, Value, grid
 from medsam_exp.training.search.workers import Workers
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.samplers import TPESampler
+    from optuna.trial import FrozenTrial
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +99,11 @@ class Search:
 
         Returns:
             All finished trials: of a grid in the order of the space, else as they were tried.
+
+        Raises:
+            UserError: Optuna is not installed.
         """
+        require("optuna")
         deadline, workers = time.monotonic() + (self.timeout or math.inf), Workers(file.parent)
         with workers.joined():
             with workers.alone():
@@ -116,6 +124,8 @@ class Search:
         return max(scored, key=lambda trial: sign * trial.score["mean"], default=None)  # type: ignore[index]
 
     def _study(self, file: Path) -> optuna.Study:
+        import optuna
+
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # trials are told once, by us
         storage = optuna.storages.RDBStorage(
             f"sqlite:///{file.resolve()}", engine_kwargs={"connect_args": {"timeout": _PATIENCE_S}}
@@ -143,6 +153,9 @@ class Search:
 
     def _orphan(self, study: optuna.Study, workers: Workers) -> optuna.Trial | None:
         """A trial whose process is gone; one that was cut off before it had all its values is given up."""
+        import optuna
+        from optuna.trial import TrialState
+
         for left in _running(study):
             if workers.lives(left.user_attrs.get(_WORKER)):
                 continue
@@ -159,6 +172,8 @@ class Search:
         Optuna's own grid sampler counts a trial as done that was broken off, so the grid's next point is put into the
         study's queue instead. A process that was killed just then has left it there already.
         """
+        from optuna.trial import TrialState
+
         begun = len(_finished(study)) + len(_running(study))
         if self.sampler == "grid":
             if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
@@ -176,6 +191,8 @@ class Search:
 
     def _try(self, study: optuna.Study, trial: optuna.Trial, evaluate: Evaluate, *, survive: bool) -> None:
         """Score a trial and tell the study."""
+        from optuna.trial import TrialState
+
         try:
             score, stopped = self._looked_at(study, trial, evaluate)
         except Exception as error:
@@ -250,6 +267,9 @@ def describe(values: Mapping[str, Value]) -> str:
 
 def _sampler(seed: int) -> TPESampler:
     """Proposes values, away from those that other workers try now."""
+    from optuna.exceptions import ExperimentalWarning
+    from optuna.samplers import TPESampler
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return TPESampler(seed=seed, constant_liar=True)
@@ -267,6 +287,8 @@ def _suggest(trial: optuna.Trial, key: str, entry: Choices | Range) -> None:
 
 def _finished(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that came to an end, those stopped early and failed ones too."""
+    from optuna.trial import TrialState
+
     ended = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     trials = study.get_trials(deepcopy=False, states=ended)
     return [trial for trial in trials if not trial.user_attrs.get(_GIVEN_UP)]
@@ -274,10 +296,14 @@ def _finished(study: optuna.Study) -> list[FrozenTrial]:
 
 def _running(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that a worker is at, or was at when it was killed."""
+    from optuna.trial import TrialState
+
     return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
 
 def _as_trial(trial: FrozenTrial) -> Trial:
+    from optuna.trial import TrialState
+
     attributes = trial.user_attrs
     if trial.state == TrialState.FAIL:
         return Trial(dict(trial.params), None, attributes.get("error", "no reason given"))

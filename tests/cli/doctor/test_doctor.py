@@ -12,6 +12,7 @@ from medsam_exp.cli.doctor import findings, machine
 from medsam_exp.cli.doctor.__main__ import main
 from medsam_exp.cli.weights.catalogue import catalogue, find
 from medsam_exp.runtime.conf_folder import conf_folder
+from medsam_exp.runtime.extras import EXTRAS
 from tests.compose import composed
 from tests.sockets import refuse_sockets
 
@@ -157,7 +158,7 @@ def test_packages_that_are_missing(
     assert need.sentence == "the package pydensecrf is not installed; `make setup-crf` mends it"
     assert not list(preflight.packages(composed("postprocess=otsu")))
     monkeypatch.setattr(machine, "_installed", lambda name: lambda: False)
-    assert "pydensecrf     not here, for postprocess=crf and crf_v1: make setup-crf" in page(capsys, "demo")
+    assert "pydensecrf     not here, for postprocess=crf: make setup-crf" in page(capsys, "demo")
 
 
 def test_values_that_only_the_user_knows(capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,15 +190,13 @@ def test_an_installed_package_is_told_of_its_own_commands(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is neither run.py nor a Makefile."""
-    for module in ("start_command", "doctor.page", "needs"):
+    for module in ("start_command", "doctor.page", "extras"):
         monkeypatch.setattr(f"medsam_exp.{module}.in_checkout", lambda: False)
     text = page(capsys, "demo", BUSI)
     assert "start one by: medsam-exp run +experiment=NAME" in section(text, "Experiments that can run now")
     assert "medsam-exp sync" in section(text, "W&B")[0]
     assert "run.py" not in text
-    assert (
-        preflight.installs("crf", "make setup-crf") == "install this package anew with its extra: WHEEL[crf]"
-    )
+    assert EXTRAS["pydensecrf"].installs == "pip install 'medsam-exp[crf]'"
 
 
 def test_as_json(capsys: pytest.CaptureFixture[str], bare: Path) -> None:

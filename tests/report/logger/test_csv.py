@@ -45,11 +45,10 @@ def test_final_figures_have_one_name_each() -> None:
 
 
 def test_without_tensorboard_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object, **__: object) -> None:
-        raise ModuleNotFoundError("tensorboard")
-
-    monkeypatch.setattr("medsam_exp.report.logger.tensorboard.TensorBoardLogger", missing)
-    with pytest.raises(UserError, match="pip install tensorboard") as caught:
+    monkeypatch.setattr("medsam_exp.runtime.extras.find_spec", lambda _: None)
+    with pytest.raises(
+        UserError, match=r"logger=tensorboard needs .*pip install 'medsam-exp\[tensorboard\]'"
+    ) as caught:
         TensorboardTracker(TrackedRun(tmp_path, "run"))
     assert "\n" not in str(caught.value)
 

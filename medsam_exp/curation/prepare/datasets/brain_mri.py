@@ -33,6 +33,7 @@ from medsam_exp.curation.prepare.layout import Case, plain_name, write_layout
 from medsam_exp.curation.prepare.reading import nothing_found
 from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
+from medsam_exp.runtime.extras import require
 from medsam_exp.types import Mask, UserError
 
 FOLDER = "brain_tumors"
@@ -186,6 +187,7 @@ def _open(source: Source, name: str) -> tuple[_Head, NDArray[Any], Mask]:
 
 
 def _hdf5(data: bytes) -> Any:
+    require("h5py")
     import h5py  # type: ignore[import-untyped]  # slow to import
 
     return h5py.File(io.BytesIO(data), "r")
