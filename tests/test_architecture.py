@@ -47,7 +47,6 @@ ELSEWHERE = {
     "trainer": "training",
     "tune": "training/search",
     "tuned": "config",
-    "tuning": "clip/adaptation",
     "wandb_sweep": "sweep",
     "ensemble": "nnunet",
 }

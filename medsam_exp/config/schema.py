@@ -126,7 +126,7 @@ class Config:
     loss: Any = MISSING
     optimizer: Any = MISSING
     scheduler: Any = MISSING
-    tuning: Any = MISSING
+    adaptation: Any = MISSING
     fit: Fit = MISSING
     saliency: Any = MISSING
     text_saliency: Any = MISSING

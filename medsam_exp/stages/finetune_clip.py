@@ -37,10 +37,10 @@ def run(context: StageContext) -> None:
         said.append(f"train: {sitting_out} of {data.train_size} pairs sit out each epoch, others each time")
     for note in said if distributed.rank() == 0 else ():
         log.warning("pairs: %s", note)
-    tuning = context.build("tuning")
+    adaptation = context.build("adaptation")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(context.seed, "tuning"))
-        tuning.prepare(clip.network)
+        adaptation.prepare(clip.network)
     module = ClipFinetuneModule(
         clip,
         context.build("loss"),
@@ -50,7 +50,7 @@ def run(context: StageContext) -> None:
         chunk_size=fit["chunk_size"],
     )
     figures = context.fit(module, data)
-    tuning.finish()
+    adaptation.finish()
     if distributed.rank() == 0:
         save_clip(clip.cpu(), context.artifacts.folder / FOLDER, torch.float32)
         notes = dict.fromkeys(note for part in pairs.values() if part is not None for note in part.notes)

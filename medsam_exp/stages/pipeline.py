@@ -74,7 +74,7 @@ class Stage:
 
 STAGES: dict[str, Stage] = {
     "finetune_clip": Stage(
-        reads=("clip", "pairs", "loss", "tuning", "optimizer", "scheduler", "fit", "seed"),
+        reads=("clip", "pairs", "loss", "adaptation", "optimizer", "scheduler", "fit", "seed"),
         weights=("clip",),
         processes="all",
         works_on="pairs",

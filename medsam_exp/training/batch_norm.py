@@ -34,11 +34,11 @@ def settle_batch_norms(module: pl.LightningModule, network: nn.Module, chunk_siz
     if chunk_size is not None:
         raise UserError(
             f"fit.chunk_size={chunk_size} passes a batch in pieces, but {found}, so the result would be another: set "
-            "fit.chunk_size=null, or freeze that tower (tuning=frozen_vision)"
+            "fit.chunk_size=null, or freeze that tower (adaptation=frozen_vision)"
         )
     devices = module.trainer.world_size
     if devices > 1 and not all(isinstance(part, nn.SyncBatchNorm) for _, part in trained):
         raise UserError(
             f"a batch is shared by {devices} devices, but {found}, so the result would be another: set "
-            "trainer.sync_batchnorm=true (GPUs alone), take one device, or freeze that tower (tuning=frozen_vision)"
+            "trainer.sync_batchnorm=true (GPUs alone), take one device, or freeze that tower (adaptation=frozen_vision)"
         )

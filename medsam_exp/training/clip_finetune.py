@@ -30,7 +30,7 @@ GRACE_STEPS = 100
 
 
 class ClipFinetuneModule(pl.LightningModule):
-    """Draws the embeddings of an image and of its text together, and those of strangers apart.
+    """Trains a CLIP network on batches of matching image-text pairs; the other pairs of a batch are the negatives.
 
     With several devices the embeddings are gathered with their gradients, so that the result is that of one
     device with the whole batch. The loss owns the temperature; the network carries a copy (`logit_scale`).

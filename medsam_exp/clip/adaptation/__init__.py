@@ -1,1 +1,1 @@
-"""Which weights of a CLIP network a training changes: one file each, one choice in conf/tuning."""
+"""Which weights of a CLIP network a training changes: one file each, one choice in conf/adaptation."""

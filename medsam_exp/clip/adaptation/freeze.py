@@ -45,10 +45,10 @@ class Freeze:
             UserError: a tower has fewer blocks, or none that are known.
         """
         vision, text = towers(network)
-        _freeze(vision, self._vision_blocks, "tuning.vision_blocks")
-        _freeze(text, self._text_blocks, "tuning.text_blocks")
+        _freeze(vision, self._vision_blocks, "adaptation.vision_blocks")
+        _freeze(text, self._text_blocks, "adaptation.text_blocks")
         if not any(parameter.requires_grad for _, parameter in vision + text):
-            raise UserError("tuning freezes both towers, so that nothing is left to train; free one of them.")
+            raise UserError("adaptation freezes both towers, so that nothing is left to train; free one of them.")
 
     def finish(self) -> None:
         """Leave the trained weights as they are."""

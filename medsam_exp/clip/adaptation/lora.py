@@ -25,8 +25,8 @@ class Lora:
     def __init__(self, rank: int, alpha: int, dropout: float) -> None:
         if rank < 1 or not alpha > 0 or not 0 <= dropout < 1:
             raise UserError(
-                f"tuning.rank={rank}, tuning.alpha={alpha} and tuning.dropout={dropout}, but a rank of at least "
-                "1, an alpha above 0 and a dropout in [0, 1) are needed."
+                f"adaptation.rank={rank}, adaptation.alpha={alpha} and adaptation.dropout={dropout}, but a rank of at "
+                "least 1, an alpha above 0 and a dropout in [0, 1) are needed."
             )
         require("peft")
         self._rank, self._alpha, self._dropout = rank, alpha, dropout

@@ -1,16 +1,12 @@
 """DHN-NCE, decoupled hard-negative noise contrastive estimation: the paper's equations 9 to 13."""
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from medsam_exp.clip.loss.hn_nce import hard_strangers
-from medsam_exp.clip.loss.similarity import cosine_similarity, require_hardness, require_positive_temperature
+from medsam_exp.clip.loss.contrastive import HardNegativeLoss, hard_negative_logsumexp
 
 
-@dataclass(frozen=True)
-class DHNNCE:
-    """Pulls partners together and pushes strangers apart, the closest strangers hardest.
+class DHNNCE(HardNegativeLoss):
+    """Decoupled InfoNCE that weighs negatives by hardness (MedCLIP-SAMv2, arXiv:2409.19483).
 
     With s_ij the cosine of image i and text j, and tau the temperature:
     L = mean_i [ -s_ii / tau + log sum_{j != i} W_ij exp(s_ij / tau) ] from images to texts (equation 9), plus the
@@ -19,24 +15,13 @@ class DHNNCE:
 
     Args:
         temperature: tau > 0; small values look at the hardest pairs only.
-        beta_image: beta_1 >= 0, hardness of strange texts for an image; 0 weighs them equally (DCL).
-        beta_text: beta_2 >= 0, hardness of strange images for a text.
+        beta_image: beta_1 >= 0, hardness of an image's negative texts; 0 weighs them equally (DCL).
+        beta_text: beta_2 >= 0, hardness of a text's negative images.
 
     Raises:
         UserError: a value is out of its range.
     """
 
-    temperature: float
-    beta_image: float
-    beta_text: float
-
-    def __post_init__(self) -> None:
-        require_positive_temperature(self.temperature)
-        require_hardness(self.beta_image, self.beta_text)
-
-    def __call__(self, image_embedding: Tensor, text_embedding: Tensor) -> Tensor:
-        """Return the scalar loss of B matching pairs of un-normalised (B, D) embeddings, B >= 2."""
-        logits = cosine_similarity(image_embedding, text_embedding) / self.temperature
-        from_images = hard_strangers(logits, self.beta_image) - logits.diagonal()
-        from_texts = hard_strangers(logits.T, self.beta_text) - logits.diagonal()
-        return (from_images + from_texts).mean()
+    def one_direction(self, logits: Tensor, beta: float) -> Tensor:
+        """Loss (B,) of each row of (B, B) logits."""
+        return hard_negative_logsumexp(logits, beta) - logits.diagonal()

@@ -1,20 +1,18 @@
-"""InfoNCE, the loss CLIP was trained with (van den Oord 2018; Radford 2021), at a fixed temperature."""
-
-from dataclasses import dataclass
+"""InfoNCE, CLIP's training loss, at a fixed temperature (arXiv:1807.03748, arXiv:2103.00020)."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from medsam_exp.clip.loss.similarity import cosine_similarity, require_positive_temperature
+from medsam_exp.clip.loss.contrastive import FixedTemperatureLoss
 
 
-@dataclass(frozen=True)
-class InfoNCE:
-    """Each image must find its own text among the batch's texts, and each text its own image.
+class InfoNCE(FixedTemperatureLoss):
+    """Cross-entropy of picking each image's text among the batch's texts, plus that of each text's image.
 
     With s_ij the cosine of image i and text j, and tau the temperature:
     L = mean_i [ -2 s_ii / tau + log sum_j exp(s_ij / tau) + log sum_j exp(s_ji / tau) ].
+    Many implementations take half of this sum of both directions.
 
     Args:
         temperature: tau > 0; small values look at the hardest pairs only.
@@ -23,18 +21,13 @@ class InfoNCE:
         UserError: the temperature is not positive.
     """
 
-    temperature: float
-
-    def __post_init__(self) -> None:
-        require_positive_temperature(self.temperature)
-
-    def __call__(self, image_embedding: Tensor, text_embedding: Tensor) -> Tensor:
+    def forward(self, image_embedding: Tensor, text_embedding: Tensor) -> Tensor:
         """Return the scalar loss of B matching pairs of un-normalised (B, D) embeddings, B >= 2."""
-        return both_directions(cosine_similarity(image_embedding, text_embedding) / self.temperature)
+        return symmetric_cross_entropy(self.logits(image_embedding, text_embedding))
 
 
-def both_directions(logits: Tensor) -> Tensor:
-    """Cross entropy of the diagonal of (B, B) logits along rows plus along columns, mean over the batch."""
-    own = torch.arange(len(logits), device=logits.device)
+def symmetric_cross_entropy(logits: Tensor) -> Tensor:
+    """Cross-entropy of the diagonal of (B, B) logits along rows plus along columns, mean over the batch."""
+    positives = torch.arange(len(logits), device=logits.device)
     with torch.autocast(logits.device.type, enabled=False):
-        return cross_entropy(logits, own) + cross_entropy(logits.T, own)
+        return cross_entropy(logits, positives) + cross_entropy(logits.T, positives)

@@ -1,12 +1,12 @@
-"""InfoNCE with the temperature learned beside the weights (Radford 2021), for training from scratch."""
+"""InfoNCE with a learned temperature, as CLIP was trained (arXiv:2103.00020), for training from scratch."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-from medsam_exp.clip.loss.infonce import both_directions
-from medsam_exp.clip.loss.similarity import cosine_similarity
+from medsam_exp.clip.loss.contrastive import cosine_similarity
+from medsam_exp.clip.loss.infonce import symmetric_cross_entropy
 from medsam_exp.types import UserError
 
 
@@ -40,9 +40,7 @@ class InfoNCELearned(nn.Module):
 
     def forward(self, image_embedding: Tensor, text_embedding: Tensor) -> Tensor:
         """Return the scalar loss of B matching pairs of un-normalised (B, D) embeddings, B >= 2."""
-        with (
-            torch.no_grad()
-        ):  # cut the parameter, not a copy: past the floor it would need as many steps to return
+        with torch.no_grad():  # clamp the parameter itself: past the floor it would need as many steps to return
             self.logit_scale.clamp_(max=self._largest_scale)
         logits = cosine_similarity(image_embedding, text_embedding) * self.logit_scale.exp()
-        return both_directions(logits)
+        return symmetric_cross_entropy(logits)

@@ -124,7 +124,7 @@ def test_length_of_embeddings_and_order_of_pairs_do_not_matter(name: str) -> Non
 
 
 @pytest.mark.parametrize(("hard", "plain"), [("hn_nce", "infonce"), ("dhn_nce", "dcl")])
-def test_without_hardness_strangers_weigh_equally(hard: str, plain: str) -> None:
+def test_without_hardness_negatives_weigh_equally(hard: str, plain: str) -> None:
     image, text = pairs(6)
     left, right = LOSSES[hard](0.1, 0.0, 0.0)(image, text), LOSSES[plain](0.1, 0.0, 0.0)(image, text)
     assert left.item() == pytest.approx(right.item(), abs=1e-12)
@@ -173,13 +173,13 @@ def test_impossible_settings_are_clear_errors(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "sign"), [("dhn_nce", 1), ("dhn_nce_released", -1)])
-def test_the_paper_pushes_hard_strangers_hardest_and_the_released_code_pulls_them(
+def test_the_paper_pushes_hard_negatives_hardest_and_the_released_code_pulls_them(
     name: str, sign: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch, away = 32, ~torch.eye(32, dtype=torch.bool)
     scores = torch.rand(batch, batch, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) - 0.5
     scores = (scores + torch.eye(batch)).requires_grad_()
-    monkeypatch.setattr(f"medsam_exp.clip.loss.{name}.cosine_similarity", lambda image, _: image)
+    monkeypatch.setattr("medsam_exp.clip.loss.contrastive.cosine_similarity", lambda image, _: image)
     (gradient,) = torch.autograd.grad(LOSSES[name](0.6, 0.15, 0.15)(scores, scores), scores)
     correlation = np.corrcoef(scores.detach()[away], gradient[away])[0, 1]
     hardest = scores.detach().masked_fill(~away, -1).argmax()
