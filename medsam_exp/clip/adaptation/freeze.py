@@ -48,7 +48,9 @@ class Freeze:
         _freeze(vision, self._vision_blocks, "adaptation.vision_blocks")
         _freeze(text, self._text_blocks, "adaptation.text_blocks")
         if not any(parameter.requires_grad for _, parameter in vision + text):
-            raise UserError("adaptation freezes both towers, so that nothing is left to train; free one of them.")
+            raise UserError(
+                "adaptation freezes both towers, so that nothing is left to train; free one of them."
+            )
 
     def finish(self) -> None:
         """Leave the trained weights as they are."""

@@ -40,7 +40,8 @@ class InfoNCELearned(nn.Module):
 
     def forward(self, image_embedding: Tensor, text_embedding: Tensor) -> Tensor:
         """Return the scalar loss of B matching pairs of un-normalised (B, D) embeddings, B >= 2."""
-        with torch.no_grad():  # clamp the parameter itself: past the floor it would need as many steps to return
+        # The parameter itself is clamped, since past the floor it would need as many steps to return.
+        with torch.no_grad():
             self.logit_scale.clamp_(max=self._largest_scale)
         logits = cosine_similarity(image_embedding, text_embedding) * self.logit_scale.exp()
         return symmetric_cross_entropy(logits)
