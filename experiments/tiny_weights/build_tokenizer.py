@@ -4,16 +4,16 @@ Byte-level byte-pair encoding over lower-cased text: every text has tokens, none
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from medsam_exp.clip.source import PACKAGED
 from medsam_exp.clip.tiny_trunk import TINY_TRUNK
 from medsam_exp.data.phantom.pairs import PhantomPairs
 from medsam_exp.runtime.json_text import json_text
 
-FOLDER = Path(__file__).parent / "tiny_clip"
+FOLDER = PACKAGED["tiny"]
 VOCABULARY_LIMIT = 2048
 CONTEXT_LENGTH = 40
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<start>", "eos_token": "<end>"}

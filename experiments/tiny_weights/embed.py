@@ -11,10 +11,11 @@ import tempfile
 from pathlib import Path
 
 from medsam_exp.clip.load import load_clip, save_clip
+from medsam_exp.clip.source import PACKAGED
 from medsam_exp.sam.load import load_sam, save_sam
 from medsam_exp.types import UserError
 
-PACKAGE = Path(__file__).parent
+EMBEDDED = PACKAGED["tiny"].parent
 WEIGHTS = "open_clip_model.safetensors"
 
 
@@ -40,9 +41,9 @@ def main(outputs: Path) -> None:
     clip = load_clip(str(trained(outputs, "tiny_clip", "finetune_clip") / "clip"))
     with tempfile.TemporaryDirectory() as folder:  # description and tokenizer are build_tokenizer's
         save_clip(clip, Path(folder))
-        shutil.copyfile(Path(folder) / WEIGHTS, PACKAGE / "tiny_clip" / WEIGHTS)
+        shutil.copyfile(Path(folder) / WEIGHTS, EMBEDDED / "tiny_clip" / WEIGHTS)
     sam = load_sam("tiny", str(trained(outputs, "tiny_sam", "train_sam") / "sam.safetensors"))
-    save_sam(sam, PACKAGE / "tiny_sam.safetensors")
+    save_sam(sam, EMBEDDED / "tiny_sam.safetensors")
 
 
 if __name__ == "__main__":

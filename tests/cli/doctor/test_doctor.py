@@ -190,7 +190,7 @@ def test_an_installed_package_is_told_of_its_own_commands(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is neither run.py nor a Makefile."""
-    for module in ("start_command", "doctor.page", "extras"):
+    for module in ("config.start_command", "cli.doctor.page", "runtime.extras"):
         monkeypatch.setattr(f"medsam_exp.{module}.in_checkout", lambda: False)
     text = page(capsys, "demo", BUSI)
     assert "start one by: medsam-exp run +experiment=NAME" in section(text, "Experiments that can run now")

@@ -1,0 +1,1 @@
+"""The embedded networks, trained from scratch: `make tiny-weights`."""
