@@ -4,8 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from medsam_exp.data.image_files import image_faults, pixels_of
-from medsam_exp.data.pair_table import CaptionedImage, PairTable, TableOptions, read_pair_table
+from medsam_exp.data.pair_table import (
+    CaptionedImage,
+    PairTable,
+    TableOptions,
+    image_faults,
+    pixels_of,
+    read_pair_table,
+)
 from medsam_exp.data.patients import clusters_of
 from medsam_exp.data.planned_files import PlannedFiles
 from medsam_exp.runtime.digests import FileDigests, text_digest
@@ -33,7 +39,7 @@ class CsvPairs:
         file: CSV with a header line, in UTF-8 or UTF-16.
         root: folder that the images' paths start from; None for the CSV's folder. `locate_images` says what
             happens to absolute paths and to those that start elsewhere.
-        image_column: column with the image's path, or its name without an ending; `medsam_exp.data.columns` says which
+        image_column: column with the image's path, or its name without an ending; `medsam_exp.data.tables` says which
             others may stand in for `filename`.
         caption_column: column with the caption; likewise for `Caption`.
         separator: character between the fields; None recognises a comma, a semicolon or a tab.

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medsam_exp.data.class_index import stem_of
-from medsam_exp.data.columns import place_of
-from medsam_exp.data.csv_table import decoded, read_table
-from medsam_exp.data.pairing import FilePair
+from medsam_exp.data.folder_files import FilePair
+from medsam_exp.data.sample_index import stem_of
+from medsam_exp.data.tables import decoded, place_of, read_table
 from medsam_exp.types import UserError
 
 _SHOWN = 5

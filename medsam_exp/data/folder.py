@@ -9,21 +9,22 @@ from typing import Literal
 
 import numpy as np
 
-from medsam_exp.data.class_index import read_class_index
 from medsam_exp.data.exclusion import read_exclusion
-from medsam_exp.data.pairing import (
+from medsam_exp.data.folder_files import (
     FilePair,
     Finding,
+    Target,
+    Targets,
     check_pairs,
     find_folders,
     mask_folders,
     pair_files,
     passed_over,
+    targets_of,
 )
 from medsam_exp.data.patients import COLUMN, INDEX, PatientRules
 from medsam_exp.data.planned_files import PlannedFiles
-from medsam_exp.data.spacing_index import Spacing, read_spacing_index
-from medsam_exp.data.targets import Target, Targets, targets_of
+from medsam_exp.data.sample_index import Spacing, read_class_index, read_spacing_index
 from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from medsam_exp.data.images import decode, refuse_elongated, to_rgb
-from medsam_exp.data.pixel_digest import pixel_digest
+from medsam_exp.data.pixels import pixel_digest
 from medsam_exp.data.planned_files import PlannedFiles
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.types import Mask, RGBImage, Sample, UserError

@@ -76,7 +76,7 @@ def decode(path: Path, content: bytes | None = None) -> Pixels:
         UserError: as `read_image`.
     """
     if path.suffix.lower() == DICOM_SUFFIX:
-        from medsam_exp.data.volumes.dicom_picture import decode_dicom  # pydicom is hardly ever needed
+        from medsam_exp.data.volumes.dicom_pixels import decode_dicom  # pydicom is hardly ever needed
 
         return decode_dicom(path)
     try:

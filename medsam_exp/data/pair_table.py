@@ -1,14 +1,148 @@
-"""A CSV file of captions as a table of images: rows cleaned, counted and gathered by image."""
+"""A CSV file of captions as a table of images: rows cleaned and gathered by image, files located and decoded."""
 
+import os
+import posixpath
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 from medsam_exp.data.captions import clean_caption
-from medsam_exp.data.columns import is_missing
-from medsam_exp.data.csv_table import faulty_rows, read_columns
-from medsam_exp.data.image_files import locate_images
+from medsam_exp.data.images import IMAGE_SUFFIXES, read_image
+from medsam_exp.data.pixels import pixel_digest
+from medsam_exp.data.tables import faulty_rows, is_missing, read_columns
 from medsam_exp.types import UserError
+
+
+@dataclass(frozen=True)
+class Located:
+    """The files that a table names.
+
+    Attributes:
+        ids: path relative to `base`, with /, by the name in the table; one file has one id, however it is spelt.
+        base: folder that holds all the files.
+        dropped: leading folders of the table's names that `base` does without, such as "data/scans"; else empty.
+    """
+
+    ids: dict[str, str]
+    base: Path
+    dropped: str
+
+
+def locate_images(names: Iterable[str], root: Path) -> Located:
+    """Find the files of a table's image names.
+
+    Names are relative to `root`, or absolute. If no such file exists, the names were written from another folder or
+    on another machine: the leading folders that all of them share are then dropped, one by one, until
+    a file is found below `root`. If a file lies outside `root`, ids are relative to the deepest folder
+    that holds all of them. A name without an image's ending means the only image of that name with any ending.
+    """
+    base = os.path.abspath(root.expanduser())  # noqa: PTH100  # resolve() would follow links out of root
+    tails = {name: PurePosixPath(posixpath.normpath(name.replace("\\", "/"))) for name in names}
+    folders = _shared_folders([tail.parts for tail in tails.values()])
+    for count in range(len(folders) + 1):
+        paths = {
+            name: _as_on_disk(os.path.normpath(os.path.join(base, *tail.parts[count:])))  # noqa: PTH118
+            for name, tail in tails.items()
+        }
+        if any(map(os.path.exists, paths.values())):
+            break
+    else:
+        count, paths = 0, {name: os.path.normpath(base / tail) for name, tail in tails.items()}
+    _images_in.cache_clear()  # a later table may name other files
+    if not all(path.startswith(base.rstrip(os.sep) + os.sep) for path in paths.values()):
+        base = os.path.commonpath([os.path.dirname(path) for path in paths.values()])  # noqa: PTH120
+    ids = {name: Path(path).relative_to(base).as_posix() for name, path in paths.items()}
+    return Located(ids, Path(base), PurePosixPath(*folders[:count]).as_posix() if count else "")
+
+
+def _as_on_disk(path: str) -> str:
+    """A file's path with its accents composed or apart, and with its ending, whichever is there."""
+    spellings = [_with_ending(each) for each in (path, normalize("NFC", path), normalize("NFD", path))]
+    return next(filter(os.path.exists, spellings), path)
+
+
+def _with_ending(path: str) -> str:
+    """The image that a path without an ending means; the path itself where there is none, or more than one."""
+    folder, name = os.path.split(path)
+    if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES:
+        return path
+    found = _images_in(folder).get(name, [])
+    return os.path.join(folder, found[0]) if len(found) == 1 else path  # noqa: PTH118
+
+
+@cache
+def _images_in(folder: str) -> dict[str, list[str]]:
+    """Image files of a folder by stem; none where there is no such folder."""
+    images: dict[str, list[str]] = {}
+    for path in sorted(Path(folder).iterdir()) if Path(folder).is_dir() else ():
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            images.setdefault(path.stem, []).append(path.name)
+    return images
+
+
+def _shared_folders(names: list[tuple[str, ...]]) -> tuple[str, ...]:
+    first, last = min(names)[:-1], max(names)[:-1]
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
+    return first[:shared]
+
+
+def image_faults(paths: Mapping[str, Path]) -> dict[str, str]:
+    """Decode every image, several at a time, and say in a sentence what is wrong with those that cannot be read.
+
+    Within a process a file is decoded once, and again when its size or time changed.
+    """
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        found = zip(paths, pool.map(_fault, paths.values()), strict=True)
+        return {image_id: fault for image_id, fault in found if fault is not None}
+
+
+def pixels_of(path: Path) -> str:
+    """Digest of an image's decoded pixels, known from when it was looked at.
+
+    Raises:
+        UserError: the image cannot be read.
+    """
+    fault, pixels = _decoded(path)
+    if fault is not None:
+        raise UserError(fault)
+    return pixels
+
+
+def _fault(path: Path) -> str | None:
+    return _decoded(path)[0]
+
+
+def _decoded(path: Path) -> tuple[str | None, str]:
+    """What is wrong with an image, if so; and the digest of its pixels."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # ValueError: a name with a NUL character
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return f"{path} does not exist: check the path", ""
+        several = ", ".join(_images_in(str(path.parent)).get(path.name, []))
+        there = (
+            f"several files have that name ({several})"
+            if several
+            else "no image has that name with any ending"
+        )
+        return f"{path} does not exist, and {there}: check the path", ""
+    return _decoded_once(path, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _decoded_once(path: Path, size: int, time: int) -> tuple[str | None, str]:
+    del size, time  # they decide only whether the answer is still known
+    try:
+        return None, pixel_digest(read_image(path))
+    except UserError as error:
+        return str(error), ""
+
 
 Row = tuple[str, str, str]
 """Image, caption and group ("" for none), as the file names them."""

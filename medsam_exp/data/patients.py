@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medsam_exp.data.class_index import read_rows, stem_of
-from medsam_exp.data.columns import is_missing, plain_column
-from medsam_exp.data.csv_table import read_table
+from medsam_exp.data.sample_index import read_rows, stem_of
+from medsam_exp.data.tables import is_missing, plain_column, read_table
 from medsam_exp.metrics.clusters import FEWEST
 from medsam_exp.types import Dataset, UserError
 

@@ -1,5 +1,6 @@
-"""Decoded pixels of an image file, whatever its format."""
+"""Decoded pixels of an image file, whatever its format, and their digest."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,3 +33,10 @@ class Pixels:
     remarks: tuple[str, ...] = ()
     numbers: NDArray[np.uint8] | None = None
     patient: str = ""
+
+
+def pixel_digest(values: NDArray[Any]) -> str:
+    """SHA-256 (hex) of an array's shape and values, such as an (H, W, 3) uint8 image or an (H, W) bool mask."""
+    hasher = hashlib.sha256(str(values.shape).encode())
+    hasher.update(np.ascontiguousarray(values).data)
+    return hasher.hexdigest()

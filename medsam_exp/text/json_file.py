@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medsam_exp.data.csv_table import decoded
+from medsam_exp.data.tables import decoded
 from medsam_exp.types import UserError
 
 

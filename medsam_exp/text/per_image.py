@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from medsam_exp.data.class_index import stem_of
-from medsam_exp.data.columns import is_missing, place_of
-from medsam_exp.data.csv_table import read_table
+from medsam_exp.data.sample_index import stem_of
+from medsam_exp.data.tables import is_missing, place_of, read_table
 from medsam_exp.text.json_file import parsed_json, text_of_file
 from medsam_exp.types import Sample, UserError
 
@@ -20,7 +19,7 @@ class PerImage:
 
     Args:
         path: .json or .csv file.
-        name_column: CSV column with the file name or stem; `medsam_exp.data.columns` says which others may stand in.
+        name_column: CSV column with the file name or stem; `medsam_exp.data.tables` says which others may stand in.
         text_column: CSV column with the sentence; likewise.
         uses_class_labels: whether whoever wrote the file knew the true classes.
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medsam_exp.data.phantom.sentences import generic_sentences, subtype_sentences
+from medsam_exp.data.phantom.captions import generic_sentences, subtype_sentences
 from medsam_exp.text.json_file import parsed_json, text_of_file
 from medsam_exp.text.sentence_lists import SentenceLists, SubtypeSentences, in_words
 from medsam_exp.types import UserError

@@ -16,7 +16,7 @@ from PIL import Image
 
 from medsam_exp.config.build import build
 from medsam_exp.config.schema import check
-from medsam_exp.data import image_files
+from medsam_exp.data import pair_table
 from medsam_exp.data.csv_pairs import CsvPairs
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.training.clip_data import PairsDataModule
@@ -226,8 +226,8 @@ def test_unreadable_images_are_skipped_by_name_on_request(tmp_path: Path) -> Non
 
 def test_a_file_is_decoded_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    read = image_files.read_image
-    monkeypatch.setattr(image_files, "read_image", lambda path: decoded.append(path.name) or read(path))
+    read = pair_table.read_image
+    monkeypatch.setattr(pair_table, "read_image", lambda path: decoded.append(path.name) or read(path))
     file = table(tmp_path, 4)
     for part in ("train", "validation", "all"):
         pairs(file, part=part, train_share=0.5)

@@ -12,7 +12,7 @@ from medsam_exp.curation.prepare.layout import plain_name
 from medsam_exp.curation.quality.raw import raw_items
 from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.folder import FolderDataset
-from medsam_exp.data.image_files import locate_images
+from medsam_exp.data.pair_table import locate_images
 from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
 from medsam_exp.text.per_image import PerImage
 

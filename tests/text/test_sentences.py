@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from medsam_exp.data.phantom.sentences import generic_sentences, subtype_sentences
+from medsam_exp.data.phantom.captions import generic_sentences, subtype_sentences
 from medsam_exp.data.phantom.vocabulary import SHAPE_WORDS, VOCABULARIES
 from medsam_exp.text.sentence_files import own_lists, read_sentences
 from medsam_exp.text.sentence_lists import plain_name

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from medsam_exp.curation.prepare.own_masks import OwnMasks
 from medsam_exp.data.volumes.grid import Plane, View
 from medsam_exp.data.volumes.scan import Scan
-from medsam_exp.data.volumes.window_level import Look
+from medsam_exp.data.volumes.windowing import WindowLevel
 from medsam_exp.types import UserError
 
 
@@ -19,14 +19,14 @@ class Cutting:
 
     Attributes:
         plane: see `view_of`.
-        look: how numbers become gray.
+        window_level: how numbers become gray.
         every: every n-th slice, from the first.
         foreground: labels to be united as the target; None keeps all apart.
         only_foreground: slices whose mask has a pixel only.
     """
 
     plane: Plane
-    look: Look
+    window_level: WindowLevel
     every: int = 1
     foreground: tuple[int, ...] | None = None
     only_foreground: bool = False
@@ -91,7 +91,7 @@ class LastScan:
         self._id, self._volume, self._mask, self._fault = planned.id, None, None, None
         try:
             self._mask = planned.masks.read(planned.scan.facts).labels if planned.masks else None
-            self._volume = planned.scan.render(self._cutting.look)
+            self._volume = planned.scan.render(self._cutting.window_level)
         except UserError as error:
             self._fault = UserError(_without_files(str(error), planned)) if self._redacted else error
 

@@ -20,10 +20,9 @@ from medsam_exp.data.volumes.find import (
     case_of,
     is_nnunet_image,
 )
-from medsam_exp.data.volumes.record import ScanRecord
-from medsam_exp.data.volumes.scan import Scan
-from medsam_exp.data.volumes.segmented import refers_to
-from medsam_exp.data.volumes.window_level import Look
+from medsam_exp.data.volumes.scan import Scan, ScanRecord
+from medsam_exp.data.volumes.segmentation_in import refers_to
+from medsam_exp.data.volumes.windowing import WindowLevel
 from medsam_exp.types import UserError
 
 _SHOWN = 10
@@ -82,7 +81,7 @@ class Plan:
 
     def records(self) -> list[ScanRecord]:
         """For `geometry.json`."""
-        return [_record(planned, self.cutting.look) for planned in self.scans]
+        return [_record(planned, self.cutting.window_level) for planned in self.scans]
 
 
 def plan_scans(found: Found, cutting: Cutting, naming: Naming, *, skip_faulty: bool) -> Plan:
@@ -206,7 +205,7 @@ def _ids(scan_id: str, count: int, indices: Sequence[int]) -> dict[str, int]:
     return {scan_id: 0} if count == 1 and indices else {f"{scan_id}_{index:04d}": index for index in indices}
 
 
-def _record(planned: PlannedScan, look: Look) -> ScanRecord:
+def _record(planned: PlannedScan, window_level: WindowLevel) -> ScanRecord:
     facts = planned.scan.facts
     return ScanRecord(
         planned.id,
@@ -217,7 +216,7 @@ def _record(planned: PlannedScan, look: Look) -> ScanRecord:
         facts.placed,
         facts.spacing_known,
         planned.view,
-        look.describe(),
+        window_level.describe(),
         facts.source,
         planned.slices,
     )

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from medsam_exp.curation.quality.items import Collection, Item
 from medsam_exp.curation.quality.raw import raw_items
-from medsam_exp.data.class_index import read_rows, stem_of
-from medsam_exp.data.columns import is_missing, place_of, plain_column
-from medsam_exp.data.csv_table import read_table
 from medsam_exp.data.exclusion import read_exclusion
+from medsam_exp.data.folder_files import pair_files
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.data.pair_table import TableOptions, read_pair_table
-from medsam_exp.data.pairing import pair_files
 from medsam_exp.data.patients import INDEX, compiled, patient_in
+from medsam_exp.data.sample_index import read_rows, stem_of
+from medsam_exp.data.tables import is_missing, place_of, plain_column, read_table
 from medsam_exp.types import UserError
 
 _SHOWN = 5

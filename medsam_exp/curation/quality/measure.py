@@ -14,8 +14,7 @@ from medsam_exp.curation.quality.overlay import find_overlay
 from medsam_exp.data.images import decode, to_rgb
 from medsam_exp.data.masks import to_mask
 from medsam_exp.data.near_duplicates import hashes_of, packed, thumbnail_of
-from medsam_exp.data.pixel_digest import pixel_digest
-from medsam_exp.data.pixels import Pixels
+from medsam_exp.data.pixels import Pixels, pixel_digest
 from medsam_exp.types import Mask, RGBImage, UserError
 
 VERSION = 6

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from medsam_exp.curation.write_back.predictions import Predictions, read_predictions
-from medsam_exp.data.volumes.assemble import Assembled, assemble
-from medsam_exp.data.volumes.nifti_out import write_nifti
-from medsam_exp.data.volumes.record import GEOMETRY, ScanRecord, read_record
-from medsam_exp.data.volumes.segmentation_out import TISSUE, Meaning, SegmentNames, write_segmentations
+from medsam_exp.curation.write_back.dicom_seg import TISSUE, CodedConcept, SegmentNames, write_segmentations
+from medsam_exp.curation.write_back.nifti import write_nifti
+from medsam_exp.curation.write_back.predictions import Assembled, Predictions, assemble, read_predictions
+from medsam_exp.data.volumes.scan import GEOMETRY, ScanRecord, read_record
 from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.types import UserError
 
@@ -102,16 +101,16 @@ def _refuse_full(out: Path) -> None:
         )
 
 
-def _meaning(text: str) -> Meaning:
+def _meaning(text: str) -> CodedConcept:
     parts = text.split(":", 2)
     if len(parts) != 3 or not all(parts):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no code: write CODE:SCHEME:MEANING, as {_coded(TISSUE)}"
         )
-    return Meaning(*parts)
+    return CodedConcept(*parts)
 
 
-def _coded(meaning: Meaning) -> str:
+def _coded(meaning: CodedConcept) -> str:
     return f"{meaning.value}:{meaning.scheme}:{meaning.meaning}"
 
 

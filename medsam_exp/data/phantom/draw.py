@@ -17,8 +17,8 @@ from medsam_exp.data.phantom.vocabulary import VOCABULARIES
 from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.types import RGBImage
 
-Look = Callable[[tuple[int, int], np.random.Generator, Sequence[Lesion]], Field]
-LOOKS: dict[str, Look] = {
+DrawScan = Callable[[tuple[int, int], np.random.Generator, Sequence[Lesion]], Field]
+DRAWINGS: dict[str, DrawScan] = {
     "breast_ultrasound": draw_breast_ultrasound,
     "brain_mri": draw_brain_mri,
     "chest_xray": draw_chest_xray,
@@ -71,7 +71,7 @@ def captions_of(plan: PhantomPlan) -> tuple[tuple[str, ...], ...]:
 
 
 def _draw(plan: PhantomPlan, lesions: Sequence[Lesion]) -> RGBImage:
-    gray = LOOKS[plan.scan](plan.shape, numpy_generator(*plan.key, "drawing"), lesions)
+    gray = DRAWINGS[plan.scan](plan.shape, numpy_generator(*plan.key, "drawing"), lesions)
     gray = 0.5 + ANATOMY_CONTRAST * (gray - 0.5)
     for lesion in lesions:
         gray += lesion.profile * (LESION_CONTRAST if lesion.plan.tone == "bright" else -LESION_CONTRAST)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.volumes.damage import naming, reason
-from medsam_exp.data.volumes.dicom_file import read_all
-from medsam_exp.data.volumes.dicom_frames import Frame, macro
+from medsam_exp.data.pixels import MAX_PIXELS, Pixels
+from medsam_exp.data.volumes.dicom_header import Frame, frames_of, macro, patient_of, read_all, read_header
+from medsam_exp.data.volumes.file_errors import naming_the_file, reason
 from medsam_exp.data.volumes.windowing import Window, percentile_window, to_bytes
 from medsam_exp.types import UserError
 
@@ -38,7 +39,7 @@ def read_values(frame: Frame) -> NDArray[np.float32]:
     Raises:
         UserError: the pixels cannot be decoded.
     """
-    with naming(frame.path, _UNREADABLE, _COPY):
+    with naming_the_file(frame.path, _UNREADABLE, _COPY):
         stored = _stored(frame)
         if stored.shape != frame.size:
             raise UserError(
@@ -61,7 +62,7 @@ def read_colours(frame: Frame) -> NDArray[np.uint8]:
     """
     from pydicom.pixels import apply_color_lut
 
-    with naming(frame.path, _UNREADABLE, _COPY):
+    with naming_the_file(frame.path, _UNREADABLE, _COPY):
         pixels = _decoded(frame)
         if frame.header.PhotometricInterpretation == "PALETTE COLOR":
             pixels = apply_color_lut(pixels, frame.header)
@@ -89,7 +90,7 @@ def shown(values: NDArray[np.float32], frame: Frame, window: Window | None) -> N
 
     Without either, the values are stretched from their lowest to their highest.
     """
-    with naming(frame.path, "has a damaged header", "export it again"):
+    with naming_the_file(frame.path, "has a damaged header", "export it again"):
         if window is None and frame.window is None and frame.header.get("VOILUTSequence"):
             found, bits = _by_table(values, frame.header.VOILUTSequence[0])
             gray = found / (2**bits - 1)
@@ -160,3 +161,48 @@ def _by_table(values: NDArray[Any], item: Dataset) -> tuple[NDArray[np.float64],
         table = np.asarray(data)
     places = np.clip(np.rint(values).astype(np.int64) - first, 0, min(count or 2**16, len(table)) - 1)
     return table[places].astype(np.float64), bits
+
+
+_ORIGINAL = "00"  # of LossyImageCompression
+
+
+def decode_dicom(path: Path) -> Pixels:
+    """Pixels as a screen shows them: (H, W) or (H, W, 3) uint8, by the file's own window.
+
+    Raises:
+        UserError: the file is no image, too large, or several images.
+    """
+    if path.is_file() and path.stat().st_size == 0:
+        raise UserError(f"{path} is empty (0 bytes): copy it again")
+    header = read_header(path) if path.exists() else None
+    if header is None:
+        raise UserError(f"{path} does not exist: check the path")
+    with naming_the_file(path, "has a damaged header", "export it again"):
+        return _picture(path, header)
+
+
+def _picture(path: Path, header: Dataset) -> Pixels:
+    if "Rows" not in header or "BitsAllocated" not in header or header.get("Modality") == "SEG":
+        raise UserError(
+            f"{path} is a DICOM file without an image ({header.get('Modality')}): replace or remove it"
+        )
+    frames = frames_of(path, header)
+    if len(frames) > 1:
+        raise UserError(
+            f"{path} holds {len(frames)} images, one is expected: cut it by medsam-exp prepare own"
+        )
+    if header.Rows * header.Columns > MAX_PIXELS:
+        raise UserError(
+            f"{path} has {header.Columns} x {header.Rows} pixels, more than {MAX_PIXELS}: shrink it"
+        )
+    frame = frames[0]
+    values = shown(read_values(frame), frame, None) if is_gray(header) else read_colours(frame)
+    lossy = header.get("LossyImageCompression", _ORIGINAL) != _ORIGINAL
+    return Pixels(
+        values,
+        None,
+        lossy,
+        spacing_mm=frame.spacing_mm,
+        remarks=frame.remarks,
+        patient=patient_of(header),
+    )

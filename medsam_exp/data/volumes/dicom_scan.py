@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.volumes.damage import naming
-from medsam_exp.data.volumes.dicom_frames import Frame, patient_of
+from medsam_exp.data.volumes.dicom_header import Frame, patient_of
 from medsam_exp.data.volumes.dicom_pixels import asks_for_a_window, is_gray, read_colours, read_values, shown
 from medsam_exp.data.volumes.dicom_series import Part, order_series, split_series
+from medsam_exp.data.volumes.file_errors import naming_the_file
 from medsam_exp.data.volumes.scan import ScanFacts
-from medsam_exp.data.volumes.window_level import Look
+from medsam_exp.data.volumes.windowing import WindowLevel
 from medsam_exp.types import UserError
 
 
@@ -24,21 +24,21 @@ class DicomScan:
     def __init__(self, frames: Sequence[Frame], facts: ScanFacts) -> None:
         self.frames, self.facts = tuple(frames), facts
 
-    def render(self, look: Look) -> NDArray[np.uint8]:
+    def render(self, window_level: WindowLevel) -> NDArray[np.uint8]:
         """(I, J, K) gray or (I, J, K, 3) RGB; I columns, J rows, K slices or pictures.
 
         Raises:
-            UserError: pixels cannot be decoded, or the look does not fit the modality.
+            UserError: pixels cannot be decoded, or the window does not fit the modality.
         """
         if not is_gray(self.frames[0].header):
             colours = np.stack([read_colours(frame) for frame in self.frames])
             return colours.transpose(2, 1, 0, 3)
         values = np.stack([read_values(frame) for frame in self.frames])
         window = None
-        if not (look.is_files_own and all(map(asks_for_a_window, self.frames))):
-            window = look.window_of(values, self.facts.modality, self.facts.shown)
+        if not (window_level.is_files_own and all(map(asks_for_a_window, self.frames))):
+            window = window_level.window_of(values, self.facts.modality, self.facts.shown)
         pictures = [
-            shown(picture, frame, None if look.is_files_own and asks_for_a_window(frame) else window)
+            shown(picture, frame, None if window_level.is_files_own and asks_for_a_window(frame) else window)
             for picture, frame in zip(values, self.frames, strict=True)
         ]
         return np.stack(pictures).transpose(2, 1, 0)
@@ -77,7 +77,7 @@ def scans_of(frames: Sequence[Frame], root: Path) -> tuple[list[DicomScan], list
 def _parts(frames: Sequence[Frame], root: Path) -> list[Part]:
     if not frames:
         return []
-    with naming(_shown_as(frames, root), "has a damaged header", "export it again"):
+    with naming_the_file(_shown_as(frames, root), "has a damaged header", "export it again"):
         return split_series(frames)
 
 
@@ -93,7 +93,7 @@ def _shown_as(frames: Sequence[Frame], root: Path) -> str:
 
 def _volume(part: Part, root: Path) -> DicomScan:
     shown_as = _shown_as(part.frames, root)
-    with naming(shown_as, "has a damaged header", "export it again"):
+    with naming_the_file(shown_as, "has a damaged header", "export it again"):
         return _placed(part, shown_as)
 
 
@@ -120,7 +120,7 @@ def _placed(part: Part, shown_as: str) -> DicomScan:
 
 
 def _pictures(frames: Sequence[Frame], root: Path) -> DicomScan:
-    with naming(frames[0].path, "has a damaged header", "export it again"):
+    with naming_the_file(frames[0].path, "has a damaged header", "export it again"):
         return _unplaced(frames, _relative(frames[0].path, root))
 
 

@@ -1,23 +1,94 @@
-"""Volumes in one file each: NIfTI by nibabel, others by SimpleITK."""
+"""Scans in one file each: NIfTI by nibabel, MetaImage and NRRD by SimpleITK, pictures."""
 
 import gzip
 import logging
 import math
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.volumes.damage import naming
+from medsam_exp.data.images import decode, to_rgb
+from medsam_exp.data.volumes.file_errors import naming_the_file
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS, Affine, check_affine
 from medsam_exp.data.volumes.scan import ScanFacts
-from medsam_exp.data.volumes.truncation import check_nifti_name, check_packed
-from medsam_exp.data.volumes.window_level import Look
-from medsam_exp.data.volumes.windowing import to_bytes
+from medsam_exp.data.volumes.windowing import WindowLevel, to_bytes
 from medsam_exp.runtime.extras import require
 from medsam_exp.types import UserError
+
+_NIFTI_STARTS = {n.to_bytes(4, order) for n in (348, 540) for order in ("little", "big")}  # sizes of headers
+_LONGEST_HEADER = 1 << 16
+_GZIP = b"\x1f\x8b"
+_EITHER = zlib.MAX_WBITS | 32  # zlib's own format or gzip
+
+
+def check_nifti_name(path: Path) -> None:
+    """Refuse a NIfTI file whose name and bytes disagree on whether it is compressed.
+
+    Raises:
+        UserError: says what to rename it to.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        start = file.read(4)
+    named = path.name.lower().endswith(".gz")
+    if named and start in _NIFTI_STARTS:
+        raise UserError(f"{path} is not compressed, whatever its name says: rename it to {path.name[:-3]}")
+    if start.startswith(_GZIP) and not named:
+        raise UserError(f"{path} is compressed, whatever its name says: rename it to {path.name}.gz")
+
+
+def check_packed(path: Path) -> None:
+    """Unpack the voxels of a MetaImage or NRRD file once, and compare their checksum, which SimpleITK does not.
+
+    Files without packed voxels, or with another packing than zlib's, are not looked into.
+
+    Raises:
+        UserError: the voxels are cut short or damaged.
+    """
+    content = path.read_bytes() if path.is_file() else b""
+    packed = _of_nrrd(content) if content.startswith(b"NRRD") else _of_meta_image(path, content)
+    if packed is None:
+        return
+    unpacking = zlib.decompressobj(_EITHER)
+    try:
+        while packed and not unpacking.eof:
+            unpacking.decompress(packed, 1 << 24)
+            packed = unpacking.unconsumed_tail
+    except zlib.error as error:
+        raise UserError(f"{path} is cut short or damaged ({error}): copy it again") from error
+    if not unpacking.eof:
+        raise UserError(f"{path} is cut short or damaged (its packed voxels have no end): copy it again")
+
+
+def _of_nrrd(content: bytes) -> bytes | None:
+    end = re.search(rb"\r?\n\r?\n", content[:_LONGEST_HEADER])
+    if end is None:
+        return None
+    header = content[: end.start()].lower()
+    inside = re.search(rb"^data ?file:", header, re.MULTILINE) is None
+    skips = re.search(rb"^(line|byte) ?skip:", header, re.MULTILINE)  # what is skipped is not packed
+    packed = re.search(rb"^encoding: *(gzip|gz)\s*$", header, re.MULTILINE)
+    return content[end.end() :] if inside and packed and not skips else None
+
+
+def _of_meta_image(path: Path, content: bytes) -> bytes | None:
+    last = re.search(
+        rb"^ElementDataFile *= *(.*?)\r?\n", content[:_LONGEST_HEADER], re.MULTILINE | re.IGNORECASE
+    )
+    if last is None or not re.search(
+        rb"^CompressedData *= *True", content[: last.start()], re.MULTILINE | re.IGNORECASE
+    ):
+        return None
+    if last[1].upper() == b"LOCAL":
+        return content[last.end() :]
+    other = path.parent / last[1].decode(errors="replace").strip()
+    return other.read_bytes() if other.parent == path.parent and other.is_file() else None
+
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
@@ -44,14 +115,14 @@ class FileVolume:
     def __init__(self, path: Path, facts: ScanFacts) -> None:
         self.path, self.facts = path, facts
 
-    def render(self, look: Look) -> NDArray[np.uint8]:
+    def render(self, window_level: WindowLevel) -> NDArray[np.uint8]:
         """(I, J, K) gray.
 
         Raises:
             UserError: the file is damaged.
         """
         values = read_file_values(self.path)
-        window = look.window_of(values, self.facts.modality, self.facts.shown)
+        window = window_level.window_of(values, self.facts.modality, self.facts.shown)
         return to_bytes(window(values), inverted=False)
 
 
@@ -77,7 +148,7 @@ def open_file_volume(path: Path, shown: str) -> FileVolume:
         UserError: it is damaged, has not three dimensions, or an affine without sense.
     """
     is_nifti = volume_suffix(path) in NIFTI_SUFFIXES
-    with naming(path, "is a damaged volume"):
+    with naming_the_file(path, "is a damaged volume"):
         shape, affine, source, known = _nifti_facts(path) if is_nifti else _itk_facts(path)
     notes = () if known else (f"{shown} does not say how large its voxels are (pixdim 0)",)
     facts = ScanFacts(
@@ -104,7 +175,7 @@ def read_file_values(path: Path) -> NDArray[np.float32]:
     if volume_suffix(path) not in NIFTI_SUFFIXES:
         return _read_itk(path)[0]
     image = _nifti(path)
-    with naming(path, "is cut short or damaged"):  # zlib, gzip and NumPy each have their own errors
+    with naming_the_file(path, "is cut short or damaged"):  # zlib, gzip and NumPy each have their own errors
         shape = _three(image.shape, path)
         if path.name.lower().endswith(".gz"):
             # To the end, where the checksum stands: nibabel stops at the last voxel, and never sees it.
@@ -165,7 +236,7 @@ def _nifti(path: Path) -> Any:
     log = logging.getLogger("nibabel.global")
     log.addFilter(_is_no_pixdim)
     try:
-        with naming(path, "cannot be read as NIfTI"):
+        with naming_the_file(path, "cannot be read as NIfTI"):
             return nibabel.load(path)
     finally:
         log.removeFilter(_is_no_pixdim)
@@ -247,3 +318,31 @@ def _read_itk(path: Path) -> tuple[NDArray[np.float32], Affine]:
     affine[:n, :n] = np.array(image.GetDirection()).reshape(n, n) * np.array(image.GetSpacing())
     affine[:n, 3] = image.GetOrigin()
     return values.reshape(values.shape if n == 3 else (*values.shape, 1)), affine
+
+
+class PictureScan:
+    """One PNG, JPEG, TIFF, BMP or WebP file."""
+
+    def __init__(self, path: Path, shown: str) -> None:
+        pixels = decode(path)
+        height, width = pixels.values.shape[:2]
+        self.path = path
+        self.facts = ScanFacts(
+            shown,
+            "picture",
+            (width, height, 1),
+            np.eye(4),
+            placed=False,
+            spacing_known=False,
+            stem=path.stem,
+            files=(path,),
+        )
+
+    def render(self, window_level: WindowLevel) -> NDArray[np.uint8]:
+        """(I, J, 1, 3) RGB; a window is applied to gray of more than 8 bits only."""
+        pixels = decode(self.path)
+        values = pixels.values
+        if values.ndim == 2 and values.dtype != np.uint8 and not window_level.is_files_own:
+            gray = to_bytes(window_level.window_of(values, "", self.facts.shown)(values), inverted=False)
+            return gray.T[:, :, None]
+        return to_rgb(pixels, self.path).transpose(1, 0, 2)[:, :, None]

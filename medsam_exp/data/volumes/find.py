@@ -12,12 +12,10 @@ from unicodedata import normalize
 
 from medsam_exp.data.coco import Coco, read_coco
 from medsam_exp.data.images import PICTURE_SUFFIXES
-from medsam_exp.data.volumes.damage import naming
-from medsam_exp.data.volumes.dicom_file import read_header
-from medsam_exp.data.volumes.dicom_frames import Frame, frames_of
+from medsam_exp.data.volumes.dicom_header import Frame, frames_of, read_header
 from medsam_exp.data.volumes.dicom_scan import scans_of
-from medsam_exp.data.volumes.file_volume import open_file_volume, volume_stem, volume_suffix
-from medsam_exp.data.volumes.picture_scan import PictureScan
+from medsam_exp.data.volumes.file_errors import naming_the_file
+from medsam_exp.data.volumes.file_volume import PictureScan, open_file_volume, volume_stem, volume_suffix
 from medsam_exp.data.volumes.scan import Scan
 from medsam_exp.types import UserError
 
@@ -221,7 +219,7 @@ def _sort(
     if header is None:
         passed["no scans"] += 1
         return
-    with naming(path, "has a damaged header", "export it again"):
+    with naming_the_file(path, "has a damaged header", "export it again"):
         _sort_dicom(path, header, found, series, passed)
 
 

@@ -1,5 +1,10 @@
-"""What slices are cut from: a volume, or a stack of pictures that have no place in the patient."""
+"""What slices are cut from, and `geometry.json`, which keeps where they lie so that masks can be written back.
 
+The record holds no name, no path and no patient's id; of DICOM the unique ids of study, series and images.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.data.volumes.grid import STORED, Affine, Plane, View, view_of
-from medsam_exp.data.volumes.window_level import Look
+from medsam_exp.data.volumes.windowing import WindowLevel
+from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.json_text import json_text
+from medsam_exp.types import UserError
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,94 @@ class Scan(Protocol):
 
     facts: ScanFacts
 
-    def render(self, look: Look) -> NDArray[np.uint8]:
+    def render(self, window_level: WindowLevel) -> NDArray[np.uint8]:
         """Read everything: (I, J, K) gray or (I, J, K, 3) RGB as a screen shows it."""
         ...
+
+
+GEOMETRY = "geometry.json"
+_FORMAT = 1
+_FRAME = "affine takes (i, j, k, 1) to mm in LPS: x to the patient's left, y to the back, z to the head"
+
+
+@dataclass(frozen=True)
+class ScanRecord:
+    """One scan of a prepared folder.
+
+    Attributes:
+        id: its name in the prepared folder.
+        kind: dicom, nifti, itk or picture.
+        modality: as DICOM writes it; "" where unknown.
+        shape: (I, J, K).
+        affine: to mm LPS; of pictures without a place only their pixels' size.
+        placed: whether the affine says where the patient is.
+        spacing_known: whether its sizes in i and j are millimetres.
+        view: how slices were cut.
+        look: how numbers became gray, in words.
+        source: what writing back needs besides; see the readers.
+        slices: place along the view's axis by sample id.
+    """
+
+    id: str
+    kind: str
+    modality: str
+    shape: tuple[int, int, int]
+    affine: Affine
+    placed: bool
+    spacing_known: bool
+    view: View
+    look: str
+    source: Mapping[str, Any]
+    slices: Mapping[str, int]
+
+
+def write_record(folder: Path, scans: Sequence[ScanRecord]) -> None:
+    """Write `geometry.json`; equal scans give equal bytes."""
+    content = {
+        "format": _FORMAT,
+        "frame": _FRAME,
+        "scans": [
+            {
+                **vars(scan),
+                "affine": scan.affine.tolist(),
+                "view": vars(scan.view),
+                "slices": dict(scan.slices),
+            }
+            for scan in sorted(scans, key=lambda scan: scan.id)
+        ],
+    }
+    write_atomically(folder / GEOMETRY, (json_text(content, indent=1) + "\n").encode())
+
+
+def read_record(folder: Path) -> tuple[ScanRecord, ...]:
+    """The scans of a prepared folder.
+
+    Raises:
+        UserError: there is no record, or it is damaged.
+    """
+    path = folder / GEOMETRY
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT:
+            raise UserError(
+                f"{path} has the format {content['format']}, known is {_FORMAT}: prepare the data again"
+            )
+        return tuple(_scan(item) for item in content["scans"])
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{folder} has no {GEOMETRY}: give a folder made by medsam-exp prepare own"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged ({error!r}): prepare the data again") from error
+
+
+def _scan(item: Mapping[str, Any]) -> ScanRecord:
+    i, j, k = item["shape"]
+    return ScanRecord(
+        **{
+            **item,
+            "shape": (int(i), int(j), int(k)),
+            "affine": np.array(item["affine"], np.float64).reshape(4, 4),
+            "view": View(**item["view"]),
+        }
+    )

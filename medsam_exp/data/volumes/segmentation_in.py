@@ -2,23 +2,159 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.volumes.contours_in import is_contours, read_contours
-from medsam_exp.data.volumes.damage import naming
-from medsam_exp.data.volumes.dicom_file import read_all
-from medsam_exp.data.volumes.dicom_frames import Frame, frames_of, macro
+from medsam_exp.data.volumes.dicom_header import Frame, frames_of, macro, read_all
+from medsam_exp.data.volumes.file_errors import naming_the_file
 from medsam_exp.data.volumes.scan import ScanFacts
-from medsam_exp.data.volumes.segmented import Segmented, paint
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What a segmentation says.
+
+    Attributes:
+        labels: (I, J, K) int64, 0 background, else the segment's number.
+        names: the segments' labels by number.
+    """
+
+    labels: NDArray[np.int64]
+    names: dict[int, str]
+
+
+def refers_to(header: Dataset, facts: ScanFacts) -> bool:
+    """Whether a DICOM-SEG or RTSTRUCT object segments a scan, by the series that it names, else by its frame."""
+    if named := set(_series(header)):
+        return facts.source.get("series_uid") in named
+    frames = {
+        str(item.get("FrameOfReferenceUID") or "")
+        for item in (header, *(header.get("ReferencedFrameOfReferenceSequence") or ()))
+    }
+    return facts.source.get("frame_of_reference_uid") in frames - {""}
+
+
+def _series(header: Dataset) -> Iterator[str]:
+    items = list(header.get("ReferencedSeriesSequence") or ())
+    for frame in header.get("ReferencedFrameOfReferenceSequence") or ():
+        for study in frame.get("RTReferencedStudySequence") or ():
+            items += study.get("RTReferencedSeriesSequence") or ()
+    yield from (str(item.SeriesInstanceUID) for item in items if "SeriesInstanceUID" in item)
+
+
+def paint(
+    target: NDArray[np.int64],
+    plane: NDArray[np.int64],
+    foreground: Collection[int] | None,
+    path: Path,
+    names: Mapping[int, str],
+) -> None:
+    """Put the numbers of one slice into a scan's slice, in place.
+
+    Args:
+        target: (I, J) slice of the scan.
+        plane: (I, J) segment numbers, 0 for none.
+        foreground: numbers of segments to be united as label 1; None keeps all apart.
+        path: for the errors' texts.
+        names: of segments, likewise.
+
+    Raises:
+        UserError: the sizes differ, or segments overlap.
+    """
+    if target.shape != plane.shape:
+        raise UserError(
+            f"{path} has frames of {plane.shape[0]} x {plane.shape[1]} pixels, its images have "
+            f"{target.shape[0]} x {target.shape[1]}: resample it to the images' grid"
+        )
+    if foreground is not None:
+        target[np.isin(plane, list(foreground))] = 1
+        return
+    both = (target > 0) & (plane > 0) & (target != plane)
+    if both.any():
+        pair = [f"{n} {names.get(n, '')}".strip() for n in (int(target[both][0]), int(plane[both][0]))]
+        raise UserError(
+            f"{path} has segments that overlap ({' and '.join(pair)}): name those wanted with --foreground, "
+            "which unites them"
+        )
+    target[plane > 0] = plane[plane > 0]
+
+
+_OFF_SLICE = 0.25  # of the distance between slices, by which a contour may miss its slice
+_LARGEST_LABEL = 255
+
+
+def is_contours(header: Dataset) -> bool:
+    """Whether a DICOM object is an RTSTRUCT."""
+    return header.get("Modality") == "RTSTRUCT"
+
+
+def read_contours(
+    path: Path, dataset: Dataset, facts: ScanFacts, foreground: Collection[int] | None = None
+) -> Segmented:
+    """Pixels whose centre lies within closed contours; slices without contours are background.
+
+    Contours of one structure on one slice exclude each other's inside, so that an inner one is a hole (DICOM PS3.3,
+    section C.8.8.6). Labels are the structures' numbers, or their order where these do not fit into a mask.
+
+    Args:
+        path: the file, for errors.
+        dataset: its elements.
+        facts: of the series that it refers to.
+        foreground: labels of structures to be united as label 1; None keeps all apart.
+
+    Raises:
+        UserError: contours do not lie on the scan's slices, or structures overlap.
+    """
+    names = {int(item.ROINumber): str(item.get("ROIName") or "") for item in dataset.StructureSetROISequence}
+    fits = all(0 < number <= _LARGEST_LABEL for number in names)
+    numbers = {number: number if fits else n for n, number in enumerate(names, start=1)}
+    labels = np.zeros(facts.shape, np.int64)
+    named, closed = {numbers[number]: name for number, name in names.items() if name}, 0
+    for structure in dataset.get("ROIContourSequence") or ():
+        label = numbers[int(structure.ReferencedROINumber)]
+        slices = _slices(structure, facts, path)
+        closed += len(slices)
+        for k, inside in slices.items():
+            paint(labels[:, :, k], np.where(inside, label, 0), foreground, path, named)
+    if not closed:
+        raise UserError(f"{path} is an RTSTRUCT without closed contours: draw some, or remove it")
+    return Segmented(labels, named)
+
+
+def _slices(structure: Dataset, facts: ScanFacts, path: Path) -> dict[int, NDArray[np.bool_]]:
+    """(I, J) bool by slice: what lies within an odd number of the structure's contours."""
+    from skimage.draw import polygon
+
+    found: dict[int, NDArray[np.bool_]] = defaultdict(lambda: np.zeros(facts.shape[:2], bool))
+    for contour in structure.get("ContourSequence") or ():
+        if not str(contour.get("ContourGeometricType", "")).replace("_", "").startswith("CLOSEDPLANAR"):
+            continue  # points and open lines have no inside
+        points = np.array([float(value) for value in contour.ContourData]).reshape(-1, 3)
+        voxels = np.linalg.solve(facts.affine, np.column_stack([points, np.ones(len(points))]).T)[:3].T
+        k = _slice_of(voxels, facts, path)
+        found[k][polygon(voxels[:, 0], voxels[:, 1], facts.shape[:2])] ^= True
+    return found
+
+
+def _slice_of(voxels: NDArray[np.float64], facts: ScanFacts, path: Path) -> int:
+    k = round(float(voxels[:, 2].mean()))
+    if np.abs(voxels[:, 2] - k).max() > _OFF_SLICE or not 0 <= k < facts.shape[2]:
+        raise UserError(
+            f"{path} has a contour that lies on no slice of {facts.shown} (slice {voxels[:, 2].mean():.2f} of 0 to "
+            f"{facts.shape[2] - 1}): export the contours on the slices of this series"
+        )
+    return k
+
 
 _OFF_GRID = 0.05  # voxels by which a segmentation's frame may miss the scan's grid
 
@@ -34,7 +170,7 @@ def read_segmentation(path: Path, facts: ScanFacts, foreground: Collection[int] 
     Raises:
         UserError: the file is damaged, does not lie on the scan's voxels, or its segments overlap.
     """
-    with naming(path, "is a damaged DICOM segmentation"):
+    with naming_the_file(path, "is a damaged DICOM segmentation"):
         dataset = read_all(path)
         if is_contours(dataset):
             return read_contours(path, dataset, facts, foreground)

@@ -1,4 +1,4 @@
-"""From a scan's own numbers to the gray of a screen: DICOM's windows (PS3.3 C.11.2.1.2) and percentiles."""
+"""From a scan's numbers to the gray of a screen: DICOM's windows (PS3.3 C.11.2.1.2), named CT windows, percentiles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,3 +126,96 @@ def to_bytes(gray: NDArray[np.float64], *, inverted: bool) -> NDArray[np.uint8]:
     """Gray in [0, 1] to uint8, rounded; inverted where the lowest value means white (MONOCHROME1)."""
     shown = np.rint(255 * np.nan_to_num(gray, nan=0.0))
     return np.asarray(255 - shown if inverted else shown, np.uint8)
+
+
+DEFAULT_PERCENTILES = (0.5, 99.5)
+
+
+@dataclass(frozen=True)
+class WindowLevel:
+    """One choice for all scans; at most one of the three is given.
+
+    Attributes:
+        named: a window of `CT_WINDOWS`.
+        window: center and width in the scan's units.
+        percentiles: of each scan's own values, for units that mean nothing.
+    """
+
+    named: str | None = None
+    window: Window | None = None
+    percentiles: tuple[float, float] | None = None
+
+    @property
+    def is_files_own(self) -> bool:
+        """Whether each file's own wish is followed."""
+        return self.named is None and self.window is None and self.percentiles is None
+
+    def window_of(self, values: NDArray[Any], modality: str, where: str) -> Window:
+        """The window for a whole scan.
+
+        A file that does not say how it wants to be seen is shown as soft tissue where it is CT, else from the
+        percentile 0.5 to 99.5.
+
+        Args:
+            values: all of its numbers.
+            modality: as DICOM writes it ("CT"), or "" where it is unknown.
+            where: names the scan in errors.
+
+        Raises:
+            UserError: a CT window is asked of another modality.
+        """
+        if self.named is not None:
+            if modality not in {"CT", ""}:
+                raise UserError(
+                    f"{where} is {modality}, and the window {self.named} is one for CT (Hounsfield units): give "
+                    "--window CENTER WIDTH or --percentiles LOW HIGH"
+                )
+            return CT_WINDOWS[self.named]
+        if self.window is not None:
+            return self.window
+        if self.percentiles is None and modality == "CT":
+            return CT_WINDOWS["soft_tissue"]
+        return percentile_window(values, *(self.percentiles or DEFAULT_PERCENTILES))
+
+    def describe(self) -> str:
+        """In words, for `geometry.json`."""
+        if self.named is not None:
+            chosen = CT_WINDOWS[self.named]
+            return f"{self.named} (center {chosen.center:g}, width {chosen.width:g})"
+        if self.window is not None:
+            return f"center {self.window.center:g}, width {self.window.width:g}"
+        if self.percentiles is not None:
+            return f"percentiles {self.percentiles[0]:g} to {self.percentiles[1]:g} of the volume"
+        return "as the file asks; else soft_tissue for CT and percentiles 0.5 to 99.5 for others"
+
+
+def parse_window_level(window: Sequence[str] | None, percentiles: Sequence[float] | None) -> WindowLevel:
+    """The choice on a command line.
+
+    Args:
+        window: one name, or center and width.
+        percentiles: low and high.
+
+    Raises:
+        UserError: both are given, or neither makes sense.
+    """
+    if window and percentiles:
+        raise UserError("--window and --percentiles are both given: choose one of them")
+    if percentiles:
+        low, high = percentiles
+        if not 0 <= low < high <= 100:
+            raise UserError(
+                f"--percentiles is {low:g} {high:g}: give two numbers in [0, 100], the lower first"
+            )
+        return WindowLevel(percentiles=(low, high))
+    if not window:
+        return WindowLevel()
+    if len(window) == 1 and window[0] in CT_WINDOWS:
+        return WindowLevel(named=window[0])
+    try:
+        center, width = map(float, window)
+    except ValueError as error:
+        raise UserError(
+            f"--window is {' '.join(window)}: give {', '.join(CT_WINDOWS)}, or CENTER WIDTH in the scan's units"
+        ) from error
+    return WindowLevel(window=Window(center, width, "LINEAR_EXACT" if 0 < width < 1 else "LINEAR"))

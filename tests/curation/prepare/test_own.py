@@ -11,7 +11,7 @@ from PIL import Image
 from medsam_exp.curation.prepare.__main__ import main
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS
-from medsam_exp.data.volumes.record import read_record
+from medsam_exp.data.volumes.scan import read_record
 from medsam_exp.data.volumes.windowing import Window, percentile_window, to_bytes
 from tests.data.volumes.synthetic import PATIENT, dicom_image, dicom_series, items, turned
 

@@ -12,7 +12,7 @@ from PIL import Image
 from medsam_exp.curation.prepare.__main__ import main as prepare
 from medsam_exp.curation.write_back.__main__ import main
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS
-from medsam_exp.data.volumes.record import read_record
+from medsam_exp.data.volumes.scan import read_record
 from medsam_exp.nnunet.case_names import case_name
 from tests.data.volumes.synthetic import dicom_image, dicom_series, items, turned
 from tests.data.volumes.test_grid import random_affine

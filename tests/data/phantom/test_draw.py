@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import binary_dilation
 
-from medsam_exp.data.phantom.draw import LOOKS, Phantom, captions_of, draw_image, draw_phantom
+from medsam_exp.data.phantom.draw import DRAWINGS, Phantom, captions_of, draw_image, draw_phantom
 from medsam_exp.data.phantom.lesions import RADII, Lesion
 from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY, Content, plan_phantom
 from medsam_exp.data.phantom.vocabulary import SHAPE_WORDS, SIZE_WORDS, VOCABULARIES
@@ -69,7 +69,7 @@ def test_only_the_modality_asked_for_is_drawn(modality: str):
 
 
 def test_every_look_is_drawn(phantoms: list[Phantom]):
-    assert {plan_phantom(5, index, PAIRS).scan for index in range(len(phantoms))} == set(LOOKS)
+    assert {plan_phantom(5, index, PAIRS).scan for index in range(len(phantoms))} == set(DRAWINGS)
 
 
 def test_shares_of_normal_and_pair_scans():

@@ -10,8 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from medsam_exp.curation.prepare.__main__ import main
 from medsam_exp.data.volumes.find import find_scans
-from medsam_exp.data.volumes.segmentation_in import read_segmentation
-from medsam_exp.data.volumes.segmented import Segmented, refers_to
+from medsam_exp.data.volumes.segmentation_in import Segmented, read_segmentation, refers_to
 from medsam_exp.types import UserError
 from tests.data.volumes.synthetic import dicom_series, items, turned
 

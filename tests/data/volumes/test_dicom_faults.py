@@ -11,9 +11,9 @@ from medsam_exp.curation.prepare.__main__ import main
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.image import ImageDataset
 from medsam_exp.data.images import read_image
-from medsam_exp.data.volumes.dicom_file import read_header
+from medsam_exp.data.volumes.dicom_header import read_header
 from medsam_exp.data.volumes.find import find_scans
-from medsam_exp.data.volumes.window_level import Look
+from medsam_exp.data.volumes.windowing import WindowLevel
 from medsam_exp.types import UserError
 from tests.data.volumes.synthetic import dicom_image, dicom_series
 
@@ -84,7 +84,7 @@ def test_header_and_pixels_that_contradict_each_other(tmp_path, elements, words)
     found = find_scans(tmp_path)
     if not found.faults:
         with pytest.raises(UserError, match=rf"a\.dcm.*({words})"):
-            found.scans[0].render(Look())
+            found.scans[0].render(WindowLevel())
 
 
 @pytest.mark.parametrize("spacing", [[0, 0], [-1, 1], [0.5, 0]])
@@ -122,12 +122,12 @@ def without_preamble(path: Path, *, implicit: bool, meta: bool) -> None:
 @pytest.mark.parametrize(("implicit", "meta"), [(False, True), (False, False), (True, False)])
 def test_a_file_without_its_preamble_is_read(tmp_path, name, implicit, meta) -> None:
     image(tmp_path / "whole.dcm")
-    (expected,) = (scan.render(Look()) for scan in find_scans(tmp_path).scans)
+    (expected,) = (scan.render(WindowLevel()) for scan in find_scans(tmp_path).scans)
     (tmp_path / "whole.dcm").unlink()
     without_preamble(tmp_path / name, implicit=implicit, meta=meta)
     found = find_scans(tmp_path)
     assert found.faults == found.notes == []
-    assert (found.scans[0].render(Look()) == expected).all()
+    assert (found.scans[0].render(WindowLevel()) == expected).all()
 
 
 @pytest.mark.filterwarnings("ignore:End of file reached")

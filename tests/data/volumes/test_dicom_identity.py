@@ -8,8 +8,7 @@ from pydicom import dcmread
 
 from medsam_exp.data.volumes.find import find_scans
 from medsam_exp.data.volumes.scan import Scan
-from medsam_exp.data.volumes.window_level import Look
-from medsam_exp.data.volumes.windowing import Window, to_bytes
+from medsam_exp.data.volumes.windowing import Window, WindowLevel, to_bytes
 from tests.data.volumes.synthetic import dicom_image, dicom_series, items
 
 SHAPE = (9, 7, 6)
@@ -35,7 +34,7 @@ def scans(folder: Path, count: int) -> list[Scan]:
 
 def shows(scan: Scan, seed: int) -> bool:
     expected = to_bytes(Window(0, 900)(volume(seed) - 1024.0), inverted=False)
-    return bool((scan.render(Look(window=Window(0, 900))) == expected).all())
+    return bool((scan.render(WindowLevel(window=Window(0, 900))) == expected).all())
 
 
 def renewed(folder: Path, change) -> None:

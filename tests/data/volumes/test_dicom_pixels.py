@@ -18,8 +18,7 @@ from pydicom.uid import (
 )
 
 from medsam_exp.data.images import decode, read_image
-from medsam_exp.data.volumes.dicom_file import read_header
-from medsam_exp.data.volumes.dicom_frames import frames_of
+from medsam_exp.data.volumes.dicom_header import frames_of, read_header
 from medsam_exp.data.volumes.dicom_pixels import read_colours, read_values, shown
 from medsam_exp.data.volumes.windowing import Window, to_bytes
 from medsam_exp.types import UserError

@@ -8,8 +8,7 @@ from pydicom.dataset import Dataset
 
 from medsam_exp.data.volumes.find import find_scans
 from medsam_exp.data.volumes.scan import Scan
-from medsam_exp.data.volumes.window_level import Look, parse_look
-from medsam_exp.data.volumes.windowing import Window, to_bytes
+from medsam_exp.data.volumes.windowing import Window, WindowLevel, parse_window_level, to_bytes
 from medsam_exp.types import UserError
 from tests.data.volumes.synthetic import dicom_image, dicom_series, items, turned
 
@@ -55,7 +54,7 @@ def test_any_series_lies_where_another_reader_says(tmp_path, seed) -> None:
     values, affine = with_itk(tmp_path)
     np.testing.assert_allclose(scan.facts.affine, affine, atol=1e-5)
     assert scan.facts.shape == values.shape
-    shown = scan.render(Look(window=Window(0, 900)))
+    shown = scan.render(WindowLevel(window=Window(0, 900)))
     assert (shown == to_bytes(Window(0, 900)(values), inverted=False)).all()
     assert (shown == to_bytes(Window(0, 900)(volume(seed) - 1024.0), inverted=False)).all()
 
@@ -74,11 +73,11 @@ def test_every_slice_is_shown_by_its_own_window(tmp_path) -> None:
         image = dcmread(path)
         image.WindowCenter, image.WindowWidth = float(image.ImagePositionPatient[2]), 700
         image.save_as(path)
-    shown = only_scan(tmp_path).render(Look())
+    shown = only_scan(tmp_path).render(WindowLevel())
     for k in range(SHAPE[2]):
         expected = Window(ORIGIN[2] + k * SPACING[2], 700)(volume()[:, :, k] - 1024.0)
         assert (shown[:, :, k] == to_bytes(expected, inverted=False)).all()
-    named = only_scan(tmp_path).render(parse_look(["bone"], None))
+    named = only_scan(tmp_path).render(parse_window_level(["bone"], None))
     assert (named == to_bytes(Window(400, 1800)(volume() - 1024.0), inverted=False)).all()
 
 
@@ -151,7 +150,7 @@ def test_phases_of_one_series_become_scans_of_their_own(tmp_path) -> None:
     found = find_scans(tmp_path)
     assert found.faults == []
     assert [scan.facts.shape for scan in found.scans] == [SHAPE, SHAPE]
-    shown = [scan.render(Look(window=Window(0, 900))) for scan in found.scans]
+    shown = [scan.render(WindowLevel(window=Window(0, 900))) for scan in found.scans]
     for phase in (1, 2):
         assert (shown[phase - 1] == to_bytes(Window(0, 900)(volume(phase) - 1024.0), inverted=False)).all()
 
@@ -185,7 +184,7 @@ def test_an_enhanced_multi_frame_image_is_a_volume(tmp_path) -> None:
     assert scan.facts.shape == SHAPE
     np.testing.assert_allclose(scan.facts.affine[:3, :3], np.diag(SPACING))
     np.testing.assert_allclose(scan.facts.affine[:3, 3], ORIGIN)
-    shown = scan.render(Look())
+    shown = scan.render(WindowLevel())
     for k in range(SHAPE[2]):
         expected = Window(100 * k, 3000)(volume()[:, :, k] * (1.0 + k) - k)
         assert (shown[:, :, k] == to_bytes(expected, inverted=False)).all()

@@ -6,8 +6,7 @@ import pytest
 import SimpleITK
 
 from medsam_exp.data.volumes.file_volume import open_file_volume, read_file_values, read_labels, volume_stem
-from medsam_exp.data.volumes.window_level import Look
-from medsam_exp.data.volumes.windowing import Window, to_bytes
+from medsam_exp.data.volumes.windowing import Window, WindowLevel, to_bytes
 from medsam_exp.types import UserError
 from tests.data.volumes.test_grid import random_affine
 
@@ -36,7 +35,7 @@ def test_other_formats_agree_with_nifti(tmp_path, suffix) -> None:
     SimpleITK.WriteImage(SimpleITK.ReadImage(str(tmp_path / "scan.nii")), str(tmp_path / f"scan{suffix}"))
     nifti, other = (open_file_volume(tmp_path / f"scan{end}", "scan") for end in (".nii", suffix))
     np.testing.assert_allclose(other.facts.affine, nifti.facts.affine, atol=1e-4)
-    assert (other.render(Look()) == nifti.render(Look())).all()
+    assert (other.render(WindowLevel()) == nifti.render(WindowLevel())).all()
     assert other.facts.kind == "itk"
 
 
@@ -56,7 +55,7 @@ def test_values_that_are_not_finite_are_shown_black(tmp_path) -> None:
     values = VALUES.copy()
     values[0, 0, 0] = np.nan
     nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii")
-    shown = open_file_volume(tmp_path / "a.nii", "a").render(Look(window=Window(100, 100)))
+    shown = open_file_volume(tmp_path / "a.nii", "a").render(WindowLevel(window=Window(100, 100)))
     assert shown[0, 0, 0] == 0
     assert (shown.ravel()[1:] == to_bytes(Window(100, 100)(values), inverted=False).ravel()[1:]).all()
 

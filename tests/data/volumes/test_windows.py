@@ -3,8 +3,14 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_windowing
 
-from medsam_exp.data.volumes.window_level import Look, parse_look
-from medsam_exp.data.volumes.windowing import CT_WINDOWS, Window, percentile_window, to_bytes
+from medsam_exp.data.volumes.windowing import (
+    CT_WINDOWS,
+    Window,
+    WindowLevel,
+    parse_window_level,
+    percentile_window,
+    to_bytes,
+)
 from medsam_exp.types import UserError
 
 VALUES = np.arange(-300, 301, dtype=np.int16)
@@ -68,13 +74,13 @@ def test_percentiles_ignore_what_is_not_finite_and_survive_flat_scans() -> None:
 )
 def test_looks_that_make_no_sense(window, percentiles, sentence) -> None:
     with pytest.raises(UserError, match=sentence):
-        parse_look(window, percentiles)
+        parse_window_level(window, percentiles)
 
 
 def test_named_windows_are_for_ct() -> None:
-    assert parse_look(["lung"], None).window_of(VALUES, "CT", "x") == CT_WINDOWS["lung"]
-    assert parse_look(["40", "80"], None).window_of(VALUES, "MR", "x") == CT_WINDOWS["brain"]
+    assert parse_window_level(["lung"], None).window_of(VALUES, "CT", "x") == CT_WINDOWS["lung"]
+    assert parse_window_level(["40", "80"], None).window_of(VALUES, "MR", "x") == CT_WINDOWS["brain"]
     with pytest.raises(UserError, match="head is MR, and the window lung is one for CT"):
-        parse_look(["lung"], None).window_of(VALUES, "MR", "head")
-    assert Look().window_of(VALUES, "CT", "x") == CT_WINDOWS["soft_tissue"]
-    assert Look().window_of(VALUES, "MR", "x") == percentile_window(VALUES, 0.5, 99.5)
+        parse_window_level(["lung"], None).window_of(VALUES, "MR", "head")
+    assert WindowLevel().window_of(VALUES, "CT", "x") == CT_WINDOWS["soft_tissue"]
+    assert WindowLevel().window_of(VALUES, "MR", "x") == percentile_window(VALUES, 0.5, 99.5)

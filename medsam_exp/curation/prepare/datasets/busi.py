@@ -26,7 +26,7 @@ from medsam_exp.curation.prepare.output_lock import SourceFacts
 from medsam_exp.curation.prepare.reading import image_of, matches, nothing_found, pair_of
 from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
-from medsam_exp.data.csv_table import faulty_rows, read_columns
+from medsam_exp.data.tables import faulty_rows, read_columns
 from medsam_exp.types import UserError
 
 FOLDER = "breast_tumors"

@@ -20,9 +20,8 @@ from medsam_exp.curation.prepare.own_slices import Plan, plan_scans
 from medsam_exp.curation.prepare.source import open_source
 from medsam_exp.data.volumes.find import find_scans
 from medsam_exp.data.volumes.grid import PLANES
-from medsam_exp.data.volumes.record import write_record
-from medsam_exp.data.volumes.window_level import parse_look
-from medsam_exp.data.volumes.windowing import CT_WINDOWS
+from medsam_exp.data.volumes.scan import write_record
+from medsam_exp.data.volumes.windowing import CT_WINDOWS, parse_window_level
 from medsam_exp.types import UserError
 
 _VERSION = 2
@@ -104,8 +103,10 @@ def _labels(text: str) -> tuple[int, ...]:
 def _cutting(given: argparse.Namespace) -> Cutting:
     if given.every < 1:
         raise UserError(f"--every is {given.every}: give at least 1")
-    look = parse_look(given.window, given.percentiles)
-    return Cutting(given.axis, look, given.every, given.foreground, only_foreground=given.only_foreground)
+    window_level = parse_window_level(given.window, given.percentiles)
+    return Cutting(
+        given.axis, window_level, given.every, given.foreground, only_foreground=given.only_foreground
+    )
 
 
 def _pattern(text: str | None) -> re.Pattern[str] | None:

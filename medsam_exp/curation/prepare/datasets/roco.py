@@ -25,9 +25,8 @@ from medsam_exp.curation.prepare.captioned import Captioned, usable, write_pairs
 from medsam_exp.curation.prepare.command import account_of_pairs, add_skip_option, request_of
 from medsam_exp.curation.prepare.reading import matches, nothing_found, text_of
 from medsam_exp.curation.prepare.source import Source, open_source
-from medsam_exp.data.columns import plain_column
-from medsam_exp.data.csv_table import table_of
 from medsam_exp.data.images import IMAGE_SUFFIXES
+from medsam_exp.data.tables import plain_column, table_of
 from medsam_exp.types import UserError
 
 FOLDER = "roco"

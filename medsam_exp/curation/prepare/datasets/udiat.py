@@ -21,7 +21,7 @@ from medsam_exp.curation.prepare.reading import matches, nothing_found, pair_of,
 from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
 from medsam_exp.curation.prepare.spreadsheet import sheet_rows
-from medsam_exp.data.csv_table import table_of
+from medsam_exp.data.tables import table_of
 from medsam_exp.types import UserError
 
 FOLDER = "breast_tumors"

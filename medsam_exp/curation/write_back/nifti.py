@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.volumes.assemble import Assembled
+from medsam_exp.curation.write_back.predictions import Assembled
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS
-from medsam_exp.data.volumes.record import ScanRecord
+from medsam_exp.data.volumes.scan import ScanRecord
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.json_text import json_text

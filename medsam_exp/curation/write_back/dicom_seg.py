@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.volumes.assemble import Assembled
-from medsam_exp.data.volumes.damage import reason
-from medsam_exp.data.volumes.dicom_file import read_header
+from medsam_exp.curation.write_back.predictions import Assembled
+from medsam_exp.data.volumes.dicom_header import read_header
+from medsam_exp.data.volumes.file_errors import reason
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.extras import require
 from medsam_exp.types import UserError
@@ -30,7 +30,7 @@ _MAY_BE_EMPTY = (  # of the modules Patient and General Study
 
 
 @dataclass(frozen=True)
-class Meaning:
+class CodedConcept:
     """What a segment shows, by code of a terminology.
 
     Attributes:
@@ -44,7 +44,7 @@ class Meaning:
     meaning: str
 
 
-TISSUE = Meaning("85756007", "SCT", "Tissue")
+TISSUE = CodedConcept("85756007", "SCT", "Tissue")
 """For segments about which nothing more is said."""
 
 
@@ -59,8 +59,8 @@ class SegmentNames:
     """
 
     only: str = "prediction"
-    category: Meaning = TISSUE
-    type: Meaning = TISSUE
+    category: CodedConcept = TISSUE
+    type: CodedConcept = TISSUE
 
 
 def write_segmentations(
@@ -214,7 +214,7 @@ def _description(number: int, label: str, names: SegmentNames) -> Any:
     )
 
 
-def _concept(meaning: Meaning) -> Any:
+def _concept(meaning: CodedConcept) -> Any:
     import highdicom
 
     return highdicom.sr.CodedConcept(meaning.value, meaning.scheme, meaning.meaning)

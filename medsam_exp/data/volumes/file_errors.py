@@ -7,7 +7,7 @@ from medsam_exp.types import UserError
 
 
 @contextmanager
-def naming(shown: object, what: str, mend: str = "copy it again") -> Iterator[None]:
+def naming_the_file(shown: object, what: str, mend: str = "copy it again") -> Iterator[None]:
     """Turn whatever a library raises over damaged bytes into a sentence that names the file.
 
     Numbers are often converted when they are asked for, so a broken one is met anywhere; decoders raise anything.

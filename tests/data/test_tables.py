@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 
 from medsam_exp.curation.quality.layout import find_collection
-from medsam_exp.data.class_index import read_class_index, stem_of
-from medsam_exp.data.columns import is_missing, number, place_of
 from medsam_exp.data.csv_pairs import CsvPairs
-from medsam_exp.data.csv_table import read_table, table_of
 from medsam_exp.data.exclusion import read_exclusion
-from medsam_exp.data.spacing_index import read_spacing_index
+from medsam_exp.data.sample_index import read_class_index, read_spacing_index, stem_of
+from medsam_exp.data.tables import is_missing, number, place_of, read_table, table_of
 from medsam_exp.text.per_image import PerImage
 from medsam_exp.types import UserError
 
