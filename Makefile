@@ -67,6 +67,10 @@ coverage: $(READY)  ## Which lines the default tests reach; the pages lie in bui
 test-slow: $(READY)  ## All tests, also full-size networks (random weights), the commands of the pages, an installed wheel
 	$(PY) -m pytest -q --run-slow --timeout 0
 
+.PHONY: planted-faults
+planted-faults: $(READY)  ## Plant known faults one at a time and tell which test finds each (ARGS="--only ID")
+	$(PY) -m tests.planted_faults.run $(ARGS)
+
 .PHONY: check
 check: $(READY)  ## Lint, types, YAML
 	$(PY) -m ruff check .

@@ -23,7 +23,10 @@ INTEGRATION = (
     "docs/test_site.py",
     "cli/interactive/test_session.py",
     "training/test_nnunet_",
-    "nnunet/test_",
+    "nnunet/test_checkpoints.py",
+    "nnunet/test_raw_dataset.py",
+    "nnunet/test_training.py",
+    "nnunet/test_verify.py",
     "sweep/test_launch",
     "report/logger/test_wandb",
 )

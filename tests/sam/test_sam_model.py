@@ -92,10 +92,11 @@ def test_decode_equals_metas_predictor(
     assert torch.equal(iou, expected_iou)
 
 
-def test_many_prompts_are_decoded_a_few_at_a_time(pair, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["boxes", "points", "both"])
+def test_many_prompts_are_decoded_a_few_at_a_time(pair, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     predictor, image = pair.predictor, random_image(50, 70)
     predictor.set_image(image)
-    prompts = random_prompts(module.PROMPTS_AT_ONCE * 2 + 3, (50, 70), "boxes")
+    prompts = random_prompts(module.PROMPTS_AT_ONCE * 2 + 3, (50, 70), kind)
     at_once = []
     genuine = pair.ours.decode_low_res
     monkeypatch.setattr(

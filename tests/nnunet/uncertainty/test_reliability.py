@@ -153,3 +153,13 @@ def test_bins_come_back_from_what_was_written_of_them() -> None:
     assert (restored.ece(), restored.brier(), restored.nll()) == pytest.approx(
         (made.ece(), made.brier(), made.nll())
     )
+
+
+def test_counts_come_back_whole_where_a_frequency_is_no_binary_fraction() -> None:
+    """One of 49 as a float, times 49, is just below 1."""
+    made = reliability(np.full(49, 0.5), np.arange(49) == 0)
+    curve = made.curve()
+    figures = {name: getattr(curve, name).tolist() for name in ("confidence", "frequency", "count")}
+    restored = ReliabilityBins.restore(15, figures | {"brier": made.brier(), "nll": made.nll()})
+    assert restored.curve().frequency == 1 / 49
+    assert restored.ece() == pytest.approx(made.ece())

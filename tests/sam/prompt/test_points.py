@@ -55,18 +55,19 @@ def test_each_region_has_its_own_points() -> None:
     assert prompts[0][1] != prompts[1][1]
 
 
-@pytest.mark.parametrize("margin", [0, 1, 2.5, 5])
-def test_margins_are_kept(margin: float) -> None:
+@pytest.mark.parametrize(("margin", "negative_margin"), [(0, 0), (1, 1), (2.5, 2.5), (5, 5), (1, 4), (4, 1)])
+def test_margins_are_kept(margin: float, negative_margin: float) -> None:
     mask = two_disks((14, 13))
     outside, inside = np.argwhere(~np.pad(mask, 1)) - 1, np.argwhere(mask)
     least = {"inside": np.inf, "outside": np.inf}
     for seed in range(40):
-        for foreground, background, missing in drawn(PointsPerComponent(10, margin, 10, margin), mask, seed):
+        prompter = PointsPerComponent(10, margin, 10, negative_margin)
+        for foreground, background, missing in drawn(prompter, mask, seed):
             assert missing == 0
             least["inside"] = min(least["inside"], *(distance_to(place, outside) for place in foreground))
             least["outside"] = min(least["outside"], *(distance_to(place, inside) for place in background))
     assert margin < least["inside"] <= margin + 1  # as near as allowed, but not nearer
-    assert margin < least["outside"] < margin + 1.1
+    assert negative_margin < least["outside"] < negative_margin + 1.1
 
 
 def test_the_images_edge_is_a_border() -> None:
