@@ -26,7 +26,7 @@ from medsam_exp.nnunet.environment import nnunet_folders
 from medsam_exp.nnunet.settings import NnunetSettings
 from medsam_exp.nnunet.training import TrainingParts
 from medsam_exp.runtime.seeding import derive_seed, numpy_generator
-from medsam_exp.training.curves import LearningRate, Throughput
+from medsam_exp.training.callbacks import LearningRate, Throughput
 from medsam_exp.training.nnunet_data import NnunetDataModule, seeded
 from medsam_exp.training.nnunet_training import NnunetModule
 

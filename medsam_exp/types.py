@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.runtime.errors import UserError as UserError
+from medsam_exp.runtime.tensor_batch import TensorBatch
 
 if TYPE_CHECKING:
     import torch
@@ -264,7 +265,7 @@ class PairSource(Protocol):
 
 
 @dataclass(frozen=True)
-class PairBatch:
+class PairBatch(TensorBatch):
     """A contrastive batch.
 
     Attributes:
@@ -274,7 +275,3 @@ class PairBatch:
 
     image: "torch.Tensor"
     tokens: "torch.Tensor"
-
-    def pin_memory(self) -> "PairBatch":
-        """Copy in page-locked memory, from where it reaches a GPU faster; a DataLoader asks for it."""
-        return PairBatch(self.image.pin_memory(), self.tokens.pin_memory())

@@ -19,10 +19,10 @@ from medsam_exp.nnunet.raw_dataset import Case, write_raw_dataset
 from medsam_exp.nnunet.results import ResultsFolder, results_folder
 from medsam_exp.nnunet.settings import NnunetSettings
 from medsam_exp.nnunet.training import TrainingParts
+from medsam_exp.training.callbacks import MidEpochCheckpoint
 from medsam_exp.training.nnunet_data import NnunetDataModule
 from medsam_exp.training.nnunet_snapshots import FINAL, Snapshots, write_checkpoint
 from medsam_exp.training.nnunet_training import NnunetModule
-from medsam_exp.training.within_epoch import WithinEpoch
 from tests.compose import composed
 
 SMALL = (
@@ -105,7 +105,7 @@ def train(
             *callbacks,
             Snapshots(parts, range(chosen.epochs)),
             ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
-            WithinEpoch(folder, timedelta(0)),
+            MidEpochCheckpoint(folder, timedelta(0)),
         ],
     )
     last = folder / "last.ckpt"

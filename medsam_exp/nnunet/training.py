@@ -21,13 +21,14 @@ from medsam_exp.nnunet.settings import CONFIGURATION, NnunetSettings
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.seeding import derive_seed
+from medsam_exp.runtime.tensor_batch import TensorBatch
 from medsam_exp.types import UserError
 
 _TRAINER_MODULE = "nnunetv2.training.nnUNetTrainer.nnUNetTrainer"
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(TensorBatch):
     """One batch of nnU-Net's patches.
 
     Attributes:
@@ -37,16 +38,6 @@ class Batch:
 
     image: Tensor
     target: list[Tensor]
-
-    def to(self, device: torch.device) -> "Batch":
-        """The batch on a device."""
-        return Batch(
-            self.image.to(device, non_blocking=True), [t.to(device, non_blocking=True) for t in self.target]
-        )
-
-    def pin_memory(self) -> "Batch":
-        """Copy in page-locked memory; a DataLoader asks for it."""
-        return Batch(self.image.pin_memory(), [t.pin_memory() for t in self.target])
 
 
 class TrainingParts:

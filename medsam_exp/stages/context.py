@@ -15,14 +15,18 @@ from torch.utils.data import DataLoader
 
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts
-from medsam_exp.training.accumulation import WholeMean
-from medsam_exp.training.curves import LearningRate, LogInterval, Throughput
-from medsam_exp.training.divergence import FiniteWeights
+from medsam_exp.training.callbacks import (
+    AccumulationMean,
+    FiniteWeights,
+    LearningRate,
+    LogInterval,
+    MidEpochCheckpoint,
+    PrefixedLogger,
+    RestoreSignals,
+    Throughput,
+)
 from medsam_exp.training.inference_data import StoredEmbedding, embedding_loader, image_loader
-from medsam_exp.training.named_logger import NamedLogger
 from medsam_exp.training.precision import encoders_in
-from medsam_exp.training.signals import OwnSignals
-from medsam_exp.training.within_epoch import WithinEpoch
 from medsam_exp.types import Dataset, RGBImage
 
 CHECKPOINT_EVERY = timedelta(minutes=10)
@@ -130,7 +134,7 @@ class StageContext:
         module.allow_zero_length_dataloader_with_multiple_devices = True  # few batches leave some without
         # Saliency needs gradients of its own variables, which inference mode would forbid for good.
         trainer = self.trainer(
-            inference_mode=False, logger=False, enable_checkpointing=False, callbacks=[OwnSignals()]
+            inference_mode=False, logger=False, enable_checkpointing=False, callbacks=[RestoreSignals()]
         )
         with encoders_in(module, self.encoder_dtype):
             # A process without a share still joins the others.
@@ -179,20 +183,20 @@ class StageContext:
         """
         keep = [
             ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
-            WithinEpoch(folder, CHECKPOINT_EVERY),
+            MidEpochCheckpoint(folder, CHECKPOINT_EVERY),
         ]
         trainer = self.trainer(
             num_sanity_val_steps=0,
-            logger=[NamedLogger(logger, name) if name else logger for logger in self.loggers] or False,
+            logger=[PrefixedLogger(logger, name) if name else logger for logger in self.loggers] or False,
             callbacks=[
                 FiniteWeights(),
                 *callbacks,
                 *keep,
-                WholeMean(),
+                AccumulationMean(),
                 LogInterval(),
                 LearningRate(),
                 Throughput(),
-                OwnSignals(),
+                RestoreSignals(),
             ],
             enable_progress_bar=sys.stdout.isatty(),
             **options,

@@ -9,8 +9,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from medsam_exp.runtime.seeding import numpy_generator
-from medsam_exp.training.in_memory import read_all
-from medsam_exp.training.training_data import TrainingData
+from medsam_exp.training.training_data import TrainingData, read_all
 from medsam_exp.types import PairBatch, PairSource, RGBImage, UserError
 
 
@@ -142,9 +141,3 @@ class PairsDataModule(TrainingData):
     def _collate(self, items: list[tuple[Tensor, str]]) -> PairBatch:
         images, captions = zip(*items, strict=True)
         return PairBatch(torch.stack(images), self._tokenize(captions))
-
-    def transfer_batch_to_device(self, batch: PairBatch, device: torch.device, _: int) -> PairBatch:
-        """Move both halves of the pairs."""
-        return PairBatch(
-            batch.image.to(device, non_blocking=True), batch.tokens.to(device, non_blocking=True)
-        )

@@ -6,14 +6,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.runtime.seeding import derive_seed
-from medsam_exp.training.batch_norm import settle_batch_norms
-from medsam_exp.training.divergence import diverged
+from medsam_exp.training.callbacks import divergence_error
 from medsam_exp.training.gather import over_all_devices
 from medsam_exp.training.optimization import (
     OptimizerFactory,
@@ -21,7 +21,7 @@ from medsam_exp.training.optimization import (
     optimizer_and_schedule,
     total_steps,
 )
-from medsam_exp.types import ContrastiveLoss, PairBatch
+from medsam_exp.types import ContrastiveLoss, PairBatch, UserError
 
 COLLAPSED_SPREAD = 1e-3
 """Embeddings this close to each other carry nothing; a fresh network has ten times more."""
@@ -89,7 +89,7 @@ class ClipFinetuneModule(pl.LightningModule):
         loss = self.loss(image_embedding, text_embedding)
         if not torch.isfinite(loss):
             remedy = "lower optimizer.lr or raise the loss's temperature"
-            raise diverged(self, "The contrastive loss", loss, remedy)
+            raise divergence_error(self, "The contrastive loss", loss, remedy)
         spreads = {"image": spread(image_embedding), "text": spread(text_embedding)}
         self._warn_of_collapse(spreads)
         self.log("train/loss", loss.detach(), prog_bar=True)
@@ -149,6 +149,43 @@ class ClipFinetuneModule(pl.LightningModule):
                     f"The {kind} embeddings have collapsed at step {self.global_step}: they are all alike "
                     f"(mean cosine distance {value:.1e}), so nothing can be told apart; lower optimizer.lr."
                 )
+
+
+def settle_batch_norms(module: pl.LightningModule, network: nn.Module, chunk_size: int | None) -> None:
+    """Let frozen batch norms keep their statistics, and refuse trained ones that would not see the whole batch.
+
+    Args:
+        module: whose Trainer says how many devices share a batch.
+        network: in training mode, with frozen parameters switched off.
+        chunk_size: rows that pass at a time; None for all rows of a device.
+
+    Raises:
+        UserError: chunks or devices would normalise parts of the batch by their own means and variances.
+    """
+    trained = []
+    for name, part in network.named_modules():
+        if isinstance(part, _BatchNorm):
+            if any(parameter.requires_grad for parameter in part.parameters()) or not part.affine:
+                trained.append((name, part))
+            else:
+                part.eval()
+    if not trained:
+        return
+    found = (
+        f"the CLIP has {len(trained)} batch norms to train, the first is {trained[0][0]}, and they take their "
+        "statistics from the rows that pass together"
+    )
+    if chunk_size is not None:
+        raise UserError(
+            f"fit.chunk_size={chunk_size} passes a batch in pieces, but {found}, so the result would be another: set "
+            "fit.chunk_size=null, or freeze that tower (adaptation=frozen_vision)"
+        )
+    devices = module.trainer.world_size
+    if devices > 1 and not all(isinstance(part, nn.SyncBatchNorm) for _, part in trained):
+        raise UserError(
+            f"a batch is shared by {devices} devices, but {found}, so the result would be another: set "
+            "trainer.sync_batchnorm=true (GPUs alone), take one device, or freeze that tower (adaptation=frozen_vision)"
+        )
 
 
 def in_chunks(encode: Callable[[Tensor], Tensor], rows: Tensor, chunk_size: int | None) -> Tensor:

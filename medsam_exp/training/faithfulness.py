@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, interpolate
 
-from medsam_exp.training.image_embeddings import embed_images
+from medsam_exp.clip.model import ClipModel
+from medsam_exp.training.embeddings import TextEmbeddings, embed_images
 from medsam_exp.training.inference_data import ImageBatch
-from medsam_exp.training.text_embeddings import TextEmbeddings
 from medsam_exp.types import SaliencyMap
 
 
@@ -26,7 +26,7 @@ class FaithfulnessModule(pl.LightningModule):
 
     def __init__(
         self,
-        clip: torch.nn.Module,
+        clip: ClipModel,
         texts: Mapping[str, tuple[str, ...]],
         saliency_map: Callable[[str], SaliencyMap],
         save: Callable[[str, float, float], None],
@@ -54,10 +54,6 @@ class FaithfulnessModule(pl.LightningModule):
         for sample_id, before, after in zip(batch.ids, original, masked, strict=False):
             self._save(sample_id, before, after)
         return batch.ids
-
-    def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
-        """Move the images; ids and sizes stay."""
-        return ImageBatch(batch.ids, batch.sizes, batch.images.to(device, non_blocking=True))
 
 
 def mask_images(images: Tensor, weights: Tensor) -> Tensor:

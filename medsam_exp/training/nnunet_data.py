@@ -14,8 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 from medsam_exp.nnunet.training import Batch
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.seeding import derive_seed
-from medsam_exp.training.epoch_sampler import EpochSampler
-from medsam_exp.training.training_data import ResumableLoader, trained_batches
+from medsam_exp.training.training_data import EpochSampler, ResumableLoader, trained_batches
 
 
 class SeededBatches(TorchDataset[Batch]):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
 from medsam_exp.nnunet.inference import Predictor, PreparedImage
 from medsam_exp.nnunet.uncertainty.maps import EnsembleMoments, MemberMasks
 from medsam_exp.runtime.finite import all_finite, not_finite
-from medsam_exp.training.inference_data import batches_of_process
+from medsam_exp.training.inference_data import batch_loader
 from medsam_exp.types import RGBImage
 
 Prepared = tuple[str, PreparedImage]
@@ -98,41 +98,27 @@ class EnsembleModule(pl.LightningModule):
         return EnsembleAnswer(np.stack(classes), maps, masks.pairwise_dice_disagreement(), moments.members)
 
 
-class _Chunks(TorchDataset[list[Prepared]]):
-    """Groups of images that every member predicts before the next member is loaded."""
-
-    def __init__(
-        self, chunks: Sequence[Sequence[str]], read: Callable[[str], RGBImage], predictor: Predictor
-    ) -> None:
-        self._chunks, self._read, self._predictor = chunks, read, predictor
-
-    def __len__(self) -> int:
-        return len(self._chunks)
-
-    def __getitem__(self, index: int) -> list[Prepared]:
-        return [(image_id, self._predictor.prepare(self._read(image_id))) for image_id in self._chunks[index]]
-
-
 def ensemble_loader(
     image_ids: Sequence[str],
     read: Callable[[str], RGBImage],
     predictor: Predictor,
     *,
     at_once: int,
-    workers: int,
-    rank: int = 0,
-    world_size: int = 1,
+    **share: int,
 ) -> DataLoader[list[Prepared]]:
-    """Loader over this process's share of images, preprocessed.
+    """Loader of groups of preprocessed images; every member predicts a group before the next member is loaded.
 
     Args:
         image_ids: all ids of the job, equal on every process.
         read: (H, W, 3) image of an id.
         predictor: whose preprocessing.
         at_once: images for which a member is loaded once; more cost memory, not time.
-        workers: preparing processes; 0 prepares in this one.
-        rank: number of this process.
-        world_size: number of processes.
+        share: `workers`, `rank` and `world_size` of `batch_loader`.
     """
-    chunks = batches_of_process(image_ids, at_once, rank, world_size)
-    return DataLoader(_Chunks(chunks, read, predictor), batch_size=None, num_workers=workers)
+    return batch_loader(image_ids, partial(_prepare, read, predictor), batch_size=at_once, **share)
+
+
+def _prepare(
+    read: Callable[[str], RGBImage], predictor: Predictor, image_ids: Sequence[str]
+) -> list[Prepared]:
+    return [(image_id, predictor.prepare(read(image_id))) for image_id in image_ids]

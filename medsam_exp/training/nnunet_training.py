@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from medsam_exp.nnunet.training import Batch, TrainingParts
-from medsam_exp.training.divergence import diverged
+from medsam_exp.training.callbacks import divergence_error
 from medsam_exp.training.gather import sum_over_devices
 
 
@@ -48,7 +48,7 @@ class NnunetModule(pl.LightningModule):
         """
         loss: Tensor = self._parts.loss(self.network(batch.image), batch.target)
         if not torch.isfinite(loss):
-            raise diverged(self, "nnU-Net's loss", loss, "lower nnunet.learning_rate")
+            raise divergence_error(self, "nnU-Net's loss", loss, "lower nnunet.learning_rate")
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch.image))
         self._losses["train"].append(loss.detach())
         return loss
@@ -112,10 +112,6 @@ class NnunetModule(pl.LightningModule):
         """Go on with the figures so far."""
         self._parts.history = checkpoint["nnunet_history"]
         self._losses["train"] = list(torch.tensor(checkpoint.get("nnunet_losses", [])))
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, *_: Any) -> Batch:
-        """Move a batch."""
-        return batch.to(device)
 
     def _mean_loss(self, kind: str) -> Tensor:
         losses = self._over_devices(self._losses[kind])

@@ -2,21 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
+from medsam_exp.clip.model import ClipModel
+from medsam_exp.runtime.tensor_batch import TensorBatch
 from medsam_exp.training.clip_data import AugmentedPairs
-from medsam_exp.training.inference_data import batches_of_process
+from medsam_exp.training.inference_data import batch_loader
 from medsam_exp.types import PairSource, RGBImage
 
 
 @dataclass(frozen=True)
-class CaptionedBatch:
+class CaptionedBatch(TensorBatch):
     """Pairs that go through a network together.
 
     Attributes:
@@ -50,30 +52,6 @@ class EmbeddedPairs:
     text: Tensor
 
 
-class _CaptionedBatches(TorchDataset[CaptionedBatch]):
-    def __init__(
-        self,
-        pairs: AugmentedPairs,
-        chunks: Sequence[Sequence[int]],
-        tokenize: Callable[[Sequence[str]], Tensor],
-        batch_size: int,
-    ) -> None:
-        self._pairs, self._chunks = pairs, chunks
-        self._tokenize, self._batch_size = tokenize, batch_size
-
-    def __len__(self) -> int:
-        return len(self._chunks)
-
-    def __getitem__(self, number: int) -> CaptionedBatch:
-        indices = tuple(self._chunks[number])
-        items = [self._pairs[0, index] for index in indices]
-        padded = items + items[-1:] * (self._batch_size - len(items))
-        images, captions = zip(*padded, strict=True)
-        return CaptionedBatch(
-            indices, captions[: len(indices)], torch.stack(images), self._tokenize(list(captions))
-        )
-
-
 def pair_loader(
     pairs: PairSource,
     preprocess: Callable[[RGBImage], Tensor],
@@ -81,11 +59,9 @@ def pair_loader(
     *,
     seed: int,
     batch_size: int,
-    workers: int,
-    rank: int = 0,
-    world_size: int = 1,
+    **share: int,
 ) -> DataLoader[CaptionedBatch]:
-    """Loader of batches over this process's share of all pairs: whole images, one caption each.
+    """Loader of batches of all pairs: uncropped images, one caption each.
 
     Args:
         pairs: images and captions by id.
@@ -93,14 +69,24 @@ def pair_loader(
         tokenize: K texts to (K, L) int64.
         seed: with a pair's id it chooses the caption, as for validation while training.
         batch_size: B of every batch.
-        workers: reading processes; 0 reads in this one.
-        rank: number of this process.
-        world_size: number of processes.
+        share: `workers`, `rank` and `world_size` of `batch_loader`.
     """
     captioned = AugmentedPairs(pairs, pairs.read_image, preprocess, 1.0, seed)
-    chunks = batches_of_process(range(len(pairs.ids)), batch_size, rank, world_size)
-    batches = _CaptionedBatches(captioned, chunks, tokenize, batch_size)
-    return DataLoader(batches, batch_size=None, num_workers=workers)
+    read = partial(_read_pairs, captioned, tokenize, batch_size)
+    return batch_loader(range(len(pairs.ids)), read, batch_size=batch_size, **share)
+
+
+def _read_pairs(
+    pairs: AugmentedPairs,
+    tokenize: Callable[[Sequence[str]], Tensor],
+    batch_size: int,
+    indices: Sequence[int],
+) -> CaptionedBatch:
+    items = [pairs[0, index] for index in indices]
+    images, captions = zip(*items, *items[-1:] * (batch_size - len(items)), strict=True)
+    return CaptionedBatch(
+        tuple(indices), captions[: len(indices)], torch.stack(images), tokenize(list(captions))
+    )
 
 
 class EmbeddingModule(pl.LightningModule):
@@ -111,7 +97,7 @@ class EmbeddingModule(pl.LightningModule):
         save: receives the embeddings of each batch, on the CPU.
     """
 
-    def __init__(self, clip: torch.nn.Module, save: Callable[[EmbeddedPairs], None]) -> None:
+    def __init__(self, clip: ClipModel, save: Callable[[EmbeddedPairs], None]) -> None:
         super().__init__()
         self.clip = clip
         self._save = save
@@ -121,17 +107,10 @@ class EmbeddingModule(pl.LightningModule):
         real = len(batch.indices)
         image, text = (
             embedding[:real].float().cpu()
-            for embedding in (self.clip.encode_image(batch.images), self.clip.encode_text(batch.tokens))  # type: ignore[operator]
+            for embedding in (self.clip.encode_image(batch.images), self.clip.encode_text(batch.tokens))
         )
         self._save(EmbeddedPairs(batch.indices, batch.captions, image, text))
         return batch.indices
-
-    def transfer_batch_to_device(
-        self, batch: CaptionedBatch, device: torch.device, *_: Any
-    ) -> CaptionedBatch:
-        """Move images and tokens; the rest stays."""
-        images, tokens = (part.to(device, non_blocking=True) for part in (batch.images, batch.tokens))
-        return CaptionedBatch(batch.indices, batch.captions, images, tokens)
 
 
 def in_order(parts: Sequence[EmbeddedPairs], count: int) -> EmbeddedPairs:

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
+from medsam_exp.clip.model import ClipModel
 from medsam_exp.masks.presence.features import match_features, paint_over_salient
 from medsam_exp.runtime.finite import all_finite, not_finite
-from medsam_exp.training.image_embeddings import embed_images
+from medsam_exp.training.embeddings import TextEmbeddings, embed_images
 from medsam_exp.training.inference_data import ImageBatch
-from medsam_exp.training.text_embeddings import TextEmbeddings
 from medsam_exp.types import PresenceScorer, SaliencyMap
 
 TextsOfImage = Mapping[str, tuple[str, ...]]
@@ -32,7 +32,7 @@ class PresenceModule(pl.LightningModule):
 
     def __init__(
         self,
-        clip: torch.nn.Module,
+        clip: ClipModel,
         scorer: PresenceScorer,
         texts: Mapping[str, TextsOfImage],
         maps: Callable[[str, str], SaliencyMap],
@@ -68,7 +68,7 @@ class PresenceModule(pl.LightningModule):
             torch.stack([self._embedded.mean_of((contrast,), self.device) for contrast in texts])
             for texts in (self._scorer.absence_texts, self._scorer.nonsense_texts)
         )
-        scale = float(self.clip.logit_scale.exp())  # type: ignore[operator]
+        scale = float(self.clip.logit_scale.exp())
         features = match_features(image, text, absence, nonsense, scale)
         unit = normalize(text.double(), dim=-1)
         return features | {"similarity_drop": features["match"] - float(painted.double() @ unit)}
@@ -85,7 +85,3 @@ class PresenceModule(pl.LightningModule):
             map_ = torch.from_numpy(self._maps(sample_id, label)).to(self.device)
             squashed.append(interpolate(map_[None, None], size=size, mode="bilinear", antialias=True)[0, 0])
         return torch.stack(squashed)
-
-    def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
-        """Move the images; ids and sizes stay."""
-        return ImageBatch(batch.ids, batch.sizes, batch.images.to(device, non_blocking=True))

@@ -1,32 +1,48 @@
 """Saliency maps of many images under a Lightning Trainer."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.runtime.finite import all_finite, first_broken_module, refuse_broken_rows
 from medsam_exp.runtime.seeding import torch_generator
 from medsam_exp.saliency.method import SaliencyMethod
+from medsam_exp.training.embeddings import TextEmbeddings
 from medsam_exp.training.inference_data import ImageBatch
-from medsam_exp.training.text_embeddings import TextEmbeddings
 from medsam_exp.types import SaliencyMap
 
 
+@dataclass(frozen=True)
+class SaliencyResult:
+    """Saliency of one image under one text.
+
+    Attributes:
+        saliency_map: (H, W) in [0, 1], original frame.
+        relevance: (gh, gw) float32, before it was scaled.
+    """
+
+    saliency_map: SaliencyMap
+    relevance: NDArray[np.float32]
+
+
 class SaliencyModule(pl.LightningModule):
-    """Turns images and texts into saliency maps.
+    """Computes the saliency map of each image under each kind of text.
+
+    All kinds of text see the same noise, as it is decided by seed and sample id; so only the text moves the map.
 
     Args:
         clip: the adapter of a CLIP model.
         method: turns images and text embeddings into relevance.
-        texts: texts by sample id; the embeddings of several texts are averaged after normalisation.
-        seed: with the sample's id it decides the noise of its map.
-        save: receives (sample id, map (H, W) in [0, 1], original frame).
-        see_relevance: is shown (sample id, relevance (gh, gw) float32 before it is scaled) just before `save`.
+        texts: by kind, then by sample id; the embeddings of several texts are averaged after normalisation.
+        seed: with the sample's id it decides the noise of its maps.
+        save: receives (sample id, result by kind).
 
     Attributes:
         geometry: how the method wants images to enter the network and their maps to return.
@@ -36,15 +52,13 @@ class SaliencyModule(pl.LightningModule):
         self,
         clip: ClipModel,
         method: SaliencyMethod,
-        texts: Mapping[str, tuple[str, ...]],
+        texts: Mapping[str, Mapping[str, tuple[str, ...]]],
         seed: int,
-        save: Callable[[str, SaliencyMap], None],
-        see_relevance: Callable[[str, NDArray[np.float32]], None] | None = None,
+        save: Callable[[str, dict[str, SaliencyResult]], None],
     ) -> None:
         super().__init__()
         self.clip = clip
         self._method, self._texts, self._seed, self._save = method, texts, seed, save
-        self._see_relevance = see_relevance
         self.geometry = method.geometry(clip)
         self._embeddings = TextEmbeddings(clip)
 
@@ -52,30 +66,32 @@ class SaliencyModule(pl.LightningModule):
         """Compute and save the maps of one batch; return its ids.
 
         Raises:
-            UserError: a relevance is not finite; the other maps of the batch are saved.
+            UserError: a relevance is not finite; the maps of the batch's other images are saved.
         """
-        ids = batch.padded_ids
-        text_embedding = torch.stack(
-            [self._embeddings.mean_of(self._texts[name], self.device) for name in ids]
-        )
-        generators = [torch_generator(self._seed, name, "saliency", device=self.device) for name in ids]
-        with torch.enable_grad():
-            relevance = self._method(self.clip, batch.images, text_embedding, generators)
-        for sample_id, size, one in zip(batch.ids, batch.sizes, relevance, strict=False):
-            if not all_finite(one):
-                continue
-            if self._see_relevance is not None:
-                self._see_relevance(sample_id, one.detach().float().cpu().numpy())
-            self._save(sample_id, self.geometry.to_original_frame(one.detach(), size))
-        refuse_broken_rows(
-            relevance,
-            batch.ids,
-            "the relevance",
-            "CLIP",
-            lambda: first_broken_module(self.clip, lambda: self.clip.encode_image(batch.images)),
-        )
+        by_kind = {kind: self._relevance(batch, texts) for kind, texts in self._texts.items()}
+        for row, (sample_id, size) in enumerate(zip(batch.ids, batch.sizes, strict=True)):
+            relevance = {kind: rows[row] for kind, rows in by_kind.items()}
+            if all(map(all_finite, relevance.values())):
+                self._save(sample_id, {kind: self._result(one, size) for kind, one in relevance.items()})
+        for rows in by_kind.values():
+            refuse_broken_rows(
+                rows,
+                batch.ids,
+                "the relevance",
+                "CLIP",
+                lambda: first_broken_module(self.clip, lambda: self.clip.encode_image(batch.images)),
+            )
         return batch.ids
 
-    def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
-        """Move the images; ids and sizes stay."""
-        return ImageBatch(batch.ids, batch.sizes, batch.images.to(device, non_blocking=True))
+    def _relevance(self, batch: ImageBatch, texts: Mapping[str, tuple[str, ...]]) -> Tensor:
+        """Relevance (B, gh, gw) of each image to its texts."""
+        ids = batch.padded_ids
+        text_embedding = torch.stack([self._embeddings.mean_of(texts[name], self.device) for name in ids])
+        generators = [torch_generator(self._seed, name, "saliency", device=self.device) for name in ids]
+        with torch.enable_grad():
+            return self._method(self.clip, batch.images, text_embedding, generators).detach()
+
+    def _result(self, relevance: Tensor, size: tuple[int, int]) -> SaliencyResult:
+        return SaliencyResult(
+            self.geometry.to_original_frame(relevance, size), relevance.float().cpu().numpy()
+        )

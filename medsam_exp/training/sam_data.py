@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from medsam_exp.runtime.seeding import numpy_generator
+from medsam_exp.runtime.tensor_batch import TensorBatch
 from medsam_exp.sam.model import SamModel
-from medsam_exp.training.in_memory import read_all
 from medsam_exp.training.prompt_jitter import (
     filled_box,
     jittered_box,
@@ -21,12 +21,12 @@ from medsam_exp.training.prompt_jitter import (
     random_points,
     tight_box,
 )
-from medsam_exp.training.training_data import TrainingData
+from medsam_exp.training.training_data import TrainingData, read_all
 from medsam_exp.types import Dataset, Mask, RGBImage, UserError
 
 
 @dataclass(frozen=True)
-class MaskPromptBatch:
+class MaskPromptBatch(TensorBatch):
     """Images with one true object or none each, and prompts for it; everything in the network's input frame, S x S.
 
     Attributes:
@@ -42,10 +42,6 @@ class MaskPromptBatch:
     boxes: Tensor
     points: Tensor
     point_labels: Tensor
-
-    def pin_memory(self) -> "MaskPromptBatch":
-        """Copy in page-locked memory, from where it reaches a GPU faster; a DataLoader asks for it."""
-        return MaskPromptBatch(*(getattr(self, field.name).pin_memory() for field in fields(self)))
 
 
 def mask_to_input_frame(mask: Mask, image_size: int) -> Tensor:
@@ -194,14 +190,6 @@ class MaskPromptDataModule(TrainingData):
     def _prompted(self, sample_ids: list[str], *, mirror: bool) -> PromptedMasks:
         return PromptedMasks(
             self._images, self._masks, sample_ids, self._sam, seed=self._seed, mirror=mirror, **self._options
-        )
-
-    def transfer_batch_to_device(
-        self, batch: MaskPromptBatch, device: torch.device, _: int
-    ) -> MaskPromptBatch:
-        """Move every field."""
-        return MaskPromptBatch(
-            *(getattr(batch, field.name).to(device, non_blocking=True) for field in fields(batch))
         )
 
 

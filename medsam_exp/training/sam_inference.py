@@ -54,10 +54,6 @@ class SamEncoder(pl.LightningModule):
             self._save(sample_id, embedding)
         return batch.ids
 
-    def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
-        """Move the images; ids and sizes stay."""
-        return batch.to(device)
-
 
 class SamModule(pl.LightningModule):
     """Turns images and visual prompts into masks; the masks of several prompts are united.
@@ -94,12 +90,6 @@ class SamModule(pl.LightningModule):
             prompts = self._prompts[sample_id]
             self._save(sample_id, answer_prompts(self.sam, self._fusion, embedding, prompts, size, sample_id))
         return batch.ids
-
-    def transfer_batch_to_device(
-        self, batch: ImageBatch | EmbeddingBatch, device: torch.device, *_: Any
-    ) -> ImageBatch | EmbeddingBatch:
-        """Move the images or embeddings; ids and sizes stay."""
-        return batch.to(device)
 
 
 def encode(sam: SamModel, batch: ImageBatch) -> torch.Tensor:

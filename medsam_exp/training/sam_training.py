@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, mse_loss
 
 from medsam_exp.sam.model import SamModel
-from medsam_exp.training.divergence import diverged
+from medsam_exp.training.callbacks import divergence_error
 from medsam_exp.training.gather import over_all_devices
 from medsam_exp.training.optimization import OptimizerFactory, SchedulerFactory, optimizer_and_schedule
 from medsam_exp.training.sam_data import MaskPromptBatch
@@ -47,7 +47,7 @@ class SamTrainingModule(pl.LightningModule):
             [mask_loss(*decoded, batch.mask) for decoded in self._decode(batch).values()]
         ).mean()
         if not torch.isfinite(loss):
-            raise diverged(self, "The mask loss", loss, "lower optimizer.lr")
+            raise divergence_error(self, "The mask loss", loss, "lower optimizer.lr")
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 

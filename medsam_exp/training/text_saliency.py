@@ -8,10 +8,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.word_tokens import NO_WORD, TokenizedText, tokenize_words
 from medsam_exp.runtime.finite import refuse_broken_rows
 from medsam_exp.runtime.seeding import torch_generator
-from medsam_exp.training.image_embeddings import embed_images
+from medsam_exp.training.embeddings import embed_images
 from medsam_exp.training.inference_data import ImageBatch
 
 
@@ -47,7 +48,7 @@ class TextSaliencyModule(pl.LightningModule):
 
     def __init__(
         self,
-        clip: torch.nn.Module,
+        clip: ClipModel,
         method: Callable[..., Tensor],
         texts: Mapping[str, tuple[str, ...]],
         seed: int,
@@ -77,7 +78,7 @@ class TextSaliencyModule(pl.LightningModule):
     def _relevance(self, ids: tuple[str, ...], image_embedding: Tensor, number: int) -> list[TextRelevance]:
         """Relevance of each image's text of that number; the last one where it has fewer, so that B stays."""
         texts = [self._texts[name][min(number, len(self._texts[name]) - 1)] for name in ids]
-        tokenized = [tokenize_words(self.clip.tokenizer, text) for text in texts]  # type: ignore[arg-type]
+        tokenized = [tokenize_words(self.clip.tokenizer, text) for text in texts]
         tokens, real = (
             torch.stack(parts).to(self.device)
             for parts in ([one.ids for one in tokenized], [one.real for one in tokenized])
@@ -88,10 +89,6 @@ class TextSaliencyModule(pl.LightningModule):
         relevance = self._method(self.clip, tokens, real, image_embedding, generators).detach().cpu()
         refuse_broken_rows(relevance, ids, "the relevance of the words", "CLIP")
         return [merge_words(*one) for one in zip(texts, tokenized, relevance, strict=True)]
-
-    def transfer_batch_to_device(self, batch: ImageBatch, device: torch.device, *_: Any) -> ImageBatch:
-        """Move the images; ids and sizes stay."""
-        return ImageBatch(batch.ids, batch.sizes, batch.images.to(device, non_blocking=True))
 
 
 def merge_words(text: str, tokenized: TokenizedText, relevance: Tensor) -> TextRelevance:

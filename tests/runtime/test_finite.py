@@ -21,12 +21,12 @@ from medsam_exp.runtime.finite import all_finite, broken_weights, first_broken_m
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.sam.fusion.single import SingleMask
 from medsam_exp.sam.load import TINY_WEIGHTS, load_sam, save_sam
+from medsam_exp.training.embeddings import TextEmbeddings
 from medsam_exp.training.faithfulness import FaithfulnessModule
 from medsam_exp.training.inference_data import EmbeddingBatch, ImageBatch
 from medsam_exp.training.presence import PresenceModule
 from medsam_exp.training.saliency import SaliencyModule
 from medsam_exp.training.sam_inference import SamEncoder, SamModule
-from medsam_exp.training.text_embeddings import TextEmbeddings
 from medsam_exp.training.text_saliency import TextSaliencyModule
 from medsam_exp.types import Prompts, UserError
 from tests.compose import composed
@@ -145,13 +145,16 @@ def test_a_relevance_that_is_not_finite_is_named_and_the_others_are_kept() -> No
             )
 
     saved: dict[str, Any] = {}
-    module = SaliencyModule(Overflow(), Method(), TEXTS, 0, saved.__setitem__)  # type: ignore[arg-type]
+    module = SaliencyModule(Overflow(), Method(), {"text": TEXTS}, 0, saved.__setitem__)  # type: ignore[arg-type]
     with pytest.raises(
         UserError, match=r"CLIP gave the relevance of 'b'.*first in vision\.0.*precision=32-true"
     ):
         module.predict_step(batch())
     assert sorted(saved) == ["a", "c"]
-    assert all(np.isfinite(one).all() and one.any() for one in saved.values())
+    assert all(
+        np.isfinite(one["text"].saliency_map).all() and one["text"].saliency_map.any()
+        for one in saved.values()
+    )
 
 
 def test_the_first_module_that_breaks_is_found() -> None:

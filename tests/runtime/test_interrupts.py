@@ -16,7 +16,7 @@ import torch
 
 from medsam_exp.runtime import interrupts
 from medsam_exp.runtime.interrupts import Stopped, stops_when_asked
-from medsam_exp.training.signals import OwnSignals
+from medsam_exp.training.callbacks import RestoreSignals
 
 
 def in_a_process(work: Callable[[], None], seconds: float = 20) -> int:
@@ -161,7 +161,7 @@ def test_under_a_trainer_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     def work() -> None:
         quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
         with stops_when_asked():
-            trainer = pl.Trainer(accelerator="cpu", callbacks=[OwnSignals()], **quiet)
+            trainer = pl.Trainer(accelerator="cpu", callbacks=[RestoreSignals()], **quiet)
             trainer.predict(Model(), torch.arange(5), return_predictions=False)
 
     assert in_a_process(work) == 143

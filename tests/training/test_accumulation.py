@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from medsam_exp.training.accumulation import WholeMean
+from medsam_exp.training.callbacks import AccumulationMean
 
 
 class Slope(pl.LightningModule):
@@ -37,7 +37,7 @@ def test_each_step_takes_the_mean_of_its_batches(accumulate: int, gradients: lis
         accelerator="cpu",
         max_epochs=2,
         accumulate_grad_batches=accumulate,
-        callbacks=[WholeMean()],
+        callbacks=[AccumulationMean()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medsam_exp.training.clip_data import PairsDataModule, random_crop
-from medsam_exp.training.epoch_sampler import EpochSampler
+from medsam_exp.training.training_data import EpochSampler
 from medsam_exp.types import UserError
 
 

@@ -13,9 +13,9 @@ from torch import distributed
 
 from medsam_exp.clip.loss.infonce import InfoNCE
 from medsam_exp.clip.loss.infonce_learned import InfoNCELearned
+from medsam_exp.training.callbacks import FiniteWeights
 from medsam_exp.training.clip_data import PairsDataModule
 from medsam_exp.training.clip_finetune import ClipFinetuneModule, spread, top1
-from medsam_exp.training.divergence import FiniteWeights
 from medsam_exp.types import PairBatch, UserError
 
 

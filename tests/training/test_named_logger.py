@@ -5,13 +5,13 @@ from pathlib import Path
 
 from pytorch_lightning.loggers import CSVLogger
 
-from medsam_exp.training.named_logger import NamedLogger
+from medsam_exp.training.callbacks import PrefixedLogger
 
 
 def test_figures_of_two_trainings_do_not_mix(tmp_path: Path) -> None:
     inner = CSVLogger(tmp_path, name="curves", version="")
     for training, loss in (("weak/fold_0", 0.5), ("reference/fold_0", 0.25)):
-        logger = NamedLogger(inner, training)
+        logger = PrefixedLogger(inner, training)
         logger.log_hyperparams({})
         logger.log_metrics({"train/loss": loss, "epoch": 1}, step=7)
         logger.finalize("success")

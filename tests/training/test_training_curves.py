@@ -9,9 +9,9 @@ import torch
 from pytorch_lightning.loggers.logger import Logger
 
 from medsam_exp.clip.loss.infonce import InfoNCE
+from medsam_exp.training.callbacks import LearningRate, LogInterval, Throughput
 from medsam_exp.training.clip_data import PairsDataModule
 from medsam_exp.training.clip_finetune import ClipFinetuneModule
-from medsam_exp.training.curves import LearningRate, LogInterval, Throughput
 
 pytestmark = pytest.mark.filterwarnings("ignore:The number of training batches")
 RATE = "train/images_per_second"
