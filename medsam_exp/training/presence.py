@@ -68,7 +68,7 @@ class PresenceModule(pl.LightningModule):
             torch.stack([self._embedded.mean_of((contrast,), self.device) for contrast in texts])
             for texts in (self._scorer.absence_texts, self._scorer.nonsense_texts)
         )
-        scale = float(self.clip.logit_scale.exp())
+        scale = float(self.clip.logit_scale.detach().exp())
         features = match_features(image, text, absence, nonsense, scale)
         unit = normalize(text.double(), dim=-1)
         return features | {"similarity_drop": features["match"] - float(painted.double() @ unit)}
