@@ -45,7 +45,6 @@ ELSEWHERE = {
     "retrieval": "metrics",
     "scheduler": "training",
     "trainer": "training",
-    "tune": "training/search",
     "tuned": "config",
     "wandb_sweep": "sweep",
     "ensemble": "nnunet",

@@ -12,7 +12,12 @@ from tests.compose import composed, composed_by_hydra
         (),
         ("saliency=gradcam", "saliency.layer=4", "seed=7", "+saliency.new=[1,2]"),
         ("+experiment=phantom_weak", "~tuned", "train_data.seed=9", "++calibration_data.count=3"),
-        ("stages=[tune]", "tune=phantom", "~tune.space.saliency.layer", "+tune.space.postprocess.bins=[2,3]"),
+        (
+            "stages=[tune]",
+            "search=phantom",
+            "~search.space.saliency.layer",
+            "+search.space.postprocess.bins=[2,3]",
+        ),
         ("weak_label@reference_label=all", "data.count=2"),
         ("+sweep=[seeds,component_filter]", "seed=0", "prompt=points"),
         ("~sam.architecture", "paths.outputs=/somewhere/else", "sam={checkpoint: x}"),

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from medsam_exp.config.checks import MEANING_CHECKS
 from medsam_exp.config.signatures import signature_problems
 from medsam_exp.config.start_command import start_command
-from medsam_exp.config.trials import Tune
+from medsam_exp.config.trials import SearchSettings
 from medsam_exp.config.tuned import TunedOn
 from medsam_exp.types import UserError
 
@@ -152,7 +152,7 @@ class Config:
     uncertainty: Uncertainty = MISSING
     metrics: Any = MISSING
     retrieval: Any = MISSING
-    tune: Tune = MISSING
+    search: SearchSettings = MISSING
     pruner: Any = MISSING
     tuned_on: dict[str, TunedOn] = field(default_factory=dict)
     trainer: Any = MISSING

@@ -12,7 +12,7 @@ from medsam_exp.types import UserError
 
 
 @dataclass
-class Tune:
+class SearchSettings:
     """How the stage `tune` searches, and on which images."""
 
     metric: str = MISSING
@@ -40,7 +40,7 @@ def space_of(cfg: DictConfig) -> Space:
     Raises:
         UserError: the space is empty or an entry makes no sense.
     """
-    return parse_space(_plain(cfg.tune.space))
+    return parse_space(_plain(cfg.search.space))
 
 
 def tuning_config(cfg: DictConfig) -> DictConfig:
@@ -50,10 +50,10 @@ def tuning_config(cfg: DictConfig) -> DictConfig:
     they do not decide the study's key.
     """
     tuning = _open_copy(cfg)
-    data = cfg.tune.data
+    data = cfg.search.data
     tuning.data = OmegaConf.create(data) if "_target_" in data else OmegaConf.merge(tuning.data, data)
-    tuning.tune.data = {"split": split_name(tuning.data)}
-    tuning.tune.overwrite = False
+    tuning.search.data = {"split": split_name(tuning.data)}
+    tuning.search.overwrite = False
     tuning.tuned_on = {}
     for key, entry in space_of(cfg).items():
         OmegaConf.update(tuning, key, edges(entry)[0], force_add=True)
@@ -63,7 +63,7 @@ def tuning_config(cfg: DictConfig) -> DictConfig:
 def trial_config(tuning: DictConfig, values: Mapping[str, Any]) -> DictConfig:
     """One trial: the stages up to the tuned score, with changed values."""
     trial = _open_copy(tuning)
-    trial.stages = TRIAL_STAGES[tuning.tune.metric.partition("/")[0]]
+    trial.stages = TRIAL_STAGES[tuning.search.metric.partition("/")[0]]
     for key, value in values.items():
         OmegaConf.update(trial, key, value, force_add=True)
     return trial
@@ -87,12 +87,12 @@ def tune_problems(cfg: DictConfig) -> list[str]:
         return []
     try:
         space = space_of(cfg)
-        if cfg.tune.sampler == "grid":
+        if cfg.search.sampler == "grid":
             grid(space)
     except UserError as error:
         return [str(error)]
     problems = [
-        f"tune.space names {key}, but only options of {', '.join(TUNABLE)} can be tuned"
+        f"search.space names {key}, but only options of {', '.join(TUNABLE)} can be tuned"
         for key in space
         if key.partition(".")[0] not in TUNABLE
     ]
@@ -116,27 +116,29 @@ def every_value(cfg: DictConfig) -> Iterator[DictConfig]:
 
 
 def _metric_problems(cfg: DictConfig) -> list[str]:
-    stage, _, name = cfg.tune.metric.partition("/")
+    stage, _, name = cfg.search.metric.partition("/")
     measure = {measure.name: measure for measure in MEASURES}.get(name)
     if stage not in TRIAL_STAGES or measure is None:
         known = ", ".join(measure.name for measure in MEASURES)
         return [
-            f"tune.metric is {cfg.tune.metric}; give coarse/ or sam/ and one of {known}, as in coarse/dsc"
+            f"search.metric is {cfg.search.metric}; give coarse/ or sam/ and one of {known}, as in coarse/dsc"
         ]
     wanted = "maximize" if measure.higher_is_better else "minimize"
-    if cfg.tune.direction != wanted:
-        return [f"tune.direction is {cfg.tune.direction}, but of {measure.label} one wants to {wanted}"]
+    if cfg.search.direction != wanted:
+        return [f"search.direction is {cfg.search.direction}, but of {measure.label} one wants to {wanted}"]
     return []
 
 
 def _sampler_problems(cfg: DictConfig) -> list[str]:
     problems = []
-    if cfg.tune.sampler not in ("grid", "tpe"):
-        problems.append(f"tune.sampler is {cfg.tune.sampler}; choose grid or tpe")
-    if cfg.tune.sampler == "tpe" and (cfg.tune.trials is None or cfg.tune.trials < 1):
-        problems.append(f"tune.trials is {cfg.tune.trials}, but tune.sampler=tpe needs a number of trials")
-    if cfg.tune.timeout is not None and cfg.tune.timeout <= 0:
-        problems.append(f"tune.timeout is {cfg.tune.timeout}, but it must be a number of seconds above 0")
+    if cfg.search.sampler not in ("grid", "tpe"):
+        problems.append(f"search.sampler is {cfg.search.sampler}; choose grid or tpe")
+    if cfg.search.sampler == "tpe" and (cfg.search.trials is None or cfg.search.trials < 1):
+        problems.append(
+            f"search.trials is {cfg.search.trials}, but search.sampler=tpe needs a number of trials"
+        )
+    if cfg.search.timeout is not None and cfg.search.timeout <= 0:
+        problems.append(f"search.timeout is {cfg.search.timeout}, but it must be a number of seconds above 0")
     return problems
 
 
@@ -146,8 +148,8 @@ def _split_problems(cfg: DictConfig) -> list[str]:
     name, split = str(tuning.get("name")), split_name(tuning)
     if split.strip().casefold() == "test":
         return [
-            f"tune.data is the test split of {name}, whose masks must not choose numbers; use another split, as in "
-            "tune.data.split=val"
+            f"search.data is the test split of {name}, whose masks must not choose numbers; use another split, as in "
+            "search.data.split=val"
         ]
     if name == "folder":
         return [
@@ -155,8 +157,8 @@ def _split_problems(cfg: DictConfig) -> list[str]:
         ]
     if shares_images(name, split, cfg.data):
         return [
-            f"tune.data is {name} ({split}), the very images that are to be scored; tune on others, as in "
-            + ("tune.data.seed=77" if "seed" in tuning else "tune.data.split=val")
+            f"search.data is {name} ({split}), the very images that are to be scored; tune on others, as in "
+            + ("search.data.seed=77" if "seed" in tuning else "search.data.split=val")
         ]
     return []
 
@@ -173,7 +175,7 @@ def _fixed_problems(cfg: DictConfig) -> list[str]:
     if not fixed:
         return []
     return [
-        f"{', '.join(fixed)} came from an earlier search; add it to tune.space, or start from the method's own "
+        f"{', '.join(fixed)} came from an earlier search; add it to search.space, or start from the method's own "
         "numbers with ~tuned"
     ]
 

@@ -47,15 +47,15 @@ def refuse_to_overwrite(cfg: DictConfig, choices: Mapping[str, str]) -> None:
     """Stop before a search whose result would replace numbers that no search has written.
 
     Raises:
-        UserError: such a file is there and `tune.overwrite` is false.
+        UserError: such a file is there and `search.overwrite` is false.
     """
-    if "tune" not in cfg.stages or cfg.tune.overwrite:
+    if "tune" not in cfg.stages or cfg.search.overwrite:
         return
     for group in _by_group(dict.fromkeys(space_of(cfg))):
         path = tuned_file(cfg, choices, group)
         if path.is_file() and not _study_of(path, group):
             raise UserError(
-                f"{path} was not written by stage 'tune'; allow replacing it with tune.overwrite=true, "
+                f"{path} was not written by stage 'tune'; allow replacing it with search.overwrite=true, "
                 "or choose another folder with paths.tuned"
             )
 

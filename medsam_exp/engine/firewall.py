@@ -150,7 +150,7 @@ class _Sources:
         dataset = datasets_of(self._engine).get(key)
         if key != "data":
             return _of_dataset(key, dataset, other_data(self._cfg, key))
-        return _of_dataset("tune.data" if "tune" in self._cfg.stages else key, dataset, self._cfg.data)
+        return _of_dataset("search.data" if "tune" in self._cfg.stages else key, dataset, self._cfg.data)
 
     def _pairs(self, key: str) -> Images | None:
         part = self._engine.objects.to_plan_with("pairs").get(key.removeprefix("pairs."))
@@ -197,7 +197,7 @@ def _mend(cfg: DictConfig, measured: Images, source: Learnt, listed: Path, *, al
     key = source.images.key
     if key == "data":
         return "learn from others, in a run of its own"
-    if key == "tune.data":
+    if key == "search.data":
         return _mend_search(cfg, measured, listed, all_of_them=all_of_them)
     if key == "pairs.train":
         drawn = "seed" in cfg.pairs.train
@@ -216,9 +216,9 @@ def _mend(cfg: DictConfig, measured: Images, source: Learnt, listed: Path, *, al
 def _mend_search(cfg: DictConfig, later: Images, listed: Path, *, all_of_them: bool) -> str:
     """What to do where numbers would be searched on images that they are meant for; `cfg` is the search's own."""
     if "seed" in cfg.data:
-        return f"tune on others, as in ++tune.data.seed={_other_seed(cfg)}"
+        return f"tune on others, as in ++search.data.seed={_other_seed(cfg)}"
     free = [name for name in ("val", "train") if name not in (cfg.data.get("split"), later.split)]
-    another = f"tune on others, as in ++tune.data.split={free[0]}" if free else "tune on others"
+    another = f"tune on others, as in ++search.data.split={free[0]}" if free else "tune on others"
     excluded = (
         "" if all_of_them else f", or leave them out, here and in later runs, with data.exclude={listed}"
     )
@@ -227,7 +227,7 @@ def _mend_search(cfg: DictConfig, later: Images, listed: Path, *, all_of_them: b
 
 def _other_seed(cfg: DictConfig) -> int:
     """The smallest from 5 on that nothing of the run is drawn with."""
-    nodes = (cfg.data, *cfg.pairs.values(), cfg.train_data, cfg.calibration_data, cfg.tune.data)
+    nodes = (cfg.data, *cfg.pairs.values(), cfg.train_data, cfg.calibration_data, cfg.search.data)
     taken = {node.get("seed") for node in nodes if node is not None}
     return next(seed for seed in count(5) if seed not in taken)
 

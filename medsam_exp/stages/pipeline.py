@@ -179,7 +179,7 @@ STAGES: dict[str, Stage] = {
         gives_scores=True,
     ),
     "tune": Stage(
-        reads=("tune", "pruner", "seed"),
+        reads=("search", "pruner", "seed"),
         processes="all",
         ground_truth="choosing numbers for later runs",
         works_on="split",

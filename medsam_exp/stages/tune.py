@@ -28,7 +28,7 @@ def run(context: StageContext) -> None:
     Raises:
         UserError: every trial failed.
     """
-    settings = context.build("tune")
+    settings = context.build("search")
     if distributed.rank() > 0:
         while (asked := distributed.from_rank_zero(None)) is not None:
             context.trial(*asked)

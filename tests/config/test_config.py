@@ -22,7 +22,7 @@ GROUPS = sorted(
     if path.is_dir() and path.name not in {"hydra", "experiment", "sweep", "wandb_sweep", "components"}
 )
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
-ALONE = {"data", "postprocess", "prompt", "saliency", "tune", "tuned", "veto"}
+ALONE = {"data", "postprocess", "prompt", "saliency", "search", "tuned", "veto"}
 """Groups whose choices have rules about other groups: each choice is checked by itself."""
 CALIBRATE = ["stages=[saliency,presence,calibrate]", "data=phantom_calibration"]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
@@ -198,7 +198,7 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is() -> None:
         ),
         (["stages=[saliency,text_saliency]", "text_saliency.beta=-1"], "text_saliency"),
         (
-            ["stages=[tune]", "tune=phantom", "veto=presence"],
+            ["stages=[tune]", "search=phantom", "veto=presence"],
             "of tune: veto=presence needs the stage 'presence'",
         ),
         (["batch_size.presence=0"], "batch_size.presence=0, but it must be at least 1"),

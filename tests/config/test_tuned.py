@@ -21,7 +21,7 @@ CHOICES = {
     "component_filter": "largest",
     "prompt": "box",
 }
-TUNE = ("stages=[tune]", "tune=phantom")
+TUNE = ("stages=[tune]", "search=phantom")
 TUNED = sorted(path.relative_to(CONF) for path in (CONF / "tuned").rglob("*.yaml"))
 
 
@@ -121,9 +121,9 @@ def test_a_file_written_by_hand_is_not_replaced_unless_told(tmp_path: Path) -> N
     refuse_to_overwrite(cfg, CHOICES)
     path = tmp_path / "phantom_tiny_m2ib.yaml"
     path.write_text("# @package _global_\nsaliency:\n  beta: 7\n")
-    with pytest.raises(UserError, match=r"was not written by stage 'tune'.*tune\.overwrite=true"):
+    with pytest.raises(UserError, match=r"was not written by stage 'tune'.*search\.overwrite=true"):
         refuse_to_overwrite(cfg, CHOICES)
-    refuse_to_overwrite(composed(*TUNE, f"paths.tuned={tmp_path}", "tune.overwrite=true"), CHOICES)
+    refuse_to_overwrite(composed(*TUNE, f"paths.tuned={tmp_path}", "search.overwrite=true"), CHOICES)
     refuse_to_overwrite(composed(f"paths.tuned={tmp_path}"), CHOICES)
     write_tuned(cfg, CHOICES, record(**{"saliency.beta": 0.5}), study="abc", date="today")
     refuse_to_overwrite(cfg, CHOICES)
@@ -132,12 +132,12 @@ def test_a_file_written_by_hand_is_not_replaced_unless_told(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        ((*folder("busi", "val"), "tune.data.split=test"), "tune.data is the test split of busi"),
-        ((*folder("busi", "val"), "tune.data.split=Test"), "tune.data is the Test split of busi"),
-        ((*folder("busi", "val"), "tune.data.split=val"), "tune.data is busi (val), the very images"),
-        (("tune=phantom", "tune.data.seed=2"), "tune.data is phantom (seed 2), the very images"),
+        ((*folder("busi", "val"), "search.data.split=test"), "search.data is the test split of busi"),
+        ((*folder("busi", "val"), "search.data.split=Test"), "search.data is the Test split of busi"),
+        ((*folder("busi", "val"), "search.data.split=val"), "search.data is busi (val), the very images"),
+        (("search=phantom", "search.data.seed=2"), "search.data is phantom (seed 2), the very images"),
         (
-            ("tune=phantom", "data=phantom_heldout", "+tune.data.name=other", "tune.data.seed=2"),
+            ("search=phantom", "data=phantom_heldout", "+search.data.name=other", "search.data.seed=2"),
             "the very images",
         ),
     ],
@@ -160,32 +160,32 @@ def test_numbers_are_not_scored_on_the_masks_that_chose_them() -> None:
 
 def test_numbers_of_an_earlier_search_do_not_stay_in_a_new_one_unseen() -> None:
     with pytest.raises(UserError, match=r"saliency\.layer came from an earlier search"):
-        check(composed(*TUNE, "~tune.space.saliency.layer"))
-    check(composed(*TUNE, "~tune.space.saliency.layer", "~tuned"))
+        check(composed(*TUNE, "~search.space.saliency.layer"))
+    check(composed(*TUNE, "~search.space.saliency.layer", "~tuned"))
 
 
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["tune.space.saliency.layer=[3,99]"], "of tune: saliency.layer=99, but tiny has 6 layers"),
-        (["+tune.space.saliency.betta=[1.0]"], "of tune: saliency.betta is not an option of M2IB"),
-        (["tune.space.saliency.beta=[1.0,strong]"], "of tune: saliency.beta is 'strong'"),
+        (["search.space.saliency.layer=[3,99]"], "of tune: saliency.layer=99, but tiny has 6 layers"),
+        (["+search.space.saliency.betta=[1.0]"], "of tune: saliency.betta is not an option of M2IB"),
+        (["search.space.saliency.beta=[1.0,strong]"], "of tune: saliency.beta is 'strong'"),
         (
-            ["+tune.space.metrics={nsd_tolerance:[1.0,9.0]}"],
-            "tune.space names metrics.nsd_tolerance, but only",
+            ["+search.space.metrics={nsd_tolerance:[1.0,9.0]}"],
+            "search.space names metrics.nsd_tolerance, but only",
         ),
-        (["~tune.space.saliency"], "tune.space is empty"),
-        (["tune.metric=coarse/dice"], "tune.metric is coarse/dice; give coarse/ or sam/ and one of dsc"),
-        (["tune.metric=dsc"], "tune.metric is dsc"),
-        (["tune.direction=minimize"], "tune.direction is minimize, but of DSC one wants to maximize"),
-        (["tune.sampler=random"], "tune.sampler is random; choose grid or tpe"),
-        (["tune.sampler=tpe"], "tune.trials is None, but tune.sampler=tpe needs"),
-        (["tune.timeout=0"], "tune.timeout is 0"),
+        (["~search.space.saliency"], "search.space is empty"),
+        (["search.metric=coarse/dice"], "search.metric is coarse/dice; give coarse/ or sam/ and one of dsc"),
+        (["search.metric=dsc"], "search.metric is dsc"),
+        (["search.direction=minimize"], "search.direction is minimize, but of DSC one wants to maximize"),
+        (["search.sampler=random"], "search.sampler is random; choose grid or tpe"),
+        (["search.sampler=tpe"], "search.trials is None, but search.sampler=tpe needs"),
+        (["search.timeout=0"], "search.timeout is 0"),
         (
             ["stages=[saliency,coarse_mask,evaluate,tune]"],
             "stage 'tune' finds numbers for later runs and stands alone",
         ),
-        (["+tune.data.splitt=val"], "of tune: data.splitt is not an option of PhantomDataset"),
+        (["+search.data.splitt=val"], "of tune: data.splitt is not an option of PhantomDataset"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
@@ -202,7 +202,7 @@ def test_the_base_values_of_what_is_searched_do_not_decide_the_study() -> None:
     def of(*overrides: str) -> DictConfig:
         return tuning_config(check(composed(*TUNE, *overrides)))
 
-    assert of() == of("saliency.beta=2", "saliency.layer=1") == of("tune.overwrite=true") == of("~tuned")
+    assert of() == of("saliency.beta=2", "saliency.layer=1") == of("search.overwrite=true") == of("~tuned")
     assert of() != of("saliency.steps=3")
 
 
@@ -211,7 +211,7 @@ def test_a_trial_is_a_run_on_the_images_to_tune_on() -> None:
     trial = trial_config(tuning, {"saliency.beta": 5.0})
     assert (trial.data.seed, trial.data.count, trial.saliency.beta, trial.saliency.layer) == (77, 60, 5.0, 2)
     assert list(trial.stages) == ["saliency", "coarse_mask", "evaluate"]
-    with_sam = check(composed(*TUNE, "tune.metric=sam/hd95_px", "tune.direction=minimize"))
+    with_sam = check(composed(*TUNE, "search.metric=sam/hd95_px", "search.direction=minimize"))
     assert "sam_mask" in trial_config(tuning_config(with_sam), {}).stages
 
 

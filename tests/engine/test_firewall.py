@@ -164,17 +164,17 @@ def test_numbers_are_not_searched_on_copies_of_what_they_are_for(
     put(tmp_path / "data", "val", "copy", 6, "bmp")
     said = refused(tmp_path, *folder, *search)
     assert said.startswith(
-        "1 of the 3 images of data (mine, test), which a later run measures on, are among those of tune.data "
+        "1 of the 3 images of data (mine, test), which a later run measures on, are among those of search.data "
         "(mine, val), which tune learns from (first: test_6 = copy): "
     )
     assert said.endswith(
-        f"++tune.data.split=train, or leave them out, here and in later runs, with data.exclude={tmp_path / SHARED}"
+        f"++search.data.split=train, or leave them out, here and in later runs, with data.exclude={tmp_path / SHARED}"
     )
     assert (tmp_path / SHARED).read_text().split() == [
         "name,split,learnt_from,as",
-        "test_6,test,tune.data,copy",
+        "test_6,test,search.data,copy",
     ]
-    plan(tmp_path, *folder, *search, "++tune.data.split=train")
+    plan(tmp_path, *folder, *search, "++search.data.split=train")
     plan(tmp_path, *folder, *search, f"data.exclude={tmp_path / SHARED}")
 
 
@@ -215,7 +215,11 @@ def test_labels_made_with_tuned_numbers_remember_what_these_were_tuned_on(tmp_pa
     pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed (make setup)")
     study = tmp_path / "outputs/artifacts/tune/search"
     study.mkdir(parents=True)
-    images = {"key": "tune.data", "said": "tune.data (phantom, seed 77)", "identities": {"x": "of no scan"}}
+    images = {
+        "key": "search.data",
+        "said": "search.data (phantom, seed 77)",
+        "identities": {"x": "of no scan"},
+    }
     (study / FILE).write_text(json.dumps([{"stage": "tune", "images": images}]))
     tuned = ("+experiment=phantom_weak", "data.count=3", "tuned_on.saliency.study=search")
     made = plan(tmp_path, *tuned)
@@ -247,7 +251,7 @@ def test_a_leak_stops_a_training_on_true_masks(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_whatever_chooses_by_images_declares_them(name: str) -> None:
     stage = STAGES[name]
-    chooses = {"fit", "nnunet", "tune", "calibration"} & set(stage.reads)
+    chooses = {"fit", "nnunet", "search", "calibration"} & set(stage.reads)
     if chooses or (stage.ground_truth and stage.measures is None):
         assert stage.learns_from is not None
     if stage.ground_truth and stage.learns_from is None:

@@ -25,10 +25,10 @@ SMALL = [
     "saliency.noise_samples=1",
     "postprocess=otsu",
 ]
-SCANS = ["tune.data.count=3", "batch_size.saliency=3"]
+SCANS = ["search.data.count=3", "batch_size.saliency=3"]
 BETAS, BINS = [0.1, 3.0], [2, 256]
-SPACE = [f"tune.space.saliency.beta={BETAS}", f"+tune.space.postprocess.bins={BINS}"]
-TUNE = [*SMALL, "~tuned", "stages=[tune]", "tune=phantom", *SCANS, *SPACE, "~tune.space.saliency.layer"]
+SPACE = [f"search.space.saliency.beta={BETAS}", f"+search.space.postprocess.bins={BINS}"]
+TUNE = [*SMALL, "~tuned", "stages=[tune]", "search=phantom", *SCANS, *SPACE, "~search.space.saliency.layer"]
 CHOICES = {
     "data": "phantom",
     "clip": "tiny_random",
@@ -101,21 +101,28 @@ def test_a_failing_trial_does_not_stop_the_search(tmp_path: Path, monkeypatch: p
         return genuine(method, *given)
 
     monkeypatch.setattr(Otsu, "__call__", fails_for_few_bins)
-    failing = [*SMALL, "~tuned", "stages=[tune]", "tune=phantom", "tune.data.count=1", "~tune.space.saliency"]
-    summary = execute(tmp_path, "some", *failing, "+tune.space.postprocess.bins=[4,64]")
+    failing = [
+        *SMALL,
+        "~tuned",
+        "stages=[tune]",
+        "search=phantom",
+        "search.data.count=1",
+        "~search.space.saliency",
+    ]
+    summary = execute(tmp_path, "some", *failing, "+search.space.postprocess.bins=[4,64]")
     first, second = summary["tuning"]["trials"]
     assert first["error"].startswith("cannot work with 4 bins")
     assert first["score"] is None
     assert summary["tuning"]["best"] == second
     for name in ("none", "none_again"):
         with pytest.raises(UserError, match="every trial failed; the first one: cannot work with 3 bins"):
-            execute(tmp_path, name, *failing, "+tune.space.postprocess.bins=[3,4]")
+            execute(tmp_path, name, *failing, "+search.space.postprocess.bins=[3,4]")
     assert not list((tmp_path / "conf" / "tuned").rglob("*_none*"))
 
 
 def test_a_refused_value_is_said_before_any_trial(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"of tune: postprocess\.bins is 1"):
-        execute(tmp_path, "run", *TUNE, "tune.space.postprocess.bins=[1,64]")
+        execute(tmp_path, "run", *TUNE, "search.space.postprocess.bins=[1,64]")
     assert not (tmp_path / "artifacts").exists()
 
 
@@ -165,10 +172,10 @@ def test_killed_and_started_again_it_goes_on_and_two_processes_find_the_same(tmp
 
 
 MANY = [
-    "tune.data.count=12",
+    "search.data.count=12",
     "pruner.first=4",
-    "tune.space.saliency.beta=[0.1,0.5,3.0]",
-    "tune.space.postprocess.bins=[2,3,16,256]",
+    "search.space.saliency.beta=[0.1,0.5,3.0]",
+    "search.space.postprocess.bins=[2,3,16,256]",
 ]
 
 

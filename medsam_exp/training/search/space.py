@@ -61,7 +61,7 @@ def parse_space(tree: Mapping[str, Any]) -> Space:
     space = {key: _entry(key, node) for key, node in leaves(tree)}
     if not space:
         raise UserError(
-            "tune.space is empty; name at least one option, as in: tune.space.saliency.beta=[1.0,2.0]"
+            "search.space is empty; name at least one option, as in: search.space.saliency.beta=[1.0,2.0]"
         )
     return space
 
@@ -94,11 +94,11 @@ def _entry(key: str, node: Any) -> Choices | Range:
     if isinstance(node, Mapping):
         return _range(key, node)
     if not isinstance(node, list | tuple) or not node:
-        raise UserError(f"tune.space.{key} is {node!r}; give a list of values, or low and high of a range")
+        raise UserError(f"search.space.{key} is {node!r}; give a list of values, or low and high of a range")
     if not all(value is None or isinstance(value, bool | int | float | str) for value in node):
-        raise UserError(f"tune.space.{key} has an entry that is neither a number nor a word")
+        raise UserError(f"search.space.{key} has an entry that is neither a number nor a word")
     if len(set(map(repr, node))) < len(node):
-        raise UserError(f"tune.space.{key} names a value twice")
+        raise UserError(f"search.space.{key} names a value twice")
     return Choices(tuple(node))
 
 
@@ -106,16 +106,16 @@ def _range(key: str, node: Mapping[str, Any]) -> Range:
     unknown = sorted(set(node) - {"low", "high", "log", "step"})
     if unknown or "low" not in node or "high" not in node:
         raise UserError(
-            f"tune.space.{key} needs low and high, and may have log and step, but has {', '.join(node)}"
+            f"search.space.{key} needs low and high, and may have log and step, but has {', '.join(node)}"
         )
     numbers = [node["low"], node["high"], *([node["step"]] if node.get("step") is not None else [])]
     if not all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
-        raise UserError(f"tune.space.{key} has a low, high or step that is not a number")
+        raise UserError(f"search.space.{key} has a low, high or step that is not a number")
     found = Range(**node)
     if found.low >= found.high or (found.step is not None and found.step <= 0):
-        raise UserError(f"tune.space.{key} needs low < high and step > 0")
+        raise UserError(f"search.space.{key} needs low < high and step > 0")
     if found.log and (found.low <= 0 or found.step is not None):
-        raise UserError(f"tune.space.{key} with log=true needs low > 0 and no step")
+        raise UserError(f"search.space.{key} with log=true needs low > 0 and no step")
     return found
 
 
@@ -125,7 +125,7 @@ def _listed(key: str, entry: Choices | Range) -> list[Value]:
     step = entry.step or (1 if entry.whole and not entry.log else None)
     if step is None:
         raise UserError(
-            f"tune.space.{key} is a range without a step, which a grid cannot list; use tune.sampler=tpe"
+            f"search.space.{key} is a range without a step, which a grid cannot list; use search.sampler=tpe"
         )
     count = math.floor((entry.high - entry.low) / step + 1e-9) + 1
     return [entry.low + number * step for number in range(count)]

@@ -41,12 +41,12 @@ def test_the_edges_of_an_entry_are_all_choices_or_both_ends() -> None:
 @pytest.mark.parametrize(
     ("tree", "sentence"),
     [
-        ({}, "tune.space is empty"),
-        ({"a": {"b": []}}, "tune.space.a.b is []"),
-        ({"a": {"b": 3}}, "tune.space.a.b is 3; give a list"),
+        ({}, "search.space is empty"),
+        ({"a": {"b": []}}, "search.space.a.b is []"),
+        ({"a": {"b": 3}}, "search.space.a.b is 3; give a list"),
         ({"a": {"b": [[1]]}}, "neither a number nor a word"),
-        ({"a": {"b": [1, 1]}}, "tune.space.a.b names a value twice"),
-        ({"a": {"b": {"low": 1}}}, "tune.space.a.b needs low and high"),
+        ({"a": {"b": [1, 1]}}, "search.space.a.b names a value twice"),
+        ({"a": {"b": {"low": 1}}}, "search.space.a.b needs low and high"),
         ({"a": {"b": {"low": 1, "high": 2, "stepp": 1}}}, "but has low, high, stepp"),
         ({"a": {"b": {"low": 2, "high": 2}}}, "needs low < high"),
         ({"a": {"b": {"low": 1, "high": 2, "step": 0}}}, "step > 0"),
@@ -64,5 +64,5 @@ def test_a_mistake_in_the_space_is_one_sentence(tree: dict[str, object], sentenc
 
 
 def test_a_grid_cannot_list_a_range_without_a_step() -> None:
-    with pytest.raises(UserError, match=r"use tune\.sampler=tpe"):
+    with pytest.raises(UserError, match=r"use search\.sampler=tpe"):
         grid(parse_space({"a": {"b": {"low": 0.1, "high": 2.0}}}))
