@@ -137,43 +137,43 @@ losses-table: $(READY)  ## The four losses and the released one, three seeds eac
 
 .PHONY: collect
 collect: $(READY)  ## Tables and report of a sweep, or of any folder of runs: make collect RUN=FOLDER
-	$(PY) -m medsam_exp.sweep.collect $(RUN)
+	$(PY) -m medsam_exp collect $(RUN)
 
 .PHONY: runs
 runs: $(READY)  ## List runs and sweeps: make runs ARGS="--sort sam/dsc --jobs" (or --json)
-	$(PY) -m medsam_exp.cli.artifact_gc runs $(ARGS)
+	$(PY) -m medsam_exp runs $(ARGS)
 
 .PHONY: du
 du: $(READY)  ## What takes the space in outputs/, by stage and by run
-	$(PY) -m medsam_exp.cli.artifact_gc du $(ARGS)
+	$(PY) -m medsam_exp du $(ARGS)
 
 .PHONY: clean-artifacts
 clean-artifacts: $(READY)  ## Offer stored results that no run needs; asks first (ARGS=--yes for scripts)
-	$(PY) -m medsam_exp.cli.artifact_gc clean $(ARGS)
+	$(PY) -m medsam_exp clean $(ARGS)
 
 .PHONY: wandb-sync
 wandb-sync: $(READY)  ## Send W&B runs that were kept offline
-	$(PY) -m medsam_exp.report.logger.sync outputs
+	$(PY) -m medsam_exp sync outputs
 
 .PHONY: app
 app: $(READY)  ## Open the web app on this machine: an image, a text, clicks that correct (ARGS="--port 8000")
-	$(PY) -m medsam_exp.cli.app $(ARGS)
+	$(PY) -m medsam_exp app $(ARGS)
 
 .PHONY: weights
 weights: $(READY)  ## Published weights: what there is; make weights GET="biomedclip sam_vit_h" fetches
-	$(PY) -m medsam_exp.cli.weights $(if $(GET),get $(GET),list)
+	$(PY) -m medsam_exp weights $(if $(GET),get $(GET),list)
 
 .PHONY: doctor
 doctor: $(READY)  ## What this machine can run, what each experiment lacks, what mends it
-	$(PY) -m medsam_exp.cli.doctor $(ARGS)
+	$(PY) -m medsam_exp doctor $(ARGS)
 
 .PHONY: prepare
 prepare: $(READY)  ## Prepare a download: make prepare NAME=busi SRC=BUSI.zip [OUT=FOLDER]
-	$(PY) -m medsam_exp.curation.prepare $(NAME) $(SRC) $(OUT) $(ARGS)
+	$(PY) -m medsam_exp prepare $(NAME) $(SRC) $(OUT) $(ARGS)
 
 .PHONY: data-check
 data-check: $(READY)  ## Copies, leaks, faulty masks, burnt-in marks, with pictures (DATA=FOLDER or CSV)
-	$(PY) -m medsam_exp.curation.quality "$(DATA)" $(ARGS)
+	$(PY) -m medsam_exp data-check "$(DATA)" $(ARGS)
 
 .PHONY: docs
 docs: $(READY)  ## Build the documentation as a site into build/docs, offline

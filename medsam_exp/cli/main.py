@@ -1,55 +1,79 @@
-"""The command `medsam-exp`: one word for each thing that can be done; nothing heavy is imported before it is needed."""
+"""The command `medsam-exp`: one typed function for each thing that can be done.
 
-import difflib
+The functions import what they need when they are called, so that `medsam-exp --help` answers at once.
+"""
+
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import import_module
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand, TyperGroup
 
 import medsam_exp
+from medsam_exp.cli.weights.commands import app as weights_app
+from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.runtime.interrupts import stops_when_asked
 
-
-@dataclass(frozen=True)
-class Command:
-    """One word after `medsam-exp`.
-
-    Attributes:
-        module: has a function `main(arguments)` that returns an exit code or nothing.
-        about: one line for the list of commands.
-        before: what stands before the typed arguments.
-    """
-
-    module: str
-    about: str
-    before: tuple[str, ...] = ()
+RESEARCH_ONLY = "Research use only; not a medical device."
+_WORDS_FOR_OTHERS = {"ignore_unknown_options": True, "help_option_names": []}
+"""Settings of a command whose words are all read by somebody else, options included."""
 
 
-COMMANDS = {
-    "run": Command("medsam_exp.cli.run", "run an experiment or a sweep, from GROUP=CHOICE and KEY=VALUE"),
-    "segment": Command("medsam_exp.cli.segment", 'segment one image: medsam-exp segment IMAGE --text "..."'),
-    "app": Command("medsam_exp.cli.app.__main__", "open the local web app"),
-    "doctor": Command("medsam_exp.cli.doctor.__main__", "say what this machine can run, and what is missing"),
-    "weights": Command("medsam_exp.cli.weights.__main__", "list, get, check and find published weights"),
-    "prepare": Command(
-        "medsam_exp.curation.prepare.__main__", "bring a dataset's download into the layout that is read"
-    ),
-    "data-check": Command(
-        "medsam_exp.curation.quality.__main__", "look for duplicates, leaks and faults in a dataset"
-    ),
-    "write-back": Command(
-        "medsam_exp.curation.write_back.__main__", "write masks as NIfTI or DICOM-SEG in the scan's geometry"
-    ),
-    "runs": Command("medsam_exp.cli.artifact_gc.__main__", "list runs and sweeps", ("runs",)),
-    "collect": Command("medsam_exp.sweep.collect", "make the tables and the report of a sweep"),
-    "compare": Command("medsam_exp.report.compare", "compare two runs image by image"),
-    "du": Command("medsam_exp.cli.artifact_gc.__main__", "say what takes the space in outputs/", ("du",)),
-    "clean": Command(
-        "medsam_exp.cli.artifact_gc.__main__", "offer stored results that no run needs", ("clean",)
-    ),
-    "sync": Command("medsam_exp.report.logger.sync", "send W&B runs that were kept offline"),
-    "export-clip": Command("medsam_exp.clip.export", "write a CLIP for other programs"),
-}
+class _UnknownCommandError(typer.TyperException):
+    exit_code = 2
+
+
+class _Commands(TyperGroup):
+    """Answers an unknown command with the nearest one, and bad input with one sentence."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is named."""
+        if args[0] not in self.commands:
+            raise _UnknownCommandError(_unknown(args[0], list(self.commands)))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is named."""
+        from medsam_exp.types import UserError
+
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise typer.TyperException(str(error)) from error
+        except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+            sys.stderr.close()
+            return 0
+
+
+class _WithLists(TyperCommand):
+    """Lets options that may be repeated take several words: `--rows A B` is `--rows A --rows B`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words after the command."""
+        lists = {name for option in self.params if getattr(option, "multiple", False) for name in option.opts}
+        words: list[str] = []
+        current = ""
+        for word in args:
+            if word.startswith("-"):
+                current = word if word in lists else ""
+            elif current and words[-1] != current:
+                words.append(current)
+            words.append(word)
+        return super().parse_args(ctx, words)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help=f"Text-driven segmentation of medical images. {RESEARCH_ONLY}",
+    epilog="medsam-exp COMMAND --help says more.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
 
 
 @stops_when_asked(hint="")
@@ -60,55 +84,471 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: a command and its own arguments; None for those of this process.
 
     Returns:
-        Exit code; 0 when all went well.
+        Exit code: 0 when all went well, 2 where the command line itself is wrong.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] in ("-h", "--help", "help"):
-        print(_help())
-        return 0
-    if given[0] in ("-V", "--version"):
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words in ([], ["help"]):
+        words = ["--help"]
+    try:
+        return app(words, prog_name="medsam-exp", standalone_mode=False) or 0
+    except typer.TyperException as error:
+        print(f"error: {error.format_message()}", file=sys.stderr)
+        return error.exit_code
+
+
+def _unknown(word: str, known: Sequence[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"medsam-exp has no command {word!r}; {hint}"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(f"medsam-exp {medsam_exp.__version__}")
-        return 0
-    if given[0] not in COMMANDS:
-        print(f"error: {_unknown(given[0])}", file=sys.stderr)
-        return 2
-    return _do(COMMANDS[given[0]], given[1:])
+        raise typer.Exit
 
 
-def _do(command: Command, arguments: list[str]) -> int:
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    del version
+
+
+Outputs = Annotated[Path, typer.Argument(envvar="MEDSAM_OUTPUTS", help="Folder of runs and sweeps.")]
+Artifacts = Annotated[Path | None, typer.Option(help="Stored results, if not OUTPUTS/artifacts.")]
+Also = Annotated[
+    list[Path] | None, typer.Option(metavar="FOLDER", help="Further runs that use them; may be repeated.")
+]
+First = Annotated[int | None, typer.Option(metavar="N", help="No more than N rows.")]
+Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+class Status(StrEnum):
+    """How a run can stand."""
+
+    DONE = "done"
+    RUNNING = "running"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    UNREADABLE = "unreadable"
+
+
+@app.command(context_settings=_WORDS_FOR_OTHERS)
+def run(words: Annotated[list[str] | None, typer.Argument(metavar="[OPTIONS]")] = None) -> None:
+    """Run an experiment or a sweep: GROUP=CHOICE KEY=VALUE."""
+    from medsam_exp.cli.run import main as start
+
+    start(words or [])
+
+
+def _choice(group: str, what: str) -> Any:
+    """An option that takes a choice of a configuration group."""
+    names = ", ".join(path.stem for path in sorted((conf_folder() / group).glob("*.yaml")))
+    return typer.Option(metavar="CHOICE", help=f"{what}: {names}.")
+
+
+@app.command(epilog=RESEARCH_ONLY)
+def segment(
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE",
+            help="Image files; what has = is a setting as a run takes it, such as saliency.beta=0.5 trainer=gpu.",
+        ),
+    ],
+    text: Annotated[str, typer.Option(help='What to find, such as "a dark irregular mass".')],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("segmented"),
+    clip: Annotated[str | None, _choice("clip", "Network that matches image and text")] = None,
+    saliency: Annotated[str | None, _choice("saliency", "Method that turns a text into a map")] = None,
+    postprocess: Annotated[str | None, _choice("postprocess", "How the map becomes a coarse mask")] = None,
+    component_filter: Annotated[
+        str | None, _choice("component_filter", "Which components of the coarse mask stay")
+    ] = None,
+    prompt: Annotated[
+        str | None, _choice("prompt", "How the coarse mask becomes boxes and points for SAM")
+    ] = None,
+    fusion: Annotated[str | None, _choice("fusion", "How SAM's proposals become one mask")] = None,
+    sam: Annotated[str | None, _choice("sam", "Network that draws the mask")] = None,
+    mask_filter: Annotated[str | None, _choice("mask_filter", "Which components of SAM's mask stay")] = None,
+    presence: Annotated[str | None, _choice("presence", "How the presence score is made")] = None,
+    veto: Annotated[str | None, _choice("veto", "Whether a low presence score empties the mask")] = None,
+) -> int:
+    """Find in images what a text says, and write the masks."""
+    from medsam_exp.cli.segment import segment_images
+
+    choices = {
+        "clip": clip,
+        "saliency": saliency,
+        "postprocess": postprocess,
+        "component_filter": component_filter,
+        "prompt": prompt,
+        "fusion": fusion,
+        "sam": sam,
+        "mask_filter": mask_filter,
+        "presence": presence,
+        "veto": veto,
+    }
+    chosen = {group: choice for group, choice in choices.items() if choice is not None}
+    return segment_images(images, text, out, chosen)
+
+
+@app.command("app", epilog=RESEARCH_ONLY)
+def open_app(
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SETTING", help="For every question, as a run takes them, such as trainer=gpu."
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; by default this machine alone.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 7860,
+    max_mb: Annotated[int, typer.Option(help="Size of an image file at most.")] = 64,
+    max_megapixels: Annotated[float, typer.Option(help="Size of an image at most.")] = 40,
+) -> None:
+    """Open the local web app."""
+    from medsam_exp.cli.app.server import Options, serve
+
+    serve(Options(host, port, max_mb, max_megapixels, tuple(settings or ())))
+
+
+@app.command()
+def app_examples(
+    folder: Annotated[Path, typer.Argument(help="Where to write them.")] = Path("examples"),
+) -> None:
+    """Write the example scans of the app, with a text for each."""
+    from medsam_exp.cli.app.examples import examples, write_examples
+
+    paths = write_examples(folder)
+    for example in examples():
+        print(f"{paths[example.name]}  {' | '.join(example.texts)}")
+
+
+@app.command()
+def doctor(
+    experiments: Annotated[
+        list[str] | None, typer.Argument(metavar="EXPERIMENT", help="Look at these alone.")
+    ] = None,
+    as_json: Json = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Verify the checksums of all weights (a minute).")
+    ] = False,
+) -> None:
+    """Say what this machine can run, and what is missing.
+
+    Says what the machine has, which weights and data are there, what each shipped experiment still lacks, and the
+    command that mends it. Needs no connection and changes nothing.
+    """
+    from medsam_exp.cli.doctor.findings import as_record, examine
+    from medsam_exp.cli.doctor.page import lines
+    from medsam_exp.runtime.json_text import json_text
+
+    found = examine(experiments or (), verify_all=verify)
+    print(json_text(as_record(found), indent=1) if as_json else "\n".join(lines(found)).rstrip())
+
+
+app.add_typer(weights_app, name="weights")
+
+
+@app.command(context_settings=_WORDS_FOR_OTHERS)
+@stops_when_asked()
+def prepare(
+    words: Annotated[list[str] | None, typer.Argument(metavar="NAME SRC [OUT] [OPTIONS]")] = None,
+) -> int:
+    """Bring a dataset's download into the layout that is read."""
+    from medsam_exp.curation.prepare.__main__ import main as start
+
+    return start(words or [])
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(value) for value in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text} is no list of whole numbers, such as 1,2") from error
+
+
+@app.command()
+def data_check(
+    root: Annotated[Path, typer.Argument(help="The dataset.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write to; by default OUTPUTS/hygiene/NAME.")
+    ] = None,
+    outputs: Annotated[
+        Path, typer.Option(envvar="MEDSAM_OUTPUTS", help="Where measurements are cached.")
+    ] = Path("outputs"),
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help=r"Patient in a file's name, e.g. '^(ID_\d+)_'; or index.csv has a column group.",
+        ),
+    ] = None,
+    exclude: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Without the images of this list, as data.exclude takes it."),
+    ] = None,
+    mask_values: Annotated[
+        str | None, typer.Option(metavar="1,2", help="Foreground in masks of class labels.")
+    ] = None,
+    tiny: Annotated[float, typer.Option(metavar="PERCENT", help="Masks below are tiny.")] = 0.02,
+    aspect: Annotated[float, typer.Option(help="Longer over shorter side at most.")] = 3.0,
+    same_mask: Annotated[
+        float, typer.Option(metavar="DICE", help="Masks of one image contradict each other below.")
+    ] = 0.9,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not look for near-duplicates.")] = False,
+    image_column: Annotated[str, typer.Option(help="Of pairs.")] = "filename",
+    caption_column: Annotated[str, typer.Option(help="Of pairs.")] = "Caption",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 where there are errors.")] = False,
+) -> int:
+    """Look for duplicates, leaks and faults in a dataset.
+
+    ROOT is a folder with SPLIT_images and SPLIT_masks, an original download of any depth, or a CSV file (or a folder of
+    such files) of image-caption pairs. Written are hygiene.html (a page with pictures of every finding), findings.csv
+    and .json, exclude.csv (images to leave out, for data.exclude) and groups.csv (what may not be on both sides of a
+    split).
+    """
+    from medsam_exp.curation.quality.data_check import check_dataset, print_examination
+    from medsam_exp.curation.quality.survey import Limits
     from medsam_exp.types import UserError
 
+    folder = output or outputs / "hygiene" / root.resolve().stem
+    limits = Limits(tiny_share=tiny / 100, aspect=aspect, same_mask=same_mask)
     try:
-        code = import_module(command.module).main([*command.before, *arguments])
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
-        sys.stderr.close()
-        return 0
-    return code or 0
-
-
-def _help() -> str:
-    width = max(map(len, COMMANDS))
-    lines = (f"  {name:<{width}}  {command.about}" for name, command in COMMANDS.items())
-    return "\n".join(
-        (
-            "usage: medsam-exp COMMAND ...",
-            "",
-            "Text-driven segmentation of medical images. Research use only; not a medical device.",
-            "",
-            *lines,
-            "",
-            "medsam-exp COMMAND --help says more.",
+        examination = check_dataset(
+            root,
+            folder,
+            outputs / "artifacts",
+            limits,
+            group=group,
+            exclude=exclude,
+            mask_values=None if mask_values is None else _whole_numbers(mask_values),
+            near_duplicates=not quick,
+            columns=(image_column, caption_column),
         )
+    except OSError as error:
+        raise UserError(
+            f"{error}: free space, or choose other folders with --outputs and --output"
+        ) from error
+    print_examination(examination, folder)
+    return int(strict and bool(examination.of("error")))
+
+
+_TISSUE = "85756007:SCT:Tissue"
+
+
+@app.command()
+def write_back(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a folder of mask images.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write, new or empty.")],
+    source: Annotated[Path, typer.Option(metavar="PREPARED", help="The folder that the images came from.")],
+    to: Annotated[Literal["nifti", "dicom-seg"], typer.Option(help="Format of the files.")],
+    what: Annotated[
+        Literal["masks", "labels", "probability", "saliency"],
+        typer.Option(help="Masks, images of class labels, or maps."),
+    ] = "masks",
+    original: Annotated[
+        Path | None, typer.Option(metavar="SRC", help="For dicom-seg: folder of the source images.")
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="For dicom-seg: label of the segment where there is one class.")
+    ] = "prediction",
+    category: Annotated[str, typer.Option(metavar="CODE:SCHEME:MEANING", help="Its category.")] = _TISSUE,
+    type_: Annotated[str, typer.Option("--type", metavar="CODE:SCHEME:MEANING", help="Its type.")] = _TISSUE,
+) -> None:
+    """Write masks as NIfTI or DICOM-SEG in the scan's geometry.
+
+    RUN is a run's folder, or a folder of mask images named as the prepared images. PREPARED is what
+    `medsam-exp prepare own` wrote; its geometry.json says where every slice lies. Slices that nothing was predicted
+    for are background, and are named.
+    """
+    from medsam_exp.curation.write_back import scans
+    from medsam_exp.curation.write_back.dicom_seg import SegmentNames
+    from medsam_exp.types import UserError
+
+    names = SegmentNames(name, scans.coded(category), scans.coded(type_))
+    try:
+        notes = scans.write_back(run, out, source, to, what, original, names)
+    except OSError as error:
+        raise UserError(f"{error}: free space, or give another folder, and start again") from error
+    print("\n".join(notes))
+
+
+@app.command()
+def runs(
+    outputs: Outputs = Path("outputs"),
+    artifacts: Artifacts = None,
+    also: Also = None,
+    sort: Annotated[
+        str, typer.Option(help="when, name, status, size, or a metric such as sam/dsc.")
+    ] = "when",
+    status: Annotated[list[Status] | None, typer.Option(help="Only these; may be repeated.")] = None,
+    name: Annotated[str, typer.Option(help="Only those with this in their path.")] = "",
+    jobs: Annotated[bool, typer.Option("--jobs", help="List the jobs of sweeps, too.")] = False,
+    first: First = None,
+    as_json: Json = False,
+) -> None:
+    """List runs and sweeps: status, when, main scores, size."""
+    from medsam_exp.cli.artifact_gc import commands
+
+    places = commands.places_of(outputs, artifacts, also or ())
+    commands.list_runs(places, sort, status or (), name, jobs=jobs, first=first, as_json=as_json)
+
+
+@app.command(cls=_WithLists)
+def collect(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Of a sweep, or of single runs.")],
+    stage: Annotated[
+        str | None, typer.Option(help="What is scored, such as coarse or sam; by default each.")
+    ] = None,
+    measure: Annotated[
+        str | None, typer.Option(help="Column of per_image.csv; by default each measure of masks.")
+    ] = None,
+    rows: Annotated[list[str] | None, typer.Option(metavar="AXIS...", help="Axes of the rows.")] = None,
+    columns: Annotated[list[str] | None, typer.Option(metavar="AXIS...", help="Axes of the columns.")] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AXIS=VALUE...",
+            help="Test each row against the one with these values; by default the first row's.",
+        ),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Where to write; by default the first folder.")] = None,
+) -> None:
+    """Make the tables and the report of a sweep.
+
+    Writes one tidy table of everything, for each stage and measure a pivot table as Markdown, LaTeX and HTML, and a
+    report with plots and an image browser, beside the sweep's jobs. With many rows some small p comes up by chance:
+    p-values are corrected for the number of tests of one table, not for the number of tables that are looked at.
+    """
+    from rich.console import Console
+
+    from medsam_exp.sweep import collect as sweep
+    from medsam_exp.sweep.pivot import Layout
+
+    layout = Layout(
+        sweep.axis_names(rows or ()), sweep.axis_names(columns or ()), sweep.axis_values(against or ())
+    )
+    folder = output or folders[0]
+    collected = sweep.collect(folders, folder, stage=stage, measure=measure, layout=layout)
+    sweep.print_collected(collected, folder, Console())
+
+
+@app.command()
+def compare(
+    run_a: Annotated[Path, typer.Argument(help="Folder of run A, with summary.json and per_image.csv.")],
+    run_b: Annotated[Path, typer.Argument(help="Folder of run B; differences are B - A.")],
+    measure: Annotated[str, typer.Option(help="Column of per_image.csv.")] = "dsc",
+    stage: Annotated[
+        str | None,
+        typer.Option(help="What is scored, such as coarse, sam or saliency; by default the last in both."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the result there.")
+    ] = None,
+) -> None:
+    """Compare two runs image by image.
+
+    Images are paired by id, so that a difference is one of the methods and not of the images. Where an image is asked
+    for several classes, the mean of its scores counts: they are not independent. Nor are images of one patient: where
+    patients are known, interval and tests go by patient. With several measures or stages tested, some small p comes up
+    by chance: choose what to test before looking.
+    """
+    from rich.console import Console
+
+    from medsam_exp.report.compare import compare_runs, print_comparison
+    from medsam_exp.runtime.json_text import json_text
+
+    result = compare_runs(run_a, run_b, measure, stage)
+    print_comparison(result, Console())
+    if json_file is not None:
+        json_file.write_text(json_text(result, indent=1) + "\n")
+
+
+@app.command()
+def dashboard(
+    sweep: Annotated[str, typer.Argument(help="Folder of a sweep, or the W&B group of its runs.")],
+    project: Annotated[str, typer.Option(help="W&B project.")] = "medsam_exp",
+    entity: Annotated[str | None, typer.Option(help="W&B team or user; by default the key's own.")] = None,
+) -> None:
+    """Save a W&B dashboard of a sweep.
+
+    It shows the runs of the sweep's group: final scores, what they depend on, the tables of images, and curves.
+    """
+    from medsam_exp.sweep.wandb_workspace import save_workspace
+
+    print(save_workspace(sweep, project, entity))
+
+
+@app.command()
+def du(
+    outputs: Outputs = Path("outputs"),
+    artifacts: Artifacts = None,
+    also: Also = None,
+    first: First = None,
+    as_json: Json = False,
+) -> int:
+    """Say what takes the space in outputs/, by stage and by run."""
+    from medsam_exp.cli.artifact_gc import commands
+
+    return commands.show_usage(
+        commands.places_of(outputs, artifacts, also or ()), first=first, as_json=as_json
     )
 
 
-def _unknown(word: str) -> str:
-    near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
-    return f"medsam-exp has no command {word!r}; {hint}"
+@app.command()
+def clean(
+    outputs: Outputs = Path("outputs"),
+    artifacts: Artifacts = None,
+    also: Also = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    hours: Annotated[float, typer.Option(help="Keep what was used since then.")] = 12.0,
+) -> int:
+    """Offer stored results that no run needs for deletion.
+
+    Deletes, after asking, stored results that no run, sweep or configuration needs. Runs and sweeps themselves are
+    never deleted.
+    """
+    from medsam_exp.cli.artifact_gc import commands
+
+    return commands.clean(commands.places_of(outputs, artifacts, also or ()), hours, ask=not yes)
+
+
+@app.command()
+@stops_when_asked()
+def sync(outputs: Outputs = Path("outputs")) -> int:
+    """Send W&B runs that were kept offline."""
+    from medsam_exp.report.logger import sync as wandb_sync
+
+    return wandb_sync.sync(outputs)
+
+
+@app.command()
+def export_clip(
+    model: Annotated[
+        str, typer.Argument(help="A folder in open_clip's layout, hf-hub:OWNER/NAME, or a name of open_clip.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder to write, new or empty.")],
+    layout: Annotated[
+        Literal["open_clip", "huggingface"], typer.Option(help="How tensors and files are named.")
+    ],
+    weights: Annotated[
+        str | None, typer.Option(help="A file of weights in any layout; the model's own without it.")
+    ] = None,
+) -> None:
+    """Write a CLIP for other programs."""
+    from medsam_exp.clip.export import export
+
+    export(model, out, layout, weights)
+    files = ", ".join(sorted(path.name for path in out.iterdir()))
+    print(f"wrote {model} in the layout {layout} to {out}: {files}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
-"""Hand a CLIP on: `medsam-exp export-clip MODEL OUT --layout open_clip|huggingface [--weights FILE]`."""
+"""Write a CLIP in a layout that other programs load (`medsam-exp export-clip`)."""
 
-import argparse
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,6 @@ import torch
 from medsam_exp.clip.huggingface_layout import to_huggingface
 from medsam_exp.clip.load import load_clip, save_clip
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.types import UserError
 
 PORT_FILE = "pytorch_model.bin"
@@ -73,29 +70,3 @@ def export(model: str, out: Path, layout: str, weights: str | None = None) -> No
         LAYOUTS[layout](clip, out)
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error}); choose another folder.") from error
-
-
-@stops_when_asked(hint="")
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, export, and say what was written."""
-    parser = argparse.ArgumentParser(
-        prog="medsam-exp export-clip",
-        description="Write a CLIP in a layout that other programs load.",
-    )
-    parser.add_argument(
-        "model", help="a folder in open_clip's layout, hf-hub:OWNER/NAME, or a name of open_clip"
-    )
-    parser.add_argument("out", type=Path, help="folder to write, new or empty")
-    parser.add_argument("--layout", choices=LAYOUTS, required=True)
-    parser.add_argument("--weights", help="a file of weights in any layout; the model's own without it")
-    given = parser.parse_args(arguments)
-    try:
-        export(given.model, given.out, given.layout, given.weights)
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    files = ", ".join(sorted(path.name for path in given.out.iterdir()))
-    print(f"wrote {given.model} in the layout {given.layout} to {given.out}: {files}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,9 @@
-"""Compare two runs image by image: `medsam-exp compare RUN_A RUN_B --measure dsc --stage sam`.
+"""Compare two runs image by image (`medsam-exp compare`).
 
-Images are paired by id, so that a difference is one of the methods and not of the images. Where an image is asked for
-several classes, the mean of its scores counts: they are not independent. Nor are images of one patient: where patients
-are known, interval and tests go by patient. With several measures or stages tested, some
-small p comes up by chance: choose what to test before looking.
+Images are paired by id; where an image is asked for several classes, the mean of its scores counts. Where patients are
+known, interval and tests go by patient.
 """
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -32,32 +28,9 @@ from medsam_exp.report.finished_run import (
     samples_by_image,
     scores_of,
 )
-from medsam_exp.runtime.interrupts import stops_when_asked
-from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
 
 _NAMED = 5
-
-
-@stops_when_asked(hint="")
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Compare two run folders as the command line says; exit with one sentence on bad input."""
-    parser = argparse.ArgumentParser(prog="medsam-exp compare", description=__doc__)
-    parser.add_argument("run_a", type=Path, help="folder of run A, with summary.json and per_image.csv")
-    parser.add_argument("run_b", type=Path, help="folder of run B; differences are B - A")
-    parser.add_argument("--measure", default="dsc", help="column of per_image.csv (default: dsc)")
-    parser.add_argument(
-        "--stage", help="what is scored, such as coarse, sam or saliency (default: the last in both)"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result there")
-    given = parser.parse_args(arguments)
-    try:
-        result = compare_runs(given.run_a, given.run_b, given.measure, given.stage)
-        print_comparison(result, Console())
-        if given.json is not None:
-            given.json.write_text(json_text(result, indent=1) + "\n")
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
 
 
 def compare_runs(folder_a: Path, folder_b: Path, measure: str, stage: str | None = None) -> dict[str, Any]:
@@ -164,7 +137,3 @@ def _left_out(sample_ids: Sequence[str], said: str) -> list[str]:
         return []
     more = f" and {len(sample_ids) - _NAMED} more" if len(sample_ids) > _NAMED else ""
     return [f"left out, {said}: {len(sample_ids)} ({', '.join(sample_ids[:_NAMED])}{more})"]
-
-
-if __name__ == "__main__":
-    main()

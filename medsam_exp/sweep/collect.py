@@ -1,12 +1,10 @@
-"""Collect a sweep's results: `medsam-exp collect FOLDER [--rows saliency --columns postprocess]`.
+"""Collect a sweep's results (`medsam-exp collect`).
 
 Writes one tidy table of everything, for each stage and measure a pivot table as Markdown, LaTeX and HTML, and a report
 with plots and an image browser, beside the sweep's jobs. With many rows some small p comes up by chance: p-values are
 corrected for the number of tests of one table, not for the number of tables that are looked at.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from medsam_exp.metrics.measures import MEASURES
-from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.sweep.pivot import Layout, Pivot, pivot
 from medsam_exp.sweep.read import SweepResults, read_sweep
 from medsam_exp.sweep.report.page import write_sweep_report
@@ -54,19 +51,6 @@ class Collected:
     main: str | None
     files: list[Path]
     remarks: list[str]
-
-
-@stops_when_asked(hint="")
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Collect the folders that the command line names; exit with one sentence on bad input."""
-    given = _parser().parse_args(arguments)
-    try:
-        layout = Layout(_names(given.rows), _names(given.columns), _values(given.against))
-        folder = given.output or given.folders[0]
-        collected = collect(given.folders, folder, stage=given.stage, measure=given.measure, layout=layout)
-        print_collected(collected, folder, Console())
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
 
 
 def collect(
@@ -209,11 +193,12 @@ def _overviews(pivots: dict[str, Pivot]) -> dict[str, Sheet]:
     return {stage: overview_sheet(found) for stage, found in stages if len(found) > 1}
 
 
-def _names(given: Sequence[str]) -> list[str]:
+def axis_names(given: Sequence[str]) -> list[str]:
+    """Names of axes; several may be in one part, with commas between them."""
     return [name for part in given for name in part.split(",") if name]
 
 
-def _values(given: Sequence[str]) -> dict[str, str] | None:
+def axis_values(given: Sequence[str]) -> dict[str, str] | None:
     """The values of "axis=value" parts.
 
     Raises:
@@ -226,27 +211,3 @@ def _values(given: Sequence[str]) -> dict[str, str] | None:
             raise UserError(f"--against {part!r} is not of the form axis=value")
         found[axis.strip()] = value.strip()
     return found or None
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="medsam-exp collect", description=__doc__)
-    parser.add_argument(
-        "folders", type=Path, nargs="+", metavar="FOLDER", help="of a sweep, or of single runs"
-    )
-    parser.add_argument("--stage", help="what is scored, such as coarse or sam (default: each)")
-    parser.add_argument("--measure", help="column of per_image.csv (default: each measure of masks)")
-    for name in ("rows", "columns"):
-        parser.add_argument(f"--{name}", nargs="+", default=[], metavar="AXIS", help=f"axes of the {name}")
-    parser.add_argument(
-        "--against",
-        nargs="+",
-        default=[],
-        metavar="AXIS=VALUE",
-        help="test each row against the one with these values (default: the first row's)",
-    )
-    parser.add_argument("--output", type=Path, help="where to write (default: the first folder)")
-    return parser
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,9 @@
-"""Save a dashboard of a sweep at W&B: `python -m medsam_exp.sweep.wandb_workspace SWEEP [--project P --entity E]`.
+"""A dashboard of a sweep at W&B (`medsam-exp dashboard`).
 
 It shows the runs of the sweep's group: final scores, what they depend on, the tables of images, and curves.
 """
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,25 +69,25 @@ def group_and_axes(sweep: str) -> tuple[str, list[str]]:
     return content["id"], [key.lstrip("+").replace(".", "/") for key in content["axes"]]
 
 
-def main(arguments: list[str] | None = None) -> str:
-    """Save the dashboard and return its address, or the sentence that says why there is none."""
-    parser = argparse.ArgumentParser(prog="python -m medsam_exp.sweep.wandb_workspace", description=__doc__)
-    parser.add_argument("sweep", help="folder of a sweep, or the W&B group of its runs")
-    parser.add_argument("--project", default="medsam_exp")
-    parser.add_argument("--entity", default=None, help="W&B team or user; the key's own by default")
-    given = parser.parse_args(arguments)
-    try:
-        require("wandb_workspaces")
-    except UserError as error:
-        sys.exit(str(error))
+def save_workspace(sweep: str, project: str, entity: str | None = None) -> str:
+    """Save the dashboard of a sweep.
+
+    Args:
+        sweep: folder of a sweep, or the W&B group of its runs.
+        project: W&B project.
+        entity: W&B team or user; None for the key's own.
+
+    Returns:
+        Its address.
+
+    Raises:
+        UserError: a package or a key is missing.
+    """
+    require("wandb_workspaces")
     import wandb
 
     if not has_key():
-        sys.exit("a W&B dashboard needs a key: set WANDB_API_KEY or type: wandb login")
-    group, axes = group_and_axes(given.sweep)
-    entity = given.entity or wandb.Api().default_entity
-    return str(workspace(entity, given.project, group, axes).save().url)
-
-
-if __name__ == "__main__":
-    print(main())
+        raise UserError("a W&B dashboard needs a key: set WANDB_API_KEY or type: wandb login")
+    group, axes = group_and_axes(sweep)
+    entity = entity or wandb.Api().default_entity
+    return str(workspace(entity, project, group, axes).save().url)

@@ -1,83 +1,101 @@
 """The command `medsam-exp`: it starts at once, names what it can do, and says one sentence when it cannot."""
 
-import importlib
-import inspect
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from medsam_exp.cli import main
-from medsam_exp.types import UserError
+from medsam_exp.cli.main import main
+from tests.command import commands, refusal
 from tests.conftest import ROOT
 
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
+    heavy = "{'torch', 'numpy', 'hydra', 'rich', 'pandas', 'pydantic', 'httpx'}"
     code = (
         "import sys; from medsam_exp.cli.main import main; main(['--help']); "
-        "print(sorted({name.split('.')[0] for name in sys.modules} & {'torch', 'numpy', 'hydra', 'rich', 'pandas'}))"
+        f"print(sorted({{name.split('.')[0] for name in sys.modules}} & {heavy}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     ).stdout
-    *listed, imported = done.splitlines()
+    listed, _, imported = done.partition("Commands:")[2].rstrip().rpartition("\n")
     assert imported == "[]"
-    words = [line.split()[0] for line in listed if line.startswith("  ")]
-    assert words == list(main.COMMANDS)
+    assert {line.split()[0] for line in listed.splitlines() if line.startswith("  ")} >= set(commands())
+    assert "..." not in listed, "what a command does fits into its line"
 
 
-@pytest.mark.parametrize("name", main.COMMANDS)
-def test_every_command_has_a_function_that_takes_arguments(name: str) -> None:
-    command = importlib.import_module(main.COMMANDS[name].module).main
-    first = next(iter(inspect.signature(command).parameters.values()))
-    assert "str" in str(first.annotation)  # a sequence of strings
-    assert main.COMMANDS[name].about == main.COMMANDS[name].about.rstrip(".")
+@pytest.mark.parametrize("words", [[], ["help"], ["-h"]])
+def test_without_a_command_it_lists_them(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    assert "export-clip" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_has_its_own_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if name in ("run", "prepare"):  # Hydra's, and that of the preparers
+        return
+    assert main([name, "--help"]) == 0
+    assert f"Usage: medsam-exp {name}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("typed", "said"), [("segmnt", "did you mean segment?"), ("qqq", "there are run, ")])
 def test_an_unknown_command_is_answered_with_the_nearest(
     typed: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.main([typed]) == 2
+    assert main([typed]) == 2
     answer = capsys.readouterr()
     assert answer.err.startswith(f"error: medsam-exp has no command {typed!r}; {said}")
     assert answer.err.count("\n") == 1
     assert answer.out == ""
 
 
-def _pretend(monkeypatch: pytest.MonkeyPatch, function: object) -> None:
-    monkeypatch.setattr(main, "import_module", lambda _: SimpleNamespace(main=function))
-
-
-def test_arguments_reach_the_command_behind_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[list[str]] = []
-    _pretend(monkeypatch, seen.append)
-    assert main.main(["du", "--json"]) == 0
-    assert main.main(["compare", "a", "b"]) == 0
-    assert seen == [["du", "--json"], ["a", "b"]]
-
-
-def test_the_exit_code_is_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    _pretend(monkeypatch, lambda _: 3)
-    assert main.main(["doctor"]) == 3
-
-
-def test_bad_input_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["collect"], "Missing argument"),
+        (["segment", "a.png"], "Missing option '--text'"),
+        (["runs", "--status", "fine"], "'fine' is not one of 'done', 'running'"),
+        (["du", "--firts", "3"], "No such option: --firts"),
+        (["clean", "--hours", "x"], "Invalid value for '--hours'"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(_: list[str]) -> None:
-        raise UserError("scan.png is no image; give a PNG")
+    assert main(words) == 2
+    answer = capsys.readouterr().err
+    assert answer.startswith("error: ")
+    assert answer.count("\n") == 1
+    assert said in answer
 
-    _pretend(monkeypatch, refuse)
-    assert main.main(["segment"]) == 1
-    assert capsys.readouterr().err == "error: scan.png is no image; give a PNG\n"
+
+def test_the_exit_code_is_the_commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[Path] = []
+    monkeypatch.setattr("medsam_exp.report.logger.sync.sync", lambda outputs: seen.append(outputs) or 3)
+    monkeypatch.setenv("MEDSAM_OUTPUTS", "elsewhere")
+    assert main(["sync"]) == main(["sync", str(tmp_path)]) == 3
+    assert seen == [Path("elsewhere"), tmp_path]
 
 
-def test_bad_input_of_a_real_command_is_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as end:
-        main.main(["runs", str(tmp_path / "nowhere")])
-    assert str(end.value) == f"error: {tmp_path / 'nowhere'} is no folder; give the one with runs and sweeps"
+def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(capsys, ["runs", str(tmp_path / "nowhere")])
+    assert said == f"error: {tmp_path / 'nowhere'} is no folder; give the one with runs and sweeps\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m medsam_exp weights list --json | true; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("medsam-exp ")

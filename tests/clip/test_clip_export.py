@@ -11,9 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from medsam_exp.clip import export
 from medsam_exp.clip.load import load_clip, save_clip
 from medsam_exp.clip.model import ClipModel
+from tests.command import command, refusal
+
+main = command("export-clip")
 
 Same = Callable[..., None]
 
@@ -93,14 +95,14 @@ def test_open_clip_alone_loads_folders_offline(
 ) -> None:
     tiny, bert, moved, mended, again = (tmp_path / name for name in ("1", "2", "3", "4", "5"))
     for source, out in ((tiny_folder, tiny), (bert_folder, bert)):
-        export.main([str(source), str(out), "--layout", "open_clip"])
+        main([str(source), str(out), "--layout", "open_clip"])
     clip = load_clip(str(bert_folder))
     save_clip(clip, tmp_path / "old", torch.float32)
     (tmp_path / "old").rename(moved)
     assert_same(load_clip(str(moved)), clip)
     shutil.copytree(moved, mended)
     name_of_text_tower(mended, mended)
-    export.main([str(moved), str(again), "--layout", "open_clip"])
+    main([str(moved), str(again), "--layout", "open_clip"])
     assert [name_of_text_tower(folder) for folder in (bert, moved, again)] == [
         str(folder) for folder in (bert, tmp_path / "old", again)
     ]
@@ -129,12 +131,12 @@ def test_there_and_back_is_equal_to_the_bit(
     bert_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port, back = tmp_path / "port", tmp_path / "back"
-    export.main([str(bert_folder), str(port), "--layout", "huggingface"])
+    main([str(bert_folder), str(port), "--layout", "huggingface"])
     assert capsys.readouterr().out == (
         f"wrote {bert_folder} in the layout huggingface to {port}: pytorch_model.bin\n"
     )
     weights = ["--weights", str(port / "pytorch_model.bin")]
-    export.main([str(bert_folder), str(back), "--layout", "open_clip", *weights])
+    main([str(bert_folder), str(back), "--layout", "open_clip", *weights])
     before, after = (load_file(folder / "open_clip_model.safetensors") for folder in (bert_folder, back))
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
@@ -155,24 +157,22 @@ def test_bad_input_is_one_sentence(
     tiny_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
     arguments: list[str],
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("kept")
-    with pytest.raises(SystemExit) as caught:
-        export.main([str(tiny_folder) if one == "MODEL" else one for one in arguments])
-    assert message in str(caught.value)
-    assert str(caught.value).startswith("error: ")  # a text: Python prints it and leaves with 1
-    assert "\n" not in str(caught.value)
+    words = [str(tiny_folder) if one == "MODEL" else one for one in arguments]
+    assert message in refusal(capsys, ["export-clip", *words])
     assert not (tmp_path / "out").exists()
     assert (tmp_path / "full" / "file").read_text() == "kept"
 
 
 @pytest.mark.integration
 def test_as_a_command(tiny_folder: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "medsam_exp.clip.export", str(tiny_folder), str(tmp_path / "out")]
+    command = [sys.executable, "-m", "medsam_exp", "export-clip", str(tiny_folder), str(tmp_path / "out")]
     done = subprocess.run(
         [*command, "--layout", "open_clip"], capture_output=True, text=True, check=False, timeout=300
     )

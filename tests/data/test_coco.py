@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.curation.prepare.__main__ import main
 from medsam_exp.data.coco import read_coco
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.types import UserError
+from tests.command import command
+
+main = command("prepare")
 
 SIZE = (60, 80)
 CATEGORIES = [{"id": 1, "name": "Lesion"}, {"id": 4, "name": "Vessel"}]

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.curation.prepare.__main__ import main
 from medsam_exp.curation.prepare.layout import plain_name
 from medsam_exp.curation.quality.raw import raw_items
 from medsam_exp.data.exclusion import read_exclusion
@@ -15,6 +14,9 @@ from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.pair_table import locate_images
 from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
 from medsam_exp.text.per_image import PerImage
+from tests.command import command
+
+main = command("prepare")
 
 NAMES = ("Größe", "Läsion-1", "plain")
 MASK = np.zeros((6, 8), np.uint8)

@@ -1,9 +1,9 @@
 """Commands that cannot be run here are checked as far as that goes: they name things that exist."""
 
 import contextlib
-import importlib
 import importlib.util
 import io
+import itertools
 import re
 import shlex
 import subprocess
@@ -14,9 +14,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medsam_exp.cli.main import COMMANDS
+from medsam_exp.cli.main import main
 from medsam_exp.config.overrides import quoted
 from medsam_exp.config.signatures import signature_problems
+from tests.command import commands
 from tests.compose import composed
 
 OTHERS = {"cd", "export", "git", "nvidia-smi", "pip", "uv", "sbatch", "srun", "wandb", "ssh", "hf"}
@@ -49,10 +50,10 @@ def check_command(line: str, folder: Path) -> None:
             _check_run(options)
         case ["medsam-exp", "run", *options]:
             _check_run(options)
-        case ["medsam-exp", name, *arguments] if name in COMMANDS:
-            _check_arguments(COMMANDS[name].module, [*COMMANDS[name].before, *arguments])
-        case [python, "-m", module, *arguments] if python in _PYTHON:
-            _check_arguments(module, arguments)
+        case ["medsam-exp", name, *arguments] if name in commands():
+            _check_command(name, arguments)
+        case [python, "-m", module, *_] if python in _PYTHON:
+            _check_module(module)
         case [other, *_] if other in OTHERS:
             pass
         case _:
@@ -103,44 +104,29 @@ def _jobs(options: Iterator[str]) -> Iterator[list[str]]:
         yield [*first[:position], value, *first[position + 1 :]]
 
 
-def _check_arguments(module: str, arguments: Sequence[str]) -> None:
-    """The module exists and its own help knows the options."""
+def _check_command(name: str, arguments: Sequence[str]) -> None:
+    """The command's own help knows the options.
+
+    Raises:
+        NotCheckableError: it does not, or there are no such words.
+    """
+    printed, wrong = io.StringIO(), io.StringIO()
+    options = [word.partition("=")[0] for word in arguments if word.startswith("-")]
+    leading = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(wrong):
+        code = main([name, *leading, "--help"])
+    if code:
+        raise NotCheckableError(f"{name} {' '.join(leading)}: {wrong.getvalue()}")
+    said = printed.getvalue()
+    if unknown := [option for option in options if not re.search(rf"{re.escape(option)}\b", said)]:
+        raise NotCheckableError(f"medsam-exp {name} has no {', '.join(unknown)}")
+
+
+def _check_module(module: str) -> None:
+    """The module exists."""
     try:
         found = importlib.util.find_spec(module)
     except ModuleNotFoundError:
         found = None
     if found is None:
         raise NotCheckableError(f"there is no module {module}")
-    options = [word.partition("=")[0] for word in arguments if word.startswith("-")]
-    leading = list(_until_option(arguments))
-    name = f"{module}.__main__" if found.submodule_search_locations else module
-    main = getattr(importlib.import_module(name), "main", None)
-    if main is None or not (options or leading):
-        return
-    said = _help(main, leading)
-    if unknown := [option for option in options if not re.search(rf"{re.escape(option)}\b", said)]:
-        raise NotCheckableError(f"{module} has no {', '.join(unknown)}")
-
-
-def _until_option(arguments: Sequence[str]) -> Iterator[str]:
-    for word in arguments:
-        if word.startswith("-"):
-            return
-        yield word
-
-
-def _help(main: object, leading: Sequence[str]) -> str:
-    """What a command prints for `--help`, after the words that choose one of its own commands.
-
-    Raises:
-        NotCheckableError: it does not know these words.
-    """
-    assert callable(main)
-    printed, wrong = io.StringIO(), io.StringIO()
-    try:
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(wrong):
-            main([*leading, "--help"])
-    except SystemExit as end:
-        if end.code not in (None, 0):
-            raise NotCheckableError(f"{' '.join(leading)}: {wrong.getvalue() or end.code}") from end
-    return printed.getvalue()

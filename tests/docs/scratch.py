@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 TEXT = "a dark mass"
 _PROGRAMS = {
-    "medsam-exp": '#!/bin/sh\nexec "{python}" -m medsam_exp.cli.main "$@"\n',
+    "medsam-exp": '#!/bin/sh\nexec "{python}" -m medsam_exp "$@"\n',
     "uv": "#!/bin/sh\necho 'uv: nothing is installed in this test' >&2\nexit 1\n",
 }
 

@@ -11,12 +11,13 @@ import SimpleITK
 from PIL import Image
 
 from medsam_exp.cli.runner import run
-from medsam_exp.curation.prepare.__main__ import main as prepare
-from medsam_exp.curation.write_back.__main__ import main as write_back
 from medsam_exp.data.volumes.scan import read_record
 from medsam_exp.types import UserError
+from tests.command import command
 from tests.compose import composed
 from tests.data.volumes.synthetic import dicom_series, turned
+
+prepare, write_back = command("prepare"), command("write-back")
 
 SHAPE = (32, 28, 4)
 SPACING = (0.9, 0.7, 3.0)

@@ -9,8 +9,11 @@ import pytest
 from rich.console import Console
 
 from medsam_exp.metrics.paired import compare_pairs
-from medsam_exp.report.compare import compare_runs, main, print_comparison
+from medsam_exp.report.compare import compare_runs, print_comparison
 from medsam_exp.types import UserError
+from tests.command import command, refusal
+
+main = command("compare")
 
 SCORES_A = {f"s{n}": 0.5 + 0.01 * n for n in range(8)}
 SCORES_B = {f"s{n}": 0.55 + 0.02 * n * (-1) ** n for n in range(8)}
@@ -146,38 +149,36 @@ def test_the_classes_of_an_image_are_no_pairs_of_their_own(runs: tuple[Path, Pat
     assert result["wilcoxon_p"] == pytest.approx(expected.wilcoxon_p)
 
 
-def test_bad_input_is_one_sentence(tmp_path: Path, runs: tuple[Path, Path]) -> None:
+def test_bad_input_is_one_sentence(
+    tmp_path: Path, runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     a, b = runs
 
-    def refusal(first: Path, second: Path, *more: str) -> str:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(first), str(second), *more])
-        assert isinstance(stopped.value.code, str)  # printed to stderr, exit code 1
-        assert "\n" not in stopped.value.code
-        return stopped.value.code
+    def refused(first: Path, second: Path, *more: str) -> str:
+        return refusal(capsys, ["compare", str(first), str(second), *more])
 
-    assert "has no summary.json" in refusal(a, tmp_path / "nowhere")
-    assert "has no measure 'dcs'; it has dsc (DSC), nsd (NSD), peak_distance_px" in refusal(
+    assert "has no summary.json" in refused(a, tmp_path / "nowhere")
+    assert "has no measure 'dcs'; it has dsc (DSC), nsd (NSD), peak_distance_px" in refused(
         a, b, "--measure", "dcs"
     )
-    assert "no dsc of stage 'saliency'; stages with it: coarse, sam" in refusal(a, b, "--stage", "saliency")
+    assert "no dsc of stage 'saliency'; stages with it: coarse, sam" in refused(a, b, "--stage", "saliency")
     other = finished(tmp_path / "c", {"t1": 0.5, "t2": 0.1})
-    assert "no image id in common" in refusal(a, other)
+    assert "no image id in common" in refused(a, other)
     busi = finished(tmp_path / "d", SCORES_A, choices={"data": "busi"})
-    assert "different datasets, data=phantom and data=busi" in refusal(a, busi)
+    assert "different datasets, data=phantom and data=busi" in refused(a, busi)
     wider = finished(tmp_path / "e", SCORES_A, tolerance="3 px")
-    assert "tolerance of 2 px in one run and 3 px" in refusal(a, wider, "--measure", "nsd")
+    assert "tolerance of 2 px in one run and 3 px" in refused(a, wider, "--measure", "nsd")
     assert compare_runs(a, wider, "dsc")["n"] == 8
     nothing = finished(tmp_path / "f", dict.fromkeys(SCORES_A, ""))
-    assert "no dsc of stage 'sam'" in refusal(a, nothing, "--stage", "sam")
+    assert "no dsc of stage 'sam'" in refused(a, nothing, "--stage", "sam")
     (b / "summary.json").write_text("{")
-    assert "cannot be read" in refusal(a, b)
+    assert "cannot be read" in refused(a, b)
     (b / "summary.json").write_text("[]")
-    assert "does not name the choices" in refusal(a, b)
+    assert "does not name the choices" in refused(a, b)
 
 
 def test_it_runs_as_a_module_and_fails_with_a_code(tmp_path: Path, runs: tuple[Path, Path]) -> None:
-    command = [sys.executable, "-m", "medsam_exp.report.compare", str(runs[0]), str(tmp_path)]
+    command = [sys.executable, "-m", "medsam_exp", "compare", str(runs[0]), str(tmp_path)]
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert failed.stdout == ""

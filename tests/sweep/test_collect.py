@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medsam_exp.sweep.collect import collect, main
+from medsam_exp.sweep.collect import collect
 from medsam_exp.sweep.pivot import Layout, pivot
 from medsam_exp.sweep.read import read_sweep
 from medsam_exp.sweep.scores import known_measure
@@ -18,8 +18,11 @@ from medsam_exp.sweep.sheets import Item, Sheet, pivot_sheet
 from medsam_exp.sweep.tidy import images_table, jobs_table
 from medsam_exp.sweep.write import html, latex, markdown
 from medsam_exp.types import UserError
+from tests.command import command, refusal
 
 from .conftest import IMAGES, make_run, make_sweep, score
+
+main = command("collect")
 
 HOSTILE = r"a_b & c% $x$ #1 {y} ~z^2 \w <b> |v| [1] * `q`"
 SHEET = Sheet(
@@ -210,9 +213,22 @@ def test_columns_are_by_another_axis(sweep_folder: Path, tmp_path: Path) -> None
         (["--against", "m2ib"], "not of the form axis=value"),
     ],
 )
-def test_bad_options_are_one_sentence(sweep_folder: Path, options: list[str], said: str) -> None:
-    with pytest.raises(SystemExit, match=said):
-        main([str(sweep_folder), *options])
+def test_bad_options_are_one_sentence(
+    sweep_folder: Path, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in refusal(capsys, ["collect", str(sweep_folder), *options])
+
+
+def test_an_option_takes_several_axes(sweep_folder: Path, tmp_path: Path) -> None:
+    """With blanks, commas, or the option given again."""
+    tables = []
+    for number, rows in enumerate(
+        (["saliency", "postprocess"], ["saliency,postprocess"], ["saliency", "--rows", "postprocess"])
+    ):
+        out = tmp_path / str(number)
+        assert main([str(sweep_folder), "--output", str(out), "--rows", *rows, "--stage", "sam"]) == 0
+        tables.append((out / "pivots" / "sam_dsc.md").read_text())
+    assert tables[0] == tables[1] == tables[2]
 
 
 def test_a_measure_that_cannot_be_compared_loses_only_its_own_table(tmp_path: Path) -> None:

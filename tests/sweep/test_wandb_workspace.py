@@ -9,6 +9,7 @@ import pytest
 from medsam_exp.report.logger.csv import final_figures
 from medsam_exp.report.logger.job import TrackedRun
 from medsam_exp.sweep import wandb_workspace
+from tests.command import refusal
 
 pytest.importorskip("wandb_workspaces", reason="wandb-workspaces is not installed (make setup)")
 AXES = ["saliency", "saliency/beta"]
@@ -79,8 +80,9 @@ def test_a_sweep_is_named_by_its_folder_or_its_id(tmp_path: Path) -> None:
     assert made.name == "sweep efc998174c"
 
 
-def test_without_a_key_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_key_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(SystemExit, match="needs a key: set WANDB_API_KEY"):
-        wandb_workspace.main(["efc998174c"])
+    assert "needs a key: set WANDB_API_KEY" in refusal(capsys, ["dashboard", "efc998174c"])

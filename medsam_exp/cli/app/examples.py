@@ -1,8 +1,7 @@
-"""Drawn scans to try the app on: `python -m medsam_exp.cli.app.examples FOLDER` writes them as files."""
+"""Drawn scans to try the app on; `medsam-exp app-examples FOLDER` writes them as files."""
 
 import base64
 import io
-import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,14 +67,3 @@ def thumbnail_address(image: RGBImage, side: int) -> str:
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     picture.save(buffer, "webp")
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def main(folder: str = "examples") -> None:
-    """Write them, and print a text for each."""
-    paths = write_examples(Path(folder))
-    for example in examples():
-        print(f"{paths[example.name]}  {' | '.join(example.texts)}")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:2])

@@ -4,7 +4,6 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,10 @@ class Options:
         settings: for every question, as `run.py` takes them.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 7860
-    megabytes: int = 64
-    megapixels: float = 40
+    host: str
+    port: int
+    megabytes: int
+    megapixels: float
     settings: tuple[str, ...] = ()
 
 
@@ -123,8 +122,8 @@ def _theme(gr: Any) -> Any:
     )
 
 
-def serve(options: Options, words: Sequence[str] = ()) -> None:
+def serve(options: Options) -> None:
     """Serve until interrupted, saying where."""
     with App(options) as app:
-        print(f"The app is at {app.address}  (Ctrl+C ends it)", *words, flush=True)
+        print(f"The app is at {app.address}  (Ctrl+C ends it)", flush=True)
         app.wait()

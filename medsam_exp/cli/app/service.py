@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # they bring all networks' libraries, and the page must not w
     from medsam_exp.cli.interactive.session import Session
 
 VIEWERS = ("first", "second")
-_EXAMPLE_NOTE = "Draw the scan first: python -m medsam_exp.cli.app.examples examples"
+_EXAMPLE_NOTE = "Draw the scan first: medsam-exp app-examples"
 _OWN_NOTE = "Run it in the folder of your image."
 _MEGAPIXEL = 1_000_000
 

@@ -136,8 +136,8 @@ def _countable(weights: Weights, folder: Path) -> list[Path]:
     ]
 
 
-def as_json(found: Findings) -> dict[str, Any]:
-    """For scripts."""
+def as_record(found: Findings) -> dict[str, Any]:
+    """The findings as JSON-able data."""
     return {
         "machine": asdict(found.machine),
         "weights_folder": str(found.weights_folder.absolute()),

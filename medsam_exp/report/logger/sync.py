@@ -1,26 +1,14 @@
-"""Send what W&B runs kept on this machine: `medsam-exp sync [outputs]`."""
+"""Send what W&B runs kept on this machine: `medsam-exp sync`."""
 
-import argparse
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from medsam_exp.report.logger.unsynced import Mark, State, kept_runs
 from medsam_exp.report.logger.wandb_auth import base_url, has_key, reachable
-from medsam_exp.runtime.interrupts import stops_when_asked
 
 Send = Callable[[Path], bool]
-
-
-@stops_when_asked()
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Send what the folder that the command line names has kept; return the exit code of `sync`."""
-    parser = argparse.ArgumentParser(prog="medsam-exp sync", description=__doc__)
-    place = Path(os.environ.get("MEDSAM_OUTPUTS", "outputs"))
-    parser.add_argument("outputs", type=Path, nargs="?", default=place, help="folder of runs and sweeps")
-    return sync(parser.parse_args(arguments).outputs)
 
 
 def sync(outputs: Path, send: Send | None = None) -> int:
@@ -68,7 +56,3 @@ def _sent(folder: Path) -> bool:
     if worked:
         Mark(folder).done()
     return worked
-
-
-if __name__ == "__main__":
-    sys.exit(main())

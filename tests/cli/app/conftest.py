@@ -20,7 +20,7 @@ def address() -> Iterator[str]:
     pytest.importorskip("gradio", reason="gradio is not installed (make setup)")
     from medsam_exp.cli.app.server import App, Options
 
-    with App(Options(port=0, megabytes=1, megapixels=1), warm=False) as app:
+    with App(Options("127.0.0.1", port=0, megabytes=1, megapixels=1), warm=False) as app:
         yield app.address
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from medsam_exp.cli.app.service import Desk, facts_of_two
+from medsam_exp.cli.main import main
 from medsam_exp.types import UserError
 
 CHOICES = {"postprocess": "otsu"}
@@ -134,15 +135,13 @@ def test_an_example_brings_its_texts_and_how_to_draw_it(desk: Desk) -> None:
     assert "cyst" in second
     answer = json.loads(desk.ask("a", "first", text, {}))
     assert "data.path=examples/chest_xray.png" in answer["command"]
-    assert "medsam_exp.cli.app.examples examples" in answer["command_note"]
+    assert "medsam-exp app-examples" in answer["command_note"]
     desk.ask("a", "second", second, {})
     assert "overlap with a DSC of" in facts_of_two(*desk.current("a").values())
 
 
 def test_the_examples_command_draws_what_the_app_shows(desk: Desk, tmp_path: Path) -> None:
-    from medsam_exp.cli.app.examples import main
-
-    main(str(tmp_path / "examples"))
+    assert main(["app-examples", str(tmp_path / "examples")]) == 0
     for path in (tmp_path / "examples").glob("*.png"):
         assert path.read_bytes() == (desk._folder / "examples" / path.name).read_bytes()
     shutil.rmtree(tmp_path / "examples")

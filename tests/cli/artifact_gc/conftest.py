@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from medsam_exp.cli.artifact_gc.__main__ import main
+from medsam_exp.cli.main import main
 
 OLD = time.time() - 100 * 3600
 

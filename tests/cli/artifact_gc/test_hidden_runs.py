@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from medsam_exp.cli.artifact_gc import __main__ as command
-from medsam_exp.cli.artifact_gc.__main__ import main
+from medsam_exp.cli.artifact_gc import commands
+from medsam_exp.cli.main import main
 from tests.cli.artifact_gc.conftest import OLD, Outputs, clean, key, remaining
+from tests.command import refusal
 
 
 def test_no_file_above_a_run_hides_it(outputs: Outputs) -> None:
@@ -102,21 +104,21 @@ def test_the_packages_own_configurations_count_wherever_it_is_started(
         f"model: outputs/artifacts/finetune_clip/{key(1)}/clip\n"
     )
     (outputs.top / "repeat.sh").write_text(key(2))
-    monkeypatch.setattr(command, "OWN_CHECKOUT", own)
+    monkeypatch.setattr(commands, "OWN_CHECKOUT", own)
     clean()
     assert remaining(outputs) == {"finetune_clip/1", "finetune_clip/2"}
 
 
 def test_without_any_configurations_nothing_is_deleted(
-    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs.result("saliency", 1)
     outputs.run("a", keys={})
-    monkeypatch.setattr(command, "OWN_CHECKOUT", outputs.top / "site-packages")
-    with pytest.raises(SystemExit, match=r"there is no conf/ in .* or .*site-packages"):
-        clean()
+    monkeypatch.setattr(commands, "OWN_CHECKOUT", outputs.top / "site-packages")
+    said = refusal(capsys, ["clean", "outputs", "--yes"])
+    assert re.search(r"there is no conf/ in .* or .*site-packages", said)
     assert remaining(outputs) == {"saliency/1"}
 
 
 def test_the_own_checkout_is_this_one() -> None:
-    assert (command.OWN_CHECKOUT / "conf" / "config.yaml").is_file()
+    assert (commands.OWN_CHECKOUT / "conf" / "config.yaml").is_file()

@@ -9,12 +9,17 @@ from omegaconf import OmegaConf
 
 from medsam_exp.cli import preflight
 from medsam_exp.cli.doctor import findings, machine
-from medsam_exp.cli.doctor.__main__ import main
+from medsam_exp.cli.main import main as medsam_exp
 from medsam_exp.cli.weights.catalogue import catalogue, find
 from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.runtime.extras import EXTRAS
 from tests.compose import composed
 from tests.sockets import refuse_sockets
+
+
+def main(words: list[str]) -> int:
+    return medsam_exp(["doctor", *words])
+
 
 BUSI = "busi_zeroshot"
 
@@ -199,7 +204,7 @@ def test_an_installed_package_is_told_of_its_own_commands(
     assert EXTRAS["pydensecrf"].installs == "pip install 'medsam-exp[crf]'"
 
 
-def test_as_json(capsys: pytest.CaptureFixture[str], bare: Path) -> None:
+def test_as_record(capsys: pytest.CaptureFixture[str], bare: Path) -> None:
     content = json.loads(page(capsys, "demo", BUSI, "--json"))
     assert content["ready"] == ["demo"]
     assert content["machine"]["cores"] >= 1

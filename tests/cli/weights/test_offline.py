@@ -11,15 +11,16 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
-from medsam_exp.cli.doctor.__main__ import main as doctor
-from medsam_exp.cli.weights.__main__ import main as weights
 from medsam_exp.cli.weights.catalogue import find
 from medsam_exp.clip.load import load_clip
 from medsam_exp.config.build import build, identity, weight_files
 from medsam_exp.config.schema import check
 from medsam_exp.sam.families import FAMILIES
+from tests.command import command
 from tests.compose import composed
 from tests.sockets import refuse_sockets
+
+doctor, weights = command("doctor"), command("weights")
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from medsam_exp.cli.main import main
 from medsam_exp.cli.preflight import composed
-from medsam_exp.cli.weights.__main__ import main
 from medsam_exp.cli.weights.catalogue import PublishedFile
 from medsam_exp.cli.weights.local_cache import fetched
 from medsam_exp.cli.weights.settings import settings
@@ -17,7 +17,7 @@ from tests.cli.weights.fault_server import Server, leftovers
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    code = main(list(arguments))
+    code = main(["weights", *arguments])
     said = capsys.readouterr()
     return code, said.out, said.err
 

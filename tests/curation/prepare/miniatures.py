@@ -11,7 +11,9 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from medsam_exp.curation.prepare.__main__ import main
+from tests.command import command
+
+main = command("prepare")
 
 
 def prepared(*arguments: object) -> Path:

@@ -126,7 +126,7 @@ def test_other_options_or_other_files_are_refused(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize("when", ["early", pytest.param("late", marks=pytest.mark.slow)])
 def test_killed_and_repeated_gives_the_same_bytes(tmp_path: Path, when: str) -> None:
     raw = miniatures.busi(tmp_path / "raw", benign=160, malignant=40)
-    command = [sys.executable, "-m", "medsam_exp.curation.prepare", "busi", str(raw), str(tmp_path / "out")]
+    command = [sys.executable, "-m", "medsam_exp", "prepare", "busi", str(raw), str(tmp_path / "out")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wanted = 3 if when == "early" else 110

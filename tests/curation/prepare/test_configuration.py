@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from medsam_exp.config.build import build
-from medsam_exp.curation.prepare.__main__ import main
+from tests.command import command
 from tests.compose import composed
 from tests.curation.prepare import miniatures
+
+main = command("prepare")
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.curation.prepare.__main__ import main
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS
 from medsam_exp.data.volumes.scan import read_record
 from medsam_exp.data.volumes.windowing import Window, percentile_window, to_bytes
+from tests.command import command
 from tests.data.volumes.synthetic import PATIENT, dicom_image, dicom_series, items, turned
+
+main = command("prepare")
 
 SHAPE = (12, 10, 6)
 SPACING = (0.8, 0.6, 2.5)

@@ -9,11 +9,13 @@ import SimpleITK
 from PIL import Image
 from scipy.ndimage import uniform_filter
 
-from medsam_exp.curation.prepare.__main__ import main
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.masks import read_mask
 from medsam_exp.data.volumes.find import find_scans, is_mask_name
 from medsam_exp.types import UserError
+from tests.command import command
+
+main = command("prepare")
 
 SHAPE = (12, 10, 6)
 

@@ -2,18 +2,21 @@
 
 import csv
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from medsam_exp.curation.quality.__main__ import main
 from medsam_exp.curation.quality.layout import find_collection
 from medsam_exp.curation.quality.store import FactStore
 from medsam_exp.curation.quality.survey import Limits, survey
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.runtime.digests import FileDigests
 from tests.clean_data import Clean, lesion, scan
+from tests.command import command, refusal
+
+main = command("data-check")
 
 ERRORS = ("identical_across_splits", "near_across_splits", "identical_labels")
 
@@ -65,15 +68,16 @@ def test_files_and_table(spoilt, tmp_path, capsys):
 def test_exit_codes(spoilt, clean, tmp_path, capsys):
     assert check(spoilt.root, tmp_path / "out", "--strict")[0] == 1
     (spoilt.root / "train_images" / "extra.txt").write_text("no image")
-    with pytest.raises(SystemExit, match=r"error: .*nowhere does not exist"):
-        main([str(tmp_path / "nowhere"), "--outputs", str(tmp_path)])
+    here = ["--outputs", str(tmp_path)]
+    assert "nowhere does not exist" in refusal(capsys, ["data-check", str(tmp_path / "nowhere"), *here])
     (tmp_path / "file").touch()
-    with pytest.raises(SystemExit, match=r"error: .*Not a directory.*choose other folders"):
-        main([str(spoilt.root), "--outputs", str(tmp_path / "file")])
-    with pytest.raises(SystemExit, match=r"error: .*Not a directory.*choose other folders"):
-        main([str(spoilt.root), "--outputs", str(tmp_path), "--output", str(tmp_path / "file" / "page")])
-    with pytest.raises(SystemExit):
-        main([str(spoilt.root), "--mask-values", "a"])
+    for options in (
+        ["--outputs", str(tmp_path / "file")],
+        [*here, "--output", str(tmp_path / "file" / "page")],
+    ):
+        said = refusal(capsys, ["data-check", str(spoilt.root), *options])
+        assert re.search(r"Not a directory.*choose other folders", said)
+    assert main([str(spoilt.root), "--mask-values", "a"]) == 2
     assert "a is no list of whole numbers" in capsys.readouterr().err
 
 

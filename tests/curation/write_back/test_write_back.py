@@ -9,13 +9,14 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from medsam_exp.curation.prepare.__main__ import main as prepare
-from medsam_exp.curation.write_back.__main__ import main
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS
 from medsam_exp.data.volumes.scan import read_record
 from medsam_exp.nnunet.case_names import case_name
+from tests.command import command
 from tests.data.volumes.synthetic import dicom_image, dicom_series, items, turned
 from tests.data.volumes.test_grid import random_affine
+
+main, prepare = command("write-back"), command("prepare")
 
 SHAPE = (14, 12, 8)
 SPACING = (0.8, 0.6, 2.5)
@@ -443,8 +444,7 @@ def test_bad_input_in_a_sentence(tmp_path, capsys) -> None:
     options = ("--to", "dicom-seg", "--original", str(masks))
     assert "lacks 8 of the source images" in failure(capsys, masks, back, source, *options)
     assert "Not a directory" in failure(capsys, masks, source / "geometry.json" / "below", source, *nifti)
-    with pytest.raises(SystemExit):
-        write(masks, back, source, *nifti, "--type", "lesion")
+    assert write(masks, back, source, *nifti, "--type", "lesion") == 1
     assert "write CODE:SCHEME:MEANING" in capsys.readouterr().err
 
     Image.fromarray(np.zeros((5, 5), np.uint8)).save(masks / "p001_ct01_0003.png")

@@ -8,11 +8,13 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from medsam_exp.curation.prepare.__main__ import main
 from medsam_exp.data.volumes.find import find_scans
 from medsam_exp.data.volumes.segmentation_in import Segmented, read_segmentation, refers_to
 from medsam_exp.types import UserError
+from tests.command import command
 from tests.data.volumes.synthetic import dicom_series, items, turned
+
+main = command("prepare")
 
 SHAPE = (50, 40, 5)
 SPACING = (0.8, 0.6, 2.5)

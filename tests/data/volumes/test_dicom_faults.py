@@ -7,7 +7,6 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian, RLELossless
 
-from medsam_exp.curation.prepare.__main__ import main
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.image import ImageDataset
 from medsam_exp.data.images import read_image
@@ -15,7 +14,10 @@ from medsam_exp.data.volumes.dicom_header import read_header
 from medsam_exp.data.volumes.find import find_scans
 from medsam_exp.data.volumes.windowing import WindowLevel
 from medsam_exp.types import UserError
+from tests.command import command
 from tests.data.volumes.synthetic import dicom_image, dicom_series
+
+main = command("prepare")
 
 PIXELS = np.random.default_rng(1).integers(0, 4096, (12, 10)).astype(np.uint16)
 BROKEN = {  # what stands in the file, and what takes its place

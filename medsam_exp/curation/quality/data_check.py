@@ -1,0 +1,81 @@
+"""What `medsam-exp data-check` does: look for what makes scores on a dataset untrustworthy."""
+
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from medsam_exp.curation.quality.examine import Examination, examine
+from medsam_exp.curation.quality.finding import KINDS
+from medsam_exp.curation.quality.layout import find_collection, without
+from medsam_exp.curation.quality.lists import write_lists
+from medsam_exp.curation.quality.overview import overview
+from medsam_exp.curation.quality.page import write_page
+from medsam_exp.curation.quality.store import FactStore
+from medsam_exp.curation.quality.survey import Limits, survey
+from medsam_exp.runtime.console import open_console
+from medsam_exp.runtime.digests import FileDigests
+from medsam_exp.runtime.progress import stage_progress
+
+
+def check_dataset(
+    root: Path,
+    folder: Path,
+    cache: Path,
+    limits: Limits,
+    *,
+    group: str | None = None,
+    exclude: str | None = None,
+    mask_values: tuple[int, ...] | None = None,
+    near_duplicates: bool = True,
+    columns: tuple[str, str] = ("filename", "Caption"),
+) -> Examination:
+    """Examine a dataset and write page and lists.
+
+    Args:
+        root: the dataset.
+        folder: where to write hygiene.html, findings.csv and .json, exclude.csv and groups.csv.
+        cache: folder where measurements and digests are remembered.
+        limits: what counts as a finding.
+        group: regular expression that finds the patient in a file's name.
+        exclude: list of images to leave out, as data.exclude takes it.
+        mask_values: foreground in masks of class labels.
+        near_duplicates: whether to look for near-duplicates.
+        columns: of images and of captions, in tables of pairs.
+
+    Raises:
+        UserError: the dataset or an option cannot work.
+        OSError: a file cannot be written.
+    """
+    collection = without(find_collection(root, group, *columns), exclude)
+    digests = FileDigests(cache / "file_digests.json")
+    store = FactStore(cache / "hygiene", digests, mask_values)
+    with stage_progress("data check", len(collection.items)) as step:
+        surveyed = survey(collection, store, limits, step)
+    digests.save()
+    examination = examine(surveyed, near=near_duplicates)
+    write_lists(examination, folder)
+    write_page(examination, folder / "hygiene.html", command=f"medsam-exp data-check {root}")
+    return examination
+
+
+def print_examination(examination: Examination, folder: Path) -> None:
+    """Print the number of images, masks and findings of each kind."""
+    out, said = open_console(), overview(examination.survey)
+    for part in said.splits:
+        classes = ", ".join(f"{name} {count}" for name, count in sorted(part.classes.items()))
+        line = f"{part.name or 'images':<8} {part.images} images, {part.masks} masks ({part.empty} empty)"
+        out.print(f"{line}{'; ' + classes if classes else ''}", markup=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("severity")
+    table.add_column("found", justify="right")
+    table.add_column("what")
+    table.add_column("first", overflow="fold")
+    for kind, findings in examination.by_kind().items():
+        first = findings[0].items[0] if findings[0].items else findings[0].message
+        table.add_row(KINDS[kind].severity, str(len(findings)), KINDS[kind].title, first)
+    if examination.findings:
+        out.print(table)
+    else:
+        out.print("nothing found")
+    out.print(f"page: {folder / 'hygiene.html'}", markup=False, soft_wrap=True)
