@@ -19,7 +19,7 @@ def write_back(
     out: Path,
     source: Path,
     to: Literal["nifti", "dicom-seg"],
-    what: str,
+    what: Literal["masks", "labels", "probability", "saliency"],
     original: Path | None,
     names: SegmentNames,
 ) -> list[str]:
