@@ -9,7 +9,7 @@ from commented_yaml import CommentedYaml, Setting, read_commented_yaml
 from docstrings import OWN, Docstring, docstring_of, markdown
 
 from medsam_exp.config.schema import Config
-from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.stages.pipeline import STAGES, possible_parents
 
 NO_CHOICES = {"hydra/help", "hydra/hydra_logging", "hydra/job_logging"}
 """Folders of configuration that say how Hydra speaks; nobody chooses among them."""
@@ -98,16 +98,31 @@ def _run_page(conf: Path, usual: dict[str, str]) -> str:
         "`stages=[...]` lists what a run does, in order. What a stage *reads* enters the key of its stored results, "
         "and nothing else does but its parents' keys, the checksums of weights and its version.",
         "",
-        "| stage | builds on | reads | true masks |",
-        "|---|---|---|---|",
+        "| stage | builds on | reads | true masks | images per batch |",
+        "|---|---|---|---|---|",
     ]
     for name, stage in STAGES.items():
-        parents = [*stage.parents, *stage.any_parent, *(f"({parent})" for parent in stage.optional_parents)]
+        parents = [
+            *stage.parents,
+            *possible_parents(name),
+            *(f"({parent})" for parent in stage.optional_parents),
+        ]
         reads = ", ".join(
             f"[`{group}`]({_slug(group)}.md)" if group in usual else f"`{group}`" for group in stage.reads
         )
-        lines.append(f"| `{name}` | {', '.join(parents)} | {reads} | {stage.ground_truth or ''} |")
-    lines += ["", "In brackets: used where it is part of the run.", ""]
+        cells = (
+            f"`{name}`",
+            ", ".join(parents),
+            reads,
+            stage.ground_truth or "",
+            str(stage.batch_size or ""),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "In brackets: used where it is part of the run. `batch_size.STAGE=N` changes images per batch.",
+        "",
+    ]
     return "\n".join(lines)
 
 

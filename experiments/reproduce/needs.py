@@ -106,7 +106,7 @@ def _files(cfg: DictConfig) -> list[str]:
 def _texts(cfg: DictConfig) -> list[str]:
     """Images, masks, classes and texts must fit; a folder that is not there is named elsewhere."""
     root = OmegaConf.select(cfg, "data.root")
-    on_images = any(STAGES[name].works_on in ("samples", "split") for name in cfg.stages if name in STAGES)
+    on_images = any(STAGES[name].scope in ("samples", "split") for name in cfg.stages if name in STAGES)
     if on_images and root is not None and Path(root).is_dir():
         build(cfg.text).bind(build(cfg.data).samples)
     return []

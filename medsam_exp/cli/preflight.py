@@ -91,7 +91,7 @@ def needs_of(overrides: Sequence[str]) -> list[Need]:
 def images(cfg: DictConfig) -> Iterator[Need]:
     """The folder of images must be there, where a stage works on images."""
     root = OmegaConf.select(cfg, "data.root", throw_on_missing=False)
-    if root is None or not _any(cfg, lambda name: STAGES[name].works_on in ("samples", "images", "split")):
+    if root is None or not _any(cfg, lambda name: STAGES[name].scope in ("samples", "images", "split")):
         return
     if not Path(root).is_dir():
         yield _prepared(

@@ -34,9 +34,6 @@ from medsam_exp.types import Dataset, UserError
 
 log = logging.getLogger(__name__)
 
-JUDGING = ("evaluate", "uncertainty")
-"""Stages that a run does without where the images have no true masks."""
-
 
 def run(
     cfg: DictConfig,
@@ -162,13 +159,13 @@ def _inputs(
     cfg: DictConfig, *, say_notes: bool = True
 ) -> tuple[Dataset | None, dict[str, tuple[str, ...]], str]:
     """The run's dataset, its texts, and what these give away of what each image truly shows."""
-    works_on = {STAGES[name].works_on for name in cfg.stages}
-    if not works_on & {"samples", "images", "split", "dataset"}:
+    scopes = {STAGES[name].scope for name in cfg.stages}
+    if not scopes & {"samples", "images", "split", "dataset"}:
         return None, {}, ""
     dataset: Dataset = build(cfg.data)
     for note in dataset.notes if say_notes and distributed.rank() == 0 else ():
         log.warning("data: %s", note)
-    if not works_on & {"samples", "split"}:
+    if not scopes & {"samples", "split"}:
         return dataset, {}, ""
     source = build(cfg.text)
     tells = getattr(source, "tells", "") if dataset.classes_are_true else ""
@@ -180,10 +177,10 @@ def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:
     stages = list(cfg.stages)
     if dataset is None or dataset.has_ground_truth:
         return stages
-    if set(JUDGING) & set(stages):
+    if any(STAGES[name].judges for name in stages):
         log.warning("data: %s has no masks; masks are predicted but not scored", dataset.name)
-        stages = [name for name in stages if name not in JUDGING]
-    needing = [name for name in stages if STAGES[name].ground_truth and not STAGES[name].other_images]
+        stages = [name for name in stages if not STAGES[name].judges]
+    needing = [name for name in stages if STAGES[name].ground_truth and not STAGES[name].auxiliary]
     if needing:
         raise UserError(f"{needing[0]} needs true masks, but {dataset.name} has none; give data with masks")
     return stages

@@ -7,29 +7,27 @@ from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.trials import split_name
 from medsam_exp.runtime.extras import require
-from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.stages.pipeline import STAGES, mask_stages
 from medsam_exp.types import UserError
 
 NNUNET_GROUPS = {"nnunet", "ensemble", "weak_label", "reference_label"}
 """Config groups of the stages that need nnU-Net."""
-_MAKE_LABELS = ("finetune_clip", "saliency", "presence", "coarse_mask", "sam_mask")
-_TO_AN_ENSEMBLE = ("weak_label", "train_nnunet", "nnunet_ensemble")
 
 
-def other_images_config(cfg: DictConfig, stage: str) -> tuple[DictConfig, list[str]]:
+def auxiliary_config(cfg: DictConfig, stage: str) -> tuple[DictConfig, list[str]]:
     """Configuration and stages for the images that a stage declares beside the run's own."""
-    key = STAGES[stage].other_images
+    key = STAGES[stage].auxiliary
     assert key is not None
     changed = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
     assert isinstance(changed, DictConfig)
-    changed.train_data = other_data(cfg, "train_data")  # whole, for stages that look at both
-    changed.data = other_data(cfg, key)
-    stages = _ensemble_stages(cfg) if key == "calibration_data" else _label_stages(cfg, stage)
+    changed.train_data = auxiliary_data(cfg, "train_data")  # whole, for stages that look at both
+    changed.data = auxiliary_data(cfg, key)
+    stages = _label_stages(cfg, stage) if STAGES[stage].makes_labels else _chain(cfg, stage)
     changed.stages = stages
     return changed, stages
 
 
-def other_data(cfg: DictConfig, key: str) -> DictConfig:
+def auxiliary_data(cfg: DictConfig, key: str) -> DictConfig:
     """The config node of `train_data` or `calibration_data`: a dataset of its own, or `data` with changed values."""
     given = cfg[key]
     whole = given if "_target_" in given else OmegaConf.merge(cfg.data, given)
@@ -46,22 +44,32 @@ def label_source(cfg: DictConfig, group: str) -> str:
 
 def _label_stages(cfg: DictConfig, stage: str) -> list[str]:
     """What makes masks of training images; nothing where true masks or a folder's are taken."""
-    if stage not in cfg or label_source(cfg, stage) != "zero_shot":
+    if label_source(cfg, stage) != "zero_shot":
         return []
-    tuned = [name for name in ("finetune_clip",) if name in cfg.stages and name not in cfg.label_stages]
-    return [*tuned, *cfg.label_stages]
+    trained = [
+        name
+        for name in _label_makers()
+        if STAGES[name].trains and name in cfg.stages and name not in cfg.label_stages
+    ]
+    return [*trained, *cfg.label_stages]
 
 
-def _ensemble_stages(cfg: DictConfig) -> list[str]:
-    return [name for name in _TO_AN_ENSEMBLE if name in cfg.stages or name == "nnunet_ensemble"]
+def _label_makers() -> list[str]:
+    return [name for name, stage in STAGES.items() if stage.before_labels]
 
 
-def other_images_problems(cfg: DictConfig) -> list[str]:
+def _chain(cfg: DictConfig, stage: str) -> list[str]:
+    """The stages that a row names for its auxiliary images: those of the run, and the last in any case."""
+    chain = STAGES[stage].auxiliary_stages
+    return [name for name in chain if name in cfg.stages or name == chain[-1]]
+
+
+def auxiliary_problems(cfg: DictConfig) -> list[str]:
     """Nothing is chosen on a test split, labels need their stages, and networks come from somewhere."""
     problems = []
     if (
         "calibrate_ensemble" in cfg.stages
-        and split_name(other_data(cfg, "calibration_data")).casefold() == "test"
+        and split_name(auxiliary_data(cfg, "calibration_data")).casefold() == "test"
     ):
         problems.append(
             "calibration_data is a test split, whose masks must choose nothing; use another split"
@@ -71,16 +79,16 @@ def other_images_problems(cfg: DictConfig) -> list[str]:
 
 def _label_problems(cfg: DictConfig) -> list[str]:
     zero_shot = any(
-        group in cfg.stages and label_source(cfg, group) == "zero_shot"
-        for group in ("weak_label", "reference_label")
+        stage in STAGES and STAGES[stage].makes_labels and label_source(cfg, stage) == "zero_shot"
+        for stage in cfg.stages
     )
     if not zero_shot:
         return []
     stages = list(cfg.label_stages)
-    wrong = [name for name in stages if name not in _MAKE_LABELS]
+    wrong = [name for name in stages if name not in _label_makers()]
     if wrong:
         return [
-            f"label_stages names {wrong[0]!r}; masks of training images are made by {', '.join(_MAKE_LABELS)}"
+            f"label_stages names {wrong[0]!r}; masks of training images are made by {', '.join(_label_makers())}"
         ]
     for position, name in enumerate(stages):
         missing = [parent for parent in STAGES[name].parents if parent not in stages[:position]]
@@ -90,8 +98,9 @@ def _label_problems(cfg: DictConfig) -> list[str]:
         return [
             "train_sam reads true masks, so labels cannot be zero-shot beside it; train it in a run of its own"
         ]
-    if not {"coarse_mask", "sam_mask"} & set(stages):
-        return ["label_stages makes no masks: end it with coarse_mask or sam_mask"]
+    makers = [name for name in mask_stages() if STAGES[name].before_labels]
+    if not set(makers) & set(stages):
+        return [f"label_stages makes no masks: end it with {' or '.join(makers)}"]
     return []
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from medsam_exp.config.auxiliary_images import other_images_problems
+from medsam_exp.config.auxiliary_images import auxiliary_problems
 from medsam_exp.config.build import build
 from medsam_exp.config.presence_checks import (
     calibrated_elsewhere,
@@ -18,7 +18,7 @@ from medsam_exp.config.signatures import signature_problems
 from medsam_exp.config.trials import every_value, tune_problems
 from medsam_exp.config.tuned import tuned_elsewhere, tuned_for_these_data
 from medsam_exp.nnunet.uncertainty.scores import SCORES
-from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.stages.pipeline import STAGES, possible_parents
 from medsam_exp.training.precision import precision_problems
 from medsam_exp.types import UserError
 
@@ -35,7 +35,7 @@ def known_stages(cfg: DictConfig) -> list[str]:
             problems.append(f"stages names {name!r} twice")
         missing = [parent for parent in STAGES[name].parents if parent not in before]
         problems.extend(f"stage {name!r} needs {parent!r} before it in stages" for parent in missing)
-        one_of = STAGES[name].any_parent
+        one_of = possible_parents(name)
         if one_of and not set(one_of) & set(before):
             problems.append(f"stage {name!r} needs one of {', '.join(one_of)} before it in stages")
     return problems or ([] if cfg.stages else ["stages is empty; name at least one stage"])
@@ -170,9 +170,9 @@ def class_name_needs_a_target(cfg: DictConfig) -> list[str]:
 def absent_targets_need_descriptions(cfg: DictConfig) -> list[str]:
     """Drawn scans whose truth is empty because their own description asks for something absent."""
     asks = cfg.data.get("absent_fraction", 0.0)
-    works_on_text = any(STAGES[name].works_on == "samples" for name in cfg.stages if name in STAGES)
+    on_samples = any(STAGES[name].scope == "samples" for name in cfg.stages if name in STAGES)
     own = "_target_" in cfg.text and getattr(get_object(cfg.text["_target_"]), "is_own_description", False)
-    if not asks or not works_on_text or own:
+    if not asks or not on_samples or own:
         return []
     return [
         f"data.absent_fraction={asks} holds for the scans' own descriptions; use text=description, or set it to 0"
@@ -260,7 +260,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     millimetres_need_a_spacing,
     class_name_needs_a_target,
     small_methods_can_be_made,
-    other_images_problems,
+    auxiliary_problems,
     retrieval_has_something_to_find,
     review_by_a_known_score,
     saliency_fits_network,

@@ -8,7 +8,7 @@ Three nets, one after the other: the schema (a wrong top-level key or type), the
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -20,6 +20,7 @@ from medsam_exp.config.signatures import signature_problems
 from medsam_exp.config.start_command import start_command
 from medsam_exp.config.trials import SearchSettings
 from medsam_exp.config.tuned import TunedOn
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import UserError
 
 
@@ -36,23 +37,10 @@ class Paths:
     proxy: str | None = None
 
 
-@dataclass
-class BatchSize:
-    """Images per batch of the stages that run a network."""
-
-    saliency: int = 4
-    presence: int = 32
-    control_maps: int = 8
-    grounding: int = 32
-    sam_embedding: int = 4
-    sam_mask: int = 4
-    retrieval: int = 32
-    faithfulness: int = 8
-    text_saliency: int = 8
-    nnunet_single: int = 16
-    nnunet_ensemble: int = 16
-    reference_single: int = 16
-    reference_ensemble: int = 16
+def _batch_sizes() -> Any:
+    """Images per batch of the stages that run a network, as their rows have them."""
+    sizes = [(name, int, stage.batch_size) for name, stage in STAGES.items() if stage.batch_size is not None]
+    return make_dataclass("BatchSize", sizes)()
 
 
 @dataclass
@@ -158,7 +146,7 @@ class Config:
     trainer: Any = MISSING
     logger: Any = MISSING
     paths: Paths = MISSING
-    batch_size: BatchSize = MISSING
+    batch_size: Any = field(default_factory=_batch_sizes)
     workers: int = 0
     sweep: Sweep = field(default_factory=Sweep)
     report_cases: int = 3

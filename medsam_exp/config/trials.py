@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from medsam_exp.metrics.measures import MEASURES
+from medsam_exp.stages.pipeline import trial_stages
 from medsam_exp.training.search.space import Space, edges, grid, leaves, parse_space
 from medsam_exp.types import UserError
 
@@ -25,11 +26,6 @@ class SearchSettings:
     space: dict[str, Any] = MISSING
 
 
-TRIAL_STAGES = {
-    "coarse": ["saliency", "coarse_mask", "evaluate"],
-    "sam": ["saliency", "coarse_mask", "sam_mask", "evaluate"],
-}
-"""What a trial runs, by the mask that is scored."""
 TUNABLE = ("saliency", "postprocess", "component_filter", "prompt")
 """Groups whose numbers may be tuned: methods without weights of their own."""
 
@@ -63,7 +59,7 @@ def tuning_config(cfg: DictConfig) -> DictConfig:
 def trial_config(tuning: DictConfig, values: Mapping[str, Any]) -> DictConfig:
     """One trial: the stages up to the tuned score, with changed values."""
     trial = _open_copy(tuning)
-    trial.stages = TRIAL_STAGES[tuning.search.metric.partition("/")[0]]
+    trial.stages = trial_stages()[tuning.search.metric.partition("/")[0]]
     for key, value in values.items():
         OmegaConf.update(trial, key, value, force_add=True)
     return trial
@@ -118,11 +114,11 @@ def every_value(cfg: DictConfig) -> Iterator[DictConfig]:
 def _metric_problems(cfg: DictConfig) -> list[str]:
     stage, _, name = cfg.search.metric.partition("/")
     measure = {measure.name: measure for measure in MEASURES}.get(name)
-    if stage not in TRIAL_STAGES or measure is None:
+    scored = trial_stages()
+    if stage not in scored or measure is None:
+        masks = " or ".join(f"{label}/" for label in scored)
         known = ", ".join(measure.name for measure in MEASURES)
-        return [
-            f"search.metric is {cfg.search.metric}; give coarse/ or sam/ and one of {known}, as in coarse/dsc"
-        ]
+        return [f"search.metric is {cfg.search.metric}; give {masks} and one of {known}, as in coarse/dsc"]
     wanted = "maximize" if measure.higher_is_better else "minimize"
     if cfg.search.direction != wanted:
         return [f"search.direction is {cfg.search.direction}, but of {measure.label} one wants to {wanted}"]

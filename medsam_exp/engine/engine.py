@@ -10,29 +10,20 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
-from medsam_exp.config.auxiliary_images import other_images_config
+from medsam_exp.config.auxiliary_images import auxiliary_config
 from medsam_exp.config.build import build, identity
 from medsam_exp.config.trials import trial_config
-from medsam_exp.engine.input_digests import input_digests, other_digests
+from medsam_exp.engine.input_digests import auxiliary_digests, input_digests
 from medsam_exp.engine.planned_objects import PlannedObjects
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.runtime.progress import stage_progress
 from medsam_exp.runtime.timing import Timing
-from medsam_exp.stages.context import OtherImages, StageContext
-from medsam_exp.stages.pipeline import NOT_IN_KEYS, STAGES, Stage, stage_function
+from medsam_exp.stages.context import AuxiliaryImages, StageContext
+from medsam_exp.stages.pipeline import STAGES, Stage, possible_parents, stage_function
 from medsam_exp.training.precision import network_dtype
 from medsam_exp.types import Dataset, UserError
-
-_OWN_INPUTS = {
-    "evaluate": "truth",
-    "calibrate": "split",
-    "control_maps": "controls",
-    "grounding": "controls",
-    **dict.fromkeys(("nnunet_single", "nnunet_ensemble", "reference_single", "reference_ensemble"), "images"),
-}
-"""Stages whose samples are decided by more than image and text, or by the image alone."""
 
 
 class Engine:
@@ -75,7 +66,7 @@ class Engine:
         self.artifacts: dict[str, StageArtifacts] = {}
         self.timing: dict[str, Timing] = {}
         self._descriptions: dict[str, dict[str, Any]] = {}
-        self._others: dict[str, Engine] = {}
+        self._auxiliaries: dict[str, Engine] = {}
         self._inputs = input_digests(cfg, stages, dataset, texts, digests, self.objects)
         for name in stages:
             self.artifacts[name] = self._planned(name)
@@ -93,9 +84,9 @@ class Engine:
             self._bring_up_to_date(name, stage, artifacts, wanted)
 
     def _wanted(self, stage: Stage) -> tuple[str, ...]:
-        if stage.works_on == "images" and self.dataset is not None:
+        if stage.scope == "images" and self.dataset is not None:
             return tuple(dict.fromkeys(sample.image for sample in self.dataset.samples))
-        return self.sample_ids if stage.works_on == "samples" else ("all",)
+        return self.sample_ids if stage.scope == "samples" else ("all",)
 
     def _bring_up_to_date(
         self, name: str, stage: Stage, artifacts: StageArtifacts, wanted: tuple[str, ...]
@@ -113,17 +104,24 @@ class Engine:
         if distributed.rank() == 0:
             self._finish(name, wanted)
 
+    @property
+    def last(self) -> StageArtifacts:
+        """Artifacts of the last stage."""
+        return [*self.artifacts.values()][-1]
+
     def keys_in_use(self) -> set[str]:
         """Keys of all artifacts that the run's stages use, those of other images too."""
-        others = (other.keys_in_use() for other in self._others.values())
+        others = (other.keys_in_use() for other in self._auxiliaries.values())
         return {artifacts.key for artifacts in self.artifacts.values()}.union(*others)
 
     def parents(self, name: str) -> dict[str, StageArtifacts]:
         """Artifacts of the stages that `name` builds on in this run; they stand before it."""
         stage = STAGES[name]
-        candidates = [*stage.parents, *stage.any_parent, *stage.optional_parents, *stage.helpers]
+        candidates = [*stage.parents, *possible_parents(name), *stage.optional_parents, *stage.cache_parents]
         candidates += [
-            parent for parent, key in stage.parents_if.items() if OmegaConf.select(self._cfg, key) is not None
+            parent
+            for parent, key in stage.conditional_parents.items()
+            if OmegaConf.select(self._cfg, key) is not None
         ]
         before = list(takewhile(lambda planned: planned != name, self.artifacts))
         return {parent: self.artifacts[parent] for parent in candidates if parent in before}
@@ -155,46 +153,46 @@ class Engine:
         stages, dataset, texts = list(cfg.stages), self.dataset, self._texts
         return Engine(cfg, stages, dataset, texts, self._digests, [], _forget, quiet=True)
 
-    def other(self, name: str) -> "Engine":
+    def auxiliary(self, name: str) -> "Engine":
         """The stages that a stage needs of images other than the run's own."""
-        if name not in self._others:
-            cfg, stages = other_images_config(self._cfg, name)
+        if name not in self._auxiliaries:
+            cfg, stages = auxiliary_config(self._cfg, name)
             dataset = self._shared_dataset(cfg.data)
             texts = build(cfg.text).bind(dataset.samples) if stages else {}
-            given, images = (cfg, stages, dataset, texts, self._digests), STAGES[name].other_images or ""
-            self._others[name] = Engine(*given, self._loggers, _forget, images=images)
-        return self._others[name]
+            given, images = (cfg, stages, dataset, texts, self._digests), STAGES[name].auxiliary or ""
+            self._auxiliaries[name] = Engine(*given, self._loggers, _forget, images=images)
+        return self._auxiliaries[name]
 
     def _shared_dataset(self, data: DictConfig) -> Dataset:
         """A dataset for which an earlier stage's may serve, because its files are read once."""
-        for other in self._others.values():
+        for other in self._auxiliaries.values():
             if other._cfg.data == data and other.dataset is not None:
                 return other.dataset
         dataset: Dataset = build(data)
         return dataset
 
-    def _other_images(self, name: str) -> OtherImages:
-        other = self.other(name)
+    def _auxiliary_images(self, name: str) -> AuxiliaryImages:
+        other = self.auxiliary(name)
         assert other.dataset is not None
 
         def bring_up_to_date() -> None:
             for stage in other.artifacts:
                 other.run(stage)
 
-        return OtherImages(other.dataset, bring_up_to_date, other.artifacts)
+        return AuxiliaryImages(other.dataset, bring_up_to_date, other.artifacts)
 
-    def _other_inputs(self, name: str) -> dict[str, Any]:
+    def _auxiliary_inputs(self, name: str) -> dict[str, Any]:
         """What a stage's other images and their masks stand for, for its key."""
-        other, stage = self.other(name), STAGES[name]
+        other, stage = self.auxiliary(name), STAGES[name]
         assert other.dataset is not None
         own = self.objects.to_plan_with(name) if name in self._cfg else None  # what makes labels
         truth = stage.ground_truth is not None or getattr(own, "source", None) == "ground_truth"
         if truth and not other.dataset.has_ground_truth:
             raise UserError(
-                f"stage {name!r} needs true masks, but {stage.other_images} ({other.dataset.name}, "
+                f"stage {name!r} needs true masks, but {stage.auxiliary} ({other.dataset.name}, "
                 f"{other.dataset.split}) has none; give them, or leave {name} and what builds on it out of stages"
             )
-        inputs = other_digests(other.dataset, other._inputs["samples"], own, self._digests, truth=truth)
+        inputs = auxiliary_digests(other.dataset, other._inputs["samples"], own, self._digests, truth=truth)
         return {**inputs, "keys": {made: artifacts.key for made, artifacts in other.artifacts.items()}}
 
     def _finish(self, name: str, wanted: tuple[str, ...]) -> None:
@@ -234,7 +232,7 @@ class Engine:
             loggers=self._loggers,
             advance=advance,
             log=self._log,
-            other=self._other_images(name) if stage.other_images else None,
+            auxiliary=self._auxiliary_images(name) if stage.auxiliary else None,
             trial=self.trial,
             encoder_dtype=encoder_dtype,
         )
@@ -248,7 +246,7 @@ class Engine:
             description["parents"],
             description["weights"],
         )
-        samples = self._inputs[_OWN_INPUTS.get(name, STAGES[name].works_on)]
+        samples = self._inputs[STAGES[name].digests]
         return StageArtifacts(Path(self._cfg.paths.artifacts), name, key, samples)
 
     def _description(self, name: str) -> dict[str, Any]:
@@ -257,19 +255,18 @@ class Engine:
         config = {
             group: identity(
                 self._cfg[group],
-                without_paths=group
-                in (*stage.weights, "pairs", "weak_label", "reference_label", "calibration"),
-                without=NOT_IN_KEYS.get(group, ()) + NOT_IN_KEYS.get(f"{name}.{group}", ()),
+                without_paths=group in (*stage.weights, *stage.content_keyed),
+                without=stage.not_keyed.get(group, ()),
             )
             for group in stage.reads
         }
-        if stage.weights or "nnunet" in stage.reads:
+        if stage.weights or stage.trains:
             config["precision"] = self._cfg.trainer.get("precision", "32-true")
-        if stage.other_images:
-            config["other_images"] = self._other_inputs(name)
-        one_by_one = stage.works_on in ("samples", "images")
+        if stage.auxiliary:
+            config["auxiliary"] = self._auxiliary_inputs(name)
+        one_by_one = stage.scope in ("samples", "images")
         if not one_by_one:  # no single file carries the digest of what it was made from
-            config["inputs"] = self._inputs[_OWN_INPUTS.get(name, stage.works_on)]
+            config["inputs"] = self._inputs[stage.digests]
         return {
             "stage": name,
             "version": stage.version,
@@ -277,15 +274,15 @@ class Engine:
             "parents": {
                 parent: artifacts.key
                 for parent, artifacts in self.parents(name).items()
-                if parent not in stage.helpers
+                if parent not in stage.cache_parents
             }
-            | ({"trial": self._trial_engine({}).artifacts["evaluate"].key} if stage.runs_trials else {}),
+            | ({"trial": self._trial_engine({}).last.key} if stage.runs_trials else {}),
             "weights": {group: self._checksums(stage, group) for group in stage.weights},
         }
 
     def _checksums(self, stage: Stage, group: str) -> list[str]:
-        trained_here = {"clip": "finetune_clip", "sam": "train_sam"}.get(group)
-        if trained_here in stage.optional_parents and trained_here in self.artifacts:
+        trained = (parent for parent in stage.optional_parents if STAGES[parent].trains == group)
+        if any(parent in self.artifacts for parent in trained):
             return []  # the parent's key stands for these weights
         with distributed.rank_zero_first():
             return self.objects.checksums(group)

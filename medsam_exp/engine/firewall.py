@@ -16,7 +16,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from medsam_exp.config.auxiliary_images import other_data
+from medsam_exp.config.auxiliary_images import auxiliary_data
 from medsam_exp.config.build import weight_files
 from medsam_exp.config.trials import TUNABLE, split_name
 from medsam_exp.config.tuned import studies_in_use, without_tuned
@@ -110,8 +110,10 @@ def remember(engine: Engine, learnt: Sequence[Learnt]) -> None:
 
 def datasets_of(engine: Engine) -> dict[str, Dataset]:
     """The datasets of a run by configuration key, those of its stages' other images, too."""
-    keys = {STAGES[name].other_images: name for name in engine.artifacts}
-    found = {"data": engine.dataset} | {key: engine.other(name).dataset for key, name in keys.items() if key}
+    keys = {STAGES[name].auxiliary: name for name in engine.artifacts}
+    found = {"data": engine.dataset} | {
+        key: engine.auxiliary(name).dataset for key, name in keys.items() if key
+    }
     return {key: dataset for key, dataset in found.items() if dataset is not None}
 
 
@@ -149,7 +151,7 @@ class _Sources:
     def _dataset(self, key: str) -> Images | None:
         dataset = datasets_of(self._engine).get(key)
         if key != "data":
-            return _of_dataset(key, dataset, other_data(self._cfg, key))
+            return _of_dataset(key, dataset, auxiliary_data(self._cfg, key))
         return _of_dataset("search.data" if "tune" in self._cfg.stages else key, dataset, self._cfg.data)
 
     def _pairs(self, key: str) -> Images | None:
@@ -206,7 +208,7 @@ def _mend(cfg: DictConfig, measured: Images, source: Learnt, listed: Path, *, al
             if drawn
             else f": take their rows out of {cfg.pairs.train.get('file', 'the file')}, or measure on others"
         )
-    if "seed" in other_data(cfg, key):
+    if "seed" in auxiliary_data(cfg, key):
         return f"learn from others, as in ++{key}.seed={_other_seed(cfg)}"
     if measured.key != "data" or all_of_them:
         return f"learn from others, as in ++{key}.split=" + ("val" if key == "calibration_data" else "train")
@@ -252,8 +254,8 @@ def _is_within(learnt: Learnt, stage: str, engine: Engine) -> bool:
 def _below(engine: Engine, stage: str) -> set[str]:
     """A stage and all that it builds on, of its other images, too."""
     found = {stage}.union(*(_below(engine, parent) for parent in engine.parents(stage)))
-    if STAGES[stage].other_images:
-        other = engine.other(stage)
+    if STAGES[stage].auxiliary:
+        other = engine.auxiliary(stage)
         found.update(*(_below(other, made) for made in other.artifacts))
     return found
 

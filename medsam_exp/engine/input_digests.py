@@ -26,7 +26,7 @@ def input_digests(
         kind: {} for kind in ("samples", "images", "truth", "controls", "pairs", "dataset", "split")
     }
     inputs["parents"] = {"all": text_digest()}
-    if any(STAGES[name].works_on == "pairs" for name in stages):
+    if any(STAGES[name].scope == "pairs" for name in stages):
         pairs = objects.to_plan_with("pairs")
         given = [part for _, part in sorted(pairs.items()) if part is not None]
         inputs["pairs"] = {"all": text_digest(*(part.digest(digests) for part in given))}
@@ -38,7 +38,7 @@ def input_digests(
         image = dataset.image_digest(name, digests)
         inputs["samples"][name] = text_digest(image, *texts.get(name, ()))
         inputs["images"][name] = inputs["images"][image_ids[name]] = text_digest(image)
-    if "control_maps" in stages:
+    if any(STAGES[name].digests == "controls" for name in stages):
         inputs["controls"] = _control_digests(cfg, dataset, texts, inputs["samples"])
     if dataset.has_ground_truth and any(STAGES[name].ground_truth for name in stages):
         for name in sample_ids:
@@ -51,7 +51,7 @@ def input_digests(
     return inputs
 
 
-def other_digests(
+def auxiliary_digests(
     dataset: Dataset, samples: Mapping[str, str], labels: Any, digests: FileDigests, *, truth: bool
 ) -> dict[str, str]:
     """What images other than the run's own stand for, and their masks where these are read.

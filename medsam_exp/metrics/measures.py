@@ -1,4 +1,4 @@
-"""How measures and stages are called and written, the same on the console, in figures and in the report."""
+"""How measures are called and written, the same on the console, in figures and in the report."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -50,14 +50,6 @@ MAP_MEASURES = (
 """Of saliency maps."""
 ALL_MEASURES = {measure.name: measure for measure in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES)}
 """By name."""
-STAGE_LABELS = {
-    "coarse": "Coarse mask",
-    "sam": "SAM mask",
-    "weak_single": "nnU-Net, last checkpoint",
-    "weak": "nnU-Net, ensemble",
-    "reference_single": "Reference, last checkpoint",
-    "reference": "Reference, ensemble",
-}
 MISSING = "–"
 DISCLAIMER = "Research use only; not a medical device."
 
@@ -121,24 +113,7 @@ def score_cell(score: Mapping[str, Any] | None, decimals: int = 3) -> Cell:
     return Cell(value, interval(score["ci95"], decimals), count(score))
 
 
-def stage_label(stage: str) -> str:
-    """A mask stage's name for readers."""
-    return STAGE_LABELS.get(stage, stage.replace("_", " ").capitalize())
-
-
-def stage_place(stage: str) -> int:
-    """Where a stage stands among others: zero-shot, weakly supervised, fully supervised; unknown ones come first."""
-    return [*STAGE_LABELS].index(stage) if stage in STAGE_LABELS else -1
-
-
 def used_measures(names: Iterable[str], among: Sequence[Measure] = MEASURES) -> list[Measure]:
     """Those of `among` that occur among names like "dsc" or "coarse/dsc", in table order."""
     present = {name.rpartition("/")[2] for name in names}
     return [measure for measure in among if measure.name in present]
-
-
-def scored_stages(metrics: Mapping[str, Any]) -> list[str]:
-    """Stages with a mask score ("coarse" of "coarse/dsc"), in the order of the pipeline."""
-    known = {measure.name for measure in MEASURES}
-    found = {name.partition("/")[0] for name in metrics if name.partition("/")[2] in known}
-    return [name for name in STAGE_LABELS if name in found] + sorted(found - STAGE_LABELS.keys())

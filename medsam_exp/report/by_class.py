@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medsam_exp.metrics.measures import Cell, Measure, score_cell, scored_stages, used_measures
+from medsam_exp.metrics.measures import Cell, Measure, score_cell, used_measures
+from medsam_exp.stages.pipeline import scored_labels
 
 MACRO = "mean over classes"
 _ASIDE = "reference"
@@ -34,7 +35,7 @@ def class_table(summary: Mapping[str, Any]) -> ClassTable | None:
     Args:
         summary: content of summary.json.
     """
-    stages = scored_stages(summary["metrics"])
+    stages = scored_labels(summary["metrics"])
     if "by_class" not in summary or not stages:
         return None
     stage = next((name for name in reversed(stages) if not name.startswith(_ASIDE)), stages[-1])

@@ -19,7 +19,6 @@ from medsam_exp.metrics.measures import (
     Measure,
     by_patient,
     score_cell,
-    scored_stages,
     used_measures,
 )
 from medsam_exp.report.by_class import MACRO, ClassTable, class_table
@@ -28,6 +27,7 @@ from medsam_exp.report.retrieval import DIRECTIONS, RetrievalLine, explanation, 
 from medsam_exp.report.tuning import TrialLine, trial_lines, tuning_sentences
 from medsam_exp.report.uncertainty_tables import console_sentences
 from medsam_exp.report.weak import comparison_lines
+from medsam_exp.stages.pipeline import scored_labels
 
 _WIDTH_OF_A_FILE = 110
 _NOTES_SHOWN = 5
@@ -91,7 +91,7 @@ def _print_other_results(summary: Mapping[str, Any], console: Console) -> None:
 
 def _print_scores(summary: Mapping[str, Any], console: Console) -> None:
     """Tables of masks, of saliency maps and by class, whichever the run has."""
-    if scored_stages(summary["metrics"]):
+    if scored_labels(summary["metrics"]):
         console.print(_table(summary["metrics"], MEASURES, console))
         if used_measures(summary["metrics"], FURTHER_MEASURES):
             console.print(_table(summary["metrics"], FURTHER_MEASURES, console))
@@ -129,7 +129,7 @@ def _plain(text: str) -> str:
 def _table(metrics: Mapping[str, Any], among: Sequence[Measure], console: Console) -> Table:
     measures = used_measures(metrics, among)
     table = _measure_table("stage", measures, console)
-    for stage in scored_stages(metrics):
+    for stage in scored_labels(metrics):
         cells = [score_cell(metrics.get(f"{stage}/{m.name}"), m.decimals) for m in measures]
         _add_line(table, stage, cells, console)
     return table

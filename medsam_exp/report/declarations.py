@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from medsam_exp.config.auxiliary_images import other_data
+from medsam_exp.config.auxiliary_images import auxiliary_data
 from medsam_exp.config.trials import split_name
 from medsam_exp.config.tuned import tuned_uses
 from medsam_exp.data.folder import FolderDataset
@@ -65,8 +65,8 @@ def _data_uses(engine: Engine, cfg: DictConfig) -> list[str]:
 
 def _split_of_stage(cfg: DictConfig, name: str) -> str:
     """The images whose masks a stage reads: the run's own, or others."""
-    key = STAGES[name].other_images
-    return _said(other_data(cfg, key) if key else cfg.data)
+    key = STAGES[name].auxiliary
+    return _said(auxiliary_data(cfg, key) if key else cfg.data)
 
 
 def _said(data: DictConfig) -> str:

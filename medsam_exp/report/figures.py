@@ -12,10 +12,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from medsam_exp.metrics.measures import MEASURES, number, stage_label, stage_place
+from medsam_exp.metrics.measures import MEASURES, number
 from medsam_exp.report import panels
 from medsam_exp.report.cases import Case
 from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.stages.pipeline import stage_colour, stage_place, stage_title
 
 DOTS_PER_INCH = 150
 _PANEL, _GAP, _MARGIN = 2.9, 0.12, 0.14  # inches
@@ -188,7 +189,7 @@ def _draw_header(figure: Figure, case: Case, text: str) -> None:
     shown = [m for m in _SHOWN_SCORES if m.name in case.scores]
     scores = "    ".join(f"{m.label} {number(case.scores[m.name], m.decimals)}" for m in shown)
     if case.nnunet_masks and scores:  # several masks are drawn, so it must be said whose scores these are
-        scores = f"{stage_label(case.scored)}:  {scores}"
+        scores = f"{stage_title(case.scored)}:  {scores}"
     figure.text(1 - left, top, scores, ha="right", fontsize=11, **plain)
 
 
@@ -200,7 +201,7 @@ def cut_name(name: str, length: int) -> str:
 def _draw_columns(axes: Axes, columns: Mapping[str, Sequence[float]]) -> None:
     """A box over each stage's points; the points are spread by the golden ratio, not by chance."""
     for place, (stage, values) in enumerate(columns.items()):
-        colour = panels.STAGE_COLOURS.get(stage, "#999999")
+        colour = stage_colour(stage)
         spread = 0.36 * (np.arange(1, len(values) + 1) * 0.6180339887 % 1 - 0.5)
         axes.scatter(place + spread, np.sort(values), s=13, color=colour, alpha=0.75, lw=0, zorder=2)
         axes.boxplot(
@@ -213,7 +214,7 @@ def _draw_columns(axes: Axes, columns: Mapping[str, Sequence[float]]) -> None:
             whiskerprops={"color": _INK},
             capprops={"color": _INK},
         )
-    labels = [f"{stage_label(stage)}\nn = {len(values)}" for stage, values in columns.items()]
+    labels = [f"{stage_title(stage)}\nn = {len(values)}" for stage, values in columns.items()]
     slanted: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "linespacing": 1.0}
     style = {"fontsize": 9.5} if len(columns) <= _LEVEL_NAMES else {"fontsize": 8.5, **slanted}
     axes.set_xticks(range(len(columns)), labels, color=_INK, **style)

@@ -13,16 +13,13 @@ from medsam_exp.nnunet.weak_label.compose import by_image, foreground_classes, l
 from medsam_exp.report.uncertainty_tables import review_rows
 from medsam_exp.report.weak_results import doubt_scores, labels_of_network
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.stages.pipeline import MASK_STAGES
+from medsam_exp.stages.pipeline import STAGES, mask_stages
 from medsam_exp.types import Dataset
-
-_LABEL_MAPS_FROM = ("nnunet", "reference")
-"""Networks that decide between classes, so that their masks cannot overlap."""
 
 
 def final_stage(engine: Engine) -> str | None:
     """The last stage of a run that makes masks."""
-    done = [stage for stage in MASK_STAGES if stage in engine.artifacts]
+    done = [stage for stage in mask_stages() if stage in engine.artifacts]
     return done[-1] if done else None
 
 
@@ -37,7 +34,8 @@ def write_mask_files(run_dir: Path, engine: Engine, dataset: Dataset, review_by:
     if final is None:
         return
     _copy_masks(run_dir / "masks", engine, final)
-    if any(sample.image_id for sample in dataset.samples) and final.startswith(_LABEL_MAPS_FROM):
+    # Trained networks decide between classes, so that their masks cannot overlap.
+    if any(sample.image_id for sample in dataset.samples) and STAGES[final].supervision != "none":
         _write_label_maps(run_dir / "labels", engine, dataset, final)
     if "nnunet_ensemble" in engine.artifacts:
         _copy_maps(run_dir / "uncertainty", engine)

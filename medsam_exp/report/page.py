@@ -15,15 +15,11 @@ from medsam_exp.metrics.measures import (
     by_patient,
     number,
     score_cell,
-    scored_stages,
-    stage_label,
-    stage_place,
     used_measures,
 )
 from medsam_exp.report.by_class import MACRO, class_table
 from medsam_exp.report.embedded import picture_groups
 from medsam_exp.report.grounding import COLUMNS, grounding_lines, presence_sentences, without
-from medsam_exp.report.panels import STAGE_COLOURS
 from medsam_exp.report.retrieval import DIRECTIONS, RETRIEVAL, explanation, retrieval_lines
 from medsam_exp.report.tuning import trial_lines, tuning_sentences
 from medsam_exp.report.uncertainty_tables import UNCERTAINTY, review_lines, uncertainty_section
@@ -38,6 +34,7 @@ from medsam_exp.report.web.drawings import Drawings
 from medsam_exp.report.web.render import LARGEST, as_json, compressed_plotly, render
 from medsam_exp.report.web.scores import run_data
 from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.stages.pipeline import mask_stages, scored_labels, stage_colour, stage_place, stage_title
 
 _GROUPS = {
     "best": "Best cases",
@@ -124,8 +121,8 @@ def _content(
         "by_class": class_table(summary),
         "macro": MACRO,
         "by_patient": any(map(by_patient, summary["metrics"].values())),
-        "stage_label": stage_label,
-        "stage_colours": STAGE_COLOURS,
+        "stage_title": stage_title,
+        "stage_colours": {label: stage_colour(label) for label in mask_stages().values()},
         "other_scores": _other_scores(summary["metrics"]),
         "retrieval": {
             "directions": list(DIRECTIONS.values()),
@@ -174,11 +171,11 @@ def _score_table(metrics: Mapping[str, Any], among: Sequence[Measure]) -> dict[s
     measures = used_measures(metrics, among)
     lines = [
         {
-            "label": stage_label(stage),
-            "colour": STAGE_COLOURS.get(stage, "#999999"),
+            "label": stage_title(stage),
+            "colour": stage_colour(stage),
             "cells": [score_cell(metrics.get(f"{stage}/{m.name}"), m.decimals) for m in measures],
         }
-        for stage in scored_stages(metrics)
+        for stage in scored_labels(metrics)
     ]
     return {"measures": measures, "lines": lines}
 
@@ -186,7 +183,7 @@ def _score_table(metrics: Mapping[str, Any], among: Sequence[Measure]) -> dict[s
 def _other_scores(metrics: Mapping[str, Any]) -> dict[str, Cell]:
     """What is measured of other things than masks, such as where the saliency map peaks."""
     masks = [*MEASURES, *FURTHER_MEASURES]
-    tabulated = {f"{stage}/{measure.name}" for stage in scored_stages(metrics) for measure in masks}
+    tabulated = {f"{stage}/{measure.name}" for stage in scored_labels(metrics) for measure in masks}
     elsewhere = (RETRIEVAL, UNCERTAINTY)
     others = [name for name in without(metrics) if name not in tabulated and not name.startswith(elsewhere)]
     known = {f"saliency/{measure.name}": measure.decimals for measure in MAP_MEASURES}
@@ -201,7 +198,7 @@ def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     texts = {row["text"] for row in rows}
     stages = dict.fromkeys(row["stage"] for row in rows)
     columns = [
-        ScoreColumns(stage, stage_label(stage), STAGE_COLOURS.get(stage, "#999999"), measures)
+        ScoreColumns(stage, stage_title(stage), stage_colour(stage), measures)
         for stage in sorted(stages, key=stage_place)
         if (measures := used_measures(key for row in rows if row["stage"] == stage for key in row))
     ]

@@ -11,18 +11,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from medsam_exp.stages.pipeline import stage_colour
 from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
 
 COLOUR_MAP = "viridis"
-STAGE_COLOURS = {
-    "coarse": "#56B4E9",
-    "sam": "#E69F00",
-    "weak_single": "#CC79A7",
-    "weak": "#D55E00",
-    "reference_single": "#0072B2",
-    "reference": "#009E73",
-}
-"""From Okabe and Ito's palette, told apart by colour-blind readers; a stage keeps its colour everywhere."""
 _BOX, _FOREGROUND, _BACKGROUND = "#F0E442", "#2BE3A6", "#FF6A5C"
 _HALO = 1.2  # points of black added to a line's width, so that it is seen on bright tissue too
 
@@ -49,11 +41,11 @@ class Outline:
     halo: float = _HALO
 
 
-COARSE = Outline("coarse mask", STAGE_COLOURS["coarse"], 2.0)
-SAM = Outline("SAM mask", STAGE_COLOURS["sam"], 2.4)
-ENSEMBLE = Outline("ensemble", STAGE_COLOURS["weak"], 2.4)
-SINGLE = Outline("last checkpoint", STAGE_COLOURS["weak_single"], 1.2, halo=0.4)
-REFERENCE = Outline("reference", STAGE_COLOURS["reference"], 1.2, halo=0.4)
+COARSE = Outline("coarse mask", stage_colour("coarse"), 2.0)
+SAM = Outline("SAM mask", stage_colour("sam"), 2.4)
+ENSEMBLE = Outline("ensemble", stage_colour("weak"), 2.4)
+SINGLE = Outline("last checkpoint", stage_colour("weak_single"), 1.2, halo=0.4)
+REFERENCE = Outline("reference", stage_colour("reference"), 1.2, halo=0.4)
 """Both so thin that the ensemble's is seen below where they agree."""
 TRUTH = Outline("ground truth", "#FFFFFF", 1.2, (0, (3.2, 2.8)), halo=0.4)
 """Thinner than the masks, so that both are seen where they agree."""

@@ -16,13 +16,12 @@ from medsam_exp.report.grounding_results import draw_controls, draw_presence
 from medsam_exp.report.mask_files import final_stage
 from medsam_exp.report.tuning import tuning_figure
 from medsam_exp.report.weak_pictures import draw_doubt, draw_review
-from medsam_exp.report.web.drawings import DRAWN_STAGES, Drawings, draw
+from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
 from medsam_exp.report.words import words_figure
-from medsam_exp.stages.pipeline import MASK_STAGES
+from medsam_exp.stages.pipeline import STAGES, mask_stages
 from medsam_exp.stages.sam_mask import from_record
 from medsam_exp.types import Dataset, Mask, RGBImage
 
-_NNUNET = ("nnunet", "reference")
 Picture = tuple[str, Path]
 """Caption, "group" or "group: what is shown", and file."""
 
@@ -143,7 +142,7 @@ def draw_browser(results: RunResults, budget: int) -> Drawings:
     ids = sorted(engine.sample_ids, key=lambda name: (dsc.get(name, math.inf), name))
     stored = {
         stage: {found.key: found}
-        for stage in DRAWN_STAGES
+        for stage in drawn_stages()
         if (found := engine.artifacts.get(stage)) is not None
     }
 
@@ -172,7 +171,7 @@ def image_and_masks(results: RunResults, sample_id: str) -> tuple[RGBImage, dict
 def _final_short(engine: Engine) -> str:
     """That stage's short name; "" when there is none."""
     final = final_stage(engine)
-    return MASK_STAGES[final] if final else ""
+    return mask_stages()[final] if final else ""
 
 
 def _case(results: RunResults, sample_id: str, short: str) -> Case:
@@ -188,8 +187,8 @@ def _case(results: RunResults, sample_id: str, short: str) -> Case:
         mask=sam.mask(sample_id) if sam else None,
         nnunet_masks={
             name: stages[stage].mask(sample_id)
-            for stage, name in MASK_STAGES.items()
-            if stage in stages and stage.startswith(_NNUNET)
+            for stage, name in mask_stages().items()
+            if stage in stages and STAGES[stage].supervision != "none"
         },
         ground_truth=_truth(results, sample_id),
         scores=results.engine.scores(sample_id).get(short, {}),

@@ -39,7 +39,7 @@ from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.timing import timing_table
-from medsam_exp.stages.pipeline import MASK_STAGES
+from medsam_exp.stages.pipeline import mask_stages
 from medsam_exp.stages.text_truncation import cut_of_samples, notes_of_cuts
 from medsam_exp.types import Dataset
 
@@ -139,7 +139,7 @@ def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list
     """
     image_of = _image_ids(engine.dataset)
     patient_of = {sample.id: sample.patient for sample in (engine.dataset.samples if engine.dataset else ())}
-    stages = {"saliency": "saliency", **MASK_STAGES}
+    stages = {"saliency": "saliency", **mask_stages()}
     made = {short: stage for stage, short in stages.items() if stage in engine.artifacts}
     scores = {sample_id: engine.scores(sample_id) for sample_id in engine.sample_ids}
     cut = cut_of_samples(engine.artifacts, engine.sample_ids)
@@ -149,7 +149,7 @@ def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list
         for sample_id in engine.sample_ids:
             info = engine.artifacts[made[short]].info(sample_id) if short in made else {}
             facts = {key: info[key] for key in ("presence", "vetoed", "peak_x", "peak_y") if key in info}
-            if made.get(short) in MASK_STAGES and "presence" not in info:
+            if made.get(short) in mask_stages() and "presence" not in info:
                 facts["presence"] = float(engine.artifacts[made[short]].mask(sample_id).any())
             row: dict[str, Any] = {"id": sample_id, "text": " | ".join(texts[sample_id]), "stage": short}
             row |= {key: cut[sample_id][key] for key in ("tokens", "context") if sample_id in cut}

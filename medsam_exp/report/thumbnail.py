@@ -7,11 +7,11 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from medsam_exp.report.panels import STAGE_COLOURS
+from medsam_exp.stages.pipeline import stage_colour
 from medsam_exp.types import Mask, RGBImage
 
 LONGER_SIDE_PX = 192
-_COLOUR = to_rgb(STAGE_COLOURS["weak"])
+_COLOUR = to_rgb(stage_colour("weak"))
 
 
 def thumbnail(image: RGBImage, mask: Mask, path: Path) -> None:

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from medsam_exp.metrics.measures import MEASURES, Cell, score_cell, stage_label
+from medsam_exp.metrics.measures import MEASURES, Cell, score_cell
 from medsam_exp.report.figures import DOTS_PER_INCH
+from medsam_exp.stages.pipeline import stage_title
 from medsam_exp.training.search.study import describe
 
 _PANEL_WIDTH, _HEIGHT = 3.4, 3.1  # inches
@@ -83,7 +84,7 @@ def measure_label(tuning: Mapping[str, Any]) -> str:
     """The tuned score for readers: "coarse mask DSC"."""
     stage, _, name = tuning["metric"].partition("/")
     label = next(measure.label for measure in MEASURES if measure.name == name)
-    return f"{stage_label(stage)} {label}".replace("Coarse", "coarse")
+    return f"{stage_title(stage)} {label}".replace("Coarse", "coarse")
 
 
 def tuning_figure(tuning: Mapping[str, Any]) -> Figure:

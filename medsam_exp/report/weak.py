@@ -6,17 +6,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from medsam_exp.metrics.measures import (
-    FURTHER_MEASURES,
-    MEASURES,
-    by_patient,
-    interval,
-    number,
-    probability,
-    stage_label,
-)
+from medsam_exp.metrics.measures import FURTHER_MEASURES, MEASURES, by_patient, interval, number, probability
+from medsam_exp.stages.pipeline import STAGES, stage_title
 
-_STAGES = {"weak_label": "Weak labels", "reference_label": "Labels of the reference"}
 _SOURCES = {
     "zero_shot": "zero-shot masks of this pipeline",
     "folder": "masks of a folder",
@@ -75,7 +67,7 @@ def label_sections(labels: Mapping[str, Mapping[str, Any]]) -> list[LabelSection
     """
     return [
         LabelSection(
-            _STAGES.get(stage, stage),
+            STAGES[stage].title if stage in STAGES else stage,
             [_kept(facts), *_trained(facts)],
             facts["dropped"],
             {
@@ -147,7 +139,7 @@ def comparison_lines(comparisons: Sequence[Mapping[str, Any]]) -> list[Compariso
     """
     return [
         ComparisonLine(
-            label=f"{stage_label(found['b'])} − {_as_second(found['a'])}",
+            label=f"{stage_title(found['b'])} − {_as_second(found['a'])}",
             measure=_LABELS.get(found["measure"], found["measure"]),
             difference=_signed(found["difference"]),
             interval=interval(found["ci95"], 3, _signed),
@@ -185,7 +177,7 @@ def comparison_hints(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _as_second(stage: str) -> str:
     """A stage's label within a sentence."""
-    label = stage_label(stage)
+    label = stage_title(stage)
     return label if label.startswith(("SAM", "nnU-Net")) else f"{label[0].lower()}{label[1:]}"
 
 

@@ -14,11 +14,9 @@ from medsam_exp.metrics.clusters import picked
 from medsam_exp.metrics.paired import compare_pairs
 from medsam_exp.nnunet.environment import DATASET_ID, RAW, RESULTS
 from medsam_exp.nnunet.settings import CONFIGURATION
-from medsam_exp.stages.pipeline import MASK_STAGES
+from medsam_exp.stages.pipeline import STAGES, mask_stages
 from medsam_exp.types import Dataset
 
-LABEL_STAGES = {"weak_label": "train_nnunet", "reference_label": "train_reference"}
-"""Stages that make labels, and those that train on them."""
 _RESULTS = ("weak", "weak_single")
 _AGAINST = (("sam", "coarse"), ("weak_single",), ("reference", "reference_single"))
 """What the last weakly supervised masks are compared with: of each row the first that the run has."""
@@ -31,9 +29,7 @@ _TRUE_MASKS, _FOLDER = "ground_truth", "folder"
 def weak_label_results(engine: Engine, cfg: DictConfig) -> dict[str, dict[str, Any]]:
     """Labels of a run by stage: where they come from, what was dropped and why, where nnU-Net's folders are."""
     found = {}
-    for stage, training in LABEL_STAGES.items():
-        if stage not in engine.artifacts:
-            continue
+    for stage in _label_stages(engine):
         record = engine.artifacts[stage].info("all")
         found[stage] = {
             "policy": str(cfg[stage]["_target_"]).split(".")[-2],
@@ -42,19 +38,25 @@ def weak_label_results(engine: Engine, cfg: DictConfig) -> dict[str, dict[str, A
             "dropped": record["dropped"],
             "classes": [name for name, value in record["labels"].items() if value],
             "raw_dataset": str((engine.artifacts[stage].folder / record["raw"]).resolve()),
-            **_training(engine, training),
+            **_training(engine, stage),
         }
         found[stage]["how_to_go_on"] = _how_to_go_on(found[stage])
     return found
 
 
-def _training(engine: Engine, stage: str) -> dict[str, Any]:
-    """What was trained on labels; nothing where nothing was."""
-    if stage not in engine.artifacts:
+def _label_stages(engine: Engine) -> list[str]:
+    """Stages of the run that made labels."""
+    return [name for name, stage in STAGES.items() if stage.makes_labels and name in engine.artifacts]
+
+
+def _training(engine: Engine, labels: str) -> dict[str, Any]:
+    """What was trained on the labels of a stage; nothing where nothing was."""
+    trained = next((stage for stage in engine.artifacts if labels in STAGES[stage].parents), None)
+    if trained is None:
         return {}
-    record = engine.artifacts[stage].info("all")
+    record = engine.artifacts[trained].info("all")
     return {
-        "results": str((engine.artifacts[stage].folder / record["results"]).resolve()),
+        "results": str((engine.artifacts[trained].folder / record["results"]).resolve()),
         **{name: record[name] for name in ("folds", "snapshots")},
         "training": record["figures"],
     }
@@ -133,10 +135,9 @@ def uncertainty_results(engine: Engine, cfg: DictConfig) -> dict[str, Any]:
 
 def labels_of_network(engine: Engine) -> dict[str, int] | None:
     """Value of each class for the network that the run trained; None where it was trained elsewhere."""
-    for stage in LABEL_STAGES:
-        if stage in engine.artifacts:
-            own: dict[str, int] = engine.artifacts[stage].info("all")["labels"]
-            return own
+    for stage in _label_stages(engine):
+        labels: dict[str, int] = engine.artifacts[stage].info("all")["labels"]
+        return labels
     return None
 
 
@@ -151,7 +152,7 @@ def comparisons(engine: Engine, dataset: Dataset | None, seed: int) -> list[dict
     """
     if dataset is None or "evaluate" not in engine.artifacts:
         return []
-    made = {short for stage, short in MASK_STAGES.items() if stage in engine.artifacts}
+    made = {short for stage, short in mask_stages().items() if stage in engine.artifacts}
     ours = next((short for short in _RESULTS if short in made), None)
     if ours is None:
         return []

@@ -21,7 +21,7 @@ def run(context: StageContext) -> None:
     Raises:
         UserError: the images have no masks, or none of them shows a target.
     """
-    other, settings = context.other, context.build("uncertainty")
+    other, settings = context.auxiliary, context.build("uncertainty")
     assert other is not None
     if not other.dataset.has_ground_truth:
         raise UserError(

@@ -42,7 +42,7 @@ class Builder(Protocol):
 
 
 @dataclass(frozen=True)
-class OtherImages:
+class AuxiliaryImages:
     """Images other than the run's own, for a stage that works on them.
 
     Attributes:
@@ -74,7 +74,7 @@ class StageContext:
         loggers: Lightning loggers for training.
         advance: tell the progress bar that this many samples are done.
         log: send figures to the run's logger while the stage works.
-        other: images that the stage works on beside the run's own; for stages that declare them.
+        auxiliary: images that the stage works on beside the run's own; for stages that declare them.
         trial: run the pipeline with changed values (by dotted key) and return the scores by sample id, what is scored
             and measure; for stages that declare it.
         encoder_dtype: what encoders compute in, where the Trainer's precision is a true one other than float32.
@@ -93,7 +93,7 @@ class StageContext:
     loggers: list[Any]
     advance: Callable[[int], None]
     log: Callable[[Mapping[str, float]], None]
-    other: OtherImages | None
+    auxiliary: AuxiliaryImages | None
     trial: Callable[[Mapping[str, Any], Sequence[str]], dict[str, dict[str, dict[str, float]]]]
     encoder_dtype: torch.dtype | None = None
 

@@ -4,26 +4,30 @@ from medsam_exp.metrics.live import SegmentationScores
 from medsam_exp.metrics.scores import SegmentationMeasures
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
-from medsam_exp.stages.pipeline import MASK_STAGES
+from medsam_exp.stages.pipeline import mask_stages
 
 
 def run(context: StageContext) -> None:
     """Write the scores of each pending sample; every process takes its share."""
     measures = context.build("metrics")
     totals = {
-        stage: SegmentationScores(measures, context.seed) for stage in MASK_STAGES if stage in context.parents
+        stage: SegmentationScores(measures, context.seed)
+        for stage in mask_stages()
+        if stage in context.parents
     }
     mine = range(distributed.rank(), len(context.pending), distributed.world_size())
     for index in mine:
         sample_id = context.pending[index]
-        scores = {MASK_STAGES[stage]: _score(context, total, index, stage) for stage, total in totals.items()}
+        scores = {
+            mask_stages()[stage]: _score(context, total, index, stage) for stage, total in totals.items()
+        }
         scores |= _score_map(context, measures, sample_id) | _presence_truth(context, sample_id)
         context.artifacts.save(sample_id, {"scores": scores})
         context.advance(1)
         context.log({f"live/{stage}/dsc": row["dsc"] for stage, row in scores.items() if "dsc" in row})
     for stage, total in totals.items():
         over_all_processes = total.compute()
-        context.log({f"live/{MASK_STAGES[stage]}/mean_dsc": over_all_processes["dsc"]["mean"]})
+        context.log({f"live/{mask_stages()[stage]}/mean_dsc": over_all_processes["dsc"]["mean"]})
 
 
 def _score(context: StageContext, total: SegmentationScores, index: int, stage: str) -> dict[str, float]:

@@ -54,5 +54,5 @@ def run(context: StageContext) -> None:
     if distributed.rank() == 0:
         save_clip(clip.cpu(), context.artifacts.folder / FOLDER, torch.float32)
         notes = dict.fromkeys(note for part in pairs.values() if part is not None for note in part.notes)
-        context.artifacts.save("all", {"figures": figures, "notes": [*notes, *said]})
+        context.artifacts.save("all", {"results": FOLDER, "figures": figures, "notes": [*notes, *said]})
     context.advance(1)

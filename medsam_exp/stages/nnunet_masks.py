@@ -13,6 +13,7 @@ from medsam_exp.nnunet.uncertainty.temperature import apply_temperature
 from medsam_exp.nnunet.weak_label.compose import by_image, label_value
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.stages.train_nnunet import members_pattern
 from medsam_exp.training.nnunet_inference import EnsembleAnswer, EnsembleModule, ensemble_loader
 from medsam_exp.training.nnunet_snapshots import FINAL
@@ -24,7 +25,7 @@ def run(context: StageContext) -> None:
     An image of several samples (one for each class) is predicted once.
     """
     settings: EnsembleSettings = context.build("ensemble")
-    results = _members(context, settings, single=context.artifacts.stage.endswith("_single"))
+    results = _members(context, settings, single=STAGES[context.artifacts.stage].single)
     predictor = Predictor(results, torch.device("cpu"), mirroring=settings.mirroring, step=settings.step)
     pending = frozenset(context.pending)
     asked = [sample for sample in context.dataset.samples if sample.id in pending]
@@ -52,7 +53,7 @@ def run(context: StageContext) -> None:
 
 def _members(context: StageContext, settings: EnsembleSettings, *, single: bool) -> ResultsFolder:
     """The checkpoints: of the run's own training, or of a given results folder."""
-    trained = [parent for parent in context.parents.values() if parent.stage.startswith("train_")]
+    trained = [parent for parent in context.parents.values() if STAGES[parent.stage].trains]
     if not trained:
         given = settings.trained_elsewhere()
         assert given is not None  # checked with the configuration
@@ -82,6 +83,7 @@ def _save(
         maps["calibrated_probability"] = calibrated[wanted].sum(0)
     info: dict[str, Any] = {"members": answer.members, "classes": len(probabilities) - 1, "scores": {}}
     info |= {key: chosen[key] for key in ("threshold", "temperature")}
-    if context.artifacts.stage == "nnunet_ensemble":
+    row = STAGES[context.artifacts.stage]
+    if row.supervision == "weak" and not row.single:
         info["scores"] = {"uncertainty": scores}
     context.artifacts.save(sample_id, info, mask, maps)

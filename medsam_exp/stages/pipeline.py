@@ -12,16 +12,35 @@
                       true masks of train_data -> reference_label -> train_reference -> reference_... -> evaluate
                                                calibrate_ensemble (on calibration_data) -^   uncertainty (of what use?)
 
+Everything that the rest of the package must know of a stage is in its row: what enters its key, what it learns from,
+how its masks are named and drawn. A new stage is a module with a function `run(context)` and a row. Stages of other
+packages are rows too: `register_stage` adds one, and an installed package names its own as entry points of the group
+`medsam_exp.stages`, so that every process of a job knows them.
+
 Raise a stage's `version` when its code gives other results than before: stored artifacts are then computed anew.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Literal
+
+from medsam_exp.metrics.measures import MEASURES
+from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
     from medsam_exp.stages.context import StageContext
+
+ENTRY_POINTS = "medsam_exp.stages"
+"""Group of entry points that name rows of installed packages."""
+OTHER_COLOUR = "#999999"
+"""Of masks whose stage has no colour."""
+
+Inputs = Literal["samples", "images", "truth", "controls", "pairs", "dataset", "split", "parents"]
+"""What a result depends on besides the key's configuration: see `medsam_exp.engine.input_digests`."""
+Supervision = Literal["none", "full", "weak"]
+"""True masks behind a stage's masks; in this order the later ones are a run's result."""
 
 
 @dataclass(frozen=True)
@@ -32,22 +51,39 @@ class Stage:
         reads: config groups that decide the result; they enter the artifact key, others cannot be built.
         parents: stages that must come before.
         any_parent: stages of which at least one must come before.
+        any_mask: every stage that makes masks counts as one of `any_parent`.
         optional_parents: stages whose results are used when they are part of the run.
-        helpers: stages whose results spare work when they are part of the run, and change no result.
-        parents_if: stages whose results are used when they are part of the run and this configuration key is set.
+        cache_parents: stages whose results spare work when they are part of the run, and change no result.
+        conditional_parents: stages whose results are used when they are part of the run and this configuration key is
+            set.
         weights: those of `reads` that load a network; their files' checksums enter the key.
+        content_keyed: further groups of `reads` whose files enter the key by their content, not by their paths.
+        not_keyed: settings, by group of `reads`, that do not change the result.
+        trains: the config group whose network it trains: stages with it among their `optional_parents` take the trained
+            network, and no checksums of that group.
         processes: which processes of a job with several devices run it.
+        batch_size: images per batch without a setting; None for stages that make no batches of images.
         ground_truth: why it reads ground truth, for the run's summary; None when it cannot.
-        works_on: single samples of the dataset with their texts, its images whatever is asked of them, all samples
-            as a whole ("split"), a training set as a whole, or only what its parents and its other images give
-            ("parents").
-        other_images: configuration key of the images, other than the run's own, that it works on.
+        judges: whether it only scores results, so that a run on images without true masks does without it.
+        scope: what one result is of: single samples of the dataset with their texts, its images whatever is asked of
+            them, all samples as a whole ("split"), a training set as a whole, or only what its parents and its
+            auxiliary images give ("parents").
+        inputs: what decides its samples' digests, where it is not what `scope` says.
+        auxiliary: configuration key of the images, other than the run's own, that it works on.
+        auxiliary_stages: stages that run on those images: the last always, the others when they are part of the run.
         learns_from: configuration key of the images that it trains, tunes or calibrates with; no later stage of the
             run may measure on one of them (`medsam_exp.engine.firewall`). Every stage that chooses a number or a
             weight by images says so here.
         measures: configuration key of the images that it scores, or chooses numbers by; nothing before it may have
             learnt from one of them.
-        module: of `stages`, where it is not named as the stage; several stages may be made by one.
+        makes_labels: whether its result is a set of labels to train on, made as its own config group says.
+        before_labels: whether it may be one of the stages that make zero-shot masks for labels (`label_stages`).
+        label: short name that its masks' scores carry ("coarse" in "coarse/dsc"); "" when it makes no masks.
+        title: of its masks or labels, for readers.
+        colour: of its masks' outlines and scores.
+        supervision: by true masks ("full"), by labels that a method made ("weak") or none.
+        single: whether its masks are of the last checkpoint alone, not of an ensemble.
+        module: dotted name of the module with its `run`, where that is not the one of its name in this folder.
         runs_trials: whether it tries the pipeline under other values; the pipeline's key then enters its own.
         gives_scores: each sample's record has `scores`, what is scored -> measure -> number, for the summary.
         version: of its code.
@@ -56,20 +92,40 @@ class Stage:
     reads: tuple[str, ...]
     parents: tuple[str, ...] = ()
     any_parent: tuple[str, ...] = ()
+    any_mask: bool = False
     optional_parents: tuple[str, ...] = ()
-    helpers: tuple[str, ...] = ()
-    parents_if: Mapping[str, str] = field(default_factory=dict)
+    cache_parents: tuple[str, ...] = ()
+    conditional_parents: Mapping[str, str] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
+    content_keyed: tuple[str, ...] = ()
+    not_keyed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    trains: str | None = None
     processes: Literal["first", "all"] = "first"
+    batch_size: int | None = None
     ground_truth: str | None = None
-    works_on: Literal["samples", "images", "split", "pairs", "dataset", "parents"] = "samples"
-    other_images: str | None = None
+    judges: bool = False
+    scope: Literal["samples", "images", "split", "pairs", "dataset", "parents"] = "samples"
+    inputs: Inputs | None = None
+    auxiliary: str | None = None
+    auxiliary_stages: tuple[str, ...] = ()
     learns_from: str | None = None
     measures: str | None = None
+    makes_labels: bool = False
+    before_labels: bool = False
+    label: str = ""
+    title: str = ""
+    colour: str = OTHER_COLOUR
+    supervision: Supervision = "none"
+    single: bool = False
     module: str | None = None
     runs_trials: bool = False
     gives_scores: bool = False
     version: int = 1
+
+    @property
+    def digests(self) -> Inputs:
+        """Which digests tell one result of the stage from the next."""
+        return self.inputs or self.scope
 
 
 STAGES: dict[str, Stage] = {
@@ -77,17 +133,22 @@ STAGES: dict[str, Stage] = {
         reads=("clip", "pairs", "loss", "adaptation", "optimizer", "scheduler", "fit", "seed"),
         weights=("clip",),
         processes="all",
-        works_on="pairs",
+        scope="pairs",
         learns_from="pairs.train",
-        version=2,
+        content_keyed=("pairs",),
+        trains="clip",
+        before_labels=True,
+        version=3,
     ),
     "retrieval": Stage(
         reads=("clip", "pairs", "retrieval", "seed"),
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
-        works_on="pairs",
+        scope="pairs",
         measures="pairs",
+        content_keyed=("pairs",),
+        batch_size=32,
         version=2,
     ),
     "train_sam": Stage(
@@ -95,16 +156,19 @@ STAGES: dict[str, Stage] = {
         weights=("sam",),
         processes="all",
         ground_truth="training SAM on prompts made from true masks",
-        works_on="parents",
-        other_images="train_data",
+        scope="parents",
+        auxiliary="train_data",
         learns_from="train_data",
-        version=2,
+        trains="sam",
+        version=3,
     ),
     "saliency": Stage(
         reads=("clip", "saliency", "seed"),
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
+        batch_size=8,
+        before_labels=True,
         version=3,
     ),
     "presence": Stage(
@@ -114,19 +178,27 @@ STAGES: dict[str, Stage] = {
         weights=("clip", "presence"),
         processes="all",
         gives_scores=True,
+        batch_size=32,
+        before_labels=True,
     ),
     "calibrate": Stage(
         reads=("calibration", "presence", "seed"),
         parents=("presence",),
         ground_truth="calibrating the presence score",
-        works_on="dataset",
+        scope="dataset",
         learns_from="data",
         measures="data",
+        content_keyed=("calibration",),
+        inputs="split",
     ),
     "coarse_mask": Stage(
         reads=("postprocess", "component_filter", "veto"),
         parents=("saliency",),
-        parents_if={"presence": "veto.threshold"},
+        conditional_parents={"presence": "veto.threshold"},
+        before_labels=True,
+        label="coarse",
+        title="Coarse mask",
+        colour="#56B4E9",
         version=2,
     ),
     "faithfulness": Stage(
@@ -137,12 +209,14 @@ STAGES: dict[str, Stage] = {
         processes="all",
         measures="data",
         gives_scores=True,
+        batch_size=8,
     ),
     "text_saliency": Stage(
         reads=("clip", "text_saliency", "seed"),
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
+        batch_size=8,
         version=2,
     ),
     "sam_embedding": Stage(
@@ -150,39 +224,41 @@ STAGES: dict[str, Stage] = {
         optional_parents=("train_sam",),
         weights=("sam",),
         processes="all",
-        works_on="images",
+        scope="images",
+        not_keyed={"sam_embedding": ("disk_limit_gb",)},
+        batch_size=4,
     ),
     "sam_mask": Stage(
         reads=("prompt", "sam", "fusion", "mask_filter", "seed"),
         parents=("saliency", "coarse_mask"),
         optional_parents=("train_sam",),
-        helpers=("sam_embedding",),
+        cache_parents=("sam_embedding",),
         weights=("sam",),
         processes="all",
+        batch_size=4,
+        before_labels=True,
+        label="sam",
+        title="SAM mask",
+        colour="#E69F00",
         version=2,
     ),
     "evaluate": Stage(
         reads=("metrics",),
-        any_parent=(
-            "saliency",
-            "coarse_mask",
-            "sam_mask",
-            "nnunet_single",
-            "nnunet_ensemble",
-            "reference_single",
-            "reference_ensemble",
-        ),
+        any_parent=("saliency",),
+        any_mask=True,
         optional_parents=("presence",),
         processes="all",
         ground_truth="scores",
         measures="data",
         gives_scores=True,
+        judges=True,
+        inputs="truth",
     ),
     "tune": Stage(
         reads=("search", "pruner", "seed"),
         processes="all",
         ground_truth="choosing numbers for later runs",
-        works_on="split",
+        scope="split",
         learns_from="data",
         measures="data",
         runs_trials=True,
@@ -193,6 +269,8 @@ STAGES: dict[str, Stage] = {
         optional_parents=("finetune_clip",),
         weights=("clip",),
         processes="all",
+        batch_size=8,
+        inputs="controls",
         version=2,
     ),
     "grounding": Stage(
@@ -203,63 +281,81 @@ STAGES: dict[str, Stage] = {
         processes="all",
         measures="data",
         gives_scores=True,
+        batch_size=32,
+        inputs="controls",
         version=2,
     ),
 }
 
-NOT_IN_KEYS = {
-    "nnunet": ("disk_limit_gb", "processes"),
-    "sam_embedding": ("disk_limit_gb",),
-    "calibrate_ensemble.uncertainty": ("bins",),
-}
-"""Settings of config groups ("group") that change no result, or not that of one stage ("stage.group")."""
 
-
-def _nnunet_stages(label: str, train: str, masks: str) -> dict[str, Stage]:
+def _nnunet_stages(label: str, train: str, masks: str, supervision: Supervision) -> dict[str, Stage]:
     """From labels to masks by nnU-Net: once for weak labels, once for a reference."""
+    weak = supervision == "weak"
     predicts = Stage(
         reads=("ensemble",),
-        parents=() if label == "weak_label" else (train,),
-        optional_parents=(train, "calibrate_ensemble") if label == "weak_label" else (),
-        weights=("ensemble",) if label == "weak_label" else (),
+        parents=() if weak else (train,),
+        optional_parents=(train, "calibrate_ensemble") if weak else (),
+        weights=("ensemble",) if weak else (),
         processes="all",
+        batch_size=16,
+        inputs="images",
         gives_scores=True,
-        module="nnunet_masks",
+        supervision=supervision,
+        module="medsam_exp.stages.nnunet_masks",
         version=2,
     )
     return {
         label: Stage(
             reads=(label,),
+            content_keyed=(label,),
             processes="all",
-            works_on="parents",
-            other_images="train_data",
+            scope="parents",
+            auxiliary="train_data",
             learns_from="train_data",
-            module="weak_label",
+            makes_labels=True,
+            title="Weak labels" if weak else "Labels of the reference",
+            module="medsam_exp.stages.weak_label",
         ),
         train: Stage(
             reads=("nnunet", "nnunet_schedule", "seed"),
             parents=(label,),
+            not_keyed={"nnunet": ("disk_limit_gb", "processes")},
+            trains="ensemble",
             processes="all",
-            works_on="parents",
+            scope="parents",
             learns_from="train_data",
-            module="train_nnunet",
+            supervision=supervision,
+            module="medsam_exp.stages.train_nnunet",
         ),
-        f"{masks}_single": predicts,
-        f"{masks}_ensemble": predicts,
+        f"{masks}_single": replace(
+            predicts,
+            label="weak_single" if weak else "reference_single",
+            title="nnU-Net, last checkpoint" if weak else "Reference, last checkpoint",
+            colour="#CC79A7" if weak else "#0072B2",
+            single=True,
+        ),
+        f"{masks}_ensemble": replace(
+            predicts,
+            label="weak" if weak else "reference",
+            title="nnU-Net, ensemble" if weak else "Reference, ensemble",
+            colour="#D55E00" if weak else "#009E73",
+        ),
     }
 
 
 STAGES |= {
-    **_nnunet_stages("weak_label", "train_nnunet", "nnunet"),
-    **_nnunet_stages("reference_label", "train_reference", "reference"),
+    **_nnunet_stages("weak_label", "train_nnunet", "nnunet", "weak"),
+    **_nnunet_stages("reference_label", "train_reference", "reference", "full"),
     "calibrate_ensemble": Stage(
         reads=("ensemble", "uncertainty"),
         optional_parents=("train_nnunet",),
         weights=("ensemble",),
+        not_keyed={"uncertainty": ("bins",)},
         processes="all",
         ground_truth="choosing the ensemble's threshold and temperature",
-        works_on="parents",
-        other_images="calibration_data",
+        scope="parents",
+        auxiliary="calibration_data",
+        auxiliary_stages=("weak_label", "train_nnunet", "nnunet_ensemble"),
         learns_from="calibration_data",
         measures="calibration_data",
         version=2,
@@ -269,27 +365,107 @@ STAGES |= {
         parents=("nnunet_ensemble",),
         optional_parents=("calibrate_ensemble",),
         ground_truth="whether uncertainty tells errors",
-        works_on="split",
+        judges=True,
+        scope="split",
         measures="data",
         version=2,
     ),
 }
+"""All stages by name, in the order in which readers see their masks; colours from Okabe and Ito's palette, which
+colour-blind readers tell apart."""
 
 
-MASK_STAGES = {
-    "coarse_mask": "coarse",
-    "sam_mask": "sam",
-    "reference_single": "reference_single",
-    "reference_ensemble": "reference",
-    "nnunet_single": "weak_single",
-    "nnunet_ensemble": "weak",
-}
-"""Scored stages and the short names their scores carry; of a run's stages the last one's masks are its result."""
+def register_stage(name: str, stage: Stage) -> None:
+    """Add a stage of another package.
+
+    Args:
+        name: as in the configuration's `stages`.
+        stage: its row; `module` is the dotted name of the module with its function `run(context)`.
+
+    Raises:
+        UserError: the name or the label of its masks is taken, or the row names no module.
+    """
+    if name in STAGES:
+        raise UserError(f"stage {name!r} exists already; give the stage another name")
+    if stage.module is None:
+        raise UserError(f"stage {name!r} names no module; give Stage(module=...) the one that has its run")
+    if stage.label and stage.label in mask_stages().values():
+        raise UserError(f"stage {name!r}: the label {stage.label!r} is taken; give its masks another one")
+    STAGES[name] = stage
 
 
 def stage_function(name: str) -> "Callable[[StageContext], None]":
     """The function `run` of a stage's module, imported when the stage runs."""
     run: Callable[[StageContext], None] = import_module(
-        f"medsam_exp.stages.{STAGES[name].module or name}"
+        STAGES[name].module or f"medsam_exp.stages.{name}"
     ).run
     return run
+
+
+def mask_stages() -> dict[str, str]:
+    """Stages whose masks are scored, with their labels; of a run's stages the last one's masks are its result."""
+    order: tuple[Supervision, ...] = ("none", "full", "weak")
+    made = {name: stage for name, stage in STAGES.items() if stage.label}
+    return {
+        name: stage.label
+        for name, stage in sorted(made.items(), key=lambda item: order.index(item[1].supervision))
+    }
+
+
+def readers(names: Iterable[str], *groups: str) -> list[str]:
+    """Those of some stages that read one of these config groups; names of no stage are left out."""
+    return [name for name in names if name in STAGES and set(groups) & set(STAGES[name].reads)]
+
+
+def possible_parents(name: str) -> tuple[str, ...]:
+    """Stages of which one must come before a stage; none for most."""
+    stage = STAGES[name]
+    return (*stage.any_parent, *mask_stages()) if stage.any_mask else stage.any_parent
+
+
+def trial_stages() -> dict[str, list[str]]:
+    """What a trial of a search runs, by the label of the mask that it scores: masks that need no training."""
+    found = {}
+    for name, label in mask_stages().items():
+        if STAGES[name].supervision == "none":
+            needed = _with_parents(name)
+            found[label] = [*(each for each in STAGES if each in needed), "evaluate"]
+    return found
+
+
+def _with_parents(name: str) -> set[str]:
+    return {name}.union(*(_with_parents(parent) for parent in STAGES[name].parents))
+
+
+def stage_title(label: str) -> str:
+    """A mask's or map's name for readers, by the label that its scores carry."""
+    stage = _by_label().get(label)
+    return stage.title if stage and stage.title else label.replace("_", " ").capitalize()
+
+
+def stage_colour(label: str) -> str:
+    """A mask's colour in every figure and table, by the label that its scores carry."""
+    stage = _by_label().get(label)
+    return stage.colour if stage else OTHER_COLOUR
+
+
+def stage_place(label: str) -> int:
+    """Place among others: zero-shot, weakly supervised, fully supervised; what makes no masks comes first."""
+    labels = [*_by_label()]
+    return labels.index(label) if label in labels else -1
+
+
+def scored_labels(metrics: Mapping[str, Any]) -> list[str]:
+    """Labels of the masks that have a score ("coarse" of "coarse/dsc"), in the order of the pipeline."""
+    known = {measure.name for measure in MEASURES}
+    found = {name.partition("/")[0] for name in metrics if name.partition("/")[2] in known}
+    labels = _by_label()
+    return [label for label in labels if label in found] + sorted(found - labels.keys())
+
+
+def _by_label() -> dict[str, Stage]:
+    return {stage.label: stage for stage in STAGES.values() if stage.label}
+
+
+for _point in entry_points(group=ENTRY_POINTS):
+    register_stage(_point.name, _point.load())

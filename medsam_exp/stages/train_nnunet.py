@@ -13,6 +13,7 @@ from medsam_exp.nnunet.snapshots import snapshot_bytes
 from medsam_exp.nnunet.training import TrainingParts
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.training.nnunet_data import NnunetDataModule
 from medsam_exp.training.nnunet_snapshots import FINAL, Snapshots
 from medsam_exp.training.nnunet_training import NnunetModule
@@ -21,8 +22,8 @@ from medsam_exp.types import UserError
 log = logging.getLogger(__name__)
 
 _GB = 1e9
-_NAMES = {"train_nnunet": "weak", "train_reference": "reference"}
-"""Of the trainings, in logs and curves."""
+_NAMES = {"weak": "weak", "full": "reference"}
+"""Of the trainings by supervision, in logs and curves."""
 
 
 def run(context: StageContext) -> None:
@@ -82,7 +83,7 @@ def _train_fold(
             data,
             context.artifacts.folder / "checkpoints" / f"fold_{fold}",
             [Snapshots(parts, epochs)],
-            name=f"{_NAMES[context.artifacts.stage]}/fold_{fold}",
+            name=f"{_NAMES[STAGES[context.artifacts.stage].supervision]}/fold_{fold}",
             max_epochs=settings.epochs,
             gradient_clip_val=settings.gradient_clip,
             limit_val_batches=settings.validation_iterations if parts.has_validation else 0,

@@ -12,7 +12,7 @@ FILE = "sam.safetensors"
 
 def run(context: StageContext) -> None:
     """Train, and leave the weights; an interrupted training goes on at its last epoch."""
-    sam, fit, other = context.build("sam"), context.build("fit"), context.other
+    sam, fit, other = context.build("sam"), context.build("fit"), context.auxiliary
     assert other is not None
     data = MaskPromptDataModule(
         other.dataset,
@@ -25,5 +25,5 @@ def run(context: StageContext) -> None:
     figures = context.fit(module, data)
     if distributed.rank() == 0:
         save_sam(sam.cpu(), context.artifacts.folder / FILE)
-        context.artifacts.save("all", {"figures": figures})
+        context.artifacts.save("all", {"results": FILE, "figures": figures})
     context.advance(1)

@@ -11,7 +11,7 @@ from medsam_exp.nnunet.weak_label.candidate import Candidate
 from medsam_exp.nnunet.weak_label.compose import LabelMap, by_image, foreground_classes, label_value, labelled
 from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
 from medsam_exp.runtime import distributed
-from medsam_exp.stages.context import OtherImages, StageContext
+from medsam_exp.stages.context import AuxiliaryImages, StageContext
 from medsam_exp.types import Dataset, Mask, Sample, UserError
 
 _MASKS = ("sam_mask", "coarse_mask")
@@ -26,7 +26,7 @@ def run(context: StageContext) -> None:
     Raises:
         UserError: a mask is missing or broken, or no label is left.
     """
-    policy, other = context.build(context.artifacts.stage), context.other
+    policy, other = context.build(context.artifacts.stage), context.auxiliary
     assert other is not None
     other.run()
     if distributed.rank() > 0:
@@ -75,7 +75,7 @@ def _cases(dataset: Dataset, reader: _Reader, dropped: dict[str, str]) -> Iterat
 class _ZeroShot:
     """Zero-shot masks that the policy does not drop; a pixel of several classes goes to the surest."""
 
-    def __init__(self, policy: Any, other: OtherImages, labels: Mapping[str, int]) -> None:
+    def __init__(self, policy: Any, other: AuxiliaryImages, labels: Mapping[str, int]) -> None:
         self._policy, self._artifacts, self._labels = policy, other.artifacts, labels
         self._masks = next(name for name in _MASKS if name in other.artifacts)
 
@@ -109,7 +109,7 @@ class _ZeroShot:
 class _Folder:
     """Masks of a folder; all are read once before any is used."""
 
-    def __init__(self, policy: FolderMasks, other: OtherImages, labels: Mapping[str, int]) -> None:
+    def __init__(self, policy: FolderMasks, other: AuxiliaryImages, labels: Mapping[str, int]) -> None:
         self._policy, self._dataset, self._labels = policy, other.dataset, labels
         self._names = [name for name, value in labels.items() if value]
         wanted = (self._wanted(*item) for item in by_image(other.dataset.samples).items())
@@ -130,7 +130,7 @@ class _Folder:
 class _GroundTruth:
     """True masks."""
 
-    def __init__(self, _: Any, other: OtherImages, labels: Mapping[str, int]) -> None:
+    def __init__(self, _: Any, other: AuxiliaryImages, labels: Mapping[str, int]) -> None:
         self._dataset, self._labels = other.dataset, labels
 
     def __call__(self, _: str, samples: Sequence[Sample]) -> LabelMap:

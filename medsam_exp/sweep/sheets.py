@@ -4,15 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medsam_exp.metrics.measures import (
-    MISSING,
-    Measure,
-    by_patient,
-    interval,
-    number,
-    score_cell,
-    stage_label,
-)
+from medsam_exp.metrics.measures import MISSING, Measure, by_patient, interval, number, score_cell
+from medsam_exp.stages.pipeline import stage_title
 from medsam_exp.sweep.pivot import Entry, Pivot, Values
 
 SIGNIFICANT = 0.05
@@ -72,7 +65,7 @@ def overview_sheet(pivots: Sequence[Pivot]) -> Sheet:
         for row in rows
     ]
     notes = dict.fromkeys([*_explained(pivots), *(note for pivot in pivots for note in pivot.remarks)])
-    return Sheet(stage_label(first.stage), header, len(first.row_axes), tuple(lines), tuple(notes))
+    return Sheet(stage_title(first.stage), header, len(first.row_axes), tuple(lines), tuple(notes))
 
 
 def _ranking(pivot: Pivot) -> Sheet:
@@ -86,7 +79,7 @@ def _ranking(pivot: Pivot) -> Sheet:
         (*map(Item, row), *_figures(entry, pivot.measure, seeds=several_seeds))
         for (row, _), entry in pivot.entries.items()
     ]
-    title = f"{stage_label(pivot.stage)}, {pivot.measure.label}"
+    title = f"{stage_title(pivot.stage)}, {pivot.measure.label}"
     notes = (*_explained([pivot], stars=False), *pivot.remarks)
     return Sheet(title, (*pivot.row_axes, *columns), len(pivot.row_axes), tuple(lines), notes)
 
@@ -101,7 +94,7 @@ def _matrix(pivot: Pivot) -> Sheet:
         )
         for row in pivot.rows
     ]
-    title = f"{stage_label(pivot.stage)}, {_heading(pivot.measure)}, by {' / '.join(pivot.column_axes)}"
+    title = f"{stage_title(pivot.stage)}, {_heading(pivot.measure)}, by {' / '.join(pivot.column_axes)}"
     return Sheet(title, header, len(pivot.row_axes), tuple(lines), (*_explained([pivot]), *pivot.remarks))
 
 

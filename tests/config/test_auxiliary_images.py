@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medsam_exp.config.auxiliary_images import other_data, other_images_config
+from medsam_exp.config.auxiliary_images import auxiliary_config, auxiliary_data
 from medsam_exp.config.schema import check
 from medsam_exp.engine.engine import Engine
 from medsam_exp.runtime.digests import FileDigests
@@ -17,7 +17,7 @@ WEAK = "+experiment=phantom_weak"
 
 def test_other_images_are_the_datas_own_with_changed_values() -> None:
     cfg = composed("data=phantom", "+train_data.seed=5", "+train_data.count=7")
-    other = other_data(cfg, "train_data")
+    other = auxiliary_data(cfg, "train_data")
     changed = {"seed": 5, "count": 7, "split": "train"}  # the split by default
     assert dict(other) == {**cfg.data, **changed}
 
@@ -25,22 +25,22 @@ def test_other_images_are_the_datas_own_with_changed_values() -> None:
 def test_a_dataset_of_its_own_is_taken_as_it_is() -> None:
     own = {"_target_": "medsam_exp.data.phantom.dataset.PhantomDataset", "seed": 9, "count": 3}
     cfg = composed("~train_data.split", *(f"+train_data.{key}={value}" for key, value in own.items()))
-    assert dict(other_data(cfg, "train_data")) == own
+    assert dict(auxiliary_data(cfg, "train_data")) == own
 
 
 def test_labels_from_elsewhere_need_no_zero_shot_stages() -> None:
     cfg = composed(WEAK)
-    assert other_images_config(cfg, "weak_label")[1] == ["saliency", "coarse_mask", "sam_mask"]
-    assert other_images_config(cfg, "reference_label")[1] == []
+    assert auxiliary_config(cfg, "weak_label")[1] == ["saliency", "coarse_mask", "sam_mask"]
+    assert auxiliary_config(cfg, "reference_label")[1] == []
 
 
 def test_calibrating_trains_on_the_same_images_as_the_run() -> None:
     cfg = composed(WEAK)
-    changed, stages = other_images_config(cfg, "calibrate_ensemble")
+    changed, stages = auxiliary_config(cfg, "calibrate_ensemble")
     assert stages == ["weak_label", "train_nnunet", "nnunet_ensemble"]
     assert changed.data.seed == cfg.calibration_data.seed
-    inner, _ = other_images_config(changed, "weak_label")
-    assert inner.data == other_images_config(cfg, "weak_label")[0].data
+    inner, _ = auxiliary_config(changed, "weak_label")
+    assert inner.data == auxiliary_config(cfg, "weak_label")[0].data
 
 
 @pytest.mark.parametrize(

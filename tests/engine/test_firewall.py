@@ -256,5 +256,5 @@ def test_whatever_chooses_by_images_declares_them(name: str) -> None:
         assert stage.learns_from is not None
     if stage.ground_truth and stage.learns_from is None:
         assert stage.measures is not None
-    if stage.other_images is not None:
-        assert stage.learns_from == stage.other_images
+    if stage.auxiliary is not None:
+        assert stage.learns_from == stage.auxiliary

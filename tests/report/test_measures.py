@@ -2,15 +2,8 @@ import math
 
 import pytest
 
-from medsam_exp.metrics.measures import (
-    Cell,
-    by_patient,
-    number,
-    score_cell,
-    scored_stages,
-    stage_label,
-    used_measures,
-)
+from medsam_exp.metrics.measures import Cell, by_patient, number, score_cell, used_measures
+from medsam_exp.stages.pipeline import scored_labels, stage_title
 
 
 @pytest.mark.parametrize(
@@ -36,8 +29,8 @@ def test_cell_says_spread_interval_and_count() -> None:
 
 def test_stages_come_in_the_order_of_the_pipeline_and_only_with_mask_scores() -> None:
     metrics = dict.fromkeys(["weak_label/dsc", "sam/iou", "saliency/peak_distance_px", "coarse/dsc"])
-    assert scored_stages(metrics) == ["coarse", "sam", "weak_label"]
-    assert stage_label("weak_label") == "Weak label"
+    assert scored_labels(metrics) == ["coarse", "sam", "weak_label"]
+    assert stage_title("weak_label") == "Weak label"
 
 
 def test_measures_come_in_table_order() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medsam_exp.cli.artifact_gc.folders import folders_below
-from medsam_exp.metrics.measures import ALL_MEASURES, MEASURES, scored_stages
+from medsam_exp.metrics.measures import ALL_MEASURES, MEASURES
 from medsam_exp.runtime.run_status import ERROR_FILE, is_running
 from medsam_exp.runtime.sizes import Extent, extent
+from medsam_exp.stages.pipeline import scored_labels
 from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.sweep.jobs import error_of, status_of
 
@@ -198,7 +199,7 @@ def _metrics(summary: Mapping[str, Any]) -> dict[str, float]:
 
 def _main(metrics: Mapping[str, float]) -> tuple[str, ...]:
     """The first two measures of the last mask; without masks the first two metrics."""
-    stages = scored_stages(metrics)
+    stages = scored_labels(metrics)
     of_masks = [f"{stages[-1]}/{measure.name}" for measure in MEASURES] if stages else []
     return tuple([name for name in of_masks if name in metrics][:2] or sorted(metrics)[:2])
 

@@ -43,9 +43,9 @@ def refuse_leaky_training(cfg: DictConfig, engine: Engine, leaks: Mapping[Path, 
         UserError: there is such a leak, and `allow_leaks` is false.
     """
     for name in engine.artifacts:
-        if cfg.allow_leaks or STAGES[name].other_images != "train_data" or not _on_masks(cfg, name):
+        if cfg.allow_leaks or STAGES[name].auxiliary != "train_data" or not _on_masks(cfg, name):
             continue
-        trained = engine.other(name).dataset
+        trained = engine.auxiliary(name).dataset
         if not isinstance(trained, FolderDataset):
             continue
         root = trained.root

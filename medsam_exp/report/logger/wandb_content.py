@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from medsam_exp.report.logger.base import Table
 from medsam_exp.runtime.artifacts import StageArtifacts
-from medsam_exp.stages import finetune_clip, train_sam
+from medsam_exp.stages.pipeline import STAGES
 
 if TYPE_CHECKING:
     import wandb
@@ -63,15 +63,11 @@ def keep_masks(run: Any, folder: Path) -> None:
 
 def trained_weights(artifacts: Mapping[str, StageArtifacts]) -> dict[str, Path]:
     """File or folder of each network that stages of a run trained."""
-    found = {}
-    for stage, stored in artifacts.items():
-        if stage == "finetune_clip":
-            found[stage] = stored.folder / finetune_clip.FOLDER
-        elif stage == "train_sam":
-            found[stage] = stored.folder / train_sam.FILE
-        elif stage in ("train_nnunet", "train_reference"):
-            found[stage] = stored.folder / stored.info("all")["results"]
-    return found
+    return {
+        stage: stored.folder / stored.info("all")["results"]
+        for stage, stored in artifacts.items()
+        if STAGES[stage].trains
+    }
 
 
 def _keep(run: Any, artifact: wandb.Artifact, path: Path) -> None:

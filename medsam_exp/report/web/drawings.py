@@ -11,10 +11,9 @@ from matplotlib import colormaps
 from PIL import Image
 from skimage.measure import approximate_polygon, find_contours
 
-from medsam_exp.metrics.measures import stage_label
-from medsam_exp.report.panels import COLOUR_MAP, STAGE_COLOURS
+from medsam_exp.report.panels import COLOUR_MAP
 from medsam_exp.runtime.artifacts import StageArtifacts
-from medsam_exp.stages.pipeline import MASK_STAGES
+from medsam_exp.stages.pipeline import mask_stages, stage_colour, stage_title
 from medsam_exp.types import Mask, RGBImage, SaliencyMap
 
 _FEW = 200
@@ -25,11 +24,15 @@ _LARGE, _SMALL, _QUALITY = (
 )  # pixels of a thumbnail's longer side for few and for many images; WebP
 _MAP_SIDE, _MAP_QUALITY = 48, 60  # a saliency map is smooth
 _ROUGHNESS = 0.003  # of the longer side; an outline is this close to its mask's border
-DRAWN_STAGES = ("saliency", *MASK_STAGES)
 
 _Drawn = TypeVar("_Drawn")
 Stored = Mapping[str, Mapping[str, StageArtifacts]]
 """What runs stored, by stage and key; runs that share a key share it here too."""
+
+
+def drawn_stages() -> tuple[str, ...]:
+    """Stages whose maps and masks are drawn, in the order of the panels."""
+    return ("saliency", *mask_stages())
 
 
 @dataclass
@@ -62,15 +65,15 @@ class Drawings:
     def panels(self) -> list[dict[str, str]]:
         """What stands side by side for each image, in order: name, label, and of masks the stage's short name."""
         panels = [{"name": "image", "label": "Image"}]
-        for stage in DRAWN_STAGES:
+        for stage in drawn_stages():
             if stage == "sam_mask" and self.prompts:
                 panels.append({"name": "prompts", "label": "Prompts", "colour": "#F0E442"})
             if stage == "saliency" and stage in self.layers:
                 panels.append({"name": stage, "label": "Saliency map"})
             elif stage in self.layers:
-                short = MASK_STAGES[stage]
-                colour = STAGE_COLOURS.get(short, "#999999")
-                panels.append({"name": stage, "label": stage_label(short), "stage": short, "colour": colour})
+                short = mask_stages()[stage]
+                colour = stage_colour(short)
+                panels.append({"name": stage, "label": stage_title(short), "stage": short, "colour": colour})
         if any(image["truth"] is not None for image in self.images.values()):
             panels.append({"name": "truth", "label": "Ground truth", "colour": "#FFFFFF"})
         return panels

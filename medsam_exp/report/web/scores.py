@@ -4,11 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medsam_exp.metrics.measures import (
-    ALL_MEASURES,
-    stage_label,
-    stage_place,
-)
+from medsam_exp.metrics.measures import ALL_MEASURES
+from medsam_exp.stages.pipeline import stage_place, stage_title
 
 _DIGITS = 4
 _LABELS = {name: measure.label for name, measure in ALL_MEASURES.items()}
@@ -40,9 +37,9 @@ def run_data(label: str, keys: Mapping[str, str], rows: Sequence[Mapping[str, An
     return {
         "images": ids,
         "texts": texts,
-        "scores": {n: f"{stage_label(s)}, {_LABELS[m]}" for n, (s, m) in labels.items()},
+        "scores": {n: f"{stage_title(s)}, {_LABELS[m]}" for n, (s, m) in labels.items()},
         "measures": {m: _LABELS[m] for m in _LABELS if any(n.endswith(f"/{m}") for n in scores)},
-        "stages": {s: stage_label(s) for s in stages if any(n.startswith(f"{s}/") for n in scores)},
+        "stages": {s: stage_title(s) for s in stages if any(n.startswith(f"{s}/") for n in scores)},
         "jobs": [{"label": label, "keys": dict(keys), "scores": scores, "texts": own_texts}],
     }
 

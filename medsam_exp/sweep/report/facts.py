@@ -8,8 +8,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.config.flat_settings import differing, flat_settings
-from medsam_exp.metrics.measures import MEASURES, stage_label
+from medsam_exp.metrics.measures import MEASURES
 from medsam_exp.report.web.scores import interned, rounded
+from medsam_exp.stages.pipeline import stage_title
 from medsam_exp.sweep.read import SEED, Job, SweepResults
 from medsam_exp.sweep.scores import by_dataset, images_of_samples, known_scores, scores_of_job
 
@@ -42,7 +43,7 @@ def page_data(sweep: SweepResults) -> dict[str, Any]:
     )
     return {
         "axes": {axis: values for axis, values in sweep.axes.items() if axis != SEED},
-        "scores": {n: f"{stage_label(n.split('/')[0])}, {labels[n.split('/')[1]]}" for n in names},
+        "scores": {n: f"{stage_title(n.split('/')[0])}, {labels[n.split('/')[1]]}" for n in names},
         "images": ids,
         "image_count": _count_images(sweep, datasets),
         "texts": texts,

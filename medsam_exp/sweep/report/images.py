@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.config.build import build
-from medsam_exp.report.web.drawings import DRAWN_STAGES, Drawings, draw
+from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.sweep.read import Job
 from medsam_exp.types import Dataset, Mask, RGBImage, UserError
@@ -49,7 +49,7 @@ def _stored_stages(jobs: Sequence[Job]) -> dict[str, dict[str, StageArtifacts]]:
     """What the runs stored, by stage and key; runs that share a key share it here too."""
     found: dict[str, dict[str, StageArtifacts]] = {}
     for job in jobs:
-        for stage in DRAWN_STAGES:
+        for stage in drawn_stages():
             key = _keys(job).get(stage)
             if key is None or key in found.get(stage, {}):
                 continue
