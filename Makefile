@@ -71,12 +71,23 @@ test-slow: $(READY)  ## All tests, also full-size networks (random weights), the
 planted-faults: $(READY)  ## Plant known faults one at a time and tell which test finds each (ARGS="--only ID")
 	$(PY) -m tests.planted_faults.run $(ARGS)
 
+LOWEST := build/lowest
+# Tests of what a zero-shot run does, on real numbers.
+LOWEST_TESTS := tests/clip tests/saliency tests/sam tests/cli/test_segment.py
+
+.PHONY: test-lowest
+test-lowest: | $(filter .tools/%,$(UV))  ## The core with the lowest versions that pyproject.toml allows (Linux, 6 GB; not in .ci/run)
+	$(UV) venv --quiet --clear --python 3.11 $(LOWEST)
+	$(UV) pip install --python $(LOWEST)/bin/python --resolution lowest-direct -e '.[test]'
+	$(LOWEST)/bin/python run.py +experiment=demo data.count=2
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -q $(LOWEST_TESTS)
+
 .PHONY: check
 check: $(READY)  ## Lint, types, YAML
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m yamllint --strict conf .yamllint.yaml
+	$(PY) -m yamllint --strict conf .github .pre-commit-config.yaml .yamllint.yaml
 
 .PHONY: format
 format: $(READY)  ## Format the code and mend what the linter can

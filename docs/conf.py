@@ -9,12 +9,26 @@ sys.path[:0] = [str(_HERE / "_ext"), str(_HERE.parent)]
 project = "medsam_exp"
 author = "the authors of medsam_exp"
 html_title = "medsam_exp"
-extensions = ["myst_parser", "mathml", "config_reference"]
+extensions = [
+    "myst_parser",
+    "mathml",
+    "config_reference",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "api_reference",
+]
 myst_enable_extensions = ["deflist", "dollarmath", "attrs_inline", "colon_fence"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "_ext"]
 highlight_language = "text"
 nitpicky = True
+nitpick_ignore_regex = [(r"py:.*", r".*")]  # types in signatures: most are of other packages
+suppress_warnings = ["ref.python"]  # fields named as a type, such as bytes
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints_format = "short"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 
 html_theme = "furo"
 html_static_path = ["_static"]

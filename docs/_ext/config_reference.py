@@ -1,10 +1,11 @@
-"""Writes the pages of `reference/` before Sphinx reads them; files that would not change are left alone."""
+"""Writes the pages of `reference/` before Sphinx reads them."""
 
 from pathlib import Path
 from typing import Any
 
 from config_pages import reference_pages
 from sphinx.application import Sphinx
+from written_pages import write_pages
 
 from medsam_exp.runtime.conf_folder import conf_folder
 
@@ -16,13 +17,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _write(app: Sphinx) -> None:
-    folder = Path(app.srcdir) / "reference"
-    folder.mkdir(exist_ok=True)
-    pages = reference_pages(conf_folder())
-    for old in folder.glob("*.md"):
-        if old.name not in pages:
-            old.unlink()
-    for name, text in pages.items():
-        path = folder / name
-        if not path.is_file() or path.read_text() != text:
-            path.write_text(text)
+    write_pages(Path(app.srcdir) / "reference", reference_pages(conf_folder()))

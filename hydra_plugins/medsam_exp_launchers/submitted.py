@@ -22,6 +22,9 @@ class SubmittedLauncher(Launcher):
         cluster: "slurm", or "local" for processes of this machine, all at once, to rehearse with.
         params: what submitit asks of the cluster for each job.
 
+    Attributes:
+        submission: what hands the jobs to submitit.
+
     Raises:
         SystemExit: submitit, or Hydra's launcher for it, is not installed.
     """
@@ -34,12 +37,12 @@ class SubmittedLauncher(Launcher):
             raise SystemExit(f"error: {error}") from error
         from hydra_plugins.medsam_exp_launchers._submission import Submission
 
-        self._submission = Submission(cluster, **params)
+        self.submission = Submission(cluster, **params)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Remember what Hydra gives every launcher."""
-        self._submission.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.submission.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit the jobs and wait; what came of each lies in its folder."""
-        return self._submission.launch(job_overrides, initial_job_idx)
+        return self.submission.launch(job_overrides, initial_job_idx)

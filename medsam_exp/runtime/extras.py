@@ -38,7 +38,7 @@ EXTRAS = {
     "gradio": Extra("app", "the local web app"),
     "h5py": Extra("prepare", "reading MATLAB 7.3 files"),
     "highdicom": Extra("volumes", "writing DICOM-SEG"),
-    "imagehash": Extra("hygiene", "looking for near-duplicates"),
+    "imagehash": Extra("quality", "looking for near-duplicates"),
     "nibabel": Extra("volumes", "reading and writing NIfTI"),
     "nnunetv2": Extra("nnunet", "weak supervision with nnU-Net"),
     "optuna": Extra("search", "the stage tune"),

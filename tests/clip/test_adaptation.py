@@ -102,6 +102,7 @@ def test_impossible_numbers_of_blocks_are_clear_errors(network: torch.nn.Module)
 
 
 def test_lora_trains_corrections_and_leaves_a_plain_network(network: torch.nn.Module) -> None:
+    pytest.importorskip("peft", reason="peft is not installed (make setup)")
     images, tokens = batch(network)
     names, before = list(network.state_dict()), copy.deepcopy(network.state_dict())
     untouched = network.encode_image(images), network.encode_text(tokens)

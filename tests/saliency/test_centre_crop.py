@@ -5,7 +5,11 @@ import pytest
 import torch
 from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
-from transformers import CLIPImageProcessorPil
+
+try:
+    from transformers import CLIPImageProcessorPil
+except ImportError:  # the first versions 5 have Pillow's under the one name
+    from transformers import CLIPImageProcessor as CLIPImageProcessorPil
 
 from medsam_exp.clip.preprocess import Preprocess
 from medsam_exp.saliency.centre_crop import CentreCrop

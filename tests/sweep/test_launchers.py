@@ -35,7 +35,7 @@ def sbatch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *overrides: str) -> 
     """Lines of the file that submitit would hand to sbatch."""
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     folder = f"hydra.launcher.submitit_folder={tmp_path}"
-    executor = launcher(composed_sweep(folder, *overrides)).executor()
+    executor = launcher(composed_sweep(folder, *overrides)).submission.executor()
     return executor._executor._make_submission_file_text("python job", "0").splitlines()
 
 
@@ -79,7 +79,7 @@ def test_a_job_over_several_machines_asks_for_each_machines_gpus_and_one_task(
 def test_without_slurm_the_launcher_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(SystemExit, match="needs SLURM's srun and sbatch"):
-        launcher(composed_sweep("hydra/launcher=slurm")).executor()
+        launcher(composed_sweep("hydra/launcher=slurm")).submission.executor()
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_machines_that_slurm_gives_and_the_trainer_does_not_use_are_refused(
     cfg = composed_sweep(*overrides)
     job = LaunchedJob(0, [], cfg, Path())
     if fits:
-        launcher(cfg)._refuse_other_machines(job)
+        launcher(cfg).submission._refuse_other_machines(job)
     else:
         with pytest.raises(SystemExit, match=r"trainer.num_nodes=\d, but hydra.launcher.nodes="):
-            launcher(cfg)._refuse_other_machines(job)
+            launcher(cfg).submission._refuse_other_machines(job)
 
 
 @pytest.mark.parametrize(
