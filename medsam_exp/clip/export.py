@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from medsam_exp.clip.huggingface_layout import to_huggingface
+from medsam_exp.clip.layouts import to_huggingface
 from medsam_exp.clip.load import load_clip, save_clip
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.types import UserError

@@ -16,12 +16,12 @@ from torch import nn
 
 from medsam_exp.clip.capabilities import VisionLayout
 from medsam_exp.clip.description import CONFIG, first_line
-from medsam_exp.clip.matching import put_weights
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.source import ClipSource, find_source, find_weights, tokenizer_files
 from medsam_exp.clip.text_tower import load_tokenizer, text_config_folder
 from medsam_exp.clip.tiny_trunk import TINY_TRUNK
 from medsam_exp.clip.towers import vision_tower
+from medsam_exp.clip.weights import put_weights
 from medsam_exp.runtime.checkpoint.read import read_weights
 from medsam_exp.runtime.finite import refuse_broken_weights, refuse_unstorable
 from medsam_exp.runtime.json_text import json_text

@@ -1,5 +1,6 @@
 """SAM networks by name, from local files."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -7,16 +8,23 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from medsam_exp.runtime.checkpoint.fit import StateDictDiff, network_kind, state_dict_diff
+from medsam_exp.runtime.checkpoint.read import read_weights
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.finite import refuse_broken_weights, refuse_unstorable
 from medsam_exp.runtime.seeding import derive_seed
-from medsam_exp.sam.checkpoint import check_fit, read_state_dict, shapes_of
 from medsam_exp.sam.families import FAMILIES, published_as
+from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD
+from medsam_exp.sam.huggingface_layout import from_huggingface, is_huggingface
 from medsam_exp.sam.model import SamModel
 from medsam_exp.types import UserError
 
 RANDOM = "random"
 """In place of a checkpoint: random weights, for training from scratch."""
+_OF_SAM_HQ = ("mask_decoder.hf_token.", "mask_decoder.hf_mlp.")
+_POSITIONS = "image_encoder.pos_embed"
+_CONSTANTS = {"pixel_mean": PIXEL_MEAN, "pixel_std": PIXEL_STD}
+"""What images are standardised with; some save it beside the weights."""
 TINY_WEIGHTS = Path(str(files("medsam_exp"))) / "embedded" / "tiny_sam.safetensors"
 
 
@@ -38,10 +46,30 @@ def load_sam(architecture: str, checkpoint: str | None = None, seed: int = 0) ->
         return _random(architecture, seed).eval()
     state = read_state_dict(paths[0])
     model = _empty(architecture)
-    check_fit(state, model, architecture, paths[0], looks_like=_other_architectures(state, architecture))
+    if diff := state_dict_diff(state, model):
+        raise UserError(
+            f"sam.checkpoint={paths[0]} does not fit {architecture} ({diff.summary()}); "
+            f"{_advice(state, diff, architecture)}:{diff.table()}"
+        )
     model.load_state_dict(state, assign=True)
     refuse_broken_weights(model.state_dict(), f"sam.architecture={architecture}", paths[0])
     return model.eval()
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read the weights of a SAM from a file of any writer that `read_weights` knows, or of transformers' `SamModel`.
+
+    Returns:
+        Tensors by segment-anything's names, float32 on the CPU.
+
+    Raises:
+        UserError: the file is no checkpoint, holds code, or was trained on images that are standardised otherwise.
+    """
+    named = f"sam.checkpoint={path}"
+    state = read_weights(path, named)
+    if is_huggingface(state):
+        state = from_huggingface(state)
+    return {name: tensor.float() for name, tensor in _without_constants(state, named).items()}
 
 
 def weight_files(architecture: str, checkpoint: str | None = None, seed: int = 0) -> list[Path]:  # noqa: ARG001
@@ -98,12 +126,41 @@ def _random(architecture: str, seed: int) -> SamModel:
         return _build(architecture)
 
 
-def _other_architectures(state: dict[str, Tensor], architecture: str) -> list[str]:
-    """The other architectures that a state dict fits exactly, where it does not fit this one."""
-    held = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    if held == shapes_of(_empty(architecture)):
-        return []
-    return [name for name in FAMILIES if name != architecture and held == shapes_of(_empty(name))]
+def _advice(state: Mapping[str, Tensor], diff: StateDictDiff, architecture: str) -> str:
+    """What to do with weights that do not fit an architecture."""
+    if fitting := [name for name in FAMILIES if not state_dict_diff(state, _empty(name))]:
+        return f"this looks like {' or '.join(fitting)}, so choose sam={' or sam='.join(fitting)}"
+    if network_kind(state) == "CLIP":
+        return "this looks like a CLIP, so give it as clip.weights"
+    if any(name.startswith(_OF_SAM_HQ) for name in state):
+        return (
+            "this looks like SAM-HQ, whose decoder has parts that no SAM here has; take weights without them"
+        )
+    held, wanted = diff.misshapen.get(_POSITIONS, ((), ()))
+    if not diff.missing and len(held) == 4:
+        grids = [f"{rows} x {columns}" for _, rows, columns, _ in (held, wanted)]
+        return (
+            f"it was trained on a grid of {grids[0]} patches, and {architecture} has {grids[1]}; take weights that "
+            "were trained on images of this network's size, for positions are not interpolated"
+        )
+    if diff.only_surplus:
+        return (
+            f"all that {architecture} needs is there, and more; where that is no part of the network, save its "
+            "state_dict() alone"
+        )
+    return "point sam.checkpoint at a whole checkpoint of this architecture"
+
+
+def _without_constants(state: Mapping[str, Tensor], named: str) -> dict[str, Tensor]:
+    for name, used in _CONSTANTS.items():
+        stored = state[name].flatten().tolist() if name in state else None
+        expected = used.flatten().tolist()
+        if stored is not None and any(abs(a - b) > 0.01 for a, b in zip(stored, expected, strict=False)):
+            raise UserError(
+                f"{named} was trained with {name}={[round(value, 3) for value in stored]}, but images are "
+                f"standardised with {[round(value, 3) for value in expected]} here; take weights trained with these."
+            )
+    return {name: tensor for name, tensor in state.items() if name not in _CONSTANTS}
 
 
 def _where_from(architecture: str) -> str:

@@ -12,7 +12,7 @@ import torch
 from transformers import CLIPConfig, CLIPModel
 
 from medsam_exp.clip import hub
-from medsam_exp.clip.clip_model_layout import is_clip_model
+from medsam_exp.clip.layouts import is_clip_model
 from medsam_exp.clip.load import load_clip, vision_layout, weight_files
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.types import UserError

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import conv2d, embedding, gelu, layer_norm, linear, softmax
 
 from medsam_exp.clip.export import export, save_huggingface
-from medsam_exp.clip.huggingface_layout import from_huggingface, is_huggingface, to_huggingface
+from medsam_exp.clip.layouts import from_huggingface, is_huggingface, to_huggingface
 from medsam_exp.clip.load import load_clip
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.types import UserError

@@ -9,12 +9,11 @@ import open_clip
 import pytest
 import torch
 
-from medsam_exp.clip import recognise
-from medsam_exp.clip.huggingface_layout import to_huggingface
+from medsam_exp.clip import weights as clip_weights
+from medsam_exp.clip.layouts import to_huggingface
 from medsam_exp.clip.load import build_network
-from medsam_exp.clip.matching import put_weights
-from medsam_exp.clip.recognise import looks_like
 from medsam_exp.clip.source import find_source
+from medsam_exp.clip.weights import looks_like, put_weights
 from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.load import load_sam
 from medsam_exp.types import UserError
@@ -71,7 +70,7 @@ NETWORKS = (
 """What the choices of clip and the catalogue of weights build, and one of another image size."""
 
 
-build_biomedclip = recognise._biomedclip
+build_biomedclip = clip_weights._biomedclip
 
 
 @functools.cache
@@ -84,8 +83,8 @@ def network(name: str) -> torch.nn.Module:
 
 @pytest.fixture
 def built_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recognise, "_by_name", network)
-    monkeypatch.setattr(recognise, "_biomedclip", functools.partial(network, "biomedclip"))
+    monkeypatch.setattr(clip_weights, "_by_name", network)
+    monkeypatch.setattr(clip_weights, "_biomedclip", functools.partial(network, "biomedclip"))
 
 
 @pytest.mark.usefixtures("built_once")

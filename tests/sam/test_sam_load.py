@@ -111,7 +111,7 @@ def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
 
 
 def test_another_architecture_is_recognised(tmp_path: Path, tiny_pth: Path) -> None:
-    with pytest.raises(UserError, match=r"does not fit vit_b; this looks like tiny, so choose sam=tiny"):
+    with pytest.raises(UserError, match=r"does not fit vit_b .*; this looks like tiny, so choose sam=tiny"):
         load_sam("vit_b", str(tiny_pth))
 
 
@@ -192,10 +192,10 @@ def test_missing_unexpected_and_misshapen_tensors_are_listed(tiny, tmp_path: Pat
     with pytest.raises(UserError) as caught:
         load_sam("tiny", str(tmp_path / "bad.pth"))
     text = str(caught.value)
-    assert f"missing: 5 ({names[0]}, {names[1]}, {names[2]}, ...)" in text
-    assert names[4] not in text
-    assert "unexpected: 1 (surplus)" in text
-    assert f"of another shape: 1 ({names[-1]} (3, 3) instead of" in text
+    assert "5 missing, 1 unexpected, 1 of another shape, of" in text
+    assert text.split("\n")[1:7] == ["  missing:", *(f"    {name}" for name in sorted(names[:5]))]
+    assert "  unexpected:\n    surplus\n" in text
+    assert f"  of another shape:\n    {names[-1]}  (3, 3), network" in text
     assert "looks like" not in text
 
 

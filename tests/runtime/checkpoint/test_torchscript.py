@@ -9,7 +9,7 @@ import open_clip
 import pytest
 import torch
 
-from medsam_exp.clip.matching import put_weights
+from medsam_exp.clip.weights import put_weights
 from medsam_exp.runtime.checkpoint.read import read_weights
 from medsam_exp.runtime.checkpoint.torchscript import is_torchscript
 from medsam_exp.types import UserError

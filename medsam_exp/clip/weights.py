@@ -1,20 +1,27 @@
-"""What weights that do not fit a network were trained as: advice that loads when it is followed."""
+"""Weights of any known layout for a CLIP network: load them, or say what differs and what they look like."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import open_clip
 import torch
+from open_clip.convert import convert_state_dict
 from torch import Tensor, nn
 
-from medsam_exp.clip.clip_model_layout import from_clip_model, is_clip_model
+from medsam_exp.clip.layouts import from_clip_model, from_huggingface, is_clip_model, is_huggingface
 from medsam_exp.clip.source import ClipSource
-from medsam_exp.clip.state_dict_diff import fits
 from medsam_exp.clip.text_tower import text_config_folder
+from medsam_exp.runtime.checkpoint.fit import StateDictDiff, network_kind, state_dict_diff
+from medsam_exp.types import UserError
 
 _SHOWN = 3
+_POSITIONS = ("positional_embedding", "pos_embed", "position_embeddings.weight")
+_LAYOUTS = ((is_clip_model, from_clip_model), (is_huggingface, from_huggingface))
+"""Whether names are of a layout, and the weights under open_clip's names."""
+_CONSTANTS = ("position_ids", "token_type_ids")
+"""Buffers that older versions of transformers saved."""
 _BLOCKS = "visual.transformer.resblocks."
-_OF_SAM = ("image_encoder.", "shared_image_embedding.", "mask_decoder.")
 _BERT = ("text.transformer.embeddings.", "text_model.embeddings.token_type_embedding")
 BIOMEDCLIP: dict[str, Any] = {
     "embed_dim": 512,
@@ -31,6 +38,45 @@ BIOMEDCLIP: dict[str, Any] = {
 """BiomedCLIP's network (Zhang 2023), as its publishers describe it."""
 
 
+def put_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path, model: str) -> None:
+    """Copy weights into a network, whatever layout their names show; half precision is widened.
+
+    Args:
+        network: open_clip's.
+        weights: named as open_clip names them, with or without `text.` before the text tower's, or as in
+            transformers' CLIPModel or BiomedCLIP's Hugging Face port.
+        path: where they come from, to be named in errors.
+        model: as the user wrote it, likewise.
+
+    Raises:
+        UserError: names or shapes differ; a table lists the first few.
+    """
+    named = in_names_of(network, weights)
+    if diff := state_dict_diff(named, network):
+        raise UserError(
+            f"the weights in {path} do not fit clip.model={model} ({diff.summary()}); "
+            f"{looks_like(weights) or _advice(diff, model)}. In open_clip's names:{diff.table()}"
+        )
+    network.load_state_dict(named)
+
+
+def in_names_of(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of any known layout in the names that this network uses."""
+    own = network.state_dict()
+    weights = dict(weights)
+    for seen, renamed in _LAYOUTS:
+        if seen(weights):
+            weights = renamed(weights)
+    weights = convert_state_dict(network, weights)
+    weights = {_text_name(key, own, weights): value for key, value in weights.items()}
+    for key in ("logit_scale", "logit_bias"):
+        if key in weights and key in own and weights[key].numel() == 1:
+            weights[key] = weights[key].reshape(own[key].shape)
+    return {
+        key: value for key, value in weights.items() if key in own or key.rpartition(".")[2] not in _CONSTANTS
+    }
+
+
 def looks_like(weights: Mapping[str, Tensor]) -> str:
     """Half a sentence on what these weights look like and what to choose; empty where no choice is known to load.
 
@@ -38,16 +84,44 @@ def looks_like(weights: Mapping[str, Tensor]) -> str:
         weights: by name, of any known layout; only names and shapes are looked at.
     """
     weights = {name: value.to("meta") for name, value in weights.items()}
-    if any(name.startswith(_OF_SAM) for name in weights):
+    if network_kind(weights) == "SAM":
         return "they look like a SAM's, so give them as sam.checkpoint"
-    if any(name.startswith(_BERT) for name in weights) and fits(_biomedclip(), weights):
+    if any(name.startswith(_BERT) for name in weights) and _fits(_biomedclip(), weights):
         return "they look like BiomedCLIP's, so choose clip=biomedclip_finetuned"
     weights = from_clip_model(weights) if is_clip_model(weights) else weights
-    names = [name for name in _same_shapes(_shape(weights)) if fits(_by_name(name), weights)]
+    names = [name for name in _same_shapes(_shape(weights)) if _fits(_by_name(name), weights)]
     if not names:
         return ""
     shown = " or ".join(names[:_SHOWN])
     return f"they look like open_clip's {shown}, so set clip.model={names[0]}"
+
+
+def _advice(diff: StateDictDiff, model: str) -> str:
+    """What to do with weights that fit no network that is known."""
+    if not diff.missing and diff.misshapen and all(name.endswith(_POSITIONS) for name in diff.misshapen):
+        return (
+            "they were trained with another image size or text length, and positions are not interpolated: describe "
+            "their network in a folder's open_clip_config.json (image_size, context_length) and give that as clip.model"
+        )
+    if diff.only_surplus:
+        return (
+            f"all that clip.model={model} needs is there, and more; where that is no part of the network, save its "
+            "state_dict() alone"
+        )
+    return "set clip.model to the network that they were trained with"
+
+
+def _fits(network: nn.Module, weights: Mapping[str, Tensor]) -> bool:
+    """Whether weights of any known layout can be loaded into a network; only names and shapes are looked at."""
+    return not state_dict_diff(in_names_of(network, weights), network)
+
+
+def _text_name(key: str, own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
+    """The name with or without `text.` before it, as the network has it; open_clip has both kinds of network."""
+    if key in own:
+        return key
+    other = key.removeprefix("text.") if key.startswith("text.") else f"text.{key}"
+    return other if other in own and other not in weights else key
 
 
 def _by_name(name: str) -> nn.Module:
