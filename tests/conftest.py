@@ -71,6 +71,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     name = item.path.relative_to(ROOT / "tests").as_posix()
     if name.startswith(INTEGRATION) and item.name.split("[")[0] not in DEFAULT.get(name, ()):
         item.add_marker("integration")
+    if item.get_closest_marker("integration") or item.get_closest_marker("slow"):
+        item.add_marker(pytest.mark.filterwarnings("default"), append=False)  # of libraries, in whole runs
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
@@ -189,4 +188,4 @@ def read_all(
         workers: reading processes; 0 reads in this one.
     """
     loader = DataLoader(_Reader(read, ids), batch_size=None, num_workers=workers)
-    return {sample_id: np.array(array) for sample_id, array in zip(ids, loader, strict=True)}
+    return {sample_id: tensor.numpy().copy() for sample_id, tensor in zip(ids, loader, strict=True)}

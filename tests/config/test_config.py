@@ -233,7 +233,8 @@ PROMPTS = {
 def test_points_are_refused_before_anything_is_computed_where_they_mean_nothing(
     choice: str, sam: str
 ) -> None:
-    cfg = composed(f"sam={sam}", f"prompt={choice}", *PROMPTS[choice])
+    cfg = composed(f"sam={sam}")
+    cfg.prompt = composed(f"prompt={choice}", *PROMPTS[choice]).prompt
     drawn = build(cfg.prompt)(np.eye(64, dtype=bool), np.random.default_rng(0)).point_coords is not None
     assert build(cfg.prompt).gives_points == drawn
     said = [f"sam={sam} understands boxes only, but prompt={choice} gives points; use prompt=box"]
@@ -275,11 +276,13 @@ def test_a_checked_configuration_is_read_only() -> None:
         cfg.saliency.beta = 3.0
 
 
-def test_a_method_swap_leaks_no_numbers() -> None:
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name == "demo" else pytest.mark.integration) for name in EXPERIMENTS],
+)
+def test_a_method_swap_leaks_no_numbers(name: str) -> None:
     """An experiment only selects, so the other method never receives the first one's settings."""
-    for name in EXPERIMENTS:
-        cfg = composed(f"+experiment={name}", "saliency=intensity")
-        assert "beta" not in cfg.saliency
+    assert "beta" not in composed(f"+experiment={name}", "saliency=intensity").saliency
 
 
 @pytest.mark.parametrize("rule", checks.MEANING_CHECKS, ids=lambda rule: rule.__name__)

@@ -242,6 +242,7 @@ def test_frames_of_a_clip_are_read_one_by_one(tmp_path) -> None:
         assert (read_values(frame(tmp_path / "a.dcm", number)) == clip[number]).all()
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
 @pytest.mark.parametrize(
     ("elements", "expected"),
     [
