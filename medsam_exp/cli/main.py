@@ -316,7 +316,7 @@ def data_check(
     split).
     """
     from medsam_exp.curation.quality.data_check import check_dataset, print_examination
-    from medsam_exp.curation.quality.survey import Limits
+    from medsam_exp.curation.quality.facts import Limits
     from medsam_exp.types import UserError
 
     folder = output or outputs / "hygiene" / root.resolve().stem

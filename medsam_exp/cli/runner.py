@@ -17,7 +17,7 @@ from medsam_exp.config.default_settings import changed_settings
 from medsam_exp.config.schema import check
 from medsam_exp.config.trials import tuning_config
 from medsam_exp.config.tuned import refuse_to_overwrite
-from medsam_exp.curation.quality.leaks import leak_notes, look_at_data, refuse_leaky_training
+from medsam_exp.curation.quality.quick_check import leak_notes, look_at_data, refuse_leaky_training
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.firewall import refuse_learnt_images, remember
 from medsam_exp.report.logger.base import SilentTracker

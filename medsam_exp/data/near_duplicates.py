@@ -48,7 +48,7 @@ _NAMES = (
 
 
 @dataclass(frozen=True)
-class Likeness:
+class NearDuplicate:
     """Two images that show one scan.
 
     Attributes:
@@ -66,7 +66,7 @@ class Likeness:
     turned: str = ""
 
 
-def hashes_of(thumbnail: NDArray[np.uint8]) -> tuple[int, ...]:
+def perceptual_hashes(thumbnail: NDArray[np.uint8]) -> tuple[int, ...]:
     """Perceptual hashes of a (64, 64) thumbnail in all eight orientations, the given one first.
 
     The first is ImageHash's own. A mirrored image has the same cosine transform but for signs, and a transposed one has
@@ -104,26 +104,26 @@ def _views(values: NDArray[Any]) -> list[NDArray[Any]]:
     ]
 
 
-def thumbnail_of(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def make_thumbnail(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(64, 64) means over areas of an (H, W) image, whatever its aspect ratio."""
     small = Image.fromarray(gray).resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
     return np.asarray(small)
 
 
-def packed(thumbnail: NDArray[np.uint8]) -> str:
+def pack_thumbnail(thumbnail: NDArray[np.uint8]) -> str:
     """A (64, 64) thumbnail as one line of text."""
     return base64.b64encode(thumbnail.tobytes()).decode()
 
 
-def unpacked(thumbnail: str) -> NDArray[np.uint8]:
+def unpack_thumbnail(thumbnail: str) -> NDArray[np.uint8]:
     """The (64, 64) thumbnail that was packed."""
     flat = np.frombuffer(base64.b64decode(thumbnail), dtype=np.uint8)
     return flat.reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 
 
-def near_pairs(
+def find_near_duplicates(
     hashes: Sequence[Sequence[int]], thumbnails: Sequence[str], least: float = LEAST_CORRELATION
-) -> list[Likeness]:
+) -> list[NearDuplicate]:
     """All pairs of images that show the same scan, in the order of their places.
 
     Args:
@@ -134,18 +134,18 @@ def near_pairs(
     if len(hashes) < 2:
         return []
     fine: dict[int, NDArray[np.float32]] = {}
-    found: dict[tuple[int, int], Likeness] = {}
+    found: dict[tuple[int, int], NearDuplicate] = {}
     for first, second, view, bits in _candidates(np.array(hashes, dtype=np.uint64)):
         if (first, second) in found:
             continue
         for place in (first, second):
             if place not in fine:
-                fine[place] = _fine(unpacked(thumbnails[place]))
+                fine[place] = _fine(unpack_thumbnail(thumbnails[place]))
         correlation = _correlation(_middle(fine[first]), _middle(_views(fine[second])[view]))
         if view == 0 and _WORTH_SHIFTING <= correlation < least:
-            correlation = _shifted_correlation(fine[first], unpacked(thumbnails[second]))
+            correlation = _shifted_correlation(fine[first], unpack_thumbnail(thumbnails[second]))
         if correlation >= least:
-            found[first, second] = Likeness(first, second, bits, correlation, _NAMES[view])
+            found[first, second] = NearDuplicate(first, second, bits, correlation, _NAMES[view])
     return [found[pair] for pair in sorted(found)]
 
 

@@ -10,7 +10,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 from medsam_exp.data.connected_components import chained
-from medsam_exp.data.near_duplicates import LEAST_CORRELATION, MOST_BITS, hashes_of, near_pairs
+from medsam_exp.data.near_duplicates import (
+    LEAST_CORRELATION,
+    MOST_BITS,
+    find_near_duplicates,
+    perceptual_hashes,
+)
 from tests.clean_data import scan
 
 TURNS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -32,18 +37,21 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
 def found(images: list[np.ndarray]) -> list[tuple[int, int, str]]:
     small = [thumbnail(image) for image in images]
     packed = [base64.b64encode(each.tobytes()).decode() for each in small]
-    return [(p.first, p.second, p.turned) for p in near_pairs([hashes_of(each) for each in small], packed)]
+    return [
+        (p.first, p.second, p.turned)
+        for p in find_near_duplicates([perceptual_hashes(each) for each in small], packed)
+    ]
 
 
 def test_hashes_are_those_of_the_library_in_every_orientation():
     differing = 0
     for seed in range(12):
         small = thumbnail(scan(seed))
-        for number, turn in zip(hashes_of(small), TURNS.values(), strict=True):
+        for number, turn in zip(perceptual_hashes(small), TURNS.values(), strict=True):
             expected = imagehash.phash(Image.fromarray(np.ascontiguousarray(turn(small)))).hash.ravel()
             bits = np.array([number >> place & 1 for place in reversed(range(64))], dtype=bool)
             differing += int((bits != expected).sum())
-    assert hashes_of(thumbnail(scan(0)))[0] == int(
+    assert perceptual_hashes(thumbnail(scan(0)))[0] == int(
         str(imagehash.phash(Image.fromarray(thumbnail(scan(0))))), 16
     )
     assert differing <= 12  # of 6,144: the library rounds what it shrinks to whole gray values

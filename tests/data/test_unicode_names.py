@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from medsam_exp.curation.prepare.layout import plain_name
-from medsam_exp.curation.quality.raw import raw_items
+from medsam_exp.curation.quality.layout import raw_items
 from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.pair_table import locate_images

@@ -9,7 +9,7 @@ from PIL import Image
 
 from medsam_exp.cli.runner import _inputs, _scored_later, _with_tuning
 from medsam_exp.config.schema import check
-from medsam_exp.curation.quality.leaks import look_at_data, refuse_leaky_training
+from medsam_exp.curation.quality.quick_check import look_at_data, refuse_leaky_training
 from medsam_exp.data.csv_pairs import CsvPairs
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.firewall import FILE, SHARED, refuse_learnt_images, remember

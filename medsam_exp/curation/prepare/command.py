@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable, Iterator
 
 from medsam_exp.curation.prepare.layout import Prepared
-from medsam_exp.curation.prepare.output_lock import Request, SourceFacts
+from medsam_exp.curation.prepare.output import Request, SourceFacts
 from medsam_exp.curation.prepare.splitting import SPLITS
 from medsam_exp.runtime.digests import text_digest
 
@@ -59,7 +59,7 @@ def request_of(
     return Request(name, version, rule, together, licence, options)
 
 
-def account(prepared: Prepared, reads: str) -> Iterator[str]:
+def summary_lines(prepared: Prepared, reads: str) -> Iterator[str]:
     """What was done, line by line.
 
     Args:
@@ -74,7 +74,7 @@ def account(prepared: Prepared, reads: str) -> Iterator[str]:
     yield from _ending(prepared, f"{reads} data.root={prepared.out}")
 
 
-def account_of_pairs(prepared: Prepared, reads: str) -> Iterator[str]:
+def pair_summary_lines(prepared: Prepared, reads: str) -> Iterator[str]:
     """The same of image-text pairs, whose counts are by table.
 
     Args:

@@ -1,4 +1,7 @@
-"""Writes images and masks as the pipeline reads them: OUT/{train,val,test}_{images,masks}/NAME.png and OUT/index.csv.
+"""Writes images, masks and captions as the pipeline reads them.
+
+Masks: OUT/{train,val,test}_{images,masks}/NAME.png and OUT/index.csv. Captions: OUT/images/NAME, copied byte by byte,
+and CSV files with a row per image and caption.
 
 Every file appears whole or not at all. The same request again writes only what is missing or was changed since, and
 ends with the same bytes; `checksums.sha256` says what was written (`sha256sum -c` can check it).
@@ -9,7 +12,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from unicodedata import normalize
 
@@ -17,9 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medsam_exp.curation.prepare.files import Item, Written, write_files
-from medsam_exp.curation.prepare.output_lock import Claim, Request, claimed, refuse_strangers
+from medsam_exp.curation.prepare.output import (
+    OutputFolder,
+    OutputItem,
+    Request,
+    Written,
+    locked_output,
+    refuse_unexpected_files,
+    write_files,
+)
+from medsam_exp.curation.prepare.source import Source, image_of
 from medsam_exp.curation.prepare.splitting import SPLITS
+from medsam_exp.data.captions import clean_caption
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.types import Mask, UserError
 
@@ -30,7 +42,7 @@ _NAME = re.compile(r"""[^\\/:*?"<>|\x00-\x1f.\s][^\\/:*?"<>|\x00-\x1f]*""")
 
 
 @dataclass(frozen=True)
-class Case:
+class PreparedImage:
     """One image to be written.
 
     Attributes:
@@ -95,7 +107,7 @@ def unique_names(wanted: Mapping[str, str]) -> dict[str, str]:
 
 def write_layout(
     out: Path,
-    cases: Sequence[Case],
+    cases: Sequence[PreparedImage],
     request: Request,
     notes: Iterable[str] = (),
     *,
@@ -116,15 +128,17 @@ def write_layout(
     """
     _check(out, cases)
     cases = sorted(cases, key=lambda case: case.name)
-    with claimed(out, request) as claim:
+    with locked_output(out, request) as output:
         folders = [f"{split}_{kind}" for split in SPLITS for kind in ("images", "masks")]
-        refuse_strangers(out, folders, {name for case in cases for name in _files(case)})
-        written = write_files(claim, [Item(_files(case), _encoder(case)) for case in cases], skip_faulty)
+        refuse_unexpected_files(out, folders, {name for case in cases for name in _files(case)})
+        written = write_files(
+            output, [OutputItem(_files(case), _encoder(case)) for case in cases], skip_faulty
+        )
         kept = [case for case in cases if _files(case)[0] not in written.faults]
-        return _finish(claim, kept, written, (*notes, *written.notes))
+        return _finish(output, kept, written, (*notes, *written.notes))
 
 
-def _encoder(case: Case) -> Callable[[], dict[str, bytes]]:
+def _encoder(case: PreparedImage) -> Callable[[], dict[str, bytes]]:
     """What makes a case's files; the mask comes first, so that an image that is there has its mask."""
 
     def encode() -> dict[str, bytes]:
@@ -143,17 +157,19 @@ def _encoder(case: Case) -> Callable[[], dict[str, bytes]]:
     return encode
 
 
-def _finish(claim: Claim, cases: Sequence[Case], written: Written, notes: tuple[str, ...]) -> Prepared:
+def _finish(
+    output: OutputFolder, cases: Sequence[PreparedImage], written: Written, notes: tuple[str, ...]
+) -> Prepared:
     counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     for case in cases:
         counts[case.split][case.class_name] += 1
     by_class = {split: dict(sorted(found.items())) for split, found in counts.items()}
-    write_atomically(claim.out / INDEX, _index(cases).encode())
-    claim.finish({"counts": by_class, "notes": list(notes)}, written.checksums)
-    return Prepared(claim.out, by_class, written.count, notes)
+    write_atomically(output.out / INDEX, _index(cases).encode())
+    output.finish({"counts": by_class, "notes": list(notes)}, written.checksums)
+    return Prepared(output.out, by_class, written.count, notes)
 
 
-def _index(cases: Sequence[Case]) -> str:
+def _index(cases: Sequence[PreparedImage]) -> str:
     with_spacing = any(case.spacing_mm for case in cases)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -165,7 +181,7 @@ def _index(cases: Sequence[Case]) -> str:
     return text.getvalue()
 
 
-def _files(case: Case) -> tuple[str, str]:
+def _files(case: PreparedImage) -> tuple[str, str]:
     return f"{case.split}_images/{case.name}.png", f"{case.split}_masks/{case.name}.png"
 
 
@@ -182,10 +198,10 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def _check(out: Path, cases: Sequence[Case]) -> None:
+def _check(out: Path, cases: Sequence[PreparedImage]) -> None:
     if not cases:
         raise UserError(f"there is no image to write to {out}: check the download and the options")
-    names: dict[str, Case] = {}
+    names: dict[str, PreparedImage] = {}
     for case in cases:
         if case.split not in SPLITS:
             raise ValueError(f"{case.split} is no split")
@@ -204,3 +220,97 @@ def _check(out: Path, cases: Sequence[Case]) -> None:
     for case in cases:
         if case.group and sides.setdefault(case.group, case.split) != case.split:
             raise ValueError(f"the group {case.group} stands on two sides")
+
+
+IMAGE_COLUMN, CAPTION_COLUMN = "filename", "Caption"
+_FOLDER = "images"
+
+
+@dataclass(frozen=True)
+class PreparedPair:
+    """One image with one caption.
+
+    Attributes:
+        table: name of the CSV, such as train.csv.
+        image: file in the download.
+        name: file name below OUT/images, with its ending.
+        caption: as published; the pipeline cleans it when it reads it.
+        more: further columns.
+    """
+
+    table: str
+    image: str
+    name: str
+    caption: str
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_pairs(
+    out: Path,
+    source: Source,
+    pairs: Sequence[PreparedPair],
+    request: Request,
+    notes: Iterable[str] = (),
+    *,
+    skip_faulty: bool = False,
+) -> Prepared:
+    """Write all pairs; the result counts images by table.
+
+    Args:
+        out: a new or empty folder, or one that the same request began or finished.
+        source: where the images are.
+        pairs: in any order, which changes nothing.
+        request: what decides the result.
+        notes: for `prepared.json`.
+        skip_faulty: leave out images that cannot be read and say so, instead of stopping.
+
+    Raises:
+        UserError: there is no pair, the folder holds something else, or images cannot be read.
+    """
+    if not pairs:
+        raise UserError(f"there is no pair to write to {out}: check the download and the options")
+    images: dict[str, str] = {}
+    for pair in pairs:
+        if images.setdefault(f"{_FOLDER}/{pair.name}", pair.image) != pair.image:
+            raise UserError(
+                f"{images[f'{_FOLDER}/{pair.name}']} and {pair.image} have the same name: rename one of them"
+            )
+    with locked_output(out, request) as output:
+        refuse_unexpected_files(out, [_FOLDER], set(images))
+        items = [OutputItem((name,), _copier(source, image, name)) for name, image in sorted(images.items())]
+        written = write_files(output, items, skip_faulty)
+        kept = [pair for pair in pairs if f"{_FOLDER}/{pair.name}" not in written.faults]
+        tables = {
+            table: [pair for pair in kept if pair.table == table]
+            for table in sorted({p.table for p in pairs})
+        }
+        for table, rows in tables.items():
+            write_atomically(out / table, _csv(rows).encode())
+        counts = {table: {"pairs": len(rows)} for table, rows in tables.items()}
+        said = (*notes, *written.notes)
+        output.finish({"counts": counts, "notes": list(said)}, written.checksums)
+    return Prepared(out, counts, written.count, said)
+
+
+def usable(caption: str | None, smallest: int) -> bool:
+    """Whether a caption has enough characters once it is cleaned as the pipeline will clean it."""
+    return len(clean_caption(caption or "")) >= max(1, smallest)
+
+
+def _copier(source: Source, image: str, name: str) -> Callable[[], dict[str, bytes]]:
+    def copy() -> dict[str, bytes]:
+        image_of(source, image)  # decoded once, so that training meets no broken file
+        return {name: source.read(image)}
+
+    return copy
+
+
+def _csv(pairs: Sequence[PreparedPair]) -> str:
+    columns = list(dict.fromkeys(column for pair in pairs for column in pair.more))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([IMAGE_COLUMN, CAPTION_COLUMN, *columns])
+    for pair in sorted(pairs, key=lambda pair: (pair.name, pair.caption)):
+        more = [pair.more.get(column, "") for column in columns]
+        writer.writerow([f"{_FOLDER}/{pair.name}", " ".join(pair.caption.split()), *more])
+    return text.getvalue()

@@ -1,5 +1,11 @@
-"""Which slices of one's own scans become images, and their pixels when they are asked for."""
+"""One's own scans as slices: their names, which become images, and their pixels when they are asked for.
 
+Names betray no patient: running numbers for DICOM, the files' own names for others.
+"""
+
+import hashlib
+import re
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,23 +13,205 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from medsam_exp.curation.prepare.layout import Case, plain_name
-from medsam_exp.curation.prepare.own_masks import OwnMasks
-from medsam_exp.curation.prepare.own_names import Naming, name_scans
-from medsam_exp.curation.prepare.own_outlines import assign_outlines
-from medsam_exp.curation.prepare.own_pixels import Cutting, LastScan, PlannedScan
+from medsam_exp.curation.prepare.layout import PreparedImage, plain_name
+from medsam_exp.curation.prepare.own_masks import OwnMasks, assign_outlines
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
+from medsam_exp.data.patients import patient_in
 from medsam_exp.data.volumes.find import (
     Found,
     assign_masks,
     case_of,
     is_nnunet_image,
 )
-from medsam_exp.data.volumes.scan import Scan, ScanRecord
+from medsam_exp.data.volumes.grid import Plane, View
+from medsam_exp.data.volumes.scan import Scan, ScanFacts, ScanRecord
 from medsam_exp.data.volumes.segmentation_in import refers_to
 from medsam_exp.data.volumes.windowing import WindowLevel
 from medsam_exp.types import UserError
+
+
+@dataclass(frozen=True)
+class ScanNaming:
+    """How scans are named.
+
+    Attributes:
+        root: folder that files' paths are relative to.
+        patient: finds the patient in such a path, by its first group or as a whole; None: every volume is one.
+        rename: number files that are no DICOM, too.
+    """
+
+    root: Path
+    patient: re.Pattern[str] | None = None
+    rename: bool = False
+
+
+def name_scans(scans: Sequence[ScanFacts], naming: ScanNaming) -> list[tuple[str, str]]:
+    """Id and group (the patient) of every scan.
+
+    DICOM scans are p001_ct01: patient and scan by running numbers, as a hash of a patient's number could be undone by
+    trying all numbers. Numbers follow the order of hashes, which says nothing about names or dates.
+
+    Raises:
+        UserError: the pattern does not match a file.
+    """
+    stems = _unique_stems([scan for scan in scans if scan.kind != "dicom"], naming)
+    secrets = [_patient(scan, naming) for scan in scans]
+    hidden = [scan.kind == "dicom" or naming.rename for scan in scans]
+    numbered = {secret for secret, hide in zip(secrets, hidden, strict=True) if hide}
+    numbers = {secret: n for n, secret in enumerate(sorted(numbered, key=_hash), start=1)}
+    counts: Counter[str] = Counter()
+    named = {}
+    for place in sorted(range(len(scans)), key=lambda place: _hash(_identity(scans[place]))):
+        scan = scans[place]
+        if hidden[place]:
+            patient = f"p{numbers[secrets[place]]:03d}"
+            counts[patient] += 1
+            named[place] = (
+                f"{patient}_{plain_name(scan.modality or 'scan').lower()}{counts[patient]:02d}",
+                patient,
+            )
+        else:
+            named[place] = (stems[id(scan)], _visible_group(scan, secrets[place], stems[id(scan)], naming))
+    return [named[place] for place in range(len(scans))]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _identity(scan: ScanFacts) -> str:
+    if scan.kind == "dicom":
+        return str(scan.source.get("images"))
+    return scan.shown
+
+
+def _patient(scan: ScanFacts, naming: ScanNaming) -> str:
+    if scan.patient:
+        return scan.patient
+    if naming.patient is None:
+        return f"file {scan.shown}"
+    patient = patient_in(scan.shown, naming.patient)
+    if patient is None:
+        raise UserError(
+            f"--patient {naming.patient.pattern!r} does not match {scan.shown}: give a pattern that matches every path"
+        )
+    return f"pattern {patient}"
+
+
+def _visible_group(scan: ScanFacts, secret: str, stem: str, naming: ScanNaming) -> str:
+    if naming.patient is not None:
+        return secret.removeprefix("pattern ")
+    return "" if scan.kind == "picture" else stem
+
+
+def _unique_stems(scans: Sequence[ScanFacts], naming: ScanNaming) -> dict[int, str]:
+    """File names without ending; as many folders' names before them as it takes to tell all apart."""
+    paths = [scan.files[0] for scan in scans]
+    folders = [
+        path.parent.relative_to(naming.root).parts if path.is_relative_to(naming.root) else ()
+        for path in paths
+    ]
+    names: list[str] = []
+    for depth in range(max(map(len, folders), default=0) + 1):
+        names = [
+            plain_name("_".join([*parts[max(0, len(parts) - depth) :], scan.stem]) if depth else scan.stem)
+            for scan, parts in zip(scans, folders, strict=True)
+        ]
+        if len({name.casefold() for name in names}) == len(names):
+            break
+    return {id(scan): name for scan, name in zip(scans, names, strict=True)}
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How slices are cut.
+
+    Attributes:
+        plane: see `view_of`.
+        window_level: how numbers become gray.
+        every: every n-th slice, from the first.
+        foreground: labels to be united as the target; None keeps all apart.
+        only_foreground: slices whose mask has a pixel only.
+    """
+
+    plane: Plane
+    window_level: WindowLevel
+    every: int = 1
+    foreground: tuple[int, ...] | None = None
+    only_foreground: bool = False
+
+
+@dataclass(frozen=True)
+class PlannedScan:
+    """One scan, its masks, and the slices that become images.
+
+    Attributes:
+        scan: what is cut.
+        masks: its masks.
+        id: its name in the prepared folder.
+        group: its patient.
+        view: the cut.
+        slices: place along the view's axis by sample id.
+        soft: whether soft edges of its masks were thresholded.
+    """
+
+    scan: Scan
+    masks: OwnMasks
+    id: str
+    group: str
+    view: View
+    slices: dict[str, int]
+    soft: bool = False
+
+
+class SliceReader:
+    """Pixels of slices; keeps the last volume, as slices are asked for in order and by several threads at once."""
+
+    def __init__(self, cutting: Cutting, *, labels: bool, redacted: bool) -> None:
+        self._cutting, self._labels, self._redacted = cutting, labels, redacted
+        self._lock = threading.Lock()
+        self._id: str | None = None
+        self._volume: NDArray[np.uint8] | None = None
+        self._mask: NDArray[np.uint8] | None = None
+        self._fault: UserError | None = None
+
+    def read(
+        self, planned: PlannedScan, index: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | NDArray[np.uint8] | None]:
+        """The image of one slice, and its mask.
+
+        Raises:
+            UserError: the scan or its masks are damaged.
+        """
+        with self._lock:
+            if self._id != planned.id:
+                self._load(planned)
+            volume, labels, fault = self._volume, self._mask, self._fault
+        if volume is None:
+            assert fault is not None
+            raise fault
+        image = np.ascontiguousarray(planned.view.take(volume, index))
+        if labels is None:
+            return image, None
+        plane = np.ascontiguousarray(planned.view.take(labels, index))
+        return image, plane if self._labels else plane > 0
+
+    def _load(self, planned: PlannedScan) -> None:
+        self._id, self._volume, self._mask, self._fault = planned.id, None, None, None
+        try:
+            self._mask = planned.masks.read(planned.scan.facts).labels if planned.masks else None
+            self._volume = planned.scan.render(self._cutting.window_level)
+        except UserError as error:
+            self._fault = UserError(_without_files(str(error), planned)) if self._redacted else error
+
+
+def _without_files(text: str, planned: PlannedScan) -> str:
+    for path in (*planned.scan.facts.files, *planned.masks.files, *planned.masks.segmentations):
+        text = text.replace(str(path), planned.id)
+    return text.replace(planned.scan.facts.shown, planned.id)
+
 
 _SHOWN = 10
 _STRETCHED = 1.5  # ratio of a pixel's sides from which on shapes look wrong
@@ -52,7 +240,7 @@ class Plan:
         """Whether the size of any pixel is known."""
         return any(planned.scan.facts.spacing_known for planned in self.scans)
 
-    def cases(self, split: str, seed: int, *, redacted: bool) -> list[Case]:
+    def cases(self, split: str, seed: int, *, redacted: bool) -> list[PreparedImage]:
         """All images, divided by patient.
 
         Args:
@@ -65,9 +253,9 @@ class Plan:
         """
         members = [Member(name, planned.group) for planned in self.scans for name in planned.slices]
         sides = split_members(members, Amounts.parse(split), seed)
-        pixels = LastScan(self.cutting, labels=bool(self.classes), redacted=redacted)
+        pixels = SliceReader(self.cutting, labels=bool(self.classes), redacted=redacted)
         return [
-            Case(
+            PreparedImage(
                 name,
                 sides[name],
                 partial(pixels.read, planned, index),
@@ -84,7 +272,7 @@ class Plan:
         return [_record(planned, self.cutting.window_level) for planned in self.scans]
 
 
-def plan_scans(found: Found, cutting: Cutting, naming: Naming, *, skip_faulty: bool) -> Plan:
+def plan_scans(found: Found, cutting: Cutting, naming: ScanNaming, *, skip_faulty: bool) -> Plan:
     """Give every scan its name, masks and slices.
 
     Args:

@@ -1,7 +1,8 @@
-"""Which images train, which validate, which test: a group never stands on two sides.
+"""Which images train, which validate, which test: a group never spans two splits.
 
-A group is what must stay together: the slices of a patient, or images that are nearly the same. Three ways to say how
-much goes where:
+A group is what must stay together: the slices of a patient, or near-duplicates. These are recognised as the data check
+does (`medsam_exp.data.near_duplicates`), but with a lower threshold: keeping two different images together costs
+nothing, splitting two frames of one lesion makes scores too high. Three ways to say how much goes where:
 
 * shares (0.8, 0.1, 0.1): a group's side follows from a hash of (seed, group) alone. New images never move old
   ones; sizes and classes come near the shares without meeting them exactly. For data that grow.
@@ -10,14 +11,26 @@ much goes where:
 * per cent (80%, 10%, 10%): numbers of images worked out from the total. For small data, and data that stay.
 """
 
+import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from PIL import Image
+
+from medsam_exp.data.connected_components import chained
+from medsam_exp.data.near_duplicates import (
+    find_near_duplicates,
+    make_thumbnail,
+    pack_thumbnail,
+    perceptual_hashes,
+)
 from medsam_exp.runtime.seeding import derive_seed
-from medsam_exp.types import UserError
+from medsam_exp.types import RGBImage, UserError
 
 SPLITS = ("train", "val", "test")
 Rest = Literal["rest"]
@@ -197,3 +210,58 @@ def _taken(
                 left -= own
                 n -= len(found)
     return taken
+
+
+LEAST_OF_A_GROUP = 0.5
+"""Correlation of the fine structure from which on images stay together; below that of the data check, so that it finds
+no copies across the splits made here."""
+
+_Seen = tuple[tuple[int, ...], str]
+"""Hashes and packed thumbnail of an image."""
+
+
+def near_duplicate_groups(
+    readers: Mapping[str, Callable[[], RGBImage]], skip_faulty: bool = False
+) -> dict[str, str]:
+    """The group of every image that is like another one, by name; images that are like none are left out.
+
+    What is like the same image is in one group, so a group can be longer than its closest pair. A group is called after
+    its first member in the alphabet.
+
+    Args:
+        readers: give the pixels, by name.
+        skip_faulty: leave out images that cannot be read.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    names = sorted(readers)
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        found = pool.map(lambda name: _seen(readers[name], skip_faulty), names)
+        seen = {name: each for name, each in zip(names, found, strict=True) if each is not None}
+    known = list(seen)
+    hashes, thumbnails = [each[0] for each in seen.values()], [each[1] for each in seen.values()]
+    pairs = find_near_duplicates(hashes, thumbnails, LEAST_OF_A_GROUP)
+    same: dict[str, str] = {}
+    links = [(same.setdefault(thumbnail, name), name) for name, (_, thumbnail) in seen.items()]
+    return groups_of_links([*links, *((known[pair.first], known[pair.second]) for pair in pairs)])
+
+
+def _seen(read: Callable[[], RGBImage], skip_faulty: bool) -> _Seen | None:
+    try:
+        gray = np.asarray(Image.fromarray(read()).convert("L"))
+    except UserError:
+        if skip_faulty:
+            return None
+        raise
+    thumbnail = make_thumbnail(gray)
+    return perceptual_hashes(thumbnail), pack_thumbnail(thumbnail)
+
+
+def groups_of_links(links: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The group of every name that is linked to another one, directly or over others; called after its first member."""
+    given = list(links)
+    names = sorted({name for link in given for name in link})
+    place = {name: number for number, name in enumerate(names)}
+    groups = chained(len(names), [(place[one], place[other]) for one, other in given])
+    return {names[member]: names[group[0]] for group in groups if len(group) > 1 for member in group}

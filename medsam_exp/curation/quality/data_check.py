@@ -5,14 +5,13 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from medsam_exp.curation.quality.examine import Examination, examine
+from medsam_exp.curation.quality.checks import Examination, examine
+from medsam_exp.curation.quality.facts import Limits
 from medsam_exp.curation.quality.finding import KINDS
 from medsam_exp.curation.quality.layout import find_collection, without
-from medsam_exp.curation.quality.lists import write_lists
-from medsam_exp.curation.quality.overview import overview
+from medsam_exp.curation.quality.lists import overview, write_lists
+from medsam_exp.curation.quality.measure import FactStore, measure_dataset
 from medsam_exp.curation.quality.page import write_page
-from medsam_exp.curation.quality.store import FactStore
-from medsam_exp.curation.quality.survey import Limits, survey
 from medsam_exp.runtime.console import open_console
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.runtime.progress import stage_progress
@@ -47,13 +46,13 @@ def check_dataset(
         UserError: the dataset or an option cannot work.
         OSError: a file cannot be written.
     """
-    collection = without(find_collection(root, group, *columns), exclude)
+    listing = without(find_collection(root, group, *columns), exclude)
     digests = FileDigests(cache / "file_digests.json")
     store = FactStore(cache / "hygiene", digests, mask_values)
-    with stage_progress("data check", len(collection.items)) as step:
-        surveyed = survey(collection, store, limits, step)
+    with stage_progress("data check", len(listing.items)) as step:
+        dataset = measure_dataset(listing, store, limits, step)
     digests.save()
-    examination = examine(surveyed, near=near_duplicates)
+    examination = examine(dataset, near=near_duplicates)
     write_lists(examination, folder)
     write_page(examination, folder / "hygiene.html", command=f"medsam-exp data-check {root}")
     return examination
@@ -61,7 +60,7 @@ def check_dataset(
 
 def print_examination(examination: Examination, folder: Path) -> None:
     """Print the number of images, masks and findings of each kind."""
-    out, said = open_console(), overview(examination.survey)
+    out, said = open_console(), overview(examination.dataset)
     for part in said.splits:
         classes = ", ".join(f"{name} {count}" for name, count in sorted(part.classes.items()))
         line = f"{part.name or 'images':<8} {part.images} images, {part.masks} masks ({part.empty} empty)"

@@ -1,9 +1,64 @@
-"""What measuring the files of one item told; JSON-able, so that it is measured once per content."""
+"""A dataset as the checks see it: images with masks, splits, classes and patients, and what measuring them told."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from medsam_exp.curation.quality.overlay import Overlay
+from medsam_exp.curation.quality.burnt_in import Overlay
+
+
+@dataclass(frozen=True)
+class DatasetItem:
+    """An image with what belongs to it.
+
+    Attributes:
+        name: unique in the dataset: "train/benign_1", or a path below the root.
+        stem: the file's name without its suffix, by which image and mask belong together.
+        split: train, val, test, ...; "" where the dataset does not say.
+        image: its file; None where a mask has no image.
+        masks: its mask files by kind ("" where there is one kind, else such as "lung masks"); several files of a kind
+            are parts of one mask.
+        class_name: what it shows; None where the dataset does not say.
+        group: whatever may not be on both sides of a split, such as the patient; "" where unknown.
+        caption: its text, of pairs.
+        problem: why its files do not belong together, in words.
+    """
+
+    name: str
+    stem: str
+    split: str = ""
+    image: Path | None = None
+    masks: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    class_name: str | None = None
+    group: str = ""
+    caption: str = ""
+    problem: str | None = None
+
+    def grouped(self, group: str) -> "DatasetItem":
+        """The same item, of this group."""
+        return replace(self, group=group)
+
+
+@dataclass(frozen=True)
+class DatasetListing:
+    """All items below a root.
+
+    Attributes:
+        root: where they lie.
+        form: how they are arranged: "prepared" (SPLIT_images and SPLIT_masks), "raw" or "pairs".
+        items: in the order of their names.
+        has_masks: whether masks belong to the dataset at all.
+        remarks: what of the dataset's own tables fits no file, one sentence each.
+        sources: digests of files that are no images, such as index.csv.
+    """
+
+    root: Path
+    form: str
+    items: tuple[DatasetItem, ...]
+    has_masks: bool
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,3 +144,64 @@ def from_json(content: dict[str, Any]) -> Facts:
     image["hashes"] = tuple(image["hashes"])
     masks = {kind: MaskFacts(**own) for kind, own in content["masks"].items()}
     return Facts(ImageFacts(**image, overlay=Overlay(words, crosses)), masks)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What counts as a finding where no single answer is right.
+
+    Attributes:
+        tiny_share: of the image that a mask covers at least.
+        tiny_pixels: that a mask has at least.
+        aspect: longer over shorter side at most.
+        contrast: standard deviation of the gray values, of 255, at least.
+        same_mask: Dice of two masks of one image at least.
+        imbalance: largest over smallest class at most.
+    """
+
+    tiny_share: float = 0.0002
+    tiny_pixels: int = 16
+    aspect: float = 3.0
+    contrast: float = 4.0
+    same_mask: float = 0.9
+    imbalance: float = 10.0
+
+
+@dataclass(frozen=True)
+class MeasuredDataset:
+    """A dataset with the facts about each item.
+
+    Attributes:
+        listing: what there is.
+        facts: by name; of items with an image.
+        limits: what counts as a finding.
+    """
+
+    listing: DatasetListing
+    facts: Mapping[str, Facts]
+    limits: Limits = Limits()
+
+    @property
+    def items(self) -> Sequence[DatasetItem]:
+        """All items, in the order of their names."""
+        return self.listing.items
+
+    @cached_property
+    def by_name(self) -> dict[str, DatasetItem]:
+        """Items by name."""
+        return {item.name: item for item in self.items}
+
+    @cached_property
+    def images(self) -> dict[str, ImageFacts]:
+        """Of images that can be read, by name."""
+        return {name: facts.image for name, facts in self.facts.items() if facts.image.problem is None}
+
+    @cached_property
+    def masks(self) -> dict[tuple[str, str], MaskFacts]:
+        """Of masks that can be read, by name and kind."""
+        return {
+            (name, kind): mask
+            for name, facts in self.facts.items()
+            for kind, mask in facts.masks.items()
+            if mask.problem is None
+        }

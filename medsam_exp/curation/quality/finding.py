@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from medsam_exp.curation.quality.overlay import Box
+from medsam_exp.curation.quality.burnt_in import Box
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")

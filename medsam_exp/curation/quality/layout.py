@@ -1,11 +1,19 @@
-"""Finds the items of a dataset, however it is arranged."""
+"""Finds the items of a dataset, however it is arranged: prepared folders, CSV files of pairs, or an original download.
 
-from collections.abc import Mapping, Sequence
+In a download of any depth, a mask is a file named like its image with _mask, _seg, _gt or _label after it (and a
+number, where one image has several), or a file of the image's name in a folder beside the images whose name says mask,
+label, annotation or ground truth. The class is the nearest folder above an image that is neither of these nor a split
+nor called "images".
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from unicodedata import normalize
 
-from medsam_exp.curation.quality.items import Collection, Item
-from medsam_exp.curation.quality.raw import raw_items
+from medsam_exp.curation.quality.facts import DatasetItem, DatasetListing
 from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.folder_files import pair_files
 from medsam_exp.data.images import IMAGE_SUFFIXES
@@ -15,6 +23,111 @@ from medsam_exp.data.sample_index import read_rows, stem_of
 from medsam_exp.data.tables import is_missing, place_of, plain_column, read_table
 from medsam_exp.types import UserError
 
+_MASK_FOLDER = re.compile(
+    r"(?<![a-z])(masks?|labels?|annotations?|segmentations?|ground[ _-]?truths?|gt)(?![a-z])", re.I
+)
+_TO_DO = re.compile(r"(^|[ _-])(to|for|no|non|not|un|without)[ _-]", re.I)  # scans_to_label holds scans
+_MASK_STEM = re.compile(r"^(?P<of>.+?)[ _-](mask|segmentation|seg|gt|label)([ _-]?\d+)?$", re.I)
+_IMAGE_FOLDER = re.compile(r"^(images?|imgs?|scans?|pictures?|original|data|png|jpe?g|tiff?)$", re.I)
+_SPLITS = {
+    "train": re.compile(r"^(train|training)$", re.I),
+    "val": re.compile(r"^(val|valid|validation|dev)$", re.I),
+    "test": re.compile(r"^(test|testing)$", re.I),
+}
+
+
+def raw_items(root: Path) -> tuple[tuple[DatasetItem, ...], bool]:
+    """All images below a folder with the masks that belong to them; and whether there are masks at all."""
+    images, inline, elsewhere = _sorted_files(root)
+    places: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for path in images:
+        for folder in (path.parent, path.parent.parent):
+            places[folder, _stem(path)].append(path)
+    masks: dict[Path, dict[str, list[Path]]] = {path: {} for path in images}
+    lonely = []
+    for path, of, kind in (*inline, *elsewhere):
+        folder = path.parent if kind == "" else path.parent.parent
+        found = places.get((folder, of)) or places.get((folder, _stem(path)))
+        if found:
+            masks[found[0]].setdefault(kind, []).append(path)
+        else:
+            lonely.append((path, kind))
+    has_masks = bool(inline or elsewhere)
+    items = [_item(root, path, masks[path], has_masks=has_masks) for path in images]
+    items += [
+        DatasetItem(
+            name=path.relative_to(root).as_posix(),
+            stem=_stem(path),
+            split=_split(root, path),
+            masks={kind: (path,)},
+            problem=f"{path.name} is a mask without an image",
+        )
+        for path, kind in lonely
+    ]
+    return tuple(sorted(items, key=lambda item: item.name)), has_masks
+
+
+def _item(root: Path, path: Path, masks: dict[str, list[Path]], *, has_masks: bool) -> DatasetItem:
+    problem = f"{path.name} is an image without a mask" if has_masks and not masks else None
+    return DatasetItem(
+        name=path.relative_to(root).with_suffix("").as_posix(),
+        stem=_stem(path),
+        split=_split(root, path),
+        image=path,
+        masks={kind: tuple(files) for kind, files in masks.items()},
+        class_name=_class(root, path),
+        problem=problem,
+    )
+
+
+def _stem(path: Path) -> str:
+    return normalize("NFC", path.stem)
+
+
+def _sorted_files(
+    root: Path,
+) -> tuple[list[Path], list[tuple[Path, str, str]], list[tuple[Path, str, str]]]:
+    """Images; masks beside them as (file, stem of its image, ""); masks in folders of their own, with its name."""
+    images, inline, elsewhere = [], [], []
+    for path in _image_files(root):
+        folder = path.parent.name if path.parent != root else ""
+        named = _MASK_STEM.match(_stem(path))
+        if _MASK_FOLDER.search(folder) and not _TO_DO.search(folder):
+            elsewhere.append((path, named["of"] if named else _stem(path), folder))
+        elif named:
+            inline.append((path, named["of"], ""))
+        else:
+            images.append(path)
+    return images, inline, elsewhere
+
+
+def _image_files(root: Path) -> Iterator[Path]:
+    for path in sorted(root.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file():
+            yield path
+
+
+def _parts(root: Path, path: Path) -> list[str]:
+    """Folders between the root and a file, the nearest first."""
+    return list(path.relative_to(root).parts[:-1])[::-1]
+
+
+def _split(root: Path, path: Path) -> str:
+    for part in _parts(root, path):
+        for split, pattern in _SPLITS.items():
+            if pattern.match(part):
+                return split
+    return ""
+
+
+def _class(root: Path, path: Path) -> str | None:
+    for part in _parts(root, path):
+        if not _IMAGE_FOLDER.match(part) and not any(split.match(part) for split in _SPLITS.values()):
+            return part
+    return None
+
+
 _SHOWN = 5
 
 
@@ -23,7 +136,7 @@ def find_collection(
     group: str | None = None,
     image_column: str = "filename",
     caption_column: str = "Caption",
-) -> Collection:
+) -> DatasetListing:
     """Find all items below a folder, or in a CSV file of pairs.
 
     Args:
@@ -47,7 +160,7 @@ def find_collection(
         found = _pairs(root, tables, image_column, caption_column)
     else:
         items, has_masks = raw_items(root)
-        found = Collection(root, "raw", items, has_masks)
+        found = DatasetListing(root, "raw", items, has_masks)
     if not any(item.image for item in found.items):
         raise UserError(f"{root} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}): check the path")
     if pattern is None:
@@ -56,16 +169,16 @@ def find_collection(
     return replace(found, items=tuple(grouped))
 
 
-def without(collection: Collection, exclude: str | Sequence[str] | None) -> Collection:
-    """The collection without the images that `data.exclude` leaves out.
+def without(listing: DatasetListing, exclude: str | Sequence[str] | None) -> DatasetListing:
+    """The listing without the images that `data.exclude` leaves out.
 
     Raises:
         UserError: the list cannot be read.
     """
-    splits = {item.split for item in collection.items}
-    lists = {split: read_exclusion(exclude, collection.root, split) for split in splits}
-    kept = (item for item in collection.items if item.stem not in lists[item.split].stems)
-    return replace(collection, items=tuple(kept))
+    splits = {item.split for item in listing.items}
+    lists = {split: read_exclusion(exclude, listing.root, split) for split in splits}
+    kept = (item for item in listing.items if item.stem not in lists[item.split].stems)
+    return replace(listing, items=tuple(kept))
 
 
 def _prepared_splits(root: Path) -> list[str]:
@@ -77,7 +190,7 @@ def _prepared_splits(root: Path) -> list[str]:
     ]
 
 
-def _prepared(root: Path, splits: Sequence[str]) -> Collection:
+def _prepared(root: Path, splits: Sequence[str]) -> DatasetListing:
     """ROOT/SPLIT_images with ROOT/SPLIT_masks, or with masks by class in folders below it, and perhaps index.csv."""
     has_masks = any((root / f"{split}_masks").is_dir() for split in splits)
     items = [item for split in splits for item in _of_split(root, split)]
@@ -88,10 +201,10 @@ def _prepared(root: Path, splits: Sequence[str]) -> Collection:
         else item
         for item in items
     ]
-    return Collection(root, "prepared", tuple(labelled), has_masks, remarks)
+    return DatasetListing(root, "prepared", tuple(labelled), has_masks, remarks)
 
 
-def _of_split(root: Path, split: str) -> list[Item]:
+def _of_split(root: Path, split: str) -> list[DatasetItem]:
     images, masks = root / f"{split}_images", root / f"{split}_masks"
     folders: dict[str, Path] = {}
     if masks.is_dir():
@@ -103,7 +216,7 @@ def _of_split(root: Path, split: str) -> list[Item]:
     for stem, pair in pair_files(images, folders).items():
         has_image = pair.image.parent == images
         items.append(
-            Item(
+            DatasetItem(
                 name=f"{split}/{stem}",
                 stem=stem,
                 split=split,
@@ -177,7 +290,7 @@ def _header(path: Path, columns: Sequence[str]) -> set[str]:
         return set()
 
 
-def _pairs(root: Path, tables: Sequence[Path], image_column: str, caption_column: str) -> Collection:
+def _pairs(root: Path, tables: Sequence[Path], image_column: str, caption_column: str) -> DatasetListing:
     items, remarks = [], []
     for table in tables:
         options = TableOptions(table, None, image_column, caption_column, None, None, 0, skip_faulty=True)
@@ -186,7 +299,7 @@ def _pairs(root: Path, tables: Sequence[Path], image_column: str, caption_column
         for image_id, image in sorted(found.images.items()):
             path = found.base / image_id
             items.append(
-                Item(
+                DatasetItem(
                     name=f"{table.stem}/{image_id}",
                     stem=Path(image_id).stem,
                     split=table.stem if len(tables) > 1 else "",
@@ -194,4 +307,4 @@ def _pairs(root: Path, tables: Sequence[Path], image_column: str, caption_column
                     caption=" | ".join(sorted(image.captions)),
                 )
             )
-    return Collection(root, "pairs", tuple(items), has_masks=False, remarks=tuple(remarks))
+    return DatasetListing(root, "pairs", tuple(items), has_masks=False, remarks=tuple(remarks))

@@ -1,18 +1,119 @@
-"""Findings as files for programs: findings.csv and .json, images to leave out, groups to split by."""
+"""A data check as files for programs: numbers, findings.csv and .json, images to leave out, groups to split by."""
 
 import csv
 import io
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
-from medsam_exp.curation.quality.copies import groups_of
-from medsam_exp.curation.quality.examine import Examination
+from medsam_exp.curation.quality.checks import Examination
+from medsam_exp.curation.quality.duplicates import groups_of
+from medsam_exp.curation.quality.facts import DatasetItem, MeasuredDataset
 from medsam_exp.curation.quality.finding import KINDS, Finding
-from medsam_exp.curation.quality.items import Item
-from medsam_exp.curation.quality.overview import overview
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
+
+NO_CLASS = "no class"
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """One split in numbers.
+
+    Attributes:
+        name: "" where the dataset has no splits.
+        images: how many.
+        masks: how many, of any kind.
+        empty: of them without a pixel.
+        classes: images by class.
+        groups: how many patients or groups are known.
+        sizes: most frequent sizes, the most frequent first, such as "500 x 400 (12)".
+        largest: most pixels of a side.
+        smallest: fewest pixels of a side.
+        coverage: median share of the image that a mask with any pixel covers; None without such masks.
+    """
+
+    name: str
+    images: int
+    masks: int
+    empty: int
+    classes: dict[str, int]
+    groups: int
+    sizes: tuple[str, ...]
+    largest: int
+    smallest: int
+    coverage: float | None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A dataset in numbers.
+
+    Attributes:
+        images: how many.
+        splits: each by itself.
+        classes: all of them, the largest first.
+        bits: images by bit depth.
+        formats: images by suffix.
+        lossy: images in a format that may have altered values.
+    """
+
+    images: int
+    splits: tuple[SplitCounts, ...]
+    classes: tuple[str, ...]
+    bits: dict[str, int]
+    formats: dict[str, int]
+    lossy: int
+
+
+def overview(dataset: MeasuredDataset) -> Overview:
+    """Count a dataset."""
+    by_split: dict[str, list[str]] = defaultdict(list)
+    for item in dataset.items:
+        if item.image is not None:
+            by_split[item.split].append(item.name)
+    parts = tuple(_split(dataset, split, names) for split, names in sorted(by_split.items()))
+    classes = sum((Counter(part.classes) for part in parts), Counter())
+    images = dataset.images.values()
+    suffixes = Counter(
+        item.image.suffix.lower().lstrip(".") for item in dataset.items if item.image is not None
+    )
+    return Overview(
+        images=sum(part.images for part in parts),
+        splits=parts,
+        classes=tuple(name for name, _ in classes.most_common()),
+        bits={
+            f"{bits} bits": count for bits, count in sorted(Counter(image.bits for image in images).items())
+        },
+        formats=dict(suffixes.most_common()),
+        lossy=sum(image.lossy for image in images),
+    )
+
+
+def _split(dataset: MeasuredDataset, split: str, names: Sequence[str]) -> SplitCounts:
+    images = [dataset.images[name] for name in names if name in dataset.images]
+    inside = set(names)
+    masks = [mask for (name, _), mask in dataset.masks.items() if name in inside]
+    items = [dataset.by_name[name] for name in names]
+    sizes = Counter(f"{image.width} x {image.height}" for image in images)
+    sides = [side for image in images for side in (image.width, image.height)]
+    shares = [mask.share for mask in masks if mask.foreground]
+    labelled = any(item.class_name for item in dataset.items)
+    return SplitCounts(
+        name=split,
+        images=len(names),
+        masks=len(masks),
+        empty=sum(not mask.foreground for mask in masks),
+        classes=dict(Counter(item.class_name or NO_CLASS for item in items)) if labelled else {},
+        groups=len({item.group for item in items if item.group}),
+        sizes=tuple(f"{size} ({count})" for size, count in sizes.most_common(3)),
+        largest=max(sides, default=0),
+        smallest=min(sides, default=0),
+        coverage=median(shares) if shares else None,
+    )
+
 
 _EVERY_ITEM = ("unreadable", "unpaired", "unusable_mask", "identical_labels", "identical_masks", "outline")
 """Kinds whose images are all proposed to be left out."""
@@ -22,7 +123,7 @@ _KEPT_FIRST = ("test", "val")
 
 def write_lists(examination: Examination, folder: Path) -> list[Path]:
     """Write all lists into a folder; return their paths."""
-    items = examination.survey.by_name
+    items = examination.dataset.by_name
     groups = groups_of(items, examination.copies)
     left_out = proposed_exclusions(examination)
     tables = {
@@ -50,7 +151,7 @@ def proposed_exclusions(examination: Examination) -> dict[str, str]:
 
     Of plain copies the first stays; of copies in several splits those in the test split; of contradicting ones none.
     """
-    items = examination.survey.by_name
+    items = examination.dataset.by_name
     found: dict[str, str] = {}
     for finding in examination.findings:
         title = KINDS[finding.kind].title.lower()
@@ -67,13 +168,13 @@ def proposed_exclusions(examination: Examination) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _outside_of_the_kept_split(items: Sequence[Item]) -> tuple[str, ...]:
+def _outside_of_the_kept_split(items: Sequence[DatasetItem]) -> tuple[str, ...]:
     splits = {item.split for item in items}
     kept = next((split for split in _KEPT_FIRST if split in splits), min(splits))
     return tuple(item.name for item in items if item.split != kept)
 
 
-def _file_name(item: Item) -> str:
+def _file_name(item: DatasetItem) -> str:
     """As the dataset's own index names it."""
     if item.image is None:
         return item.stem
@@ -95,13 +196,13 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _as_json(examination: Examination, left_out: dict[str, str]) -> dict[str, object]:
-    said = overview(examination.survey)
+    said = overview(examination.dataset)
     return {
-        "root": str(examination.survey.collection.root),
-        "form": examination.survey.collection.form,
+        "root": str(examination.dataset.listing.root),
+        "form": examination.dataset.listing.form,
         "overview": asdict(said),
         "near_copies_searched": examination.copies.searched,
-        "limits": asdict(examination.survey.limits),
+        "limits": asdict(examination.dataset.limits),
         "findings": [
             {"severity": KINDS[each.kind].severity, **asdict(each)} for each in examination.findings
         ],

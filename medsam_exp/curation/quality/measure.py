@@ -1,20 +1,33 @@
-"""Decodes the files of an item once and notes everything that the checks ask for."""
+"""Decodes the files of each item once and stores what the checks ask for by the content of the files."""
 
-from collections.abc import Collection, Sequence
+import json
+import os
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from medsam_exp.curation.quality.facts import Facts, ImageFacts, MaskFacts
-from medsam_exp.curation.quality.items import Item
-from medsam_exp.curation.quality.outline import outline_is_drawn
-from medsam_exp.curation.quality.overlay import find_overlay
+from medsam_exp.curation.quality.burnt_in import find_overlay, outline_is_drawn
+from medsam_exp.curation.quality.facts import (
+    DatasetItem,
+    DatasetListing,
+    Facts,
+    ImageFacts,
+    Limits,
+    MaskFacts,
+    MeasuredDataset,
+    from_json,
+)
 from medsam_exp.data.images import decode, to_rgb
 from medsam_exp.data.masks import to_mask
-from medsam_exp.data.near_duplicates import hashes_of, packed, thumbnail_of
+from medsam_exp.data.near_duplicates import make_thumbnail, pack_thumbnail, perceptual_hashes
 from medsam_exp.data.pixels import Pixels, pixel_digest
+from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
+from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import Mask, RGBImage, UserError
 
 VERSION = 6
@@ -25,7 +38,7 @@ _WHITE = 250  # of 255: counts as the highest value
 _SPECK, _SPECK_SHARE = 8, 0.002  # pixels; and of the largest part
 
 
-def measure(item: Item, mask_values: Collection[int] | None) -> Facts:
+def measure(item: DatasetItem, mask_values: Collection[int] | None) -> Facts:
     """Decode an item's image and masks; faults are facts, not exceptions.
 
     Args:
@@ -46,7 +59,7 @@ def _image_facts(pixels: Pixels, image: RGBImage) -> ImageFacts:
     height, width = image.shape[:2]
     gray = np.asarray(Image.fromarray(image).convert("L"))
     chroma = image.max(axis=-1) - image.min(axis=-1) if pixels.values.ndim == 3 else np.zeros(1, np.uint8)
-    thumbnail = thumbnail_of(gray)
+    thumbnail = make_thumbnail(gray)
     finite = pixels.values[np.isfinite(pixels.values)]
     return ImageFacts(
         width=width,
@@ -60,8 +73,8 @@ def _image_facts(pixels: Pixels, image: RGBImage) -> ImageFacts:
         coloured=float((chroma > _CLEARLY_COLOURED).mean()),
         black=float((gray == 0).mean()),
         white=float((gray >= _WHITE).mean()),
-        thumbnail=packed(thumbnail),
-        hashes=hashes_of(thumbnail),
+        thumbnail=pack_thumbnail(thumbnail),
+        hashes=perceptual_hashes(thumbnail),
         overlay=find_overlay(gray),
     )
 
@@ -80,7 +93,7 @@ def _mask_facts(
         corners=int(mask[[0, 0, -1, -1], [0, -1, 0, -1]].sum()),
         specks=_specks(mask),
         pixels=pixel_digest(mask),
-        thumbnail=packed(thumbnail_of(mask.astype(np.uint8) * 255)),
+        thumbnail=pack_thumbnail(make_thumbnail(mask.astype(np.uint8) * 255)),
         outlined=outline_is_drawn(image, mask),
     )
 
@@ -114,3 +127,69 @@ def _specks(mask: Mask) -> int:
         return 0
     sizes = np.bincount(labels.ravel())[1:]
     return int((sizes <= min(_SPECK, _SPECK_SHARE * sizes.max())).sum())
+
+
+class FactStore:
+    """Measures what is not known yet.
+
+    Args:
+        folder: where facts are kept; None keeps none.
+        digests: content hashes of files.
+        mask_values: values that count as foreground in masks of class labels; None for two-valued masks.
+    """
+
+    def __init__(
+        self, folder: Path | None, digests: FileDigests, mask_values: Collection[int] | None = None
+    ) -> None:
+        self._folder, self._digests, self._mask_values = folder, digests, mask_values
+        self.measured = 0
+
+    def of(self, item: DatasetItem) -> Facts:
+        """The facts of an item that has an image."""
+        path = self._path(item)
+        if path is not None and path.is_file():
+            try:
+                return from_json(json.loads(path.read_text()))
+            except (ValueError, KeyError, TypeError):  # a damaged file is measured anew
+                pass
+        facts = measure(item, self._mask_values)
+        self.measured += 1
+        problems = [facts.image.problem, *(mask.problem for mask in facts.masks.values())]
+        if path is not None and not any(problems):  # they name paths
+            write_atomically(path, json_text(asdict(facts)).encode())
+        return facts
+
+    def _path(self, item: DatasetItem) -> Path | None:
+        if self._folder is None or item.image is None:
+            return None
+        try:
+            parts = [f"version {VERSION}", str(self._mask_values), self._digests.of(item.image)]
+            for kind, files in sorted(item.masks.items()):
+                parts += [f"kind {kind}", *(self._digests.of(path) for path in files)]
+        except OSError:  # it cannot be read; measuring says so
+            return None
+        digest = text_digest(*parts)
+        return self._folder / digest[:2] / f"{digest}.json"
+
+
+def measure_dataset(
+    listing: DatasetListing, store: FactStore, limits: Limits, step: Callable[[int], None] = lambda _: None
+) -> MeasuredDataset:
+    """Measure all items, several at a time.
+
+    Args:
+        listing: what there is.
+        store: knows what was measured before.
+        limits: what counts as a finding.
+        step: is told of each item that is done.
+    """
+
+    def of(item: DatasetItem) -> Facts:
+        found = store.of(item)
+        step(1)
+        return found
+
+    with_image = [item for item in listing.items if item.image is not None]
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        found = dict(zip((item.name for item in with_image), pool.map(of, with_image), strict=True))
+    return MeasuredDataset(listing, found, limits)

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from medsam_exp.curation.quality.examine import Examination
+from medsam_exp.curation.quality.checks import Examination
+from medsam_exp.curation.quality.facts import MeasuredDataset
 from medsam_exp.curation.quality.finding import KINDS, SEVERITIES, Finding
-from medsam_exp.curation.quality.lists import proposed_exclusions
-from medsam_exp.curation.quality.overview import overview
-from medsam_exp.curation.quality.survey import Survey
+from medsam_exp.curation.quality.lists import overview, proposed_exclusions
 from medsam_exp.data.images import read_image
 from medsam_exp.data.masks import read_mask
 from medsam_exp.metrics.measures import DISCLAIMER
@@ -49,13 +48,13 @@ def _rendered(content: dict[str, Any], drawings: Drawings) -> str:
 
 def _content(examination: Examination, command: str) -> dict[str, Any]:
     """Everything that the template says, but the pictures."""
-    survey = examination.survey
-    said, by_kind = overview(survey), examination.by_kind()
+    dataset = examination.dataset
+    said, by_kind = overview(dataset), examination.by_kind()
     counts = {severity: len(examination.of(severity)) for severity in SEVERITIES}
     headings = {kind: KINDS[kind].title for kind in by_kind}
     sections = {"glance": "At a glance", "dataset": "The dataset", **headings, "all": "Every finding"}
     return {
-        "title": survey.collection.root.resolve().name,
+        "title": dataset.listing.root.resolve().name,
         "kind": "data check",
         "disclaimer": DISCLAIMER,
         "choices": _choices(examination),
@@ -76,18 +75,18 @@ def _content(examination: Examination, command: str) -> dict[str, Any]:
 
 
 def _choices(examination: Examination) -> list[tuple[str, str]]:
-    collection = examination.survey.collection
+    listing = examination.dataset.listing
     arranged = {
         "prepared": "SPLIT_images, SPLIT_masks",
         "raw": "original folders",
         "pairs": "image-caption pairs",
     }
-    splits = sorted({item.split for item in collection.items} - {""})
+    splits = sorted({item.split for item in listing.items} - {""})
     return [
-        ("folder", str(collection.root)),
-        ("arranged as", arranged[collection.form]),
+        ("folder", str(listing.root)),
+        ("arranged as", arranged[listing.form]),
         ("splits", ", ".join(splits) or "none"),
-        ("images", str(sum(item.image is not None for item in collection.items))),
+        ("images", str(sum(item.image is not None for item in listing.items))),
     ]
 
 
@@ -110,10 +109,10 @@ def _name_of(key: _Key) -> str:
 
 def _pictures(examination: Examination, room: int) -> Drawings:
     """Thumbnails of all that is shown, the first findings of each kind before the others."""
-    survey = examination.survey
+    dataset = examination.dataset
     keys = {_name_of(key): key for key in _keys_in_order(list(examination.by_kind().values()))}
-    sizes = {name: key for name, key in keys.items() if key[0] in survey.images}
-    return draw(list(sizes), lambda name: _read(survey, sizes[name]), {}, room)
+    sizes = {name: key for name, key in keys.items() if key[0] in dataset.images}
+    return draw(list(sizes), lambda name: _read(dataset, sizes[name]), {}, room)
 
 
 def _keys_in_order(groups: Sequence[Sequence[Finding]]) -> Iterable[_Key]:
@@ -123,13 +122,13 @@ def _keys_in_order(groups: Sequence[Sequence[Finding]]) -> Iterable[_Key]:
                 yield from ((name, finding.mask) for name in finding.items[:_IMAGES])
 
 
-def _read(survey: Survey, key: _Key) -> tuple[RGBImage, Mask | None]:
+def _read(dataset: MeasuredDataset, key: _Key) -> tuple[RGBImage, Mask | None]:
     """An image, and its mask where there is a usable one."""
     name, kind = key
-    item = survey.by_name[name]
+    item = dataset.by_name[name]
     assert item.image is not None
     image = read_image(item.image)
-    facts = survey.facts[name].masks.get(kind)
+    facts = dataset.facts[name].masks.get(kind)
     if facts is None or facts.problem is not None:
         return image, None
     mask = np.zeros(image.shape[:2], dtype=bool)

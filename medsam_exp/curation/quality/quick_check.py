@@ -1,6 +1,6 @@
 """A brief data check when a run first meets a dataset: a few lines of log, once per content, bounded in time.
 
-Leaks between splits are remembered and said in every run, for its summary and for trainings that they forbid.
+Leaks between splits are remembered and said in every run, for its summary, and forbid a training on true masks.
 
 A dataset of up to `FEW` images is checked as by `medsam-exp data-check`, at some 15 ms an image. A larger one is
 checked for what its names, tables and file hashes tell: the same file in several splits or classes, patients in
@@ -13,23 +13,28 @@ import os
 import shlex
 from collections import defaultdict
 from collections.abc import Collection as Values
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from omegaconf import DictConfig
 
-from medsam_exp.curation.quality.copies import Copies
-from medsam_exp.curation.quality.examine import Examination, examine, examine_files
+from medsam_exp.config.auxiliary_images import label_source
+from medsam_exp.curation.quality.checks import Examination, examine, examine_files
+from medsam_exp.curation.quality.duplicates import Copies
+from medsam_exp.curation.quality.facts import DatasetListing, Limits, MeasuredDataset
 from medsam_exp.curation.quality.finding import KINDS, Finding
-from medsam_exp.curation.quality.items import Collection
 from medsam_exp.curation.quality.layout import INDEX, find_collection, without
-from medsam_exp.curation.quality.measure import VERSION
-from medsam_exp.curation.quality.store import FactStore
-from medsam_exp.curation.quality.survey import Limits, Survey, survey
+from medsam_exp.curation.quality.measure import VERSION, FactStore, measure_dataset
+from medsam_exp.data.folder import FolderDataset
+from medsam_exp.engine.engine import Engine
+from medsam_exp.engine.firewall import datasets_of
 from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)
 
@@ -170,20 +175,20 @@ def _look(
     exclude: str | Sequence[str] | None,
     patient_pattern: str | None,
 ) -> _Look:
-    collection = without(find_collection(root, patient_pattern), exclude)
-    images = [item for item in collection.items if item.image is not None]
+    listing = without(find_collection(root, patient_pattern), exclude)
+    images = [item for item in listing.items if item.image is not None]
     if len(images) <= FEW:
         store = FactStore(folder, digests, mask_values)
-        found = examine(survey(collection, store, Limits()))
+        found = examine(measure_dataset(listing, store, Limits()))
         return _Look(tuple(_sentences(found, "", patient_pattern)), tuple(_leaks(found)))
-    found = examine_files(Survey(collection, {}), _same_files(collection, digests))
+    found = examine_files(MeasuredDataset(listing, {}), _same_files(listing, digests))
     said = _sentences(found, f"{len(images)} images were compared by name and file only; ", patient_pattern)
     return _Look(tuple(said), tuple(_leaks(found)))
 
 
-def _same_files(collection: Collection, digests: FileDigests) -> Copies:
+def _same_files(listing: DatasetListing, digests: FileDigests) -> Copies:
     """Images whose files are the same byte by byte."""
-    paths = {item.name: item.image for item in collection.items if item.image is not None}
+    paths = {item.name: item.image for item in listing.items if item.image is not None}
     sizes: dict[int, list[str]] = defaultdict(list)
     for name, path in paths.items():
         sizes[path.stat().st_size].append(name)
@@ -207,7 +212,7 @@ def _sentences(examination: Examination, scope: str, patient_pattern: str | None
         if about.severity != "note" and kind not in LEAKS:
             first = findings[0].items[0] if findings[0].items else findings[0].message
             lines.append(f"{about.severity}: {about.title.lower()}: {len(findings)} (first: {first})")
-    root = examination.survey.collection.root
+    root = examination.dataset.listing.root
     if lines or scope or kinds.keys() & set(LEAKS):
         lines.append(f"{scope}pictures, reasons and what mends it: {full_check(root, patient_pattern)}")
     return lines
@@ -226,7 +231,7 @@ def _listed(splits: tuple[str, ...]) -> str:
 
 def _leaks(examination: Examination) -> Iterator[Leak]:
     """What splits share, by kind and splits."""
-    by_name = examination.survey.by_name
+    by_name = examination.dataset.by_name
     found: dict[tuple[str, tuple[str, ...]], list[Finding]] = defaultdict(list)
     for finding in examination.findings:
         if finding.kind in LEAKS:
@@ -235,3 +240,55 @@ def _leaks(examination: Examination) -> Iterator[Leak]:
     for (kind, splits), findings in found.items():
         title = KINDS[kind].title.lower().replace("several splits", _listed(splits))
         yield Leak(f"{title}: {len(findings)} (first: {findings[0].items[0]})", splits)
+
+
+def look_at_data(cfg: DictConfig, engine: Engine, digests: FileDigests) -> dict[Path, tuple[Leak, ...]]:
+    """Leaks between the splits of the run's folders, by their root."""
+    found: dict[Path, tuple[Leak, ...]] = {}
+    for dataset in datasets_of(engine).values():
+        if isinstance(dataset, FolderDataset) and dataset.root not in found:
+            given = dataset.foreground_values, dataset.exclude, dataset.patient_pattern
+            found[dataset.root] = look_once(dataset.root, Path(cfg.paths.artifacts), digests, *given)
+    return found
+
+
+def leak_notes(cfg: DictConfig, leaks: Mapping[Path, tuple[Leak, ...]]) -> list[str]:
+    """For the summary, each time."""
+    notes = [f"data check: {leak.said}, in {root}" for root, found in leaks.items() for leak in found]
+    return [*notes, "allow_leaks=true: these did not stop a training"] if notes and cfg.allow_leaks else notes
+
+
+def refuse_leaky_training(cfg: DictConfig, engine: Engine, leaks: Mapping[Path, tuple[Leak, ...]]) -> None:
+    """Stop before a training on true masks of a split that shares patients or copies with another one.
+
+    Args:
+        cfg: a checked configuration.
+        engine: with all stages planned.
+        leaks: what the data check found, by the dataset's root.
+
+    Raises:
+        UserError: there is such a leak, and `allow_leaks` is false.
+    """
+    for name in engine.artifacts:
+        if cfg.allow_leaks or STAGES[name].auxiliary != "train_data" or not _on_masks(cfg, name):
+            continue
+        trained = engine.auxiliary(name).dataset
+        if not isinstance(trained, FolderDataset):
+            continue
+        root = trained.root
+        found = [leak for leak in leaks.get(root, ()) if trained.split in leak.splits]
+        scored = engine.dataset
+        if scored is not None and getattr(scored, "root", None) == root:  # a leak elsewhere may wait
+            found = [leak for leak in found if scored.split in leak.splits]
+        if found:
+            raise UserError(
+                f"{name} would train on {root} ({trained.split}), but the data check found "
+                f"{'; '.join(leak.said for leak in found)}: {full_check(root, trained.patient_pattern)} shows "
+                "them and writes exclude.csv for data.exclude and groups.csv to split anew, or allow it with "
+                "allow_leaks=true"
+            )
+
+
+def _on_masks(cfg: DictConfig, stage: str) -> bool:
+    """Whether a stage that makes or trains on labels takes masks that others than this method drew."""
+    return stage not in cfg or label_source(cfg, stage) != "zero_shot"

@@ -212,7 +212,9 @@ def medpix(root: Path) -> Path:
     for entry in entries:
         save(root / "images" / f"{entry['image']}.png", scan(len(str(entry["image"]))))
     (root / "Description.json").write_text(json.dumps([*entries, missing]))
-    (root / "Case_topic.json").write_text(json.dumps([{"U_id": "MPX0", "Case": {"Title": "Lung nodule"}}]))
+    (root / "Case_topic.json").write_text(
+        json.dumps([{"U_id": "MPX0", "PreparedImage": {"Title": "Lung nodule"}}])
+    )
     return root
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from medsam_exp.curation.prepare import files
+from medsam_exp.curation.prepare import output
 from medsam_exp.curation.prepare.__main__ import main, preparers
 from medsam_exp.data.folder import FolderDataset
 from tests.conftest import ROOT
@@ -181,14 +181,14 @@ def test_a_full_disk_is_said_and_the_same_command_goes_on(
 ) -> None:
     raw = miniatures.busi(tmp_path / "raw")
     whole = prepared("busi", raw, tmp_path / "whole")
-    write, left = files.write_atomically, iter(range(7))
+    write, left = output.write_atomically, iter(range(7))
 
     def until_full(path: Path, data: bytes) -> None:
         if next(left, None) is None:
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         write(path, data)
 
-    monkeypatch.setattr(files, "write_atomically", until_full)
+    monkeypatch.setattr(output, "write_atomically", until_full)
     said = refused(capsys, "busi", raw, tmp_path / "out")
     assert "No space left on device" in said
     assert "the same command goes on from here" in said

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from medsam_exp.curation.prepare.datasets.brain_mri import to_eight_bits
-from medsam_exp.curation.prepare.output_lock import read_prepared
+from medsam_exp.curation.prepare.output import read_prepared
 from medsam_exp.data.folder import FolderDataset
 from tests.curation.prepare import miniatures
 from tests.curation.prepare.miniatures import blob, by_split, index, prepared, refused, scan
@@ -19,9 +19,9 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def notes(out: Path) -> list[str]:
-    account = read_prepared(out)
-    assert account is not None
-    return list(account["notes"])
+    summary_lines = read_prepared(out)
+    assert summary_lines is not None
+    return list(summary_lines["notes"])
 
 
 def test_busi_merges_masks_and_drops_normals(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.curation.prepare.layout import Case, plain_name, write_layout
-from medsam_exp.curation.prepare.output_lock import Request, SourceFacts, read_prepared
+from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
+from medsam_exp.curation.prepare.output import Request, SourceFacts, read_prepared
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.types import UserError
 
@@ -23,9 +23,11 @@ def pixels(n: int) -> tuple[np.ndarray, np.ndarray]:
     return draw.integers(0, 255, (6, 9, 3), dtype=np.uint8), draw.random((6, 9)) > 0.5
 
 
-def cases(count: int = 6, read: Callable[[int], tuple[np.ndarray, np.ndarray]] = pixels) -> list[Case]:
+def cases(
+    count: int = 6, read: Callable[[int], tuple[np.ndarray, np.ndarray]] = pixels
+) -> list[PreparedImage]:
     return [
-        Case(
+        PreparedImage(
             name=f"benign_{n}",
             split=("train", "val", "test")[n % 3],
             read=lambda n=n: read(n),
@@ -60,7 +62,7 @@ def test_everything_is_written_and_the_pipeline_reads_it(tmp_path: Path) -> None
 
 
 def test_index_and_account(tmp_path: Path) -> None:
-    spaced = [Case("x", "test", lambda: pixels(0), spacing_mm=(0.49, 0.5)), *cases(1)]
+    spaced = [PreparedImage("x", "test", lambda: pixels(0), spacing_mm=(0.49, 0.5)), *cases(1)]
     write_layout(tmp_path, spaced, REQUEST, ["one note"])
     with (tmp_path / "index.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -70,11 +72,11 @@ def test_index_and_account(tmp_path: Path) -> None:
     ]
     assert rows[0]["spacing_row_mm"] == ""
     assert (rows[1]["spacing_row_mm"], rows[1]["spacing_column_mm"]) == ("0.49", "0.5")
-    account = read_prepared(tmp_path)
-    assert account is not None
-    assert account["counts"] == {"train": {"benign": 1}, "val": {}, "test": {"": 1}}
-    assert account["notes"] == ["one note"]
-    assert account["source"]["digest"] == "ab" * 32
+    summary_lines = read_prepared(tmp_path)
+    assert summary_lines is not None
+    assert summary_lines["counts"] == {"train": {"benign": 1}, "val": {}, "test": {"": 1}}
+    assert summary_lines["notes"] == ["one note"]
+    assert summary_lines["source"]["digest"] == "ab" * 32
     for line in (tmp_path / "checksums.sha256").read_text().splitlines():
         digest, name = line.split("  ")
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
@@ -82,7 +84,7 @@ def test_index_and_account(tmp_path: Path) -> None:
 
 def test_gray_images_are_stored_with_one_channel(tmp_path: Path) -> None:
     gray = np.repeat(np.arange(12, dtype=np.uint8).reshape(3, 4, 1), 3, axis=2)
-    write_layout(tmp_path, [Case("g", "test", lambda: (gray, np.ones((3, 4), bool)))], REQUEST)
+    write_layout(tmp_path, [PreparedImage("g", "test", lambda: (gray, np.ones((3, 4), bool)))], REQUEST)
     stored = Image.open(tmp_path / "test_images/g.png")
     assert stored.mode == "L"
     assert (np.asarray(stored.convert("RGB")) == gray).all()
@@ -184,13 +186,18 @@ def test_faulty_cases_are_all_named_or_left_out(tmp_path: Path) -> None:
 
 
 def test_image_and_mask_of_different_sizes(tmp_path: Path) -> None:
-    odd = Case("x", "test", lambda: (np.zeros((4, 5), np.uint8), np.zeros((5, 4), bool)), source="x.png")
+    odd = PreparedImage(
+        "x", "test", lambda: (np.zeros((4, 5), np.uint8), np.zeros((5, 4), bool)), source="x.png"
+    )
     with pytest.raises(UserError, match=r"x.png has an image of 5 x 4 and a mask of 4 x 5 pixels"):
         write_layout(tmp_path, [odd], REQUEST)
 
 
 def test_names_that_differ_by_case_only_are_refused(tmp_path: Path) -> None:
-    twins = [Case("A", "test", lambda: pixels(0), source="A.png"), Case("a", "test", lambda: pixels(1))]
+    twins = [
+        PreparedImage("A", "test", lambda: pixels(0), source="A.png"),
+        PreparedImage("a", "test", lambda: pixels(1)),
+    ]
     with pytest.raises(UserError, match=r"A.png and a would both be written as a"):
         write_layout(tmp_path, twins, REQUEST)
 
@@ -200,11 +207,11 @@ def test_names_that_some_systems_cannot_have_are_refused(tmp_path: Path, name: s
     with pytest.raises(
         UserError, match=r"x.png cannot be written as .* which is no name of a file on every system"
     ):
-        write_layout(tmp_path, [Case(name, "test", lambda: pixels(0), source="x.png")], REQUEST)
+        write_layout(tmp_path, [PreparedImage(name, "test", lambda: pixels(0), source="x.png")], REQUEST)
 
 
 def test_a_group_on_two_sides_cannot_be_written(tmp_path: Path) -> None:
-    torn = [Case(split, split, lambda: pixels(0), group="p") for split in ("train", "test")]
+    torn = [PreparedImage(split, split, lambda: pixels(0), group="p") for split in ("train", "test")]
     with pytest.raises(ValueError, match="two sides"):
         write_layout(tmp_path, torn, REQUEST)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from medsam_exp.curation.quality.examine import Examination, examine
+from medsam_exp.curation.quality.checks import Examination, examine
+from medsam_exp.curation.quality.facts import Limits
 from medsam_exp.curation.quality.layout import find_collection
-from medsam_exp.curation.quality.store import FactStore
-from medsam_exp.curation.quality.survey import Limits, survey
+from medsam_exp.curation.quality.measure import FactStore, measure_dataset
 from medsam_exp.runtime.digests import FileDigests
 from tests.clean_data import Clean
 
@@ -23,7 +23,9 @@ def checked() -> Callable[..., Examination]:
     """Check a folder, without any memory."""
 
     def check(root: Path, near: bool = True, mask_values=None, **options) -> Examination:
-        collection = find_collection(root, **options)
-        return examine(survey(collection, FactStore(None, FileDigests(), mask_values), Limits()), near=near)
+        listing = find_collection(root, **options)
+        return examine(
+            measure_dataset(listing, FactStore(None, FileDigests(), mask_values), Limits()), near=near
+        )
 
     return check

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from medsam_exp.curation.quality.facts import Limits
 from medsam_exp.curation.quality.layout import find_collection
-from medsam_exp.curation.quality.store import FactStore
-from medsam_exp.curation.quality.survey import Limits, survey
+from medsam_exp.curation.quality.measure import FactStore, measure_dataset
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.runtime.digests import FileDigests
 from tests.clean_data import Clean, lesion, scan
@@ -120,7 +120,7 @@ def test_groups_hold_copies_and_patients_together(spoilt, tmp_path):
 def test_nothing_is_measured_twice(clean, tmp_path):
     def measured() -> int:
         store = FactStore(tmp_path / "facts", FileDigests())
-        survey(find_collection(clean.root), store, Limits())
+        measure_dataset(find_collection(clean.root), store, Limits())
         return store.measured
 
     assert measured() == 12
@@ -132,17 +132,19 @@ def test_nothing_is_measured_twice(clean, tmp_path):
 
 
 def test_a_damaged_memory_is_measured_anew(clean, tmp_path):
-    first = survey(find_collection(clean.root), FactStore(tmp_path / "facts", FileDigests()), Limits())
+    first = measure_dataset(
+        find_collection(clean.root), FactStore(tmp_path / "facts", FileDigests()), Limits()
+    )
     for path in (tmp_path / "facts").rglob("*.json"):
         path.write_text(path.read_text()[:-40])
     store = FactStore(tmp_path / "facts", FileDigests())
-    assert survey(find_collection(clean.root), store, Limits()).facts == first.facts
+    assert measure_dataset(find_collection(clean.root), store, Limits()).facts == first.facts
     assert store.measured == 12
 
 
 def test_remembered_facts_are_the_measured_ones(spoilt, tmp_path):
     fresh, again = (
-        survey(find_collection(spoilt.root), FactStore(tmp_path / "facts", FileDigests()), Limits())
+        measure_dataset(find_collection(spoilt.root), FactStore(tmp_path / "facts", FileDigests()), Limits())
         for _ in "ab"
     )
     assert fresh.facts == again.facts

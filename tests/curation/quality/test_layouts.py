@@ -29,9 +29,9 @@ def busi(tmp_path: Path) -> Path:
 
 
 def test_masks_beside_images(busi, checked):
-    collection = find_collection(busi)
-    items = {item.name: item for item in collection.items}
-    assert collection.form == "raw"
+    listing = find_collection(busi)
+    items = {item.name: item for item in listing.items}
+    assert listing.form == "raw"
     assert {name: item.class_name for name, item in items.items()} == {
         f"{name}/{name} ({k})": name for name in ("benign", "malignant", "normal") for k in (1, 2)
     }
@@ -42,7 +42,7 @@ def test_masks_beside_images(busi, checked):
     examination = checked(busi)
     assert examination.findings == ()
     union = (lesion(1) | lesion(9)) > 0
-    assert examination.survey.masks["benign/benign (1)", ""].foreground == union.sum()
+    assert examination.dataset.masks["benign/benign (1)", ""].foreground == union.sum()
 
 
 def test_masks_in_folders_of_their_kind(tmp_path, checked):
@@ -119,8 +119,8 @@ def test_pairs_across_tables(pairs, checked):
 
 def test_one_table_and_other_columns(pairs):
     (pairs / "mine.csv").write_text("path,text\nimages/5.png,A scan of something else\n")
-    collection = find_collection(pairs / "mine.csv", image_column="path", caption_column="text")
-    assert [(item.name, item.split) for item in collection.items] == [("mine/images/5.png", "")]
+    listing = find_collection(pairs / "mine.csv", image_column="path", caption_column="text")
+    assert [(item.name, item.split) for item in listing.items] == [("mine/images/5.png", "")]
 
 
 def test_what_is_excluded_is_not_looked_at(clean):

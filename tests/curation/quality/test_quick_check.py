@@ -7,8 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from medsam_exp.curation.quality import quick_check
-from medsam_exp.curation.quality.leaks import look_at_data
-from medsam_exp.curation.quality.quick_check import look_once
+from medsam_exp.curation.quality.quick_check import look_at_data, look_once
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.runtime.digests import FileDigests
 from tests.clean_data import lesion, scan
@@ -73,7 +72,7 @@ def test_a_run_hands_on_its_pattern_of_patients(clean, tmp_path, monkeypatch):
     for number, split in ((31, "train"), (32, "test")):
         clean.put(split, f"ID9_{number:04}", scan(number), lesion(number))
     dataset = FolderDataset("folder", str(clean.root), "test", patient_pattern=r"^(ID\d+)_")
-    monkeypatch.setattr("medsam_exp.curation.quality.leaks.datasets_of", lambda _: {"data": dataset})
+    monkeypatch.setattr("medsam_exp.curation.quality.quick_check.datasets_of", lambda _: {"data": dataset})
     cfg = OmegaConf.create({"paths": {"artifacts": str(tmp_path / "artifacts")}})
     (leak,) = look_at_data(cfg, None, FileDigests())[clean.root]
     assert leak.splits == ("test", "train")
@@ -107,7 +106,7 @@ def test_nothing_stops_a_run(clean, look, tmp_path, monkeypatch):
     def fails(*_):
         raise MemoryError
 
-    monkeypatch.setattr(quick_check, "survey", fails)
+    monkeypatch.setattr(quick_check, "measure_dataset", fails)
     assert look(clean.root)[0].startswith(f"data check: {clean.root} could not be checked")
 
 

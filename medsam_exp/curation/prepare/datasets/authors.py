@@ -14,10 +14,9 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from medsam_exp.curation.prepare.command import account, add_skip_option, request_of
-from medsam_exp.curation.prepare.layout import Case, write_layout
-from medsam_exp.curation.prepare.reading import matches, nothing_found, pair_of
-from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.curation.prepare.command import add_skip_option, request_of, summary_lines
+from medsam_exp.curation.prepare.layout import PreparedImage, write_layout
+from medsam_exp.curation.prepare.source import Source, matches, nothing_found, open_source, pair_of
 
 FOLDER = ""
 LICENCE = "of each set as its own publishers state it; cite MedCLIP-SAMv2 (arXiv 2409.19483) and the sets"
@@ -63,7 +62,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
             )
             prepared = write_layout(given.out / name, cases, request, notes, skip_faulty=given.skip_faulty)
             yield f"{name}:"
-            yield from account(prepared, f"data={_READS.get(name.lower(), 'folder')}")
+            yield from summary_lines(prepared, f"data={_READS.get(name.lower(), 'folder')}")
 
 
 def _sets(source: Source) -> dict[str, dict[str, re.Match[str]]]:
@@ -81,7 +80,9 @@ def _sets(source: Source) -> dict[str, dict[str, re.Match[str]]]:
     return dict(sorted(sets.items()))
 
 
-def _cases(source: Source, name: str, found: Mapping[str, re.Match[str]]) -> tuple[list[Case], list[str]]:
+def _cases(
+    source: Source, name: str, found: Mapping[str, re.Match[str]]
+) -> tuple[list[PreparedImage], list[str]]:
     """Pairs of a set, and notes about what has no partner.
 
     Raises:
@@ -101,7 +102,7 @@ def _cases(source: Source, name: str, found: Mapping[str, re.Match[str]]) -> tup
     if lossy := sum(masks[key].lower().endswith((".jpg", ".jpeg")) for key in both):
         notes.append(f"JPEG masks, cut at half of the full value: {lossy}")
     cases = [
-        Case(
+        PreparedImage(
             name=key[1],
             split=key[0],
             read=partial(pair_of, source, images[key], (masks[key],)),

@@ -28,10 +28,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.curation.prepare.command import account, add_skip_option, add_split_options, request_of
-from medsam_exp.curation.prepare.layout import Case, plain_name, write_layout
-from medsam_exp.curation.prepare.reading import nothing_found
-from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.curation.prepare.command import add_skip_option, add_split_options, request_of, summary_lines
+from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
+from medsam_exp.curation.prepare.source import Source, nothing_found, open_source
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
 from medsam_exp.runtime.extras import require
 from medsam_exp.types import Mask, UserError
@@ -81,7 +80,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
             splits = _by_fold(source, heads, given.test_fold)
             rule = f"the publishers' folds of patients: {given.test_fold} tests, {given.test_fold % 5 + 1} validates"
         cases = [
-            Case(
+            PreparedImage(
                 name=f"{head.class_name}_{number:04d}",
                 split=splits[str(number)],
                 read=partial(_read, source, files[number], low, high),
@@ -96,7 +95,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         request = request_of(given, "brain_mri", _VERSION, rule, LICENCE, [source.facts(used)])
         prepared = write_layout(given.out, cases, request, notes, skip_faulty=given.skip_faulty)
     sizes = " data.spacing_mm=index.csv" if any(case.spacing_mm for case in cases) else ""
-    yield from account(prepared, f"data=brain_mri{sizes}")
+    yield from summary_lines(prepared, f"data=brain_mri{sizes}")
 
 
 @dataclass(frozen=True)

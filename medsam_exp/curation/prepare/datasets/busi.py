@@ -18,14 +18,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from medsam_exp.curation.prepare.command import account, add_skip_option, add_split_options, request_of
+from medsam_exp.curation.prepare.command import add_skip_option, add_split_options, request_of, summary_lines
 from medsam_exp.curation.prepare.datasets import udiat
-from medsam_exp.curation.prepare.duplicate_groups import alike_groups, groups_of_links
-from medsam_exp.curation.prepare.layout import Case, plain_name, write_layout
-from medsam_exp.curation.prepare.output_lock import SourceFacts
-from medsam_exp.curation.prepare.reading import image_of, matches, nothing_found, pair_of
-from medsam_exp.curation.prepare.source import Source, open_source
-from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
+from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
+from medsam_exp.curation.prepare.output import SourceFacts
+from medsam_exp.curation.prepare.source import Source, image_of, matches, nothing_found, open_source, pair_of
+from medsam_exp.curation.prepare.splitting import (
+    Amounts,
+    Member,
+    groups_of_links,
+    near_duplicate_groups,
+    split_members,
+)
 from medsam_exp.data.tables import faulty_rows, read_columns
 from medsam_exp.types import UserError
 
@@ -81,7 +85,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
             facts, licence = [*facts, other.facts()], f"{LICENCE}; {udiat.LICENCE}"
         request = request_of(given, "busi", _VERSION, rule, licence, facts)
         prepared = write_layout(given.out, cases, request, notes, skip_faulty=given.skip_faulty)
-    yield from account(prepared, "data=busi")
+    yield from summary_lines(prepared, "data=busi")
 
 
 def _images(source: Source, normals: bool) -> tuple[list[_Image], list[str]]:
@@ -145,7 +149,9 @@ def _group_alike(
 ) -> list[str]:
     """Put near-duplicates into a group; notes about them, and about those whose classes contradict each other."""
     by_stem = {image.stem: image for image in images}
-    alike = alike_groups({image.stem: partial(image_of, source, image.file) for image in images}, skip_faulty)
+    alike = near_duplicate_groups(
+        {image.stem: partial(image_of, source, image.file) for image in images}, skip_faulty
+    )
     first: dict[str, str] = {}
     links = [(first.setdefault(group, stem), stem) for stem, group in sorted(listed.items())]
     groups = groups_of_links([*alike.items(), *links])
@@ -163,9 +169,9 @@ def _group_alike(
     return notes
 
 
-def _cases(source: Source, images: list[_Image], splits: Mapping[str, str]) -> list[Case]:
+def _cases(source: Source, images: list[_Image], splits: Mapping[str, str]) -> list[PreparedImage]:
     return [
-        Case(
+        PreparedImage(
             name=plain_name(image.stem),
             split=splits[image.stem],
             read=partial(pair_of, source, image.file, image.masks),

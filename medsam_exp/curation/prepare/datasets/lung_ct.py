@@ -20,10 +20,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.curation.prepare.command import account, add_skip_option, add_split_options, request_of
-from medsam_exp.curation.prepare.layout import Case, plain_name, unique_names, write_layout
-from medsam_exp.curation.prepare.reading import image_of, matches, nothing_found
-from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.curation.prepare.command import add_skip_option, add_split_options, request_of, summary_lines
+from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
+from medsam_exp.curation.prepare.source import Source, image_of, matches, nothing_found, open_source
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
 from medsam_exp.types import Mask, RGBImage, UserError
 
@@ -66,7 +65,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         }
         names = unique_names(wanted)
         cases = [
-            Case(
+            PreparedImage(
                 name=names[image],
                 split=splits[image],
                 read=partial(_read, source, image, mask, channel),
@@ -79,7 +78,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         rule = "patients together, drawn by hash of (seed, patient)"
         request = request_of(given, "lung_ct", _VERSION, rule, LICENCE, [facts])
         prepared = write_layout(given.out, cases, request, notes, skip_faulty=given.skip_faulty)
-    yield from account(prepared, "data=lung_ct")
+    yield from summary_lines(prepared, "data=lung_ct")
 
 
 def _pairs(source: Source) -> tuple[dict[str, tuple[re.Match[str], str]], list[str]]:

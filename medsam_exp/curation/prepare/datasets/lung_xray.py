@@ -17,10 +17,17 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from medsam_exp.curation.prepare.command import account, add_skip_option, request_of
-from medsam_exp.curation.prepare.layout import Case, plain_name, unique_names, write_layout
-from medsam_exp.curation.prepare.reading import empty_ones, mask_of, matches, nothing_found, pair_of
-from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.curation.prepare.command import add_skip_option, request_of, summary_lines
+from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
+from medsam_exp.curation.prepare.source import (
+    Source,
+    empty_ones,
+    mask_of,
+    matches,
+    nothing_found,
+    open_source,
+    pair_of,
+)
 
 FOLDER = "lung_Xray"
 LICENCE = "as its page on Kaggle states it (anasmohammedtahir/covidqu); cite Tahir 2021, Rahman 2021, Chowdhury 2020"
@@ -61,7 +68,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
             notes += [f"images with an empty mask, dropped: {len(empty)}"] if empty else []
         names = unique_names({image: _name(match) for image, (match, _) in pairs.items()})
         cases = [
-            Case(
+            PreparedImage(
                 name=names[image],
                 split=match["split"].lower(),
                 read=partial(pair_of, source, image, (mask,)),
@@ -74,7 +81,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         rule = "the publishers' own split"
         request = request_of(given, "lung_xray", _VERSION, rule, LICENCE, [facts])
         prepared = write_layout(given.out, cases, request, notes, skip_faulty=given.skip_faulty)
-    yield from account(prepared, "data=lung_xray")
+    yield from summary_lines(prepared, "data=lung_xray")
 
 
 def _part(source: Source, wanted: str | None, masks: str) -> tuple[str, dict[str, re.Match[str]]]:

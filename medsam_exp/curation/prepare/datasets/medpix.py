@@ -14,11 +14,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from medsam_exp.curation.prepare.captioned import Captioned, usable, write_pairs
-from medsam_exp.curation.prepare.command import account_of_pairs, add_skip_option, request_of
-from medsam_exp.curation.prepare.layout import plain_name
-from medsam_exp.curation.prepare.reading import matches, nothing_found, text_of
-from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.curation.prepare.command import add_skip_option, pair_summary_lines, request_of
+from medsam_exp.curation.prepare.layout import PreparedPair, plain_name, usable, write_pairs
+from medsam_exp.curation.prepare.source import Source, matches, nothing_found, open_source, text_of
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.types import UserError
 
@@ -69,7 +67,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         rule = "one table; the pipeline divides it 85/15 by hash"
         request = request_of(given, "medpix", _VERSION, rule, LICENCE, [facts])
         prepared = write_pairs(given.out, source, pairs, request, notes, skip_faulty=given.skip_faulty)
-    yield from account_of_pairs(prepared, f"pairs=medpix pairs.train.file={given.out / _TABLE}")
+    yield from pair_summary_lines(prepared, f"pairs=medpix pairs.train.file={given.out / _TABLE}")
 
 
 def _entries(source: Source) -> list[dict[str, Any]]:
@@ -107,10 +105,10 @@ def _images(source: Source) -> dict[str, str]:
 def _diagnoses(source: Source) -> dict[str, str]:
     """The diagnosis of every case, where the download tells it."""
     records = [record for name in matches(source, _CASES) for record in _records(source, name)]
-    return {str(record.get("U_id")): _field(record, "Case", "Title") for record in records}
+    return {str(record.get("U_id")): _field(record, "PreparedImage", "Title") for record in records}
 
 
-def _pair(entry: Mapping[str, Any], image: str, caption: str, diagnoses: Mapping[str, str]) -> Captioned:
+def _pair(entry: Mapping[str, Any], image: str, caption: str, diagnoses: Mapping[str, str]) -> PreparedPair:
     path, case = PurePosixPath(image), str(entry.get("U_id") or "")
     more = {
         "case": case,
@@ -118,7 +116,7 @@ def _pair(entry: Mapping[str, Any], image: str, caption: str, diagnoses: Mapping
         "location": str(entry.get("Location") or entry.get("location") or ""),
         "diagnosis": diagnoses.get(case, ""),
     }
-    return Captioned(_TABLE, image, f"{plain_name(path.stem)}{path.suffix.lower()}", caption, more)
+    return PreparedPair(_TABLE, image, f"{plain_name(path.stem)}{path.suffix.lower()}", caption, more)
 
 
 def _field(record: Mapping[str, Any], part: str, name: str) -> str:

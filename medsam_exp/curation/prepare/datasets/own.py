@@ -13,10 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from medsam_exp.curation.prepare.layout import Prepared, write_layout
-from medsam_exp.curation.prepare.output_lock import Request, SourceFacts
-from medsam_exp.curation.prepare.own_names import Naming
-from medsam_exp.curation.prepare.own_pixels import Cutting
-from medsam_exp.curation.prepare.own_slices import Plan, plan_scans
+from medsam_exp.curation.prepare.output import Request, SourceFacts
+from medsam_exp.curation.prepare.own_slices import Cutting, Plan, ScanNaming, plan_scans
 from medsam_exp.curation.prepare.source import open_source
 from medsam_exp.data.volumes.find import find_scans
 from medsam_exp.data.volumes.grid import PLANES
@@ -76,7 +74,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         raise UserError(f"{root} is a zip: unpack it and give the folder")
     _refuse_inside(given.out, root)
     cutting = _cutting(given)
-    naming = Naming(root if root.is_dir() else root.parent, _pattern(given.patient), given.rename)
+    naming = ScanNaming(root if root.is_dir() else root.parent, _pattern(given.patient), given.rename)
     plan = plan_scans(find_scans(root, given.masks), cutting, naming, skip_faulty=given.skip_faulty)
     request = Request("own", _VERSION, "own scans", _facts(root, given.masks), "your own", _options(given))
     prepared = write_layout(

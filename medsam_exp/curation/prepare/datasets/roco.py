@@ -21,10 +21,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from medsam_exp.curation.prepare.captioned import Captioned, usable, write_pairs
-from medsam_exp.curation.prepare.command import account_of_pairs, add_skip_option, request_of
-from medsam_exp.curation.prepare.reading import matches, nothing_found, text_of
-from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.curation.prepare.command import add_skip_option, pair_summary_lines, request_of
+from medsam_exp.curation.prepare.layout import PreparedPair, usable, write_pairs
+from medsam_exp.curation.prepare.source import Source, matches, nothing_found, open_source, text_of
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.data.tables import plain_column, table_of
 from medsam_exp.types import UserError
@@ -94,7 +93,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
     reads = (
         f"pairs=roco pairs.train.file={given.out / 'train.csv'} pairs.validation.file={given.out / 'val.csv'}"
     )
-    yield from account_of_pairs(prepared, reads)
+    yield from pair_summary_lines(prepared, reads)
 
 
 def _parts(source: Source) -> dict[str, _Part]:
@@ -167,7 +166,9 @@ def _rows(source: Source, name: str, part: _Part) -> Iterable[dict[str, str]]:
     return [dict(zip(columns, map(str.strip, row), strict=True)) for _, row in table.rows]
 
 
-def _pairs(split: str, part: _Part, given: argparse.Namespace, left_out: Counter[str]) -> Iterable[Captioned]:
+def _pairs(
+    split: str, part: _Part, given: argparse.Namespace, left_out: Counter[str]
+) -> Iterable[PreparedPair]:
     for number, caption in sorted(part.captions.items()):
         licence = part.licences.get(number, "")
         image = part.images.get(PurePosixPath(part.names.get(number, "")).name)
@@ -181,7 +182,7 @@ def _pairs(split: str, part: _Part, given: argparse.Namespace, left_out: Counter
             name = PurePosixPath(image).name
             article = part.articles.get(number, name.split("_")[0])
             more = {"roco_id": number, "article": article, "licence": licence}
-            yield Captioned(_SPLITS[split], image, name, caption, more)
+            yield PreparedPair(_SPLITS[split], image, name, caption, more)
 
 
 def _allowed(licence: str, wanted: str) -> bool:

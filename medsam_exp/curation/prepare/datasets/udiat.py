@@ -15,10 +15,9 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import PurePosixPath
 
-from medsam_exp.curation.prepare.command import account, add_skip_option, add_split_options, request_of
-from medsam_exp.curation.prepare.layout import Case, plain_name, unique_names, write_layout
-from medsam_exp.curation.prepare.reading import matches, nothing_found, pair_of, text_of
-from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.curation.prepare.command import add_skip_option, add_split_options, request_of, summary_lines
+from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
+from medsam_exp.curation.prepare.source import Source, matches, nothing_found, open_source, pair_of, text_of
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
 from medsam_exp.curation.prepare.spreadsheet import sheet_rows
 from medsam_exp.data.tables import table_of
@@ -48,10 +47,10 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         rule = "divided by hash of (seed, image), classes in proportion; patients are not known"
         request = request_of(given, "udiat", _VERSION, rule, LICENCE, [source.facts()])
         prepared = write_layout(given.out, cases, request, notes, skip_faulty=given.skip_faulty)
-    yield from account(prepared, "data=busi")
+    yield from summary_lines(prepared, "data=busi")
 
 
-def cases_of(source: Source, amounts: Amounts, seed: int) -> tuple[list[Case], list[str]]:
+def cases_of(source: Source, amounts: Amounts, seed: int) -> tuple[list[PreparedImage], list[str]]:
     """UDIAT's images, and notes.
 
     Raises:
@@ -73,7 +72,7 @@ def cases_of(source: Source, amounts: Amounts, seed: int) -> tuple[list[Case], l
     wanted = {stem: plain_name("_".join(filter(None, ("udiat", classes.get(stem), stem)))) for stem in images}
     names = unique_names(wanted)
     cases = [
-        Case(
+        PreparedImage(
             name=names[stem],
             split=splits[stem],
             read=partial(pair_of, source, image, (masks[stem],)),

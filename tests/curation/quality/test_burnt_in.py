@@ -5,8 +5,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from medsam_exp.curation.quality.overlay import Overlay, find_overlay
-from medsam_exp.curation.quality.sliding_extrema import highest, lowest, raised
+from medsam_exp.curation.quality.burnt_in import Overlay, find_overlay, highest, lowest, raised
 from tests.clean_data import scan
 
 SIZE = (220, 300)

@@ -1,17 +1,47 @@
-"""Finds what a scanner wrote over an image: words, and the crosses that measure a lesion.
+"""Finds what was drawn over an image: words, crosses that measure a lesion, and the outline of a mask.
 
-Both are thin strokes of one bright shade. Strokes are what a white top-hat keeps; strokes of equal height and
-brightness side by side are a word, and a crossing of two short lines with dark corners is a measuring cross.
+Words and crosses are thin strokes of one bright shade. Strokes are what a white top-hat keeps; strokes of equal height
+and brightness side by side are a word, and a crossing of two short lines with dark corners is a measuring cross.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from medsam_exp.curation.quality.sliding_extrema import highest, raised
 from medsam_exp.data.connected_components import chained
+from medsam_exp.types import Mask, RGBImage
+
+
+def highest(values: NDArray[Any], size: int) -> NDArray[Any]:
+    """Maximum over the `size` x `size` window (odd) around each pixel of an (H, W) array; edges are repeated."""
+    return _along(_along(values, size, np.maximum, 0), size, np.maximum, 1)
+
+
+def lowest(values: NDArray[Any], size: int) -> NDArray[Any]:
+    """Minimum over the `size` x `size` window (odd) around each pixel of an (H, W) array; edges are repeated."""
+    return _along(_along(values, size, np.minimum, 0), size, np.minimum, 1)
+
+
+def raised(gray: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """White top-hat of an (H, W) image: how far bright things narrower than `size` pixels stand out."""
+    return gray - highest(lowest(gray, size), size)
+
+
+def _along(values: NDArray[Any], size: int, extreme: np.ufunc, axis: int) -> NDArray[Any]:
+    """One axis: windows of 1, 2, 4, ... pixels, each from two of the former, and a last step to the full size."""
+    width = [(0, 0), (0, 0)]
+    width[axis] = (size // 2, size // 2)
+    found = np.moveaxis(np.pad(values, width, mode="edge"), axis, 0)
+    reach = 1
+    while reach < size:
+        step = min(reach, size - reach)
+        found = extreme(found[:-step], found[step:])
+        reach += step
+    return np.moveaxis(found, 0, axis)
+
 
 Box = tuple[int, int, int, int]
 """Left, upper, right and lower edge in pixels of the original image; right and lower are exclusive."""
@@ -184,3 +214,47 @@ def _crossings(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> NDArray[n
     marked = np.zeros(gray.shape, dtype=bool)
     marked[ys, xs] = True
     return marked
+
+
+_FEWEST = 24  # pixels of an outline that can be judged
+_MARGIN = 12  # pixels around the mask that are compared
+_COLOURED = 80  # of 255: between the strongest and the weakest channel of a drawn line
+_LINE_BRIGHT, _LINE_UNEVEN = (
+    230,
+    10,
+)  # of 255: of a drawn line on gray, and its standard deviation at most; rims of tumours vary
+_ALONG, _BESIDE = 0.8, 0.15  # share of the outline that a line covers, and of its surroundings at most
+
+
+def outline_is_drawn(image: RGBImage, mask: Mask) -> bool:
+    """Whether a coloured or white line runs along the border of the mask, and hardly anywhere beside it.
+
+    Args:
+        image: (H, W, 3), original frame.
+        mask: (H, W) bool.
+    """
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows) or mask.all():
+        return False
+    part = tuple(
+        slice(max(0, int(found[0]) - _MARGIN), int(found[-1]) + _MARGIN + 1) for found in (rows, columns)
+    )
+    image, mask = image[part], mask[part]
+    border = mask & ~lowest(mask, 3)
+    if border.sum() < _FEWEST:
+        return False
+    drawn = (image.max(axis=-1) - image.min(axis=-1)) > _COLOURED
+    white = image.min(axis=-1) > _LINE_BRIGHT
+    along = highest(border, 5)
+    if white[along].any() and image[along & white].std() > _LINE_UNEVEN:
+        white[:] = False
+    return any(_follows(line, border, mask) for line in (drawn, white))
+
+
+def _follows(line: Mask, border: Mask, inside: Mask) -> bool:
+    """Whether a line is along the border, and neither inside of it nor outside, as a bright object would be."""
+    if not line.any() or highest(line, 5)[border].mean() < _ALONG:
+        return False
+    away = ~highest(border, 9)
+    places = [away & inside, away & ~inside]
+    return all(place.sum() >= _FEWEST and line[place].mean() <= _BESIDE for place in places)

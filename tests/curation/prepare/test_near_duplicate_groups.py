@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.curation.prepare.duplicate_groups import LEAST_OF_A_GROUP, alike_groups, groups_of_links
+from medsam_exp.curation.prepare.splitting import LEAST_OF_A_GROUP, groups_of_links, near_duplicate_groups
 from medsam_exp.data.images import read_image
-from medsam_exp.data.near_duplicates import LEAST_CORRELATION, hashes_of, near_pairs, packed, thumbnail_of
+from medsam_exp.data.near_duplicates import (
+    LEAST_CORRELATION,
+    find_near_duplicates,
+    make_thumbnail,
+    pack_thumbnail,
+    perceptual_hashes,
+)
 from medsam_exp.types import UserError
 from tests.curation.prepare.miniatures import scan
 
@@ -30,7 +36,7 @@ def test_copies_are_alike_and_other_scans_are_not() -> None:
     images = {f"a{n}": rgb(n) for n in range(12)}
     images["b"] = np.clip(rgb(3).astype(int) + 20, 0, 255).astype(np.uint8)
     images["c"] = saved_again(rgb(7))
-    groups = alike_groups({name: lambda image=image: image for name, image in images.items()})
+    groups = near_duplicate_groups({name: lambda image=image: image for name, image in images.items()})
     assert groups == {"a3": "a3", "b": "a3", "a7": "a7", "c": "a7"}
 
 
@@ -39,14 +45,22 @@ def test_frames_of_one_lesion_stay_together_sooner_than_they_are_reported(shared
     folder = shared_data / "breast_tumors" / "train_images"
     numbers = (27, 28, 30, 128, 129, 131)  # two lesions in two frames each, and strangers
     readers = {f"{n:03d}": partial(read_image, folder / f"malignant_{n}.png") for n in numbers}
-    assert alike_groups(readers) == {"027": "027", "028": "027", "128": "128", "129": "128"}
-    seen = [thumbnail_of(np.ascontiguousarray(readers[n]()[..., 0])) for n in ("027", "028")]
-    assert near_pairs([hashes_of(each) for each in seen], [packed(each) for each in seen]) == []
+    assert near_duplicate_groups(readers) == {"027": "027", "028": "027", "128": "128", "129": "128"}
+    seen = [make_thumbnail(np.ascontiguousarray(readers[n]()[..., 0])) for n in ("027", "028")]
+    assert (
+        find_near_duplicates(
+            [perceptual_hashes(each) for each in seen], [pack_thumbnail(each) for each in seen]
+        )
+        == []
+    )
 
 
 def test_images_without_structure_that_are_the_same_stay_together() -> None:
     black = np.zeros((96, 128, 3), np.uint8)
-    assert alike_groups({"a": lambda: black, "b": lambda: black, "c": lambda: rgb(1)}) == {"a": "a", "b": "a"}
+    assert near_duplicate_groups({"a": lambda: black, "b": lambda: black, "c": lambda: rgb(1)}) == {
+        "a": "a",
+        "b": "a",
+    }
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -67,5 +81,5 @@ def test_an_unreadable_image_stops_or_counts_for_nothing() -> None:
 
     readers = {"a": lambda: rgb(1), "b": lambda: rgb(1), "x": broken}
     with pytest.raises(UserError, match=r"x.png"):
-        alike_groups(readers)
-    assert alike_groups(readers, skip_faulty=True) == {"a": "a", "b": "a"}
+        near_duplicate_groups(readers)
+    assert near_duplicate_groups(readers, skip_faulty=True) == {"a": "a", "b": "a"}

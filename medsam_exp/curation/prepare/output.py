@@ -1,8 +1,14 @@
-"""A folder that one preparation has for itself, and what it was asked for."""
+"""The folder that one preparation writes: locked, recorded, and filled with files that appear whole or not at all.
 
+`preparing.json` says what was asked for, `prepared.json` that all is there, `checksums.sha256` what was written.
+"""
+
+import hashlib
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,6 +17,7 @@ from typing import Any
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.locks import waiting_lock
+from medsam_exp.runtime.progress import stage_progress
 from medsam_exp.types import UserError
 
 FINISHED, STARTED = "prepared.json", "preparing.json"
@@ -61,7 +68,7 @@ class Request:
 
 
 @contextmanager
-def claimed(out: Path, request: Request) -> Iterator["Claim"]:
+def locked_output(out: Path, request: Request) -> Iterator["OutputFolder"]:
     """Have a folder for one preparation: new, empty, or begun or finished by the same request.
 
     Raises:
@@ -78,11 +85,11 @@ def claimed(out: Path, request: Request) -> Iterator["Claim"]:
         finished = (out / FINISHED).is_file()
         if not finished:
             write_atomically(out / STARTED, _json(request.as_json()))
-        yield Claim(out, request)
+        yield OutputFolder(out, request)
 
 
 @dataclass(frozen=True)
-class Claim:
+class OutputFolder:
     """The folder while it is held.
 
     Attributes:
@@ -117,7 +124,7 @@ def read_prepared(out: Path) -> dict[str, Any] | None:
         ) from error
 
 
-def refuse_strangers(out: Path, folders: Sequence[str], expected: set[str]) -> None:
+def refuse_unexpected_files(out: Path, folders: Sequence[str], expected: set[str]) -> None:
     """Refuse files in the preparation's own folders that it does not write.
 
     Args:
@@ -170,3 +177,117 @@ def _difference(key: str, before: Any, now: Any) -> str:
 
 def _json(content: Mapping[str, Any]) -> bytes:
     return (json_text(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class OutputItem:
+    """Files that belong together.
+
+    Attributes:
+        names: relative to the prepared folder; the first one is always made, and is written last.
+        make: gives their bytes by name, without those that this item does not have, in the order of writing.
+    """
+
+    names: tuple[str, ...]
+    make: Callable[[], Mapping[str, bytes]]
+
+
+@dataclass
+class Written:
+    """What became of all items.
+
+    Attributes:
+        checksums: SHA-256 (hex) by file, of what was there already, too.
+        count: files written this time.
+        faults: why an item could not be made, by its first name.
+    """
+
+    checksums: dict[str, str] = field(default_factory=dict)
+    count: int = 0
+    faults: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, one sentence each."""
+        return tuple(f"left out: {fault}" for fault in dict.fromkeys(self.faults.values()))
+
+
+def write_files(output: OutputFolder, items: Sequence[OutputItem], skip_faulty: bool) -> Written:
+    """Write what is not there yet.
+
+    Files are compared with `checksums.sha256` once a preparation has finished. Before that, every file that is there
+    was written whole by the same request.
+
+    Raises:
+        UserError: items cannot be made (all of them, or any unless `skip_faulty`); names the first ten.
+    """
+    known = _known_checksums(output.out / CHECKSUMS)
+    written = Written()
+    with (
+        stage_progress(output.request.preparer, len(items)) as done,
+        ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
+    ):
+        try:
+            for item, result in zip(
+                items, pool.map(lambda item: _write(output.out, item, known), items), strict=True
+            ):
+                if isinstance(result, str):
+                    written.faults[item.names[0]] = result
+                else:
+                    written.checksums |= result[0]
+                    written.count += result[1]
+                done(1)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if written.faults and (not skip_faulty or len(written.faults) == len(items)):
+        raise _complaint(written.faults, len(items))
+    return written
+
+
+def _write(out: Path, item: OutputItem, known: Mapping[str, str]) -> tuple[dict[str, str], int] | str:
+    """Checksums of an item's files and how many were written now; or what is wrong with it."""
+    there = _there(out, item, known)
+    if there is not None:
+        return there, 0
+    try:
+        contents = item.make()
+    except UserError as error:
+        return str(error)
+    for name, content in contents.items():
+        write_atomically(out / name, content)
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}, len(contents)
+
+
+def _there(out: Path, item: OutputItem, known: Mapping[str, str]) -> dict[str, str] | None:
+    """Checksums of an item's files, where none has to be written."""
+    first = item.names[0]
+    if not (out / first).is_file() or (known and first not in known):
+        return None
+    found = {
+        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+        for name in item.names
+        if (out / name).is_file()
+    }
+    expected = {name: known[name] for name in item.names if name in known} if known else found
+    return found if found == expected else None
+
+
+def _known_checksums(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    rows = [line.split("  ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {row[1]: row[0] for row in rows if len(row) == 2}
+
+
+def _complaint(faults: Mapping[str, str], count: int) -> UserError:
+    told = list(dict.fromkeys(faults.values()))  # one damaged volume is the fault of all its slices
+    shown = "; ".join(told[:_SHOWN])
+    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return UserError(
+        f"{len(faults)} of {count} images cannot be used ({shown}{more}): mend them, or leave them out with "
+        "--skip-faulty"
+    )

@@ -1,0 +1,220 @@
+"""From measured facts to findings: checks of files, images and masks, and all checks in their order."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from medsam_exp.curation.quality.duplicates import Copies, check_copies, check_splits, find_copies
+from medsam_exp.curation.quality.facts import DatasetItem, MaskFacts, MeasuredDataset
+from medsam_exp.curation.quality.finding import KINDS, SEVERITIES, Finding, Severity
+
+_GRAY_SHARE = 0.8  # of the images, so that a coloured one is odd
+_COLOURED = 0.002  # of an image's pixels
+_MOSTLY_WHITE = 0.25  # of an image's pixels
+
+
+def check_files(dataset: MeasuredDataset) -> list[Finding]:
+    """Unreadable and unpaired files, and tables that do not fit."""
+    findings = [Finding("index", (), remark) for remark in dataset.listing.remarks]
+    for item in dataset.items:
+        if item.problem:
+            findings.append(Finding("unpaired", (item.name,), item.problem))
+    for name, facts in dataset.facts.items():
+        if facts.image.problem:
+            findings.append(Finding("unreadable", (name,), facts.image.problem))
+        for kind, mask in facts.masks.items():
+            if mask.problem:
+                findings.append(Finding("unusable_mask", (name,), mask.problem, mask=kind))
+    return findings
+
+
+def check_images(dataset: MeasuredDataset) -> list[Finding]:
+    """Images that differ from what a scan should be."""
+    return [
+        *_shapes(dataset),
+        *_depths(dataset),
+        *_colours(dataset),
+        *_overlays(dataset),
+    ]
+
+
+def _shapes(dataset: MeasuredDataset) -> list[Finding]:
+    findings = []
+    for name, image in dataset.images.items():
+        longer, shorter = max(image.width, image.height), min(image.width, image.height)
+        if longer > dataset.limits.aspect * shorter:
+            found = f"{image.width} x {image.height} pixels, {longer / shorter:.1f} to 1"
+            findings.append(Finding("aspect", (name,), found))
+        if image.contrast < dataset.limits.contrast:
+            found = f"gray values vary by {image.contrast:.1f} of 255 (standard deviation)"
+            findings.append(Finding("no_contrast", (name,), found))
+        elif image.white > _MOSTLY_WHITE:
+            found = f"{image.white:.0%} of the pixels are at 250 or above, {image.black:.0%} at 0"
+            findings.append(Finding("clipped", (name,), found))
+    return findings
+
+
+def _depths(dataset: MeasuredDataset) -> list[Finding]:
+    deep = {name: image for name, image in dataset.images.items() if image.bits > 8}
+    findings = [
+        Finding("deep", (name,), f"{image.bits} bits, stretched from {image.lowest:g} to {image.highest:g}")
+        for name, image in deep.items()
+    ]
+    if deep and len(deep) < len(dataset.images):
+        counts = Counter(image.bits for image in dataset.images.values())
+        said = ", ".join(f"{count} of {bits} bits" for bits, count in sorted(counts.items()))
+        rare = min(counts, key=lambda bits: (counts[bits], -bits))
+        names = tuple(name for name, image in dataset.images.items() if image.bits == rare)
+        findings.append(Finding("mixed_depth", names, f"{said}; shown are those of {rare} bits"))
+    return findings
+
+
+def _colours(dataset: MeasuredDataset) -> list[Finding]:
+    coloured = {name: image.coloured for name, image in dataset.images.items() if image.coloured > _COLOURED}
+    if len(coloured) > (1 - _GRAY_SHARE) * len(dataset.images):
+        return []  # a dataset of photographs
+    return [
+        Finding("coloured", (name,), f"{share:.1%} of the pixels are clearly coloured")
+        for name, share in coloured.items()
+    ]
+
+
+def _overlays(dataset: MeasuredDataset) -> list[Finding]:
+    findings = []
+    for name, image in dataset.images.items():
+        if words := image.overlay.words:
+            found = "a line of writing" if len(words) == 1 else f"{len(words)} lines of writing"
+            findings.append(Finding("words", (name,), found, boxes=words))
+        if crosses := image.overlay.crosses:
+            boxes = tuple((x - 8, y - 8, x + 9, y + 9) for x, y in crosses)
+            findings.append(Finding("crosses", (name,), f"{len(crosses)} crosses", boxes=boxes))
+    return findings
+
+
+_NORMAL = re.compile(
+    r"(?<![a-z])(normal|healthy|negative|control|no[ _-]?(tumou?rs?|findings?|lesions?))(?![a-z])", re.I
+)
+_FULL = 0.95  # of the image
+_MOST = 0.5  # of the image
+
+
+def check_masks(dataset: MeasuredDataset) -> list[Finding]:
+    """Empty, tiny, full, inverted, lossy masks, stray pixels, and outlines drawn into images."""
+    findings = []
+    # Where every normal image has a mask, masks show an organ, as of lungs, and none of them is odd.
+    of_lesions = {
+        kind
+        for (name, kind), mask in dataset.masks.items()
+        if _normal(dataset.by_name[name]) and not mask.foreground
+    }
+    for (name, kind), mask in dataset.masks.items():
+        item = dataset.by_name[name]
+        if _normal(item) and kind in of_lesions and mask.foreground:
+            said = f"the class is {item.class_name}, {_called(kind)} has {mask.foreground} pixels"
+            found = [("normal_with_mask", said), *_quality(mask)]
+        else:
+            found = [*_extent(dataset, item, kind, mask), *_quality(mask)]
+        findings += [Finding(what, (name,), said, mask=kind) for what, said in found]
+    return findings
+
+
+def _extent(dataset: MeasuredDataset, item: DatasetItem, kind: str, mask: MaskFacts) -> list[tuple[str, str]]:
+    """How much a mask covers, as (kind of finding, sentence)."""
+    of = _called(kind)
+    of_a_class = dataset.listing.form == "prepared" and bool(kind)
+    if mask.foreground == 0:
+        return [] if _normal(item) or of_a_class else [("empty_mask", f"{of} has no pixel")]
+    if mask.share >= _FULL:
+        return [("full_mask", f"{of} covers {mask.share:.1%} of the image")]
+    if mask.share > _MOST and mask.corners == 4:
+        return [("inverted_mask", f"{of} covers {mask.share:.0%} of the image and all four corners")]
+    limits = dataset.limits
+    if mask.foreground < limits.tiny_pixels or mask.share < limits.tiny_share:
+        pixels = "1 pixel" if mask.foreground == 1 else f"{mask.foreground} pixels"
+        return [("tiny_mask", f"{of} has {pixels}, {mask.share:.3%} of the image")]
+    return []
+
+
+def _normal(item: DatasetItem) -> bool:
+    return item.class_name is not None and _NORMAL.search(item.class_name) is not None
+
+
+def _called(kind: str) -> str:
+    return f"the mask {kind}" if kind else "the mask"
+
+
+def _quality(mask: MaskFacts) -> list[tuple[str, str]]:
+    found = []
+    if mask.lossy:
+        found.append(
+            ("lossy_mask", "the mask has blurred values or a lossy format, and is cut at half of its maximum")
+        )
+    if mask.outlined:
+        found.append(("outline", "a line runs along the border of the mask"))
+    if mask.specks:
+        parts = "a part" if mask.specks == 1 else f"{mask.specks} parts"
+        found.append(("specks", f"{parts} of hardly any pixels beside the object"))
+    return found
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A dataset and all that was found in it.
+
+    Attributes:
+        dataset: the dataset and the facts about it.
+        copies: images that are the same or nearly so.
+        findings: errors first, kinds in the order of `KINDS`.
+    """
+
+    dataset: MeasuredDataset
+    copies: Copies
+    findings: tuple[Finding, ...]
+
+    def of(self, severity: Severity) -> list[Finding]:
+        """Findings of one severity."""
+        return [finding for finding in self.findings if KINDS[finding.kind].severity == severity]
+
+    def by_kind(self) -> dict[str, list[Finding]]:
+        """Findings by kind; kinds without one are left out."""
+        found: dict[str, list[Finding]] = {}
+        for finding in self.findings:
+            found.setdefault(finding.kind, []).append(finding)
+        return found
+
+
+def examine(dataset: MeasuredDataset, *, near: bool = True) -> Examination:
+    """Run all checks.
+
+    Args:
+        dataset: the dataset and the facts about it.
+        near: whether to look for nearly the same images, too.
+    """
+    copies = find_copies(dataset.images, near=near)
+    found = [
+        *check_files(dataset),
+        *check_copies(dataset, copies),
+        *check_splits(dataset),
+        *check_masks(dataset),
+        *check_images(dataset),
+    ]
+    return Examination(dataset, copies, tuple(sorted(found, key=_place)))
+
+
+def examine_files(dataset: MeasuredDataset, copies: Copies) -> Examination:
+    """Run the checks that need no pixels.
+
+    Args:
+        dataset: the dataset; facts are not needed.
+        copies: what is known of them.
+    """
+    found = [*check_files(dataset), *check_copies(dataset, copies), *check_splits(dataset)]
+    return Examination(dataset, copies, tuple(sorted(found, key=_place)))
+
+
+def _place(finding: Finding) -> tuple[int, int, tuple[str, ...], str]:
+    severity = SEVERITIES.index(KINDS[finding.kind].severity)
+    return severity, _KIND_PLACES[finding.kind], finding.items, finding.mask
+
+
+_KIND_PLACES: dict[str, int] = {kind: place for place, kind in enumerate(KINDS)}

@@ -1,0 +1,235 @@
+"""Images that are the same, pixel by pixel or nearly: groups of them, leaks and contradictions among them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from medsam_exp.curation.quality.facts import DatasetItem, ImageFacts, MaskFacts, MeasuredDataset
+from medsam_exp.curation.quality.finding import Finding
+from medsam_exp.data.connected_components import chained
+from medsam_exp.data.near_duplicates import find_near_duplicates, unpack_thumbnail
+
+
+@dataclass(frozen=True)
+class Link:
+    """Two images that show nearly the same; each stands for all that are pixel by pixel the same as it.
+
+    Attributes:
+        first: names of the images that are the same as the first.
+        second: names of the images that are the same as the second.
+        correlation: of their fine structure, up to 1.
+        turned: how the second must be turned; "" where it need not be.
+    """
+
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    correlation: float
+    turned: str
+
+
+@dataclass(frozen=True)
+class Copies:
+    """All copies of a dataset.
+
+    Attributes:
+        same: names of images that are pixel by pixel the same, at least two each.
+        near: pairs of nearly the same images.
+        searched: whether nearly the same images were looked for.
+    """
+
+    same: tuple[tuple[str, ...], ...]
+    near: tuple[Link, ...]
+    searched: bool = True
+
+    def near_groups(self) -> list[list[Link]]:
+        """Links that hang together."""
+        touching = [pair for places in self._places().values() for pair in pairwise(places)]
+        groups = chained(len(self.near), touching)
+        return [[self.near[place] for place in group] for group in groups]
+
+    def _places(self) -> dict[tuple[str, ...], list[int]]:
+        places: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for place, link in enumerate(self.near):
+            places[link.first].append(place)
+            places[link.second].append(place)
+        return places
+
+
+def find_copies(images: Mapping[str, ImageFacts], *, near: bool = True) -> Copies:
+    """Find all copies.
+
+    Args:
+        images: that can be read, by name.
+        near: whether to look for nearly the same images, too.
+    """
+    by_pixels: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(images):
+        by_pixels[images[name].pixels].append(name)
+    distinct = [tuple(names) for names in by_pixels.values()]
+    same = tuple(names for names in distinct if len(names) > 1)
+    if not near:
+        return Copies(same, (), searched=False)
+    first = [images[names[0]] for names in distinct]
+    found = find_near_duplicates([image.hashes for image in first], [image.thumbnail for image in first])
+    links = (Link(distinct[a.first], distinct[a.second], a.correlation, a.turned) for a in found)
+    return Copies(same, tuple(links))
+
+
+def groups_of(items: Mapping[str, DatasetItem], copies: Copies) -> dict[str, str]:
+    """What may not be on both sides of a split, as a group by name: copies, and images of one patient.
+
+    A group is called after the patient, where its first image has one, else after its first image.
+    """
+    names = sorted(items)
+    place = {name: number for number, name in enumerate(names)}
+    links = [(place[group[0]], place[name]) for group in copies.same for name in group[1:]]
+    links += [(place[link.first[0]], place[link.second[0]]) for link in copies.near]
+    first_of: dict[str, int] = {}
+    for name in names:
+        if group := items[name].group:
+            links.append((first_of.setdefault(group, place[name]), place[name]))
+    found = {}
+    for members in chained(len(names), links):
+        first = names[members[0]]
+        label = items[first].group or first
+        found.update({names[member]: label for member in members})
+    return found
+
+
+_NEAR_MASK = 0.7  # Dice; framing and annotators differ somewhat
+_SHOWN = 4
+
+
+def check_copies(dataset: MeasuredDataset, copies: Copies) -> list[Finding]:
+    """Copies across splits, with contradicting classes or masks, and plain ones."""
+    findings = []
+    for names in copies.same:
+        found = _same(dataset, names)
+        findings += found or [Finding("identical", names, f"{_listed(names)} have the same pixels")]
+    for links in copies.near_groups():
+        findings += _near(dataset, links)
+    return findings
+
+
+def _same(dataset: MeasuredDataset, names: tuple[str, ...]) -> list[Finding]:
+    findings = []
+    splits = _splits(dataset, names)
+    if len(splits) > 1:
+        said = f"{_listed(names)} have the same pixels, in {_listed(splits)}"
+        findings.append(Finding("identical_across_splits", names, said))
+    classes = _classes(dataset, names)
+    if len(classes) > 1:
+        said = f"{_listed(names)} have the same pixels, but the classes {_listed(classes)}"
+        findings.append(Finding("identical_labels", names, said))
+    for kind, dice in _least_dice(dataset, [(a, b) for a in names for b in names if a < b]).items():
+        if dice < dataset.limits.same_mask:
+            said = f"{_listed(names)} have the same pixels, but masks that overlap with a Dice of {dice:.2f}"
+            findings.append(Finding("identical_masks", names, said, mask=kind))
+    return findings
+
+
+def _near(dataset: MeasuredDataset, links: Sequence[Link]) -> list[Finding]:
+    names = tuple(sorted({name for link in links for name in (*link.first, *link.second)}))
+    lowest, highest = (f(link.correlation for link in links) for f in (min, max))
+    degree = f"{lowest:.2f}" if len(links) == 1 else f"{lowest:.2f} to {highest:.2f}"
+    turned = _listed(dict.fromkeys(link.turned for link in links if link.turned))
+    said = f"{_listed(names)} show nearly the same (correlation of the fine structure {degree}"
+    said += f"; {turned})" if turned else ")"
+    findings = []
+    crossing = [link for link in links if len(_splits(dataset, (*link.first, *link.second))) > 1]
+    if any(_splits(dataset, link.first) != _splits(dataset, link.second) for link in crossing):
+        findings.append(
+            Finding("near_across_splits", names, f"{said}, in {_listed(_splits(dataset, names))}")
+        )
+    classes = _classes(dataset, names)
+    if any(len(_classes(dataset, (*link.first, *link.second))) > 1 for link in links):
+        findings.append(Finding("near_labels", names, f"{said}, but have the classes {_listed(classes)}"))
+    pairs = [(a, b) for link in links if not link.turned for a in link.first for b in link.second]
+    for kind, dice in _least_dice(dataset, pairs).items():
+        if dice < _NEAR_MASK:
+            shown = f"{said}, but masks that overlap with a Dice of {dice:.2f}"
+            findings.append(Finding("near_masks", names, shown, mask=kind))
+    return findings or [Finding("near", names, said)]
+
+
+def check_splits(dataset: MeasuredDataset) -> list[Finding]:
+    """Patients on both sides, classes that a split lacks, unequal classes."""
+    return [*_groups(dataset), *_class_balance(dataset)]
+
+
+def _groups(dataset: MeasuredDataset) -> list[Finding]:
+    members: dict[str, list[str]] = defaultdict(list)
+    for item in dataset.items:
+        if item.group and item.image is not None:
+            members[item.group].append(item.name)
+    findings = []
+    for group, names in sorted(members.items()):
+        counts = Counter(dataset.by_name[name].split for name in names)
+        if len(counts) > 1:
+            said = ", ".join(f"{count} in {split or 'no split'}" for split, count in sorted(counts.items()))
+            findings.append(Finding("group_across_splits", tuple(names), f"{group} has images {said}"))
+    return findings
+
+
+def _class_balance(dataset: MeasuredDataset) -> list[Finding]:
+    labelled = [item for item in dataset.items if item.class_name is not None and item.image is not None]
+    by_split: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in labelled:
+        by_split[item.split][str(item.class_name)] += 1
+    total = sum(by_split.values(), Counter())
+    findings = []
+    for split, counts in sorted(by_split.items()):
+        if lacking := sorted(set(total) - set(counts)):
+            findings.append(
+                Finding("missing_class", (), f"{split or 'the dataset'} has no image of {_listed(lacking)}")
+            )
+    if len(total) > 1:
+        (most, largest), (least, smallest) = total.most_common()[0], total.most_common()[-1]
+        if largest > dataset.limits.imbalance * smallest:
+            said = f"{most} has {largest} images and {least} {smallest}, {largest / smallest:.0f} to 1"
+            findings.append(Finding("imbalance", (), said))
+    return findings
+
+
+def _splits(dataset: MeasuredDataset, names: Iterable[str]) -> list[str]:
+    return sorted({dataset.by_name[name].split for name in names} - {""})
+
+
+def _classes(dataset: MeasuredDataset, names: Iterable[str]) -> list[str]:
+    found = (dataset.by_name[name].class_name for name in names)
+    return sorted({name for name in found if name is not None})
+
+
+def _least_dice(dataset: MeasuredDataset, pairs: Iterable[tuple[str, str]]) -> dict[str, float]:
+    """The lowest overlap of two masks of the same kind, by kind."""
+    found: dict[str, float] = {}
+    for a, b in pairs:
+        masks = [dataset.facts[name].masks for name in (a, b) if name in dataset.facts]
+        if len(masks) < 2:  # not measured
+            continue
+        for kind in masks[0].keys() & masks[1].keys():
+            first, second = masks[0][kind], masks[1][kind]
+            if first.problem is None and second.problem is None:
+                found[kind] = min(found.get(kind, 1.0), dice_of(first, second))
+    return found
+
+
+def dice_of(first: MaskFacts, second: MaskFacts) -> float:
+    """Overlap of two masks by their thumbnails, in [0, 1]; 1 where both are empty."""
+    if first.pixels == second.pixels:
+        return 1.0
+    a, b = (unpack_thumbnail(mask.thumbnail).astype(np.float64) for mask in (first, second))
+    total = a.sum() + b.sum()
+    return 1.0 if total == 0 else float(2 * np.minimum(a, b).sum() / total)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names for a sentence, a few of them."""
+    given = list(names)
+    shown = given[:_SHOWN] if len(given) > _SHOWN + 1 else given
+    rest = [f"{len(given) - len(shown)} more"] if len(shown) < len(given) else []
+    *most, last = [*shown, *rest] or [""]
+    return f"{', '.join(most)} and {last}" if most else last
