@@ -4,8 +4,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-
 
 @dataclass(frozen=True)
 class Extent:
@@ -50,11 +48,3 @@ def _everything(folder: Path, without: Path | None) -> list[Path]:
         folders[:] = [name for name in folders if here / name != without]
         found += [here / name for name in (*folders, *files)]
     return found
-
-
-def readable(size: int) -> str:
-    """A size for people: "1.3 GB", in steps of 1000."""
-    value, unit = float(size), 0
-    while value >= 999.5 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 or value >= 99.5 else f"{value:.1f} {_UNITS[unit]}"

@@ -5,14 +5,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.filesize import decimal
+
 from medsam_exp.cli.artifact_gc import tables
 from medsam_exp.cli.artifact_gc.runs import Run, lower_is_better
-from medsam_exp.cli.artifact_gc.unused import Places, delete, survey
+from medsam_exp.cli.artifact_gc.unused import Places, delete, find_unused
 from medsam_exp.cli.artifact_gc.usage import usage
 from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.runtime.console import open_console
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.runtime.sizes import readable
 from medsam_exp.types import UserError
 
 OWN_CHECKOUT = conf_folder().parent
@@ -70,7 +71,7 @@ def list_runs(
     console = open_console()
     console.print(tables.runs_table(listed, sort if "/" in sort else None))
     total = sum(run.extent.bytes for run in runs)
-    console.print(f"{len(runs)} runs and sweeps, {readable(total)} without stored results")
+    console.print(f"{len(runs)} runs and sweeps, {decimal(total)} without stored results")
 
 
 def show_usage(places: Places, *, first: int | None, as_json: bool) -> int:
@@ -83,7 +84,7 @@ def show_usage(places: Places, *, first: int | None, as_json: bool) -> int:
     for table in tables.usage_tables(found.stages, found.runs[:first]):
         console.print(table)
     stored, own = sum(stage.bytes for stage in found.stages), sum(run.own_bytes for run in found.runs)
-    console.print(f"stored results {readable(stored)}, {len(found.runs)} runs and sweeps {readable(own)}")
+    console.print(f"stored results {decimal(stored)}, {len(found.runs)} runs and sweeps {decimal(own)}")
     for sentence in found.unreadable:
         console.print(f"{sentence}, so more may be needed than is said here", markup=False)
     return 1 if found.unreadable else 0
@@ -97,27 +98,27 @@ def clean(places: Places, hours: float, *, ask: bool) -> int:
         hours: what was used since then is kept.
         ask: whether to ask before anything is deleted.
     """
-    console, found = open_console(), survey(places, hours)
+    console, found = open_console(), find_unused(places, hours)
     for sentence in found.unreadable:
         console.print(f"{sentence}; mend or remove it", markup=False)
     if found.unreadable:
         console.print("everything is kept, as what these files need cannot be known")
         return 1
-    for sentence in tables.survey_sentences(found, hours):
+    for sentence in tables.kept_sentences(found, hours):
         console.print(sentence, markup=False, soft_wrap=True)
-    if not found.stale:
+    if not found.unused:
         console.print(f"nothing to delete in {places.artifacts}", markup=False)
         return 0
-    console.print(tables.stale_table(found.stale, time.time()))
-    size = readable(sum(artifact.extent.bytes for artifact in found.stale))
-    if ask and not _agreed(f"delete these {len(found.stale)} from {places.artifacts} ({size})?"):
+    console.print(tables.unused_table(found.unused, time.time()))
+    size = decimal(sum(artifact.extent.bytes for artifact in found.unused))
+    if ask and not _agreed(f"delete these {len(found.unused)} from {places.artifacts} ({size})?"):
         console.print("nothing was deleted")
         return 0
-    now = set(survey(places, hours).stale)  # a run may have begun while the question stood
-    freed = [delete(artifact, hours) for artifact in found.stale if artifact in now]
-    kept = len(found.stale) - sum(map(bool, freed))
+    now = set(find_unused(places, hours).unused)  # a run may have begun while the question stood
+    freed = [delete(artifact, hours) for artifact in found.unused if artifact in now]
+    kept = len(found.unused) - sum(map(bool, freed))
     still = f"; {kept} are in use by now and were kept" if kept else ""
-    console.print(f"deleted {len(found.stale) - kept} stored results, {readable(sum(freed))} freed{still}")
+    console.print(f"deleted {len(found.unused) - kept} stored results, {decimal(sum(freed))} freed{still}")
     return 0
 
 

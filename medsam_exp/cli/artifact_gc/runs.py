@@ -1,13 +1,13 @@
 """The runs and sweeps below `outputs/`: how each ended, when, its main scores, its size."""
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from medsam_exp.cli.artifact_gc.folders import folders_below
 from medsam_exp.metrics.measures import ALL_MEASURES, MEASURES
 from medsam_exp.runtime.run_status import ERROR_FILE, is_running
 from medsam_exp.runtime.sizes import Extent, extent
@@ -17,6 +17,8 @@ from medsam_exp.sweep.jobs import error_of, status_of
 
 Status = Literal["done", "running", "failed", "stopped", "unreadable"]
 _LONGEST_ERROR = 200  # letters
+_COPIES = "wandb"
+"""Folder of a run or sweep with copies of its other files."""
 _LOWER_IS_BETTER = {name for name, measure in ALL_MEASURES.items() if not measure.higher_is_better}
 
 
@@ -27,8 +29,8 @@ class Run:
     Attributes:
         name: its path below the outputs.
         folder: where it lies.
-        status: "stopped" is a run whose process is gone without a result or an error, so it was killed.
-        said: the error's last line, or of a sweep how many jobs are done and which is best.
+        status: "stopped" is a run whose process ended without a result or an error, so it was killed.
+        note: the error's last line, or of a sweep how many jobs are done and which is best.
         when: it ended, or last wrote something.
         metrics: means over images by "stage/measure"; of a sweep those of its best job.
         main: names of the most telling of them.
@@ -39,7 +41,7 @@ class Run:
     name: str
     folder: Path
     status: Status
-    said: str
+    note: str
     when: datetime
     metrics: Mapping[str, float]
     main: tuple[str, ...]
@@ -63,7 +65,7 @@ def find_runs(outputs: Path, artifacts: Path) -> list[Run]:
     """
     found: list[Run] = []
     jobs: set[Path] = set()
-    for folder in folders_below(outputs, artifacts, _is_run):
+    for folder in _folders_below(outputs, artifacts, _is_run):
         here = folder.path
         try:
             if folder.problem:
@@ -78,6 +80,68 @@ def find_runs(outputs: Path, artifacts: Path) -> list[Run]:
     return sorted(found, key=lambda run: run.name)
 
 
+@dataclass(frozen=True)
+class _Folder:
+    """A folder below the outputs, or a link that may have led to one.
+
+    Attributes:
+        path: of it.
+        names: of what it holds.
+        problem: why it cannot be looked into; empty where it can.
+    """
+
+    path: Path
+    names: frozenset[str]
+    problem: str = ""
+
+
+def _folders_below(top: Path, without: Path, is_run: Callable[[frozenset[str]], bool]) -> Iterator[_Folder]:
+    """Go through all folders, each before those in it, those behind links last.
+
+    Args:
+        top: where to begin; it comes first.
+        without: a folder that is left out, behind links too.
+        is_run: whether a folder with these names in it is a run's; links in a run lead to no other runs.
+    """
+    left_out, seen = Path(os.path.realpath(without)), set[Path]()
+    waiting: list[tuple[Path, bool]] = [(top, False)]
+    links: list[Path] = []
+    while waiting or links:
+        here, of_run = waiting.pop() if waiting else (links.pop(), False)
+        try:
+            real = Path(os.path.realpath(here, strict=True))
+            if real in seen or real.is_relative_to(left_out):
+                continue
+            seen.add(real)
+            inner, linked, names = _content(real)
+        except NotADirectoryError:
+            continue
+        except OSError as error:
+            yield _Folder(here, frozenset(), error.strerror or type(error).__name__)
+            continue
+        yield _Folder(here, names)
+        of_run = of_run or is_run(names)
+        copies = {_COPIES} if of_run or SWEEP_FILE in names else set()
+        waiting += [(here / name, of_run) for name in inner if name not in copies]
+        links += [] if of_run else [here / name for name in linked]
+
+
+def _content(folder: Path) -> tuple[list[str], list[str], frozenset[str]]:
+    """Names of the folders in a folder, of its links that may lead to folders, and of everything; from Z to A."""
+    with os.scandir(folder) as scan:
+        entries = sorted(scan, key=lambda entry: entry.name, reverse=True)
+    inner = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    linked = [entry.name for entry in entries if entry.is_symlink() and not _is_file(Path(entry.path))]
+    return inner, linked, frozenset(entry.name for entry in entries)
+
+
+def _is_file(link: Path) -> bool:
+    try:
+        return link.is_file()
+    except OSError:  # it may be a folder as well
+        return False
+
+
 def lower_is_better(metric: str) -> bool:
     """Whether the best of a metric, "stage/measure", is its smallest."""
     return metric.rpartition("/")[2] in _LOWER_IS_BETTER
@@ -88,21 +152,21 @@ def _is_run(names: frozenset[str]) -> bool:
 
 
 def _unreadable(folder: Path, outputs: Path, problem: str) -> Run:
-    said = f"it cannot be read ({problem})"
+    note = f"it cannot be read ({problem})"
     long_ago = datetime.fromtimestamp(0).astimezone()
-    return Run(_name(folder, outputs), folder, "unreadable", said, long_ago, {}, (), Extent(0, 0, 0.0))
+    return Run(_name(folder, outputs), folder, "unreadable", note, long_ago, {}, (), Extent(0, 0, 0.0))
 
 
 def _run(folder: Path, outputs: Path) -> Run:
     summary, problem = _summary(folder / "summary.json")
     size = extent(folder)
     metrics = _metrics(summary)
-    status, said = _status(folder, there=bool(summary))
+    status, note = _status(folder, there=bool(summary))
     if problem and status in ("done", "stopped"):
-        status, said = "unreadable", problem
+        status, note = "unreadable", problem
     when = _date(summary) or datetime.fromtimestamp(size.changed).astimezone()
     main = _main(metrics)
-    return Run(_name(folder, outputs), folder, status, said, when, metrics, main, size)
+    return Run(_name(folder, outputs), folder, status, note, when, metrics, main, size)
 
 
 def _sweep(folder: Path, outputs: Path) -> Run:
@@ -110,12 +174,12 @@ def _sweep(folder: Path, outputs: Path) -> Run:
     count = _planned(folder / SWEEP_FILE) or len(jobs)
     done = [job for job in jobs if job.status == "done"]
     best = _best(done)
-    said = [f"{len(done)} of {count} jobs done"]
+    notes = [f"{len(done)} of {count} jobs done"]
     for status in ("running", "failed", "unreadable"):
         if number := sum(job.status == status for job in jobs):
-            said.append(f"{number} {status}")
+            notes.append(f"{number} {status}")
     if best is not None and best.main:
-        said.append(f"best {best.main[0]}: {best.folder.name}")
+        notes.append(f"best {best.main[0]}: {best.folder.name}")
     when = max(
         (job.when for job in jobs), default=datetime.fromtimestamp(folder.stat().st_mtime).astimezone()
     )
@@ -123,7 +187,7 @@ def _sweep(folder: Path, outputs: Path) -> Run:
         name=_name(folder, outputs),
         folder=folder,
         status=_status_of_sweep(jobs, count),
-        said=", ".join(said),
+        note=", ".join(notes),
         when=when,
         metrics=best.metrics if best else {},
         main=best.main if best else (),
@@ -150,7 +214,7 @@ def _status_of_sweep(jobs: tuple[Run, ...], count: int) -> Status:
 
 
 def _status(folder: Path, *, there: bool) -> tuple[Status, str]:
-    """How a run stands, and what it says of it.
+    """Status of a run, and a note on it.
 
     Args:
         folder: of the run.
@@ -160,10 +224,10 @@ def _status(folder: Path, *, there: bool) -> tuple[Status, str]:
         return "running", ""
     if (folder / "job_status.json").is_file():
         try:
-            said = status_of(folder), error_of(folder) or ""
+            recorded = status_of(folder), error_of(folder) or ""
         except (OSError, ValueError, KeyError, TypeError):
             return "unreadable", f"{folder / 'job_status.json'} is broken"
-        return ("stopped", "") if said[0] == "missing" else said  # type: ignore[return-value]
+        return ("stopped", "") if recorded[0] == "missing" else recorded  # type: ignore[return-value]
     if (folder / ERROR_FILE).is_file():
         return "failed", _last_line(folder / ERROR_FILE)
     return ("done", "") if there else ("stopped", "")

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from medsam_exp.cli.artifact_gc.artifacts import Artifact, find_artifacts
-from medsam_exp.cli.artifact_gc.unused import Places
+from medsam_exp.cli.artifact_gc.unused import Artifact, Places, find_artifacts
 
 
 @dataclass(frozen=True)
@@ -15,7 +14,7 @@ class StageUsage:
         name: of the stage.
         count: keys.
         bytes: of all of them.
-        unneeded_bytes: of those that no run or configuration names; locked and young ones among them.
+        unneeded_bytes: of those that no run or configuration names; locked and recent ones among them.
     """
 
     name: str
@@ -32,7 +31,7 @@ class RunUsage:
         name: its path below the outputs.
         own_bytes: of its folder.
         used_bytes: of the stored results that it needs, which others may need too.
-        alone_bytes: of those that nobody else needs, so that they could go if the run went.
+        alone_bytes: of those that nothing else needs, so that they could go with the run.
     """
 
     name: str
@@ -57,7 +56,7 @@ class Usage:
 
 
 def usage(places: Places) -> Usage:
-    """Measure everything once."""
+    """Measure all stored results and runs."""
     artifacts, runs = find_artifacts(places.artifacts), places.runs()
     references = places.references(artifacts, runs)
     stages = [

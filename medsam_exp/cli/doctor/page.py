@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from rich.filesize import decimal
+
 from medsam_exp.cli.doctor.findings import Findings
 from medsam_exp.cli.doctor.machine import Machine
 from medsam_exp.cli.preflight import Need
@@ -10,7 +12,6 @@ from medsam_exp.cli.weights.tables import SAID
 from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.extras import EXTRAS
-from medsam_exp.runtime.sizes import readable
 
 _INDENT = "  "
 _NAME = 14
@@ -45,21 +46,21 @@ def _row(name: str, text: str) -> str:
 def _machine(machine: Machine) -> Iterator[str]:
     if machine.gpus:
         for gpu in machine.gpus:
-            memory = f", {readable(gpu.total)}" if gpu.total else ""
-            free = f" of which {readable(gpu.free)} are free" if gpu.free is not None else ""
+            memory = f", {decimal(gpu.total)}" if gpu.total else ""
+            free = f" of which {decimal(gpu.free)} are free" if gpu.free is not None else ""
             yield _row("GPU", f"{gpu.name}{memory}{free}; use it by trainer=gpu")
     else:
         none = "none: everything runs on the CPU; the embedded networks are made for that, published ones are slow"
         yield _row("GPU", machine.gpu_note or none)
     yield _row("processors", f"{machine.cores} that this process may use")
     if machine.memory:
-        free = f", {readable(machine.memory_free)} of it free" if machine.memory_free else ""
-        yield _row("memory", f"{readable(machine.memory)}{free}")
+        free = f", {decimal(machine.memory_free)} of it free" if machine.memory_free else ""
+        yield _row("memory", f"{decimal(machine.memory)}{free}")
     by_size: dict[int, list[str]] = {}
     for what, free_bytes in machine.disk_free.items():
         by_size.setdefault(free_bytes, []).append(what)
     for free_bytes, whats in by_size.items():
-        yield _row("disk", f"{readable(free_bytes)} free for {', '.join(whats)}")
+        yield _row("disk", f"{decimal(free_bytes)} free for {', '.join(whats)}")
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     yield _row("versions", f"Python {machine.python}, {versions}")
     yield _row("system", machine.system)
@@ -135,7 +136,7 @@ def _typed(need: Need) -> str:
     about = (
         ""
         if entry is None
-        else f"   # {'' if entry.exact else 'about '}{readable(entry.bytes)}, licence: {entry.licence}"
+        else f"   # {'' if entry.exact else 'about '}{decimal(entry.bytes)}, licence: {entry.licence}"
     )
     return f"{need.mend}{about}"
 

@@ -63,11 +63,12 @@ def get_weights(
     """
     import logging
 
+    from rich.filesize import decimal
+
     from medsam_exp.cli.weights.download import Downloader
     from medsam_exp.cli.weights.settings import settings
     from medsam_exp.config.start_command import start_command
     from medsam_exp.runtime.progress import byte_progress
-    from medsam_exp.runtime.sizes import readable
     from medsam_exp.types import UserError
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
@@ -80,7 +81,7 @@ def get_weights(
             print(f"error: {each.name}: {error}", file=sys.stderr)
             failed += 1
             continue
-        size = readable(sum(path.stat().st_size for path in new))
+        size = decimal(sum(path.stat().st_size for path in new))
         print(
             f"{each.name}: {f'{size} fetched' if new else 'is here'}; use it by: {start_command()} {each.use}"
         )

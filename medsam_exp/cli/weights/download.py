@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 
 import httpx
+from rich.filesize import decimal
 
 from medsam_exp.cli.weights.catalogue import PublishedFile, Weights
 from medsam_exp.cli.weights.drive import by_hand, from_drive
@@ -15,7 +16,6 @@ from medsam_exp.cli.weights.settings import Settings
 from medsam_exp.cli.weights.sources import is_local, local_path, shown, sources
 from medsam_exp.cli.weights.transfer import Advance, Patience, SourceError, make_client, transfer
 from medsam_exp.runtime.locks import waiting_lock
-from medsam_exp.runtime.sizes import readable
 from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class Downloader:
     def _advice(self, part: PartialFile) -> str:
         if part.wanted.drive is not None:
             return f"{by_hand(part)}."
-        kept = f" ({readable(part.size)} are kept)" if part.size else ""
+        kept = f" ({decimal(part.size)} are kept)" if part.size else ""
         return (
             f"Give the same command again when the connection is better{kept}, name a mirror "
             f"(paths.mirrors or MEDSAM_MIRRORS), or put the file there by hand: {part.target}."

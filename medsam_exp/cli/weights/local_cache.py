@@ -5,9 +5,10 @@ from glob import escape
 from pathlib import Path
 from typing import Literal
 
+from rich.filesize import decimal
+
 from medsam_exp.cli.weights.catalogue import PublishedFile, Weights
 from medsam_exp.runtime.digests import FileDigests
-from medsam_exp.runtime.sizes import readable
 
 Kind = Literal["missing", "part", "wrong", "there", "verified"]
 DESCRIPTION = "open_clip_config.json"
@@ -45,7 +46,7 @@ def file_state(file: PublishedFile, folder: Path, digests: FileDigests | None = 
     path = folder / file.path
     if not path.is_file():
         begun = sum(part.stat().st_size for part in _parts(path))
-        return State("part", f"{readable(begun)} so far") if begun else State("missing")
+        return State("part", f"{decimal(begun)} so far") if begun else State("missing")
     size = path.stat().st_size
     if size == 0 or (file.size is not None and size != file.size):
         return State("wrong", f"{path} has {size} bytes instead of {file.size or 'some'}")

@@ -8,10 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from rich.filesize import decimal
+
 from medsam_exp.cli.weights.catalogue import PublishedFile
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.runtime.sizes import readable
 from medsam_exp.types import UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -131,10 +132,10 @@ class PartialFile:
         return _Room(self, more)
 
     def _no_room(self, missing: int, free: int) -> UserError:
-        kept = f"; {readable(self.size)} of it are there already and are kept" if self.size else ""
+        kept = f"; {decimal(self.size)} of it are there already and are kept" if self.size else ""
         return UserError(
-            f"the disk of {self.target.parent} is full: {self.target.name} needs {readable(missing)} more and "
-            f"{readable(free)} are free{kept}; make room, or put the folder of weights elsewhere (paths.weights, "
+            f"the disk of {self.target.parent} is full: {self.target.name} needs {decimal(missing)} more and "
+            f"{decimal(free)} are free{kept}; make room, or put the folder of weights elsewhere (paths.weights, "
             "MEDSAM_WEIGHTS), and give the same command again."
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
@@ -12,7 +13,6 @@ from medsam_exp.cli.weights.catalogue import PublishedFile, Weights
 from medsam_exp.cli.weights.local_cache import State
 from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.runtime.sizes import readable
 
 SAID = {
     "missing": "not here",
@@ -28,7 +28,7 @@ def catalogue_table(entries: Sequence[Weights], states: Mapping[str, State]) -> 
     """One row a network: what it is, what it takes, whether it is there, what to type."""
     table = plain_table("name", "what", ">size", "licence", "here?", "options of a run")
     for each in entries:
-        size = readable(each.bytes) if each.exact else f"~{readable(each.bytes)}"
+        size = decimal(each.bytes) if each.exact else f"~{decimal(each.bytes)}"
         here = states[each.name]
         said = SAID[here.kind] + (f" ({here.note})" if here.kind == "part" and here.note else "")
         table.add_row(*map(escape, (each.name, each.title, size, each.licence, said, each.use)))
@@ -79,5 +79,5 @@ def _entry(each: Weights, here: State, folder: Path) -> dict[str, Any]:
 
 
 def _of_file(file: PublishedFile) -> str:
-    size = f"{file.size} bytes" if file.size is not None else f"about {readable(file.bytes)}"
+    size = f"{file.size} bytes" if file.size is not None else f"about {decimal(file.bytes)}"
     return f"{file.path}, {size}, SHA-256 {file.sha256 or 'unknown'}\n            {file.address}"

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
+from rich.filesize import decimal
 
 from medsam_exp.cli.weights.partial import PartialFile
 from medsam_exp.cli.weights.sources import shown
-from medsam_exp.runtime.sizes import readable
 from medsam_exp.types import UserError
 
 _LATER = {408, 425, 429, 500, 502, 503, 504}
@@ -214,4 +214,4 @@ def _why(error: Exception, part: PartialFile) -> str:
         what = str(error)
     else:
         what = "stays silent" if isinstance(error, httpx.TimeoutException) else "cuts the connection"
-    return f"{what} again and again, after {readable(part.size)}"
+    return f"{what} again and again, after {decimal(part.size)}"

@@ -11,7 +11,7 @@ import pytest
 from medsam_exp.cli.artifact_gc.runs import find_runs
 from medsam_exp.cli.main import main
 from medsam_exp.runtime.run_status import alive, is_running
-from medsam_exp.runtime.sizes import extent, readable
+from medsam_exp.runtime.sizes import extent
 from tests.cli.artifact_gc.conftest import Outputs, key
 from tests.command import refusal
 
@@ -49,7 +49,7 @@ def test_each_run_says_how_it_stands(outputs: Outputs) -> None:
         "unreadable": "unreadable",
         "running": "running",
     }
-    assert found["failed"].said == "at 512 px"
+    assert found["failed"].note == "at 512 px"
     assert found["done"].when.isoformat().startswith("2030-01-02")
     assert found["done"].main == ("sam/dsc", "sam/hd95_px")
     assert found["done"].metrics == {"coarse/dsc": 0.4, "sam/dsc": 0.8, "sam/hd95_px": 3.0}
@@ -95,9 +95,9 @@ def test_a_sweep_counts_its_jobs_and_names_the_best(outputs: Outputs) -> None:
     (folder / "sweep.json").write_text(json.dumps({"jobs": [{}] * 4}))
     [sweep] = find_runs(outputs.folder, outputs.artifacts)
     assert (sweep.name, sweep.status) == ("sweeps/s/0123456789", "failed")
-    assert sweep.said == "2 of 4 jobs done, 1 failed, best sam/dsc: b"
+    assert sweep.note == "2 of 4 jobs done, 1 failed, best sam/dsc: b"
     assert sweep.metrics["sam/dsc"] == 0.7
-    assert [job.said for job in sweep.jobs] == ["", "", "it broke"]
+    assert [job.note for job in sweep.jobs] == ["", "", "it broke"]
     assert sweep.extent == extent(folder)
 
 
@@ -172,21 +172,6 @@ def test_a_file_with_two_names_counts_once_and_links_lead_nowhere(tmp_path: Path
     assert extent(tmp_path / "a").bytes < 1000
     assert extent(tmp_path, without=tmp_path / "b").bytes < 1000
     assert extent(tmp_path / "none").bytes == 0
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (99_500, "100 kB"),
-        (999_600, "1.0 MB"),
-        (13 * 10**14, "1300 TB"),
-    ],
-)
-def test_sizes_for_people(size: int, text: str) -> None:
-    assert readable(size) == text
 
 
 def test_keys_are_what_the_tests_think() -> None:

@@ -60,7 +60,7 @@ def test_nothing_there(capsys: pytest.CaptureFixture[str], bare: Path) -> None:
     for command in (
         "medsam-exp prepare busi DOWNLOAD",
         "medsam-exp weights get sam_vit_h   # 2.6 GB, licence: Apache-2.0",
-        "medsam-exp weights get biomedclip_finetuned   # about 785 MB, licence: not stated",
+        "medsam-exp weights get biomedclip_finetuned   # about 784.7 MB, licence: not stated",
     ):
         assert command in to_do
     assert section(text, "W&B")[0].startswith("no login")

@@ -89,7 +89,7 @@ def test_a_cut_without_a_checksum_or_size_is_noticed(server: Server, tmp_path: P
 def test_a_later_command_goes_on(server: Server, tmp_path: Path) -> None:
     server.behaviour.cuts = [100_000, 0, 0, 0, 0]
     with pytest.raises(
-        UserError, match=r"cuts the connection again and again, after 100 kB. Give .* \(100 kB are kept\)"
+        UserError, match=r"cuts the connection again and again, after 100.0 kB. Give .* \(100.0 kB are kept\)"
     ):
         get(tmp_path, published(server))
     assert leftovers(tmp_path) == ["net.pth.part", "net.pth.part.json"]
@@ -226,7 +226,7 @@ def test_a_file_without_a_length_is_taken_to_its_end(server: Server, tmp_path: P
 def test_a_full_disk_is_said_before(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partial.shutil, "disk_usage", lambda _: Usage(10**6, 10**6 - 1000, 1000))
     with pytest.raises(
-        UserError, match=r"the disk of .* is full: net.pth needs 300 kB more and 1.0 kB are free"
+        UserError, match=r"the disk of .* is full: net.pth needs 300.0 kB more and 1.0 kB are free"
     ):
         get(tmp_path, published(server))
     assert server.behaviour.bodies in ([], [len(DATA)])
@@ -482,7 +482,7 @@ def test_a_proxy_for_google_drive_is_not_printed(
 def test_a_file_begun_at_google_drive_counts_as_begun(tmp_path: Path) -> None:
     (tmp_path / "net.pth.part.drivea1b2.part").write_bytes(b"12345")
     (tmp_path / "net.pth.part.json").write_text("{}")
-    assert file_state(on_drive(), tmp_path) == State("part", "5 B so far")
+    assert file_state(on_drive(), tmp_path) == State("part", "5 bytes so far")
 
 
 def test_google_refusing_says_what_to_click(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
