@@ -281,11 +281,15 @@ def find_unused(places: Places, hours: float) -> UnusedArtifacts:
         return UnusedArtifacts((), tuple(artifacts), (), (), references.unreadable, references.without_keys)
     needed = references.needed
     kinds = {artifact: _kind(artifact, artifact in needed, hours) for artifact in artifacts}
+
+    def of(kind: str) -> tuple[Artifact, ...]:
+        return tuple(artifact for artifact in artifacts if kinds[artifact] == kind)
+
     return UnusedArtifacts(
-        *(
-            tuple(artifact for artifact in artifacts if kinds[artifact] == kind)
-            for kind in ("unused", "needed", "computed now", "recent")
-        ),
+        unused=of("unused"),
+        needed=of("needed"),
+        computed_now=of("computed now"),
+        recent=of("recent"),
         unreadable=(),
         without_keys=tuple(run for run in references.without_keys if not is_running(run)),
     )
