@@ -113,6 +113,12 @@ def score_cell(score: Mapping[str, Any] | None, decimals: int = 3) -> Cell:
     return Cell(value, interval(score["ci95"], decimals), count(score))
 
 
+def scaled(score: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    """An entry of the summary's metrics in another unit, such as per cent."""
+    bounds = score["ci95"] and [factor * bound for bound in score["ci95"]]
+    return {**score, "mean": factor * score["mean"], "std": factor * score["std"], "ci95": bounds}
+
+
 def used_measures(names: Iterable[str], among: Sequence[Measure] = MEASURES) -> list[Measure]:
     """Those of `among` that occur among names like "dsc" or "coarse/dsc", in table order."""
     present = {name.rpartition("/")[2] for name in names}

@@ -11,8 +11,8 @@ from medsam_exp.config.tuned import tuned_uses
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.firewall import datasets_of
-from medsam_exp.report.grounding_results import presence_truth_uses
-from medsam_exp.report.weak_results import label_truth_uses
+from medsam_exp.report.topics.grounding import presence_truth_uses
+from medsam_exp.report.topics.weak import label_truth_uses
 from medsam_exp.stages.pipeline import STAGES
 
 

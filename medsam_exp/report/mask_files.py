@@ -1,4 +1,4 @@
-"""Masks, label maps, probabilities and the list to review, put into a run's folder for its user."""
+"""Files in a run's folder for its user: rows of scores, masks, label maps, probabilities, the list to review."""
 
 import csv
 import shutil
@@ -10,8 +10,8 @@ from PIL import Image
 
 from medsam_exp.engine.engine import Engine
 from medsam_exp.nnunet.weak_label.compose import by_image, foreground_classes, label_value, labelled
-from medsam_exp.report.uncertainty_tables import review_rows
-from medsam_exp.report.weak_results import doubt_scores, labels_of_network
+from medsam_exp.report.topics.uncertainty import doubt_scores, review_rows
+from medsam_exp.report.topics.weak import labels_of_network
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.stages.pipeline import STAGES, mask_stages
 from medsam_exp.types import Dataset
@@ -39,7 +39,8 @@ def write_mask_files(run_dir: Path, engine: Engine, dataset: Dataset, review_by:
         _write_label_maps(run_dir / "labels", engine, dataset, final)
     if "nnunet_ensemble" in engine.artifacts:
         _copy_maps(run_dir / "uncertainty", engine)
-        _write_review(run_dir / "review.csv", review_rows(doubt_scores(engine), review_by))
+        rows = review_rows(doubt_scores(engine), review_by)
+        write_rows(run_dir / "review.csv", rows, first=("rank", "id"))
 
 
 def _copy_masks(folder: Path, engine: Engine, final: str) -> None:
@@ -65,8 +66,16 @@ def _copy_maps(folder: Path, engine: Engine) -> None:
         shutil.copyfile(engine.artifacts["nnunet_ensemble"].maps_path(sample_id), folder / f"{sample_id}.npz")
 
 
-def _write_review(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], first: Sequence[str]) -> None:
+    """Write rows as a CSV file; what a row does not have stays empty.
+
+    Args:
+        path: of the file.
+        rows: value by column.
+        first: columns that come first, in this order; the others follow in the order of their first row.
+    """
+    columns = dict.fromkeys([*first, *(key for row in rows for key in row)])
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else ["rank", "id"])
+        writer = csv.DictWriter(file, list(columns))
         writer.writeheader()
         writer.writerows(rows)

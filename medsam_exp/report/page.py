@@ -1,35 +1,20 @@
 """A run's HTML report: one file that loads nothing, so that it can be mailed, archived and printed; under 20 MB."""
 
+import base64
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medsam_exp.metrics.measures import (
-    DISCLAIMER,
-    FURTHER_MEASURES,
-    MAP_MEASURES,
-    MEASURES,
-    Cell,
-    Measure,
-    by_patient,
-    number,
-    score_cell,
-    used_measures,
-)
-from medsam_exp.report.by_class import MACRO, class_table
-from medsam_exp.report.embedded import picture_groups
-from medsam_exp.report.grounding import COLUMNS, grounding_lines, presence_sentences, without
-from medsam_exp.report.retrieval import DIRECTIONS, RETRIEVAL, explanation, retrieval_lines
-from medsam_exp.report.tuning import trial_lines, tuning_sentences
-from medsam_exp.report.uncertainty_tables import UNCERTAINTY, review_lines, uncertainty_section
-from medsam_exp.report.weak import (
-    comparison_columns,
-    comparison_hints,
-    comparison_lines,
-    label_sections,
-    trained,
-)
+from PIL import Image
+
+from medsam_exp.metrics.measures import DISCLAIMER, Measure, number, used_measures
+from medsam_exp.report.contents import contents
+from medsam_exp.report.section import Picture, Section
+from medsam_exp.report.topics.retrieval import RETRIEVAL
+from medsam_exp.report.topics.uncertainty import review_lines, review_sentence, score_label
+from medsam_exp.report.topics.weak import trained
 from medsam_exp.report.web.drawings import Drawings
 from medsam_exp.report.web.render import LARGEST, as_json, compressed_plotly, render
 from medsam_exp.report.web.scores import run_data
@@ -43,8 +28,6 @@ _GROUPS = {
     "example": "Examples",
     "grounding": "The same image under other texts",
 }
-_DISTRIBUTION = "distribution"
-_TUNING = "tuning"
 _NNUNET_CHOICES = ("nnunet", "nnunet_schedule")
 _IMAGE_CHOICES = (
     "data",
@@ -57,6 +40,26 @@ _IMAGE_CHOICES = (
     "prompt",
     "sam",
 )
+
+
+_PICTURE_WIDTH = 1600  # pixels; twice a reader's column, for sharp screens
+_JPEG_QUALITY = 88
+_COLOURS_OF_A_DRAWING = 4096
+
+
+@dataclass(frozen=True)
+class EmbeddedPicture:
+    """A picture inside the page.
+
+    Attributes:
+        caption: below it, may be empty.
+        alternative: read out where the picture cannot be seen.
+        source: the picture itself, as a data URI.
+    """
+
+    caption: str
+    alternative: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def write_report(
     title: str,
     summary: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
-    pictures: Sequence[tuple[str, Path]],
+    pictures: Sequence[Picture],
     draw: Callable[[int], Drawings] | None = None,
 ) -> None:
     """Write a run's report as one self-contained HTML file.
@@ -92,7 +95,7 @@ def write_report(
     """
     data = run_data(title, summary["keys"], rows)
     content = {
-        **_content(summary, rows, pictures),
+        **_content(summary, rows, pictures, has_plots=bool(data["scores"])),
         "title": title,
         "disclaimer": DISCLAIMER,
         "data": data,
@@ -109,51 +112,51 @@ def _rendered(content: Mapping[str, Any], drawings: Drawings) -> str:
 
 
 def _content(
-    summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], pictures: Sequence[tuple[str, Path]]
+    summary: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    pictures: Sequence[Picture],
+    *,
+    has_plots: bool,
 ) -> dict[str, Any]:
     """Everything that the template says, but the title."""
-    groups, ids = picture_groups(pictures), {row["id"] for row in rows}
+    groups = picture_groups(pictures)
+    sections = contents(summary, has_images=bool(rows))
+    placed = {part.pictures for section in sections for part in section.parts if part.pictures}
+    placed = {group: groups.pop(group) for group in placed if group in groups}
+    facts, images = summary.get("uncertainty", {}), len({row["id"] for row in rows})
+    review = review_lines(facts, rows) if facts else []
     return {
         "summary": summary,
         "choices": _headline(summary, has_images=bool(rows)),
-        "scores": _score_table(summary["metrics"], MEASURES),
-        "further_scores": _score_table(summary["metrics"], FURTHER_MEASURES),
-        "by_class": class_table(summary),
-        "macro": MACRO,
-        "by_patient": any(map(by_patient, summary["metrics"].values())),
-        "stage_title": stage_title,
-        "stage_colours": {label: stage_colour(label) for label in mask_stages().values()},
-        "other_scores": _other_scores(summary["metrics"]),
-        "retrieval": {
-            "directions": list(DIRECTIONS.values()),
-            "lines": retrieval_lines(summary["metrics"]),
-            "explanation": explanation(summary.get("retrieval", {})),
+        "contents": sections,
+        "placed": placed,
+        "headings": _headings(sections, has_plots=has_plots, has_review=bool(review)),
+        "review": {
+            "lines": review,
+            "sentence": review_sentence(facts, images) if review else "",
+            "by": score_label(facts["review_by"]) if review else "",
+            "scored": bool(scored_labels(summary["metrics"])),
+            "pictures": groups.pop("review", []),
         },
-        "trials": trial_lines(summary.get("tuning", {})),
-        "tuning": tuning_sentences(summary.get("tuning", {})),
-        "tuning_pictures": groups.pop(_TUNING, []),
-        "grounding": {
-            "columns": list(COLUMNS.values()),
-            "lines": grounding_lines(summary["metrics"]),
-            "sentences": presence_sentences(summary.get("presence", {}), summary["metrics"]),
-            "pictures": groups.pop("presence", []),
-        },
-        "labels": label_sections(summary.get("weak_labels", {})),
-        "comparison": {
-            "columns": comparison_columns(summary.get("comparison", [])),
-            "lines": comparison_lines(summary.get("comparison", [])),
-            "hints": comparison_hints(summary.get("comparison", [])),
-        },
-        "uncertainty": uncertainty_section(summary.get("uncertainty", {}), summary["metrics"], len(ids)),
-        "uncertainty_pictures": groups.pop("uncertainty", []),
-        "review": review_lines(summary.get("uncertainty", {}), rows),
         "thumbnails": {shown.caption: shown for shown in groups.pop("thumbnail", [])},
-        "review_pictures": groups.pop("review", []),
-        "distribution": groups.pop(_DISTRIBUTION, []),
+        "distribution": groups.pop("distribution", []),
         "picture_groups": {_GROUPS.get(group, group.capitalize()): found for group, found in groups.items()},
         "images": _image_table(rows),
         "number": number,
+        "stage_colours": {label: stage_colour(label) for label in mask_stages().values()},
     }
+
+
+def _headings(sections: Sequence[Section], *, has_plots: bool, has_review: bool) -> dict[str, str]:
+    """Heading by id of the sections up to the cases, with those that only the page has."""
+    headings = {}
+    for section in sections:
+        headings[section.id] = section.title
+        if section.id == "scores" and has_plots:
+            headings["plots"] = "Plots"
+        if section.id == "uncertainty" and has_review:
+            headings["review"] = "Look at these first"
+    return headings
 
 
 def _headline(summary: Mapping[str, Any], *, has_images: bool) -> list[tuple[str, str]]:
@@ -165,29 +168,6 @@ def _headline(summary: Mapping[str, Any], *, has_images: bool) -> list[tuple[str
     used += [name for name in ("weak_label",) if name in labels]
     used += _NNUNET_CHOICES if trained(labels) else ()
     return [(name, summary["choices"][name]) for name in used if name in summary["choices"]]
-
-
-def _score_table(metrics: Mapping[str, Any], among: Sequence[Measure]) -> dict[str, Any]:
-    measures = used_measures(metrics, among)
-    lines = [
-        {
-            "label": stage_title(stage),
-            "colour": stage_colour(stage),
-            "cells": [score_cell(metrics.get(f"{stage}/{m.name}"), m.decimals) for m in measures],
-        }
-        for stage in scored_labels(metrics)
-    ]
-    return {"measures": measures, "lines": lines}
-
-
-def _other_scores(metrics: Mapping[str, Any]) -> dict[str, Cell]:
-    """What is measured of other things than masks, such as where the saliency map peaks."""
-    masks = [*MEASURES, *FURTHER_MEASURES]
-    tabulated = {f"{stage}/{measure.name}" for stage in scored_labels(metrics) for measure in masks}
-    elsewhere = (RETRIEVAL, UNCERTAINTY)
-    others = [name for name in without(metrics) if name not in tabulated and not name.startswith(elsewhere)]
-    known = {f"saliency/{measure.name}": measure.decimals for measure in MAP_MEASURES}
-    return {name: score_cell(metrics[name], known.get(name, 3)) for name in others}
 
 
 def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -208,3 +188,27 @@ def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "same_text": texts.pop() if len(texts) == 1 else None,
         "lines": by_image,
     }
+
+
+def picture_groups(pictures: Sequence[Picture]) -> dict[str, list[EmbeddedPicture]]:
+    """Read (caption, file) pairs, a caption being "group" or "group: what is shown"; by group, in their order."""
+    groups: dict[str, list[EmbeddedPicture]] = {}
+    for caption, path in pictures:
+        group, _, shown = caption.partition(": ")
+        groups.setdefault(group, []).append(EmbeddedPicture(shown, shown or path.stem, _data_uri(path)))
+    return groups
+
+
+def _data_uri(path: Path) -> str:
+    """A picture file made small: JPEG for scans, PNG for drawings, which have few colours and sharp edges."""
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    picture.thumbnail((_PICTURE_WIDTH, 4 * _PICTURE_WIDTH), Image.Resampling.LANCZOS)
+    drawing = picture.getcolors(_COLOURS_OF_A_DRAWING) is not None
+    buffer = io.BytesIO()
+    if drawing:
+        picture.save(buffer, "png")
+    else:
+        picture.save(buffer, "jpeg", quality=_JPEG_QUALITY, subsampling=0)
+    kind = "png" if drawing else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,7 +1,7 @@
 """The pictures of a run: one function a kind; each draws from stored artifacts and says where its files are."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,20 +10,16 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medsam_exp.engine.engine import Engine
-from medsam_exp.report.cases import Case, choose_cases
-from medsam_exp.report.figures import distribution_figure, overlay_figure, save_png
-from medsam_exp.report.grounding_results import draw_controls, draw_presence
+from medsam_exp.report.figures.overlay import ImageResult, distribution_figure, overlay_figure, save_png
+from medsam_exp.report.figures.words import words_figure
 from medsam_exp.report.mask_files import final_stage
-from medsam_exp.report.tuning import tuning_figure
-from medsam_exp.report.weak_pictures import draw_doubt, draw_review
+from medsam_exp.report.section import Picture
+from medsam_exp.report.topics.grounding import draw_controls, draw_presence
+from medsam_exp.report.topics.uncertainty import draw_doubt, draw_review
 from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
-from medsam_exp.report.words import words_figure
 from medsam_exp.stages.pipeline import STAGES, mask_stages
 from medsam_exp.stages.sam_mask import from_record
 from medsam_exp.types import Dataset, Mask, RGBImage
-
-Picture = tuple[str, Path]
-"""Caption, "group" or "group: what is shown", and file."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,42 @@ class RunResults:
 def draw_pictures(results: RunResults, folder: Path) -> list[Picture]:
     """Draw all pictures of a run into a folder."""
     folder.mkdir(exist_ok=True)
-    return [picture for draw in PICTURES for picture in draw(results, folder)]
+    cfg, engine, dataset = results.cfg, results.engine, results.dataset
+    return [
+        *draw_cases(results, folder),
+        *draw_distribution(results, folder),
+        *draw_doubt(engine, cfg, folder),
+        *draw_review(engine, cfg, dataset, partial(_truth, results), folder),
+        *draw_words(results, folder),
+        *draw_presence(engine, cfg, folder),
+        *draw_controls(engine, dataset, results.texts, 2 * cfg.report_cases, folder),
+    ]
+
+
+def choose_cases(scores: Mapping[str, float], count_each: int = 3) -> list[tuple[str, str]]:
+    """Choose the best, the median and the worst images; the same images whatever their order.
+
+    Few images are shared out evenly, so that none is shown twice.
+
+    Args:
+        scores: one score by sample id, higher is better; not finite where there is no ground truth.
+        count_each: how many of each kind, >= 0.
+
+    Returns:
+        (label, sample id), label "best", "median" or "worst", the extreme cases of a kind first; or, without
+        any score, the first 3 x `count_each` ids as "example".
+    """
+    ranked = sorted((name for name in scores if math.isfinite(scores[name])), key=lambda n: (-scores[n], n))
+    if not ranked:
+        return [("example", name) for name in sorted(scores)[: 3 * count_each]]
+    best, worst, median = (min(count_each, (len(ranked) + extra) // 3) for extra in (2, 1, 0))
+    middle = ranked[best : len(ranked) - worst]
+    first = (len(middle) - median) // 2
+    return [
+        *(("best", name) for name in ranked[:best]),
+        *(("median", name) for name in middle[first : first + median]),
+        *(("worst", name) for name in ranked[::-1][:worst]),
+    ]
 
 
 def draw_cases(results: RunResults, folder: Path) -> list[Picture]:
@@ -58,7 +89,7 @@ def draw_cases(results: RunResults, folder: Path) -> list[Picture]:
     pictures = []
     for number, (label, sample_id) in enumerate(choose_cases(scores, results.cfg.report_cases)):
         path = folder / f"{number:02d}_{label}_{sample_id}.png"
-        save_png(overlay_figure(_case(results, sample_id, short)), path)
+        save_png(overlay_figure(_image_result(results, sample_id, short)), path)
         pictures.append((f"{label}: {sample_id}", path))
     return pictures
 
@@ -89,45 +120,6 @@ def draw_words(results: RunResults, folder: Path) -> list[Picture]:
         save_png(words_figure(sample_id, text["words"], text["relevance"], largest or 1.0), path)
         pictures.append((f"words that the image asks for: {label}, {sample_id}", path))
     return pictures
-
-
-def draw_tuning(tuning: Mapping[str, Any], folder: Path) -> list[Picture]:
-    """The trials of a search, which has no images of its own to show."""
-    folder.mkdir(exist_ok=True)
-    save_png(tuning_figure(tuning), folder / "tuning.png")
-    return [("tuning: score of every trial over each number that was varied", folder / "tuning.png")]
-
-
-def draw_grounding(results: RunResults, folder: Path) -> list[Picture]:
-    """Each of the first few images' map under its own and the control texts."""
-    return draw_controls(results.engine, results.dataset, results.texts, 2 * results.cfg.report_cases, folder)
-
-
-def draw_presence_score(results: RunResults, folder: Path) -> list[Picture]:
-    """How well the presence score tells images with the target from those without."""
-    return draw_presence(results.engine, results.cfg, folder)
-
-
-def draw_uncertainty(results: RunResults, folder: Path) -> list[Picture]:
-    """Of what use an ensemble's doubt is, over all images."""
-    return draw_doubt(results.engine, results.cfg, folder)
-
-
-def draw_review_list(results: RunResults, folder: Path) -> list[Picture]:
-    """The images that a human should look at first."""
-    truth = partial(_truth, results)
-    return draw_review(results.engine, results.cfg, results.dataset, truth, folder)
-
-
-PICTURES: tuple[Callable[[RunResults, Path], list[Picture]], ...] = (
-    draw_cases,
-    draw_distribution,
-    draw_uncertainty,
-    draw_review_list,
-    draw_words,
-    draw_presence_score,
-    draw_grounding,
-)
 
 
 def draw_browser(results: RunResults, budget: int) -> Drawings:
@@ -174,10 +166,10 @@ def _final_short(engine: Engine) -> str:
     return mask_stages()[final] if final else ""
 
 
-def _case(results: RunResults, sample_id: str, short: str) -> Case:
+def _image_result(results: RunResults, sample_id: str, short: str) -> ImageResult:
     stages, dataset = results.engine.artifacts, results.dataset
     sam = stages.get("sam_mask")
-    return Case(
+    return ImageResult(
         sample_id=sample_id,
         text=" | ".join(results.texts[sample_id]),
         image=dataset.read_image(sample_id),

@@ -1,6 +1,5 @@
 """What a run leaves behind: summary.json, per_image.csv, masks, figures and the report."""
 
-import csv
 import platform
 import shlex
 import shutil
@@ -17,24 +16,21 @@ from omegaconf import DictConfig
 
 import medsam_exp
 from medsam_exp.config.start_command import start_command
-from medsam_exp.config.tuned import write_tuned
 from medsam_exp.data.patients import known_patients, patient_notes, patients_of_samples
 from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.by_class import breakdown, over_images
 from medsam_exp.report.console import print_summary
-from medsam_exp.report.curves import training_pictures
 from medsam_exp.report.declarations import truth_uses
+from medsam_exp.report.figures.training import training_pictures
 from medsam_exp.report.finished_run import ONCE_PER_IMAGE
-from medsam_exp.report.grounding_results import presence_results, veto_notes
-from medsam_exp.report.mask_files import write_mask_files
+from medsam_exp.report.mask_files import write_mask_files, write_rows
 from medsam_exp.report.page import write_report
-from medsam_exp.report.pictures import RunResults, draw_browser, draw_pictures, draw_tuning
-from medsam_exp.report.weak_results import (
-    comparisons,
-    label_notes,
-    uncertainty_results,
-    weak_label_results,
-)
+from medsam_exp.report.pictures import RunResults, draw_browser, draw_pictures
+from medsam_exp.report.topics.grounding import presence_results, veto_notes
+from medsam_exp.report.topics.retrieval import retrieval_results
+from medsam_exp.report.topics.tuning import draw_tuning, tuning_results
+from medsam_exp.report.topics.uncertainty import uncertainty_results
+from medsam_exp.report.topics.weak import comparisons, label_notes, weak_label_results
 from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
@@ -83,12 +79,22 @@ def finish_run(
         The content of summary.json.
     """
     rows = per_image_rows(engine, texts)
-    scores, retrieval, presence = _scores(engine), _retrieval(engine), presence_results(engine, cfg)
+    scores, retrieval, presence = _scores(engine), retrieval_results(engine), presence_results(engine, cfg)
     images, patients = _image_ids(dataset), patients_of_samples(dataset)
     by_class = breakdown(scores, _class_names(dataset), cfg.seed, patients, images)
-    tuning, labels = _tuning(engine, cfg, origin["choices"]), weak_label_results(engine, cfg)
-    uncertainty, compared = uncertainty_results(engine, cfg), comparisons(engine, dataset, cfg.seed)
-    uses = truth_uses(engine, cfg, texts_tell, labels, by_class=bool(by_class))
+    labels = weak_label_results(engine, cfg)
+    tuning = tuning_results(engine, cfg, origin["choices"])
+    optional = {
+        "nsd_tolerance": _tolerance(cfg) if "evaluate" in engine.artifacts else "",
+        "tuning": tuning,
+        "retrieval": retrieval["facts"],
+        "presence": presence["facts"],
+        "weak_labels": labels,
+        "comparison": comparisons(engine, dataset, cfg.seed),
+        "uncertainty": uncertainty_results(engine, cfg),
+        "changed_settings": origin.get("changed_settings"),
+    }
+    notes = [*leaks, *_notes(engine, dataset), *label_notes(labels)]
     summary = {
         "name": cfg.name,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -97,31 +103,23 @@ def finish_run(
         | retrieval["metrics"]
         | presence["metrics"],
         **by_class,
-        **({"nsd_tolerance": _tolerance(cfg)} if "evaluate" in engine.artifacts else {}),
-        **({"tuning": tuning} if tuning else {}),
-        **({"retrieval": retrieval["facts"]} if retrieval["facts"] else {}),
-        **({"presence": presence["facts"]} if presence["facts"] else {}),
-        **({"weak_labels": labels} if labels else {}),
-        **({"comparison": compared} if compared else {}),
-        **({"uncertainty": uncertainty} if uncertainty else {}),
+        **{name: found for name, found in optional.items() if found},
         "choices": dict(origin["choices"]),
-        **({"changed_settings": changed} if (changed := origin.get("changed_settings")) else {}),
         "timing": timing_table(engine.timing),
         "keys": {name: artifacts.key for name, artifacts in engine.artifacts.items()},
         "environment": environment(),
-        "ground_truth_used_for": uses,
-        "notes": [*leaks, *_notes(engine, dataset), *label_notes(labels)]
-        + (_unlabelled(dataset) if by_class else []),
+        "ground_truth_used_for": truth_uses(engine, cfg, texts_tell, labels, by_class=bool(by_class)),
+        "notes": notes + (_unlabelled(dataset) if by_class else []),
     }
     write_atomically(run_dir / "summary.json", json_text(summary, indent=1).encode())
     pictures = training_pictures(run_dir / "curves" / "metrics.csv", run_dir / "figures")
-    if tuning:
-        pictures += draw_tuning(tuning, run_dir / "figures")
-    if dataset is not None and rows:
-        _write_rows(run_dir / "per_image.csv", rows)
-        write_mask_files(run_dir, engine, dataset, cfg.review.by)
+    pictures += draw_tuning(tuning, run_dir / "figures")
     draw = None
     if dataset is not None:
+        if rows:
+            further = sorted({key for row in rows for key in row} - set(_COLUMNS))
+            write_rows(run_dir / "per_image.csv", rows, first=(*_COLUMNS, *further))
+            write_mask_files(run_dir, engine, dataset, cfg.review.by)
         results = RunResults(cfg, engine, dataset, texts, rows)
         pictures += draw_pictures(results, run_dir / "figures")
         draw = partial(draw_browser, results)
@@ -234,33 +232,6 @@ def _notes(engine: Engine, dataset: Dataset | None) -> list[str]:
     if _image_ids(dataset) and "evaluate" in engine.artifacts:
         notes.append(ONCE_PER_IMAGE)
     return list(dict.fromkeys(notes + veto_notes(engine)))
-
-
-def _retrieval(engine: Engine) -> dict[str, Any]:
-    """What the retrieval stage found: metrics as "retrieval/measure", and what they were measured on."""
-    if "retrieval" not in engine.artifacts:
-        return {"metrics": {}, "facts": {}}
-    record = engine.artifacts["retrieval"].info("all")
-    metrics = {f"retrieval/{name}": figure for name, figure in record["figures"].items()}
-    return {"metrics": metrics, "facts": record["facts"]}
-
-
-def _tuning(engine: Engine, cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
-    """What the stage `tune` found, and the files through which later runs use it."""
-    if "tune" not in engine.artifacts:
-        return {}
-    record, study = engine.artifacts["tune"].info("all"), engine.artifacts["tune"].key
-    date = datetime.now().astimezone().date().isoformat()
-    files = write_tuned(cfg, choices, record, study=study, date=date)
-    return {**record, "files": list(map(str, files))}
-
-
-def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    extra = sorted({key for row in rows for key in row} - set(_COLUMNS))
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*_COLUMNS, *extra])
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def command_line(overrides: list[str]) -> str:

@@ -6,9 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medsam_exp.report.cases import Case
-from medsam_exp.report.figures import overlay_figure, save_png
+from medsam_exp.report.figures.overlay import ImageResult, overlay_figure, save_png
+from medsam_exp.report.section import Row
 from medsam_exp.types import Mask, Prompts
+
+
+def values(row: Row) -> list[str]:
+    """What the cells of a row say, without intervals."""
+    return [cell if isinstance(cell, str) else cell.value for cell in row.cells]
 
 
 def disc(row: int, column: int, radius: int, height: int = 60, width: int = 80) -> Mask:
@@ -17,9 +22,9 @@ def disc(row: int, column: int, radius: int, height: int = 60, width: int = 80) 
 
 
 @pytest.fixture
-def case() -> Case:
+def case() -> ImageResult:
     y, x = np.mgrid[:60, :80]
-    return Case(
+    return ImageResult(
         sample_id="scan_07",
         text="a bright round lesion",
         image=np.stack([x * 3, y * 4, x + y], axis=-1).astype(np.uint8),
@@ -78,7 +83,7 @@ def summary() -> dict[str, Any]:
 
 
 @pytest.fixture
-def pictures(case: Case, tmp_path: Path) -> list[tuple[str, Path]]:
+def pictures(case: ImageResult, tmp_path: Path) -> list[tuple[str, Path]]:
     path = tmp_path / "figures" / "best.png"
     save_png(overlay_figure(case), path)
     return [("best: scan_07", path), ("distribution", path)]

@@ -1,25 +1,29 @@
 from pathlib import Path
 from typing import Any
 
-from medsam_exp.report.by_class import class_table
+from medsam_exp.report.topics.scores import class_table
+from tests.report.conftest import values
 from tests.report.test_console import printed
 
 
 def test_the_last_stage_is_shown_by_class(summary_by_class: dict[str, Any]) -> None:
     table = class_table(summary_by_class)
     assert table is not None
-    assert table.stage == "sam"
-    assert [measure.name for measure in table.measures] == ["dsc", "hd95_px"]
-    assert [cell.value for cell in table.lines["benign [cyst]"]] == ["0.711 ± –", "–"]
-    assert [cell.value for cell in table.lines["malignant"]] == ["0.522 ± 0.022", "8.5 ± 0.0"]
-    assert [cell.value for cell in table.macro] == ["0.617 ± 0.022", "–"]
+    assert table.console == "sam, by class"
+    assert [measure.name for measure in table.columns] == ["dsc", "hd95_px"]  # type: ignore[union-attr]
+    assert {row.label: values(row) for row in table.rows} == {
+        "benign [cyst]": ["0.711 ± –", "–"],
+        "malignant": ["0.522 ± 0.022", "8.5 ± 0.0"],
+    }
+    assert table.total is not None
+    assert values(table.total) == ["0.617 ± 0.022", "–"]
 
 
 def test_a_reference_is_not_what_is_shown(summary_by_class: dict[str, Any]) -> None:
     metrics = summary_by_class["metrics"]
     table = class_table({**summary_by_class, "metrics": {**metrics, "reference/dsc": metrics["sam/dsc"]}})
     assert table is not None
-    assert table.stage == "sam"
+    assert table.console == "sam, by class"
 
 
 def test_one_class_or_no_masks_have_no_table(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from medsam_exp.report.uncertainty_tables import calibration_hint, uncertainty_sentences
+from medsam_exp.report.topics.uncertainty import calibration_hint, uncertainty_sentences
 
 CHOSEN = {"data": "phantom", "split": "val", "images": 6, "threshold": 0.37, "dsc": 0.77, "dsc_at_half": 0.75}
 

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from medsam_exp.report.curves import PANELS, read_trainings, training_figure, training_pictures
+from medsam_exp.report.figures.training import PANELS, read_trainings, training_figure, training_pictures
 from medsam_exp.report.page import write_report
 
 CLIP_TITLES = [

@@ -9,8 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from medsam_exp.report.cases import Case
-from medsam_exp.report.figures import distribution_figure, overlay_figure, save_png
+from medsam_exp.report.figures.overlay import ImageResult, distribution_figure, overlay_figure, save_png
 
 NOTHING = {"saliency_map": None, "coarse_mask": None, "prompts": None, "mask": None, "ground_truth": None}
 
@@ -23,7 +22,7 @@ def texts(figure: Figure) -> str:
     return " ".join(text.get_text() for text in figure.texts)
 
 
-def test_same_case_same_bytes(case: Case, tmp_path: Path) -> None:
+def test_same_case_same_bytes(case: ImageResult, tmp_path: Path) -> None:
     for name in ("a", "b"):
         save_png(overlay_figure(case), tmp_path / f"{name}.png")
     save_png(overlay_figure(replace(case, mask=~case.mask)), tmp_path / "c.png")
@@ -31,25 +30,25 @@ def test_same_case_same_bytes(case: Case, tmp_path: Path) -> None:
     assert a == b != c
 
 
-def test_png_says_nothing_of_program_or_date(case: Case, tmp_path: Path) -> None:
+def test_png_says_nothing_of_program_or_date(case: ImageResult, tmp_path: Path) -> None:
     save_png(overlay_figure(case), tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as picture:
         assert set(picture.info) <= {"dpi"}
 
 
-def test_no_figure_stays_behind(case: Case) -> None:
+def test_no_figure_stays_behind(case: ImageResult) -> None:
     overlay_figure(case)
     assert matplotlib.pyplot.get_fignums() == []
 
 
-def test_all_panels_of_a_whole_case(case: Case) -> None:
+def test_all_panels_of_a_whole_case(case: ImageResult) -> None:
     figure = overlay_figure(case)
     assert titles(figure) == ["Image", "Saliency map", "Coarse mask and prompts", "SAM mask and ground truth"]
     for said in (case.sample_id, case.text, "DSC 0.900", "IoU 0.820", "NSD 0.700"):
         assert said in texts(figure)
 
 
-def test_all_panels_share_one_frame(case: Case) -> None:
+def test_all_panels_share_one_frame(case: ImageResult) -> None:
     panels = [axes for axes in overlay_figure(case).axes if axes.get_title()]
     assert {axes.get_xlim() for axes in panels} == {(-0.5, 79.5)}
     assert {axes.get_ylim() for axes in panels} == {(59.5, -0.5)}
@@ -70,7 +69,7 @@ def test_all_panels_share_one_frame(case: Case) -> None:
     ],
 )
 def test_parts_that_are_absent_are_left_out(
-    case: Case, absent: dict[str, Any], expected: list[str], tmp_path: Path
+    case: ImageResult, absent: dict[str, Any], expected: list[str], tmp_path: Path
 ) -> None:
     figure = overlay_figure(replace(case, **absent, scores={}))
     assert titles(figure) == expected
@@ -79,7 +78,7 @@ def test_parts_that_are_absent_are_left_out(
 
 
 @pytest.mark.filterwarnings("error::UserWarning")
-def test_empty_masks_are_drawn_without_complaint(case: Case, tmp_path: Path) -> None:
+def test_empty_masks_are_drawn_without_complaint(case: ImageResult, tmp_path: Path) -> None:
     empty = np.zeros_like(case.mask)
     figure = overlay_figure(
         replace(case, mask=empty, coarse_mask=empty, saliency_map=empty.astype(np.float32))
@@ -93,7 +92,7 @@ def test_empty_masks_are_drawn_without_complaint(case: Case, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("shape", [(1, 1), (300, 20), (20, 300)])
 def test_any_shape(shape: tuple[int, int], tmp_path: Path) -> None:
-    case = Case(
+    case = ImageResult(
         "s", "t", np.zeros((*shape, 3), np.uint8), np.ones(shape, np.float32), mask=np.ones(shape, bool)
     )
     save_png(overlay_figure(case), tmp_path / "a.png")
@@ -101,7 +100,7 @@ def test_any_shape(shape: tuple[int, int], tmp_path: Path) -> None:
         assert 0.2 < picture.height / picture.width < 1.1
 
 
-def test_texts_are_shown_as_written_and_cut_when_long(case: Case, tmp_path: Path) -> None:
+def test_texts_are_shown_as_written_and_cut_when_long(case: ImageResult, tmp_path: Path) -> None:
     figure = overlay_figure(replace(case, text="cost $x_{ " + "very long " * 200, sample_id="i" * 300))
     save_png(figure, tmp_path / "a.png")
     assert "cost $x_{" in texts(figure)
@@ -109,7 +108,7 @@ def test_texts_are_shown_as_written_and_cut_when_long(case: Case, tmp_path: Path
     assert len(texts(figure)) < 600
 
 
-def test_outline_has_the_colour_of_its_stage(case: Case) -> None:
+def test_outline_has_the_colour_of_its_stage(case: ImageResult) -> None:
     """Orange of the SAM mask is on the picture, on dark tissue and on bright."""
     for level in (0, 255):
         image = np.full_like(case.image, level)
@@ -137,7 +136,7 @@ def test_distribution_without_scores(tmp_path: Path) -> None:
     save_png(distribution_figure([{"id": "a", "stage": "sam"}]), tmp_path / "a.png")
 
 
-def test_nnunets_masks_have_a_panel_of_their_own_and_the_scores_a_name(case: Case) -> None:
+def test_nnunets_masks_have_a_panel_of_their_own_and_the_scores_a_name(case: ImageResult) -> None:
     assert case.mask is not None
     assert "SAM mask" not in texts(overlay_figure(case))
     masks = {"weak": case.mask, "reference": ~case.mask, "weak_single": case.mask}

@@ -1,6 +1,13 @@
 """The table of control texts and the sentences about presence, from summary.json's figures."""
 
-from medsam_exp.report.grounding import COLUMNS, grounding_lines, presence_sentences, without
+from medsam_exp.report.topics.grounding import (
+    COLUMNS,
+    grounding_rows,
+    grounding_section,
+    presence_sentences,
+)
+from medsam_exp.report.topics.scores import scores_section
+from tests.report.conftest import values
 
 
 def figure(mean: float, n: int = 8) -> dict:
@@ -29,20 +36,23 @@ FACTS = {
 
 
 def test_rows_are_texts_and_columns_what_they_do() -> None:
-    own, nonsense = grounding_lines(METRICS)
-    assert own.label == "the image's own text"
-    assert [cell.value for cell in own.cells] == ["–", "–", "–", "25.0"]
-    assert nonsense.label == "nonsense"
-    assert [cell.value for cell in nonsense.cells] == ["0.457 ± 0.200", "31.0 ± 0.2", "12.3 ± 20.0", "87.5"]
-    assert nonsense.cells[3].interval == "[77.5, 97.5]"
+    own, nonsense = grounding_rows(METRICS)
+    assert (own.label, own.short) == ("The image's own text", "the image's own text")
+    assert values(own) == ["–", "–", "–", "25.0"]
+    assert nonsense.short == "nonsense"
+    assert values(nonsense) == ["0.457 ± 0.200", "31.0 ± 0.2", "12.3 ± 20.0", "87.5"]
+    assert nonsense.cells[3].interval == "[77.5, 97.5]"  # type: ignore[union-attr]
     assert len(nonsense.cells) == len(COLUMNS)
-    assert nonsense.n == "8"
+    assert nonsense.last == "8"
 
 
 def test_a_run_without_controls_has_no_table_and_no_sentences() -> None:
-    assert grounding_lines({"sam/dsc": figure(0.5)}) == []
+    assert grounding_rows({"sam/dsc": figure(0.5)}) == []
     assert presence_sentences({}, {}) == []
-    assert list(without(METRICS)) == ["sam/dsc"]
+    assert grounding_section({"metrics": {"sam/dsc": figure(0.5)}}) is None
+    section = scores_section({"metrics": METRICS}, has_images=True)
+    assert section is not None
+    assert [part.table.name for part in section.parts if part.table] == ["Scores"]
 
 
 def test_the_sentences_say_counts_operating_point_and_origin() -> None:

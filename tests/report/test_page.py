@@ -76,7 +76,7 @@ def test_page_says_everything_of_the_run(write: Any, rows: Any, summary: dict[st
     said += [
         "0.613 ± 0.111",
         "[0.563, 0.663]",
-        "saliency/peak_distance_px",
+        "Peak to target (px)",
         "0.723",
         "12.2",
         "2031-02-03 04:05",

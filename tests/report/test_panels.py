@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from medsam_exp.report.panels import COARSE, draw_outline, draw_prompts
+from medsam_exp.report.figures.panels import COARSE, draw_outline, draw_prompts
 from medsam_exp.types import Prompts
 
 

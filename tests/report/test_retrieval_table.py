@@ -8,7 +8,8 @@ from rich.console import Console
 from medsam_exp.metrics.measures import Cell
 from medsam_exp.report.console import print_summary
 from medsam_exp.report.page import write_report
-from medsam_exp.report.retrieval import RetrievalLine, explanation, retrieval_lines
+from medsam_exp.report.section import Row
+from medsam_exp.report.topics.retrieval import explanation, retrieval_rows, retrieval_section
 
 
 def figure(mean: float, chance: float) -> dict[str, Any]:
@@ -30,19 +31,19 @@ def retrieval_summary(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_lines_are_in_per_cent_batches_first_then_by_place(retrieval_summary: dict[str, Any]) -> None:
-    lines = retrieval_lines(retrieval_summary["metrics"])
+    lines = retrieval_rows(retrieval_summary["metrics"])
     assert [line.label for line in lines] == ["top-1 of a batch", "recall@5 of all", "recall@10 of all"]
-    assert lines[0] == RetrievalLine(
+    assert lines[0] == Row(
         "top-1 of a batch",
         [Cell("81.83 ± 0.40", "[80.83, 83.83]", "300"), Cell("81.36 ± 0.40", "[80.36, 83.36]", "300")],
         "2.00",
     )
     assert lines[1].cells[1] == Cell("–", "", "")
-    assert lines[1].chance == "1.67"
+    assert lines[1].last == "1.67"
 
 
 def test_other_runs_have_no_retrieval(summary: dict[str, Any]) -> None:
-    assert retrieval_lines(summary["metrics"]) == []
+    assert retrieval_section(summary) is None
     assert explanation({}) == []
 
 

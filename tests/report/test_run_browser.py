@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from medsam_exp.data.phantom.dataset import PhantomDataset
-from medsam_exp.report.cases import Case
+from medsam_exp.report.figures.overlay import ImageResult
 from medsam_exp.report.page import write_report
 from medsam_exp.report.web.drawings import Drawings, draw
 from medsam_exp.runtime.artifacts import StageArtifacts
@@ -21,7 +21,7 @@ PHANTOMS: dict[str, Any] = {
 
 
 @pytest.fixture
-def report(tmp_path: Path, case: Case, rows: Any, summary: dict[str, Any], pictures: Any) -> Path:
+def report(tmp_path: Path, case: ImageResult, rows: Any, summary: dict[str, Any], pictures: Any) -> Path:
     """The page of a run over three images; one id and one text would end a script or an attribute."""
     renamed = {"scan_11": 'scan "11</script>'}
     rows = [{**row, "id": renamed.get(row["id"], row["id"])} for row in rows]

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from medsam_exp.report.tuning import trial_lines, tuning_figure, tuning_sentences
+from medsam_exp.report.figures.tuning import tuning_figure
+from medsam_exp.report.topics.tuning import trial_rows, tuning_section, tuning_sentences
+from tests.report.conftest import values
 
 
 def score(mean: float) -> dict[str, Any]:
@@ -25,34 +27,33 @@ def tuning(metric: str, best: int, *means: float | None, values: list[Any] | Non
 
 
 def test_the_best_trial_stands_first_and_failures_last() -> None:
-    lines = trial_lines(tuning("coarse/dsc", 2, 0.2, None, 0.5))
-    assert [line.values for line in lines] == ["saliency.beta=1", "saliency.beta=0.1", "saliency.beta=0.3"]
-    assert [line.best for line in lines] == [True, False, False]
-    assert [line.error for line in lines] == ["", "", "out of memory"]
-    assert lines[0].score.value == "0.500 ± 0.100"
+    lines = trial_rows(tuning("coarse/dsc", 2, 0.2, None, 0.5))
+    assert [line.label for line in lines] == ["saliency.beta=1", "saliency.beta=0.1", "saliency.beta=0.3"]
+    assert [values(line)[2] for line in lines] == ["chosen", "", "failed: out of memory"]
+    assert values(lines[0])[0] == "0.500 ± 0.100"
 
 
 def test_trials_that_stopped_early_stand_between_the_others_and_the_failures() -> None:
     search = tuning("coarse/dsc", 0, 0.5, 0.9, None, values=[0.1, 0.3, 1.0])
     search["trials"][1] |= {"stopped": True, "score": score(0.9) | {"n": 2}}
-    lines = trial_lines(search)
-    assert [line.stopped for line in lines] == ["", "stopped after 2 of 4 images", ""]
-    assert [line.error for line in lines] == ["", "", "out of memory"]
+    lines = trial_rows(search)
+    remarks = [values(line)[2] for line in lines]
+    assert remarks == ["chosen", "stopped after 2 of 4 images", "failed: out of memory"]
     assert "of 3 trials (1 stopped early) on 4 images" in tuning_sentences(search)[0]
-    labels = [text.get_text() for text in tuning_figure(search).legends[0].get_texts()]
+    labels = [text.get_text() for text in tuning_figure(search, "DSC").legends[0].get_texts()]
     assert labels == ["chosen", "other trials", "stopped early, on fewer images"]
 
 
 def test_of_a_distance_the_smallest_stands_first() -> None:
-    lines = trial_lines(tuning("sam/hd95_px", 0, 12.0, 30.0, None))
-    assert [line.values for line in lines] == ["saliency.beta=0.1", "saliency.beta=0.3", "saliency.beta=1"]
+    lines = trial_rows(tuning("sam/hd95_px", 0, 12.0, 30.0, None))
+    assert [line.label for line in lines] == ["saliency.beta=0.1", "saliency.beta=0.3", "saliency.beta=1"]
 
 
 def test_the_sentences_name_the_masks_that_were_read() -> None:
     first, second = tuning_sentences(tuning("coarse/dsc", 1, 0.2, 0.5))
     assert first.startswith("Best coarse mask DSC of 2 trials on 4 images of busi (val): saliency.beta=0.3.")
     assert "conf/tuned/a.yaml" in second
-    assert trial_lines({}) == tuning_sentences({}) == []
+    assert tuning_section({"metrics": {}}) is None
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_the_picture_shows_every_scored_trial_and_marks_the_chosen_one(
 ) -> None:
     count = len(values or [0.1, 0.3, 1.0])
     means = [0.1 + 0.01 * number for number in range(count - 1)]
-    figure = tuning_figure(tuning("coarse/dsc", count - 2, *means, None, values=values))
+    figure = tuning_figure(tuning("coarse/dsc", count - 2, *means, None, values=values), "DSC")
     [axes] = figure.axes
     assert axes.get_xscale() == scale
     assert len(axes.containers) == count - 1

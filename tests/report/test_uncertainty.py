@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from medsam_exp.nnunet.uncertainty.quality import correlations, reliability, risk_coverage
-from medsam_exp.report.figures import save_png
-from medsam_exp.report.uncertainty import (
+from medsam_exp.report.figures.overlay import save_png
+from medsam_exp.report.figures.uncertainty import (
     reliability_figure,
-    review_list,
     risk_coverage_figure,
-    uncertainty_panel,
     uncertainty_scatter,
 )
+from medsam_exp.report.figures.uncertainty_panel import uncertainty_panel
+from medsam_exp.report.topics.uncertainty import review_list
 
 pytestmark = pytest.mark.filterwarnings("error")
 

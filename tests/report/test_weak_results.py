@@ -13,15 +13,13 @@ from PIL import Image
 
 from medsam_exp.metrics.paired import compare_pairs
 from medsam_exp.report.mask_files import write_mask_files
-from medsam_exp.report.weak_pictures import draw_doubt, draw_review
-from medsam_exp.report.weak_results import (
-    comparisons,
+from medsam_exp.report.topics.uncertainty import (
     doubt_scores,
-    label_notes,
-    label_truth_uses,
+    draw_doubt,
+    draw_review,
     uncertainty_results,
-    weak_label_results,
 )
+from medsam_exp.report.topics.weak import comparisons, label_notes, label_truth_uses, weak_label_results
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.types import Sample
 

@@ -10,20 +10,29 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from medsam_exp.metrics.measures import Cell
 from medsam_exp.report.console import print_summary
+from medsam_exp.report.figures.uncertainty import LONGER_SIDE_PX, thumbnail
 from medsam_exp.report.page import write_report
-from medsam_exp.report.thumbnail import LONGER_SIDE_PX, thumbnail
-from medsam_exp.report.uncertainty_tables import (
+from medsam_exp.report.section import Section, Table
+from medsam_exp.report.topics.uncertainty import (
     as_named,
-    calibration_lines,
-    ranking_lines,
+    calibration_rows,
+    ranking_rows,
     review_lines,
     review_rows,
     uncertainty_sentences,
 )
-from medsam_exp.report.weak import comparison_columns, comparison_hints, comparison_lines, label_sections
+from medsam_exp.report.topics.weak import comparison_hints, comparison_section, labels_section
 
 HEADINGS = ("Comparison", "Uncertainty", "Look at these first", "Labels")
+
+
+def table_of(section: Section | None) -> Table:
+    assert section is not None
+    table = section.parts[0].table
+    assert table is not None
+    return table
 
 
 def correlation(mean: float) -> dict[str, Any]:
@@ -202,12 +211,11 @@ def test_every_number_of_the_new_tables_comes_from_the_summary(
         return {float(of)} if isinstance(of, int | float) else set()
 
     known = numbers(weak_summary) | {facts["mean_risk"] - facts["oracle_aurc"], 1.0}  # same: 3 - 0 - 2
-    cells = [
-        cell for line in ranking_lines(facts, weak_summary["metrics"]) for pair in line.cells for cell in pair
-    ]
-    cells += [cell for line in calibration_lines(facts).values() for cell in line]
-    for line in comparison_lines(weak_summary["comparison"]):
-        cells += [line.difference, line.interval, *line.cells, line.n]
+    rows = ranking_rows(facts, weak_summary["metrics"]) + calibration_rows(facts)
+    rows += table_of(comparison_section(weak_summary)).rows
+    cells = [row.last for row in rows]
+    for cell in (cell for row in rows for cell in row.cells):
+        cells += [cell] if isinstance(cell, str) else [cell.value, cell.interval]
     found = [token for cell in cells for token in re.findall(r"\d+(?:\.\d+)?", cell)]
     assert len(found) > 40
     for token in found:
@@ -241,10 +249,10 @@ def test_a_score_of_confidence_correlates_as_it_is_named() -> None:
 def test_scores_stand_between_the_best_order_and_chance(
     weak_summary: dict[str, Any], facts: dict[str, Any]
 ) -> None:
-    labels = [line.label for line in ranking_lines(facts, weak_summary["metrics"])]
+    labels = [row.label for row in ranking_rows(facts, weak_summary["metrics"])]
     assert labels == ["Best possible order", "Disagreement of the members", "Expected DSC", "Keep at random"]
     facts["ranking"]["disagreement"]["aurc"] = 0.3
-    labels = [line.label for line in ranking_lines(facts, weak_summary["metrics"])]
+    labels = [row.label for row in ranking_rows(facts, weak_summary["metrics"])]
     assert labels[-2:] == ["Keep at random", "Disagreement of the members"]
 
 
@@ -264,9 +272,11 @@ def test_a_remark_is_said_once(weak_summary: dict[str, Any]) -> None:
 def test_labels_without_a_training_say_nothing_of_one(weak_summary: dict[str, Any]) -> None:
     labels = weak_summary["weak_labels"]
     del labels["weak_label"]["results"]
-    (section,) = label_sections(labels)
-    assert len(section.sentences) == 1
-    assert list(section.folders) == ["raw dataset"]
+    section = labels_section(weak_summary)
+    assert section is not None
+    (part,) = section.parts
+    assert len(part.sentences) == 1
+    assert list(part.details[-1].entries) == ["raw dataset"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
@@ -297,13 +307,15 @@ def test_a_thumbnail_shows_any_mask(shape: tuple[int, int], kind: str, tmp_path:
 def test_tests_by_patient_are_named_so(weak_summary: dict[str, Any], tmp_path: Path) -> None:
     first, *others = weak_summary["comparison"]
     weak_summary["comparison"] = [{**first, "n": 9, "patients": 3, "ci95": None}, *others]
-    assert comparison_columns(weak_summary["comparison"])[1:3] == [
-        "Wilcoxon p, by patient",
-        "t-test p, by patient",
-    ]
-    assert comparison_columns(others)[1:3] == ["Wilcoxon p", "t-test p"]
-    line = comparison_lines(weak_summary["comparison"])[0]
-    assert (line.interval, line.n) == ("–", "9 images, 3 patients")
+    table, other = (
+        table_of(comparison_section({**weak_summary, "comparison": found}))
+        for found in (weak_summary["comparison"], others)
+    )
+    assert table.columns[2:4] == ["Wilcoxon p, by patient", "t-test p, by patient"]
+    assert other.columns[2:4] == ["Wilcoxon p", "t-test p"]
+    difference = table.rows[0].cells[1]
+    assert isinstance(difference, Cell)
+    assert (difference.interval, table.rows[0].last) == ("–", "9 images, 3 patients")
     hints = comparison_hints(weak_summary["comparison"])
     assert "resampling patients" in hints[0]
     assert "By patient: the Wilcoxon signed-rank test changes the signs of whole patients" in hints[0]

@@ -5,8 +5,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from medsam_exp.report.figures import save_png
-from medsam_exp.report.words import words_figure
+from medsam_exp.report.figures.overlay import save_png
+from medsam_exp.report.figures.words import words_figure
 
 WORDS = [
     "a",

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from medsam_exp.cli.interactive.result import Answer
-from medsam_exp.report import panels
+from medsam_exp.report.figures import panels
 from medsam_exp.types import Mask, SaliencyMap
 
 _SIDE = 1024  # pixels of an overlay's longer side at least, so that lines are thin beside the image

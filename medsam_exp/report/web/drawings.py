@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from PIL import Image
 from skimage.measure import approximate_polygon, find_contours
 
-from medsam_exp.report.panels import COLOUR_MAP
+from medsam_exp.report.figures.panels import COLOUR_MAP
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.stages.pipeline import mask_stages, stage_colour, stage_title
 from medsam_exp.types import Mask, RGBImage, SaliencyMap

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from medsam_exp.metrics.measures import interval
 from medsam_exp.metrics.presence import OperatingPoint, reliability, roc_points
-from medsam_exp.report import panels
+from medsam_exp.report.figures import panels
 from medsam_exp.types import RGBImage, SaliencyMap
 
 _PANEL, _GAP, _MARGIN, _TOP, _BOTTOM = 2.6, 0.16, 0.14, 1.34, 0.72  # inches

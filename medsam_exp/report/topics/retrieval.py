@@ -1,11 +1,12 @@
-"""A run's retrieval figures as readers know them, the same on the console and in the report."""
+"""Retrieval of texts by image and of images by text."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from medsam_exp.metrics.measures import Cell, number, score_cell
+from medsam_exp.engine.engine import Engine
+from medsam_exp.metrics.measures import Cell, number, scaled, score_cell
+from medsam_exp.report.section import Part, Row, Section, Table
 
 RETRIEVAL = "retrieval/"
 """Names of the figures in summary.json begin so."""
@@ -14,31 +15,61 @@ _LABELS = {"top": "top-{} of a batch", "recall": "recall@{} of all"}
 _DECIMALS = 2  # of per cent, as in the paper
 
 
-@dataclass(frozen=True)
-class RetrievalLine:
-    """One measure in all directions.
+def retrieval_section(summary: Mapping[str, Any]) -> Section | None:
+    """Hits in per cent with their chance, and what they were measured on; None for another run.
 
-    Attributes:
-        label: the measure for readers.
-        cells: per cent, one for each of `DIRECTIONS`.
-        chance: per cent, what guessing reaches.
+    Args:
+        summary: content of summary.json.
     """
+    rows = retrieval_rows(summary["metrics"])
+    if not rows:
+        return None
+    hints = explanation(summary["retrieval"])
+    table = Table(
+        "Retrieval",
+        "Right one found, in %",
+        [direction.capitalize() for direction in DIRECTIONS.values()],
+        rows,
+        last="Chance",
+        console="retrieval, %",
+    )
+    return Section(
+        "retrieval", "Retrieval", [Part(table=table, hints=hints, console=[("", said) for said in hints])]
+    )
 
-    label: str
-    cells: list[Cell]
-    chance: str
 
+def retrieval_rows(metrics: Mapping[str, Any]) -> list[Row]:
+    """The retrieval figures among a run's metrics, fewest places first, batches before the whole; may be empty.
 
-def retrieval_lines(metrics: Mapping[str, Any]) -> list[RetrievalLine]:
-    """The retrieval figures among a run's metrics, fewest places first, batches before the whole; may be empty."""
-    lines = []
+    Args:
+        metrics: of summary.json.
+
+    Returns:
+        Per cent for each of `DIRECTIONS`; the last column is what guessing reaches.
+    """
+    rows = []
     for kind, label in _LABELS.items():
         found = {int(match[1]) for name in metrics if (match := re.match(rf"{RETRIEVAL}{kind}(\d+)_", name))}
         for k in sorted(found):
             scores = [metrics.get(f"{RETRIEVAL}{kind}{k}_{direction}") for direction in DIRECTIONS]
             chance = next((number(100 * score["chance"], _DECIMALS) for score in scores if score), "")
-            lines.append(RetrievalLine(label.format(k), [_percent(score) for score in scores], chance))
-    return lines
+            rows.append(Row(label.format(k), [_per_cent(score) for score in scores], chance))
+    return rows
+
+
+def _per_cent(score: Mapping[str, Any] | None) -> Cell:
+    return score_cell(score and scaled(score, 100), _DECIMALS)
+
+
+def retrieval_results(engine: Engine) -> dict[str, dict[str, Any]]:
+    """What the retrieval stage found: `metrics` as "retrieval/measure", and `facts`, what they were measured on."""
+    if "retrieval" not in engine.artifacts:
+        return {"metrics": {}, "facts": {}}
+    record = engine.artifacts["retrieval"].info("all")
+    return {
+        "metrics": {f"{RETRIEVAL}{name}": figure for name, figure in record["figures"].items()},
+        "facts": record["facts"],
+    }
 
 
 def explanation(facts: Mapping[str, Any]) -> list[str]:
@@ -77,10 +108,6 @@ def _one_caption(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _of_patients(facts: Mapping[str, Any]) -> str:
-    return f" of {facts['patients']} patients" if "patients" in facts else ""
-
-
 def _any_caption(facts: Mapping[str, Any]) -> str:
     return (
         f"{facts['images']} {facts['part']} images{_of_patients(facts)} with {facts['captions']} captions, "
@@ -90,9 +117,5 @@ def _any_caption(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _percent(score: Mapping[str, Any] | None) -> Cell:
-    if not score:
-        return score_cell(None)
-    hundred = {key: 100 * score[key] for key in ("mean", "std")}
-    bounds = score["ci95"] and [100 * bound for bound in score["ci95"]]
-    return score_cell({**score, **hundred, "ci95": bounds}, _DECIMALS)
+def _of_patients(facts: Mapping[str, Any]) -> str:
+    return f" of {facts['patients']} patients" if "patients" in facts else ""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from medsam_exp.metrics.measures import number
-from medsam_exp.report import panels
-from medsam_exp.report.figures import DOTS_PER_INCH, cut_name
+from medsam_exp.report.figures import panels
+from medsam_exp.report.figures.overlay import DOTS_PER_INCH, cut_name
 from medsam_exp.types import Mask, RGBImage
 
 _SHORT_LABELS = {

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from medsam_exp.report.figures import DOTS_PER_INCH, save_png
-from medsam_exp.report.retrieval import DIRECTIONS
+from medsam_exp.report.figures.overlay import DOTS_PER_INCH, save_png
+from medsam_exp.report.section import Picture
+from medsam_exp.report.topics.retrieval import DIRECTIONS
 
 _WIDTH, _ROW = 9.6, 2.45  # inches
 _INK, _FAINT, _GRID = "#1a1a1a", "#5c5c5c", "#e4e4e4"
@@ -120,7 +121,7 @@ class Training:
     rows: list[Row]
 
 
-def training_pictures(path: Path, folder: Path) -> list[tuple[str, Path]]:
+def training_pictures(path: Path, folder: Path) -> list[Picture]:
     """Draw every training of a run.
 
     Args:

@@ -1,5 +1,6 @@
-"""What a run found about grounding and presence, gathered from its stages for summary and pictures."""
+"""Sanity checks of the text: what control texts do to maps and masks, and how well presence is told."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,106 @@ from omegaconf import DictConfig
 from medsam_exp.config.build import build
 from medsam_exp.data.patients import patients_of_samples
 from medsam_exp.engine.engine import Engine
+from medsam_exp.metrics.measures import Cell, count, interval, number, scaled, score_cell
 from medsam_exp.metrics.presence import operating_point, presence_figures
-from medsam_exp.report.figures import save_png
-from medsam_exp.report.grounding_figures import TextPanel, controls_figure, presence_figure
+from medsam_exp.report.figures.grounding import TextPanel, controls_figure, presence_figure
+from medsam_exp.report.figures.overlay import save_png
+from medsam_exp.report.section import Part, Picture, Row, Section, Table
 from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.types import Dataset
 
+GROUNDING, PRESENCE = "grounding/", "presence/"
+"""Names of the figures in summary.json begin so."""
 DEFAULT_THRESHOLD = 0.5
 """Operating point that is reported where no veto chooses one."""
-_LABELS = {"contradictory": "Contradictory text", "absent": "Absent target", "nonsense": "Nonsense"}
+_TITLE = "Does the text matter?"
+_TEXTS = {
+    "own": "the image's own text",
+    "contradictory": "contradictory text",
+    "absent": "text about something absent",
+    "nonsense": "nonsense",
+}
+_KINDS = {"contradictory": "Contradictory text", "absent": "Absent target", "nonsense": "Nonsense"}
+COLUMNS = {
+    "correlation": "Correlation with own map",
+    "peak_shift_px": "Peak shift, px",
+    "peak_shift_fraction": "of the diagonal, %",
+    "empty": "Empty masks, %",
+}
+_FACTORS = {"peak_shift_fraction": 100.0, "empty": 100.0}
+_DECIMALS = {"correlation": 3}
+_HINT = (
+    "Each image’s map under its own text against its map under a control text, same noise. A correlation near 1 and a "
+    "peak that stays mean that the text is not heard. Masks are made as in the run, veto included; where the target is "
+    "absent an empty mask is right."
+)
+
+
+def grounding_section(summary: Mapping[str, Any]) -> Section | None:
+    """The table of control texts and the sentences about presence; None for a run with neither.
+
+    Args:
+        summary: content of summary.json.
+    """
+    parts = []
+    if rows := grounding_rows(summary["metrics"]):
+        table = Table(_TITLE, "Text", list(COLUMNS.values()), rows, last="Images", console="grounding")
+        parts.append(Part(table=table, hints=[_HINT]))
+    if said := presence_sentences(summary.get("presence", {}), summary["metrics"]):
+        lines = [("presence", sentence) for sentence in said]
+        parts.append(Part("Presence score", sentences=said, pictures="presence", console=lines))
+    return Section("grounding", _TITLE, parts) if parts else None
+
+
+def grounding_rows(metrics: Mapping[str, Any]) -> list[Row]:
+    """A row for each kind of text, the image's own first, a cell for each of `COLUMNS`; none without controls.
+
+    A dash stands where the own text would be compared with itself.
+    """
+    rows = []
+    for kind, label in _TEXTS.items():
+        scores = {name: metrics.get(f"{GROUNDING}{name}_{kind}") for name in COLUMNS}
+        if scores["empty"]:
+            cells = [_cell(name, score) for name, score in scores.items()]
+            rows.append(Row(f"{label[0].upper()}{label[1:]}", cells, count(scores["empty"]), label))
+    return rows
+
+
+def presence_sentences(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
+    """How well the presence score tells images with the target from those without, in words.
+
+    Args:
+        facts: `presence` of summary.json; empty without a presence score or without both kinds of image.
+        metrics: `metrics` of summary.json.
+    """
+    if not facts:
+        return []
+    auc, ece = (metrics[f"{PRESENCE}{name}"] for name in ("auc", "ece"))
+    point = f"{facts['threshold']:g} ({'the veto' if facts['vetoes'] else 'no veto in this run'})"
+    return [
+        f"{facts['with_target']} images with the text's target, {facts['without_target']} without: "
+        f"area under the ROC curve {_interval(auc)}.",
+        f"At threshold {point}: {100 * facts['sensitivity']:.0f} % of the images with the target count as such, "
+        f"{100 * facts['specificity']:.0f} % of those without do not.",
+        f"Expected calibration error {_interval(ece)}"
+        + (
+            f"; calibrated on the {facts['calibrated_on']}."
+            if facts["calibrated_on"]
+            else "; not calibrated."
+        ),
+    ]
+
+
+def _interval(figure: Mapping[str, Any]) -> str:
+    return f"{figure['mean']:.3f} {interval(figure['ci95'])}"
+
+
+def _cell(name: str, score: Mapping[str, Any] | None) -> Cell:
+    decimals = _DECIMALS.get(name, 1)
+    if not score or name != "empty":
+        return score_cell(score and scaled(score, _FACTORS.get(name, 1.0)), decimals)
+    share = scaled(score, _FACTORS[name])
+    return Cell(number(share["mean"], decimals), interval(share["ci95"], decimals), count(score))
 
 
 def presence_results(engine: Engine, cfg: DictConfig) -> dict[str, dict[str, Any]]:
@@ -111,7 +203,7 @@ def veto_notes(engine: Engine) -> list[str]:
     return [f"{vetoed} of {total} masks were emptied by the veto"] if vetoed else []
 
 
-def draw_presence(engine: Engine, cfg: DictConfig, folder: Path) -> list[tuple[str, Path]]:
+def draw_presence(engine: Engine, cfg: DictConfig, folder: Path) -> list[Picture]:
     """ROC curve, scores and reliability of the presence score."""
     score, present = presence_scores(engine)
     if not present.any() or present.all():
@@ -123,9 +215,7 @@ def draw_presence(engine: Engine, cfg: DictConfig, folder: Path) -> list[tuple[s
     return [("presence", path)]
 
 
-def draw_controls(
-    engine: Engine, dataset: Dataset, texts: Any, count: int, folder: Path
-) -> list[tuple[str, Path]]:
+def draw_controls(engine: Engine, dataset: Dataset, texts: Any, count: int, folder: Path) -> list[Picture]:
     """The map of the first few images under their own and the control texts."""
     if "grounding" not in engine.artifacts:
         return []
@@ -147,7 +237,7 @@ def _controls(engine: Engine, dataset: Dataset, own_texts: tuple[str, ...], samp
         (_outcome(scores, "own"),),
     )
     controls = [
-        TextPanel(_LABELS[kind], " | ".join(record["texts"][kind]), map_, _facts(scores, kind))
+        TextPanel(_KINDS[kind], " | ".join(record["texts"][kind]), map_, _facts(scores, kind))
         for kind, map_ in zip(KINDS, engine.artifacts["control_maps"].saliency_map(sample_id), strict=True)
     ]
     return controls_figure(sample_id, dataset.read_image(sample_id), [own, *controls])

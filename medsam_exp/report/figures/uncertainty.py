@@ -1,25 +1,23 @@
-"""Pictures of uncertainty over all images: risk and coverage, calibration, score against DSC, what to look at."""
+"""Pictures of uncertainty: risk over coverage, reliability diagram, score against DSC, thumbnails to review."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from scipy.ndimage import binary_dilation, binary_erosion
 
 from medsam_exp.metrics.measures import interval, number
 from medsam_exp.nnunet.uncertainty.quality import Curve, ReliabilityBins
-from medsam_exp.report.figures import DOTS_PER_INCH
-from medsam_exp.report.uncertainty_panel import uncertainty_panel
+from medsam_exp.report.figures.overlay import DOTS_PER_INCH
+from medsam_exp.stages.pipeline import stage_colour
+from medsam_exp.types import Mask, RGBImage
 
-__all__ = [
-    "reliability_figure",
-    "review_list",
-    "risk_coverage_figure",
-    "uncertainty_panel",
-    "uncertainty_scatter",
-]
 SCORE_LABELS = {
     "entropy_inside": "mean entropy in the mask",
     "entropy_boundary": "mean entropy along the boundary",
@@ -29,6 +27,7 @@ SCORE_LABELS = {
     "disagreement": "disagreement of the members",
 }
 """How image scores are called; others are called by their name."""
+LONGER_SIDE_PX = 192
 _INK, _FAINT, _GRID = "#1a1a1a", "#5c5c5c", "#e4e4e4"
 _BLUE, _RED = "#0072B2", "#D55E00"
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -145,18 +144,26 @@ def uncertainty_scatter(
     return figure
 
 
-def review_list(scores: Mapping[str, float], count: int) -> list[tuple[int, str, float]]:
-    """The images a human should look at first.
+def thumbnail(image: RGBImage, mask: Mask, path: Path) -> None:
+    """Write the whole image, its mask outlined in the ensemble's colour on black.
 
     Args:
-        scores: by sample id, higher is less sure; one that is not a number counts as least sure.
-        count: of images at most.
-
-    Returns:
-        (rank from 1, sample id, score), the least sure first; equal ones in order of id.
+        image: (H, W, 3), original frame.
+        mask: (H, W) bool.
+        path: of the PNG.
     """
-    order = sorted(scores, key=lambda name: (-np.inf if np.isnan(scores[name]) else -scores[name], name))
-    return [(rank, name, scores[name]) for rank, name in enumerate(order[: max(count, 0)], start=1)]
+    height, width = mask.shape
+    scale = LONGER_SIDE_PX / max(height, width)
+    size = (max(1, round(scale * width)), max(1, round(scale * height)))
+    small = np.array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    found = np.array(Image.fromarray(mask).convert("L").resize(size, Image.Resampling.BILINEAR)) >= 128
+    if mask.any() and not found.any():  # a few pixels must not vanish
+        rows, columns = np.nonzero(mask)
+        found[int(rows.mean() * size[1] / height), int(columns.mean() * size[0] / width)] = True
+    line = found & ~binary_erosion(found, iterations=2)
+    small[binary_dilation(found) & ~found] = 0
+    small[line] = np.round(255 * np.array(to_rgb(stage_colour("weak")))).astype(np.uint8)
+    Image.fromarray(small).save(path)
 
 
 def _coefficient(name: str, figures: Mapping[str, Any] | None) -> str:

@@ -1,29 +1,185 @@
-"""What a run found by weak supervision, gathered from its stages for summary, report and the list to review."""
+"""Weak supervision: the labels that a run made and trained on, and its masks compared image by image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from omegaconf import DictConfig
 
 from medsam_exp.data.patients import clusters_of, known_patients
 from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.clusters import picked
+from medsam_exp.metrics.measures import (
+    FURTHER_MEASURES,
+    MEASURES,
+    Cell,
+    by_patient,
+    interval,
+    number,
+    probability,
+)
 from medsam_exp.metrics.paired import compare_pairs
 from medsam_exp.nnunet.environment import DATASET_ID, RAW, RESULTS
 from medsam_exp.nnunet.settings import CONFIGURATION
-from medsam_exp.stages.pipeline import STAGES, mask_stages
+from medsam_exp.report.section import Details, Part, Row, Section, Table
+from medsam_exp.stages.pipeline import STAGES, mask_stages, stage_title
 from medsam_exp.types import Dataset
 
+_SOURCES = {
+    "zero_shot": "zero-shot masks of this pipeline",
+    "folder": "masks of a folder",
+    "ground_truth": "true masks",
+}
+_LABELS = {measure.name: measure.label for measure in (*MEASURES, *FURTHER_MEASURES)}
 _RESULTS = ("weak", "weak_single")
 _AGAINST = (("sam", "coarse"), ("weak_single",), ("reference", "reference_single"))
 """What the last weakly supervised masks are compared with: of each row the first that the run has."""
 _COMPARED = ("dsc", "nsd")
-_ELSEWHERE = ("dsc", "doubt", "oracle", "ranking", "chosen", "id")
-"""Parts of the uncertainty stage's record that grow with the number of images, or are said anyway."""
-_TRUE_MASKS, _FOLDER = "ground_truth", "folder"
+
+
+def labels_section(summary: Mapping[str, Any]) -> Section | None:
+    """Labels of a run: their origin, what was dropped and why, what was trained; None where a run made none.
+
+    Args:
+        summary: content of summary.json.
+    """
+    parts = [_label_part(stage, facts) for stage, facts in summary.get("weak_labels", {}).items()]
+    return Section("labels", "Labels", parts) if parts else None
+
+
+def _label_part(stage: str, facts: Mapping[str, Any]) -> Part:
+    dropped = facts["dropped"]
+    details = [Details(f"{len(dropped)} dropped, with reasons", dropped)] if dropped else []
+    named = {"raw dataset": "raw_dataset", "trained network": "results"}
+    folders = {what: facts[key] for what, key in named.items() if key in facts}
+    details.append(
+        Details("Folders, and how to go on with unchanged nnU-Net", folders, facts["how_to_go_on"])
+    )
+    return Part(
+        STAGES[stage].title if stage in STAGES else stage,
+        sentences=[_kept(facts), *_trained(facts)],
+        details=details,
+    )
+
+
+def trained(labels: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether anything was trained on labels of a run."""
+    return any("results" in facts for facts in labels.values())
+
+
+def _kept(facts: Mapping[str, Any]) -> str:
+    total = facts["kept"] + len(facts["dropped"])
+    classes = f"classes: {', '.join(facts['classes'])}" if len(facts["classes"]) > 1 else "one class"
+    source = _SOURCES.get(facts["source"], facts["source"])
+    return (
+        f"Policy “{facts['policy']}” ({source}) on {facts['data']}, split “{facts['split']}”: "
+        f"{facts['kept']} of {total} images kept, {len(facts['dropped'])} dropped; {classes}."
+    )
+
+
+def _trained(facts: Mapping[str, Any]) -> list[str]:
+    if "results" not in facts:
+        return []
+    figures = ", ".join(
+        f"{name.replace('_', ' ').replace('/', ', ', 1)} {number(value)}"
+        for name, value in facts["training"].items()
+        if name.rpartition("/")[2] in ("loss", "pseudo_dice")
+    )
+    snapshots = facts["snapshots"]
+    kept = (
+        f"{len(snapshots)} checkpoints of each fold kept, after epochs {', '.join(map(str, snapshots))}"
+        if snapshots
+        else "the last checkpoint kept"
+    )
+    against = (
+        "Pseudo-Dice and losses are measured against these labels, over patches; they are no scores of masks."
+    )
+    return [
+        f"nnU-Net trained on them, folds {', '.join(facts['folds'])}: {kept}. At the end: {figures}.",
+        against,
+    ]
+
+
+def comparison_section(summary: Mapping[str, Any]) -> Section | None:
+    """Paired comparisons of a run's masks; None without ground truth or without two stages.
+
+    Args:
+        summary: content of summary.json.
+    """
+    if not (comparisons := summary.get("comparison")):
+        return None
+    named = ", by patient" if any(map(by_patient, comparisons)) else ""
+    columns = [
+        "Measure",
+        "Mean difference",
+        f"Wilcoxon p{named}",
+        f"t-test p{named}",
+        Markup("Cohen’s d<sub>z</sub>"),
+        "Rank-biserial",
+        "Better / worse / same",
+    ]
+    rows = [_comparison_row(found) for found in comparisons]
+    table = Table("Comparison", "First − second", columns, rows, last="Of")
+    lines = [("compared", _comparison_sentence(found)) for found in comparisons]
+    part = Part(table=table, hints=comparison_hints(comparisons), console=lines)
+    return Section("comparison", "Comparison", [part])
+
+
+def _comparison_row(found: Mapping[str, Any]) -> Row:
+    patients = found.get("patients")
+    return Row(
+        _compared(found),
+        [
+            _LABELS.get(found["measure"], found["measure"]),
+            Cell(_signed(found["difference"]), interval(found["ci95"], 3, _signed), ""),
+            probability(found["wilcoxon_p"]),
+            probability(found["t_p"]),
+            number(found["cohen_dz"], 2).replace("-", "−"),
+            number(found["rank_biserial"], 2).replace("-", "−"),
+            f"{found['better']} / {found['worse']} / {found['n'] - found['better'] - found['worse']}",
+        ],
+        f"{found['n']} images" + ("" if patients is None else f", {patients} patients"),
+    )
+
+
+def _comparison_sentence(found: Mapping[str, Any]) -> str:
+    measure, difference, p, *_ = _comparison_row(found).cells
+    assert isinstance(difference, Cell)
+    test = "Wilcoxon p by patient" if by_patient(found) else "Wilcoxon p"
+    return f"{_compared(found)}: {measure} {difference.value} {difference.interval}, {test} {p}"
+
+
+def _compared(found: Mapping[str, Any]) -> str:
+    return f"{stage_title(found['b'])} − {_as_second(found['a'])}"
+
+
+def comparison_hints(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a reader must know to believe the table, each said once."""
+    remarks = [remark for found in comparisons for remark in found["remarks"]]
+    grouped = any(map(by_patient, comparisons))
+    tests = (
+        " By patient: the Wilcoxon signed-rank test changes the signs of whole patients, the t-test is of the "
+        "patients’ mean differences; the other figures are over images."
+    )
+    return [
+        "Mean of the differences over images, first minus second, [95 % confidence interval by resampling "
+        f"{'patients' if grouped else 'images'}]; "
+        f"p two-sided and not corrected for the {len(comparisons)} lines of this table.{tests if grouped else ''}",
+        *(f"{remark[0].upper()}{remark[1:]}." for remark in dict.fromkeys(remarks)),
+    ]
+
+
+def _as_second(stage: str) -> str:
+    """A stage's label within a sentence."""
+    label = stage_title(stage)
+    return label if label.startswith(("SAM", "nnU-Net")) else f"{label[0].lower()}{label[1:]}"
+
+
+def _signed(value: float, decimals: int = 3) -> str:
+    return f"{value:+.{decimals}f}".replace("-", "−")
 
 
 def weak_label_results(engine: Engine, cfg: DictConfig) -> dict[str, dict[str, Any]]:
@@ -95,12 +251,12 @@ def label_truth_uses(labels: Mapping[str, Mapping[str, Any]], *, texts_tell: str
     uses = [
         f"{stage}: true masks as labels ({facts['data']}, {facts['split']})"
         for stage, facts in labels.items()
-        if facts["source"] == _TRUE_MASKS
+        if facts["source"] == "ground_truth"
     ]
     uses += [
         f"{stage}: masks of a folder as labels, whoever drew them ({facts['data']}, {facts['split']})"
         for stage, facts in labels.items()
-        if facts["source"] == _FOLDER
+        if facts["source"] == "folder"
     ]
     if texts_tell:
         uses += [
@@ -109,28 +265,6 @@ def label_truth_uses(labels: Mapping[str, Mapping[str, Any]], *, texts_tell: str
             if facts["source"] == "zero_shot"
         ]
     return uses
-
-
-def uncertainty_results(engine: Engine, cfg: DictConfig) -> dict[str, Any]:
-    """How an ensemble's masks were made, and of what use its doubt is; without lists over images."""
-    if "nnunet_ensemble" not in engine.artifacts or not engine.sample_ids:
-        return {}
-    ensemble = engine.artifacts["nnunet_ensemble"].info(engine.sample_ids[0])
-    found = {name: ensemble[name] for name in ("members", "threshold", "temperature")}
-    found["several_classes"] = ensemble["classes"] > 1
-    found |= {"review_by": cfg.review.by, "review": cfg.review.images}
-    if "calibrate_ensemble" in engine.artifacts:
-        chosen = engine.artifacts["calibrate_ensemble"].info("all")
-        found["chosen"] = {name: value for name, value in chosen.items() if name != "id"}
-    if "uncertainty" not in engine.artifacts:
-        return found
-    record = engine.artifacts["uncertainty"].info("all")
-    ranking = {
-        name: {measure: value for measure, value in figures.items() if measure != "curve"}
-        for name, figures in record["ranking"].items()
-    }
-    found |= {name: value for name, value in record.items() if name not in _ELSEWHERE}
-    return found | {"ranking": ranking, "oracle_aurc": float(np.mean(record["oracle"]["risk"]))}
 
 
 def labels_of_network(engine: Engine) -> dict[str, int] | None:
@@ -183,11 +317,3 @@ def _by_image(
         if measure in own.get(short, {}):
             values.setdefault(image_of[sample_id], []).append(own[short][measure])
     return {image_id: float(np.mean(found)) for image_id, found in values.items()}
-
-
-def doubt_scores(engine: Engine) -> dict[str, dict[str, float]]:
-    """Every score of an ensemble's doubt by sample id, as they are named; empty without an ensemble."""
-    if "nnunet_ensemble" not in engine.artifacts:
-        return {}
-    ensemble = engine.artifacts["nnunet_ensemble"]
-    return {name: ensemble.info(name)["scores"]["uncertainty"] for name in engine.sample_ids}

@@ -8,7 +8,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from medsam_exp.report.figures import DOTS_PER_INCH
+from medsam_exp.report.figures.overlay import DOTS_PER_INCH
 
 _COLOURS = LinearSegmentedColormap.from_list("white to blue", ["#FFFFFF", "#9CCBEA", "#0072B2", "#00324F"])
 """One hue that only grows darker, so that it can be read in grey and by colour-blind readers."""

@@ -3,6 +3,7 @@
 import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from medsam_exp.metrics.measures import MEASURES, number
-from medsam_exp.report import panels
-from medsam_exp.report.cases import Case
+from medsam_exp.report.figures import panels
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.stages.pipeline import stage_colour, stage_place, stage_title
+from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
 
 DOTS_PER_INCH = 150
 _PANEL, _GAP, _MARGIN = 2.9, 0.12, 0.14  # inches
@@ -31,31 +32,63 @@ _SHOWN_SCORES = tuple(measure for measure in MEASURES if measure.name in ("dsc",
 _LAST = {"weak_single": panels.SINGLE, "reference_single": panels.REFERENCE}
 """Shown where a run has no ensemble."""
 
-Panel = tuple[str, Callable[[Axes, Case], list[panels.LegendEntry]]]
+
+@dataclass(frozen=True, eq=False)
+class ImageResult:
+    """One image with everything that a run found in it; parts that the run did not make are None.
+
+    Attributes:
+        sample_id: the image's id.
+        text: what was looked for.
+        image: (H, W, 3) uint8 RGB, original frame, as are all other arrays.
+        saliency_map: (H, W) float32 in [0, 1].
+        coarse_mask: (H, W) bool.
+        prompts: visual prompts made from the coarse mask, in pixels.
+        mask: (H, W) bool, SAM's mask.
+        nnunet_masks: (H, W) bool each, by short name of the stage ("weak", "reference").
+        ground_truth: (H, W) bool.
+        scores: of the last stage's mask, by measure.
+        scored: short name of that stage.
+    """
+
+    sample_id: str
+    text: str
+    image: RGBImage
+    saliency_map: SaliencyMap | None = None
+    coarse_mask: Mask | None = None
+    prompts: Prompts | None = None
+    mask: Mask | None = None
+    nnunet_masks: Mapping[str, Mask] = field(default_factory=dict)
+    ground_truth: Mask | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    scored: str = ""
+
+
+Panel = tuple[str, Callable[[Axes, ImageResult], list[panels.LegendEntry]]]
 """A title, and what draws over the image and returns the legend."""
 
 
-def overlay_figure(case: Case) -> Figure:
+def overlay_figure(result: ImageResult) -> Figure:
     """Draw a row of panels: image, saliency map, coarse mask with prompts, SAM mask and nnU-Net's with ground truth.
 
-    Panels whose parts the case does not have are left out. A text of more than two lines is cut.
+    Panels whose parts the result does not have are left out. A text of more than two lines is cut.
     """
-    chosen = _panels(case)
-    height, width = case.image.shape[:2]
+    chosen = _panels(result)
+    height, width = result.image.shape[:2]
     panel_height = _PANEL * float(np.clip(height / width, _FLATTEST, _TALLEST))
     figure_width = 2 * _MARGIN + max(len(chosen), 2) * (_PANEL + _GAP) - _GAP
-    quoted = f"“{case.text}”" if case.text else ""
+    quoted = f"“{result.text}”" if result.text else ""
     text = textwrap.wrap(quoted, int(11.5 * figure_width), max_lines=2, placeholder=" …")
     figure_height = _HEADER + _TEXT_LINE * len(text) + _PANEL_TITLE + panel_height + _FOOTER
     figure = Figure(figsize=(figure_width, figure_height), dpi=DOTS_PER_INCH, facecolor="white")
-    _draw_header(figure, case, "\n".join(text))
+    _draw_header(figure, result, "\n".join(text))
     for column, (title, draw) in enumerate(chosen):
         left = _MARGIN + column * (_PANEL + _GAP)
         bounds = (left / figure_width, _FOOTER / figure_height)
         axes = figure.add_axes((*bounds, _PANEL / figure_width, panel_height / figure_height))
-        panels.draw_image(axes, case.image)
+        panels.draw_image(axes, result.image)
         axes.set_title(title, fontsize=10, color=_INK, pad=5, y=1)  # where it stands need not be searched for
-        _draw_legend(axes, draw(axes, case))
+        _draw_legend(axes, draw(axes, result))
         axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     return figure
 
@@ -87,24 +120,24 @@ def save_png(figure: Figure, path: Path) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def _panels(case: Case) -> list[Panel]:
+def _panels(result: ImageResult) -> list[Panel]:
     chosen: list[Panel] = [("Image", _image_panel)]
-    if case.saliency_map is not None:
+    if result.saliency_map is not None:
         chosen.append(("Saliency map", _saliency_panel))
-    if case.coarse_mask is not None or case.prompts:
-        chosen.append(("Coarse mask and prompts" if case.prompts else "Coarse mask", _coarse_panel))
-    found, truth = case.mask is not None, case.ground_truth is not None
-    if found or (truth and not case.nnunet_masks):
-        result = "SAM mask" if found else "Coarse mask" if case.coarse_mask is not None else ""
-        title = " and ".join(part for part in (result, "ground truth" if truth else "") if part)
+    if result.coarse_mask is not None or result.prompts:
+        chosen.append(("Coarse mask and prompts" if result.prompts else "Coarse mask", _coarse_panel))
+    found, truth = result.mask is not None, result.ground_truth is not None
+    if found or (truth and not result.nnunet_masks):
+        mask = "SAM mask" if found else "Coarse mask" if result.coarse_mask is not None else ""
+        title = " and ".join(part for part in (mask, "ground truth" if truth else "") if part)
         chosen.append((title[0].upper() + title[1:], _result_panel))
-    if case.nnunet_masks:
+    if result.nnunet_masks:
         chosen.append(("nnU-Net and ground truth" if truth else "nnU-Net", _nnunet_panel))
     return chosen
 
 
-def _image_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
-    height, width = case.image.shape[:2]
+def _image_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]:
+    height, width = result.image.shape[:2]
     axes.annotate(
         f"{width} × {height} px",
         (0.5, 0),
@@ -119,9 +152,9 @@ def _image_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
     return []
 
 
-def _saliency_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
-    assert case.saliency_map is not None
-    panels.draw_saliency(axes, case.saliency_map)
+def _saliency_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]:
+    assert result.saliency_map is not None
+    panels.draw_saliency(axes, result.saliency_map)
     scale = axes.inset_axes((0.15, -0.07, 0.7, 0.03))
     colours = ScalarMappable(Normalize(0, 1), panels.COLOUR_MAP)
     assert axes.figure is not None
@@ -131,31 +164,33 @@ def _saliency_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
     return []
 
 
-def _coarse_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
-    entries = [] if case.coarse_mask is None else [panels.draw_outline(axes, case.coarse_mask, panels.COARSE)]
-    return entries + (panels.draw_prompts(axes, case.prompts) if case.prompts else [])
+def _coarse_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]:
+    entries = (
+        [] if result.coarse_mask is None else [panels.draw_outline(axes, result.coarse_mask, panels.COARSE)]
+    )
+    return entries + (panels.draw_prompts(axes, result.prompts) if result.prompts else [])
 
 
-def _result_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
+def _result_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]:
     """The last mask and over it the truth, so that both are seen where they agree."""
-    last = (case.mask, panels.SAM) if case.mask is not None else (case.coarse_mask, panels.COARSE)
+    last = (result.mask, panels.SAM) if result.mask is not None else (result.coarse_mask, panels.COARSE)
     return [
         panels.draw_outline(axes, mask, outline)
-        for mask, outline in (last, (case.ground_truth, panels.TRUTH))
+        for mask, outline in (last, (result.ground_truth, panels.TRUTH))
         if mask is not None
     ]
 
 
-def _nnunet_panel(axes: Axes, case: Case) -> list[panels.LegendEntry]:
+def _nnunet_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]:
     """What was trained on weak labels, over it what was trained on true masks, and over both the truth."""
-    found = case.nnunet_masks
+    found = result.nnunet_masks
     ensembles = {"weak": panels.ENSEMBLE, "reference": panels.REFERENCE}
     shown = {name: outline for name, outline in ensembles.items() if name in found}
     if not shown:
         shown = {name: _LAST[name] for name in _LAST if name in found}
     drawn = [panels.draw_outline(axes, found[name], outline) for name, outline in shown.items()]
-    if case.ground_truth is not None:
-        drawn.append(panels.draw_outline(axes, case.ground_truth, panels.TRUTH))
+    if result.ground_truth is not None:
+        drawn.append(panels.draw_outline(axes, result.ground_truth, panels.TRUTH))
     return drawn
 
 
@@ -179,17 +214,17 @@ def _draw_legend(axes: Axes, entries: list[panels.LegendEntry]) -> None:
         )
 
 
-def _draw_header(figure: Figure, case: Case, text: str) -> None:
+def _draw_header(figure: Figure, result: ImageResult, text: str) -> None:
     """Id and text to the left, scores to the right."""
     width, height = figure.get_size_inches()
     left, top = _MARGIN / width, 1 - 0.12 / height
     plain: dict[str, Any] = {"va": "top", "parse_math": False, "color": _INK}
-    figure.text(left, top, cut_name(case.sample_id, int(5 * width)), weight="bold", fontsize=12, **plain)
+    figure.text(left, top, cut_name(result.sample_id, int(5 * width)), weight="bold", fontsize=12, **plain)
     figure.text(left, top - 0.23 / height, text, fontsize=9.5, linespacing=1.2, **plain)
-    shown = [m for m in _SHOWN_SCORES if m.name in case.scores]
-    scores = "    ".join(f"{m.label} {number(case.scores[m.name], m.decimals)}" for m in shown)
-    if case.nnunet_masks and scores:  # several masks are drawn, so it must be said whose scores these are
-        scores = f"{stage_title(case.scored)}:  {scores}"
+    shown = [m for m in _SHOWN_SCORES if m.name in result.scores]
+    scores = "    ".join(f"{m.label} {number(result.scores[m.name], m.decimals)}" for m in shown)
+    if result.nnunet_masks and scores:  # several masks are drawn, so it must be said whose scores these are
+        scores = f"{stage_title(result.scored)}:  {scores}"
     figure.text(1 - left, top, scores, ha="right", fontsize=11, **plain)
 
 

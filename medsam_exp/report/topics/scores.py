@@ -1,0 +1,157 @@
+"""Scores of masks and saliency maps: means over images, by class, and of everything else that was measured."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medsam_exp.metrics.measures import (
+    FURTHER_MEASURES,
+    MAP_MEASURES,
+    MEASURES,
+    Cell,
+    Measure,
+    by_patient,
+    score_cell,
+    used_measures,
+)
+from medsam_exp.report.section import Part, Row, Section, Table
+from medsam_exp.stages.pipeline import scored_labels, stage_colour, stage_title
+
+MACRO = "mean over classes"
+_ASIDE = "reference"
+"""Masks so called stand beside a run's result, for comparison."""
+_MOST_CLASSES = 10  # on the console
+_OTHER_TOPICS = ("grounding/", "presence/", "retrieval/", "uncertainty/")
+"""Names of figures that have a topic of their own."""
+
+
+def scores_section(summary: Mapping[str, Any], *, has_images: bool) -> Section | None:
+    """Tables of all scores; None for a run without scores and images.
+
+    Args:
+        summary: content of summary.json.
+        has_images: whether the run made masks, so that missing scores are to be explained.
+    """
+    metrics = summary["metrics"]
+    grouped = any(map(by_patient, metrics.values()))
+    parts = [
+        *_mask_parts(summary, grouped=grouped),
+        *_class_parts(summary, grouped=grouped),
+        *_map_parts(metrics),
+    ]
+    if has_images and not scored_labels(metrics):
+        parts.insert(0, Part(sentences=["The masks are not scored: this run used no ground truth."]))
+    return Section("scores", "Scores", parts) if parts else None
+
+
+def _mask_parts(summary: Mapping[str, Any], *, grouped: bool) -> list[Part]:
+    metrics = summary["metrics"]
+    if not scored_labels(metrics):
+        return []
+    said = "ean ± standard deviation over images, [95 % confidence interval of the mean"
+    tolerance = summary.get("nsd_tolerance")
+    hint = (
+        f"M{said}{', by bootstrap over patients' if grouped else ''}]."
+        f"{f' NSD at {tolerance}.' if tolerance else ''} ↑ higher is better, ↓ lower is better."
+    )
+    brief = f"m{said}{', by patient' if grouped else ''}]{f'; NSD at {tolerance}' if tolerance else ''}"
+    parts = [Part(table=_stage_table("Scores", metrics, MEASURES), hints=[hint], console=[("", brief)])]
+    if further := used_measures(metrics, FURTHER_MEASURES):
+        name = "Further scores of the masks"
+        released = (
+            "“Released” scores are computed as the method's published code does, to compare with published numbers "
+            "only; its NSD is mostly an overlap of areas, higher than that of the outlines above."
+        )
+        hints = [released] if any(measure.name == "nsd_released" for measure in further) else []
+        parts.append(Part(name, table=_stage_table(name, metrics, FURTHER_MEASURES), hints=hints))
+    return parts
+
+
+def _stage_table(name: str, metrics: Mapping[str, Any], among: Sequence[Measure]) -> Table:
+    measures = used_measures(metrics, among)
+    rows = [
+        _row(stage_title(stage), _cells(metrics, stage, measures), stage, stage_colour(stage))
+        for stage in scored_labels(metrics)
+    ]
+    return Table(name, "Stage", measures, rows, last="Images", console="stage")
+
+
+def _cells(figures: Mapping[str, Any], stage: str, measures: Sequence[Measure]) -> list[Cell]:
+    return [score_cell(figures.get(f"{stage}/{measure.name}"), measure.decimals) for measure in measures]
+
+
+def _row(label: str, cells: Sequence[Cell], short: str = "", colour: str = "") -> Row:
+    return Row(label, cells, next((cell.n for cell in cells if cell.n), ""), short, colour=colour)
+
+
+def class_table(summary: Mapping[str, Any]) -> Table | None:
+    """Scores by class of the last stage that is scored and is no reference.
+
+    Args:
+        summary: content of summary.json.
+
+    Returns:
+        A row for each class, and as the total the mean over classes, whose spread is that of the classes' means. None
+        when there are not several classes, or no masks are scored.
+    """
+    stages = scored_labels(summary["metrics"])
+    if "by_class" not in summary or not stages:
+        return None
+    stage = next((name for name in reversed(stages) if not name.startswith(_ASIDE)), stages[-1])
+    measures = used_measures(name for name in summary["metrics"] if name.startswith(f"{stage}/"))
+    by_class = summary["by_class"]
+    return Table(
+        "Scores by class",
+        "Class",
+        measures,
+        [_row(class_name, _cells(figures, stage, measures)) for class_name, figures in by_class.items()],
+        last="Images",
+        total=_row(MACRO.capitalize(), _cells(summary["macro"], stage, measures), MACRO),
+        console=f"{stage}, by class",
+        console_rows=_MOST_CLASSES if len(by_class) <= _MOST_CLASSES else 0,
+    )
+
+
+def _class_parts(summary: Mapping[str, Any], *, grouped: bool) -> list[Part]:
+    table = class_table(summary)
+    if table is None:
+        return []
+    count = len(table.rows)
+    where = "" if table.console_rows else f"; each of the {count} classes stands in the report"
+    hint = (
+        "The mean over classes counts every class the same; beside it stands the standard deviation of the classes' "
+        f"means, and the 95 % confidence interval by resampling {'patients' if grouped else 'images within classes'}; "
+        f"a class of one image{', or of fewer than six patients,' if grouped else ''} has none, nor has then the mean "
+        "over classes. Other stages and measures are in summary.json."
+    )
+    stage = table.console.partition(",")[0]
+    brief = f"{MACRO} ± standard deviation of the {count} classes' means{where}"
+    return [Part(f"By class: {stage_title(stage)}", table=table, hints=[hint], console=[("", brief)])]
+
+
+def _map_parts(metrics: Mapping[str, Any]) -> list[Part]:
+    """A row for each measure of saliency maps, as each is defined for other images, and for all that is left."""
+    of_maps = {f"saliency/{measure.name}": measure for measure in MAP_MEASURES}
+    rows = [
+        _row(measure.label, [score_cell(metrics[name], measure.decimals)])
+        for name, measure in of_maps.items()
+        if name in metrics
+    ]
+    masks = [*MEASURES, *FURTHER_MEASURES]
+    elsewhere = {f"{stage}/{measure.name}" for stage in scored_labels(metrics) for measure in masks} | set(
+        of_maps
+    )
+    left = {
+        name: score_cell(figures)
+        for name, figures in metrics.items()
+        if name not in elsewhere and not name.startswith(_OTHER_TOPICS)
+    }
+    parts = []
+    if rows:
+        name = "Saliency maps"
+        table = Table(name, "Measure", ["Mean ± std"], rows, last="Images", console="saliency map")
+        parts.append(Part(name, table=table))
+    if left:
+        others = [_row(name, [cell]) for name, cell in left.items()]
+        name = "Other measures"
+        parts.append(Part(name, table=Table(name, "Measure", ["Mean ± std"], others, last="Images")))
+    return parts

@@ -1,0 +1,119 @@
+"""A search for numbers: its trials, the best first, and where the result went."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from medsam_exp.config.tuned import write_tuned
+from medsam_exp.engine.engine import Engine
+from medsam_exp.metrics.measures import ALL_MEASURES, Measure, score_cell
+from medsam_exp.report.figures.overlay import save_png
+from medsam_exp.report.figures.tuning import tuning_figure
+from medsam_exp.report.section import Part, Picture, Row, Section, Table
+from medsam_exp.stages.pipeline import stage_title
+from medsam_exp.training.search.study import describe
+
+_HINT = "The chosen trial’s interval is that of a winner on these images: expect less on others."
+
+
+def tuning_section(summary: Mapping[str, Any]) -> Section | None:
+    """The trials of a search; None for another run.
+
+    Args:
+        summary: content of summary.json.
+    """
+    if not (tuning := summary.get("tuning")):
+        return None
+    table = Table(
+        "Tuning",
+        "Values",
+        ["Mean ± std", "95 % CI", "Remark"],
+        trial_rows(tuning),
+        console="trial, best first",
+        text=True,
+    )
+    said = tuning_sentences(tuning)
+    part = Part(
+        sentences=said, pictures="tuning", table=table, hints=[_HINT], console=[("", line) for line in said]
+    )
+    return Section("tuning", "Tuning", [part])
+
+
+def trial_rows(tuning: Mapping[str, Any]) -> list[Row]:
+    """The trials of a search, the best first, then those stopped early, failed ones last.
+
+    Args:
+        tuning: `tuning` of summary.json.
+    """
+    sign = -1 if _measure(tuning).higher_is_better else 1
+    ordered = sorted(
+        tuning["trials"], key=lambda trial: (_stopped(trial), sign * _mean(trial, worst=sign * np.inf))
+    )
+    ordered.sort(key=lambda trial: trial["score"] is None)
+    return [_row(trial, tuning) for trial in ordered]
+
+
+def _row(trial: Mapping[str, Any], tuning: Mapping[str, Any]) -> Row:
+    remark = ""
+    if trial["values"] == tuning["best"]["values"]:
+        remark = "chosen"
+    elif trial["error"]:
+        remark = f"failed: {trial['error']}"
+    elif _stopped(trial):
+        remark = f"stopped after {trial['score']['n']} of {tuning['images']} images"
+    score = score_cell(trial["score"])
+    return Row(describe(trial["values"]), [score.value, score.interval, remark])
+
+
+def tuning_sentences(tuning: Mapping[str, Any]) -> list[str]:
+    """What was searched on which masks, and where the result went."""
+    early = sum(map(_stopped, tuning["trials"]))
+    stopped = f" ({early} stopped early)" if early else ""
+    return [
+        f"Best {measure_label(tuning)} of {len(tuning['trials'])} trials{stopped} on {tuning['images']} images of "
+        f"{tuning['data']} ({tuning['split']}): {describe(tuning['best']['values'])}. Their masks were read, so these "
+        "images cannot score these numbers.",
+        f"Written to {', '.join(tuning['files'])}; later runs with the same data and methods pick it up from "
+        "conf/tuned.",
+    ]
+
+
+def measure_label(tuning: Mapping[str, Any]) -> str:
+    """The tuned score for readers: "coarse mask DSC"."""
+    stage = tuning["metric"].partition("/")[0]
+    return f"{stage_title(stage)} {_measure(tuning).label}".replace("Coarse", "coarse")
+
+
+def _measure(tuning: Mapping[str, Any]) -> Measure:
+    return ALL_MEASURES[tuning["metric"].partition("/")[2]]
+
+
+def _stopped(trial: Mapping[str, Any]) -> bool:
+    return bool(trial.get("stopped"))
+
+
+def _mean(trial: Mapping[str, Any], worst: float) -> float:
+    return float(trial["score"]["mean"]) if trial["score"] else worst
+
+
+def tuning_results(engine: Engine, cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
+    """What the stage `tune` found, and the files through which later runs use it; they are written here."""
+    if "tune" not in engine.artifacts:
+        return {}
+    record, study = engine.artifacts["tune"].info("all"), engine.artifacts["tune"].key
+    date = datetime.now().astimezone().date().isoformat()
+    files = write_tuned(cfg, choices, record, study=study, date=date)
+    return {**record, "files": list(map(str, files))}
+
+
+def draw_tuning(tuning: Mapping[str, Any], folder: Path) -> list[Picture]:
+    """The trials of a search, which has no images of its own to show; nothing without a search."""
+    if not tuning:
+        return []
+    folder.mkdir(exist_ok=True)
+    save_png(tuning_figure(tuning, measure_label(tuning)), folder / "tuning.png")
+    return [("tuning: score of every trial over each number that was varied", folder / "tuning.png")]

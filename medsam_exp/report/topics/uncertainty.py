@@ -1,0 +1,407 @@
+"""Of what use an ensemble's uncertainty is: how masks were made, which score ranks errors, what to review first."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+
+from medsam_exp.engine.engine import Engine
+from medsam_exp.metrics.measures import MISSING, Cell, interval, number
+from medsam_exp.nnunet.uncertainty.quality import Curve, ReliabilityBins
+from medsam_exp.nnunet.uncertainty.reliability import POSSIBLE
+from medsam_exp.nnunet.uncertainty.scores import HIGHER_IS_SURER, SCORES, uncertainties
+from medsam_exp.report.figures.overlay import save_png
+from medsam_exp.report.figures.uncertainty import (
+    SCORE_LABELS,
+    reliability_figure,
+    risk_coverage_figure,
+    thumbnail,
+    uncertainty_scatter,
+)
+from medsam_exp.report.figures.uncertainty_panel import uncertainty_panel
+from medsam_exp.report.section import Part, Picture, Row, Section, Table
+from medsam_exp.types import Dataset, Mask
+
+UNCERTAINTY = "uncertainty/"
+"""Names of the figures in summary.json begin so."""
+_RANKING_COLUMNS = ("Mean ± std", "Spearman with DSC", "Pearson with DSC", "AURC", "Excess AURC")
+_CALIBRATION_COLUMNS = ("ECE", "Brier", "NLL")
+_DECIMALS = {"entropy_per_edge_released": 1}
+_ELSEWHERE = ("dsc", "doubt", "oracle", "ranking", "chosen", "id")
+"""Parts of the uncertainty stage's record that grow with the number of images, or are said anyway."""
+_CAPTIONS = {
+    "risk_coverage": "How bad the kept masks are when the least sure images are given to a human, by each score.",
+    "scatter": "Each point is an image: the score that orders the list to review, and the true DSC.",
+    "reliability": "What the ensemble’s probabilities promise, and what occurs.",
+}
+
+
+def uncertainty_section(summary: Mapping[str, Any]) -> Section | None:
+    """All that is said of an ensemble's uncertainty; None without an ensemble.
+
+    Args:
+        summary: content of summary.json.
+    """
+    if not (facts := summary.get("uncertainty")):
+        return None
+    said = uncertainty_sentences(facts)
+    parts = [Part(sentences=said, console=[("doubt", line) for line in [*said, *_ranking_sentence(facts)]])]
+    if rows := ranking_rows(facts, summary["metrics"]):
+        table = Table("Scores of doubt", "Score", _RANKING_COLUMNS, rows)
+        parts.append(Part("Does doubt point at the bad masks?", table=table, hints=_ranking_hints(facts)))
+        table = Table("Calibration", "Probabilities", _CALIBRATION_COLUMNS, calibration_rows(facts))
+        parts.append(Part("Calibration near what is predicted", table=table, hints=[calibration_hint(facts)]))
+    return Section("uncertainty", "Uncertainty", [*parts, Part(pictures="uncertainty")])
+
+
+def ranking_rows(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[Row]:
+    """Scores of doubt, the best ranking first, among them what chance and what knowledge of the truth would give.
+
+    Args:
+        facts: `uncertainty` of summary.json; without `ranking` there was no ground truth.
+        metrics: `metrics` of summary.json.
+    """
+    if "ranking" not in facts:
+        return []
+    rows = [
+        (found["aurc"], _ranking_row(name, facts, metrics.get(f"{UNCERTAINTY}{name}")))
+        for name, found in facts["ranking"].items()
+    ]
+    bounds = {"Best possible order": facts["oracle_aurc"], "Keep at random": facts["mean_risk"]}
+    for label, aurc in bounds.items():
+        cells = [*3 * [MISSING], number(aurc), number(aurc - facts["oracle_aurc"])]
+        rows.append((aurc, Row(label, cells)))
+    return [row for _, row in sorted(rows, key=lambda item: (item[0], item[1].label))]
+
+
+def _ranking_row(name: str, facts: Mapping[str, Any], spread: Mapping[str, Any] | None) -> Row:
+    found, decimals = facts["ranking"][name], _DECIMALS.get(name, 3)
+    cells: list[Cell | str] = [
+        f"{number(spread['mean'], decimals)} ± {number(spread['std'], decimals)}" if spread else MISSING,
+        *(_coefficient(as_named(name, found[kind])) for kind in ("spearman", "pearson")),
+        number(found["aurc"]),
+        number(found["excess_aurc"]),
+    ]
+    remark = "orders the list to review" if name == facts["review_by"] else ""
+    return Row(score_label(name), cells, remark=remark)
+
+
+def as_named(score: str, correlation: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A correlation of doubt with the DSC as one of the score itself, which may grow with confidence."""
+    if not correlation or score not in HIGHER_IS_SURER:
+        return dict(correlation) if correlation else None
+    bounds = correlation["ci95"] and [-bound for bound in reversed(correlation["ci95"])]
+    return {**correlation, "mean": -correlation["mean"], "ci95": bounds}
+
+
+def score_label(score: str) -> str:
+    """A score's name for readers."""
+    label = SCORE_LABELS.get(score, score)
+    return f"{label[0].upper()}{label[1:]}"
+
+
+def _coefficient(found: Mapping[str, Any] | None) -> Cell:
+    if not found:
+        return Cell(MISSING, "", "")
+    return Cell(_minus(number(found["mean"], 2)), _minus(interval(found["ci95"], 2)), "")
+
+
+def _minus(written: str) -> str:
+    return written.replace("-", "−")
+
+
+def calibration_rows(facts: Mapping[str, Any]) -> list[Row]:
+    """ECE, Brier score and NLL of pixels near what is predicted, as predicted and after temperature scaling."""
+    named = {
+        "As predicted": facts.get("calibration"),
+        f"After temperature scaling (T = {facts.get('temperature', 1.0):.2f})": facts.get("calibrated"),
+    }
+    return [
+        Row(label, [number(figures[name]) for name in ("ece", "brier", "nll")])
+        for label, figures in named.items()
+        if figures
+    ]
+
+
+def uncertainty_sentences(facts: Mapping[str, Any]) -> list[str]:
+    """How the masks were made, and what was chosen on which images.
+
+    Args:
+        facts: `uncertainty` of summary.json; empty without an ensemble.
+    """
+    if not facts:
+        return []
+    checkpoints = f"{facts['members']} checkpoint{'' if facts['members'] == 1 else 's'}"
+    chosen = facts.get("chosen")
+    if facts["several_classes"]:
+        made = [f"Masks are the class with the largest mean probability of {checkpoints}."]
+    else:
+        made = [
+            f"Masks are where the mean probability of {checkpoints} is above {facts['threshold']:.2f}"
+            + ("." if chosen else ", as configured; no split was used to choose it.")
+        ]
+    return made + (_chosen(chosen, several_classes=facts["several_classes"]) if chosen else [])
+
+
+def _chosen(chosen: Mapping[str, Any], *, several_classes: bool) -> list[str]:
+    where = f"{chosen['images']} images of {chosen['data']}, split “{chosen['split']}”"
+    temperature, interval = chosen["temperature"], chosen.get("temperature_ci95")
+    low, high = interval or (temperature, temperature)
+    effect = (
+        "too sure"
+        if low > 1
+        else "not sure enough"
+        if high < 1
+        else "as sure as they should be, as far as these images tell"
+    )
+    written = f"{temperature:.2f}" + (f" [{low:.2f}, {high:.2f}]" if interval else "")
+    threshold = (
+        f"The threshold was chosen with the true masks of {where}: mean DSC {number(chosen['dsc'])} there, "
+        f"{number(chosen['dsc_at_half'])} at 0.50."
+    )
+    fitted = (
+        f"The temperature {written} was fitted to the true masks of "
+        f"{where if several_classes else 'the same images'}, where probabilities were {effect}; it changes no mask."
+    )
+    return [fitted] if several_classes else [threshold, fitted]
+
+
+def _ranking_sentence(facts: Mapping[str, Any]) -> list[str]:
+    """How well the score that orders the list to review ranks the masks' errors; nothing without ground truth."""
+    if "ranking" not in facts:
+        return []
+    name = facts["review_by"]
+    found = facts["ranking"][name]
+    rank = _coefficient(as_named(name, found["spearman"]))
+    return [
+        f"{score_label(name)} and DSC: Spearman {rank.value} {rank.interval}; AURC {number(found['aurc'])}, best "
+        f"possible {number(facts['oracle_aurc'])}, at random {number(facts['mean_risk'])}."
+    ]
+
+
+def _ranking_hints(facts: Mapping[str, Any]) -> list[str]:
+    """What a reader must know to believe the table."""
+    best, used = (SCORE_LABELS.get(facts[name], facts[name]) for name in ("best_score", "review_by"))
+    hindsight = f"With hindsight “{best}” ranks these images best; that must hold on others first."
+    return [
+        "Spearman and Pearson: correlation with the true DSC over images, [95 % confidence interval]; scores of "
+        "doubt should fall as the DSC rises (towards −1), expected DSC should rise with it (towards 1).",
+        "AURC: mean of 1 − DSC over all shares of images kept, surest first; lower is better. The excess is over "
+        f"the best possible order. The list to review is ordered by “{used}”, named in the configuration before any "
+        f"true mask was read. {hindsight if best != used else ''}",
+    ]
+
+
+def calibration_hint(facts: Mapping[str, Any]) -> str:
+    """Which pixels the calibration is of."""
+    pixels = f"{facts['calibration']['pixels']:,}".replace(",", " ")
+    return (
+        f"{pixels} pixels up to {facts['near_px']:g} px from where the predicted probability reaches {POSSIBLE:g} "
+        "(of an image without such a place, all); the far background, which is easy, would make any network look "
+        "calibrated. The true mask has no part in the choice. Lower is better."
+    )
+
+
+def review_sentence(facts: Mapping[str, Any], images: int) -> str:
+    """What the list is."""
+    shown = min(facts["review"], images)
+    label = SCORE_LABELS.get(facts["review_by"], facts["review_by"])
+    surest = "lowest" if facts["review_by"] in HIGHER_IS_SURER else "highest"
+    which = "All" if shown == images else f"The {shown} least sure of"
+    return f"{which} {images} images, {surest} {label} first; true masks play no part in the order."
+
+
+def review_list(scores: Mapping[str, float], count: int) -> list[tuple[int, str, float]]:
+    """The images a human should look at first.
+
+    Args:
+        scores: by sample id, higher is less sure; one that is not a number counts as least sure.
+        count: of images at most.
+
+    Returns:
+        (rank from 1, sample id, score), the least sure first; equal ones in order of id.
+    """
+    order = sorted(scores, key=lambda name: (-np.inf if np.isnan(scores[name]) else -scores[name], name))
+    return [(rank, name, scores[name]) for rank, name in enumerate(order[: max(count, 0)], start=1)]
+
+
+def review_rows(scores: Mapping[str, Mapping[str, float]], review_by: str) -> list[dict[str, Any]]:
+    """Every image, the least sure first, with all its scores of doubt, the deciding one first.
+
+    A score that grows with confidence is turned, so that higher means less sure, and then named "1-NAME".
+
+    Args:
+        scores: of an ensemble by sample id and name, as they are named.
+        review_by: name of the deciding one.
+
+    Returns:
+        `rank`, `id`, and the scores, for each image.
+    """
+    doubt = {sample_id: uncertainties(own) for sample_id, own in scores.items()}
+    ranked = review_list({sample_id: own[review_by] for sample_id, own in doubt.items()}, len(doubt))
+    return [{"rank": rank, "id": name, **_turned(doubt[name], review_by)} for rank, name, _ in ranked]
+
+
+def _turned(doubt: Mapping[str, float], first: str) -> dict[str, float]:
+    order = [first, *(name for name in doubt if name != first)]
+    return {f"1-{name}" if name in HIGHER_IS_SURER else name: doubt[name] for name in order}
+
+
+@dataclass(frozen=True)
+class ReviewLine:
+    """One image that a human should look at.
+
+    Attributes:
+        rank: from 1.
+        sample_id: of the image.
+        score: the deciding one, as it is named.
+        dsc: a dash without ground truth.
+    """
+
+    rank: str
+    sample_id: str
+    score: str
+    dsc: str
+
+
+def review_lines(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[ReviewLine]:
+    """The images that a human should look at first.
+
+    Args:
+        facts: `uncertainty` of summary.json; empty without an ensemble.
+        rows: those of per_image.csv.
+    """
+    if not facts:
+        return []
+    scores = {row["id"]: _scores(row) for row in rows if row["stage"] == UNCERTAINTY.rstrip("/")}
+    dsc = {row["id"]: row.get("dsc") for row in rows if row["stage"] == "weak"}
+    shown = review_rows(scores, facts["review_by"])[: facts["review"]]
+    return [
+        ReviewLine(
+            str(row["rank"]),
+            row["id"],
+            number(scores[row["id"]][facts["review_by"]]),
+            number(dsc.get(row["id"])),
+        )
+        for row in shown
+    ]
+
+
+def _scores(row: Mapping[str, Any]) -> dict[str, float]:
+    return {name: row[name] for name in SCORES if name in row}
+
+
+def uncertainty_results(engine: Engine, cfg: DictConfig) -> dict[str, Any]:
+    """How an ensemble's masks were made, and of what use its doubt is; without lists over images."""
+    if "nnunet_ensemble" not in engine.artifacts or not engine.sample_ids:
+        return {}
+    ensemble = engine.artifacts["nnunet_ensemble"].info(engine.sample_ids[0])
+    found = {name: ensemble[name] for name in ("members", "threshold", "temperature")}
+    found["several_classes"] = ensemble["classes"] > 1
+    found |= {"review_by": cfg.review.by, "review": cfg.review.images}
+    if "calibrate_ensemble" in engine.artifacts:
+        chosen = engine.artifacts["calibrate_ensemble"].info("all")
+        found["chosen"] = {name: value for name, value in chosen.items() if name != "id"}
+    if "uncertainty" not in engine.artifacts:
+        return found
+    record = engine.artifacts["uncertainty"].info("all")
+    ranking = {
+        name: {measure: value for measure, value in figures.items() if measure != "curve"}
+        for name, figures in record["ranking"].items()
+    }
+    found |= {name: value for name, value in record.items() if name not in _ELSEWHERE}
+    return found | {"ranking": ranking, "oracle_aurc": float(np.mean(record["oracle"]["risk"]))}
+
+
+def doubt_scores(engine: Engine) -> dict[str, dict[str, float]]:
+    """Every score of an ensemble's doubt by sample id, as they are named; empty without an ensemble."""
+    if "nnunet_ensemble" not in engine.artifacts:
+        return {}
+    ensemble = engine.artifacts["nnunet_ensemble"]
+    return {name: ensemble.info(name)["scores"]["uncertainty"] for name in engine.sample_ids}
+
+
+def draw_doubt(engine: Engine, cfg: DictConfig, folder: Path) -> list[Picture]:
+    """Risk and coverage, calibration, and each image's deciding score beside its DSC."""
+    if "uncertainty" not in engine.artifacts:
+        return []
+    record, review_by = engine.artifacts["uncertainty"].info("all"), cfg.review.by
+    curves = {name: _curve(found["curve"]) for name, found in record["ranking"].items()}
+    before, after = (
+        ReliabilityBins.restore(cfg.uncertainty.bins, record[name]) if name in record else None
+        for name in ("calibration", "calibrated")
+    )
+    assert before is not None
+    scores, ids = doubt_scores(engine), list(record["dsc"])
+    near = f"pixels within {record['near_px']:g} px of what is predicted"
+    correlation = {
+        name: as_named(review_by, record["ranking"][review_by][name]) for name in ("pearson", "spearman")
+    }
+    figures = {
+        "risk_coverage": risk_coverage_figure(curves, _curve(record["oracle"])),
+        "scatter": uncertainty_scatter(
+            [scores[name][review_by] for name in ids],
+            [record["dsc"][name] for name in ids],
+            review_by,
+            correlation,
+        ),
+        "reliability": reliability_figure(before, after, near),
+    }
+    pictures = []
+    for name, figure in figures.items():
+        path = folder / f"uncertainty_{name}.png"
+        save_png(figure, path)
+        pictures.append((f"uncertainty: {_CAPTIONS[name]}", path))
+    return pictures
+
+
+def _curve(found: dict[str, list[float]]) -> Curve:
+    return np.asarray(found["coverage"]), np.asarray(found["risk"])
+
+
+def draw_review(
+    engine: Engine,
+    cfg: DictConfig,
+    dataset: Dataset,
+    truth: Callable[[str], Mask | None],
+    folder: Path,
+) -> list[Picture]:
+    """A small picture of each image on the list to review, and large ones of the first.
+
+    Args:
+        engine: of the run.
+        cfg: its configuration.
+        dataset: its images.
+        truth: gives an image's true mask where the run reads any, else None.
+        folder: for the pictures.
+    """
+    rows = review_rows(doubt_scores(engine), cfg.review.by)[: cfg.review.images]
+    pictures = []
+    for row in rows:
+        path = folder / f"thumbnail_{row['rank']:02d}_{row['id']}.png"
+        mask = engine.artifacts["nnunet_ensemble"].mask(row["id"])
+        thumbnail(dataset.read_image(row["id"]), mask, path)
+        pictures.append((f"thumbnail: {row['id']}", path))
+    for row in rows[: 2 * cfg.report_cases]:
+        path = folder / f"review_{row['rank']:02d}_{row['id']}.png"
+        save_png(_panel(engine, dataset, truth(row["id"]), row["id"]), path)
+        pictures.append((f"review: {row['rank']}. {row['id']}", path))
+    return pictures
+
+
+def _panel(engine: Engine, dataset: Dataset, truth: Mask | None, sample_id: str) -> Figure:
+    ensemble, single = engine.artifacts["nnunet_ensemble"], engine.artifacts.get("nnunet_single")
+    return uncertainty_panel(
+        sample_id,
+        dataset.read_image(sample_id),
+        truth,
+        ensemble.mask(sample_id),
+        single.mask(sample_id) if single else None,
+        ensemble.maps(sample_id),
+        ensemble.info(sample_id)["scores"]["uncertainty"],
+        engine.scores(sample_id).get("weak", {}).get("dsc"),
+    )
