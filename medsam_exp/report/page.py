@@ -121,8 +121,8 @@ def _content(
     """Everything that the template says, but the title."""
     groups = picture_groups(pictures)
     sections = contents(summary, has_images=bool(rows))
-    placed = {part.pictures for section in sections for part in section.parts if part.pictures}
-    placed = {group: groups.pop(group) for group in placed if group in groups}
+    used = {part.pictures for section in sections for part in section.parts}
+    placed = {group: groups.pop(group) for group in used & groups.keys()}
     facts, images = summary.get("uncertainty", {}), len({row["id"] for row in rows})
     review = review_lines(facts, rows) if facts else []
     return {
