@@ -1,4 +1,4 @@
-"""Transformer blocks, run for less or for more than their output: for CLS alone, or with the attention they pay.
+"""Forward passes of transformer blocks: for the class token alone, or together with the attention maps.
 
 Shapes: B images, T tokens, C channels. Nothing here changes a block, sets a flag or leaves a hook.
 """

@@ -1,12 +1,17 @@
-"""What a vision tower lets a saliency method see, known before any weights are loaded."""
+"""What a vision tower can do for a saliency method, known before any weights are loaded; and the towers' base."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-Offer = Literal["features", "tokens", "attention"]
+from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Capability = Literal["features", "tokens", "attention"]
 """Features after a layer; those of a transformer, token by token; and its attention maps."""
 
-_MEANING: dict[Offer, str] = {
+_MEANING: dict[Capability, str] = {
     "features": "a vision tower that can be split: a plain vision transformer or a convolutional network",
     "tokens": "a plain vision transformer",
     "attention": "a plain vision transformer that reads its embedding from a class token or pooled patches",
@@ -23,17 +28,17 @@ class VisionLayout:
             split.
         last_layer: the last 0-based layer after which the patches still decide the embedding. Where the embedding
             is read from a class token alone, what the last block does to the patches reaches nothing.
-        offers: what a method can ask of it.
+        capabilities: what it can do for a method.
     """
 
     kind: str
     depth: int = 0
     last_layer: int = -1
-    offers: frozenset[Offer] = frozenset()
+    capabilities: frozenset[Capability] = frozenset()
 
-    def refusal(self, needs: Offer | None, who: str) -> str | None:
+    def refusal(self, needs: Capability | None, who: str) -> str | None:
         """One sentence that says why `who` cannot work on this tower; None when it can."""
-        if needs is None or needs in self.offers:
+        if needs is None or needs in self.capabilities:
             return None
         return (
             f"{who} needs {_MEANING[needs]}, but clip.model has a vision tower of kind {self.kind}; "
@@ -51,3 +56,52 @@ class VisionLayout:
                 f"class token; the largest useful layer is {self.last_layer}"
             )
         return None
+
+
+class VisionTower:
+    """A vision network seen as tokens, a stack of layers, and a head; this base is one that cannot be split.
+
+    Shapes: B images, T tokens (CLS and its like, then gh * gw patches row by row), C channels, D embedding.
+
+    Args:
+        layout: how it is built and what it can do.
+
+    Attributes:
+        prefix_tokens: tokens before the patches (1 for CLS).
+    """
+
+    prefix_tokens: int = 0
+
+    def __init__(self, layout: VisionLayout) -> None:
+        self.layout = layout
+
+    def grid_after(self, layer: int) -> tuple[int, int]:  # noqa: ARG002
+        """(gh, gw) patches after the 0-based layer `layer`; (0, 0) where no patches are known."""
+        return (0, 0)
+
+    def prefix(self, images: "Tensor", layer: int) -> "Tensor":  # noqa: ARG002
+        """Tokens (B, T, C) after the 0-based layer `layer` of images (B, 3, h, w).
+
+        Raises:
+            UserError: the tower cannot be split.
+        """
+        raise self._refusal("features")
+
+    def suffix(self, tokens: "Tensor", layer: int) -> "Tensor":  # noqa: ARG002
+        """Un-normalised embeddings (B, D) of tokens (B, T, C) taken after the 0-based layer `layer`.
+
+        Raises:
+            UserError: the tower cannot be split.
+        """
+        raise self._refusal("features")
+
+    def forward_with_attention(self, images: "Tensor") -> "tuple[Tensor, list[Tensor]]":  # noqa: ARG002
+        """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend.
+
+        Raises:
+            UserError: the tower has no attention among the patches of one grid.
+        """
+        raise self._refusal("features" if not self.layout.capabilities else "attention")
+
+    def _refusal(self, needs: Capability) -> UserError:
+        return UserError(f"{self.layout.refusal(needs, 'the saliency')}.")

@@ -9,19 +9,16 @@ from open_clip.timm_model import TimmModel
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from medsam_exp.clip.capabilities import VisionLayout
-from medsam_exp.types import UserError
+from medsam_exp.clip.capabilities import VisionLayout, VisionTower
 
 
-class ModifiedResNetTower:
+class ModifiedResNetTower(VisionTower):
     """open_clip's ResNet with attention pooling, as in OpenAI's RN50; its layers are the four stages."""
-
-    prefix_tokens = 0
 
     def __init__(self, visual: ModifiedResNet) -> None:
         self._visual = visual
         self._stages = [visual.layer1, visual.layer2, visual.layer3, visual.layer4]
-        self.layout = VisionLayout("ModifiedResNet", depth=4, last_layer=3, offers=frozenset({"features"}))
+        super().__init__(VisionLayout("ModifiedResNet", 4, 3, frozenset({"features"})))
 
     def grid_after(self, layer: int) -> tuple[int, int]:
         """(gh, gw) of the map after the 0-based stage `layer`."""
@@ -43,21 +40,15 @@ class ModifiedResNetTower:
             features = stage(features)
         return self._visual.attnpool(features)
 
-    def attended(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:  # noqa: ARG002
-        """Refuse: a convolutional network pays no attention."""
-        raise UserError(f"{self.layout.refusal('attention', 'the saliency')}.")
 
-
-class TimmMapTower:
+class TimmMapTower(VisionTower):
     """A timm network that ends in a feature map, such as ConvNeXt, ResNet or Swin; its one layer is that map."""
-
-    prefix_tokens = 0
 
     def __init__(self, visual: TimmModel, grid: tuple[int, int]) -> None:
         self._visual, self._trunk, self._grid = visual, visual.trunk, grid
         self._channels_last = getattr(visual.trunk, "output_fmt", "NCHW") == "NHWC"
         kind = type(visual.trunk).__name__
-        self.layout = VisionLayout(kind, depth=1, last_layer=0, offers=frozenset({"features"}))
+        super().__init__(VisionLayout(kind, 1, 0, frozenset({"features"})))
 
     def grid_after(self, layer: int) -> tuple[int, int]:  # noqa: ARG002
         """(gh, gw) of the last map."""
@@ -73,10 +64,6 @@ class TimmMapTower:
         features = tokens.unflatten(1, self._grid)
         features = features if self._channels_last else features.permute(0, 3, 1, 2)
         return self._visual.head(self._trunk.forward_head(features))
-
-    def attended(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:  # noqa: ARG002
-        """Refuse: what attention there is, is not among the patches of one grid."""
-        raise UserError(f"{self.layout.refusal('attention', 'the saliency')}.")
 
 
 def map_grid(visual: TimmModel) -> tuple[int, int] | None:

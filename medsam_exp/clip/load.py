@@ -117,7 +117,7 @@ def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16)
     model_cfg = deepcopy(clip.model_cfg)
     if model_cfg["text_cfg"].get("hf_model_name"):
         model_cfg["text_cfg"]["hf_model_name"] = str(folder.resolve())
-        clip.network.text.config.save_pretrained(folder)  # type: ignore[union-attr, operator]
+        clip.network.text.config.save_pretrained(folder)
     description = {"model_cfg": model_cfg, "preprocess_cfg": preprocess}
     (folder / CONFIG).write_text(json_text(description, indent=2) + "\n")
     state = {

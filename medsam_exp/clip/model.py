@@ -1,12 +1,13 @@
-"""One face for every CLIP model: encode, and split the vision tower after a layer."""
+"""Adapter over every CLIP model of open_clip: encode images and texts, and split the vision tower after a layer."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from open_clip import CLIP, CustomTextCLIP
 from torch import Tensor, nn
 
-from medsam_exp.clip.capabilities import Offer
+from medsam_exp.clip.capabilities import Capability
 from medsam_exp.clip.preprocess import Preprocess
 from medsam_exp.clip.towers import vision_tower
 from medsam_exp.types import UserError
@@ -30,7 +31,7 @@ class ClipModel(nn.Module):
     Attributes:
         preprocess: `(image (H, W, 3) uint8 RGB) -> (3, h, w) float32`, squashed, standardised.
         image_size: h, the height of the network's input in pixels.
-        layout: how the vision tower is built and what it offers to saliency methods.
+        layout: how the vision tower is built and what it can do for saliency methods.
         depth: number of vision layers; 0 when the vision tower cannot be split.
         grid: (gh, gw) patches after the last layer.
         prefix_tokens: tokens before the patches (1 for CLS).
@@ -39,7 +40,7 @@ class ClipModel(nn.Module):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: CLIP | CustomTextCLIP,
         tokenizer: Tokenizer,
         model_cfg: Mapping[str, Any],
         *,
@@ -52,9 +53,8 @@ class ClipModel(nn.Module):
         self.network = network
         self.tokenizer = tokenizer
         self.model_cfg = dict(model_cfg)
-        visual: Any = network.visual
-        self._tower = vision_tower(visual)
-        height, width = _pair(visual.image_size)
+        self._tower = vision_tower(network.visual)
+        height, width = _pair(network.visual.image_size)
         self.preprocess = Preprocess((height, width), _triple(mean), _triple(std), interpolation)
         self.image_size = height
         self.layout = self._tower.layout
@@ -66,12 +66,12 @@ class ClipModel(nn.Module):
     @property
     def logit_scale(self) -> nn.Parameter:
         """Logarithm of the inverse temperature the model was trained with."""
-        return self.network.logit_scale  # type: ignore[return-value]
+        return self.network.logit_scale
 
     @property
     def _dtype(self) -> torch.dtype:
         """What the vision tower computes in."""
-        return next(self.network.visual.parameters()).dtype  # type: ignore[union-attr]
+        return next(self.network.visual.parameters()).dtype
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Token ids (K, L) int64 of K texts, cut or padded to the model's context length."""
@@ -79,13 +79,13 @@ class ClipModel(nn.Module):
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Un-normalised embeddings (B, D) of preprocessed images (B, 3, h, w)."""
-        return self.network.encode_image(images.to(self._dtype))  # type: ignore[operator]
+        return self.network.encode_image(images.to(self._dtype))
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Un-normalised embeddings (K, D) of token ids (K, L)."""
-        return self.network.encode_text(tokens)  # type: ignore[operator]
+        return self.network.encode_text(tokens)
 
-    def require(self, needs: Offer | None, who: str) -> None:
+    def require(self, needs: Capability | None, who: str) -> None:
         """Refuse a saliency method that the vision tower cannot serve.
 
         Raises:
@@ -120,7 +120,7 @@ class ClipModel(nn.Module):
         Raises:
             UserError: the tower has no attention maps among its patches.
         """
-        return self._tower.attended(images.to(self._dtype))
+        return self._tower.forward_with_attention(images.to(self._dtype))
 
     def vision_prefix(self, images: Tensor, layer: int) -> Tensor:
         """Tokens (B, T, C) after the 0-based vision layer `layer` of images (B, 3, h, w).

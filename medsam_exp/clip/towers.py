@@ -4,7 +4,7 @@ Shapes: B images, T tokens (CLS and its like, then gh * gw patches row by row), 
 """
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
@@ -20,40 +20,11 @@ from medsam_exp.clip.blocks import (
     timm_block_for_cls,
     timm_block_with_attention,
 )
-from medsam_exp.clip.capabilities import Offer, VisionLayout
+from medsam_exp.clip.capabilities import Capability, VisionLayout, VisionTower
 from medsam_exp.clip.conv_towers import ModifiedResNetTower, TimmMapTower, map_grid
-from medsam_exp.types import UserError
 
 
-class VisionTower(Protocol):
-    """A vision network seen as: tokens, a stack of layers, a head.
-
-    Attributes:
-        layout: how it is built and what it offers.
-        prefix_tokens: tokens before the patches (1 for CLS).
-    """
-
-    layout: VisionLayout
-    prefix_tokens: int
-
-    def grid_after(self, layer: int) -> tuple[int, int]:
-        """(gh, gw) patches after the 0-based layer `layer`."""
-        ...
-
-    def prefix(self, images: Tensor, layer: int) -> Tensor:
-        """Tokens (B, T, C) after the 0-based layer `layer` of images (B, 3, h, w)."""
-        ...
-
-    def suffix(self, tokens: Tensor, layer: int) -> Tensor:
-        """Un-normalised embeddings (B, D) of tokens (B, T, C) taken after the 0-based layer `layer`."""
-        ...
-
-    def attended(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend."""
-        ...
-
-
-class TimmTower:
+class TimmTower(VisionTower):
     """A timm vision transformer, as in BiomedCLIP."""
 
     def __init__(self, visual: TimmModel) -> None:
@@ -63,7 +34,7 @@ class TimmTower:
         self._reads_cls = self._trunk.attn_pool is None and self._trunk.global_pool == "token"
         self.prefix_tokens: int = self._trunk.num_prefix_tokens
         plain = self._trunk.attn_pool is None and all(map(is_plain_timm_block, self._trunk.blocks))
-        self.layout = _transformer_layout("VisionTransformer", self._trunk.blocks, self._reads_cls, plain)
+        super().__init__(_transformer_layout(self._trunk.blocks, self._reads_cls, plain))
 
     def grid_after(self, layer: int) -> tuple[int, int]:  # noqa: ARG002
         """(gh, gw) patches, the same after every block."""
@@ -87,9 +58,10 @@ class TimmTower:
             tokens = timm_block_for_cls(blocks[-1], tokens)
         return self._visual.head(trunk.forward_head(trunk.norm(tokens)))
 
-    def attended(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward_with_attention(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend."""
-        _require_attention(self.layout)
+        if "attention" not in self.layout.capabilities:
+            raise self._refusal("attention")
         tokens, attention = self._embedded(images), []
         for block in self._trunk.blocks:
             tokens, paid = timm_block_with_attention(block, tokens)
@@ -102,7 +74,7 @@ class TimmTower:
         return tokens
 
 
-class OpenClipTower:
+class OpenClipTower(VisionTower):
     """open_clip's own vision transformer, as in OpenAI's and LAION's models."""
 
     prefix_tokens = 1
@@ -113,7 +85,7 @@ class OpenClipTower:
         self._grid = (rows, columns)
         blocks = visual.transformer.resblocks
         plain = all(map(is_plain_open_clip_block, blocks))
-        self.layout = _transformer_layout("VisionTransformer", blocks, visual.pool_type == "tok", plain)
+        super().__init__(_transformer_layout(blocks, visual.pool_type == "tok", plain))
 
     def grid_after(self, layer: int) -> tuple[int, int]:  # noqa: ARG002
         """(gh, gw) patches, the same after every block."""
@@ -134,9 +106,10 @@ class OpenClipTower:
             tokens = open_clip_block_for_cls(blocks[-1], tokens)
         return self._embedding(tokens)
 
-    def attended(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward_with_attention(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend."""
-        _require_attention(self.layout)
+        if "attention" not in self.layout.capabilities:
+            raise self._refusal("attention")
         tokens, attention = self._visual._embeds(images), []
         for block in self._visual.transformer.resblocks:
             tokens, paid = open_clip_block_with_attention(block, tokens)
@@ -155,59 +128,31 @@ class OpenClipTower:
         return tokens if batch_first else tokens.transpose(0, 1)
 
 
-class WholeTower:
-    """A vision network that encodes images but cannot be split."""
-
-    prefix_tokens = 0
-
-    def __init__(self, kind: str) -> None:
-        self.layout = VisionLayout(kind)
-
-    def grid_after(self, layer: int) -> tuple[int, int]:  # noqa: ARG002
-        """No patches are known."""
-        return (0, 0)
-
-    def prefix(self, images: Tensor, layer: int) -> Tensor:  # noqa: ARG002
-        """Refuse, and name what is supported."""
-        raise self._refusal()
-
-    def suffix(self, tokens: Tensor, layer: int) -> Tensor:  # noqa: ARG002
-        """Refuse, and name what is supported."""
-        raise self._refusal()
-
-    def attended(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:  # noqa: ARG002
-        """Refuse, and name what is supported."""
-        raise self._refusal()
-
-    def _refusal(self) -> UserError:
-        return UserError(f"{self.layout.refusal('features', 'the saliency')}.")
-
-
 def vision_tower(visual: nn.Module) -> VisionTower:
     """The tower that knows how to split `visual`, or one that refuses to."""
     if isinstance(visual, TimmModel):
         if is_splittable_trunk(visual.trunk):
             return TimmTower(visual)
         grid = map_grid(visual)
-        return WholeTower(type(visual.trunk).__name__) if grid is None else TimmMapTower(visual, grid)
+        return (
+            VisionTower(VisionLayout(type(visual.trunk).__name__))
+            if grid is None
+            else TimmMapTower(visual, grid)
+        )
     if isinstance(visual, ModifiedResNet):
         return ModifiedResNetTower(visual)
     if isinstance(visual, OpenClipVit):
         if visual.attn_pool is not None or visual.pool_type == "none":
-            return WholeTower("VisionTransformer with attentional pooling")
+            return VisionTower(VisionLayout("VisionTransformer with attentional pooling"))
         return OpenClipTower(visual)
-    return WholeTower(type(visual).__name__)
+    return VisionTower(VisionLayout(type(visual).__name__))
 
 
-def _transformer_layout(kind: str, blocks: Iterable[Any], reads_cls: bool, plain: bool) -> VisionLayout:
+def _transformer_layout(blocks: Iterable[Any], reads_cls: bool, plain: bool) -> VisionLayout:
     depth = len(list(blocks))
-    offers: set[Offer] = {"features", "tokens", "attention"} if plain else {"features", "tokens"}
-    return VisionLayout(kind, depth, depth - 2 if reads_cls else depth - 1, frozenset(offers))
-
-
-def _require_attention(layout: VisionLayout) -> None:
-    if sentence := layout.refusal("attention", "the saliency"):
-        raise UserError(f"{sentence}.")
+    capabilities: set[Capability] = {"features", "tokens", "attention"} if plain else {"features", "tokens"}
+    last_layer = depth - 2 if reads_cls else depth - 1
+    return VisionLayout("VisionTransformer", depth, last_layer, frozenset(capabilities))
 
 
 def is_splittable_trunk(trunk: nn.Module) -> bool:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from medsam_exp.clip.capabilities import Offer
+from medsam_exp.clip.capabilities import Capability
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.saliency.frozen import frozen
 from medsam_exp.saliency.method import SaliencyMethod
@@ -23,7 +23,7 @@ class AttentionRollout(SaliencyMethod):
     """
 
     uses_text: ClassVar[bool] = False
-    needs: ClassVar[Offer | None] = "attention"
+    needs: ClassVar[Capability | None] = "attention"
 
     def __call__(
         self,

@@ -1,4 +1,4 @@
-"""An information bottleneck among the tokens of a transformer, the same for images and for texts (Wang 2023)."""
+"""Information bottleneck on the tokens of a transformer, for images and for texts (M2IB, arXiv:2312.17174)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from medsam_exp.types import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Bottleneck:
-    """Noise replaces as much of the tokens as an objective allows; the equations stand in `M2IB`.
+    """Optimises how much noise replaces each token and channel, under an objective; `M2IB` has the equations.
 
     Args:
         beta: weight of compression against relevance, >= 0.
@@ -40,13 +40,13 @@ class Bottleneck:
                 f"steps={self.steps}, noise_samples={self.noise_samples}, lr={self.lr}, beta={self.beta}."
             )
 
-    def narrowed(
+    def optimize(
         self,
         signal: Tensor,
         generators: Sequence[torch.Generator],
         objective: Callable[[Tensor, Tensor], Tensor],
     ) -> Tensor:
-        """Alpha (B, T, C) after the updates; rows do not influence each other, as objectives are summed.
+        """Minimise the objective over alpha by Adam; rows do not influence each other, as objectives are summed.
 
         The relevance is read off the last forward pass; capacity depends on alpha alone, so no network runs for it.
 
@@ -54,6 +54,9 @@ class Bottleneck:
             signal: (B, T, C) float32 tokens.
             generators: B generators; the i-th decides the noise of row i.
             objective: (alpha, tokens mixed with noise (B, S, T, C)) to what each row minimises (B,).
+
+        Returns:
+            Alpha (B, T, C) after the updates.
         """
         alpha = torch.full_like(signal, self.initial_alpha, requires_grad=True)
         optimizer = torch.optim.Adam([alpha], lr=self.lr)

@@ -63,7 +63,19 @@ def patch_gradient(clip: ClipModel, tokens: Tensor, text_embedding: Tensor, laye
     """
     with torch.enable_grad():
         tokens = tokens.detach().requires_grad_()
-        embedding = clip.vision_suffix(tokens, layer).float()
-        similarity = cosine_similarity(text_embedding.float(), embedding, dim=-1)
-        gradient = torch.autograd.grad(similarity.sum(), tokens)[0]
+        (gradient,) = similarity_gradient(text_embedding, clip.vision_suffix(tokens, layer), [tokens])
     return gradient[:, clip.prefix_tokens :].float()
+
+
+def similarity_gradient(
+    text_embedding: Tensor, image_embedding: Tensor, inputs: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Gradient of the cosine similarity of images and their texts with respect to each of `inputs`.
+
+    Args:
+        text_embedding: (B, D), any length.
+        image_embedding: (B, D), any length, computed from `inputs`; row i belongs to text i.
+        inputs: to differentiate by, rows by image, so that each image's gradient is its own.
+    """
+    similarity = cosine_similarity(text_embedding.float(), image_embedding.float(), dim=-1)
+    return torch.autograd.grad(similarity.sum(), inputs)

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
 
-from medsam_exp.clip.capabilities import Offer
+from medsam_exp.clip.capabilities import Capability
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.saliency.attention_rollout import read_out
 from medsam_exp.saliency.frozen import frozen
+from medsam_exp.saliency.gradcam import similarity_gradient
 from medsam_exp.saliency.method import SaliencyMethod
 
 
@@ -30,7 +30,7 @@ class GradientRollout(SaliencyMethod):
     measure that for other data and networks.
     """
 
-    needs: ClassVar[Offer | None] = "attention"
+    needs: ClassVar[Capability | None] = "attention"
 
     def __call__(
         self,
@@ -45,8 +45,7 @@ class GradientRollout(SaliencyMethod):
             with torch.enable_grad():
                 # The attention of the first block needs something that asks for a gradient.
                 embedding, attention = clip.vision_attention(images.detach().requires_grad_())
-                similarity = cosine_similarity(text_embedding.float(), embedding.float(), dim=-1)
-                gradients = torch.autograd.grad(similarity.sum(), attention)
+                gradients = similarity_gradient(text_embedding, embedding, attention)
             with torch.no_grad():
                 gained = torch.zeros_like(attention[0][:, 0], dtype=torch.float32)
                 for paid, gradient in zip(attention, gradients, strict=True):

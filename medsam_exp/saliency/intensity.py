@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from medsam_exp.clip.capabilities import Offer
+from medsam_exp.clip.capabilities import Capability
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.saliency.method import SaliencyMethod
 
@@ -21,7 +21,7 @@ class Intensity(SaliencyMethod):
     """
 
     uses_text: ClassVar[bool] = False
-    needs: ClassVar[Offer | None] = None
+    needs: ClassVar[Capability | None] = None
 
     def __call__(
         self,

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from medsam_exp.clip.capabilities import Offer
+from medsam_exp.clip.capabilities import Capability
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.saliency.bottleneck import Bottleneck, capacity, mean_similarity
 from medsam_exp.saliency.frozen import frozen
@@ -38,7 +38,7 @@ class M2IB(Bottleneck, SaliencyMethod):
         UserError: a number makes no sense.
     """
 
-    needs: ClassVar[Offer | None] = "tokens"
+    needs: ClassVar[Capability | None] = "tokens"
     group: ClassVar[str] = "saliency"
     layer: int
 
@@ -70,5 +70,5 @@ class M2IB(Bottleneck, SaliencyMethod):
                 compression = capacity(alpha, signal).mean(dim=(1, 2))
                 return self.beta * compression - mean_similarity(text_embedding, embedding)
 
-            relevance = capacity(self.narrowed(signal, generators, objective), signal).sum(dim=-1)
+            relevance = capacity(self.optimize(signal, generators, objective), signal).sum(dim=-1)
             return relevance[:, clip.prefix_tokens :].unflatten(1, clip.grid)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from medsam_exp.clip.capabilities import Offer
+from medsam_exp.clip.capabilities import Capability
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.saliency.geometry import Geometry, Squash
 
@@ -21,7 +21,7 @@ class SaliencyMethod(ABC):
     """
 
     uses_text: ClassVar[bool] = True
-    needs: ClassVar[Offer | None] = "features"
+    needs: ClassVar[Capability | None] = "features"
 
     @abstractmethod
     def __call__(

@@ -1,11 +1,10 @@
 """The name of the target, the same for every image (P0)."""
 
-from collections.abc import Sequence
+from medsam_exp.text.base import SharedTexts
+from medsam_exp.types import UserError
 
-from medsam_exp.types import Sample, UserError
 
-
-class ClassName:
+class ClassName(SharedTexts):
     """Says only what to look for, such as "breast tumor".
 
     Args:
@@ -15,16 +14,9 @@ class ClassName:
         UserError: there is no target.
     """
 
-    uses_class_labels = False
-    tells = ""
-
     def __init__(self, target: str | None) -> None:
         if not target or not target.strip():
             raise UserError(
                 "data.target is not set: say what to find (data.target='breast tumor') or use text=free"
             )
-        self.target = target.strip()
-
-    def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
-        """The target's name for every sample."""
-        return {sample.id: (self.target,) for sample in samples}
+        super().__init__(target.strip())

@@ -1,13 +1,13 @@
 """Many sentences about the task, the same for every image; their embeddings are averaged (P4)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from medsam_exp.text.base import SharedTexts
 from medsam_exp.text.sentence_files import read_sentences
 from medsam_exp.text.sentence_lists import first
-from medsam_exp.types import Sample
 
 
-class EnsembleGeneric:
+class EnsembleGeneric(SharedTexts):
     """Says in several ways what the target looks like, whatever its subtype.
 
     Args:
@@ -19,15 +19,8 @@ class EnsembleGeneric:
         UserError: the sentences cannot be read, or there are not so many.
     """
 
-    uses_class_labels = False
-    tells = ""
-
     def __init__(
         self, sentences: str | None, lists: Mapping[str, str] | None = None, count: int | None = 20
     ) -> None:
         known = read_sentences(sentences, lists)
-        self.texts = first(known.generic(), count, f"{known.source}, generic")
-
-    def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
-        """The same sentences for every sample."""
-        return {sample.id: self.texts for sample in samples}
+        super().__init__(*first(known.generic(), count, f"{known.source}, generic"))

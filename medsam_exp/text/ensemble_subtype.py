@@ -1,13 +1,12 @@
 """Many sentences about the subtype that each image shows; their embeddings are averaged (P5)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from medsam_exp.text.sentence_files import read_sentences
-from medsam_exp.text.sentence_lists import first
-from medsam_exp.types import Sample
+from medsam_exp.text.base import SubtypeTexts
+from medsam_exp.text.sentence_lists import SubtypeSentences, first
 
 
-class EnsembleSubtype:
+class EnsembleSubtype(SubtypeTexts):
     """Says in several ways what the image's own subtype looks like.
 
     Args:
@@ -19,23 +18,16 @@ class EnsembleSubtype:
         UserError: the sentences cannot be read.
     """
 
-    uses_class_labels = True
-    tells = "each text says the true class of its image"
-
     def __init__(
         self, sentences: str | None, lists: Mapping[str, str] | None = None, count: int | None = 20
     ) -> None:
-        self._sentences, self._count = read_sentences(sentences, lists), count
+        super().__init__(sentences, lists)
+        self._count = count
 
-    def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
-        """The sentences of every sample's subtype.
+    def choose(self, subtype: SubtypeSentences, what: str) -> tuple[str, ...]:
+        """The first sentences of one subtype; `what` names its list in errors.
 
         Raises:
-            UserError: a sample has no known class, or its list has not so many sentences.
+            UserError: the list has not so many.
         """
-        subtypes = self._sentences.subtypes_of(samples)
-        source, count = self._sentences.source, self._count
-        return {
-            sample_id: first(subtype.sentences, count, f"{source}, {subtype.name}")
-            for sample_id, subtype in subtypes.items()
-        }
+        return first(subtype.sentences, self._count, what)

@@ -1,11 +1,10 @@
 """A text from the command line, the same for every image."""
 
-from collections.abc import Sequence
+from medsam_exp.text.base import SharedTexts
+from medsam_exp.types import UserError
 
-from medsam_exp.types import Sample, UserError
 
-
-class FreeText:
+class FreeText(SharedTexts):
     """Any sentence the user types.
 
     Args:
@@ -15,16 +14,9 @@ class FreeText:
         UserError: the text is empty.
     """
 
-    uses_class_labels = False
-    tells = ""
-
     def __init__(self, text: str) -> None:
         if not text.strip():
             raise UserError(
                 "text.text is empty: write what to find, text.text='a dark mass with ragged borders'"
             )
-        self.text = text.strip()
-
-    def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
-        """The same text for every sample."""
-        return {sample.id: (self.text,) for sample in samples}
+        super().__init__(text.strip())

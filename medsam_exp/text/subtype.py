@@ -1,13 +1,12 @@
 """A sentence about the subtype that each image shows (P3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from medsam_exp.text.sentence_files import read_sentences
-from medsam_exp.text.sentence_lists import chosen
-from medsam_exp.types import Sample
+from medsam_exp.text.base import SubtypeTexts
+from medsam_exp.text.sentence_lists import SubtypeSentences, chosen
 
 
-class Subtype:
+class Subtype(SubtypeTexts):
     """Says what the image's own subtype looks like, such as a benign or a malignant tumor.
 
     Args:
@@ -19,21 +18,14 @@ class Subtype:
         UserError: the sentences cannot be read.
     """
 
-    uses_class_labels = True
-    tells = "each text says the true class of its image"
-
     def __init__(self, sentences: str | None, lists: Mapping[str, str] | None = None, index: int = 0) -> None:
-        self._sentences, self._index = read_sentences(sentences, lists), index
+        super().__init__(sentences, lists)
+        self._index = index
 
-    def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
-        """The sentence of every sample's subtype.
+    def choose(self, subtype: SubtypeSentences, what: str) -> tuple[str, ...]:
+        """The sentence of one subtype; `what` names its list in errors.
 
         Raises:
-            UserError: a sample has no known class, or its list has not so many sentences.
+            UserError: the list has not so many.
         """
-        subtypes = self._sentences.subtypes_of(samples)
-        source, index = self._sentences.source, self._index
-        return {
-            sample_id: (chosen(subtype.sentences, index, f"{source}, {subtype.name}"),)
-            for sample_id, subtype in subtypes.items()
-        }
+        return (chosen(subtype.sentences, self._index, what),)

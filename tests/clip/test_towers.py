@@ -172,7 +172,7 @@ def test_a_convolutional_tower_is_split_at_its_maps(make_clip: Callable[..., Cli
     clip = make_clip(MAPS[kind])
     batch = images(clip)
     assert clip.layout.kind == kind
-    assert clip.layout.offers == {"features"}
+    assert clip.layout.capabilities == {"features"}
     with torch.no_grad():
         whole = clip.encode_image(batch)
         for layer in range(clip.depth):
@@ -261,7 +261,7 @@ def test_layout_of_known_networks_without_weights(
 ) -> None:
     layout = vision_layout(model)
     assert (layout.kind, layout.depth, layout.last_layer) == (kind, depth, last_layer)
-    assert ("attention" in layout.offers) == attention
+    assert ("attention" in layout.capabilities) == attention
 
 
 @pytest.mark.parametrize("layer", [-1, 4])

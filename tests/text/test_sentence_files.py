@@ -49,7 +49,7 @@ def test_the_authors_python_file_is_read_with_the_datasets_own_mapping(tmp_path)
     path = write(tmp_path, PYTHON, "text_prompts.py")
     lists = dict(composed("data=busi", "text=subtype").text.lists)
     assert Generic(path, lists).bind(SAMPLES[:1]) == {"a": ("A first ultrasound sentence.",)}
-    assert Generic(path, lists, index=1).text == "A second ultrasound sentence."
+    assert Generic(path, lists, index=1).texts == ("A second ultrasound sentence.",)
     assert Subtype(path, lists).bind(SAMPLES) == {"a": ("A smooth oval.",), "b": ("A ragged star.",)}
     assert SubtypeName(path, lists).bind(SAMPLES) == {"a": ("benign",), "b": ("malignant",)}
     with pytest.raises(UserError, match=r"no list other \(it has breast_tumor_P2_prompts, benign_breast"):

@@ -75,7 +75,7 @@ class M2IBText(Bottleneck):
                 compression = _mean_capacity(alpha, signal, real)
                 return self.beta * compression - mean_similarity(image_embedding, embedding)
 
-            return capacity(self.narrowed(signal, generators, objective), signal).sum(dim=-1) * real
+            return capacity(self.optimize(signal, generators, objective), signal).sum(dim=-1) * real
 
     def _layer_of(self, tower: TextTower) -> int:
         if self.layer is None:

@@ -1,17 +1,17 @@
 """One box around the whole coarse mask."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
-from medsam_exp.sam.prompt.perturb import check_looseness, loosen
-from medsam_exp.types import Mask, Prompts
+from medsam_exp.sam.prompt.perturb import PerturbedBoxes
+from medsam_exp.types import Mask
 
 
 @dataclass(frozen=True)
-class BoxAroundAll:
+class BoxAroundAll(PerturbedBoxes):
     """Draws one box around all regions together, to the end of the last pixel (`box_all_released` stops before it).
 
     Args:
@@ -22,19 +22,10 @@ class BoxAroundAll:
         UserError: a share is out of its range.
     """
 
-    gives_points: ClassVar[bool] = False
-
-    expansion: float = 0.0
-    jitter: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_looseness(self.expansion, self.jitter)
-
-    def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
-        """Return the one box of a (H, W) mask; none for an empty mask."""
+    def tight(self, mask: Mask) -> NDArray[np.float32]:
+        """Smallest box (1, 4) around all of a (H, W) mask; (0, 4) of an empty one."""
         boxes = [
             (columns.start, rows.start, columns.stop, rows.stop)
-            for rows, columns in ndimage.find_objects(coarse_mask.astype(np.uint8))
+            for rows, columns in ndimage.find_objects(mask.astype(np.uint8))
         ]
-        tight = np.array(boxes, np.float32).reshape(-1, 4)
-        return Prompts(boxes_xyxy=loosen(tight, coarse_mask.shape, self.expansion, self.jitter, generator))
+        return np.array(boxes, np.float32).reshape(-1, 4)
