@@ -8,7 +8,7 @@ from medsam_exp.cli.doctor.findings import Findings
 from medsam_exp.cli.doctor.machine import Machine
 from medsam_exp.cli.preflight import Need
 from medsam_exp.cli.weights.catalogue import catalogue
-from medsam_exp.cli.weights.tables import SAID
+from medsam_exp.cli.weights.tables import STATES
 from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.extras import EXTRAS
@@ -77,7 +77,7 @@ def _packages(machine: Machine) -> Iterator[str]:
 def _weights(found: Findings) -> Iterator[str]:
     here = {name: each for name, each in found.weights.items() if each.kind != "missing"}
     for name, each in here.items():
-        yield f"{name:<20} {SAID[each.kind]}{f' ({each.note})' if each.note else ''}"
+        yield f"{name:<20} {STATES[each.kind]}{f' ({each.note})' if each.note else ''}"
     missing = [name for name in found.weights if name not in here]
     if missing:
         yield f"{'not here' if here else 'none of them is here'}: {', '.join(missing)}"

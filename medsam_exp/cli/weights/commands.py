@@ -107,7 +107,7 @@ def check_weights(names: Names = None, folder: Folder = None) -> int:
             continue
         seen += 1
         wrong += found.kind == "wrong" or (named and not found.usable)
-        print(f"{each.name}: {tables.SAID[found.kind]}{f' ({found.note})' if found.note else ''}")
+        print(f"{each.name}: {tables.STATES[found.kind]}{f' ({found.note})' if found.note else ''}")
     save(digests)
     if not seen:
         print(f"no published weights in {own.folder.absolute()}")

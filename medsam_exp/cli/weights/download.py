@@ -1,4 +1,4 @@
-"""Put published weights into the folder of weights: once, whole and verified, whatever happens on the way."""
+"""Download published weights into the folder of weights: once, complete and verified."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -12,8 +12,7 @@ from medsam_exp.cli.weights.catalogue import PublishedFile, Weights
 from medsam_exp.cli.weights.drive import by_hand, from_drive
 from medsam_exp.cli.weights.local_cache import file_state, known_digests, save
 from medsam_exp.cli.weights.partial import PartialFile, WrongContentError
-from medsam_exp.cli.weights.settings import Settings
-from medsam_exp.cli.weights.sources import is_local, local_path, shown, sources
+from medsam_exp.cli.weights.settings import Settings, is_local, local_path, shown, sources
 from medsam_exp.cli.weights.transfer import Advance, Patience, SourceError, make_client, transfer
 from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.types import UserError
@@ -22,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
 Show = Callable[[str], AbstractContextManager[Advance]]
-"""Shows how far a file is: takes its name, gives what is told the bytes."""
+"""Shows the progress of a file: takes its name, gives the function that is called with the bytes."""
 
 
 class Downloader:
@@ -30,7 +29,7 @@ class Downloader:
 
     Args:
         settings: where from and where to.
-        show: shows how far a file is.
+        show: shows the progress of a file.
         patience: how long each source is tried.
         client: of httpx; made when it is first needed.
     """

@@ -2,7 +2,6 @@
 
 import io
 from contextlib import redirect_stderr
-from pathlib import Path
 
 from medsam_exp.cli.weights.partial import PartialFile
 from medsam_exp.cli.weights.transfer import Advance, Patience, SourceError
@@ -25,7 +24,10 @@ def from_drive(part: PartialFile, advance: Advance, patience: Patience, proxy: s
     part.make_room(None)
     whole = part.path.with_name(f"{part.path.name}.drive")
     try:
-        with part.room(0), redirect_stderr(io.StringIO()):  # gdown prints a proxy with its password
+        with (
+            part.explaining_full_disk(),
+            redirect_stderr(io.StringIO()),
+        ):  # gdown prints a proxy with its password
             gdown.download(
                 id=part.wanted.drive,
                 output=str(whole),
@@ -39,13 +41,7 @@ def from_drive(part: PartialFile, advance: Advance, patience: Patience, proxy: s
             )
     except (DownloadError, requests.RequestException) as error:
         raise SourceError(_why(error)) from error
-    adopt(part, whole)
-
-
-def adopt(part: PartialFile, whole: Path) -> None:
-    """Make a file that somebody else has written the partial file."""
     whole.replace(part.path)
-    part.take_up()
 
 
 def by_hand(part: PartialFile) -> str:

@@ -1,4 +1,4 @@
-"""What is there of published weights, and whether it is what was published."""
+"""The local cache of published weights: what is there, and whether its checksums are right."""
 
 from dataclasses import dataclass
 from glob import escape
@@ -14,7 +14,7 @@ Kind = Literal["missing", "part", "wrong", "there", "verified"]
 DESCRIPTION = "open_clip_config.json"
 """The last file of a folder that is fetched."""
 DIGESTS = ".digests.json"
-"""In the folder of weights: checksums that were counted, by path, size and time."""
+"""In the folder of weights: computed checksums, by path, size and time."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def file_state(file: PublishedFile, folder: Path, digests: FileDigests | None = 
     Args:
         file: of the catalogue.
         folder: of weights.
-        digests: counts checksums; None looks at sizes alone, which is quick.
+        digests: computes checksums; None compares sizes alone, which is quick.
     """
     path = folder / file.path
     if not path.is_file():
@@ -72,7 +72,7 @@ def state(weights: Weights, folder: Path, digests: FileDigests | None = None) ->
 
 
 def _parts(path: Path) -> list[Path]:
-    """What was begun of a file, also by the library that fetches from Google Drive, which adds letters of its own."""
+    """Partial files, also those of gdown, which adds letters of its own."""
     return [part for part in path.parent.glob(f"{escape(path.name)}.part*") if part.suffix != ".json"]
 
 
@@ -97,8 +97,8 @@ def known_digests(folder: Path) -> FileDigests:
 
 
 def save(digests: FileDigests) -> None:
-    """Remember what was counted, where the folder may be written to."""
+    """Store computed checksums, where the folder is writable."""
     try:
         digests.save()
-    except OSError:  # somebody else's folder, or a full disk: it is counted again next time
+    except OSError:  # a read-only folder or a full disk: computed again next time
         return

@@ -1,10 +1,12 @@
-"""A file that is not whole yet: `NAME.part` beside its place, hashed while it grows, moved there once verified."""
+"""A file that is not complete yet: `NAME.part` beside its place, moved there once its checksum is verified."""
 
 import errno
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,6 @@ from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_CHUNK = 1 << 20
 
 
 class WrongContentError(Exception):
@@ -27,12 +28,12 @@ class PartialFile:
     """What is there of a file, and what it was fetched from.
 
     Args:
-        target: where the whole file will lie.
+        target: where the complete file will lie.
         wanted: what it must be.
 
     Attributes:
-        size: bytes that are there.
-        continued: whether the first of them were there before the present source was asked.
+        path: of the part.
+        continued: whether the first bytes were there before the present source was asked.
     """
 
     def __init__(self, target: Path, wanted: PublishedFile) -> None:
@@ -40,11 +41,15 @@ class PartialFile:
         self.path = target.with_name(f"{target.name}.part")
         self._note = target.with_name(f"{target.name}.part.json")
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.take_up()
         self.continued = self.size > 0
 
+    @property
+    def size(self) -> int:
+        """Bytes that are there."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
     def origin(self) -> dict[str, Any]:
-        """Where the bytes so far came from: `source` and `validator`; empty where nobody wrote it down."""
+        """Where the bytes so far came from: `source` and `validator`; empty where it was not recorded."""
         try:
             content = json.loads(self._note.read_text())
         except (OSError, ValueError):
@@ -52,20 +57,19 @@ class PartialFile:
         return content if isinstance(content, dict) else {}
 
     def remember(self, source: str, validator: str | None) -> None:
-        """Write down where the bytes come from, so that another process can go on."""
-        with self.room(0):
+        """Record where the bytes come from, so that another process can go on."""
+        with self.explaining_full_disk():
             write_atomically(self._note, json_text({"source": source, "validator": validator}).encode())
 
     def make_room(self, total: int | None) -> None:
-        """Look before writing whether the disk can take the whole file.
+        """Check before writing whether the disk can take the complete file.
 
         Raises:
             UserError: it cannot.
         """
         missing = (total or self.wanted.bytes) - self.size
-        free = shutil.disk_usage(self.target.parent).free
-        if missing > free:
-            raise self._no_room(missing, free)
+        if missing > shutil.disk_usage(self.target.parent).free:
+            raise self._no_room(missing)
 
     def append(self, data: bytes) -> None:
         """Add bytes to the end.
@@ -73,18 +77,14 @@ class PartialFile:
         Raises:
             UserError: the disk is full; what was written before stays, to go on with.
         """
-        with self.room(len(data)), self.path.open("ab") as file:
+        with self.explaining_full_disk(len(data)), self.path.open("ab") as file:
             file.write(data)
-        self.size += len(data)
-        for hasher in self._hashers.values():
-            hasher.update(data)
 
     def restart(self) -> None:
         """Forget what is there."""
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
-        self.size, self.continued = 0, False
-        self._begin_hashes()
+        self.continued = False
 
     def finish(self) -> Path:
         """Verify, and put the file in its place; a reader sees all of it or nothing.
@@ -104,56 +104,42 @@ class PartialFile:
     def _problem(self) -> str:
         if self.wanted.size is not None and self.size != self.wanted.size:
             return f"has {self.size} bytes instead of {self.wanted.size}"
-        for kind, hasher in self._hashers.items():
-            expected = getattr(self.wanted, kind)
-            if expected is not None and hasher.hexdigest() != expected:
-                return f"has the {kind.upper()} {hasher.hexdigest()} instead of {expected}"
-        return "is empty" if self.size == 0 else ""
+        if self.size == 0:
+            return "is empty"
+        for kind, expected in (("sha256", self.wanted.sha256), ("md5", self.wanted.md5)):
+            if expected is None:
+                continue
+            with self.path.open("rb") as file:
+                found = hashlib.file_digest(file, lambda kind=kind: hashlib.new(kind, usedforsecurity=False))
+            if found.hexdigest() != expected:
+                return f"has the {kind.upper()} {found.hexdigest()} instead of {expected}"
+        return ""
 
-    def _begin_hashes(self) -> None:
-        self._hashers = {"sha256": hashlib.sha256()}
-        if self.wanted.md5 is not None:
-            self._hashers["md5"] = hashlib.md5(usedforsecurity=False)
+    @contextmanager
+    def explaining_full_disk(self, more: int = 0) -> Iterator[None]:
+        """Report a full disk inside the block in one sentence, and remove bytes of an interrupted write.
 
-    def take_up(self) -> None:
-        """Hash what is there, whoever has written it."""
-        self.size = 0
-        self._begin_hashes()
-        if not self.path.is_file():
-            return
-        with self.path.open("rb") as file:
-            while data := file.read(_CHUNK):
-                self.size += len(data)
-                for hasher in self._hashers.values():
-                    hasher.update(data)
+        Args:
+            more: bytes that are being added to the end.
 
-    def room(self, more: int) -> "_Room":
-        """A full disk inside the block is said in one sentence; `more` bytes are being added to the end."""
-        return _Room(self, more)
+        Raises:
+            UserError: the disk is full.
+        """
+        before = self.size
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            if more and self.path.is_file():
+                os.truncate(self.path, before)
+            raise self._no_room(max(self.wanted.bytes - before, more)) from error
 
-    def _no_room(self, missing: int, free: int) -> UserError:
+    def _no_room(self, missing: int) -> UserError:
+        free = shutil.disk_usage(self.target.parent).free
         kept = f"; {decimal(self.size)} of it are there already and are kept" if self.size else ""
         return UserError(
             f"the disk of {self.target.parent} is full: {self.target.name} needs {decimal(missing)} more and "
             f"{decimal(free)} are free{kept}; make room, or put the folder of weights elsewhere (paths.weights, "
             "MEDSAM_WEIGHTS), and give the same command again."
         )
-
-
-class _Room:
-    """Turns a full disk into its sentence, and takes back bytes of a write that was broken off."""
-
-    def __init__(self, part: PartialFile, more: int) -> None:
-        self._part, self._more = part, more
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not (isinstance(error, OSError) and error.errno in _FULL):
-            return
-        part = self._part
-        if self._more and part.path.is_file():
-            os.truncate(part.path, part.size)
-        missing = max(part.wanted.bytes - part.size, self._more)
-        raise part._no_room(missing, shutil.disk_usage(part.target.parent).free) from error

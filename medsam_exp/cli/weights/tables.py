@@ -1,6 +1,7 @@
 """The catalogue and what is there of it, on the console and as JSON."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,14 @@ from medsam_exp.cli.weights.local_cache import State
 from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.json_text import json_text
 
-SAID = {
+STATES = {
     "missing": "not here",
     "part": "in part",
     "wrong": "WRONG",
     "there": "here",
     "verified": "here, verified",
 }
-"""States in words."""
+"""States of weights, in words."""
 
 
 def catalogue_table(entries: Sequence[Weights], states: Mapping[str, State]) -> Table:
@@ -30,7 +31,7 @@ def catalogue_table(entries: Sequence[Weights], states: Mapping[str, State]) -> 
     for each in entries:
         size = decimal(each.bytes) if each.exact else f"~{decimal(each.bytes)}"
         here = states[each.name]
-        said = SAID[here.kind] + (f" ({here.note})" if here.kind == "part" and here.note else "")
+        said = STATES[here.kind] + (f" ({here.note})" if here.kind == "part" and here.note else "")
         table.add_row(*map(escape, (each.name, each.title, size, each.licence, said, each.use)))
     return table
 
@@ -54,28 +55,17 @@ def as_json(entries: Sequence[Weights], states: Mapping[str, State], folder: Pat
 
 
 def _entry(each: Weights, here: State, folder: Path) -> dict[str, Any]:
-    return {
-        "name": each.name,
-        "title": each.title,
-        "kind": each.kind,
-        "architecture": each.architecture,
-        "layout": each.layout,
-        "licence": each.licence,
-        "page": each.page,
-        "use": each.use,
-        "state": here.kind,
-        "note": here.note,
-        "files": [
-            {
-                "path": str(folder / file.path),
-                "address": file.address,
-                "bytes": file.size,
-                "about_bytes": file.about,
-                "sha256": file.sha256,
-            }
-            for file in each.files
-        ],
-    }
+    files = [
+        {
+            "path": str(folder / file.path),
+            "address": file.address,
+            "bytes": file.size,
+            "about_bytes": file.about,
+            "sha256": file.sha256,
+        }
+        for file in each.files
+    ]
+    return {**asdict(each), "state": here.kind, "note": here.note, "files": files}
 
 
 def _of_file(file: PublishedFile) -> str:

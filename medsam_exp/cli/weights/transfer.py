@@ -1,4 +1,7 @@
-"""A file over HTTP into a partial file: goes on after a cut, starts anew where a server cannot or the file changed."""
+"""Resumable download over HTTP into a partial file, by range requests with validators (RFC 9110).
+
+It starts anew where a server knows no ranges or the file has changed.
+"""
 
 import re
 import time
@@ -9,21 +12,21 @@ import httpx
 from rich.filesize import decimal
 
 from medsam_exp.cli.weights.partial import PartialFile
-from medsam_exp.cli.weights.sources import shown
+from medsam_exp.cli.weights.settings import shown
 from medsam_exp.types import UserError
 
 _LATER = {408, 425, 429, 500, 502, 503, 504}
 _LONGEST_WAIT_S = 60.0
 Advance = Callable[[int, int | None], None]
-"""Told the bytes that are there, and how many there will be where that is known."""
+"""Called with the bytes that are there, and with the total where that is known."""
 
 
 class SourceError(Exception):
     """A source cannot give the file; the sentence says why, without the source's name."""
 
 
-class _AgainError(Exception):
-    """What may go better in a moment."""
+class _TemporaryError(Exception):
+    """A failure that may be temporary."""
 
     def __init__(self, why: str, wait_s: float = 0.0) -> None:
         super().__init__(why)
@@ -37,7 +40,7 @@ class Patience:
     Attributes:
         attempts: that bring nothing, one after the other, before a source is given up.
         connects: the same, while it was never reached at all.
-        first_wait_s: before the second attempt; doubled each time.
+        first_wait_s: before the second attempt; doubled each time (exponential backoff).
         silence_s: without a byte before a connection counts as cut.
     """
 
@@ -59,7 +62,7 @@ def make_client(proxy: str | None = None, patience: Patience | None = None) -> h
             follow_redirects=True,
             timeout=httpx.Timeout(silence, connect=min(silence, 10.0)),
             proxy=proxy,
-            event_hooks={"response": [_stay_secret]},
+            event_hooks={"response": [_refuse_downgrade]},
         )
     except (ImportError, ValueError) as error:  # never its own words: they may have the proxy's password
         whose = (
@@ -71,8 +74,8 @@ def make_client(proxy: str | None = None, patience: Patience | None = None) -> h
         ) from error
 
 
-def _stay_secret(response: httpx.Response) -> None:
-    """Refuse to be sent from an encrypted address to an open one, where anybody on the way can change the file."""
+def _refuse_downgrade(response: httpx.Response) -> None:
+    """Refuse a redirect from https to http, where anybody on the way can change the file."""
     if not response.has_redirect_location:
         return
     onward = response.url.join(response.headers["Location"])
@@ -89,7 +92,7 @@ def transfer(
         url: where it is.
         part: what is there; grows.
         client: of httpx.
-        advance: told how far it is.
+        advance: called with the progress.
         patience: how long to try.
 
     Raises:
@@ -101,26 +104,26 @@ def transfer(
     while True:
         before = part.size
         try:
-            _once(url, part, client, advance)
+            _request(url, part, client, advance)
             return
-        except (httpx.TransportError, _AgainError) as error:
+        except (httpx.TransportError, _TemporaryError) as error:
             reached = reached or not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
             failures = 1 if part.size > before else failures + 1
             if failures >= (patience.attempts if reached else patience.connects):
                 raise SourceError(_why(error, part)) from error
-            asked = error.wait_s if isinstance(error, _AgainError) else 0.0
+            asked = error.wait_s if isinstance(error, _TemporaryError) else 0.0
             time.sleep(min(max(asked, patience.first_wait_s * 2 ** (failures - 1)), _LONGEST_WAIT_S))
         except (httpx.RequestError, httpx.InvalidURL) as error:
             raise SourceError(str(error)) from error
 
 
-def _once(url: str, part: PartialFile, client: httpx.Client, advance: Advance) -> None:
-    """One request; returns when the file is whole as far as anybody can tell."""
+def _request(url: str, part: PartialFile, client: httpx.Client, advance: Advance) -> None:
+    """One request; returns when the file is complete as far as the server says."""
     if part.wanted.size is not None and part.size == part.wanted.size:
         return
     headers = {"Accept-Encoding": "identity", **_range(url, part)}
     with client.stream("GET", url, headers=headers) as response:
-        total = _agreed(url, part, response)
+        total = _check_response(url, part, response)
         if total is not None and part.size == total:
             return
         part.make_room(total)
@@ -129,11 +132,11 @@ def _once(url: str, part: PartialFile, client: httpx.Client, advance: Advance) -
             part.append(data)
             advance(part.size, total)
     if total is not None and part.size < total:
-        raise _AgainError("cuts the connection")
+        raise _TemporaryError("cuts the connection")
 
 
 def _range(url: str, part: PartialFile) -> dict[str, str]:
-    """Headers that ask for the rest alone, where the rest can be trusted to belong to what is there."""
+    """Headers that ask for the rest alone, where it can be trusted to belong to what is there."""
     if part.size == 0:
         return {}
     origin = part.origin()
@@ -146,25 +149,25 @@ def _range(url: str, part: PartialFile) -> dict[str, str]:
     return {}
 
 
-def _agreed(url: str, part: PartialFile, response: httpx.Response) -> int | None:
-    """Look at a response's head, and make the part ready for its body.
+def _check_response(url: str, part: PartialFile, response: httpx.Response) -> int | None:
+    """Check a response's head, and prepare the part for its body.
 
     Returns:
-        Bytes of the whole file, where anybody says them.
+        Bytes of the complete file, where they are known.
     """
     status = response.status_code
     if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
         if _total(response) == part.size:
             return part.size
         part.restart()
-        raise _AgainError("has a shorter file than the part that is here")
+        raise _TemporaryError("has a shorter file than the part that is here")
     if status in _LATER:
-        raise _AgainError(f"answers {status} {response.reason_phrase}", _asked_wait(response))
+        raise _TemporaryError(f"answers {status} {response.reason_phrase}", _asked_wait(response))
     if status not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
         raise SourceError(f"answers {status} {response.reason_phrase}")
     if "text/html" in response.headers.get("Content-Type", ""):
         raise SourceError("gives a web page instead of the file (a log-in, a notice, or a proxy's)")
-    _make_ready(url, part, response)
+    _align(url, part, response)
     total = part.wanted.size or _total(response)
     found = _total(response)
     if part.wanted.size is not None and found not in (None, part.wanted.size):
@@ -172,7 +175,7 @@ def _agreed(url: str, part: PartialFile, response: httpx.Response) -> int | None
     return total
 
 
-def _make_ready(url: str, part: PartialFile, response: httpx.Response) -> None:
+def _align(url: str, part: PartialFile, response: httpx.Response) -> None:
     validator = _validator(response)
     origin = part.origin()
     if response.status_code == httpx.codes.PARTIAL_CONTENT:
@@ -180,14 +183,14 @@ def _make_ready(url: str, part: PartialFile, response: httpx.Response) -> None:
         changed = origin.get("source") == shown(url) and validator != origin.get("validator")
         if start is None or int(start[1]) != part.size or (changed and origin.get("validator")):
             part.restart()
-            raise _AgainError("changes the file")
+            raise _TemporaryError("changes the file")
     elif part.size:
         part.restart()  # the server knows no ranges, or has another file by now
     part.remember(shown(url), validator)
 
 
 def _validator(response: httpx.Response) -> str | None:
-    """What tells this version of the file from others; weak tags do not serve for parts."""
+    """The validator of this version of the file; weak tags are not allowed for ranges."""
     tag = response.headers.get("ETag")
     return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
 
@@ -210,7 +213,7 @@ def _why(error: Exception, part: PartialFile) -> str:
         return f"cannot be reached ({str(error) or 'no answer'})"
     if isinstance(error, httpx.ProxyError):
         return f"is behind a proxy that refuses ({error})"
-    if isinstance(error, _AgainError):
+    if isinstance(error, _TemporaryError):
         what = str(error)
     else:
         what = "stays silent" if isinstance(error, httpx.TimeoutException) else "cuts the connection"

@@ -8,8 +8,7 @@ from medsam_exp.cli.main import main
 from medsam_exp.cli.preflight import composed
 from medsam_exp.cli.weights.catalogue import PublishedFile
 from medsam_exp.cli.weights.local_cache import fetched
-from medsam_exp.cli.weights.settings import settings
-from medsam_exp.cli.weights.sources import sources
+from medsam_exp.cli.weights.settings import settings, sources
 from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.types import UserError
 from tests.cli.weights.conftest import NET
