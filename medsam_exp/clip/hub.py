@@ -1,5 +1,8 @@
 """Files of a Hugging Face repository: from the local cache when they are there, else downloaded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
@@ -17,6 +20,18 @@ WEIGHT_NAMES = (
 )
 """Names under which open_clip looks for weights in a folder, best first."""
 
+_local_files_only = ContextVar("local_files_only", default=False)
+
+
+@contextmanager
+def local_files_only() -> Iterator[None]:
+    """Download nothing inside the block: what is not in the local cache is an error. Other threads are not affected."""
+    token = _local_files_only.set(True)
+    try:
+        yield
+    finally:
+        _local_files_only.reset(token)
+
 
 def hub_file(repository: str, *names: str) -> Path | None:
     """The first of `names` that the repository has; a cached one goes before a download, and opens no socket.
@@ -33,6 +48,8 @@ def hub_file(repository: str, *names: str) -> Path | None:
 
 def _download(repository: str, name: str) -> Path | None:
     try:
+        if _local_files_only.get():
+            raise LocalEntryNotFoundError(name)
         # Fails at once when the hub is out of reach, where the download alone would retry for half a minute.
         get_hf_file_metadata(hf_hub_url(repository, name), timeout=10)
         return Path(hf_hub_download(repository, name))

@@ -1,13 +1,11 @@
 """What can be chosen for one image, read from conf/: each choice with its comment, and what it still lacks."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import constants
 from omegaconf import DictConfig, OmegaConf
 
+from medsam_exp.clip.hub import local_files_only
 from medsam_exp.config.build import build, weight_files
 from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.types import UserError
@@ -71,7 +69,7 @@ def problem_of(choice: Choice, weights: str) -> str | None:
     node = _node(conf_folder() / choice.group / f"{choice.name}.yaml")
     whole = OmegaConf.create({choice.group: node, "paths": {"weights": weights}, "seed": 0})
     try:
-        with _offline():
+        with local_files_only():
             if choice.group in NETWORKS:
                 weight_files(whole[choice.group])
             else:
@@ -79,16 +77,6 @@ def problem_of(choice: Choice, weights: str) -> str | None:
     except UserError as error:
         return f"{str(error).rstrip('.')}.".replace("weights get NAME", f"weights get {choice.name}")
     return None
-
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    """Let a look for weights be a look and no download."""
-    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
 
 
 def _node(path: Path) -> DictConfig:
