@@ -18,6 +18,7 @@ from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CHUNK = 1 << 20
 
 
 class WrongContentError(Exception):
@@ -107,13 +108,16 @@ class PartialFile:
         if self.size == 0:
             return "is empty"
         for kind, expected in (("sha256", self.wanted.sha256), ("md5", self.wanted.md5)):
-            if expected is None:
-                continue
-            with self.path.open("rb") as file:
-                found = hashlib.file_digest(file, lambda kind=kind: hashlib.new(kind, usedforsecurity=False))
-            if found.hexdigest() != expected:
-                return f"has the {kind.upper()} {found.hexdigest()} instead of {expected}"
+            if expected is not None and (found := self._checksum(kind)) != expected:
+                return f"has the {kind.upper()} {found} instead of {expected}"
         return ""
+
+    def _checksum(self, kind: str) -> str:
+        hasher = hashlib.new(kind, usedforsecurity=False)
+        with self.path.open("rb") as file:
+            while data := file.read(_CHUNK):
+                hasher.update(data)
+        return hasher.hexdigest()
 
     @contextmanager
     def explaining_full_disk(self, more: int = 0) -> Iterator[None]:
