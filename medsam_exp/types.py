@@ -7,7 +7,8 @@ image's own pixel grid, as a viewer shows it (EXIF orientation applied).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,29 @@ class Dataset(Protocol):
     def ground_truth_digest(self, sample_id: str, digests: "FileDigests") -> str:
         """Hash of what decides the true mask."""
         ...
+
+
+@runtime_checkable
+class FolderSplit(Protocol):
+    """A dataset that is one split of a folder, so that the other splits can be compared with it.
+
+    Attributes:
+        root: the folder.
+        split: prefix of its images' folder.
+        exclude: images that are left out, as `data.exclude` names them; None for none.
+        foreground_values: values that count as foreground in masks of class labels; None for two-valued masks.
+        patient_pattern: finds the patient in a file's name; None for none.
+        has_ground_truth: whether every sample has a mask.
+        chosen_by_masks: how masks decided which samples there are, one sentence each; for the summary.
+    """
+
+    root: Path
+    split: str
+    exclude: str | Sequence[str] | None
+    foreground_values: tuple[int, ...] | None
+    patient_pattern: str | None
+    has_ground_truth: bool
+    chosen_by_masks: tuple[str, ...]
 
 
 class TextSource(Protocol):

@@ -1,22 +1,34 @@
-"""Puts what is linked, directly or through others, into one group."""
+"""Connected components of a graph."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
+
+Node = TypeVar("Node", bound=Hashable)
 
 
-def chained(count: int, links: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Groups of places 0 to count - 1, in the order of their first members; a place without links is alone."""
-    above = list(range(count))
+def connected_components(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]]) -> list[list[Node]]:
+    """Group nodes that are linked, directly or through others, by union-find.
 
-    def top(place: int) -> int:
-        while above[place] != place:
-            above[place] = above[above[place]]
-            place = above[place]
-        return place
+    Args:
+        nodes: all of them, distinct.
+        edges: pairs of nodes.
 
-    for a, b in links:
-        low, high = sorted((top(a), top(b)))
-        above[high] = low
-    groups: dict[int, list[int]] = {}
-    for place in range(count):
-        groups.setdefault(top(place), []).append(place)
+    Returns:
+        Groups in the order of their first members, members in the order of `nodes`; a node without edges is alone.
+    """
+    place = {node: number for number, node in enumerate(nodes)}
+    parent = list(range(len(nodes)))
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    for a, b in edges:
+        low, high = sorted((root(place[a]), root(place[b])))
+        parent[high] = low
+    groups: dict[int, list[Node]] = {}
+    for node in nodes:
+        groups.setdefault(root(place[node]), []).append(node)
     return list(groups.values())

@@ -16,10 +16,10 @@ from medsam_exp.data.patients import clusters_of
 from medsam_exp.data.planned_files import PlannedFiles
 from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.runtime.seeding import derive_seed
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import RGBImage, UserError
 
 Part = Literal["train", "validation", "all"]
-_SHOWN = 10
 
 
 class CsvPairs:
@@ -160,10 +160,9 @@ def _faults(file: str, table: PairTable, ids: Iterable[str], on_error: str) -> d
     """Unreadable images by id; an error that names them, where they may not be skipped."""
     faults = image_faults({pair_id: table.base / pair_id for pair_id in sorted(ids)})
     if faults and on_error == "raise":
-        shown = "; ".join(list(faults.values())[:_SHOWN])
-        more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        shown = first_few(faults.values(), separator="; ")
         raise UserError(
-            f"{file}: {len(faults)} of {len(set(ids))} images cannot be read ({shown}{more}): mend them, set root to "
+            f"{file}: {len(faults)} of {len(set(ids))} images cannot be read ({shown}): mend them, set root to "
             "the folder that the paths start from, or leave them out with on_error=skip"
         )
     return faults

@@ -7,9 +7,8 @@ from pathlib import Path
 from medsam_exp.data.folder_files import FilePair
 from medsam_exp.data.sample_index import stem_of
 from medsam_exp.data.tables import decoded, place_of, read_table
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
-
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,12 @@ class Exclusion:
         notes = []
         if left_out:
             notes.append(
-                f"{len(left_out)} of {len(files)} images left out by data.exclude: {_listed(left_out)}"
+                f"{len(left_out)} of {len(files)} images left out by data.exclude: {first_few(left_out, 5)}"
             )
         if unknown:
-            notes.append(f"data.exclude names {len(unknown)} images that are not there: {_listed(unknown)}")
+            notes.append(
+                f"data.exclude names {len(unknown)} images that are not there: {first_few(unknown, 5)}"
+            )
         return kept, notes
 
 
@@ -102,7 +103,3 @@ def _rows(path: Path) -> list[tuple[str, str]]:
     rows = table.sound_rows()
     named = ((row[place].strip(), "" if split is None else row[split].strip()) for _, row in rows)
     return [(name, split) for name, split in named if name]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

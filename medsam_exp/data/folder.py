@@ -1,7 +1,7 @@
 """A folder of images and masks, paired by file stem: ROOT/{train,val,test}_{images,masks}."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.folder_files import (
     FilePair,
-    Finding,
+    PairCheck,
     Target,
     Targets,
     check_pairs,
@@ -24,19 +24,27 @@ from medsam_exp.data.folder_files import (
 )
 from medsam_exp.data.patients import COLUMN, INDEX, PatientRules
 from medsam_exp.data.planned_files import PlannedFiles
-from medsam_exp.data.sample_index import Spacing, read_class_index, read_spacing_index
+from medsam_exp.data.sample_index import ClassRules, Spacing, compile_pattern, read_spacing_index
 from medsam_exp.runtime.digests import FileDigests, text_digest
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
-
-_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """The files of a sample, and what is to be found in its image."""
+    """A sample.
+
+    Attributes:
+        files: image and masks.
+        target: what is to be found in the image.
+        pixels: digest of the decoded image.
+        spacing_mm: (row, column) size of a pixel; None when unknown.
+    """
 
     files: FilePair
     target: Target
+    pixels: str
+    spacing_mm: Spacing | None
 
 
 class FolderDataset:
@@ -115,66 +123,67 @@ class FolderDataset:
     ) -> None:
         _check_arguments(spacing_mm, on_error, limit)
         _check_classes_are_given_once(class_name, index, classes)
-        pattern = _compiled(class_pattern)
         self.name, self.split, self.modality, self.target = name, split, modality, target
         self.sentences, self.sentence_lists = sentences, sentence_lists
         self.root, self._files = Path(root).expanduser(), PlannedFiles()
-
+        self.exclude, self.patient_pattern = exclude, patient_pattern
         targets = targets_of(classes, mask_values, background)
-        self.exclude, self.foreground_values, self.patient_pattern = exclude, targets.values, patient_pattern
+        self.foreground_values = targets.values
         self.label_names = tuple(target.class_name for target in targets.each if target.class_name)
+
+        class_rules = ClassRules(
+            class_name,
+            None if index is None else self.root / index,
+            class_column,
+            name_column,
+            split_column,
+            compile_pattern(class_pattern, "data.class_pattern", re.IGNORECASE),
+        )
+        patient_rules = self._patient_rules(index, patient_column, name_column, split_column)
+
         images, masks = find_folders(self.root, split)
         self.has_ground_truth = masks is not None
-        exclusion = read_exclusion(exclude, self.root, split)
-        there = pair_files(images, mask_folders(masks, targets))
-        wanted, left_out = exclusion.without(there, images)
+        found = pair_files(images, mask_folders(masks, targets))
+        wanted, left_out = read_exclusion(exclude, self.root, split).without(found, images)
         files = dict(islice(wanted.items(), limit))
-        findings = check_pairs(files, targets)
-        labels: dict[str, str] | None = None
+        checks = check_pairs(files, targets)
+        class_of = class_rules.find(files, split)
         if index is not None:
-            labels = read_class_index(self.root / index, split, name_column, class_column, split_column)
-            _check_labels(findings, labels, index)
-        sizes = self._sizes(spacing_mm, findings, name_column, split_column)
-        faulty = {sample_id: finding.problem for sample_id, finding in findings.items() if finding.problem}
+            _mark_faulty(checks, (stem for stem in files if not class_of[stem]), f"has no class in {index}")
+        spacing_of = self._spacings(spacing_mm, checks, name_column, split_column)
+        faulty = {stem: check.problem for stem, check in checks.items() if check.problem}
         if faulty and (on_error == "raise" or len(faulty) == len(files)):
             raise _complaint(images, faulty, len(files))
 
-        kept = {stem: finding for stem, finding in findings.items() if stem not in faulty}
+        kept = {stem: check for stem, check in checks.items() if stem not in faulty}
         if limit is None and self.has_ground_truth:
             _refuse_other_values(masks, kept, mask_values)
         drop = self.has_ground_truth and classes is not None and absent == "drop"
         self.classes_are_true = classes is None or drop
         self._entries = {
-            target.sample_id(stem): _Entry(files[stem], target)
-            for stem, finding in kept.items()
-            for target in (finding.present if drop else targets.each)
+            target.sample_id(stem): _Entry(files[stem], target, check.pixels, spacing_of[stem])
+            for stem, check in kept.items()
+            for target in (check.present if drop else targets.each)
         }
-        self._pixels = {stem: finding.pixels for stem, finding in kept.items()}
-        self._spacing_mm = {name: sizes[entry.files.stem] for name, entry in self._entries.items()}
         if not self._entries:
             raise UserError(
                 f"{masks}: no image shows any of data.classes, and data.absent=drop leaves none: check it"
             )
-        table = self.root / (index or INDEX)
-        asked = patient_column is not None and (table.is_file() or patient_column != COLUMN)
-        rules = PatientRules(
-            patient_pattern, table if asked else None, patient_column or COLUMN, name_column, split_column
-        )
-        patients = rules.find({stem: finding.patient for stem, finding in kept.items()}, split)
-        known = {stem: class_name or _class_in(stem, pattern) for stem in kept} if labels is None else labels
+        patients = patient_rules.find({stem: check.patient for stem, check in kept.items()}, split)
         self.samples = tuple(
             Sample(
                 sample_id,
-                entry.target.class_name or known[entry.files.stem],
+                entry.target.class_name or class_of[entry.files.stem],
                 image_id=entry.files.stem if entry.target.class_name else None,
                 patient=patients.get(entry.files.stem),
             )
             for sample_id, entry in sorted(self._entries.items())
         )
-        found = _notes(faulty, kept, targets, absent) if self.has_ground_truth else _skipped(faulty)
         cut = [f"data.limit: the first {limit} of {len(wanted)} images"] if len(wanted) > len(files) else []
-        self.notes = (*passed_over(images), *left_out, *cut, *found, *_remarks(kept))
-        excluded = len(there) - len(wanted)
+        skipped = [f"skipped: {problem}" for problem in faulty.values()]
+        about_masks = _mask_notes(kept, targets, absent) if self.has_ground_truth else []
+        self.notes = (*passed_over(images), *left_out, *cut, *skipped, *about_masks, *_remarks(kept))
+        excluded = len(found) - len(wanted)
         self.chosen_by_masks = _chosen_by_masks(excluded, len(faulty), drop=drop) if masks else ()
 
     def read_image(self, sample_id: str) -> RGBImage:
@@ -183,7 +192,7 @@ class FolderDataset:
 
     def pixel_spacing_mm(self, sample_id: str) -> Spacing | None:
         """(row, column) size of a pixel of one image; None when unknown."""
-        return self._spacing_mm[sample_id]
+        return self._entries[sample_id].spacing_mm
 
     def image_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of the image file."""
@@ -191,7 +200,7 @@ class FolderDataset:
 
     def identity(self, sample_id: str) -> str:
         """Digest of the image's decoded pixels."""
-        return self._pixels[self._entries[sample_id].files.stem]
+        return self._entries[sample_id].pixels
 
     def read_ground_truth(self, sample_id: str) -> Mask:
         """(H, W) bool true mask of one image, or of one class in it.
@@ -210,27 +219,34 @@ class FolderDataset:
         if path is None:
             return text_digest("no mask", self.image_digest(sample_id, digests))
         values = self._entries[sample_id].target.values
-        read_as = (
-            () if values is None else ("stored numbers",)
-        )  # else results of an older reading would be reused
+        # Without it, results of an older reading would be reused.
+        read_as = () if values is None else ("stored numbers",)
         return text_digest(self._files.digest(path, digests), str(values), *read_as)
 
-    def _sizes(
+    def _patient_rules(
+        self, index: str | None, column: str | None, name_column: str, split_column: str | None
+    ) -> PatientRules:
+        """Where images' patients are looked for; the index of prepared data only where it is there."""
+        table = self.root / (index or INDEX)
+        is_read = column is not None and (table.is_file() or column != COLUMN)
+        return PatientRules(
+            self.patient_pattern, table if is_read else None, column or COLUMN, name_column, split_column
+        )
+
+    def _spacings(
         self,
         spacing_mm: Sequence[float] | str | None,
-        findings: dict[str, Finding],
+        checks: dict[str, PairCheck],
         name_column: str,
         split_column: str | None,
     ) -> dict[str, Spacing | None]:
         """Size of a pixel by the image's stem; an image that the table does not name is faulty."""
         if spacing_mm is None:
-            return {stem: finding.spacing_mm for stem, finding in findings.items()}
+            return {stem: check.spacing_mm for stem, check in checks.items()}
         if not isinstance(spacing_mm, str):
-            return dict.fromkeys(findings, (float(spacing_mm[0]), float(spacing_mm[1])))
+            return dict.fromkeys(checks, (float(spacing_mm[0]), float(spacing_mm[1])))
         sizes = read_spacing_index(self.root / spacing_mm, self.split, name_column, split_column)
-        for stem, finding in findings.items():
-            if finding.problem is None and stem not in sizes:
-                finding.problem = f"{stem} has no row in {spacing_mm}"
+        _mark_faulty(checks, (stem for stem in checks if stem not in sizes), f"has no row in {spacing_mm}")
         return sizes
 
     def _mask(self, sample_id: str) -> Path | None:
@@ -250,20 +266,6 @@ def _check_classes_are_given_once(class_name: str | None, index: str | None, cla
         raise UserError(f"{' and '.join(given)} both give a class: set one of them to null")
 
 
-def _compiled(class_pattern: str | None) -> re.Pattern[str] | None:
-    try:
-        return None if class_pattern is None else re.compile(class_pattern, re.IGNORECASE)
-    except re.error as error:
-        raise UserError(
-            f"data.class_pattern is {class_pattern!r}, which is no regular expression ({error}): mend it"
-        ) from error
-
-
-def _class_in(stem: str, pattern: re.Pattern[str] | None) -> str | None:
-    found = pattern.search(stem) if pattern else None
-    return " ".join(re.split(r"[\W_]+", found[0].lower())) if found else None
-
-
 def _check_arguments(spacing_mm: Sequence[float] | str | None, on_error: str, limit: int | None) -> None:
     if not isinstance(spacing_mm, str | None) and not (len(spacing_mm) == 2 and min(spacing_mm) > 0):
         raise UserError(
@@ -275,39 +277,35 @@ def _check_arguments(spacing_mm: Sequence[float] | str | None, on_error: str, li
         raise UserError(f"data.limit is {limit}: give at least 1, or null for all images")
 
 
-def _check_labels(findings: dict[str, Finding], labels: dict[str, str], index: str) -> None:
-    for stem, finding in findings.items():
-        if finding.problem is None and not labels.get(stem):
-            finding.problem = f"{stem} has no class in {index}"
+def _mark_faulty(checks: dict[str, PairCheck], stems: Iterable[str], problem: str) -> None:
+    """Note a problem of images that have none yet."""
+    for stem in stems:
+        if checks[stem].problem is None:
+            checks[stem].problem = f"{stem} {problem}"
 
 
 def _refuse_other_values(
-    masks: Path | None, kept: dict[str, Finding], mask_values: Sequence[int] | None
+    masks: Path | None, kept: dict[str, PairCheck], mask_values: Sequence[int] | None
 ) -> None:
     """Masks of which none has a pixel of the target, but some have others, are read by wrong values."""
-    held = frozenset[int]().union(*(finding.values for finding in kept.values()))
+    held = frozenset[int]().union(*(check.values for check in kept.values()))
     if mask_values is not None and held - {0} and not held & set(mask_values):
         raise UserError(
             f"{masks}: no mask has a pixel of data.mask_values={list(mask_values)}; they hold "
-            f"{', '.join(map(str, sorted(held)[:_SHOWN]))}: name the target's values, or null for two-valued masks"
+            f"{first_few(sorted(held))}: name the target's values, or null for two-valued masks"
         )
 
 
 def _complaint(images: Path, faulty: dict[str, str], count: int) -> UserError:
-    shown = "; ".join(list(faulty.values())[:_SHOWN])
-    more = f"; and {len(faulty) - _SHOWN} more" if len(faulty) > _SHOWN else ""
+    shown = first_few(faulty.values(), separator="; ")
     mend = "mend them" if len(faulty) == count else "mend them, or leave them out with data.on_error=skip"
-    return UserError(f"{images}: {len(faulty)} of {count} samples are faulty ({shown}{more}): {mend}")
+    return UserError(f"{images}: {len(faulty)} of {count} samples are faulty ({shown}): {mend}")
 
 
-def _skipped(faulty: dict[str, str]) -> tuple[str, ...]:
-    return tuple(f"skipped: {problem}" for problem in faulty.values())
-
-
-def _remarks(kept: dict[str, Finding]) -> tuple[str, ...]:
+def _remarks(kept: dict[str, PairCheck]) -> tuple[str, ...]:
     of: dict[str, list[str]] = {}
-    for stem, finding in kept.items():
-        for remark in finding.remarks:
+    for stem, check in kept.items():
+        for remark in check.remarks:
             of.setdefault(remark, []).append(stem)
     return tuple(
         f"{len(stems)} of {len(kept)} images (first: {stems[0]}) {remark}" for remark, stems in of.items()
@@ -324,21 +322,19 @@ def _chosen_by_masks(excluded: int, skipped: int, *, drop: bool) -> tuple[str, .
     return tuple(sentence for sentence, holds in said.items() if holds)
 
 
-def _notes(
-    faulty: dict[str, str], kept: dict[str, Finding], targets: Targets, absent: str
-) -> tuple[str, ...]:
-    notes = [*_skipped(faulty)]
-    lossy = [stem for stem, finding in kept.items() if finding.lossy]
+def _mask_notes(kept: dict[str, PairCheck], targets: Targets, absent: str) -> list[str]:
+    notes = []
+    lossy = [stem for stem, check in kept.items() if check.lossy]
     if lossy:
         notes.append(
             f"{len(lossy)} of {len(kept)} masks have blurred values (lossy format or soft edges; "
             f"first: {lossy[0]}): thresholded at half of their maximum"
         )
-    if not any(finding.present for finding in kept.values()):
+    if not any(check.present for check in kept.values()):
         notes.append(f"all {len(kept)} masks are empty")
     for target in targets.each:
-        lacking = sum(target not in finding.present for finding in kept.values())
+        lacking = sum(target not in check.present for check in kept.values())
         if target.class_name is not None and lacking:
             outcome = "their true mask is empty" if absent == "keep" else "left out"
             notes.append(f"{target.class_name} is absent from {lacking} of {len(kept)} images: {outcome}")
-    return tuple(notes)
+    return notes

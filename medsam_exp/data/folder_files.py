@@ -1,10 +1,8 @@
 """The files of one split of a folder: targets, image and mask paired by stem, decoded and checked."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
@@ -14,6 +12,7 @@ import numpy as np
 from medsam_exp.data.images import IMAGE_SUFFIXES, decode, refuse_elongated, to_rgb
 from medsam_exp.data.masks import label_values, refuse_unlisted, to_mask
 from medsam_exp.data.pixels import Pixels, pixel_digest
+from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import UserError
 
 _UNSAFE = re.compile(r'[/\\:*?"<>|@%\x00-\x1f]|^[ .]|[ .]$|^$')
@@ -151,7 +150,7 @@ class FilePair:
 
 
 @dataclass
-class Finding:
+class PairCheck:
     """What decoding one pair told.
 
     Attributes:
@@ -293,16 +292,14 @@ def _pairing_problem(
     return None
 
 
-def check_pairs(files: dict[str, FilePair], targets: Targets) -> dict[str, Finding]:
-    """Decode every file and compare sizes, several at a time; faults are findings, not exceptions."""
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        findings = pool.map(lambda pair: _check(pair, targets), files.values())
-        return dict(zip(files, findings, strict=True))
+def check_pairs(files: dict[str, FilePair], targets: Targets) -> dict[str, PairCheck]:
+    """Decode every file and compare sizes, several at a time; faults are noted, not exceptions."""
+    return dict(zip(files, map_in_threads(lambda pair: _check(pair, targets), files.values()), strict=True))
 
 
-def _check(pair: FilePair, targets: Targets) -> Finding:
+def _check(pair: FilePair, targets: Targets) -> PairCheck:
     if pair.problem:
-        return Finding(pair.problem)
+        return PairCheck(pair.problem)
     try:
         pixels = decode(pair.image)
         image = to_rgb(pixels, pair.image)
@@ -312,11 +309,11 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
             _check_mask(pair, path, folder, targets, pixels, size) for folder, path in pair.masks.items()
         ]
     except UserError as error:
-        return Finding(str(error))
-    present = tuple(target for finding in found for target in finding.present)
-    lossy = any(finding.lossy for finding in found)
-    values = frozenset[int]().union(*(finding.values for finding in found))
-    return Finding(
+        return PairCheck(str(error))
+    present = tuple(target for check in found for target in check.present)
+    lossy = any(check.lossy for check in found)
+    values = frozenset[int]().union(*(check.values for check in found))
+    return PairCheck(
         lossy=lossy,
         present=present,
         values=values,
@@ -329,7 +326,7 @@ def _check(pair: FilePair, targets: Targets) -> Finding:
 
 def _check_mask(
     pair: FilePair, path: Path, folder: str, targets: Targets, image: Pixels, size: tuple[int, ...]
-) -> Finding:
+) -> PairCheck:
     pixels = decode(path)
     here = [target for target in targets.each if target.folder == folder]
     masks = [to_mask(pixels, path, target.values) for target in here]
@@ -344,4 +341,4 @@ def _check_mask(
     values = frozenset[int]()
     if targets.values is not None:
         values = frozenset(np.unique(label_values(pixels, path, targets.values)).tolist())
-    return Finding(lossy=any(lossy for _, lossy in masks), present=present, values=values)
+    return PairCheck(lossy=any(lossy for _, lossy in masks), present=present, values=values)

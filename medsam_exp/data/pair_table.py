@@ -4,7 +4,6 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from medsam_exp.data.captions import clean_caption
 from medsam_exp.data.images import IMAGE_SUFFIXES, read_image
 from medsam_exp.data.pixels import pixel_digest
 from medsam_exp.data.tables import faulty_rows, is_missing, read_columns
+from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import UserError
 
 
@@ -97,9 +97,8 @@ def image_faults(paths: Mapping[str, Path]) -> dict[str, str]:
 
     Within a process a file is decoded once, and again when its size or time changed.
     """
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        found = zip(paths, pool.map(_fault, paths.values()), strict=True)
-        return {image_id: fault for image_id, fault in found if fault is not None}
+    found = zip(paths, map_in_threads(_fault, paths.values()), strict=True)
+    return {image_id: fault for image_id, fault in found if fault is not None}
 
 
 def pixels_of(path: Path) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medsam_exp.data.sample_index import read_rows, stem_of
+from medsam_exp.data.sample_index import compile_pattern, one_each, rows_of_split
 from medsam_exp.data.tables import is_missing, plain_column, read_table
 from medsam_exp.metrics.clusters import FEWEST
-from medsam_exp.types import Dataset, UserError
+from medsam_exp.types import Dataset
 
 INDEX = "index.csv"
 COLUMN = "group"
@@ -21,18 +21,6 @@ _ABSENT = "set data.index to the CSV that has data.patient_column, or data.patie
 _SLICE = re.compile(r"(.*\d)\D+\d+")
 _SUGGESTED = r"^(.*\d)\D+\d+$"
 _SLICES = 3  # of one name, from which it looks like a volume's
-
-
-def compiled(pattern: str | None, key: str) -> re.Pattern[str] | None:
-    """A regular expression that a setting gives.
-
-    Raises:
-        UserError: it is none.
-    """
-    try:
-        return None if pattern is None else re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"{key} {pattern!r} is no regular expression ({error}): mend it") from error
 
 
 def patient_in(text: str, pattern: re.Pattern[str]) -> str | None:
@@ -74,7 +62,7 @@ class PatientRules:
         Raises:
             UserError: the pattern is none, the table or a column is missing, or an image has two patients.
         """
-        pattern = compiled(self.pattern, "data.patient_pattern")
+        pattern = compile_pattern(self.pattern, "data.patient_pattern")
         named = {stem: patient_in(stem, pattern) for stem in headers} if pattern else {}
         if found := {stem: patient for stem, patient in named.items() if patient}:
             return found
@@ -88,17 +76,11 @@ class PatientRules:
             if COLUMN not in header:
                 return {}
             split_column = split_column if split_column and plain_column(split_column) in header else None
-        columns = [self.name_column, self.column, *([split_column] if split_column else [])]
-        patients: dict[str, str] = {}
-        for row in read_rows(table, columns, _ABSENT):
-            stem, patient = stem_of(row[self.name_column].strip()), row[self.column].strip()
-            if is_missing(patient) or (split_column and row[split_column].strip() != split):
-                continue
-            if patients.setdefault(stem, patient) != patient:
-                raise UserError(
-                    f"{table} gives {stem} two patients, {patients[stem]} and {patient}: keep one"
-                )
-        return patients
+        rows = rows_of_split(table, split, self.name_column, split_column, [self.column], _ABSENT)
+        patients = ((stem, row[self.column].strip()) for stem, row in rows)
+        return one_each(
+            table, ((stem, patient) for stem, patient in patients if not is_missing(patient)), "patients"
+        )
 
 
 def _numbered(headers: Mapping[str, str]) -> dict[str, str]:

@@ -1,16 +1,78 @@
-"""CSV tables that give each image its class or the size of its pixels."""
+"""CSV tables beside a dataset, one row per image: its class, the size of its pixels, whatever else is asked for."""
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 from unicodedata import normalize
 
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.data.tables import is_missing, number, place_of, read_table
 from medsam_exp.types import UserError
 
+COLUMNS = ("spacing_row_mm", "spacing_column_mm")
+Spacing = tuple[float, float]
+Value = TypeVar("Value")
 _SCANS = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
+
+
+def compile_pattern(pattern: str | None, key: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str] | None:
+    """Compile a regular expression that a setting gives.
+
+    Args:
+        pattern: the expression; None for none.
+        key: the setting, for the error.
+        flags: such as `re.IGNORECASE`.
+
+    Raises:
+        UserError: it is no regular expression.
+    """
+    try:
+        return None if pattern is None else re.compile(pattern, flags)
+    except re.error as error:
+        raise UserError(f"{key} {pattern!r} is no regular expression ({error}): mend it") from error
+
+
+@dataclass(frozen=True)
+class ClassRules:
+    """How images of a folder get their class: all the same one, else from a table, else from their names.
+
+    Attributes:
+        class_name: of all images; None for none.
+        table: CSV file with a header line; None for none.
+        class_column: its column with the class.
+        name_column: its column with the file's name or stem.
+        split_column: its column with the split; None when all rows belong to every split.
+        pattern: what of a file's stem is its class, kept in lower case, words apart; None for none.
+    """
+
+    class_name: str | None
+    table: Path | None
+    class_column: str
+    name_column: str
+    split_column: str | None
+    pattern: re.Pattern[str] | None
+
+    def find(self, stems: Iterable[str], split: str) -> dict[str, str | None]:
+        """Classes by stem; None where it is unknown.
+
+        Args:
+            stems: of the images.
+            split: whose rows of the table count.
+
+        Raises:
+            UserError: the table cannot be read or is faulty.
+        """
+        if self.table is None:
+            return {stem: self.class_name or self._class_in(stem) for stem in stems}
+        listed = read_class_index(self.table, split, self.name_column, self.class_column, self.split_column)
+        return {stem: listed.get(stem) or None for stem in stems}
+
+    def _class_in(self, stem: str) -> str | None:
+        found = self.pattern.search(stem) if self.pattern else None
+        return " ".join(re.split(r"[\W_]+", found[0].lower())) if found else None
 
 
 def read_class_index(
@@ -28,16 +90,69 @@ def read_class_index(
     Raises:
         UserError: the file or a column is missing, a row is faulty, or one image has two classes.
     """
-    columns = [name_column, class_column, *([split_column] if split_column else [])]
-    classes: dict[str, str] = {}
-    for row in read_rows(path, columns, "set data.index to a CSV file"):
-        if split_column and row[split_column].strip() != split:
-            continue
-        stem = stem_of(row[name_column].strip())
-        label = "" if is_missing(row[class_column]) else row[class_column].strip()
-        if classes.setdefault(stem, label) != label:
-            raise UserError(f"{path} gives {stem} two classes, {classes[stem]} and {label}: keep one")
-    return classes
+    rows = rows_of_split(
+        path, split, name_column, split_column, [class_column], "set data.index to a CSV file"
+    )
+    labels = ((stem, row[class_column].strip()) for stem, row in rows)
+    return one_each(path, ((stem, "" if is_missing(label) else label) for stem, label in labels), "classes")
+
+
+def read_spacing_index(
+    path: Path, split: str, name_column: str, split_column: str | None
+) -> dict[str, Spacing | None]:
+    """Read (row, column) sizes of pixels in mm by sample id from a CSV file.
+
+    Args:
+        path: CSV with a header line, and the columns `spacing_row_mm` and `spacing_column_mm`; both empty where an
+            image's is unknown.
+        split: rows of other splits are left out.
+        name_column: column with the image's file name or stem.
+        split_column: column with the split; None when all rows belong to every split.
+
+    Raises:
+        UserError: the file or a column is missing, a size is no positive number, or one image has two.
+    """
+    rows = rows_of_split(path, split, name_column, split_column, COLUMNS, "set data.spacing_mm to a CSV file")
+    return one_each(path, ((stem, _size(path, stem, row)) for stem, row in rows), "sizes of a pixel")
+
+
+def rows_of_split(
+    path: Path, split: str, name_column: str, split_column: str | None, columns: Sequence[str], absent: str
+) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Rows of one split with the stems of their images.
+
+    Args:
+        path: CSV with a header line.
+        split: rows of other splits are left out.
+        name_column: column with the image's file name or stem.
+        split_column: column with the split; None when all rows belong to every split.
+        columns: further columns that the header must have.
+        absent: what to do if the file cannot be opened, for the error.
+
+    Raises:
+        UserError: as `read_rows`.
+    """
+    for row in read_rows(path, [name_column, *columns, *([split_column] if split_column else [])], absent):
+        if not split_column or row[split_column].strip() == split:
+            yield stem_of(row[name_column].strip()), row
+
+
+def one_each(path: Path, values: Iterable[tuple[str, Value]], what: str) -> dict[str, Value]:
+    """Values by stem.
+
+    Args:
+        path: the table, for the error.
+        values: stem and value of each row.
+        what: the values, in the plural, for the error.
+
+    Raises:
+        UserError: an image has two different values.
+    """
+    found: dict[str, Value] = {}
+    for stem, value in values:
+        if found.setdefault(stem, value) != value:
+            raise UserError(f"{path} gives {stem} two {what}, {found[stem]} and {value}: keep one")
+    return found
 
 
 def read_rows(path: Path, columns: Sequence[str], absent: str) -> list[Mapping[str, str]]:
@@ -68,37 +183,6 @@ def stem_of(name: str) -> str:
     """
     path = PurePosixPath(_SCANS.sub("", name.strip()).replace("\\", "/"))
     return normalize("NFC", path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name)
-
-
-COLUMNS = ("spacing_row_mm", "spacing_column_mm")
-Spacing = tuple[float, float]
-
-
-def read_spacing_index(
-    path: Path, split: str, name_column: str, split_column: str | None
-) -> dict[str, Spacing | None]:
-    """Read (row, column) sizes of pixels in mm by sample id from a CSV file.
-
-    Args:
-        path: CSV with a header line, and the columns `spacing_row_mm` and `spacing_column_mm`; both empty where an
-            image's is unknown.
-        split: rows of other splits are left out.
-        name_column: column with the image's file name or stem.
-        split_column: column with the split; None when all rows belong to every split.
-
-    Raises:
-        UserError: the file or a column is missing, a size is no positive number, or one image has two.
-    """
-    columns = [name_column, *COLUMNS, *([split_column] if split_column else [])]
-    sizes: dict[str, Spacing | None] = {}
-    for row in read_rows(path, columns, "set data.spacing_mm to a CSV file"):
-        if split_column and row[split_column].strip() != split:
-            continue
-        stem = stem_of(row[name_column].strip())
-        size = _size(path, stem, row)
-        if sizes.setdefault(stem, size) != size:
-            raise UserError(f"{path} gives {stem} two sizes of a pixel, {sizes[stem]} and {size}: keep one")
-    return sizes
 
 
 def _size(path: Path, stem: str, row: Mapping[str, str]) -> Spacing | None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
 _FILES = ("filename", "file_name", "file", "filepath", "file_path", "path", "name")
@@ -84,7 +85,6 @@ def number(field: str) -> float | None:
 
 
 SEPARATORS = (",", ";", "\t")
-_SHOWN = 10
 _BOOKS = {b"PK\x03\x04": "an Excel file (.xlsx) or another zip", b"\xd0\xcf\x11\xe0": "an Excel file (.xls)"}
 _MARKS = {  # UTF-32's first, as it begins with UTF-16's
     codecs.BOM_UTF32_LE: "utf-32",
@@ -130,9 +130,8 @@ class Table:
 
 def faulty_rows(faults: Sequence[str], count: int) -> str:
     """What to say of so many faulty rows among all."""
-    more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
     return (
-        f"{len(faults)} of {count} rows are faulty ({'; '.join(faults[:_SHOWN])}{more}): mend them, such as by double "
+        f"{len(faults)} of {count} rows are faulty ({first_few(faults, separator='; ')}): mend them, such as by double "
         "quotes around a text that holds the separator"
     )
 

@@ -315,7 +315,7 @@ def test_classes_come_from_names_where_nothing_else_says_them(root):
     assert classes["case_0"] is None
     said = folder(root, class_pattern="benign", class_name="cyst").samples
     assert {sample.class_name for sample in said} == {"cyst"}
-    with pytest.raises(UserError, match=r"data\.class_pattern is '\(', which is no regular expression"):
+    with pytest.raises(UserError, match=r"data\.class_pattern '\(' is no regular expression"):
         folder(root, class_pattern="(")
 
 

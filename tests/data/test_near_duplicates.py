@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from medsam_exp.data.connected_components import chained
+from medsam_exp.data.connected_components import connected_components
 from medsam_exp.data.near_duplicates import (
     LEAST_CORRELATION,
     MOST_BITS,
@@ -151,4 +151,4 @@ def test_chains_are_connected_parts():
         for _ in range(count):
             reach = reach @ reach
         expected = sorted({tuple(np.flatnonzero(row).tolist()) for row in reach})
-        assert [tuple(group) for group in chained(count, links)] == expected
+        assert [tuple(group) for group in connected_components(range(count), links)] == expected

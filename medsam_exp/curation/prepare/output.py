@@ -5,11 +5,9 @@
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,8 @@ from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.runtime.progress import stage_progress
+from medsam_exp.runtime.threads import map_in_threads
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
 FINISHED, STARTED = "prepared.json", "preparing.json"
@@ -137,10 +137,9 @@ def refuse_unexpected_files(out: Path, folders: Sequence[str], expected: set[str
     """
     there = [path for folder in folders for path in (out / folder).glob("*")]
     names = {path.relative_to(out).as_posix() for path in there if not path.name.startswith(".")}
-    if strangers := sorted(names - expected):
-        more = f" and {len(strangers) - 3} more" if len(strangers) > 3 else ""
+    if unexpected := sorted(names - expected):
         raise UserError(
-            f"{out} holds files that this preparation does not write ({', '.join(strangers[:3])}{more}): "
+            f"{out} holds files that this preparation does not write ({first_few(unexpected, 3)}): "
             "remove them, or give another folder"
         )
 
@@ -177,9 +176,6 @@ def _difference(key: str, before: Any, now: Any) -> str:
 
 def _json(content: Mapping[str, Any]) -> bytes:
     return (json_text(content, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -226,23 +222,15 @@ def write_files(output: OutputFolder, items: Sequence[OutputItem], skip_faulty: 
     """
     known = _known_checksums(output.out / CHECKSUMS)
     written = Written()
-    with (
-        stage_progress(output.request.preparer, len(items)) as done,
-        ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
-    ):
-        try:
-            for item, result in zip(
-                items, pool.map(lambda item: _write(output.out, item, known), items), strict=True
-            ):
-                if isinstance(result, str):
-                    written.faults[item.names[0]] = result
-                else:
-                    written.checksums |= result[0]
-                    written.count += result[1]
-                done(1)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    results = map_in_threads(lambda item: _write(output.out, item, known), items)
+    with stage_progress(output.request.preparer, len(items)) as done, closing(results):
+        for item, result in zip(items, results, strict=True):
+            if isinstance(result, str):
+                written.faults[item.names[0]] = result
+            else:
+                written.checksums |= result[0]
+                written.count += result[1]
+            done(1)
     if written.faults and (not skip_faulty or len(written.faults) == len(items)):
         raise _complaint(written.faults, len(items))
     return written
@@ -285,9 +273,7 @@ def _known_checksums(path: Path) -> dict[str, str]:
 
 def _complaint(faults: Mapping[str, str], count: int) -> UserError:
     told = list(dict.fromkeys(faults.values()))  # one damaged volume is the fault of all its slices
-    shown = "; ".join(told[:_SHOWN])
-    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return UserError(
-        f"{len(faults)} of {count} images cannot be used ({shown}{more}): mend them, or leave them out with "
-        "--skip-faulty"
+        f"{len(faults)} of {count} images cannot be used ({first_few(told, separator='; ')}): mend them, or leave them "
+        "out with --skip-faulty"
     )

@@ -29,6 +29,7 @@ from medsam_exp.data.volumes.grid import Plane, View
 from medsam_exp.data.volumes.scan import Scan, ScanFacts, ScanRecord
 from medsam_exp.data.volumes.segmentation_in import refers_to
 from medsam_exp.data.volumes.windowing import WindowLevel
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
 
@@ -213,7 +214,6 @@ def _without_files(text: str, planned: PlannedScan) -> str:
     return text.replace(planned.scan.facts.shown, planned.id)
 
 
-_SHOWN = 10
 _STRETCHED = 1.5  # ratio of a pixel's sides from which on shapes look wrong
 
 
@@ -438,8 +438,7 @@ def _notes(planned: Sequence[PlannedScan]) -> list[str]:
 
 
 def _complaint(faults: Sequence[str]) -> UserError:
-    more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
     return UserError(
-        f"{len(faults)} scans or files cannot be used ({'; '.join(faults[:_SHOWN])}{more}): mend them, or leave them "
+        f"{len(faults)} scans or files cannot be used ({first_few(faults, separator='; ')}): mend them, or leave them "
         "out with --skip-faulty"
     )

@@ -5,14 +5,12 @@ zip chose, so a zip cannot write outside of anywhere.
 """
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,6 +20,8 @@ import numpy as np
 from medsam_exp.curation.prepare.output import SourceFacts
 from medsam_exp.data.images import read_image
 from medsam_exp.data.masks import read_mask
+from medsam_exp.runtime.threads import map_in_threads
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Mask, RGBImage, UserError
 
 _LARGEST_FILE = 1 << 30  # bytes of one file inside a zip, unpacked
@@ -252,9 +252,8 @@ def matches(source: Source, pattern: str) -> dict[str, re.Match[str]]:
 
 def nothing_found(source: Source, expected: str) -> UserError:
     """What to say where a part of a download is missing."""
-    shown = ", ".join(source.names[:3]) + (", ..." if len(source.names) > 3 else "")
     return UserError(
-        f"{source.shown} has no {expected} (it has {shown}): give what was downloaded, as it came"
+        f"{source.shown} has no {expected} (it has {first_few(source.names, 3)}): give what was downloaded, as it came"
     )
 
 
@@ -280,6 +279,5 @@ def empty_ones(masks: Mapping[str, Callable[[], Mask]]) -> set[str]:
         except UserError:
             return False
 
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        found = zip(masks, pool.map(is_empty, masks.values()), strict=True)
-        return {name for name, empty in found if empty}
+    found = zip(masks, map_in_threads(is_empty, masks.values()), strict=True)
+    return {name for name, empty in found if empty}

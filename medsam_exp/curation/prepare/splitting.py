@@ -11,18 +11,16 @@ nothing, splitting two frames of one lesion makes scores too high. Three ways to
 * per cent (80%, 10%, 10%): numbers of images worked out from the total. For small data, and data that stay.
 """
 
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from medsam_exp.data.connected_components import chained
+from medsam_exp.data.connected_components import connected_components
 from medsam_exp.data.near_duplicates import (
     find_near_duplicates,
     make_thumbnail,
@@ -30,6 +28,7 @@ from medsam_exp.data.near_duplicates import (
     perceptual_hashes,
 )
 from medsam_exp.runtime.seeding import derive_seed
+from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import RGBImage, UserError
 
 SPLITS = ("train", "val", "test")
@@ -236,9 +235,8 @@ def near_duplicate_groups(
         UserError: an image cannot be read.
     """
     names = sorted(readers)
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        found = pool.map(lambda name: _seen(readers[name], skip_faulty), names)
-        seen = {name: each for name, each in zip(names, found, strict=True) if each is not None}
+    found = map_in_threads(lambda name: _seen(readers[name], skip_faulty), names)
+    seen = {name: each for name, each in zip(names, found, strict=True) if each is not None}
     known = list(seen)
     hashes, thumbnails = [each[0] for each in seen.values()], [each[1] for each in seen.values()]
     pairs = find_near_duplicates(hashes, thumbnails, LEAST_OF_A_GROUP)
@@ -262,6 +260,5 @@ def groups_of_links(links: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The group of every name that is linked to another one, directly or over others; called after its first member."""
     given = list(links)
     names = sorted({name for link in given for name in link})
-    place = {name: number for number, name in enumerate(names)}
-    groups = chained(len(names), [(place[one], place[other]) for one, other in given])
-    return {names[member]: names[group[0]] for group in groups if len(group) > 1 for member in group}
+    groups = connected_components(names, given)
+    return {member: group[0] for group in groups if len(group) > 1 for member in group}

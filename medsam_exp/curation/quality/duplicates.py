@@ -9,8 +9,9 @@ import numpy as np
 
 from medsam_exp.curation.quality.facts import DatasetItem, ImageFacts, MaskFacts, MeasuredDataset
 from medsam_exp.curation.quality.finding import Finding
-from medsam_exp.data.connected_components import chained
+from medsam_exp.data.connected_components import connected_components
 from medsam_exp.data.near_duplicates import find_near_duplicates, unpack_thumbnail
+from medsam_exp.runtime.wording import joined_with_and
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Copies:
     def near_groups(self) -> list[list[Link]]:
         """Links that hang together."""
         touching = [pair for places in self._places().values() for pair in pairwise(places)]
-        groups = chained(len(self.near), touching)
+        groups = connected_components(range(len(self.near)), touching)
         return [[self.near[place] for place in group] for group in groups]
 
     def _places(self) -> dict[tuple[str, ...], list[int]]:
@@ -84,23 +85,19 @@ def groups_of(items: Mapping[str, DatasetItem], copies: Copies) -> dict[str, str
     A group is called after the patient, where its first image has one, else after its first image.
     """
     names = sorted(items)
-    place = {name: number for number, name in enumerate(names)}
-    links = [(place[group[0]], place[name]) for group in copies.same for name in group[1:]]
-    links += [(place[link.first[0]], place[link.second[0]]) for link in copies.near]
-    first_of: dict[str, int] = {}
+    links = [(group[0], name) for group in copies.same for name in group[1:]]
+    links += [(link.first[0], link.second[0]) for link in copies.near]
+    first_of: dict[str, str] = {}
     for name in names:
         if group := items[name].group:
-            links.append((first_of.setdefault(group, place[name]), place[name]))
+            links.append((first_of.setdefault(group, name), name))
     found = {}
-    for members in chained(len(names), links):
-        first = names[members[0]]
-        label = items[first].group or first
-        found.update({names[member]: label for member in members})
+    for members in connected_components(names, links):
+        found.update(dict.fromkeys(members, items[members[0]].group or members[0]))
     return found
 
 
 _NEAR_MASK = 0.7  # Dice; framing and annotators differ somewhat
-_SHOWN = 4
 
 
 def check_copies(dataset: MeasuredDataset, copies: Copies) -> list[Finding]:
@@ -108,7 +105,7 @@ def check_copies(dataset: MeasuredDataset, copies: Copies) -> list[Finding]:
     findings = []
     for names in copies.same:
         found = _same(dataset, names)
-        findings += found or [Finding("identical", names, f"{_listed(names)} have the same pixels")]
+        findings += found or [Finding("identical", names, f"{joined_with_and(names)} have the same pixels")]
     for links in copies.near_groups():
         findings += _near(dataset, links)
     return findings
@@ -118,15 +115,15 @@ def _same(dataset: MeasuredDataset, names: tuple[str, ...]) -> list[Finding]:
     findings = []
     splits = _splits(dataset, names)
     if len(splits) > 1:
-        said = f"{_listed(names)} have the same pixels, in {_listed(splits)}"
+        said = f"{joined_with_and(names)} have the same pixels, in {joined_with_and(splits)}"
         findings.append(Finding("identical_across_splits", names, said))
     classes = _classes(dataset, names)
     if len(classes) > 1:
-        said = f"{_listed(names)} have the same pixels, but the classes {_listed(classes)}"
+        said = f"{joined_with_and(names)} have the same pixels, but the classes {joined_with_and(classes)}"
         findings.append(Finding("identical_labels", names, said))
     for kind, dice in _least_dice(dataset, [(a, b) for a in names for b in names if a < b]).items():
         if dice < dataset.limits.same_mask:
-            said = f"{_listed(names)} have the same pixels, but masks that overlap with a Dice of {dice:.2f}"
+            said = f"{joined_with_and(names)} have the same pixels, but masks that overlap with a Dice of {dice:.2f}"
             findings.append(Finding("identical_masks", names, said, mask=kind))
     return findings
 
@@ -135,18 +132,20 @@ def _near(dataset: MeasuredDataset, links: Sequence[Link]) -> list[Finding]:
     names = tuple(sorted({name for link in links for name in (*link.first, *link.second)}))
     lowest, highest = (f(link.correlation for link in links) for f in (min, max))
     degree = f"{lowest:.2f}" if len(links) == 1 else f"{lowest:.2f} to {highest:.2f}"
-    turned = _listed(dict.fromkeys(link.turned for link in links if link.turned))
-    said = f"{_listed(names)} show nearly the same (correlation of the fine structure {degree}"
+    turned = joined_with_and(dict.fromkeys(link.turned for link in links if link.turned))
+    said = f"{joined_with_and(names)} show nearly the same (correlation of the fine structure {degree}"
     said += f"; {turned})" if turned else ")"
     findings = []
     crossing = [link for link in links if len(_splits(dataset, (*link.first, *link.second))) > 1]
     if any(_splits(dataset, link.first) != _splits(dataset, link.second) for link in crossing):
         findings.append(
-            Finding("near_across_splits", names, f"{said}, in {_listed(_splits(dataset, names))}")
+            Finding("near_across_splits", names, f"{said}, in {joined_with_and(_splits(dataset, names))}")
         )
     classes = _classes(dataset, names)
     if any(len(_classes(dataset, (*link.first, *link.second))) > 1 for link in links):
-        findings.append(Finding("near_labels", names, f"{said}, but have the classes {_listed(classes)}"))
+        findings.append(
+            Finding("near_labels", names, f"{said}, but have the classes {joined_with_and(classes)}")
+        )
     pairs = [(a, b) for link in links if not link.turned for a in link.first for b in link.second]
     for kind, dice in _least_dice(dataset, pairs).items():
         if dice < _NEAR_MASK:
@@ -184,7 +183,11 @@ def _class_balance(dataset: MeasuredDataset) -> list[Finding]:
     for split, counts in sorted(by_split.items()):
         if lacking := sorted(set(total) - set(counts)):
             findings.append(
-                Finding("missing_class", (), f"{split or 'the dataset'} has no image of {_listed(lacking)}")
+                Finding(
+                    "missing_class",
+                    (),
+                    f"{split or 'the dataset'} has no image of {joined_with_and(lacking)}",
+                )
             )
     if len(total) > 1:
         (most, largest), (least, smallest) = total.most_common()[0], total.most_common()[-1]
@@ -224,12 +227,3 @@ def dice_of(first: MaskFacts, second: MaskFacts) -> float:
     a, b = (unpack_thumbnail(mask.thumbnail).astype(np.float64) for mask in (first, second))
     total = a.sum() + b.sum()
     return 1.0 if total == 0 else float(2 * np.minimum(a, b).sum() / total)
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Names for a sentence, a few of them."""
-    given = list(names)
-    shown = given[:_SHOWN] if len(given) > _SHOWN + 1 else given
-    rest = [f"{len(given) - len(shown)} more"] if len(shown) < len(given) else []
-    *most, last = [*shown, *rest] or [""]
-    return f"{', '.join(most)} and {last}" if most else last

@@ -18,9 +18,10 @@ from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.folder_files import pair_files
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.data.pair_table import TableOptions, read_pair_table
-from medsam_exp.data.patients import INDEX, compiled, patient_in
-from medsam_exp.data.sample_index import read_rows, stem_of
+from medsam_exp.data.patients import INDEX, patient_in
+from medsam_exp.data.sample_index import compile_pattern, read_rows, stem_of
 from medsam_exp.data.tables import is_missing, place_of, plain_column, read_table
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
 _MASK_FOLDER = re.compile(
@@ -128,9 +129,6 @@ def _class(root: Path, path: Path) -> str | None:
     return None
 
 
-_SHOWN = 5
-
-
 def find_collection(
     root: Path,
     group: str | None = None,
@@ -149,7 +147,7 @@ def find_collection(
     Raises:
         UserError: there is nothing to look at, or the expression is none.
     """
-    pattern = compiled(group, "--group")
+    pattern = compile_pattern(group, "--group")
     root = root.expanduser()
     if not root.exists():
         raise UserError(f"{root} does not exist: give a folder of images and masks, or a CSV file of pairs")
@@ -252,22 +250,18 @@ def _index(
     remarks = []
     if doubled:
         remarks.append(
-            f"{path.name} has {len(doubled)} rows that contradict an earlier one ({_some(doubled)})"
+            f"{path.name} has {len(doubled)} rows that contradict an earlier one ({first_few(doubled, 5)})"
         )
     if lacking:
-        remarks.append(f"{path.name} has {len(lacking)} rows without an image ({_some(lacking)})")
+        remarks.append(f"{path.name} has {len(lacking)} rows without an image ({first_few(lacking, 5)})")
     if missing:
-        remarks.append(f"{len(missing)} images are not in {path.name} ({_some(missing)})")
+        remarks.append(f"{len(missing)} images are not in {path.name} ({first_few(missing, 5)})")
     return table, tuple(remarks)
 
 
 def _known(row: Mapping[str, str], column: str) -> str:
     field = row.get(column, "")
     return "" if is_missing(field) else field
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
 def _pair_tables(root: Path, image_column: str, caption_column: str) -> list[Path]:

@@ -1,9 +1,7 @@
 """Decodes the files of each item once and stores what the checks ask for by the content of the files."""
 
 import json
-import os
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,6 +26,7 @@ from medsam_exp.data.near_duplicates import make_thumbnail, pack_thumbnail, perc
 from medsam_exp.data.pixels import Pixels, pixel_digest
 from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import Mask, RGBImage, UserError
 
 VERSION = 6
@@ -190,6 +189,5 @@ def measure_dataset(
         return found
 
     with_image = [item for item in listing.items if item.image is not None]
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        found = dict(zip((item.name for item in with_image), pool.map(of, with_image), strict=True))
+    found = dict(zip((item.name for item in with_image), map_in_threads(of, with_image), strict=True))
     return MeasuredDataset(listing, found, limits)

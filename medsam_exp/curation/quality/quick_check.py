@@ -28,13 +28,13 @@ from medsam_exp.curation.quality.facts import DatasetListing, Limits, MeasuredDa
 from medsam_exp.curation.quality.finding import KINDS, Finding
 from medsam_exp.curation.quality.layout import INDEX, find_collection, without
 from medsam_exp.curation.quality.measure import VERSION, FactStore, measure_dataset
-from medsam_exp.data.folder import FolderDataset
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.firewall import datasets_of
 from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.wording import joined_with_and
 from medsam_exp.stages.pipeline import STAGES
-from medsam_exp.types import UserError
+from medsam_exp.types import FolderSplit, UserError
 
 log = logging.getLogger(__name__)
 
@@ -224,11 +224,6 @@ def full_check(root: Path, patient_pattern: str | None) -> str:
     return f"medsam-exp data-check {root}{group}"
 
 
-def _listed(splits: tuple[str, ...]) -> str:
-    *most, last = splits
-    return f"{', '.join(most)} and {last}" if most else last
-
-
 def _leaks(examination: Examination) -> Iterator[Leak]:
     """What splits share, by kind and splits."""
     by_name = examination.dataset.by_name
@@ -238,7 +233,7 @@ def _leaks(examination: Examination) -> Iterator[Leak]:
             splits = tuple(sorted({by_name[name].split for name in finding.items} - {""}))
             found[finding.kind, splits].append(finding)
     for (kind, splits), findings in found.items():
-        title = KINDS[kind].title.lower().replace("several splits", _listed(splits))
+        title = KINDS[kind].title.lower().replace("several splits", joined_with_and(splits))
         yield Leak(f"{title}: {len(findings)} (first: {findings[0].items[0]})", splits)
 
 
@@ -246,7 +241,7 @@ def look_at_data(cfg: DictConfig, engine: Engine, digests: FileDigests) -> dict[
     """Leaks between the splits of the run's folders, by their root."""
     found: dict[Path, tuple[Leak, ...]] = {}
     for dataset in datasets_of(engine).values():
-        if isinstance(dataset, FolderDataset) and dataset.root not in found:
+        if isinstance(dataset, FolderSplit) and dataset.root not in found:
             given = dataset.foreground_values, dataset.exclude, dataset.patient_pattern
             found[dataset.root] = look_once(dataset.root, Path(cfg.paths.artifacts), digests, *given)
     return found
@@ -273,12 +268,12 @@ def refuse_leaky_training(cfg: DictConfig, engine: Engine, leaks: Mapping[Path, 
         if cfg.allow_leaks or STAGES[name].auxiliary != "train_data" or not _on_masks(cfg, name):
             continue
         trained = engine.auxiliary(name).dataset
-        if not isinstance(trained, FolderDataset):
+        if not isinstance(trained, FolderSplit):
             continue
         root = trained.root
         found = [leak for leak in leaks.get(root, ()) if trained.split in leak.splits]
         scored = engine.dataset
-        if scored is not None and getattr(scored, "root", None) == root:  # a leak elsewhere may wait
+        if isinstance(scored, FolderSplit) and scored.root == root:  # a leak elsewhere may wait
             found = [leak for leak in found if scored.split in leak.splits]
         if found:
             raise UserError(

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import binary_erosion
 
-from medsam_exp.curation.quality.finding import KINDS
+from medsam_exp.curation.quality.finding import KINDS, SEVERITIES
 from tests.clean_data import Clean, lesion, scan
 
 
@@ -271,3 +271,14 @@ def test_the_format_changes_nothing(tmp_path, checked, suffix):
         found.append(kinds(checked(clean.root)))
     assert found[0] == found[1]
     assert len(found[0]) == 4
+
+
+def test_each_kind_says_what_it_means_and_what_mends_it():
+    for name, kind in KINDS.items():
+        assert kind.severity in SEVERITIES, name
+        for text in (kind.title, kind.meaning, kind.mend):
+            assert text.strip(), name
+            assert not {"{", "}", "\n"} & set(text), name
+    assert [kind.severity for kind in KINDS.values()] == sorted(
+        (kind.severity for kind in KINDS.values()), key=SEVERITIES.index
+    )

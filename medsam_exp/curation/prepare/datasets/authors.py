@@ -17,6 +17,7 @@ from functools import partial
 from medsam_exp.curation.prepare.command import add_skip_option, request_of, summary_lines
 from medsam_exp.curation.prepare.layout import PreparedImage, write_layout
 from medsam_exp.curation.prepare.source import Source, matches, nothing_found, open_source, pair_of
+from medsam_exp.runtime.wording import first_few
 
 FOLDER = ""
 LICENCE = "of each set as its own publishers state it; cite MedCLIP-SAMv2 (arXiv 2409.19483) and the sets"
@@ -33,7 +34,6 @@ _CLASSES = {
     "brain_tumors": r"glioma|meningioma|pituitary",
     "lung_xray": r"non.?covid|covid|lung.opacity|viral.pneumonia|normal",
 }
-_SHOWN = 5
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -118,8 +118,7 @@ def _cases(
 
 def _unpaired(what: str, keys: Iterable[tuple[str, str]]) -> list[str]:
     names = [f"{split}/{stem}" for split, stem in sorted(keys)]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return [f"{what}, left out: {len(names)} ({', '.join(names[:_SHOWN])}{more})"] if names else []
+    return [f"{what}, left out: {len(names)} ({first_few(names, 5)})"] if names else []
 
 
 def _class_of(name: str, stem: str) -> str:

@@ -19,7 +19,6 @@ import argparse
 import io
 import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -33,6 +32,8 @@ from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_
 from medsam_exp.curation.prepare.source import Source, nothing_found, open_source
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
 from medsam_exp.runtime.extras import require
+from medsam_exp.runtime.threads import map_in_threads
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Mask, UserError
 
 FOLDER = "brain_tumors"
@@ -144,14 +145,13 @@ def _heads(source: Source, files: Mapping[int, str], skip_faulty: bool) -> tuple
         except UserError as error:
             return str(error)
 
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        found = dict(zip(files, pool.map(head_of, files.values()), strict=True))
+    found = dict(zip(files, map_in_threads(head_of, files.values()), strict=True))
     faults = [fault for fault in found.values() if isinstance(fault, str)]
     heads = {number: head for number, head in found.items() if isinstance(head, _Head)}
     if faults and (not skip_faulty or not heads):
         raise UserError(
-            f"{len(faults)} of {len(files)} slices cannot be read ({'; '.join(faults[:10])}): download them again, "
-            "or leave them out with --skip-faulty"
+            f"{len(faults)} of {len(files)} slices cannot be read ({first_few(faults, separator='; ')}): download them "
+            "again, or leave them out with --skip-faulty"
         )
     notes = [f"left out: {fault}" for fault in faults]
     if len(files) < _SLICES:

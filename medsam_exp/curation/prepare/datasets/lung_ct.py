@@ -11,10 +11,8 @@ proportions (7,959 / 3,010 / 1,800 slices of 107 patients; its authors published
 """
 
 import argparse
-import os
 import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -24,6 +22,7 @@ from medsam_exp.curation.prepare.command import add_skip_option, add_split_optio
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
 from medsam_exp.curation.prepare.source import Source, image_of, matches, nothing_found, open_source
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
+from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import Mask, RGBImage, UserError
 
 FOLDER = "lung_CT"
@@ -123,8 +122,7 @@ def _areas(source: Source, masks: Mapping[str, str]) -> dict[str, NDArray[np.int
         except UserError:
             return None
 
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return dict(zip(masks, pool.map(area, masks.values()), strict=True))
+    return dict(zip(masks, map_in_threads(area, masks.values()), strict=True))
 
 
 def _check_colours(

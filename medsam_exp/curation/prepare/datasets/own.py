@@ -8,7 +8,6 @@ in OUT, keeps where every slice lies: medsam-exp write-back puts masks back ther
 """
 
 import argparse
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from medsam_exp.curation.prepare.layout import Prepared, write_layout
 from medsam_exp.curation.prepare.output import Request, SourceFacts
 from medsam_exp.curation.prepare.own_slices import Cutting, Plan, ScanNaming, plan_scans
 from medsam_exp.curation.prepare.source import open_source
+from medsam_exp.data.sample_index import compile_pattern
 from medsam_exp.data.volumes.find import find_scans
 from medsam_exp.data.volumes.grid import PLANES
 from medsam_exp.data.volumes.scan import write_record
@@ -74,7 +74,9 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         raise UserError(f"{root} is a zip: unpack it and give the folder")
     _refuse_inside(given.out, root)
     cutting = _cutting(given)
-    naming = ScanNaming(root if root.is_dir() else root.parent, _pattern(given.patient), given.rename)
+    naming = ScanNaming(
+        root if root.is_dir() else root.parent, compile_pattern(given.patient, "--patient"), given.rename
+    )
     plan = plan_scans(find_scans(root, given.masks), cutting, naming, skip_faulty=given.skip_faulty)
     request = Request("own", _VERSION, "own scans", _facts(root, given.masks), "your own", _options(given))
     prepared = write_layout(
@@ -105,13 +107,6 @@ def _cutting(given: argparse.Namespace) -> Cutting:
     return Cutting(
         given.axis, window_level, given.every, given.foreground, only_foreground=given.only_foreground
     )
-
-
-def _pattern(text: str | None) -> re.Pattern[str] | None:
-    try:
-        return re.compile(text) if text else None
-    except re.error as error:
-        raise UserError(f"--patient {text!r} is no regular expression ({error}): mend it") from error
 
 
 def _refuse_inside(out: Path, root: Path) -> None:

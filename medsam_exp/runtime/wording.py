@@ -1,0 +1,33 @@
+"""Lists of names and faults as parts of sentences."""
+
+from collections.abc import Iterable
+
+
+def first_few(items: Iterable[object], most: int = 10, separator: str = ", ") -> str:
+    """List the first items, and say how many more there are.
+
+    Args:
+        items: what to list.
+        most: number of items that are listed.
+        separator: between them, ", " or "; ".
+
+    Returns:
+        Such as "a, b and 3 more" or "a; b; and 3 more".
+    """
+    texts = [str(item) for item in items]
+    more = f"{separator.rstrip(', ')} and {len(texts) - most} more" if len(texts) > most else ""
+    return separator.join(texts[:most]) + more
+
+
+def joined_with_and(names: Iterable[str], most: int = 4) -> str:
+    """Enumerate names, such as "a, b and c".
+
+    Args:
+        names: what to enumerate.
+        most: number of names that are listed where there are at least two more, which are then only counted.
+    """
+    given = list(names)
+    shown = given[:most] if len(given) > most + 1 else given
+    rest = [f"{len(given) - len(shown)} more"] if len(shown) < len(given) else []
+    *before, last = [*shown, *rest] or [""]
+    return f"{', '.join(before)} and {last}" if before else last

@@ -1,0 +1,35 @@
+"""Lists within sentences, and work in threads."""
+
+from contextlib import closing
+
+import pytest
+
+from medsam_exp.runtime.threads import map_in_threads
+from medsam_exp.runtime.wording import first_few, joined_with_and
+
+
+def test_the_first_few_of_a_list() -> None:
+    assert first_few(["a"], 2) == "a"
+    assert first_few([1, 2], 2) == "1, 2"
+    assert first_few("abcde", 2) == "a, b and 3 more"
+    assert first_few("abcde", 2, "; ") == "a; b; and 3 more"
+
+
+def test_an_enumeration() -> None:
+    assert joined_with_and([]) == ""
+    assert joined_with_and("a") == "a"
+    assert joined_with_and("abcde") == "a, b, c, d and e"
+    assert joined_with_and("abcdef") == "a, b, c, d and 2 more"
+
+
+def test_results_come_in_order_and_errors_come_through() -> None:
+    assert list(map_in_threads(lambda n: n * n, range(50))) == [n * n for n in range(50)]
+    with pytest.raises(ZeroDivisionError):
+        list(map_in_threads(lambda n: 1 // n, [2, 1, 0]))
+
+
+def test_what_is_closed_starts_nothing_more() -> None:
+    begun: list[int] = []
+    with closing(map_in_threads(begun.append, range(100_000))) as results:
+        next(results)
+    assert len(begun) < 100_000
