@@ -8,12 +8,12 @@ from omegaconf import DictConfig
 from medsam_exp.config.auxiliary_images import auxiliary_data
 from medsam_exp.config.trials import split_name
 from medsam_exp.config.tuned import tuned_uses
-from medsam_exp.data.folder import FolderDataset
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.firewall import datasets_of
 from medsam_exp.report.topics.grounding import presence_truth_uses
 from medsam_exp.report.topics.weak import label_truth_uses
 from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.types import FolderSplit
 
 
 def truth_uses(
@@ -50,7 +50,7 @@ def _data_uses(engine: Engine, cfg: DictConfig) -> list[str]:
     folders = {
         key: dataset
         for key, dataset in datasets_of(engine).items()
-        if isinstance(dataset, FolderDataset) and dataset.has_ground_truth
+        if isinstance(dataset, FolderSplit) and dataset.has_ground_truth
     }
     uses = [
         f"{key}: {sentence} ({dataset.name}, {dataset.split})"
