@@ -1,7 +1,7 @@
 """Work that waits for files or runs outside of Python's lock, in several threads."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -10,7 +10,9 @@ Result = TypeVar("Result")
 _MOST = 8
 
 
-def map_in_threads(function: Callable[[Given], Result], items: Iterable[Given]) -> Iterator[Result]:
+def map_in_threads(
+    function: Callable[[Given], Result], items: Iterable[Given]
+) -> Generator[Result, None, None]:
     """Apply a function to items in up to eight threads, at most one per processor.
 
     Args:
