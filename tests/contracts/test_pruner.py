@@ -21,11 +21,11 @@ def pruner(request: pytest.FixtureRequest) -> Pruner:
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 7, 8, 9, 60, 1000])
-def test_looks_grow_and_end_with_all_images(pruner: Pruner, images: int) -> None:
-    looks = pruner.looks(images)
-    assert looks[-1] == images
-    assert looks == sorted(set(looks))
-    assert looks[0] >= 1
+def test_rungs_grow_and_end_with_all_images(pruner: Pruner, images: int) -> None:
+    rungs = pruner.rungs(images)
+    assert rungs[-1] == images
+    assert rungs == sorted(set(rungs))
+    assert rungs[0] >= 1
 
 
 def test_what_was_reported_once_is_reported_the_same_later(pruner: Pruner) -> None:
@@ -37,10 +37,10 @@ def test_what_was_reported_once_is_reported_the_same_later(pruner: Pruner) -> No
 
 
 def score_of(pruner: Pruner, study: optuna.Study, scores: list[float]) -> int:
-    """Images that a trial with these scores looks at."""
+    """Images that a trial with these scores is scored on."""
     trial = study.ask()
     told: set[int] = set()
-    for count in pruner.looks(len(scores)):
+    for count in pruner.rungs(len(scores)):
         for step, value in pruner.reports(scores[:count]).items():
             if step not in told:
                 trial.report(value, step)

@@ -1,37 +1,31 @@
-"""No pruner: every trial looks at all images."""
+"""No pruner: every trial is scored on all images."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from medsam_exp.metrics.clusters import Clusters
 
 if TYPE_CHECKING:
     from optuna.pruners import NopPruner
-    from optuna.trial import TrialState
 
 
 @dataclass(frozen=True)
 class NoPruner:
-    """Stops no trial; so trials do not depend on each other, and a grid gives the same table in whatever order."""
+    """Prunes no trial; so trials do not depend on each other, and a grid gives the same table in whatever order."""
 
-    @property
-    def stopped_as(self) -> TrialState:
-        """Never asked for, since no trial is stopped."""
-        from optuna.trial import TrialState
-
-        return TrialState.PRUNED
+    keeps_score: ClassVar[bool] = False
 
     def rule(self) -> NopPruner:
-        """Never says stop."""
+        """Optuna's rule that never prunes."""
         from optuna.pruners import NopPruner
 
         return NopPruner()
 
-    def looks(self, images: int) -> list[int]:
-        """One look, at all images."""
+    def rungs(self, images: int) -> list[int]:
+        """One rung, at all images."""
         return [images]
 
     def reports(

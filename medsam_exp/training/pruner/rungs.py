@@ -1,36 +1,34 @@
-"""What every pruner offers, and how the images of a trial grow from look to look."""
+"""What every pruner offers, and the rungs (numbers of images) at which a trial may be pruned."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from medsam_exp.metrics.clusters import Clusters
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
-    from optuna.trial import TrialState
 
 
 class Pruner(Protocol):
     """Decides by Optuna's rule whether a trial goes on."""
 
-    @property
-    def stopped_as(self) -> TrialState:
-        """What a trial that was stopped early counts as in the study."""
-        ...
+    keeps_score: ClassVar[bool]
+    """Whether a pruned trial is complete in the study, with its mean so far; else it has no score there."""
 
     def rule(self) -> BasePruner:
         """Optuna's pruner."""
         ...
 
-    def looks(self, images: int) -> list[int]:
-        """How many images have been scored at each look; the last look is at all of them."""
+    def rungs(self, images: int) -> list[int]:
+        """How many images are scored at each rung; at the last one, all of them."""
         ...
 
     def reports(self, scores: Sequence[float], clusters: Clusters | None = None) -> Mapping[int, float]:
-        """What the rule is told after a look, by step.
+        """What the rule is told at a rung, by step.
 
         Args:
             scores: (n,) of the images so far, in the one order that all trials share.
@@ -39,20 +37,27 @@ class Pruner(Protocol):
         ...
 
 
-def growing(first: int, images: int) -> list[int]:
-    """`first` images, then twice as many each time, then all: of 60 images at first 8, then 16, 32, 60."""
-    looks = []
-    while first < images:
-        looks.append(first)
-        first *= 2
-    return [*looks, images]
+@dataclass(frozen=True)
+class DoublingRungs:
+    """Rungs that double; the base of pruners that have several.
 
-
-def refuse_too_few(first: int) -> None:
-    """A rule on less than two images says nothing.
+    Args:
+        first: images at the first rung, at least 2; each further rung has twice as many.
 
     Raises:
         UserError: `first` is below 2.
     """
-    if first < 2:
-        raise UserError(f"first is {first}, but a trial is judged on at least 2 images")
+
+    first: int
+
+    def __post_init__(self) -> None:
+        if self.first < 2:
+            raise UserError(f"first is {self.first}, but a trial is judged on at least 2 images")
+
+    def rungs(self, images: int) -> list[int]:
+        """`first` images, then twice as many each time, then all: of 60 images at first 8, then 16, 32, 60."""
+        found, count = [], self.first
+        while count < images:
+            found.append(count)
+            count *= 2
+        return [*found, images]

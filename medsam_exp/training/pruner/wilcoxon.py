@@ -6,50 +6,43 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from medsam_exp.metrics.clusters import Clusters
-from medsam_exp.training.pruner.rungs import growing, refuse_too_few
+from medsam_exp.training.pruner.rungs import DoublingRungs
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
-    from optuna.trial import TrialState
 
 
 @dataclass(frozen=True)
-class Wilcoxon:
-    """Stops a trial that Wilcoxon's one-sided signed-rank test calls worse than the best completed one.
+class Wilcoxon(DoublingRungs):
+    """Prunes a trial that Wilcoxon's one-sided signed-rank test calls worse than the best completed one.
 
-    Both are compared on the same images, so hard images do not make a trial look bad. Never stops a trial whose mean
-    so far is at least the best one's mean.
+    Both are compared on the same images, so hard images do not make a trial look bad. Never prunes a trial whose mean
+    so far is at least the best one's mean. A pruned trial is complete with its mean so far, as Optuna advises for this
+    rule.
 
     Args:
-        first: images at the first look, at least 2; each further look is at twice as many.
-        p: below which a trial stops, in (0, 1]. Several looks at one trial stop somewhat more than one in 1 / p equally
-            good ones.
+        first: images at the first rung, at least 2; each further rung has twice as many.
+        p: below which a trial is pruned, in (0, 1]. Several rungs prune somewhat more than one in 1 / p equally good
+            trials.
 
     Raises:
         UserError: a number is out of its range.
     """
 
-    first: int
     p: float
-
-    @property
-    def stopped_as(self) -> TrialState:
-        """Complete with its mean so far, as Optuna advises for this rule."""
-        from optuna.trial import TrialState
-
-        return TrialState.COMPLETE
+    keeps_score: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        refuse_too_few(self.first)
+        super().__post_init__()
         if not 0 < self.p <= 1:
             raise UserError(f"p is {self.p}, but it must be above 0 and at most 1")
 
     def rule(self) -> BasePruner:
-        """Optuna's rule, asked at every look."""
+        """Optuna's rule, asked at every rung."""
         from optuna.exceptions import ExperimentalWarning
         from optuna.pruners import WilcoxonPruner
 
@@ -57,14 +50,10 @@ class Wilcoxon:
             warnings.simplefilter("ignore", ExperimentalWarning)
             return WilcoxonPruner(p_threshold=self.p, n_startup_steps=self.first)
 
-    def looks(self, images: int) -> list[int]:
-        """`first` images, then twice as many each time, then all."""
-        return growing(self.first, images)
-
     def reports(self, scores: Sequence[float], clusters: Clusters | None = None) -> Mapping[int, float]:
-        """Every image's own score, at its place in the order; where patients are known, every patient's mean instead.
+        """Every image's score, at its place in the order; where patients are known, every patient's mean instead.
 
-        A patient counts by the images that the first look at it has seen: what was told once stays.
+        A patient counts by the images that the first rung with it has scored, as Optuna keeps the first report.
         """
         if clusters is None:
             return dict(enumerate(scores))

@@ -38,7 +38,7 @@ class Range:
     step: float | None = None
 
     @property
-    def whole(self) -> bool:
+    def is_integer(self) -> bool:
         """Whether the values are whole numbers."""
         return all(isinstance(given, int) for given in (self.low, self.high, self.step or 1))
 
@@ -122,7 +122,7 @@ def _range(key: str, node: Mapping[str, Any]) -> Range:
 def _listed(key: str, entry: Choices | Range) -> list[Value]:
     if isinstance(entry, Choices):
         return list(entry.values)
-    step = entry.step or (1 if entry.whole and not entry.log else None)
+    step = entry.step or (1 if entry.is_integer and not entry.log else None)
     if step is None:
         raise UserError(
             f"search.space.{key} is a range without a step, which a grid cannot list; use search.sampler=tpe"

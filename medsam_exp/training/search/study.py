@@ -1,4 +1,4 @@
-"""An Optuna study in an SQLite file: goes on where it was when its process was killed, shared by several processes."""
+"""An Optuna study in an SQLite file: resumed when its process was killed, shared by several processes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,8 +25,8 @@ from medsam_exp.training.search.workers import Workers
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.samplers import TPESampler
-    from optuna.trial import FrozenTrial
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial, TrialState
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,11 @@ Score = dict[str, Any]
 Evaluate = Callable[[dict[str, Value], int], Sequence[float]]
 """Scores of one set of values on each of the first so many images."""
 
-_WORKER, _GIVEN_UP = "worker", "given_up"
+_STUDY = "tune"
+_WORKER, _ABANDONED = "worker", "abandoned"
+"""Attributes of a trial: the worker that runs it; whether it was cut off before it had all its values."""
 _POLL_S = 0.5
-_PATIENCE_S = 60  # with another worker that writes to the file
+_DATABASE_TIMEOUT_S = 60  # with another worker that writes to the file
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ class Trial:
 
     Attributes:
         values: by dotted key.
-        score: what it reached, on the images that it looked at; None when it failed.
+        score: on the images of its last rung; None when it failed.
         error: why it failed; None when it did not.
-        stopped: whether it was so clearly bad that it looked at some of the images only.
+        stopped: whether it was pruned, so that it was scored on some of the images only.
     """
 
     values: dict[str, Value]
@@ -63,14 +66,15 @@ class Search:
 
     Attributes:
         space: what varies.
-        sampler: "grid" tries every combination; "tpe" proposes values by what was good so far (Bergstra 2011).
+        sampler: "grid" tries every combination; "tpe" proposes values by the scores so far (tree-structured Parzen
+            estimator, Bergstra 2011).
         maximize: whether a higher score is better.
-        trials: how many "tpe" tries; a grid is always tried whole.
+        trials: how many "tpe" tries; a grid is always tried completely.
         timeout: seconds after which no new trial starts; None for no limit.
         seed: of the proposals of "tpe", and of the scores' intervals.
         images: how many a trial is scored on.
         pruner: when a trial stops early.
-        clusters: (images,) the patient of each, in the order in which trials look at them; None where unknown.
+        clusters: (images,) the patient of each, in the order in which trials are scored on them; None where unknown.
     """
 
     space: Space
@@ -86,11 +90,11 @@ class Search:
     def run(self, file: Path, evaluate: Evaluate, *, survive: bool = True) -> list[Trial]:
         """Try values until the search is complete.
 
-        Trials that `file` already has are not repeated; one that was cut off is taken over with its values. Each
+        Trials that `file` already has are not repeated; one whose process died is taken over with its values. Each
         proposal depends on the seed and the earlier trials alone, so an interrupted search tries what an undisturbed
-        one tries. Processes that do this at the same time on the same file share the trials, and all of them return
+        one tries. Processes that run this at the same time on the same file share the trials, and all of them return
         when the last one is finished. Then a grid without a pruner still gives the same table; which values "tpe"
-        proposes and which trials stop early depends on what was finished when.
+        proposes and which trials are pruned depends on what was finished when.
 
         Args:
             file: SQLite file of the study; made when missing, with lock files beside it.
@@ -105,157 +109,189 @@ class Search:
         """
         require("optuna")
         deadline, workers = time.monotonic() + (self.timeout or math.inf), Workers(file.parent)
-        with workers.joined():
-            with workers.alone():
-                study = self._study(file)
-            while (trial := self._next(study, workers, deadline)) is not None:
-                self._try(study, trial, evaluate, survive=survive)
-            with workers.alone():  # of workers that end together one is the last
-                trials = self._in_order([_as_trial(trial) for trial in _finished(study)])
-                workers.leave()
-                if not any(trial.score for trial in trials) and not workers.others:
+        with workers.registered():
+            with workers.lock():
+                shared = _SharedStudy(self, file, workers)
+            while (trial := shared.next_trial(deadline)) is not None:
+                self._run_trial(shared.study, trial, evaluate, survive=survive)
+            with workers.lock():  # of workers that end together one is the last
+                trials = self._in_order([_as_trial(trial) for trial in shared.finished])
+                workers.deregister()
+                if not any(trial.score for trial in trials) and not workers.others_alive:
                     file.unlink()  # nothing in it is worth keeping, and the same command shall try again
         return trials
 
     def best(self, trials: list[Trial]) -> Trial | None:
-        """The trial with the best mean; of equals the one that stands first; None when all failed."""
+        """The trial with the best mean; the first of equal ones; None when all failed."""
         scored = [trial for trial in trials if trial.score is not None and not trial.stopped]
         sign = 1 if self.maximize else -1
         return max(scored, key=lambda trial: sign * trial.score["mean"], default=None)  # type: ignore[index]
 
-    def _study(self, file: Path) -> optuna.Study:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.ERROR)  # trials are told once, by us
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{file.resolve()}", engine_kwargs={"connect_args": {"timeout": _PATIENCE_S}}
-        )
-        return optuna.create_study(
-            storage=storage,
-            study_name="tune",
-            direction="maximize" if self.maximize else "minimize",
-            pruner=self.pruner.rule(),
-            load_if_exists=True,
-        )
-
-    def _next(self, study: optuna.Study, workers: Workers, deadline: float) -> optuna.Trial | None:
-        """The next trial for this worker; None when all are finished, others' too."""
-        while True:
-            with workers.alone():
-                in_time = time.monotonic() < deadline
-                trial = self._orphan(study, workers) or self._asked(study) if in_time else None
-                if trial is not None:
-                    trial.set_user_attr(_WORKER, workers.name)
-                    return trial
-                if not any(workers.lives(other.user_attrs.get(_WORKER)) for other in _running(study)):
-                    return None
-            time.sleep(_POLL_S)  # another worker may die over its trial
-
-    def _orphan(self, study: optuna.Study, workers: Workers) -> optuna.Trial | None:
-        """A trial whose process is gone; one that was cut off before it had all its values is given up."""
-        import optuna
-        from optuna.trial import TrialState
-
-        for left in _running(study):
-            if workers.lives(left.user_attrs.get(_WORKER)):
-                continue
-            trial = optuna.Trial(study, left._trial_id)
-            if left.params.keys() == self._entries().keys():
-                return trial
-            trial.set_user_attr(_GIVEN_UP, True)
-            study.tell(trial, state=TrialState.FAIL)
-        return None
-
-    def _asked(self, study: optuna.Study) -> optuna.Trial | None:
-        """A new trial with its values; None when the search has all it wants.
-
-        Optuna's own grid sampler counts a trial as done that was broken off, so the grid's next point is put into the
-        study's queue instead. A process that was killed just then has left it there already.
-        """
-        from optuna.trial import TrialState
-
-        begun = len(_finished(study)) + len(_running(study))
-        if self.sampler == "grid":
-            if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-                if not (untried := self._untried(study)):
-                    return None
-                study.enqueue_trial(untried[0])
-        elif begun >= (self.trials or 0):
-            return None
-        seed = np.random.SeedSequence([self.seed, begun]).generate_state(1)[0]
-        study.sampler = _sampler(int(seed))  # a new one each time, as if the process had just begun
-        trial = study.ask()
-        for key, entry in self._entries().items():
-            _suggest(trial, key, entry)
-        return trial
-
-    def _try(self, study: optuna.Study, trial: optuna.Trial, evaluate: Evaluate, *, survive: bool) -> None:
+    def _run_trial(
+        self, study: optuna.Study, trial: optuna.Trial, evaluate: Evaluate, *, survive: bool
+    ) -> None:
         """Score a trial and tell the study."""
         from optuna.trial import TrialState
 
         try:
-            score, stopped = self._looked_at(study, trial, evaluate)
+            score, pruned = self._score(study, trial, evaluate)
         except Exception as error:
             sentence = str(error) or type(error).__name__
             log.warning("trial %s failed: %s", describe(trial.params), sentence)
+            log.debug("its traceback:", exc_info=True)
             trial.set_user_attr("error", sentence)
             study.tell(trial, state=TrialState.FAIL)
             if not survive:
                 raise
             return
-        after = f", stopped after {score['n']} of {self.images} images" if stopped else ""
+        after = f", stopped after {score['n']} of {self.images} images" if pruned else ""
         log.info("%-12s %s: %.4f%s", "trial", describe(trial.params), score["mean"], after)
         trial.set_user_attr("score", score)
-        trial.set_user_attr("stopped", stopped)
-        if stopped and self.pruner.stopped_as == TrialState.PRUNED:
+        trial.set_user_attr("stopped", pruned)
+        if pruned and not self.pruner.keeps_score:
             study.tell(trial, state=TrialState.PRUNED)
         else:
             study.tell(trial, score["mean"])
 
-    def _looked_at(self, study: optuna.Study, trial: optuna.Trial, evaluate: Evaluate) -> tuple[Score, bool]:
-        """Score a trial on more and more images, until it is at all of them or too bad.
+    def _score(self, study: optuna.Study, trial: optuna.Trial, evaluate: Evaluate) -> tuple[Score, bool]:
+        """Score a trial rung by rung, until all images are scored or it is pruned.
 
         Returns:
-            The score, and whether the trial was stopped early.
+            The score, and whether the trial was pruned.
         """
-        known = study.get_trials(deepcopy=False)[
-            trial.number
-        ].intermediate_values  # of one that was taken over
-        told = set(known)
-        for count in self.pruner.looks(self.images):
+        reported = set(
+            study.get_trials(deepcopy=False)[trial.number].intermediate_values
+        )  # before a takeover
+        for count in self.pruner.rungs(self.images):
             scores = evaluate(dict(trial.params), count)
             mean = float(np.mean(scores))
             if not math.isfinite(mean):
                 raise ValueError(f"its score is {mean}")
-            for step, value in self.pruner.reports(scores, self._of_first(count)).items():
-                if step not in told:
+            clusters = self.clusters and self.clusters[:count]
+            for step, value in self.pruner.reports(scores, clusters).items():
+                if step not in reported:
                     trial.report(value, step)
-                    told.add(step)
+                    reported.add(step)
             if count < self.images and trial.should_prune():
-                return summarise(scores, self.seed, self._of_first(count)), True
+                return summarise(scores, self.seed, clusters), True
         return summarise(scores, self.seed, self.clusters), False
-
-    def _of_first(self, count: int) -> Clusters | None:
-        """Patients of the first so many images."""
-        return self.clusters and self.clusters[:count]
-
-    def _entries(self) -> Space:
-        """The space as it is asked for: a grid knows no ranges."""
-        if self.sampler != "grid":
-            return self.space
-        return {key: Choices(tuple(values)) for key, values in grid(self.space).items()}
-
-    def _untried(self, study: optuna.Study) -> list[dict[str, Value]]:
-        listed = grid(self.space)
-        begun = [trial.params for trial in (*_finished(study), *_running(study))]
-        points = (dict(zip(listed, point, strict=True)) for point in itertools.product(*listed.values()))
-        return [point for point in points if point not in begun]
 
     def _in_order(self, trials: list[Trial]) -> list[Trial]:
         if self.sampler != "grid":
             return trials
         listed = grid(self.space)
         return sorted(trials, key=lambda trial: [listed[key].index(trial.values[key]) for key in listed])
+
+
+class _SharedStudy:
+    """A study as one worker sees it.
+
+    Args:
+        search: what to search.
+        file: SQLite file of the study; made when missing.
+        workers: the registry, in which this process is registered; its lock is held.
+    """
+
+    def __init__(self, search: Search, file: Path, workers: Workers) -> None:
+        import optuna
+
+        self._search, self._workers = search, workers
+        with _quiet_optuna():
+            self._storage = optuna.storages.RDBStorage(
+                f"sqlite:///{file.resolve()}",
+                engine_kwargs={"connect_args": {"timeout": _DATABASE_TIMEOUT_S}},
+            )
+            self.study = optuna.create_study(
+                storage=self._storage,
+                study_name=_STUDY,
+                direction="maximize" if search.maximize else "minimize",
+                pruner=search.pruner.rule(),
+                load_if_exists=True,
+            )
+        space: Space = search.space
+        if search.sampler == "grid":  # which knows no ranges
+            space = {key: Choices(tuple(values)) for key, values in grid(space).items()}
+        self._distributions = {key: _distribution(entry) for key, entry in space.items()}
+
+    @property
+    def finished(self) -> list[FrozenTrial]:
+        """Trials that came to an end, pruned and failed ones too."""
+        from optuna.trial import TrialState
+
+        trials = self._in_state(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+        return [trial for trial in trials if not trial.user_attrs.get(_ABANDONED)]
+
+    @property
+    def running(self) -> list[FrozenTrial]:
+        """Trials that a worker runs, or ran when it was killed."""
+        from optuna.trial import TrialState
+
+        return self._in_state(TrialState.RUNNING)
+
+    def next_trial(self, deadline: float) -> optuna.Trial | None:
+        """The next trial for this worker; None when all are finished, those of other workers too."""
+        while True:
+            with self._workers.lock():
+                trial = (self._orphan() or self._proposed()) if time.monotonic() < deadline else None
+                if trial is not None:
+                    trial.set_user_attr(_WORKER, self._workers.name)
+                    return trial
+                if all(map(self._is_orphan, self.running)):
+                    return None
+            time.sleep(_POLL_S)  # another worker may die before its trial is finished
+
+    def _in_state(self, *states: TrialState) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=states)
+
+    def _is_orphan(self, trial: FrozenTrial) -> bool:
+        """Whether the process that ran a trial is gone."""
+        return not self._workers.is_alive(trial.user_attrs.get(_WORKER))
+
+    def _orphan(self) -> optuna.Trial | None:
+        """A trial to take over; one that was cut off before it had all its values is abandoned."""
+        import optuna
+        from optuna.trial import TrialState
+
+        study_id = self._storage.get_study_id_from_name(_STUDY)
+        for orphan in filter(self._is_orphan, self.running):
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, orphan.number)
+            trial = optuna.Trial(self.study, trial_id)
+            if orphan.params.keys() == self._distributions.keys():
+                return trial
+            trial.set_user_attr(_ABANDONED, True)
+            self.study.tell(trial, state=TrialState.FAIL)
+        return None
+
+    def _proposed(self) -> optuna.Trial | None:
+        """A new trial with its values; None when the search has all it wants.
+
+        Optuna's own grid sampler counts a trial as done that was broken off, so the grid's next point is put into the
+        study's queue instead. A process that was killed just then has left it there already.
+        """
+        from optuna.exceptions import ExperimentalWarning
+        from optuna.samplers import TPESampler
+        from optuna.trial import TrialState
+
+        begun = [*self.finished, *self.running]
+        if self._search.sampler == "grid":
+            if not self._in_state(TrialState.WAITING):
+                if (point := self._untried([trial.params for trial in begun])) is None:
+                    return None
+                self.study.enqueue_trial(point)
+        elif len(begun) >= (self._search.trials or 0):
+            return None
+        seed = np.random.SeedSequence([self._search.seed, len(begun)]).generate_state(1)[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            # a new one each time, as if the process had just begun; away from what other workers try now
+            self.study.sampler = TPESampler(seed=int(seed), constant_liar=True)
+        return self.study.ask(self._distributions)
+
+    def _untried(self, begun: Sequence[Mapping[str, Value]]) -> dict[str, Value] | None:
+        """The first point of the grid that no trial has."""
+        listed = grid(self._search.space)
+        points = (dict(zip(listed, point, strict=True)) for point in itertools.product(*listed.values()))
+        return next((point for point in points if point not in begun), None)
 
 
 def describe(values: Mapping[str, Value]) -> str:
@@ -265,40 +301,27 @@ def describe(values: Mapping[str, Value]) -> str:
     )
 
 
-def _sampler(seed: int) -> TPESampler:
-    """Proposes values, away from those that other workers try now."""
-    from optuna.exceptions import ExperimentalWarning
-    from optuna.samplers import TPESampler
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Hide Optuna's line on the study that it makes or finds."""
+    from optuna import logging as optuna_logging
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return TPESampler(seed=seed, constant_liar=True)
+    before = optuna_logging.get_verbosity()
+    optuna_logging.set_verbosity(optuna_logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna_logging.set_verbosity(before)
 
 
-def _suggest(trial: optuna.Trial, key: str, entry: Choices | Range) -> None:
+def _distribution(entry: Choices | Range) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
     if isinstance(entry, Choices):
-        trial.suggest_categorical(key, list(entry.values))
-    elif entry.whole:
-        step = int(entry.step or 1)
-        trial.suggest_int(key, int(entry.low), int(entry.high), step=step, log=entry.log)
-    else:
-        trial.suggest_float(key, entry.low, entry.high, step=entry.step, log=entry.log)
-
-
-def _finished(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that came to an end, those stopped early and failed ones too."""
-    from optuna.trial import TrialState
-
-    ended = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-    trials = study.get_trials(deepcopy=False, states=ended)
-    return [trial for trial in trials if not trial.user_attrs.get(_GIVEN_UP)]
-
-
-def _running(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that a worker is at, or was at when it was killed."""
-    from optuna.trial import TrialState
-
-    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return CategoricalDistribution(entry.values)
+    if entry.is_integer:
+        return IntDistribution(int(entry.low), int(entry.high), log=entry.log, step=int(entry.step or 1))
+    return FloatDistribution(entry.low, entry.high, log=entry.log, step=entry.step)
 
 
 def _as_trial(trial: FrozenTrial) -> Trial:

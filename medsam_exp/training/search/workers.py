@@ -1,4 +1,9 @@
-"""Several processes on one study: who lives, and who may change the study just now."""
+"""Registry of the processes that work on one study, by lock files.
+
+Optuna's own `RetryFailedTrialCallback` is not used: it knows a dead process only when its heartbeat is overdue, needs
+`Study.optimize`, which returns while other processes still work, and retries under a new trial number, so that an
+interrupted "tpe" search would propose other values than an undisturbed one.
+"""
 
 import uuid
 from collections.abc import Iterator
@@ -23,41 +28,41 @@ class Workers:
         self.name = uuid.uuid4().hex[:12]
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._alone = FileLock(folder / "study.lock")
-        self._own = FileLock(self._path(self.name))
+        self._study_lock = FileLock(folder / "study.lock")
+        self._heartbeat = FileLock(self._path(self.name))
 
     @contextmanager
-    def joined(self) -> Iterator[None]:
-        """Be one of the workers."""
-        with self.alone():  # so that nobody takes a file whose lock is not held yet for a dead one's
+    def registered(self) -> Iterator[None]:
+        """Register this process; deregister it at the end."""
+        with self.lock():  # or a worker's file would look like a dead one's until its lock is acquired
             for path in self._folder.glob("worker-*.lock"):
                 if not is_locked(path):
                     path.unlink(missing_ok=True)
-            self._own.acquire()
+            self._heartbeat.acquire()
         try:
             yield
         finally:
-            with self.alone():
-                self.leave()
+            with self.lock():
+                self.deregister()
 
-    def leave(self) -> None:
-        """Be none of the workers any more; while alone, so that what is done with it then holds for all others."""
+    def deregister(self) -> None:
+        """Remove this process from the registry; call it while holding `lock`."""
         self._path(self.name).unlink(missing_ok=True)
-        self._own.release()
+        self._heartbeat.release()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Let no other worker change the study meanwhile."""
-        with self._alone:
+    def lock(self) -> Iterator[None]:
+        """Hold the lock of the study: no other worker changes it meanwhile."""
+        with self._study_lock:
             yield
 
-    def lives(self, name: str | None) -> bool:
-        """Whether a worker's process is still there."""
+    def is_alive(self, name: str | None) -> bool:
+        """Whether the process of a registered worker is running."""
         return name is not None and is_locked(self._path(name))
 
     @property
-    def others(self) -> bool:
-        """Whether another worker is there."""
+    def others_alive(self) -> bool:
+        """Whether another worker is running."""
         paths = set(self._folder.glob("worker-*.lock")) - {self._path(self.name)}
         return any(map(is_locked, paths))
 

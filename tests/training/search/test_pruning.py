@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
 from medsam_exp.training.pruner.median import Median
-from medsam_exp.training.pruner.rungs import Pruner, growing
+from medsam_exp.training.pruner.rungs import DoublingRungs, Pruner
 from medsam_exp.training.pruner.wilcoxon import Wilcoxon
 from medsam_exp.training.search.space import Value, parse_space
 from medsam_exp.training.search.study import Search, Trial
@@ -42,7 +42,7 @@ class Looker:
 
 
 def stopped_by_wilcoxon(scores: NDArray[np.float64]) -> dict[int, int]:
-    """How many images each point looks at: a plain loop, each against the best one before it."""
+    """How many images each point is scored on: a plain loop, each against the best one before it."""
     best, seen = None, {}
     for point, own in enumerate(scores):
         for count in (4, 8, 16, 20):
@@ -139,11 +139,11 @@ def test_a_stopped_trial_is_never_the_best_even_if_its_first_images_were_easy() 
 
 
 @pytest.mark.parametrize(
-    ("first", "images", "looks"),
+    ("first", "images", "rungs"),
     [(8, 60, [8, 16, 32, 60]), (8, 8, [8]), (8, 3, [3]), (2, 9, [2, 4, 8, 9]), (4, 16, [4, 8, 16])],
 )
-def test_the_looks_double(first: int, images: int, looks: list[int]) -> None:
-    assert growing(first, images) == looks
+def test_the_rungs_double(first: int, images: int, rungs: list[int]) -> None:
+    assert DoublingRungs(first).rungs(images) == rungs
 
 
 def test_where_patients_are_known_the_paired_test_takes_their_means() -> None:

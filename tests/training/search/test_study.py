@@ -97,7 +97,7 @@ def test_broken_off_and_gone_on_with_equals_undisturbed(tmp_path: Path, options:
 def test_cut_off_between_queue_and_trial_tries_the_point_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(_: object) -> None:
+    def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as cut:

@@ -9,9 +9,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import optuna
 import pytest
 
-from medsam_exp.training.search import study
 from medsam_exp.training.search.space import Value, parse_space
 from medsam_exp.training.search.study import Search, Trial
 from medsam_exp.training.search.workers import Workers
@@ -113,15 +113,15 @@ def test_a_trial_that_was_cut_off_before_it_had_its_values_leaves_no_trace(
 ) -> None:
     chosen = Search(SPACE, sampler, maximize=True, trials=4)  # type: ignore[arg-type]
     undisturbed = chosen.run(tmp_path / "whole" / "study.db", lambda values, _: [hill(values)])
-    suggest, calls = study._suggest, itertools.count()
+    suggest, calls = optuna.Trial._suggest, itertools.count()
 
-    def killed(*given: object) -> None:
+    def killed(*given: object) -> object:
         if next(calls) == 3:  # the second value of the second trial
             raise KeyboardInterrupt
-        suggest(*given)  # type: ignore[arg-type]
+        return suggest(*given)  # type: ignore[arg-type]
 
     with monkeypatch.context() as cut:
-        cut.setattr(study, "_suggest", killed)
+        cut.setattr(optuna.Trial, "_suggest", killed)
         with pytest.raises(KeyboardInterrupt):
             chosen.run(tmp_path / "parts" / "study.db", lambda values, _: [hill(values)])
     assert chosen.run(tmp_path / "parts" / "study.db", lambda values, _: [hill(values)]) == undisturbed
@@ -132,7 +132,7 @@ def test_the_last_worker_clears_away_a_search_in_which_everything_failed(tmp_pat
         raise RuntimeError("no")
 
     file, other = tmp_path / "study.db", Workers(tmp_path)
-    with other.joined():
+    with other.registered():
         assert all(trial.error == "no" for trial in search().run(file, fails))
         assert file.is_file(), "another worker still reads it"
     search().run(file, fails)
@@ -147,7 +147,7 @@ def test_of_workers_that_end_together_the_last_clears_away(
     def fails(values: dict[str, Value], count: int) -> list[float]:
         raise RuntimeError("no")
 
-    file, together, look = tmp_path / "study.db", threading.Barrier(2), Workers.others.fget
+    file, together, look = tmp_path / "study.db", threading.Barrier(2), Workers.others_alive.fget
     assert look is not None
 
     def others(self: Workers) -> bool:
@@ -158,7 +158,7 @@ def test_of_workers_that_end_together_the_last_clears_away(
             together.wait(timeout=2)
         return seen
 
-    monkeypatch.setattr(Workers, "others", property(others))
+    monkeypatch.setattr(Workers, "others_alive", property(others))
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda _: search().run(file, fails), range(2)))
     assert [len(trials) for trials in found] == [len(POINTS)] * 2
@@ -168,13 +168,13 @@ def test_of_workers_that_end_together_the_last_clears_away(
 def test_a_worker_is_seen_as_long_as_it_lives(tmp_path: Path) -> None:
     first, second = Workers(tmp_path), Workers(tmp_path)
     (tmp_path / "worker-dead.lock").touch()
-    assert not first.lives("dead")
-    assert not first.lives(None)
-    with first.joined():
+    assert not first.is_alive("dead")
+    assert not first.is_alive(None)
+    with first.registered():
         assert not (tmp_path / "worker-dead.lock").exists()
-        assert second.lives(first.name)
-        assert second.others
-        assert not first.others
-        with second.joined():
-            assert first.others
-    assert not second.lives(first.name)
+        assert second.is_alive(first.name)
+        assert second.others_alive
+        assert not first.others_alive
+        with second.registered():
+            assert first.others_alive
+    assert not second.is_alive(first.name)
