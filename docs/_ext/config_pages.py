@@ -8,7 +8,7 @@ import yaml
 from commented_yaml import CommentedYaml, Setting, read_commented_yaml
 from docstrings import OWN, Docstring, docstring_of, markdown
 
-from medsam_exp.config.schema import Config
+from medsam_exp.config.schema import config_type
 from medsam_exp.stages.pipeline import STAGES, possible_parents
 
 NO_CHOICES = {"hydra/help", "hydra/hydra_logging", "hydra/job_logging"}
@@ -181,7 +181,7 @@ def _described(group: str, files: list[CommentedYaml]) -> Docstring:
         texts = [docstring_of(target) for target in dict.fromkeys(targets)]
         arguments = {name: text for found in reversed(texts) for name, text in found.arguments.items()}
         return Docstring(texts[0].text if "" in files[0].targets else "", arguments)
-    typed = get_type_hints(Config).get(group)
+    typed = get_type_hints(config_type()).get(group)
     module = getattr(typed, "__module__", "")
     return (
         docstring_of(f"{module}.{typed.__name__}") if module.startswith(OWN) and typed else Docstring("", {})

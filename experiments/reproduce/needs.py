@@ -11,7 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 from experiments.reproduce.plan import Sweep, Table
 from medsam_exp.cli.preflight import clip, composed, in_hub_cache, pairs
 from medsam_exp.config.build import build, weight_files
-from medsam_exp.config.checks import MEANING_CHECKS, layer_within_network, saliency_fits_network
+from medsam_exp.config.checks import MEANING_CHECKS
+from medsam_exp.config.method_checks import layer_within_network, saliency_fits_network
 from medsam_exp.config.signatures import signature_problems
 from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import UserError

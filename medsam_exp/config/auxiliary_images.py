@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.trials import split_name
 from medsam_exp.runtime.extras import require
-from medsam_exp.stages.pipeline import STAGES, mask_stages
+from medsam_exp.stages.pipeline import STAGES, mask_stages, readers, trainers
 from medsam_exp.types import UserError
 
 NNUNET_GROUPS = {"nnunet", "ensemble", "weak_label", "reference_label"}
@@ -67,10 +67,8 @@ def _chain(cfg: DictConfig, stage: str) -> list[str]:
 def auxiliary_problems(cfg: DictConfig) -> list[str]:
     """Nothing is chosen on a test split, labels need their stages, and networks come from somewhere."""
     problems = []
-    if (
-        "calibrate_ensemble" in cfg.stages
-        and split_name(auxiliary_data(cfg, "calibration_data")).casefold() == "test"
-    ):
+    calibrates = any(STAGES[name].learns_from == "calibration_data" for name in cfg.stages if name in STAGES)
+    if calibrates and split_name(auxiliary_data(cfg, "calibration_data")).casefold() == "test":
         problems.append(
             "calibration_data is a test split, whose masks must choose nothing; use another split"
         )
@@ -94,9 +92,9 @@ def _label_problems(cfg: DictConfig) -> list[str]:
         missing = [parent for parent in STAGES[name].parents if parent not in stages[:position]]
         if missing:
             return [f"label_stages: {name!r} needs {missing[0]!r} before it"]
-    if "train_sam" in cfg.stages:
+    if trained := trainers(cfg.stages, "sam"):
         return [
-            "train_sam reads true masks, so labels cannot be zero-shot beside it; train it in a run of its own"
+            f"{trained[0]} reads true masks, so labels cannot be zero-shot beside it; train it in a run of its own"
         ]
     makers = [name for name in mask_stages() if STAGES[name].before_labels]
     if not set(makers) & set(stages):
@@ -107,30 +105,32 @@ def _label_problems(cfg: DictConfig) -> list[str]:
 def _network_problems(cfg: DictConfig) -> list[str]:
     """Masks of nnU-Net come from the run's own training or from a given results folder, not from both or neither."""
     problems: list[str] = []
-    if any(NNUNET_GROUPS & set(STAGES[name].reads) for name in cfg.stages if name in STAGES):
+    if readers(cfg.stages, *NNUNET_GROUPS):
         try:
             require("nnunetv2")
         except UserError as error:
             return [f"stages={list(cfg.stages)} {error}"]
-    predicts = {"nnunet_single", "nnunet_ensemble", "calibrate_ensemble"} & set(cfg.stages)
+    predicts = sorted(name for name in readers(cfg.stages, "ensemble") if "ensemble" in STAGES[name].weights)
+    if not predicts:
+        return []
     given: Any = cfg.ensemble.get("results")
-    if predicts and given is not None and "train_nnunet" in cfg.stages:
+    trainer = trainers(STAGES[predicts[0]].optional_parents, "ensemble")[0]
+    if given is not None and trainer in cfg.stages:
         problems.append(
-            "ensemble.results is a network trained elsewhere; leave train_nnunet out, or set it to null"
+            f"ensemble.results is a network trained elsewhere; leave {trainer} out, or set it to null"
         )
-    if predicts and given is None and "train_nnunet" not in cfg.stages:
+    if given is None and trainer not in cfg.stages:
         problems.append(
-            f"stage {min(predicts)!r} needs 'train_nnunet' before it in stages, or ensemble.results=FOLDER"
+            f"stage {predicts[0]!r} needs {trainer!r} before it in stages, or ensemble.results=FOLDER"
         )
-    return problems + _order_problems(list(cfg.stages))
+    return problems + _order_problems(list(cfg.stages), predicts)
 
 
-def _order_problems(stages: list[str]) -> list[str]:
-    """A stage that uses another's result when it is there must not come before it."""
-    pairs = [("train_nnunet", later) for later in ("calibrate_ensemble", "nnunet_single", "nnunet_ensemble")]
-    pairs += [("calibrate_ensemble", later) for later in ("nnunet_single", "nnunet_ensemble")]
+def _order_problems(stages: list[str], predicts: list[str]) -> list[str]:
+    """A stage of nnU-Net that uses another's result when it is there must not come before it."""
     return [
         f"stage {first!r} must stand before {later!r}, which uses its result"
-        for first, later in pairs
-        if first in stages and later in stages and stages.index(first) > stages.index(later)
+        for later in predicts
+        for first in STAGES[later].optional_parents
+        if first in stages and stages.index(first) > stages.index(later)
     ]

@@ -3,22 +3,28 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.auxiliary_images import auxiliary_problems
 from medsam_exp.config.build import build
-from medsam_exp.config.presence_checks import (
+from medsam_exp.config.method_checks import (
+    absent_targets_need_descriptions,
     calibrated_elsewhere,
     calibration_spares_the_test_split,
+    class_name_needs_a_target,
+    layer_within_network,
+    millimetres_need_a_spacing,
+    points_are_understood,
+    retrieval_has_something_to_find,
+    review_by_a_known_score,
+    saliency_fits_network,
+    training_needs_metas_framing,
     veto_has_its_score,
 )
-from medsam_exp.config.sam_checks import points_are_understood, training_needs_metas_framing
 from medsam_exp.config.signatures import signature_problems
-from medsam_exp.config.trials import every_value, tune_problems
+from medsam_exp.config.trials import every_value, searches, tune_problems
 from medsam_exp.config.tuned import tuned_elsewhere, tuned_for_these_data
-from medsam_exp.nnunet.uncertainty.scores import SCORES
-from medsam_exp.stages.pipeline import STAGES, possible_parents
+from medsam_exp.stages.pipeline import STAGES, possible_parents, readers
 from medsam_exp.training.precision import precision_problems
 from medsam_exp.types import UserError
 
@@ -39,29 +45,6 @@ def known_stages(cfg: DictConfig) -> list[str]:
         if one_of and not set(one_of) & set(before):
             problems.append(f"stage {name!r} needs one of {', '.join(one_of)} before it in stages")
     return problems or ([] if cfg.stages else ["stages is empty; name at least one stage"])
-
-
-def saliency_fits_network(cfg: DictConfig) -> list[str]:
-    """The vision tower must offer what the saliency method looks at."""
-    needs = getattr(get_object(cfg.saliency["_target_"]), "needs", None)
-    if needs is None or "saliency" not in cfg.stages:
-        return []
-    from medsam_exp.clip.load import vision_layout  # needs open_clip, which is slow to import
-
-    who = cfg.saliency["_target_"].rpartition(".")[2]
-    problem = vision_layout(cfg.clip.model).refusal(needs, f"saliency {who}")
-    return [problem] if problem else []
-
-
-def layer_within_network(cfg: DictConfig) -> list[str]:
-    """The saliency's layer must be one of the vision tower's, and its patches must reach the embedding."""
-    layer = OmegaConf.select(cfg, "saliency.layer")
-    if layer is None or saliency_fits_network(cfg) or "saliency" not in cfg.stages:
-        return []
-    from medsam_exp.clip.load import vision_layout  # needs open_clip, which is slow to import
-
-    problem = vision_layout(cfg.clip.model).layer_problem(layer)
-    return [f"saliency.layer={layer}, but {cfg.clip.model} {problem}"] if problem else []
 
 
 def data_root_exists(cfg: DictConfig) -> list[str]:
@@ -87,6 +70,8 @@ def positive_sizes(cfg: DictConfig) -> list[str]:
     return problems + ([f"workers={cfg.workers}, but it cannot be negative"] if cfg.workers < 0 else [])
 
 
+SLOW_TO_MAKE = ("clip", "sam", "pairs")
+"""Config groups that load a network or read data when they are made."""
 OWNED_BY_FIT = {
     "max_epochs": "fit.epochs",
     "max_steps": "fit.epochs",
@@ -103,8 +88,8 @@ OWNED_BY_FIT = {
 
 def trainer_leaves_training_to_fit(cfg: DictConfig) -> list[str]:
     """What decides a training's result must stand where it enters the result's key."""
-    owned = OWNED_BY_FIT if {"finetune_clip", "train_sam"} & set(cfg.stages) else {}
-    if {"train_nnunet", "train_reference"} & set(cfg.stages):
+    owned = OWNED_BY_FIT if readers(cfg.stages, "fit") else {}
+    if readers(cfg.stages, "nnunet"):
         owned = {**dict.fromkeys(OWNED_BY_FIT, "the numbers of nnunet"), **owned}
     given = [key for key in owned if key in cfg.trainer]
     return [f"trainer.{key} has no effect on a training; use {owned[key]}" for key in given]
@@ -112,7 +97,7 @@ def trainer_leaves_training_to_fit(cfg: DictConfig) -> list[str]:
 
 def schedule_fits_training(cfg: DictConfig) -> list[str]:
     """The learning rate of nnU-Net must be known for its epochs and cycles."""
-    if not {"train_nnunet", "train_reference"} & set(cfg.stages):
+    if not readers(cfg.stages, "nnunet_schedule"):
         return []
     numbers = cfg.nnunet
     try:
@@ -124,7 +109,7 @@ def schedule_fits_training(cfg: DictConfig) -> list[str]:
 
 def contrast_needs_two_pairs(cfg: DictConfig) -> list[str]:
     """A contrastive loss has nothing to tell apart in a batch of one."""
-    if "finetune_clip" in cfg.stages and cfg.fit.batch_size == 1:
+    if readers(cfg.stages, "loss") and cfg.fit.batch_size == 1:
         return ["fit.batch_size=1, but a contrastive loss needs at least 2 pairs in a batch"]
     return []
 
@@ -146,97 +131,29 @@ def several_devices_need_a_strategy(cfg: DictConfig) -> list[str]:
 
 def precision_fits_stages(cfg: DictConfig) -> list[str]:
     """Trainings keep their weights in float32, and nnU-Net chooses for itself."""
-    known = (name for name in cfg.stages if name in STAGES)
-    own = [name for name in known if {"fit", "nnunet", "ensemble"} & set(STAGES[name].reads)]
-    return precision_problems(cfg.trainer.get("precision"), own)
+    return precision_problems(cfg.trainer.get("precision"), readers(cfg.stages, "fit", "nnunet", "ensemble"))
 
 
-def millimetres_need_a_spacing(cfg: DictConfig) -> list[str]:
-    """A tolerance in mm can only be measured where the size of a pixel is known."""
-    if cfg.metrics.get("tolerance_unit") != "mm" or cfg.data.get("spacing_mm") is not None:
-        return []
-    return [
-        "metrics.tolerance_unit=mm, but data.spacing_mm is not set; set it, or use metrics.tolerance_unit=px"
-    ]
-
-
-def class_name_needs_a_target(cfg: DictConfig) -> list[str]:
-    """The text that only names the target needs to know it."""
-    if "saliency" not in cfg.stages or "target" not in cfg.text or cfg.text.target:
-        return []
-    return ["text=class_name, but data.target is not set; say what to find (data.target='breast tumor')"]
-
-
-def absent_targets_need_descriptions(cfg: DictConfig) -> list[str]:
-    """Drawn scans whose truth is empty because their own description asks for something absent."""
-    asks = cfg.data.get("absent_fraction", 0.0)
-    on_samples = any(STAGES[name].scope == "samples" for name in cfg.stages if name in STAGES)
-    own = "_target_" in cfg.text and getattr(get_object(cfg.text["_target_"]), "is_own_description", False)
-    if not asks or not on_samples or own:
-        return []
-    return [
-        f"data.absent_fraction={asks} holds for the scans' own descriptions; use text=description, or set it to 0"
-    ]
-
-
-def small_methods_can_be_made(cfg: DictConfig) -> list[str]:
+def methods_can_be_made(cfg: DictConfig) -> list[str]:
     """Methods without weights are made on trial: a refused number or a missing package is said before hours of work."""
-    read = {group for name in cfg.stages if name in STAGES for group in STAGES[name].reads}
+    read = dict.fromkeys(group for name in cfg.stages if name in STAGES for group in STAGES[name].reads)
     problems = []
-    for group in (
-        "saliency",
-        "text_saliency",
-        "presence",
-        "postprocess",
-        "component_filter",
-        "veto",
-        "prompt",
-        "fusion",
-        "mask_filter",
-        "weak_label",
-        "reference_label",
-        "nnunet_schedule",
-        "nnunet",
-        "ensemble",
-        "metrics",
-        "pruner",
-    ):
-        try:
-            if group in read:
-                build(cfg[group])
-        except UserError as error:
-            sentence = str(error).rstrip(".")
-            problems.append(sentence if group in sentence else f"{group}: {sentence}")
+    for group in read:
+        node = cfg.get(group)
+        if node is None:
+            problems.append(f"the stages read {group}, but none is chosen; choose one, as in +{group}=NAME")
+        elif group not in SLOW_TO_MAKE and isinstance(node, DictConfig) and "_target_" in node:
+            try:
+                build(node)
+            except UserError as error:
+                sentence = str(error).rstrip(".")
+                problems.append(sentence if group in sentence else f"{group}: {sentence}")
     return problems
-
-
-def retrieval_has_something_to_find(cfg: DictConfig) -> list[str]:
-    """Retrieval needs pairs that exist, and more than one of them at a time."""
-    if "retrieval" not in cfg.stages:
-        return []
-    part, parts = cfg.retrieval.part, [name for name in cfg.pairs if cfg.pairs[name] is not None]
-    problems = []
-    if "_target_" not in cfg.pairs and part not in parts:
-        problems.append(f"retrieval.part={part}, but pairs has only {', '.join(map(str, parts))}")
-    smallest = {"batch_size": 2, "shuffles": 1}
-    return problems + [
-        f"retrieval.{key}={cfg.retrieval[key]}, but it must be at least {least}"
-        for key, least in smallest.items()
-        if cfg.retrieval[key] < least
-    ]
-
-
-def review_by_a_known_score(cfg: DictConfig) -> list[str]:
-    """The list to review is ordered by a score that every image has."""
-    score = cfg.review.by
-    if "nnunet_ensemble" not in cfg.stages or score in SCORES:
-        return []
-    return [f"review.by={score}, but the scores are {', '.join(SCORES)}"]
 
 
 def tuned_values_fit(cfg: DictConfig) -> list[str]:
     """Every value that a search may try, and the images it looks at, must pass the checks of a run of its own."""
-    if "tune" not in cfg.stages or tune_problems(cfg):
+    if not searches(cfg) or tune_problems(cfg):
         return []
     own = (tune_problems, tuned_values_fit, tuned_elsewhere, tuned_for_these_data)
     rules = [rule for rule in MEANING_CHECKS if rule not in own]
@@ -259,7 +176,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], list[str]], ...] = (
     precision_fits_stages,
     millimetres_need_a_spacing,
     class_name_needs_a_target,
-    small_methods_can_be_made,
+    methods_can_be_made,
     auxiliary_problems,
     retrieval_has_something_to_find,
     review_by_a_known_score,

@@ -1,14 +1,14 @@
 """The typed root of every configuration, and the checks that run before any model is loaded.
 
 Three nets, one after the other: the schema (a wrong top-level key or type), the signatures (`signatures.py`: every
-`_target_` node is bound to the arguments and types of what it names), the meaning (`meaning.py`: functions
-`(cfg) -> list of sentences`).
+`_target_` node is bound to the arguments and types of what it names), the meaning (`checks.py`: functions
+`(cfg) -> list of sentences`). Values without a choice are in the files of `conf/` alone.
 """
 
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -33,8 +33,8 @@ class Paths:
     outputs: str = MISSING
     artifacts: str = MISSING
     tuned: str = MISSING
-    mirrors: dict[str, str] = field(default_factory=dict)
-    proxy: str | None = None
+    mirrors: dict[str, str] = MISSING
+    proxy: str | None = MISSING
 
 
 def _batch_sizes() -> Any:
@@ -49,10 +49,10 @@ class Fit:
 
     epochs: int = MISSING
     batch_size: int = MISSING
-    chunk_size: int | None = None
-    accumulate: int = 1
+    chunk_size: int | None = MISSING
+    accumulate: int = MISSING
     validate_every: int = MISSING
-    gradient_clip: float | None = None
+    gradient_clip: float | None = MISSING
     smallest_crop: float = MISSING
     cache_images: bool = MISSING
 
@@ -66,7 +66,7 @@ class Calibration:
     folds: int = MISSING
     data: str = MISSING
     split: str = MISSING
-    seed: int | None = None
+    seed: int | None = MISSING
     clip: str = MISSING
 
 
@@ -82,81 +82,63 @@ class Uncertainty:
 class SamEmbedding:
     """How image embeddings of SAM are stored; decides no result."""
 
-    disk_limit_gb: float = 20.0
+    disk_limit_gb: float = MISSING
 
 
 @dataclass
 class Review:
     """Which images of an ensemble's the report asks a reader to look at first; decides no result."""
 
-    images: int = 20
-    by: str = "expected_dsc"
+    images: int = MISSING
+    by: str = MISSING
 
 
 @dataclass
 class Sweep:
     """How the jobs of a sweep run."""
 
-    fail_fast: bool = False
+    fail_fast: bool = MISSING
 
 
 @dataclass
-class Config:
-    """Top level of a run; each `Any` is a config group, checked against the signature of what it names."""
+class Run:
+    """Top level of a run without its groups of methods; `Any` is checked against the signature of what it names."""
 
-    name: str = "dev"
+    name: str = MISSING
     stages: list[str] = MISSING
-    seed: int = 0
+    seed: int = MISSING
     data: Any = MISSING
-    pairs: Any = MISSING
     text: Any = MISSING
-    clip: Any = MISSING
-    loss: Any = MISSING
-    optimizer: Any = MISSING
-    scheduler: Any = MISSING
-    adaptation: Any = MISSING
     fit: Fit = MISSING
-    saliency: Any = MISSING
-    text_saliency: Any = MISSING
-    grounding: Any = MISSING
-    presence: Any = MISSING
     calibration: Calibration = MISSING
-    veto: Any = MISSING
-    postprocess: Any = MISSING
-    component_filter: Any = MISSING
-    prompt: Any = MISSING
-    sam: Any = MISSING
-    fusion: Any = MISSING
-    mask_filter: Any = MISSING
     train_data: dict[str, Any] = MISSING
     label_stages: list[str] = MISSING
-    weak_label: Any = MISSING
-    reference_label: Any = MISSING
-    nnunet_schedule: Any = MISSING
-    nnunet: Any = MISSING
-    ensemble: Any = MISSING
     calibration_data: dict[str, Any] = MISSING
-    allow_leaks: bool = False
+    allow_leaks: bool = MISSING
     uncertainty: Uncertainty = MISSING
-    metrics: Any = MISSING
-    retrieval: Any = MISSING
     search: SearchSettings = MISSING
-    pruner: Any = MISSING
     tuned_on: dict[str, TunedOn] = field(default_factory=dict)
     trainer: Any = MISSING
     logger: Any = MISSING
     paths: Paths = MISSING
     batch_size: Any = field(default_factory=_batch_sizes)
-    workers: int = 0
-    sweep: Sweep = field(default_factory=Sweep)
-    report_cases: int = 3
-    sam_embedding: SamEmbedding = field(default_factory=SamEmbedding)
-    review: Review = field(default_factory=Review)
+    workers: int = MISSING
+    sweep: Sweep = MISSING
+    report_cases: int = MISSING
+    sam_embedding: SamEmbedding = MISSING
+    review: Review = MISSING
+
+
+def config_type() -> type:
+    """`Run` with a key for each further config group that a stage reads, those of other packages' stages too."""
+    typed = {each.name for each in fields(Run)}
+    groups = dict.fromkeys(group for stage in STAGES.values() for group in stage.reads if group not in typed)
+    return make_dataclass("Config", [(group, Any, None) for group in groups], bases=(Run,))
 
 
 def register_schema() -> None:
     """Make the schema known to Hydra as `schema`."""
-    ConfigStore.instance().store(name="schema", node=Config)
+    ConfigStore.instance().store(name="schema", node=config_type())
 
 
 def check(cfg: DictConfig) -> DictConfig:

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 _RESERVED = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
@@ -68,11 +68,10 @@ def _type_problems(path: str, value: object, hint: Any) -> Iterator[str]:
         adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticSchemaGenerationError:
         return  # a type that only the target itself understands
-    except (
-        Exception
-    ) as error:  # a hint pydantic refuses a config for (dataclasses, models) carries its own checks
-        if "config" not in str(error):
+    except PydanticUserError as error:
+        if error.code != "type-adapter-config-unused":
             raise
+        # Dataclasses and models bring their own settings.
         adapter = TypeAdapter(hint)
     try:
         adapter.validate_python(value)

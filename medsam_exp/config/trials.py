@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from medsam_exp.metrics.measures import MEASURES
-from medsam_exp.stages.pipeline import trial_stages
+from medsam_exp.stages.pipeline import STAGES, trial_stages
 from medsam_exp.training.search.space import Space, edges, grid, leaves, parse_space
 from medsam_exp.types import UserError
 
@@ -28,6 +28,11 @@ class SearchSettings:
 
 TUNABLE = ("saliency", "postprocess", "component_filter", "prompt")
 """Groups whose numbers may be tuned: methods without weights of their own."""
+
+
+def searches(cfg: DictConfig) -> bool:
+    """Whether the run searches numbers for later runs."""
+    return any(STAGES[name].runs_trials for name in cfg.stages if name in STAGES)
 
 
 def space_of(cfg: DictConfig) -> Space:
@@ -79,7 +84,7 @@ def shares_images(name: str, split: str, data: DictConfig) -> bool:
 
 def tune_problems(cfg: DictConfig) -> list[str]:
     """What is wrong with the settings of `tune` themselves, before any trial is looked at."""
-    if "tune" not in cfg.stages:
+    if not searches(cfg):
         return []
     try:
         space = space_of(cfg)

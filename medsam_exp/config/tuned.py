@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from medsam_exp.config.trials import shares_images, space_of
+from medsam_exp.config.trials import searches, shares_images, space_of
 from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.stages.pipeline import readers
 from medsam_exp.training.search.space import leaves
 from medsam_exp.training.search.study import describe
 from medsam_exp.types import UserError
@@ -49,7 +50,7 @@ def refuse_to_overwrite(cfg: DictConfig, choices: Mapping[str, str]) -> None:
     Raises:
         UserError: such a file is there and `search.overwrite` is false.
     """
-    if "tune" not in cfg.stages or cfg.search.overwrite:
+    if not searches(cfg) or cfg.search.overwrite:
         return
     for group in _by_group(dict.fromkeys(space_of(cfg))):
         path = tuned_file(cfg, choices, group)
@@ -111,7 +112,7 @@ def without_tuned(group: str) -> str:
 
 def tuned_elsewhere(cfg: DictConfig) -> list[str]:
     """Numbers must not be scored on the masks that chose them."""
-    if "evaluate" not in cfg.stages:
+    if not readers(cfg.stages, "metrics"):
         return []
     return [
         f"{describe(values)}: chosen with the masks of {_source(record)}, the images that this run would score; "

@@ -417,6 +417,11 @@ def readers(names: Iterable[str], *groups: str) -> list[str]:
     return [name for name in names if name in STAGES and set(groups) & set(STAGES[name].reads)]
 
 
+def trainers(names: Iterable[str], group: str) -> list[str]:
+    """Those of some stages that train the network of a config group; names of no stage are left out."""
+    return [name for name in names if name in STAGES and STAGES[name].trains == group]
+
+
 def possible_parents(name: str) -> tuple[str, ...]:
     """Stages of which one must come before a stage; none for most."""
     stage = STAGES[name]

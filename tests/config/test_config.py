@@ -11,7 +11,7 @@ from omegaconf.errors import ReadonlyConfigError
 from medsam_exp.clip.capabilities import VisionLayout
 from medsam_exp.config import checks
 from medsam_exp.config.build import build
-from medsam_exp.config.sam_checks import points_are_understood
+from medsam_exp.config.method_checks import points_are_understood
 from medsam_exp.config.schema import check
 from medsam_exp.types import UserError
 from tests.compose import CONF, composed
