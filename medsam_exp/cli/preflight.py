@@ -14,6 +14,7 @@ from medsam_exp.cli.registration import register
 from medsam_exp.cli.weights.catalogue import Weights, catalogue, published_at
 from medsam_exp.cli.weights.local_cache import DESCRIPTION, state
 from medsam_exp.cli.weights.settings import configured_paths
+from medsam_exp.config.trials import searches
 from medsam_exp.runtime.conf_folder import conf_folder, own_folder
 from medsam_exp.runtime.extras import EXTRAS
 from medsam_exp.runtime.json_text import json_text
@@ -145,7 +146,7 @@ def packages(cfg: DictConfig) -> Iterator[Need]:
     """Packages that not every set-up has."""
     wanted = {
         "nnunetv2": _any(cfg, lambda name: "nnunet" in STAGES[name].reads),
-        "optuna": "tune" in cfg.stages,
+        "optuna": searches(cfg),
         "peft": "finetune_clip" in cfg.stages and "lora" in str(OmegaConf.select(cfg, "tuning._target_")),
         "pydensecrf": "crf" in str(OmegaConf.select(cfg, "postprocess._target_")),
         "SimpleITK": "sam_mask" in cfg.stages and "staple" in str(OmegaConf.select(cfg, "fusion._target_")),

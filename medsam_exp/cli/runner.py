@@ -15,11 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 from medsam_exp.config.build import build
 from medsam_exp.config.default_settings import changed_settings
 from medsam_exp.config.schema import check
-from medsam_exp.config.trials import tuning_config
+from medsam_exp.config.trials import searches, tuning_config
 from medsam_exp.config.tuned import refuse_to_overwrite
 from medsam_exp.curation.quality.quick_check import leak_notes, look_at_data, refuse_leaky_training
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.firewall import refuse_learnt_images, remember
+from medsam_exp.engine.plan import Plan
 from medsam_exp.report.logger.base import SilentTracker
 from medsam_exp.report.logger.job import SweepJob, TrackedRun
 from medsam_exp.report.pictures import RunResults
@@ -29,7 +30,7 @@ from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.nodes import is_first_node, job_nodes
 from medsam_exp.runtime.run_status import alive, write_keys
-from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.stages.pipeline import STAGES, readers
 from medsam_exp.types import Dataset, UserError
 
 log = logging.getLogger(__name__)
@@ -103,8 +104,8 @@ def plan_digest(cfg: DictConfig) -> str:
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json")
     dataset, texts, _ = _inputs(cfg, say_notes=False)
     stages = _possible_stages(cfg, dataset)
-    engine = Engine(cfg, stages, dataset, texts, digests, [], lambda _: None, quiet=True)
-    return text_digest(*(f"{name} {stored.identity}" for name, stored in engine.artifacts.items()))
+    plan = Plan(cfg, stages, dataset, texts, digests)
+    return text_digest(*(f"{name} {stored.content_digest}" for name, stored in plan.artifacts.items()))
 
 
 def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
@@ -122,13 +123,14 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     stages = _possible_stages(cfg, dataset)
     _refuse_unknown_sizes(cfg, dataset, stages)
     with _tracker(cfg, run_dir, origin, stages) if first else SilentTracker() as tracker:
-        engine = Engine(cfg, stages, dataset, texts, digests, tracker.loggers, tracker.log)
-        leaks = distributed.from_rank_zero(look_at_data(cfg, engine, digests) if first else {})
-        learnt = refuse_learnt_images(cfg, engine, run_dir, scored_later)
-        refuse_leaky_training(cfg, engine, leaks)
-        remember(engine, learnt)
+        plan = Plan(cfg, stages, dataset, texts, digests)
+        leaks = distributed.from_rank_zero(look_at_data(cfg, plan, digests) if first else {})
+        learnt = refuse_learnt_images(cfg, plan, run_dir, scored_later)
+        refuse_leaky_training(cfg, plan, leaks)
+        remember(plan, learnt)
         if first:
-            write_keys(run_dir, engine.keys_in_use())
+            write_keys(run_dir, plan.keys_in_use())
+        engine = Engine(plan, tracker.loggers, tracker.log)
         for name in stages:
             engine.run(name)
         if first:
@@ -141,7 +143,7 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
 
 def _scored_later(cfg: DictConfig) -> Dataset | None:
     """The images that the numbers of a search are meant for, where they are there already."""
-    if "tune" not in cfg.stages:
+    if not searches(cfg):
         return None
     try:
         dataset: Dataset = build(cfg.data)
@@ -152,7 +154,7 @@ def _scored_later(cfg: DictConfig) -> Dataset | None:
 
 def _with_tuning(cfg: DictConfig) -> DictConfig:
     """A search works under its own configuration."""
-    return tuning_config(cfg) if "tune" in cfg.stages else cfg
+    return tuning_config(cfg) if searches(cfg) else cfg
 
 
 def _inputs(
@@ -188,7 +190,7 @@ def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:
 
 def _refuse_unknown_sizes(cfg: DictConfig, dataset: Dataset | None, stages: list[str]) -> None:
     """Before anything is computed, since scores come last."""
-    if dataset is None or "evaluate" not in stages or cfg.metrics.get("tolerance_unit") != "mm":
+    if dataset is None or not readers(stages, "metrics") or cfg.metrics.get("tolerance_unit") != "mm":
         return
     unknown = [sample.id for sample in dataset.samples if dataset.pixel_spacing_mm(sample.id) is None]
     if unknown:

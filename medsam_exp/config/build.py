@@ -41,7 +41,7 @@ def weight_files(node: DictConfig) -> list[Path]:
     return files
 
 
-def identity(node: Any, *, without_paths: bool = False, without: Collection[str] = ()) -> Any:
+def keyed_values(node: Any, *, without_paths: bool = False, without: Collection[str] = ()) -> Any:
     """A config group as it enters an artifact's key: its resolved values.
 
     Args:

@@ -18,9 +18,9 @@ from omegaconf import DictConfig
 
 from medsam_exp.config.auxiliary_images import auxiliary_data
 from medsam_exp.config.build import weight_files
-from medsam_exp.config.trials import TUNABLE, split_name
+from medsam_exp.config.trials import TUNABLE, searches, split_name
 from medsam_exp.config.tuned import studies_in_use, without_tuned
-from medsam_exp.engine.engine import Engine
+from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
@@ -70,13 +70,13 @@ class Learnt:
 
 
 def refuse_learnt_images(
-    cfg: DictConfig, engine: Engine, run_dir: Path, scored_later: Dataset | None
+    cfg: DictConfig, plan: Plan, run_dir: Path, scored_later: Dataset | None
 ) -> list[Learnt]:
     """Stop before anything is computed where a stage would measure on images that were learnt from before it.
 
     Args:
         cfg: a checked configuration.
-        engine: with all stages planned.
+        plan: with all stages planned.
         run_dir: the run's folder; images that are refused are listed there.
         scored_later: images that the numbers of a search are meant for.
 
@@ -86,9 +86,9 @@ def refuse_learnt_images(
     Raises:
         UserError: images are shared.
     """
-    sources = _Sources(cfg, engine)
+    sources = _Sources(cfg, plan)
     learnt = list(sources.of_earlier_runs())
-    for name in engine.artifacts:
+    for name in plan.artifacts:
         for source in learnt:
             _refuse_shared(cfg, name, sources.measured(name), source, run_dir)
         if images := sources.learnt(name):
@@ -99,29 +99,27 @@ def refuse_learnt_images(
     return learnt
 
 
-def remember(engine: Engine, learnt: Sequence[Learnt]) -> None:
+def remember(plan: Plan, learnt: Sequence[Learnt]) -> None:
     """Leave in the folder of each stage that learns what goes into its weights."""
-    for name, artifacts in engine.artifacts.items():
+    for name, artifacts in plan.artifacts.items():
         path = artifacts.folder / FILE
         if STAGES[name].learns_from and distributed.rank() == 0 and not path.is_file():
-            within = [asdict(each) for each in learnt if _is_within(each, name, engine)]
+            within = [asdict(each) for each in learnt if _is_within(each, name, plan)]
             write_atomically(path, json_text(within).encode())
 
 
-def datasets_of(engine: Engine) -> dict[str, Dataset]:
+def datasets_of(plan: Plan) -> dict[str, Dataset]:
     """The datasets of a run by configuration key, those of its stages' other images, too."""
-    keys = {STAGES[name].auxiliary: name for name in engine.artifacts}
-    found = {"data": engine.dataset} | {
-        key: engine.auxiliary(name).dataset for key, name in keys.items() if key
-    }
+    keys = {STAGES[name].auxiliary: name for name in plan.artifacts}
+    found = {"data": plan.dataset} | {key: plan.auxiliary(name).dataset for key, name in keys.items() if key}
     return {key: dataset for key, dataset in found.items() if dataset is not None}
 
 
 class _Sources:
     """The images of a run's stages, each read once."""
 
-    def __init__(self, cfg: DictConfig, engine: Engine) -> None:
-        self._cfg, self._engine = cfg, engine
+    def __init__(self, cfg: DictConfig, plan: Plan) -> None:
+        self._cfg, self._plan = cfg, plan
         self._known: dict[str, Images | None] = {}
 
     def learnt(self, stage: str) -> Images | None:
@@ -135,12 +133,13 @@ class _Sources:
 
     def of_earlier_runs(self) -> Iterator[Learnt]:
         """What weights and numbers of earlier runs learnt from, as far as those runs left it beside them."""
-        groups = dict.fromkeys(group for name in self._engine.artifacts for group in STAGES[name].weights)
+        groups = dict.fromkeys(group for name in self._plan.artifacts for group in STAGES[name].weights)
         for group in groups:
             for path in weight_files(self._cfg[group]):
                 yield from _read_near(path, group)
+        (search,) = (name for name, stage in STAGES.items() if stage.runs_trials)
         for group, study in studies_in_use(self._cfg):
-            folder = Path(self._cfg.paths.artifacts) / "tune" / study
+            folder = Path(self._cfg.paths.artifacts) / search / study
             yield from _read(folder / FILE, group, str(folder))
 
     def _images(self, key: str | None) -> Images | None:
@@ -149,13 +148,13 @@ class _Sources:
         return None if key is None else self._known[key]
 
     def _dataset(self, key: str) -> Images | None:
-        dataset = datasets_of(self._engine).get(key)
+        dataset = datasets_of(self._plan).get(key)
         if key != "data":
             return _of_dataset(key, dataset, auxiliary_data(self._cfg, key))
-        return _of_dataset("search.data" if "tune" in self._cfg.stages else key, dataset, self._cfg.data)
+        return _of_dataset("search.data" if searches(self._cfg) else key, dataset, self._cfg.data)
 
     def _pairs(self, key: str) -> Images | None:
-        part = self._engine.objects.to_plan_with("pairs").get(key.removeprefix("pairs."))
+        part = self._plan.objects.to_plan_with("pairs").get(key.removeprefix("pairs."))
         if part is None:  # the stage itself says what is missing
             return None
         return Images(key, key, {pair_id: part.identity(pair_id) for pair_id in part.ids}, key)
@@ -244,18 +243,18 @@ def _list_shared(path: Path, measured: Images, source: Learnt, shared: list[tupl
     write_atomically(path, text.getvalue().encode())
 
 
-def _is_within(learnt: Learnt, stage: str, engine: Engine) -> bool:
+def _is_within(learnt: Learnt, stage: str, plan: Plan) -> bool:
     """Whether what was learnt goes into what a stage learns."""
-    below = _below(engine, stage)
+    below = _below(plan, stage)
     groups = {group for name in below for group in STAGES[name].reads}
     return learnt.group in groups if learnt.group else learnt.stage in below
 
 
-def _below(engine: Engine, stage: str) -> set[str]:
+def _below(plan: Plan, stage: str) -> set[str]:
     """A stage and all that it builds on, of its other images, too."""
-    found = {stage}.union(*(_below(engine, parent) for parent in engine.parents(stage)))
+    found = {stage}.union(*(_below(plan, parent) for parent in plan.parents(stage)))
     if STAGES[stage].auxiliary:
-        other = engine.auxiliary(stage)
+        other = plan.auxiliary(stage)
         found.update(*(_below(other, made) for made in other.artifacts))
     return found
 

@@ -49,7 +49,7 @@ def _data_uses(engine: Engine, cfg: DictConfig) -> list[str]:
     """What reading folders did with masks."""
     folders = {
         key: dataset
-        for key, dataset in datasets_of(engine).items()
+        for key, dataset in datasets_of(engine.plan).items()
         if isinstance(dataset, FolderSplit) and dataset.has_ground_truth
     }
     uses = [

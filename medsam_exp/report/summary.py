@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -34,7 +35,6 @@ from medsam_exp.report.topics.weak import comparisons, label_notes, weak_label_r
 from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.runtime.timing import timing_table
 from medsam_exp.stages.pipeline import mask_stages
 from medsam_exp.stages.text_truncation import cut_of_samples, notes_of_cuts
 from medsam_exp.types import Dataset
@@ -105,7 +105,7 @@ def finish_run(
         **by_class,
         **{name: found for name, found in optional.items() if found},
         "choices": dict(origin["choices"]),
-        "timing": timing_table(engine.timing),
+        "timing": {name: asdict(timing) for name, timing in engine.timing.items()},
         "keys": {name: artifacts.key for name, artifacts in engine.artifacts.items()},
         "environment": environment(),
         "ground_truth_used_for": truth_uses(engine, cfg, texts_tell, labels, by_class=bool(by_class)),

@@ -141,7 +141,7 @@ class StageArtifacts:
             os.utime(self.folder)
 
     @property
-    def identity(self) -> str:
+    def content_digest(self) -> str:
         """Digest of the key and of every sample's own inputs."""
         return text_digest(self.key, *(f"{name} {of}" for name, of in sorted(self._sample_digests.items())))
 

@@ -1,7 +1,26 @@
-"""The console that commands print tables on."""
+"""The console: tables of commands, and the progress of stages and downloads: a bar on a terminal, else lines."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
+log = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LINES = 30.0
 _WIDTH_OF_A_FILE = 160  # letters, when the output is no terminal
 
 
@@ -11,3 +30,46 @@ def open_console() -> Console:
     if not found.is_terminal:
         found.width = max(found.width, _WIDTH_OF_A_FILE)
     return found
+
+
+@contextmanager
+def stage_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how far a stage is; yields a function to call with the number of samples just done."""
+    started = time.perf_counter()
+    columns = (
+        TextColumn("{task.description:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not sys.stdout.isatty(), transient=True) as progress:
+        task = progress.add_task(name, total=total)
+        yield lambda count: progress.advance(task, count)
+    log.info("%-12s %d done in %.1f s", name, total, time.perf_counter() - started)
+
+
+@contextmanager
+def byte_progress(name: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show how far a file is; yields a function to call with the bytes that are there and the bytes of all of it."""
+    terminal, spoke = sys.stdout.isatty(), time.perf_counter()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not terminal) as progress:
+        task = progress.add_task(name, total=None)
+
+        def advance(done: int, total: int | None) -> None:
+            nonlocal spoke
+            progress.update(task, completed=done, total=total)
+            if not terminal and time.perf_counter() - spoke > _SECONDS_BETWEEN_LINES:
+                spoke = time.perf_counter()
+                log.info(
+                    "%s %s of %s MB", name, done // 1_000_000, "?" if total is None else total // 1_000_000
+                )
+
+        yield advance

@@ -33,7 +33,7 @@ def run(context: StageContext) -> None:
         while (asked := distributed.from_rank_zero(None)) is not None:
             context.trial(*asked)
         return
-    order = in_order([sample.id for sample in context.dataset.samples], context.seed)
+    order = trial_order([sample.id for sample in context.dataset.samples], context.seed)
     search = Search(
         parse_space(settings["space"]),
         settings["sampler"],
@@ -76,6 +76,6 @@ def run(context: StageContext) -> None:
     context.advance(1)
 
 
-def in_order(sample_ids: Sequence[str], seed: int) -> tuple[str, ...]:
+def trial_order(sample_ids: Sequence[str], seed: int) -> tuple[str, ...]:
     """The order in which every trial looks at the images: drawn by lot, so that the first ones stand for all."""
     return tuple(sorted(sample_ids, key=lambda name: derive_seed(seed, name, "tune")))

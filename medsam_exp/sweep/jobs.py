@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from medsam_exp.config.build import identity
+from medsam_exp.config.build import keyed_values
 from medsam_exp.config.start_command import conf_folders
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
@@ -175,7 +175,7 @@ def configuration_digest(cfg: DictConfig) -> str:
     content = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(content, dict)
     kept: dict[str, Any] = {str(key): value for key, value in content.items() if key not in _NO_MATTER}
-    kept |= {group: identity(cfg[group], without_paths=True) for group in _OF_WEIGHTS if group in kept}
+    kept |= {group: keyed_values(cfg[group], without_paths=True) for group in _OF_WEIGHTS if group in kept}
     versions = {name: STAGES[name].version for name in cfg.stages if name in STAGES}
     return hashlib.sha256(json_text([kept, versions], sort_keys=True).encode()).hexdigest()
 

@@ -7,7 +7,7 @@ import pytest
 
 from medsam_exp.config.auxiliary_images import auxiliary_config, auxiliary_data
 from medsam_exp.config.schema import check
-from medsam_exp.engine.engine import Engine
+from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.types import UserError
 from tests.compose import composed
@@ -84,8 +84,8 @@ def label_keys(tmp_path: Path, *overrides: str, stages: Sequence[str] = LABELS) 
     """Keys of the stages that make labels and train on them, or of others."""
     small = ("data.count=2", "train_data.count=6", "calibration_data.count=2", f"paths.outputs={tmp_path}")
     cfg = check(composed(WEAK, *small, *overrides))
-    engine = Engine(cfg, list(stages), None, {}, FileDigests(None), [], print)
-    return {name: artifacts.key for name, artifacts in engine.artifacts.items()}
+    plan = Plan(cfg, list(stages), None, {}, FileDigests(None))
+    return {name: artifacts.key for name, artifacts in plan.artifacts.items()}
 
 
 @pytest.mark.parametrize(

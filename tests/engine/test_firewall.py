@@ -11,8 +11,8 @@ from medsam_exp.cli.runner import _inputs, _scored_later, _with_tuning
 from medsam_exp.config.schema import check
 from medsam_exp.curation.quality.quick_check import look_at_data, refuse_leaky_training
 from medsam_exp.data.csv_pairs import CsvPairs
-from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.firewall import FILE, SHARED, refuse_learnt_images, remember
+from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import UserError
@@ -29,12 +29,12 @@ def plan(tmp_path: Path, *overrides: str) -> dict[str, Path]:
     cfg = check(composed(f"paths.outputs={tmp_path / 'outputs'}", *overrides))
     later, cfg = _scored_later(cfg), _with_tuning(cfg)
     dataset, texts, _ = _inputs(cfg, say_notes=False)
-    engine = Engine(cfg, list(cfg.stages), dataset, texts, FileDigests(None), [], print, quiet=True)
-    leaks = look_at_data(cfg, engine, FileDigests(None))
-    learnt = refuse_learnt_images(cfg, engine, tmp_path, later)
-    refuse_leaky_training(cfg, engine, leaks)
-    remember(engine, learnt)
-    return {name: artifacts.folder for name, artifacts in engine.artifacts.items()}
+    planned = Plan(cfg, list(cfg.stages), dataset, texts, FileDigests(None))
+    leaks = look_at_data(cfg, planned, FileDigests(None))
+    learnt = refuse_learnt_images(cfg, planned, tmp_path, later)
+    refuse_leaky_training(cfg, planned, leaks)
+    remember(planned, learnt)
+    return {name: artifacts.folder for name, artifacts in planned.artifacts.items()}
 
 
 def refused(tmp_path: Path, *overrides: str) -> str:

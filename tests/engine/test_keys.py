@@ -9,7 +9,7 @@ from PIL import Image
 
 from medsam_exp.config.build import build
 from medsam_exp.config.schema import check
-from medsam_exp.engine.engine import Engine
+from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.stages.pipeline import STAGES
 from tests.compose import composed
@@ -36,8 +36,8 @@ def identities(root: Path, *overrides: str) -> dict[str, str]:
     )
     dataset = build(cfg.data)
     texts = build(cfg.text).bind(dataset.samples)
-    engine = Engine(cfg, list(CHAIN), dataset, texts, FileDigests(), [], lambda _: None, quiet=True)
-    return {name: artifacts.identity for name, artifacts in engine.artifacts.items()}
+    plan = Plan(cfg, list(CHAIN), dataset, texts, FileDigests())
+    return {name: artifacts.content_digest for name, artifacts in plan.artifacts.items()}
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:

@@ -11,6 +11,7 @@ from medsam_exp.config.build import build
 from medsam_exp.config.schema import check
 from medsam_exp.data.csv_pairs import CsvPairs
 from medsam_exp.engine.engine import Engine
+from medsam_exp.engine.plan import Plan
 from medsam_exp.engine.planned_objects import PlannedObjects
 from medsam_exp.masks.presence.calibrated import PACKAGED
 from medsam_exp.runtime.digests import ChangedFileError, FileDigests
@@ -38,7 +39,7 @@ def engine(tmp_path: Path) -> Engine:
     dataset = build(cfg.data)
     texts = build(cfg.text).bind(dataset.samples)
     digests = FileDigests(tmp_path / "digests.json")
-    return Engine(cfg, ["saliency"], dataset, texts, digests, [], lambda _: None, quiet=True)
+    return Engine(Plan(cfg, ["saliency"], dataset, texts, digests), quiet=True)
 
 
 def test_a_replaced_image_ends_the_run_and_nothing_is_stored_for_it(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from medsam_exp.config.build import build, identity, weight_files
+from medsam_exp.config.build import build, keyed_values, weight_files
 from medsam_exp.runtime.json_text import json_text
 
 _KEPT = ("medsam_exp.clip.load.load_clip", "medsam_exp.sam.load.load_sam")
@@ -35,7 +35,7 @@ class KeptNetworks:
         if kept is None:
             return build(node, **overrides)
         key = json_text(
-            [identity(node), overrides, [_state(path) for path in weight_files(node)]], default=str
+            [keyed_values(node), overrides, [_state(path) for path in weight_files(node)]], default=str
         )
         if key not in kept:
             kept[key] = build(node, **overrides)

@@ -21,6 +21,7 @@ from medsam_exp.cli.interactive.request import Question
 from medsam_exp.cli.interactive.result import Answer, answer_of
 from medsam_exp.config.build import build
 from medsam_exp.engine.engine import Engine
+from medsam_exp.engine.plan import Plan
 from medsam_exp.masks.postprocess.threshold import Threshold
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.runtime.seeding import numpy_generator
@@ -136,17 +137,8 @@ class Session:
             dataset: Dataset = build(cfg.data)
             texts = build(cfg.text).bind(dataset.samples)
             stages = list(cfg.stages)
-            engine = Engine(
-                cfg,
-                stages,
-                dataset,
-                texts,
-                self._digests,
-                [],
-                lambda _: None,
-                quiet=True,
-                make=self._networks,
-            )
+            plan = Plan(cfg, stages, dataset, texts, self._digests, make=self._networks)
+            engine = Engine(plan, quiet=True)
             prepared = time.perf_counter() - started
             for name in stages:
                 engine.run(name)

@@ -68,7 +68,7 @@ def get_weights(
     from medsam_exp.cli.weights.download import Downloader
     from medsam_exp.cli.weights.settings import settings
     from medsam_exp.config.start_command import start_command
-    from medsam_exp.runtime.progress import byte_progress
+    from medsam_exp.runtime.console import byte_progress
     from medsam_exp.types import UserError
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)

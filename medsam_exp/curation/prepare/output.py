@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medsam_exp.runtime.console import stage_progress
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.locks import waiting_lock
-from medsam_exp.runtime.progress import stage_progress
 from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError

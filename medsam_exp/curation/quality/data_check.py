@@ -12,9 +12,8 @@ from medsam_exp.curation.quality.layout import find_collection, without
 from medsam_exp.curation.quality.lists import overview, write_lists
 from medsam_exp.curation.quality.measure import FactStore, measure_dataset
 from medsam_exp.curation.quality.page import write_page
-from medsam_exp.runtime.console import open_console
+from medsam_exp.runtime.console import open_console, stage_progress
 from medsam_exp.runtime.digests import FileDigests
-from medsam_exp.runtime.progress import stage_progress
 
 
 def check_dataset(

@@ -28,8 +28,8 @@ from medsam_exp.curation.quality.facts import DatasetListing, Limits, MeasuredDa
 from medsam_exp.curation.quality.finding import KINDS, Finding
 from medsam_exp.curation.quality.layout import INDEX, find_collection, without
 from medsam_exp.curation.quality.measure import VERSION, FactStore, measure_dataset
-from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.firewall import datasets_of
+from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.wording import joined_with_and
@@ -237,10 +237,10 @@ def _leaks(examination: Examination) -> Iterator[Leak]:
         yield Leak(f"{title}: {len(findings)} (first: {findings[0].items[0]})", splits)
 
 
-def look_at_data(cfg: DictConfig, engine: Engine, digests: FileDigests) -> dict[Path, tuple[Leak, ...]]:
+def look_at_data(cfg: DictConfig, plan: Plan, digests: FileDigests) -> dict[Path, tuple[Leak, ...]]:
     """Leaks between the splits of the run's folders, by their root."""
     found: dict[Path, tuple[Leak, ...]] = {}
-    for dataset in datasets_of(engine).values():
+    for dataset in datasets_of(plan).values():
         if isinstance(dataset, FolderSplit) and dataset.root not in found:
             given = dataset.foreground_values, dataset.exclude, dataset.patient_pattern
             found[dataset.root] = look_once(dataset.root, Path(cfg.paths.artifacts), digests, *given)
@@ -253,26 +253,26 @@ def leak_notes(cfg: DictConfig, leaks: Mapping[Path, tuple[Leak, ...]]) -> list[
     return [*notes, "allow_leaks=true: these did not stop a training"] if notes and cfg.allow_leaks else notes
 
 
-def refuse_leaky_training(cfg: DictConfig, engine: Engine, leaks: Mapping[Path, tuple[Leak, ...]]) -> None:
+def refuse_leaky_training(cfg: DictConfig, plan: Plan, leaks: Mapping[Path, tuple[Leak, ...]]) -> None:
     """Stop before a training on true masks of a split that shares patients or copies with another one.
 
     Args:
         cfg: a checked configuration.
-        engine: with all stages planned.
+        plan: with all stages planned.
         leaks: what the data check found, by the dataset's root.
 
     Raises:
         UserError: there is such a leak, and `allow_leaks` is false.
     """
-    for name in engine.artifacts:
+    for name in plan.artifacts:
         if cfg.allow_leaks or STAGES[name].auxiliary != "train_data" or not _on_masks(cfg, name):
             continue
-        trained = engine.auxiliary(name).dataset
+        trained = plan.auxiliary(name).dataset
         if not isinstance(trained, FolderSplit):
             continue
         root = trained.root
         found = [leak for leak in leaks.get(root, ()) if trained.split in leak.splits]
-        scored = engine.dataset
+        scored = plan.dataset
         if isinstance(scored, FolderSplit) and scored.root == root:  # a leak elsewhere may wait
             found = [leak for leak in found if scored.split in leak.splits]
         if found:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from medsam_exp.cli.weights.catalogue import find
 from medsam_exp.clip.load import load_clip
-from medsam_exp.config.build import build, identity, weight_files
+from medsam_exp.config.build import build, keyed_values, weight_files
 from medsam_exp.config.schema import check
 from medsam_exp.sam.families import FAMILIES
 from tests.command import command
@@ -62,7 +62,7 @@ def test_a_folder_keeps_the_key_that_the_hub_gave(no_sockets: Path) -> None:
     assert before.clip.model.startswith("hf-hub:")
     OmegaConf.resolve(after)
     assert after.clip.model == str(no_sockets / "biomedclip")
-    assert identity(before.clip, without_paths=True) == identity(after.clip, without_paths=True)
+    assert keyed_values(before.clip, without_paths=True) == keyed_values(after.clip, without_paths=True)
 
 
 def biomedclip_folder(name: str, weights: Path, shared: Path, *, stored: bool) -> None:

@@ -1,0 +1,184 @@
+"""What a run will compute: the key of each of its stages, where its results are stored, and what it builds on.
+
+A plan reads images' and weights' checksums, makes no network and computes nothing. Everything that asks about results
+without computing them (the checks before a run, its summary and report) works on a plan; `medsam_exp.engine.engine`
+computes what is not stored yet.
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from medsam_exp.config.auxiliary_images import auxiliary_config
+from medsam_exp.config.build import build, keyed_values
+from medsam_exp.config.trials import trial_config
+from medsam_exp.engine.input_digests import auxiliary_digests, input_digests
+from medsam_exp.engine.planned_objects import PlannedObjects
+from medsam_exp.runtime import distributed
+from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
+from medsam_exp.runtime.digests import FileDigests
+from medsam_exp.stages.pipeline import STAGES, Stage, possible_parents
+from medsam_exp.types import Dataset, UserError
+
+
+class Plan:
+    """The stages of one configuration over one dataset, with their keys.
+
+    Attributes:
+        cfg: the configuration.
+        dataset: the images; None when no stage works on samples.
+        texts: texts by sample id.
+        digests: content hashes of files.
+        sample_ids: of the dataset.
+        objects: what keys were made with.
+        artifacts: stored results by stage, in the order of the run.
+        descriptions: what each stage's key stands for.
+
+    Args:
+        cfg: a checked configuration.
+        stages: what to plan, in order; missing weights are named at once.
+        dataset: see above.
+        texts: see above.
+        digests: see above.
+        make: makes the objects of the stages' config nodes; a session that keeps its networks gives its own.
+
+    Raises:
+        UserError: a file of weights is missing.
+    """
+
+    def __init__(
+        self,
+        cfg: DictConfig,
+        stages: list[str],
+        dataset: Dataset | None,
+        texts: Mapping[str, tuple[str, ...]],
+        digests: FileDigests,
+        make: Callable[..., Any] = build,
+    ) -> None:
+        self.cfg = cfg
+        self.dataset = dataset
+        self.texts = texts
+        self.digests = digests
+        self.sample_ids = tuple(sample.id for sample in dataset.samples) if dataset else ()
+        self.objects = PlannedObjects(cfg, digests, make)
+        self.artifacts: dict[str, StageArtifacts] = {}
+        self.descriptions: dict[str, dict[str, Any]] = {}
+        self._auxiliary: dict[str, Plan] = {}
+        self.inputs = input_digests(cfg, stages, dataset, texts, digests, self.objects)
+        for name in stages:
+            self.descriptions[name] = self._description(name)
+            key = stage_key(**self.descriptions[name])
+            samples = self.inputs[STAGES[name].digests]
+            self.artifacts[name] = StageArtifacts(Path(cfg.paths.artifacts), name, key, samples)
+        self.digests.save()
+
+    def keys_in_use(self) -> set[str]:
+        """Keys of all artifacts that the run's stages use, those of auxiliary images too."""
+        others = (plan.keys_in_use() for plan in self._auxiliary.values())
+        return {artifacts.key for artifacts in self.artifacts.values()}.union(*others)
+
+    def parents(self, name: str) -> dict[str, StageArtifacts]:
+        """Artifacts of the stages before `name` in the run that it builds on."""
+        stage = STAGES[name]
+        candidates = [*stage.parents, *possible_parents(name), *stage.optional_parents, *stage.cache_parents]
+        candidates += [
+            parent
+            for parent, key in stage.conditional_parents.items()
+            if OmegaConf.select(self.cfg, key) is not None
+        ]
+        before = list(takewhile(lambda planned: planned != name, self.artifacts))
+        return {parent: self.artifacts[parent] for parent in candidates if parent in before}
+
+    def results_of(self, name: str) -> tuple[str, ...]:
+        """Ids of the results that a stage has: of samples, of images, or one of all."""
+        scope = STAGES[name].scope
+        if scope == "images" and self.dataset is not None:
+            return tuple(dict.fromkeys(sample.image for sample in self.dataset.samples))
+        return self.sample_ids if scope == "samples" else ("all",)
+
+    def scores(self, sample_id: str) -> dict[str, dict[str, float]]:
+        """All scores that stages of this run gave one sample, by what is scored ("coarse", "sam") and measure."""
+        found: dict[str, dict[str, float]] = {}
+        for name, artifacts in self.artifacts.items():
+            if STAGES[name].gives_scores:
+                for scored, measures in artifacts.info(sample_id)["scores"].items():
+                    found.setdefault(scored, {}).update(measures)
+        return found
+
+    def trial(self, values: Mapping[str, Any]) -> "Plan":
+        """The plan of a trial: the pipeline with changed values, over the same images."""
+        cfg = trial_config(self.cfg, values)
+        return Plan(cfg, list(cfg.stages), self.dataset, self.texts, self.digests)
+
+    def auxiliary(self, name: str) -> "Plan":
+        """The plan of the stages that a stage needs over its auxiliary images."""
+        if name not in self._auxiliary:
+            cfg, stages = auxiliary_config(self.cfg, name)
+            dataset = self._shared_dataset(cfg.data)
+            texts = build(cfg.text).bind(dataset.samples) if stages else {}
+            self._auxiliary[name] = Plan(cfg, stages, dataset, texts, self.digests)
+        return self._auxiliary[name]
+
+    def _shared_dataset(self, data: DictConfig) -> Dataset:
+        """The auxiliary images of an earlier stage where they are the same, because their files are read once."""
+        for plan in self._auxiliary.values():
+            if plan.cfg.data == data and plan.dataset is not None:
+                return plan.dataset
+        dataset: Dataset = build(data)
+        return dataset
+
+    def _description(self, name: str) -> dict[str, Any]:
+        """What a key stands for; every process must ask at the same time, as weights may be downloaded."""
+        stage = STAGES[name]
+        config = {
+            group: keyed_values(
+                self.cfg[group],
+                without_paths=group in (*stage.weights, *stage.content_keyed),
+                without=stage.not_keyed.get(group, ()),
+            )
+            for group in stage.reads
+        }
+        if stage.weights or stage.trains:
+            config["precision"] = self.cfg.trainer.get("precision", "32-true")
+        if stage.auxiliary:
+            config["auxiliary"] = self._auxiliary_inputs(name)
+        if stage.scope not in ("samples", "images"):  # no single file has the digest of what it was made from
+            config["inputs"] = self.inputs[stage.digests]
+        parents = {
+            parent: artifacts.key
+            for parent, artifacts in self.parents(name).items()
+            if parent not in stage.cache_parents
+        }
+        if stage.runs_trials:
+            parents["trial"] = [*self.trial({}).artifacts.values()][-1].key
+        return {
+            "stage": name,
+            "version": stage.version,
+            "config": config,
+            "parents": parents,
+            "weights": {group: self._checksums(stage, group) for group in stage.weights},
+        }
+
+    def _auxiliary_inputs(self, name: str) -> dict[str, Any]:
+        """Digests of a stage's auxiliary images, their true masks and stored results."""
+        plan, stage = self.auxiliary(name), STAGES[name]
+        assert plan.dataset is not None
+        labels = self.objects.to_plan_with(name) if stage.makes_labels else None
+        truth = stage.ground_truth is not None or getattr(labels, "source", None) == "ground_truth"
+        if truth and not plan.dataset.has_ground_truth:
+            raise UserError(
+                f"stage {name!r} needs true masks, but {stage.auxiliary} ({plan.dataset.name}, "
+                f"{plan.dataset.split}) has none; give them, or leave {name} and what builds on it out of stages"
+            )
+        inputs = auxiliary_digests(plan.dataset, plan.inputs["samples"], labels, self.digests, truth=truth)
+        return {**inputs, "keys": {made: artifacts.key for made, artifacts in plan.artifacts.items()}}
+
+    def _checksums(self, stage: Stage, group: str) -> list[str]:
+        trained = (parent for parent in stage.optional_parents if STAGES[parent].trains == group)
+        if any(parent in self.artifacts for parent in trained):
+            return []  # the parent's key stands for these weights
+        with distributed.rank_zero_first():
+            return self.objects.checksums(group)
