@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -18,7 +19,7 @@ from medsam_exp.config.trials import searches
 from medsam_exp.runtime.conf_folder import conf_folder, own_folder
 from medsam_exp.runtime.extras import EXTRAS
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.stages.pipeline import STAGES, readers
 
 HUB = "hf-hub:"
 GET = "medsam-exp weights get {}"
@@ -105,7 +106,7 @@ def images(cfg: DictConfig) -> Iterator[Need]:
 
 def pairs(cfg: DictConfig) -> Iterator[Need]:
     """Files of pairs must be there, where a stage reads pairs."""
-    if not _any(cfg, lambda name: "pairs" in STAGES[name].reads or name == "retrieval"):
+    if not readers(cfg.stages, "pairs"):
         return
     files = [node.file for node in cfg.pairs.values() if isinstance(node, DictConfig) and node.get("file")]
     for file in dict.fromkeys(files):
@@ -143,17 +144,12 @@ def clip(cfg: DictConfig) -> Iterator[Need]:
 
 
 def packages(cfg: DictConfig) -> Iterator[Need]:
-    """Packages that not every set-up has."""
-    wanted = {
-        "nnunetv2": _any(cfg, lambda name: "nnunet" in STAGES[name].reads),
-        "optuna": searches(cfg),
-        "peft": "finetune_clip" in cfg.stages and "lora" in str(OmegaConf.select(cfg, "tuning._target_")),
-        "pydensecrf": "crf" in str(OmegaConf.select(cfg, "postprocess._target_")),
-        "SimpleITK": "sam_mask" in cfg.stages and "staple" in str(OmegaConf.select(cfg, "fusion._target_")),
-        "tensorboard": "tensorboard" in str(OmegaConf.select(cfg, "logger._target_")),
-    }
-    for package, needed in wanted.items():
-        if needed and find_spec(package) is None:
+    """Packages that not every set-up has: a method names its own as `requires`."""
+    groups = dict.fromkeys(group for name in cfg.stages if name in STAGES for group in STAGES[name].reads)
+    nodes = [cfg[group] for group in (*groups, "logger") if isinstance(cfg[group], DictConfig)]
+    methods = [package for node in nodes if "_target_" in node and (package := _required(node["_target_"]))]
+    for package in dict.fromkeys([*methods, *(["optuna"] if searches(cfg) else [])]):
+        if find_spec(package) is None:
             yield Need(
                 f"the package {package}",
                 f"the package {package} is not installed",
@@ -175,6 +171,14 @@ def in_hub_cache(model: str) -> bool:
 
 def _any(cfg: DictConfig, which: Callable[[str], bool]) -> bool:
     return any(which(name) for name in cfg.stages if name in STAGES)
+
+
+def _required(target: str) -> str | None:
+    """The package that a method says it needs; None where it says none or cannot be imported, which a run reports."""
+    try:
+        return getattr(get_object(target), "requires", None)
+    except (ImportError, ValueError, AttributeError):
+        return None
 
 
 def _prepared(thing: str, what: str, folder: str, otherwise: str) -> Need:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from medsam_exp.nnunet.nnunet_schedule.cycles import cycle_length
 from medsam_exp.nnunet.snapshots import snapshot_epochs
@@ -41,6 +41,7 @@ class NnunetSettings:
         processes: that plan and preprocess; 0 works in this one, which is faster for a few hundred images.
     """
 
+    requires: ClassVar[str] = "nnunetv2"
     planner: str
     gpu_memory_gb: float | None
     batch_size: int | None

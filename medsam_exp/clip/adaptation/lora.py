@@ -1,5 +1,7 @@
 """LoRA: low-rank corrections beside frozen weights (Hu 2022), through peft."""
 
+from typing import ClassVar
+
 from torch import nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
@@ -21,6 +23,8 @@ class Lora:
     Raises:
         UserError: a value is out of its range, or peft is not installed.
     """
+
+    requires: ClassVar[str] = "peft"
 
     def __init__(self, rank: int, alpha: int, dropout: float) -> None:
         if rank < 1 or not alpha > 0 or not 0 <= dropout < 1:

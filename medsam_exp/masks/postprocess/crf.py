@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ class DenseCRF:
         UserError: a number is out of its range, or pydensecrf is not installed.
     """
 
+    requires: ClassVar[str] = "pydensecrf"
     gaussian_sxy: float
     gaussian_compat: float
     bilateral_sxy: float

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
@@ -22,6 +22,8 @@ class TensorboardTracker(CsvTracker):
     Raises:
         UserError: TensorBoard is not installed.
     """
+
+    requires: ClassVar[str] = "tensorboard"
 
     def __init__(self, run: TrackedRun) -> None:
         super().__init__(run)

@@ -28,6 +28,7 @@ class StapleMask:
 
     iterations: int
     multimask: ClassVar[bool] = True
+    requires: ClassVar[str] = "SimpleITK"
 
     def __post_init__(self) -> None:
         require("SimpleITK", Extra("staple", "fusion=staple"))
