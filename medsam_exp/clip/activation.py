@@ -42,7 +42,7 @@ def activation_problem(
 
 
 def _trained_with_quick_gelu(name: str, tag: str | None, path: Path | None) -> bool | None:
-    """What open_clip says of a tag, the kind of an archive says of OpenAI's, and a file beside of transformers'."""
+    """Whether weights were trained with QuickGELU, by their tag, kind of archive, or the config.json beside them."""
     if tag is not None:
         return get_pretrained_cfg(name, tag).get("quick_gelu") or None
     if path is None:

@@ -1,4 +1,4 @@
-"""Which texts are longer than a CLIP model reads, and where it stops."""
+"""Truncation: which texts exceed the context length of a CLIP model, and where they are cut."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _WORDS_SHOWN = 3
 
 @dataclass(frozen=True)
 class CutText:
-    """A text whose end a model does not read.
+    """A text that exceeds a model's context length.
 
     Attributes:
         text: all of it.
@@ -45,7 +45,7 @@ def cut_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> list[CutText]:
 
 
 def count_tokens(tokenizer: Tokenizer, text: str) -> int:
-    """Tokens of a whole text, with those that begin and end it; 0 where the tokenizer does not tell."""
+    """Number of tokens of a text before truncation, special tokens included; 0 for unknown kinds of tokenizer."""
     if isinstance(tokenizer, SimpleTokenizer):
         return len(tokenizer.encode(text)) + 2
     inner: Any = getattr(tokenizer, "tokenizer", None)

@@ -89,7 +89,7 @@ def is_clip_model(names: Iterable[str]) -> bool:
 
 
 def from_clip_model(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under open_clip's names; names that no rule knows, and thirds without the others, stay."""
+    """Rename weights to open_clip's names; unknown names, and incomplete triples of query, key and value, stay."""
     fused = _fuse_qkv(weights, _CLIP_PART, _in_proj)
     result = dict(fused)
     for name, value in weights.items():
@@ -122,7 +122,7 @@ def is_huggingface(names: Iterable[str]) -> bool:
 
 
 def from_huggingface(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under open_clip's names, queries, keys and values fused; names that no rule knows stay."""
+    """Rename weights to open_clip's names and fuse queries, keys and values; unknown names stay."""
     flat = {port: (own, axes) for own, (port, axes) in _PORT_FLAT.items()}
     result = _fuse_qkv(weights, _PORT_PART, _qkv_name)
     for name, value in weights.items():
@@ -135,7 +135,7 @@ def from_huggingface(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_huggingface(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under the port's names, each with memory of its own.
+    """Rename weights to the port's names; every tensor is a copy.
 
     Raises:
         UserError: the port has no place for one, because the network is not built like BiomedCLIP.
@@ -167,7 +167,7 @@ def _qkv_name(match: re.Match[str]) -> str:
 
 
 def _port_name(name: str, stems: Mapping[str, str]) -> str | None:
-    """The name's other side in a table of stems; None when it has none."""
+    """Look a name up in a table of stems; None when it is not there."""
     stem, _, leaf = name.rpartition(".")
     number = re.search(r"\.(\d+)\.", stem)
     found = stems.get(re.sub(r"\.\d+\.", ".#.", stem, count=1))

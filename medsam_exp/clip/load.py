@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
-import timm
 import torch
 from open_clip.model import _build_vision_tower
 from safetensors.torch import save_file
@@ -18,8 +17,7 @@ from medsam_exp.clip.capabilities import VisionLayout
 from medsam_exp.clip.description import CONFIG, first_line
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.source import ClipSource, find_source, find_weights, tokenizer_files
-from medsam_exp.clip.text_tower import load_tokenizer, text_config_folder
-from medsam_exp.clip.tiny_trunk import TINY_TRUNK
+from medsam_exp.clip.tokenizer import load_tokenizer, text_config_folder
 from medsam_exp.clip.towers import vision_tower
 from medsam_exp.clip.weights import put_weights
 from medsam_exp.runtime.checkpoint.read import read_weights
@@ -27,7 +25,6 @@ from medsam_exp.runtime.finite import refuse_broken_weights, refuse_unstorable
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
 
-assert timm.is_model(TINY_TRUNK)  # importing it registers it
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # loading processes are forked after the first text
 
 
@@ -159,7 +156,7 @@ def _text_config(source: ClipSource, text: dict[str, Any]) -> Iterator[None]:
 
 @contextmanager
 def _as_described(source: ClipSource) -> Iterator[None]:
-    """Say which description is at fault when no network comes of it."""
+    """Turn an error of building a network into one that names the faulty description."""
     try:
         yield
     except UserError:

@@ -107,7 +107,7 @@ class ClipModel(nn.Module):
         return layer
 
     def grid_after(self, layer: int) -> tuple[int, int]:
-        """(gh, gw) patches after a 0-based layer; only convolutional networks change it on the way."""
+        """Patch grid (gh, gw) after a 0-based layer; it differs between layers in convolutional networks only."""
         return self._tower.grid_after(layer)
 
     def vision_attention(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:

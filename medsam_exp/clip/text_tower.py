@@ -1,117 +1,132 @@
-"""What a Hugging Face text tower needs besides weights: its own configuration and a tokenizer."""
+"""Text towers that can be run in two parts: up to a layer once, and from there on many times.
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+Shapes: K texts, L tokens (special and padding tokens among them), C channels, D embedding.
+"""
 
-import open_clip
-from open_clip.hf_configs import arch_dict
+from typing import Any, Protocol
 
-from medsam_exp.clip.description import first_line, is_transformers_folder, read_json
-from medsam_exp.clip.model import Tokenizer
-from medsam_exp.clip.source import TOKENIZER_NAMES, ClipSource, fetch_tokenizer
-from medsam_exp.runtime.json_text import json_text
+import torch
+from open_clip import CLIP, CustomTextCLIP
+from open_clip.hf_model import HFTextEncoder
+from open_clip.transformer import TextTransformer, text_global_pool
+from torch import Tensor, nn
+from transformers import BertModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
 from medsam_exp.types import UserError
 
-BERT_BASE: dict[str, object] = {
-    "model_type": "bert",
-    "architectures": ["BertModel"],
-    "vocab_size": 30522,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.1,
-    "attention_probs_dropout_prob": 0.1,
-    "max_position_embeddings": 512,
-    "type_vocab_size": 2,
-    "initializer_range": 0.02,
-    "layer_norm_eps": 1e-12,
-    "pad_token_id": 0,
-}
-"""BERT-base (Devlin 2019), the size of PubMedBERT, which published CLIP folders leave out."""
-_OTHER_BERTS = ("roberta", "albert", "deberta", "distil")
+
+class TextTower(Protocol):
+    """A text network seen as: tokens, a stack of blocks, a head.
+
+    Attributes:
+        depth: number of blocks.
+    """
+
+    depth: int
+
+    def prefix(self, ids: Tensor, layer: int) -> Tensor:
+        """Tokens (K, L, C) after the 0-based block `layer` of token ids (K, L); -1 is before the first block."""
+        ...
+
+    def suffix(self, tokens: Tensor, ids: Tensor, layer: int) -> Tensor:
+        """Un-normalised embeddings (K, D) of tokens (K, L, C) taken after block `layer` of the same ids (K, L)."""
+        ...
 
 
-@contextmanager
-def text_config_folder(source: ClipSource) -> Iterator[str]:
-    """A name or folder from which transformers can read the text tower's configuration.
+class OpenClipText:
+    """open_clip's text transformer, causal or not, as in OpenAI's and LAION's models.
+
+    Args:
+        owner: of the weights: a `TextTransformer`, or a `CLIP`, which holds its parts itself.
+    """
+
+    def __init__(self, owner: TextTransformer | CLIP) -> None:
+        self._owner: Any = owner
+        self._blocks = list(self._owner.transformer.resblocks)
+        self.depth = len(self._blocks)
+
+    def prefix(self, ids: Tensor, layer: int) -> Tensor:
+        """Tokens (K, L, C) after the 0-based block `layer`."""
+        tokens, mask = self._embedded(ids)
+        return self._through(self._blocks[: layer + 1], tokens, mask)
+
+    def suffix(self, tokens: Tensor, ids: Tensor, layer: int) -> Tensor:
+        """Embeddings (K, D) from the tokens after `layer`."""
+        _, mask = self._embedded(ids)
+        owner = self._owner
+        tokens = owner.ln_final(self._through(self._blocks[layer + 1 :], tokens, mask))
+        kind, eos = (
+            (owner.text_pool_type, owner.text_eos_id)
+            if isinstance(owner, CLIP)
+            else (owner.pool_type, owner.eos_id)
+        )
+        pooled = text_global_pool(tokens, ids, pool_type=kind, eos_token_id=eos)
+        projection = owner.text_projection
+        if projection is None:
+            return pooled
+        return projection(pooled) if isinstance(projection, nn.Linear) else pooled @ projection
+
+    def _embedded(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Tokens before the first block, and the attention mask of all blocks."""
+        owner = self._owner
+        if isinstance(owner, TextTransformer):
+            embedded: tuple[Tensor, Tensor | None] = owner._embeds(ids)
+            return embedded
+        cast = owner.transformer.get_cast_dtype()
+        return owner.token_embedding(ids).to(cast) + owner.positional_embedding.to(cast), owner.attn_mask
+
+    def _through(self, blocks: list[Any], tokens: Tensor, mask: Tensor | None) -> Tensor:
+        batch_first = self._owner.transformer.batch_first
+        tokens = tokens if batch_first else tokens.transpose(0, 1)
+        for block in blocks:
+            tokens = block(tokens, attn_mask=mask)
+        return tokens if batch_first else tokens.transpose(0, 1)
+
+
+class BertText:
+    """A BERT of transformers behind open_clip's adapter, as in BiomedCLIP; padding is masked in every block."""
+
+    def __init__(self, encoder: HFTextEncoder) -> None:
+        self._encoder: Any = encoder
+        self._bert: Any = encoder.transformer
+        self.depth = len(self._bert.encoder.layer)
+
+    def prefix(self, ids: Tensor, layer: int) -> Tensor:
+        """Tokens (K, L, C) after the 0-based block `layer`."""
+        return self._through(0, layer + 1, self._bert.embeddings(input_ids=ids), self._real(ids))
+
+    def suffix(self, tokens: Tensor, ids: Tensor, layer: int) -> Tensor:
+        """Embeddings (K, D) from the tokens after `layer`."""
+        real = self._real(ids)
+        last = self._through(layer + 1, self.depth, tokens, real)
+        pooled = None if self._bert.pooler is None else self._bert.pooler(last)
+        output = BaseModelOutputWithPooling(last_hidden_state=last, pooler_output=pooled)
+        return self._encoder.proj(self._encoder.pooler(output, real.long()))
+
+    def _real(self, ids: Tensor) -> Tensor:
+        return ids != self._encoder.config.pad_token_id
+
+    def _through(self, first: int, end: int, tokens: Tensor, real: Tensor) -> Tensor:
+        hidden = torch.zeros_like(real, dtype=tokens.dtype).masked_fill(~real, torch.finfo(tokens.dtype).min)
+        for block in self._bert.encoder.layer[first:end]:
+            tokens = block(tokens, hidden[:, None, None])
+        return tokens
+
+
+def text_tower(network: nn.Module) -> TextTower:
+    """Wrap the text side of an open_clip network so that it can be split after a layer.
 
     Raises:
-        UserError: a local folder says nothing about its text tower, and it is not of BERT-base's size.
+        UserError: it is of a kind that cannot be split.
     """
-    name = str(source.model_cfg["text_cfg"]["hf_model_name"])
-    if own_text_config(source) is not None:
-        yield str(source.folder)
-    elif is_bert_base(name):
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "config.json").write_text(json_text(BERT_BASE))
-            yield folder
-    elif source.folder is not None and source.repository is None:
-        raise UserError(
-            f"{source.folder} has no config.json for its text tower {name}; put that network's there."
-        )
-    else:
-        yield name
-
-
-def own_text_config(source: ClipSource) -> dict[str, object] | None:
-    """The text tower's configuration that lies in the model's own folder, if one does."""
-    path = None if source.folder is None else source.folder / "config.json"
-    if path is None or not path.is_file():
-        return None
-    content = read_json(path)
-    # Hub repositories often keep there the description of another port of the whole model.
-    known = isinstance(content, dict) and content.get("model_type") in list(arch_dict)
-    return content if known else None
-
-
-def is_bert_base(name: str) -> bool:
-    """Whether a text tower's published name says BERT-base uncased, whose vocabulary has 30522 places."""
-    lower = name.lower()
-    wanted = all(word in lower for word in ("bert", "base", "uncased"))
-    return wanted and not any(word in lower for word in _OTHER_BERTS)
-
-
-def load_tokenizer(source: ClipSource) -> Tokenizer:
-    """open_clip's tokenizer of a model; from its own folder whenever the files are there.
-
-    Raises:
-        UserError: the tokenizer's files are missing, or cannot be downloaded.
-    """
-    if source.folder is not None and is_transformers_folder(source.folder):
-        return open_clip.SimpleTokenizer(context_length=source.model_cfg["text_cfg"]["context_length"])
-    if source.folder is not None and _has_tokenizer(source):
-        try:
-            return open_clip.get_tokenizer(f"local-dir:{source.folder}", **_no_code(source))
-        except Exception as error:  # broken files fail in as many ways as there are kinds of tokenizer
-            raise UserError(
-                f"the tokenizer in {source.folder} cannot be read ({first_line(error)}); put its files there anew."
-            ) from error
-    if source.folder is not None and source.repository is None:
-        raise UserError(
-            f"{source.folder} has no tokenizer; put tokenizer.json and tokenizer_config.json of "
-            f"{source.model_cfg['text_cfg']['hf_tokenizer_name']} there."
-        )
-    try:
-        return open_clip.get_tokenizer(source.name or source.model, **_no_code(source))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(
-            f"the tokenizer of clip.model={source.model} is not in the local cache and cannot be downloaded."
-        ) from error
-
-
-def _no_code(source: ClipSource) -> dict[str, bool]:
-    """Against a description's own `tokenizer_kwargs`: no code that lies beside a tokenizer is run, nor asked about."""
-    return {"trust_remote_code": False} if source.model_cfg["text_cfg"].get("hf_tokenizer_name") else {}
-
-
-def _has_tokenizer(source: ClipSource) -> bool:
-    assert source.folder is not None
-    if not source.model_cfg["text_cfg"].get("hf_tokenizer_name"):
-        return True  # open_clip's own, which comes with open_clip
-    if source.repository is not None:
-        return fetch_tokenizer(source.repository)
-    return any((source.folder / name).is_file() for name in TOKENIZER_NAMES)
+    text: Any = network.text if isinstance(network, CustomTextCLIP) else network
+    if isinstance(text, CLIP) or (isinstance(text, TextTransformer) and text.cls_emb is None):
+        return OpenClipText(text)
+    if isinstance(text, HFTextEncoder) and isinstance(text.transformer, BertModel):
+        return BertText(text)
+    kind = type(text.transformer if isinstance(text, HFTextEncoder) else text).__name__
+    raise UserError(
+        f"clip.model has a text tower of kind {kind}, which cannot be split at a layer; use one with a BERT or "
+        "with open_clip's own text transformer without a class token."
+    )

@@ -75,7 +75,7 @@ class TimmTower(VisionTower):
 
 
 class OpenClipTower(VisionTower):
-    """open_clip's own vision transformer, as in OpenAI's and LAION's models."""
+    """open_clip's vision transformer, as in OpenAI's and LAION's models."""
 
     prefix_tokens = 1
 
@@ -129,7 +129,7 @@ class OpenClipTower(VisionTower):
 
 
 def vision_tower(visual: nn.Module) -> VisionTower:
-    """The tower that knows how to split `visual`, or one that refuses to."""
+    """Wrap a vision network so that it can be split after a layer; unknown kinds refuse when they are split."""
     if isinstance(visual, TimmModel):
         if is_splittable_trunk(visual.trunk):
             return TimmTower(visual)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medsam_exp.clip.layouts import from_clip_model, from_huggingface, is_clip_model, is_huggingface
 from medsam_exp.clip.source import ClipSource
-from medsam_exp.clip.text_tower import text_config_folder
+from medsam_exp.clip.tokenizer import text_config_folder
 from medsam_exp.runtime.checkpoint.fit import StateDictDiff, network_kind, state_dict_diff
 from medsam_exp.types import UserError
 
@@ -78,7 +78,7 @@ def in_names_of(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, 
 
 
 def looks_like(weights: Mapping[str, Tensor]) -> str:
-    """Half a sentence on what these weights look like and what to choose; empty where no choice is known to load.
+    """Recognise what network weights are of: half a sentence with the choice that loads them; empty if unknown.
 
     Args:
         weights: by name, of any known layout; only names and shapes are looked at.

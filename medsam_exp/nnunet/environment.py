@@ -1,13 +1,26 @@
 """nnU-Net's environment, set for one block of code: its folders, its processes, its console noise."""
 
+import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from importlib import import_module
+from multiprocessing.pool import Pool, ThreadPool
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from medsam_exp.runtime.extras import require
 
 RAW, PREPROCESSED, RESULTS = "nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"
 DATASET_ID = 1
 """Of the one dataset in a folder of ours; the number means nothing beyond that folder."""
+_SPAWNING_MODULES = (
+    "nnunetv2.experiment_planning.verify_dataset_integrity",
+    "nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor",
+    "nnunetv2.preprocessing.preprocessors.default_preprocessor",
+)
+_FORKING_MODULE = "nnunetv2.utilities.utils"  # lists files with twelve forks of a process that may hold a GPU
 
 
 @contextmanager
@@ -45,3 +58,54 @@ def nnunet_folders(root: Path, raw: Path | None = None, log_file: Path | None = 
 def dataset_folder(parent: Path) -> Path:
     """The one dataset's folder below nnUNet_raw, nnUNet_preprocessed or nnUNet_results."""
     return next(parent.glob(f"Dataset{DATASET_ID:03d}_*"))
+
+
+@contextmanager
+def in_process_pools(processes: int) -> Iterator[None]:
+    """Replace nnU-Net's process pools by a thread of this process, or by a fixed number of processes.
+
+    nnU-Net starts a pool of fresh processes for each of verification, planning and preprocessing; each imports torch
+    anew, so a few hundred images wait longer for the processes than for the work. The results are the same.
+    nnU-Net's modules are put back afterwards, also when a step fails.
+
+    Args:
+        processes: 0 works in this process, one case after the other; n starts n fresh ones for each step.
+
+    Raises:
+        UserError: nnU-Net is not installed.
+        ValueError: the number is negative.
+    """
+    require("nnunetv2")
+    if processes < 0:
+        raise ValueError(f"{processes} processes cannot be started")
+    replaced: list[tuple[Any, str, Any]] = []
+
+    def replace(module_name: str, attribute: str, value: Any) -> None:
+        module = import_module(module_name)
+        replaced.append((module, attribute, getattr(module, attribute)))
+        setattr(module, attribute, value)
+
+    try:
+        for name in _SPAWNING_MODULES:
+            replace(name, "multiprocessing", _stand_in(processes))
+        replace(_FORKING_MODULE, "Pool", _thread)
+        yield
+    finally:
+        for module, attribute, value in reversed(replaced):
+            setattr(module, attribute, value)
+
+
+def _stand_in(processes: int) -> SimpleNamespace:
+    """What nnU-Net uses of the module `multiprocessing`: `get_context("spawn").Pool(n)`."""
+    pool: Callable[..., Pool] = _thread
+    if processes:
+        spawn = multiprocessing.get_context("spawn")
+
+        def pool(*_: Any, **__: Any) -> Pool:
+            return spawn.Pool(processes)
+
+    return SimpleNamespace(get_context=lambda _: SimpleNamespace(Pool=pool))
+
+
+def _thread(*_: Any, **__: Any) -> ThreadPool:
+    return ThreadPool(1)

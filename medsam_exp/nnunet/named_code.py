@@ -1,4 +1,4 @@
-"""What a results folder of nnU-Net's may name: code of nnU-Net's own, and nothing else.
+"""Safety check of names in nnU-Net's results folders: only code of nnU-Net may be looked up.
 
 nnU-Net looks up and calls what plans.json, dataset.json and the checkpoint name. A folder from elsewhere could name any
 callable of the machine, so every name is checked before nnU-Net gets to see it.

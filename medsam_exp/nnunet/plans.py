@@ -4,8 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from medsam_exp.nnunet.environment import DATASET_ID, PREPROCESSED, dataset_folder, nnunet_folders
-from medsam_exp.nnunet.pools import in_process_pools
+from medsam_exp.nnunet.environment import (
+    DATASET_ID,
+    PREPROCESSED,
+    dataset_folder,
+    in_process_pools,
+    nnunet_folders,
+)
 from medsam_exp.nnunet.settings import CONFIGURATION, NnunetSettings
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text

@@ -1,9 +1,11 @@
 """Images and labels as nnU-Net's raw dataset: PNG files at native resolution, and dataset.json."""
 
+import hashlib
 import json
 import re
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medsam_exp.nnunet.case_names import case_name
 from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import RGBImage, UserError
@@ -20,6 +21,8 @@ from medsam_exp.types import RGBImage, UserError
 _RAW = "nnUNet_raw"
 _ENDING = ".png"
 _CASES_FILE = "cases.json"  # nnU-Net does not read it
+_LONGEST_READABLE = 40
+_HASH_DIGITS = 12
 _GRAY, _COLOUR = ("gray",), ("R", "G", "B")  # other names would change nnU-Net's normalisation
 
 
@@ -61,6 +64,19 @@ class RawDataset:
     def label_file(self, name: str) -> Path:
         """PNG of a case's label."""
         return _files(self.folder, name)[1]
+
+
+def case_name(sample_id: str) -> str:
+    """Name of a sample's case: lower-case letters, digits, hyphens and one underscore; 53 characters at most.
+
+    nnU-Net cuts file names at fixed places, puts them into regular expressions and expands $variables in them; file
+    systems treat spaces, colons and case differently. So the name is what is plain in the id, and a hash of all of it.
+    It depends on the id alone: the same image has the same name in every dataset.
+    """
+    plain = unicodedata.normalize("NFKD", sample_id).encode("ascii", "ignore").decode().lower()
+    readable = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST_READABLE].strip("-")
+    digest = hashlib.sha256(sample_id.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+    return f"{readable or 'case'}_{digest}"
 
 
 def raw_dataset_folder(folder: Path, name: str) -> Path:

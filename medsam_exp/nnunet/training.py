@@ -1,4 +1,4 @@
-"""What nnU-Net's own trainer is made of, taken apart: network, loss, optimizer, batches, checkpoints.
+"""Parts of nnU-Net's trainer: network, loss, optimizer, batches, checkpoints.
 
 The trainer itself is never run; Lightning trains. Everything here comes from one unmodified `nnUNetTrainer`.
 """

@@ -1,4 +1,4 @@
-"""Is a raw dataset what nnU-Net can learn from? nnU-Net's own check, and what is wrong in words.
+"""Verify a raw dataset by nnU-Net's integrity check, and name what is wrong.
 
 nnU-Net trains without a word on labels it does not know and on none at all, unless its own check is run; that check
 prints file paths and raises "please check text output above". Here it runs in this process, its output goes to a file,
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from medsam_exp.data.images import decode
-from medsam_exp.nnunet.pools import in_process_pools
+from medsam_exp.nnunet.environment import in_process_pools
 from medsam_exp.types import UserError
 
 _SHOWN = 10

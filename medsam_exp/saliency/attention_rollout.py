@@ -9,13 +9,12 @@ from torch import Tensor
 
 from medsam_exp.clip.capabilities import Capability
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.saliency.frozen import frozen
-from medsam_exp.saliency.method import SaliencyMethod
+from medsam_exp.saliency.method import SaliencyMethod, frozen
 
 
 @dataclass(frozen=True)
 class AttentionRollout(SaliencyMethod):
-    """Attention followed from the embedding back to the patches; it knows the image alone, never the text.
+    """Product of attention matrices from the embedding back to the patches; independent of the text.
 
     With A_l the attention of block l averaged over its heads, each block passes on (A_l + 1) / 2, the half for its
     residual path, and the product over all blocks says how much of each output token stems from each patch. Read
@@ -43,7 +42,7 @@ class AttentionRollout(SaliencyMethod):
 
 
 def identity_of(attention: Tensor) -> Tensor:
-    """Every token stems from itself: (1, T, T) float32 for attention (B, heads, T, T)."""
+    """Identity matrix, the start of a rollout: (1, T, T) float32 for attention (B, heads, T, T)."""
     return torch.eye(attention.shape[-1], device=attention.device)[None]
 
 

@@ -1,4 +1,4 @@
-"""The published programs' way of an image to the network and back, in which map and image do not lie on each other."""
+"""Geometry of the published code: centre crop in, the map stretched over the image, so both are misaligned."""
 
 from dataclasses import dataclass
 

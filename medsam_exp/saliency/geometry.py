@@ -1,4 +1,4 @@
-"""The way of an image to the network, and of its saliency map from the patch grid back to the file's own pixels."""
+"""Transforms of an image to the network's input, and of its saliency map from the patch grid to the original frame."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _SMALLEST_SPREAD = 1e-6  # relative; below it differences are float32 rounding, 
 
 
 class Geometry(Protocol):
-    """Both ways between an image's own frame and the network's square."""
+    """Transforms between the original frame and the network's square input."""
 
     def preprocess(self, image: RGBImage) -> Tensor:
         """Return the network's input (3, h, w) of an (H, W, 3) image."""

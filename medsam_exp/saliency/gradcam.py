@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.saliency.frozen import frozen
-from medsam_exp.saliency.method import SaliencyMethod
+from medsam_exp.saliency.method import SaliencyMethod, frozen
 
 
 @dataclass(frozen=True)

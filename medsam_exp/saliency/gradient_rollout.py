@@ -10,9 +10,8 @@ from torch import Tensor
 from medsam_exp.clip.capabilities import Capability
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.saliency.attention_rollout import read_out
-from medsam_exp.saliency.frozen import frozen
 from medsam_exp.saliency.gradcam import similarity_gradient
-from medsam_exp.saliency.method import SaliencyMethod
+from medsam_exp.saliency.method import SaliencyMethod, frozen
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, interpolate
 
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.saliency.frozen import frozen
 from medsam_exp.saliency.gradcam import patch_gradient
-from medsam_exp.saliency.method import SaliencyMethod
+from medsam_exp.saliency.method import SaliencyMethod, frozen
 from medsam_exp.types import UserError
 
 _SMALLEST_SPREAD = 1e-6  # relative; below it differences are rounding, which scaling to [0, 1] would blow up

@@ -14,7 +14,7 @@ from medsam_exp.saliency.method import SaliencyMethod
 
 @dataclass(frozen=True)
 class Intensity(SaliencyMethod):
-    """Call bright pixels salient, whatever the text says.
+    """Takes brightness as saliency, independent of the text.
 
     With `postprocess=otsu` it is Otsu's threshold of the raw image (Otsu 1979), at the network's resolution:
     what a text-driven method must beat. Dark targets are missed, by design.

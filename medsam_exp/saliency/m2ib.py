@@ -10,8 +10,7 @@ from torch import Tensor
 from medsam_exp.clip.capabilities import Capability
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.saliency.bottleneck import Bottleneck, capacity, mean_similarity
-from medsam_exp.saliency.frozen import frozen
-from medsam_exp.saliency.method import SaliencyMethod
+from medsam_exp.saliency.method import SaliencyMethod, frozen
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""M2IB in the frame of the published programs, whose maps lie beside the image where it is not square."""
+"""M2IB with the geometry of the published code, whose maps are misaligned unless the image is square."""
 
 from dataclasses import dataclass
 

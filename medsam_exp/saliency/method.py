@@ -1,11 +1,12 @@
-"""What every saliency method is: a map of relevance for images and texts, and the way back to the image's frame."""
+"""Base of all saliency methods: relevance of image patches to a text, and the map in the image's frame."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from medsam_exp.clip.capabilities import Capability
 from medsam_exp.clip.model import ClipModel
@@ -45,3 +46,20 @@ class SaliencyMethod(ABC):
     def geometry(self, clip: ClipModel) -> Geometry:
         """How an image enters the network and its relevance returns: squashed to the network's square and back."""
         return Squash(clip.preprocess)
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Keep a network in evaluation mode and its parameters without gradient; restore both, also after an error."""
+    training = [part for part in module.modules() if part.training]
+    wanting = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        module.eval()
+        for parameter in wanting:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in wanting:
+            parameter.requires_grad_(True)
+        for part in training:
+            part.training = True

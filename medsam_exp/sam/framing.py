@@ -1,4 +1,4 @@
-"""How an image, its prompts and its masks travel between the original frame and a network's square input."""
+"""Transforms of images, prompts and masks between the original frame and a SAM's square input."""
 
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ PIXEL_STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
 
 
 class Framing(Protocol):
-    """A family's own way into the *input frame*, the network's square of S x S pixels, and back.
+    """Transform of images, prompts and masks to the *input frame*, the network's S x S pixels, and back.
 
     Attributes:
         takes_points: whether the network was trained to understand points; boxes are always understood.

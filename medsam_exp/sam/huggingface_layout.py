@@ -46,7 +46,7 @@ def is_huggingface(names: Iterable[str]) -> bool:
 
 
 def from_huggingface(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under segment-anything's names; names that no rule knows stay."""
+    """Rename weights to segment-anything's names; unknown names stay."""
     depths = _depths(weights)
     result = {_renamed(name, depths): value for name, value in weights.items() if name != _TWICE}
     matrix = f"prompt_encoder.pe_layer.{_MATRIX}"

@@ -98,7 +98,7 @@ def weight_files(architecture: str, checkpoint: str | None = None, seed: int = 0
 
 
 def save_sam(model: SamModel, path: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write a network's weights as safetensors under Meta's names; a reader sees the whole file or none.
+    """Write a network's weights as safetensors under Meta's names, atomically.
 
     Raises:
         UserError: a weight is too large for `dtype`.

@@ -1,4 +1,4 @@
-"""The embedded small SAM: segment-anything's own classes, narrower."""
+"""The embedded small SAM: segment-anything's classes with fewer channels and blocks."""
 
 from functools import partial
 

@@ -5,7 +5,7 @@ from medsam_exp.types import UserError
 
 
 class ClassName(SharedTexts):
-    """Says only what to look for, such as "breast tumor".
+    """The name of the target, such as "breast tumor".
 
     Args:
         target: the target in words; None or empty is an error.

@@ -8,7 +8,7 @@ from medsam_exp.text.sentence_lists import first
 
 
 class EnsembleGeneric(SharedTexts):
-    """Says in several ways what the target looks like, whatever its subtype.
+    """Prompt ensemble: several descriptions of the target, independent of its subtype.
 
     Args:
         sentences: name of lists of the package, or a .json or .py file.

@@ -7,7 +7,7 @@ from medsam_exp.text.sentence_lists import SubtypeSentences, first
 
 
 class EnsembleSubtype(SubtypeTexts):
-    """Says in several ways what the image's own subtype looks like.
+    """Prompt ensemble: several descriptions of the subtype that the image shows.
 
     Args:
         sentences: name of lists of the package, or a .json or .py file.

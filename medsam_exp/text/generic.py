@@ -8,7 +8,7 @@ from medsam_exp.text.sentence_lists import chosen
 
 
 class Generic(SharedTexts):
-    """Says what the target looks like, whatever its subtype.
+    """One description of the target, independent of its subtype.
 
     Args:
         sentences: name of lists of the package, or a .json or .py file.

@@ -11,7 +11,7 @@ from medsam_exp.types import UserError
 
 
 def text_of_file(path: Path, key: str) -> str:
-    """The text of a file, in an encoding that can be told; `key` names the setting that gave it.
+    """Read a text file in a detected encoding; `key` names the setting that gave it.
 
     Raises:
         UserError: it cannot be read.
@@ -23,7 +23,7 @@ def text_of_file(path: Path, key: str) -> str:
 
 
 def parsed_json(content: str, shown: str) -> Any:
-    """What a JSON text says; `shown` is its file's name in errors.
+    """Parse JSON; `shown` is the file's name in errors.
 
     Raises:
         UserError: it is no valid JSON, or an object names something twice, of which Python would keep the last.

@@ -52,7 +52,7 @@ class PerImage:
             self._texts[stem] = (*self._texts.get(stem, ()), text.strip())
 
     def bind(self, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
-        """The file's texts of every sample; entries of other images are left aside.
+        """Texts of every sample by its id; entries of other images are ignored.
 
         Raises:
             UserError: a sample is not in the file.

@@ -7,7 +7,7 @@ from medsam_exp.types import Sample, TextSource, UserError
 
 
 class Shuffled:
-    """Hands the texts of a source round, so that no image keeps its own.
+    """Permutes the texts of a source so that no image keeps its text (a derangement).
 
     Scores that stay as they were mean that the text is not heard. An image does not get an equal text either,
     as long as no text belongs to more than half of the images.

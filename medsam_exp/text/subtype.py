@@ -7,7 +7,7 @@ from medsam_exp.text.sentence_lists import SubtypeSentences, chosen
 
 
 class Subtype(SubtypeTexts):
-    """Says what the image's own subtype looks like, such as a benign or a malignant tumor.
+    """One description of the subtype that the image shows, such as a benign or a malignant tumor.
 
     Args:
         sentences: name of lists of the package, or a .json or .py file.

@@ -8,7 +8,7 @@ from medsam_exp.types import Sample
 
 
 class SubtypeName:
-    """Says only what the image's own subtype is called, such as "benign breast tumor".
+    """The name of the subtype that the image shows, such as "benign breast tumor".
 
     Args:
         sentences: lists that know the subtypes' names: a name of the package, or a .json or .py file. None: each

@@ -1,4 +1,4 @@
-"""Long texts in pieces that a CLIP model reads whole; the embeddings of the pieces are averaged."""
+"""Long texts split into windows within a CLIP model's context length; their embeddings are averaged."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence

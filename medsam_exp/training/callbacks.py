@@ -51,10 +51,10 @@ def divergence_error(module: pl.LightningModule, what: str, loss: Tensor, remedy
 
 
 class FiniteWeights(pl.Callback):
-    """Ends a training with broken weights before they are kept; stands before the callbacks that keep them."""
+    """Ends a training whose weights are not finite; must precede the callbacks that write checkpoints."""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look before snapshots are written.
+        """Check before snapshots are written.
 
         Raises:
             UserError: a weight is not finite.
@@ -62,7 +62,7 @@ class FiniteWeights(pl.Callback):
         self._check(trainer, pl_module)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, _: Any) -> None:
-        """Look before a checkpoint replaces the last good one.
+        """Check before a checkpoint replaces the last good one.
 
         Raises:
             UserError: a weight is not finite.
@@ -165,19 +165,19 @@ class Throughput(pl.Callback):
         self._running_since = None
 
     def on_train_epoch_start(self, *_: Any) -> None:
-        """Let the time run."""
+        """Start the clock."""
         self._running_since = self._clock()
 
     def on_validation_start(self, *_: Any) -> None:
-        """Stop the time."""
+        """Stop the clock."""
         self._stop()
 
     def on_validation_end(self, *_: Any) -> None:
-        """Let the time run again."""
+        """Restart the clock."""
         self._running_since = self._clock()
 
     def on_train_epoch_end(self, *_: Any) -> None:
-        """Stop the time: checkpoints are written now."""
+        """Stop the clock: checkpoints are written now."""
         self._stop()
 
     def on_train_batch_end(

@@ -1,4 +1,4 @@
-"""One batch over several devices: the rows of all, with their gradients."""
+"""Gather and sum tensors over devices."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import Tensor, distributed
 
 
 def over_all_devices(rows: Tensor) -> Tensor:
-    """Rows (B, ...) of every device in one tensor, in order of rank."""
+    """Gather rows (B, ...) of all devices into one tensor, in order of rank, with gradients."""
     if (
         not distributed.is_available()
         or not distributed.is_initialized()

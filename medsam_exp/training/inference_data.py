@@ -1,4 +1,4 @@
-"""Batches of whole images for inference: one fixed shape, every image exactly once over all processes."""
+"""Batches for inference: one fixed shape, every image exactly once over all processes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ def batch_loader(
     rank: int = 0,
     world_size: int = 1,
 ) -> DataLoader[Any]:
-    """Loader of whole batches over this process's share of `items`; no process changes what is in a batch.
+    """Loader of this process's share of batches; what is in a batch does not depend on the number of processes.
 
     Args:
         items: of the whole job, equal on every process.
@@ -116,7 +116,7 @@ def batch_loader(
 
 
 class _Batches(TorchDataset[Any]):
-    """Whole batches, so that neither Lightning nor a sampler can take them apart."""
+    """Dataset whose items are batches, so that neither Lightning nor a sampler can split them."""
 
     def __init__(self, chunks: Sequence[Sequence[T]], load: Callable[[Sequence[T]], Any]) -> None:
         self._chunks, self._load = chunks, load

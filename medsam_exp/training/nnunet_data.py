@@ -18,7 +18,7 @@ from medsam_exp.training.training_data import EpochSampler, ResumableLoader, tra
 
 
 class SeededBatches(TorchDataset[Batch]):
-    """Draws whole batches from one of nnU-Net's sources, whose randomness is the global one.
+    """Draws batches from one of nnU-Net's data loaders, which uses the global random generators.
 
     Seeding it anew for each batch makes a batch independent of those before it. So it does not matter how many
     processes load, or where a training was broken off.

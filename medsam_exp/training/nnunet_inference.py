@@ -25,7 +25,7 @@ Prepared = tuple[str, PreparedImage]
 
 @dataclass(frozen=True)
 class EnsembleAnswer:
-    """What an ensemble says of one image; everything in the original frame.
+    """Prediction of an ensemble for one image, in the original frame.
 
     Attributes:
         probabilities: (K, H, W) float32, mean over members; background first.
@@ -41,7 +41,7 @@ class EnsembleAnswer:
 
 
 class EnsembleModule(pl.LightningModule):
-    """Predicts images with one member after the other; only sums are kept, so members cost no memory.
+    """Predicts images with one ensemble member after the other and accumulates moments, so memory does not grow.
 
     Args:
         predictor: with the members.

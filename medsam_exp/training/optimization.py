@@ -1,4 +1,4 @@
-"""What every training module does with its optimizer and schedule."""
+"""Optimizer, parameter groups and learning-rate schedule of every training module."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -53,7 +53,7 @@ def optimizer_and_schedule(
 
 
 def total_steps(trainer: pl.Trainer) -> int:
-    """Optimizer steps of the whole training.
+    """Total optimizer steps of a training.
 
     `trainer.estimated_stepping_batches` would start the loading processes before a checkpoint is read, and a
     resumed training would see the first epoch's samples again.

@@ -17,7 +17,7 @@ from medsam_exp.types import Mask, MaskFusion, Prompts
 
 @dataclass(frozen=True)
 class SamAnswer:
-    """What SAM said about one image.
+    """Prediction of SAM for one image.
 
     Attributes:
         mask: (H, W) bool, original frame, the masks of all N prompts united.

@@ -1,4 +1,4 @@
-"""What training data of every kind share: whole batches, order by seed and epoch, exact resume."""
+"""Base of training data modules: full batches, order by seed and epoch, exact resume within an epoch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -59,12 +59,12 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
         return iter([(epoch, order[start + place]) for start in starts for place in places])
 
     def __len__(self) -> int:
-        """Samples of a whole epoch on this process."""
+        """Samples of one epoch on this process."""
         return self._batches * self.share
 
 
 class ResumableLoader(DataLoader[Any]):
-    """Tells Lightning that it can go on within an epoch; the sampler sees to that, without a state."""
+    """Stateful DataLoader for Lightning's resume within an epoch; the sampler derives the position, without a state."""
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing to remember."""
@@ -96,7 +96,7 @@ class TrainingData(pl.LightningDataModule):
 
     @property
     def batches_per_epoch(self) -> int:
-        """Whole batches of one training epoch.
+        """Full batches of one training epoch.
 
         Raises:
             UserError: there are fewer samples than one batch.
@@ -159,7 +159,7 @@ class TrainingData(pl.LightningDataModule):
 
 
 def trained_batches(trainer: pl.Trainer | None) -> int:
-    """Whole batches that a training has consumed so far."""
+    """Number of batches that a training has consumed so far."""
     if trainer is None:
         return 0
     progress = trainer.fit_loop.epoch_loop.batch_progress.total

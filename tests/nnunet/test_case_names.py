@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from medsam_exp.nnunet.case_names import case_name
+from medsam_exp.nnunet.raw_dataset import case_name
 from tests.nnunet.cases import NASTY
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from medsam_exp.nnunet import pools
-from medsam_exp.nnunet.pools import in_process_pools
+from medsam_exp.nnunet import environment
+from medsam_exp.nnunet.environment import in_process_pools
 from medsam_exp.types import UserError
 from tests.nnunet.cases import gray_case
 
-MODULES = pools._SPAWNING_MODULES
+MODULES = environment._SPAWNING_MODULES
 
 
 @pytest.fixture

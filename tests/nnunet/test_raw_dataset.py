@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.nnunet.pools import in_process_pools
+from medsam_exp.nnunet.environment import in_process_pools
 from medsam_exp.nnunet.raw_dataset import Case, RawDataset, read_raw_dataset, write_raw_dataset
 from medsam_exp.types import UserError
 from tests.nnunet.cases import NASTY, gray_case

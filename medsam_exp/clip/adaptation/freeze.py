@@ -1,4 +1,4 @@
-"""Leave the first layers of the towers, or whole towers, as they are."""
+"""Freeze the first layers of the towers, or all of a tower."""
 
 from collections.abc import Iterable
 from itertools import pairwise

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from medsam_exp.data.images import PICTURE_SUFFIXES, decode
 from medsam_exp.data.masks import label_values, read_mask
 from medsam_exp.data.volumes.scan import ScanRecord
-from medsam_exp.nnunet.case_names import case_name
+from medsam_exp.nnunet.raw_dataset import case_name
 from medsam_exp.types import UserError
 
 Planes = Mapping[str, Callable[[], NDArray[Any]]]

@@ -1,1 +1,1 @@
-"""Is the target of a text in an image at all: features of an image and a text, and scores made from them."""
+"""Target presence (absence detection): features of an image and a text, and scores that the target is there."""

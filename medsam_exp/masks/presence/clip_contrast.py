@@ -1,4 +1,4 @@
-"""Presence score of any CLIP, not calibrated: the text's share against texts that say that nothing is there."""
+"""Uncalibrated presence score of any CLIP: softmax share of the text against absence and nonsense texts."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the zero-shot pipeline knows about whether a text's target is in an image."""
+"""Features for target presence (absence detection) from the zero-shot pipeline."""
 
 import hashlib
 
@@ -27,7 +27,7 @@ _SALIENT = 0.5  # of the map's peak
 def match_features(
     image: Tensor, text: Tensor, absence: Tensor, nonsense: Tensor, inverse_temperature: float
 ) -> dict[str, float]:
-    """How well an image matches a text, and how much better than texts that say otherwise.
+    """Similarity of an image and a text, and its margin over contrasting texts.
 
     Args:
         image: (D,) embedding, any length, as the others.
@@ -49,7 +49,7 @@ def match_features(
 
 
 def relevance_features(relevance: NDArray[np.float32]) -> dict[str, float]:
-    """How much of an image a text needs, and on how few patches it lies.
+    """Total, peak and spatial concentration of a relevance map.
 
     Args:
         relevance: (gh, gw) finite, not normalised.
@@ -65,7 +65,7 @@ def relevance_features(relevance: NDArray[np.float32]) -> dict[str, float]:
 
 
 def paint_over_salient(images: Tensor, maps: Tensor) -> Tensor:
-    """Images whose salient pixels have the mean colour of the others.
+    """Replace salient pixels by the mean colour of the other pixels.
 
     Args:
         images: (B, 3, h, w), preprocessed.
@@ -83,7 +83,7 @@ def paint_over_salient(images: Tensor, maps: Tensor) -> Tensor:
 
 
 def network_fingerprint(network: nn.Module) -> str:
-    """Which weights a network has, as 16 hex digits, wherever their file lies."""
+    """Hash of a network's weights, 16 hex digits, independent of files."""
     hasher = hashlib.sha256()
     for name, values in sorted(network.state_dict().items()):
         hasher.update(name.encode())

@@ -1,1 +1,1 @@
-"""Vetoes: when a mask is emptied because its target is not there; one file each, one choice in conf/veto."""
+"""Vetoes (rejection): when a mask is emptied because its target is absent; one file each, one choice in conf/veto."""

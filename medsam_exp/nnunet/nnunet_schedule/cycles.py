@@ -1,4 +1,4 @@
-"""Equal cycles of a training: how long they are, and where in its cycle an epoch lies."""
+"""Equal cycles of a training: their length, and the position of an epoch in its cycle."""
 
 from medsam_exp.types import UserError
 

@@ -1,1 +1,1 @@
-"""How sure an ensemble of networks is of a mask, and whether that says anything about how good the mask is."""
+"""Uncertainty of checkpoint ensembles: maps, scores, calibration, and how well they predict errors."""

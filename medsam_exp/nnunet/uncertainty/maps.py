@@ -22,7 +22,7 @@ def entropy(probabilities: Tensor) -> Tensor:
 
 
 class EnsembleMoments:
-    """Collects the members' probabilities one after the other; memory does not grow with their number.
+    """Accumulates moments of the members' probabilities; memory does not grow with the number of members.
 
     Sums run in float64 on the CPU wherever the members come from, by Welford's update, so that members that are
     all alike have no variance and no mutual information at all, and the order of members does not matter.

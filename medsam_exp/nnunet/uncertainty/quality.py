@@ -1,4 +1,4 @@
-"""Does uncertainty mean something: is it high where the mask is bad, and do probabilities keep their promise?"""
+"""Quality of uncertainty estimates: error detection, risk-coverage curves, and calibration."""
 
 import warnings
 from typing import Any
@@ -35,7 +35,7 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def risk_coverage(uncertainty: ArrayLike, risk: ArrayLike) -> Curve:
-    """How bad the masks are that one keeps, when only the surest are kept (Geifman & El-Yaniv 2017).
+    """Risk-coverage curve: mean risk of the masks kept at each coverage (Geifman & El-Yaniv 2017, arXiv:1705.08500).
 
     Equally uncertain images have no order: each takes the mean risk of its tie, which is the curve's expected value
     over all orders of the tie. So the order of images does not matter, and a constant uncertainty gives a flat curve.
@@ -67,7 +67,7 @@ def aurc(uncertainty: ArrayLike, risk: ArrayLike) -> float:
 
 
 def excess_aurc(uncertainty: ArrayLike, risk: ArrayLike) -> float:
-    """How far the area lies above the smallest possible one, of images kept in the order of their true risk.
+    """Excess area under the risk-coverage curve over that of the oracle ordering by true risk.
 
     Arguments and errors as of `risk_coverage`. >= 0; 0 when uncertainty ranks the images as their risk does.
     """

@@ -1,4 +1,4 @@
-"""One number for a whole image: how sure an ensemble is of its mask, several ways."""
+"""Image-level uncertainty scores of an ensemble's mask."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -97,7 +97,7 @@ def entropy_per_edge_released(entropy: Map, mask: Mask) -> float:
 
 
 def expected_dsc(foreground_probability: Map, mask: Mask) -> float:
-    """The DSC that the probabilities themselves promise: soft Dice confidence (Borges et al., arXiv 2402.10665).
+    """Soft Dice confidence: the DSC expected from the probabilities (Borges et al., arXiv:2402.10665).
 
     2 sum(p m) / (sum(p) + sum(m)), close to the expected DSC if pixels were independent. For an empty mask, whose
     DSC is 1 when there is no target and else 0, that expectation is the chance that no pixel is target, product

@@ -1,4 +1,4 @@
-"""One number that makes an overconfident network say what it knows: temperature scaling (Guo et al. 2017)."""
+"""Temperature scaling of an overconfident network (Guo et al. 2017, arXiv:1706.04599)."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Every zero-shot mask is a label, as in the paper."""
+"""Every zero-shot mask is a pseudo-label, as in the paper."""
 
 from typing import ClassVar, Literal
 
@@ -6,7 +6,7 @@ from medsam_exp.nnunet.weak_label.candidate import Candidate
 
 
 class AllMasks:
-    """Drops nothing; an empty mask says that its image shows nothing, and trains the network to say so."""
+    """Drops nothing; an empty mask labels its image as background only."""
 
     source: ClassVar[Literal["zero_shot"]] = "zero_shot"
 

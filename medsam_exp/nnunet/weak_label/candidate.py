@@ -1,4 +1,4 @@
-"""A zero-shot mask that may become a label, with everything the pipeline knows about it."""
+"""A zero-shot mask that is a candidate for a pseudo-label, with what the pipeline computed about it."""
 
 from dataclasses import dataclass
 

@@ -65,7 +65,7 @@ def foreground_classes(class_names: Iterable[str | None]) -> dict[str, int]:
 
 
 def by_image(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
-    """Samples by image id, in order; several of an image that is asked for several classes."""
+    """Group samples by image id, in order."""
     found: dict[str, list[Sample]] = {}
     for sample in samples:
         found.setdefault(sample.image, []).append(sample)

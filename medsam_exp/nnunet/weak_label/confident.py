@@ -1,4 +1,4 @@
-"""Only those zero-shot masks are labels that the pipeline itself trusts."""
+"""Selects confident pseudo-labels by limits on predicted IoU, presence, agreement and area."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

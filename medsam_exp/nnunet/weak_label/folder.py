@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from medsam_exp.data.masks import label_values
 from medsam_exp.data.pixels import Pixels
 from medsam_exp.data.planned_files import PlannedFiles
-from medsam_exp.nnunet.case_names import case_name
+from medsam_exp.nnunet.raw_dataset import case_name
 from medsam_exp.nnunet.weak_label.compose import LabelMap, label_map
 from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.types import Mask, UserError

@@ -4,6 +4,6 @@ from typing import ClassVar, Literal
 
 
 class GroundTruth:
-    """Says that labels are ground truth; the stage, a declared reader, reads it."""
+    """Declares ground truth as the source of labels; the stage, a declared reader, reads it."""
 
     source: ClassVar[Literal["ground_truth"]] = "ground_truth"

@@ -1,1 +1,1 @@
-"""Does the text matter: texts that should not find the target, and how far the map moves under them."""
+"""Sanity checks of text sensitivity: control texts that do not describe the target, and how far the map moves."""

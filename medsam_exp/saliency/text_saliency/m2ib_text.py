@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.clip.text_towers import TextTower, text_tower
+from medsam_exp.clip.text_tower import TextTower, text_tower
 from medsam_exp.saliency.bottleneck import Bottleneck, capacity, mean_similarity
-from medsam_exp.saliency.frozen import frozen
+from medsam_exp.saliency.method import frozen
 from medsam_exp.types import UserError
 
 

@@ -12,7 +12,7 @@ from medsam_exp.types import Mask, Prompts
 
 @dataclass(frozen=True)
 class BoxAndPoints:
-    """Gives SAM the box and the points of every separate region, each region's own.
+    """Prompts SAM with the box and the points of each connected component.
 
     The points are those that `points` alone draws with the same generator, so the two prompts differ by the box.
 

@@ -1,4 +1,4 @@
-"""Control: a box in the middle of the image, whatever saliency said."""
+"""Control: a centred box, independent of the saliency map."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,7 +10,7 @@ from medsam_exp.types import Mask, Prompts, UserError
 
 @dataclass(frozen=True)
 class CenterBox:
-    """Draws the same centred box for every image: what SAM scores when nobody tells it where to look.
+    """Draws the same centred box for every image: the score of SAM without localisation.
 
     A control, not a method: it looks at the mask's size only, so unlike the other prompts it also gives a box
     for an empty mask. A text-driven run must beat it.

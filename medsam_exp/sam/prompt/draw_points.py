@@ -42,5 +42,5 @@ def draw_points(pixels: NDArray[np.intp], count: int, label: int, generator: np.
 
 
 def joined(foreground: Points, background: Points) -> Points:
-    """Foreground points first, then background points."""
+    """Concatenate foreground and background points, in this order."""
     return np.concatenate([foreground[0], background[0]]), np.concatenate([foreground[1], background[1]])

@@ -14,7 +14,7 @@ _KINDS = (0, 1)
 
 @dataclass(frozen=True)
 class GivenPrompts:
-    """Gives SAM the same boxes and points whatever the coarse mask says, in pixels of one image.
+    """Prompts SAM with given boxes and points, in pixels of one image; the coarse mask is not used.
 
     A box is cut off at the image's edges. Prompts with fewer points than others are filled with "no point"
     (label -1); the masks of all prompts are united.

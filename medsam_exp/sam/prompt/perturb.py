@@ -57,7 +57,7 @@ def perturb_boxes(
     jitter: float,
     generator: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Move each border of each box outwards by a fixed share of its side, and by a random one either way.
+    """Expand each box by a share of its sides, and jitter each border at random.
 
     Args:
         boxes_xyxy: (N, 4) x0, y0, x1, y1 in pixels.

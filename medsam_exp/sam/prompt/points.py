@@ -87,7 +87,7 @@ class PointsPerComponent:
 
 
 def deep_pixels(region: Mask, depth: NDArray[np.float64], margin: float, count: int) -> NDArray[np.intp]:
-    """Pixels of a region that lie deeper than a margin, if at least `count` do; else all of them.
+    """Pixels of a region farther from its border than a margin, if there are at least `count`; else all pixels.
 
     Args:
         region: (h, w).

@@ -11,7 +11,7 @@ from PIL import Image
 
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS
 from medsam_exp.data.volumes.scan import read_record
-from medsam_exp.nnunet.case_names import case_name
+from medsam_exp.nnunet.raw_dataset import case_name
 from tests.command import command
 from tests.data.volumes.synthetic import dicom_image, dicom_series, items, turned
 from tests.data.volumes.test_grid import random_affine

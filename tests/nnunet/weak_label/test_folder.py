@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.nnunet.case_names import case_name
+from medsam_exp.nnunet.raw_dataset import case_name
 from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.types import UserError
