@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from medsam_exp.masks.components import label_components
 from medsam_exp.types import Mask
 
 Box = NDArray[np.float32]
@@ -12,7 +13,7 @@ Box = NDArray[np.float32]
 
 def random_component(mask: Mask, generator: np.random.Generator) -> Mask:
     """One connected component of a non-empty (H, W) mask, drawn with a chance proportional to its area."""
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    labels, count = label_components(mask)
     if count == 1:
         return mask
     areas = np.bincount(labels.ravel())[1:]
