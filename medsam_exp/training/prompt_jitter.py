@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from medsam_exp.masks.components import label_components
 from medsam_exp.types import Mask
