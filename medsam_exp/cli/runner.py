@@ -17,7 +17,7 @@ from medsam_exp.config.default_settings import changed_settings
 from medsam_exp.config.schema import check
 from medsam_exp.config.trials import searches, tuning_config
 from medsam_exp.config.tuned import refuse_to_overwrite
-from medsam_exp.curation.quality.quick_check import leak_notes, look_at_data, refuse_leaky_training
+from medsam_exp.curation.quality.quick_check import find_leaks, leak_notes, refuse_leaky_training
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.firewall import refuse_learnt_images, remember
 from medsam_exp.engine.plan import Plan
@@ -124,7 +124,7 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     _refuse_unknown_sizes(cfg, dataset, stages)
     with _tracker(cfg, run_dir, origin, stages) if first else SilentTracker() as tracker:
         plan = Plan(cfg, stages, dataset, texts, digests)
-        leaks = distributed.from_rank_zero(look_at_data(cfg, plan, digests) if first else {})
+        leaks = distributed.from_rank_zero(find_leaks(cfg, plan, digests) if first else {})
         learnt = refuse_learnt_images(cfg, plan, run_dir, scored_later)
         refuse_leaky_training(cfg, plan, leaks)
         remember(plan, learnt)

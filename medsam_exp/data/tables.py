@@ -14,7 +14,7 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -267,3 +267,17 @@ def _reason(error: csv.Error) -> str:
     if "field larger than field limit" in str(error):
         return f"it has a field of more than {csv.field_size_limit()} characters: close an open quote, or shorten it"
     return f"{error}: mend its quotes"
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV, with commas and line feeds.
+
+    Args:
+        header: names of the columns.
+        rows: as many fields each.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

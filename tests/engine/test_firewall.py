@@ -9,7 +9,7 @@ from PIL import Image
 
 from medsam_exp.cli.runner import _inputs, _scored_later, _with_tuning
 from medsam_exp.config.schema import check
-from medsam_exp.curation.quality.quick_check import look_at_data, refuse_leaky_training
+from medsam_exp.curation.quality.quick_check import find_leaks, refuse_leaky_training
 from medsam_exp.data.csv_pairs import CsvPairs
 from medsam_exp.engine.firewall import FILE, SHARED, refuse_learnt_images, remember
 from medsam_exp.engine.plan import Plan
@@ -30,7 +30,7 @@ def plan(tmp_path: Path, *overrides: str) -> dict[str, Path]:
     later, cfg = _scored_later(cfg), _with_tuning(cfg)
     dataset, texts, _ = _inputs(cfg, say_notes=False)
     planned = Plan(cfg, list(cfg.stages), dataset, texts, FileDigests(None))
-    leaks = look_at_data(cfg, planned, FileDigests(None))
+    leaks = find_leaks(cfg, planned, FileDigests(None))
     learnt = refuse_learnt_images(cfg, planned, tmp_path, later)
     refuse_leaky_training(cfg, planned, leaks)
     remember(planned, learnt)

@@ -7,7 +7,6 @@ Every file appears whole or not at all. The same request again writes only what 
 ends with the same bytes; `checksums.sha256` says what was written (`sha256sum -c` can check it).
 """
 
-import csv
 import io
 import re
 from collections import Counter
@@ -32,6 +31,7 @@ from medsam_exp.curation.prepare.output import (
 from medsam_exp.curation.prepare.source import Source, image_of
 from medsam_exp.curation.prepare.splitting import SPLITS
 from medsam_exp.data.captions import clean_caption
+from medsam_exp.data.tables import csv_text
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.types import Mask, UserError
 
@@ -171,14 +171,12 @@ def _finish(
 
 def _index(cases: Sequence[PreparedImage]) -> str:
     with_spacing = any(case.spacing_mm for case in cases)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *(SPACING_COLUMNS if with_spacing else ())])
+    rows = []
     for case in cases:
         spacing = [f"{size:.6g}" for size in case.spacing_mm] if case.spacing_mm else ["", ""]
         row = [case.name, case.split, case.class_name, case.group, case.source]
-        writer.writerow([*row, *(spacing if with_spacing else ())])
-    return text.getvalue()
+        rows.append([*row, *(spacing if with_spacing else ())])
+    return csv_text([*COLUMNS, *(SPACING_COLUMNS if with_spacing else ())], rows)
 
 
 def _files(case: PreparedImage) -> tuple[str, str]:
@@ -307,10 +305,12 @@ def _copier(source: Source, image: str, name: str) -> Callable[[], dict[str, byt
 
 def _csv(pairs: Sequence[PreparedPair]) -> str:
     columns = list(dict.fromkeys(column for pair in pairs for column in pair.more))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([IMAGE_COLUMN, CAPTION_COLUMN, *columns])
-    for pair in sorted(pairs, key=lambda pair: (pair.name, pair.caption)):
-        more = [pair.more.get(column, "") for column in columns]
-        writer.writerow([f"{_FOLDER}/{pair.name}", " ".join(pair.caption.split()), *more])
-    return text.getvalue()
+    rows = [
+        [
+            f"{_FOLDER}/{pair.name}",
+            " ".join(pair.caption.split()),
+            *(pair.more.get(column, "") for column in columns),
+        ]
+        for pair in sorted(pairs, key=lambda pair: (pair.name, pair.caption))
+    ]
+    return csv_text([IMAGE_COLUMN, CAPTION_COLUMN, *columns], rows)

@@ -71,7 +71,7 @@ _MOST_LABELS = 32  # a picture with more gray values is a scan
 
 
 @dataclass(frozen=True)
-class OwnLabels:
+class ScanLabels:
     """What the masks of one scan say.
 
     Attributes:
@@ -86,7 +86,7 @@ class OwnLabels:
 
 
 @dataclass(frozen=True)
-class OwnMasks:
+class ScanMasks:
     """The mask files of one scan.
 
     Attributes:
@@ -105,7 +105,7 @@ class OwnMasks:
         """Whether there are any."""
         return bool(self.files or self.segmentations or self.outlines)
 
-    def read(self, facts: ScanFacts) -> OwnLabels:
+    def read(self, facts: ScanFacts) -> ScanLabels:
         """Labels of every voxel, and the names of those that have one.
 
         Where several files mark a voxel, the highest label counts.
@@ -133,7 +133,7 @@ class OwnMasks:
                 f"the masks of {facts.shown} have labels up to {labels.max()}, more than {_LARGEST_LABEL}: name those "
                 "wanted with --foreground"
             )
-        return OwnLabels(labels.astype(np.uint8), names, soft)
+        return ScanLabels(labels.astype(np.uint8), names, soft)
 
     def _of_file(self, path: Path, facts: ScanFacts) -> tuple[NDArray[np.int64], bool]:
         """Labels of a file, and whether soft edges were thresholded."""

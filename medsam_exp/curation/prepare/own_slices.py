@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name
-from medsam_exp.curation.prepare.own_masks import OwnMasks, assign_outlines
+from medsam_exp.curation.prepare.own_masks import ScanMasks, assign_outlines
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
 from medsam_exp.data.patients import patient_in
 from medsam_exp.data.volumes.find import (
@@ -159,7 +159,7 @@ class PlannedScan:
     """
 
     scan: Scan
-    masks: OwnMasks
+    masks: ScanMasks
     id: str
     group: str
     view: View
@@ -312,7 +312,7 @@ def plan_scans(found: Found, cutting: Cutting, naming: ScanNaming, *, skip_fault
 
 def _with_masks(
     found: Found, foreground: tuple[int, ...] | None
-) -> tuple[list[Scan], list[OwnMasks], list[str]]:
+) -> tuple[list[Scan], list[ScanMasks], list[str]]:
     owners, mask_faults = assign_masks(found.scans, found.mask_files)
     faults = [*found.faults, *mask_faults]
     objects: dict[int, list[Path]] = {}
@@ -331,7 +331,7 @@ def _with_masks(
         for number in sorted(both)
     ]
     masks = [
-        OwnMasks(owners.get(number, ()), objects.get(number, ()), outlines.get(number, ()), foreground)
+        ScanMasks(owners.get(number, ()), objects.get(number, ()), outlines.get(number, ()), foreground)
         for number in range(len(found.scans))
     ]
     if not any(masks):
@@ -346,7 +346,7 @@ def _with_masks(
 
 
 def _cases_together(
-    scans: Sequence[Scan], masks: Sequence[OwnMasks], names: Sequence[tuple[str, str]]
+    scans: Sequence[Scan], masks: Sequence[ScanMasks], names: Sequence[tuple[str, str]]
 ) -> list[tuple[str, str]]:
     """Ids and groups with the channels of one case in one group: scans that share a mask, or nnU-Net's files."""
     owners = Counter(path for mask in masks for path in mask.files)
@@ -365,7 +365,7 @@ def _cases_together(
 
 
 def _planned(
-    scan: Scan, masks: OwnMasks, scan_id: str, group: str, cutting: Cutting, classes: dict[int, str]
+    scan: Scan, masks: ScanMasks, scan_id: str, group: str, cutting: Cutting, classes: dict[int, str]
 ) -> PlannedScan:
     """Plan one scan; adds the labels of its masks to `classes`."""
     view = scan.facts.view(cutting.plane)

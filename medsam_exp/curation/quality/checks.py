@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from medsam_exp.curation.quality.duplicates import Copies, check_copies, check_splits, find_copies
+from medsam_exp.curation.quality.duplicates import Duplicates, check_duplicates, check_splits, find_duplicates
 from medsam_exp.curation.quality.facts import DatasetItem, MaskFacts, MeasuredDataset
 from medsam_exp.curation.quality.finding import KINDS, SEVERITIES, Finding, Severity
 
@@ -163,12 +163,12 @@ class Examination:
 
     Attributes:
         dataset: the dataset and the facts about it.
-        copies: images that are the same or nearly so.
+        duplicates: images that are the same or nearly so.
         findings: errors first, kinds in the order of `KINDS`.
     """
 
     dataset: MeasuredDataset
-    copies: Copies
+    duplicates: Duplicates
     findings: tuple[Finding, ...]
 
     def of(self, severity: Severity) -> list[Finding]:
@@ -190,26 +190,26 @@ def examine(dataset: MeasuredDataset, *, near: bool = True) -> Examination:
         dataset: the dataset and the facts about it.
         near: whether to look for nearly the same images, too.
     """
-    copies = find_copies(dataset.images, near=near)
+    duplicates = find_duplicates(dataset.images, near=near)
     found = [
         *check_files(dataset),
-        *check_copies(dataset, copies),
+        *check_duplicates(dataset, duplicates),
         *check_splits(dataset),
         *check_masks(dataset),
         *check_images(dataset),
     ]
-    return Examination(dataset, copies, tuple(sorted(found, key=_place)))
+    return Examination(dataset, duplicates, tuple(sorted(found, key=_place)))
 
 
-def examine_files(dataset: MeasuredDataset, copies: Copies) -> Examination:
+def examine_files(dataset: MeasuredDataset, duplicates: Duplicates) -> Examination:
     """Run the checks that need no pixels.
 
     Args:
         dataset: the dataset; facts are not needed.
-        copies: what is known of them.
+        duplicates: what is known of them.
     """
-    found = [*check_files(dataset), *check_copies(dataset, copies), *check_splits(dataset)]
-    return Examination(dataset, copies, tuple(sorted(found, key=_place)))
+    found = [*check_files(dataset), *check_duplicates(dataset, duplicates), *check_splits(dataset)]
+    return Examination(dataset, duplicates, tuple(sorted(found, key=_place)))
 
 
 def _place(finding: Finding) -> tuple[int, int, tuple[str, ...], str]:

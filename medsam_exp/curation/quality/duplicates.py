@@ -32,8 +32,8 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Copies:
-    """All copies of a dataset.
+class Duplicates:
+    """All duplicates of a dataset.
 
     Attributes:
         same: names of images that are pixel by pixel the same, at least two each.
@@ -59,8 +59,8 @@ class Copies:
         return places
 
 
-def find_copies(images: Mapping[str, ImageFacts], *, near: bool = True) -> Copies:
-    """Find all copies.
+def find_duplicates(images: Mapping[str, ImageFacts], *, near: bool = True) -> Duplicates:
+    """Find all duplicates.
 
     Args:
         images: that can be read, by name.
@@ -72,21 +72,21 @@ def find_copies(images: Mapping[str, ImageFacts], *, near: bool = True) -> Copie
     distinct = [tuple(names) for names in by_pixels.values()]
     same = tuple(names for names in distinct if len(names) > 1)
     if not near:
-        return Copies(same, (), searched=False)
+        return Duplicates(same, (), searched=False)
     first = [images[names[0]] for names in distinct]
     found = find_near_duplicates([image.hashes for image in first], [image.thumbnail for image in first])
     links = (Link(distinct[a.first], distinct[a.second], a.correlation, a.turned) for a in found)
-    return Copies(same, tuple(links))
+    return Duplicates(same, tuple(links))
 
 
-def groups_of(items: Mapping[str, DatasetItem], copies: Copies) -> dict[str, str]:
-    """What may not be on both sides of a split, as a group by name: copies, and images of one patient.
+def groups_of(items: Mapping[str, DatasetItem], duplicates: Duplicates) -> dict[str, str]:
+    """What may not be on both sides of a split, as a group by name: duplicates, and images of one patient.
 
     A group is called after the patient, where its first image has one, else after its first image.
     """
     names = sorted(items)
-    links = [(group[0], name) for group in copies.same for name in group[1:]]
-    links += [(link.first[0], link.second[0]) for link in copies.near]
+    links = [(group[0], name) for group in duplicates.same for name in group[1:]]
+    links += [(link.first[0], link.second[0]) for link in duplicates.near]
     first_of: dict[str, str] = {}
     for name in names:
         if group := items[name].group:
@@ -100,13 +100,13 @@ def groups_of(items: Mapping[str, DatasetItem], copies: Copies) -> dict[str, str
 _NEAR_MASK = 0.7  # Dice; framing and annotators differ somewhat
 
 
-def check_copies(dataset: MeasuredDataset, copies: Copies) -> list[Finding]:
-    """Copies across splits, with contradicting classes or masks, and plain ones."""
+def check_duplicates(dataset: MeasuredDataset, duplicates: Duplicates) -> list[Finding]:
+    """Duplicates across splits, with contradicting classes or masks, and plain ones."""
     findings = []
-    for names in copies.same:
+    for names in duplicates.same:
         found = _same(dataset, names)
         findings += found or [Finding("identical", names, f"{joined_with_and(names)} have the same pixels")]
-    for links in copies.near_groups():
+    for links in duplicates.near_groups():
         findings += _near(dataset, links)
     return findings
 

@@ -1,9 +1,7 @@
 """A data check as files for programs: numbers, findings.csv and .json, images to leave out, groups to split by."""
 
-import csv
-import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -12,6 +10,7 @@ from medsam_exp.curation.quality.checks import Examination
 from medsam_exp.curation.quality.duplicates import groups_of
 from medsam_exp.curation.quality.facts import DatasetItem, MeasuredDataset
 from medsam_exp.curation.quality.finding import KINDS, Finding
+from medsam_exp.data.tables import csv_text
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
 
@@ -124,18 +123,18 @@ _KEPT_FIRST = ("test", "val")
 def write_lists(examination: Examination, folder: Path) -> list[Path]:
     """Write all lists into a folder; return their paths."""
     items = examination.dataset.by_name
-    groups = groups_of(items, examination.copies)
+    groups = groups_of(items, examination.duplicates)
     left_out = proposed_exclusions(examination)
     tables = {
-        "findings.csv": _csv(
+        "findings.csv": csv_text(
             ("severity", "kind", "image", "others", "mask", "message"),
             (_row(finding) for finding in examination.findings),
         ),
-        "exclude.csv": _csv(
+        "exclude.csv": csv_text(
             ("name", "split", "why"),
             ((_file_name(items[name]), items[name].split, why) for name, why in left_out.items()),
         ),
-        "groups.csv": _csv(
+        "groups.csv": csv_text(
             ("name", "split", "group"),
             ((_file_name(items[name]), items[name].split, group) for name, group in groups.items()),
         ),
@@ -187,21 +186,13 @@ def _row(finding: Finding) -> tuple[str, ...]:
     return severity, finding.kind, first, "; ".join(others), finding.mask, finding.message
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return buffer.getvalue()
-
-
 def _as_json(examination: Examination, left_out: dict[str, str]) -> dict[str, object]:
     said = overview(examination.dataset)
     return {
         "root": str(examination.dataset.listing.root),
         "form": examination.dataset.listing.form,
         "overview": asdict(said),
-        "near_copies_searched": examination.copies.searched,
+        "near_copies_searched": examination.duplicates.searched,
         "limits": asdict(examination.dataset.limits),
         "findings": [
             {"severity": KINDS[each.kind].severity, **asdict(each)} for each in examination.findings

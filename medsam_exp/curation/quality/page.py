@@ -67,7 +67,7 @@ def _content(examination: Examination, command: str) -> dict[str, Any]:
         "rows": examination.findings[:_LISTED],
         "more_rows": max(0, len(examination.findings) - _LISTED),
         "left_out": len(proposed_exclusions(examination)),
-        "searched": examination.copies.searched,
+        "searched": examination.duplicates.searched,
         "command": command,
         "data_json": as_json({}),
         "plotly": "",

@@ -23,7 +23,7 @@ from omegaconf import DictConfig
 
 from medsam_exp.config.auxiliary_images import label_source
 from medsam_exp.curation.quality.checks import Examination, examine, examine_files
-from medsam_exp.curation.quality.duplicates import Copies
+from medsam_exp.curation.quality.duplicates import Duplicates
 from medsam_exp.curation.quality.facts import DatasetListing, Limits, MeasuredDataset
 from medsam_exp.curation.quality.finding import KINDS, Finding
 from medsam_exp.curation.quality.layout import INDEX, find_collection, without
@@ -63,14 +63,14 @@ class Leak:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _FirstCheck:
     """What a look at a dataset found: lines to say once, and leaks."""
 
     lines: tuple[str, ...]
     leaks: tuple[Leak, ...]
 
 
-def look_once(
+def check_once(
     root: Path,
     artifacts: Path,
     digests: FileDigests,
@@ -174,19 +174,19 @@ def _look(
     mask_values: Values[int] | None,
     exclude: str | Sequence[str] | None,
     patient_pattern: str | None,
-) -> _Look:
+) -> _FirstCheck:
     listing = without(find_collection(root, patient_pattern), exclude)
     images = [item for item in listing.items if item.image is not None]
     if len(images) <= FEW:
         store = FactStore(folder, digests, mask_values)
         found = examine(measure_dataset(listing, store, Limits()))
-        return _Look(tuple(_sentences(found, "", patient_pattern)), tuple(_leaks(found)))
+        return _FirstCheck(tuple(_sentences(found, "", patient_pattern)), tuple(_leaks(found)))
     found = examine_files(MeasuredDataset(listing, {}), _same_files(listing, digests))
     said = _sentences(found, f"{len(images)} images were compared by name and file only; ", patient_pattern)
-    return _Look(tuple(said), tuple(_leaks(found)))
+    return _FirstCheck(tuple(said), tuple(_leaks(found)))
 
 
-def _same_files(listing: DatasetListing, digests: FileDigests) -> Copies:
+def _same_files(listing: DatasetListing, digests: FileDigests) -> Duplicates:
     """Images whose files are the same byte by byte."""
     paths = {item.name: item.image for item in listing.items if item.image is not None}
     sizes: dict[int, list[str]] = defaultdict(list)
@@ -194,13 +194,13 @@ def _same_files(listing: DatasetListing, digests: FileDigests) -> Copies:
         sizes[path.stat().st_size].append(name)
     alike = {size: names for size, names in sizes.items() if len(names) > 1}
     if sum(size * len(names) for size, names in alike.items()) > MOST_BYTES:
-        return Copies((), (), searched=False)
+        return Duplicates((), (), searched=False)
     same: dict[str, list[str]] = defaultdict(list)
     for names in alike.values():
         for name in names:
             same[digests.of(paths[name])].append(name)
     groups = (tuple(sorted(names)) for names in same.values() if len(names) > 1)
-    return Copies(tuple(sorted(groups)), (), searched=False)
+    return Duplicates(tuple(sorted(groups)), (), searched=False)
 
 
 def _sentences(examination: Examination, scope: str, patient_pattern: str | None) -> list[str]:
@@ -237,13 +237,13 @@ def _leaks(examination: Examination) -> Iterator[Leak]:
         yield Leak(f"{title}: {len(findings)} (first: {findings[0].items[0]})", splits)
 
 
-def look_at_data(cfg: DictConfig, plan: Plan, digests: FileDigests) -> dict[Path, tuple[Leak, ...]]:
+def find_leaks(cfg: DictConfig, plan: Plan, digests: FileDigests) -> dict[Path, tuple[Leak, ...]]:
     """Leaks between the splits of the run's folders, by their root."""
     found: dict[Path, tuple[Leak, ...]] = {}
     for dataset in datasets_of(plan).values():
         if isinstance(dataset, FolderSplit) and dataset.root not in found:
             given = dataset.foreground_values, dataset.exclude, dataset.patient_pattern
-            found[dataset.root] = look_once(dataset.root, Path(cfg.paths.artifacts), digests, *given)
+            found[dataset.root] = check_once(dataset.root, Path(cfg.paths.artifacts), digests, *given)
     return found
 
 
@@ -254,7 +254,7 @@ def leak_notes(cfg: DictConfig, leaks: Mapping[Path, tuple[Leak, ...]]) -> list[
 
 
 def refuse_leaky_training(cfg: DictConfig, plan: Plan, leaks: Mapping[Path, tuple[Leak, ...]]) -> None:
-    """Stop before a training on true masks of a split that shares patients or copies with another one.
+    """Stop before a training on true masks of a split that shares patients or duplicates with another one.
 
     Args:
         cfg: a checked configuration.

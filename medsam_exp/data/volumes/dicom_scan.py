@@ -13,6 +13,7 @@ from medsam_exp.data.volumes.dicom_header import Frame, patient_of
 from medsam_exp.data.volumes.dicom_pixels import asks_for_a_window, is_gray, read_colours, read_values, shown
 from medsam_exp.data.volumes.dicom_series import Part, order_series, split_series
 from medsam_exp.data.volumes.file_errors import naming_the_file
+from medsam_exp.data.volumes.grid import Affine
 from medsam_exp.data.volumes.scan import ScanFacts
 from medsam_exp.data.volumes.windowing import WindowLevel
 from medsam_exp.types import UserError
@@ -92,55 +93,65 @@ def _shown_as(frames: Sequence[Frame], root: Path) -> str:
 
 
 def _volume(part: Part, root: Path) -> DicomScan:
+    """Images with a place in the patient, in order on a regular grid."""
     shown_as = _shown_as(part.frames, root)
     with naming_the_file(shown_as, "has a damaged header", "export it again"):
-        return _placed(part, shown_as)
-
-
-def _placed(part: Part, shown_as: str) -> DicomScan:
-    ordered = order_series(part.frames, shown_as)
-    first = ordered.frames[0]
-    shape = (int(first.header.Columns), int(first.header.Rows), len(ordered.frames))
-    notes = [f"{shown_as} {note}" for note in part.notes]
-    facts = ScanFacts(
-        shown_as,
-        "dicom",
-        shape,
-        ordered.affine,
-        placed=True,
-        spacing_known=True,
-        modality=str(first.header.get("Modality", "")),
-        patient=patient_of(first.header) or str(first.path),
-        source=_references(ordered.frames),
-        notes=(*notes, *_remarks(ordered.frames, shown_as), *_burnt_in(first, shown_as)),
-        stem=first.path.parent.name,
-        files=tuple(frame.path for frame in ordered.frames),
-    )
-    return DicomScan(ordered.frames, facts)
+        ordered = order_series(part.frames, shown_as)
+        return _scan(
+            ordered.frames,
+            shown_as,
+            ordered.affine,
+            placed=True,
+            spacing_known=True,
+            notes=[f"{shown_as} {note}" for note in part.notes],
+            stem=ordered.frames[0].path.parent.name,
+            files=tuple(frame.path for frame in ordered.frames),
+        )
 
 
 def _pictures(frames: Sequence[Frame], root: Path) -> DicomScan:
-    with naming_the_file(frames[0].path, "has a damaged header", "export it again"):
-        return _unplaced(frames, _relative(frames[0].path, root))
+    """Pictures of one file that have no place in the patient."""
+    path, spacing = frames[0].path, frames[0].spacing_mm
+    with naming_the_file(path, "has a damaged header", "export it again"):
+        row_mm, column_mm = spacing or (1.0, 1.0)
+        return _scan(
+            frames,
+            _relative(path, root),
+            np.diag([column_mm, row_mm, 1.0, 1.0]),
+            placed=False,
+            spacing_known=spacing is not None,
+            notes=[],
+            stem=path.stem,
+            files=(path,),
+        )
 
 
-def _unplaced(frames: Sequence[Frame], shown_as: str) -> DicomScan:
-    first = frames[0]
-    spacing = first.spacing_mm
-    row_mm, column_mm = spacing or (1.0, 1.0)
+def _scan(
+    frames: Sequence[Frame],
+    shown_as: str,
+    affine: Affine,
+    *,
+    placed: bool,
+    spacing_known: bool,
+    notes: Sequence[str],
+    stem: str,
+    files: tuple[Path, ...],
+) -> DicomScan:
+    """Frames with what their headers say of all of them; arguments as the attributes of `ScanFacts`."""
+    header = frames[0].header
     facts = ScanFacts(
         shown_as,
         "dicom",
-        (int(first.header.Columns), int(first.header.Rows), len(frames)),
-        np.diag([column_mm, row_mm, 1.0, 1.0]),
-        placed=False,
-        spacing_known=spacing is not None,
-        modality=str(first.header.get("Modality", "")),
-        patient=patient_of(first.header) or str(first.path),
+        (int(header.Columns), int(header.Rows), len(frames)),
+        affine,
+        placed=placed,
+        spacing_known=spacing_known,
+        modality=str(header.get("Modality", "")),
+        patient=patient_of(header) or str(frames[0].path),
         source=_references(frames),
-        notes=(*_remarks(frames, shown_as), *_burnt_in(first, shown_as)),
-        stem=first.path.stem,
-        files=(first.path,),
+        notes=(*notes, *_remarks(frames, shown_as), *_burnt_in(frames[0], shown_as)),
+        stem=stem,
+        files=files,
     )
     return DicomScan(frames, facts)
 

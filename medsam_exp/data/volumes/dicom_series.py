@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations, pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,106 +20,8 @@ from medsam_exp.types import UserError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-Place = tuple[float | int, ...]
-
-
-def place_of(frame: Frame) -> Place:
-    """Position, orientation (rounded to hundredths) and size of an image: what another image at its place shares."""
-    assert frame.position is not None  # callers give frames with places only
-    assert frame.orientation is not None
-    return (*np.round(np.concatenate([frame.position, frame.orientation]), 2).tolist(), *frame.size)
-
-
-def repeats(frames: Iterable[Frame]) -> bool:
-    """Whether any two images have the same place."""
-    return max(Counter(map(place_of, frames)).values(), default=0) > 1
-
-
-def are_copies(frames: Iterable[Frame]) -> bool:
-    """Whether all images that share a place have the same pixels, too; stops at the first place that says no.
-
-    Raises:
-        UserError: pixels that are to be compared cannot be decoded.
-    """
-    groups = _grouped_by(list(frames), place_of)
-    return all(len(set(map(_pixels_digest, group))) == 1 for group in groups if len(group) > 1)
-
-
-def without_copies(frames: Sequence[Frame], *, of_one_id: bool) -> tuple[list[Frame], int]:
-    """The first of all images that have the same place and the same pixels, and how many were dropped.
-
-    Args:
-        frames: in any order, which is kept.
-        of_one_id: whether copies must have the same instance UID, too, as files that were copied do.
-
-    Raises:
-        UserError: pixels that are to be compared cannot be decoded.
-    """
-    groups: dict[Hashable, list[Frame]] = defaultdict(list)
-    for frame in frames:
-        groups[(place_of(frame), instance_of(frame) if of_one_id else None)].append(frame)
-    dropped = set()
-    for group in groups.values():
-        seen: set[str] = set()
-        for frame in group if len(group) > 1 else ():
-            pixels = _pixels_digest(frame)
-            if pixels in seen:
-                dropped.add(id(frame))
-            seen.add(pixels)
-    return [frame for frame in frames if id(frame) not in dropped], len(dropped)
-
-
-def instance_of(frame: Frame) -> tuple[str, int]:
-    """What should name an image: its file's unique id, and its place in the file."""
-    return str(frame.header.get("SOPInstanceUID") or ""), frame.number
-
-
-def groups_without_ids(frames: Sequence[Frame]) -> list[list[Frame]] | None:
-    """Groups by folder and geometry where unique ids do not tell images apart; None where they do.
-
-    Anonymisers write one word into all of them, or leave them out. Folders are not asked where each holds one image.
-    """
-    ids = Counter(map(instance_of, frames))
-    if max(ids.values()) == 1 and all(uid and frame_has_series(frames[0]) for uid, _ in ids):
-        return None
-    by_folder = _grouped_by(frames, lambda frame: (folder_of(frame), _geometry(frame)))
-    by_geometry = _grouped_by(frames, _geometry)
-    return by_geometry if max(map(len, by_folder)) == 1 else by_folder
-
-
-def frame_has_series(frame: Frame) -> bool:
-    """Whether its file names a series."""
-    return bool(frame.header.get("SeriesInstanceUID"))
-
-
-def by_folder(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Groups by the folder that the files lie in."""
-    return _grouped_by(frames, folder_of)
-
-
-def folder_of(frame: Frame) -> Path:
-    """The folder of the frame's file."""
-    return frame.path.parent
-
-
-def _grouped_by(frames: Sequence[Frame], key: Callable[[Frame], Hashable]) -> list[list[Frame]]:
-    groups: dict[Hashable, list[Frame]] = defaultdict(list)
-    for frame in frames:
-        groups[key(frame)].append(frame)
-    return list(groups.values())
-
-
-def _geometry(frame: Frame) -> Hashable:
-    assert frame.orientation is not None
-    spacing = np.round(frame.spacing_mm or (0.0, 0.0), 4)
-    return (*np.round(frame.orientation, 2).tolist(), *spacing.tolist(), *frame.size)
-
-
-def _pixels_digest(frame: Frame) -> str:
-    values = read_values(frame) if is_gray(frame.header) else read_colours(frame)
-    return hashlib.sha256(values.tobytes()).hexdigest()
-
-
+_SAME_DIRECTION = 1e-3  # per component of a direction's cosines
+_UNEVEN = 0.1  # of the distance between slices; scanners round positions to a hundredth of it
 _TELL_APART = (
     *("AcquisitionNumber", "EchoNumbers", "TemporalPositionIdentifier", "TemporalPositionIndex"),
     *("EchoTime", "EffectiveEchoTime", "InversionTime", "DiffusionBValue", "DiffusionGradientOrientation"),
@@ -143,91 +44,8 @@ _GROUPS = {  # functional groups of enhanced images, by the element that they ho
 }
 _DIMENSION = "DimensionIndexValues"
 
-
-def split_phases(frames: Sequence[Frame]) -> tuple[list[list[Frame]], str] | None:
-    """Parts of a series that each have every place once; and the names of the elements that tell them apart.
-
-    One element is tried after another, then two together. Parts must have the same places, so an element that counts
-    images splits nothing. Where none has equal values for the images of a part, as trigger times of a heart seldom
-    have, the n-th images in time of all places are the n-th part, if all of them precede all of the next part.
-
-    Returns:
-        Parts in order of the elements' values; None where no element tells complete parts apart.
-    """
-    count = max((len(_index(frame)) for frame in frames), default=0)
-    names = (*_TELL_APART, *(f"{_DIMENSION}[{n}]" for n in range(count)))
-    values = {name: [_value(frame, name) for frame in frames] for name in names}
-    telling = [name for name in names if len(set(values[name])) > 1]
-    places = list(map(place_of, frames))
-    for chosen in chain(combinations(telling, 1), combinations(telling, 2)):
-        keys = list(zip(*(values[name] for name in chosen), strict=True))
-        if len(set(keys)) * len(set(places)) == len(frames) == len(set(zip(keys, places, strict=True))):
-            return _grouped(frames, keys), " and ".join(chosen)
-    for name in _IN_TIME:
-        if name in telling and (parts := _in_time(frames, values[name])):
-            return parts, name
-    return None
-
-
-def _grouped(frames: Sequence[Frame], keys: Sequence[tuple[str, ...]]) -> list[list[Frame]]:
-    parts: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
-    for frame, key in zip(frames, keys, strict=True):
-        parts[key].append(frame)
-    order = sorted(parts, key=lambda key: [(_number(text) or 0.0, len(text), text) for text in key])
-    return [parts[key] for key in order]
-
-
-def _in_time(frames: Sequence[Frame], values: Sequence[str]) -> list[list[Frame]]:
-    times = [_number(text) for text in values]
-    at: dict[Place, list[tuple[float, int]]] = defaultdict(list)
-    for number, (frame, time) in enumerate(zip(frames, times, strict=True)):
-        if time is None:
-            return []
-        at[place_of(frame)].append((time, number))
-    if len({len(images) for images in at.values()}) != 1:
-        return []
-    turns = list(zip(*(sorted(images) for images in at.values()), strict=True))
-    if any(max(turn)[0] >= min(after)[0] for turn, after in pairwise(turns)):
-        return []
-    return [[frames[number] for _, number in turn] for turn in turns]
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _value(frame: Frame, name: str) -> str:
-    """What an image says under a name, as text; "" where it says nothing."""
-    if name.startswith(_DIMENSION):
-        index, place = _index(frame), int(name[len(_DIMENSION) + 1 : -1])
-        return str(index[place]) if place < len(index) else ""
-    return next((str(item[name].value) for item in _items(frame, name) if name in item), "")
-
-
-def _items(frame: Frame, name: str) -> Iterator[Mapping[Any, Any] | Dataset]:
-    """Where an element may stand: among the frame's own, or in the header."""
-    if name in _GROUPS:
-        item = macro(frame.header, frame.number, _GROUPS[name][0])
-        for inner in _GROUPS[name][1:]:
-            item = item[inner].value[0] if item is not None and item.get(inner) else None
-        if item is not None:
-            yield item
-    yield frame.header
-
-
-def _index(frame: Frame) -> Sequence[Any]:
-    content = macro(frame.header, frame.number, "FrameContentSequence")
-    values = content.get(_DIMENSION) if content is not None else None
-    if values is None:
-        return ()
-    return values if isinstance(values, Sequence) and not isinstance(values, str) else (values,)
-
-
-_SAME_DIRECTION = 1e-3  # per component of a direction's cosines
-_UNEVEN = 0.1  # of the distance between slices; scanners round positions to a hundredth of it
+_Place = tuple[float | int, ...]
+"""Position, orientation and size of an image."""
 
 
 @dataclass(frozen=True)
@@ -265,8 +83,8 @@ def split_series(frames: Sequence[Frame]) -> list[Part]:
     Raises:
         UserError: pixels that must be compared cannot be decoded.
     """
-    kept, copies = without_copies(frames, of_one_id=True)
-    groups = groups_without_ids(kept)
+    kept, copies = _without_copies(frames, of_one_id=True)
+    groups = _groups_without_ids(kept)
     if groups is None:
         return _parts(kept, copies)
     said = "has unique ids that do not tell its images apart: folders, places and sizes did"
@@ -276,10 +94,10 @@ def split_series(frames: Sequence[Frame]) -> list[Part]:
 
 
 def _parts(frames: Sequence[Frame], copies: int) -> list[Part]:
-    if repeats(frames) and not are_copies(frames) and (found := split_phases(frames)):
+    if _repeats(frames) and not _are_copies(frames) and (found := _split_phases(frames)):
         return _told(*found, copies)
-    once, more = without_copies(frames, of_one_id=False) if repeats(frames) else (list(frames), 0)
-    if repeats(once) and (found := split_phases(once)):
+    once, more = _without_copies(frames, of_one_id=False) if _repeats(frames) else (list(frames), 0)
+    if _repeats(once) and (found := _split_phases(once)):
         return _told(*found, copies + more)
     return _told(_makes_volumes(once), "folder", copies + more)
 
@@ -298,7 +116,7 @@ def _told(parts: Sequence[list[Frame]], by: str, copies: int) -> list[Part]:
 
 def _makes_volumes(frames: list[Frame]) -> list[list[Frame]]:
     """All frames; or those of each folder, where only these make volumes and not every image has its own folder."""
-    folders = by_folder(frames)
+    folders = _grouped_by(frames, lambda frame: frame.path.parent)
     if 1 < len(folders) < len(frames) and not _is_volume(frames) and all(map(_is_volume, folders)):
         return folders
     return [frames]
@@ -394,3 +212,164 @@ def _ways_out(frames: Sequence[Frame], what: str) -> str:
     if len({frame.path for frame in frames}) == 1:
         return "turn the file into one NIfTI file for each volume (dcm2niix, then fslsplit)"
     return f"put the files of each {what} into a folder of their own"
+
+
+def _place_of(frame: Frame) -> _Place:
+    """Position, orientation (rounded to hundredths) and size of an image: what another image at its place shares."""
+    assert frame.position is not None  # callers give frames with places only
+    assert frame.orientation is not None
+    return (*np.round(np.concatenate([frame.position, frame.orientation]), 2).tolist(), *frame.size)
+
+
+def _repeats(frames: Iterable[Frame]) -> bool:
+    """Whether any two images have the same place."""
+    return max(Counter(map(_place_of, frames)).values(), default=0) > 1
+
+
+def _are_copies(frames: Iterable[Frame]) -> bool:
+    """Whether all images that share a place have the same pixels, too; stops at the first place that says no.
+
+    Raises:
+        UserError: pixels that are to be compared cannot be decoded.
+    """
+    groups = _grouped_by(list(frames), _place_of)
+    return all(len(set(map(_pixels_digest, group))) == 1 for group in groups if len(group) > 1)
+
+
+def _without_copies(frames: Sequence[Frame], *, of_one_id: bool) -> tuple[list[Frame], int]:
+    """The first of all images that have the same place and the same pixels, and how many were dropped.
+
+    Args:
+        frames: in any order, which is kept.
+        of_one_id: whether copies must have the same instance UID, too, as files that were copied do.
+
+    Raises:
+        UserError: pixels that are to be compared cannot be decoded.
+    """
+    dropped = set()
+    for group in _grouped_by(frames, lambda one: (_place_of(one), _instance_of(one) if of_one_id else None)):
+        seen: set[str] = set()
+        for frame in group if len(group) > 1 else ():
+            pixels = _pixels_digest(frame)
+            if pixels in seen:
+                dropped.add(id(frame))
+            seen.add(pixels)
+    return [frame for frame in frames if id(frame) not in dropped], len(dropped)
+
+
+def _instance_of(frame: Frame) -> tuple[str, int]:
+    """What should name an image: its file's unique id, and its place in the file."""
+    return str(frame.header.get("SOPInstanceUID") or ""), frame.number
+
+
+def _groups_without_ids(frames: Sequence[Frame]) -> list[list[Frame]] | None:
+    """Groups by folder and geometry where unique ids do not tell images apart; None where they do.
+
+    Anonymisers write one word into all of them, or leave them out. Folders are not asked where each holds one image.
+    """
+    ids = Counter(map(_instance_of, frames))
+    if max(ids.values()) == 1 and frames[0].header.get("SeriesInstanceUID") and all(uid for uid, _ in ids):
+        return None
+    by_folder = _grouped_by(frames, lambda frame: (frame.path.parent, _geometry(frame)))
+    by_geometry = _grouped_by(frames, _geometry)
+    return by_geometry if max(map(len, by_folder)) == 1 else by_folder
+
+
+def _grouped_by(frames: Sequence[Frame], key: Callable[[Frame], Hashable]) -> list[list[Frame]]:
+    groups: dict[Hashable, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        groups[key(frame)].append(frame)
+    return list(groups.values())
+
+
+def _geometry(frame: Frame) -> Hashable:
+    assert frame.orientation is not None
+    spacing = np.round(frame.spacing_mm or (0.0, 0.0), 4)
+    return (*np.round(frame.orientation, 2).tolist(), *spacing.tolist(), *frame.size)
+
+
+def _pixels_digest(frame: Frame) -> str:
+    values = read_values(frame) if is_gray(frame.header) else read_colours(frame)
+    return hashlib.sha256(values.tobytes()).hexdigest()
+
+
+def _split_phases(frames: Sequence[Frame]) -> tuple[list[list[Frame]], str] | None:
+    """Parts of a series that each have every place once; and the names of the elements that tell them apart.
+
+    One element is tried after another, then two together. Parts must have the same places, so an element that counts
+    images splits nothing. Where none has equal values for the images of a part, as trigger times of a heart seldom
+    have, the n-th images in time of all places are the n-th part, if all of them precede all of the next part.
+
+    Returns:
+        Parts in order of the elements' values; None where no element tells complete parts apart.
+    """
+    count = max((len(_index(frame)) for frame in frames), default=0)
+    names = (*_TELL_APART, *(f"{_DIMENSION}[{n}]" for n in range(count)))
+    values = {name: [_value(frame, name) for frame in frames] for name in names}
+    telling = [name for name in names if len(set(values[name])) > 1]
+    places = list(map(_place_of, frames))
+    for chosen in chain(combinations(telling, 1), combinations(telling, 2)):
+        keys = list(zip(*(values[name] for name in chosen), strict=True))
+        if len(set(keys)) * len(set(places)) == len(frames) == len(set(zip(keys, places, strict=True))):
+            return _grouped(frames, keys), " and ".join(chosen)
+    for name in _IN_TIME:
+        if name in telling and (parts := _in_time(frames, values[name])):
+            return parts, name
+    return None
+
+
+def _grouped(frames: Sequence[Frame], keys: Sequence[tuple[str, ...]]) -> list[list[Frame]]:
+    parts: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
+    for frame, key in zip(frames, keys, strict=True):
+        parts[key].append(frame)
+    order = sorted(parts, key=lambda key: [(_number(text) or 0.0, len(text), text) for text in key])
+    return [parts[key] for key in order]
+
+
+def _in_time(frames: Sequence[Frame], values: Sequence[str]) -> list[list[Frame]]:
+    times = [_number(text) for text in values]
+    at: dict[_Place, list[tuple[float, int]]] = defaultdict(list)
+    for number, (frame, time) in enumerate(zip(frames, times, strict=True)):
+        if time is None:
+            return []
+        at[_place_of(frame)].append((time, number))
+    if len({len(images) for images in at.values()}) != 1:
+        return []
+    turns = list(zip(*(sorted(images) for images in at.values()), strict=True))
+    if any(max(turn)[0] >= min(after)[0] for turn, after in pairwise(turns)):
+        return []
+    return [[frames[number] for _, number in turn] for turn in turns]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _value(frame: Frame, name: str) -> str:
+    """What an image says under a name, as text; "" where it says nothing."""
+    if name.startswith(_DIMENSION):
+        index, place = _index(frame), int(name[len(_DIMENSION) + 1 : -1])
+        return str(index[place]) if place < len(index) else ""
+    return next((str(item[name].value) for item in _items(frame, name) if name in item), "")
+
+
+def _items(frame: Frame, name: str) -> Iterator[Mapping[Any, Any] | Dataset]:
+    """Where an element may stand: among the frame's own, or in the header."""
+    if name in _GROUPS:
+        item = macro(frame.header, frame.number, _GROUPS[name][0])
+        for inner in _GROUPS[name][1:]:
+            item = item[inner].value[0] if item is not None and item.get(inner) else None
+        if item is not None:
+            yield item
+    yield frame.header
+
+
+def _index(frame: Frame) -> Sequence[Any]:
+    content = macro(frame.header, frame.number, "FrameContentSequence")
+    values = content.get(_DIMENSION) if content is not None else None
+    if values is None:
+        return ()
+    return values if isinstance(values, Sequence) and not isinstance(values, str) else (values,)

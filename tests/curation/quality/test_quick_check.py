@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from medsam_exp.curation.quality import quick_check
-from medsam_exp.curation.quality.quick_check import look_at_data, look_once
+from medsam_exp.curation.quality.quick_check import check_once, find_leaks
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.runtime.digests import FileDigests
 from tests.clean_data import lesion, scan
@@ -20,7 +20,7 @@ def look(tmp_path, caplog):
     def once(root, **options) -> list[str]:
         caplog.clear()
         with caplog.at_level(logging.INFO):
-            look_once(root, tmp_path / "artifacts", FileDigests(), **options)
+            check_once(root, tmp_path / "artifacts", FileDigests(), **options)
         return [record.getMessage() for record in caplog.records]
 
     return once
@@ -74,7 +74,7 @@ def test_a_run_hands_on_its_pattern_of_patients(clean, tmp_path, monkeypatch):
     dataset = FolderDataset("folder", str(clean.root), "test", patient_pattern=r"^(ID\d+)_")
     monkeypatch.setattr("medsam_exp.curation.quality.quick_check.datasets_of", lambda _: {"data": dataset})
     cfg = OmegaConf.create({"paths": {"artifacts": str(tmp_path / "artifacts")}})
-    (leak,) = look_at_data(cfg, None, FileDigests())[clean.root]
+    (leak,) = find_leaks(cfg, None, FileDigests())[clean.root]
     assert leak.splits == ("test", "train")
 
 
