@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import medsam_exp
+from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.cli.weights.commands import app as weights_app
 from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.runtime.interrupts import stops_when_asked
@@ -147,10 +148,10 @@ def run(words: Annotated[list[str] | None, typer.Argument(metavar="[OPTIONS]")] 
     start(words or [])
 
 
-def _choice(group: str, what: str) -> Any:
+def _choice(group: str) -> Any:
     """An option that takes a choice of a configuration group."""
     names = ", ".join(path.stem for path in sorted((conf_folder() / group).glob("*.yaml")))
-    return typer.Option(metavar="CHOICE", help=f"{what}: {names}.")
+    return typer.Option(metavar="CHOICE", help=f"{GROUPS[group]} ({names}).")
 
 
 @app.command(epilog=RESEARCH_ONLY)
@@ -164,20 +165,16 @@ def segment(
     ],
     text: Annotated[str, typer.Option(help='What to find, such as "a dark irregular mass".')],
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("segmented"),
-    clip: Annotated[str | None, _choice("clip", "Network that matches image and text")] = None,
-    saliency: Annotated[str | None, _choice("saliency", "Method that turns a text into a map")] = None,
-    postprocess: Annotated[str | None, _choice("postprocess", "How the map becomes a coarse mask")] = None,
-    component_filter: Annotated[
-        str | None, _choice("component_filter", "Which components of the coarse mask stay")
-    ] = None,
-    prompt: Annotated[
-        str | None, _choice("prompt", "How the coarse mask becomes boxes and points for SAM")
-    ] = None,
-    fusion: Annotated[str | None, _choice("fusion", "How SAM's proposals become one mask")] = None,
-    sam: Annotated[str | None, _choice("sam", "Network that draws the mask")] = None,
-    mask_filter: Annotated[str | None, _choice("mask_filter", "Which components of SAM's mask stay")] = None,
-    presence: Annotated[str | None, _choice("presence", "How the presence score is made")] = None,
-    veto: Annotated[str | None, _choice("veto", "Whether a low presence score empties the mask")] = None,
+    clip: Annotated[str | None, _choice("clip")] = None,
+    saliency: Annotated[str | None, _choice("saliency")] = None,
+    postprocess: Annotated[str | None, _choice("postprocess")] = None,
+    component_filter: Annotated[str | None, _choice("component_filter")] = None,
+    prompt: Annotated[str | None, _choice("prompt")] = None,
+    fusion: Annotated[str | None, _choice("fusion")] = None,
+    sam: Annotated[str | None, _choice("sam")] = None,
+    mask_filter: Annotated[str | None, _choice("mask_filter")] = None,
+    presence: Annotated[str | None, _choice("presence")] = None,
+    veto: Annotated[str | None, _choice("veto")] = None,
 ) -> int:
     """Find in images what a text says, and write the masks."""
     from medsam_exp.cli.segment import segment_images

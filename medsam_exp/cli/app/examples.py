@@ -1,7 +1,5 @@
 """Drawn scans to try the app on; `medsam-exp app-examples FOLDER` writes them as files."""
 
-import base64
-import io
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -59,11 +57,3 @@ def write_examples(folder: Path) -> dict[str, Path]:
     for example in examples():
         Image.fromarray(example.image).convert("L").save(paths[example.name])
     return paths
-
-
-def thumbnail_address(image: RGBImage, side: int) -> str:
-    """A small copy of an image as a data address."""
-    picture, buffer = Image.fromarray(image), io.BytesIO()
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    picture.save(buffer, "webp")
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

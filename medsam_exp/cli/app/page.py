@@ -7,10 +7,13 @@ from importlib.resources import files
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
-from medsam_exp.cli.app.examples import examples, thumbnail_address
-from medsam_exp.cli.app.service import VIEWERS, Desk, facts_of_two, problem_in_words
+from medsam_exp.cli.app.examples import examples
+from medsam_exp.cli.app.images import thumbnail_address
+from medsam_exp.cli.app.service import VIEWERS, Service, facts_of_two, problem_in_words
 from medsam_exp.cli.interactive.choices import Choice, choices_of, default_of, problem_of
+from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.types import UserError
 
@@ -20,17 +23,6 @@ MAIN, MORE = (
     ("clip", "saliency", "postprocess", "prompt", "sam"),
     ("component_filter", "fusion", "mask_filter", "veto"),
 )
-LABELS = {
-    "clip": "CLIP: matches image and text",
-    "saliency": "Saliency: where the text is",
-    "postprocess": "Post-processing: from map to coarse mask",
-    "component_filter": "Regions of the coarse mask",
-    "prompt": "Prompt: what SAM is told",
-    "fusion": "Fusion of SAM's proposals",
-    "sam": "SAM: draws the mask",
-    "mask_filter": "Regions of SAM's mask",
-    "veto": "Veto by the presence score",
-}
 _HEAD = """
 <h1>Text-driven segmentation</h1>
 <p>Say in words what to find in a scan. <span class="mx-warning">Research use only; not a medical device.</span>
@@ -45,15 +37,15 @@ def text_of(name: str) -> str:
     return (files("medsam_exp.cli.app") / name).read_text(encoding="utf-8")
 
 
-def build_page(desk: Desk, weights: str, title: str = "medsam_exp") -> gr.Blocks:
+def build_page(service: Service, weights: str, title: str = "medsam_exp") -> gr.Blocks:
     """Make the page.
 
     Args:
-        desk: does the work.
+        service: does the work.
         weights: folder of downloaded weights, where missing ones are looked for.
         title: of the browser's tab.
     """
-    page = _Page(desk, weights)
+    page = _Page(service, weights)
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.HTML(_HEAD, elem_id="mx-head")
         with gr.Row():
@@ -68,8 +60,8 @@ def build_page(desk: Desk, weights: str, title: str = "medsam_exp") -> gr.Blocks
 class _Page:
     """The page's parts by name, and what they do."""
 
-    def __init__(self, desk: Desk, weights: str) -> None:
-        self._desk, self._weights = desk, weights
+    def __init__(self, service: Service, weights: str) -> None:
+        self._service, self._weights = service, weights
         self._choices = {
             group: {choice.name: choice for choice in choices_of(group)} for group in (*MAIN, *MORE)
         }
@@ -112,7 +104,7 @@ class _Page:
         self._dropdowns[group] = gr.Dropdown(
             list(choices),
             value=default,
-            label=LABELS[group],
+            label=GROUPS[group],
             info=choices[default].comment,
             filterable=False,
             elem_id=f"mx-{group}",
@@ -162,16 +154,16 @@ class _Page:
     def _upload(self, file: Any, request: gr.Request) -> list[Any]:
         content = file if isinstance(file, Mapping) else getattr(file, "__dict__", {})
         path, name = str(content.get("path", "")), str(content.get("orig_name") or "image")
-        return self._answer(lambda: self._only(self._desk.upload(_who(request), path, name)))
+        return self._answer(lambda: self._only(self._service.upload(_who(request), path, name)))
 
     def _example(self, event: gr.EventData, request: gr.Request) -> list[Any]:
-        message, text, second = self._desk.example(
+        message, text, second = self._service.example(
             _who(request), int(event._data["number"]) % len(examples())
         )
         return [*self._only(message), text, second, gr.update(open=bool(second))]
 
     def _nothing(self, request: gr.Request) -> list[Any]:
-        self._desk.leave(_who(request))
+        self._service.leave(_who(request))
         return self._only("")
 
     def _ask(self, request: gr.Request, text: str, second: str, *values: str) -> list[Any]:
@@ -179,25 +171,25 @@ class _Page:
 
         def work() -> list[Any]:
             self._refuse_missing(choices)
-            found = self._desk.ask(who, VIEWERS[0], text or "", choices)
+            found = self._service.ask(who, VIEWERS[0], text or "", choices)
             if not (second or "").strip():
-                self._desk.forget_answer(who, VIEWERS[1])
+                self._service.forget_answer(who, VIEWERS[1])
                 return self._only(found)
-            other = self._desk.ask(who, VIEWERS[1], second, choices)
-            return [facts_of_two(*self._desk.current(who).values()), found, other, gr.update(visible=True)]
+            other = self._service.ask(who, VIEWERS[1], second, choices)
+            return [facts_of_two(*self._service.current(who).values()), found, other, gr.update(visible=True)]
 
         return self._answer(work)
 
     def _ask_again(self, request: gr.Request, text: str, second: str, *values: str) -> list[Any]:
         """After another choice: at once where there is something to ask."""
-        if not self._desk.current(_who(request)):
+        if not self._service.current(_who(request)):
             return [gr.skip()] * 4
         return self._ask(request, text, second, *values)
 
     def _correct(self, viewer: str) -> Callable[..., list[Any]]:
         def correct(event: gr.EventData, request: gr.Request) -> list[Any]:
             given = event._data
-            work = lambda: self._desk.correct(_who(request), viewer, given["points"], given["box"])  # noqa: E731
+            work = lambda: self._service.correct(_who(request), viewer, given["points"], given["box"])  # noqa: E731
             return self._answer(lambda: [work(), ""], shown=2)
 
         return correct
@@ -205,7 +197,7 @@ class _Page:
     def _threshold(self, viewer: str) -> Callable[..., list[Any]]:
         def threshold(event: gr.EventData, request: gr.Request) -> list[Any]:
             value = event._data["threshold"]
-            return self._answer(lambda: [self._desk.threshold(_who(request), viewer, value), ""], shown=2)
+            return self._answer(lambda: [self._service.threshold(_who(request), viewer, value), ""], shown=2)
 
         return threshold
 
@@ -257,7 +249,7 @@ class _Page:
         return [box, *[gr.skip()] * 3] if shown == 4 else [gr.skip(), box]
 
     def _leave(self, request: gr.Request) -> None:
-        self._desk.leave(_who(request))
+        self._service.leave(_who(request))
 
 
 def _kinds() -> str:
@@ -278,9 +270,11 @@ def _who(request: gr.Request) -> str:
 
 
 def _example_buttons() -> str:
-    buttons = "".join(
-        f'<button type="button" data-number="{number}" title="{html.escape(" | ".join(example.texts))}">'
-        f'<img alt="" src="{thumbnail_address(example.image, 160)}">{html.escape(example.label)}</button>'
-        for number, example in enumerate(examples())
-    )
-    return f'<div class="mx-examples" role="group" aria-label="Drawn scans to try">{buttons}</div>'
+    buttons = []
+    for number, example in enumerate(examples()):
+        address = thumbnail_address(Image.fromarray(example.image), 160, "webp")
+        buttons.append(
+            f'<button type="button" data-number="{number}" title="{html.escape(" | ".join(example.texts))}">'
+            f'<img alt="" src="{address}">{html.escape(example.label)}</button>'
+        )
+    return f'<div class="mx-examples" role="group" aria-label="Drawn scans to try">{"".join(buttons)}</div>'

@@ -52,11 +52,11 @@ class App:
         import gradio as gr  # slow; and what it reads of its surroundings it reads now
 
         from medsam_exp.cli.app.page import build_page, text_of
-        from medsam_exp.cli.app.service import Desk
+        from medsam_exp.cli.app.service import Service
         from medsam_exp.cli.interactive.choices import weights_folder
 
-        self._desk = Desk(self._folder, options.settings, options.megapixels)
-        self._blocks = build_page(self._desk, weights_folder())
+        self._service = Service(self._folder, options.settings, options.megapixels)
+        self._blocks = build_page(self._service, weights_folder())
         self._blocks.queue(max_size=64)
         try:
             _, self.address, _ = self._blocks.launch(
@@ -82,7 +82,7 @@ class App:
                 f"port {options.port} of {options.host} is taken: give another one with --port"
             ) from error
         if warm:
-            threading.Thread(target=self._desk.begin, daemon=True).start()
+            threading.Thread(target=self._service.begin, daemon=True).start()
 
     def wait(self) -> None:
         """Serve until the process is interrupted."""
@@ -91,7 +91,7 @@ class App:
     def close(self) -> None:
         """Stop serving and delete everything that was uploaded or computed."""
         self._blocks.close(verbose=False)
-        self._desk.close()
+        self._service.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> "App":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from medsam_exp.cli.app.examples import examples, write_examples
 from medsam_exp.data.images import read_image
+from medsam_exp.metrics.overlap import dice
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:  # they bring all networks' libraries, and the page must not wait for those
@@ -42,7 +43,7 @@ class Tab:
     current: "dict[str, Answer]" = field(default_factory=dict)
 
 
-class Desk:
+class Service:
     """Serves browser tabs, each with its own image and answers, by one session.
 
     Args:
@@ -215,11 +216,9 @@ def _message(answer: "Answer", tab: Tab, *, whole: bool) -> str:
 
 def facts_of_two(first: "Answer", second: "Answer") -> str:
     """How far the masks of two texts agree, as a sentence."""
-    together = int(first.mask.sum() + second.mask.sum())
-    if not together:
+    if not first.mask.any() and not second.mask.any():
         return "Both masks are empty."
-    share = 2 * int((first.mask & second.mask).sum()) / together
-    return f"The two masks overlap with a DSC of {share:.2f}."
+    return f"The two masks overlap with a DSC of {dice(first.mask, second.mask):.2f}."
 
 
 def problem_in_words(error: Exception) -> str:

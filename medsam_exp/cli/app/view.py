@@ -1,7 +1,5 @@
 """An answer as the message that the viewer in the browser shows (`viewer.js`)."""
 
-import base64
-import io
 import itertools
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from medsam_exp.cli.app.images import data_address, thumbnail_address
 from medsam_exp.cli.interactive.pictures import mask_png
 from medsam_exp.cli.interactive.result import Answer
 from medsam_exp.report.web.drawings import outline
@@ -70,7 +69,7 @@ def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
         "coarse": outline(answer.coarse_mask),
         "mask": outline(answer.mask),
         **_prompts(answer.prompts),
-        "mask_png": _address(mask_png(answer.mask), "png"),
+        "mask_png": data_address(mask_png(answer.mask), "png"),
         "name": answer.image_id,
         "threshold": _threshold(answer),
         "takes_points": FAMILIES[answer.cfg.sam.architecture].takes_points,
@@ -86,22 +85,13 @@ def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
 
 
 def _picture(image: RGBImage, name: str) -> dict[str, str]:
-    return {"image": _shrunk(Image.fromarray(image), _IMAGE_SIDE, "png"), "alt": f"Image {name}"}
+    return {"image": thumbnail_address(Image.fromarray(image), _IMAGE_SIDE, "png"), "alt": f"Image {name}"}
 
 
 def _map(answer: Answer) -> str:
-    return _shrunk(Image.fromarray(np.rint(answer.saliency_map * 255).astype(np.uint8)), _MAP_SIDE, "png")
-
-
-def _shrunk(picture: Image.Image, side: int, kind: str) -> str:
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    picture.save(buffer, kind)
-    return _address(buffer.getvalue(), kind)
-
-
-def _address(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return thumbnail_address(
+        Image.fromarray(np.rint(answer.saliency_map * 255).astype(np.uint8)), _MAP_SIDE, "png"
+    )
 
 
 def _prompts(prompts: Prompts) -> dict[str, Any]:

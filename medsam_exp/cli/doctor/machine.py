@@ -88,7 +88,7 @@ def _or(ask: Callable[[], Any], otherwise: Any) -> Any:
     """What a question gives, or something else where the machine does not know it."""
     try:
         return ask()
-    except Exception:  # a doctor that falls ill on a strange machine is of no use
+    except Exception:  # the report must not fail on an unusual machine
         return otherwise
 
 

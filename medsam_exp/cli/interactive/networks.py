@@ -1,4 +1,4 @@
-"""Networks that stay in memory between questions."""
+"""A cache of networks in memory."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -12,13 +12,13 @@ from medsam_exp.runtime.json_text import json_text
 _KEPT = ("medsam_exp.clip.load.load_clip", "medsam_exp.sam.load.load_sam")
 
 
-class KeptNetworks:
-    """Makes the object of a config node as `build` does; a network that was made before is given again.
+class NetworkCache:
+    """Makes the object of a config node as `build` does; networks are cached, the least recently used ones dropped.
 
     A file of weights that was replaced meanwhile is read anew.
 
     Args:
-        most: how many networks of a kind are kept, the last used ones.
+        most: how many networks of a kind are kept.
     """
 
     def __init__(self, most: int = 2) -> None:

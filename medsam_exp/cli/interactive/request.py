@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.cli.registration import register
 from medsam_exp.config.overrides import for_shell, hydra_value, quoted
 from medsam_exp.config.schema import check
@@ -17,19 +18,6 @@ from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.types import UserError
 
 EXPERIMENT = "+experiment=one_image"
-GROUPS = (
-    "clip",
-    "saliency",
-    "postprocess",
-    "component_filter",
-    "presence",
-    "veto",
-    "prompt",
-    "fusion",
-    "sam",
-    "mask_filter",
-)
-"""What can be chosen, in the order of the pipeline."""
 _CALIBRATED_FOR = "tiny"
 
 

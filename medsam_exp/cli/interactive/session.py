@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from medsam_exp.cli.interactive.correction import Correction, corrected_prompts
-from medsam_exp.cli.interactive.networks import KeptNetworks
+from medsam_exp.cli.interactive.networks import NetworkCache
 from medsam_exp.cli.interactive.request import Question
 from medsam_exp.cli.interactive.result import Answer, answer_of
 from medsam_exp.config.build import build
@@ -48,7 +48,7 @@ class Session:
         self._settings, self._images = tuple(settings), images
         self._folder = Path(tempfile.mkdtemp(prefix="medsam_exp_"))
         self._known: OrderedDict[str, Path] = OrderedDict()
-        self._digests, self._networks = FileDigests(None), KeptNetworks()
+        self._digests, self._networks = FileDigests(None), NetworkCache()
         self._lock = threading.RLock()
 
     def segment(

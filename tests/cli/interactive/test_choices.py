@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medsam_exp.cli.interactive.choices import Choice, choices_of, default_of, problem_of
-from medsam_exp.cli.interactive.request import GROUPS
+from medsam_exp.cli.interactive.groups import GROUPS
 from tests.compose import CONF, composed
 
 
