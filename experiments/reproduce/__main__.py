@@ -5,8 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from experiments.reproduce import __doc__ as about
 from experiments.reproduce.expected import PAPER, read_expected
 from experiments.reproduce.launch import launch, one_thread_each
@@ -16,6 +14,7 @@ from experiments.reproduce.renew import renew
 from experiments.reproduce.results import read_results
 from experiments.reproduce.sheets import lines_of, misses, sheets_of, write_table
 from medsam_exp.metrics.measures import DISCLAIMER
+from medsam_exp.runtime.console import open_console
 from medsam_exp.sweep.collect import print_sheet
 from medsam_exp.types import UserError
 
@@ -79,7 +78,7 @@ def _compare(table: Table, folder: Path, renewed: bool) -> list[str]:
     lines = lines_of(table, results, expected)
     sheets = sheets_of(table, lines, results, expected)
     write_table(table, lines, sheets, folder)
-    console = Console()
+    console = open_console()
     for sheet in sheets.values():
         print_sheet(sheet, console)
     return misses(table, lines, results)

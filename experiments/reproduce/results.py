@@ -10,8 +10,8 @@ from scipy.stats import t
 
 from experiments.reproduce.expected import Key, average
 from experiments.reproduce.plan import Cells, Sweep, Table
-from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.sweep.read import SEED, Job, read_sweep
+from medsam_exp.sweep.status import SWEEP_FILE
 from medsam_exp.types import UserError
 
 NOT_STARTED = "did not run"

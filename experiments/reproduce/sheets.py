@@ -11,8 +11,7 @@ from experiments.reproduce.plan import Table
 from experiments.reproduce.results import Figure, Results
 from medsam_exp.metrics.measures import DISCLAIMER, MISSING
 from medsam_exp.runtime.digests import write_atomically
-from medsam_exp.sweep.sheets import Item, Sheet
-from medsam_exp.sweep.write import markdown, write_sheet
+from medsam_exp.sweep.sheets import Sheet, TableCell, markdown, signed, write_sheet
 
 _MARK = "†"
 
@@ -100,29 +99,29 @@ def _sheet(table: Table, measure: str, lines: Sequence[Line], results: Results, 
     return Sheet(title, header, 2, tuple(shown), tuple(_notes(table, lines, results, expected)))
 
 
-def _items(table: Table, line: Line, *, judged: bool) -> tuple[Item, ...]:
+def _items(table: Table, line: Line, *, judged: bool) -> tuple[TableCell, ...]:
     row, column, _ = line.key
     return (
-        Item(row),
-        Item(column),
+        TableCell(row),
+        TableCell(column),
         *_ours(table, line.ours),
-        Item(_theirs(table, line.reference)),
-        Item(MISSING if line.difference is None else _signed(line.difference, _decimals(table))),
-        *([Item({True: "yes", False: "no", None: MISSING}[line.within])] if judged else []),
+        TableCell(_theirs(table, line.reference)),
+        TableCell(MISSING if line.difference is None else signed(line.difference, _decimals(table))),
+        *([TableCell({True: "yes", False: "no", None: MISSING}[line.within])] if judged else []),
     )
 
 
-def _ours(table: Table, figure: Figure | None) -> Iterable[Item]:
+def _ours(table: Table, figure: Figure | None) -> Iterable[TableCell]:
     if figure is None:
-        return Item(MISSING), Item(""), Item("")
+        return TableCell(MISSING), TableCell(""), TableCell("")
     low, high = figure.ci95 or (None, None)
     interval = "" if low is None else f"[{_number(table, low)}, {_number(table, high)}]"
     patients = "" if figure.patients is None else f" ({figure.patients} patients)"
     seeds = f" x {figure.seeds} seeds" if figure.seeds > 1 else ""
     return (
-        Item(_with_std(table, figure.mean, figure.std)),
-        Item(interval),
-        Item(f"{figure.n}{patients}{seeds}"),
+        TableCell(_with_std(table, figure.mean, figure.std)),
+        TableCell(interval),
+        TableCell(f"{figure.n}{patients}{seeds}"),
     )
 
 
@@ -175,10 +174,6 @@ def _scaled(table: Table, figure: dict[str, Any]) -> dict[str, Any]:
     interval = None if figure["ci95"] is None else [bound * unit for bound in figure["ci95"]]
     spread = None if figure["std"] is None else figure["std"] * unit
     return figure | {"mean": figure["mean"] * unit, "std": spread, "ci95": interval}
-
-
-def _signed(value: float, decimals: int) -> str:
-    return f"{value:+.{decimals}f}".replace(f"-{0:.{decimals}f}", f"+{0:.{decimals}f}")
 
 
 def _unit(table: Table) -> float:

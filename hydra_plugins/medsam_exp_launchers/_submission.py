@@ -2,7 +2,7 @@
 
 hydra-submitit-launcher does the work of submitting, of pickling, of going on after a time limit or a pre-emption. But
 it fetches results in order, and the first job that has none, because it was killed, ends the sweep with an error and
-without a word about the others. Here the jobs are waited for one and all, and what came of each is read from disk.
+without a word about the others. Here all jobs are waited for, and the status of each is read from disk.
 """
 
 import logging
@@ -15,10 +15,10 @@ from hydra.core.utils import JobReturn
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
 
-from medsam_exp.sweep.jobs import status_of, write_down_death
-from medsam_exp.sweep.launching import LaunchedJob, jobs_to_run, results_are_on_disk
+from medsam_exp.sweep.launch import LaunchedJob, job_returns, pending_jobs
+from medsam_exp.sweep.status import record_failure, status_of
 
-log = logging.getLogger("medsam_exp.sweep")  # speaks as the sweep does
+log = logging.getLogger("medsam_exp.sweep")
 
 _OF_THE_EXECUTOR = ("submitit_folder", "max_num_timeout")
 
@@ -60,7 +60,7 @@ class Submission(BaseSubmititLauncher):
         return executor
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Submit the jobs and wait; what came of each lies in its folder.
+        """Submit the jobs and wait; the status of each is in its folder.
 
         Ending this process ends no submitted job: the same command again waits for those that still run.
         """
@@ -70,7 +70,7 @@ class Submission(BaseSubmititLauncher):
 
         assert self.hydra_context is not None
         assert self.config is not None
-        jobs = jobs_to_run(self.hydra_context, self.config, job_overrides, initial_job_idx, plan_digest)
+        jobs = pending_jobs(self.hydra_context, self.config, job_overrides, initial_job_idx, plan_digest)
         for job in jobs:
             self._refuse_other_machines(job)
         if jobs:
@@ -83,7 +83,7 @@ class Submission(BaseSubmititLauncher):
             log.info("%-12s %d jobs submitted, %s to %s", "sweep", len(jobs), *_ends(list(launched)))
             for task in submitit.helpers.as_completed(submitted, poll_frequency=1):
                 _report(task, launched[task.job_id])
-        return results_are_on_disk(job_overrides)
+        return job_returns(job_overrides)
 
     def _refuse_other_machines(self, job: LaunchedJob) -> None:
         """Each machine starts its share of a job's processes itself, so both sides must speak of the same machines."""
@@ -97,7 +97,7 @@ class Submission(BaseSubmititLauncher):
 
 def _report(task: Any, job: LaunchedJob) -> None:
     if status_of(job.folder) == "missing":
-        write_down_death(job.folder, f"it ended without a result ({task.state}); see {task.paths.stderr}")
+        record_failure(job.folder, f"it ended without a result ({task.state}); see {task.paths.stderr}")
     log.info("%-12s %s: %s", "job", job.folder.name, status_of(job.folder))
 
 

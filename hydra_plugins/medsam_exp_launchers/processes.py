@@ -8,10 +8,15 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from medsam_exp.sweep.devices import gpu_locks, limit_threads, own_gpus, threads_for_each, visible_gpus
-from medsam_exp.sweep.jobs import write_down_death
-from medsam_exp.sweep.launching import LaunchedJob, jobs_to_run, results_are_on_disk
-from medsam_exp.sweep.local_launcher import ForkedJob, run_side_by_side
+from medsam_exp.sweep.devices import (
+    gpu_lock_folder,
+    limit_threads,
+    reserved_gpus,
+    threads_per_process,
+    visible_gpus,
+)
+from medsam_exp.sweep.launch import ForkedJob, LaunchedJob, job_returns, pending_jobs, run_processes
+from medsam_exp.sweep.status import record_failure
 
 
 class ProcessesLauncher(Launcher):
@@ -36,20 +41,20 @@ class ProcessesLauncher(Launcher):
         self._context, self._task, self._config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs; what came of each lies in its folder."""
+        """Run the jobs; the status of each is in its folder."""
         from medsam_exp.cli.runner import (
             plan_digest,  # imports torch once, for all the processes that are forked
         )
 
         gpus = visible_gpus()
-        jobs = jobs_to_run(self._context, self._config, job_overrides, initial_job_idx, plan_digest)
+        jobs = pending_jobs(self._context, self._config, job_overrides, initial_job_idx, plan_digest)
         forked = [ForkedJob(job.folder, partial(self._run, job, gpus)) for job in jobs]
-        run_side_by_side(forked, self._n_jobs, write_down_death)
-        return results_are_on_disk(job_overrides)
+        run_processes(forked, self._n_jobs, record_failure)
+        return job_returns(job_overrides)
 
     def _run(self, job: LaunchedJob, gpus: Sequence[str]) -> None:
-        limit_threads(max(1, threads_for_each(self._n_jobs) // job.processes))
-        with own_gpus(job.gpus(gpus), gpus, gpu_locks()):
+        limit_threads(max(1, threads_per_process(self._n_jobs) // job.processes))
+        with reserved_gpus(job.gpus(gpus), gpus, gpu_lock_folder()):
             done = run_job(
                 hydra_context=self._context,
                 task_function=self._task,

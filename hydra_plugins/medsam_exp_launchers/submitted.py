@@ -44,5 +44,5 @@ class SubmittedLauncher(Launcher):
         self.submission.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Submit the jobs and wait; what came of each lies in its folder."""
+        """Submit the jobs and wait; the status of each is in its folder."""
         return self.submission.launch(job_overrides, initial_job_idx)

@@ -425,8 +425,7 @@ def collect(
     report with plots and an image browser, beside the sweep's jobs. With many rows some small p comes up by chance:
     p-values are corrected for the number of tests of one table, not for the number of tables that are looked at.
     """
-    from rich.console import Console
-
+    from medsam_exp.runtime.console import open_console
     from medsam_exp.sweep import collect as sweep
     from medsam_exp.sweep.pivot import Layout
 
@@ -435,7 +434,7 @@ def collect(
     )
     folder = output or folders[0]
     collected = sweep.collect(folders, folder, stage=stage, measure=measure, layout=layout)
-    sweep.print_collected(collected, folder, Console())
+    sweep.print_collected(collected, folder, open_console())
 
 
 @app.command()

@@ -46,7 +46,7 @@ def job(cfg: DictConfig) -> None:
     """Run one job; it has this module's name, so that launchers can send it to other processes."""
     from medsam_exp.cli.runner import plan_digest, run  # here, so that --help and --cfg answer at once
     from medsam_exp.report.logger.job import sweep_job
-    from medsam_exp.sweep.jobs import attempt
+    from medsam_exp.sweep.status import attempt
 
     job = HydraConfig.get()
     folder, choices, typed = Path(job.runtime.output_dir), dict(job.runtime.choices), list(job.overrides.task)

@@ -1,4 +1,4 @@
-"""Hydra's callback around a sweep: gives it a folder by its identity before, and says at the end what came of it."""
+"""Hydra's callback around a sweep: names its folder by its identity, reports and collects the results at its end."""
 
 import atexit
 import json
@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from rich.console import Console
 
+from medsam_exp.runtime.console import open_console
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.interrupts import was_asked
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.sweep.identity import SweepPlan, job_folder, plan_sweep
-from medsam_exp.sweep.jobs import (
+from medsam_exp.sweep.status import (
+    SWEEP_FILE,
+    clear_failure,
     configuration_files_digest,
     done_at,
-    doubt,
     error_of,
-    forget_failure,
+    invalidate,
     status_of,
 )
 from medsam_exp.types import UserError
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class SweepCallback(Callback):
-    """The same command again finds the same folder, and in it the jobs that are done."""
+    """Makes a sweep resumable: the same command finds the same folder with the jobs that are done."""
 
     def __init__(self) -> None:
         self._plan: SweepPlan | None = None
@@ -48,7 +48,7 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Name the sweep's folder after its grid, and each job's after its values."""
-        with _errors_end_the_sweep():
+        with _exit_on_error():
             self._begin(config)
 
     def _begin(self, config: DictConfig) -> None:
@@ -68,25 +68,25 @@ class SweepCallback(Callback):
             ]
         self._configuration = configuration_files_digest()
         if self._recorded_configuration() != self._configuration:
-            for name in self._names():  # each is looked at again when its turn comes
-                doubt(self._folder / name)
+            for name in self._names():  # each is checked again when its turn comes
+                invalidate(self._folder / name)
         before = sum(status_of(self._folder / name) == "done" for name in self._names())
         self._started = time.time()
         if config.sweep.fail_fast:  # an old failure is to be tried again, not to stop everything
             for name in self._names():
-                forget_failure(self._folder / name)
+                clear_failure(self._folder / name)
         self._write("running")
         log.info(
             "%-12s %s: %d jobs, %d of them done before: %s",
             "sweep", plan.id, len(plan.jobs), before, self._folder,
         )  # fmt: skip
-        atexit.register(self._finish)  # a launcher may raise, and then nobody calls the end
+        atexit.register(self._finish)  # Hydra does not call on_multirun_end when a launcher raises
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Say what came of it; leave with an error when a job failed."""
+        """Report and collect the results; exit with 1 when a job is not done."""
         del config
         atexit.unregister(self._finish)
-        with _errors_end_the_sweep():
+        with _exit_on_error():
             lacking = self._finish()
         if lacking:
             sys.exit(1)
@@ -96,15 +96,15 @@ class SweepCallback(Callback):
         return [job_folder(job) for job in self._plan.jobs]
 
     def _recorded_configuration(self) -> str | None:
-        """The configuration's files as they were when this sweep was last started."""
+        """Digest of the configuration's files when this sweep was last started; None when it was not."""
         path = self._folder / SWEEP_FILE
         return json.loads(path.read_text()).get("configuration") if path.is_file() else None
 
     def _finish(self) -> int:
-        """Write the sweep's file and name what is not done; return how many jobs that are."""
+        """Write sweep.json and log the jobs that are not done; return their number."""
         jobs = self._write("ended")
         lacking = [job for job in jobs if job["status"] != "done"]
-        if was_asked():  # to stop, which must not take long; what lacks is no surprise
+        if was_asked():  # to stop, which must not take long
             return len(lacking)
         done = len(jobs) - len(lacking)
         new = sum(done_at(self._folder / name) >= self._started for name in self._names())
@@ -124,7 +124,7 @@ class SweepCallback(Callback):
         return len(lacking)
 
     def _collect(self, *, anything_new: bool) -> None:
-        """Write the tables and the report of what is done, and track them; a failure there loses no job."""
+        """Write the tables and the report of the jobs that are done, and log them; a failure here loses no job."""
         from medsam_exp.sweep.collect import collect, print_collected  # imports much that no single run needs
 
         try:
@@ -133,11 +133,12 @@ class SweepCallback(Callback):
                 self._track(collected)
         except Exception as error:  # the jobs' own results are all there
             log.error("%-12s was not collected (%s); try: make collect RUN=%s", "sweep", error, self._folder)
+            log.debug("its traceback:", exc_info=True)
             return
-        print_collected(collected, self._folder, Console())
+        print_collected(collected, self._folder, open_console())
 
     def _track(self, collected: "Collected") -> None:
-        """Give the tables to the jobs' tracker, as one more of its runs in the group of the jobs."""
+        """Log the tables with the jobs' logger, as one more run in the group of the jobs."""
         from medsam_exp.config.build import build
         from medsam_exp.report.logger.job import SweepJob, TrackedRun
 
@@ -183,16 +184,16 @@ class SweepCallback(Callback):
 
 
 @contextmanager
-def _errors_end_the_sweep() -> Iterator[None]:
-    """Of an error in a callback Hydra would make a warning, and go on with a sweep that nobody keeps the books of."""
+def _exit_on_error() -> Iterator[None]:
+    """Exit on an error; Hydra would turn a callback's error into a warning and run a sweep without records."""
     try:
         yield
     except Exception as error:
         if not isinstance(error, UserError | HydraException | OSError):
-            log.exception("the sweep's own books cannot be kept")
+            log.exception("the sweep cannot be recorded")
         sys.exit(f"error: {error}")
 
 
 def _names_of_fixed(plan: SweepPlan) -> set[str]:
-    """Keys of what was typed for all jobs, as Hydra compares them: without the place that a group is put at."""
+    """Keys of the fixed overrides, as Hydra compares them: without a group's package."""
     return {line.partition("=")[0].lstrip("+~").partition("@")[0] for line in plan.fixed} | {"sweep"}

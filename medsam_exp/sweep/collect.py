@@ -19,16 +19,14 @@ from medsam_exp.sweep.pivot import Layout, Pivot, pivot
 from medsam_exp.sweep.read import SweepResults, read_sweep
 from medsam_exp.sweep.report.page import write_sweep_report
 from medsam_exp.sweep.scores import NotComparableError, known_measure, known_scores
-from medsam_exp.sweep.sheets import Sheet, overview_sheet, pivot_sheet
+from medsam_exp.sweep.sheets import WRITERS, Sheet, overview_sheet, pivot_sheet, write_sheet
 from medsam_exp.sweep.tidy import NO_PARQUET, images_table, jobs_table, write_table
-from medsam_exp.sweep.write import WRITERS, write_sheet
 from medsam_exp.types import UserError
 
 _MAPS = "saliency"
 PIVOTS = "pivots"
 """Folder of the pivot tables."""
 
-_WIDTH_OF_A_FILE = 160  # letters, when the output is no terminal
 _ERRORS_SHOWN = 5
 
 
@@ -110,9 +108,7 @@ def print_collected(collected: Collected, folder: Path, console: Console) -> Non
 
 
 def print_sheet(sheet: Sheet, console: Console) -> None:
-    """Print a table with its notes, wide enough where the output is a file."""
-    if not console.is_terminal:
-        console.width = max(console.width, _WIDTH_OF_A_FILE)
+    """Print a table with its notes."""
     table = Table(title=sheet.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column, heading in enumerate(sheet.header):
         table.add_column(

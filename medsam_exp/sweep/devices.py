@@ -1,4 +1,4 @@
-"""Which GPUs and how many threads does a job get that has others beside it on the machine?"""
+"""GPUs and threads of a job that shares its machine with other jobs."""
 
 import logging
 import os
@@ -21,13 +21,13 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-def gpu_locks() -> Path:
+def gpu_lock_folder() -> Path:
     """Folder of this user's locks of this machine's GPUs, the same for every sweep."""
     return Path(tempfile.gettempdir()) / f"medsam_exp_gpus_{os.getuid()}"
 
 
 def visible_gpus() -> list[str]:
-    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them; CUDA itself stays asleep."""
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them; CUDA is not initialised."""
     if shutil.which("nvidia-smi") is None:
         return []
     query = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
@@ -60,15 +60,15 @@ def allowed_gpus(present: Sequence[str], visible: str | None) -> list[str]:
 
 
 @contextmanager
-def own_gpus(count: int, pool: Sequence[str], folder: Path) -> Iterator[list[str]]:
-    """Hold `count` GPUs of a pool that nobody else holds; this process and those it starts see no others.
+def reserved_gpus(count: int, pool: Sequence[str], folder: Path) -> Iterator[list[str]]:
+    """Reserve `count` GPUs of a pool; this process and those it starts see no others.
 
-    One waits for all of them at a time, so no two wait for each other.
+    One process waits at a time, so no two wait for each other.
 
     Args:
         count: how many.
         pool: their names, from `visible_gpus`.
-        folder: of the locks, from `gpu_locks`; the locks of a process that died are free.
+        folder: of the locks, from `gpu_lock_folder`; the locks of a process that died are free.
 
     Yields:
         Their names.
@@ -104,7 +104,7 @@ def _locked(path: Path, held: ExitStack) -> bool:
     return True
 
 
-def threads_for_each(processes: int) -> int:
+def threads_per_process(processes: int) -> int:
     """Threads that each of some processes may use: the machine's cores shared, or fewer if the user wants fewer."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = max(1, cores // processes)

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Glob
 
 from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.sweep.files import SWEEP_FILE
+from medsam_exp.sweep.status import SWEEP_FILE
 from medsam_exp.types import UserError
 
 _NO_MATTER = ("paths.outputs", "paths.artifacts", "logger", "workers", "sweep", "hydra")

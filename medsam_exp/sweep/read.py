@@ -13,8 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.report.finished_run import FinishedRun, read_run
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.sweep.files import LOCK_FILE, STATUS_FILE, SWEEP_FILE
-from medsam_exp.sweep.jobs import error_of, status_of
+from medsam_exp.sweep.status import LOCK_FILE, STATUS_FILE, SWEEP_FILE, error_of, last_line, status_of
 from medsam_exp.types import UserError
 
 SEED = "seed"
@@ -49,7 +48,7 @@ class Job:
 
 @dataclass(frozen=True)
 class SweepResults:
-    """A sweep as it lies on disk.
+    """A sweep read back from disk.
 
     Attributes:
         name: for titles.
@@ -82,9 +81,9 @@ def read_sweep(folders: Sequence[Path]) -> SweepResults:
         UserError: there is no run in a folder, or a file in it is broken.
     """
     if len(folders) == 1 and (folders[0] / SWEEP_FILE).is_file():
-        return _with_axes_told_apart(_from_file(folders[0]))
+        return _with_distinct_values(_from_file(folders[0]))
     found = list(dict.fromkeys(run for folder in folders for run in _run_folders(folder)))
-    return _with_axes_told_apart(_from_folders(found))
+    return _with_distinct_values(_from_folders(found))
 
 
 def _from_file(folder: Path) -> SweepResults:
@@ -105,9 +104,9 @@ def _recorded_job(folder: Path, entry: Mapping[str, Any], axes: Iterable[str]) -
     values = {axis: own.get(axis, "") for axis in axes}
     place = folder / entry["folder"]  # an absolute path stays as it is
     job = Job(int(entry["number"]), values, place, str(entry.get("command", "")))
-    if entry["status"] != "done" and not _keeps_books(place):
+    if entry["status"] != "done" and not _has_status(place):
         said = str(entry.get("error") or ("did not run" if entry["status"] == "missing" else "failed"))
-        return replace(job, error=_one_line(said))
+        return replace(job, error=_shortened(said))
     return _read_job(job)
 
 
@@ -131,8 +130,8 @@ def _from_folders(found: Sequence[Path]) -> SweepResults:
     return SweepResults(", ".join(names) or "runs", axes, tuple(told))
 
 
-def _with_axes_told_apart(sweep: SweepResults) -> SweepResults:
-    """Two runs of one configuration are no two seeds: tell such runs apart by their folders."""
+def _with_distinct_values(sweep: SweepResults) -> SweepResults:
+    """Add the axis `run`, the folder's name, where jobs have equal values: they are no two seeds."""
     if not sweep.jobs:
         raise UserError("the sweep has no jobs")
     if len({tuple(job.values.items()) for job in sweep.jobs}) == len(sweep.jobs) and sweep.axes:
@@ -144,14 +143,14 @@ def _with_axes_told_apart(sweep: SweepResults) -> SweepResults:
     return SweepResults(sweep.name, {**sweep.axes, _RUN_AXIS: tuple(names.values())}, jobs)
 
 
-def _keeps_books(folder: Path) -> bool:
-    """Whether a job has begun and so says itself what became of it; the sweep's file is older while the sweep runs."""
+def _has_status(folder: Path) -> bool:
+    """Whether a job has begun, so that its own status counts; sweep.json is older while the sweep runs."""
     return any((folder / name).exists() for name in (STATUS_FILE, LOCK_FILE))
 
 
-def _lack(folder: Path) -> str | None:
-    """Why the results in a job's folder, if any, are not to be believed: it failed, or is at work again."""
-    if not _keeps_books(folder):
+def _no_results_reason(folder: Path) -> str | None:
+    """Why results in a job's folder do not count: it failed, or is running again; None where they do."""
+    if not _has_status(folder):
         return None  # a run alone
     try:
         status, error = status_of(folder), error_of(folder)
@@ -159,18 +158,20 @@ def _lack(folder: Path) -> str | None:
         raise UserError(f"{folder / STATUS_FILE} cannot be read: {broken}; run the job again") from broken
     if status == "done":
         return None
-    return _one_line(error or "failed") if status == "failed" else "has not come to an end"
+    return _shortened(error or "failed") if status == "failed" else "has not come to an end"
 
 
 def _read_job(job: Job) -> Job:
-    if lack := _lack(job.folder):
+    if lack := _no_results_reason(job.folder):
         return replace(job, error=lack)
     if not (job.folder / "summary.json").is_file():
-        return replace(job, error=_last_line(job.folder / "run.log"))
+        log = job.folder / "run.log"
+        output = log.read_text(errors="replace") if log.is_file() else ""
+        return replace(job, error=_shortened(last_line(output) or "did not finish"))
     try:
         run = read_run(job.folder, without_images=True)
     except UserError as error:
-        return replace(job, error=_one_line(str(error)))
+        return replace(job, error=_shortened(str(error)))
     return replace(job, run=run, command=job.command or str(run.summary.get("command", "")))
 
 
@@ -235,11 +236,5 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").split("\n") if log.is_file() else []
-    return _one_line(next((line for line in reversed(lines) if line.strip()), "did not finish"))
-
-
-def _one_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:_LONGEST_ERROR] if lines else "failed"
+def _shortened(text: str) -> str:
+    return (last_line(text) or "failed")[:_LONGEST_ERROR]

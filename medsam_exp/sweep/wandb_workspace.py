@@ -9,7 +9,7 @@ from typing import Any
 
 from medsam_exp.report.logger.wandb_auth import has_key
 from medsam_exp.runtime.extras import require
-from medsam_exp.sweep.files import SWEEP_FILE
+from medsam_exp.sweep.status import SWEEP_FILE
 from medsam_exp.types import UserError
 
 SCORES = ("sam/dsc/mean", "sam/iou/mean", "sam/nsd/mean", "coarse/dsc/mean", "saliency/peak_within_8px/mean")

@@ -10,7 +10,7 @@ import yaml
 from medsam_exp.cli import run
 from medsam_exp.config.start_command import conf_folders, start_command
 from medsam_exp.runtime.conf_folder import conf_folder
-from medsam_exp.sweep.jobs import configuration_files_digest
+from medsam_exp.sweep.status import configuration_files_digest
 from tests.compose import composed
 from tests.conftest import ROOT
 
@@ -106,7 +106,7 @@ def test_a_sweep_looks_again_when_a_file_of_ones_own_changes(
 ) -> None:
     own = here / "own"
     write_choice(own)
-    monkeypatch.setattr("medsam_exp.sweep.jobs.conf_folders", lambda: [own, conf_folder()])
+    monkeypatch.setattr("medsam_exp.sweep.status.conf_folders", lambda: [own, conf_folder()])
     before = configuration_files_digest()
     assert configuration_files_digest() == before
     write_choice(own, count=3)

@@ -14,7 +14,7 @@ from experiments.reproduce.plan import Table, read_table
 from experiments.reproduce.renew import renew
 from experiments.reproduce.results import NOT_STARTED, Results, read_results
 from experiments.reproduce.sheets import lines_of, misses, sheets_of, write_table
-from medsam_exp.sweep.write import markdown
+from medsam_exp.sweep.sheets import markdown
 from medsam_exp.types import UserError
 from tests.sweep.conftest import make_sweep
 

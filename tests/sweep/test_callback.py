@@ -10,7 +10,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from medsam_exp.cli.registration import register
 from medsam_exp.sweep.callback import SweepCallback
-from medsam_exp.sweep.jobs import attempt, status_of
+from medsam_exp.sweep.status import attempt, status_of
 from tests.compose import CONF, composed
 
 

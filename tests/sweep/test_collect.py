@@ -14,9 +14,8 @@ from medsam_exp.sweep.collect import collect
 from medsam_exp.sweep.pivot import Layout, pivot
 from medsam_exp.sweep.read import read_sweep
 from medsam_exp.sweep.scores import known_measure
-from medsam_exp.sweep.sheets import Item, Sheet, pivot_sheet
+from medsam_exp.sweep.sheets import Sheet, TableCell, html, latex, markdown, pivot_sheet
 from medsam_exp.sweep.tidy import images_table, jobs_table
-from medsam_exp.sweep.write import html, latex, markdown
 from medsam_exp.types import UserError
 from tests.command import command, refusal
 
@@ -29,7 +28,7 @@ SHEET = Sheet(
     HOSTILE,
     (HOSTILE, "n"),
     1,
-    ((Item(HOSTILE), Item("1.5", best=True, value=1.5)), (Item("[x"), Item("–"))),
+    ((TableCell(HOSTILE), TableCell("1.5", best=True, value=1.5)), (TableCell("[x"), TableCell("–"))),
     (HOSTILE,),
 )
 

@@ -12,18 +12,24 @@ from typing import Any
 
 import pytest
 
-from medsam_exp.sweep.devices import allowed_gpus, limit_threads, own_gpus, threads_for_each, visible_gpus
+from medsam_exp.sweep.devices import (
+    allowed_gpus,
+    limit_threads,
+    reserved_gpus,
+    threads_per_process,
+    visible_gpus,
+)
 from medsam_exp.types import UserError
 
 ON_A_GPU = """
 import multiprocessing, sys
 from pathlib import Path
 from medsam_exp.cli import runner
-from medsam_exp.sweep.devices import own_gpus, visible_gpus
+from medsam_exp.sweep.devices import reserved_gpus, visible_gpus
 
 def work():
     import torch
-    with own_gpus(1, visible_gpus(), Path(sys.argv[1])):
+    with reserved_gpus(1, visible_gpus(), Path(sys.argv[1])):
         assert torch.cuda.device_count() == 1
         assert torch.ones(3, device="cuda").sum() == 3
 
@@ -45,7 +51,7 @@ def forked(work: Callable[..., None], *arguments: Any) -> Any:
 
 def hold(count: int, folder: Path, mark: Path, seconds: float) -> None:
     """Take GPUs, say which and when, keep them for a while, say when that ended."""
-    with own_gpus(count, POOL, folder):
+    with reserved_gpus(count, POOL, folder):
         began = time.monotonic()
         mark.with_suffix(".part").write_text(f"{os.environ[VISIBLE]} {began} {began + seconds}")
         mark.with_suffix(".part").rename(mark)
@@ -75,7 +81,7 @@ def test_a_machine_without_gpus_has_none_and_changes_nothing(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv(VISIBLE, raising=False)
     assert visible_gpus() == []
-    with own_gpus(0, [], tmp_path / "locks") as names:
+    with reserved_gpus(0, [], tmp_path / "locks") as names:
         assert names == []
         assert VISIBLE not in os.environ
     assert not (tmp_path / "locks").exists()
@@ -93,7 +99,10 @@ def test_gpus_are_asked_of_the_driver_without_waking_cuda(
 
 
 def test_more_gpus_than_there_are_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"trainer.devices=4, but .* 3 GPUs"), own_gpus(4, POOL, tmp_path):
+    with (
+        pytest.raises(UserError, match=r"trainer.devices=4, but .* 3 GPUs"),
+        reserved_gpus(4, POOL, tmp_path),
+    ):
         pass
 
 
@@ -134,7 +143,7 @@ def test_cores_are_shared_out(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
     monkeypatch.setenv("OMP_NUM_THREADS", wanted)
-    assert threads_for_each(processes) == threads
+    assert threads_per_process(processes) == threads
 
 
 def _limited(path: Path) -> None:

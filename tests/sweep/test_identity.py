@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from medsam_exp.sweep.files import SWEEP_FILE
 from medsam_exp.sweep.identity import folder_of_overrides, job_folder, plan_sweep
+from medsam_exp.sweep.status import SWEEP_FILE
 from medsam_exp.types import UserError
 
 TYPED = ["+experiment=demo", "saliency=a,b", "seed=0,1,2", "data.count=3"]

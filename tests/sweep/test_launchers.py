@@ -11,7 +11,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from medsam_exp.cli.registration import register
-from medsam_exp.sweep.launching import LaunchedJob
+from medsam_exp.sweep.launch import LaunchedJob
 from tests.compose import CONF
 
 LAUNCHERS = sorted(path.stem for path in (CONF / "hydra" / "launcher").glob("*.yaml"))

@@ -12,8 +12,7 @@ from medsam_exp.metrics.measures import ALL_MEASURES, MEASURES
 from medsam_exp.runtime.run_status import ERROR_FILE, is_running
 from medsam_exp.runtime.sizes import Extent, extent
 from medsam_exp.stages.pipeline import scored_labels
-from medsam_exp.sweep.files import SWEEP_FILE
-from medsam_exp.sweep.jobs import error_of, status_of
+from medsam_exp.sweep.status import SWEEP_FILE, error_of, status_of
 
 Status = Literal["done", "running", "failed", "stopped", "unreadable"]
 _LONGEST_ERROR = 200  # letters

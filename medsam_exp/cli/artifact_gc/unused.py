@@ -19,7 +19,7 @@ from medsam_exp.cli.artifact_gc.runs import Run, find_runs
 from medsam_exp.runtime.locks import is_locked
 from medsam_exp.runtime.run_status import KEYS_FILE, is_running
 from medsam_exp.runtime.sizes import Extent, extent
-from medsam_exp.sweep.files import SWEEP_FILE
+from medsam_exp.sweep.status import SWEEP_FILE
 from medsam_exp.types import UserError
 
 _HOUR = 3600.0

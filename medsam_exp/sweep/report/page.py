@@ -1,28 +1,29 @@
 """Write a sweep's report: one HTML file with everything in it, plots by plotly, under 20 MB."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import yaml
 from markupsafe import Markup
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from medsam_exp.metrics.measures import DISCLAIMER
+from medsam_exp.config.flat_settings import differing, flat_settings
+from medsam_exp.metrics.measures import DISCLAIMER, MEASURES
 from medsam_exp.report.web.drawings import Drawings
 from medsam_exp.report.web.render import LARGEST, as_json, compressed_plotly, render
+from medsam_exp.report.web.scores import interned, rounded
 from medsam_exp.runtime.digests import write_atomically
-from medsam_exp.sweep.read import SweepResults
-from medsam_exp.sweep.report.facts import (
-    by_disagreement,
-    dataset_names,
-    environments,
-    image_name,
-    page_data,
-)
+from medsam_exp.stages.pipeline import stage_title
+from medsam_exp.sweep.read import SEED, Job, SweepResults
 from medsam_exp.sweep.report.images import draw_images
-from medsam_exp.sweep.scores import by_dataset, images_of_samples
-from medsam_exp.sweep.sheets import Sheet
-from medsam_exp.sweep.write import html_table
+from medsam_exp.sweep.scores import by_dataset, images_of_samples, known_scores, scores_of_job
+from medsam_exp.sweep.sheets import Sheet, html_table
+
+_Value = TypeVar("_Value")
+_SHOWN = ("dsc", "iou", "nsd")
 
 
 def write_sweep_report(path: Path, sweep: SweepResults, sheets: Mapping[str, Sheet]) -> None:
@@ -67,3 +68,124 @@ def _drawings(sweep: SweepResults, data: Mapping[str, Any], budget: int) -> Draw
     if len(groups) > 1:
         drawings.remarks.append(f"images are shown of the first of {len(groups)} datasets")
     return drawings
+
+
+def page_data(sweep: SweepResults) -> dict[str, Any]:
+    """Everything that the page's plots and tables are drawn from, JSON-able.
+
+    Returns:
+        `axes` (axis -> values, without the seed), `scores` (name -> label), `images` (as `image_name` has them; one
+        asked for several classes is there once for each), `image_count` (of different images), `texts` (all that were
+        looked for), `jobs`: number, label, values, seed, dataset, scores (name -> list by image, None where there is
+        none), texts (by image, its place in `texts` or None), settings (those that differ between jobs), keys, command.
+    """
+    datasets = dataset_names(sweep)
+    names = [name for name in known_scores(sweep) if name.partition("/")[2] in _SHOWN]
+    by_job = {
+        job.number: {
+            name: _by_image_name(datasets[job.number], scores_of_job(job, *name.split("/"))) for name in names
+        }
+        for job in sweep.finished
+    }
+    ids = sorted({image for scores in by_job.values() for own in scores.values() for image in own})
+    settings = differing([_settings(job) for job in sweep.finished])
+    labels = {measure.name: measure.label for measure in MEASURES}
+    texts, by_place = interned(
+        [_by_image_name(datasets[job.number], _texts(job)) for job in sweep.finished], ids
+    )
+    return {
+        "axes": {axis: values for axis, values in sweep.axes.items() if axis != SEED},
+        "scores": {n: f"{stage_title(n.split('/')[0])}, {labels[n.split('/')[1]]}" for n in names},
+        "images": ids,
+        "image_count": _count_images(sweep, datasets),
+        "texts": texts,
+        "jobs": [
+            {
+                "number": job.number,
+                "label": label(job),
+                "method": " / ".join(value for axis, value in job.values.items() if axis != SEED)
+                or label(job),
+                "values": dict(job.values),
+                "dataset": datasets[job.number],
+                "scores": {
+                    name: [rounded(own.get(image)) for image in ids]
+                    for name, own in by_job[job.number].items()
+                },
+                "texts": own_texts,
+                "settings": own_settings,
+                "keys": dict(job.run.summary.get("keys", {})) if job.run else {},
+                "command": job.command,
+            }
+            for job, own_texts, own_settings in zip(sweep.finished, by_place, settings, strict=True)
+        ],
+    }
+
+
+def dataset_names(sweep: SweepResults) -> dict[int, str]:
+    """The dataset of each finished job, by the job's number; all "" where there is one dataset."""
+    groups, _ = by_dataset(sweep.finished, "dsc")
+    if len(groups) == 1:
+        return dict.fromkeys((job.number for job in groups[0]), "")
+    choices = [str(job.run.summary["choices"].get("data")) for job, *_ in groups if job.run is not None]
+    named = [
+        choice if choices.count(choice) == 1 else f"{choice} {choices[: place + 1].count(choice)}"
+        for place, choice in enumerate(choices)
+    ]
+    return {job.number: name for name, group in zip(named, groups, strict=True) for job in group}
+
+
+def image_name(dataset: str, sample_id: str) -> str:
+    """An image's name on the page: equal ids of two datasets are two images."""
+    return f"{dataset}: {sample_id}" if dataset else sample_id
+
+
+def label(job: Job) -> str:
+    """A job's name for readers."""
+    return f"{job.number}: {' / '.join(job.values.values())}"
+
+
+def by_disagreement(data: Mapping[str, Any]) -> list[str]:
+    """Ids of the images, those first on which the runs' last scores differ most."""
+    name = next((name for name in reversed(list(data["scores"])) if name.endswith("/dsc")), None)
+    if name is None:
+        return list(data["images"])
+    columns = zip(*(job["scores"][name] for job in data["jobs"]), strict=True)
+    spread = {
+        image: max(known) - min(known) if (known := [value for value in column if value is not None]) else 0.0
+        for image, column in zip(data["images"], columns, strict=True)
+    }
+    return sorted(spread, key=lambda image: (-spread[image], image))
+
+
+def environments(jobs: Sequence[Job]) -> dict[str, str]:
+    """Facts of machine and versions; where jobs differ, every value."""
+    found: dict[str, dict[str, None]] = {}
+    for job in jobs:
+        for name, value in (job.run.summary.get("environment", {}) if job.run else {}).items():
+            found.setdefault(name, {})[str(value)] = None
+    return {name: " | ".join(values) for name, values in found.items()}
+
+
+def _by_image_name(dataset: str, values: Mapping[str, _Value]) -> dict[str, _Value]:
+    return {image_name(dataset, sample_id): value for sample_id, value in values.items()}
+
+
+def _count_images(sweep: SweepResults, datasets: Mapping[int, str]) -> int:
+    """How many different images were scored, whatever they were asked for."""
+    groups: dict[str, list[Job]] = {}
+    for job in sweep.finished:
+        groups.setdefault(datasets[job.number], []).append(job)
+    return sum(len(set(images_of_samples(group).values())) for group in groups.values())
+
+
+def _texts(job: Job) -> dict[str, str]:
+    return {row["id"]: row.get("text", "") for row in (job.run.rows if job.run else [])}
+
+
+def _settings(job: Job) -> dict[str, str]:
+    """A run's configuration, flat."""
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(job.folder / ".hydra" / "config.yaml"), resolve=False)
+    except (OSError, OmegaConfBaseException, yaml.YAMLError):
+        return {}
+    return flat_settings(content)

@@ -8,8 +8,8 @@ import pytest
 
 from medsam_exp.sweep.collect import collect
 from medsam_exp.sweep.read import read_sweep
-from medsam_exp.sweep.report.facts import by_disagreement, page_data
 from medsam_exp.sweep.report.images import draw_images
+from medsam_exp.sweep.report.page import by_disagreement, page_data
 from tests.chromium import DESKTOP, PHONE, Page, visit
 
 

@@ -1,4 +1,4 @@
-"""One job of a sweep: done already, done now, or failed with a reason; what it says about itself lies in its folder."""
+"""Status of a sweep's jobs, each recorded in the job's folder: done, failed with a reason, or missing."""
 
 import hashlib
 import json
@@ -19,14 +19,20 @@ from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.runtime.nodes import is_first_node
 from medsam_exp.stages.pipeline import STAGES
-from medsam_exp.sweep.files import LOCK_FILE, STATUS_FILE
 
 log = logging.getLogger(__name__)
+
+SWEEP_FILE = "sweep.json"
+"""The grid and its jobs, in the sweep's folder."""
+STATUS_FILE = "job_status.json"
+"""Status of a job, in its folder."""
+LOCK_FILE = "job.lock"
+"""There as soon as a job has begun; locked while it runs."""
 
 Status = Literal["done", "failed", "missing"]
 Planner = Callable[[DictConfig], str]
 """Configuration -> digest of what a job computes: the keys of its stages and what their files hold."""
-_DOUBTED = "doubted"
+_INVALIDATED = "invalidated"
 _OF_AN_ATTEMPT = (
     STATUS_FILE,
     "error.txt",
@@ -42,9 +48,9 @@ _OF_WEIGHTS = ("clip", "sam", "calibration")
 
 
 def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planner) -> None:
-    """Run a job unless it is done with the same inputs; a failure is written down and stays its own.
+    """Run a job unless it is done with the same inputs; a failure is recorded and stops no other job.
 
-    Whoever starts the same job meanwhile waits, and finds it done. A job that is killed leaves no status, so that
+    A process that starts the same job meanwhile waits, and finds it done. A killed job leaves no status, so that
     the sweep's next start runs it again. With `sweep.fail_fast` no job starts once another has failed.
 
     Args:
@@ -53,33 +59,33 @@ def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planne
         run: does the work.
         plan: tells what the job would compute, for its record.
     """
-    if not is_first_node():  # the first one keeps the books, and a group that lost a node fails there
-        if _needless(cfg, folder, plan) is None:
+    if not is_first_node():  # the first one records the status, and a group that lost a node fails there
+        if _skip_reason(cfg, folder, plan) is None:
             run()
         return
     with waiting_lock(folder / LOCK_FILE, f"job          {folder.name}: another process is at it; waiting"):
-        reason = _needless(cfg, folder, plan)
+        reason = _skip_reason(cfg, folder, plan)
         if reason is None:
-            _run_and_write_down(cfg, folder, run, plan)
+            _run_and_record(cfg, folder, run, plan)
         else:
             log.info("%-12s %s: %s", "job", folder.name, reason)
 
 
-def _needless(cfg: DictConfig, folder: Path, plan: Planner) -> str | None:
-    """Why a job need not run, if so."""
-    if done_before(cfg, folder, plan):
+def _skip_reason(cfg: DictConfig, folder: Path, plan: Planner) -> str | None:
+    """Why a job is not run; None when it is."""
+    if is_up_to_date(cfg, folder, plan):
         return "done before"
-    failed = _failed_beside(folder) if cfg.sweep.fail_fast else None
+    failed = _failed_sibling(folder) if cfg.sweep.fail_fast else None
     return f"not started, as {failed} failed" if failed else None
 
 
-def _run_and_write_down(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planner) -> None:
+def _run_and_record(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planner) -> None:
     _clear(folder)
     try:
         computed = {"configuration": configuration_digest(cfg), "plan": plan(cfg)}
         run()
     except Exception as error:
-        sentence = last_line(error)
+        sentence = error_line(error)
         (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
         _write(folder, {"status": "failed", "error": sentence})
         log.error("%-12s %s failed: %s", "job", folder.name, sentence)
@@ -87,32 +93,32 @@ def _run_and_write_down(cfg: DictConfig, folder: Path, run: Callable[[], None], 
         _write(folder, {"status": "done", "error": None, "at": time.time(), **computed})
 
 
-def done_before(cfg: DictConfig, folder: Path, plan: Planner) -> bool:
-    """Whether a job is done, under this configuration and with what its files hold now; if so its record says it.
+def is_up_to_date(cfg: DictConfig, folder: Path, plan: Planner) -> bool:
+    """Whether a job is done under this configuration and with its input files as they are; validates its record.
 
     Args:
         cfg: of the job.
         folder: of the job.
         plan: tells what the job would compute now.
     """
-    said = _read(folder)
-    if said.get("status") not in ("done", _DOUBTED) or not (folder / "summary.json").is_file():
+    record = _read(folder)
+    if record.get("status") not in ("done", _INVALIDATED) or not (folder / "summary.json").is_file():
         return False
     try:
         now = {"configuration": configuration_digest(cfg), "plan": plan(cfg)}
-    except Exception:  # whatever is wrong, the job itself will say
+    except Exception:  # the job itself reports what is wrong
         return False
-    if any(said.get(key) != value for key, value in now.items()):
+    if any(record.get(key) != value for key, value in now.items()):
         return False
-    if said["status"] == _DOUBTED:
-        _write(folder, {**said, "status": "done"})
+    if record["status"] == _INVALIDATED:
+        _write(folder, {**record, "status": "done"})
     return True
 
 
-def doubt(folder: Path) -> None:
-    """Let a done job no longer count as done before it was looked at again, as the configuration's files changed."""
+def invalidate(folder: Path) -> None:
+    """Invalidate a done job, as files of the configuration changed; `is_up_to_date` checks it and may validate it."""
     if status_of(folder) == "done":
-        _write(folder, {**_read(folder), "status": _DOUBTED})
+        _write(folder, {**_read(folder), "status": _INVALIDATED})
 
 
 def _clear(folder: Path) -> None:
@@ -125,21 +131,21 @@ def _clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_down_death(folder: Path, reason: str) -> None:
-    """Say of a job whose process is gone what became of it, unless the job said so itself."""
+def record_failure(folder: Path, reason: str) -> None:
+    """Record the failure of a job whose process died, unless the job recorded its own status."""
     if status_of(folder) == "missing":
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder, {"status": "failed", "error": reason})
         log.error("%-12s %s failed: %s", "job", folder.name, reason)
 
 
-def forget_failure(folder: Path) -> None:
-    """Take back what a failed job says, before it is run again."""
+def clear_failure(folder: Path) -> None:
+    """Clear the status of a failed job, before it is run again."""
     if status_of(folder) == "failed":
         (folder / STATUS_FILE).unlink()
 
 
-def _failed_beside(folder: Path) -> str | None:
+def _failed_sibling(folder: Path) -> str | None:
     """Name of a failed job of the same sweep."""
     beside = (path.parent for path in sorted(folder.parent.glob(f"*/{STATUS_FILE}")))
     return next((other.name for other in beside if status_of(other) == "failed"), None)
@@ -148,7 +154,7 @@ def _failed_beside(folder: Path) -> str | None:
 def status_of(folder: Path) -> Status:
     """Whether a job is done, failed, or has not come to an end."""
     status: Status = _read(folder).get("status", "missing")
-    if status == _DOUBTED:
+    if status == _INVALIDATED:
         return "missing"
     return status if status != "done" or (folder / "summary.json").is_file() else "missing"
 
@@ -164,10 +170,15 @@ def error_of(folder: Path) -> str | None:
     return error
 
 
-def last_line(error: BaseException) -> str:
-    """The last line that an error says, or its kind where it says nothing."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+def last_line(text: str) -> str:
+    """Last line of a text that is not blank, stripped; "" where there is none."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def error_line(error: BaseException) -> str:
+    """Last line of an error's message, or the error's class where it has no message."""
+    return last_line(str(error)) or type(error).__name__
 
 
 def configuration_digest(cfg: DictConfig) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from medsam_exp.sweep.local_launcher import CONSOLE_FILE, ForkedJob, run_side_by_side
+from medsam_exp.sweep.launch import CONSOLE_FILE, ForkedJob, run_processes
 
 Deaths = dict[str, str]
 
@@ -23,7 +23,7 @@ def run_all(tmp_path: Path, work: dict[str, Callable[[Path], None]], at_once: in
         folder = tmp_path / name
         return ForkedJob(folder, lambda: work[name](folder))
 
-    run_side_by_side([job(name) for name in work], at_once, lambda f, why: deaths.update({f.name: why}))
+    run_processes([job(name) for name in work], at_once, lambda f, why: deaths.update({f.name: why}))
     return deaths
 
 

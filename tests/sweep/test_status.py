@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from medsam_exp.sweep.jobs import (
+from medsam_exp.sweep.status import (
     attempt,
-    done_before,
-    doubt,
+    clear_failure,
+    error_line,
     error_of,
-    forget_failure,
-    last_line,
+    invalidate,
+    is_up_to_date,
+    record_failure,
     status_of,
-    write_down_death,
 )
 from medsam_exp.types import UserError
 from tests.compose import composed
@@ -70,7 +70,7 @@ def test_fetching_the_weights_that_the_hub_gave_leaves_a_job_done(
     assert work.times == 2
 
 
-def test_a_failure_is_written_down_and_stays_the_jobs_own(tmp_path: Path) -> None:
+def test_a_failure_is_recorded_and_stays_the_jobs_own(tmp_path: Path) -> None:
     work = Work(tmp_path, UserError("first\nthe last line\n"))
     attempt(composed(), tmp_path, work, plan)
     assert (status_of(tmp_path), error_of(tmp_path)) == ("failed", "the last line")
@@ -90,7 +90,7 @@ def test_after_a_failure_fail_fast_starts_no_other_job(tmp_path: Path) -> None:
     work = Work(other)
     attempt(cfg, other, work, plan)
     assert (work.times, status_of(other)) == (0, "missing")
-    forget_failure(broken)  # as the next start of the sweep does
+    clear_failure(broken)  # as the next start of the sweep does
     attempt(cfg, other, work, plan)
     assert (work.times, status_of(other)) == (1, "done")
 
@@ -102,15 +102,15 @@ def test_without_fail_fast_a_failure_stops_no_other_job(tmp_path: Path) -> None:
     assert status_of(tmp_path / "other") == "done"
 
 
-def test_a_death_is_written_down_unless_the_job_spoke_itself(tmp_path: Path) -> None:
-    write_down_death(tmp_path / "silent", "killed")
+def test_a_death_is_recorded_unless_the_job_recorded_its_status(tmp_path: Path) -> None:
+    record_failure(tmp_path / "silent", "killed")
     assert (status_of(tmp_path / "silent"), error_of(tmp_path / "silent")) == ("failed", "killed")
     attempt(composed(), tmp_path / "failed", Work(tmp_path / "failed", UserError("its own word")), plan)
-    write_down_death(tmp_path / "failed", "killed")
+    record_failure(tmp_path / "failed", "killed")
     assert error_of(tmp_path / "failed") == "its own word"
 
 
-def test_another_node_of_the_job_keeps_no_books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_node_of_the_job_records_no_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slurm = {
         "SLURM_JOB_NUM_NODES": "2",
         "SLURM_NODEID": "1",
@@ -131,7 +131,7 @@ def test_a_job_that_was_killed_has_no_status(tmp_path: Path) -> None:
 
 
 def test_an_error_without_words_is_named() -> None:
-    assert last_line(ValueError()) == "ValueError"
+    assert error_line(ValueError()) == "ValueError"
 
 
 def test_a_job_whose_files_changed_is_run_again_from_nothing(tmp_path: Path) -> None:
@@ -153,11 +153,11 @@ def test_a_job_that_cannot_say_what_it_would_compute_fails_by_itself(tmp_path: P
     assert (work.times, error_of(tmp_path)) == (0, "the images are gone")
 
 
-def test_a_doubted_job_counts_again_once_it_was_looked_at(tmp_path: Path) -> None:
+def test_an_invalidated_job_counts_again_once_it_was_checked(tmp_path: Path) -> None:
     work = Work(tmp_path)
     attempt(composed(), tmp_path, work, plan)
-    doubt(tmp_path)
+    invalidate(tmp_path)
     assert status_of(tmp_path) == "missing"
-    assert not done_before(composed("seed=5"), tmp_path, plan)
-    assert done_before(composed(), tmp_path, plan)
+    assert not is_up_to_date(composed("seed=5"), tmp_path, plan)
+    assert is_up_to_date(composed(), tmp_path, plan)
     assert (work.times, status_of(tmp_path)) == (1, "done")
