@@ -258,11 +258,11 @@ app.add_typer(weights_app, name="weights")
 @stops_when_asked()
 def prepare(
     words: Annotated[list[str] | None, typer.Argument(metavar="NAME SRC [OUT] [OPTIONS]")] = None,
-) -> int:
+) -> None:
     """Bring a dataset's download into the layout that is read."""
-    from medsam_exp.curation.prepare.__main__ import main as start
+    from medsam_exp.curation.prepare.preparers import prepare as start
 
-    return start(words or [])
+    start(words or [])
 
 
 def _whole_numbers(text: str) -> tuple[int, ...]:

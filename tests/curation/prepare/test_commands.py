@@ -15,11 +15,14 @@ from pathlib import Path
 import pytest
 
 from medsam_exp.curation.prepare import output
-from medsam_exp.curation.prepare.__main__ import main, preparers
+from medsam_exp.curation.prepare.preparers import preparers
 from medsam_exp.data.folder import FolderDataset
+from tests.command import command
 from tests.conftest import ROOT
 from tests.curation.prepare import miniatures
 from tests.curation.prepare.miniatures import index, prepared, refused, tree, zipped
+
+main = command("prepare")
 
 Draw = Callable[[Path], Path]
 DOWNLOADS: dict[str, tuple[Draw, tuple[str, ...]]] = {
@@ -160,13 +163,11 @@ def zipped_copy(raw: Path, tmp_path: Path) -> Path:
 
 
 def test_the_list_of_commands_says_what_each_is(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--help"])
+    assert main(["--help"]) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in DOWNLOADS)
     for name in DOWNLOADS:
-        with pytest.raises(SystemExit):
-            main([name, "--help"])
+        assert main([name, "--help"]) == 0
         assert "folder or zip as it was downloaded" in " ".join(capsys.readouterr().out.split())
 
 

@@ -1,4 +1,4 @@
-"""Prepare a dataset: `medsam-exp prepare NAME SRC OUT [options]`.
+"""All preparers of datasets by name, and their command line: `medsam-exp prepare NAME SRC [OUT] [options]`.
 
 SRC is what was downloaded, a folder or a zip; OUT becomes the folder that the pipeline reads. The same command again
 goes on where it was stopped, and writes nothing where all is done.
@@ -7,33 +7,45 @@ goes on where it was stopped, and writes nothing where all is done.
 import argparse
 import logging
 import os
-import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any
+from typing import Any, NoReturn
 
 from medsam_exp.curation.prepare import datasets
-from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.types import UserError
 
 
-@stops_when_asked()
-def main(argv: list[str] | None = None) -> int:
-    """Prepare what the command line names; return its exit code, 1 after bad input."""
-    words = sys.argv[1:] if argv is None else argv
-    given = _parser(words[0] if words else "").parse_args(words)
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line in one sentence.
+
+    The one place with argparse: each preparer is a module that adds its own options, and is imported when it is named.
+    """
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} ({self.prog} --help says more)")
+
+
+def prepare(words: Sequence[str]) -> None:
+    """Prepare a dataset, and print what was done.
+
+    Args:
+        words: of the command line, after `prepare`.
+
+    Raises:
+        UserError: the words, the download or the disk cannot work.
+    """
+    try:
+        given = _parser(words[0] if words else "").parse_args(words)
+    except SystemExit:  # the help was printed
+        return
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         for line in given.prepare(given):
             print(line)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except OSError as error:
-        print(f"error: {error}; when that is mended, the same command goes on from here", file=sys.stderr)
-        return 1
-    return 0
+        raise UserError(f"{error}; when that is mended, the same command goes on from here") from error
 
 
 def preparers(only: str = "") -> dict[str, Any]:
@@ -53,7 +65,7 @@ def _data_folder() -> Path:
 
 
 def _parser(only: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="medsam-exp prepare",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -81,7 +93,3 @@ def _parser(only: str) -> argparse.ArgumentParser:
         )
         module.add_options(command)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
