@@ -5,7 +5,7 @@ import numpy as np
 from medsam_exp.masks.presence.features import relevance_features
 from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.stages.context import StageContext
-from medsam_exp.stages.fresh_weights import clip_of_run
+from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.training.saliency import SaliencyModule, SaliencyResult
 
 

@@ -2,7 +2,7 @@
 
 from medsam_exp.metrics.faithfulness import confidence_drop, confidence_increase
 from medsam_exp.stages.context import StageContext
-from medsam_exp.stages.fresh_weights import clip_of_run
+from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.training.faithfulness import FaithfulnessModule
 
 

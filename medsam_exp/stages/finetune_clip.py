@@ -11,6 +11,7 @@ from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.text_truncation import caption_notes
 from medsam_exp.training.clip_data import PairsDataModule
 from medsam_exp.training.clip_finetune import ClipFinetuneModule
+from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +22,10 @@ FOLDER = "clip"
 def run(context: StageContext) -> None:
     """Train, and leave the network as a folder; an interrupted training goes on at its last epoch."""
     clip, pairs, fit = context.build("clip"), context.build("pairs"), context.build("fit")
+    if (train := pairs["train"]) is None:
+        raise UserError("finetune_clip trains on pairs.train, but these pairs have none; choose others")
     data = PairsDataModule(
-        pairs["train"],
+        train,
         pairs["validation"],
         clip.preprocess,
         clip.tokenize,

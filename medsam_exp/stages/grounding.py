@@ -8,7 +8,7 @@ from medsam_exp.runtime import distributed
 from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.saliency.grounding.map_shift import diagonal_px, map_correlation, peak_shift_px
 from medsam_exp.stages.context import StageContext
-from medsam_exp.stages.fresh_weights import clip_of_run
+from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.training.presence import PresenceModule
 from medsam_exp.types import RGBImage, SaliencyMap
 

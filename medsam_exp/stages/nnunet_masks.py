@@ -24,7 +24,7 @@ def run(context: StageContext) -> None:
 
     An image of several samples (one for each class) is predicted once.
     """
-    settings: EnsembleSettings = context.build("ensemble")
+    settings = context.build("ensemble")
     results = _members(context, settings, single=STAGES[context.artifacts.stage].single)
     predictor = Predictor(results, torch.device("cpu"), mirroring=settings.mirroring, step=settings.step)
     pending = frozenset(context.pending)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.finite import refuse_broken_rows
 from medsam_exp.stages.context import StageContext
-from medsam_exp.stages.fresh_weights import clip_of_run
+from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.text_truncation import cut_captions
 from medsam_exp.training.pair_inference import EmbeddedPairs, EmbeddingModule, in_order, pair_loader
 from medsam_exp.types import PairSource, UserError

@@ -4,7 +4,7 @@ import numpy as np
 
 from medsam_exp.masks.presence.features import relevance_features
 from medsam_exp.stages.context import StageContext
-from medsam_exp.stages.fresh_weights import clip_of_run
+from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.text_truncation import record_of_cuts, warn_of_cuts
 from medsam_exp.training.saliency import SaliencyModule, SaliencyResult
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
-from medsam_exp.stages.fresh_weights import sam_of_run
+from medsam_exp.stages.networks import sam_of_run
 from medsam_exp.training.sam_inference import SamEncoder
 from medsam_exp.types import UserError
 

@@ -8,7 +8,7 @@ import numpy as np
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.stages.context import StageContext
-from medsam_exp.stages.fresh_weights import sam_of_run
+from medsam_exp.stages.networks import sam_of_run
 from medsam_exp.training.inference_data import StoredEmbedding
 from medsam_exp.training.sam_inference import SamAnswer, SamModule
 from medsam_exp.types import Prompts
@@ -20,7 +20,9 @@ def run(context: StageContext) -> None:
     A sample without prompts (its coarse mask is empty) gets an empty mask and `presence` 0; SAM is not asked.
     The record keeps what the network expects of each prompt's mask, and of the proposals it was fused from.
     """
-    prompter, fusion, mask_filter = (context.build(group) for group in ("prompt", "fusion", "mask_filter"))
+    prompter = context.build("prompt")
+    fusion = context.build("fusion")
+    mask_filter = context.build("mask_filter")
     prompts = {name: _prompts(context, prompter, name) for name in context.pending}
     asked = tuple(name for name in context.pending if len(prompts[name]))
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from medsam_exp.stages.context import StageContext
-from medsam_exp.stages.fresh_weights import clip_of_run
+from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.text_truncation import record_of_cuts
 from medsam_exp.training.text_saliency import TextRelevance, TextSaliencyModule
 

@@ -28,7 +28,7 @@ _NAMES = {"weak": "weak", "full": "reference"}
 
 def run(context: StageContext) -> None:
     """Plan, preprocess and train each fold; an interrupted training goes on where it was."""
-    settings: NnunetSettings = context.build("nnunet")
+    settings = context.build("nnunet")
     schedule, folder = context.build("nnunet_schedule"), context.artifacts.folder
     (labels,) = context.parents.values()
     log_file = folder / "nnunet.log"

@@ -12,9 +12,8 @@ from medsam_exp.nnunet.weak_label.compose import LabelMap, by_image, foreground_
 from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import AuxiliaryImages, StageContext
+from medsam_exp.stages.pipeline import mask_stages
 from medsam_exp.types import Dataset, Mask, Sample, UserError
-
-_MASKS = ("sam_mask", "coarse_mask")
 
 
 def run(context: StageContext) -> None:
@@ -77,7 +76,7 @@ class _ZeroShot:
 
     def __init__(self, policy: Any, other: AuxiliaryImages, labels: Mapping[str, int]) -> None:
         self._policy, self._artifacts, self._labels = policy, other.artifacts, labels
-        self._masks = next(name for name in _MASKS if name in other.artifacts)
+        self._masks = [name for name in mask_stages() if name in other.artifacts][-1]
 
     def __call__(self, _: str, samples: Sequence[Sample]) -> LabelMap | str:
         masks: dict[int | None, Mask] = {}

@@ -1,0 +1,32 @@
+"""The networks of a run: as published, or as an earlier stage of the same run has trained them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.pipeline import STAGES
+
+if TYPE_CHECKING:
+    from medsam_exp.clip.model import ClipModel
+    from medsam_exp.sam.model import SamModel
+
+
+def trained_network(context: StageContext, group: str) -> Path | None:
+    """File or folder of the network of a config group that the run has trained; None where it trains none."""
+    for name, artifacts in context.parents.items():
+        if STAGES[name].trains == group:
+            results: str = artifacts.info("all")["results"]
+            return artifacts.folder / results
+    return None
+
+
+def clip_of_run(context: StageContext) -> "ClipModel":
+    """The CLIP model of the run, fine-tuned where that stage is part of it."""
+    tuned = trained_network(context, "clip")
+    return context.build("clip") if tuned is None else context.build("clip", model=str(tuned), weights=None)
+
+
+def sam_of_run(context: StageContext) -> "SamModel":
+    """The SAM of the run, trained where that stage is part of it."""
+    trained = trained_network(context, "sam")
+    return context.build("sam") if trained is None else context.build("sam", checkpoint=str(trained))
