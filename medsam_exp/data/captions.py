@@ -1,13 +1,13 @@
-"""Captions as they stand in files of image-text pairs, made plain text.
+"""Cleans captions of image-text pairs: markup and special characters removed.
 
-The paper (MedCLIP-SAMv2) says that special characters were removed and captions trimmed, not which characters
-these are; the choice here is ours, and it keeps what medical text needs:
+MedCLIP-SAMv2 (arXiv:2409.19483) says that special characters were removed and captions trimmed, not which characters
+these are; the choice here keeps what medical text needs:
 
 * letters of any script with their accents, digits, powers and fractions, and the marks of `KEPT`;
 * curly quotes, long dashes and other spellings of such a mark become the mark itself;
 * HTML tags and entities are resolved, formulas in LaTeX's documents are removed;
 * every other symbol, control character and run of white space becomes one space, invisible characters nothing;
-* brackets that are empty now go.
+* empty brackets are removed.
 """
 
 import html

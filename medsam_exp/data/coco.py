@@ -17,12 +17,12 @@ _MOST_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class CocoImage:
-    """What one file of annotations says of one image.
+    """Annotations of one image.
 
     Attributes:
         path: the file of annotations.
         name: of the image's file, as it is written there; with /.
-        size: (H, W) that the outlines refer to; None where it is not said.
+        size: (H, W) that the polygons refer to; None where the file does not give it.
         shapes: label and COCO's `segmentation` of each object.
     """
 
@@ -88,7 +88,7 @@ def read_coco(path: Path) -> Coco | None:
 
 
 def _content(path: Path) -> dict[str, Any] | None:
-    """What the file says, if it has the lists that make it COCO's."""
+    """Parsed content of a COCO file; None of any other file."""
     if path.stat().st_size > _MOST_BYTES:
         return None
     try:

@@ -13,7 +13,7 @@ from medsam_exp.data.pair_table import (
     read_pair_table,
 )
 from medsam_exp.data.patients import clusters_of
-from medsam_exp.data.planned_files import PlannedFiles
+from medsam_exp.data.verified_files import VerifiedFiles
 from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.runtime.seeding import derive_seed
 from medsam_exp.runtime.wording import first_few
@@ -94,7 +94,7 @@ class CsvPairs:
                 f"{file} leaves no image for {part} (of {len(table.images)}, {len(faults)} of them unreadable): "
                 "change train_share or split_seed, or mend the images"
             )
-        self._base, self._files = table.base, PlannedFiles()
+        self._base, self._files = table.base, VerifiedFiles()
         self.patients = clusters_of({pair_id: table.images[pair_id].group or None for pair_id in self.ids})
         self._captions = {pair_id: tuple(sorted(table.images[pair_id].captions)) for pair_id in self.ids}
         skipped = [f"skipped: {faults[pair_id]}" for pair_id in sorted(wanted & faults.keys())]
@@ -114,7 +114,7 @@ class CsvPairs:
         return pixels_of(self._base / pair_id)
 
     def digest(self, digests: FileDigests) -> str:
-        """Hash of ids, captions, patients and the images' bytes, wherever the files lie."""
+        """Hash of ids, captions, patients and the images' bytes; independent of the files' paths."""
         parts: list[str] = []
         for pair_id, captions in self._captions.items():
             parts += [

@@ -18,13 +18,13 @@ from medsam_exp.data.folder_files import (
     check_pairs,
     find_folders,
     mask_folders,
+    note_of_ignored_files,
     pair_files,
-    passed_over,
     targets_of,
 )
 from medsam_exp.data.patients import COLUMN, INDEX, PatientRules
-from medsam_exp.data.planned_files import PlannedFiles
 from medsam_exp.data.sample_index import ClassRules, Spacing, compile_pattern, read_spacing_index
+from medsam_exp.data.verified_files import VerifiedFiles
 from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
@@ -125,7 +125,7 @@ class FolderDataset:
         _check_classes_are_given_once(class_name, index, classes)
         self.name, self.split, self.modality, self.target = name, split, modality, target
         self.sentences, self.sentence_lists = sentences, sentence_lists
-        self.root, self._files = Path(root).expanduser(), PlannedFiles()
+        self.root, self._files = Path(root).expanduser(), VerifiedFiles()
         self.exclude, self.patient_pattern = exclude, patient_pattern
         targets = targets_of(classes, mask_values, background)
         self.foreground_values = targets.values
@@ -182,7 +182,14 @@ class FolderDataset:
         cut = [f"data.limit: the first {limit} of {len(wanted)} images"] if len(wanted) > len(files) else []
         skipped = [f"skipped: {problem}" for problem in faulty.values()]
         about_masks = _mask_notes(kept, targets, absent) if self.has_ground_truth else []
-        self.notes = (*passed_over(images), *left_out, *cut, *skipped, *about_masks, *_remarks(kept))
+        self.notes = (
+            *note_of_ignored_files(images),
+            *left_out,
+            *cut,
+            *skipped,
+            *about_masks,
+            *_remarks(kept),
+        )
         excluded = len(found) - len(wanted)
         self.chosen_by_masks = _chosen_by_masks(excluded, len(faulty), drop=drop) if masks else ()
 
@@ -195,7 +202,7 @@ class FolderDataset:
         return self._entries[sample_id].spacing_mm
 
     def image_digest(self, sample_id: str, digests: FileDigests) -> str:
-        """Hash of the image file."""
+        """SHA-256 (hex) of the image file; `digests` hashes files."""
         return self._files.digest(self._entries[sample_id].files.image, digests)
 
     def identity(self, sample_id: str) -> str:
@@ -214,7 +221,15 @@ class FolderDataset:
         return self._files.mask(path, self._entries[sample_id].target.values)
 
     def ground_truth_digest(self, sample_id: str, digests: FileDigests) -> str:
-        """Hash of the mask file and of the values that count as foreground."""
+        """Hash of what decides a true mask: the mask file and the foreground values.
+
+        Args:
+            sample_id: the sample.
+            digests: hashes files.
+
+        Raises:
+            UserError: the folder has no masks, or the file was changed during the run.
+        """
         path = self._mask(sample_id)
         if path is None:
             return text_digest("no mask", self.image_digest(sample_id, digests))
@@ -303,6 +318,7 @@ def _complaint(images: Path, faulty: dict[str, str], count: int) -> UserError:
 
 
 def _remarks(kept: dict[str, PairCheck]) -> tuple[str, ...]:
+    """Remarks about images, each with the number of images that it applies to."""
     of: dict[str, list[str]] = {}
     for stem, check in kept.items():
         for remark in check.remarks:

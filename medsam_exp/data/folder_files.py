@@ -10,7 +10,7 @@ from unicodedata import normalize
 import numpy as np
 
 from medsam_exp.data.images import IMAGE_SUFFIXES, decode, refuse_elongated, to_rgb
-from medsam_exp.data.masks import label_values, refuse_unlisted, to_mask
+from medsam_exp.data.masks import label_values, refuse_unlisted_values, to_mask
 from medsam_exp.data.pixels import Pixels, pixel_digest
 from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import UserError
@@ -151,17 +151,17 @@ class FilePair:
 
 @dataclass
 class PairCheck:
-    """What decoding one pair told.
+    """Result of decoding the image and the masks of one sample.
 
     Attributes:
         problem: why the sample cannot be used, in words; None when it can.
         lossy: a mask's values were blurred and had to be thresholded.
         present: targets of which the image has a pixel.
         values: of the masks' pixels, where the targets are given by values; else none.
-        spacing_mm: (row, column) size of a pixel, where the image's own file says it.
+        spacing_mm: (row, column) size of a pixel, where the image's own file gives it.
         remarks: what is odd about the image and how it is read instead; see `Pixels`.
         pixels: digest of the decoded image.
-        patient: what tells patients apart, secret; "" where the image's own file does not say it.
+        patient: identifies the patient, secret; "" where the image's own file does not.
     """
 
     problem: str | None = None
@@ -175,10 +175,17 @@ class PairCheck:
 
 
 def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
-    """The folders of a split's images and masks; None for the masks where there is no such folder.
+    """Find the folders of a split's images and masks.
+
+    Args:
+        root: of the dataset.
+        split: prefix of the folders.
+
+    Returns:
+        SPLIT_images and SPLIT_masks; None for the latter where there is no such folder.
 
     Raises:
-        UserError: the root or the images' folder is missing; says the expected layout.
+        UserError: the root or the images' folder is missing; gives the expected layout.
     """
     images, masks = root / f"{split}_images", root / f"{split}_masks"
     if not root.is_dir():
@@ -195,7 +202,14 @@ def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
 
 
 def mask_folders(masks: Path | None, targets: Targets) -> dict[str, Path]:
-    """The folders that hold the targets' masks, by name below `masks` ("" for `masks` itself); none without masks.
+    """Find the folders that hold the targets' masks.
+
+    Args:
+        masks: SPLIT_masks; None without masks.
+        targets: what is to be found.
+
+    Returns:
+        Folders by name below `masks`, "" for `masks` itself; none without masks.
 
     Raises:
         UserError: a class has no folder.
@@ -225,8 +239,8 @@ def _images_by_stem(folder: Path) -> dict[str, list[Path]]:
     return images
 
 
-def passed_over(folder: Path) -> list[str]:
-    """A sentence about what lies in a folder of images and is none, by ending; hidden files are not counted."""
+def note_of_ignored_files(folder: Path) -> list[str]:
+    """Note of files in a folder of images that are no images, by ending; hidden files are not counted."""
     there = [
         path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in _OF_SYSTEMS
     ]
@@ -268,7 +282,7 @@ def pair_files(images: Path, masks: Mapping[str, Path]) -> dict[str, FilePair]:
 
 
 def _refuse_outlines(masks: Mapping[str, Path], found: Mapping[str, Mapping[str, list[Path]]]) -> None:
-    """Say it where outlines lie in the place of mask images."""
+    """Refuse folders of masks that hold outlines (COCO's JSON) in place of mask images."""
     outlines = [path for folder in masks.values() for path in folder.glob("*.json")]
     if outlines and not any(found.values()):
         raise UserError(
@@ -293,7 +307,15 @@ def _pairing_problem(
 
 
 def check_pairs(files: dict[str, FilePair], targets: Targets) -> dict[str, PairCheck]:
-    """Decode every file and compare sizes, several at a time; faults are noted, not exceptions."""
+    """Decode every file and compare sizes, several files at a time.
+
+    Args:
+        files: image and masks by stem.
+        targets: what is to be found in the masks.
+
+    Returns:
+        What was found by stem; a fault is the check's `problem`, not an exception.
+    """
     return dict(zip(files, map_in_threads(lambda pair: _check(pair, targets), files.values()), strict=True))
 
 
@@ -336,7 +358,7 @@ def _check_mask(
         sizes = [f"{width} x {height}" for height, width in (size, masks[0][0].shape)]
         raise UserError(f"{pair.image.stem} has an image of {sizes[0]} and a mask of {sizes[1]} pixels")
     if targets.listed is not None:
-        refuse_unlisted(pixels, path, targets.listed)
+        refuse_unlisted_values(pixels, path, targets.listed)
     present = tuple(target for target, (mask, _) in zip(here, masks, strict=True) if mask.any())
     values = frozenset[int]()
     if targets.values is not None:

@@ -6,7 +6,7 @@ from unicodedata import normalize
 
 from medsam_exp.data.images import decode, refuse_elongated, to_rgb
 from medsam_exp.data.pixels import pixel_digest
-from medsam_exp.data.planned_files import PlannedFiles
+from medsam_exp.data.verified_files import VerifiedFiles
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
 
@@ -48,7 +48,7 @@ class ImageDataset:
     ) -> None:
         self.name, self.split, self.modality, self.target = name, split, modality, target
         self.sentences, self.sentence_lists = sentences, sentence_lists
-        self.path, self._files = Path(path).expanduser(), PlannedFiles()
+        self.path, self._files = Path(path).expanduser(), VerifiedFiles()
         if self.path.is_dir():
             raise UserError(f"data.path={path} is a folder; give one image, or use data=folder data.root=...")
         if spacing_mm is not None and not (len(spacing_mm) == 2 and min(spacing_mm) > 0):

@@ -40,7 +40,14 @@ def read_image(path: Path) -> RGBImage:
 
 
 def to_rgb(pixels: Pixels, path: Path) -> RGBImage:
-    """(H, W, 3) uint8 RGB of decoded pixels; `path` is for the error's text.
+    """Convert decoded pixels to 8-bit RGB.
+
+    Args:
+        pixels: of one file.
+        path: the file, for the error.
+
+    Returns:
+        (H, W, 3) uint8 RGB; deeper values are stretched from their lowest to their highest.
 
     Raises:
         UserError: the pixels hold no finite number.
@@ -54,10 +61,14 @@ def to_rgb(pixels: Pixels, path: Path) -> RGBImage:
 
 
 def refuse_elongated(size: tuple[int, ...], path: Path) -> None:
-    """Refuse an image of (H, W) pixels that no network can look at; `path` is for the error's text.
+    """Refuse an image that is too elongated for any network.
+
+    Args:
+        size: (H, W) pixels.
+        path: the file, for the error.
 
     Raises:
-        UserError: it is too elongated.
+        UserError: the longer side exceeds `MOST_ELONGATED` times the shorter.
     """
     if max(size) > MOST_ELONGATED * min(size):
         raise UserError(

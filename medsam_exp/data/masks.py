@@ -43,7 +43,15 @@ def read_mask(path: Path, foreground: Collection[int] | None = None) -> tuple[Ma
 
 
 def to_mask(pixels: Pixels, path: Path, foreground: Collection[int] | None = None) -> tuple[Mask, bool]:
-    """`read_mask` of decoded pixels; `path` is for the errors' texts.
+    """Decide which decoded pixels are foreground; see the module's rules.
+
+    Args:
+        pixels: of one file.
+        path: the file, for errors.
+        foreground: values that count as foreground in a mask of class labels; None for two-valued masks.
+
+    Returns:
+        (H, W) bool mask, and whether it had to be thresholded because a lossy format blurred its values.
 
     Raises:
         UserError: the mask has more than two levels.
@@ -82,11 +90,16 @@ def holds_labels(levels: NDArray[Any], *, lossy: bool) -> bool:
     return (few and not lossy) or _has_middle_level(levels)
 
 
-def refuse_unlisted(pixels: Pixels, path: Path, listed: Collection[int]) -> None:
-    """Refuse a mask of class labels that has other values than the listed ones; `path` is for the error's text.
+def refuse_unlisted_values(pixels: Pixels, path: Path, listed: Collection[int]) -> None:
+    """Refuse a mask of class labels with values that the configuration does not list.
+
+    Args:
+        pixels: of the mask.
+        path: the file, for the error.
+        listed: values of all classes and of the background.
 
     Raises:
-        UserError: says which.
+        UserError: names the other values.
     """
     found = np.unique(label_values(pixels, path, listed))
     others = [value for value in found if value not in listed]
@@ -160,7 +173,7 @@ def _palette_hint(numbers: NDArray[Any] | None) -> str:
 
 
 def _has_middle_level(levels: NDArray[Any]) -> bool:
-    """Whether flat regions lie between background and foreground; ringing and soft edges are never flat."""
+    """Whether there are flat regions between background and foreground, which ringing and soft edges never are."""
     height = levels.astype(np.float64) / levels.max()
     flat = maximum_filter(height, 3) - minimum_filter(height, 3) <= 0.1
     middle = flat & (height >= 0.25) & (height <= 0.75)

@@ -37,8 +37,12 @@ def locate_images(names: Iterable[str], root: Path) -> Located:
 
     Names are relative to `root`, or absolute. If no such file exists, the names were written from another folder or
     on another machine: the leading folders that all of them share are then dropped, one by one, until
-    a file is found below `root`. If a file lies outside `root`, ids are relative to the deepest folder
+    a file is found below `root`. If a file is outside of `root`, ids are relative to the deepest folder
     that holds all of them. A name without an image's ending means the only image of that name with any ending.
+
+    Args:
+        names: as the table gives them.
+        root: folder that relative names start from.
     """
     base = os.path.abspath(root.expanduser())  # noqa: PTH100  # resolve() would follow links out of root
     tails = {name: PurePosixPath(posixpath.normpath(name.replace("\\", "/"))) for name in names}
@@ -93,9 +97,15 @@ def _shared_folders(names: list[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def image_faults(paths: Mapping[str, Path]) -> dict[str, str]:
-    """Decode every image, several at a time, and say in a sentence what is wrong with those that cannot be read.
+    """Decode every image, several at a time.
 
     Within a process a file is decoded once, and again when its size or time changed.
+
+    Args:
+        paths: files by image id.
+
+    Returns:
+        A sentence about each image that cannot be read, by id.
     """
     found = zip(paths, map_in_threads(_fault, paths.values()), strict=True)
     return {image_id: fault for image_id, fault in found if fault is not None}
@@ -215,7 +225,7 @@ def read_pair_table(options: TableOptions) -> PairTable:
 
 
 def _sound_rows(options: TableOptions) -> tuple[list[Row], list[str], dict[str, str]]:
-    """Rows that name an image; a sentence about each that does not or has a wrong length; columns by the asked ones."""
+    """Rows that name an image; a sentence about each other row; names of the columns found, by those asked for."""
     columns = [options.image_column, options.caption_column]
     columns += [options.group_column] if options.group_column is not None else []
     found, faults, there = read_columns(options.file, columns, options.separator)

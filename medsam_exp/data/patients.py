@@ -1,6 +1,6 @@
-"""Which patient an image is of: by a pattern in its name, a table, or its DICOM header.
+"""Which patient an image shows: by a pattern in its name, a table, or its DICOM header.
 
-Images of one patient are alike, so intervals and tests must not take them for independent ones.
+Images of one patient are correlated, so intervals and tests resample patients, not images.
 """
 
 import hashlib
@@ -24,7 +24,15 @@ _SLICES = 3  # of one name, from which it looks like a volume's
 
 
 def patient_in(text: str, pattern: re.Pattern[str]) -> str | None:
-    """The patient in a file's name: the pattern's first bracket, where it has one, else its whole match."""
+    """Extract the patient from a file's name.
+
+    Args:
+        text: stem or path.
+        pattern: its first group is the patient, where it has one, else its match.
+
+    Returns:
+        The patient; None where the pattern does not match.
+    """
     found = pattern.search(text)
     if found is None:
         return None
@@ -33,13 +41,13 @@ def patient_in(text: str, pattern: re.Pattern[str]) -> str | None:
 
 @dataclass(frozen=True)
 class PatientRules:
-    """Where a folder of images says which patient each is of; the first that knows any patient decides.
+    """Sources of a folder's patients; the first one that identifies any patient is used.
 
     Attributes:
         pattern: regular expression for files' stems, see `patient_in`; None for none.
         table: CSV file with a header line; None for none.
-        column: its column with the patient; a table that lacks the default one says nothing of patients. All three
-            are found by their usual names.
+        column: its column with the patient; a table that lacks the default one has no patients. All three are found by
+            their usual names.
         name_column: its column with the file's name or stem.
         split_column: its column with the split; None when all rows belong to every split, as without it in a table
             that has the default `column`.
@@ -84,7 +92,7 @@ class PatientRules:
 
 
 def _numbered(headers: Mapping[str, str]) -> dict[str, str]:
-    """Running numbers; their order says nothing of names or dates."""
+    """Running numbers in place of secrets, in the order of hashes, which reveals no name or date."""
     known = {secret for secret in headers.values() if secret}
     ordered = sorted(known, key=lambda secret: hashlib.sha256(secret.encode()).hexdigest())
     number = {secret: f"p{place:03d}" for place, secret in enumerate(ordered, start=1)}
@@ -111,7 +119,7 @@ def known_patients(dataset: Dataset | None) -> dict[str, str | None]:
 
 
 def patients_of_samples(dataset: Dataset | None) -> dict[str, str] | None:
-    """What `clusters_of` says of each sample's image, by sample id; None where no patient is known."""
+    """Clusters (see `clusters_of`) by sample id; None where no patient is known."""
     clusters = clusters_of(known_patients(dataset))
     if dataset is None or clusters is None:
         return None

@@ -74,7 +74,7 @@ def place_of(header: Sequence[str], column: str, shown: str, mend: str) -> int:
 
 
 def is_missing(field: str) -> bool:
-    """Whether a field says nothing: it is empty, or what a program writes for a missing value."""
+    """Whether a field is empty or holds what programs write for a missing value."""
     return field.strip().casefold() in _MISSING
 
 
@@ -129,7 +129,12 @@ class Table:
 
 
 def faulty_rows(faults: Sequence[str], count: int) -> str:
-    """What to say of so many faulty rows among all."""
+    """Describe faulty rows, for errors.
+
+    Args:
+        faults: a sentence about each.
+        count: number of all rows.
+    """
     return (
         f"{len(faults)} of {count} rows are faulty ({first_few(faults, separator='; ')}): mend them, such as by double "
         "quotes around a text that holds the separator"
@@ -157,7 +162,11 @@ def read_table(path: Path, mend: str, expected: Collection[str] = (), separator:
 
 
 def decoded(data: bytes, shown: str) -> str:
-    """The text of a file's bytes; see the module's text for encodings.
+    """Decode the bytes of a text file: UTF-8 with or without a byte-order mark, or UTF-16 with one.
+
+    Args:
+        data: the bytes.
+        shown: the file's name in errors.
 
     Raises:
         UserError: they are no text in such an encoding.
@@ -179,7 +188,17 @@ def decoded(data: bytes, shown: str) -> str:
 
 
 def table_of(text: str, shown: str, expected: Collection[str] = (), separator: str | None = None) -> Table:
-    """Read a table from a text; arguments and errors as `read_table`."""
+    """Parse a table.
+
+    Args:
+        text: of a CSV file.
+        shown: the table's name in errors.
+        expected: columns that it should have; they help to recognise the separator.
+        separator: one character; None recognises it.
+
+    Raises:
+        UserError: the text is empty or no valid CSV.
+    """
     lines = list(io.StringIO(text, newline=""))  # str.splitlines would also divide at other signs
     skipped = 0
     if lines and (named := re.fullmatch(r'"?sep=(.)"?\s*', lines[0])):  # Excel's own way to name it
@@ -211,7 +230,7 @@ def read_columns(
     separator: str | None = None,
     mend: str = "set pairs' image_column, caption_column or group_column",
 ) -> tuple[Rows, list[str], list[str]]:
-    """Read some columns of a CSV file; `medsam_exp.data.tables` says how they are found.
+    """Read some columns of a CSV file, found by their usual names too.
 
     Args:
         path: the file.

@@ -15,7 +15,13 @@ _NOT_OPTIONS = {"source", "out", "prepare"}
 
 
 def add_split_options(parser: argparse.ArgumentParser, default: str | None, about: str) -> None:
-    """Offer `--split` and `--seed`."""
+    """Offer `--split` and `--seed`.
+
+    Args:
+        parser: of the command.
+        default: of `--split`; None for none.
+        about: what is split, for the help.
+    """
     shown = f" (default {default})" if default else ""
     parser.add_argument(
         "--split", default=default, metavar="AMOUNTS", help=f"{about}: {_AMOUNTS}{shown}".replace("%", "%%")

@@ -290,8 +290,13 @@ def write_pairs(
     return Prepared(out, counts, written.count, said)
 
 
-def usable(caption: str | None, smallest: int) -> bool:
-    """Whether a caption has enough characters once it is cleaned as the pipeline will clean it."""
+def is_long_enough(caption: str | None, smallest: int) -> bool:
+    """Whether a caption has enough characters once it is cleaned as the pipeline will clean it.
+
+    Args:
+        caption: as published; None for none.
+        smallest: number of characters.
+    """
     return len(clean_caption(caption or "")) >= max(1, smallest)
 
 

@@ -63,16 +63,20 @@ class Request:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """As it stands in `prepared.json`, without the results."""
+        """The request as `prepared.json` stores it, without the results."""
         return {"format": _FORMAT, **json.loads(json_text(asdict(self)))}
 
 
 @contextmanager
 def locked_output(out: Path, request: Request) -> Iterator["OutputFolder"]:
-    """Have a folder for one preparation: new, empty, or begun or finished by the same request.
+    """Lock a folder for one preparation: new, empty, or begun or finished by the same request.
+
+    Args:
+        out: the folder.
+        request: what decides its content.
 
     Raises:
-        UserError: the folder holds something else; says what.
+        UserError: the folder holds something else; names it.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: give a folder to write to")
@@ -90,18 +94,23 @@ def locked_output(out: Path, request: Request) -> Iterator["OutputFolder"]:
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """The folder while it is held.
+    """A prepared folder while it is locked.
 
     Attributes:
         out: the folder.
-        request: what it is prepared for.
+        request: what decides its content.
     """
 
     out: Path
     request: Request
 
     def finish(self, results: Mapping[str, Any], checksums: Mapping[str, str]) -> None:
-        """Write the checksums of all files, and `prepared.json`, which says that everything is there."""
+        """Write the checksums of all files, then `prepared.json`, which marks the folder as complete.
+
+        Args:
+            results: stored with the request.
+            checksums: SHA-256 (hex) by file.
+        """
         lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(checksums.items()))
         write_atomically(self.out / CHECKSUMS, lines.encode())
         write_atomically(self.out / FINISHED, _json({**self.request.as_json(), **results}))
@@ -109,7 +118,7 @@ class OutputFolder:
 
 
 def read_prepared(out: Path) -> dict[str, Any] | None:
-    """What a finished folder says of itself; None where no preparation has finished.
+    """Content of `prepared.json`; None where no preparation has finished.
 
     Raises:
         UserError: the file cannot be read.
@@ -125,12 +134,12 @@ def read_prepared(out: Path) -> dict[str, Any] | None:
 
 
 def refuse_unexpected_files(out: Path, folders: Sequence[str], expected: set[str]) -> None:
-    """Refuse files in the preparation's own folders that it does not write.
+    """Refuse files in a preparation's folders that it does not write.
 
     Args:
         out: the prepared folder.
         folders: the folders that belong to the preparation, relative to it.
-        expected: files that may lie there, relative to it, with /.
+        expected: files that may be there, relative to it, with /.
 
     Raises:
         UserError: names the first few.
@@ -212,10 +221,15 @@ class Written:
 
 
 def write_files(output: OutputFolder, items: Sequence[OutputItem], skip_faulty: bool) -> Written:
-    """Write what is not there yet.
+    """Write files that are missing or were changed.
 
     Files are compared with `checksums.sha256` once a preparation has finished. Before that, every file that is there
-    was written whole by the same request.
+    was written completely by the same request.
+
+    Args:
+        output: the locked folder.
+        items: what to write.
+        skip_faulty: leave out items that cannot be made.
 
     Raises:
         UserError: items cannot be made (all of them, or any unless `skip_faulty`); names the first ten.

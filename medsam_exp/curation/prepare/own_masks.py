@@ -27,9 +27,14 @@ ImageOutlines = tuple[CocoImage, dict[int, str]]
 def assign_outlines(
     scans: Sequence[Scan], files: Sequence[Coco]
 ) -> tuple[dict[int, list[ImageOutlines]], list[str]]:
-    """The annotations of every scan, by its place in `scans`; and a sentence about each file that names others.
+    """Assign annotations to scans by file name, with as many folders as it takes.
 
-    An image is known by its file's name, with as many folders as it takes.
+    Args:
+        scans: all scans.
+        files: files of annotations.
+
+    Returns:
+        Annotations by the place of their scan in `scans`; and a sentence about each file that names unknown images.
     """
     by_name: dict[str, list[int]] = defaultdict(list)
     for number, scan in enumerate(scans):
@@ -72,11 +77,11 @@ _MOST_LABELS = 32  # a picture with more gray values is a scan
 
 @dataclass(frozen=True)
 class ScanLabels:
-    """What the masks of one scan say.
+    """Labels on the voxels of one scan.
 
     Attributes:
         labels: (I, J, K) uint8, 0 background.
-        names: of labels, where a file says them.
+        names: of labels, where a file gives them.
         soft: whether soft edges had to be thresholded.
     """
 

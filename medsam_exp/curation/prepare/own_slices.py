@@ -1,6 +1,6 @@
-"""One's own scans as slices: their names, which become images, and their pixels when they are asked for.
+"""Slices of own scans: de-identified names, choice of slices, and pixels on demand.
 
-Names betray no patient: running numbers for DICOM, the files' own names for others.
+DICOM scans get running numbers; other files keep their own names.
 """
 
 import hashlib
@@ -49,10 +49,17 @@ class ScanNaming:
 
 
 def name_scans(scans: Sequence[ScanFacts], naming: ScanNaming) -> list[tuple[str, str]]:
-    """Id and group (the patient) of every scan.
+    """Give every scan an id and a group (the patient).
 
     DICOM scans are p001_ct01: patient and scan by running numbers, as a hash of a patient's number could be undone by
-    trying all numbers. Numbers follow the order of hashes, which says nothing about names or dates.
+    trying all numbers. Numbers follow the order of hashes, which reveals nothing about names or dates.
+
+    Args:
+        scans: all scans.
+        naming: how they are named.
+
+    Returns:
+        Id and group of each.
 
     Raises:
         UserError: the pattern does not match a file.
@@ -168,7 +175,7 @@ class PlannedScan:
 
 
 class SliceReader:
-    """Pixels of slices; keeps the last volume, as slices are asked for in order and by several threads at once."""
+    """Reads slices; keeps the last volume, as slices are read in order by several threads."""
 
     def __init__(self, cutting: Cutting, *, labels: bool, redacted: bool) -> None:
         self._cutting, self._labels, self._redacted = cutting, labels, redacted
@@ -181,7 +188,14 @@ class SliceReader:
     def read(
         self, planned: PlannedScan, index: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | NDArray[np.uint8] | None]:
-        """The image of one slice, and its mask.
+        """Read one slice.
+
+        Args:
+            planned: the scan.
+            index: along the view's axis.
+
+        Returns:
+            (H, W) or (H, W, 3) uint8 image, and its (H, W) mask (bool, or uint8 labels); None without masks.
 
         Raises:
             UserError: the scan or its masks are damaged.

@@ -88,7 +88,7 @@ class Source:
 
     @contextmanager
     def file(self, name: str) -> Iterator[Path]:
-        """A file as a path, for libraries that want one; a zip's member lies there for the time being.
+        """Give a file as a path, for libraries that need one; a zip's member is unpacked to a temporary file.
 
         Raises:
             UserError: as `read`; errors of the block name the file as it is called in the download.
@@ -210,7 +210,14 @@ def _is_clutter(name: str) -> bool:
 
 
 def image_of(source: Source, name: str) -> RGBImage:
-    """(H, W, 3) uint8 pixels of an image file.
+    """Read an image file of a download.
+
+    Args:
+        source: the download.
+        name: of the file.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
 
     Raises:
         UserError: it cannot be read.
@@ -220,7 +227,14 @@ def image_of(source: Source, name: str) -> RGBImage:
 
 
 def mask_of(source: Source, names: Sequence[str]) -> Mask:
-    """(H, W) bool: what any of the mask files shows.
+    """Read the union of mask files of a download.
+
+    Args:
+        source: the download.
+        names: of the files.
+
+    Returns:
+        (H, W) bool.
 
     Raises:
         UserError: one cannot be read, or their sizes differ.
@@ -235,7 +249,12 @@ def mask_of(source: Source, names: Sequence[str]) -> Mask:
 
 
 def text_of(source: Source, name: str) -> str:
-    """A text file in UTF-8, with or without a byte-order mark; other bytes become the sign for unknown letters."""
+    """Read a text file in UTF-8, with or without a byte-order mark; other bytes become U+FFFD.
+
+    Args:
+        source: the download.
+        name: of the file.
+    """
     return source.read(name).decode("utf-8-sig", errors="replace")
 
 
@@ -250,15 +269,25 @@ def matches(source: Source, pattern: str) -> dict[str, re.Match[str]]:
     return {name: match for name in source.names if (match := compiled.fullmatch(name))}
 
 
-def nothing_found(source: Source, expected: str) -> UserError:
-    """What to say where a part of a download is missing."""
+def missing_part(source: Source, expected: str) -> UserError:
+    """The error where a part of a download is missing.
+
+    Args:
+        source: the download.
+        expected: what was looked for.
+    """
     return UserError(
         f"{source.shown} has no {expected} (it has {first_few(source.names, 3)}): give what was downloaded, as it came"
     )
 
 
 def pair_of(source: Source, image: str, masks: Sequence[str]) -> tuple[RGBImage, Mask]:
-    """An image, and what any of its masks shows.
+    """Read an image and the union of its masks.
+
+    Args:
+        source: the download.
+        image: name of the image's file.
+        masks: names of the masks' files.
 
     Raises:
         UserError: one cannot be read.

@@ -15,22 +15,45 @@ from medsam_exp.data.connected_components import connected_components
 from medsam_exp.types import Mask, RGBImage
 
 
-def highest(values: NDArray[Any], size: int) -> NDArray[Any]:
-    """Maximum over the `size` x `size` window (odd) around each pixel of an (H, W) array; edges are repeated."""
+def sliding_maximum(values: NDArray[Any], size: int) -> NDArray[Any]:
+    """Maximum in square windows; edges are repeated.
+
+    Args:
+        values: (H, W).
+        size: side of the window in pixels, odd.
+
+    Returns:
+        (H, W).
+    """
     return _along(_along(values, size, np.maximum, 0), size, np.maximum, 1)
 
 
-def lowest(values: NDArray[Any], size: int) -> NDArray[Any]:
-    """Minimum over the `size` x `size` window (odd) around each pixel of an (H, W) array; edges are repeated."""
+def sliding_minimum(values: NDArray[Any], size: int) -> NDArray[Any]:
+    """Minimum in square windows; edges are repeated.
+
+    Args:
+        values: (H, W).
+        size: side of the window in pixels, odd.
+
+    Returns:
+        (H, W).
+    """
     return _along(_along(values, size, np.minimum, 0), size, np.minimum, 1)
 
 
-def raised(gray: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """White top-hat of an (H, W) image: how far bright things narrower than `size` pixels stand out.
+def white_top_hat(gray: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """White top-hat: how far bright structures narrower than the window stand out.
 
     Not by `scipy.ndimage`, whose top-hat and minimum filter give the same values in 9 and 23 times the time.
+
+    Args:
+        gray: (H, W) uint8.
+        size: side of the window in pixels, odd.
+
+    Returns:
+        (H, W) uint8.
     """
-    return gray - highest(lowest(gray, size), size)
+    return gray - sliding_maximum(sliding_minimum(gray, size), size)
 
 
 def _along(values: NDArray[Any], size: int, extreme: np.ufunc, axis: int) -> NDArray[Any]:
@@ -95,7 +118,7 @@ def find_overlay(gray: NDArray[np.uint8]) -> Overlay:
     small = np.ascontiguousarray(gray[::step, ::step])
     if min(small.shape) < 2 * _STROKE or _mostly_bright(small):
         return Overlay()
-    strokes = (raised(small, _STROKE) > _CONTRAST) & (small > _BRIGHT)
+    strokes = (white_top_hat(small, _STROKE) > _CONTRAST) & (small > _BRIGHT)
     words = _words(small, strokes)
     crosses = _crosses(small, strokes, words)
     return Overlay(
@@ -167,7 +190,7 @@ def _crosses(gray: NDArray[np.uint8], strokes: NDArray[np.bool_], words: list[Bo
     marked = _crossings(gray, strokes)
     for x0, y0, x1, y1 in words:
         marked[max(0, y0 - 2) : y1 + 2, max(0, x0 - 2) : x1 + 2] = False
-    labels, count = ndimage.label(highest(marked, 5))
+    labels, count = ndimage.label(sliding_maximum(marked, 5))
     if count < _CROSSES:
         return []
     peaks = ndimage.maximum(gray, labels, range(1, count + 1))
@@ -243,12 +266,12 @@ def outline_is_drawn(image: RGBImage, mask: Mask) -> bool:
         slice(max(0, int(found[0]) - _MARGIN), int(found[-1]) + _MARGIN + 1) for found in (rows, columns)
     )
     image, mask = image[part], mask[part]
-    border = mask & ~lowest(mask, 3)
+    border = mask & ~sliding_minimum(mask, 3)
     if border.sum() < _FEWEST:
         return False
     drawn = (image.max(axis=-1) - image.min(axis=-1)) > _COLOURED
     white = image.min(axis=-1) > _LINE_BRIGHT
-    along = highest(border, 5)
+    along = sliding_maximum(border, 5)
     if white[along].any() and image[along & white].std() > _LINE_UNEVEN:
         white[:] = False
     return any(_follows(line, border, mask) for line in (drawn, white))
@@ -256,8 +279,8 @@ def outline_is_drawn(image: RGBImage, mask: Mask) -> bool:
 
 def _follows(line: Mask, border: Mask, inside: Mask) -> bool:
     """Whether a line is along the border, and neither inside of it nor outside, as a bright object would be."""
-    if not line.any() or highest(line, 5)[border].mean() < _ALONG:
+    if not line.any() or sliding_maximum(line, 5)[border].mean() < _ALONG:
         return False
-    away = ~highest(border, 9)
+    away = ~sliding_maximum(border, 9)
     places = [away & inside, away & ~inside]
     return all(place.sum() >= _FEWEST and line[place].mean() <= _BESIDE for place in places)

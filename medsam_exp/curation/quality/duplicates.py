@@ -16,7 +16,7 @@ from medsam_exp.runtime.wording import joined_with_and
 
 @dataclass(frozen=True)
 class Link:
-    """Two images that show nearly the same; each stands for all that are pixel by pixel the same as it.
+    """Two near-duplicates; each represents all images with exactly the same pixels.
 
     Attributes:
         first: names of the images that are the same as the first.
@@ -36,9 +36,9 @@ class Duplicates:
     """All duplicates of a dataset.
 
     Attributes:
-        same: names of images that are pixel by pixel the same, at least two each.
-        near: pairs of nearly the same images.
-        searched: whether nearly the same images were looked for.
+        same: names of images with exactly the same pixels, at least two each.
+        near: pairs of near-duplicates.
+        searched: whether near-duplicates were looked for.
     """
 
     same: tuple[tuple[str, ...], ...]
@@ -46,7 +46,7 @@ class Duplicates:
     searched: bool = True
 
     def near_groups(self) -> list[list[Link]]:
-        """Links that hang together."""
+        """Pairs of near-duplicates by connected component."""
         touching = [pair for places in self._places().values() for pair in pairwise(places)]
         groups = connected_components(range(len(self.near)), touching)
         return [[self.near[place] for place in group] for group in groups]
@@ -60,11 +60,11 @@ class Duplicates:
 
 
 def find_duplicates(images: Mapping[str, ImageFacts], *, near: bool = True) -> Duplicates:
-    """Find all duplicates.
+    """Find exact duplicates by digest and near-duplicates by perceptual hash.
 
     Args:
         images: that can be read, by name.
-        near: whether to look for nearly the same images, too.
+        near: whether to look for near-duplicates, too.
     """
     by_pixels: dict[str, list[str]] = defaultdict(list)
     for name in sorted(images):
@@ -80,9 +80,16 @@ def find_duplicates(images: Mapping[str, ImageFacts], *, near: bool = True) -> D
 
 
 def groups_of(items: Mapping[str, DatasetItem], duplicates: Duplicates) -> dict[str, str]:
-    """What may not be on both sides of a split, as a group by name: duplicates, and images of one patient.
+    """Group images that must not be divided by a split: duplicates, and images of one patient.
 
     A group is called after the patient, where its first image has one, else after its first image.
+
+    Args:
+        items: images by name.
+        duplicates: found among them.
+
+    Returns:
+        The group by name.
     """
     names = sorted(items)
     links = [(group[0], name) for group in duplicates.same for name in group[1:]]
@@ -101,7 +108,12 @@ _NEAR_MASK = 0.7  # Dice; framing and annotators differ somewhat
 
 
 def check_duplicates(dataset: MeasuredDataset, duplicates: Duplicates) -> list[Finding]:
-    """Duplicates across splits, with contradicting classes or masks, and plain ones."""
+    """Check duplicates for leaks across splits and for contradicting classes or masks.
+
+    Args:
+        dataset: with measured images and masks.
+        duplicates: found in it.
+    """
     findings = []
     for names in duplicates.same:
         found = _same(dataset, names)
@@ -221,7 +233,12 @@ def _least_dice(dataset: MeasuredDataset, pairs: Iterable[tuple[str, str]]) -> d
 
 
 def dice_of(first: MaskFacts, second: MaskFacts) -> float:
-    """Overlap of two masks by their thumbnails, in [0, 1]; 1 where both are empty."""
+    """Dice of two masks by their thumbnails, in [0, 1]; 1 where both are empty.
+
+    Args:
+        first: facts of one mask.
+        second: facts of the other.
+    """
     if first.pixels == second.pixels:
         return 1.0
     a, b = (unpack_thumbnail(mask.thumbnail).astype(np.float64) for mask in (first, second))

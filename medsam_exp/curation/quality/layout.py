@@ -168,7 +168,11 @@ def find_collection(
 
 
 def without(listing: DatasetListing, exclude: str | Sequence[str] | None) -> DatasetListing:
-    """The listing without the images that `data.exclude` leaves out.
+    """Leave out the images that `data.exclude` names.
+
+    Args:
+        listing: all images.
+        exclude: names, or a file of them; None leaves nothing out.
 
     Raises:
         UserError: the list cannot be read.

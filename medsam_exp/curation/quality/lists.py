@@ -121,7 +121,15 @@ _KEPT_FIRST = ("test", "val")
 
 
 def write_lists(examination: Examination, folder: Path) -> list[Path]:
-    """Write all lists into a folder; return their paths."""
+    """Write findings.csv, exclude.csv, groups.csv and findings.json.
+
+    Args:
+        examination: what was found.
+        folder: where to write.
+
+    Returns:
+        Paths of the files.
+    """
     items = examination.dataset.by_name
     groups = groups_of(items, examination.duplicates)
     left_out = proposed_exclusions(examination)

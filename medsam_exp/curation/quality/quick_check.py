@@ -64,7 +64,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class _FirstCheck:
-    """What a look at a dataset found: lines to say once, and leaks."""
+    """Result of the first check of a dataset: lines to log once, and leaks."""
 
     lines: tuple[str, ...]
     leaks: tuple[Leak, ...]
@@ -119,7 +119,7 @@ def check_once(
 
 
 def _read(record: Path) -> tuple[Leak, ...] | None:
-    """The leaks that an earlier look found; None where nobody has looked, or the record is damaged."""
+    """Leaks that an earlier check found; None without one, or where its record is damaged."""
     try:
         found = json.loads(record.read_text())["leaks"]
         return tuple(Leak(each["said"], tuple(each["splits"])) for each in found)
@@ -204,7 +204,7 @@ def _same_files(listing: DatasetListing, digests: FileDigests) -> Duplicates:
 
 
 def _sentences(examination: Examination, scope: str, patient_pattern: str | None) -> list[str]:
-    """Errors and warnings but leaks, a line a kind, and where the rest is; nothing where there is nothing to say."""
+    """Errors and warnings except leaks, a line a kind, and the command of the full check."""
     lines = []
     kinds = examination.by_kind()
     for kind, findings in kinds.items():
@@ -219,7 +219,12 @@ def _sentences(examination: Examination, scope: str, patient_pattern: str | None
 
 
 def full_check(root: Path, patient_pattern: str | None) -> str:
-    """The command that shows what was found."""
+    """The command of the full data check.
+
+    Args:
+        root: of the dataset.
+        patient_pattern: finds the patient in a file's name; None for none.
+    """
     group = "" if patient_pattern is None else f" --group {shlex.quote(patient_pattern)}"
     return f"medsam-exp data-check {root}{group}"
 
@@ -238,7 +243,16 @@ def _leaks(examination: Examination) -> Iterator[Leak]:
 
 
 def find_leaks(cfg: DictConfig, plan: Plan, digests: FileDigests) -> dict[Path, tuple[Leak, ...]]:
-    """Leaks between the splits of the run's folders, by their root."""
+    """Check the run's folders for leaks between their splits.
+
+    Args:
+        cfg: a checked configuration.
+        plan: of the run, with all its datasets.
+        digests: content hashes of files.
+
+    Returns:
+        Leaks by the dataset's root.
+    """
     found: dict[Path, tuple[Leak, ...]] = {}
     for dataset in datasets_of(plan).values():
         if isinstance(dataset, FolderSplit) and dataset.root not in found:
@@ -248,7 +262,12 @@ def find_leaks(cfg: DictConfig, plan: Plan, digests: FileDigests) -> dict[Path, 
 
 
 def leak_notes(cfg: DictConfig, leaks: Mapping[Path, tuple[Leak, ...]]) -> list[str]:
-    """For the summary, each time."""
+    """Notes for the summary of each run.
+
+    Args:
+        cfg: a checked configuration.
+        leaks: by the dataset's root.
+    """
     notes = [f"data check: {leak.said}, in {root}" for root, found in leaks.items() for leak in found]
     return [*notes, "allow_leaks=true: these did not stop a training"] if notes and cfg.allow_leaks else notes
 

@@ -46,7 +46,16 @@ NORMAL = (
 def lesion_captions(
     lesion: LesionPlan, vocabulary: Vocabulary, generator: np.random.Generator
 ) -> tuple[str, ...]:
-    """One sentence per template, words drawn among synonyms; complete sentences first."""
+    """Draw one sentence for each template.
+
+    Args:
+        lesion: what the sentences are about.
+        vocabulary: words for the kind of scan.
+        generator: chooses synonyms and the order of templates.
+
+    Returns:
+        Complete sentences first, then shorter ones.
+    """
     choices = {
         "scan": vocabulary.scans,
         "size": SIZE_WORDS[lesion.size],
@@ -61,7 +70,12 @@ def lesion_captions(
 
 
 def normal_captions(vocabulary: Vocabulary, generator: np.random.Generator) -> tuple[str, ...]:
-    """Sentences about a scan without a lesion."""
+    """Draw sentences about a scan without a lesion.
+
+    Args:
+        vocabulary: words for the kind of scan.
+        generator: chooses synonyms and the order of templates.
+    """
     choices = {"scan": vocabulary.scans, "noun": vocabulary.nouns}
     return tuple(_fill(NORMAL[index], choices, generator) for index in generator.permutation(len(NORMAL)))
 

@@ -1,4 +1,4 @@
-"""The look of a frontal chest radiograph: lungs, ribs, heart, diaphragm, clavicles, marker."""
+"""Draws frontal chest radiographs: lungs, ribs, heart, diaphragm, clavicles, marker."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,16 @@ from medsam_exp.data.phantom.lesions import Lesion
 def draw_chest_xray(
     shape: tuple[int, int], generator: np.random.Generator, lesions: Sequence[Lesion]
 ) -> Field:
-    """(H, W) brightness, about [0, 1]."""
+    """Draw a frontal chest radiograph.
+
+    Args:
+        shape: (H, W) pixels.
+        generator: source of all randomness.
+        lesions: drawn into the tissue, in their order.
+
+    Returns:
+        (H, W) brightness, about [0, 1].
+    """
     image = _thorax(shape, generator)
     lungs = _lungs(shape, generator)
     image -= lungs * np.float32(generator.uniform(0.30, 0.36))

@@ -9,7 +9,7 @@ from medsam_exp.types import Sample
 
 
 class PhantomClassDataset(PhantomDataset):
-    """Drawn scans, of which each lesion is asked for by itself.
+    """Drawn scans with one sample for each lesion.
 
     A scan with two lesions gives two samples, SCAN@CLASS each: class name, description and true mask are those of
     the one lesion. Two lesions of a scan never have the same class. A scan without lesions gives one sample, SCAN,

@@ -1,4 +1,4 @@
-"""The looks of axial CT slices: lungs with vessels, and abdomen with organs."""
+"""Draws axial CT slices: lungs with vessels, and abdomen with organs."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,16 @@ from medsam_exp.data.phantom.lesions import Lesion
 
 
 def draw_lung_ct(shape: tuple[int, int], generator: np.random.Generator, lesions: Sequence[Lesion]) -> Field:
-    """(H, W) brightness, about [0, 1]; a window between lung and soft tissue."""
+    """Draw an axial slice through the lungs.
+
+    Args:
+        shape: (H, W) pixels.
+        generator: source of all randomness.
+        lesions: drawn into the tissue, in their order.
+
+    Returns:
+        (H, W) brightness, about [0, 1], a window between lung and soft tissue.
+    """
     image, _ = _body(shape, generator)
     lungs = np.zeros(shape, np.float32)
     for side in (-1, 1):
@@ -38,7 +47,16 @@ def draw_lung_ct(shape: tuple[int, int], generator: np.random.Generator, lesions
 def draw_abdominal_ct(
     shape: tuple[int, int], generator: np.random.Generator, lesions: Sequence[Lesion]
 ) -> Field:
-    """(H, W) brightness, about [0, 1]; a soft-tissue window."""
+    """Draw an axial slice through the abdomen.
+
+    Args:
+        shape: (H, W) pixels.
+        generator: source of all randomness.
+        lesions: drawn into the tissue, in their order.
+
+    Returns:
+        (H, W) brightness, about [0, 1], a soft-tissue window.
+    """
     image, inside = _body(shape, generator)
     image += inside * (0.30 + 0.03 * smooth_noise(generator, shape, (5, 5)) - image)
     organs = (

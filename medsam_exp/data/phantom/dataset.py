@@ -107,7 +107,7 @@ class PhantomDataset:
         return mask
 
     def ground_truth_digest(self, sample_id: str, digests: FileDigests) -> str:
-        """The mask is decided by what decides the image, and by which lesions it shows."""
+        """Hash of what decides the image and of which lesions its mask shows; `digests` is not needed."""
         first = self._lesions_shown(sample_id).start
         which = f"lesion {first}" if first else self._mask_shows
         absent = str(self._asks_for_absent(self._plan(sample_id)))
@@ -143,7 +143,14 @@ def _complete_sentence(plan: PhantomPlan, lesion: LesionPlan) -> str:
 def check_content(
     seed: int, count: int, modalities: Sequence[str], normal_fraction: float, pair_fraction: float
 ) -> Content:
-    """The content of a set of scans.
+    """Check the arguments of a set of scans.
+
+    Args:
+        seed: of the set, >= 0.
+        count: number of scans, >= 1.
+        modalities: keys of `SCANS_BY_MODALITY`.
+        normal_fraction: share of scans without a lesion, in [0, 1].
+        pair_fraction: share of scans with two lesions, in [0, 1]; the two add up to at most 1.
 
     Raises:
         UserError: a number or a kind of scan makes no sense.

@@ -46,7 +46,13 @@ class Phantom:
 
 
 def draw_phantom(seed: int, index: int, content: Content = Content()) -> Phantom:  # noqa: B008 (frozen)
-    """Draw scan number `index` of the set `seed`; nothing else decides it."""
+    """Draw one scan with its lesions and captions.
+
+    Args:
+        seed: of the set.
+        index: of the scan; with `seed` and `content` it decides everything.
+        content: how often scans show what.
+    """
     plan = plan_phantom(seed, index, content)
     lesions = draw_lesions(plan)
     return Phantom(_draw(plan, lesions), lesions, captions_of(plan))

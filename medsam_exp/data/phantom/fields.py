@@ -21,7 +21,12 @@ def grid(shape: tuple[int, int]) -> tuple[Field, Field]:
 
 
 def step(value: Field, softness: float) -> Field:
-    """0 below zero, 1 above, with a linear ramp of width `softness` between."""
+    """Linear ramp from 0 to 1 around zero.
+
+    Args:
+        value: any shape.
+        softness: width of the ramp.
+    """
     return np.clip(value / np.float32(softness) + np.float32(0.5), 0, 1)
 
 
@@ -46,7 +51,17 @@ def ellipse(
 
 
 def radius(dy: Field, dx: Field, radii: tuple[float, float], angle: float = 0.0) -> Field:
-    """(H, W) distance from a centre in units of an ellipse's radii: 1 on its rim."""
+    """Distance from a centre in units of an ellipse's radii: 1 on its rim.
+
+    Args:
+        dy: offset of rows from the centre, broadcasts to (H, W).
+        dx: offset of columns, likewise.
+        radii: half axes (y, x).
+        angle: rotation in radians.
+
+    Returns:
+        (H, W).
+    """
     if angle:
         cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         dy, dx = cos * dy - sin * dx, sin * dy + cos * dx
@@ -54,7 +69,16 @@ def radius(dy: Field, dx: Field, radii: tuple[float, float], angle: float = 0.0)
 
 
 def smooth_noise(generator: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Field:
-    """(H, W) smooth random field of mean 0 and variance 1 with about `cells` (rows, columns) of waves."""
+    """Smooth random field of mean 0 and variance 1, from cubic B-splines.
+
+    Args:
+        generator: draws the knots.
+        shape: (H, W) pixels.
+        cells: about how many waves, (rows, columns).
+
+    Returns:
+        (H, W).
+    """
     rows, columns = _spline_basis(shape[0], cells[0]), _spline_basis(shape[1], cells[1])
     knots = generator.standard_normal((rows.shape[1], columns.shape[1]), dtype=np.float32)
     return rows @ knots @ columns.T

@@ -59,7 +59,12 @@ class Lesion:
 
 
 def draw_lesion(plan: LesionPlan, shape: tuple[int, int]) -> Lesion:
-    """Draw the outline of a planned lesion into an image of (H, W) pixels."""
+    """Draw the outline of a planned lesion.
+
+    Args:
+        plan: the lesion.
+        shape: (H, W) pixels of the image.
+    """
     generator = np.random.default_rng(plan.outline_seed)
     height, width = shape
     pixels = plan.radius * float(np.sqrt(height * width))

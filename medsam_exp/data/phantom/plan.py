@@ -82,7 +82,13 @@ class PhantomPlan:
 
 @lru_cache(maxsize=1024)
 def plan_phantom(seed: int, index: int, content: Content) -> PhantomPlan:
-    """Decide everything that words can say about scan number `index` of the set `seed`."""
+    """Decide what a scan shows, before it is drawn.
+
+    Args:
+        seed: of the set.
+        index: of the scan.
+        content: how often scans show what.
+    """
     key = ("phantom", GENERATOR_VERSION, seed, index)
     generator = numpy_generator(*key)
     modality = content.modalities[int(generator.integers(len(content.modalities)))]
@@ -98,7 +104,12 @@ def plan_phantom(seed: int, index: int, content: Content) -> PhantomPlan:
 
 
 def scan_identity(seed: int, index: int) -> str:
-    """Names scan number `index` of the set `seed`; with any content it may be drawn with the same pixels."""
+    """Name a scan; scans of equal names have equal pixels, whatever dataset draws them.
+
+    Args:
+        seed: of the set.
+        index: of the scan.
+    """
     return f"drawn scan {GENERATOR_VERSION} {seed} {index}"
 
 

@@ -1,4 +1,4 @@
-"""Headers of DICOM files, and what they say about each frame: place, size of a pixel, window."""
+"""Headers of DICOM files, and each frame's position, orientation, pixel spacing and window."""
 
 from __future__ import annotations
 
@@ -138,6 +138,10 @@ class Frame:
 def frames_of(path: Path, header: Dataset) -> list[Frame]:
     """Every frame of an image.
 
+    Args:
+        path: the file.
+        header: its elements without the pixels.
+
     Raises:
         UserError: a number in the header makes no sense.
     """
@@ -168,8 +172,8 @@ def _count(path: Path, header: Dataset) -> int:
 
 
 def _frame(path: Path, header: Dataset, number: int) -> Frame:
-    place = macro(header, number, "PlanePositionSequence") or header
-    turn = macro(header, number, "PlaneOrientationSequence") or header
+    place = functional_group(header, number, "PlanePositionSequence") or header
+    turn = functional_group(header, number, "PlaneOrientationSequence") or header
     position = _numbers(place.get("ImagePositionPatient"), 3)
     orientation = _numbers(turn.get("ImageOrientationPatient"), 6)
     if position is None or orientation is None:
@@ -198,8 +202,17 @@ def patient_of(header: Dataset) -> str:
     return ""
 
 
-def macro(header: Dataset, number: int, name: str) -> Dataset | None:
-    """What an enhanced multi-frame image says about one of its frames under a name, or about all of them."""
+def functional_group(header: Dataset, number: int, name: str) -> Dataset | None:
+    """Look up a functional group of an enhanced multi-frame image.
+
+    Args:
+        header: of the file.
+        number: of the frame, from 0.
+        name: of the group's sequence.
+
+    Returns:
+        The per-frame group, else the shared one; None without either.
+    """
     from pydicom import Dataset
 
     groups: Sequence[Dataset] = header.get("PerFrameFunctionalGroupsSequence") or ()
@@ -231,7 +244,7 @@ def _check_orientation(orientation: NDArray[np.float64], path: Path) -> None:
 
 def _spacing(header: Dataset, number: int) -> tuple[float, float] | None:
     """PixelSpacing; else that at the detector, freed from magnification; else an ultrasound region's."""
-    measures = macro(header, number, "PixelMeasuresSequence") or header
+    measures = functional_group(header, number, "PixelMeasuresSequence") or header
     if found := _pair(measures.get("PixelSpacing")):
         return found
     if found := _pair(header.get("ImagerPixelSpacing")):
@@ -264,7 +277,7 @@ def _ultrasound_spacing(header: Dataset) -> tuple[float, float] | None:
 
 def _window(header: Dataset, number: int) -> tuple[Window | None, str | None]:
     """The first window that works; and what is odd about those that the file asks for."""
-    asked = macro(header, number, "FrameVOILUTSequence") or header
+    asked = functional_group(header, number, "FrameVOILUTSequence") or header
     try:
         centers, widths = _all(asked.get("WindowCenter")), _all(asked.get("WindowWidth"))
         function = str(asked.get("VOILUTFunction") or "LINEAR")
@@ -282,7 +295,7 @@ def _all(values: Any) -> list[float]:
 
 
 def _odd_slope(header: Dataset, number: int) -> str | None:
-    rule = macro(header, number, "PixelValueTransformationSequence") or header
+    rule = functional_group(header, number, "PixelValueTransformationSequence") or header
     slope, intercept = (float(rule.get(name) or 0) for name in ("RescaleSlope", "RescaleIntercept"))
     if not np.isfinite([slope, intercept]).all():
         raise ValueError(f"RescaleSlope is {slope:g}, RescaleIntercept {intercept:g}")

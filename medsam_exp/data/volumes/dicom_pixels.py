@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.data.pixels import MAX_PIXELS, Pixels
-from medsam_exp.data.volumes.dicom_header import Frame, frames_of, macro, patient_of, read_all, read_header
+from medsam_exp.data.volumes.dicom_header import (
+    Frame,
+    frames_of,
+    functional_group,
+    patient_of,
+    read_all,
+    read_header,
+)
 from medsam_exp.data.volumes.file_errors import naming_the_file, reason
 from medsam_exp.data.volumes.windowing import Window, percentile_window, to_bytes
 from medsam_exp.types import UserError
@@ -80,7 +87,7 @@ def read_colours(frame: Frame) -> NDArray[np.uint8]:
         return np.asarray(pixels, np.uint8)
 
 
-def shown(values: NDArray[np.float32], frame: Frame, window: Window | None) -> NDArray[np.uint8]:
+def render_gray(values: NDArray[np.float32], frame: Frame, window: Window | None) -> NDArray[np.uint8]:
     """(H, W) uint8 as a screen shows a gray frame.
 
     Args:
@@ -99,8 +106,8 @@ def shown(values: NDArray[np.float32], frame: Frame, window: Window | None) -> N
         return to_bytes(gray, inverted=is_inverted(frame.header))
 
 
-def asks_for_a_window(frame: Frame) -> bool:
-    """Whether the file says how it wants to be shown."""
+def has_window(frame: Frame) -> bool:
+    """Whether the file brings a window or a VOI LUT."""
     return frame.window is not None or bool(frame.header.get("VOILUTSequence"))
 
 
@@ -131,7 +138,7 @@ def _stored(frame: Frame) -> NDArray[Any]:
 def _rescaled(stored: NDArray[Any], frame: Frame) -> NDArray[np.float32]:
     from pydicom.pixels import apply_rescale
 
-    own = macro(frame.header, frame.number, "PixelValueTransformationSequence")
+    own = functional_group(frame.header, frame.number, "PixelValueTransformationSequence")
     if own is None and frame.header.get("ModalityLUTSequence"):
         return _by_table(stored, frame.header.ModalityLUTSequence[0])[0].astype(np.float32)
     rule = own or frame.header
@@ -196,7 +203,7 @@ def _picture(path: Path, header: Dataset) -> Pixels:
             f"{path} has {header.Columns} x {header.Rows} pixels, more than {MAX_PIXELS}: shrink it"
         )
     frame = frames[0]
-    values = shown(read_values(frame), frame, None) if is_gray(header) else read_colours(frame)
+    values = render_gray(read_values(frame), frame, None) if is_gray(header) else read_colours(frame)
     lossy = header.get("LossyImageCompression", _ORIGINAL) != _ORIGINAL
     return Pixels(
         values,

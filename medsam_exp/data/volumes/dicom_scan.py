@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.data.volumes.dicom_header import Frame, patient_of
-from medsam_exp.data.volumes.dicom_pixels import asks_for_a_window, is_gray, read_colours, read_values, shown
+from medsam_exp.data.volumes.dicom_pixels import has_window, is_gray, read_colours, read_values, render_gray
 from medsam_exp.data.volumes.dicom_series import Part, order_series, split_series
 from medsam_exp.data.volumes.file_errors import naming_the_file
 from medsam_exp.data.volumes.grid import Affine
@@ -36,10 +36,12 @@ class DicomScan:
             return colours.transpose(2, 1, 0, 3)
         values = np.stack([read_values(frame) for frame in self.frames])
         window = None
-        if not (window_level.is_files_own and all(map(asks_for_a_window, self.frames))):
+        if not (window_level.follows_the_file and all(map(has_window, self.frames))):
             window = window_level.window_of(values, self.facts.modality, self.facts.shown)
         pictures = [
-            shown(picture, frame, None if window_level.is_files_own and asks_for_a_window(frame) else window)
+            render_gray(
+                picture, frame, None if window_level.follows_the_file and has_window(frame) else window
+            )
             for picture, frame in zip(values, self.frames, strict=True)
         ]
         return np.stack(pictures).transpose(2, 1, 0)

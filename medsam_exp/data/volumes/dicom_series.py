@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.volumes.dicom_header import Frame, macro
+from medsam_exp.data.volumes.dicom_header import Frame, functional_group
 from medsam_exp.data.volumes.dicom_pixels import is_gray, read_colours, read_values
 from medsam_exp.data.volumes.grid import Affine, check_affine
 from medsam_exp.types import UserError
@@ -131,10 +131,10 @@ def _is_volume(frames: Sequence[Frame]) -> bool:
 
 
 def order_series(frames: Sequence[Frame], name: str) -> OrderedSeries:
-    """Order slices along their normal, and find the grid that they lie on.
+    """Order slices along their normal, and find their regular grid.
 
     Args:
-        frames: of one series, each with a place in the patient.
+        frames: of one series, each with a position in the patient.
         name: of the series, for errors.
 
     Raises:
@@ -359,7 +359,7 @@ def _value(frame: Frame, name: str) -> str:
 def _items(frame: Frame, name: str) -> Iterator[Mapping[Any, Any] | Dataset]:
     """Where an element may stand: among the frame's own, or in the header."""
     if name in _GROUPS:
-        item = macro(frame.header, frame.number, _GROUPS[name][0])
+        item = functional_group(frame.header, frame.number, _GROUPS[name][0])
         for inner in _GROUPS[name][1:]:
             item = item[inner].value[0] if item is not None and item.get(inner) else None
         if item is not None:
@@ -368,7 +368,7 @@ def _items(frame: Frame, name: str) -> Iterator[Mapping[Any, Any] | Dataset]:
 
 
 def _index(frame: Frame) -> Sequence[Any]:
-    content = macro(frame.header, frame.number, "FrameContentSequence")
+    content = functional_group(frame.header, frame.number, "FrameContentSequence")
     values = content.get(_DIMENSION) if content is not None else None
     if values is None:
         return ()

@@ -1,4 +1,4 @@
-"""What libraries raise over damaged files becomes one sentence that names the file."""
+"""Turns what libraries raise over damaged files into one sentence that names the file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ def naming_the_file(shown: object, what: str, mend: str = "copy it again") -> It
 
 
 def reason(error: Exception) -> str:
-    """The first line of an error's text; its kind where it says nothing."""
+    """The first line of an error's text; its type where the text is empty."""
     if isinstance(error, AttributeError) and error.obj is not None:
         return f"it has no {error.name}"
     lines = str(error).strip().split("\n")

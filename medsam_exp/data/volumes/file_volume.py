@@ -110,7 +110,7 @@ _PLACE_FIELDS = (
 
 
 class FileVolume:
-    """A volume in a file of its own."""
+    """A NIfTI, MetaImage or NRRD volume."""
 
     def __init__(self, path: Path, facts: ScanFacts) -> None:
         self.path, self.facts = path, facts
@@ -199,7 +199,7 @@ def read_labels(path: Path) -> tuple[NDArray[np.int64], Affine]:
 
 
 def label_names(path: Path) -> dict[int, str]:
-    """Names of a mask's labels, where its file says them as 3D Slicer does (.seg.nrrd); else none.
+    """Names of a mask's labels, where its file has them as 3D Slicer writes them (.seg.nrrd); else none.
 
     Raises:
         UserError: the file is damaged.
@@ -342,7 +342,7 @@ class PictureScan:
         """(I, J, 1, 3) RGB; a window is applied to gray of more than 8 bits only."""
         pixels = decode(self.path)
         values = pixels.values
-        if values.ndim == 2 and values.dtype != np.uint8 and not window_level.is_files_own:
+        if values.ndim == 2 and values.dtype != np.uint8 and not window_level.follows_the_file:
             gray = to_bytes(window_level.window_of(values, "", self.facts.shown)(values), inverted=False)
             return gray.T[:, :, None]
         return to_rgb(pixels, self.path).transpose(1, 0, 2)[:, :, None]

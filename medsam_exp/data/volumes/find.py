@@ -107,7 +107,12 @@ def find_scans(root: Path, masks: Path | None = None) -> Found:
 
 
 def is_mask_name(path: Path, root: Path) -> bool:
-    """Whether a file is a mask by its own name or that of a folder it lies in."""
+    """Whether a file is a mask by its own name or that of a folder above it.
+
+    Args:
+        path: the file.
+        root: folder from which on the names of folders count.
+    """
     folders = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
     name = volume_stem(path)
     return bool(_MASK_NAME.fullmatch(name)) or any(_MASK_FOLDER.fullmatch(folder) for folder in folders)
@@ -141,7 +146,7 @@ def assign_masks(
 
 
 def case_of(scan: Scan) -> str:
-    """What the channels of one case, or the phases of one series, have in common, and nobody else."""
+    """Identifies the case of a scan: equal for its channels (nnU-Net) or the phases of its series."""
     facts, first = scan.facts, scan.facts.files[0]
     if facts.placed and facts.source.get("series_uid"):
         return f"{facts.source['study_uid']} {facts.source['series_uid']} {first.parent}"

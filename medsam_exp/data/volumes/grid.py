@@ -1,4 +1,4 @@
-"""Where the voxels of a volume lie, and how a plane of them is shown to a reader."""
+"""Geometry of volumes: affines, planes and how slices are cut and oriented."""
 
 import itertools
 from dataclasses import dataclass
@@ -42,14 +42,28 @@ class View:
     plane: str
 
     def take(self, values: NDArray[Any], index: int) -> NDArray[Any]:
-        """(H, W) or (H, W, C) slice of an (I, J, K) or (I, J, K, C) array, as a reader sees it."""
+        """Cut a slice, oriented as radiologists look at it.
+
+        Args:
+            values: (I, J, K) or (I, J, K, C).
+            index: along `axis`.
+
+        Returns:
+            (H, W) or (H, W, C).
+        """
         plane = np.take(values, index, axis=self.axis)
         if self.row_axis > self.column_axis:
             plane = plane.swapaxes(0, 1)
         return plane[:: -1 if self.row_flip else 1, :: -1 if self.column_flip else 1]
 
     def put(self, values: NDArray[Any], index: int, plane: NDArray[Any]) -> None:
-        """Write a slice into an array in place; undoes `take`."""
+        """Write a slice into an array in place; undoes `take`.
+
+        Args:
+            values: (I, J, K).
+            index: along `axis`.
+            plane: (H, W).
+        """
         turned = plane[:: -1 if self.row_flip else 1, :: -1 if self.column_flip else 1]
         if self.row_axis > self.column_axis:
             turned = turned.swapaxes(0, 1)
@@ -115,6 +129,13 @@ def voxel_size_mm(affine: Affine) -> tuple[float, float, float]:
 def check_affine(affine: Affine, where: str) -> Affine:
     """Refuse an affine that gives voxels no size.
 
+    Args:
+        affine: (4, 4).
+        where: the file, for the error.
+
+    Returns:
+        The affine.
+
     Raises:
         UserError: it has numbers that are not finite, or no volume.
     """
@@ -127,7 +148,7 @@ def check_affine(affine: Affine, where: str) -> Affine:
 def on_grid(
     values: NDArray[Any], affine: Affine, shape: tuple[int, ...], target: Affine, where: str
 ) -> NDArray[Any]:
-    """Reorder and turn an array whose voxels are those of another grid, so that it lies on that grid.
+    """Permute and flip an array whose voxels are those of another grid, so that it matches that grid.
 
     Args:
         values: (I, J, K) array.

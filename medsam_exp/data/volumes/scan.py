@@ -1,6 +1,7 @@
-"""What slices are cut from, and `geometry.json`, which keeps where they lie so that masks can be written back.
+"""Scans before and after their slices are cut: geometry, pixels on demand, and the record `geometry.json`.
 
-The record holds no name, no path and no patient's id; of DICOM the unique ids of study, series and images.
+The record is what writing masks back needs. It holds no name, no path and no patient's id; of DICOM the unique ids of
+study, series and images.
 """
 
 import json
@@ -59,7 +60,7 @@ class ScanFacts:
 
 
 class Scan(Protocol):
-    """A scan whose pixels are read when they are asked for.
+    """A scan whose pixels are read on demand.
 
     Attributes:
         facts: see `ScanFacts`.
@@ -109,7 +110,12 @@ class ScanRecord:
 
 
 def write_record(folder: Path, scans: Sequence[ScanRecord]) -> None:
-    """Write `geometry.json`; equal scans give equal bytes."""
+    """Write `geometry.json`; equal scans give equal bytes.
+
+    Args:
+        folder: the prepared folder.
+        scans: in any order.
+    """
     content = {
         "format": _FORMAT,
         "frame": _FRAME,

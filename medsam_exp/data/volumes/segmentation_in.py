@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.volumes.dicom_header import Frame, frames_of, macro, read_all
+from medsam_exp.data.volumes.dicom_header import Frame, frames_of, functional_group, read_all
 from medsam_exp.data.volumes.file_errors import naming_the_file
 from medsam_exp.data.volumes.scan import ScanFacts
 from medsam_exp.types import UserError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Segmented:
-    """What a segmentation says.
+    """A segmentation on the voxels of its scan.
 
     Attributes:
         labels: (I, J, K) int64, 0 background, else the segment's number.
@@ -34,7 +34,15 @@ class Segmented:
 
 
 def refers_to(header: Dataset, facts: ScanFacts) -> bool:
-    """Whether a DICOM-SEG or RTSTRUCT object segments a scan, by the series that it names, else by its frame."""
+    """Whether a DICOM-SEG or RTSTRUCT object segments a scan.
+
+    Args:
+        header: of the object.
+        facts: of the scan.
+
+    Returns:
+        Whether the object references the scan's series; without such references, its frame of reference.
+    """
     if named := set(_series(header)):
         return facts.source.get("series_uid") in named
     frames = {
@@ -204,7 +212,7 @@ def _numbered(dataset: Dataset, frame: Frame, picture: NDArray[Any]) -> NDArray[
     if kind == "LABELMAP":
         return picture.astype(np.int64)
     half = float(dataset.get("MaximumFractionalValue", 255)) / 2 if kind == "FRACTIONAL" else 0
-    identity = macro(dataset, frame.number, "SegmentIdentificationSequence")
+    identity = functional_group(dataset, frame.number, "SegmentIdentificationSequence")
     number = int(identity.ReferencedSegmentNumber) if identity is not None else 1
     return np.where(picture > half, number, 0)
 
@@ -239,7 +247,7 @@ class _Places:
         return k
 
     def _by_reference(self, frame: Frame) -> int:
-        derivation = macro(frame.header, frame.number, "DerivationImageSequence")
+        derivation = functional_group(frame.header, frame.number, "DerivationImageSequence")
         sources = derivation.get("SourceImageSequence") if derivation is not None else None
         if sources:
             uid, numbers = str(sources[0].ReferencedSOPInstanceUID), sources[0].get("ReferencedFrameNumber")

@@ -29,7 +29,7 @@ _FORMULAS = {"LINEAR": _linear, "LINEAR_EXACT": _linear_exact, "SIGMOID": _sigmo
 
 @dataclass(frozen=True)
 class Window:
-    """Which values are told apart on the screen.
+    """A window: the range of values that is mapped to gray (DICOM PS3.3 C.11.2.1.2).
 
     Attributes:
         center: in the scan's units (HU for CT).
@@ -104,6 +104,11 @@ CT_WINDOWS = {
 def percentile_window(values: NDArray[Any], low: float, high: float) -> Window:
     """The window from one percentile of a scan's finite values to another; for MR, whose units mean nothing.
 
+    Args:
+        values: of any shape.
+        low: percentile that becomes black.
+        high: percentile that becomes white.
+
     Raises:
         UserError: the percentiles are not in order within [0, 100], or no value is finite.
     """
@@ -123,7 +128,15 @@ def percentile_window(values: NDArray[Any], low: float, high: float) -> Window:
 
 
 def to_bytes(gray: NDArray[np.float64], *, inverted: bool) -> NDArray[np.uint8]:
-    """Gray in [0, 1] to uint8, rounded; inverted where the lowest value means white (MONOCHROME1)."""
+    """Round gray to 8 bits.
+
+    Args:
+        gray: in [0, 1], of any shape.
+        inverted: whether the lowest value means white (MONOCHROME1).
+
+    Returns:
+        uint8 of the same shape.
+    """
     shown = np.rint(255 * np.nan_to_num(gray, nan=0.0))
     return np.asarray(255 - shown if inverted else shown, np.uint8)
 
@@ -133,7 +146,7 @@ DEFAULT_PERCENTILES = (0.5, 99.5)
 
 @dataclass(frozen=True)
 class WindowLevel:
-    """One choice for all scans; at most one of the three is given.
+    """How a user wants scans windowed; at most one of the three is given, else each file's own window is used.
 
     Attributes:
         named: a window of `CT_WINDOWS`.
@@ -146,8 +159,8 @@ class WindowLevel:
     percentiles: tuple[float, float] | None = None
 
     @property
-    def is_files_own(self) -> bool:
-        """Whether each file's own wish is followed."""
+    def follows_the_file(self) -> bool:
+        """Whether each file's own window is used."""
         return self.named is None and self.window is None and self.percentiles is None
 
     def window_of(self, values: NDArray[Any], modality: str, where: str) -> Window:

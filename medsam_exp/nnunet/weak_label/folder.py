@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from medsam_exp.data.masks import label_values
 from medsam_exp.data.pixels import Pixels
-from medsam_exp.data.planned_files import PlannedFiles
+from medsam_exp.data.verified_files import VerifiedFiles
 from medsam_exp.nnunet.raw_dataset import case_name
 from medsam_exp.nnunet.weak_label.compose import LabelMap, label_map
 from medsam_exp.runtime.digests import FileDigests, text_digest
@@ -53,7 +53,7 @@ class FolderMasks:
     source: ClassVar[Literal["folder"]] = "folder"
 
     def __init__(self, root: str) -> None:
-        self.root, self._files = Path(root).expanduser(), PlannedFiles()
+        self.root, self._files = Path(root).expanduser(), VerifiedFiles()
         if not self.root.is_dir():
             raise UserError(
                 f"weak_label.root={root} is not a folder: put the masks there, SAMPLE_ID.png each, or correct it"

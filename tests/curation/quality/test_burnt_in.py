@@ -5,7 +5,13 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from medsam_exp.curation.quality.burnt_in import Overlay, find_overlay, highest, lowest, raised
+from medsam_exp.curation.quality.burnt_in import (
+    Overlay,
+    find_overlay,
+    sliding_maximum,
+    sliding_minimum,
+    white_top_hat,
+)
 from tests.clean_data import scan
 
 SIZE = (220, 300)
@@ -75,10 +81,16 @@ def test_places_are_in_the_original_frame():
 @pytest.mark.parametrize("size", [3, 5, 9, 11])
 def test_windows_are_those_of_scipy(size):
     values = np.random.default_rng(size).integers(0, 256, (40, 33), dtype=np.uint8)
-    np.testing.assert_array_equal(highest(values, size), ndimage.maximum_filter(values, size, mode="nearest"))
-    np.testing.assert_array_equal(lowest(values, size), ndimage.minimum_filter(values, size, mode="nearest"))
+    np.testing.assert_array_equal(
+        sliding_maximum(values, size), ndimage.maximum_filter(values, size, mode="nearest")
+    )
+    np.testing.assert_array_equal(
+        sliding_minimum(values, size), ndimage.minimum_filter(values, size, mode="nearest")
+    )
     inside = slice(size, -size)
     expected = ndimage.white_tophat(values, size=(size, size), mode="nearest")
-    np.testing.assert_array_equal(raised(values, size)[inside, inside], expected[inside, inside])
+    np.testing.assert_array_equal(white_top_hat(values, size)[inside, inside], expected[inside, inside])
     mask = values > 200
-    np.testing.assert_array_equal(highest(mask, size), ndimage.binary_dilation(mask, np.ones((size, size))))
+    np.testing.assert_array_equal(
+        sliding_maximum(mask, size), ndimage.binary_dilation(mask, np.ones((size, size)))
+    )

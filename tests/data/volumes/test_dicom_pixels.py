@@ -19,7 +19,7 @@ from pydicom.uid import (
 
 from medsam_exp.data.images import decode, read_image
 from medsam_exp.data.volumes.dicom_header import frames_of, read_header
-from medsam_exp.data.volumes.dicom_pixels import read_colours, read_values, shown
+from medsam_exp.data.volumes.dicom_pixels import read_colours, read_values, render_gray
 from medsam_exp.data.volumes.windowing import Window, to_bytes
 from medsam_exp.types import UserError
 from tests.data.volumes.synthetic import dicom_image, items
@@ -142,7 +142,7 @@ def test_monochrome1_is_inverted(tmp_path) -> None:
     paths = [tmp_path / "1.dcm", tmp_path / "2.dcm"]
     for path, kind in zip(paths, ("MONOCHROME1", "MONOCHROME2"), strict=True):
         dicom_image(path, gray(), PhotometricInterpretation=kind, WindowCenter=2000, WindowWidth=1500)
-    first, second = (shown(read_values(frame(path)), frame(path), None) for path in paths)
+    first, second = (render_gray(read_values(frame(path)), frame(path), None) for path in paths)
     assert (first == 255 - second).all()
     assert (second == to_bytes(Window(2000, 1500)(gray()), inverted=False)).all()
 
@@ -152,7 +152,7 @@ def test_the_first_of_several_windows_with_its_function(tmp_path) -> None:
     dicom_image(path, gray(), WindowCenter=[2000, 40], WindowWidth=[900, 80], VOILUTFunction="SIGMOID")
     own = frame(path)
     assert own.window == Window(2000, 900, "SIGMOID")
-    asked = shown(read_values(own), own, Window(40, 80))
+    asked = render_gray(read_values(own), own, Window(40, 80))
     assert (asked == to_bytes(Window(40, 80)(gray()), inverted=False)).all()
 
 
@@ -185,7 +185,7 @@ def test_windows_that_cannot_be_followed_are_passed_over_and_said(tmp_path, elem
     if window is None:
         low, high = int(gray().min()), int(gray().max())
         assert np.abs(read_image(path)[..., 0] - 255.0 * (gray() - low) / (high - low)).max() < 1
-    asked = shown(read_values(own), own, Window(40, 80))
+    asked = render_gray(read_values(own), own, Window(40, 80))
     assert (asked == to_bytes(Window(40, 80)(gray()), inverted=False)).all()
 
 
@@ -220,7 +220,7 @@ def test_tables_for_modality_and_display(tmp_path) -> None:
     after = [[modality[min(max(v - 50, 0), 199)] for v in row] for row in values.astype(int).tolist()]
     assert found.tolist() == after
     gray_values = [[display[min(max(int(v) - 100, 0), 499)] / 4095 for v in row] for row in after]
-    assert (shown(found, own, None) == np.rint(255 * np.array(gray_values))).all()
+    assert (render_gray(found, own, None) == np.rint(255 * np.array(gray_values))).all()
 
 
 @pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
@@ -230,7 +230,7 @@ def test_padding_is_shown_dark(tmp_path, kind) -> None:
     path = tmp_path / "a.dcm"
     dicom_image(path, values, PixelPaddingValue=-2000, PhotometricInterpretation=kind)
     own = frame(path)
-    picture = shown(read_values(own), own, None)
+    picture = render_gray(read_values(own), own, None)
     assert (picture[:5] == 0).all()
     assert picture[5:].max() == 255
 

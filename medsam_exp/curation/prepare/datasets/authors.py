@@ -16,7 +16,7 @@ from functools import partial
 
 from medsam_exp.curation.prepare.command import add_skip_option, request_of, summary_lines
 from medsam_exp.curation.prepare.layout import PreparedImage, write_layout
-from medsam_exp.curation.prepare.source import Source, matches, nothing_found, open_source, pair_of
+from medsam_exp.curation.prepare.source import Source, matches, missing_part, open_source, pair_of
 from medsam_exp.runtime.wording import first_few
 
 FOLDER = ""
@@ -49,7 +49,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
     with open_source(given.source) as source:
         sets = _sets(source)
         if given.only is not None and given.only not in sets:
-            raise nothing_found(source, f"set {given.only} ({', '.join(sets)} are there)")
+            raise missing_part(source, f"set {given.only} ({', '.join(sets)} are there)")
         for name, found in sets.items():
             if given.only not in (None, name):
                 continue
@@ -76,7 +76,7 @@ def _sets(source: Source) -> dict[str, dict[str, re.Match[str]]]:
         folders = name.split("/")[:-2]
         sets.setdefault(folders[-1] if folders else source.shown.stem, {})[name] = match
     if not sets:
-        raise nothing_found(source, "set, such as breast_tumors/test_images with breast_tumors/test_masks")
+        raise missing_part(source, "set, such as breast_tumors/test_images with breast_tumors/test_masks")
     return dict(sorted(sets.items()))
 
 
@@ -94,7 +94,7 @@ def _cases(
     images, masks = by_kind["images"], by_kind["masks"]
     both = sorted(images.keys() & masks.keys())
     if not both:
-        raise nothing_found(source, f"image of {name} whose mask has the same name")
+        raise missing_part(source, f"image of {name} whose mask has the same name")
     notes = [
         *_unpaired("images without a mask", images.keys() - masks.keys()),
         *_unpaired("masks without an image", masks.keys() - images.keys()),

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from medsam_exp.curation.prepare.command import add_skip_option, add_split_options, request_of, summary_lines
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
-from medsam_exp.curation.prepare.source import Source, nothing_found, open_source
+from medsam_exp.curation.prepare.source import Source, missing_part, open_source
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
 from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.threads import map_in_threads
@@ -122,7 +122,7 @@ def _files(source: Source, partial_is_fine: bool) -> dict[int, str]:
                 raise UserError(f"{source.shown} holds {found[number]} and {name}: keep one of the two")
             found[number] = name
     if not found:
-        raise nothing_found(source, "files such as 1.mat (in brainTumorDataPublic_1-766.zip and its sisters)")
+        raise missing_part(source, "files such as 1.mat (in brainTumorDataPublic_1-766.zip and its sisters)")
     missing = set(range(1, _SLICES + 1)) - found.keys()
     if missing and not partial_is_fine:
         parts = [part for part in _PARTS if missing & set(range(*_bounds(part)))]
@@ -208,7 +208,7 @@ def _by_fold(source: Source, heads: Mapping[int, _Head], test_fold: int) -> dict
     """
     place = next((name for name in source.names if PurePosixPath(name).name.lower() == _FOLDS), None)
     if place is None:
-        raise nothing_found(source, f"{_FOLDS}, which --test-fold needs")
+        raise missing_part(source, f"{_FOLDS}, which --test-fold needs")
     try:
         with _hdf5(source.read(place)) as file:
             folds = [int(fold) for fold in np.asarray(file["cvind"]).ravel()]

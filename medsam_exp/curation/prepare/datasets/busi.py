@@ -22,7 +22,7 @@ from medsam_exp.curation.prepare.command import add_skip_option, add_split_optio
 from medsam_exp.curation.prepare.datasets import udiat
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
 from medsam_exp.curation.prepare.output import SourceFacts
-from medsam_exp.curation.prepare.source import Source, image_of, matches, nothing_found, open_source, pair_of
+from medsam_exp.curation.prepare.source import Source, image_of, matches, missing_part, open_source, pair_of
 from medsam_exp.curation.prepare.splitting import (
     Amounts,
     Member,
@@ -105,10 +105,10 @@ def _images(source: Source, normals: bool) -> tuple[list[_Image], list[str]]:
     wanted = ["benign", "malignant", *(["normal"] if normals else [])]
     classes = {class_name for _, class_name in found.values()}
     if missing := [name for name in wanted if name not in classes]:
-        raise nothing_found(source, f"folder {missing[0]} with images such as '{missing[0]} (1).png'")
+        raise missing_part(source, f"folder {missing[0]} with images such as '{missing[0]} (1).png'")
     kept = {stem: pair for stem, pair in found.items() if pair[1] in wanted}
     if without := [stem for stem in kept if stem not in masks]:
-        raise nothing_found(source, f"mask for '{without[0]}.png', such as '{without[0]}_mask.png'")
+        raise missing_part(source, f"mask for '{without[0]}.png', such as '{without[0]}_mask.png'")
     images = [_Image(file, stem, cls, tuple(masks[stem])) for stem, (file, cls) in sorted(kept.items())]
     notes = [f"images without a lesion, dropped: {len(found) - len(kept)}"] if len(kept) < len(found) else []
     if several := sum(len(image.masks) > 1 for image in images):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from medsam_exp.curation.prepare.command import add_skip_option, add_split_options, request_of, summary_lines
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
-from medsam_exp.curation.prepare.source import Source, image_of, matches, nothing_found, open_source
+from medsam_exp.curation.prepare.source import Source, image_of, matches, missing_part, open_source
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
 from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import Mask, RGBImage, UserError
@@ -91,7 +91,7 @@ def _pairs(source: Source) -> tuple[dict[str, tuple[re.Match[str], str]], list[s
     both = sorted(images.keys() & masks.keys())
     if not both:
         example = "ID00007637202177411956430"
-        raise nothing_found(
+        raise missing_part(
             source, f"images such as images/{example}_0.jpg with masks such as masks/{example}_mask_0.jpg"
         )
     notes = []

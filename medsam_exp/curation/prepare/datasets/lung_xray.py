@@ -24,7 +24,7 @@ from medsam_exp.curation.prepare.source import (
     empty_ones,
     mask_of,
     matches,
-    nothing_found,
+    missing_part,
     open_source,
     pair_of,
 )
@@ -96,7 +96,7 @@ def _part(source: Source, wanted: str | None, masks: str) -> tuple[str, dict[str
         kinds = {match["kind"].lower() for match in found.values()}
         if len(kinds) == 2:
             return part, found
-    raise nothing_found(
+    raise missing_part(
         source,
         f"folders such as '{parts[0].capitalize()} Segmentation Data/Test/COVID-19/images' with '{masks} masks' beside",
     )
@@ -113,7 +113,7 @@ def _pairs(
     masks = {_key(match): name for name, match in found.items() if match["kind"].lower() != "images"}
     images = {name: match for name, match in found.items() if match["kind"].lower() == "images"}
     if without := [name for name, match in images.items() if _key(match) not in masks]:
-        raise nothing_found(source, f"mask for {without[0]} (images without one: {len(without)})")
+        raise missing_part(source, f"mask for {without[0]} (images without one: {len(without)})")
     splits = {match["split"].lower() for match in images.values()}
     lacking = [split for split in ("train", "val", "test") if split not in splits]
     notes = [f"the download has no {' and no '.join(lacking)}"] if lacking else []

@@ -15,8 +15,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from medsam_exp.curation.prepare.command import add_skip_option, pair_summary_lines, request_of
-from medsam_exp.curation.prepare.layout import PreparedPair, plain_name, usable, write_pairs
-from medsam_exp.curation.prepare.source import Source, matches, nothing_found, open_source, text_of
+from medsam_exp.curation.prepare.layout import PreparedPair, is_long_enough, plain_name, write_pairs
+from medsam_exp.curation.prepare.source import Source, matches, missing_part, open_source, text_of
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.types import UserError
 
@@ -45,14 +45,14 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         pairs, without, short = [], [], 0
         for entry in entries:
             key, caption = str(entry.get("image") or ""), _field(entry, "Description", "Caption")
-            if not usable(caption, given.smallest_caption):
+            if not is_long_enough(caption, given.smallest_caption):
                 short += 1
             elif PurePosixPath(key).name.lower() not in files:
                 without.append(key)
             else:
                 pairs.append(_pair(entry, files[PurePosixPath(key).name.lower()], caption, diagnoses))
         if not pairs:
-            raise nothing_found(
+            raise missing_part(
                 source, f"image of the {len(entries)} descriptions, such as images/{without[0]}.png"
             )
         notes = (
@@ -76,7 +76,7 @@ def _entries(source: Source) -> list[dict[str, Any]]:
     names = list(matches(source, _DESCRIPTIONS))
     whole = [name for name in names if name.lower().endswith(".json")]
     if not names:
-        raise nothing_found(source, "Descriptions.json")
+        raise missing_part(source, "Descriptions.json")
     for name in whole or names:
         for entry in _records(source, name):
             found.setdefault((str(entry.get("image")), _field(entry, "Description", "Caption")), entry)

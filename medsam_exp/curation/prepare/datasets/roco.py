@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from medsam_exp.curation.prepare.command import add_skip_option, pair_summary_lines, request_of
-from medsam_exp.curation.prepare.layout import PreparedPair, usable, write_pairs
-from medsam_exp.curation.prepare.source import Source, matches, nothing_found, open_source, text_of
+from medsam_exp.curation.prepare.layout import PreparedPair, is_long_enough, write_pairs
+from medsam_exp.curation.prepare.source import Source, matches, missing_part, open_source, text_of
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.data.tables import plain_column, table_of
 from medsam_exp.types import UserError
@@ -79,7 +79,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
             left_out["second captions of an image"] = further
         pairs = [pair for split, part in parts.items() for pair in _pairs(split, part, given, left_out)]
         if not pairs and left_out["images that are not there"]:
-            raise nothing_found(
+            raise missing_part(
                 source,
                 "image of its captions, such as train/radiology/images/PMC..._....jpg or train/ROCOv2_....jpg",
             )
@@ -114,7 +114,7 @@ def _parts(source: Source) -> dict[str, _Part]:
             _read_table(source, name, part)
     parts = parts or _parts_of_v2(source)
     if not any(part.captions for part in parts.values()):
-        raise nothing_found(
+        raise missing_part(
             source, "captions, such as train/radiology/captions.txt, traindata.csv or train_captions.csv"
         )
     return parts
@@ -172,7 +172,7 @@ def _pairs(
     for number, caption in sorted(part.captions.items()):
         licence = part.licences.get(number, "")
         image = part.images.get(PurePosixPath(part.names.get(number, "")).name)
-        if not usable(caption, given.smallest_caption):
+        if not is_long_enough(caption, given.smallest_caption):
             left_out[f"captions of fewer than {given.smallest_caption} characters (--smallest-caption)"] += 1
         elif not _allowed(licence, given.licences):
             left_out[f"images under {licence or 'an unknown licence'}"] += 1

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 
 from medsam_exp.curation.prepare.command import add_skip_option, add_split_options, request_of, summary_lines
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
-from medsam_exp.curation.prepare.source import Source, matches, nothing_found, open_source, pair_of, text_of
+from medsam_exp.curation.prepare.source import Source, matches, missing_part, open_source, pair_of, text_of
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
 from medsam_exp.curation.prepare.spreadsheet import sheet_rows
 from medsam_exp.data.tables import table_of
@@ -59,9 +59,9 @@ def cases_of(source: Source, amounts: Amounts, seed: int) -> tuple[list[Prepared
     images = {match["stem"]: name for name, match in matches(source, _IMAGES).items()}
     masks = {match["stem"]: name for name, match in matches(source, _MASKS).items()}
     if not images or not masks:
-        raise nothing_found(source, f"folder {'GT' if images else 'original'} with images such as 000001.png")
+        raise missing_part(source, f"folder {'GT' if images else 'original'} with images such as 000001.png")
     if without := sorted(images.keys() - masks.keys()):
-        raise nothing_found(source, f"mask for {images[without[0]]}, such as GT/{without[0]}.png")
+        raise missing_part(source, f"mask for {images[without[0]]}, such as GT/{without[0]}.png")
     classes = _classes(source, images)
     unlabelled = sorted(images.keys() - classes.keys())
     notes = (

@@ -12,7 +12,7 @@ from medsam_exp.data.csv_pairs import CsvPairs
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.image import ImageDataset
 from medsam_exp.data.images import decode, read_image
-from medsam_exp.data.planned_files import PlannedFiles
+from medsam_exp.data.verified_files import VerifiedFiles
 from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
 from medsam_exp.runtime.digests import ChangedFileError, FileDigests
 from tests.data.test_images import write_png16
@@ -114,7 +114,7 @@ def turned(path: Path) -> None:
 def test_bytes_are_decoded_as_the_file_is(tmp_path: Path, make: Callable[[Path], None], suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     make(path)
-    files = PlannedFiles()
+    files = VerifiedFiles()
     files.digest(path, FileDigests())
     assert (files.image(path) == read_image(path)).all()
     assert files.decoded(path).orientation == decode(path).orientation

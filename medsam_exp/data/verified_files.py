@@ -1,7 +1,7 @@
-"""Image and mask files of which a run has told the digests: what it reads later are the same bytes, or an error.
+"""Image and mask files that must not change during a run.
 
-A result is stored under the digests of its inputs. Were a file replaced between that and its reading, its result would
-lie under the digest of the old file, and serve it once that is back.
+Results are stored under the digests of their inputs. If a file were replaced between hashing and reading, its result
+would be stored under the digest of the old file, and be reused once that is back.
 """
 
 import hashlib
@@ -15,17 +15,24 @@ from medsam_exp.runtime.digests import ChangedFileError, FileDigests
 from medsam_exp.types import Mask, RGBImage
 
 
-class PlannedFiles:
-    """The files of one dataset; those whose digest nobody has asked for are read as they are."""
+class VerifiedFiles:
+    """Reads files of one dataset and compares their bytes with the digest that the run planned with."""
 
     def __init__(self) -> None:
         self._digests: dict[Path, str] = {}
 
     def digest(self, path: Path, digests: FileDigests) -> str:
-        """SHA-256 (hex) of a file, which stays what it was when first asked for.
+        """Hash a file and remember its digest for later reads.
+
+        Args:
+            path: the file.
+            digests: hashes files.
+
+        Returns:
+            SHA-256 (hex).
 
         Raises:
-            ChangedFileError: the file is another one since.
+            ChangedFileError: the file has another digest than before.
         """
         found = digests.of(path)
         if self._digests.setdefault(path, found) != found:
@@ -33,26 +40,36 @@ class PlannedFiles:
         return found
 
     def image(self, path: Path) -> RGBImage:
-        """(H, W, 3) uint8 RGB, as `medsam_exp.data.images.read_image`.
+        """Read an image as `medsam_exp.data.images.read_image`.
+
+        Returns:
+            (H, W, 3) uint8 RGB.
 
         Raises:
-            UserError: the file cannot be read as an image, or is another one since its digest was told.
+            UserError: the file cannot be read as an image, or was changed since it was hashed.
         """
         return to_rgb(self.decoded(path), path)
 
     def mask(self, path: Path, foreground: Collection[int] | None = None) -> Mask:
-        """(H, W) bool, as `medsam_exp.data.masks.read_mask`.
+        """Read a mask as `medsam_exp.data.masks.read_mask`.
+
+        Args:
+            path: the file.
+            foreground: values that count as foreground in a mask of class labels; None for two-valued masks.
+
+        Returns:
+            (H, W) bool.
 
         Raises:
-            UserError: the file cannot be read as a mask, or is another one since its digest was told.
+            UserError: the file cannot be read as a mask, or was changed since it was hashed.
         """
         return to_mask(self.decoded(path), path, foreground)[0]
 
     def decoded(self, path: Path) -> Pixels:
-        """What the file holds, from the very bytes that were compared; a DICOM is compared after it was decoded.
+        """Decode a file from the very bytes that were compared; a DICOM file is compared after decoding.
 
         Raises:
-            UserError: the file cannot be decoded, or is another one since its digest was told.
+            UserError: the file cannot be decoded, or was changed since it was hashed.
         """
         if path not in self._digests or not path.is_file():
             return decode(path)
