@@ -38,8 +38,8 @@ class Family:
 
     @property
     def pads(self) -> bool:
-        """Whether images keep their proportions in the input frame, as Meta's do; others are squashed."""
-        return isinstance(self.framing(1), LongestSide)
+        """Whether images keep their aspect ratio in the input frame and are padded, as Meta's; others are squashed."""
+        return self.framing(1).pads
 
 
 def _get(name: str, by_hand: str) -> str:

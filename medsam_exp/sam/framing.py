@@ -20,9 +20,11 @@ class Framing(Protocol):
 
     Attributes:
         takes_points: whether the network was trained to understand points; boxes are always understood.
+        pads: whether an image keeps its aspect ratio and is padded to the square; else it is squashed.
     """
 
     takes_points: bool
+    pads: bool
 
     def preprocess(self, image: RGBImage) -> Tensor:
         """Return (3, S, S) float32 on the CPU, input frame, of an (H, W, 3) uint8 image."""
@@ -45,6 +47,7 @@ class LongestSide:
     """
 
     takes_points = True
+    pads = True
 
     def __init__(self, image_size: int) -> None:
         self._image_size, self._resize = image_size, ResizeLongestSide(image_size)

@@ -30,6 +30,7 @@ class MedSamFraming:
     """
 
     takes_points = False
+    pads = False
 
     def __init__(self, image_size: int) -> None:
         self._image_size = image_size

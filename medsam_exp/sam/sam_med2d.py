@@ -126,6 +126,7 @@ class SamMed2dFraming:
     """
 
     takes_points = True
+    pads = False
 
     def __init__(self, image_size: int) -> None:
         self._image_size = image_size

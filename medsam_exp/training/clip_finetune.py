@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.runtime.seeding import derive_seed
 from medsam_exp.training.callbacks import divergence_error
-from medsam_exp.training.gather import over_all_devices
+from medsam_exp.training.gather import gather_rows
 from medsam_exp.training.optimization import (
     OptimizerFactory,
     SchedulerFactory,
@@ -113,7 +113,7 @@ class ClipFinetuneModule(pl.LightningModule):
         """Log the loss and how often the right partner comes first."""
         real = self.trainer.datamodule.val_rows  # type: ignore[attr-defined]  # what follows is padding
         image_embedding, text_embedding = (embedding[:real] for embedding in self._embed(batch))
-        tokens = over_all_devices(batch.tokens)[:real]
+        tokens = gather_rows(batch.tokens)[:real]
         values = {
             "loss": self.loss(image_embedding, text_embedding),
             "top1_image_to_text": top1(image_embedding, text_embedding, tokens),
@@ -133,7 +133,7 @@ class ClipFinetuneModule(pl.LightningModule):
         """Embeddings (B, D) of images and texts of the whole batch, over all devices."""
         image_embedding = in_chunks(self.clip.encode_image, batch.image, self._chunk_size)
         text_embedding = in_chunks(self.clip.encode_text, batch.tokens, self._chunk_size)
-        return over_all_devices(image_embedding), over_all_devices(text_embedding)
+        return gather_rows(image_embedding), gather_rows(text_embedding)
 
     def _temperature(self) -> Tensor | None:
         temperature = getattr(self.loss, "temperature", None)

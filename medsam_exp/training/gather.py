@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, distributed
 
 
-def over_all_devices(rows: Tensor) -> Tensor:
+def gather_rows(rows: Tensor) -> Tensor:
     """Gather rows (B, ...) of all devices into one tensor, in order of rank, with gradients."""
     if (
         not distributed.is_available()
@@ -17,7 +17,7 @@ def over_all_devices(rows: Tensor) -> Tensor:
     return _GatherRows.apply(rows)
 
 
-def sum_over_devices(values: Tensor) -> Tensor:
+def all_reduce_sum(values: Tensor) -> Tensor:
     """Sum of every device's values, without gradient."""
     if not distributed.is_available() or not distributed.is_initialized():
         return values

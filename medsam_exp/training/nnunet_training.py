@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from medsam_exp.nnunet.training import Batch, TrainingParts
 from medsam_exp.training.callbacks import divergence_error
-from medsam_exp.training.gather import sum_over_devices
+from medsam_exp.training.gather import all_reduce_sum
 
 
 class NnunetModule(pl.LightningModule):
@@ -71,7 +71,7 @@ class NnunetModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the pseudo-Dice over all devices; a class that is nowhere counts as not there."""
-        counts = sum_over_devices(self._counts)
+        counts = all_reduce_sum(self._counts)
         dice = 2 * counts[0] / (2 * counts[0] + counts[1] + counts[2])
         self.log("val/loss", self._mean_loss("validation"))
         self.log("val/pseudo_dice", torch.nan_to_num(dice.nanmean()), prog_bar=True)
@@ -124,4 +124,4 @@ class NnunetModule(pl.LightningModule):
             if losses
             else torch.zeros(0, device=self.device)
         )
-        return sum_over_devices(own) / self.trainer.world_size
+        return all_reduce_sum(own) / self.trainer.world_size

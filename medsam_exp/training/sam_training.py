@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, m
 
 from medsam_exp.sam.model import SamModel
 from medsam_exp.training.callbacks import divergence_error
-from medsam_exp.training.gather import over_all_devices
+from medsam_exp.training.gather import gather_rows
 from medsam_exp.training.optimization import OptimizerFactory, SchedulerFactory, optimizer_and_schedule
 from medsam_exp.training.sam_data import MaskPromptBatch
 
@@ -61,7 +61,7 @@ class SamTrainingModule(pl.LightningModule):
             }
             real = self.trainer.datamodule.val_rows  # type: ignore[attr-defined]  # what follows is padding
             self.log_dict(
-                {f"val/{name}_{kind}": over_all_devices(v)[:real].mean() for name, v in by_image.items()},
+                {f"val/{name}_{kind}": gather_rows(v)[:real].mean() for name, v in by_image.items()},
                 batch_size=real,
                 sync_dist=True,
             )
