@@ -57,6 +57,11 @@ class Table:
     console_rows: int = 10
     text: bool = False
 
+    @property
+    def has_intervals(self) -> bool:
+        """Whether several columns are of scores with their intervals."""
+        return any(sum(isinstance(cell, Cell) for cell in row.cells) > 1 for row in self.rows)
+
 
 @dataclass(frozen=True)
 class Details:
