@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from medsam_exp.metrics.clusters import (
     FEWEST,
+    NUMBERS_AT_ONCE,
     RESAMPLES,
     Clusters,
     draws,
@@ -19,8 +20,6 @@ from medsam_exp.metrics.clusters import (
     varies,
 )
 from medsam_exp.metrics.summary import summarise
-
-_NUMBERS_AT_ONCE = 10_000_000  # of resampled values in memory
 
 Scores = Mapping[str, Mapping[str, float]]
 """Scores by sample id and name ("sam/dsc"); a sample has only those that are defined for it."""
@@ -157,6 +156,6 @@ def _over_patients(
 
 def _resampled_means(sample: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
     """(RESAMPLES,) means of samples drawn from one class with replacement."""
-    rows = max(1, _NUMBERS_AT_ONCE // len(sample))
+    rows = max(1, NUMBERS_AT_ONCE // len(sample))
     counts = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
     return np.concatenate([generator.choice(sample, (count, len(sample))).mean(axis=1) for count in counts])

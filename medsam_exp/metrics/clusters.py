@@ -10,7 +10,8 @@ RESAMPLES = 2000
 FEWEST = 6
 """Patients below which there is no 95 % interval: the whole range that a bootstrap of five can reach, from the lowest
 to the highest patient, covers 1 - 2 / 2^5 = 94 % at most."""
-_NUMBERS_AT_ONCE = 10_000_000  # of resampled values in memory
+NUMBERS_AT_ONCE = 10_000_000
+"""Resampled values in memory."""
 
 Clusters = Sequence[str]
 """The patient of each image, as a name."""
@@ -35,7 +36,7 @@ def patients_part(clusters: Clusters | None) -> dict[str, int]:
 
 def draws(clusters: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
     """How often each patient is drawn in each of `RESAMPLES` bootstrap samples, in blocks (rows, clusters)."""
-    rows, even = max(1, _NUMBERS_AT_ONCE // clusters), np.full(clusters, 1 / clusters)
+    rows, even = max(1, NUMBERS_AT_ONCE // clusters), np.full(clusters, 1 / clusters)
     for start in range(0, RESAMPLES, rows):
         yield generator.multinomial(clusters, even, min(rows, RESAMPLES - start)).astype(np.float64)
 
@@ -58,6 +59,12 @@ def interval(resampled: NDArray[np.float64], clusters: int) -> list[float] | Non
         return None
     tail = ndtr(-np.sqrt(clusters / (clusters - 1)) * stdtrit(clusters - 1, 0.975))
     return [float(bound) for bound in np.quantile(defined, (tail, 1 - tail))]
+
+
+def percentiles(resampled: NDArray[np.float64]) -> list[float] | None:
+    """95 % interval [low, high] of a percentile bootstrap of independent images; None where nothing varies."""
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return [float(low), float(high)] if low < high else None
 
 
 def varies(values: NDArray[np.float64]) -> bool:

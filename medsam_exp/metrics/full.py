@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from medsam_exp.metrics.overlap import precision, recall, specificity
-from medsam_exp.metrics.ranking import average_precision, roc_auc
+from medsam_exp.metrics.saliency_maps import average_precision, roc_auc
 from medsam_exp.metrics.scores import SegmentationMeasures
 from medsam_exp.types import Mask, SaliencyMap
 

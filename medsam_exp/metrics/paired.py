@@ -179,3 +179,20 @@ def _remarks(differences: NDArray[np.float64]) -> list[str]:
     elif not varies(differences):
         remarks.append("all images differ by the same amount, so interval, t-test and d_z are undefined")
     return remarks
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (Holm 1979), which holds whatever the tests have in common.
+
+    Args:
+        p_values: (m,) in [0, 1].
+
+    Returns:
+        (m,) corrected p-values in the same order: the k-th smallest times m - k + 1, at most 1, and never below the
+        correction of a smaller one.
+    """
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected

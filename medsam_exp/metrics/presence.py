@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.metrics import roc_curve
 
-from medsam_exp.metrics.clusters import FEWEST, RESAMPLES, Clusters, interval, numbered, patients_part
+from medsam_exp.metrics import calibration
+from medsam_exp.metrics.clusters import (
+    FEWEST,
+    RESAMPLES,
+    Clusters,
+    interval,
+    numbered,
+    patients_part,
+    percentiles,
+)
 
 BINS = 10
 
@@ -41,7 +50,7 @@ def presence_figures(
     found = {}
     for name, measure in measures.items():
         resampled = np.array([measure(score[i], present[i]) for i in drawn])
-        bounds = _percentiles(resampled) if members is None else _by_patient(resampled, present, members)
+        bounds = percentiles(resampled) if members is None else _by_patient(resampled, present, members)
         found[name] = {
             "mean": measure(score, present),
             "std": float(resampled.std(ddof=1)),
@@ -70,11 +79,6 @@ def _drawn(
             yield chosen
 
 
-def _percentiles(resampled: NDArray[np.float64]) -> list[float] | None:
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return [float(low), float(high)] if low < high else None
-
-
 def _by_patient(
     resampled: NDArray[np.float64], present: NDArray[np.bool_], members: NDArray[np.intp]
 ) -> list[float] | None:
@@ -94,15 +98,12 @@ def area_under_roc(score: NDArray[np.float64], present: NDArray[np.bool_]) -> fl
 
 
 def expected_calibration_error(score: NDArray[np.float64], present: NDArray[np.bool_]) -> float:
-    """Mean distance between what is promised and what occurs, over ten equally wide bins (Naeini et al. 2015).
+    """Expected calibration error over ten equally wide bins.
 
     All images count, whatever they show. Chance alone keeps it above 0: a calibrated score, simulated with
     probabilities of Beta(0.5, 0.5), reaches 0.18 on 20 images, 0.11 on 60, 0.06 on 200 and 0.03 on 1000.
     """
-    bins = _bin_of(score)
-    count = np.bincount(bins, minlength=BINS)
-    promised, occurred = (np.bincount(bins, part, minlength=BINS) for part in (score, present))
-    return float(np.abs(promised - occurred).sum() / count.sum())
+    return calibration.expected_calibration_error(calibration.bin_totals(score, present, BINS))
 
 
 @dataclass(frozen=True)
@@ -138,13 +139,9 @@ def roc_points(
 
 def reliability(score: NDArray[np.float64], present: NDArray[np.bool_]) -> list[tuple[float, float, int]]:
     """(mean score, share present, number of images) of each bin that has images, lowest first."""
-    bins = _bin_of(score)
+    bins = zip(*calibration.bin_totals(score, present, BINS), strict=True)
     return [
-        (float(score[bins == b].mean()), float(present[bins == b].mean()), int((bins == b).sum()))
-        for b in range(BINS)
-        if (bins == b).any()
+        (float(predicted / count), float(occurred / count), int(count))
+        for count, predicted, occurred in bins
+        if count
     ]
-
-
-def _bin_of(score: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.clip((score * BINS).astype(np.int64), 0, BINS - 1)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medsam_exp.metrics.overlap import dice, iou
-from medsam_exp.metrics.pointing import peak_distance
+from medsam_exp.metrics.saliency_maps import peak_distance
 from medsam_exp.metrics.surface import compare_outlines
 from medsam_exp.types import Mask, SaliencyMap, UserError
 

@@ -6,10 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.metrics.clusters import RESAMPLES, Clusters, mean_interval, numbered, patients_part, varies
+from medsam_exp.metrics.clusters import (
+    NUMBERS_AT_ONCE,
+    RESAMPLES,
+    Clusters,
+    mean_interval,
+    numbered,
+    patients_part,
+    varies,
+)
 
 __all__ = ["RESAMPLES", "summarise"]
-_NUMBERS_AT_ONCE = 10_000_000  # of resampled values in memory
 
 
 def summarise(values: Sequence[float], seed: int = 0, clusters: Clusters | None = None) -> dict[str, Any]:
@@ -56,7 +63,7 @@ def _percentiles(sample: NDArray[np.float64], seed: int) -> list[float] | None:
         np.mean,
         n_resamples=RESAMPLES,
         method="percentile",
-        batch=max(1, _NUMBERS_AT_ONCE // len(sample)),
+        batch=max(1, NUMBERS_AT_ONCE // len(sample)),
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return [float(bound) for bound in interval]

@@ -1,6 +1,6 @@
 """Stage: does the image masked by its saliency map still match its text? Needs no ground truth."""
 
-from medsam_exp.metrics.faithfulness import confidence_drop, confidence_increase
+from medsam_exp.metrics.saliency_maps import confidence_drop, confidence_increase
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.training.faithfulness import FaithfulnessModule

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from medsam_exp.data.patients import patient_notes
 from medsam_exp.metrics.clusters import picked
-from medsam_exp.metrics.holm import holm
 from medsam_exp.metrics.measures import Measure
-from medsam_exp.metrics.paired import PairedComparison, compare_pairs
+from medsam_exp.metrics.paired import PairedComparison, compare_pairs, holm
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.report.finished_run import patients_of
 from medsam_exp.sweep.read import SEED, Job, SweepResults

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from medsam_exp.metrics.holm import holm
+from medsam_exp.metrics.paired import holm
 
 
 def by_closed_testing(p_values: list[float]) -> list[float]:

@@ -75,6 +75,7 @@ def test_before_the_first_image_and_after_a_reset() -> None:
         assert scores.compute() == {}
 
 
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")  # a process without samples has seen no update
 @pytest.mark.parametrize(
     "shares",
     [[[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9, 0]], [list(range(11)), []]],

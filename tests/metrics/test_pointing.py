@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from medsam_exp.metrics.pointing import peak_distance
+from medsam_exp.metrics.saliency_maps import peak_distance
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from medsam_exp.metrics.ranking import average_precision, roc_auc
+from medsam_exp.metrics.saliency_maps import average_precision, roc_auc
 
 
 def scene(seed: int, levels: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

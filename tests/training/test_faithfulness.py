@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity, normalize
 
-from medsam_exp.metrics.faithfulness import confidence_drop, confidence_increase
+from medsam_exp.metrics.saliency_maps import confidence_drop, confidence_increase
 from medsam_exp.training.faithfulness import FaithfulnessModule, mask_images, to_network_frame
 from medsam_exp.training.inference_data import image_loader
 from medsam_exp.types import Sample

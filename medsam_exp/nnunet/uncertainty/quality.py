@@ -7,7 +7,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import ConstantInputWarning, NearConstantInputWarning, pearsonr, rankdata
 
-from medsam_exp.metrics.clusters import RESAMPLES, Clusters, draws, interval, numbered, patients_part
+from medsam_exp.metrics.clusters import (
+    RESAMPLES,
+    Clusters,
+    draws,
+    interval,
+    numbered,
+    patients_part,
+    percentiles,
+)
 from medsam_exp.nnunet.uncertainty.reliability import (
     ReliabilityBins,
     ReliabilityCurve,
@@ -175,12 +183,10 @@ def _with_interval(
     defined = defined[np.isfinite(defined)]
     if not np.isfinite(value).all() or len(defined) < 2:
         return None
-    low, high = np.percentile(defined, [2.5, 97.5])
-    percentiles = [float(low), float(high)] if low < high else None
     return {
         "mean": float(value[0]),
         "std": float(defined.std(ddof=1)),
-        "ci95": interval(defined, patients) if patients else percentiles,
+        "ci95": interval(defined, patients) if patients else percentiles(defined),
         "n": n,
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from medsam_exp.metrics.calibration import bin_totals, expected_calibration_error
 from medsam_exp.types import Mask
 
 SMALLEST = 1e-7
@@ -72,10 +73,10 @@ class ReliabilityBins:
         p, y = probability[inside].astype(np.float64), target[inside]
         if not ((p >= 0) & (p <= 1)).all():
             raise ValueError("not all probabilities lie in [0, 1]")
-        number = np.minimum((p * self.bins).astype(np.int64), self.bins - 1)
-        self._count += np.bincount(number, minlength=self.bins)
-        self._positives += np.bincount(number[y], minlength=self.bins)
-        self._promised += np.bincount(number, p, minlength=self.bins)
+        count, promised, positives = bin_totals(p, y, self.bins)
+        self._count += count
+        self._positives += positives.astype(np.int64)
+        self._promised += promised
         self._squared_error += float(((p - y) ** 2).sum())
         safe = np.clip(p, SMALLEST, 1 - SMALLEST)
         self._log_loss -= float(np.log(np.where(y, safe, 1 - safe)).sum())
@@ -119,7 +120,7 @@ class ReliabilityBins:
 
         NaN before the first pixel, as all figures here.
         """
-        return self._per_pixel(float(np.abs(self._promised - self._positives).sum()))
+        return expected_calibration_error((self._count, self._promised, self._positives.astype(np.float64)))
 
     def brier(self) -> float:
         """Brier score: mean squared distance of probability and truth; it rewards being right, too."""

@@ -1,0 +1,87 @@
+"""Measures of a saliency map: does it point at the target, rank its pixels first, and keep what the network used?"""
+
+from scipy.ndimage import distance_transform_edt
+
+from medsam_exp.types import Mask, SaliencyMap
+
+
+def peak_distance(saliency_map: SaliencyMap, ground_truth: Mask) -> float:
+    """Distance of the map's peak from the nearest pixel of the target, as in the pointing game.
+
+    The pointing game is of Zhang et al. 2018 (DOI 10.1007/s11263-017-1059-x).
+
+    Several equal peaks count with their mean, so a constant map scores like a random guess.
+
+    Args:
+        saliency_map: (H, W) finite, original frame.
+        ground_truth: (H, W) bool, not empty.
+
+    Returns:
+        Distance in pixels, 0 inside the target; compare with a tolerance to count hits.
+
+    Raises:
+        ValueError: there is no target to point at.
+    """
+    if not ground_truth.any():
+        raise ValueError("peak_distance needs a target, but the true mask is empty")
+    distance = distance_transform_edt(~ground_truth)
+    return float(distance[saliency_map == saliency_map.max()].mean())
+
+
+def roc_auc(saliency_map: SaliencyMap, ground_truth: Mask) -> float:
+    """Chance that a pixel of the target is brighter than one outside it: area under the ROC curve over pixels.
+
+    Args:
+        saliency_map: (H, W) finite, original frame.
+        ground_truth: (H, W) bool, with pixels inside and outside the target.
+
+    Returns:
+        In [0, 1]; 0.5 for a constant map, as for chance; equal values count half.
+
+    Raises:
+        ValueError: the true mask is empty or covers the whole image, so that there is nothing to tell apart.
+    """
+    if ground_truth.all() or not ground_truth.any():
+        raise ValueError("roc_auc needs pixels inside and outside the target")
+    from sklearn.metrics import roc_auc_score  # slow to import, and few runs need it
+
+    return float(roc_auc_score(ground_truth.ravel(), saliency_map.ravel()))
+
+
+def average_precision(saliency_map: SaliencyMap, ground_truth: Mask) -> float:
+    """Precision at each threshold of the map, averaged over the target's pixels (area under precision and recall).
+
+    Args:
+        saliency_map: (H, W) finite, original frame.
+        ground_truth: (H, W) bool, not empty.
+
+    Returns:
+        In (0, 1]; the target's share of the image for a constant map, as for chance: compare with that.
+
+    Raises:
+        ValueError: the true mask is empty.
+    """
+    if not ground_truth.any():
+        raise ValueError("average_precision needs a target, but the true mask is empty")
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(ground_truth.ravel(), saliency_map.ravel()))
+
+
+def confidence_drop(original: float, masked: float) -> float | None:
+    """Share of the match of image and text that is lost when only the salient part of the image is left.
+
+    Args:
+        original: similarity of the text and the whole image.
+        masked: similarity of the text and the image masked by its map.
+
+    Returns:
+        max(0, original - masked) / original, >= 0 and lower is better; above 1 when the masked image speaks against
+        the text. None when the whole image does not match its text (original <= 0), as there is nothing to lose.
+    """
+    return max(0.0, original - masked) / original if original > 0 else None
+
+
+def confidence_increase(original: float, masked: float) -> float:
+    """Whether the salient part alone matches the text better than the whole image: 1 or 0; higher is better."""
+    return float(masked > original)
