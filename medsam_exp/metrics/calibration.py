@@ -18,7 +18,9 @@ def bin_totals(probability: NDArray[np.floating[Any]], truth: NDArray[np.bool_],
         bins: how many.
     """
     number = np.clip((probability * bins).astype(np.int64), 0, bins - 1)
-    predicted, occurred = (np.bincount(number, part, minlength=bins) for part in (probability, truth))
+    predicted, occurred = (
+        np.bincount(number, part, minlength=bins).astype(np.float64) for part in (probability, truth)
+    )
     return np.bincount(number, minlength=bins), predicted, occurred
 
 
