@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor
 
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
 _CLIP_TOWERS = {"vision_model.": "visual.", "text_model.": ""}
@@ -78,7 +79,6 @@ _QKV = re.compile(r"visual\.trunk\.blocks\.(\d+)\.attn\.qkv\.(weight|bias)")
 _PORT_PART = re.compile(
     r"vision_model\.encoder\.layers\.(\d+)\.self_attn\.(?P<letter>[qkv])_proj\.(weight|bias)"
 )
-_SHOWN = 3
 
 
 def is_clip_model(names: Iterable[str]) -> bool:
@@ -154,7 +154,7 @@ def to_huggingface(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         else:
             result[renamed] = value
     if strange := sorted(result.keys() & weights.keys() - set(_SHARED)):
-        shown = ", ".join(strange[:_SHOWN]) + (", ..." if strange[_SHOWN:] else "")
+        shown = first_few(strange, 3)
         raise UserError(
             "the Hugging Face layout is for networks built like BiomedCLIP (timm ViT, BERT, projections of one "
             f"and two layers) and has no place for {shown}; export to the layout open_clip."

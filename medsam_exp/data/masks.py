@@ -20,6 +20,7 @@ from scipy.ndimage import maximum_filter, minimum_filter
 
 from medsam_exp.data.images import DICOM_SUFFIX, decode
 from medsam_exp.data.pixels import Pixels
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Mask, UserError
 
 _FEW_LEVELS = 8  # a lossless file with three to eight values holds labels, not ringing
@@ -155,9 +156,9 @@ def _two_colours(values: NDArray[np.int64], path: Path, numbers: NDArray[Any] | 
     """(H, W) bool, true at the brighter of two colours."""
     colours, which = np.unique(values.reshape(-1, 3), axis=0, return_inverse=True)
     if len(colours) > 2:
-        shown = ", ".join(str(tuple(colour.tolist())) for colour in colours[:_FEW_LEVELS])
+        shown = first_few((tuple(colour.tolist()) for colour in colours), _FEW_LEVELS)
         raise UserError(
-            f"{path} has {len(colours)} colours ({shown}{', ...' if len(colours) > _FEW_LEVELS else ''}): "
+            f"{path} has {len(colours)} colours ({shown}): "
             f"save the mask of one class as PNG with values 0 and 255{_palette_hint(numbers)}"
         )
     brighter = max(range(len(colours)), key=lambda i: (colours[i].max(), colours[i].sum()))

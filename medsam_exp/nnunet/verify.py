@@ -16,10 +16,9 @@ import numpy as np
 
 from medsam_exp.data.images import decode
 from medsam_exp.nnunet.environment import in_process_pools
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
-_SHOWN = 10
-_VALUES_SHOWN = 5
 _REQUIRED = ("channel_names", "labels", "numTraining", "file_ending")
 
 
@@ -45,8 +44,7 @@ def verify(folder: Path, log_file: Path) -> None:
                 "at why none was found"
             ]
     if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise UserError(f"{folder} is no dataset to train on: {'; '.join(problems[:_SHOWN])}{more}")
+        raise UserError(f"{folder} is no dataset to train on: {first_few(problems, separator='; ')}")
 
 
 def _ask_nnunet(folder: Path, log_file: Path) -> str | None:
@@ -140,10 +138,10 @@ class _Dataset:
         known = len(self.facts["labels"])
         unknown = [int(value) for value in np.unique(label) if value >= known]
         if unknown:
-            shown = ", ".join(map(str, unknown[:_VALUES_SHOWN])) + ", ..." * (len(unknown) > _VALUES_SHOWN)
             yield (
-                f"{self._called(name)} has pixels of the value {shown} ({self.label_file(name)}), but labels go from "
-                f"0 to {known - 1}: write 0 for background and {'1 for' if known == 2 else '1, 2, ... for'} the target"
+                f"{self._called(name)} has pixels of the value {first_few(unknown, 5)} ({self.label_file(name)}), but "
+                f"labels go from 0 to {known - 1}: write 0 for background and "
+                f"{'1 for' if known == 2 else '1, 2, ... for'} the target"
             )
 
     def _called(self, name: str) -> str:

@@ -28,9 +28,8 @@ from medsam_exp.report.finished_run import (
     samples_by_image,
     scores_of,
 )
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
-
-_NAMED = 5
 
 
 def compare_runs(folder_a: Path, folder_b: Path, measure: str, stage: str | None = None) -> dict[str, Any]:
@@ -135,5 +134,4 @@ def _left_out(sample_ids: Sequence[str], said: str) -> list[str]:
     """One sentence that counts images and names the first few."""
     if not sample_ids:
         return []
-    more = f" and {len(sample_ids) - _NAMED} more" if len(sample_ids) > _NAMED else ""
-    return [f"left out, {said}: {len(sample_ids)} ({', '.join(sample_ids[:_NAMED])}{more})"]
+    return [f"left out, {said}: {len(sample_ids)} ({first_few(sample_ids, 5)})"]

@@ -10,11 +10,11 @@ from medsam_exp.clip.context_length import CutText, cut_texts
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import PairSource
 
 log = logging.getLogger(__name__)
 
-_SHOWN = 5
 MEND = "shorten them, or read them in pieces with text=windows, or smaller ones with text.words"
 
 
@@ -55,14 +55,12 @@ def cut_note(cut: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:
     if not cut:
         return []
     context = next(iter(cut.values()))["context"]
-    shown = ", ".join(
-        f"{name} ({one['tokens']} tokens, read up to '{one['last_words']}')"
-        for name, one in list(cut.items())[:_SHOWN]
+    texts = (
+        f"{name} ({one['tokens']} tokens, read up to '{one['last_words']}')" for name, one in cut.items()
     )
-    more = f", and {len(cut) - _SHOWN} more" if len(cut) > _SHOWN else ""
     return [
         f"the texts of {len(cut)} of {count} samples are longer than CLIP's {context} tokens, and what follows is not "
-        f"read: {shown}{more}: {MEND}"
+        f"read: {first_few(texts, 5)}: {MEND}"
     ]
 
 

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from medsam_exp.metrics.measures import MEASURES
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.sweep.pivot import Layout, Pivot, pivot
 from medsam_exp.sweep.read import SweepResults, read_sweep
 from medsam_exp.sweep.report.page import write_sweep_report
@@ -131,9 +132,9 @@ def _unfinished(sweep: SweepResults) -> list[str]:
     lost = sweep.unfinished
     if not lost:
         return []
-    named = "; ".join(f"{job.number}: {job.error}" for job in lost[:_ERRORS_SHOWN])
-    more = f"; and {len(lost) - _ERRORS_SHOWN} more in jobs.csv" if len(lost) > _ERRORS_SHOWN else ""
-    return [f"without results: {len(lost)} of {len(sweep.jobs)} jobs ({named}{more})"]
+    named = first_few((f"{job.number}: {job.error}" for job in lost), _ERRORS_SHOWN, "; ")
+    where = " in jobs.csv" if len(lost) > _ERRORS_SHOWN else ""
+    return [f"without results: {len(lost)} of {len(sweep.jobs)} jobs ({named}{where})"]
 
 
 def _chosen(sweep: SweepResults, stage: str | None, measure: str | None) -> list[str]:

@@ -14,6 +14,7 @@ from medsam_exp.metrics.measures import Measure
 from medsam_exp.metrics.paired import PairedComparison, compare_pairs, holm
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.report.finished_run import patients_of
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.sweep.read import SEED, Job, SweepResults
 from medsam_exp.sweep.scores import (
     NotComparableError,
@@ -284,5 +285,5 @@ def _about_missing(sweep: SweepResults, scored: Mapping[int, Any]) -> list[str]:
     lost = [job for job in sweep.jobs if job.number not in scored]
     if not lost:
         return []
-    named = ", ".join(str(job.number) for job in lost[:10]) + (", ..." if len(lost) > 10 else "")
+    named = first_few(job.number for job in lost)
     return [f"without results: {len(lost)} of {len(sweep.jobs)} jobs ({named})"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Sample, UserError
 
 
@@ -22,7 +23,7 @@ class Description:
         texts = {sample.id: (sample.description or "").strip() for sample in samples}
         missing = [sample_id for sample_id, text in texts.items() if not text]
         if missing:
-            shown = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
+            shown = first_few(missing)
             raise UserError(
                 f"{len(missing)} of {len(texts)} samples have no description ({shown}): "
                 "choose text=class_name, free or per_image"

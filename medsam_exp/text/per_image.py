@@ -5,6 +5,7 @@ from pathlib import Path
 
 from medsam_exp.data.sample_index import stem_of
 from medsam_exp.data.tables import is_missing, place_of, read_table
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.text.json_file import parsed_json, text_of_file
 from medsam_exp.types import Sample, UserError
 
@@ -59,7 +60,7 @@ class PerImage:
         """
         missing = [sample.id for sample in samples if sample.id not in self._texts]
         if missing:
-            shown = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
+            shown = first_few(missing)
             raise UserError(
                 f"{self._path} has no text for {len(missing)} of {len(samples)} samples ({shown}): "
                 "add them by file name or stem"

@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Sample, UserError
-
-_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -89,10 +88,9 @@ def require_classes(samples: Sequence[Sample]) -> None:
     """
     without = [sample.id for sample in samples if not (sample.class_name or "").strip()]
     if without:
-        shown = ", ".join(without[:_SHOWN]) + (", ..." if len(without) > _SHOWN else "")
         raise UserError(
-            f"{len(without)} of {len(samples)} samples have no class ({shown}): name a CSV with their classes "
-            "in data.index, set data.class_name, or use a text without classes (text=generic)"
+            f"{len(without)} of {len(samples)} samples have no class ({first_few(without)}): name a CSV with their "
+            "classes in data.index, set data.class_name, or use a text without classes (text=generic)"
         )
 
 

@@ -16,7 +16,7 @@ def test_missing_descriptions_are_named_and_counted():
         Sample("empty", None, " "),
         *(Sample(f"s{i:02}") for i in range(12)),
     ]
-    with pytest.raises(UserError, match=r"13 of 14 samples .*\(empty, s00, .*s08, \.\.\.\)") as caught:
+    with pytest.raises(UserError, match=r"13 of 14 samples .*\(empty, s00, .*s08 and 3 more\)") as caught:
         Description().bind(samples)
     assert "s09" not in str(caught.value)
     assert "good" not in str(caught.value)

@@ -12,8 +12,7 @@ from medsam_exp.cli.artifact_gc.runs import Run
 from medsam_exp.cli.artifact_gc.unused import Artifact, UnusedArtifacts, reason
 from medsam_exp.cli.artifact_gc.usage import RunUsage, StageUsage
 from medsam_exp.runtime.json_text import json_text
-
-_NAMED = 5  # files in a sentence
+from medsam_exp.runtime.wording import first_few
 
 
 def runs_table(runs: Iterable[Run], metric: str | None) -> Table:
@@ -70,9 +69,7 @@ def kept_sentences(found: UnusedArtifacts, hours: float) -> list[str]:
     if found.recent:
         sentences.append(f"keeps {_amount(found.recent)} used within the last {hours:g} hours")
     if found.without_keys:
-        named = ", ".join(map(str, found.without_keys[:_NAMED])) + (
-            ", ..." if len(found.without_keys) > _NAMED else ""
-        )
+        named = first_few(found.without_keys, 5)
         sentences.append(f"{len(found.without_keys)} runs ended early and do not say what they used: {named}")
     return sentences
 

@@ -12,6 +12,7 @@ from medsam_exp.cli.weights.tables import STATES
 from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.extras import EXTRAS
+from medsam_exp.runtime.wording import first_few
 
 _INDENT = "  "
 _NAME = 14
@@ -120,10 +121,8 @@ def _to_do(found: Findings) -> Iterator[str]:
             if name not in found.ready:
                 helped.setdefault(_typed(need), {})[name] = None
     for mend, names in sorted(helped.items(), key=lambda item: -len(item[1])):
-        shown = list(names)[:3]
-        more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
         yield mend
-        yield f"{_INDENT}for {', '.join(shown)}{more}"
+        yield f"{_INDENT}for {first_few(names, 3)}"
     if helped:
         yield "(DOWNLOAD is the folder or zip as its publishers give it)"
 

@@ -15,9 +15,8 @@ from medsam_exp.data.verified_files import VerifiedFiles
 from medsam_exp.nnunet.raw_dataset import case_name
 from medsam_exp.nnunet.weak_label.compose import LabelMap, label_map
 from medsam_exp.runtime.digests import FileDigests, text_digest
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Mask, UserError
-
-_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,9 @@ class FolderMasks:
             except UserError as error:
                 problems.append(str(error))
         if problems:
-            more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
             raise UserError(
                 f"weak_label.root={self.root}: {len(problems)} of {count} images have no usable label "
-                f"({'; '.join(problems[:_SHOWN])}{more}): mend them, or leave the images out"
+                f"({first_few(problems, separator='; ')}): mend them, or leave the images out"
             )
 
     def read(self, wanted: Wanted, class_names: Sequence[str]) -> LabelMap:
@@ -139,7 +137,7 @@ def _read_two_valued(pixels: Pixels, path: Path, size: tuple[int, int]) -> Mask:
     values = _read_values(pixels, path, size)
     found = set(np.unique(values).tolist())
     if not (found <= {0, 1} or found <= {0, 255}):
-        raise UserError(f"{path} has the values {_listed(found)}: a mask has 0 and 255, or 0 and 1")
+        raise UserError(f"{path} has the values {first_few(sorted(found))}: a mask has 0 and 255, or 0 and 1")
     return values > 0
 
 
@@ -151,7 +149,9 @@ def _read_labels(pixels: Pixels, path: Path, size: tuple[int, int], class_names:
     unknown = {value for value in found if value not in range(len(class_names) + 1)}
     if unknown:
         meant = ", ".join(f"{value} {name}" for value, name in enumerate(class_names, 1))
-        raise UserError(f"{path} has the values {_listed(unknown)}: label values are 0 background, {meant}")
+        raise UserError(
+            f"{path} has the values {first_few(sorted(unknown))}: label values are 0 background, {meant}"
+        )
     return values.astype(np.uint8)
 
 
@@ -162,8 +162,3 @@ def _read_values(pixels: Pixels, path: Path, size: tuple[int, int]) -> NDArray[A
         mask, image = (f"{width} x {height}" for height, width in (values.shape, size))
         raise UserError(f"{path} has {mask} pixels where its image has {image}")
     return values
-
-
-def _listed(values: set[int]) -> str:
-    shown = ", ".join(map(str, sorted(values)[:_SHOWN]))
-    return shown if len(values) <= _SHOWN else f"{shown}, ..."

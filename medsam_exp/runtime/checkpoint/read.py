@@ -8,7 +8,7 @@ import logging
 import pickletools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch.serialization import safe_globals
 
 from medsam_exp.runtime.checkpoint.torchscript import is_torchscript, read_torchscript
 from medsam_exp.runtime.errors import UserError
+from medsam_exp.runtime.wording import first_few
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,6 @@ _WRAPPER = re.compile(r"(?:(?:module|model|network|net|clip|clip_model|sam|base_
 """What DistributedDataParallel, adapters and modules around a network put before every name."""
 _COMPILED = "_orig_mod."
 """What torch.compile puts before the names of what it compiled."""
-_SHOWN = 3
 _REMEDY = "get the weights as safetensors or as a bare state dict"
 
 
@@ -204,7 +204,9 @@ def _table_in(content: Any, named: str, levels: int = 3) -> dict[str, Tensor] | 
         if (table := _table_in(content[key], named, levels - 1)) is not None:
             others = [other for other in keys if other != key]
             if others or key in _AVERAGES:
-                left = f", left those under {_listed(others)}" if others else ", a running average"
+                left = (
+                    f", left those under {first_few(sorted(others), 3)}" if others else ", a running average"
+                )
                 log.info("%s: took the weights under %r%s", named, key, left)
             return table
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
@@ -225,16 +227,16 @@ def _network_in(table: Mapping[str, Tensor], named: str) -> dict[str, Tensor]:
     taken = max(counts, key=lambda prefix: (counts[prefix], bool(prefix)))
     network = {name.removeprefix(taken): value for name, value in names.items() if name.startswith(taken)}
     if left := [name for name in names if not name.startswith(taken)]:
-        log.info("%s: took the %d weights behind %r, left %s", named, len(network), taken, _listed(left))
+        log.info(
+            "%s: took the %d weights behind %r, left %s",
+            named,
+            len(network),
+            taken,
+            first_few(sorted(left), 3),
+        )
     return network
 
 
 def _prefix(name: str) -> str:
     match = _WRAPPER.match(name)
     return match[0] if match else ""
-
-
-def _listed(names: Iterable[str]) -> str:
-    listed = sorted(names)
-    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    return f"{', '.join(listed[:_SHOWN])}{more}"
