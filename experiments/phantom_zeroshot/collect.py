@@ -1,9 +1,7 @@
 """Run the method and its controls and print them side by side: `python -m experiments.phantom_zeroshot.collect`."""
 
-import csv
 import json
-import subprocess
-import sys
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import distance_transform_edt
 
+from experiments.drawn_scans import cell, finish, run
 from medsam_exp.data.phantom.draw import draw_phantom
-from medsam_exp.metrics.measures import interval
 from medsam_exp.metrics.summary import summarise
 
 ROWS: dict[str, list[str]] = {
@@ -35,21 +33,17 @@ SEED = 2
 """Of the held-out scans (conf/data/phantom_heldout.yaml)."""
 
 
-def run(overrides: list[str], folder: Path) -> dict[str, Any]:
+def run_row(overrides: list[str], folder: Path) -> dict[str, Any]:
     """Run one row, or read it back from stored artifacts; return its metrics."""
-    command = [sys.executable, "run.py", "+experiment=phantom_zeroshot", *overrides]
-    subprocess.run([*command, f"hydra.run.dir={folder}"], check=True, stdout=subprocess.DEVNULL)
+    rows = run("phantom_zeroshot", overrides, folder)
     metrics: dict[str, Any] = json.loads((folder / "summary.json").read_text())["metrics"]
-    right = right_of_two(folder / "per_image.csv")
-    return metrics | {"pairs/right_lesion": summarise(right)}
+    return metrics | {"pairs/right_lesion": summarise(right_of_two(rows))}
 
 
-def right_of_two(per_image: Path) -> list[float]:
+def right_of_two(rows: Iterable[Mapping[str, str]]) -> list[float]:
     """For each scan with two lesions: 1 when the map's peak lies nearer to the one that the text means."""
-    with per_image.open() as file:
-        rows = [row for row in csv.DictReader(file) if row["stage"] == "saliency"]
     right = []
-    for row in rows:
+    for row in (row for row in rows if row["stage"] == "saliency"):
         lesions = draw_phantom(SEED, int(row["id"].rpartition("_")[2])).lesions
         if len(lesions) == 2:
             peak = int(row["peak_y"]), int(row["peak_x"])
@@ -58,28 +52,11 @@ def right_of_two(per_image: Path) -> list[float]:
     return right
 
 
-def cell(figure: dict[str, Any]) -> str:
-    """Mean and confidence interval in one cell."""
-    return f"{figure['mean']:.3f} {interval(figure['ci95'])}"
-
-
-def misses(measured: dict[str, dict[str, Any]]) -> list[str]:
-    """Committed figures that were not reached again within their tolerance."""
-    expected = json.loads((HERE / "expected.json").read_text())
-    tolerance = expected["tolerance"]
-    return [
-        f"{row}, {column}: expected {value}, measured {measured[row][column]['mean']:.3f}"
-        for row, figures in expected["rows"].items()
-        for column, value in figures.items()
-        if abs(measured[row][column]["mean"] - value) > tolerance
-    ]
-
-
 def main() -> None:
     """Print the table; exit non-zero when committed figures are missed."""
     folder = Path("outputs/experiments/phantom_zeroshot")
     with ThreadPoolExecutor(max_workers=2) as pool:  # each row is a process of its own
-        results = pool.map(run, ROWS.values(), [folder / str(number) for number in range(len(ROWS))])
+        results = pool.map(run_row, ROWS.values(), [folder / str(number) for number in range(len(ROWS))])
         measured = dict(zip(ROWS, results, strict=True))
     table = Table("", *COLUMNS.values(), title="200 held-out drawn scans, mean [95 % CI]")
     for row, figures in measured.items():
@@ -88,9 +65,7 @@ def main() -> None:
     print(
         "But for the second row, texts are oracles: they state the true place, size, tone and class of the lesion."
     )
-    print("Research use only; not a medical device.")
-    if missed := misses(measured):
-        sys.exit("error: " + "; ".join(missed))
+    finish(measured, HERE)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Collected:
         pivots: behind them; those that show one measure.
         main: name of the table that answers the sweep's question: the last stage's first measure; None without scores.
         files: all that was written.
-        remarks: what a reader must know, one sentence each.
+        remarks: limits of the tables and jobs without results, one sentence each.
     """
 
     sweep: SweepResults
@@ -97,7 +97,7 @@ def collect(
 
 
 def print_collected(collected: Collected, folder: Path, console: Console) -> None:
-    """Print the main table, then what a reader must know."""
+    """Print the main table, then the remarks."""
     if collected.main is not None:
         print_sheet(collected.sheets[collected.main], console)
     for sentence in collected.remarks:

@@ -1,4 +1,4 @@
-"""Which sweep is this, and which job of it? Both by what they compute, never by when they were started."""
+"""Identities of sweeps and jobs: by what they compute, never by when they were started."""
 
 import hashlib
 import itertools
@@ -17,9 +17,9 @@ from medsam_exp.runtime.json_text import json_text
 from medsam_exp.sweep.status import SWEEP_FILE
 from medsam_exp.types import UserError
 
-_NO_MATTER = ("paths.outputs", "paths.artifacts", "logger", "workers", "sweep", "hydra")
+_IRRELEVANT = ("paths.outputs", "paths.artifacts", "logger", "workers", "sweep", "hydra")
 """Settings that do not change what a sweep computes."""
-_LONGEST = 80  # characters of a folder's readable name
+_LONGEST_NAME = 80  # characters of a folder's readable name
 _HASH = 10
 
 
@@ -68,9 +68,9 @@ def plan_sweep(params: Mapping[str, object], typed: Sequence[str]) -> SweepPlan:
             axes[key] = tuple(map(str, override.sweep_string_iterator()))
         else:
             fixed[key] = override.input_line or ""
-    matters = sorted(line for key, line in fixed.items() if not _is_of(key, (*_NO_MATTER, "+sweep")))
+    matters = sorted(line for key, line in fixed.items() if not _is_within(key, (*_IRRELEVANT, "+sweep")))
     content = {"axes": {key: sorted(values) for key, values in sorted(axes.items())}, "fixed": matters}
-    kept = [line for key, line in fixed.items() if not _is_of(key, ("+sweep", "hydra"))]
+    kept = [line for key, line in fixed.items() if not _is_within(key, ("+sweep", "hydra"))]
     return SweepPlan(_digest(content), axes, tuple(kept))
 
 
@@ -78,9 +78,9 @@ def job_folder(varied: Mapping[str, str]) -> str:
     """Folder name of a job: its values in readable form, made unique where they had to be shortened."""
     text = ",".join(f"{key.lstrip('+')}={value}" for key, value in sorted(varied.items()))
     readable = re.sub(r"[^A-Za-z0-9=,._+-]", "_", text)
-    if readable == text and len(text) <= _LONGEST:
+    if readable == text and len(text) <= _LONGEST_NAME:
         return text or "job"
-    return f"{readable[:_LONGEST]}-{_digest(sorted(varied.items()))}"
+    return f"{readable[:_LONGEST_NAME]}-{_digest(sorted(varied.items()))}"
 
 
 def folder_of_overrides(override_dirname: str, sweep_folder: str) -> str:
@@ -113,7 +113,7 @@ def _split(text: str) -> list[str]:
     return [part for part in parts if part]
 
 
-def _is_of(key: str, roots: Sequence[str]) -> bool:
+def _is_within(key: str, roots: Sequence[str]) -> bool:
     return any(key == root or key.startswith((f"{root}.", f"{root}/")) for root in roots)
 
 

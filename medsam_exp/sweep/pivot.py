@@ -1,4 +1,8 @@
-"""Pivot tables of a sweep: one measure of one stage by the axes, seeds aggregated, every row tested against another."""
+"""Pivot tables of a sweep: one measure of one stage by the axes, seeds aggregated, every row tested against another.
+
+`DataFrame.pivot_table` is not used: a cell needs the scores of the same images in all runs, for paired tests and
+intervals by patient, and not their mean alone.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,8 +35,8 @@ Values = tuple[str, ...]
 Place = tuple[Values, Values]
 """Values of the row axes and of the column axes."""
 _DATA = "data"
-_DIGITS = 12  # of a mean; further ones are of rounding, and would rank and count as differences
-_SAME = 1e-12  # means that differ by less are equally good
+_DIGITS = 12  # significant ones of a mean; further ones are rounding errors
+_EQUAL = 1e-12  # means that differ by less are equally good
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Pivot:
         column_axes: axes whose values make the columns; none for a single column.
         entries: by row and column; a combination without results is not there.
         tests: number of tests that the p-values are corrected for.
-        remarks: what a reader must know to believe it, one sentence each.
+        remarks: limits of the comparison, one sentence each.
     """
 
     stage: str
@@ -157,12 +161,12 @@ def pivot(sweep: SweepResults, stage: str, measure: Measure, layout: Layout | No
         axis: value for axis, value in zip(axes[0], next(iter(cells))[0], strict=True) if axis != _DATA
     }
     entries = {place: _entry(place, cell) for place, cell in cells.items()}
-    entries = _marked(entries, cells, 1 if measure.higher_is_better else -1)
-    entries, tests = _tested(entries, cells, axes, against)
+    entries = _with_best(entries, cells, 1 if measure.higher_is_better else -1)
+    entries, tests = _with_tests(entries, cells, axes, against)
     untested = sum(entry.comparison is None and not entry.reference for entry in entries.values())
     if untested:
         remarks.append(f"not tested, as what they would be compared with has no results: {untested}")
-    return Pivot(stage, measure, *axes, entries, tests, (*remarks, *_about_missing(sweep, scored)))
+    return Pivot(stage, measure, *axes, entries, tests, (*remarks, *_missing_jobs_remarks(sweep, scored)))
 
 
 def varied_axes(sweep: SweepResults) -> Values:
@@ -195,19 +199,21 @@ def _cells(
     groups, remarks = by_dataset(jobs, measure.name)
     cells: dict[Place, _Cell] = {}
     for number, group in enumerate(groups):
-        images, said = shared_images([scored[job.number] for job in group], images_of_samples(group))
+        images, notes = shared_images([scored[job.number] for job in group], images_of_samples(group))
         image_of = images_of_samples(group)
         known = patients_of(job.run for job in group if job.run is not None)
         names = [image_of[samples[0]] for samples in images]
         patients = picked(known, names)
-        said += patient_notes({name: (known or {}).get(name) for name in names})
-        remarks += [sentence for sentence in said if sentence not in remarks]
+        notes += patient_notes({name: (known or {}).get(name) for name in names})
+        remarks += [sentence for sentence in notes if sentence not in remarks]
         seeds: dict[Place, list[Mapping[str, float]]] = {}
         for job in sorted(group, key=lambda job: job.number):
-            seeds.setdefault((_of(job, axes[0]), _of(job, axes[1])), []).append(scored[job.number])
+            seeds.setdefault((_values_on(job, axes[0]), _values_on(job, axes[1])), []).append(
+                scored[job.number]
+            )
         for place, runs in seeds.items():
             if place in cells:
-                named = _said(axes[0] + axes[1], place[0] + place[1])
+                named = _described(axes[0] + axes[1], place[0] + place[1])
                 raise NotComparableError(
                     f"the seeds of {named} are over different images, so they cannot be aggregated; "
                     "give what differs an axis of its own"
@@ -225,11 +231,11 @@ def _rank(sweep: SweepResults, axes: tuple[Values, Values], place: Place) -> lis
     ]
 
 
-def _of(job: Job, axes: Values) -> Values:
+def _values_on(job: Job, axes: Values) -> Values:
     return tuple(job.values[axis] for axis in axes)
 
 
-def _said(axes: Values, values: Values) -> str:
+def _described(axes: Values, values: Values) -> str:
     return " ".join(f"{axis}={value}" for axis, value in zip(axes, values, strict=True))
 
 
@@ -241,7 +247,7 @@ def _entry(place: Place, cell: _Cell) -> Entry:
     )
 
 
-def _marked(entries: Mapping[Place, Entry], cells: Mapping[Place, _Cell], sign: int) -> dict[Place, Entry]:
+def _with_best(entries: Mapping[Place, Entry], cells: Mapping[Place, _Cell], sign: int) -> dict[Place, Entry]:
     """Mark the best of each column among the runs of one dataset."""
     rivals: dict[tuple[Values, int], list[Place]] = {}
     for place, cell in cells.items():
@@ -250,12 +256,12 @@ def _marked(entries: Mapping[Place, Entry], cells: Mapping[Place, _Cell], sign: 
     for places in rivals.values():
         top = max(sign * entries[place].score["mean"] for place in places)
         for place in places if len(places) > 1 else ():
-            best = sign * entries[place].score["mean"] >= top - _SAME
+            best = sign * entries[place].score["mean"] >= top - _EQUAL
             marked[place] = replace(entries[place], best=best)
     return marked
 
 
-def _tested(
+def _with_tests(
     entries: Mapping[Place, Entry],
     cells: Mapping[Place, _Cell],
     axes: tuple[Values, Values],
@@ -264,7 +270,7 @@ def _tested(
     """Compare every entry with its reference, and correct all p-values together."""
     tested, raw = dict(entries), {}
     for place, cell in cells.items():
-        other = (_with(axes[0], place[0], against), _with(axes[1], place[1], against))
+        other = (_replaced(axes[0], place[0], against), _replaced(axes[1], place[1], against))
         if other == place:
             tested[place] = replace(entries[place], reference=True)
         elif other in cells and cells[other].dataset == cell.dataset:
@@ -276,12 +282,12 @@ def _tested(
     return tested, len(raw)
 
 
-def _with(axes: Values, values: Values, against: Mapping[str, str]) -> Values:
+def _replaced(axes: Values, values: Values, against: Mapping[str, str]) -> Values:
     """The values with those on some axes replaced."""
     return tuple(against.get(axis, value) for axis, value in zip(axes, values, strict=True))
 
 
-def _about_missing(sweep: SweepResults, scored: Mapping[int, Any]) -> list[str]:
+def _missing_jobs_remarks(sweep: SweepResults, scored: Mapping[int, Any]) -> list[str]:
     lost = [job for job in sweep.jobs if job.number not in scored]
     if not lost:
         return []

@@ -19,9 +19,16 @@ from medsam_exp.types import UserError
 SEED = "seed"
 """The axis that is aggregated over, not listed."""
 _RUN_AXIS = "run"
-_NOT_AXES = ("hydra.", "hydra/", "paths.", "logger.", "sweep.", "trainer.strategy.")  # change no result
-_WHERE_IT_RUNS = {f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy")}
-_NO_AXIS = {"name", "sweep", "paths", "logger", "workers", "trainer", *_WHERE_IT_RUNS}
+_NEVER_AXES_PREFIXES = (
+    "hydra.",
+    "hydra/",
+    "paths.",
+    "logger.",
+    "sweep.",
+    "trainer.strategy.",
+)  # change no result
+_TRAINER_PLACEMENT = {f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy")}
+_NEVER_AXES = {"name", "sweep", "paths", "logger", "workers", "trainer", *_TRAINER_PLACEMENT}
 _LONGEST_ERROR = 300  # letters
 
 
@@ -115,7 +122,10 @@ def _from_folders(found: Sequence[Path]) -> SweepResults:
     jobs = [_read_job(Job(number, {}, folder)) for number, folder in enumerate(found)]
     typed = [_overrides(job.folder) for job in jobs]
     varied = dict.fromkeys(
-        key for own in typed for key in own if key not in _NO_AXIS and not key.startswith(_NOT_AXES)
+        key
+        for own in typed
+        for key in own
+        if key not in _NEVER_AXES and not key.startswith(_NEVER_AXES_PREFIXES)
     )
     values = [
         {key: own.get(key) or _default(job, key) for key in varied}

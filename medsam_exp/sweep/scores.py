@@ -16,7 +16,7 @@ from medsam_exp.types import UserError
 
 
 class NotComparableError(UserError):
-    """The runs' scores of one measure cannot stand in one table; those of another measure may."""
+    """The runs' scores of one measure cannot be compared; those of another measure may be."""
 
 
 def known_scores(sweep: SweepResults) -> list[str]:
@@ -52,7 +52,7 @@ def scores_of_job(job: Job, stage: str, measure: str) -> dict[str, float]:
 
 
 def images_of_samples(jobs: Iterable[Job]) -> dict[str, str]:
-    """The image of each sample of jobs over one dataset; a run of old that does not name it believes the others."""
+    """The image of each sample of jobs over one dataset; a run whose table does not name it takes the other runs'."""
     found: dict[str, str] = {}
     for job in jobs:
         for name, image in image_ids(job.run).items() if job.run is not None else ():

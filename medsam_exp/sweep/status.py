@@ -33,7 +33,7 @@ Status = Literal["done", "failed", "missing"]
 Planner = Callable[[DictConfig], str]
 """Configuration -> digest of what a job computes: the keys of its stages and what their files hold."""
 _INVALIDATED = "invalidated"
-_OF_AN_ATTEMPT = (
+_FILES_OF_A_RUN = (
     STATUS_FILE,
     "error.txt",
     "summary.json",
@@ -42,8 +42,8 @@ _OF_AN_ATTEMPT = (
     "masks",
     "figures",
 )
-_NO_MATTER = ("paths", "logger", "workers", "sweep")
-_OF_WEIGHTS = ("clip", "sam", "calibration")
+_IRRELEVANT = ("paths", "logger", "workers", "sweep")
+_WEIGHT_GROUPS = ("clip", "sam", "calibration")
 """Groups of weights, whose content is part of the plan: fetching or moving the same weights leaves a job done."""
 
 
@@ -123,7 +123,7 @@ def invalidate(folder: Path) -> None:
 
 def _clear(folder: Path) -> None:
     """Remove what an earlier attempt left, which may be another configuration's."""
-    for name in _OF_AN_ATTEMPT:
+    for name in _FILES_OF_A_RUN:
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path)
@@ -185,8 +185,8 @@ def configuration_digest(cfg: DictConfig) -> str:
     """Hash of everything that decides a job's results, with the versions of its stages."""
     content = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(content, dict)
-    kept: dict[str, Any] = {str(key): value for key, value in content.items() if key not in _NO_MATTER}
-    kept |= {group: keyed_values(cfg[group], without_paths=True) for group in _OF_WEIGHTS if group in kept}
+    kept: dict[str, Any] = {str(key): value for key, value in content.items() if key not in _IRRELEVANT}
+    kept |= {group: keyed_values(cfg[group], without_paths=True) for group in _WEIGHT_GROUPS if group in kept}
     versions = {name: STAGES[name].version for name in cfg.stages if name in STAGES}
     return hashlib.sha256(json_text([kept, versions], sort_keys=True).encode()).hexdigest()
 

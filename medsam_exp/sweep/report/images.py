@@ -1,4 +1,4 @@
-"""The images that a sweep's runs share, and what each run found in them."""
+"""Draw the images that a sweep's runs share, with the map and masks of each run."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
