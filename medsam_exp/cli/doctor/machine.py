@@ -1,4 +1,4 @@
-"""What the machine has: processors, memory, disk, GPUs, versions; whatever cannot be found out is left out."""
+"""Hardware and software of this machine: processors, memory, disk, GPUs, versions; what is unknown is left out."""
 
 import importlib.metadata
 import os
@@ -6,7 +6,7 @@ import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class Machine:
         memory_free: of these, now.
         disk_free: bytes free, by folder.
         gpus: that torch can use.
-        gpu_note: why there are none, or what else is to be said; empty where there is nothing.
+        gpu_note: why there are none, or another remark; may be empty.
         versions: of packages that matter, and of CUDA.
         optional: whether a package is installed, by its name.
     """
@@ -66,28 +66,28 @@ def look(folders: dict[str, Path]) -> Machine:
     Args:
         folders: whose disks count, by what they are for.
     """
-    gpus, note, cuda = _or(_gpus, ((), "torch cannot be asked for GPUs", {}))
-    memory = _or(_memory, {})
+    gpus, note, cuda = _or(((), "torch cannot be asked for GPUs", {}), _gpus)
+    memory = _or({}, _memory)
+    disks = {what: _or(None, _free, folder) for what, folder in folders.items()}
+    versions = {name: _or("", importlib.metadata.version, name) for name in VERSIONS}
     return Machine(
-        system=_or(platform.platform, "unknown"),
+        system=_or("unknown", platform.platform),
         python=platform.python_version(),
-        cores=_or(_cores, os.cpu_count() or 1),
+        cores=_or(os.cpu_count() or 1, _cores),
         memory=memory.get("MemTotal"),
         memory_free=memory.get("MemAvailable"),
-        disk_free={
-            what: free for what, folder in folders.items() if (free := _or(_free(folder), None)) is not None
-        },
+        disk_free={what: free for what, free in disks.items() if free is not None},
         gpus=gpus,
         gpu_note=note,
-        versions={name: version for name in VERSIONS if (version := _version(name))} | cuda,
-        optional={name: _or(_installed(name), False) for name in EXTRAS},
+        versions={name: version for name, version in versions.items() if version} | cuda,
+        optional={name: _or(None, find_spec, name) is not None for name in EXTRAS},
     )
 
 
-def _or(ask: Callable[[], Any], otherwise: Any) -> Any:
-    """What a question gives, or something else where the machine does not know it."""
+def _or(otherwise: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns, or something else where this machine cannot answer."""
     try:
-        return ask()
+        return ask(*arguments)
     except Exception:  # the report must not fail on an unusual machine
         return otherwise
 
@@ -97,7 +97,7 @@ def _gpus() -> tuple[tuple[Gpu, ...], str, dict[str, str]]:
 
     built_for = {"CUDA of torch": torch.version.cuda} if torch.version.cuda else {}
     if torch.cuda.is_available():
-        found = tuple(_or(partial(_cuda, n), Gpu("unknown")) for n in range(torch.cuda.device_count()))
+        found = tuple(_or(Gpu("unknown"), _cuda, n) for n in range(torch.cuda.device_count()))
         return found, "", built_for
     if torch.backends.mps.is_available():
         return (Gpu("Apple's, through Metal"),), "", built_for
@@ -122,29 +122,10 @@ def _memory() -> dict[str, int]:
 
 
 def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0))
 
 
-def _free(folder: Path) -> Callable[[], int]:
-    """Of the disk where a folder is, or will be."""
-
-    def ask() -> int:
-        there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
-        return shutil.disk_usage(there).free
-
-    return ask
-
-
-def _installed(name: str) -> Callable[[], bool]:
-    from importlib.util import find_spec
-
-    return lambda: find_spec(name) is not None
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except Exception:  # not installed, or installed by hand
-        return ""
+def _free(folder: Path) -> int:
+    """Bytes free on the disk where a folder is, or will be."""
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    return shutil.disk_usage(there).free

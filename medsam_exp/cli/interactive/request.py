@@ -1,7 +1,7 @@
 """A question to the pipeline: an image, a text and choices; and the command that asks the same."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,16 @@ class Question:
         place, text = hydra_value(path or str(self.image)), hydra_value(self.text)
         choices = [f"{group}={chosen[group]}" for group in GROUPS if group in chosen]
         return [EXPERIMENT, f"data.path={place}", f"text.text={text}", *choices, *others]
+
+    def at_threshold(self, value: float) -> "Question":
+        """The same question with the saliency map cut at a value, and without visual prompts."""
+        kept = (setting for setting in self.settings if not setting.startswith("postprocess"))
+        return replace(
+            self,
+            choices={**self.choices, "postprocess": "threshold"},
+            settings=(*kept, f"postprocess.value={value:g}"),
+            prompts=None,
+        )
 
     def command(self, path: str | None = None) -> str:
         """The command that gives the same mask."""

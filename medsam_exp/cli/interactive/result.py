@@ -1,7 +1,7 @@
 """What the pipeline found in one image."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -55,51 +55,6 @@ class Answer:
     cfg: DictConfig = field(repr=False)
     embedding: NDArray[np.float32] = field(repr=False)
 
-    def corrected(
-        self,
-        given: list[dict[str, Any]],
-        prompts: Prompts,
-        mask: Mask,
-        iou_predictions: Sequence[float],
-        seconds: float,
-    ) -> "Answer":
-        """The same image and text with other visual prompts, and what SAM made of them."""
-        return replace(
-            self,
-            question=replace(self.question, prompts=given),
-            prompts=prompts,
-            mask=mask,
-            iou_predictions=iou_predictions,
-            seconds={"correction": seconds},
-            reused=("saliency", "presence", "coarse_mask", "sam_embedding"),
-        )
-
-    def at_threshold(
-        self,
-        value: float,
-        coarse_mask: Mask,
-        prompts: Prompts,
-        mask: Mask,
-        iou_predictions: Sequence[float],
-        seconds: float,
-    ) -> "Answer":
-        """The same saliency map cut at a value, and all that follows from it."""
-        asked = self.question
-        kept = (setting for setting in asked.settings if not setting.startswith("postprocess"))
-        choices = {**asked.choices, "postprocess": "threshold"}
-        settings = (*kept, f"postprocess.value={value:g}")
-        return replace(
-            self,
-            question=replace(asked, choices=choices, settings=settings, prompts=None),
-            coarse_mask=coarse_mask,
-            automatic=prompts,
-            prompts=prompts,
-            mask=mask,
-            iou_predictions=iou_predictions,
-            seconds={"threshold": seconds},
-            reused=("saliency", "presence", "sam_embedding"),
-        )
-
     def record(self, path: str | None = None) -> dict[str, Any]:
         """Scores, prompts, timings and the command, JSON-able.
 
@@ -150,16 +105,10 @@ def answer_of(
         mask=made["sam_mask"].mask(name),
         iou_predictions=record["iou_predictions"],
         presence=presence["score"],
-        calibrated_on=_calibration(cfg),
+        calibrated_on=build(cfg.presence).calibrated_on,
         vetoed=made["coarse_mask"].info(name)["vetoed"],
         seconds={"preparation": prepared, **{stage: taken.seconds for stage, taken in timing.items()}},
         reused=tuple(stage for stage, taken in timing.items() if not taken.images),
         cfg=cfg,
         embedding=made["sam_embedding"].features(dataset.samples[0].image),
     )
-
-
-def _calibration(cfg: DictConfig) -> str | None:
-    """The masks that calibrated the presence score, in words."""
-    calibrated_on: str | None = build(cfg.presence).calibrated_on
-    return calibrated_on

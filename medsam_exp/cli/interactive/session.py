@@ -8,6 +8,7 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -78,7 +79,15 @@ class Session:
             given = corrected_prompts(answer.automatic, correction)
             prompts = GivenPrompts(given)(answer.coarse_mask, np.random.default_rng(0))
             mask, iou_predictions = self._ask_sam(answer, prompts)
-        return answer.corrected(given, prompts, mask, iou_predictions, time.perf_counter() - started)
+        return replace(
+            answer,
+            question=replace(answer.question, prompts=given),
+            prompts=prompts,
+            mask=mask,
+            iou_predictions=iou_predictions,
+            seconds={"correction": time.perf_counter() - started},
+            reused=("saliency", "presence", "coarse_mask", "sam_embedding"),
+        )
 
     def threshold(self, answer: Answer, value: float) -> Answer:
         """Cut the saliency map at another value and ask SAM again, as postprocess=threshold does.
@@ -95,8 +104,17 @@ class Session:
             coarse_mask = self._networks(cfg.component_filter)(binary, saliency_map) & (not answer.vetoed)
             prompts = self._networks(cfg.prompt)(coarse_mask, generator)
             mask, iou_predictions = self._ask_sam(answer, prompts)
-        seconds = time.perf_counter() - started
-        return answer.at_threshold(value, coarse_mask, prompts, mask, iou_predictions, seconds)
+        return replace(
+            answer,
+            question=answer.question.at_threshold(value),
+            coarse_mask=coarse_mask,
+            automatic=prompts,
+            prompts=prompts,
+            mask=mask,
+            iou_predictions=iou_predictions,
+            seconds={"threshold": time.perf_counter() - started},
+            reused=("saliency", "presence", "sam_embedding"),
+        )
 
     def _ask_sam(self, answer: Answer, prompts: Prompts) -> tuple[Mask, list[float]]:
         """SAM's mask of prompts, from the stored embedding, and what it expects of each; empty without any."""
