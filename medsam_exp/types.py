@@ -207,7 +207,10 @@ class MaskFusion(Protocol):
         multimask: whether it wants SAM's three proposals (M = 3) or its one answer (M = 1).
     """
 
-    multimask: bool
+    @property
+    def multimask(self) -> bool:
+        """Known before any mask is."""
+        ...
 
     def __call__(
         self, logits: "torch.Tensor", iou_predictions: "torch.Tensor"

@@ -15,6 +15,11 @@ from medsam_exp.cli.registration import register
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
+def choices(group: str) -> list[str]:
+    """Names of the choices of a group."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
 def composed(*overrides: str) -> DictConfig:
     """The configuration for these command-line arguments, unchecked.
 

@@ -1,9 +1,19 @@
-"""How measures are called and written, the same on the console, in figures and in the report."""
+"""How measures are called and written, the same on the console, in figures and in the report.
+
+Measures of other packages are rows too: `register_measure` adds one, and an installed package names the module that
+calls it as an entry point of the group `medsam_exp.measures`, so that every command knows it.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from medsam_exp.runtime.errors import UserError
+from medsam_exp.runtime.extensions import load_extensions
+
+ENTRY_POINTS = "medsam_exp.measures"
+"""Group of entry points that name modules which register measures."""
 
 
 @dataclass(frozen=True)
@@ -14,44 +24,66 @@ class Measure:
         name: in summary.json and per_image.csv.
         label: in tables.
         decimals: written.
-        higher_is_better: else lower is.
+        higher_is_better: a score in [0, 1] of which 1 is the best; else a distance or loss >= 0.
+        symmetric: prediction and truth may change places.
+        of: what it scores.
     """
 
     name: str
     label: str
     decimals: int = 3
     higher_is_better: bool = True
+    symmetric: bool = False
+    of: Literal["masks", "maps"] = "masks"
 
 
 MEASURES = (
-    Measure("dsc", "DSC"),
-    Measure("iou", "IoU"),
-    Measure("nsd", "NSD"),
-    Measure("hd95_px", "HD95 (px)", decimals=1, higher_is_better=False),
-    Measure("hd95_mm", "HD95 (mm)", decimals=1, higher_is_better=False),
+    Measure("dsc", "DSC", symmetric=True),
+    Measure("iou", "IoU", symmetric=True),
+    Measure("nsd", "NSD", symmetric=True),
+    Measure("hd95_px", "HD95 (px)", decimals=1, higher_is_better=False, symmetric=True),
+    Measure("hd95_mm", "HD95 (mm)", decimals=1, higher_is_better=False, symmetric=True),
 )
 """Of masks, in the first table."""
-FURTHER_MEASURES = (
+FURTHER_MEASURES = [
     Measure("precision", "Precision"),
     Measure("recall", "Recall"),
     Measure("specificity", "Specificity"),
-    Measure("dsc_released", "DSC (released)"),
-    Measure("nsd_released", "NSD (released)"),
-)
-"""Of masks, in a second table, so that the first does not grow too wide."""
-MAP_MEASURES = (
-    Measure("peak_distance_px", "Peak to target (px)", decimals=1, higher_is_better=False),
-    Measure("peak_within_8px", "Peak hits target (8 px)"),
-    Measure("roc_auc", "ROC AUC"),
-    Measure("average_precision", "Average precision"),
-    Measure("confidence_drop", "Confidence drop", higher_is_better=False),
-    Measure("confidence_increase", "Confidence increase"),
-)
+    Measure("dsc_released", "DSC (released)", symmetric=True),
+    Measure("nsd_released", "NSD (released)", symmetric=True),
+]
+"""Of masks, in a second table, so that the first does not grow too wide; those of other packages are added here."""
+MAP_MEASURES = [
+    Measure("peak_distance_px", "Peak to target (px)", decimals=1, higher_is_better=False, of="maps"),
+    Measure("peak_within_8px", "Peak hits target (8 px)", of="maps"),
+    Measure("roc_auc", "ROC AUC", of="maps"),
+    Measure("average_precision", "Average precision", of="maps"),
+    Measure("confidence_drop", "Confidence drop", higher_is_better=False, of="maps"),
+    Measure("confidence_increase", "Confidence increase", of="maps"),
+]
 """Of saliency maps."""
 ALL_MEASURES = {measure.name: measure for measure in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES)}
 """By name."""
 MISSING = "–"
 DISCLAIMER = "Research use only; not a medical device."
+
+
+def register_measure(measure: Measure) -> None:
+    """Add a measure of another package; call it when the module with the measure is imported.
+
+    Args:
+        measure: its row.
+
+    Raises:
+        UserError: there is another one of this name.
+    """
+    known = ALL_MEASURES.get(measure.name)
+    if known == measure:
+        return
+    if known:
+        raise UserError(f"measure {measure.name!r} exists already; give the measure another name")
+    ALL_MEASURES[measure.name] = measure
+    (FURTHER_MEASURES if measure.of == "masks" else MAP_MEASURES).append(measure)
 
 
 @dataclass(frozen=True)
@@ -123,3 +155,6 @@ def used_measures(names: Iterable[str], among: Sequence[Measure] = MEASURES) -> 
     """Those of `among` that occur among names like "dsc" or "coarse/dsc", in table order."""
     present = {name.rpartition("/")[2] for name in names}
     return [measure for measure in among if measure.name in present]
+
+
+load_extensions(ENTRY_POINTS)

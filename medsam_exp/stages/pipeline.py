@@ -14,8 +14,8 @@
 
 Everything that the rest of the package must know of a stage is in its row: what enters its key, what it learns from,
 how its masks are named and drawn. A new stage is a module with a function `run(context)` and a row. Stages of other
-packages are rows too: `register_stage` adds one, and an installed package names its own as entry points of the group
-`medsam_exp.stages`, so that every process of a job knows them.
+packages are rows too: `register_stage` adds one, and an installed package names the module that calls it as an entry
+point of the group `medsam_exp.stages`, so that every process of a job knows it.
 
 Raise a stage's `version` when its code gives other results than before: stored artifacts are then computed anew.
 """
@@ -23,17 +23,17 @@ Raise a stage's `version` when its code gives other results than before: stored 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
 from medsam_exp.metrics.measures import MEASURES
+from medsam_exp.runtime.extensions import load_extensions
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
     from medsam_exp.stages.context import StageContext
 
 ENTRY_POINTS = "medsam_exp.stages"
-"""Group of entry points that name rows of installed packages."""
+"""Group of entry points that name modules which register stages."""
 OTHER_COLOUR = "#999999"
 """Of masks whose stage has no colour."""
 
@@ -376,7 +376,7 @@ colour-blind readers tell apart."""
 
 
 def register_stage(name: str, stage: Stage) -> None:
-    """Add a stage of another package.
+    """Add a stage of another package; call it when a module of that package is imported.
 
     Args:
         name: as in the configuration's `stages`.
@@ -385,6 +385,8 @@ def register_stage(name: str, stage: Stage) -> None:
     Raises:
         UserError: the name or the label of its masks is taken, or the row names no module.
     """
+    if STAGES.get(name) == stage:
+        return
     if name in STAGES:
         raise UserError(f"stage {name!r} exists already; give the stage another name")
     if stage.module is None:
@@ -472,5 +474,4 @@ def _by_label() -> dict[str, Stage]:
     return {stage.label: stage for stage in STAGES.values() if stage.label}
 
 
-for _point in entry_points(group=ENTRY_POINTS):
-    register_stage(_point.name, _point.load())
+load_extensions(ENTRY_POINTS)

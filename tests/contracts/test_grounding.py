@@ -5,14 +5,13 @@ import pytest
 from medsam_exp.config.build import build
 from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.types import Sample, UserError
-from tests.compose import CONF, composed
+from tests.compose import choices, composed
 
-CHOICES = sorted(path.stem for path in (CONF / "grounding").glob("*.yaml"))
 SAMPLES = tuple(Sample(f"s{number}", ("cyst", "glioma", "nodule")[number % 3]) for number in range(9))
 TEXTS = {sample.id: (f"a {sample.class_name}, number {sample.id}",) for sample in SAMPLES}
 
 
-@pytest.fixture(params=CHOICES)
+@pytest.fixture(params=choices("grounding"))
 def controls(request: pytest.FixtureRequest):
     return build(composed(f"grounding={request.param}").grounding)
 

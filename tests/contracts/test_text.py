@@ -8,10 +8,11 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from medsam_exp.testing.data import check_text
 from medsam_exp.types import Sample, TextSource
-from tests.compose import CONF, composed
+from tests.compose import CONF, choices, composed
 
-CHOICES = sorted(path.stem for path in (CONF / "text").glob("*.yaml"))
+CHOICES = choices("text")
 TASKS = {
     "busi": ["benign", "malignant"],
     "brain_mri": ["glioma", "meningioma", "pituitary"],
@@ -20,6 +21,7 @@ TASKS = {
     "lung_ct": [],
 }
 NEEDS_SUBTYPES = {"subtype", "subtype_name", "ensemble_subtype"}
+EXCHANGES = {"shuffled"}
 CASES = [
     (choice, task) for choice in CHOICES for task in TASKS if TASKS[task] or choice not in NEEDS_SUBTYPES
 ]
@@ -54,30 +56,13 @@ def source_of(choice: str, task: str, folder: Path) -> TextSource:
 
 
 @pytest.mark.parametrize(("choice", "task"), CASES)
-def test_every_sample_gets_texts_whatever_the_order(choice: str, task: str, tmp_path: Path) -> None:
+def test_contract(choice: str, task: str, tmp_path: Path) -> None:
     source, samples = source_of(choice, task, tmp_path), samples_of(task)
-    texts = source.bind(samples)
-    assert texts == source.bind(samples[::-1]) == source_of(choice, task, tmp_path).bind(samples)
-    assert set(texts) == {sample.id for sample in samples}
-    for own in texts.values():
-        assert isinstance(own, tuple)
-        assert own
-        assert all(text == text.strip() and text for text in own)
-        assert len(set(own)) == len(own)
-    if choice != "shuffled":  # it needs somebody to exchange with
-        assert source.bind([]) == {}
-        assert source.bind(samples[:1]) == {"s0": texts["s0"]}
-
-
-@pytest.mark.parametrize(("choice", "task"), CASES)
-def test_texts_without_labels_do_not_change_with_them(choice: str, task: str, tmp_path: Path) -> None:
-    source = source_of(choice, task, tmp_path)
-    own, others = source.bind(samples_of(task)), source.bind(samples_of(task, shift=1))
-    assert bool(source.tells) is source.uses_class_labels
-    if not source.uses_class_labels:
-        assert own == others == source.bind([Sample(s.id, None, s.description) for s in samples_of(task)])
+    check_text(source, samples, exchanges=choice in EXCHANGES)
+    assert source_of(choice, task, tmp_path).bind(samples) == source.bind(samples)
     if choice in NEEDS_SUBTYPES:
         assert source.uses_class_labels
+        own, others = source.bind(samples), source.bind(samples_of(task, shift=1))
         assert all(own[name] != others[name] for name in own), "this test could not fail"
 
 

@@ -3,28 +3,14 @@
 import pytest
 
 from medsam_exp.config.build import build
+from medsam_exp.testing.masks import check_veto
 from medsam_exp.types import UserError
-from tests.compose import CONF, composed
-
-CHOICES = sorted(path.stem for path in (CONF / "veto").glob("*.yaml"))
-SCORES = (0.0, 1e-9, 0.2, 0.5, 0.8, 1.0)
+from tests.compose import choices, composed
 
 
-@pytest.fixture(params=CHOICES)
-def veto(request: pytest.FixtureRequest):
-    return build(composed(f"veto={request.param}").veto)
-
-
-def test_answers_are_plain_and_repeatable(veto) -> None:
-    answers = [veto(score) for score in SCORES]
-    assert all(isinstance(answer, bool) for answer in answers)
-    assert answers == [veto(score) for score in SCORES]
-
-
-def test_a_higher_score_is_never_vetoed_where_a_lower_one_is_not(veto) -> None:
-    answers = [veto(score) for score in SCORES]
-    assert answers == sorted(answers, reverse=True)
-    assert not veto(1.0)
+@pytest.mark.parametrize("choice", choices("veto"))
+def test_contract(choice: str) -> None:
+    check_veto(composed(f"veto={choice}").veto)
 
 
 def test_no_veto_needs_no_score() -> None:
