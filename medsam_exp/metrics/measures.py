@@ -1,7 +1,7 @@
 """How measures are called and written, the same on the console, in figures and in the report.
 
 Measures of other packages are rows too: `register_measure` adds one, and an installed package names the module that
-calls it as an entry point of the group `medsam_exp.measures`, so that every command knows it.
+calls it as an entry point of the group `medsam_exp.metrics`, so that every command knows it.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.extensions import load_extensions
 
-ENTRY_POINTS = "medsam_exp.measures"
+ENTRY_POINTS = "medsam_exp.metrics"
 """Group of entry points that name modules which register measures."""
 
 

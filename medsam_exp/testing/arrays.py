@@ -39,7 +39,7 @@ def example_masks(shape: tuple[int, int]) -> dict[str, Mask]:
         "a line": line,
         "boxes": boxes,
         "a disk and a pixel": disk | ((y == height - 1) & (x == width - 1)),
-        "noise": (np.random.default_rng(0).random(shape) < 0.2) & (y < 40) & (x < 40),
+        "noise": (np.random.default_rng(0).random(shape) < 0.1) & (y < 40) & (x < 40),
     }
     few = ("empty", "full", "boxes", "a disk and a pixel")
     return {name: read_only(mask) for name, mask in masks.items() if height * width < _LARGE or name in few}
