@@ -45,16 +45,14 @@ def promised() -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The examples as one installed package `clinic` with its folder `conf/`: modules in the checkout move there."""
+    """The examples as one installed package `clinic` with its folder `conf/`: all modules move there."""
     folder = tmp_path_factory.mktemp("extension")
     files = {path: text for path, text in shown_files().items() if Path(path).stem in STEMS}
     moved = {path: f"clinic/{Path(path).name}" for path in files if path.endswith(".py")}
     moved |= {path: path[path.index("conf/") :] for path in files if path.endswith(".yaml")}
     for path, text in files.items():
-        for before in files:
-            if before.startswith("medsam_exp/"):
-                module = before.removesuffix(".py").replace("/", ".")
-                text = text.replace(f"{module}.", f"clinic.{Path(before).stem}.")
+        for place in ("my_parts", "medsam_exp.saliency"):
+            text = text.replace(f"_target_: {place}.", "_target_: clinic.")
         (folder / moved[path]).parent.mkdir(parents=True, exist_ok=True)
         (folder / moved[path]).write_text(text)
     project = tomllib.loads(shown_files()["clinic/pyproject.toml"])["project"]
@@ -79,7 +77,10 @@ def test_as_many_files_as_promised(package: Path) -> None:
 
 def test_all_of_it_runs(package: Path, tmp_path: Path) -> None:
     stages = "saliency,coarse_mask,grown,sam_mask,evaluate"
-    choices = "data=squares data.count=2 text=description saliency=gradient_input prompt=deepest_point metrics=balanced +growth=small"
+    choices = (
+        "data=squares data.count=2 text=description saliency=gradient_input prompt=deepest_point "
+        "metrics=balanced +growth=small"
+    )
     done = subprocess.run(
         [
             *(sys.executable, "-m", "medsam_exp", "run", "--config-dir", str(package / "conf")),
