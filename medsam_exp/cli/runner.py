@@ -21,7 +21,7 @@ from medsam_exp.curation.quality.quick_check import find_leaks, leak_notes, refu
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.firewall import refuse_learnt_images, remember
 from medsam_exp.engine.plan import Plan
-from medsam_exp.report.logger.base import SilentTracker
+from medsam_exp.report.logger.base import NullTracker
 from medsam_exp.report.logger.job import SweepJob, TrackedRun
 from medsam_exp.report.pictures import RunResults
 from medsam_exp.report.summary import command_line, finish_run, per_image_rows
@@ -122,7 +122,7 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     dataset, texts, texts_tell = _inputs(cfg)
     stages = _possible_stages(cfg, dataset)
     _refuse_unknown_sizes(cfg, dataset, stages)
-    with _tracker(cfg, run_dir, origin, stages) if first else SilentTracker() as tracker:
+    with _tracker(cfg, run_dir, origin, stages) if first else NullTracker() as tracker:
         plan = Plan(cfg, stages, dataset, texts, digests)
         leaks = distributed.from_rank_zero(find_leaks(cfg, plan, digests) if first else {})
         learnt = refuse_learnt_images(cfg, plan, run_dir, scored_later)

@@ -10,7 +10,9 @@ ABSENT = "–"
 
 def flat_settings(configuration: Any) -> dict[str, str]:
     """All settings as text by their dotted names, without those that change no result."""
-    return {key: text for key, text in _flat(configuration, "").items() if not key.startswith(NOT_COMPARED)}
+    return {
+        key: str(value) for key, value in flatten(configuration).items() if not key.startswith(NOT_COMPARED)
+    }
 
 
 def differing(settings: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -20,8 +22,18 @@ def differing(settings: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     return [{key: own.get(key, ABSENT) for key in varied} for own in settings]
 
 
-def _flat(node: Any, place: str) -> dict[str, str]:
-    if isinstance(node, Mapping) and node:
-        parts = (_flat(value, f"{place}.{key}" if place else str(key)) for key, value in node.items())
-        return {key: value for part in parts for key, value in part.items()}
-    return {place: str(node)}
+def flatten(tree: Any, separator: str = ".", above: str = "") -> dict[str, Any]:
+    """Values of a nested mapping under one name each; an empty mapping is a value.
+
+    Args:
+        tree: mappings in mappings.
+        separator: between the keys of a name.
+        above: name of the tree itself.
+    """
+    if not isinstance(tree, Mapping) or not tree:
+        return {above: tree}
+    parts = (
+        flatten(value, separator, f"{above}{separator}{key}" if above else str(key))
+        for key, value in tree.items()
+    )
+    return {name: value for part in parts for name, value in part.items()}

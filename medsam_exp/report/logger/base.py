@@ -1,4 +1,4 @@
-"""The tracker that records nothing: of processes other than the first, and the ground of all others."""
+"""The base of all trackers, which records nothing: it serves processes other than the first."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +14,8 @@ Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 """Headings and rows, as they are printed."""
 
 
-class SilentTracker:
-    """Records nothing; others record what they have a place for."""
+class NullTracker:
+    """Records nothing; a tracker overrides the methods of what it records."""
 
     @property
     def loggers(self) -> list[Logger]:
@@ -54,4 +54,12 @@ class SilentTracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the tracker, saying whether the run failed."""
+        """Close the tracker."""
+        self.close(failed=kind is not None)
+
+    def close(self, *, failed: bool) -> None:
+        """Complete what was recorded.
+
+        Args:
+            failed: whether the run ended by an error.
+        """

@@ -1,16 +1,15 @@
 """Figures in the run's own folder, which every tracker keeps."""
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger
 
-from medsam_exp.report.logger.base import SilentTracker
+from medsam_exp.report.logger.base import NullTracker
 from medsam_exp.report.logger.job import TrackedRun
 
 
-class CsvTracker(SilentTracker):
+class CsvTracker(NullTracker):
     """Figures in `curves/metrics.csv` of the run's folder.
 
     Args:
@@ -33,11 +32,9 @@ class CsvTracker(SilentTracker):
             self._step += 1
             self._csv.log_metrics(dict(figures), step=self._step)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the tracker, saying whether the run failed."""
-        self._csv.finalize("success" if kind is None else "failed")  # unlike `save`, it spares old curves
+    def close(self, *, failed: bool) -> None:
+        """Complete the file of curves."""
+        self._csv.finalize("failed" if failed else "success")  # unlike `save`, it spares old curves
 
 
 def final_figures(summary: Mapping[str, Any]) -> dict[str, float]:

@@ -12,6 +12,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from medsam_exp.config.flat_settings import flatten
+
 _LONGEST_TITLE = 120
 """W&B refuses names of more than 128 characters."""
 _LONGEST_TAG = 64
@@ -76,18 +78,7 @@ class TrackedRun:
 
         Names have slashes, as W&B looks below a key for what stands after a dot.
         """
-        return {**_flat(self.config), **self.choices}
-
-
-def _flat(node: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        path = f"{above}{key}"
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{path}/")
-        else:
-            flat[path] = value
-    return flat
+        return {**(flatten(self.config, "/") if self.config else {}), **self.choices}
 
 
 def sweep_job(hydra: HydraConf) -> SweepJob | None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from medsam_exp.report.logger.unsynced import Mark, State, kept_runs
+from medsam_exp.report.logger.unsynced import State, SyncMarker, wandb_runs
 from medsam_exp.report.logger.wandb_auth import base_url, has_key, reachable
 
 Send = Callable[[Path], bool]
@@ -21,7 +21,7 @@ def sync(outputs: Path, send: Send | None = None) -> int:
     Returns:
         Exit code: 0 all sent, 1 some could not be sent, 2 no key.
     """
-    runs = kept_runs(outputs)
+    runs = wandb_runs(outputs)
     unsent = [folder for folder, state in runs.items() if state == "unsent"]
     running = _count(runs, "running")
     still = f"; {running} still running, left alone" if running else ""
@@ -54,5 +54,5 @@ def _sent(folder: Path) -> bool:
     subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
     worked = any(folder.glob("*.wandb.synced"))
     if worked:
-        Mark(folder).done()
+        SyncMarker(folder).done()
     return worked

@@ -1,7 +1,6 @@
 """Figures in the run's own folder, also as TensorBoard reads them."""
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, ClassVar
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
@@ -53,9 +52,7 @@ class TensorboardTracker(CsvTracker):
         if self._run.command:
             self._board.experiment.add_text("command", self._run.command)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self, *, failed: bool) -> None:
         """Close the event file."""
-        super().__exit__(kind, error, trace)
-        self._board.finalize("success" if kind is None else "failed")
+        super().close(failed=failed)
+        self._board.finalize("failed" if failed else "success")

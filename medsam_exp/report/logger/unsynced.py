@@ -10,7 +10,7 @@ _SILENT_S = 60
 State = Literal["sent", "running", "unsent"]
 
 
-class Mark:
+class SyncMarker:
     """A file beside a run's log, there from its beginning until all of it is where it belongs.
 
     So a run that is killed stays marked.
@@ -35,7 +35,7 @@ class Mark:
         self.path.unlink(missing_ok=True)
 
 
-def kept_runs(outputs: Path) -> dict[Path, State]:
+def wandb_runs(outputs: Path) -> dict[Path, State]:
     """Every W&B run below a folder, oldest first, and whether it is to be sent."""
     logs = [path for path in outputs.rglob("*.wandb") if path.parent.parent.name == "wandb"]
     return {path.parent: _state(path) for path in sorted(logs, key=lambda path: path.parent.name)}
@@ -44,7 +44,7 @@ def kept_runs(outputs: Path) -> dict[Path, State]:
 def _state(path: Path) -> State:
     if path.with_suffix(".wandb.synced").exists():
         return "sent"
-    mark = Mark(path.parent).path
+    mark = SyncMarker(path.parent).path
     marked = mark.read_text() if mark.is_file() else ""
     if marked == "running" and time.time() - path.stat().st_mtime < _SILENT_S:
         return "running"

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from pytorch_lightning.loggers import Logger
@@ -19,7 +18,7 @@ from pytorch_lightning.loggers import Logger
 from medsam_exp.report.logger.base import Table
 from medsam_exp.report.logger.csv import CsvTracker, final_figures
 from medsam_exp.report.logger.job import TrackedRun
-from medsam_exp.report.logger.unsynced import Mark
+from medsam_exp.report.logger.unsynced import SyncMarker
 from medsam_exp.report.logger.wandb_auth import has_key
 from medsam_exp.report.logger.wandb_content import (
     first_line,
@@ -85,7 +84,7 @@ class WandbTracker(CsvTracker):
         self._log_weights, self._log_masks, self._patience = log_weights, log_masks, patience_s
         self._wandb: Any = None
         self._broken = False
-        self._mark: Mark | None = None
+        self._mark: SyncMarker | None = None
         self._kept = run.folder / "wandb"
         self._open = contextlib.ExitStack()
 
@@ -136,14 +135,12 @@ class WandbTracker(CsvTracker):
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self, *, failed: bool) -> None:
         """Finish the W&B run, so that it does not count as running and the next job gets one of its own."""
-        super().__exit__(kind, error, trace)
+        super().close(failed=failed)
         with self._open:
             self._broken = False  # a run that broke must be finished like any other
-            self._tell(lambda run: self._finish(run, 0 if kind is None else 1))
+            self._tell(lambda run: self._finish(run, int(failed)))
 
     def _opened(self) -> Any:
         """A W&B run, or None when even an offline one cannot be had."""
@@ -181,7 +178,7 @@ class WandbTracker(CsvTracker):
         run.define_metric(_TRAINER_STEP)
         for curves in ("train/*", "val/*"):
             run.define_metric(curves, step_metric=_TRAINER_STEP)
-        self._mark = Mark(Path(run.dir).parent)
+        self._mark = SyncMarker(Path(run.dir).parent)
         self._mark.running()
         return run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from medsam_exp.report.logger.job import TrackedRun
-from medsam_exp.report.logger.unsynced import kept_runs
+from medsam_exp.report.logger.unsynced import wandb_runs
 from medsam_exp.report.logger.wandb import WandbTracker
 from tests.report.logger import offline
 
@@ -65,4 +65,4 @@ def test_the_run_is_kept_offline_in_good_time(
     assert seconds < 2 * PATIENCE_S + BUSY_MACHINE_S
     assert "make wandb-sync" in caplog.text
     assert offline.exit_code(offline.records(tmp_path)) == 0
-    assert list(kept_runs(tmp_path).values()) == ["unsent"], "and nothing of the attempt is left"
+    assert list(wandb_runs(tmp_path).values()) == ["unsent"], "and nothing of the attempt is left"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medsam_exp.report.logger.sync import sync
-from medsam_exp.report.logger.unsynced import Mark, kept_runs
+from medsam_exp.report.logger.unsynced import SyncMarker, wandb_runs
 from medsam_exp.report.logger.wandb_auth import base_url, has_key
 
 
@@ -31,19 +31,19 @@ def outputs(tmp_path: Path) -> Path:
     outputs = tmp_path / "outputs"
     (kept(outputs, "offline-run-1") / "run-1.wandb.synced").touch()
     kept(outputs, "offline-run-2")
-    Mark(kept(outputs, "offline-run-3")).running()
+    SyncMarker(kept(outputs, "offline-run-3")).running()
     killed = kept(outputs, "offline-run-4")
-    Mark(killed).running()
+    SyncMarker(killed).running()
     long_ago = time.time() - 3600
     os.utime(killed / "run-4.wandb", (long_ago, long_ago))
     kept(outputs, "run-5")
-    Mark(kept(outputs, "run-6")).not_sent()
+    SyncMarker(kept(outputs, "run-6")).not_sent()
     (outputs / "runs" / "x" / "artifacts.wandb").touch()  # not a run's log
     return outputs
 
 
 def test_every_state_is_told(outputs: Path) -> None:
-    assert {folder.name[-1]: state for folder, state in kept_runs(outputs).items()} == {
+    assert {folder.name[-1]: state for folder, state in wandb_runs(outputs).items()} == {
         "1": "sent",
         "2": "unsent",
         "3": "running",
@@ -96,7 +96,7 @@ def test_wandbs_own_command_is_not_believed(
     kept(tmp_path, "offline-run-7")
     assert sync(tmp_path) == 1
     assert "not sent: " in capsys.readouterr().out
-    assert list(kept_runs(tmp_path).values()) == ["unsent"]
+    assert list(wandb_runs(tmp_path).values()) == ["unsent"]
 
 
 def test_a_server_that_does_not_answer_is_one_sentence(

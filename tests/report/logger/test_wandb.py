@@ -16,7 +16,7 @@ from PIL import Image
 
 from medsam_exp.report.logger.image_table import rows_by_image, shrunk, worst_first
 from medsam_exp.report.logger.job import SweepJob, TrackedRun
-from medsam_exp.report.logger.unsynced import kept_runs
+from medsam_exp.report.logger.unsynced import wandb_runs
 from medsam_exp.report.logger.wandb import WandbTracker
 from medsam_exp.report.pictures import RunResults
 from medsam_exp.runtime.artifacts import StageArtifacts
@@ -98,7 +98,7 @@ def test_a_failed_run_is_finished_and_the_next_is_another(tmp_path: Path, error:
     assert offline.exit_code(second) == 0
     ids = {offline.of_kind(found, "run")[0]["run_id"] for found in (first, second)}
     assert len(ids) == 2
-    assert set(kept_runs(tmp_path).values()) == {"unsent"}
+    assert set(wandb_runs(tmp_path).values()) == {"unsent"}
 
 
 def test_what_waits_to_be_sent_lies_in_the_runs_folder(tmp_path: Path) -> None:
