@@ -130,7 +130,11 @@ def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16)
 
 
 def build_network(source: ClipSource) -> nn.Module:
-    """open_clip's network with random weights; nothing but a text tower's configuration is ever fetched."""
+    """Build open_clip's network with random weights; nothing but a text tower's configuration is ever fetched.
+
+    Raises:
+        UserError: it is a captioning model, or the description is of no network that can be built.
+    """
     arguments = deepcopy(source.model_cfg)
     if "multimodal_cfg" in arguments:
         raise UserError(f"clip.model={source.model} is a captioning model (CoCa); choose a plain CLIP.")

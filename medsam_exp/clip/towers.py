@@ -59,7 +59,11 @@ class TimmTower(VisionTower):
         return self._visual.head(trunk.forward_head(trunk.norm(tokens)))
 
     def forward_with_attention(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend."""
+        """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend.
+
+        Raises:
+            UserError: a block is not a plain one, so that its attention is unknown.
+        """
         if "attention" not in self.layout.capabilities:
             raise self._refusal("attention")
         tokens, attention = self._embedded(images), []
@@ -107,7 +111,11 @@ class OpenClipTower(VisionTower):
         return self._embedding(tokens)
 
     def forward_with_attention(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend."""
+        """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend.
+
+        Raises:
+            UserError: a block is not a plain one, so that its attention is unknown.
+        """
         if "attention" not in self.layout.capabilities:
             raise self._refusal("attention")
         tokens, attention = self._visual._embeds(images), []

@@ -49,7 +49,16 @@ class EnsembleSettings:
 def weight_files(
     results: str | None, checkpoints: str, folds: Sequence[int | str] | None = None, **_: object
 ) -> list[Path]:
-    """Files that decide the predictions of a given results folder; none for the run's own network."""
+    """Files that decide the predictions of a given results folder; none for the network trained in the run.
+
+    Args:
+        results: as of `EnsembleSettings`, as the other two.
+        checkpoints: pattern of the members' files.
+        folds: of the results folder; None for all.
+
+    Raises:
+        UserError: something is missing in the folder.
+    """
     if results is None:
         return []
     found = results_folder(Path(results).expanduser(), checkpoints, folds)

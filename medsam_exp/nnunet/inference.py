@@ -96,7 +96,16 @@ class Predictor:
         return torch.as_tensor(found)[:, 0]
 
     def to_original(self, array: Tensor, image: PreparedImage, outside: float = 0.0) -> NDArray[np.float32]:
-        """Put an (h, w) map back into the original frame (H, W); `outside` fills what had been cropped away."""
+        """Put a map back into the original frame.
+
+        Args:
+            array: (h, w), in the frame of the cropped image.
+            image: whose map it is.
+            outside: fills what had been cropped away.
+
+        Returns:
+            (H, W) float32.
+        """
         _, rows, columns = image.properties["bbox_used_for_cropping"]
         whole = np.full(image.properties["shape_before_cropping"][1:], outside, np.float32)
         whole[slice(*rows), slice(*columns)] = array.cpu().numpy()

@@ -85,6 +85,15 @@ def capacity(alpha: Tensor, signal: Tensor) -> Tensor:
 def draw_noise(
     generators: Sequence[torch.Generator], shape: tuple[int, ...], device: torch.device | str
 ) -> Tensor:
-    """Standard normal noise (B, *shape) on `device`; the i-th generator alone decides row i."""
+    """Draw standard normal noise for each row of a batch by its own generator.
+
+    Args:
+        generators: B generators; the i-th alone decides row i.
+        shape: of a row.
+        device: of the result; numbers are drawn on each generator's device.
+
+    Returns:
+        (B, *shape).
+    """
     rows = [torch.randn(shape, generator=g, device=g.device).to(device) for g in generators]
     return torch.stack(rows)

@@ -91,9 +91,19 @@ class LongestSide:
         return height, width
 
 
-def squash_coords(
-    coords: NDArray[np.floating[Any]], original_size: tuple[int, int], image_size: int
-) -> NDArray[Any]:
-    """Scale (..., 2) x, y in pixels of an (H, W) image that fills a square whole, whatever its proportions."""
-    height, width = original_size
-    return coords.astype(np.float64) * (image_size / width, image_size / height)
+class SquashFraming:
+    """Base of the framings that squash an image to S x S, whatever its proportions.
+
+    Args:
+        image_size: S, in pixels.
+    """
+
+    pads = False
+
+    def __init__(self, image_size: int) -> None:
+        self._image_size = image_size
+
+    def to_input(self, coords: NDArray[np.floating[Any]], original_size: tuple[int, int]) -> NDArray[Any]:
+        """Scale (..., 2) x, y in pixels of an (H, W) image by (S / W, S / H)."""
+        height, width = original_size
+        return coords.astype(np.float64) * (self._image_size / width, self._image_size / height)

@@ -75,6 +75,11 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 def weight_files(architecture: str, checkpoint: str | None = None, seed: int = 0) -> list[Path]:  # noqa: ARG001
     """Local files that decide the weights of `load_sam` with the same arguments.
 
+    Args:
+        architecture: as of `load_sam`.
+        checkpoint: as of `load_sam`.
+        seed: as of `load_sam`; no file depends on it.
+
     Raises:
         UserError: no such architecture; the file is missing, with where to get it; or it has the name under
             which another architecture's weights are published.
@@ -99,6 +104,11 @@ def weight_files(architecture: str, checkpoint: str | None = None, seed: int = 0
 
 def save_sam(model: SamModel, path: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write a network's weights as safetensors under Meta's names, atomically.
+
+    Args:
+        model: the network.
+        path: of the file; its folder is made if missing.
+        dtype: of the stored weights.
 
     Raises:
         UserError: a weight is too large for `dtype`.

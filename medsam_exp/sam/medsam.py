@@ -1,15 +1,12 @@
 """MedSAM (Ma 2024): SAM's ViT-B, trained on medical images and boxes alone, with a framing of its own."""
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from skimage.transform import resize
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from medsam_exp.sam.framing import squash_coords
+from medsam_exp.sam.framing import SquashFraming
 from medsam_exp.types import RGBImage
 
 FLAT = 1e-8
@@ -18,7 +15,7 @@ CERTAIN = 1e-6
 """Probabilities come no nearer to 0 and 1 than this, so that their logits stay finite."""
 
 
-class MedSamFraming:
+class MedSamFraming(SquashFraming):
     """The image is squashed to S x S and scaled to [0, 1]; masks are enlarged as probabilities.
 
     Follows the published `MedSAM_Inference.py`: bicubic splines with anti-aliasing, cut to whole gray values,
@@ -30,10 +27,6 @@ class MedSamFraming:
     """
 
     takes_points = False
-    pads = False
-
-    def __init__(self, image_size: int) -> None:
-        self._image_size = image_size
 
     def preprocess(self, image: RGBImage) -> Tensor:
         """Return (3, S, S) float32 in [0, 1] on the CPU of an (H, W, 3) uint8 image; all 0 of a flat one."""
@@ -43,10 +36,6 @@ class MedSamFraming:
         low, high = int(pixels.min()), int(pixels.max())
         scaled = (pixels - low) / max(high - low, FLAT)
         return torch.from_numpy(scaled).float().permute(2, 0, 1).contiguous()
-
-    def to_input(self, coords: NDArray[np.floating[Any]], original_size: tuple[int, int]) -> NDArray[Any]:
-        """Scale (..., 2) x, y in pixels of an (H, W) image by (S / W, S / H)."""
-        return squash_coords(coords, original_size, self._image_size)
 
     def to_original(self, low_res: Tensor, original_size: tuple[int, int]) -> Tensor:
         """Interpolate the probabilities of (N, M, 4g, 4g) logits; return them as logits (N, M, H, W)."""

@@ -1,7 +1,6 @@
 """SAM-Med2D (Cheng 2023): SAM's ViT-B at 256 px with an adapter in each block, and a framing of its own."""
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from segment_anything.modeling.image_encoder import Block, window_partition, win
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD, squash_coords
+from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD, SquashFraming
 from medsam_exp.types import RGBImage
 
 IMAGE_SIZE = 256
@@ -85,7 +84,14 @@ def build_sam_med2d(
     num_heads: int = 12,
     global_attn_indexes: tuple[int, ...] = (2, 5, 8, 11),
 ) -> Sam:
-    """Build the network with random weights; the defaults are ViT-B, as published (others are for tests)."""
+    """Build the network with random weights; the defaults are ViT-B, as published (others are for tests).
+
+    Args:
+        embed_dim: C, the width of a token.
+        depth: number of blocks.
+        num_heads: attention heads of a block.
+        global_attn_indexes: 0-based blocks with global attention; the others attend within windows.
+    """
     grid = IMAGE_SIZE // PATCH_SIZE
     encoder = ImageEncoderViT(
         img_size=IMAGE_SIZE,
@@ -115,7 +121,7 @@ def build_sam_med2d(
     )
 
 
-class SamMed2dFraming:
+class SamMed2dFraming(SquashFraming):
     """The image is squashed to S x S by its nearest pixels; mean and standard deviation are SAM's.
 
     Follows the published predictor. (In training, images with both sides below S were centred on a black
@@ -126,20 +132,12 @@ class SamMed2dFraming:
     """
 
     takes_points = True
-    pads = False
-
-    def __init__(self, image_size: int) -> None:
-        self._image_size = image_size
 
     def preprocess(self, image: RGBImage) -> Tensor:
         """Return (3, S, S) float32 on the CPU, input frame, of an (H, W, 3) uint8 image."""
         rows, columns = (self._nearest(side) for side in image.shape[:2])
         pixels = torch.from_numpy(image[rows][:, columns]).permute(2, 0, 1)
         return ((pixels - PIXEL_MEAN) / PIXEL_STD).contiguous()
-
-    def to_input(self, coords: NDArray[np.floating[Any]], original_size: tuple[int, int]) -> NDArray[Any]:
-        """Scale (..., 2) x, y in pixels of an (H, W) image by (S / W, S / H)."""
-        return squash_coords(coords, original_size, self._image_size)
 
     def to_original(self, low_res: Tensor, original_size: tuple[int, int]) -> Tensor:
         """Upsample logits (N, M, 4g, 4g) to the square, then to (N, M, H, W)."""

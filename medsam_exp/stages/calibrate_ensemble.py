@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from medsam_exp.nnunet.uncertainty.quality import near_prediction
+from medsam_exp.nnunet.uncertainty.reliability import near_prediction
 from medsam_exp.nnunet.uncertainty.temperature import fit_temperature, temperature_interval
 from medsam_exp.nnunet.uncertainty.threshold import best_threshold, dsc_over_thresholds
 from medsam_exp.runtime import distributed

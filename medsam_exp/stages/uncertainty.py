@@ -7,14 +7,8 @@ import numpy as np
 from medsam_exp.data.patients import patients_of_samples
 from medsam_exp.metrics.clusters import Clusters, picked
 from medsam_exp.metrics.overlap import dice
-from medsam_exp.nnunet.uncertainty.quality import (
-    ReliabilityBins,
-    aurc,
-    correlations,
-    excess_aurc,
-    near_prediction,
-    risk_coverage,
-)
+from medsam_exp.nnunet.uncertainty.quality import aurc, correlations, excess_aurc, risk_coverage
+from medsam_exp.nnunet.uncertainty.reliability import ReliabilityBins, near_prediction
 from medsam_exp.nnunet.uncertainty.scores import uncertainties
 from medsam_exp.stages.context import StageContext
 

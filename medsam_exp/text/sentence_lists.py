@@ -121,7 +121,12 @@ def chosen(sentences: Sequence[str], index: int, what: str) -> str:
 
 
 def first(sentences: Sequence[str], count: int | None, what: str) -> tuple[str, ...]:
-    """The first sentences of a list, all of them when `count` is None; `what` names the list in the error.
+    """The first sentences of a list.
+
+    Args:
+        sentences: the list.
+        count: how many; None for all.
+        what: names the list in the error.
 
     Raises:
         UserError: the list has fewer.

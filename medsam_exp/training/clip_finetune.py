@@ -189,10 +189,18 @@ def settle_batch_norms(module: pl.LightningModule, network: nn.Module, chunk_siz
 
 
 def in_chunks(encode: Callable[[Tensor], Tensor], rows: Tensor, chunk_size: int | None) -> Tensor:
-    """Embeddings (B, D) of rows (B, ...), chunk by chunk, with a chunk's activations at most.
+    """Encode rows chunk by chunk with gradient checkpointing, so that one chunk's activations are kept at most.
 
     Equal to one pass where rows do not influence each other, so without batch norms in training. Backwards each
     chunk is encoded again under its own random state, so that dropout drops the same.
+
+    Args:
+        encode: rows (b, ...) to embeddings (b, D).
+        rows: (B, ...).
+        chunk_size: rows of a chunk; None encodes all in one pass and keeps all activations.
+
+    Returns:
+        Embeddings (B, D).
     """
     if chunk_size is None:
         return encode(rows)

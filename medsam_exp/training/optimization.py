@@ -44,6 +44,12 @@ def optimizer_and_schedule(
 ) -> dict[str, Any]:
     """Build both in the form that a LightningModule returns; the schedule advances with every step.
 
+    Args:
+        trainer: says how many steps the training has.
+        modules: whose trainable parameters are optimised.
+        optimizer: parameter groups to an optimizer.
+        scheduler: `(optimizer, total_steps=...)` to a schedule.
+
     Raises:
         UserError: the training has no known end, so that no schedule can be laid over it.
     """
@@ -57,6 +63,9 @@ def total_steps(trainer: pl.Trainer) -> int:
 
     `trainer.estimated_stepping_batches` would start the loading processes before a checkpoint is read, and a
     resumed training would see the first epoch's samples again.
+
+    Raises:
+        UserError: neither epochs nor steps are limited.
     """
     limits = [] if trainer.max_steps == -1 else [trainer.max_steps]
     if trainer.max_epochs is not None and trainer.max_epochs != -1:

@@ -10,7 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from medsam_exp.nnunet.uncertainty.quality import correlations, reliability, risk_coverage
+from medsam_exp.nnunet.uncertainty.quality import correlations, risk_coverage
+from medsam_exp.nnunet.uncertainty.reliability import reliability
 from medsam_exp.report.figures.overlay import save_png
 from medsam_exp.report.figures.uncertainty import (
     reliability_figure,

@@ -16,24 +16,6 @@ from medsam_exp.metrics.clusters import (
     patients_part,
     percentiles,
 )
-from medsam_exp.nnunet.uncertainty.reliability import (
-    ReliabilityBins,
-    ReliabilityCurve,
-    near_prediction,
-    reliability,
-)
-
-__all__ = [
-    "Curve",
-    "ReliabilityBins",
-    "ReliabilityCurve",
-    "aurc",
-    "correlations",
-    "excess_aurc",
-    "near_prediction",
-    "reliability",
-    "risk_coverage",
-]
 
 _NUMBERS_AT_ONCE = 2_000_000  # of resampled values in memory
 _FEWEST = 3  # two points always lie on a line

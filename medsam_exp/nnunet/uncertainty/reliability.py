@@ -140,7 +140,14 @@ def reliability(
     bins: int = 15,
     region: Mask | None = None,
 ) -> ReliabilityBins:
-    """Bins of the pixels of one image, or of (n,) pixels of many; `add` takes in further ones."""
+    """Reliability bins of the pixels of one image, or of (n,) pixels of many; `add` takes in further ones.
+
+    Args:
+        foreground_probability: (H, W) or (n,) in [0, 1].
+        truth: bool, same shape.
+        bins: equally wide ones of probability.
+        region: bool, same shape, the pixels that count; None for all.
+    """
     found = ReliabilityBins(bins)
     found.add(foreground_probability, truth, region)
     return found

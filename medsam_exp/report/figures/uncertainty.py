@@ -13,7 +13,8 @@ from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from medsam_exp.metrics.measures import interval, number
-from medsam_exp.nnunet.uncertainty.quality import Curve, ReliabilityBins
+from medsam_exp.nnunet.uncertainty.quality import Curve
+from medsam_exp.nnunet.uncertainty.reliability import ReliabilityBins
 from medsam_exp.report.figures.overlay import DOTS_PER_INCH
 from medsam_exp.stages.pipeline import stage_colour
 from medsam_exp.types import Mask, RGBImage

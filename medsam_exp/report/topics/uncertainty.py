@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 
 from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.measures import MISSING, Cell, interval, number
-from medsam_exp.nnunet.uncertainty.quality import Curve, ReliabilityBins
-from medsam_exp.nnunet.uncertainty.reliability import POSSIBLE
+from medsam_exp.nnunet.uncertainty.quality import Curve
+from medsam_exp.nnunet.uncertainty.reliability import POSSIBLE, ReliabilityBins
 from medsam_exp.nnunet.uncertainty.scores import HIGHER_IS_SURER, SCORES, uncertainties
 from medsam_exp.report.figures.overlay import save_png
 from medsam_exp.report.figures.uncertainty import (

@@ -7,7 +7,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 from torchmetrics.functional.classification import binary_calibration_error
 
-from medsam_exp.nnunet.uncertainty.quality import ReliabilityBins, near_prediction, reliability
+from medsam_exp.nnunet.uncertainty.reliability import ReliabilityBins, near_prediction, reliability
 
 
 @pytest.fixture

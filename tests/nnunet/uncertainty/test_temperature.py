@@ -9,7 +9,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
 
 from benchmarks.sim_calibration import draw_scan, measured, near_truth
-from medsam_exp.nnunet.uncertainty.quality import near_prediction, reliability
+from medsam_exp.nnunet.uncertainty.reliability import near_prediction, reliability
 from medsam_exp.nnunet.uncertainty.temperature import (
     BOUNDS,
     apply_temperature,
