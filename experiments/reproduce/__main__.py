@@ -7,9 +7,9 @@ from pathlib import Path
 
 from experiments.reproduce import __doc__ as about
 from experiments.reproduce.expected import PAPER, read_expected
-from experiments.reproduce.launch import launch, one_thread_each
-from experiments.reproduce.needs import Lacking, lacking, said
+from experiments.reproduce.launch import launch, share_cores
 from experiments.reproduce.plan import Sweep, Table, known_tables, read_table
+from experiments.reproduce.preflight import Missing, find_missing, missing_lines
 from experiments.reproduce.renew import renew
 from experiments.reproduce.results import read_results
 from experiments.reproduce.sheets import lines_of, misses, sheets_of, write_table
@@ -28,24 +28,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _parser().parse_intermixed_args(arguments)
     options = [name for name in given.names if "=" in name]
     changing = [option for option in options if not option.startswith(_NO_MATTER)]
-    one_thread_each(given.processes)
+    share_cores(given.processes)
     try:
         if given.renew and changing:
             raise UserError(
                 f"--renew commits what the table's own options give, so leave {', '.join(changing)} away"
             )
         tables = _tables([name for name in given.names if "=" not in name], given.on, options)
-        found = _say_what_is_missing(tables)
+        found = _preflight(tables)
         if given.needs:
             return
         folder, failed = given.output / given.on, []
         if not given.read:
             ready = [sweep for table in tables for sweep in table.sweeps if not found[sweep].blocked]
-            failed = launch(ready, folder / "logs", given.processes, _say)
+            failed = launch(ready, folder / "logs", given.processes, _print)
         missed = [line for table in tables for line in _compare(table, folder / table.name, given.renew)]
     except UserError as error:
         sys.exit(f"error: {error}")
-    _say(f"files: {folder}\n{DISCLAIMER}")
+    _print(f"files: {folder}\n{DISCLAIMER}")
     if failed or (missed and given.on != PAPER and not changing):
         sys.exit("error: " + "\n       ".join([*failed, *missed]))
 
@@ -59,13 +59,13 @@ def _tables(wanted: Sequence[str], scale: str, options: Sequence[str]) -> list[T
     return [read_table(name, scale, options) for name in wanted]
 
 
-def _say_what_is_missing(tables: Sequence[Table]) -> dict[Sweep, Lacking]:
-    """Look before anything runs, and say it."""
-    found = {sweep: lacking(sweep) for table in tables for sweep in table.sweeps}
-    for sentence in said(tables, found):
-        _say(f"missing  {sentence}")
-    blocked = sum(lack.blocked for lack in found.values())
-    _say(f"{len(found) - blocked} of {len(found)} sweeps can run")
+def _preflight(tables: Sequence[Table]) -> dict[Sweep, Missing]:
+    """Print what is missing before anything runs."""
+    found = {sweep: find_missing(sweep) for table in tables for sweep in table.sweeps}
+    for sentence in missing_lines(tables, found):
+        _print(f"missing  {sentence}")
+    blocked = sum(missing.blocked for missing in found.values())
+    _print(f"{len(found) - blocked} of {len(found)} sweeps can run")
     return found
 
 
@@ -84,7 +84,7 @@ def _compare(table: Table, folder: Path, renewed: bool) -> list[str]:
     return misses(table, lines, results)
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)
 
 

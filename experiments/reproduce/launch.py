@@ -39,7 +39,7 @@ def launch(sweeps: Sequence[Sweep], logs: Path, processes: int, say: Callable[[s
         return [sentence for sentence in pool.map(one, jobs, jobs.values()) if sentence is not None]
 
 
-def one_thread_each(processes: int) -> None:
+def share_cores(processes: int) -> None:
     """Processes that run at once share the cores, unless their threads were chosen already."""
     if processes > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))

@@ -21,8 +21,8 @@ _ASK_THE_HUB = (saliency_fits_network, layer_within_network)
 
 
 @dataclass(frozen=True)
-class Lacking:
-    """What a sweep does not find.
+class Missing:
+    """What a sweep needs and does not find.
 
     Attributes:
         sentences: one each.
@@ -33,14 +33,14 @@ class Lacking:
     blocked: bool
 
 
-def lacking(sweep: Sweep) -> Lacking:
-    """Look at as many of the sweep's jobs as have all values between them."""
+def find_missing(sweep: Sweep) -> Missing:
+    """Check as many of the sweep's jobs as have all values between them."""
     each = [_of_job(sweep.overrides(job)) for job in sweep.probes]
     lines = [line for problems, fetched in each for line in (*problems, *fetched)]
-    return Lacking(tuple(dict.fromkeys(lines)), all(problems for problems, _ in each))
+    return Missing(tuple(dict.fromkeys(lines)), all(problems for problems, _ in each))
 
 
-def said(tables: Sequence[Table], found: Mapping[Sweep, Lacking]) -> list[str]:
+def missing_lines(tables: Sequence[Table], found: Mapping[Sweep, Missing]) -> list[str]:
     """Everything that is missing, one line each, equal sentences once with all places that they hold for."""
     places: dict[str, dict[str, dict[str, None]]] = {}
     for table in tables:

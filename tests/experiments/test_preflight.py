@@ -8,8 +8,8 @@ from PIL import Image
 
 from experiments.reproduce import __main__ as reproduce
 from experiments.reproduce.__main__ import main
-from experiments.reproduce.needs import lacking, said
 from experiments.reproduce.plan import Table, read_table
+from experiments.reproduce.preflight import find_missing, missing_lines
 
 RUNS = """
 title: A made-up table
@@ -35,9 +35,9 @@ def made_up(tmp_path: Path, options: str) -> Table:
 
 def test_weights_data_and_methods_that_are_not_there_are_named(tmp_path: Path) -> None:
     table = made_up(tmp_path, "clip=biomedclip_finetuned")
-    found = {sweep: lacking(sweep) for sweep in table.sweeps}
-    assert all(lack.blocked for lack in found.values())
-    lines = said([table], found)
+    found = {sweep: find_missing(sweep) for sweep in table.sweeps}
+    assert all(missing.blocked for missing in found.values())
+    lines = missing_lines([table], found)
     assert len(lines) == len(set(lines))
     assert [
         line
@@ -68,11 +68,11 @@ def test_a_sweep_of_which_one_job_can_run_is_run(tmp_path: Path) -> None:
             folder / "a.png"
         )
     breast, lungs = made_up(tmp_path, EMBEDDED).sweeps
-    lack = lacking(breast)
-    assert not lack.blocked
-    assert len(lack.sentences) == 1, "the sentences about subtypes need each image's class"
-    assert "1 of 1 samples have no class (a)" in lack.sentences[0]
-    assert lacking(lungs).blocked
+    missing = find_missing(breast)
+    assert not missing.blocked
+    assert len(missing.sentences) == 1, "the sentences about subtypes need each image's class"
+    assert "1 of 1 samples have no class (a)" in missing.sentences[0]
+    assert find_missing(lungs).blocked
 
 
 def test_a_scale_of_drawn_scans_needs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +82,7 @@ def test_a_scale_of_drawn_scans_needs_nothing(capsys: pytest.CaptureFixture[str]
 
 def test_pairs_that_are_not_there_are_named(tmp_path: Path) -> None:
     *_, tuned = read_table("table2", "paper", [f"paths.data={tmp_path}"]).sweeps
-    sentences = lacking(tuned).sentences
+    sentences = find_missing(tuned).sentences
     for name in ("roco/val.csv", "medpix_dataset/medpix_dataset.csv"):
         assert any(line.startswith(f"{tmp_path}/{name} is not a file") for line in sentences)
 
