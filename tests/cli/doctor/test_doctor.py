@@ -162,7 +162,7 @@ def test_packages_that_are_missing(
     (need,) = preflight.packages(cfg)
     assert need.sentence == "the package pydensecrf is not installed; `make setup-crf` mends it"
     assert not list(preflight.packages(composed("postprocess=otsu")))
-    monkeypatch.setattr(machine, "_installed", lambda name: lambda: False)
+    monkeypatch.setattr(machine, "find_spec", lambda name: None)
     assert "pydensecrf     not here, for postprocess=crf: make setup-crf" in page(capsys, "demo")
 
 
