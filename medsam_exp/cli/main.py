@@ -16,6 +16,7 @@ import medsam_exp
 from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.cli.weights.commands import app as weights_app
 from medsam_exp.runtime.conf_folder import conf_folder
+from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.interrupts import stops_when_asked
 
 RESEARCH_ONLY = "Research use only; not a medical device."
@@ -38,8 +39,6 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that is named."""
-        from medsam_exp.types import UserError
-
         try:
             return super().invoke(ctx)
         except UserError as error:
@@ -314,7 +313,6 @@ def data_check(
     """
     from medsam_exp.curation.quality.data_check import check_dataset, print_examination
     from medsam_exp.curation.quality.facts import Limits
-    from medsam_exp.types import UserError
 
     folder = output or outputs / "hygiene" / root.resolve().stem
     limits = Limits(tiny_share=tiny / 100, aspect=aspect, same_mask=same_mask)
@@ -368,7 +366,6 @@ def write_back(
     """
     from medsam_exp.curation.write_back import scans
     from medsam_exp.curation.write_back.dicom_seg import SegmentNames
-    from medsam_exp.types import UserError
 
     names = SegmentNames(name, scans.coded(category), scans.coded(type_))
     try:

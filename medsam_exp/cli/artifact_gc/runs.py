@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medsam_exp.metrics.measures import ALL_MEASURES, MEASURES
+from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.run_status import ERROR_FILE, is_running
 from medsam_exp.runtime.sizes import Extent, extent
 from medsam_exp.stages.pipeline import scored_labels
@@ -233,8 +234,10 @@ def _status(folder: Path, *, there: bool) -> tuple[Status, str]:
 
 
 def _last_line(path: Path) -> str:
+    """The message of a traceback; bad input is said without the name of its error."""
+    prefix = f"{UserError.__module__}.{UserError.__qualname__}: "
     lines = [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1].removeprefix("medsam_exp.types.UserError: ")[:_LONGEST_ERROR] if lines else ""
+    return lines[-1].removeprefix(prefix)[:_LONGEST_ERROR] if lines else ""
 
 
 def _summary(path: Path) -> tuple[dict[str, Any], str]:

@@ -10,6 +10,7 @@ import pytest
 
 from medsam_exp.cli.artifact_gc.runs import find_runs
 from medsam_exp.cli.main import main
+from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.run_status import alive, is_running
 from medsam_exp.runtime.sizes import extent
 from tests.cli.artifact_gc.conftest import Outputs, key
@@ -64,6 +65,13 @@ def test_a_run_that_goes_well_leaves_no_sign_of_life_and_a_retry_no_old_error(tm
         assert is_running(tmp_path)
     assert not is_running(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_input_is_listed_by_its_sentence(outputs: Outputs) -> None:
+    with pytest.raises(UserError), alive(outputs.run("a")):
+        raise UserError("saliency.layer=99: there are 6 layers")
+    [run] = find_runs(outputs.folder, outputs.artifacts)
+    assert (run.status, run.note) == ("failed", "saliency.layer=99: there are 6 layers")
 
 
 def _hold(folder: Path, begun: Event) -> None:
