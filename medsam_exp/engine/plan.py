@@ -21,6 +21,7 @@ from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.stages.pipeline import STAGES, Stage, possible_parents
+from medsam_exp.stages.records import Scored
 from medsam_exp.types import Dataset, UserError
 
 
@@ -104,7 +105,7 @@ class Plan:
         found: dict[str, dict[str, float]] = {}
         for name, artifacts in self.artifacts.items():
             if STAGES[name].gives_scores:
-                for scored, measures in artifacts.info(sample_id)["scores"].items():
+                for scored, measures in artifacts.record(sample_id, Scored)["scores"].items():
                     found.setdefault(scored, {}).update(measures)
         return found
 

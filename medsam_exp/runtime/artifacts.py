@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import numpy as np
@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medsam_exp.runtime.digests import text_digest, write_atomically
+from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.locks import waiting_lock
 
+Record = TypeVar("Record")
 _KEY_LENGTH = 16
 
 
@@ -89,6 +91,25 @@ class StageArtifacts:
         """The facts saved with a sample."""
         content: dict[str, Any] = json.loads(self._path(sample_id, ".json").read_text())
         return content
+
+    def record(self, sample_id: str, kind: type[Record]) -> Record:
+        """The same facts, of a stage whose record has a type.
+
+        Args:
+            sample_id: which sample.
+            kind: a TypedDict of `medsam_exp.stages.records`.
+
+        Raises:
+            UserError: a field is not there.
+        """
+        content = self.info(sample_id)
+        absent = sorted(getattr(kind, "__required_keys__", frozenset()) - content.keys())
+        if absent:
+            path = self._path(sample_id, ".json")
+            raise UserError(
+                f"{path} has no {absent[0]!r}, so this stage did not write it; remove {self.folder}"
+            )
+        return cast(Record, content)
 
     def mask_path(self, sample_id: str) -> Path:
         """PNG {0, 255} of a sample's mask, original frame."""

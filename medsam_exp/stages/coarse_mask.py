@@ -1,6 +1,7 @@
 """Stage: from a saliency map to a coarse mask."""
 
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.records import CoarseRecord, PresenceRecord
 
 
 def run(context: StageContext) -> None:
@@ -14,8 +15,12 @@ def run(context: StageContext) -> None:
         saliency_map = context.parents["saliency"].saliency_map(sample_id)
         binary = postprocess(saliency_map, context.dataset.read_image(sample_id))
         coarse_mask = component_filter(binary, saliency_map)
-        vetoed = veto(scored.info(sample_id)["score"] if scored else None)
+        vetoed = veto(scored.record(sample_id, PresenceRecord)["score"] if scored else None)
         coarse_mask &= not vetoed
-        info = {"vetoed": vetoed, "presence": float(coarse_mask.any()), "area_px": int(coarse_mask.sum())}
+        info: CoarseRecord = {
+            "vetoed": vetoed,
+            "presence": float(coarse_mask.any()),
+            "area_px": int(coarse_mask.sum()),
+        }
         context.artifacts.save(sample_id, info, coarse_mask)
         context.advance(1)

@@ -6,6 +6,7 @@ from medsam_exp.masks.presence.features import relevance_features
 from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
+from medsam_exp.stages.records import ControlRecord
 from medsam_exp.training.saliency import SaliencyModule, SaliencyResult
 
 
@@ -14,7 +15,7 @@ def run(context: StageContext) -> None:
     texts = context.build("grounding").bind(context.dataset.samples, context.texts, context.seed)
 
     def save(sample_id: str, results: dict[str, SaliencyResult]) -> None:
-        info = {
+        info: ControlRecord = {
             "texts": {kind: list(texts[kind][sample_id]) for kind in KINDS},
             "relevance": {kind: relevance_features(results[kind].relevance) for kind in KINDS},
         }

@@ -8,6 +8,7 @@ from medsam_exp.clip.load import save_clip
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.seeding import derive_seed
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.records import TrainedRecord
 from medsam_exp.stages.text_truncation import caption_notes
 from medsam_exp.training.clip_data import PairsDataModule
 from medsam_exp.training.clip_finetune import ClipFinetuneModule
@@ -57,5 +58,6 @@ def run(context: StageContext) -> None:
     if distributed.rank() == 0:
         save_clip(clip.cpu(), context.artifacts.folder / FOLDER, torch.float32)
         notes = dict.fromkeys(note for part in pairs.values() if part is not None for note in part.notes)
-        context.artifacts.save("all", {"results": FOLDER, "figures": figures, "notes": [*notes, *said]})
+        record: TrainedRecord = {"results": FOLDER, "figures": figures, "notes": [*notes, *said]}
+        context.artifacts.save("all", record)
     context.advance(1)

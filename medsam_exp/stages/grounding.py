@@ -1,7 +1,6 @@
 """Stage: how far the map moves under control texts, and how often they give an empty mask."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from medsam_exp.masks.presence.features import network_fingerprint
 from medsam_exp.runtime import distributed
@@ -9,6 +8,7 @@ from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.saliency.grounding.map_shift import diagonal_px, map_correlation, peak_shift_px
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
+from medsam_exp.stages.records import ControlRecord, PresenceRecord
 from medsam_exp.training.presence import PresenceModule
 from medsam_exp.types import RGBImage, SaliencyMap
 
@@ -31,7 +31,7 @@ def _score_with_presence(context: StageContext, is_empty: Emptiness) -> None:
     """The control texts get a presence score too, by the same network and scorer as the image's own text."""
     clip, scorer, controls = clip_of_run(context), context.build("presence"), context.parents["control_maps"]
     scorer.check_network(network_fingerprint(clip))
-    records = {sample_id: controls.info(sample_id) for sample_id in context.pending}
+    records = {sample_id: controls.record(sample_id, ControlRecord) for sample_id in context.pending}
 
     def map_of(sample_id: str, kind: str) -> SaliencyMap:
         return controls.saliency_map(sample_id)[KINDS.index(kind)]
@@ -39,7 +39,7 @@ def _score_with_presence(context: StageContext, is_empty: Emptiness) -> None:
     def save(sample_id: str, found: dict[str, dict[str, float]]) -> None:
         relevance = records[sample_id]["relevance"]
         presence = {kind: scorer(features | relevance[kind]) for kind, features in found.items()}
-        own = context.parents["presence"].info(sample_id)["score"]
+        own = context.parents["presence"].record(sample_id, PresenceRecord)["score"]
         _save(context, sample_id, {OWN: own, **presence}, is_empty)
 
     texts = {
@@ -59,7 +59,7 @@ def _save(context: StageContext, sample_id: str, presence: Mapping[str, float], 
         score = presence.get(label)
         scores[f"empty_{label}"] = float(is_empty(saliency_map, image, score))
         scores |= {} if score is None else {f"presence_{label}": score}
-    texts: Any = context.parents["control_maps"].info(sample_id)["texts"]
+    texts = context.parents["control_maps"].record(sample_id, ControlRecord)["texts"]
     context.artifacts.save(sample_id, {"texts": texts, "scores": {"grounding": scores}})
     context.advance(1)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.stages.records import TrainedRecord
 
 if TYPE_CHECKING:
     from medsam_exp.clip.model import ClipModel
@@ -15,8 +16,7 @@ def trained_network(context: StageContext, group: str) -> Path | None:
     """File or folder of the network of a config group that the run has trained; None where it trains none."""
     for name, artifacts in context.parents.items():
         if STAGES[name].trains == group:
-            results: str = artifacts.info("all")["results"]
-            return artifacts.folder / results
+            return artifacts.folder / artifacts.record("all", TrainedRecord)["results"]
     return None
 
 

@@ -14,6 +14,7 @@ from medsam_exp.nnunet.weak_label.compose import by_image, label_value
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.stages.records import NnunetTrainedRecord
 from medsam_exp.stages.train_nnunet import members_pattern
 from medsam_exp.training.nnunet_inference import EnsembleAnswer, EnsembleModule, ensemble_loader
 from medsam_exp.training.nnunet_snapshots import FINAL
@@ -61,7 +62,7 @@ def _members(context: StageContext, settings: EnsembleSettings, *, single: bool)
             return given
         first_fold = [member for member in given.members if member.parent == given.members[0].parent]
         return ResultsFolder(given.folder, tuple(first_fold[-1:]))
-    record = trained[0].info("all")
+    record = trained[0].record("all", NnunetTrainedRecord)
     folder = trained[0].folder / record["results"]
     if single:
         return results_folder(folder, FINAL, record["folds"][:1])

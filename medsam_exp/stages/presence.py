@@ -3,6 +3,7 @@
 from medsam_exp.masks.presence.features import network_fingerprint
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
+from medsam_exp.stages.records import PresenceRecord, SaliencyRecord
 from medsam_exp.training.presence import PresenceModule
 
 
@@ -13,10 +14,10 @@ def run(context: StageContext) -> None:
     scorer.check_network(network)
 
     def save(sample_id: str, found: dict[str, dict[str, float]]) -> None:
-        features = found["text"] | saliency.info(sample_id)["relevance"]
+        features = found["text"] | saliency.record(sample_id, SaliencyRecord)["relevance"]
         score = scorer(features)
         scores = {"presence": {"probability": score}}
-        info = {"score": score, "features": features, "network": network, "scores": scores}
+        info: PresenceRecord = {"score": score, "features": features, "network": network, "scores": scores}
         context.artifacts.save(sample_id, info)
         context.advance(1)
 

@@ -5,6 +5,7 @@ import numpy as np
 from medsam_exp.masks.presence.features import relevance_features
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
+from medsam_exp.stages.records import SaliencyRecord
 from medsam_exp.stages.text_truncation import record_of_cuts, warn_of_cuts
 from medsam_exp.training.saliency import SaliencyModule, SaliencyResult
 
@@ -19,14 +20,15 @@ def run(context: StageContext) -> None:
     def save(sample_id: str, results: dict[str, SaliencyResult]) -> None:
         saliency_map = results[_TEXT].saliency_map
         peak_y, peak_x = np.unravel_index(int(saliency_map.argmax()), saliency_map.shape)
-        info = {
+        info: SaliencyRecord = {
             "texts": list(context.texts[sample_id]),
-            **record_of_cuts(clip, context.texts[sample_id]),
             "presence": float(saliency_map.any()),
             "peak_x": int(peak_x),
             "peak_y": int(peak_y),
             "relevance": relevance_features(results[_TEXT].relevance),
         }
+        if cut := record_of_cuts(clip, context.texts[sample_id]):
+            info["cut_texts"] = cut
         context.artifacts.save(sample_id, info, saliency_map.astype(np.float32, copy=False))
         context.advance(1)
 

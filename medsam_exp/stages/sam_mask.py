@@ -9,6 +9,7 @@ from medsam_exp.runtime import distributed
 from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import sam_of_run
+from medsam_exp.stages.records import PromptRecord, SamRecord
 from medsam_exp.training.inference_data import StoredEmbedding
 from medsam_exp.training.sam_inference import SamAnswer, SamModule
 from medsam_exp.types import Prompts
@@ -27,7 +28,7 @@ def run(context: StageContext) -> None:
     asked = tuple(name for name in context.pending if len(prompts[name]))
 
     def save(sample_id: str, answer: SamAnswer) -> None:
-        info = {
+        info: SamRecord = {
             "presence": 1.0,
             "iou_predictions": answer.iou_predictions,
             "prompts": as_record(prompts[sample_id]),
@@ -71,12 +72,12 @@ def _prompts(context: StageContext, prompter: Any, sample_id: str) -> Prompts:
 def _save_absent(context: StageContext, sample_ids: list[str]) -> None:
     for sample_id in sample_ids:
         empty = np.zeros_like(context.parents["coarse_mask"].mask(sample_id))
-        info = {"presence": 0.0, "iou_predictions": [], "prompts": as_record(Prompts())}
+        info: SamRecord = {"presence": 0.0, "iou_predictions": [], "prompts": as_record(Prompts())}
         context.artifacts.save(sample_id, info, empty)
         context.advance(1)
 
 
-def as_record(prompts: Prompts) -> dict[str, Any]:
+def as_record(prompts: Prompts) -> PromptRecord:
     """Prompts as JSON-able lists."""
     return {
         "boxes_xyxy": None if prompts.boxes_xyxy is None else prompts.boxes_xyxy.tolist(),
@@ -85,7 +86,7 @@ def as_record(prompts: Prompts) -> dict[str, Any]:
     }
 
 
-def from_record(record: dict[str, Any]) -> Prompts:
+def from_record(record: PromptRecord) -> Prompts:
     """Prompts from what `as_record` wrote."""
     boxes, coords, labels = (record[key] for key in ("boxes_xyxy", "point_coords", "point_labels"))
     return Prompts(

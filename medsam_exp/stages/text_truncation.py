@@ -18,10 +18,9 @@ log = logging.getLogger(__name__)
 MEND = "shorten them, or read them in pieces with text=windows, or smaller ones with text.words"
 
 
-def record_of_cuts(clip: ClipModel, texts: Sequence[str]) -> dict[str, Any]:
-    """For a sample's record: its texts that are longer than the model's context; nothing where all are read whole."""
-    found = [asdict(cut) for cut in cut_texts(clip.tokenizer, texts)]
-    return {"cut_texts": found} if found else {}
+def record_of_cuts(clip: ClipModel, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """For a sample's record, as `cut_texts`: its texts that are longer than the model's context."""
+    return [asdict(cut) for cut in cut_texts(clip.tokenizer, texts)]
 
 
 def warn_of_cuts(clip: ClipModel, texts: Mapping[str, Sequence[str]]) -> None:

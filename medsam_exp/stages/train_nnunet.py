@@ -4,7 +4,6 @@ import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from medsam_exp.nnunet.environment import RAW
 from medsam_exp.nnunet.plans import plan_and_preprocess
@@ -14,6 +13,7 @@ from medsam_exp.nnunet.training import TrainingParts
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.stages.records import NnunetTrainedRecord
 from medsam_exp.training.nnunet_data import NnunetDataModule
 from medsam_exp.training.nnunet_snapshots import FINAL, Snapshots
 from medsam_exp.training.nnunet_training import NnunetModule
@@ -49,7 +49,7 @@ def run(context: StageContext) -> None:
     }
     if distributed.rank() == 0:
         results = next((folder / "nnUNet_results").glob("Dataset*/*"))
-        record = {
+        record: NnunetTrainedRecord = {
             "results": str(results.relative_to(folder)),
             "folds": [str(fold) for fold in settings.folds],
             "snapshots": [epoch + 1 for epoch in epochs],
@@ -136,6 +136,6 @@ def _check_disk(parts: TrainingParts, settings: NnunetSettings, snapshots: int, 
         )
 
 
-def members_pattern(record: dict[str, Any]) -> str:
+def members_pattern(record: NnunetTrainedRecord) -> str:
     """Which checkpoints of a training are its ensemble."""
     return "checkpoint_epoch_*.pth" if record["snapshots"] else FINAL

@@ -3,6 +3,7 @@
 from medsam_exp.runtime import distributed
 from medsam_exp.sam.load import save_sam
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.records import TrainedRecord
 from medsam_exp.training.sam_data import MaskPromptDataModule
 from medsam_exp.training.sam_training import SamTrainingModule
 
@@ -25,5 +26,6 @@ def run(context: StageContext) -> None:
     figures = context.fit(module, data)
     if distributed.rank() == 0:
         save_sam(sam.cpu(), context.artifacts.folder / FILE)
-        context.artifacts.save("all", {"results": FILE, "figures": figures})
+        record: TrainedRecord = {"results": FILE, "figures": figures}
+        context.artifacts.save("all", record)
     context.advance(1)

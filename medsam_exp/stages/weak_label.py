@@ -13,6 +13,7 @@ from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import AuxiliaryImages, StageContext
 from medsam_exp.stages.pipeline import mask_stages
+from medsam_exp.stages.records import LabelRecord, PresenceRecord, SamRecord
 from medsam_exp.types import Dataset, Mask, Sample, UserError
 
 
@@ -36,7 +37,7 @@ def run(context: StageContext) -> None:
     cases = _cases(other.dataset, reader, dropped)
     raw = write_raw_dataset(context.artifacts.folder, other.dataset.name, cases, labels)
     verify(raw.folder, context.artifacts.folder / "nnunet.log")
-    record = {
+    record: LabelRecord = {
         "raw": str(raw.folder.relative_to(context.artifacts.folder)),
         "data": other.dataset.name,
         "split": other.dataset.split,
@@ -93,7 +94,7 @@ class _ZeroShot:
 
     def _candidate(self, sample: Sample) -> Candidate:
         made, name = self._artifacts, sample.id
-        sam = made["sam_mask"].info(name)["iou_predictions"] if "sam_mask" in made else []
+        sam = made["sam_mask"].record(name, SamRecord)["iou_predictions"] if "sam_mask" in made else []
         return Candidate(
             sample_id=name,
             image_id=sample.image,
@@ -101,7 +102,7 @@ class _ZeroShot:
             mask=made[self._masks].mask(name),
             coarse_mask=made["coarse_mask"].mask(name) if "coarse_mask" in made else None,
             iou_predictions=tuple(sam),
-            presence=made["presence"].info(name)["score"] if "presence" in made else None,
+            presence=made["presence"].record(name, PresenceRecord)["score"] if "presence" in made else None,
         )
 
 

@@ -1,0 +1,114 @@
+"""The records that stages write and other stages, the summary and the report read, by field."""
+
+from typing import Any, NotRequired, TypedDict
+
+Scores = dict[str, dict[str, float]]
+"""What is scored ("coarse", "presence") -> measure -> number."""
+
+
+class Scored(TypedDict):
+    """Of every stage with `gives_scores`."""
+
+    scores: Scores
+
+
+class SaliencyRecord(TypedDict):
+    """Of one map.
+
+    Attributes:
+        texts: that were asked for.
+        presence: 1 where the map is not zero everywhere, else 0.
+        peak_x: column of its largest value, pixels of the original frame.
+        peak_y: row of it.
+        relevance: features of the relevance before it became a map, by name.
+        cut_texts: texts longer than the network's context, see `text_truncation`.
+    """
+
+    texts: list[str]
+    presence: float
+    peak_x: int
+    peak_y: int
+    relevance: dict[str, float]
+    cut_texts: NotRequired[list[Any]]
+
+
+class ControlRecord(TypedDict):
+    """Of the maps of one image's control texts, by kind of control."""
+
+    texts: dict[str, list[str]]
+    relevance: dict[str, dict[str, float]]
+
+
+class PresenceRecord(Scored):
+    """Of one image and text: the score in [0, 1], the features it is made from, and the network's fingerprint."""
+
+    score: float
+    features: dict[str, float]
+    network: str
+
+
+class CoarseRecord(TypedDict):
+    """Of one coarse mask: whether a veto emptied it, whether it has foreground (0 or 1), its pixels."""
+
+    vetoed: bool
+    presence: float
+    area_px: int
+
+
+class PromptRecord(TypedDict):
+    """Prompts as lists, original frame; see `medsam_exp.types.Prompts`."""
+
+    boxes_xyxy: list[list[float]] | None
+    point_coords: list[list[list[float]]] | None
+    point_labels: list[list[int]] | None
+
+
+class SamRecord(TypedDict):
+    """Of one SAM mask: predicted IoU of each prompt's mask, and of the proposals that it was fused from."""
+
+    presence: float
+    iou_predictions: list[float]
+    prompts: PromptRecord
+    proposal_iou_predictions: NotRequired[list[list[float]]]
+
+
+class LabelRecord(TypedDict):
+    """Of a set of labels: nnU-Net's raw dataset below the stage's folder, whose masks they are, what was dropped."""
+
+    raw: str
+    data: str
+    split: str
+    source: str
+    labels: dict[str, int]
+    channels: list[str]
+    kept: list[str]
+    dropped: dict[str, str]
+
+
+class TrainedRecord(TypedDict):
+    """Of a training: the network's file or folder relative to the stage's folder, and its last figures."""
+
+    results: str
+    figures: dict[str, float]
+    notes: NotRequired[list[str]]
+
+
+class NnunetTrainedRecord(TrainedRecord):
+    """Of a training of nnU-Net: its folds, the epochs of its snapshots, whether cases were held out."""
+
+    folds: list[str]
+    snapshots: list[int]
+    validation: bool
+
+
+class ChosenRecord(TypedDict):
+    """Of `calibrate_ensemble`: the threshold and temperature, and what they reached on which images."""
+
+    data: str
+    split: str
+    images: int
+    threshold: float
+    temperature: float
+    temperature_ci95: Any
+    dsc: float
+    dsc_at_half: float
