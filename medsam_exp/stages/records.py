@@ -12,7 +12,13 @@ class Scored(TypedDict):
     scores: Scores
 
 
-class SaliencyRecord(TypedDict):
+class CutRecord(TypedDict, total=False):
+    """Of texts longer than the network's context, where there are any; see `text_truncation`."""
+
+    cut_texts: list[dict[str, Any]]
+
+
+class SaliencyRecord(CutRecord):
     """Of one map.
 
     Attributes:
@@ -21,7 +27,6 @@ class SaliencyRecord(TypedDict):
         peak_x: column of its largest value, pixels of the original frame.
         peak_y: row of it.
         relevance: features of the relevance before it became a map, by name.
-        cut_texts: texts longer than the network's context, see `text_truncation`.
     """
 
     texts: list[str]
@@ -29,7 +34,6 @@ class SaliencyRecord(TypedDict):
     peak_x: int
     peak_y: int
     relevance: dict[str, float]
-    cut_texts: NotRequired[list[Any]]
 
 
 class ControlRecord(TypedDict):

@@ -22,13 +22,12 @@ def run(context: StageContext) -> None:
         peak_y, peak_x = np.unravel_index(int(saliency_map.argmax()), saliency_map.shape)
         info: SaliencyRecord = {
             "texts": list(context.texts[sample_id]),
+            **record_of_cuts(clip, context.texts[sample_id]),
             "presence": float(saliency_map.any()),
             "peak_x": int(peak_x),
             "peak_y": int(peak_y),
             "relevance": relevance_features(results[_TEXT].relevance),
         }
-        if cut := record_of_cuts(clip, context.texts[sample_id]):
-            info["cut_texts"] = cut
         context.artifacts.save(sample_id, info, saliency_map.astype(np.float32, copy=False))
         context.advance(1)
 

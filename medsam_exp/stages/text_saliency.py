@@ -14,8 +14,7 @@ def run(context: StageContext) -> None:
 
     def save(sample_id: str, found: list[TextRelevance]) -> None:
         cuts = record_of_cuts(clip, context.texts[sample_id])
-        info = {"texts": [asdict(one) for one in found], **({"cut_texts": cuts} if cuts else {})}
-        context.artifacts.save(sample_id, info)
+        context.artifacts.save(sample_id, {"texts": [asdict(one) for one in found], **cuts})
         context.advance(1)
 
     module = TextSaliencyModule(clip, context.build("text_saliency"), context.texts, context.seed, save)

@@ -11,6 +11,7 @@ from medsam_exp.clip.model import ClipModel
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.wording import first_few
+from medsam_exp.stages.records import CutRecord
 from medsam_exp.types import PairSource
 
 log = logging.getLogger(__name__)
@@ -18,9 +19,10 @@ log = logging.getLogger(__name__)
 MEND = "shorten them, or read them in pieces with text=windows, or smaller ones with text.words"
 
 
-def record_of_cuts(clip: ClipModel, texts: Sequence[str]) -> list[dict[str, Any]]:
-    """For a sample's record, as `cut_texts`: its texts that are longer than the model's context."""
-    return [asdict(cut) for cut in cut_texts(clip.tokenizer, texts)]
+def record_of_cuts(clip: ClipModel, texts: Sequence[str]) -> CutRecord:
+    """For a sample's record: its texts that are longer than the model's context; nothing where all are read whole."""
+    found = [asdict(cut) for cut in cut_texts(clip.tokenizer, texts)]
+    return {"cut_texts": found} if found else {}
 
 
 def warn_of_cuts(clip: ClipModel, texts: Mapping[str, Sequence[str]]) -> None:

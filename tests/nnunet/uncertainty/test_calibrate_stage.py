@@ -31,7 +31,7 @@ def calibrated(scans: list[tuple[np.ndarray, Mask]]) -> dict[str, Any]:
     )
     found: dict[str, Any] = {}
     context: Any = SimpleNamespace(
-        other=other,
+        auxiliary=other,
         build=lambda group: {"uncertainty": {"bins": 15, "near_px": NEAR_PX}}[group],
         artifacts=SimpleNamespace(save=lambda _, record: found.update(record)),
         advance=lambda _: None,
