@@ -182,6 +182,8 @@ def test_trained_networks_are_kept_by_their_stages_keys_and_stay_where_they_are(
     for path in (clip, sam):
         path.parent.mkdir(parents=True)
         path.write_bytes(path.name.encode())
+    stored["finetune_clip"].save("all", {"results": "clip"})
+    stored["train_sam"].save("all", {"results": "sam.safetensors"})
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     with WandbTracker(TrackedRun(run_dir, "run"), log_weights=True) as tracker:
