@@ -41,6 +41,11 @@ class Sample:
         image_id: the image's own id, where it is asked for several classes and so is several samples; else None.
         patient: what images that are not independent share: the patient, else the study or the volume; None where it
             is unknown.
+
+    Example:
+        >>> from medsam_exp import Sample
+        >>> Sample("case_1@cyst", class_name="cyst", image_id="case_1").image
+        'case_1'
     """
 
     id: str
@@ -155,6 +160,12 @@ class Prompts:
         boxes_xyxy: (N, 4) float32 x0, y0, x1, y1 in pixels; x1 and y1 one past the last pixel. Or None.
         point_coords: (N, P, 2) float32 x, y in pixels; whole numbers are pixel centres, as in mask[y, x]. Or None.
         point_labels: (N, P) int64, 1 foreground, 0 background, -1 no point (its place is ignored). Or None.
+
+    Example:
+        >>> import numpy as np
+        >>> from medsam_exp import Prompts
+        >>> len(Prompts(boxes_xyxy=np.array([[2, 1, 6, 3]], np.float32)))
+        1
     """
 
     boxes_xyxy: NDArray[np.float32] | None = None

@@ -28,6 +28,15 @@ def api_pages(package: Path) -> Pages:
     return pages
 
 
+def as_rst(lines: list[str]) -> list[str]:
+    """Lines of a docstring as reStructuredText; examples, from `>>>` to an empty line, stay as they are."""
+    found, example = [], False
+    for line in lines:
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
+        found.append(line if example else escaped(line))
+    return found
+
+
 def escaped(line: str) -> str:
     """A line of a docstring as reStructuredText: code in backticks stays code, and no other sign means anything."""
     parts = line.split("`")
@@ -61,7 +70,7 @@ def _page(package: str, folder: Path) -> str:
     room = f"{package}.{folder.name}"
     init = folder / "__init__.py"
     shown = [f".. automodule:: {room}\n   :members:\n"]
-    if "__all__" not in _names(init):
+    if "__all__" not in init.read_text():
         inner = (path for path in sorted(folder.rglob("*.py")) if not path.name.startswith("_"))
         shown = [_directive(room, init)]
         shown += [

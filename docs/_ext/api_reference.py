@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from api_pages import api_pages, escaped, spaced
+from api_pages import api_pages, as_rst, spaced
 from sphinx.application import Sphinx
 from written_pages import write_pages
 
@@ -25,4 +25,4 @@ def _write(app: Sphinx) -> None:
 
 
 def _as_rst(_app: Sphinx, what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
-    lines[:] = [escaped(line) for line in (spaced(lines) if what == "module" else lines)]
+    lines[:] = as_rst(spaced(lines) if what == "module" else lines)

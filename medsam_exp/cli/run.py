@@ -42,6 +42,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     hydra.main(version_base="1.3", config_path=first, config_name="config")(job)()
 
 
+def run(*words: str) -> None:
+    """Run an experiment or a sweep from Python, such as a notebook, as `medsam-exp run WORDS` does.
+
+    Args:
+        words: `GROUP=CHOICE`, `KEY=VALUE`, and options of Hydra.
+
+    Raises:
+        SystemExit: the input is bad; its argument is the sentence.
+
+    Example:
+        >>> import contextlib, io, json, tempfile
+        >>> from pathlib import Path
+        >>> from medsam_exp import run
+        >>> outputs = Path(tempfile.mkdtemp())
+        >>> few = ("data.count=1", "saliency=intensity", "stages=[saliency,coarse_mask,evaluate]")
+        >>> with contextlib.redirect_stdout(io.StringIO()):
+        ...     run("+experiment=demo", *few, f"paths.outputs={outputs}")
+        >>> (summary,) = outputs.glob("runs/demo/*/summary.json")
+        >>> "coarse/dsc" in json.loads(summary.read_text())["metrics"]
+        True
+    """
+    typed = sys.argv
+    try:
+        sys.argv = typed[:1]
+        main(words)
+    finally:
+        sys.argv = typed
+
+
 def job(cfg: DictConfig) -> None:
     """Run one job; it has this module's name, so that launchers can send it to other processes."""
     from medsam_exp.cli.runner import plan_digest, run  # here, so that --help and --cfg answer at once

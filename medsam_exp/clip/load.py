@@ -41,6 +41,15 @@ def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, s
 
     Raises:
         UserError: something is missing, cannot be downloaded, does not fit, or is not finite.
+
+    Example:
+        >>> from medsam_exp import PhantomDataset, load_clip
+        >>> clip, scans = load_clip("tiny"), PhantomDataset(seed=2, count=1)
+        >>> scan = scans.samples[0]
+        >>> images = clip.preprocess(scans.read_image(scan.id))[None]
+        >>> texts = clip.encode_text(clip.tokenize([scan.description]))
+        >>> tuple(clip.encode_image(images).shape), tuple(texts.shape)
+        ((1, 128), (1, 128))
     """
     source = find_source(model, weights)
     path = find_weights(source, weights)

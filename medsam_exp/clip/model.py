@@ -36,6 +36,12 @@ class ClipModel(nn.Module):
         grid: (gh, gw) patches after the last layer.
         prefix_tokens: tokens before the patches (1 for CLS).
         embed_dim: D.
+
+    Example:
+        >>> from medsam_exp import load_clip
+        >>> clip = load_clip("tiny")
+        >>> clip.embed_dim, clip.preprocess.size
+        (128, (96, 96))
     """
 
     def __init__(

@@ -93,6 +93,18 @@ class FolderDataset:
     Raises:
         UserError: the folder is missing or empty, or (with "raise") files are unreadable, unpaired,
             doubled, of different sizes or of unknown labels; one error names them all.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from medsam_exp import FolderDataset
+        >>> root = Path(tempfile.mkdtemp())
+        >>> (root / "test_images").mkdir()
+        >>> Image.new("RGB", (64, 48)).save(root / "test_images" / "case_1.png")
+        >>> dataset = FolderDataset(name="clinic", root=str(root), split="test")
+        >>> [sample.id for sample in dataset.samples], dataset.has_ground_truth
+        (['case_1'], False)
     """
 
     def __init__(

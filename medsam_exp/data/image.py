@@ -27,6 +27,16 @@ class ImageDataset:
 
     Raises:
         UserError: the file is missing or cannot be read as an image, is too elongated, or `spacing_mm` is no size.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from medsam_exp import ImageDataset
+        >>> path = Path(tempfile.mkdtemp()) / "scan.png"
+        >>> Image.new("RGB", (64, 48)).save(path)
+        >>> ImageDataset(str(path)).read_image("scan").shape
+        (48, 64, 3)
     """
 
     has_ground_truth = False

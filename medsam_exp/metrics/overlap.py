@@ -14,6 +14,12 @@ def dice(prediction: Mask, ground_truth: Mask) -> float:
 
     Returns:
         In [0, 1]; 1 when both are empty, 0 when only one is.
+
+    Example:
+        >>> import numpy as np
+        >>> from medsam_exp import dice
+        >>> dice(np.array([[True, True, True]]), np.array([[True, False, False]]))
+        0.5
     """
     total = np.count_nonzero(prediction) + np.count_nonzero(ground_truth)
     return float(2 * np.count_nonzero(prediction & ground_truth) / total) if total else 1.0
@@ -28,6 +34,12 @@ def iou(prediction: Mask, ground_truth: Mask) -> float:
 
     Returns:
         In [0, 1]; 1 when both are empty, 0 when only one is.
+
+    Example:
+        >>> import numpy as np
+        >>> from medsam_exp import iou
+        >>> iou(np.array([[True, True]]), np.array([[True, False]]))
+        0.5
     """
     union = np.count_nonzero(prediction | ground_truth)
     return float(np.count_nonzero(prediction & ground_truth) / union) if union else 1.0

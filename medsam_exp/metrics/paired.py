@@ -69,6 +69,12 @@ def compare_pairs(
 
     Raises:
         ValueError: no pairs, unequal numbers of scores, or some are not finite.
+
+    Example:
+        >>> from medsam_exp import compare_pairs
+        >>> comparison = compare_pairs([0.6, 0.7, 0.5], [0.7, 0.9, 0.6])
+        >>> round(comparison.difference, 3), comparison.better
+        (0.133, 3)
     """
     first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if first.shape != second.shape or not first.size or not np.isfinite([first, second]).all():

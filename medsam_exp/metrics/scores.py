@@ -19,6 +19,15 @@ class SegmentationMeasures:
 
     Raises:
         UserError: the tolerance is negative or the unit unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from medsam_exp import SegmentationMeasures
+        >>> measures = SegmentationMeasures(nsd_tolerance=2.0, tolerance_unit="px")
+        >>> mask = np.eye(4, dtype=bool)
+        >>> scores = measures(mask, mask, None)
+        >>> scores["dsc"], scores["hd95_px"]
+        (1.0, 0.0)
     """
 
     nsd_tolerance: float

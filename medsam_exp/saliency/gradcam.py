@@ -26,6 +26,15 @@ class GradCAM(SaliencyMethod):
 
     Args:
         layer: 0-based vision layer after which to look; None for the last one that decides the embedding.
+
+    Example:
+        >>> from medsam_exp import GradCAM, PhantomDataset, load_clip
+        >>> clip, scans = load_clip("tiny"), PhantomDataset(seed=2, count=1)
+        >>> scan = scans.samples[0]
+        >>> images = clip.preprocess(scans.read_image(scan.id))[None]
+        >>> texts = clip.encode_text(clip.tokenize([scan.description]))
+        >>> tuple(GradCAM()(clip, images, texts, [])[0].shape)
+        (12, 12)
     """
 
     layer: int | None = None

@@ -35,6 +35,18 @@ class M2IB(Bottleneck, SaliencyMethod):
 
     Raises:
         UserError: a number makes no sense.
+
+    Example:
+        >>> import torch
+        >>> from medsam_exp import M2IB, PhantomDataset, load_clip
+        >>> clip, scans = load_clip("tiny"), PhantomDataset(seed=2, count=1)
+        >>> scan = scans.samples[0]
+        >>> images = clip.preprocess(scans.read_image(scan.id))[None]
+        >>> texts = clip.encode_text(clip.tokenize([scan.description]))
+        >>> method = M2IB(layer=3, beta=0.1, steps=2, noise_samples=1)
+        >>> (relevance,) = method(clip, images, texts, [torch.Generator().manual_seed(0)])
+        >>> method.geometry(clip).to_original_frame(relevance, (192, 216)).shape
+        (192, 216)
     """
 
     needs: ClassVar[Capability | None] = "tokens"

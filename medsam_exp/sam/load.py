@@ -40,6 +40,11 @@ def load_sam(architecture: str, checkpoint: str | None = None, seed: int = 0) ->
 
     Raises:
         UserError: no such architecture; the file is missing, is no checkpoint, does not fit, or is not finite.
+
+    Example:
+        >>> from medsam_exp import load_sam
+        >>> load_sam("tiny").image_size
+        256
     """
     paths = weight_files(architecture, checkpoint, seed)
     if not paths:

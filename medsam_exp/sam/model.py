@@ -24,6 +24,15 @@ class SamModel(nn.Module):
     Args:
         sam: gives its three networks over; the keys of the state dict stay Meta's.
         framing: of its family; None is Meta's.
+
+    Example:
+        >>> import torch
+        >>> from medsam_exp import PhantomDataset, load_sam
+        >>> sam, scans = load_sam("tiny"), PhantomDataset(seed=2, count=1)
+        >>> image = sam.preprocess(scans.read_image(scans.samples[0].id))
+        >>> with torch.no_grad():
+        ...     tuple(sam.encode(image[None]).shape)
+        (1, 128, 16, 16)
     """
 
     def __init__(self, sam: Sam, framing: Framing | None = None) -> None:

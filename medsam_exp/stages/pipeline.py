@@ -87,6 +87,11 @@ class Stage:
         runs_trials: whether it tries the pipeline under other values; the pipeline's key then enters its own.
         gives_scores: each sample's record has `scores`, what is scored -> measure -> number, for the summary.
         version: of its code.
+
+    Example:
+        >>> from medsam_exp import Stage
+        >>> Stage(reads=("growth",), parents=("coarse_mask",), module="clinic.grown", label="grown").digests
+        'samples'
     """
 
     reads: tuple[str, ...]
@@ -384,6 +389,14 @@ def register_stage(name: str, stage: Stage) -> None:
 
     Raises:
         UserError: the name or the label of its masks is taken, or the row names no module.
+
+    Example:
+        >>> from medsam_exp import Stage, UserError, register_stage
+        >>> try:
+        ...     register_stage("saliency", Stage(reads=(), module="clinic.saliency"))
+        ... except UserError as error:
+        ...     print(error)
+        stage 'saliency' exists already; give the stage another name
     """
     if STAGES.get(name) == stage:
         return

@@ -20,6 +20,13 @@ class DHNNCE(HardNegativeLoss):
 
     Raises:
         UserError: a value is out of its range.
+
+    Example:
+        >>> import torch
+        >>> from medsam_exp import DHNNCE
+        >>> loss, images = DHNNCE(temperature=0.6, beta_image=0.15, beta_text=0.15), torch.eye(4)
+        >>> bool(loss(images, images) < loss(images, images.roll(1, 0)))
+        True
     """
 
     def one_direction(self, logits: Tensor, beta: float) -> Tensor:

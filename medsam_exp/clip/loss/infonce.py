@@ -19,6 +19,13 @@ class InfoNCE(FixedTemperatureLoss):
 
     Raises:
         UserError: the temperature is not positive.
+
+    Example:
+        >>> import torch
+        >>> from medsam_exp import InfoNCE
+        >>> loss, images = InfoNCE(temperature=0.6), torch.eye(4)
+        >>> bool(loss(images, images) < loss(images, images.roll(1, 0)))
+        True
     """
 
     def forward(self, image_embedding: Tensor, text_embedding: Tensor) -> Tensor:

@@ -49,6 +49,12 @@ class PhantomDataset:
 
     Raises:
         UserError: a number or a kind of scan makes no sense.
+
+    Example:
+        >>> from medsam_exp import PhantomDataset
+        >>> scans = PhantomDataset(seed=2, count=3)
+        >>> scans.read_image(scans.samples[0].id).shape
+        (192, 216, 3)
     """
 
     has_ground_truth = True

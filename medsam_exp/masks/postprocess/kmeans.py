@@ -18,6 +18,13 @@ class KMeans:
     On one-dimensional data the best two clusters are the values below and above a threshold, so the sorted
     values give it exactly: no start values, no iterations, no seed. Works on the map itself; the released
     code clusters a 256 x 256 nearest-neighbour copy of it.
+
+    Example:
+        >>> import numpy as np
+        >>> from medsam_exp import KMeans
+        >>> saliency_map = np.array([[0.1, 0.2, 0.9]], np.float32)
+        >>> KMeans()(saliency_map, np.zeros((1, 3, 3), np.uint8)).tolist()
+        [[False, False, True]]
     """
 
     def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:  # noqa: ARG002 (shared interface)

@@ -21,6 +21,14 @@ class BoxPerComponent(PerturbedBoxes):
 
     Raises:
         UserError: a share is out of its range.
+
+    Example:
+        >>> import numpy as np
+        >>> from medsam_exp import BoxPerComponent
+        >>> mask = np.zeros((6, 8), bool)
+        >>> mask[1:3, 2:6] = True
+        >>> BoxPerComponent()(mask, np.random.default_rng(0)).boxes_xyxy.tolist()
+        [[2.0, 1.0, 6.0, 3.0]]
     """
 
     def tight(self, mask: Mask) -> NDArray[np.float32]:
