@@ -186,12 +186,14 @@ class PairTable:
     Attributes:
         images: by id.
         base: folder that ids are relative to.
-        notes: what reading and cleaning did, one sentence each.
+        notes: what reading and cleaning did, one sentence each; includes what was skipped.
+        skipped: of them, the sentences about faulty rows.
     """
 
     images: dict[str, CaptionedImage]
     base: Path
     notes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
 
 def read_pair_table(options: TableOptions) -> PairTable:
@@ -201,7 +203,8 @@ def read_pair_table(options: TableOptions) -> PairTable:
         UserError: the file, its columns or its rows are faulty, an image has two groups, or no row is left.
     """
     root = options.file.parent if options.root is None else options.root
-    rows, skipped, taken = _sound_rows(options)
+    rows, faults, taken = _sound_rows(options)
+    skipped = tuple(f"skipped: {options.file.name}, {fault}" for fault in faults)
     if not root.is_dir():
         raise UserError(f"pairs' root {root} is not a folder: set it to the folder that the paths start from")
     cleaned, changed, counts = _cleaned(rows, options)
@@ -211,7 +214,7 @@ def read_pair_table(options: TableOptions) -> PairTable:
         f"{options.file.name}: {len(rows) + len(skipped)} rows read, {changed} captions changed by cleaning; "
         f"dropped: {counts['empty']} empty captions, {counts['short']} captions of fewer than "
         f"{options.smallest_caption} characters (smallest_caption), {repeated} repeated rows",
-        *(f"skipped: {options.file.name}, {fault}" for fault in skipped),
+        *skipped,
     ]
     if any(column != asked for asked, column in taken.items()):
         named = ", ".join(f"{column} for {asked}" for asked, column in taken.items() if column != asked)
@@ -221,7 +224,7 @@ def read_pair_table(options: TableOptions) -> PairTable:
     alone = sum(not image.group for image in images.values())
     if options.group_column is not None and alone:
         notes.append(f"{alone} images have no {options.group_column}: each counts as a group of its own")
-    return PairTable(images, located.base, tuple(notes))
+    return PairTable(images, located.base, tuple(notes), skipped)
 
 
 def _sound_rows(options: TableOptions) -> tuple[list[Row], list[str], dict[str, str]]:

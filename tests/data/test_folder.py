@@ -10,9 +10,10 @@ from PIL import Image
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.image import ImageDataset
 from medsam_exp.data.images import MOST_ELONGATED
+from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.sam.families import FAMILIES
-from medsam_exp.types import Sample, UserError
+from medsam_exp.types import FolderSplit, Sample, UserError
 from tests.data.volumes.synthetic import dicom_image
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -450,3 +451,10 @@ def test_an_image_that_no_network_can_look_at_is_a_fault_of_its_file(root: Path)
     for family in FAMILIES.values():  # what passes is taken by every SAM
         for shape in ((1, MOST_ELONGATED), (MOST_ELONGATED, 1)):
             family.framing(256).preprocess(np.zeros((*shape, 3), np.uint8))
+
+
+def test_a_folder_declares_that_it_has_other_splits_and_other_datasets_do_not(root):
+    assert isinstance(folder(root), FolderSplit)
+    image = next((root / "test_images").iterdir())
+    assert not isinstance(ImageDataset(str(image)), FolderSplit)
+    assert not isinstance(PhantomDataset(0, 1), FolderSplit)

@@ -293,7 +293,7 @@ def _pairs(root: Path, tables: Sequence[Path], image_column: str, caption_column
     for table in tables:
         options = TableOptions(table, None, image_column, caption_column, None, None, 0, skip_faulty=True)
         found = read_pair_table(options)
-        remarks += [note for note in found.notes if note.startswith("skipped: ")]
+        remarks += found.skipped
         for image_id, image in sorted(found.images.items()):
             path = found.base / image_id
             items.append(
