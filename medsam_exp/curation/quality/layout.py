@@ -289,7 +289,8 @@ def _header(path: Path, columns: Sequence[str]) -> set[str]:
 
 
 def _pairs(root: Path, tables: Sequence[Path], image_column: str, caption_column: str) -> DatasetListing:
-    items, remarks = [], []
+    items: list[DatasetItem] = []
+    remarks: list[str] = []
     for table in tables:
         options = TableOptions(table, None, image_column, caption_column, None, None, 0, skip_faulty=True)
         found = read_pair_table(options)
