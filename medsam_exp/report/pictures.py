@@ -10,7 +10,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medsam_exp.engine.engine import Engine
-from medsam_exp.report.figures.overlay import ImageResult, distribution_figure, overlay_figure, save_png
+from medsam_exp.report.figures.overlay import ImageResult, distribution_figure, overlay_figure
+from medsam_exp.report.figures.style import save_png
 from medsam_exp.report.figures.words import words_figure
 from medsam_exp.report.mask_files import final_stage
 from medsam_exp.report.section import Picture

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medsam_exp.report.figures.overlay import ImageResult, overlay_figure, save_png
+from medsam_exp.report.figures.overlay import ImageResult, overlay_figure
+from medsam_exp.report.figures.style import save_png
 from medsam_exp.report.section import Row
 from medsam_exp.types import Mask, Prompts
 

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from medsam_exp.report.figures.overlay import ImageResult, distribution_figure, overlay_figure, save_png
+from medsam_exp.report.figures.overlay import ImageResult, distribution_figure, overlay_figure
+from medsam_exp.report.figures.style import save_png
 
 NOTHING = {"saliency_map": None, "coarse_mask": None, "prompts": None, "mask": None, "ground_truth": None}
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from medsam_exp.nnunet.uncertainty.quality import correlations, risk_coverage
 from medsam_exp.nnunet.uncertainty.reliability import reliability
-from medsam_exp.report.figures.overlay import save_png
+from medsam_exp.report.figures.style import save_png
 from medsam_exp.report.figures.uncertainty import (
     reliability_figure,
     risk_coverage_figure,

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from medsam_exp.report.figures.overlay import save_png
+from medsam_exp.report.figures.style import save_png
 from medsam_exp.report.figures.words import words_figure
 
 WORDS = [

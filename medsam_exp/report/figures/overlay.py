@@ -1,10 +1,8 @@
 """Pictures of a run: one image with all that was found in it, and the distribution of the scores."""
 
-import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,18 +13,15 @@ from matplotlib.figure import Figure
 
 from medsam_exp.metrics.measures import MEASURES, number
 from medsam_exp.report.figures import panels
-from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.report.figures.style import DOTS_PER_INCH, FAINT, INK, cut_name
 from medsam_exp.stages.pipeline import stage_colour, stage_place, stage_title
 from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
 
-DOTS_PER_INCH = 150
 _PANEL, _GAP, _MARGIN = 2.9, 0.12, 0.14  # inches
 _HEADER, _TEXT_LINE, _PANEL_TITLE, _FOOTER = 0.42, 0.18, 0.26, 0.5  # inches
 _FLATTEST, _TALLEST = 0.6, 1.4  # a panel's height by its width; beyond, the image does not fill it
 _LONG_LEGEND = 28  # letters; more do not fit below a panel at the usual size
 _LEVEL_NAMES = 3  # columns at most whose names have room beside each other
-_COMPRESSION = 3  # of 9; a third of the time of 6, which is usual, for files that are hardly larger
-_INK, _FAINT = "#1a1a1a", "#5c5c5c"
 _SHOWN_SCORES = tuple(measure for measure in MEASURES if measure.name in ("dsc", "iou", "nsd"))
 
 _LAST = {"weak_single": panels.SINGLE, "reference_single": panels.REFERENCE}
@@ -87,7 +82,7 @@ def overlay_figure(result: ImageResult) -> Figure:
         bounds = (left / figure_width, _FOOTER / figure_height)
         axes = figure.add_axes((*bounds, _PANEL / figure_width, panel_height / figure_height))
         panels.draw_image(axes, result.image)
-        axes.set_title(title, fontsize=10, color=_INK, pad=5, y=1)  # where it stands need not be searched for
+        axes.set_title(title, fontsize=10, color=INK, pad=5, y=1)  # where it stands need not be searched for
         _draw_legend(axes, draw(axes, result))
         axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     return figure
@@ -108,16 +103,8 @@ def distribution_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
             if isinstance(row.get(measure.name), int | float):
                 columns.setdefault(row["stage"], []).append(row[measure.name])
         _draw_columns(axes, {stage: columns[stage] for stage in sorted(columns, key=stage_place)})
-        axes.set_title(measure.label, fontsize=11, color=_INK)
+        axes.set_title(measure.label, fontsize=11, color=INK)
     return figure
-
-
-def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure whose bytes depend on the picture alone, not on the date or the program's version."""
-    buffer = io.BytesIO()
-    settings = {"compress_level": _COMPRESSION}
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None}, pil_kwargs=settings)
-    write_atomically(path, buffer.getvalue())
 
 
 def _panels(result: ImageResult) -> list[Panel]:
@@ -147,7 +134,7 @@ def _image_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]:
         ha="center",
         va="top",
         fontsize=8.5,
-        color=_FAINT,
+        color=FAINT,
     )
     return []
 
@@ -159,7 +146,7 @@ def _saliency_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]
     colours = ScalarMappable(Normalize(0, 1), panels.COLOUR_MAP)
     assert axes.figure is not None
     bar = axes.figure.colorbar(colours, cax=scale, orientation="horizontal", ticks=[0, 0.5, 1])
-    bar.ax.tick_params(labelsize=8.5, length=2, pad=2, labelcolor=_FAINT)
+    bar.ax.tick_params(labelsize=8.5, length=2, pad=2, labelcolor=FAINT)
     bar.ax.set_xticklabels(["0", "0.5", "1"])
     return []
 
@@ -206,7 +193,7 @@ def _draw_legend(axes: Axes, entries: list[panels.LegendEntry]) -> None:
             ncols=min(len(entries), 2) if len(entries) != 3 else 3,
             frameon=False,
             fontsize=7 if small else 8.5,
-            labelcolor=_INK,
+            labelcolor=INK,
             borderaxespad=0.4,
             columnspacing=1.2,
             handlelength=2.2,
@@ -218,7 +205,7 @@ def _draw_header(figure: Figure, result: ImageResult, text: str) -> None:
     """Id and text to the left, scores to the right."""
     width, height = figure.get_size_inches()
     left, top = _MARGIN / width, 1 - 0.12 / height
-    plain: dict[str, Any] = {"va": "top", "parse_math": False, "color": _INK}
+    plain: dict[str, Any] = {"va": "top", "parse_math": False, "color": INK}
     figure.text(left, top, cut_name(result.sample_id, int(5 * width)), weight="bold", fontsize=12, **plain)
     figure.text(left, top - 0.23 / height, text, fontsize=9.5, linespacing=1.2, **plain)
     shown = [m for m in _SHOWN_SCORES if m.name in result.scores]
@@ -226,11 +213,6 @@ def _draw_header(figure: Figure, result: ImageResult, text: str) -> None:
     if result.nnunet_masks and scores:  # several masks are drawn, so it must be said whose scores these are
         scores = f"{stage_title(result.scored)}:  {scores}"
     figure.text(1 - left, top, scores, ha="right", fontsize=11, **plain)
-
-
-def cut_name(name: str, length: int) -> str:
-    """A name of at most `length` characters; its end, where file names differ, is kept."""
-    return name if len(name) <= length else f"{name[: length // 2]}…{name[1 - length // 2 :]}"
 
 
 def _draw_columns(axes: Axes, columns: Mapping[str, Sequence[float]]) -> None:
@@ -244,17 +226,17 @@ def _draw_columns(axes: Axes, columns: Mapping[str, Sequence[float]]) -> None:
             positions=[place],
             widths=0.5,
             showfliers=False,
-            medianprops={"color": _INK, "lw": 2},
-            boxprops={"color": _INK},
-            whiskerprops={"color": _INK},
-            capprops={"color": _INK},
+            medianprops={"color": INK, "lw": 2},
+            boxprops={"color": INK},
+            whiskerprops={"color": INK},
+            capprops={"color": INK},
         )
     labels = [f"{stage_title(stage)}\nn = {len(values)}" for stage, values in columns.items()]
     slanted: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "linespacing": 1.0}
     style = {"fontsize": 9.5} if len(columns) <= _LEVEL_NAMES else {"fontsize": 8.5, **slanted}
-    axes.set_xticks(range(len(columns)), labels, color=_INK, **style)
+    axes.set_xticks(range(len(columns)), labels, color=INK, **style)
     axes.set(xlim=(-0.6, max(len(columns), 1) - 0.4), ylim=(-0.03, 1.03))
-    axes.tick_params(length=0, labelcolor=_INK)
+    axes.tick_params(length=0, labelcolor=INK)
     axes.grid(axis="y", color="#e4e4e4", zorder=0)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -10,14 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from medsam_exp.report.figures.overlay import DOTS_PER_INCH, save_png
+from medsam_exp.report.figures.style import BLUE, DOTS_PER_INCH, FAINT, GREEN, INK, RED, save_png, style_axes
 from medsam_exp.report.section import Picture
 from medsam_exp.report.topics.retrieval import DIRECTIONS
 
 _WIDTH, _ROW = 9.6, 2.45  # inches
-_INK, _FAINT, _GRID = "#1a1a1a", "#5c5c5c", "#e4e4e4"
-_BLUE, _RED, _GREEN = "#0072B2", "#D55E00", "#009E73"
-"""From Okabe and Ito's palette; none is the colour of a mask stage."""
 _TICKS = (1, 2, 2.5, 5, 10)
 _MARKED = 30  # points at most that get a dot each, so that a single one is seen
 
@@ -35,7 +32,7 @@ class Line:
 
     label: str
     columns: tuple[str, ...]
-    colour: str = _BLUE
+    colour: str = BLUE
     dashed: bool = False
 
 
@@ -63,7 +60,7 @@ PANELS = (
         "Loss",
         (
             Line("training", ("train/loss",)),
-            Line("validation", ("val/loss", "val/loss_box", "val/loss_points", "val/loss_both"), _RED, True),
+            Line("validation", ("val/loss", "val/loss_box", "val/loss_points", "val/loss_both"), RED, True),
         ),
         from_zero=False,
     ),
@@ -77,7 +74,7 @@ PANELS = (
         "Retrieval top-1, validation (%)",
         tuple(
             Line(label, (f"val/top1_{name}",), *style)
-            for (name, label), style in zip(DIRECTIONS.items(), ((_BLUE, False), (_RED, True)), strict=True)
+            for (name, label), style in zip(DIRECTIONS.items(), ((BLUE, False), (RED, True)), strict=True)
         ),
         "Top-1 is the share of a validation batch whose right partner comes first. "
         "Contrastive losses grow with the batch, so compare training with validation only where their batches "
@@ -88,14 +85,14 @@ PANELS = (
         "DSC by prompt, validation",
         (
             Line("box", ("val/dsc_box",)),
-            Line("points", ("val/dsc_points",), _RED, True),
-            Line("both", ("val/dsc_both",), _GREEN),
+            Line("points", ("val/dsc_points",), RED, True),
+            Line("both", ("val/dsc_both",), GREEN),
         ),
     ),
     Panel("Temperature", (Line("", ("train/temperature",)),)),
     Panel(
         "Embedding spread (cosine distance)",
-        (Line("image", ("train/image_spread",)), Line("text", ("train/text_spread",), _RED, True)),
+        (Line("image", ("train/image_spread",)), Line("text", ("train/text_spread",), RED, True)),
         "The spread is the mean cosine distance within a training batch: near 0 all embeddings are alike.",
     ),
     Panel("Learning rate", (Line("", ("train/learning_rate",)),)),
@@ -192,7 +189,7 @@ def training_figure(rows: list[Row]) -> Figure:
         _draw(axes, chosen[number], rows)
         axes.set_xlim(0, 1.02 * last)
         if number + columns >= len(chosen):  # nothing stands below
-            axes.set_xlabel("optimizer step", fontsize=9, color=_FAINT)
+            axes.set_xlabel("optimizer step", fontsize=9, color=FAINT)
     return figure
 
 
@@ -210,7 +207,7 @@ def _draw(axes: Axes, panel: Panel, rows: list[Row]) -> None:
             label=line.label,
             clip_on=False,
         )
-    axes.set_title(panel.title, loc="left", fontsize=10, color=_INK, pad=20)
+    axes.set_title(panel.title, loc="left", fontsize=10, color=INK, pad=20)
     if any(line.label for line, _ in found):
         axes.legend(
             loc="lower left",
@@ -218,7 +215,7 @@ def _draw(axes: Axes, panel: Panel, rows: list[Row]) -> None:
             ncols=len(found),
             frameon=False,
             fontsize=8.5,
-            labelcolor=_INK,
+            labelcolor=INK,
             borderpad=0,
             borderaxespad=0.3,
             columnspacing=1.2,
@@ -236,12 +233,8 @@ def _style(axes: Axes, *, from_zero: bool) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=_TICKS))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=_TICKS))
     axes.ticklabel_format(axis="y", scilimits=(-3, 5), useMathText=True, useOffset=False)
-    axes.yaxis.get_offset_text().set(fontsize=8.5, color=_FAINT)
-    axes.tick_params(length=0, labelsize=8.5, labelcolor=_INK)
-    axes.grid(color=_GRID, lw=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_FAINT)
+    axes.yaxis.get_offset_text().set(fontsize=8.5, color=FAINT)
+    style_axes(axes, 8.5)
 
 
 def _used_panels(rows: Iterable[Row]) -> list[Panel]:

@@ -8,11 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from medsam_exp.report.figures.overlay import DOTS_PER_INCH
+from medsam_exp.report.figures.style import BLUE, DOTS_PER_INCH, FAINT, GRID, INK, RED
 
 _PANEL_WIDTH, _HEIGHT = 3.4, 3.1  # inches
-_INK, _FAINT, _GRID = "#1a1a1a", "#5c5c5c", "#e4e4e4"
-_BLUE, _RED = "#0072B2", "#D55E00"
 _LOG_FROM = 20.0  # largest value over smallest from which the axis of a number is logarithmic
 
 
@@ -30,14 +28,14 @@ def tuning_figure(tuning: Mapping[str, Any], label: str) -> Figure:
     panels = np.atleast_1d(figure.subplots(1, len(keys), sharey=True))
     for axes, key in zip(panels, keys, strict=True):
         _draw_panel(axes, key, trials, tuning["best"]["values"])
-    looks = {"chosen": ("D", _RED, _RED), "other trials": ("o", _BLUE, _BLUE)}
+    looks = {"chosen": ("D", RED, RED), "other trials": ("o", BLUE, BLUE)}
     if any(trial.get("stopped") for trial in trials):
-        looks["stopped early, on fewer images"] = ("o", _FAINT, "white")
+        looks["stopped early, on fewer images"] = ("o", FAINT, "white")
     marks = [
         Line2D([], [], marker=mark, color=edge, markerfacecolor=face) for mark, edge, face in looks.values()
     ]
     figure.legend(marks, [*looks], loc="outside upper right", ncols=len(looks), fontsize=8, frameon=False)
-    panels[0].set_ylabel(f"{label}, mean [95 % CI]", fontsize=9, color=_INK)
+    panels[0].set_ylabel(f"{label}, mean [95 % CI]", fontsize=9, color=INK)
     return figure
 
 
@@ -48,7 +46,7 @@ def _draw_panel(axes: Axes, key: str, trials: Sequence[Mapping[str, Any]], best:
         score, chosen = trials[number]["score"], trials[number]["values"] == best
         low, high = score["ci95"] or 2 * [score["mean"]]
         early = trials[number].get("stopped")
-        colour = _RED if chosen else _FAINT if early else _BLUE
+        colour = RED if chosen else FAINT if early else BLUE
         axes.errorbar(
             positions[number],
             score["mean"],
@@ -60,12 +58,12 @@ def _draw_panel(axes: Axes, key: str, trials: Sequence[Mapping[str, Any]], best:
             alpha=1.0 if chosen else 0.55,
             elinewidth=1,
         )
-    axes.set_xlabel(key, fontsize=9, color=_INK)
-    axes.tick_params(labelsize=8, colors=_FAINT)
-    axes.grid(axis="y", color=_GRID)
+    axes.set_xlabel(key, fontsize=9, color=INK)
+    axes.tick_params(labelsize=8, colors=FAINT)
+    axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_FAINT)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
 
 
 def _positions(axes: Axes, values: Sequence[Any]) -> list[float]:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +14,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 from medsam_exp.metrics.measures import interval, number
 from medsam_exp.nnunet.uncertainty.quality import Curve
 from medsam_exp.nnunet.uncertainty.reliability import ReliabilityBins
-from medsam_exp.report.figures.overlay import DOTS_PER_INCH
+from medsam_exp.report.figures.style import BLUE, DOTS_PER_INCH, FAINT, INK, RED, style_axes
 from medsam_exp.stages.pipeline import stage_colour
 from medsam_exp.types import Mask, RGBImage
 
@@ -29,8 +28,6 @@ SCORE_LABELS = {
 }
 """How image scores are called; others are called by their name."""
 LONGER_SIDE_PX = 192
-_INK, _FAINT, _GRID = "#1a1a1a", "#5c5c5c", "#e4e4e4"
-_BLUE, _RED = "#0072B2", "#D55E00"
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 
@@ -54,27 +51,27 @@ def risk_coverage_figure(curves: Mapping[str, Curve], oracle: Curve, risk_label:
         style = {"color": _LINES[place % len(_LINES)], "ls": _DASHES[place % len(_DASHES)]}
         axes.plot(coverage, risk, lw=1.8, label=label, **_dots(coverage), **style)
     axes.plot(
-        *oracle, color=_INK, lw=1.2, label=f"best possible order  {oracle[1].mean():.3f}", **_dots(oracle[0])
+        *oracle, color=INK, lw=1.2, label=f"best possible order  {oracle[1].mean():.3f}", **_dots(oracle[0])
     )
     highest = max([whole, *(float(risk.max()) for _, risk in curves.values())])
     axes.set(xlim=(0, 1.005), ylim=(0, 1.08 * highest if highest > 0 else 1))
     axes.set_xlabel(
-        f"coverage: share of images kept, surest first (n = {len(oracle[0])})", fontsize=9.5, color=_INK
+        f"coverage: share of images kept, surest first (n = {len(oracle[0])})", fontsize=9.5, color=INK
     )
-    axes.set_ylabel(f"mean risk of those ({risk_label})", fontsize=9.5, color=_INK)
-    axes.set_title("Does doubt point at the bad masks?", fontsize=11, color=_INK, loc="left")
+    axes.set_ylabel(f"mean risk of those ({risk_label})", fontsize=9.5, color=INK)
+    axes.set_title("Does doubt point at the bad masks?", fontsize=11, color=INK, loc="left")
     legend = axes.legend(
         loc="center left",
         bbox_to_anchor=(1.01, 0.5),
         frameon=False,
         fontsize=8.5,
-        labelcolor=_INK,
+        labelcolor=INK,
         title="score and area (AURC)",
         title_fontsize=8.5,
         alignment="left",
     )
-    legend.get_title().set_color(_FAINT)
-    _style(axes)
+    legend.get_title().set_color(FAINT)
+    style_axes(axes, 9)
     return figure
 
 
@@ -92,10 +89,10 @@ def reliability_figure(
     top, bottom = figure.subplots(2, 1, height_ratios=(3.4, 1), sharex=True)
     top.plot([0, 1], [0, 1], color="#9a9a9a", lw=1.2, ls=(0, (4, 3)))
     shown: list[tuple[ReliabilityBins, str, str, Any, str]] = [
-        (before, "as predicted" if after else "", _BLUE, "-", "o")
+        (before, "as predicted" if after else "", BLUE, "-", "o")
     ]
     if after is not None:
-        shown.append((after, "after temperature scaling", _RED, (0, (4, 1.5)), "s"))
+        shown.append((after, "after temperature scaling", RED, (0, (4, 1.5)), "s"))
     for bins, label, colour, dashes, marker in shown:
         curve = bins.curve()
         figures = f"ECE {number(bins.ece())}, NLL {number(bins.nll())}"
@@ -105,16 +102,16 @@ def reliability_figure(
         bar: dict[str, Any] = {"fill": True, "alpha": 0.5} if bins is before else {"ls": dashes, "lw": 1.4}
         bottom.stairs(bins.counts, np.linspace(0, 1, bins.bins + 1), color=colour, **bar)
     top.set(xlim=(0, 1), ylim=(0, 1))
-    top.set_ylabel("share of pixels that are target", fontsize=9.5, color=_INK)
+    top.set_ylabel("share of pixels that are target", fontsize=9.5, color=INK)
     title = f"Calibration, {pixels}" if pixels else "Calibration"
-    top.set_title(title, fontsize=11, color=_INK, loc="left")
-    top.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=_INK)
+    top.set_title(title, fontsize=11, color=INK, loc="left")
+    top.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=INK)
     bottom.set_yscale("symlog", linthresh=1)
     bottom.set_ylim(bottom=0)
-    bottom.set_ylabel("pixels", fontsize=9.5, color=_INK)
-    bottom.set_xlabel("predicted probability of target", fontsize=9.5, color=_INK)
+    bottom.set_ylabel("pixels", fontsize=9.5, color=INK)
+    bottom.set_xlabel("predicted probability of target", fontsize=9.5, color=INK)
     for axes in (top, bottom):
-        _style(axes)
+        style_axes(axes, 9)
     return figure
 
 
@@ -134,14 +131,14 @@ def uncertainty_scatter(
     axes = figure.add_subplot()
     if label == "expected_dsc":  # on the DSC's own scale, so it should be equal to it
         axes.axline((0, 0), slope=1, color="#9a9a9a", lw=1.2, ls=(0, (4, 3)))
-    axes.scatter(x, y, s=22, color=_BLUE, alpha=0.7, lw=0, clip_on=False, zorder=3)
+    axes.scatter(x, y, s=22, color=BLUE, alpha=0.7, lw=0, clip_on=False, zorder=3)
     axes.set(ylim=(-0.02, 1.02))
     axes.margins(x=0.06)
-    axes.set_xlabel(SCORE_LABELS.get(label, label), fontsize=9.5, color=_INK)
-    axes.set_ylabel("DSC", fontsize=9.5, color=_INK)
+    axes.set_xlabel(SCORE_LABELS.get(label, label), fontsize=9.5, color=INK)
+    axes.set_ylabel("DSC", fontsize=9.5, color=INK)
     facts = [f"n = {len(x)}", *(_coefficient(*figures) for figures in (correlation or {}).items())]
-    axes.set_title("\n".join(facts), fontsize=9, color=_INK, loc="left", linespacing=1.3)
-    _style(axes)
+    axes.set_title("\n".join(facts), fontsize=9, color=INK, loc="left", linespacing=1.3)
+    style_axes(axes, 9)
     return figure
 
 
@@ -176,11 +173,3 @@ def _coefficient(name: str, figures: Mapping[str, Any] | None) -> str:
 def _dots(coverage: NDArray[np.float64]) -> dict[str, Any]:
     """A dot for each of a few images, so that a single one is seen."""
     return {"marker": "o", "ms": 3} if len(coverage) <= 30 else {}
-
-
-def _style(axes: Axes) -> None:
-    axes.tick_params(length=0, labelcolor=_INK, labelsize=9)
-    axes.grid(color=_GRID, lw=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_FAINT)

@@ -15,7 +15,7 @@ from scipy.ndimage import find_objects
 
 from medsam_exp.metrics.measures import number
 from medsam_exp.report.figures import panels
-from medsam_exp.report.figures.overlay import DOTS_PER_INCH, cut_name
+from medsam_exp.report.figures.style import DOTS_PER_INCH, FAINT, INK, cut_name
 from medsam_exp.types import Mask, RGBImage
 
 _SHORT_LABELS = {
@@ -24,7 +24,6 @@ _SHORT_LABELS = {
     "disagreement": "disagreement",
 }
 _PANEL, _GAP, _MARGIN, _TOP, _BOTTOM = 2.9, 0.12, 0.14, 0.86, 0.5  # inches
-_INK, _FAINT = "#1a1a1a", "#5c5c5c"
 _EXTRA, _MISSED = (
     "#F0E442",
     "#56B4E9",
@@ -127,7 +126,7 @@ def _draw_header(figure: Figure, sample_id: str, scores: Mapping[str, float], ds
     """Id above, and below it the DSC and what the ensemble says of itself."""
     width, height = figure.get_size_inches()
     left, top = _MARGIN / width, 1 - 0.12 / height
-    plain: dict[str, Any] = {"va": "top", "parse_math": False, "color": _INK}
+    plain: dict[str, Any] = {"va": "top", "parse_math": False, "color": INK}
     figure.text(left, top, cut_name(sample_id, int(8 * width)), weight="bold", fontsize=12, **plain)
     facts = [] if dsc is None else [f"DSC {number(dsc)}"]
     facts += [f"{label} {number(scores[name])}" for name, label in _SHORT_LABELS.items() if name in scores]
@@ -136,7 +135,7 @@ def _draw_header(figure: Figure, sample_id: str, scores: Mapping[str, float], ds
 
 def _draw_overview(axes: Axes, image: RGBImage, window: Window) -> None:
     panels.draw_image(axes, image)
-    axes.set_title("Image", fontsize=10, color=_INK, pad=5)
+    axes.set_title("Image", fontsize=10, color=INK, pad=5)
     top, bottom, left, right = window
     halo = [withStroke(linewidth=2.4, foreground="black")]
     corner = (left - 0.5, top - 0.5)
@@ -149,7 +148,7 @@ def _draw_outlines(
     axes: Axes, image: RGBImage, mask: Mask, single_mask: Mask | None, ground_truth: Mask | None
 ) -> None:
     panels.draw_image(axes, image)
-    axes.set_title("Masks", fontsize=10, color=_INK, pad=5)
+    axes.set_title("Masks", fontsize=10, color=INK, pad=5)
     drawn = ((mask, panels.ENSEMBLE), (single_mask, panels.SINGLE), (ground_truth, panels.TRUTH))
     _draw_legend(axes, [panels.draw_outline(axes, found, line) for found, line in drawn if found is not None])
 
@@ -163,7 +162,7 @@ def _draw_map(
     last_label: str = "",
 ) -> None:
     """A map on a scale from 0 to `highest` over the darkened image."""
-    axes.set_title(title, fontsize=10, color=_INK, pad=5)
+    axes.set_title(title, fontsize=10, color=INK, pad=5)
     panels.draw_image(axes, (_DARKENED * image).astype(np.uint8))
     top = highest if highest > 0 else 1.0
     scale, opacity = Normalize(0, top), np.clip(values / (_OPAQUE * top), 0, 1)
@@ -178,12 +177,12 @@ def _draw_map(
         ScalarMappable(scale, _MAP_COLOURS), cax=bar_axes, orientation="horizontal", ticks=ticks
     )
     bar.ax.set_xticklabels(["0", f"{highest / 2:.2g}", last_label or f"{highest:.2g}"])
-    bar.ax.tick_params(labelsize=8.5, length=2, pad=2, labelcolor=_FAINT)
+    bar.ax.tick_params(labelsize=8.5, length=2, pad=2, labelcolor=FAINT)
 
 
 def _draw_errors(axes: Axes, image: RGBImage, mask: Mask, ground_truth: Mask) -> None:
     panels.draw_image(axes, image)
-    axes.set_title("Where the mask is wrong (px)", fontsize=10, color=_INK, pad=5)
+    axes.set_title("Where the mask is wrong (px)", fontsize=10, color=INK, pad=5)
     entries: list[panels.LegendEntry] = []
     for wrong, colour, name in (
         (mask & ~ground_truth, _EXTRA, "false positive"),
@@ -207,7 +206,7 @@ def _draw_legend(axes: Axes, entries: Sequence[panels.LegendEntry]) -> None:
         ncols=3 if len(entries) == 3 else 2,
         frameon=False,
         fontsize=7.5,
-        labelcolor=_INK,
+        labelcolor=INK,
         borderaxespad=0.4,
         columnspacing=1.0,
         handlelength=1.6,
@@ -216,5 +215,5 @@ def _draw_legend(axes: Axes, entries: Sequence[panels.LegendEntry]) -> None:
 
 
 def _say_below(axes: Axes, text: str) -> None:
-    style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8.5, "color": _FAINT}
+    style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8.5, "color": FAINT}
     axes.annotate(text, (0.5, 0), (0, -8), xycoords="axes fraction", textcoords="offset points", **style)

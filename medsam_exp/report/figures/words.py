@@ -8,12 +8,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from medsam_exp.report.figures.overlay import DOTS_PER_INCH
+from medsam_exp.report.figures.style import DOTS_PER_INCH, FAINT, INK
 
 _COLOURS = LinearSegmentedColormap.from_list("white to blue", ["#FFFFFF", "#9CCBEA", "#0072B2", "#00324F"])
 """One hue that only grows darker, so that it can be read in grey and by colour-blind readers."""
 _WHITE_INK_ABOVE = 0.55
-_INK, _FAINT = "#1a1a1a", "#5c5c5c"
 _WIDTH, _MARGIN, _LINE, _GAP = 8.6, 0.16, 0.56, 0.16  # inches
 _HEADER, _FOOTER = 0.42, 0.56  # inches
 _BARE_PUNCTUATION = ",.;:!?)"
@@ -36,7 +35,7 @@ def words_figure(title: str, words: Sequence[str], relevance: Sequence[float], l
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, _WIDTH), ylim=(height, 0))
     axes.axis("off")
-    axes.text(_MARGIN, 0.12, title, va="top", weight="bold", fontsize=12, color=_INK, parse_math=False)
+    axes.text(_MARGIN, 0.12, title, va="top", weight="bold", fontsize=12, color=INK, parse_math=False)
     for word, nats, (left, line, width) in zip(words, relevance, places, strict=True):
         written = f"{nats:.1f}" if largest >= 5 else f"{nats:.2g}"
         _draw_word(axes, word, nats / largest, written, (left + width / 2, _HEADER + line * _LINE))
@@ -45,9 +44,9 @@ def words_figure(title: str, words: Sequence[str], relevance: Sequence[float], l
         ScalarMappable(Normalize(0, largest), _COLOURS), cax=scale, orientation="horizontal"
     )
     bar.set_ticks([0, largest / 2, largest], labels=["0", f"{largest / 2:.3g}", f"{largest:.3g}"])
-    bar.ax.tick_params(labelsize=8.5, length=2, pad=2, labelcolor=_FAINT)
+    bar.ax.tick_params(labelsize=8.5, length=2, pad=2, labelcolor=FAINT)
     said = "relevance of the word to this image, nats"
-    axes.text(_MARGIN + 2.9, height - 0.31, said, va="center", fontsize=8.5, color=_FAINT)
+    axes.text(_MARGIN + 2.9, height - 0.31, said, va="center", fontsize=8.5, color=FAINT)
     return figure
 
 
@@ -75,7 +74,7 @@ def _inches(figure: Figure, word: str) -> float:
 
 
 def _draw_word(axes: Axes, word: str, share: float, below: str, place: tuple[float, float]) -> None:
-    ink = "white" if share > _WHITE_INK_ABOVE else _INK
+    ink = "white" if share > _WHITE_INK_ABOVE else INK
     box = {
         "boxstyle": "round,pad=0.22",
         "facecolor": _COLOURS(min(share, 1.0)),
@@ -84,4 +83,4 @@ def _draw_word(axes: Axes, word: str, share: float, below: str, place: tuple[flo
     }
     x, y = place
     axes.text(x, y + 0.15, word, ha="center", va="center", fontsize=12, color=ink, bbox=box, parse_math=False)
-    axes.text(x, y + 0.37, below, ha="center", va="center", fontsize=7.5, color=_FAINT)
+    axes.text(x, y + 0.37, below, ha="center", va="center", fontsize=7.5, color=FAINT)

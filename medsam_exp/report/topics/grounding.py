@@ -14,7 +14,7 @@ from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.measures import Cell, count, interval, number, scaled, score_cell
 from medsam_exp.metrics.presence import operating_point, presence_figures
 from medsam_exp.report.figures.grounding import TextPanel, controls_figure, presence_figure
-from medsam_exp.report.figures.overlay import save_png
+from medsam_exp.report.figures.style import save_png
 from medsam_exp.report.section import Part, Picture, Row, Section, Table
 from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.types import Dataset

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from medsam_exp.config.tuned import write_tuned
 from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.measures import ALL_MEASURES, Measure, score_cell
-from medsam_exp.report.figures.overlay import save_png
+from medsam_exp.report.figures.style import save_png
 from medsam_exp.report.figures.tuning import tuning_figure
 from medsam_exp.report.section import Part, Picture, Row, Section, Table
 from medsam_exp.stages.pipeline import stage_title

@@ -14,7 +14,7 @@ from medsam_exp.metrics.measures import MISSING, Cell, interval, number
 from medsam_exp.nnunet.uncertainty.quality import Curve
 from medsam_exp.nnunet.uncertainty.reliability import POSSIBLE, ReliabilityBins
 from medsam_exp.nnunet.uncertainty.scores import HIGHER_IS_SURER, SCORES, uncertainties
-from medsam_exp.report.figures.overlay import save_png
+from medsam_exp.report.figures.style import save_png
 from medsam_exp.report.figures.uncertainty import (
     SCORE_LABELS,
     reliability_figure,
