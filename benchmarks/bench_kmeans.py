@@ -34,7 +34,8 @@ def main() -> None:
 def smooth_map(seed: int, size: tuple[int, int]) -> SaliencyMap:
     """A (H, W) map in [0, 1] with blobs of a tumour's size."""
     rough = gaussian_filter(np.random.default_rng(seed).random(size), size[0] / 12)
-    return ((rough - rough.min()) / np.ptp(rough)).astype(np.float32)
+    result: SaliencyMap = ((rough - rough.min()) / np.ptp(rough)).astype(np.float32)
+    return result
 
 
 def lloyd(saliency_map: SaliencyMap) -> Mask:
@@ -47,7 +48,8 @@ def lloyd(saliency_map: SaliencyMap) -> Mask:
 def variance_within(saliency_map: SaliencyMap, mask: Mask) -> float:
     """Mean squared distance of each pixel's value from the mean of its cluster."""
     clusters = (saliency_map[mask].astype(np.float64), saliency_map[~mask].astype(np.float64))
-    return sum(((values - values.mean()) ** 2).sum() for values in clusters) / saliency_map.size
+    result: float = sum(((values - values.mean()) ** 2).sum() for values in clusters) / saliency_map.size
+    return result
 
 
 def timed(function: Callable[[], Mask], repeats: int) -> tuple[float, Mask]:

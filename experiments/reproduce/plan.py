@@ -74,7 +74,8 @@ class Sweep:
     def folder(self) -> Path:
         """Where its jobs lie, known before it runs: `medsam_exp.sweep.callback` names it so."""
         cfg = composed(self.overrides(self.probes[0]))
-        return Path(cfg.paths.outputs) / "sweeps" / cfg.name / self.grid.id
+        result: Path = Path(cfg.paths.outputs) / "sweeps" / cfg.name / self.grid.id
+        return result
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ def trained(outputs: Path, run: str, stage: str) -> Path:
             f"{outputs}/runs/{run} has no finished run; start with: python run.py +experiment={run}"
         )
     key = json.loads(summaries[-1].read_text())["keys"][stage]
-    return outputs / "artifacts" / stage / key
+    result: Path = outputs / "artifacts" / stage / key
+    return result
 
 
 def main(outputs: Path) -> None:

@@ -23,7 +23,7 @@ log = logging.getLogger("medsam_exp.sweep")
 _OF_THE_EXECUTOR = ("submitit_folder", "max_num_timeout")
 
 
-class Submission(BaseSubmititLauncher):
+class Submission(BaseSubmititLauncher):  # type: ignore[misc]
     """Submits the jobs that are not done as one array, and waits for them.
 
     Args:

@@ -42,7 +42,8 @@ def timm_block_for_cls(block: Block, tokens: Tensor) -> Tensor:
     )
     attended = attention.norm(mixed.transpose(1, 2).flatten(2))
     cls = tokens[:, :1] + block.drop_path1(block.ls1(attention.proj_drop(attention.proj(attended))))
-    return cls + block.drop_path2(block.ls2(block.mlp(block.norm2(cls))))
+    result: Tensor = cls + block.drop_path2(block.ls2(block.mlp(block.norm2(cls))))
+    return result
 
 
 def open_clip_block_for_cls(block: ResidualAttentionBlock, tokens: Tensor) -> Tensor:
@@ -55,7 +56,8 @@ def open_clip_block_for_cls(block: ResidualAttentionBlock, tokens: Tensor) -> Te
     if not block.attn.batch_first:
         attended = attended.transpose(0, 1)
     cls = tokens[:, :1] + block.ls_1(attended)
-    return cls + block.ls_2(block.mlp(block.ln_2(cls)))
+    result: Tensor = cls + block.ls_2(block.mlp(block.ln_2(cls)))
+    return result
 
 
 def timm_block_with_attention(block: Block, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -31,14 +31,16 @@ class ModifiedResNetTower(VisionTower):
         features = self._visual.stem(images)
         for stage in self._stages[: layer + 1]:
             features = stage(features)
-        return features.flatten(2).transpose(1, 2)
+        result: Tensor = features.flatten(2).transpose(1, 2)
+        return result
 
     def suffix(self, tokens: Tensor, layer: int) -> Tensor:
         """Embeddings (B, D) from the features after stage `layer`."""
         features = tokens.transpose(1, 2).unflatten(2, self.grid_after(layer))
         for stage in self._stages[layer + 1 :]:
             features = stage(features)
-        return self._visual.attnpool(features)
+        result: Tensor = self._visual.attnpool(features)
+        return result
 
 
 class TimmMapTower(VisionTower):
@@ -57,13 +59,17 @@ class TimmMapTower(VisionTower):
     def prefix(self, images: Tensor, layer: int) -> Tensor:  # noqa: ARG002
         """Features (B, gh * gw, C) of the last map."""
         features = self._trunk.forward_features(images)
-        return features.flatten(1, 2) if self._channels_last else features.flatten(2).transpose(1, 2)
+        result: Tensor = (
+            features.flatten(1, 2) if self._channels_last else features.flatten(2).transpose(1, 2)
+        )
+        return result
 
     def suffix(self, tokens: Tensor, layer: int) -> Tensor:  # noqa: ARG002
         """Embeddings (B, D) from the last map."""
         features = tokens.unflatten(1, self._grid)
         features = features if self._channels_last else features.permute(0, 3, 1, 2)
-        return self._visual.head(self._trunk.forward_head(features))
+        result: Tensor = self._visual.head(self._trunk.forward_head(features))
+        return result
 
 
 def map_grid(visual: TimmModel) -> tuple[int, int] | None:

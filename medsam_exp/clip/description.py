@@ -189,7 +189,10 @@ def _parameters(tower: Mapping[str, Any]) -> float:
     """A transformer's parameters, roughly."""
     layers, width = tower.get("layers", 12), tower.get("width", 768)
     blocks = sum(layers) if isinstance(layers, list | tuple) else layers
-    return blocks * width**2 * (4 + 2 * tower.get("mlp_ratio", 4)) + width * tower.get("vocab_size", 0)
+    result: float = blocks * width**2 * (4 + 2 * tower.get("mlp_ratio", 4)) + width * tower.get(
+        "vocab_size", 0
+    )
+    return result
 
 
 def _input_problem(preprocess: Any) -> str | None:

@@ -153,7 +153,8 @@ def build_network(source: ClipSource) -> nn.Module:
         arguments["vision_cfg"]["timm_model_pretrained"] = False
     kind = open_clip.CustomTextCLIP if own_text or text.get("hf_model_name") else open_clip.CLIP
     with _as_described(source), _text_config(source, text):
-        return kind(**arguments)
+        result: nn.Module = kind(**arguments)
+        return result
 
 
 @contextmanager

@@ -72,12 +72,14 @@ class ClipModel(nn.Module):
     @property
     def logit_scale(self) -> nn.Parameter:
         """Logarithm of the inverse temperature the model was trained with."""
-        return self.network.logit_scale
+        result: nn.Parameter = self.network.logit_scale
+        return result
 
     @property
     def _dtype(self) -> torch.dtype:
         """What the vision tower computes in."""
-        return next(self.network.visual.parameters()).dtype
+        result: torch.dtype = next(self.network.visual.parameters()).dtype
+        return result
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Token ids (K, L) int64 of K texts, cut or padded to the model's context length."""
@@ -85,11 +87,13 @@ class ClipModel(nn.Module):
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Un-normalised embeddings (B, D) of preprocessed images (B, 3, h, w)."""
-        return self.network.encode_image(images.to(self._dtype))
+        result: Tensor = self.network.encode_image(images.to(self._dtype))
+        return result
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Un-normalised embeddings (K, D) of token ids (K, L)."""
-        return self.network.encode_text(tokens)
+        result: Tensor = self.network.encode_text(tokens)
+        return result
 
     def require(self, needs: Capability | None, who: str) -> None:
         """Refuse a saliency method that the vision tower cannot serve.

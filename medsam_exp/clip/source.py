@@ -189,7 +189,8 @@ def _tagged_weights(name: str, tag: str) -> Path:
 def _input_of(name: str, weights: str | None) -> dict[str, Any]:
     """Input of one of open_clip's networks: as the tag was trained, else as all of the network's tags were."""
     if weights and (tagged := get_pretrained_cfg(name, weights)):
-        return tagged
+        result: dict[str, Any] = tagged
+        return result
     known = [get_pretrained_cfg(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)]
     keys = ("mean", "std", "interpolation")
     own = {key: {one[key] for one in known if one.get(key) is not None} for key in keys}

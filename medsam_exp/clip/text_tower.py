@@ -63,9 +63,10 @@ class OpenClipText:
         )
         pooled = text_global_pool(tokens, ids, pool_type=kind, eos_token_id=eos)
         projection = owner.text_projection
-        if projection is None:
-            return pooled
-        return projection(pooled) if isinstance(projection, nn.Linear) else pooled @ projection
+        if projection is not None:
+            pooled = projection(pooled) if isinstance(projection, nn.Linear) else pooled @ projection
+        result: Tensor = pooled
+        return result
 
     def _embedded(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
         """Tokens before the first block, and the attention mask of all blocks."""
@@ -102,10 +103,12 @@ class BertText:
         last = self._through(layer + 1, self.depth, tokens, real)
         pooled = None if self._bert.pooler is None else self._bert.pooler(last)
         output = BaseModelOutputWithPooling(last_hidden_state=last, pooler_output=pooled)
-        return self._encoder.proj(self._encoder.pooler(output, real.long()))
+        result: Tensor = self._encoder.proj(self._encoder.pooler(output, real.long()))
+        return result
 
     def _real(self, ids: Tensor) -> Tensor:
-        return ids != self._encoder.config.pad_token_id
+        result: Tensor = ids != self._encoder.config.pad_token_id
+        return result
 
     def _through(self, first: int, end: int, tokens: Tensor, real: Tensor) -> Tensor:
         hidden = torch.zeros_like(real, dtype=tokens.dtype).masked_fill(~real, torch.finfo(tokens.dtype).min)

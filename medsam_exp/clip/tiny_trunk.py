@@ -18,7 +18,7 @@ TINY_TRUNK = "medsam_exp_tiny_vit"
 """The name under which open_clip's configuration asks timm for it."""
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def medsam_exp_tiny_vit(img_size: int = 96, **_: Any) -> VisionTransformer:
     """A 6-layer, 128-channel transformer over 8 x 8 px patches of a square image, 1.3 M parameters.
 

@@ -81,11 +81,14 @@ def load_tokenizer(source: ClipSource) -> Tokenizer:
     Raises:
         UserError: the tokenizer's files are missing, or cannot be downloaded.
     """
+    result: Tokenizer
     if source.folder is not None and is_transformers_folder(source.folder):
-        return open_clip.SimpleTokenizer(context_length=source.model_cfg["text_cfg"]["context_length"])
+        result = open_clip.SimpleTokenizer(context_length=source.model_cfg["text_cfg"]["context_length"])
+        return result
     if source.folder is not None and _has_tokenizer(source):
         try:
-            return open_clip.get_tokenizer(f"local-dir:{source.folder}", **_no_code(source))
+            result = open_clip.get_tokenizer(f"local-dir:{source.folder}", **_no_code(source))
+            return result
         except Exception as error:  # broken files fail in as many ways as there are kinds of tokenizer
             raise UserError(
                 f"the tokenizer in {source.folder} cannot be read ({first_line(error)}); put its files there anew."
@@ -96,7 +99,8 @@ def load_tokenizer(source: ClipSource) -> Tokenizer:
             f"{source.model_cfg['text_cfg']['hf_tokenizer_name']} there."
         )
     try:
-        return open_clip.get_tokenizer(source.name or source.model, **_no_code(source))
+        result = open_clip.get_tokenizer(source.name or source.model, **_no_code(source))
+        return result
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             f"the tokenizer of clip.model={source.model} is not in the local cache and cannot be downloaded."

@@ -56,7 +56,8 @@ class TimmTower(VisionTower):
             tokens = block(tokens)
         if shortcut:
             tokens = timm_block_for_cls(blocks[-1], tokens)
-        return self._visual.head(trunk.forward_head(trunk.norm(tokens)))
+        result: Tensor = self._visual.head(trunk.forward_head(trunk.norm(tokens)))
+        return result
 
     def forward_with_attention(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend.
@@ -126,7 +127,8 @@ class OpenClipTower(VisionTower):
 
     def _embedding(self, tokens: Tensor) -> Tensor:
         pooled, _ = self._visual._pool(tokens)
-        return pooled if self._visual.proj is None else pooled @ self._visual.proj
+        result: Tensor = pooled if self._visual.proj is None else pooled @ self._visual.proj
+        return result
 
     def _through(self, blocks: list[nn.Module] | nn.ModuleList, tokens: Tensor) -> Tensor:
         batch_first = self._visual.transformer.batch_first

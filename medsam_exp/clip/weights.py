@@ -126,14 +126,16 @@ def _text_name(key: str, own: Mapping[str, Tensor], weights: Mapping[str, Tensor
 
 def _by_name(name: str) -> nn.Module:
     with torch.device("meta"):
-        return open_clip.CLIP(**open_clip.get_model_config(name))
+        result: nn.Module = open_clip.CLIP(**open_clip.get_model_config(name))
+        return result
 
 
 def _biomedclip() -> nn.Module:
     source = ClipSource("biomedclip", BIOMEDCLIP, {})
     with text_config_folder(source) as folder, torch.device("meta"):
         text = BIOMEDCLIP["text_cfg"] | {"hf_model_name": folder, "hf_model_pretrained": False}
-        return open_clip.CustomTextCLIP(**BIOMEDCLIP | {"text_cfg": text})
+        result: nn.Module = open_clip.CustomTextCLIP(**BIOMEDCLIP | {"text_cfg": text})
+        return result
 
 
 def _shape(weights: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -148,7 +148,8 @@ def _grey_levels(pixels: Pixels, path: Path) -> NDArray[Any]:
         return values
     brightest = values.max(axis=-1)
     if (brightest - values.min(axis=-1)).max() <= brightest.max() / 4:
-        return brightest
+        result: NDArray[Any] = brightest
+        return result
     return _two_colours(values.astype(np.int64), path, pixels.numbers)
 
 
@@ -162,7 +163,8 @@ def _two_colours(values: NDArray[np.int64], path: Path, numbers: NDArray[Any] | 
             f"save the mask of one class as PNG with values 0 and 255{_palette_hint(numbers)}"
         )
     brighter = max(range(len(colours)), key=lambda i: (colours[i].max(), colours[i].sum()))
-    return which.reshape(values.shape[:2]) == brighter
+    result: NDArray[np.bool_] = which.reshape(values.shape[:2]) == brighter
+    return result
 
 
 def _palette_hint(numbers: NDArray[Any] | None) -> str:

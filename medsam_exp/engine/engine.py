@@ -167,7 +167,8 @@ class Engine:
         def trainer(**options: Any) -> pl.Trainer:
             silent = ("enable_progress_bar", "enable_model_summary", "use_distributed_sampler")
             true = {} if encoder_dtype is None else {"precision": "32-true"}  # of what is not an encoder
-            return build(cfg.trainer, **{**dict.fromkeys(silent, False), **true, **options})
+            result: pl.Trainer = build(cfg.trainer, **{**dict.fromkeys(silent, False), **true, **options})
+            return result
 
         return StageContext(
             build=make,

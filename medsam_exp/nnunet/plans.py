@@ -38,7 +38,8 @@ def plan_and_preprocess(root: Path, raw: Path, settings: NnunetSettings, log_fil
     """
     finished = root / "preprocessed.json"
     if finished.is_file():
-        return root / json.loads(finished.read_text())["plans"]
+        result: Path = root / json.loads(finished.read_text())["plans"]
+        return result
     with nnunet_folders(root, raw, log_file), in_process_pools(settings.processes):
         plans = _plan(root, settings)
         _preprocess(plans, settings)

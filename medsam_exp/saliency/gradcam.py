@@ -54,7 +54,8 @@ class GradCAM(SaliencyMethod):
             gradient = patch_gradient(clip, tokens, text_embedding, layer)
             patches = tokens[:, clip.prefix_tokens :].float()
             relevance = (gradient.mean(dim=1, keepdim=True) * patches).sum(dim=-1).relu()
-            return relevance.unflatten(1, clip.grid_after(layer))
+            result: Tensor = relevance.unflatten(1, clip.grid_after(layer))
+            return result
 
 
 def patch_gradient(clip: ClipModel, tokens: Tensor, text_embedding: Tensor, layer: int) -> Tensor:

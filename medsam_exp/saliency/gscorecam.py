@@ -72,7 +72,8 @@ class GScoreCAM(SaliencyMethod):
             maps = maps.transpose(1, 2).unflatten(2, clip.grid_after(layer))
             rows = zip(images, maps, text_embedding, strict=True)
             weights = torch.stack([self._weights(clip, *row) for row in rows])
-            return (weights[:, :, None, None] * maps).sum(dim=1).relu()
+            result: Tensor = (weights[:, :, None, None] * maps).sum(dim=1).relu()
+            return result
 
     def _weights(self, clip: ClipModel, image: Tensor, maps: Tensor, text_embedding: Tensor) -> Tensor:
         """Weights (K,) of K channels' maps (K, gh, gw) of one image (3, h, w); they sum to 1."""

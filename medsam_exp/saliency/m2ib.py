@@ -82,4 +82,5 @@ class M2IB(Bottleneck, SaliencyMethod):
                 return self.beta * compression - mean_similarity(text_embedding, embedding)
 
             relevance = capacity(self.optimize(signal, generators, objective), signal).sum(dim=-1)
-            return relevance[:, clip.prefix_tokens :].unflatten(1, clip.grid)
+            result: Tensor = relevance[:, clip.prefix_tokens :].unflatten(1, clip.grid)
+            return result

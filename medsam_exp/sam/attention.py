@@ -48,7 +48,8 @@ class FusedAttention(nn.Module):
             blocks.append(
                 scaled_dot_product_attention(queries, k, v, attn_mask=bias.flatten(4).flatten(2, 3))
             )
-        return self.proj(torch.cat(blocks, dim=2).transpose(1, 2).reshape(B, gh, gw, -1))
+        result: Tensor = self.proj(torch.cat(blocks, dim=2).transpose(1, 2).reshape(B, gh, gw, -1))
+        return result
 
     def _position_bias(self, q: Tensor, gh: int, gw: int) -> tuple[Tensor, Tensor]:
         """Bias of each query to each row (B, heads, gh, gw, gh) and each column (B, heads, gh, gw, gw)."""

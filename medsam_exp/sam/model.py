@@ -54,7 +54,8 @@ class SamModel(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """Embed images (B, 3, S, S), input frame; returns (B, C, g, g)."""
-        return self.image_encoder(images.to(next(self.image_encoder.parameters()).dtype))
+        result: Tensor = self.image_encoder(images.to(next(self.image_encoder.parameters()).dtype))
+        return result
 
     @torch.no_grad()
     def decode(

@@ -47,7 +47,8 @@ class Adapter(nn.Module):
         """Return (B, g, g, C) of tokens (B, g, g, C); g is even, for it is halved and doubled again."""
         weighted = self.channel(x.mean((1, 2)))[:, None, None] * x
         neighbourhood = self.spatial(weighted.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return self.norm(x + neighbourhood)
+        result: Tensor = self.norm(x + neighbourhood)
+        return result
 
 
 class AdaptedBlock(nn.Module):
@@ -68,13 +69,17 @@ class AdaptedBlock(nn.Module):
         """Return (B, g, g, C) of tokens (B, g, g, C)."""
         x = x + self._attend(self.norm1(x))
         normalised = self.norm2(x)
-        return x + self.mlp(normalised) + self.Adapter(normalised)
+        result: Tensor = x + self.mlp(normalised) + self.Adapter(normalised)
+        return result
 
     def _attend(self, x: Tensor) -> Tensor:
+        result: Tensor
         if self.window_size == 0:
-            return self.attn(x)
+            result = self.attn(x)
+            return result
         windows, padded = window_partition(x, self.window_size)
-        return window_unpartition(self.attn(windows), self.window_size, padded, (x.shape[1], x.shape[2]))
+        result = window_unpartition(self.attn(windows), self.window_size, padded, (x.shape[1], x.shape[2]))
+        return result
 
 
 def build_sam_med2d(
@@ -148,4 +153,5 @@ class SamMed2dFraming(SquashFraming):
         """(S,) source pixel of each pixel along one side, as OpenCV's nearest neighbour chooses it."""
         step = 1 / (self._image_size / side)  # rounded twice, as there
         positions = np.floor(np.arange(self._image_size) * step).astype(np.int64)
-        return np.minimum(positions, side - 1)
+        result: NDArray[np.int64] = np.minimum(positions, side - 1)
+        return result

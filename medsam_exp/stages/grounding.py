@@ -34,7 +34,8 @@ def _score_with_presence(context: StageContext, is_empty: Emptiness) -> None:
     records = {sample_id: controls.record(sample_id, ControlRecord) for sample_id in context.pending}
 
     def map_of(sample_id: str, kind: str) -> SaliencyMap:
-        return controls.saliency_map(sample_id)[KINDS.index(kind)]
+        result: SaliencyMap = controls.saliency_map(sample_id)[KINDS.index(kind)]
+        return result
 
     def save(sample_id: str, found: dict[str, dict[str, float]]) -> None:
         relevance = records[sample_id]["relevance"]

@@ -14,7 +14,8 @@ def gather_rows(rows: Tensor) -> Tensor:
         or distributed.get_world_size() == 1
     ):
         return rows
-    return _GatherRows.apply(rows)
+    result: Tensor = _GatherRows.apply(rows)  # type: ignore[no-untyped-call]
+    return result
 
 
 def all_reduce_sum(values: Tensor) -> Tensor:

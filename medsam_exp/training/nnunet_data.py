@@ -49,7 +49,7 @@ def seeded(seed: int) -> Iterator[None]:
     states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()  # noqa: NPY002 - nnU-Net's
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
-    torch.random.default_generator.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     try:
         yield
     finally:

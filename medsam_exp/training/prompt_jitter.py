@@ -16,7 +16,8 @@ def random_component(mask: Mask, generator: np.random.Generator) -> Mask:
     if count == 1:
         return mask
     areas = np.bincount(labels.ravel())[1:]
-    return labels == 1 + generator.choice(count, p=areas / areas.sum())
+    result: Mask = labels == 1 + generator.choice(count, p=areas / areas.sum())
+    return result
 
 
 def tight_box(mask: Mask) -> Box:
@@ -59,7 +60,8 @@ def jittered_box(box: Box, size: tuple[int, int], smallest_iou: float, generator
         low, high = (centre + side * (shift + sign * stretch / 2) for sign in (-1, 1))
         moved = np.clip(np.concatenate([low, high]), 0, [size[1], size[0]] * 2).astype(np.float32)
         if box_iou(moved, box) >= smallest_iou:
-            return moved
+            result: Box = moved
+            return result
         roughness *= 0.8
     return box
 

@@ -54,7 +54,8 @@ def build_page(service: Service, weights: str, title: str = "medsam_exp") -> gr.
             with gr.Column(scale=7, min_width=300):
                 page.add_viewers()
         page.connect(blocks)
-    return blocks
+    result: gr.Blocks = blocks
+    return result
 
 
 class _Page:
@@ -190,7 +191,7 @@ class _Page:
         def correct(event: gr.EventData, request: gr.Request) -> list[Any]:
             given = event._data
             work = lambda: self._service.correct(_who(request), viewer, given["points"], given["box"])  # noqa: E731
-            return self._answer(lambda: [work(), ""], shown=2)
+            return self._answer(lambda: [work(), ""], shown=2)  # type: ignore[no-untyped-call]
 
         return correct
 

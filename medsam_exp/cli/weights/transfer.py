@@ -192,7 +192,8 @@ def _align(url: str, part: PartialFile, response: httpx.Response) -> None:
 def _validator(response: httpx.Response) -> str | None:
     """The validator of this version of the file; weak tags are not allowed for ranges."""
     tag = response.headers.get("ETag")
-    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+    result: str | None = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+    return result
 
 
 def _total(response: httpx.Response) -> int | None:

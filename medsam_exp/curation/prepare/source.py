@@ -245,7 +245,8 @@ def mask_of(source: Source, names: Sequence[str]) -> Mask:
             masks.append(read_mask(path)[0])
     if len({mask.shape for mask in masks}) > 1:
         raise UserError(f"{source.shown}: {', '.join(names)} have different sizes: mend one of them")
-    return np.logical_or.reduce(masks)
+    result: Mask = np.logical_or.reduce(masks)
+    return result
 
 
 def text_of(source: Source, name: str) -> str:

@@ -53,7 +53,8 @@ def white_top_hat(gray: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     Returns:
         (H, W) uint8.
     """
-    return gray - sliding_maximum(sliding_minimum(gray, size), size)
+    result: NDArray[np.uint8] = gray - sliding_maximum(sliding_minimum(gray, size), size)
+    return result
 
 
 def _along(values: NDArray[Any], size: int, extreme: np.ufunc, axis: int) -> NDArray[Any]:

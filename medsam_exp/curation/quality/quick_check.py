@@ -26,8 +26,9 @@ from medsam_exp.curation.quality.checks import Examination, examine, examine_fil
 from medsam_exp.curation.quality.duplicates import Duplicates
 from medsam_exp.curation.quality.facts import DatasetListing, Limits, MeasuredDataset
 from medsam_exp.curation.quality.finding import KINDS, Finding
-from medsam_exp.curation.quality.layout import INDEX, find_collection, without
+from medsam_exp.curation.quality.layout import find_collection, without
 from medsam_exp.curation.quality.measure import VERSION, FactStore, measure_dataset
+from medsam_exp.data.patients import INDEX
 from medsam_exp.engine.firewall import datasets_of
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically

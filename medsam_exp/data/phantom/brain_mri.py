@@ -39,7 +39,8 @@ def draw_brain_mri(
     noise = generator.standard_normal((2, *shape), dtype=np.float32) * np.float32(
         generator.uniform(0.018, 0.04)
     )
-    return np.sqrt((image + noise[0]) ** 2 + noise[1] ** 2)
+    result: Field = np.sqrt((image + noise[0]) ** 2 + noise[1] ** 2)
+    return result
 
 
 def _brain(

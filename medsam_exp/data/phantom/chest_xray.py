@@ -64,7 +64,8 @@ def _lungs(shape: tuple[int, int], generator: np.random.Generator) -> Field:
         lungs = np.maximum(lungs, ellipse(shape, center, (0.36, 0.175), 0.16, side * 0.10))
     heart_side = step(0.18 - np.hypot(y - 0.66, 0.9 * (x - np.float32(0.54))), 0.06)
     base = step(y - np.float32(generator.uniform(0.76, 0.8)), 0.05)
-    return lungs * (1 - 0.9 * heart_side) * (1 - 0.9 * base)
+    result: Field = lungs * (1 - 0.9 * heart_side) * (1 - 0.9 * base)
+    return result
 
 
 def _ribs(shape: tuple[int, int], generator: np.random.Generator) -> Field:

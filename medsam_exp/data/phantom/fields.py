@@ -27,7 +27,8 @@ def step(value: Field, softness: float) -> Field:
         value: any shape.
         softness: width of the ramp.
     """
-    return np.clip(value / np.float32(softness) + np.float32(0.5), 0, 1)
+    result: Field = np.clip(value / np.float32(softness) + np.float32(0.5), 0, 1)
+    return result
 
 
 def ellipse(

@@ -36,7 +36,8 @@ def draw_breast_ultrasound(
         echo += lesion.profile * (inner * around - echo)
     attenuation = np.exp(-y * np.float32(generator.uniform(0.2, 1.1)))
     brightness = np.maximum(echo * attenuation, 0) * _speckle(shape, generator)
-    return 0.68 * np.sqrt(brightness) - 0.06
+    result: Field = 0.68 * np.sqrt(brightness) - 0.06
+    return result
 
 
 def _layers(shape: tuple[int, int], generator: np.random.Generator) -> Field:
@@ -55,7 +56,8 @@ def _layers(shape: tuple[int, int], generator: np.random.Generator) -> Field:
     wall = np.exp(-(((y - np.float32(depths[3]) + 0.02 * waves[0]) / 0.012) ** 2))
     fascia = np.exp(-(((y - np.float32(depths[1]) + 0.03 * waves[0]) / 0.009) ** 2))
     echo += (0.9 * wall + 0.35 * fascia) * np.exp(0.5 * lobules) + 0.6 * skin
-    return np.maximum(echo, 0.05)
+    result: Field = np.maximum(echo, 0.05)
+    return result
 
 
 def _strands(shape: tuple[int, int], generator: np.random.Generator, cells: tuple[int, int]) -> Field:
@@ -72,7 +74,8 @@ def _sound_behind(lesion: Lesion, shape: tuple[int, int]) -> Field:
     center, half = columns.mean() / shape[1], 0.5 * len(columns) / shape[1]
     beam = step(np.float32(0.75 * half) - np.abs(x - np.float32(center)), 0.5 * half)
     below = step(y - np.float32(bottom), 0.05) * np.exp(-2.0 * np.clip(y - np.float32(bottom), 0, 1))
-    return 1 + np.float32(_BEHIND[lesion.plan.shape] - 1) * beam * below
+    result: Field = 1 + np.float32(_BEHIND[lesion.plan.shape] - 1) * beam * below
+    return result
 
 
 def _speckle(shape: tuple[int, int], generator: np.random.Generator) -> Field:
@@ -82,4 +85,5 @@ def _speckle(shape: tuple[int, int], generator: np.random.Generator) -> Field:
     wide = waves[:, :, :-3] + waves[:, :, 3:] + 1.6 * (waves[:, :, 1:-2] + waves[:, :, 2:-1])
     grains = wide[:, 1:] + 0.7 * wide[:, :-1]
     grains += 9.0  # a coherent part keeps the tissue between the speckles visible
-    return (grains[0] ** 2 + grains[1] ** 2) / 185.0
+    result: Field = (grains[0] ** 2 + grains[1] ** 2) / 185.0
+    return result

@@ -220,7 +220,8 @@ def functional_group(header: Dataset, number: int, name: str) -> Dataset | None:
     shared: Sequence[Dataset] = header.get("SharedFunctionalGroupsSequence") or ()
     for group in (per_frame, *shared):
         if found := group.get(name):
-            return found[0]
+            result: Dataset | None = found[0]
+            return result
     return None
 
 

@@ -35,7 +35,8 @@ def is_gray(header: Dataset) -> bool:
 
 def is_inverted(header: Dataset) -> bool:
     """Whether the lowest value means white."""
-    return header.get("PhotometricInterpretation") == "MONOCHROME1"
+    result: bool = header.get("PhotometricInterpretation") == "MONOCHROME1"
+    return result
 
 
 def read_values(frame: Frame) -> NDArray[np.float32]:
@@ -67,7 +68,7 @@ def read_colours(frame: Frame) -> NDArray[np.uint8]:
     Raises:
         UserError: the pixels cannot be decoded.
     """
-    from pydicom.pixels import apply_color_lut
+    from pydicom.pixels.processing import apply_color_lut
 
     with naming_the_file(frame.path, _UNREADABLE, _COPY):
         pixels = _decoded(frame)
@@ -112,7 +113,7 @@ def has_window(frame: Frame) -> bool:
 
 
 def _decoded(frame: Frame) -> NDArray[Any]:
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     syntax = frame.header.file_meta.TransferSyntaxUID
     try:
@@ -136,7 +137,7 @@ def _stored(frame: Frame) -> NDArray[Any]:
 
 
 def _rescaled(stored: NDArray[Any], frame: Frame) -> NDArray[np.float32]:
-    from pydicom.pixels import apply_rescale
+    from pydicom.pixels.processing import apply_rescale
 
     own = functional_group(frame.header, frame.number, "PixelValueTransformationSequence")
     if own is None and frame.header.get("ModalityLUTSequence"):

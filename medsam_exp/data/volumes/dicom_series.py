@@ -205,7 +205,8 @@ def _step(
         raise UserError(
             f"{name} has unevenly spaced slices ({gaps.min():.2f} to {gaps.max():.2f} mm): resample it to even ones"
         )
-    return step
+    result: NDArray[np.float64] = step
+    return result
 
 
 def _ways_out(frames: Sequence[Frame], what: str) -> str:

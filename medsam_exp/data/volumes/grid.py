@@ -54,7 +54,8 @@ class View:
         plane = np.take(values, index, axis=self.axis)
         if self.row_axis > self.column_axis:
             plane = plane.swapaxes(0, 1)
-        return plane[:: -1 if self.row_flip else 1, :: -1 if self.column_flip else 1]
+        result: NDArray[Any] = plane[:: -1 if self.row_flip else 1, :: -1 if self.column_flip else 1]
+        return result
 
     def put(self, values: NDArray[Any], index: int, plane: NDArray[Any]) -> None:
         """Write a slice into an array in place; undoes `take`.

@@ -103,7 +103,8 @@ _LARGEST_LABEL = 255
 
 def is_contours(header: Dataset) -> bool:
     """Whether a DICOM object is an RTSTRUCT."""
-    return header.get("Modality") == "RTSTRUCT"
+    result: bool = header.get("Modality") == "RTSTRUCT"
+    return result
 
 
 def read_contours(

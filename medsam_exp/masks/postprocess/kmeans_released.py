@@ -74,4 +74,5 @@ def nearest(array: NDArray[Pixel], shape: tuple[int, ...]) -> NDArray[Pixel]:
         np.minimum(np.floor(np.arange(new) * (1 / (new / old))).astype(int), old - 1)
         for new, old in zip(shape, array.shape, strict=True)
     )
-    return array[rows][:, columns]
+    result: NDArray[Pixel] = array[rows][:, columns]
+    return result

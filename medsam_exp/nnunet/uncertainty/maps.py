@@ -18,7 +18,8 @@ def entropy(probabilities: Tensor) -> Tensor:
     Returns:
         (..., H, W) in nats: 0 where one class is certain, ln K where all are equally likely.
     """
-    return torch.special.entr(probabilities).sum(dim=-3)
+    result: Tensor = torch.special.entr(probabilities).sum(dim=-3)
+    return result
 
 
 class EnsembleMoments:

@@ -74,4 +74,7 @@ def perturb_boxes(
     if jitter:
         moves = moves + generator.uniform(-jitter, jitter, boxes_xyxy.shape)
     height, width = size
-    return np.clip(boxes_xyxy + moves * sides, 0, [width, height] * 2).astype(np.float32)
+    result: NDArray[np.float32] = np.clip(boxes_xyxy + moves * sides, 0, [width, height] * 2).astype(
+        np.float32
+    )
+    return result

@@ -234,7 +234,8 @@ def to_eight_bits(image: NDArray[Any], low: float, high: float) -> NDArray[np.ui
     if top <= bottom:  # nearly all pixels are equal
         bottom, top = values.min(), values.max()
     scale = 255.0 / (top - bottom) if top > bottom else 0.0
-    return np.rint(np.clip((values - bottom) * scale, 0, 255)).astype(np.uint8)
+    result: NDArray[np.uint8] = np.rint(np.clip((values - bottom) * scale, 0, 255)).astype(np.uint8)
+    return result
 
 
 def _percentiles(text: str) -> tuple[float, float]:

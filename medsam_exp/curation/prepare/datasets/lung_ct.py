@@ -118,7 +118,8 @@ def _areas(source: Source, masks: Mapping[str, str]) -> dict[str, NDArray[np.int
 
     def area(mask: str) -> NDArray[np.int64] | None:
         try:
-            return _organs(source, mask).sum((0, 1))
+            result: NDArray[np.int64] | None = _organs(source, mask).sum((0, 1))
+            return result
         except UserError:
             return None
 
