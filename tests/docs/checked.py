@@ -68,7 +68,13 @@ def _check_make(words: Sequence[str], folder: Path) -> None:
 
 
 def _check_run(options: Sequence[str]) -> None:
-    """The configuration composes for every value of every axis, and fits what it names."""
+    """The configuration composes for every value of every axis, and fits what it names.
+
+    With `--config-dir` it is only parsed: the choices there are the reader's own.
+    """
+    if "--config-dir" in options:
+        list(_jobs(_without_folder(quoted(options))))
+        return
     for overrides in _jobs(_without_folder(quoted(options))):
         cfg = composed(*overrides)
         with contextlib.suppress(OmegaConfBaseException):  # a value that only the reader can give
