@@ -142,6 +142,9 @@ def test_names_elsewhere_are_checked_too(tmp_path: Path) -> None:
         (f"{IN_2D}/normalization_schemes", ["NoNormalization"]),
     ],
 )
+@pytest.mark.filterwarnings(
+    "ignore:Network class .* not found:UserWarning"
+)  # nnU-Net looks for classes that moved
 def test_nnunets_own_names_pass(change: tuple[str, Any], tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "results", changed(*change))
     assert type(predictor(folder).network).__name__ == "PlainConvUNet"
