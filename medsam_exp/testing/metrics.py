@@ -16,7 +16,6 @@ from medsam_exp.types import Mask, UserError
 
 _SPACINGS = (None, (0.5, 0.25))
 _MASKS = ("empty", "full", "a pixel", "boxes", "noise")
-_MASKS = ("empty", "full", "a pixel", "boxes", "noise")
 _SHAPE = SHAPES["not square"]
 
 
