@@ -14,18 +14,17 @@ from tests.conftest import ROOT
 PACKAGES = sorted(
     ".".join(path.parent.relative_to(ROOT).parts)
     for path in (ROOT / "medsam_exp").rglob("__init__.py")
-    if "lazy_exports(" in path.read_text()
+    if "attach_stub(" in path.read_text()
 )
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_what_type_checkers_see_is_what_there_is(package: str) -> None:
     module = import_module(package)
-    tree = ast.parse((ROOT / package.replace(".", "/") / "__init__.py").read_text())
-    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    stub = ast.parse((ROOT / package.replace(".", "/") / "__init__.pyi").read_text())
     seen = {
-        alias.asname: statement.module
-        for statement in block.body
+        alias.name: f"{package}.{statement.module}"
+        for statement in stub.body
         if isinstance(statement, ast.ImportFrom)
         for alias in statement.names
     }
@@ -36,7 +35,7 @@ def test_what_type_checkers_see_is_what_there_is(package: str) -> None:
 
 
 def test_an_unknown_name_is_said() -> None:
-    with pytest.raises(AttributeError, match="module 'medsam_exp' has no attribute 'nowhere'"):
+    with pytest.raises(AttributeError, match=r"medsam_exp.* nowhere"):
         medsam_exp.nowhere  # noqa: B018
 
 

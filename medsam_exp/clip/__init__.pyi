@@ -1,0 +1,12 @@
+from .adaptation.freeze import Freeze as Freeze
+from .adaptation.lora import Lora as Lora
+from .load import load_clip as load_clip
+from .load import save_clip as save_clip
+from .loss.dcl import DCL as DCL
+from .loss.dhn_nce import DHNNCE as DHNNCE
+from .loss.dhn_nce_released import DHNNCEReleased as DHNNCEReleased
+from .loss.hn_nce import HNNCE as HNNCE
+from .loss.infonce import InfoNCE as InfoNCE
+from .loss.infonce_learned import InfoNCELearned as InfoNCELearned
+from .model import ClipModel as ClipModel
+from .preprocess import Preprocess as Preprocess

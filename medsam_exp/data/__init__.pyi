@@ -1,0 +1,9 @@
+from .csv_pairs import CsvPairs as CsvPairs
+from .folder import FolderDataset as FolderDataset
+from .image import ImageDataset as ImageDataset
+from .images import read_image as read_image
+from .masks import read_mask as read_mask
+from .near_duplicates import find_near_duplicates as find_near_duplicates
+from .phantom.class_dataset import PhantomClassDataset as PhantomClassDataset
+from .phantom.dataset import PhantomDataset as PhantomDataset
+from .phantom.pairs import PhantomPairs as PhantomPairs

@@ -1,0 +1,13 @@
+from .component_filter.confidence import ConfidentComponents as ConfidentComponents
+from .component_filter.largest import LargestComponents as LargestComponents
+from .component_filter.none import AllComponents as AllComponents
+from .components import label_components as label_components
+from .postprocess.crf import DenseCRF as DenseCRF
+from .postprocess.kmeans import KMeans as KMeans
+from .postprocess.kmeans_released import KMeansReleased as KMeansReleased
+from .postprocess.otsu import Otsu as Otsu
+from .postprocess.threshold import Threshold as Threshold
+from .presence.calibrated import Calibrated as Calibrated
+from .presence.clip_contrast import ClipContrast as ClipContrast
+from .veto.none import NoVeto as NoVeto
+from .veto.presence import PresenceVeto as PresenceVeto

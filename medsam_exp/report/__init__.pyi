@@ -1,0 +1,9 @@
+from .compare import compare_runs as compare_runs
+from .compare import print_comparison as print_comparison
+from .finished_run import FinishedRun as FinishedRun
+from .finished_run import read_run as read_run
+from .section import Details as Details
+from .section import Part as Part
+from .section import Row as Row
+from .section import Section as Section
+from .section import Table as Table

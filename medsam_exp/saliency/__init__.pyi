@@ -1,0 +1,11 @@
+from .attention_rollout import AttentionRollout as AttentionRollout
+from .geometry import Geometry as Geometry
+from .geometry import Squash as Squash
+from .gradcam import GradCAM as GradCAM
+from .gradient_rollout import GradientRollout as GradientRollout
+from .gscorecam import GScoreCAM as GScoreCAM
+from .intensity import Intensity as Intensity
+from .m2ib import M2IB as M2IB
+from .m2ib_released import M2IBReleased as M2IBReleased
+from .method import SaliencyMethod as SaliencyMethod
+from .text_saliency.m2ib_text import M2IBText as M2IBText

@@ -1,0 +1,14 @@
+from .fusion.average import AverageMask as AverageMask
+from .fusion.best_iou import BestIou as BestIou
+from .fusion.iou_weighted import IouWeightedMask as IouWeightedMask
+from .fusion.single import SingleMask as SingleMask
+from .fusion.staple import StapleMask as StapleMask
+from .load import load_sam as load_sam
+from .load import save_sam as save_sam
+from .model import SamModel as SamModel
+from .prompt.both import BoxAndPoints as BoxAndPoints
+from .prompt.box import BoxPerComponent as BoxPerComponent
+from .prompt.box_all import BoxAroundAll as BoxAroundAll
+from .prompt.center_box import CenterBox as CenterBox
+from .prompt.given import GivenPrompts as GivenPrompts
+from .prompt.points import PointsPerComponent as PointsPerComponent

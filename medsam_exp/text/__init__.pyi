@@ -1,0 +1,11 @@
+from .class_name import ClassName as ClassName
+from .description import Description as Description
+from .ensemble_generic import EnsembleGeneric as EnsembleGeneric
+from .ensemble_subtype import EnsembleSubtype as EnsembleSubtype
+from .free import FreeText as FreeText
+from .generic import Generic as Generic
+from .per_image import PerImage as PerImage
+from .shuffled import Shuffled as Shuffled
+from .subtype import Subtype as Subtype
+from .subtype_name import SubtypeName as SubtypeName
+from .windows import Windows as Windows
