@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
-from medsam_exp.cli.registration import register
+from medsam_exp.cli.compose import register
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 

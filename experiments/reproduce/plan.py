@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from medsam_exp.cli.preflight import composed
+from medsam_exp.cli.compose import composed
 from medsam_exp.sweep.identity import SweepPlan, plan_sweep
 from medsam_exp.types import UserError
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.reproduce.plan import Sweep, Table
-from medsam_exp.cli.preflight import clip, composed, in_hub_cache, pairs
+from medsam_exp.cli.compose import composed
+from medsam_exp.cli.preflight import clip, in_hub_cache, pairs
 from medsam_exp.config.build import build, weight_files
 from medsam_exp.config.checks import MEANING_CHECKS
 from medsam_exp.config.method_checks import layer_within_network, saliency_fits_network
@@ -73,7 +73,7 @@ def _of_job(overrides: list[str]) -> tuple[list[str], list[str]]:
         if missing := sorted(OmegaConf.missing_keys(cfg)):
             return [f"{missing[0]} is not set; give it a value, as in: {missing[0]}=..."], []
         OmegaConf.resolve(cfg)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (UserError, OmegaConfBaseException) as error:
         return [str(error).splitlines()[0]], []
     problems = list(signature_problems(cfg))
     stages = [STAGES[name] for name in cfg.stages if name in STAGES]

@@ -5,21 +5,17 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medsam_exp.cli.registration import register
+from medsam_exp.cli.compose import composed
 from medsam_exp.cli.weights.catalogue import Weights, catalogue, published_at
 from medsam_exp.cli.weights.local_cache import DESCRIPTION, state
-from medsam_exp.cli.weights.settings import configured_paths
 from medsam_exp.config.trials import searches
-from medsam_exp.runtime.conf_folder import conf_folder, own_folder
 from medsam_exp.runtime.extras import EXTRAS
-from medsam_exp.runtime.json_text import json_text
 from medsam_exp.stages.pipeline import STAGES, readers
+from medsam_exp.types import UserError
 
 HUB = "hf-hub:"
 GET = "medsam-exp weights get {}"
@@ -61,22 +57,6 @@ class Need:
         return f"{self.what}; {f'`{self.mend}` mends it' if self.command else self.mend}"
 
 
-def composed(overrides: Sequence[str]) -> DictConfig:
-    """The configuration that these options of `run.py` make, unchecked."""
-    register()
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return compose("config", [*_own_paths(), *overrides])
-
-
-def _own_paths() -> list[str]:
-    """Where the user's own `conf/paths` beside them says that things lie, as options."""
-    own = own_folder()
-    if own is None or not (own / "paths" / "default.yaml").is_file():
-        return []
-    paths = configured_paths()
-    return [f"paths.{key}={json_text(str(paths[key]))}" for key in ("data", "weights", "outputs")]
-
-
 def needs_of(overrides: Sequence[str]) -> list[Need]:
     """What a run with these options does not find; values that have to be given come first."""
     try:
@@ -86,7 +66,7 @@ def needs_of(overrides: Sequence[str]) -> list[Need]:
             Need(key, f"{key} is not set", GIVEN.get(key, f"give a value: {key}=...")) for key in missing
         ]
         return [*unset, *(need for look in LOOKS for need in look(cfg))]
-    except (HydraException, OmegaConfBaseException) as error:
+    except (UserError, OmegaConfBaseException) as error:
         return [Need("its configuration", str(error).splitlines()[0], "see the file that it names")]
 
 

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from medsam_exp.cli.registration import register
+from medsam_exp.cli.compose import register
 from medsam_exp.config.overrides import quoted
 from medsam_exp.runtime.conf_folder import conf_folder, own_folder
 from medsam_exp.runtime.interrupts import stops_when_asked

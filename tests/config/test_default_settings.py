@@ -1,7 +1,7 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-from medsam_exp.cli.registration import register
+from medsam_exp.cli.compose import register
 from medsam_exp.config.default_settings import changed_settings
 from medsam_exp.config.schema import check
 from tests.compose import CONF

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from medsam_exp.cli.interactive.request import composed
+from medsam_exp.cli.compose import composed
 from medsam_exp.config.overrides import FREE_TEXTS, TEXTS, for_shell, quoted
 from medsam_exp.config.schema import Paths
 from medsam_exp.report.summary import command_line

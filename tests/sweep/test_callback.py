@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict, read_write
 
-from medsam_exp.cli.registration import register
+from medsam_exp.cli.compose import register
 from medsam_exp.sweep.callback import SweepCallback
 from medsam_exp.sweep.status import attempt, status_of
 from tests.compose import CONF, composed

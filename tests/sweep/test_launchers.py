@@ -10,7 +10,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from medsam_exp.cli.registration import register
+from medsam_exp.cli.compose import register
 from medsam_exp.sweep.launch import LaunchedJob
 from tests.compose import CONF
 

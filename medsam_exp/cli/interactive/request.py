@@ -5,16 +5,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
+from medsam_exp.cli.compose import composed
 from medsam_exp.cli.interactive.groups import GROUPS
-from medsam_exp.cli.registration import register
-from medsam_exp.config.overrides import for_shell, hydra_value, quoted
+from medsam_exp.config.overrides import for_shell, hydra_value
 from medsam_exp.config.schema import check
-from medsam_exp.runtime.conf_folder import conf_folder
+from medsam_exp.config.start_command import start_command
 from medsam_exp.types import UserError
 
 EXPERIMENT = "+experiment=one_image"
@@ -67,8 +64,7 @@ class Question:
 
     def command(self, path: str | None = None) -> str:
         """The command that gives the same mask."""
-        program = "python run.py" if (conf_folder().parent / "run.py").is_file() else "medsam-exp run"
-        return " ".join([program, *map(for_shell, self.overrides(path))])
+        return " ".join([start_command(), *map(for_shell, self.overrides(path))])
 
     def configuration(self, outputs: Path) -> DictConfig:
         """The checked configuration of the run that answers.
@@ -90,23 +86,3 @@ class Question:
 def default_choices(choices: Mapping[str, str]) -> dict[str, str]:
     """Choices that follow from others: the embedded CLIP has a calibrated presence score, others have not."""
     return {"presence": "calibrated"} if choices.get("clip", _CALIBRATED_FOR) == _CALIBRATED_FOR else {}
-
-
-def composed(overrides: Sequence[str]) -> DictConfig:
-    """The configuration for these overrides, unchecked.
-
-    Raises:
-        UserError: there is no such choice or key.
-    """
-    register()
-    try:
-        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            return compose("config", quoted(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
-        said = [
-            line.strip()
-            for line in str(error).partition("Config search path")[0].splitlines()
-            if line.strip()
-        ]
-        first, rest = " ".join(said[:2]), ", ".join(said[2:])
-        raise UserError(f"{first} {rest}".strip() or type(error).__name__) from error

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from medsam_exp.cli.interactive.request import Question, composed
+from medsam_exp.cli.compose import composed
+from medsam_exp.cli.interactive.request import Question
 from medsam_exp.config.overrides import hydra_value
 
 TEXTS = [

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from medsam_exp.cli.compose import composed
 from medsam_exp.cli.main import main
-from medsam_exp.cli.preflight import composed
 from medsam_exp.cli.weights.catalogue import PublishedFile
 from medsam_exp.cli.weights.local_cache import fetched
 from medsam_exp.cli.weights.settings import settings, sources
