@@ -1,5 +1,6 @@
 """Masks, maps and images that every method must take: usual ones, and the extremes."""
 
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -41,8 +42,7 @@ def example_masks(shape: tuple[int, int]) -> dict[str, Mask]:
         "a disk and a pixel": disk | ((y == height - 1) & (x == width - 1)),
         "noise": (np.random.default_rng(0).random(shape) < 0.1) & (y < 40) & (x < 40),
     }
-    few = ("empty", "full", "boxes", "a disk and a pixel")
-    return {name: read_only(mask) for name, mask in masks.items() if height * width < _LARGE or name in few}
+    return _fitting(masks, "empty", "full", "boxes", "a disk and a pixel")
 
 
 def example_maps(shape: tuple[int, int]) -> dict[str, SaliencyMap]:
@@ -62,12 +62,7 @@ def example_maps(shape: tuple[int, int]) -> dict[str, SaliencyMap]:
         "weak": blob * 0.01,
         "noise": np.random.default_rng(0).random(shape),
     }
-    few = ("zero", "blob")
-    return {
-        name: read_only(saliency_map.astype(np.float32))
-        for name, saliency_map in maps.items()
-        if height * width < _LARGE or name in few
-    }
+    return _fitting({name: each.astype(np.float32) for name, each in maps.items()}, "zero", "blob")
 
 
 def example_images(shape: tuple[int, int]) -> dict[str, RGBImage]:
@@ -81,9 +76,7 @@ def example_images(shape: tuple[int, int]) -> dict[str, RGBImage]:
         "black": np.zeros((height, width, 3), np.uint8),
         "turned": noise[::-1, ::-1],
     }
-    return {
-        name: read_only(image) for name, image in images.items() if height * width < _LARGE or name == "gray"
-    }
+    return _fitting(images, "gray")
 
 
 def read_only(array: _Array) -> _Array:
@@ -91,3 +84,12 @@ def read_only(array: _Array) -> _Array:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def _fitting(arrays: dict[str, _Array], *few: str) -> dict[str, _Array]:
+    """Arrays that cannot be written to; of large ones only a few."""
+    return {
+        name: read_only(each)
+        for name, each in arrays.items()
+        if math.prod(each.shape[:2]) < _LARGE or name in few
+    }

@@ -1,7 +1,7 @@
 """Checks of saliency methods, over images and over the words of a text, on small networks with random weights."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,8 @@ from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.word_tokens import tokenize_words
 from medsam_exp.runtime.seeding import torch_generator
 from medsam_exp.saliency.method import SaliencyMethod
-from medsam_exp.testing.expectation import built, expect, expect_error, name_of
+from medsam_exp.testing.expectation import about, contract, expect, expect_error
+from medsam_exp.testing.networks import left_as_it_was
 from medsam_exp.types import UserError
 
 _OPEN_CLIP = {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 4}
@@ -56,6 +57,7 @@ def small_clip(tower: str) -> ClipModel:
     return ClipModel(network, tokenizer, model_cfg, **statistics, saliency_layer=0).eval()
 
 
+@contract
 def check_saliency(method: SaliencyMethod | Any, towers: Mapping[str, ClipModel] | None = None) -> None:
     """Check a saliency method on every kind of vision tower, and its way back to the image's frame.
 
@@ -67,139 +69,133 @@ def check_saliency(method: SaliencyMethod | Any, towers: Mapping[str, ClipModel]
         method: the object, or a configuration node that describes it; with few steps, so that it is fast, and with
             layers that a network of 4 layers has.
         towers: CLIP models by name; None for small ones of every kind in `TOWERS`.
-
-    Raises:
-        AssertionError: says what it does not keep.
     """
-    method = built(method)
     for tower, clip in (towers or {name: small_clip(name) for name in TOWERS}).items():
-        case = f"{name_of(method)} on a tower of kind {tower}"
-        if clip.layout.refusal(method.needs, name_of(method)) is not None:
-            expect_error(
-                UserError,
-                r"clip\.model has a vision tower of kind",
-                lambda clip=clip: method(clip, *_batch(clip, 1), _generators(1)),  # type: ignore[misc]
-                f"{case}: its `needs` do not admit the tower, so it must refuse it by clip.require(...)",
-            )
-            continue
-        _check_maps(method, clip, case)
-        _check_text_matters(method, clip, case)
-        _check_network_is_unchanged(method, clip, case)
-        if tower in _LOW_PRECISION:
-            _check_low_precision(method, clip, case)
+        with about(f"on a tower of kind {tower}"):
+            _check_on_tower(method, clip, tower in _LOW_PRECISION)
     _check_geometry(method, small_clip("open_clip"))
 
 
+@contract
 def check_text_saliency(method: Any, clip: ClipModel | None = None) -> None:
     """Check a method that finds the relevant words: any text and image, the same each time, padding is 0.
 
     Args:
         method: the object, or a configuration node that describes it.
         clip: None for the embedded tiny model.
-
-    Raises:
-        AssertionError: says what it does not keep.
     """
-    method, clip = built(method), clip or load_clip("tiny")
-    name, size = name_of(method), clip.preprocess.size
+    clip = clip or load_clip("tiny")
+    size = clip.preprocess.size
     tokenized = [tokenize_words(clip.tokenizer, text) for text in _TEXTS]
     ids, real = torch.stack([each.ids for each in tokenized]), torch.stack([each.real for each in tokenized])
     noise = torch.randn(3, 3, *size, generator=torch.Generator().manual_seed(0))
     images = torch.stack([torch.zeros(3, *size), torch.ones(3, *size), *noise])
-    state, weights = _state(clip), copy.deepcopy(clip.state_dict())
-    with torch.no_grad():
-        embedding = clip.encode_image(images)
-    found, again = (
-        method(clip, ids, real, embedding, [torch_generator(0, number) for number in range(len(_TEXTS))])
-        for _ in range(2)
-    )
-    expect(found.shape == ids.shape, f"{name}: relevance has shape {tuple(found.shape)}, not that of the ids")
-    expect(found.dtype == torch.float32, f"{name}: relevance is {found.dtype}, but it must be float32")
-    expect(bool(found.isfinite().all()), f"{name}: relevance has numbers that are not finite")
-    expect(bool((found >= 0).all()), f"{name}: relevance must not be negative")
-    expect(not found[~real].any(), f"{name}: padding must have the relevance 0")
-    expect(not found.requires_grad, f"{name}: relevance must be detached from the graph")
-    expect(torch.equal(again, found), f"{name}: the same generators give another relevance the second time")
-    _expect_unchanged(clip, state, weights, name)
+    with left_as_it_was(clip):
+        with torch.no_grad():
+            embedding = clip.encode_image(images)
+        found, again = (
+            method(clip, ids, real, embedding, [torch_generator(0, number) for number in range(len(_TEXTS))])
+            for _ in range(2)
+        )
+    expect(found.shape == ids.shape, f"relevance has shape {tuple(found.shape)}, not that of the ids")
+    _expect_numbers(found, "relevance is")
+    expect(bool((found >= 0).all()), "relevance must not be negative")
+    expect(not found[~real].any(), "padding must have the relevance 0")
+    expect(torch.equal(again, found), "the same generators give another relevance the second time")
 
 
-def _check_maps(method: SaliencyMethod, clip: ClipModel, case: str) -> None:
+def _check_on_tower(method: SaliencyMethod, clip: ClipModel, low_precision: bool) -> None:
+    if clip.layout.refusal(method.needs, "it") is not None:
+        expect_error(
+            UserError,
+            r"clip\.model has a vision tower of kind",
+            "its `needs` do not admit the tower, so it must refuse it by clip.require(...)",
+            method,
+            clip,
+            *_batch(clip, 1),
+            _generators(1),
+        )
+        return
+    _check_maps(method, clip)
+    _check_text_matters(method, clip)
+    _check_network_is_unchanged(method, clip)
+    if low_precision:
+        _check_low_precision(method, clip)
+
+
+def _expect_numbers(found: Tensor, what: str) -> None:
+    expect(found.dtype == torch.float32, f"{what} {found.dtype}, but must be float32")
+    expect(not found.requires_grad, f"{what} still in the graph, but must be detached")
+    expect(bool(found.isfinite().all()), f"{what} not finite everywhere")
+
+
+def _check_maps(method: SaliencyMethod, clip: ClipModel) -> None:
     images, texts = _batch(clip, 3)
     maps = method(clip, images, texts, _generators(1, 2, 3))
-    expect(maps.ndim == 3 and len(maps) == 3, f"{case}: 3 images give {tuple(maps.shape)}, not (3, gh, gw)")
-    expect(maps.dtype == torch.float32, f"{case}: the maps are {maps.dtype}, but they must be float32")
-    expect(not maps.requires_grad, f"{case}: the maps must be detached from the graph")
-    expect(bool(maps.isfinite().all()), f"{case}: the maps have numbers that are not finite")
-    expect(len({each.numpy().tobytes() for each in maps}) > 1, f"{case}: different images give equal maps")
+    expect(maps.ndim == 3 and len(maps) == 3, f"3 images give {tuple(maps.shape)}, not (3, gh, gw)")
+    _expect_numbers(maps, "the maps are")
+    expect(len({each.numpy().tobytes() for each in maps}) > 1, "different images give equal maps")
     again = method(clip, images, texts, _generators(1, 2, 3))
-    expect(torch.equal(again, maps), f"{case}: the same generators give other maps the second time")
+    expect(torch.equal(again, maps), "the same generators give other maps the second time")
     alone = method(clip, images[1:2], texts[1:2], _generators(2))
-    expect(_close(alone[0], maps[1]), f"{case}: an image's map depends on its batch mates")
+    expect(_close(alone[0], maps[1]), "an image's map depends on its batch mates")
     order = [2, 0, 1]
     scaled = method(clip, images[order], 7 * texts[order], _generators(3, 1, 2))
     expect(
         _close(scaled[2], maps[1]),
-        f"{case}: an image's map depends on the order of the batch or on the length of the text's embedding",
+        "an image's map depends on the order of the batch or on the length of the text's embedding",
     )
 
 
-def _check_text_matters(method: SaliencyMethod, clip: ClipModel, case: str) -> None:
+def _check_text_matters(method: SaliencyMethod, clip: ClipModel) -> None:
     images, texts = _batch(clip, 3)
     maps = method(clip, images[:1].expand(3, -1, -1, -1), texts, _generators(5, 5, 5))
     difference = float((maps - maps[:1]).abs().max())
     if method.uses_text:
         matters = difference > 1e-3 * float(maps.abs().max())
-        expect(matters, f"{case}: three texts give one map; set uses_text = False if that is meant")
+        expect(matters, "three texts give one map; set uses_text = False if that is meant")
     else:
-        expect(difference == 0, f"{case}: uses_text is False, but another text gives another map")
+        expect(difference == 0, "uses_text is False, but another text gives another map")
 
 
-def _check_network_is_unchanged(method: SaliencyMethod, clip: ClipModel, case: str) -> None:
+def _check_network_is_unchanged(method: SaliencyMethod, clip: ClipModel) -> None:
     clip = copy.deepcopy(clip).train()
     next(iter(clip.network.visual.children())).eval()  # a mixed state must come back mixed
     clip.logit_scale.requires_grad_(False)
-    state, weights = _state(clip), copy.deepcopy(clip.state_dict())
     for context in (torch.enable_grad(), torch.no_grad()):
-        with context:
+        with context, left_as_it_was(clip):
             method(clip, *_batch(clip, 2), _generators(1, 2))
-    _expect_unchanged(clip, state, weights, case)
 
 
-def _check_low_precision(method: SaliencyMethod, clip: ClipModel, case: str) -> None:
+def _check_low_precision(method: SaliencyMethod, clip: ClipModel) -> None:
     images, texts = _batch(clip, 1)
     exact = method(clip, images, texts, _generators(1))
     with torch.autocast("cpu", torch.bfloat16):
         low = method(clip, images, texts, _generators(1))
-    expect(low.dtype == torch.float32, f"{case}: in bfloat16 the maps are {low.dtype}, not float32")
+    expect(low.dtype == torch.float32, f"in bfloat16 the maps are {low.dtype}, not float32")
     correlation = float(torch.corrcoef(torch.stack([low.flatten(), exact.flatten()]))[0, 1])
-    expect(correlation > 0.9, f"{case}: maps in bfloat16 and float32 correlate by {correlation:.2f} only")
+    expect(correlation > 0.9, f"maps in bfloat16 and float32 correlate by {correlation:.2f} only")
 
 
 def _check_geometry(method: SaliencyMethod, clip: ClipModel) -> None:
     """An image's way into the network, and the way of its map back."""
-    name, geometry = name_of(method), method.geometry(clip)
+    geometry, generator = method.geometry(clip), torch.Generator()
     for size in _SIZES:
-        image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-        pixels = geometry.preprocess(image)
-        fits = pixels.shape == (3, *clip.preprocess.size) and pixels.dtype == torch.float32
-        expect(fits, f"{name}: an image of {size} is preprocessed to {tuple(pixels.shape)}, {pixels.dtype}")
-        largest = float(pixels.abs().max())
-        expect(largest <= 2, f"{name}: preprocessed pixels reach {largest:.1f}; (x - mean) / std gives 2")
-        saliency_map = geometry.to_original_frame(
-            torch.rand(4, 4, generator=torch.Generator().manual_seed(1)), size
-        )
-        fits = saliency_map.shape == size and saliency_map.dtype == np.float32
-        expect(fits, f"{name}: the map of an image of {size} has {saliency_map.shape}, {saliency_map.dtype}")
-        in_range = 0 <= saliency_map.min() <= saliency_map.max() <= 1
-        expect(in_range, f"{name}: the map of an image of {size} leaves [0, 1]")
-        flat = geometry.to_original_frame(torch.ones(4, 4), size)
-        expect(not flat.any(), f"{name}: relevance that is equal everywhere must become an all-zero map")
-        expect_error(
-            ValueError,
-            "not finite",
-            lambda size=size: geometry.to_original_frame(torch.full((4, 4), float("nan")), size),  # type: ignore[misc]
-            f"{name}: relevance that is not a number must be refused",
-        )
+        with about(f"an image of {size}"):
+            pixels = geometry.preprocess(np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8))
+            fits = pixels.shape == (3, *clip.preprocess.size) and pixels.dtype == torch.float32
+            expect(fits, f"it is preprocessed to {tuple(pixels.shape)}, {pixels.dtype}")
+            largest = float(pixels.abs().max())
+            expect(largest <= 2, f"preprocessed pixels reach {largest:.1f}; (x - mean) / std gives 2")
+            relevance = torch.rand(4, 4, generator=generator.manual_seed(1))
+            saliency_map = geometry.to_original_frame(relevance, size)
+            fits = saliency_map.shape == size and saliency_map.dtype == np.float32
+            expect(fits, f"its map has {saliency_map.shape}, {saliency_map.dtype}")
+            expect(0 <= saliency_map.min() <= saliency_map.max() <= 1, "its map leaves [0, 1]")
+            flat = geometry.to_original_frame(torch.ones(4, 4), size)
+            expect(not flat.any(), "relevance that is equal everywhere must become an all-zero map")
+            nan, refused = torch.full((4, 4), torch.nan), "relevance that is not a number must be refused"
+            expect_error(ValueError, "not finite", refused, geometry.to_original_frame, nan, size)
     image = np.zeros((128, 128, 3), np.uint8)
     image[:32, 96:] = 255  # top right
     brightness = geometry.preprocess(image).mean(0)
@@ -207,7 +203,7 @@ def _check_geometry(method: SaliencyMethod, clip: ClipModel) -> None:
     saliency_map = geometry.to_original_frame(patches, (128, 128))
     expect(
         saliency_map[8, 120] > 0.9 and saliency_map[120, 8] < 0.1,
-        f"{name}: a bright top right corner does not come back at the top right; are rows and columns swapped?",
+        "a bright top right corner does not come back at the top right; are rows and columns swapped?",
     )
 
 
@@ -237,22 +233,3 @@ def _generators(*seeds: int) -> list[torch.Generator]:
 
 def _close(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
-
-
-def _state(clip: ClipModel) -> list[Any]:
-    """Modes, hooks, flags and wishes for gradients of every part."""
-    return [*_part_states(clip), [parameter.requires_grad for parameter in clip.parameters()]]
-
-
-def _part_states(clip: ClipModel) -> Iterator[Any]:
-    for part in clip.modules():
-        yield part.training, len(part._forward_hooks), len(part._forward_pre_hooks), len(part._backward_hooks)
-        yield getattr(part, "fused_attn", None), sorted(vars(part))
-
-
-def _expect_unchanged(clip: ClipModel, state: list[Any], weights: Mapping[str, Tensor], case: str) -> None:
-    expect(_state(clip) == state, f"{case}: modes, hooks or gradient flags of the network were changed")
-    gradients = any(parameter.grad is not None for parameter in clip.parameters())
-    expect(not gradients, f"{case}: gradients are left on the network's parameters")
-    equal = all(torch.equal(value, weights[name]) for name, value in clip.state_dict().items())
-    expect(equal, f"{case}: weights of the network were changed")
