@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Table
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,15 @@ def open_console() -> Console:
     if not found.is_terminal:
         found.width = max(found.width, _WIDTH_OF_A_FILE)
     return found
+
+
+def plain_table(*headings: str) -> Table:
+    """A plain table; a heading that begins with ">" stands over numbers."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        number = heading.startswith(">")
+        table.add_column(heading.lstrip(">"), justify="right" if number else "left", overflow="fold")
+    return table
 
 
 @contextmanager

@@ -1,23 +1,46 @@
 """What `medsam-exp runs`, `du` and `clean` do."""
 
-import time
-from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.filesize import decimal
 
 from medsam_exp.cli.artifact_gc import tables
-from medsam_exp.cli.artifact_gc.runs import Run, lower_is_better
-from medsam_exp.cli.artifact_gc.unused import Places, delete, find_unused
-from medsam_exp.cli.artifact_gc.usage import usage
+from medsam_exp.cli.artifact_gc.runs import Run, find_runs, lower_is_better
+from medsam_exp.cli.artifact_gc.unused import Artifact, Inventory, delete, take_inventory
 from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.runtime.console import open_console
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
 OWN_CHECKOUT = conf_folder().parent
 """Folder of this package's own conf/, whose configurations count wherever this is started."""
+_KEPT = {
+    "needed": "that runs or configurations need",
+    "computed now": "that a process computes now",
+    "recent": "used within the last {:g} hours",
+}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders that belong together.
+
+    Attributes:
+        outputs: of runs and sweeps; all that use the artifacts.
+        artifacts: of stored results.
+    """
+
+    outputs: tuple[Path, ...]
+    artifacts: Path
+
+    def inventory(self) -> Inventory:
+        """What lies there and what refers to what; also from the configurations here and of this package."""
+        checkouts = dict.fromkeys((Path.cwd(), OWN_CHECKOUT))
+        return take_inventory(self.outputs, self.artifacts, tuple(checkouts))
 
 
 def places_of(outputs: Path, artifacts: Path | None, also: Sequence[Path]) -> Places:
@@ -34,8 +57,7 @@ def places_of(outputs: Path, artifacts: Path | None, also: Sequence[Path]) -> Pl
     folders = (outputs, *also)
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
         raise UserError(f"{', '.join(missing)} is no folder; give the one with runs and sweeps")
-    checkouts = tuple(dict.fromkeys((Path.cwd(), OWN_CHECKOUT)))
-    return Places(folders, artifacts or outputs / "artifacts", checkouts)
+    return Places(folders, artifacts or outputs / "artifacts")
 
 
 def list_runs(
@@ -62,8 +84,9 @@ def list_runs(
     Raises:
         UserError: no run has the metric to sort by.
     """
-    runs = [run for run in places.runs() if not status or run.status in status]
-    runs = _sorted([run for run in runs if name in run.name], sort)[:first]
+    found = [run for outputs in places.outputs for run in find_runs(outputs, places.artifacts)]
+    wanted = [run for run in found if name in run.name and (not status or run.status in status)]
+    runs = _sorted(wanted, sort)[:first]
     if as_json:
         print(tables.runs_json(runs))
         return
@@ -76,18 +99,49 @@ def list_runs(
 
 def show_usage(places: Places, *, first: int | None, as_json: bool) -> int:
     """Print what takes the space; return 1 where a file could not be read, so that more may be needed."""
-    found = usage(places)
+    found = places.inventory()
+    stages, runs = _by_stage(found), _by_run(found)
     if as_json:
-        print(json_text(asdict(found), indent=1))
+        print(json_text({"stages": stages, "runs": runs, "unreadable": found.unreadable}, indent=1))
         return 0
     console = open_console()
-    for table in tables.usage_tables(found.stages, found.runs[:first]):
-        console.print(table)
-    stored, own = sum(stage.bytes for stage in found.stages), sum(run.own_bytes for run in found.runs)
-    console.print(f"stored results {decimal(stored)}, {len(found.runs)} runs and sweeps {decimal(own)}")
+    console.print(tables.stages_table(stages))
+    console.print(tables.usage_table(runs[:first]))
+    stored, own = sum(stage["bytes"] for stage in stages), sum(run["own_bytes"] for run in runs)
+    console.print(f"stored results {decimal(stored)}, {len(runs)} runs and sweeps {decimal(own)}")
     for sentence in found.unreadable:
         console.print(f"{sentence}, so more may be needed than is said here", markup=False)
     return 1 if found.unreadable else 0
+
+
+def _by_stage(found: Inventory) -> list[dict[str, Any]]:
+    """Bytes of each stage's results, and of those that no run or configuration names; the largest first."""
+    needed = found.reached_from(found.by_user)
+    stages = []
+    for name in sorted({artifact.stage for artifact in found.artifacts}):
+        own = [artifact for artifact in found.artifacts if artifact.stage == name]
+        unneeded = [artifact for artifact in own if artifact not in needed]
+        stages.append(
+            {"name": name, "count": len(own), "bytes": _bytes(own), "unneeded_bytes": _bytes(unneeded)}
+        )
+    return sorted(stages, key=lambda stage: -stage["bytes"])
+
+
+def _by_run(found: Inventory) -> list[dict[str, Any]]:
+    """Bytes of each run's folder, of the results that it needs, and of those that nothing else needs."""
+    runs = []
+    for run in found.runs:
+        used = found.reached_from(run.folders)
+        alone = used - found.reached_from(set(found.by_user) - set(run.folders))
+        runs.append(
+            {
+                "name": run.name,
+                "own_bytes": run.extent.bytes,
+                "used_bytes": _bytes(used),
+                "alone_bytes": _bytes(alone),
+            }
+        )
+    return sorted(runs, key=lambda run: -(run["own_bytes"] + run["alone_bytes"]))
 
 
 def clean(places: Places, hours: float, *, ask: bool) -> int:
@@ -97,29 +151,48 @@ def clean(places: Places, hours: float, *, ask: bool) -> int:
         places: where to look.
         hours: what was used since then is kept.
         ask: whether to ask before anything is deleted.
+
+    Raises:
+        UserError: there are no runs, so that nothing would seem to be needed.
     """
-    console, found = open_console(), find_unused(places, hours)
+    console, found = open_console(), places.inventory()
+    if not found.runs:
+        raise UserError(
+            f"there are no runs below {', '.join(map(str, places.outputs))}, so nothing tells what is needed; give "
+            f"the folder of the runs, or delete {places.artifacts} by hand if nothing of it is"
+        )
     for sentence in found.unreadable:
         console.print(f"{sentence}; mend or remove it", markup=False)
     if found.unreadable:
         console.print("everything is kept, as what these files need cannot be known")
         return 1
-    for sentence in tables.kept_sentences(found, hours):
-        console.print(sentence, markup=False, soft_wrap=True)
-    if not found.unused:
+    kinds = found.by_kind(hours)
+    for kind, why in _KEPT.items():
+        if kept := kinds.get(kind):
+            results = "1 result" if len(kept) == 1 else f"{len(kept)} results"
+            console.print(f"keeps {results} ({decimal(_bytes(kept))}) {why.format(hours)}", markup=False)
+    if early := found.without_keys:
+        said = f"{len(early)} runs ended early and do not say what they used: {first_few(early, 5)}"
+        console.print(said, markup=False, soft_wrap=True)
+    unused = kinds.get("unused", [])
+    if not unused:
         console.print(f"nothing to delete in {places.artifacts}", markup=False)
         return 0
-    console.print(tables.unused_table(found.unused, time.time()))
-    size = decimal(sum(artifact.extent.bytes for artifact in found.unused))
-    if ask and not _agreed(f"delete these {len(found.unused)} from {places.artifacts} ({size})?"):
+    console.print(tables.unused_table(unused))
+    question = f"delete these {len(unused)} from {places.artifacts} ({decimal(_bytes(unused))})?"
+    if ask and not _agreed(question):
         console.print("nothing was deleted")
         return 0
-    now = set(find_unused(places, hours).unused)  # a run may have begun while the question stood
-    freed = [delete(artifact, hours) for artifact in found.unused if artifact in now]
-    kept = len(found.unused) - sum(map(bool, freed))
-    still = f"; {kept} are in use by now and were kept" if kept else ""
-    console.print(f"deleted {len(found.unused) - kept} stored results, {decimal(sum(freed))} freed{still}")
+    now = places.inventory().by_kind(hours).get("unused", [])  # a run may have begun while the question stood
+    freed = [size for artifact in unused if artifact in now and (size := delete(artifact, hours))]
+    kept_now = len(unused) - len(freed)
+    still = f"; {kept_now} are in use by now and were kept" if kept_now else ""
+    console.print(f"deleted {len(freed)} stored results, {decimal(sum(freed))} freed{still}")
     return 0
+
+
+def _bytes(artifacts: Iterable[Artifact]) -> int:
+    return sum(artifact.extent.bytes for artifact in artifacts)
 
 
 def _agreed(question: str) -> bool:

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,8 @@ from medsam_exp.sweep.status import SWEEP_FILE, error_of, status_of
 
 Status = Literal["done", "running", "failed", "stopped", "unreadable"]
 _LONGEST_ERROR = 200  # letters
+_MARKS = frozenset({".hydra", "summary.json", "job_status.json", "run.log"})
+"""Each of these names tells a run's folder."""
 _COPIES = "wandb"
 """Folder of a run or sweep with copies of its other files."""
 _LOWER_IS_BETTER = {name for name, measure in ALL_MEASURES.items() if not measure.higher_is_better}
@@ -46,7 +48,7 @@ class Run:
     metrics: Mapping[str, float]
     main: tuple[str, ...]
     extent: Extent
-    jobs: tuple["Run", ...] = field(default=())
+    jobs: tuple["Run", ...] = ()
 
     @property
     def folders(self) -> list[Path]:
@@ -63,83 +65,52 @@ def find_runs(outputs: Path, artifacts: Path) -> list[Run]:
         outputs: folder of runs and sweeps, of any depth, also behind links.
         artifacts: folder of stored results, where no run is.
     """
-    found: list[Run] = []
-    jobs: set[Path] = set()
-    for folder in _folders_below(outputs, artifacts, _is_run):
-        here = folder.path
+    folders, problems = _folders_below(outputs, artifacts)
+    found = {folder: _unreadable(folder, outputs, problem) for folder, problem in problems.items()}
+    for folder in sorted(folders, reverse=True):  # jobs before the sweep above them
+        names = folders[folder]
         try:
-            if folder.problem:
-                found.append(_unreadable(here, outputs, folder.problem))
-            elif SWEEP_FILE in folder.names:
-                found.append(_sweep(here, outputs))
-                jobs |= {job.folder for job in found[-1].jobs}
-            elif _is_run(folder.names) and here not in jobs:
-                found.append(_run(here, outputs))
+            if SWEEP_FILE in names:
+                jobs = [each for each in found if each.parent == folder and _is_run(folders.get(each, ()))]
+                found[folder] = _sweep(folder, outputs, tuple(found.pop(job) for job in sorted(jobs)))
+            elif _is_run(names):
+                found[folder] = _run(folder, outputs)
         except OSError as error:  # its names can be seen, its files cannot
-            found.append(_unreadable(here, outputs, error.strerror or type(error).__name__))
-    return sorted(found, key=lambda run: run.name)
+            found[folder] = _unreadable(folder, outputs, error.strerror or type(error).__name__)
+    return sorted(found.values(), key=lambda run: run.name)
 
 
-@dataclass(frozen=True)
-class _Folder:
-    """A folder below the outputs, or a link that may have led to one.
+def _folders_below(top: Path, without: Path) -> tuple[dict[Path, list[str]], dict[Path, str]]:
+    """What each folder holds, and why those that cannot be looked into cannot.
 
-    Attributes:
-        path: of it.
-        names: of what it holds.
-        problem: why it cannot be looked into; empty where it can.
-    """
-
-    path: Path
-    names: frozenset[str]
-    problem: str = ""
-
-
-def _folders_below(top: Path, without: Path, is_run: Callable[[frozenset[str]], bool]) -> Iterator[_Folder]:
-    """Go through all folders, each before those in it, those behind links last.
+    Links are followed after everything else; those in a run lead to no other runs.
 
     Args:
-        top: where to begin; it comes first.
+        top: where to begin.
         without: a folder that is left out, behind links too.
-        is_run: whether a folder with these names in it is a run's; links in a run lead to no other runs.
     """
-    left_out, seen = Path(os.path.realpath(without)), set[Path]()
-    waiting: list[tuple[Path, bool]] = [(top, False)]
-    links: list[Path] = []
-    while waiting or links:
-        here, of_run = waiting.pop() if waiting else (links.pop(), False)
-        try:
-            real = Path(os.path.realpath(here, strict=True))
+    found: dict[Path, list[str]] = {}
+    problems: dict[Path, str] = {}
+
+    def note(error: OSError) -> None:
+        if not isinstance(error, NotADirectoryError):  # a link to a file
+            problems[Path(error.filename)] = error.strerror or type(error).__name__
+
+    left_out, seen, waiting = Path(os.path.realpath(without)), set[Path](), [top]
+    for start in waiting:  # grows
+        for above, folders, files in os.walk(start, onerror=note):
+            here, real = Path(above), Path(os.path.realpath(above))
             if real in seen or real.is_relative_to(left_out):
+                folders.clear()
                 continue
             seen.add(real)
-            inner, linked, names = _content(real)
-        except NotADirectoryError:
-            continue
-        except OSError as error:
-            yield _Folder(here, frozenset(), error.strerror or type(error).__name__)
-            continue
-        yield _Folder(here, names)
-        of_run = of_run or is_run(names)
-        copies = {_COPIES} if of_run or SWEEP_FILE in names else set()
-        waiting += [(here / name, of_run) for name in inner if name not in copies]
-        links += [] if of_run else [here / name for name in linked]
-
-
-def _content(folder: Path) -> tuple[list[str], list[str], frozenset[str]]:
-    """Names of the folders in a folder, of its links that may lead to folders, and of everything; from Z to A."""
-    with os.scandir(folder) as scan:
-        entries = sorted(scan, key=lambda entry: entry.name, reverse=True)
-    inner = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    linked = [entry.name for entry in entries if entry.is_symlink() and not _is_file(Path(entry.path))]
-    return inner, linked, frozenset(entry.name for entry in entries)
-
-
-def _is_file(link: Path) -> bool:
-    try:
-        return link.is_file()
-    except OSError:  # it may be a folder as well
-        return False
+            found[here] = names = sorted([*folders, *files])
+            of_run = any(_is_run(found.get(each, ())) for each in (here, *here.parents))
+            if not of_run:
+                waiting += [here / name for name in names if (here / name).is_symlink()]
+            if (of_run or SWEEP_FILE in names) and _COPIES in folders:
+                folders.remove(_COPIES)
+    return found, problems
 
 
 def lower_is_better(metric: str) -> bool:
@@ -147,8 +118,8 @@ def lower_is_better(metric: str) -> bool:
     return metric.rpartition("/")[2] in _LOWER_IS_BETTER
 
 
-def _is_run(names: frozenset[str]) -> bool:
-    return bool(names & {".hydra", "summary.json", "job_status.json", "run.log"})
+def _is_run(names: Iterable[str]) -> bool:
+    return not _MARKS.isdisjoint(names)
 
 
 def _unreadable(folder: Path, outputs: Path, problem: str) -> Run:
@@ -169,8 +140,7 @@ def _run(folder: Path, outputs: Path) -> Run:
     return Run(_name(folder, outputs), folder, status, note, when, metrics, main, size)
 
 
-def _sweep(folder: Path, outputs: Path) -> Run:
-    jobs = tuple(_run(child, outputs) for child in sorted(folder.iterdir()) if _is_run(_names_in(child)))
+def _sweep(folder: Path, outputs: Path, jobs: tuple[Run, ...]) -> Run:
     count = _planned(folder / SWEEP_FILE) or len(jobs)
     done = [job for job in jobs if job.status == "done"]
     best = _best(done)
@@ -194,14 +164,6 @@ def _sweep(folder: Path, outputs: Path) -> Run:
         extent=extent(folder),
         jobs=jobs,
     )
-
-
-def _names_in(folder: Path) -> frozenset[str]:
-    """What a folder holds; nothing where it cannot be looked into, which is told elsewhere, or is none."""
-    try:
-        return frozenset(path.name for path in folder.iterdir())
-    except OSError:
-        return frozenset()
 
 
 def _status_of_sweep(jobs: tuple[Run, ...], count: int) -> Status:

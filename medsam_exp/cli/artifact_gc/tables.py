@@ -1,18 +1,17 @@
 """Runs, usage and unused artifacts as tables for the console, and as JSON for scripts."""
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
 from medsam_exp.cli.artifact_gc.runs import Run
-from medsam_exp.cli.artifact_gc.unused import Artifact, UnusedArtifacts, reason
-from medsam_exp.cli.artifact_gc.usage import RunUsage, StageUsage
+from medsam_exp.cli.artifact_gc.unused import HOUR, Artifact
+from medsam_exp.runtime.console import plain_table
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.runtime.wording import first_few
 
 
 def runs_table(runs: Iterable[Run], metric: str | None) -> Table:
@@ -51,51 +50,38 @@ def _as_json(run: Run) -> dict[str, Any]:
     }
 
 
-def unused_table(artifacts: Sequence[Artifact], now: float) -> Table:
+def unused_table(artifacts: Sequence[Artifact]) -> Table:
     """What would be deleted, the largest first."""
     table = plain_table("artifact", ">size", ">files", "why")
     for artifact in sorted(artifacts, key=lambda each: -each.extent.bytes):
         name = f"{artifact.stage}/{artifact.key}"
-        size, files = decimal(artifact.extent.bytes), str(artifact.extent.files)
-        table.add_row(name, size, files, reason(artifact, now))
+        table.add_row(name, decimal(artifact.extent.bytes), str(artifact.extent.files), _reason(artifact))
     return table
 
 
-def kept_sentences(found: UnusedArtifacts, hours: float) -> list[str]:
-    """What is kept and why, one sentence each."""
-    sentences = [f"keeps {_amount(found.needed)} that runs or configurations need"] if found.needed else []
-    if found.computed_now:
-        sentences.append(f"keeps {_amount(found.computed_now)} that a process computes now")
-    if found.recent:
-        sentences.append(f"keeps {_amount(found.recent)} used within the last {hours:g} hours")
-    if found.without_keys:
-        named = first_few(found.without_keys, 5)
-        sentences.append(f"{len(found.without_keys)} runs ended early and do not say what they used: {named}")
-    return sentences
+def _reason(artifact: Artifact) -> str:
+    """Why an artifact is offered for deletion, in words."""
+    if artifact.half_deleted:
+        return "its deletion was interrupted"
+    hours = (time.time() - artifact.extent.changed) / HOUR
+    age = f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} hours"
+    state = "" if artifact.finished else ", never finished"
+    return f"no run or configuration names it{state}; last used {age} ago"
 
 
-def usage_tables(stages: Sequence[StageUsage], runs: Sequence[RunUsage]) -> list[Table]:
-    """What takes the space: by stage, and by run."""
-    by_stage = plain_table("stage", ">results", ">size", ">not needed")
+def stages_table(stages: Iterable[Mapping[str, Any]]) -> Table:
+    """What takes the space, by stage."""
+    table = plain_table("stage", ">results", ">size", ">not needed")
     for stage in stages:
-        spare = decimal(stage.unneeded_bytes) if stage.unneeded_bytes else ""
-        by_stage.add_row(stage.name, str(stage.count), decimal(stage.bytes), spare)
-    by_run = plain_table("run", ">own files", ">results used", ">by it alone")
+        spare = decimal(stage["unneeded_bytes"]) if stage["unneeded_bytes"] else ""
+        table.add_row(stage["name"], str(stage["count"]), decimal(stage["bytes"]), spare)
+    return table
+
+
+def usage_table(runs: Iterable[Mapping[str, Any]]) -> Table:
+    """What takes the space, by run."""
+    table = plain_table("run", ">own files", ">results used", ">by it alone")
     for run in runs:
-        sizes = (run.own_bytes, run.used_bytes, run.alone_bytes)
-        by_run.add_row(escape(run.name), *map(decimal, sizes))
-    return [by_stage, by_run]
-
-
-def _amount(artifacts: Sequence[Artifact]) -> str:
-    results = "1 result" if len(artifacts) == 1 else f"{len(artifacts)} results"
-    return f"{results} ({decimal(sum(artifact.extent.bytes for artifact in artifacts))})"
-
-
-def plain_table(*headings: str) -> Table:
-    """A plain table; a heading that begins with ">" stands over numbers."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
-        number = heading.startswith(">")
-        table.add_column(heading.lstrip(">"), justify="right" if number else "left", overflow="fold")
+        sizes = (run["own_bytes"], run["used_bytes"], run["alone_bytes"])
+        table.add_row(escape(run["name"]), *map(decimal, sizes))
     return table

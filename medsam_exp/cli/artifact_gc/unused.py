@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,10 @@ from medsam_exp.runtime.sizes import Extent, extent
 from medsam_exp.sweep.status import SWEEP_FILE
 from medsam_exp.types import UserError
 
-_HOUR = 3600.0
+HOUR = 3600.0
 _KEY = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 _FOLDER = re.compile(r"(?P<trash>\.deleted-)?(?P<key>[0-9a-f]{16})")
+_SUMMARY = "summary.json"
 _TEXTS = {".json", ".md", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml"}
 
 
@@ -46,123 +47,104 @@ class Artifact:
     folder: Path
     extent: Extent
     finished: bool
-    half_deleted: bool = False
+    half_deleted: bool
 
     @property
     def lock(self) -> Path:
         """The lock that the process that computes it holds."""
         return self.folder.parent / f"{self.key}.lock"
 
-    @property
-    def manifest(self) -> Path:
-        """The file that says in words what the key stands for."""
-        return self.folder / "manifest.json"
-
-    @property
-    def trash(self) -> Path:
-        """Where it is moved before its files are deleted, so that no run ever finds half of it."""
-        return self.folder.parent / f".deleted-{self.key}"
-
-    @property
-    def is_computed_now(self) -> bool:
-        """Whether a process computes it now; several may work on a search."""
-        return any(map(is_locked, [self.lock, *self.folder.glob("*.lock")]))
-
-
-def find_artifacts(root: Path) -> list[Artifact]:
-    """Every artifact below a folder of artifacts, by stage and key; other files there do not count.
-
-    Args:
-        root: folder of all artifacts; one that does not exist has none.
-    """
-    found = []
-    for folder in (folder for stage in _folders(root) for folder in _folders(stage)):
-        if name := _FOLDER.fullmatch(folder.name):
-            finished = (folder / "manifest.json").is_file()
-            half_deleted = name["trash"] is not None
-            found.append(
-                Artifact(folder.parent.name, name["key"], folder, extent(folder), finished, half_deleted)
-            )
-    return found
-
-
-def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.is_symlink())
-
 
 @dataclass(frozen=True)
-class References:
-    """Which runs and files refer to which artifacts.
+class Inventory:
+    """All stored results, all runs and sweeps, and what refers to what.
 
     Attributes:
+        artifacts: by stage and key.
+        runs: of all folders.
         by_user: artifacts that a run's folder or a file reaches, their parents included.
         unreadable: one sentence for each file that should name artifacts and cannot be read.
-        without_keys: runs that neither ended nor recorded what they use.
+        without_keys: runs that ended early without recording what they use.
     """
 
+    artifacts: tuple[Artifact, ...]
+    runs: tuple[Run, ...]
     by_user: Mapping[Path, frozenset[Artifact]]
     unreadable: tuple[str, ...]
     without_keys: tuple[Path, ...]
 
-    @property
-    def needed(self) -> frozenset[Artifact]:
-        """All artifacts that are reached."""
-        return frozenset().union(*self.by_user.values())
+    def reached_from(self, users: Iterable[Path]) -> frozenset[Artifact]:
+        """What some users need."""
+        return frozenset().union(*(self.by_user.get(user, frozenset()) for user in users))
 
-    def needed_by_others(self, users: Iterable[Path]) -> frozenset[Artifact]:
-        """What would still be reached without some users."""
-        gone = set(users)
-        return frozenset().union(*(own for user, own in self.by_user.items() if user not in gone))
+    def by_kind(self, hours: float) -> dict[str, list[Artifact]]:
+        """Artifacts that are "unused", and those to keep: "needed", "computed now" or "recent".
 
-
-@dataclass(frozen=True)
-class Places:
-    """Where to look.
-
-    Attributes:
-        outputs: folders of runs and sweeps; all that use the artifacts.
-        artifacts: folder of stored results.
-        checkouts: folders whose configurations and scripts may name artifacts.
-    """
-
-    outputs: tuple[Path, ...]
-    artifacts: Path
-    checkouts: tuple[Path, ...]
-
-    def runs(self) -> list[Run]:
-        """All runs and sweeps."""
-        return [run for outputs in self.outputs for run in find_runs(outputs, self.artifacts)]
-
-    def references(self, artifacts: Sequence[Artifact], runs: Sequence[Run]) -> References:
-        """Follow all references from runs, configurations and scripts to artifacts.
-
-        Raises:
-            UserError: there are no configurations, so that what they need cannot be known.
+        Args:
+            hours: what was used since then is recent.
         """
-        if not any((checkout / "conf").is_dir() for checkout in self.checkouts):
-            raise UserError(
-                f"there is no conf/ in {' or '.join(map(str, self.checkouts))}, so what configurations need is not "
-                "known; start this in the checkout"
-            )
-        finder = _Finder(artifacts)
-        by_user: dict[Path, frozenset[Artifact]] = {}
-        without_keys = []
-        for folder in (folder for run in runs for folder in run.folders):
-            try:
-                texts = _texts_of_run(folder)
-            except OSError as error:
-                finder.unreadable.append(f"{folder} cannot be read ({error.strerror})")
-                continue
-            by_user[folder] = finder.reached_from([finder.read(path) for path in texts])
-            finder.check_summary(folder / "summary.json")
-            if not {"summary.json", KEYS_FILE, SWEEP_FILE} & {path.name for path in texts}:
-                without_keys.append(folder)
-        for file in (file for checkout in self.checkouts for file in _files_that_may_refer(checkout)):
-            if reached := finder.reached_from([finder.read(file)]):
-                by_user[file] = reached
-        return References(by_user, tuple(dict.fromkeys(finder.unreadable)), tuple(without_keys))
+        kinds: dict[str, list[Artifact]] = {}
+        needed = set(self.artifacts) if self.unreadable else self.reached_from(self.by_user)
+        for artifact in self.artifacts:
+            kinds.setdefault(_kind(artifact, artifact in needed, hours), []).append(artifact)
+        return kinds
+
+
+def _kind(artifact: Artifact, needed: bool, hours: float) -> str:
+    if needed:
+        return "needed"
+    if artifact.half_deleted:
+        return "unused"
+    if any(map(is_locked, [artifact.lock, *artifact.folder.glob("*.lock")])):  # several may work on a search
+        return "computed now"
+    return "recent" if time.time() - artifact.extent.changed < hours * HOUR else "unused"
+
+
+def take_inventory(outputs: Sequence[Path], artifacts: Path, checkouts: Sequence[Path]) -> Inventory:
+    """Look at every stored result, and follow all references to them.
+
+    Args:
+        outputs: folders of runs and sweeps; all that use the artifacts.
+        artifacts: folder of stored results; one that does not exist has none.
+        checkouts: folders whose configurations and scripts may name artifacts.
+
+    Raises:
+        UserError: there are no configurations, so that what they need cannot be known.
+    """
+    if not any((checkout / "conf").is_dir() for checkout in checkouts):
+        raise UserError(
+            f"there is no conf/ in {' or '.join(map(str, checkouts))}, so what configurations need is not known; "
+            "start this in the checkout"
+        )
+    runs = [run for folder in outputs for run in find_runs(folder, artifacts)]
+    finder = _Finder(_find_artifacts(artifacts))
+    by_user: dict[Path, frozenset[Artifact]] = {}
+    without_keys = []
+    for folder in (folder for run in runs for folder in run.folders):
+        try:
+            texts = {path.name: finder.read(path) for path in _texts_of_run(folder)}
+        except OSError as error:
+            finder.unreadable.append(f"{folder} cannot be read ({error.strerror})")
+            continue
+        by_user[folder] = finder.reached_from(texts.values())
+        if texts.get(_SUMMARY) and not _names_keys(texts[_SUMMARY]):  # it may need anything
+            finder.unreadable.append(f"{folder / _SUMMARY} does not name the keys of its results")
+        if not {_SUMMARY, KEYS_FILE, SWEEP_FILE} & set(texts) and not is_running(folder):
+            without_keys.append(folder)
+    for file in (file for checkout in checkouts for file in _files_that_may_refer(checkout)):
+        if reached := finder.reached_from([finder.read(file)]):
+            by_user[file] = reached
+    unreadable = tuple(dict.fromkeys(finder.unreadable))
+    return Inventory(finder.artifacts, tuple(runs), by_user, unreadable, tuple(without_keys))
+
+
+def _find_artifacts(root: Path) -> Iterator[Artifact]:
+    """Every artifact below a folder of artifacts, by stage and key; other files there do not count."""
+    for folder in sorted(root.glob("*/*")):
+        name = _FOLDER.fullmatch(folder.name)
+        if name and folder.is_dir() and not folder.is_symlink() and not folder.parent.is_symlink():
+            finished, half_deleted = (folder / "manifest.json").is_file(), name["trash"] is not None
+            yield Artifact(folder.parent.name, name["key"], folder, extent(folder), finished, half_deleted)
 
 
 def _files_that_may_refer(checkout: Path) -> list[Path]:
@@ -184,35 +166,33 @@ def _texts_of_run(run: Path) -> list[Path]:
     return sorted(path for path in found if path.suffix in {".json", ".yaml"} and path.is_file())
 
 
+def _names_keys(summary: str) -> bool:
+    content = json.loads(summary)
+    return isinstance(content, dict) and isinstance(content.get("keys"), dict)
+
+
 class _Finder:
     """Reads files and follows keys from artifact to artifact."""
 
     def __init__(self, artifacts: Iterable[Artifact]) -> None:
+        self.artifacts = tuple(artifacts)
+        self.unreadable: list[str] = []
         self._by_key: dict[str, list[Artifact]] = {}
-        for artifact in artifacts:
+        for artifact in self.artifacts:
             if not artifact.half_deleted:
                 self._by_key.setdefault(artifact.key, []).append(artifact)
         self._parents: dict[Artifact, set[str]] = {}
-        self.unreadable: list[str] = []
 
     def read(self, path: Path) -> str:
+        """The text of a file; of one that cannot be read, or is no JSON where it must be, none, with a note."""
         try:
-            return path.read_text(errors="replace")  # keys are ASCII
-        except OSError as error:
-            self._note(path, error)
-            return ""
-
-    def check_summary(self, path: Path) -> None:
-        """A summary that is there must name its keys, else it may need anything."""
-        if not path.exists():
-            return
-        try:
-            content = json.loads(path.read_text())
+            text = path.read_text(errors="replace")  # keys are ASCII
+            if path.name in (_SUMMARY, "manifest.json"):
+                json.loads(text)
         except (OSError, ValueError) as error:
-            self._note(path, error)
-            return
-        if not isinstance(content, dict) or not isinstance(content.get("keys"), dict):
-            self.unreadable.append(f"{path} does not name the keys of its results")
+            self.unreadable.append(f"{path} cannot be read ({str(error).splitlines()[0]})")
+            return ""
+        return text
 
     def reached_from(self, texts: Iterable[str]) -> frozenset[Artifact]:
         reached: set[Artifact] = set()
@@ -220,127 +200,42 @@ class _Finder:
         while waiting:
             found = [artifact for artifact in self._by_key.get(waiting.pop(), []) if artifact not in reached]
             reached |= set(found)
-            waiting |= {key for artifact in found for key in self._keys_in(artifact)}
+            waiting |= {key for artifact in found for key in self._parents_of(artifact)}
         return frozenset(reached)
 
-    def _keys_in(self, artifact: Artifact) -> set[str]:
+    def _parents_of(self, artifact: Artifact) -> set[str]:
         """Keys of what an artifact was made from."""
         if artifact not in self._parents:
-            text = self.read(artifact.manifest) if artifact.finished else "{}"
-            try:
-                json.loads(text)
-            except ValueError:
-                self.unreadable.append(f"{artifact.manifest} cannot be read (no JSON)")
+            text = self.read(artifact.folder / "manifest.json") if artifact.finished else ""
             self._parents[artifact] = set(_KEY.findall(text))
         return self._parents[artifact]
-
-    def _note(self, path: Path, error: Exception) -> None:
-        self.unreadable.append(f"{path} cannot be read ({str(error).splitlines()[0]})")
-
-
-@dataclass(frozen=True)
-class UnusedArtifacts:
-    """All stored results, divided into those to offer for deletion and those to keep.
-
-    Attributes:
-        unused: what nothing refers to.
-        needed: what a run, sweep or configuration refers to.
-        computed_now: what nothing refers to, but a process computes it now.
-        recent: what nothing refers to, but it was used a short while ago.
-        unreadable: why nothing is offered, one sentence a file; then everything counts as needed.
-        without_keys: runs that were killed or failed without recording what they use.
-    """
-
-    unused: tuple[Artifact, ...]
-    needed: tuple[Artifact, ...]
-    computed_now: tuple[Artifact, ...]
-    recent: tuple[Artifact, ...]
-    unreadable: tuple[str, ...]
-    without_keys: tuple[Path, ...]
-
-
-def find_unused(places: Places, hours: float) -> UnusedArtifacts:
-    """Look at every stored result, and at everything that may refer to it.
-
-    Args:
-        places: where to look.
-        hours: what was used since then is kept.
-
-    Raises:
-        UserError: there are no runs, so that nothing would seem to be needed.
-    """
-    runs = places.runs()
-    if not runs:
-        raise UserError(
-            f"there are no runs below {', '.join(map(str, places.outputs))}, so nothing tells what is needed; give "
-            f"the folder of the runs, or delete {places.artifacts} by hand if nothing of it is"
-        )
-    artifacts = find_artifacts(places.artifacts)
-    references = places.references(artifacts, runs)
-    if references.unreadable:
-        return UnusedArtifacts((), tuple(artifacts), (), (), references.unreadable, references.without_keys)
-    needed = references.needed
-    kinds = {artifact: _kind(artifact, artifact in needed, hours) for artifact in artifacts}
-
-    def of(kind: str) -> tuple[Artifact, ...]:
-        return tuple(artifact for artifact in artifacts if kinds[artifact] == kind)
-
-    return UnusedArtifacts(
-        unused=of("unused"),
-        needed=of("needed"),
-        computed_now=of("computed now"),
-        recent=of("recent"),
-        unreadable=(),
-        without_keys=tuple(run for run in references.without_keys if not is_running(run)),
-    )
-
-
-def _kind(artifact: Artifact, needed: bool, hours: float) -> str:
-    if artifact.half_deleted:
-        return "unused"
-    if needed:
-        return "needed"
-    if artifact.is_computed_now:
-        return "computed now"
-    return "recent" if time.time() - artifact.extent.changed < hours * _HOUR else "unused"
-
-
-def reason(artifact: Artifact, now: float) -> str:
-    """Why an artifact is offered for deletion, in words."""
-    if artifact.half_deleted:
-        return "its deletion was interrupted"
-    days = (now - artifact.extent.changed) / (24 * _HOUR)
-    age = f"{days:.0f} days" if days >= 2 else f"{days * 24:.0f} hours"
-    state = "" if artifact.finished else ", never finished"
-    return f"no run or configuration names it{state}; last used {age} ago"
 
 
 def delete(artifact: Artifact, hours: float) -> int:
     """Delete one artifact, unless a process has come to it meanwhile.
 
+    It is moved aside before its files are deleted, so that no run ever finds half of it.
+
     Args:
         artifact: what to delete.
-        hours: as in `find_unused`.
+        hours: what was used since then is kept.
 
     Returns:
         The bytes that were freed; 0 when it was kept.
     """
-    lock = FileLock(artifact.lock)
+    trash = artifact.folder.parent / f".deleted-{artifact.key}"
     try:
-        lock.acquire(timeout=0)
+        with FileLock(artifact.lock, timeout=0):
+            if not artifact.half_deleted:
+                if time.time() - extent(artifact.folder).changed < hours * HOUR:
+                    return 0
+                if trash.exists():
+                    shutil.rmtree(trash)
+                artifact.folder.rename(trash)
+            shutil.rmtree(trash)
+            if not artifact.folder.exists():
+                # Unlinked while it is held: whoever waits for it sees that it is gone.
+                artifact.lock.unlink(missing_ok=True)
+            return artifact.extent.bytes
     except Timeout:
         return 0
-    try:
-        if not artifact.half_deleted:
-            if time.time() - extent(artifact.folder).changed < hours * _HOUR:
-                return 0
-            if artifact.trash.exists():
-                shutil.rmtree(artifact.trash)
-            artifact.folder.rename(artifact.trash)
-        shutil.rmtree(artifact.trash)
-        if not artifact.folder.exists():
-            # Unlinked while it is held: whoever waits for it sees that it is gone.
-            artifact.lock.unlink(missing_ok=True)
-        return artifact.extent.bytes
-    finally:
-        lock.release()

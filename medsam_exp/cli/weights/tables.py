@@ -9,10 +9,10 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from medsam_exp.cli.artifact_gc.tables import plain_table
 from medsam_exp.cli.weights.catalogue import PublishedFile, Weights
 from medsam_exp.cli.weights.local_cache import State
 from medsam_exp.config.start_command import start_command
+from medsam_exp.runtime.console import plain_table
 from medsam_exp.runtime.json_text import json_text
 
 STATES = {
