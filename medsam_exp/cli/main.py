@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 import medsam_exp
 from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.cli.weights.commands import app as weights_app
+from medsam_exp.curation.prepare.preparers import app as preparers_app
 from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.interrupts import stops_when_asked
+from medsam_exp.runtime.word_lists import WordLists
 
 RESEARCH_ONLY = "Research use only; not a medical device."
 _WORDS_FOR_OTHERS = {"ignore_unknown_options": True, "help_option_names": []}
@@ -46,23 +48,6 @@ class _Commands(TyperGroup):
         except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
             sys.stderr.close()
             return 0
-
-
-class _WithLists(TyperCommand):
-    """Lets options that may be repeated take several words: `--rows A B` is `--rows A --rows B`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the words after the command."""
-        lists = {name for option in self.params if getattr(option, "multiple", False) for name in option.opts}
-        words: list[str] = []
-        current = ""
-        for word in args:
-            if word.startswith("-"):
-                current = word if word in lists else ""
-            elif current and words[-1] != current:
-                words.append(current)
-            words.append(word)
-        return super().parse_args(ctx, words)
 
 
 app = typer.Typer(
@@ -251,17 +236,7 @@ def doctor(
 
 
 app.add_typer(weights_app, name="weights")
-
-
-@app.command(context_settings=_WORDS_FOR_OTHERS)
-@stops_when_asked()
-def prepare(
-    words: Annotated[list[str] | None, typer.Argument(metavar="NAME SRC [OUT] [OPTIONS]")] = None,
-) -> None:
-    """Bring a dataset's download into the layout that is read."""
-    from medsam_exp.curation.prepare.preparers import prepare as start
-
-    start(words or [])
+app.add_typer(preparers_app, name="prepare")
 
 
 def _whole_numbers(text: str) -> tuple[int, ...]:
@@ -396,7 +371,7 @@ def runs(
     commands.list_runs(places, sort, status or (), name, jobs=jobs, first=first, as_json=as_json)
 
 
-@app.command(cls=_WithLists)
+@app.command(cls=WordLists)
 def collect(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="Of a sweep, or of single runs.")],
     stage: Annotated[

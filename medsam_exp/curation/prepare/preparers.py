@@ -1,95 +1,54 @@
-"""All preparers of datasets by name, and their command line: `medsam-exp prepare NAME SRC [OUT] [options]`.
+"""All preparers of datasets as commands: `medsam-exp prepare NAME SRC [OUT] [OPTIONS]`."""
 
-SRC is what was downloaded, a folder or a zip; OUT becomes the folder that the pipeline reads. The same command again
-goes on where it was stopped, and writes nothing where all is done.
-"""
-
-import argparse
 import logging
-import os
-from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any, NoReturn
+from typing import Any
+
+import typer
+import typer.main
+from typer.core import TyperGroup
 
 from medsam_exp.curation.prepare import datasets
-from medsam_exp.types import UserError
+from medsam_exp.runtime.errors import UserError
+from medsam_exp.runtime.interrupts import stops_when_asked
+from medsam_exp.runtime.word_lists import WordLists
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports a wrong command line in one sentence.
+class _Preparers(TyperGroup):
+    """A command for each module of `datasets`, imported when it is named, as some take long to import."""
 
-    The one place with argparse: each preparer is a module that adds its own options, and is imported when it is named.
-    """
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of all preparers."""
+        del ctx
+        return sorted(module.name for module in iter_modules(datasets.__path__))
 
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} ({self.prog} --help says more)")
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a preparer."""
+        if cmd_name not in (names := self.list_commands(ctx)):
+            raise UserError(f"medsam-exp prepare has no {cmd_name!r}: choose one of {', '.join(names)}")
+        module = import_module(f"{datasets.__name__}.{cmd_name}")
+        about = str(module.__doc__)
+        alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+        alone.command(cmd_name, cls=WordLists, help=about, short_help=about.splitlines()[0])(module.prepare)
+        return typer.main.get_command(alone)
 
-
-def prepare(words: Sequence[str]) -> None:
-    """Prepare a dataset, and print what was done.
-
-    Args:
-        words: of the command line, after `prepare`.
-
-    Raises:
-        UserError: the words, the download or the disk cannot work.
-    """
-    try:
-        given = _parser(words[0] if words else "").parse_args(words)
-    except SystemExit:  # the help was printed
-        return
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        for line in given.prepare(given):
-            print(line)
-    except OSError as error:
-        raise UserError(f"{error}; when that is mended, the same command goes on from here") from error
+    @stops_when_asked()
+    def invoke(self, ctx: Any) -> None:
+        """Prepare a dataset, and print what was done."""
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        try:
+            for line in super().invoke(ctx):
+                print(line)
+        except OSError as error:
+            raise UserError(f"{error}; when that is mended, the same command goes on from here") from error
 
 
-def preparers(only: str = "") -> dict[str, Any]:
-    """Every module of `medsam_exp.curation.prepare.datasets` by its name; see there what it offers.
-
-    Args:
-        only: import this one alone, if there is one of that name, as some take long to import.
-    """
-    found = sorted(module.name for module in iter_modules(datasets.__path__))
-    names = [only] if only in found else found
-    return {name: import_module(f"{datasets.__name__}.{name}") for name in names}
-
-
-def _data_folder() -> Path:
-    """Where the configuration looks for data (conf/paths)."""
-    return Path(os.environ.get("MEDSAM_DATA", "data"))
-
-
-def _parser(only: str) -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="medsam-exp prepare",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    found = preparers(only)
-    commands = parser.add_subparsers(required=True, metavar="NAME")
-    for name, module in found.items():
-        about = (module.__doc__ or "").splitlines()[0]
-        command = commands.add_parser(
-            name,
-            help=about,
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        command.set_defaults(prepare=module.prepare)
-        command.add_argument("source", type=Path, metavar="SRC", help="folder or zip as it was downloaded")
-        out = _data_folder() / getattr(module, "FOLDER", name)
-        command.add_argument(
-            "out",
-            type=Path,
-            metavar="OUT",
-            nargs="?",
-            default=out,
-            help=f"new folder to write to (default {out})",
-        )
-        module.add_options(command)
-    return parser
+app = typer.Typer(
+    cls=_Preparers,
+    help="Bring a dataset's download into the layout that is read.\n\n"
+    "SRC is what was downloaded, a folder or a zip; OUT becomes the folder that the pipeline reads. The same command "
+    "again goes on where it was stopped, and writes nothing where all is done.",
+    subcommand_metavar="NAME SRC [OUT] [OPTIONS]",
+    rich_markup_mode=None,
+)

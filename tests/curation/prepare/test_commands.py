@@ -11,11 +11,11 @@ import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
-from medsam_exp.curation.prepare import output
-from medsam_exp.curation.prepare.preparers import preparers
+from medsam_exp.curation.prepare import datasets, output
 from medsam_exp.data.folder import FolderDataset
 from tests.command import command
 from tests.conftest import ROOT
@@ -39,7 +39,8 @@ EACH = pytest.mark.parametrize("name", DOWNLOADS)
 
 
 def test_every_preparer_is_tried_here() -> None:
-    assert set(DOWNLOADS) == set(preparers()) - {"own"}  # which has tests of its own
+    there = {module.name for module in iter_modules(datasets.__path__)}
+    assert set(DOWNLOADS) == there - {"own"}  # which has tests of its own
 
 
 @EACH
@@ -168,7 +169,12 @@ def test_the_list_of_commands_says_what_each_is(capsys: pytest.CaptureFixture[st
     assert all(name in said for name in DOWNLOADS)
     for name in DOWNLOADS:
         assert main([name, "--help"]) == 0
-        assert "folder or zip as it was downloaded" in " ".join(capsys.readouterr().out.split())
+        assert "Folder or zip as it was downloaded" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_unknown_preparer_is_answered_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["busj", "raw"]) == 1
+    assert f"has no 'busj': choose one of {', '.join(sorted([*DOWNLOADS, 'own']))}" in capsys.readouterr().err
 
 
 def test_out_is_where_the_configuration_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

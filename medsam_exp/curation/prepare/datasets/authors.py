@@ -9,19 +9,20 @@ this command checks them, makes masks lossless {0, 255} (some are JPEG or hold 0
 Patients and near-duplicates are not known from the names; data-check looks for the latter.
 """
 
-import argparse
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
+from typing import Annotated
 
-from medsam_exp.curation.prepare.command import add_skip_option, request_of, summary_lines
+import typer
+
+from medsam_exp.curation.prepare.command import Download, SkipFaulty, in_data, request_of, summary_lines
 from medsam_exp.curation.prepare.layout import PreparedImage, write_layout
 from medsam_exp.curation.prepare.source import Source, matches, missing_part, open_source, pair_of
 from medsam_exp.runtime.wording import first_few
 
-FOLDER = ""
 LICENCE = "of each set as its own publishers state it; cite MedCLIP-SAMv2 (arXiv 2409.19483) and the sets"
-_VERSION = 1
 _FILE = r"(?P<split>train|val|test)_(?P<kind>images|masks)/(?P<stem>[^/]+)\.(?P<suffix>png|jpe?g|tiff?|bmp)"
 _READS = {
     "breast_tumors": "busi",
@@ -36,31 +37,27 @@ _CLASSES = {
 }
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Offer the command's options."""
-    parser.add_argument(
-        "--only", metavar="SET", help="one set, such as breast_tumors (default: all that are there)"
-    )
-    add_skip_option(parser)
-
-
-def prepare(given: argparse.Namespace) -> Iterable[str]:
-    """Prepare every set of the zip."""
-    with open_source(given.source) as source:
+def prepare(
+    given: typer.Context,
+    download: Download,
+    out: Annotated[Path, in_data("")],
+    only: Annotated[str | None, typer.Option(metavar="SET", help="One set, such as breast_tumors.")] = None,
+    skip_faulty: SkipFaulty = False,
+) -> Iterable[str]:
+    """Prepare every set of the zip, or one."""
+    with open_source(download) as source:
         sets = _sets(source)
-        if given.only is not None and given.only not in sets:
-            raise missing_part(source, f"set {given.only} ({', '.join(sets)} are there)")
+        if only is not None and only not in sets:
+            raise missing_part(source, f"set {only} ({', '.join(sets)} are there)")
         for name, found in sets.items():
-            if given.only not in (None, name):
+            if only not in (None, name):
                 continue
             cases, notes = _cases(source, name, found)
             used = [case.source for case in cases] + [
                 file for file, match in found.items() if match["kind"] == "masks"
             ]
-            request = request_of(
-                given, "authors", _VERSION, "the authors' own split", LICENCE, [source.facts(used)]
-            )
-            prepared = write_layout(given.out / name, cases, request, notes, skip_faulty=given.skip_faulty)
+            request = request_of(given, "the authors' own split", LICENCE, [source.facts(used)])
+            prepared = write_layout(out / name, cases, request, notes, skip_faulty=skip_faulty)
             yield f"{name}:"
             yield from summary_lines(prepared, f"data={_READS.get(name.lower(), 'folder')}")
 

@@ -15,19 +15,27 @@ from darkening the rest; 0,100 is the plain range.
 A pixel is 0.49 x 0.49 mm, as the publishers say of their 512 x 512 matrix; slices of other sizes get no spacing.
 """
 
-import argparse
+import functools
 import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from pathlib import PurePosixPath
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
-from medsam_exp.curation.prepare.command import add_skip_option, add_split_options, request_of, summary_lines
+from medsam_exp.curation.prepare.command import (
+    Download,
+    Seed,
+    SkipFaulty,
+    amounts_of,
+    in_data,
+    request_of,
+    summary_lines,
+)
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
 from medsam_exp.curation.prepare.source import Source, missing_part, open_source
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
@@ -36,9 +44,7 @@ from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Mask, UserError
 
-FOLDER = "brain_tumors"
 LICENCE = "as its page on figshare states it (doi 10.6084/m9.figshare.1512427); cite Cheng 2017"
-_VERSION = 1
 _SLICES = 3064
 _PARTS = ("1-766", "767-1532", "1533-2298", "2299-3064")  # of brainTumorDataPublic_
 _CLASSES = {1: "meningioma", 2: "glioma", 3: "pituitary"}
@@ -48,43 +54,41 @@ _MATRIX, _PIXEL_MM = (512, 512), 0.49
 _FOLDS = "cvind.mat"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Offer the command's options."""
-    add_split_options(parser, None, f"patients together (default {_PAPER}, the paper's numbers)")
-    parser.add_argument(
-        "--test-fold",
-        type=int,
-        choices=range(1, 6),
-        help="split by the publishers' folds (cvind.mat) instead",
-    )
-    parser.add_argument(
-        "--percentiles", default="0.1,99.9", metavar="LOW,HIGH", help="become 0 and 255 (default 0.1,99.9)"
-    )
-    parser.add_argument(
-        "--partial", action="store_true", help="go on where some of the 3,064 files are missing"
-    )
-    add_skip_option(parser)
-
-
-def prepare(given: argparse.Namespace) -> Iterable[str]:
+def prepare(
+    given: typer.Context,
+    download: Download,
+    out: Annotated[Path, in_data("brain_tumors")],
+    split: Annotated[
+        str | None, amounts_of(f"Patients together (by default {_PAPER}, the paper's numbers)")
+    ] = None,
+    seed: Seed = 0,
+    test_fold: Annotated[
+        int | None, typer.Option(min=1, max=5, help="Split by the publishers' folds (cvind.mat) instead.")
+    ] = None,
+    percentiles: Annotated[str, typer.Option(metavar="LOW,HIGH", help="Become 0 and 255.")] = "0.1,99.9",
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Go on where some of the 3,064 files are missing.")
+    ] = False,
+    skip_faulty: SkipFaulty = False,
+) -> Iterable[str]:
     """Prepare the brain tumours."""
-    low, high = _percentiles(given.percentiles)
-    with open_source(given.source) as source:
-        files = _files(source, given.partial)
-        heads, notes = _heads(source, files, given.skip_faulty)
-        if given.test_fold is None:
-            amounts = Amounts.parse(given.split or (_PAPER if len(heads) >= _SLICES else _PART_OF_PAPER))
+    low, high = _percentiles(percentiles)
+    with open_source(download) as source:
+        files = _files(source, partial)
+        heads, notes = _heads(source, files, skip_faulty)
+        if test_fold is None:
+            amounts = Amounts.parse(split or (_PAPER if len(heads) >= _SLICES else _PART_OF_PAPER))
             members = [Member(str(number), head.patient, head.class_name) for number, head in heads.items()]
-            splits = split_members(members, amounts, given.seed)
+            splits = split_members(members, amounts, seed)
             rule = "patients together, drawn by hash of (seed, patient)"
         else:
-            splits = _by_fold(source, heads, given.test_fold)
-            rule = f"the publishers' folds of patients: {given.test_fold} tests, {given.test_fold % 5 + 1} validates"
+            splits = _by_fold(source, heads, test_fold)
+            rule = f"the publishers' folds of patients: {test_fold} tests, {test_fold % 5 + 1} validates"
         cases = [
             PreparedImage(
                 name=f"{head.class_name}_{number:04d}",
                 split=splits[str(number)],
-                read=partial(_read, source, files[number], low, high),
+                read=functools.partial(_read, source, files[number], low, high),
                 class_name=head.class_name,
                 group=head.patient,
                 source=files[number],
@@ -93,8 +97,8 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
             for number, head in heads.items()
         ]
         used = [name for name in source.names if name.lower().endswith(".mat")]
-        request = request_of(given, "brain_mri", _VERSION, rule, LICENCE, [source.facts(used)])
-        prepared = write_layout(given.out, cases, request, notes, skip_faulty=given.skip_faulty)
+        request = request_of(given, rule, LICENCE, [source.facts(used)])
+        prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
     sizes = " data.spacing_mm=index.csv" if any(case.spacing_mm for case in cases) else ""
     yield from summary_lines(prepared, f"data=brain_mri{sizes}")
 

@@ -10,16 +10,26 @@ paper left out (it names 600), and which 50 of UDIAT validated, was not publishe
 drawn by hash, benign and malignant in proportion.
 """
 
-import argparse
 import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
 
-from medsam_exp.curation.prepare.command import add_skip_option, add_split_options, request_of, summary_lines
-from medsam_exp.curation.prepare.datasets import udiat
+import typer
+
+from medsam_exp.curation.prepare.command import (
+    Download,
+    Seed,
+    SkipFaulty,
+    amounts_of,
+    in_data,
+    request_of,
+    summary_lines,
+)
+from medsam_exp.curation.prepare.datasets import udiat as udiat_download
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
 from medsam_exp.curation.prepare.output import SourceFacts
 from medsam_exp.curation.prepare.source import Source, image_of, matches, missing_part, open_source, pair_of
@@ -33,24 +43,8 @@ from medsam_exp.curation.prepare.splitting import (
 from medsam_exp.data.tables import faulty_rows, read_columns
 from medsam_exp.types import UserError
 
-FOLDER = "breast_tumors"
 LICENCE = "BUSI: CC0 on one public copy, 'other' on another; cite Al-Dhabyani 2020 and do not pass it on"
-_VERSION = 1
 _FILE = r"(?P<class>benign|malignant|normal)/(?P<stem>(?P=class) ?\(\d+\))(?P<mask>_mask(?:_\d+)?)?\.png"
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Offer the command's options."""
-    add_split_options(parser, "train=80%,val=10%,test=10%", "of BUSI alone")
-    parser.add_argument("--normals", choices=("drop", "keep"), default="drop", help="images without a lesion")
-    parser.add_argument(
-        "--groups", type=Path, metavar="CSV", help="what else must stay together (name, group)"
-    )
-    parser.add_argument("--udiat", type=Path, metavar="SRC", help="UDIAT's download, for validation and test")
-    parser.add_argument(
-        "--udiat-split", default=udiat.SPLIT, metavar="AMOUNTS", help=f"of UDIAT (default {udiat.SPLIT})"
-    )
-    add_skip_option(parser)
 
 
 @dataclass
@@ -64,27 +58,42 @@ class _Image:
     group: str = ""
 
 
-def prepare(given: argparse.Namespace) -> Iterable[str]:
+def prepare(
+    given: typer.Context,
+    download: Download,
+    out: Annotated[Path, in_data("breast_tumors")],
+    split: Annotated[str, amounts_of("Of BUSI alone")] = "train=80%,val=10%,test=10%",
+    seed: Seed = 0,
+    normals: Annotated[Literal["drop", "keep"], typer.Option(help="Images without a lesion.")] = "drop",
+    groups: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="What else must stay together (name, group).")
+    ] = None,
+    udiat: Annotated[
+        Path | None, typer.Option(metavar="SRC", help="UDIAT's download, for validation and test.")
+    ] = None,
+    udiat_split: Annotated[str, amounts_of("Of UDIAT")] = udiat_download.SPLIT,
+    skip_faulty: SkipFaulty = False,
+) -> Iterable[str]:
     """Prepare BUSI."""
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(given.source))
-        images, notes = _images(source, given.normals == "keep")
-        listed, facts = _listed_groups(given.groups, images)
-        notes += _group_alike(source, images, listed, given.skip_faulty)
+        source = stack.enter_context(open_source(download))
+        images, notes = _images(source, normals == "keep")
+        listed, facts = _listed_groups(groups, images)
+        notes += _group_alike(source, images, listed, skip_faulty)
         facts, licence = [source.facts(), *facts], LICENCE
-        if given.udiat is None:
+        if udiat is None:
             rule = "near-duplicates (perceptual hash) together, divided by hash of (seed, group)"
             members = [Member(image.stem, image.group, image.class_name) for image in images]
-            cases = _cases(source, images, split_members(members, Amounts.parse(given.split), given.seed))
+            cases = _cases(source, images, split_members(members, Amounts.parse(split), seed))
         else:
             rule = "the paper's combination: BUSI trains; UDIAT validates and tests, divided by hash of (seed, image)"
-            other = stack.enter_context(open_source(given.udiat))
+            other = stack.enter_context(open_source(udiat))
             cases = _cases(source, images, dict.fromkeys((image.stem for image in images), "train"))
-            found, said = udiat.cases_of(other, Amounts.parse(given.udiat_split), given.seed)
+            found, said = udiat_download.cases_of(other, Amounts.parse(udiat_split), seed)
             cases, notes = [*cases, *found], [*notes, *said]
-            facts, licence = [*facts, other.facts()], f"{LICENCE}; {udiat.LICENCE}"
-        request = request_of(given, "busi", _VERSION, rule, licence, facts)
-        prepared = write_layout(given.out, cases, request, notes, skip_faulty=given.skip_faulty)
+            facts, licence = [*facts, other.facts()], f"{LICENCE}; {udiat_download.LICENCE}"
+        request = request_of(given, rule, licence, facts)
+        prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
     yield from summary_lines(prepared, "data=busi")
 
 

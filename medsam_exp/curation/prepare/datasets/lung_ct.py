@@ -10,24 +10,32 @@ Slices without the organ are dropped unless --empty keep is given. Patients stay
 proportions (7,959 / 3,010 / 1,800 slices of 107 patients; its authors published no list).
 """
 
-import argparse
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
-from medsam_exp.curation.prepare.command import add_skip_option, add_split_options, request_of, summary_lines
+from medsam_exp.curation.prepare.command import (
+    Download,
+    Seed,
+    SkipFaulty,
+    amounts_of,
+    in_data,
+    request_of,
+    summary_lines,
+)
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
 from medsam_exp.curation.prepare.source import Source, image_of, matches, missing_part, open_source
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
 from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import Mask, RGBImage, UserError
 
-FOLDER = "lung_CT"
 LICENCE = "as its page on Kaggle states it (polomarco/chest-ct-segmentation); cite Konya 2020 and the OSIC challenge"
-_VERSION = 1
 _SPLIT = "train=62.3%,val=23.6%,test=14.1%"
 _ORGANS = {"lungs": "blue", "heart": "green", "trachea": "red"}
 _CHANNELS = ("red", "green", "blue")
@@ -35,30 +43,32 @@ _IMAGE = r"(?P<patient>[^/_]+)_(?P<slice>\d+)\.(?:jpe?g|png)"
 _MASK = r"(?P<patient>[^/_]+)_mask_(?P<slice>\d+)\.(?:jpe?g|png)"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Offer the command's options."""
-    add_split_options(parser, _SPLIT, "patients together")
-    parser.add_argument(
-        "--organ", choices=tuple(_ORGANS), default="lungs", help="what to find (default lungs)"
-    )
-    parser.add_argument("--channel", choices=_CHANNELS, help="the organ's colour, if not as above")
-    parser.add_argument("--empty", choices=("drop", "keep"), default="drop", help="slices without the organ")
-    add_skip_option(parser)
-
-
-def prepare(given: argparse.Namespace) -> Iterable[str]:
+def prepare(
+    given: typer.Context,
+    download: Download,
+    out: Annotated[Path, in_data("lung_CT")],
+    split: Annotated[str, amounts_of("Patients together")] = _SPLIT,
+    seed: Seed = 0,
+    organ: Annotated[Literal["lungs", "heart", "trachea"], typer.Option(help="What to find.")] = "lungs",
+    channel: Annotated[
+        Literal["red", "green", "blue"] | None, typer.Option(help="The organ's colour, if not as above.")
+    ] = None,
+    empty: Annotated[Literal["drop", "keep"], typer.Option(help="Slices without the organ.")] = "drop",
+    skip_faulty: SkipFaulty = False,
+) -> Iterable[str]:
     """Prepare the CT slices."""
-    channel = _CHANNELS.index(given.channel or _ORGANS[given.organ])
-    with open_source(given.source, lambda name: "numpy" not in name.lower()) as source:
+    place = _CHANNELS.index(channel or _ORGANS[organ])
+    with open_source(download, lambda name: "numpy" not in name.lower()) as source:
         pairs, notes = _pairs(source)
         areas = _areas(source, {image: mask for image, (_, mask) in pairs.items()})
-        _check_colours(source, areas, given)
-        if given.empty == "drop":
-            empty = {image for image, area in areas.items() if area is not None and not area[channel]}
-            pairs = {image: pair for image, pair in pairs.items() if image not in empty}
-            notes += [f"slices without {given.organ}, dropped: {len(empty)}"] if empty else []
+        if channel is None:
+            _check_colours(source, areas, organ)
+        if empty == "drop":
+            without = {image for image, area in areas.items() if area is not None and not area[place]}
+            pairs = {image: pair for image, pair in pairs.items() if image not in without}
+            notes += [f"slices without {organ}, dropped: {len(without)}"] if without else []
         members = [Member(image, match["patient"]) for image, (match, _) in pairs.items()]
-        splits = split_members(members, Amounts.parse(given.split), given.seed)
+        splits = split_members(members, Amounts.parse(split), seed)
         wanted = {
             image: f"{plain_name(m['patient'])}_{int(m['slice']):04d}" for image, (m, _) in pairs.items()
         }
@@ -67,7 +77,7 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
             PreparedImage(
                 name=names[image],
                 split=splits[image],
-                read=partial(_read, source, image, mask, channel),
+                read=partial(_read, source, image, mask, place),
                 group=match["patient"],
                 source=image,
             )
@@ -75,8 +85,8 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         ]
         facts = source.facts([*pairs, *(mask for _, mask in pairs.values())])
         rule = "patients together, drawn by hash of (seed, patient)"
-        request = request_of(given, "lung_ct", _VERSION, rule, LICENCE, [facts])
-        prepared = write_layout(given.out, cases, request, notes, skip_faulty=given.skip_faulty)
+        request = request_of(given, rule, LICENCE, [facts])
+        prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
     yield from summary_lines(prepared, "data=lung_ct")
 
 
@@ -126,16 +136,14 @@ def _areas(source: Source, masks: Mapping[str, str]) -> dict[str, NDArray[np.int
     return dict(zip(masks, map_in_threads(area, masks.values()), strict=True))
 
 
-def _check_colours(
-    source: Source, areas: Mapping[str, NDArray[np.int64] | None], given: argparse.Namespace
-) -> None:
+def _check_colours(source: Source, areas: Mapping[str, NDArray[np.int64] | None], organ: str) -> None:
     total = sum((area for area in areas.values() if area is not None), np.zeros(3, dtype=np.int64))
     largest = _CHANNELS[int(total.argmax())]
     gray = total.min() == total.max()
-    if given.channel is None and not gray and largest != _ORGANS["lungs"]:
+    if not gray and largest != _ORGANS["lungs"]:
         raise UserError(
             f"{source.shown}: {largest} is the largest colour of the masks, where blue lungs were expected: say with "
-            f"--channel which colour is the {given.organ}"
+            f"--channel which colour is the {organ}"
         )
 
 

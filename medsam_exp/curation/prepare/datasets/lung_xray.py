@@ -12,12 +12,15 @@ Infection masks are drawn for COVID-19 only; those of the other classes are empt
 with --masks infection, images with an empty mask are dropped unless --empty keep is given.
 """
 
-import argparse
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal, get_args
 
-from medsam_exp.curation.prepare.command import add_skip_option, request_of, summary_lines
+import typer
+
+from medsam_exp.curation.prepare.command import Download, SkipFaulty, in_data, request_of, summary_lines
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
 from medsam_exp.curation.prepare.source import (
     Source,
@@ -29,43 +32,41 @@ from medsam_exp.curation.prepare.source import (
     pair_of,
 )
 
-FOLDER = "lung_Xray"
 LICENCE = "as its page on Kaggle states it (anasmohammedtahir/covidqu); cite Tahir 2021, Rahman 2021, Chowdhury 2020"
-_VERSION = 1
 _CLASSES = {"covid-19": "COVID-19", "non-covid": "Non-COVID", "normal": "Normal"}
 _WORDS = {"covid-19": "covid", "non-covid": "non_covid", "normal": "normal"}
 _WORD = re.compile(r"non.?covid|covid|normal", re.IGNORECASE)  # as conf/data/lung_xray.yaml finds the class
-_PARTS = ("lung", "infection")
+_Part = Literal["lung", "infection"]
 _FILE = (
     r"{part} segmentation data/(?P<split>train|val|test)/(?P<class>covid-19|non-covid|normal)/"
     r"(?P<kind>images|{masks} masks)/(?P<stem>[^/]+)\.png"
 )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Offer the command's options."""
-    parser.add_argument(
-        "--part", choices=_PARTS, help="which of the two folders (default: the first that is there)"
-    )
-    parser.add_argument("--masks", choices=_PARTS, default="lung", help="what the masks show (default lung)")
-    parser.add_argument(
-        "--empty", choices=("keep", "drop"), help="images with an empty mask (default: see above)"
-    )
-    add_skip_option(parser)
-
-
-def prepare(given: argparse.Namespace) -> Iterable[str]:
+def prepare(
+    given: typer.Context,
+    download: Download,
+    out: Annotated[Path, in_data("lung_Xray")],
+    part: Annotated[
+        _Part | None, typer.Option(help="Which of the two folders; by default the first that is there.")
+    ] = None,
+    masks: Annotated[_Part, typer.Option(help="What the masks show.")] = "lung",
+    empty: Annotated[
+        Literal["keep", "drop"] | None, typer.Option(help="Images with an empty mask; by default as above.")
+    ] = None,
+    skip_faulty: SkipFaulty = False,
+) -> Iterable[str]:
     """Prepare COVID-QU-Ex."""
-    drop = given.empty == "drop" or (given.empty is None and given.masks == "infection")
-    with open_source(given.source) as source:
-        part, found = _part(source, given.part, given.masks)
+    drop = empty == "drop" or (empty is None and masks == "infection")
+    with open_source(download) as source:
+        taken, found = _part(source, part, masks)
         pairs, notes = _pairs(source, found)
-        notes.insert(0, f"from {part.capitalize()} Segmentation Data")
+        notes.insert(0, f"from {taken.capitalize()} Segmentation Data")
         if drop:
-            masks = {image: partial(mask_of, source, (mask,)) for image, (_, mask) in pairs.items()}
-            empty = empty_ones(masks)
-            pairs = {image: pair for image, pair in pairs.items() if image not in empty}
-            notes += [f"images with an empty mask, dropped: {len(empty)}"] if empty else []
+            readers = {image: partial(mask_of, source, (mask,)) for image, (_, mask) in pairs.items()}
+            without = empty_ones(readers)
+            pairs = {image: pair for image, pair in pairs.items() if image not in without}
+            notes += [f"images with an empty mask, dropped: {len(without)}"] if without else []
         names = unique_names({image: _name(match) for image, (match, _) in pairs.items()})
         cases = [
             PreparedImage(
@@ -79,8 +80,8 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
         ]
         facts = source.facts([*pairs, *(mask for _, mask in pairs.values())])
         rule = "the publishers' own split"
-        request = request_of(given, "lung_xray", _VERSION, rule, LICENCE, [facts])
-        prepared = write_layout(given.out, cases, request, notes, skip_faulty=given.skip_faulty)
+        request = request_of(given, rule, LICENCE, [facts])
+        prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
     yield from summary_lines(prepared, "data=lung_xray")
 
 
@@ -90,7 +91,9 @@ def _part(source: Source, wanted: str | None, masks: str) -> tuple[str, dict[str
     Raises:
         UserError: it is not there.
     """
-    parts = [wanted] if wanted else [part for part in _PARTS if masks == "lung" or part == "infection"]
+    parts = (
+        [wanted] if wanted else [part for part in get_args(_Part) if masks == "lung" or part == "infection"]
+    )
     for part in parts:
         found = matches(source, _FILE.format(part=part, masks=masks))
         kinds = {match["kind"].lower() for match in found.values()}

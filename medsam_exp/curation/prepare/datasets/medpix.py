@@ -8,44 +8,48 @@ divides it 85/15 as the paper does (pairs=medpix); pairs.train.group_column=case
 Captions that are shorter than --smallest-caption after cleaning (paper: 20 characters) are left out.
 """
 
-import argparse
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
-from medsam_exp.curation.prepare.command import add_skip_option, pair_summary_lines, request_of
+import typer
+
+from medsam_exp.curation.prepare.command import (
+    Download,
+    SkipFaulty,
+    SmallestCaption,
+    in_data,
+    request_of,
+    summary_lines,
+)
 from medsam_exp.curation.prepare.layout import PreparedPair, is_long_enough, plain_name, write_pairs
 from medsam_exp.curation.prepare.source import Source, matches, missing_part, open_source, text_of
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.types import UserError
 
-FOLDER = "medpix_dataset"
 LICENCE = "as the MedPix 2.0 repository states it; MedPix is the NLM's, cite Siragusa 2024 (arXiv 2407.02994)"
-_VERSION = 1
 _TABLE = "medpix_dataset.csv"
 _DESCRIPTIONS = r"(?:descriptions?\.json|descriptions_[^/]+\.jsonl)"
 _CASES = r"case_topic\.json"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Offer the command's options."""
-    parser.add_argument(
-        "--smallest-caption", type=int, default=20, metavar="N", help="characters of a caption (default 20)"
-    )
-    add_skip_option(parser)
-
-
-def prepare(given: argparse.Namespace) -> Iterable[str]:
+def prepare(
+    given: typer.Context,
+    download: Download,
+    out: Annotated[Path, in_data("medpix_dataset")],
+    smallest_caption: SmallestCaption = 20,
+    skip_faulty: SkipFaulty = False,
+) -> Iterable[str]:
     """Prepare MedPix 2.0."""
-    with open_source(given.source) as source:
+    with open_source(download) as source:
         entries = _entries(source)
         files = _images(source)
         diagnoses = _diagnoses(source)
         pairs, without, short = [], [], 0
         for entry in entries:
             key, caption = str(entry.get("image") or ""), _field(entry, "Description", "Caption")
-            if not is_long_enough(caption, given.smallest_caption):
+            if not is_long_enough(caption, smallest_caption):
                 short += 1
             elif PurePosixPath(key).name.lower() not in files:
                 without.append(key)
@@ -56,18 +60,16 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
                 source, f"image of the {len(entries)} descriptions, such as images/{without[0]}.png"
             )
         notes = (
-            [
-                f"captions of fewer than {given.smallest_caption} characters (--smallest-caption), left out: {short}"
-            ]
+            [f"captions of fewer than {smallest_caption} characters (--smallest-caption), left out: {short}"]
             if short
             else []
         )
         notes += [f"images that are not there: {len(without)} (first: {without[0]})"] if without else []
         facts = source.facts([*matches(source, _DESCRIPTIONS), *(pair.image for pair in pairs)])
         rule = "one table; the pipeline divides it 85/15 by hash"
-        request = request_of(given, "medpix", _VERSION, rule, LICENCE, [facts])
-        prepared = write_pairs(given.out, source, pairs, request, notes, skip_faulty=given.skip_faulty)
-    yield from pair_summary_lines(prepared, f"pairs=medpix pairs.train.file={given.out / _TABLE}")
+        request = request_of(given, rule, LICENCE, [facts])
+        prepared = write_pairs(out, source, pairs, request, notes, skip_faulty=skip_faulty)
+    yield from summary_lines(prepared, f"pairs=medpix pairs.train.file={out / _TABLE}")
 
 
 def _entries(source: Source) -> list[dict[str, Any]]:

@@ -7,17 +7,20 @@ never by a name or number of the patient; other files keep their own names unles
 in OUT, keeps where every slice lies: medsam-exp write-back puts masks back there.
 """
 
-import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from medsam_exp.curation.prepare.command import Seed, SkipFaulty, amounts_of, in_data
 from medsam_exp.curation.prepare.layout import Prepared, write_layout
 from medsam_exp.curation.prepare.output import Request, SourceFacts
 from medsam_exp.curation.prepare.own_slices import Cutting, Plan, ScanNaming, plan_scans
 from medsam_exp.curation.prepare.source import open_source
 from medsam_exp.data.sample_index import compile_pattern
 from medsam_exp.data.volumes.find import find_scans
-from medsam_exp.data.volumes.grid import PLANES
+from medsam_exp.data.volumes.grid import Plane
 from medsam_exp.data.volumes.scan import write_record
 from medsam_exp.data.volumes.windowing import CT_WINDOWS, parse_window_level
 from medsam_exp.types import UserError
@@ -25,68 +28,75 @@ from medsam_exp.types import UserError
 _VERSION = 2
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What can be chosen."""
-    add = parser.add_argument
-    add(
-        "--axis",
-        choices=PLANES,
-        default="acquired",
-        help="plane of the slices, or array axis (default: acquired)",
-    )
-    add(
-        "--window",
-        nargs="+",
-        metavar="W",
-        help=f"{', '.join(CT_WINDOWS)}, or CENTER WIDTH (default: as the file asks)",
-    )
-    add(
-        "--percentiles",
-        nargs=2,
-        type=float,
-        metavar=("LOW", "HIGH"),
-        help="gray between two percentiles, for MR",
-    )
-    add("--every", type=int, default=1, metavar="N", help="every n-th slice only")
-    add("--only-foreground", action="store_true", help="slices whose mask has a pixel only")
-    add("--foreground", type=_labels, metavar="1,2", help="labels that are the target (default: all, apart)")
-    add("--masks", type=Path, metavar="FOLDER", help="folder whose files are the masks")
-    add("--patient", metavar="REGEX", help="finds the patient in a file's path; the first group counts")
-    add("--rename", action="store_true", help="number all scans, not only those in DICOM")
-    add(
-        "--split",
-        default="test=1",
-        metavar="S",
-        help="train=0.8,val=0.1,test=0.1 or numbers (default: test=1)",
-    )
-    add("--seed", type=int, default=0, help="chooses another division")
-    add("--skip-faulty", action="store_true", help="leave out what cannot be used, and say so")
-
-
-def prepare(given: argparse.Namespace) -> Iterable[str]:
-    """Prepare `given.source` to `given.out`.
+def prepare(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of scans, or one scan.")],
+    out: Annotated[Path, in_data("own")],
+    axis: Annotated[Plane, typer.Option(help="Plane of the slices, or array axis.")] = "acquired",
+    window: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="W...", help=f"{', '.join(CT_WINDOWS)}, or CENTER WIDTH; by default as the file asks."
+        ),
+    ] = None,
+    percentiles: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LOW HIGH", help="Gray between two percentiles, for MR."),
+    ] = None,
+    every: Annotated[int, typer.Option(metavar="N", help="Every n-th slice only.")] = 1,
+    only_foreground: Annotated[
+        bool, typer.Option("--only-foreground", help="Slices whose mask has a pixel only.")
+    ] = False,
+    foreground: Annotated[
+        str | None, typer.Option(metavar="1,2", help="Labels that are the target; by default all, apart.")
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder whose files are the masks.")
+    ] = None,
+    patient: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help="Finds the patient in a file's path; the first group counts."),
+    ] = None,
+    rename: Annotated[
+        bool, typer.Option("--rename", help="Number all scans, not only those in DICOM.")
+    ] = False,
+    split: Annotated[str, amounts_of("Patients together")] = "test=1",
+    seed: Seed = 0,
+    skip_faulty: SkipFaulty = False,
+) -> Iterable[str]:
+    """Prepare own scans.
 
     Raises:
         UserError: an option or the data cannot work; one error names all faults.
     """
-    root = given.source.expanduser()
+    root = source.expanduser()
     if root.suffix.lower() == ".zip":
         raise UserError(f"{root} is a zip: unpack it and give the folder")
-    _refuse_inside(given.out, root)
-    cutting = _cutting(given)
-    naming = ScanNaming(
-        root if root.is_dir() else root.parent, compile_pattern(given.patient, "--patient"), given.rename
-    )
-    plan = plan_scans(find_scans(root, given.masks), cutting, naming, skip_faulty=given.skip_faulty)
-    request = Request("own", _VERSION, "own scans", _facts(root, given.masks), "your own", _options(given))
-    prepared = write_layout(
-        given.out,
-        plan.cases(given.split, given.seed, redacted=given.skip_faulty),
-        request,
-        plan.notes,
-        skip_faulty=given.skip_faulty,
-    )
-    write_record(given.out, plan.records())
+    _refuse_inside(out, root)
+    if every < 1:
+        raise UserError(f"--every is {every}: give at least 1")
+    labels = None if foreground is None else _labels(foreground)
+    window_level = parse_window_level(window, percentiles)
+    cutting = Cutting(axis, window_level, every, labels, only_foreground=only_foreground)
+    naming = ScanNaming(root if root.is_dir() else root.parent, compile_pattern(patient, "--patient"), rename)
+    plan = plan_scans(find_scans(root, masks), cutting, naming, skip_faulty=skip_faulty)
+    options = {
+        "axis": axis,
+        "window": window,
+        "percentiles": percentiles,
+        "every": every,
+        "only_foreground": only_foreground,
+        "foreground": labels,
+        "patient": patient,
+        "rename": rename,
+        "split": split,
+        "seed": seed,
+        "skip_faulty": skip_faulty,
+        "masks": masks is not None,
+    }
+    request = Request("own", _VERSION, "own scans", _facts(root, masks), "your own", options)
+    cases = plan.cases(split, seed, redacted=skip_faulty)
+    prepared = write_layout(out, cases, request, plan.notes, skip_faulty=skip_faulty)
+    write_record(out, plan.records())
     return _report(prepared, plan)
 
 
@@ -96,17 +106,8 @@ def _labels(text: str) -> tuple[int, ...]:
     except ValueError:
         labels = ()
     if not labels or labels[0] < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of labels: give numbers from 1, such as 1,2")
+        raise UserError(f"--foreground {text!r} is no list of labels: give numbers from 1, such as 1,2")
     return labels
-
-
-def _cutting(given: argparse.Namespace) -> Cutting:
-    if given.every < 1:
-        raise UserError(f"--every is {given.every}: give at least 1")
-    window_level = parse_window_level(given.window, given.percentiles)
-    return Cutting(
-        given.axis, window_level, given.every, given.foreground, only_foreground=given.only_foreground
-    )
 
 
 def _refuse_inside(out: Path, root: Path) -> None:
@@ -130,13 +131,6 @@ def _facts(root: Path, masks: Path | None) -> SourceFacts:
 def _no_zip(name: str) -> bool:
     del name  # zips below the folder are no scans
     return False
-
-
-def _options(given: argparse.Namespace) -> dict[str, object]:
-    """What decides the result, without paths."""
-    names = ("axis", "window", "percentiles", "every", "only_foreground", "foreground", "patient", "rename")
-    chosen = {name: getattr(given, name) for name in (*names, "split", "seed", "skip_faulty")}
-    return chosen | {"masks": given.masks is not None}
 
 
 def _report(prepared: Prepared, plan: Plan) -> Iterator[str]:

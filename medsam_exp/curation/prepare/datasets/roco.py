@@ -14,23 +14,30 @@ names the source; a list, as --licences "CC BY,CC BY-NC", keeps these. Captions 
 cleaning are left out.
 """
 
-import argparse
 import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Annotated
 
-from medsam_exp.curation.prepare.command import add_skip_option, pair_summary_lines, request_of
+import typer
+
+from medsam_exp.curation.prepare.command import (
+    Download,
+    SkipFaulty,
+    SmallestCaption,
+    in_data,
+    request_of,
+    summary_lines,
+)
 from medsam_exp.curation.prepare.layout import PreparedPair, is_long_enough, write_pairs
 from medsam_exp.curation.prepare.source import Source, matches, missing_part, open_source, text_of
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.data.tables import plain_column, table_of
 from medsam_exp.types import UserError
 
-FOLDER = "roco"
 LICENCE = "every image has the licence of its article, see the column licence; cite Pelka 2018"
-_VERSION = 1
 _SPLITS = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}
 _OPEN = ("CC BY", "CC BY-SA", "CC0", "CC ZERO", "PUBLIC DOMAIN")
 _FILE = r"(?P<split>train|validation|test)/radiology/(?P<rest>.+)"
@@ -38,17 +45,6 @@ _CAPTIONS_V2 = r"(?P<split>train|valid|test)_captions\.csv"
 _LICENCES_V2 = r"license_information\.csv"
 _FAULTS = "rows of a table with more or fewer fields than its header"
 _LICENCE = re.compile(r"CC[ -](?:0|BY(?:-(?:NC|SA|ND))*)|CC0", re.IGNORECASE)
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Offer the command's options."""
-    parser.add_argument(
-        "--licences", default="all", help="all (default), open, or a list such as 'CC BY,CC BY-NC'"
-    )
-    parser.add_argument(
-        "--smallest-caption", type=int, default=20, metavar="N", help="characters of a caption (default 20)"
-    )
-    add_skip_option(parser)
 
 
 @dataclass
@@ -69,15 +65,26 @@ class _Part:
         self.further += self.captions.setdefault(number, caption) != caption
 
 
-def prepare(given: argparse.Namespace) -> Iterable[str]:
+def prepare(
+    given: typer.Context,
+    download: Download,
+    out: Annotated[Path, in_data("roco")],
+    licences: Annotated[str, typer.Option(help="all, open, or a list such as 'CC BY,CC BY-NC'.")] = "all",
+    smallest_caption: SmallestCaption = 20,
+    skip_faulty: SkipFaulty = False,
+) -> Iterable[str]:
     """Prepare ROCO."""
-    with open_source(given.source) as source:
+    with open_source(download) as source:
         parts = _parts(source)
         faults = {name: count for part in parts.values() for name, count in part.faults.items() if count}
         left_out = Counter({_FAULTS: sum(faults.values())} if faults else {})
         if further := sum(part.further for part in parts.values()):
             left_out["second captions of an image"] = further
-        pairs = [pair for split, part in parts.items() for pair in _pairs(split, part, given, left_out)]
+        pairs = [
+            pair
+            for split, part in parts.items()
+            for pair in _pairs(split, part, licences, smallest_caption, left_out)
+        ]
         if not pairs and left_out["images that are not there"]:
             raise missing_part(
                 source,
@@ -88,12 +95,10 @@ def prepare(given: argparse.Namespace) -> Iterable[str]:
             [*(name for part in parts.values() for name in part.tables), *(p.image for p in pairs)]
         )
         rule = "the publishers' split; radiology only"
-        request = request_of(given, "roco", _VERSION, rule, LICENCE, [facts])
-        prepared = write_pairs(given.out, source, pairs, request, notes, skip_faulty=given.skip_faulty)
-    reads = (
-        f"pairs=roco pairs.train.file={given.out / 'train.csv'} pairs.validation.file={given.out / 'val.csv'}"
-    )
-    yield from pair_summary_lines(prepared, reads)
+        request = request_of(given, rule, LICENCE, [facts])
+        prepared = write_pairs(out, source, pairs, request, notes, skip_faulty=skip_faulty)
+    reads = f"pairs=roco pairs.train.file={out / 'train.csv'} pairs.validation.file={out / 'val.csv'}"
+    yield from summary_lines(prepared, reads)
 
 
 def _parts(source: Source) -> dict[str, _Part]:
@@ -167,14 +172,14 @@ def _rows(source: Source, name: str, part: _Part) -> Iterable[dict[str, str]]:
 
 
 def _pairs(
-    split: str, part: _Part, given: argparse.Namespace, left_out: Counter[str]
+    split: str, part: _Part, licences: str, smallest_caption: int, left_out: Counter[str]
 ) -> Iterable[PreparedPair]:
     for number, caption in sorted(part.captions.items()):
         licence = part.licences.get(number, "")
         image = part.images.get(PurePosixPath(part.names.get(number, "")).name)
-        if not is_long_enough(caption, given.smallest_caption):
-            left_out[f"captions of fewer than {given.smallest_caption} characters (--smallest-caption)"] += 1
-        elif not _allowed(licence, given.licences):
+        if not is_long_enough(caption, smallest_caption):
+            left_out[f"captions of fewer than {smallest_caption} characters (--smallest-caption)"] += 1
+        elif not _allowed(licence, licences):
             left_out[f"images under {licence or 'an unknown licence'}"] += 1
         elif image is None:
             left_out["images that are not there"] += 1

@@ -9,13 +9,23 @@ The paper validates on 50 of them and tests on 113 (82 benign, 31 malignant), wi
 hash, benign and malignant in proportion. `busi --udiat` makes the paper's combination with BUSI.
 """
 
-import argparse
 import re
 from collections.abc import Iterable
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Annotated
 
-from medsam_exp.curation.prepare.command import add_skip_option, add_split_options, request_of, summary_lines
+import typer
+
+from medsam_exp.curation.prepare.command import (
+    Download,
+    Seed,
+    SkipFaulty,
+    amounts_of,
+    in_data,
+    request_of,
+    summary_lines,
+)
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
 from medsam_exp.curation.prepare.source import Source, matches, missing_part, open_source, pair_of, text_of
 from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
@@ -23,10 +33,8 @@ from medsam_exp.curation.prepare.spreadsheet import sheet_rows
 from medsam_exp.data.tables import table_of
 from medsam_exp.types import UserError
 
-FOLDER = "breast_tumors"
 LICENCE = "UDIAT (Dataset B): for research, on request to its authors; cite Yap 2018 and do not pass it on"
 SPLIT = "val=50,test=rest"
-_VERSION = 1
 _IMAGES = (
     r"(?P<folder>(?:originals?|images?)(?:/(?:benign|malignant))?)/(?P<stem>[^/]+)\.(?:png|bmp|jpe?g|tiff?)"
 )
@@ -34,19 +42,20 @@ _MASKS = r"(?:GT|masks?|ground.?truth)(?:/(?:benign|malignant))?/(?P<stem>[^/]+)
 _CLASSES = ("benign", "malignant")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Offer the command's options."""
-    add_split_options(parser, SPLIT, "what goes where")
-    add_skip_option(parser)
-
-
-def prepare(given: argparse.Namespace) -> Iterable[str]:
+def prepare(
+    given: typer.Context,
+    download: Download,
+    out: Annotated[Path, in_data("breast_tumors")],
+    split: Annotated[str, amounts_of("What goes where")] = SPLIT,
+    seed: Seed = 0,
+    skip_faulty: SkipFaulty = False,
+) -> Iterable[str]:
     """Prepare UDIAT alone."""
-    with open_source(given.source) as source:
-        cases, notes = cases_of(source, Amounts.parse(given.split), given.seed)
+    with open_source(download) as source:
+        cases, notes = cases_of(source, Amounts.parse(split), seed)
         rule = "divided by hash of (seed, image), classes in proportion; patients are not known"
-        request = request_of(given, "udiat", _VERSION, rule, LICENCE, [source.facts()])
-        prepared = write_layout(given.out, cases, request, notes, skip_faulty=given.skip_faulty)
+        request = request_of(given, rule, LICENCE, [source.facts()])
+        prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
     yield from summary_lines(prepared, "data=busi")
 
 
