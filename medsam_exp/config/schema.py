@@ -155,6 +155,11 @@ def check(cfg: DictConfig) -> DictConfig:
         OmegaConf.resolve(cfg)
     except OmegaConfBaseException as error:
         line = str(error).splitlines()[0]
+        if absent := re.search(r"Interpolation key '(\w+)\.(\S+)' not found", line):
+            group, key = absent.groups()
+            raise UserError(
+                f"{group}.{key} is not set, and {error.full_key} refers to it: add `{key}: ...` to the YAML of {group}"
+            ) from error
         named = re.search(r"Missing mandatory value: (\S+)", line)
         if named is None:
             raise UserError(f"the configuration cannot be resolved: {line}") from error

@@ -1,34 +1,24 @@
 """Connected components of a graph."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import TypeVar
 
-Node = TypeVar("Node", bound=Hashable)
+from scipy.cluster.hierarchy import DisjointSet
+
+Node = TypeVar("Node", int, str)
 
 
-def connected_components(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]]) -> list[list[Node]]:
-    """Group nodes that are linked, directly or through others, by union-find.
+def connected_components(nodes: Iterable[Node], edges: Iterable[tuple[Node, Node]]) -> list[list[Node]]:
+    """Group nodes that are linked, directly or through others.
 
     Args:
-        nodes: all of them, distinct.
+        nodes: all of them, distinct, in ascending order.
         edges: pairs of nodes.
 
     Returns:
-        Groups in the order of their first members, members in the order of `nodes`; a node without edges is alone.
+        Groups in the order of their first members, members in ascending order; a node without edges is alone.
     """
-    place = {node: number for number, node in enumerate(nodes)}
-    parent = list(range(len(nodes)))
-
-    def root(number: int) -> int:
-        while parent[number] != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
-
+    groups = DisjointSet(nodes)
     for a, b in edges:
-        low, high = sorted((root(place[a]), root(place[b])))
-        parent[high] = low
-    groups: dict[int, list[Node]] = {}
-    for node in nodes:
-        groups.setdefault(root(place[node]), []).append(node)
-    return list(groups.values())
+        groups.merge(a, b)
+    return [sorted(group) for group in groups.subsets()]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from medsam_exp.data.folder_files import FilePair
 from medsam_exp.data.sample_index import stem_of
-from medsam_exp.data.tables import decoded, place_of, read_table
+from medsam_exp.data.tables import place_of, read_table, text_of_file
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
@@ -90,11 +90,7 @@ def _found(given: str, root: Path) -> Path:
 def _rows(path: Path) -> list[tuple[str, str]]:
     """Name and split ("" for any) of every line."""
     if path.suffix.lower() != ".csv":
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"data.exclude: {path} cannot be read ({error.strerror}): check it") from error
-        lines = decoded(data, f"data.exclude: {path}").splitlines()
+        lines = text_of_file(path, "data.exclude").splitlines()
         return [(line.strip(), "") for line in lines if line.strip()]
     table = read_table(path, "set data.exclude to a CSV file", ["name"])
     mend = "rename the one with file names to name"

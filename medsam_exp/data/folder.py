@@ -2,18 +2,14 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from medsam_exp.data.exclusion import read_exclusion
+from medsam_exp.data.file_dataset import Entry, FileDataset
 from medsam_exp.data.folder_files import (
-    FilePair,
     PairCheck,
-    Target,
     Targets,
     check_pairs,
     find_folders,
@@ -22,32 +18,19 @@ from medsam_exp.data.folder_files import (
     pair_files,
     targets_of,
 )
-from medsam_exp.data.patients import COLUMN, INDEX, PatientRules
-from medsam_exp.data.sample_index import ClassRules, Spacing, compile_pattern, read_spacing_index
-from medsam_exp.data.verified_files import VerifiedFiles
-from medsam_exp.runtime.digests import FileDigests, text_digest
+from medsam_exp.data.patients import COLUMN, INDEX, find_patients
+from medsam_exp.data.sample_index import (
+    Spacing,
+    class_in,
+    compile_pattern,
+    read_class_index,
+    read_spacing_index,
+)
 from medsam_exp.runtime.wording import first_few
-from medsam_exp.types import Mask, RGBImage, Sample, UserError
+from medsam_exp.types import Sample, UserError
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A sample.
-
-    Attributes:
-        files: image and masks.
-        target: what is to be found in the image.
-        pixels: digest of the decoded image.
-        spacing_mm: (row, column) size of a pixel; None when unknown.
-    """
-
-    files: FilePair
-    target: Target
-    pixels: str
-    spacing_mm: Spacing | None
-
-
-class FolderDataset:
+class FolderDataset(FileDataset):
     """Images of one split of a folder, with masks where the folder has them.
 
     Every file of the split is decoded once at the start, so that faults show before any model loads. With
@@ -137,63 +120,66 @@ class FolderDataset:
         _check_classes_are_given_once(class_name, index, classes)
         self.name, self.split, self.modality, self.target = name, split, modality, target
         self.sentences, self.sentence_lists = sentences, sentence_lists
-        self.root, self._files = Path(root).expanduser(), VerifiedFiles()
+        self.root = Path(root).expanduser()
         self.exclude, self.patient_pattern = exclude, patient_pattern
         targets = targets_of(classes, mask_values, background)
         self.foreground_values = targets.values
         self.label_names = tuple(target.class_name for target in targets.each if target.class_name)
-
-        class_rules = ClassRules(
-            class_name,
-            None if index is None else self.root / index,
-            class_column,
-            name_column,
-            split_column,
-            compile_pattern(class_pattern, "data.class_pattern", re.IGNORECASE),
-        )
-        patient_rules = self._patient_rules(index, patient_column, name_column, split_column)
+        expression = compile_pattern(class_pattern, "data.class_pattern", re.IGNORECASE)
 
         images, masks = find_folders(self.root, split)
-        self.has_ground_truth = masks is not None
         found = pair_files(images, mask_folders(masks, targets))
         wanted, left_out = read_exclusion(exclude, self.root, split).without(found, images)
         files = dict(islice(wanted.items(), limit))
         checks = check_pairs(files, targets)
-        class_of = class_rules.find(files, split)
-        if index is not None:
-            _mark_faulty(checks, (stem for stem in files if not class_of[stem]), f"has no class in {index}")
+        class_of: Mapping[str, str | None]
+        if index is None:
+            class_of = {stem: class_name or class_in(stem, expression) for stem in files}
+        else:
+            class_of = read_class_index(self.root / index, split, name_column, class_column, split_column)
+            _mark_faulty(
+                checks, (stem for stem in files if not class_of.get(stem)), f"has no class in {index}"
+            )
         spacing_of = self._spacings(spacing_mm, checks, name_column, split_column)
         faulty = {stem: check.problem for stem, check in checks.items() if check.problem}
         if faulty and (on_error == "raise" or len(faulty) == len(files)):
             raise _complaint(images, faulty, len(files))
 
         kept = {stem: check for stem, check in checks.items() if stem not in faulty}
-        if limit is None and self.has_ground_truth:
+        if limit is None and masks is not None:
             _refuse_other_values(masks, kept, mask_values)
-        drop = self.has_ground_truth and classes is not None and absent == "drop"
+        drop = masks is not None and classes is not None and absent == "drop"
         self.classes_are_true = classes is None or drop
-        self._entries = {
-            target.sample_id(stem): _Entry(files[stem], target, check.pixels, spacing_of[stem])
+        chosen = [
+            (target.sample_id(stem), stem, target)
             for stem, check in kept.items()
             for target in (check.present if drop else targets.each)
-        }
-        if not self._entries:
+        ]
+        if not chosen:
             raise UserError(
                 f"{masks}: no image shows any of data.classes, and data.absent=drop leaves none: check it"
             )
-        patients = patient_rules.find({stem: check.patient for stem, check in kept.items()}, split)
+        patients = find_patients(
+            {stem: check.patient for stem, check in kept.items()},
+            split,
+            patient_pattern,
+            self.root / (index or INDEX),
+            patient_column,
+            name_column,
+            split_column,
+        )
         self.samples = tuple(
             Sample(
                 sample_id,
-                entry.target.class_name or class_of[entry.files.stem],
-                image_id=entry.files.stem if entry.target.class_name else None,
-                patient=patients.get(entry.files.stem),
+                target.class_name or class_of[stem],
+                image_id=stem if target.class_name else None,
+                patient=patients.get(stem),
             )
-            for sample_id, entry in sorted(self._entries.items())
+            for sample_id, stem, target in sorted(chosen, key=lambda sample: sample[0])
         )
         cut = [f"data.limit: the first {limit} of {len(wanted)} images"] if len(wanted) > len(files) else []
         skipped = [f"skipped: {problem}" for problem in faulty.values()]
-        about_masks = _mask_notes(kept, targets, absent) if self.has_ground_truth else []
+        about_masks = _mask_notes(kept, targets, absent) if masks else []
         self.notes = (
             *note_of_ignored_files(images),
             *left_out,
@@ -204,60 +190,20 @@ class FolderDataset:
         )
         excluded = len(found) - len(wanted)
         self.chosen_by_masks = _chosen_by_masks(excluded, len(faulty), drop=drop) if masks else ()
-
-    def read_image(self, sample_id: str) -> RGBImage:
-        """(H, W, 3) uint8 RGB of one image."""
-        return self._files.image(self._entries[sample_id].files.image)
-
-    def pixel_spacing_mm(self, sample_id: str) -> Spacing | None:
-        """(row, column) size of a pixel of one image; None when unknown."""
-        return self._entries[sample_id].spacing_mm
-
-    def image_digest(self, sample_id: str, digests: FileDigests) -> str:
-        """SHA-256 (hex) of the image file; `digests` hashes files."""
-        return self._files.digest(self._entries[sample_id].files.image, digests)
-
-    def identity(self, sample_id: str) -> str:
-        """Digest of the image's decoded pixels."""
-        return self._entries[sample_id].pixels
-
-    def read_ground_truth(self, sample_id: str) -> Mask:
-        """(H, W) bool true mask of one image, or of one class in it.
-
-        Raises:
-            UserError: the folder has no masks.
-        """
-        path = self._mask(sample_id)
-        if path is None:
-            return np.zeros(self.read_image(sample_id).shape[:2], dtype=bool)
-        return self._files.mask(path, self._entries[sample_id].target.values)
-
-    def ground_truth_digest(self, sample_id: str, digests: FileDigests) -> str:
-        """Hash of what decides a true mask: the mask file and the foreground values.
-
-        Args:
-            sample_id: the sample.
-            digests: hashes files.
-
-        Raises:
-            UserError: the folder has no masks, or the file was changed during the run.
-        """
-        path = self._mask(sample_id)
-        if path is None:
-            return text_digest("no mask", self.image_digest(sample_id, digests))
-        values = self._entries[sample_id].target.values
-        # Without it, results of an older reading would be reused.
-        read_as = () if values is None else ("stored numbers",)
-        return text_digest(self._files.digest(path, digests), str(values), *read_as)
-
-    def _patient_rules(
-        self, index: str | None, column: str | None, name_column: str, split_column: str | None
-    ) -> PatientRules:
-        """Where images' patients are looked for; the index of prepared data only where it is there."""
-        table = self.root / (index or INDEX)
-        is_read = column is not None and (table.is_file() or column != COLUMN)
-        return PatientRules(
-            self.patient_pattern, table if is_read else None, column or COLUMN, name_column, split_column
+        super().__init__(
+            {
+                sample_id: Entry(
+                    files[stem].image,
+                    kept[stem].pixels,
+                    spacing_of[stem],
+                    files[stem].masks.get(target.folder),
+                    target.values,
+                )
+                for sample_id, stem, target in chosen
+            },
+            None
+            if masks
+            else f"{self.root} has no {split}_masks: add them, or leave evaluation out of `stages`",
         )
 
     def _spacings(
@@ -275,15 +221,6 @@ class FolderDataset:
         sizes = read_spacing_index(self.root / spacing_mm, self.split, name_column, split_column)
         _mark_faulty(checks, (stem for stem in checks if stem not in sizes), f"has no row in {spacing_mm}")
         return sizes
-
-    def _mask(self, sample_id: str) -> Path | None:
-        """The mask file; None where an absent class has none."""
-        if not self.has_ground_truth:
-            raise UserError(
-                f"{self.root} has no {self.split}_masks: add them, or leave evaluation out of `stages`"
-            )
-        entry = self._entries[sample_id]
-        return entry.files.masks.get(entry.target.folder)
 
 
 def _check_classes_are_given_once(class_name: str | None, index: str | None, classes: object) -> None:
@@ -311,9 +248,7 @@ def _mark_faulty(checks: dict[str, PairCheck], stems: Iterable[str], problem: st
             checks[stem].problem = f"{stem} {problem}"
 
 
-def _refuse_other_values(
-    masks: Path | None, kept: dict[str, PairCheck], mask_values: Sequence[int] | None
-) -> None:
+def _refuse_other_values(masks: Path, kept: dict[str, PairCheck], mask_values: Sequence[int] | None) -> None:
     """Masks of which none has a pixel of the target, but some have others, are read by wrong values."""
     held = frozenset[int]().union(*(check.values for check in kept.values()))
     if mask_values is not None and held - {0} and not held & set(mask_values):

@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
+from medsam_exp.data.file_dataset import Entry, FileDataset
 from medsam_exp.data.images import decode, refuse_elongated, to_rgb
 from medsam_exp.data.pixels import pixel_digest
-from medsam_exp.data.verified_files import VerifiedFiles
-from medsam_exp.runtime.digests import FileDigests
-from medsam_exp.types import Mask, RGBImage, Sample, UserError
+from medsam_exp.types import Sample, UserError
 
 
-class ImageDataset:
+class ImageDataset(FileDataset):
     """A single image without a true mask, to be segmented and looked at; its id is the file's stem.
 
     Args:
@@ -39,10 +38,8 @@ class ImageDataset:
         (48, 64, 3)
     """
 
-    has_ground_truth = False
     classes_are_true = True
     label_names: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -58,56 +55,21 @@ class ImageDataset:
     ) -> None:
         self.name, self.split, self.modality, self.target = name, split, modality, target
         self.sentences, self.sentence_lists = sentences, sentence_lists
-        self.path, self._files = Path(path).expanduser(), VerifiedFiles()
-        if self.path.is_dir():
+        file = Path(path).expanduser()
+        if file.is_dir():
             raise UserError(f"data.path={path} is a folder; give one image, or use data=folder data.root=...")
         if spacing_mm is not None and not (len(spacing_mm) == 2 and min(spacing_mm) > 0):
             raise UserError(
                 f"data.spacing_mm is {list(spacing_mm)}: give two positive numbers, [row, column]"
             )
-        pixels = decode(self.path)  # at once, so that faults show before any network loads
-        image = to_rgb(pixels, self.path)
-        self.size, self._pixels = image.shape[:2], pixel_digest(image)
-        refuse_elongated(self.size, self.path)
-        self.spacing_mm = (
-            pixels.spacing_mm if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
+        pixels = decode(file)  # at once, so that faults show before any network loads
+        image = to_rgb(pixels, file)
+        refuse_elongated(image.shape[:2], file)
+        given = None if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
+        sample = Sample(normalize("NFC", file.stem), class_name)
+        self.samples = (sample,)
+        self.notes = tuple(f"1 of 1 images ({file.stem}) {remark}" for remark in pixels.remarks)
+        super().__init__(
+            {sample.id: Entry(file, pixel_digest(image), given or pixels.spacing_mm)},
+            f"{sample.id} has no true mask: use data=folder for images with masks",
         )
-        self.notes = tuple(f"1 of 1 images ({self.path.stem}) {remark}" for remark in pixels.remarks)
-        self.samples = (Sample(normalize("NFC", self.path.stem), class_name),)
-
-    def read_image(self, sample_id: str) -> RGBImage:
-        """(H, W, 3) uint8 RGB."""
-        del sample_id  # there is one image
-        return self._files.image(self.path)
-
-    def pixel_spacing_mm(self, sample_id: str) -> tuple[float, float] | None:
-        """(row, column) size of a pixel; None when unknown."""
-        del sample_id
-        return self.spacing_mm
-
-    def image_digest(self, sample_id: str, digests: FileDigests) -> str:
-        """Hash of the image file."""
-        del sample_id
-        return self._files.digest(self.path, digests)
-
-    def identity(self, sample_id: str) -> str:
-        """Digest of the image's decoded pixels."""
-        del sample_id
-        return self._pixels
-
-    def read_ground_truth(self, sample_id: str) -> Mask:
-        """There is none.
-
-        Raises:
-            UserError: always.
-        """
-        raise UserError(f"{sample_id} has no true mask: use data=folder for images with masks")
-
-    def ground_truth_digest(self, sample_id: str, digests: FileDigests) -> str:
-        """There is none.
-
-        Raises:
-            UserError: always.
-        """
-        del digests
-        raise UserError(f"{sample_id} has no true mask: use data=folder for images with masks")

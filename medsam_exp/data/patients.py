@@ -6,11 +6,10 @@ Images of one patient are correlated, so intervals and tests resample patients, 
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from medsam_exp.data.sample_index import compile_pattern, one_each, rows_of_split
-from medsam_exp.data.tables import is_missing, plain_column, read_table
+from medsam_exp.data.tables import plain_column, read_table, value_of
 from medsam_exp.metrics.clusters import FEWEST
 from medsam_exp.types import Dataset
 
@@ -39,62 +38,59 @@ def patient_in(text: str, pattern: re.Pattern[str]) -> str | None:
     return found[1] if pattern.groups and found[1] is not None else found[0]
 
 
-@dataclass(frozen=True)
-class PatientRules:
-    """Sources of a folder's patients; the first one that identifies any patient is used.
+def find_patients(
+    headers: Mapping[str, str],
+    split: str,
+    pattern: str | None,
+    table: Path,
+    column: str | None,
+    name_column: str,
+    split_column: str | None,
+) -> dict[str, str]:
+    """Patients by image, from the first source that identifies any; images without one are left out.
 
-    Attributes:
+    Args:
+        headers: what images' own headers say that tells patients apart, by stem; "" where they say nothing. It
+            stays secret: running numbers take its place.
+        split: whose rows of the table count.
         pattern: regular expression for files' stems, see `patient_in`; None for none.
-        table: CSV file with a header line; None for none.
-        column: its column with the patient; a table that lacks the default one has no patients. All three are found by
-            their usual names.
+        table: CSV file with a header line; without `column`, it may lack.
+        column: its column with the patient, None for none; a table that lacks the default one has no patients. All
+            three are found by their usual names.
         name_column: its column with the file's name or stem.
         split_column: its column with the split; None when all rows belong to every split, as without it in a table
             that has the default `column`.
+
+    Raises:
+        UserError: the pattern is none, the table or a column is missing, or an image has two patients.
     """
+    expression = compile_pattern(pattern, "data.patient_pattern")
+    named = {stem: patient_in(stem, expression) for stem in headers} if expression else {}
+    if found := {stem: patient for stem, patient in named.items() if patient}:
+        return found
+    if column is None or (column == COLUMN and not table.is_file()):
+        return _numbered(headers)
+    listed = _listed(table, split, column, name_column, split_column)
+    return {stem: listed[stem] for stem in headers if stem in listed} or _numbered(headers)
 
-    pattern: str | None
-    table: Path | None
-    column: str
-    name_column: str
-    split_column: str | None
 
-    def find(self, headers: Mapping[str, str], split: str) -> dict[str, str]:
-        """Patients by image; images without one are left out.
-
-        Args:
-            headers: what images' own headers say that tells patients apart, by stem; "" where they say nothing. It
-                stays secret: running numbers take its place.
-            split: whose rows of the table count.
-
-        Raises:
-            UserError: the pattern is none, the table or a column is missing, or an image has two patients.
-        """
-        pattern = compile_pattern(self.pattern, "data.patient_pattern")
-        named = {stem: patient_in(stem, pattern) for stem in headers} if pattern else {}
-        if found := {stem: patient for stem, patient in named.items() if patient}:
-            return found
-        listed = self._listed(self.table, split) if self.table else {}
-        return {stem: listed[stem] for stem in headers if stem in listed} or _numbered(headers)
-
-    def _listed(self, table: Path, split: str) -> dict[str, str]:
-        header = set(map(plain_column, read_table(table, _ABSENT, [self.name_column, self.column]).header))
-        split_column = self.split_column
-        if self.column == COLUMN:  # nobody asked for it
-            if COLUMN not in header:
-                return {}
-            split_column = split_column if split_column and plain_column(split_column) in header else None
-        rows = rows_of_split(table, split, self.name_column, split_column, [self.column], _ABSENT)
-        patients = ((stem, row[self.column].strip()) for stem, row in rows)
-        return one_each(
-            table, ((stem, patient) for stem, patient in patients if not is_missing(patient)), "patients"
-        )
+def _listed(
+    table: Path, split: str, column: str, name_column: str, split_column: str | None
+) -> dict[str, str]:
+    header = set(map(plain_column, read_table(table, _ABSENT, [name_column, column]).header))
+    if column == COLUMN:  # nobody asked for it
+        if COLUMN not in header:
+            return {}
+        split_column = split_column if split_column and plain_column(split_column) in header else None
+    rows = rows_of_split(table, split, name_column, split_column, [column], _ABSENT)
+    told = ((stem, value_of(row[column])) for stem, row in rows)
+    return one_each(table, ((stem, patient) for stem, patient in told if patient), "patients")
 
 
 def _numbered(headers: Mapping[str, str]) -> dict[str, str]:
     """Running numbers in place of secrets, in the order of hashes, which reveals no name or date."""
-    known = {secret for secret in headers.values() if secret}
-    ordered = sorted(known, key=lambda secret: hashlib.sha256(secret.encode()).hexdigest())
+    secrets = {secret for secret in headers.values() if secret}
+    ordered = sorted(secrets, key=lambda secret: hashlib.sha256(secret.encode()).hexdigest())
     number = {secret: f"p{place:03d}" for place, secret in enumerate(ordered, start=1)}
     return {stem: number[secret] for stem, secret in headers.items() if secret}
 

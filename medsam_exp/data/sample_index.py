@@ -3,13 +3,12 @@
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from unicodedata import normalize
 
 from medsam_exp.data.images import IMAGE_SUFFIXES
-from medsam_exp.data.tables import is_missing, number, place_of, read_table
+from medsam_exp.data.tables import is_missing, number, place_of, read_table, value_of
 from medsam_exp.types import UserError
 
 COLUMNS = ("spacing_row_mm", "spacing_column_mm")
@@ -35,50 +34,16 @@ def compile_pattern(pattern: str | None, key: str, flags: re.RegexFlag = re.NOFL
         raise UserError(f"{key} {pattern!r} is no regular expression ({error}): mend it") from error
 
 
-@dataclass(frozen=True)
-class ClassRules:
-    """How images of a folder get their class: all the same one, else from a table, else from their names.
-
-    Attributes:
-        class_name: of all images; None for none.
-        table: CSV file with a header line; None for none.
-        class_column: its column with the class.
-        name_column: its column with the file's name or stem.
-        split_column: its column with the split; None when all rows belong to every split.
-        pattern: what of a file's stem is its class, kept in lower case, words apart; None for none.
-    """
-
-    class_name: str | None
-    table: Path | None
-    class_column: str
-    name_column: str
-    split_column: str | None
-    pattern: re.Pattern[str] | None
-
-    def find(self, stems: Iterable[str], split: str) -> dict[str, str | None]:
-        """Classes by stem; None where it is unknown.
-
-        Args:
-            stems: of the images.
-            split: whose rows of the table count.
-
-        Raises:
-            UserError: the table cannot be read or is faulty.
-        """
-        if self.table is None:
-            return {stem: self.class_name or self._class_in(stem) for stem in stems}
-        listed = read_class_index(self.table, split, self.name_column, self.class_column, self.split_column)
-        return {stem: listed.get(stem) or None for stem in stems}
-
-    def _class_in(self, stem: str) -> str | None:
-        found = self.pattern.search(stem) if self.pattern else None
-        return " ".join(re.split(r"[\W_]+", found[0].lower())) if found else None
+def class_in(stem: str, pattern: re.Pattern[str] | None) -> str | None:
+    """The class in a file's stem, in lower case and words apart; None where the pattern does not match."""
+    found = pattern.search(stem) if pattern else None
+    return " ".join(re.split(r"[\W_]+", found[0].lower())) if found else None
 
 
 def read_class_index(
     path: Path, split: str, name_column: str, class_column: str, split_column: str | None
 ) -> dict[str, str]:
-    """Read class names by sample id from a CSV file.
+    """Read class names by sample id from a CSV file, "" where an image's is unknown.
 
     Args:
         path: CSV with a header line.
@@ -93,8 +58,7 @@ def read_class_index(
     rows = rows_of_split(
         path, split, name_column, split_column, [class_column], "set data.index to a CSV file"
     )
-    labels = ((stem, row[class_column].strip()) for stem, row in rows)
-    return one_each(path, ((stem, "" if is_missing(label) else label) for stem, label in labels), "classes")
+    return one_each(path, ((stem, value_of(row[class_column])) for stem, row in rows), "classes")
 
 
 def read_spacing_index(
@@ -119,15 +83,7 @@ def read_spacing_index(
 def rows_of_split(
     path: Path, split: str, name_column: str, split_column: str | None, columns: Sequence[str], absent: str
 ) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Rows of one split with the stems of their images.
-
-    Args:
-        path: CSV with a header line.
-        split: rows of other splits are left out.
-        name_column: column with the image's file name or stem.
-        split_column: column with the split; None when all rows belong to every split.
-        columns: further columns that the header must have.
-        absent: what to do if the file cannot be opened, for the error.
+    """Rows of one split with the stems of their images; arguments as for `read_class_index` and `read_rows`.
 
     Raises:
         UserError: as `read_rows`.

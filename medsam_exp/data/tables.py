@@ -78,6 +78,11 @@ def is_missing(field: str) -> bool:
     return field.strip().casefold() in _MISSING
 
 
+def value_of(field: str) -> str:
+    """A field without white space around it; "" where its value is missing."""
+    return "" if is_missing(field) else field.strip()
+
+
 def number(field: str) -> float | None:
     """The number in a field, with a decimal point or a decimal comma; None where it is none."""
     text = field.strip()
@@ -158,19 +163,23 @@ def read_table(path: Path, mend: str, expected: Collection[str] = (), separator:
     except OSError as error:
         reason = "does not exist" if not path.exists() else f"cannot be read ({error.strerror})"
         raise UserError(f"{path} {reason}: {mend}") from error
-    return table_of(decoded(data, str(path)), str(path), expected, separator)
+    return table_of(_decoded(data, str(path)), str(path), expected, separator)
 
 
-def decoded(data: bytes, shown: str) -> str:
-    """Decode the bytes of a text file: UTF-8 with or without a byte-order mark, or UTF-16 with one.
-
-    Args:
-        data: the bytes.
-        shown: the file's name in errors.
+def text_of_file(path: Path, key: str) -> str:
+    """Read a text file in a detected encoding; `key` names the setting that gave it.
 
     Raises:
-        UserError: they are no text in such an encoding.
+        UserError: it cannot be read.
     """
+    try:
+        return _decoded(path.read_bytes(), f"{key}: {path}")
+    except OSError as error:
+        raise UserError(f"{key}: {path} cannot be read ({error.strerror}): check the path") from error
+
+
+def _decoded(data: bytes, shown: str) -> str:
+    """Decode the bytes of a text file: UTF-8 with or without a byte-order mark, or UTF-16 with one."""
     if book := next((kind for mark, kind in _BOOKS.items() if data.startswith(mark)), None):
         raise UserError(f'{shown} is {book}, which is not read here: save the sheet as "CSV UTF-8"')
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")

@@ -23,4 +23,4 @@ class EnsembleGeneric(SharedTexts):
         self, sentences: str | None, lists: Mapping[str, str] | None = None, count: int | None = 20
     ) -> None:
         known = read_sentences(sentences, lists)
-        super().__init__(*first(known.generic(), count, f"{known.source}, generic"))
+        super().__init__(*first(known.generic(), f"{known.source}, generic", count))

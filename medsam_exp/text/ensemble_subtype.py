@@ -1,9 +1,10 @@
 """Many sentences about the subtype that each image shows; their embeddings are averaged (P5)."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from medsam_exp.text.base import SubtypeTexts
-from medsam_exp.text.sentence_lists import SubtypeSentences, first
+from medsam_exp.text.sentence_lists import first
 
 
 class EnsembleSubtype(SubtypeTexts):
@@ -21,13 +22,4 @@ class EnsembleSubtype(SubtypeTexts):
     def __init__(
         self, sentences: str | None, lists: Mapping[str, str] | None = None, count: int | None = 20
     ) -> None:
-        super().__init__(sentences, lists)
-        self._count = count
-
-    def choose(self, subtype: SubtypeSentences, what: str) -> tuple[str, ...]:
-        """The first sentences of one subtype; `what` names its list in errors.
-
-        Raises:
-            UserError: the list has not so many.
-        """
-        return first(subtype.sentences, self._count, what)
+        super().__init__(sentences, lists, partial(first, count=count))

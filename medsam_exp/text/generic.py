@@ -21,4 +21,4 @@ class Generic(SharedTexts):
 
     def __init__(self, sentences: str | None, lists: Mapping[str, str] | None = None, index: int = 0) -> None:
         known = read_sentences(sentences, lists)
-        super().__init__(chosen(known.generic(), index, f"{known.source}, generic"))
+        super().__init__(*chosen(known.generic(), f"{known.source}, generic", index))

@@ -3,23 +3,9 @@
 import json
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from medsam_exp.data.tables import decoded
 from medsam_exp.types import UserError
-
-
-def text_of_file(path: Path, key: str) -> str:
-    """Read a text file in a detected encoding; `key` names the setting that gave it.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        return decoded(path.read_bytes(), f"{key}: {path}")
-    except OSError as error:
-        raise UserError(f"{key}: {path} cannot be read ({error.strerror}): check the path") from error
 
 
 def parsed_json(content: str, shown: str) -> Any:

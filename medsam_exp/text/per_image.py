@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from medsam_exp.data.sample_index import stem_of
-from medsam_exp.data.tables import is_missing, place_of, read_table
+from medsam_exp.data.tables import is_missing, place_of, read_table, text_of_file
 from medsam_exp.runtime.wording import first_few
-from medsam_exp.text.json_file import parsed_json, text_of_file
+from medsam_exp.text.json_file import parsed_json
 from medsam_exp.types import Sample, UserError
 
 _MEND = "set text.path (text.source.path with text=windows) to a CSV or JSON file"

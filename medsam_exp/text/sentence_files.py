@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from medsam_exp.data.phantom.captions import generic_sentences, subtype_sentences
-from medsam_exp.text.json_file import parsed_json, text_of_file
+from medsam_exp.data.tables import text_of_file
+from medsam_exp.text.json_file import parsed_json
 from medsam_exp.text.sentence_lists import SentenceLists, SubtypeSentences, in_words
 from medsam_exp.types import UserError
 

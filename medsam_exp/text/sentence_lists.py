@@ -104,29 +104,19 @@ def in_words(class_name: str) -> str:
     return " ".join(class_name.replace("_", " ").split())
 
 
-def chosen(sentences: Sequence[str], index: int, what: str) -> str:
-    """One sentence of a list.
-
-    Args:
-        sentences: the list.
-        index: counted from 0.
-        what: names the list in the error.
+def chosen(sentences: Sequence[str], what: str, index: int) -> tuple[str]:
+    """One sentence of a list, counted from 0; `what` names the list in the error.
 
     Raises:
         UserError: the list has no such sentence.
     """
     if not 0 <= index < len(sentences):
         raise UserError(f"text.index={index}, but {what} has {len(sentences)} sentences, counted from 0")
-    return sentences[index]
+    return (sentences[index],)
 
 
-def first(sentences: Sequence[str], count: int | None, what: str) -> tuple[str, ...]:
-    """The first sentences of a list.
-
-    Args:
-        sentences: the list.
-        count: how many; None for all.
-        what: names the list in the error.
+def first(sentences: Sequence[str], what: str, count: int | None) -> tuple[str, ...]:
+    """So many first sentences of a list (None: all); `what` names the list in the error.
 
     Raises:
         UserError: the list has fewer.

@@ -1,9 +1,10 @@
 """A sentence about the subtype that each image shows (P3)."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from medsam_exp.text.base import SubtypeTexts
-from medsam_exp.text.sentence_lists import SubtypeSentences, chosen
+from medsam_exp.text.sentence_lists import chosen
 
 
 class Subtype(SubtypeTexts):
@@ -19,13 +20,4 @@ class Subtype(SubtypeTexts):
     """
 
     def __init__(self, sentences: str | None, lists: Mapping[str, str] | None = None, index: int = 0) -> None:
-        super().__init__(sentences, lists)
-        self._index = index
-
-    def choose(self, subtype: SubtypeSentences, what: str) -> tuple[str, ...]:
-        """The sentence of one subtype; `what` names its list in errors.
-
-        Raises:
-            UserError: the list has not so many.
-        """
-        return (chosen(subtype.sentences, self._index, what),)
+        super().__init__(sentences, lists, partial(chosen, index=index))

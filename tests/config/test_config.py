@@ -120,6 +120,10 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is() -> None:
         (["saliency.beta=strong"], "saliency.beta is 'strong', which is not a valid float"),
         (["saliency.steps=2.5"], "saliency.steps is 2.5, which is not a valid int"),
         (["~sam.architecture"], "sam.architecture is not set"),
+        (
+            ["~data.name"],
+            "data.name is not set, and calibration.data refers to it: add `name: ...` to the YAML of data",
+        ),
         (["saliency.layer=99"], "saliency.layer=99, but tiny has"),
         (["saliency.layer=-1"], "counted from 0 to"),
         (

@@ -19,7 +19,6 @@ def test_it_is_one_sample_with_the_files_pixels(tmp_path: Path) -> None:
     assert [(sample.id, sample.class_name) for sample in data.samples] == [("a.b", "benign")]
     assert np.array_equal(data.read_image("a.b"), pixels)
     assert data.image_digest("a.b", FileDigests()) == FileDigests().of(tmp_path / "a.b.png")
-    assert data.spacing_mm == (0.5, 1.0)
     with pytest.raises(UserError, match="no true mask"):
         data.read_ground_truth("a.b")
 

@@ -8,7 +8,7 @@ nor called "images".
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from unicodedata import normalize
@@ -20,7 +20,7 @@ from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.data.pair_table import TableOptions, read_pair_table
 from medsam_exp.data.patients import INDEX, patient_in
 from medsam_exp.data.sample_index import compile_pattern, read_rows, stem_of
-from medsam_exp.data.tables import is_missing, place_of, plain_column, read_table
+from medsam_exp.data.tables import place_of, plain_column, read_table, value_of
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
@@ -198,7 +198,7 @@ def _prepared(root: Path, splits: Sequence[str]) -> DatasetListing:
     items = [item for split in splits for item in _of_split(root, split)]
     told, remarks = _index(root / INDEX, {(item.split, item.stem) for item in items})
     labelled = [
-        replace(item, class_name=_known(row, "class") or None, group=_known(row, "group"))
+        replace(item, class_name=value_of(row.get("class", "")) or None, group=value_of(row.get("group", "")))
         if (row := told.get((item.split, item.stem), told.get(("", item.stem))))
         else item
         for item in items
@@ -261,11 +261,6 @@ def _index(
     if missing:
         remarks.append(f"{len(missing)} images are not in {path.name} ({first_few(missing, 5)})")
     return table, tuple(remarks)
-
-
-def _known(row: Mapping[str, str], column: str) -> str:
-    field = row.get(column, "")
-    return "" if is_missing(field) else field
 
 
 def _pair_tables(root: Path, image_column: str, caption_column: str) -> list[Path]:
