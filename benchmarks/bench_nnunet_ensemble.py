@@ -11,14 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -83,25 +84,27 @@ def make(root: Path, members: int, images: int, patch: int, features: int) -> No
 def ours(folder: Path, images: Path, out: Path) -> None:
     """What the stage nnunet_ensemble does."""
     import pytorch_lightning as pl
-    import torch
 
-    from medsam_exp.nnunet.inference import Predictor
+    from medsam_exp.nnunet.inference import Predictor, PreparedImage
     from medsam_exp.nnunet.results import results_folder
-    from medsam_exp.training.nnunet_inference import EnsembleAnswer, EnsembleModule, ensemble_loader
+    from medsam_exp.training.nnunet_inference import EnsembleAnswer, ensemble_answers
+    from medsam_exp.training.prediction import PredictModule, batch_loader
 
-    def read(name: str) -> NDArray[np.uint8]:
-        return np.asarray(Image.open(images / name).convert("RGB"))
+    def read(names: Sequence[str]) -> list[tuple[str, PreparedImage]]:
+        images_by_name = {name: np.asarray(Image.open(images / name).convert("RGB")) for name in names}
+        return [(name, predictor.prepare(image)) for name, image in images_by_name.items()]
 
     def save(name: str, answer: EnsembleAnswer) -> None:
         np.save(out / f"{name.removesuffix('_0000.png')}.npy", answer.probabilities[1])
 
-    predictor = Predictor(results_folder(folder, _PATTERN), torch.device("cpu"))
+    predictor = Predictor(results_folder(folder, _PATTERN))
     names = sorted(path.name for path in images.glob("*.png"))
-    loader = ensemble_loader(names, read, predictor, at_once=16, workers=0)
+    loader = batch_loader(names, read, batch_size=16, workers=0)
     trainer = pl.Trainer(
         accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False
     )
-    trainer.predict(EnsembleModule(predictor, save), loader, return_predictions=False)
+    module = PredictModule(predictor.network, partial(ensemble_answers, predictor), save)
+    trainer.predict(module, loader, return_predictions=False)
 
 
 def stock(folder: Path, images: Path, out: Path) -> None:

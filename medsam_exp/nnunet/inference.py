@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -30,33 +30,29 @@ class PreparedImage:
     data: Tensor
     properties: dict[str, Any]
 
+    def to(self, *_: Any, **__: Any) -> Self:
+        """Stay on the CPU: nnU-Net moves a part of the image at a time."""
+        return self
+
 
 class Predictor:
-    """nnU-Net's sliding window with mirroring, for the members of one results folder.
+    """nnU-Net's sliding window with mirroring, for the members of one results folder, where the network is.
 
     Args:
         results: network and members.
-        device: where to predict.
         mirroring: average the logits of mirrored images, as nnU-Net does.
         step: of the sliding window, as a share of the patch.
     """
 
-    def __init__(
-        self, results: ResultsFolder, device: torch.device, *, mirroring: bool = True, step: float = 0.5
-    ) -> None:
+    def __init__(self, results: ResultsFolder, *, mirroring: bool = True, step: float = 0.5) -> None:
         self.results = results
-        self._nnunet = make_predictor(results, device, mirroring=mirroring, step=step)
+        self._nnunet = make_predictor(results, mirroring=mirroring, step=step)
 
     @property
     def network(self) -> torch.nn.Module:
         """The network; its weights are those of the member in use."""
         network: torch.nn.Module = self._nnunet.network
         return network
-
-    def to(self, device: torch.device) -> None:
-        """Predict on another device."""
-        self._nnunet.device = device
-        self._nnunet.perform_everything_on_device = device.type == "cuda"
 
     def prepare(self, image: RGBImage) -> PreparedImage:
         """Preprocess an (H, W, 3) image; a network for gray images gets the luminance of a coloured one."""
@@ -85,6 +81,8 @@ class Predictor:
 
     def probabilities(self, image: PreparedImage) -> Tensor:
         """(K, h, w) float32 probabilities of the member in use, in the frame of the cropped image."""
+        device = next(self.network.parameters()).device
+        self._nnunet.device, self._nnunet.perform_everything_on_device = device, device.type == "cuda"
         configuration, properties = self._nnunet.configuration_manager, image.properties
         logits = self._nnunet.predict_sliding_window_return_logits(image.data)
         shape = properties["shape_after_cropping_and_before_resampling"]

@@ -60,12 +60,11 @@ def results_folder(folder: Path, pattern: str, folds: Sequence[int | str] | None
     return ResultsFolder(folder, tuple(members))
 
 
-def make_predictor(results: ResultsFolder, device: torch.device, *, mirroring: bool, step: float) -> Any:
-    """nnU-Net's own predictor with the network of a results folder and the first member's weights.
+def make_predictor(results: ResultsFolder, *, mirroring: bool, step: float) -> Any:
+    """nnU-Net's own predictor, on the CPU, with the network of a results folder.
 
     Args:
         results: whose network.
-        device: where to predict.
         mirroring: average over mirrored images, along the axes that the training mirrored.
         step: of the sliding window, as a share of the patch.
 
@@ -98,8 +97,8 @@ def make_predictor(results: ResultsFolder, device: torch.device, *, mirroring: b
         predictor = nnUNetPredictor(
             tile_step_size=step,
             use_mirroring=mirroring,
-            perform_everything_on_device=device.type == "cuda",
-            device=device,
+            perform_everything_on_device=False,
+            device=torch.device("cpu"),
             allow_tqdm=False,
         )
     axes = first.get("inference_allowed_mirroring_axes")  # without them nnU-Net does not mirror either

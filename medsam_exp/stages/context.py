@@ -4,14 +4,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts
@@ -25,8 +25,8 @@ from medsam_exp.training.callbacks import (
     RestoreSignals,
     Throughput,
 )
-from medsam_exp.training.inference_data import StoredEmbedding, embedding_loader, image_loader
 from medsam_exp.training.precision import encoders_in
+from medsam_exp.training.prediction import PredictModule, batch_loader, read_images
 from medsam_exp.types import (
     ComponentFilter,
     ContrastiveLoss,
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from medsam_exp.nnunet.settings import NnunetSettings
     from medsam_exp.saliency.method import SaliencyMethod
     from medsam_exp.sam.model import SamModel
+
+T = TypeVar("T")
 
 CHECKPOINT_EVERY = timedelta(minutes=10)
 """A training that is killed within a long epoch loses no more than this."""
@@ -170,37 +172,24 @@ class StageContext:
 
     def predict(
         self,
-        module: pl.LightningModule,
+        module: PredictModule,
         sample_ids: tuple[str, ...],
         preprocess: Callable[[RGBImage], Tensor],
     ) -> None:
         """Run a module over this process's share of images under a Lightning Trainer."""
-        self.predict_over(module, image_loader(self.dataset, sample_ids, preprocess, **self._share()))
+        self.predict_over(module, sample_ids, partial(read_images, self.dataset, preprocess, self.batch_size))
 
-    def predict_stored(
-        self, module: pl.LightningModule, sample_ids: tuple[str, ...], read: Callable[[str], StoredEmbedding]
+    def predict_over(
+        self, module: PredictModule, items: Sequence[T], read: Callable[[Sequence[T]], Any]
     ) -> None:
-        """Run a module over this process's share of embeddings that were stored, under a Lightning Trainer.
+        """Run a module over this process's share of some items under a Lightning Trainer.
 
         Args:
-            module: takes an `EmbeddingBatch`.
-            sample_ids: all ids of the job, equal on every process.
-            read: sample id to (C, g, g) float32 embedding and (H, W) of the original frame.
+            module: takes what `read` gives.
+            items: all of the job, equal on every process.
+            read: up to `batch_size` items to a batch.
         """
-        self.predict_over(module, embedding_loader(sample_ids, read, **self._share()))
-
-    def _share(self) -> dict[str, int]:
-        """How a loader cuts samples into batches, and which of them are this process's."""
-        rank, world_size = distributed.rank(), distributed.world_size()
-        return {
-            "batch_size": self.batch_size,
-            "workers": self.workers,
-            "rank": rank,
-            "world_size": world_size,
-        }
-
-    def predict_over(self, module: pl.LightningModule, loader: DataLoader[Any]) -> None:
-        """Run a module over the batches of this process under a Lightning Trainer."""
+        loader = batch_loader(items, read, batch_size=self.batch_size, workers=self.workers)
         module.requires_grad_(False)
         module.allow_zero_length_dataloader_with_multiple_devices = True  # few batches leave some without
         # Saliency needs gradients of its own variables, which inference mode would forbid for good.

@@ -7,7 +7,8 @@ from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import ControlRecord
-from medsam_exp.training.saliency import SaliencyModule, SaliencyResult
+from medsam_exp.training.prediction import PredictModule
+from medsam_exp.training.saliency import ImageSaliency, SaliencyResult
 
 
 def run(context: StageContext) -> None:
@@ -23,5 +24,6 @@ def run(context: StageContext) -> None:
         context.artifacts.save(sample_id, info, maps.astype(np.float32, copy=False))
         context.advance(1)
 
-    module = SaliencyModule(clip_of_run(context), context.build("saliency"), texts, context.seed, save)
-    context.predict(module, context.pending, module.geometry.preprocess)
+    clip = clip_of_run(context)
+    answers = ImageSaliency(clip, context.build("saliency"), texts, context.seed)
+    context.predict(PredictModule(clip, answers, save), context.pending, answers.geometry.preprocess)

@@ -3,7 +3,8 @@
 from medsam_exp.metrics.saliency_maps import confidence_drop, confidence_increase
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
-from medsam_exp.training.faithfulness import FaithfulnessModule
+from medsam_exp.training.faithfulness import Faithfulness
+from medsam_exp.training.prediction import PredictModule
 
 
 def run(context: StageContext) -> None:
@@ -24,5 +25,5 @@ def run(context: StageContext) -> None:
         context.artifacts.save(sample_id, {"scores": {"saliency": scores}, **similarities})
         context.advance(1)
 
-    module = FaithfulnessModule(clip, context.texts, context.parents["saliency"].saliency_map, save)
-    context.predict(module, context.pending, clip.preprocess)
+    answers = Faithfulness(clip, context.texts, context.parents["saliency"].saliency_map)
+    context.predict(PredictModule(clip, answers, save), context.pending, clip.preprocess)

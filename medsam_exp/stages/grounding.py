@@ -9,7 +9,8 @@ from medsam_exp.saliency.grounding.map_shift import diagonal_px, map_correlation
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import ControlRecord, PresenceRecord
-from medsam_exp.training.presence import PresenceModule
+from medsam_exp.training.prediction import PredictModule
+from medsam_exp.training.presence import PresenceFeatures
 from medsam_exp.types import RGBImage, SaliencyMap
 
 Emptiness = Callable[[SaliencyMap, RGBImage, float | None], bool]
@@ -47,7 +48,8 @@ def _score_with_presence(context: StageContext, is_empty: Emptiness) -> None:
         sample_id: {kind: tuple(given) for kind, given in record["texts"].items()}
         for sample_id, record in records.items()
     }
-    context.predict(PresenceModule(clip, scorer, texts, map_of, save), context.pending, clip.preprocess)
+    answers = PresenceFeatures(clip, scorer, texts, map_of)
+    context.predict(PredictModule(clip, answers, save), context.pending, clip.preprocess)
 
 
 def _save(context: StageContext, sample_id: str, presence: Mapping[str, float], is_empty: Emptiness) -> None:

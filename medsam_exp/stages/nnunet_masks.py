@@ -1,23 +1,24 @@
 """Stage: masks, probabilities and uncertainty by an ensemble of nnU-Net's checkpoints, or by the last one alone."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 
 from medsam_exp.nnunet.ensemble import EnsembleSettings
-from medsam_exp.nnunet.inference import Predictor
+from medsam_exp.nnunet.inference import Predictor, PreparedImage
 from medsam_exp.nnunet.results import ResultsFolder, results_folder
 from medsam_exp.nnunet.uncertainty.scores import image_scores
 from medsam_exp.nnunet.uncertainty.temperature import apply_temperature
 from medsam_exp.nnunet.weak_label.compose import by_image, label_value
-from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.stages.records import NnunetTrainedRecord
 from medsam_exp.stages.train_nnunet import members_pattern
-from medsam_exp.training.nnunet_inference import EnsembleAnswer, EnsembleModule, ensemble_loader
+from medsam_exp.training.nnunet_inference import EnsembleAnswer, ensemble_answers
 from medsam_exp.training.nnunet_snapshots import FINAL
+from medsam_exp.training.prediction import PredictModule
 
 
 def run(context: StageContext) -> None:
@@ -27,7 +28,7 @@ def run(context: StageContext) -> None:
     """
     settings = context.build("ensemble")
     results = _members(context, settings, single=STAGES[context.artifacts.stage].single)
-    predictor = Predictor(results, torch.device("cpu"), mirroring=settings.mirroring, step=settings.step)
+    predictor = Predictor(results, mirroring=settings.mirroring, step=settings.step)
     pending = frozenset(context.pending)
     asked = [sample for sample in context.dataset.samples if sample.id in pending]
     samples, labels = by_image(asked), results.labels
@@ -35,21 +36,19 @@ def run(context: StageContext) -> None:
     calibration = context.parents.get("calibrate_ensemble")
     chosen = calibration.info("all") if calibration else {"threshold": settings.threshold, "temperature": 1.0}
 
+    def read(image_ids: Sequence[str]) -> list[tuple[str, PreparedImage]]:
+        return [
+            (image_id, predictor.prepare(context.dataset.read_image(samples[image_id][0].id)))
+            for image_id in image_ids
+        ]
+
     def save(image_id: str, answer: EnsembleAnswer) -> None:
         for sample in samples[image_id]:
             _save(context, sample.id, values[sample.id], answer, chosen)
             context.advance(1)
 
-    loader = ensemble_loader(
-        list(samples),
-        lambda image_id: context.dataset.read_image(samples[image_id][0].id),
-        predictor,
-        at_once=context.batch_size,
-        workers=context.workers,
-        rank=distributed.rank(),
-        world_size=distributed.world_size(),
-    )
-    context.predict_over(EnsembleModule(predictor, save), loader)
+    module = PredictModule(predictor.network, partial(ensemble_answers, predictor), save)
+    context.predict_over(module, list(samples), read)
 
 
 def _members(context: StageContext, settings: EnsembleSettings, *, single: bool) -> ResultsFolder:

@@ -4,7 +4,8 @@ from medsam_exp.masks.presence.features import network_fingerprint
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import PresenceRecord, SaliencyRecord
-from medsam_exp.training.presence import PresenceModule
+from medsam_exp.training.prediction import PredictModule
+from medsam_exp.training.presence import PresenceFeatures
 
 
 def run(context: StageContext) -> None:
@@ -22,5 +23,5 @@ def run(context: StageContext) -> None:
         context.advance(1)
 
     texts = {sample_id: {"text": context.texts[sample_id]} for sample_id in context.pending}
-    module = PresenceModule(clip, scorer, texts, lambda name, _: saliency.saliency_map(name), save)
-    context.predict(module, context.pending, clip.preprocess)
+    answers = PresenceFeatures(clip, scorer, texts, lambda name, _: saliency.saliency_map(name))
+    context.predict(PredictModule(clip, answers, save), context.pending, clip.preprocess)

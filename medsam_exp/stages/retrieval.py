@@ -7,7 +7,8 @@ from medsam_exp.runtime.finite import refuse_broken_rows
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.text_truncation import cut_captions
-from medsam_exp.training.pair_inference import EmbeddedPairs, EmbeddingModule, in_order, pair_loader
+from medsam_exp.training.pair_inference import EmbeddedPairs, embed_pairs, in_order, pair_reader
+from medsam_exp.training.prediction import PredictModule
 from medsam_exp.types import PairSource, UserError
 
 
@@ -16,18 +17,10 @@ def run(context: StageContext) -> None:
     protocol = context.build("retrieval")
     pairs = protocol.pairs(_pairs(context.build("pairs"), protocol.part, protocol.batch_size))
     clip = clip_of_run(context)
-    loader = pair_loader(
-        pairs,
-        clip.preprocess,
-        clip.tokenize,
-        seed=context.seed,
-        batch_size=context.batch_size,
-        workers=context.workers,
-        rank=distributed.rank(),
-        world_size=distributed.world_size(),
-    )
     mine: list[EmbeddedPairs] = []
-    context.predict_over(EmbeddingModule(clip, mine.append), loader)
+    module = PredictModule(clip, lambda batch: [(embed_pairs(clip, batch),)], mine.append)
+    read = pair_reader(pairs, clip, context.seed, context.batch_size)
+    context.predict_over(module, range(len(pairs.ids)), read)
     parts = distributed.to_rank_zero(mine)
     if distributed.rank() == 0:
         embedded = in_order([part for share in parts for part in share], len(pairs.ids))

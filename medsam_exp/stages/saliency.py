@@ -7,7 +7,8 @@ from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import SaliencyRecord
 from medsam_exp.stages.text_truncation import record_of_cuts, warn_of_cuts
-from medsam_exp.training.saliency import SaliencyModule, SaliencyResult
+from medsam_exp.training.prediction import PredictModule
+from medsam_exp.training.saliency import ImageSaliency, SaliencyResult
 
 _TEXT = "text"
 
@@ -31,5 +32,5 @@ def run(context: StageContext) -> None:
         context.artifacts.save(sample_id, info, saliency_map.astype(np.float32, copy=False))
         context.advance(1)
 
-    module = SaliencyModule(clip, context.build("saliency"), {_TEXT: context.texts}, context.seed, save)
-    context.predict(module, context.pending, module.geometry.preprocess)
+    answers = ImageSaliency(clip, context.build("saliency"), {_TEXT: context.texts}, context.seed)
+    context.predict(PredictModule(clip, answers, save), context.pending, answers.geometry.preprocess)

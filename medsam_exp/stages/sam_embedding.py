@@ -1,6 +1,7 @@
 """Stage: encode each image for SAM once, for all the prompts that a sweep tries on it."""
 
 import logging
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,8 @@ from numpy.typing import NDArray
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import sam_of_run
-from medsam_exp.training.sam_inference import SamEncoder
+from medsam_exp.training.prediction import PredictModule
+from medsam_exp.training.sam_inference import sam_embeddings
 from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)
@@ -42,4 +44,5 @@ def run(context: StageContext) -> None:
         context.artifacts.save(image_of[sample_id], {"shape": list(embedding.shape)}, embedding)
         context.advance(1)
 
-    context.predict(SamEncoder(sam, save), tuple(image_of), sam.preprocess)
+    module = PredictModule(sam, partial(sam_embeddings, sam), save)
+    context.predict(module, tuple(image_of), sam.preprocess)

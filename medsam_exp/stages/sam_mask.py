@@ -1,6 +1,7 @@
 """Stage: from a coarse mask to visual prompts to a SAM mask."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import sam_of_run
 from medsam_exp.stages.records import PromptRecord, SamRecord
-from medsam_exp.training.inference_data import StoredEmbedding
-from medsam_exp.training.sam_inference import SamAnswer, SamModule
+from medsam_exp.training.prediction import PredictModule, StoredEmbedding, read_embeddings
+from medsam_exp.training.sam_inference import SamAnswer, sam_answers
 from medsam_exp.types import Prompts
 
 
@@ -44,9 +45,9 @@ def run(context: StageContext) -> None:
     if not asked:
         return
     sam = sam_of_run(context)
-    module = SamModule(sam, fusion, prompts, save)
+    module = PredictModule(sam, partial(sam_answers, sam, fusion, prompts), save)
     if "sam_embedding" in context.parents:
-        context.predict_stored(module, asked, _reader(context))
+        context.predict_over(module, asked, partial(read_embeddings, _reader(context)))
     else:
         context.predict(module, asked, sam.preprocess)
 

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.text_truncation import record_of_cuts
-from medsam_exp.training.text_saliency import TextRelevance, TextSaliencyModule
+from medsam_exp.training.prediction import PredictModule
+from medsam_exp.training.text_saliency import TextRelevance, TextSaliency
 
 
 def run(context: StageContext) -> None:
@@ -17,5 +18,5 @@ def run(context: StageContext) -> None:
         context.artifacts.save(sample_id, {"texts": [asdict(one) for one in found], **cuts})
         context.advance(1)
 
-    module = TextSaliencyModule(clip, context.build("text_saliency"), context.texts, context.seed, save)
-    context.predict(module, context.pending, clip.preprocess)
+    answers = TextSaliency(clip, context.build("text_saliency"), context.texts, context.seed)
+    context.predict(PredictModule(clip, answers, save), context.pending, clip.preprocess)

@@ -3,13 +3,13 @@ from .clip_finetune import ClipFinetuneModule as ClipFinetuneModule
 from .embeddings import TextEmbeddings as TextEmbeddings
 from .embeddings import embed_images as embed_images
 from .nnunet_training import NnunetModule as NnunetModule
+from .prediction import PredictModule as PredictModule
 from .pruner.median import Median as Median
 from .pruner.none import NoPruner as NoPruner
 from .pruner.rungs import Pruner as Pruner
 from .pruner.wilcoxon import Wilcoxon as Wilcoxon
-from .saliency import SaliencyModule as SaliencyModule
-from .sam_inference import SamModule as SamModule
+from .saliency import ImageSaliency as ImageSaliency
 from .sam_inference import answer_prompts as answer_prompts
 from .sam_training import SamTrainingModule as SamTrainingModule
 from .search.study import Search as Search
-from .text_saliency import TextSaliencyModule as TextSaliencyModule
+from .text_saliency import TextSaliency as TextSaliency

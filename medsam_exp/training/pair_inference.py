@@ -1,20 +1,15 @@
-"""Embeddings of image-text pairs under a Lightning Trainer: one fixed batch shape, every pair exactly once."""
+"""Embeddings of image-text pairs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.runtime.tensor_batch import TensorBatch
 from medsam_exp.training.clip_data import AugmentedPairs
-from medsam_exp.training.inference_data import batch_loader
-from medsam_exp.types import PairSource, RGBImage
+from medsam_exp.types import PairSource
 
 
 @dataclass(frozen=True)
@@ -52,65 +47,37 @@ class EmbeddedPairs:
     text: Tensor
 
 
-def pair_loader(
-    pairs: PairSource,
-    preprocess: Callable[[RGBImage], Tensor],
-    tokenize: Callable[[Sequence[str]], Tensor],
-    *,
-    seed: int,
-    batch_size: int,
-    **share: int,
-) -> DataLoader[CaptionedBatch]:
-    """Loader of batches of all pairs: uncropped images, one caption each.
+def pair_reader(
+    pairs: PairSource, clip: ClipModel, seed: int, batch_size: int
+) -> Callable[[Sequence[int]], CaptionedBatch]:
+    """Makes batches of pairs, by position: uncropped images, one caption each.
 
     Args:
         pairs: images and captions by id.
-        preprocess: image (H, W, 3) uint8 to network input (3, h, w).
-        tokenize: K texts to (K, L) int64.
+        clip: preprocesses and tokenizes.
         seed: with a pair's id it chooses the caption, as for validation while training.
         batch_size: B of every batch.
-        share: `workers`, `rank` and `world_size` of `batch_loader`.
     """
-    captioned = AugmentedPairs(pairs, pairs.read_image, preprocess, 1.0, seed)
-    read = partial(_read_pairs, captioned, tokenize, batch_size)
-    return batch_loader(range(len(pairs.ids)), read, batch_size=batch_size, **share)
+    captioned = AugmentedPairs(pairs, pairs.read_image, clip.preprocess, 1.0, seed)
 
-
-def _read_pairs(
-    pairs: AugmentedPairs,
-    tokenize: Callable[[Sequence[str]], Tensor],
-    batch_size: int,
-    indices: Sequence[int],
-) -> CaptionedBatch:
-    items = [pairs[0, index] for index in indices]
-    images, captions = zip(*items, *items[-1:] * (batch_size - len(items)), strict=True)
-    return CaptionedBatch(
-        tuple(indices), captions[: len(indices)], torch.stack(images), tokenize(list(captions))
-    )
-
-
-class EmbeddingModule(pl.LightningModule):
-    """Embeds images and their texts.
-
-    Args:
-        clip: the adapter of a CLIP model.
-        save: receives the embeddings of each batch, on the CPU.
-    """
-
-    def __init__(self, clip: ClipModel, save: Callable[[EmbeddedPairs], None]) -> None:
-        super().__init__()
-        self.clip = clip
-        self._save = save
-
-    def predict_step(self, batch: CaptionedBatch, *_: Any) -> tuple[int, ...]:
-        """Embed one batch and hand over the real pairs; return their positions."""
-        real = len(batch.indices)
-        image, text = (
-            embedding[:real].float().cpu()
-            for embedding in (self.clip.encode_image(batch.images), self.clip.encode_text(batch.tokens))
+    def read(indices: Sequence[int]) -> CaptionedBatch:
+        items = [captioned[0, index] for index in indices]
+        images, captions = zip(*items, *items[-1:] * (batch_size - len(items)), strict=True)
+        return CaptionedBatch(
+            tuple(indices), captions[: len(indices)], torch.stack(images), clip.tokenize(list(captions))
         )
-        self._save(EmbeddedPairs(batch.indices, batch.captions, image, text))
-        return batch.indices
+
+    return read
+
+
+def embed_pairs(clip: ClipModel, batch: CaptionedBatch) -> EmbeddedPairs:
+    """Embed the real pairs of a batch; the result is on the CPU."""
+    real = len(batch.indices)
+    image, text = (
+        embedding[:real].float().cpu()
+        for embedding in (clip.encode_image(batch.images), clip.encode_text(batch.tokens))
+    )
+    return EmbeddedPairs(batch.indices, batch.captions, image, text)
 
 
 def in_order(parts: Sequence[EmbeddedPairs], count: int) -> EmbeddedPairs:

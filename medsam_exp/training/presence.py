@@ -1,9 +1,8 @@
-"""Presence features of many images and texts under a Lightning Trainer."""
+"""Presence features of batches of images and their texts."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
@@ -12,61 +11,52 @@ from medsam_exp.clip.model import ClipModel
 from medsam_exp.masks.presence.features import match_features, paint_over_salient
 from medsam_exp.runtime.finite import all_finite, not_finite
 from medsam_exp.training.embeddings import TextEmbeddings, embed_images
-from medsam_exp.training.inference_data import ImageBatch
+from medsam_exp.training.prediction import ImageBatch
 from medsam_exp.types import PresenceScorer, SaliencyMap
 
-TextsOfImage = Mapping[str, tuple[str, ...]]
-"""What an image is asked, by label ("text", or a kind of control); several texts are averaged."""
 
-
-class PresenceModule(pl.LightningModule):
+@dataclass
+class PresenceFeatures:
     """Measures how well images match texts, with and without their salient region.
 
     Args:
         clip: the adapter of a CLIP model.
         scorer: has the texts to contrast with.
-        texts: by sample id, then by label.
+        texts: by sample id, then by label ("text", or a kind of control); several texts are averaged.
         maps: gives the saliency map (H, W) of a sample id and a label.
-        save: receives (sample id, features by label and name).
     """
 
-    def __init__(
-        self,
-        clip: ClipModel,
-        scorer: PresenceScorer,
-        texts: Mapping[str, TextsOfImage],
-        maps: Callable[[str, str], SaliencyMap],
-        save: Callable[[str, dict[str, dict[str, float]]], None],
-    ) -> None:
-        super().__init__()
-        self.clip = clip
-        self._scorer, self._texts, self._maps, self._save = scorer, texts, maps, save
-        self._embedded = TextEmbeddings(clip)
+    clip: ClipModel
+    scorer: PresenceScorer
+    texts: Mapping[str, Mapping[str, tuple[str, ...]]]
+    maps: Callable[[str, str], SaliencyMap]
 
-    def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
-        """Measure and save one batch; return its ids.
+    def __post_init__(self) -> None:
+        self._embedded = TextEmbeddings(self.clip)
+
+    def __call__(self, batch: ImageBatch) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
+        """Each image's features by label and name.
 
         Raises:
             UserError: an embedding or a feature is not finite.
         """
         embeddings = self._images(batch.images, batch.ids)
         found: dict[str, dict[str, dict[str, float]]] = {sample_id: {} for sample_id in batch.ids}
-        for label in self._texts[batch.ids[0]]:
+        for label in self.texts[batch.ids[0]]:
             painted = self._images(paint_over_salient(batch.images, self._maps_of(batch, label)), batch.ids)
             for row, sample_id in enumerate(batch.ids):
-                text = self._embedded.mean_of(self._texts[sample_id][label], self.device)
+                text = self._embedded.mean_of(self.texts[sample_id][label], batch.images.device)
                 found[sample_id][label] = self._features(embeddings[row], painted[row], text)
         for sample_id, features in found.items():
             for label, values in features.items():
                 if not all_finite(torch.tensor(list(values.values()))):
                     raise not_finite(f"presence features of {sample_id!r} ({label}: {values})", "CLIP")
-            self._save(sample_id, features)
-        return batch.ids
+            yield sample_id, features
 
     def _features(self, image: Tensor, painted: Tensor, text: Tensor) -> dict[str, float]:
         absence, nonsense = (
-            torch.stack([self._embedded.mean_of((contrast,), self.device) for contrast in texts])
-            for texts in (self._scorer.absence_texts, self._scorer.nonsense_texts)
+            torch.stack([self._embedded.mean_of((contrast,), image.device) for contrast in texts])
+            for texts in (self.scorer.absence_texts, self.scorer.nonsense_texts)
         )
         scale = float(self.clip.logit_scale.detach().exp())
         features = match_features(image, text, absence, nonsense, scale)
@@ -82,6 +72,6 @@ class PresenceModule(pl.LightningModule):
         size = batch.images.shape[-2:]
         squashed = []
         for sample_id in batch.padded_ids:
-            map_ = torch.from_numpy(self._maps(sample_id, label)).to(self.device)
+            map_ = torch.from_numpy(self.maps(sample_id, label)).to(batch.images.device)
             squashed.append(interpolate(map_[None, None], size=size, mode="bilinear", antialias=True)[0, 0])
         return torch.stack(squashed)

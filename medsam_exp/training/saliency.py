@@ -1,11 +1,9 @@
-"""Saliency maps of many images under a Lightning Trainer."""
+"""Saliency maps of batches of images."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -13,9 +11,10 @@ from torch import Tensor
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.runtime.finite import all_finite, first_broken_module, refuse_broken_rows
 from medsam_exp.runtime.seeding import torch_generator
+from medsam_exp.saliency.geometry import Geometry
 from medsam_exp.saliency.method import SaliencyMethod
 from medsam_exp.training.embeddings import TextEmbeddings
-from medsam_exp.training.inference_data import ImageBatch
+from medsam_exp.training.prediction import ImageBatch
 from medsam_exp.types import SaliencyMap
 
 
@@ -32,7 +31,8 @@ class SaliencyResult:
     relevance: NDArray[np.float32]
 
 
-class SaliencyModule(pl.LightningModule):
+@dataclass
+class ImageSaliency:
     """Computes the saliency map of each image under each kind of text.
 
     All kinds of text see the same noise, as it is decided by seed and sample id; so only the text moves the map.
@@ -42,37 +42,32 @@ class SaliencyModule(pl.LightningModule):
         method: turns images and text embeddings into relevance.
         texts: by kind, then by sample id; the embeddings of several texts are averaged after normalisation.
         seed: with the sample's id it decides the noise of its maps.
-        save: receives (sample id, result by kind).
 
     Attributes:
         geometry: how the method wants images to enter the network and their maps to return.
     """
 
-    def __init__(
-        self,
-        clip: ClipModel,
-        method: SaliencyMethod,
-        texts: Mapping[str, Mapping[str, tuple[str, ...]]],
-        seed: int,
-        save: Callable[[str, dict[str, SaliencyResult]], None],
-    ) -> None:
-        super().__init__()
-        self.clip = clip
-        self._method, self._texts, self._seed, self._save = method, texts, seed, save
-        self.geometry = method.geometry(clip)
-        self._embeddings = TextEmbeddings(clip)
+    clip: ClipModel
+    method: SaliencyMethod
+    texts: Mapping[str, Mapping[str, tuple[str, ...]]]
+    seed: int
+    geometry: Geometry = field(init=False)
 
-    def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
-        """Compute and save the maps of one batch; return its ids.
+    def __post_init__(self) -> None:
+        self.geometry = self.method.geometry(self.clip)
+        self._embeddings = TextEmbeddings(self.clip)
+
+    def __call__(self, batch: ImageBatch) -> Iterator[tuple[str, dict[str, SaliencyResult]]]:
+        """Each image's results by kind of text.
 
         Raises:
-            UserError: a relevance is not finite; the maps of the batch's other images are saved.
+            UserError: a relevance is not finite; comes after the results of the batch's other images.
         """
-        by_kind = {kind: self._relevance(batch, texts) for kind, texts in self._texts.items()}
+        by_kind = {kind: self._relevance(batch, texts) for kind, texts in self.texts.items()}
         for row, (sample_id, size) in enumerate(zip(batch.ids, batch.sizes, strict=True)):
             relevance = {kind: rows[row] for kind, rows in by_kind.items()}
             if all(map(all_finite, relevance.values())):
-                self._save(sample_id, {kind: self._result(one, size) for kind, one in relevance.items()})
+                yield sample_id, {kind: self._result(one, size) for kind, one in relevance.items()}
         for rows in by_kind.values():
             refuse_broken_rows(
                 rows,
@@ -81,15 +76,14 @@ class SaliencyModule(pl.LightningModule):
                 "CLIP",
                 lambda: first_broken_module(self.clip, lambda: self.clip.encode_image(batch.images)),
             )
-        return batch.ids
 
     def _relevance(self, batch: ImageBatch, texts: Mapping[str, tuple[str, ...]]) -> Tensor:
         """Relevance (B, gh, gw) of each image to its texts."""
-        ids = batch.padded_ids
-        text_embedding = torch.stack([self._embeddings.mean_of(texts[name], self.device) for name in ids])
-        generators = [torch_generator(self._seed, name, "saliency", device=self.device) for name in ids]
+        ids, device = batch.padded_ids, batch.images.device
+        text_embedding = torch.stack([self._embeddings.mean_of(texts[name], device) for name in ids])
+        generators = [torch_generator(self.seed, name, "saliency", device=device) for name in ids]
         with torch.enable_grad():
-            return self._method(self.clip, batch.images, text_embedding, generators).detach()
+            return self.method(self.clip, batch.images, text_embedding, generators).detach()
 
     def _result(self, relevance: Tensor, size: tuple[int, int]) -> SaliencyResult:
         return SaliencyResult(

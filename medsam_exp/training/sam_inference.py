@@ -1,17 +1,15 @@
-"""SAM masks of many images under a Lightning Trainer."""
+"""SAM's embeddings and masks of batches of images."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 
 from medsam_exp.runtime.finite import all_finite, first_broken_module, not_finite, refuse_broken_rows
 from medsam_exp.sam.model import SamModel
-from medsam_exp.training.inference_data import EmbeddingBatch, ImageBatch
+from medsam_exp.training.prediction import EmbeddingBatch, ImageBatch
 from medsam_exp.types import Mask, MaskFusion, Prompts
 
 
@@ -30,74 +28,37 @@ class SamAnswer:
     proposal_iou_predictions: list[list[float]]
 
 
-class SamEncoder(pl.LightningModule):
-    """Embeds images, for prompts that come later.
+def sam_embeddings(sam: SamModel, batch: ImageBatch) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Each image's id and (C, g, g) float32 embedding, for prompts that come later.
 
-    Args:
-        sam: the network.
-        save: receives (sample id, (C, g, g) float32 embedding).
+    Raises:
+        UserError: an embedding is not finite.
     """
-
-    def __init__(self, sam: SamModel, save: Callable[[str, NDArray[np.float32]], None]) -> None:
-        super().__init__()
-        self.sam = sam
-        self._save = save
-
-    def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
-        """Encode a batch of images and save their embeddings; return its ids.
-
-        Raises:
-            UserError: an embedding is not finite.
-        """
-        embeddings = encode(self.sam, batch).float().cpu().numpy()
-        for sample_id, embedding in zip(batch.ids, embeddings, strict=False):
-            self._save(sample_id, embedding)
-        return batch.ids
+    yield from zip(batch.ids, _encode(sam, batch).float().cpu().numpy(), strict=False)
 
 
-class SamModule(pl.LightningModule):
-    """Turns images and visual prompts into masks; the masks of several prompts are united.
-
-    Takes batches of images, or of embeddings that were stored.
+def sam_answers(
+    sam: SamModel, fusion: MaskFusion, prompts: Mapping[str, Prompts], batch: ImageBatch | EmbeddingBatch
+) -> Iterator[tuple[str, SamAnswer]]:
+    """Each sample's id and answer; the masks of several prompts are united.
 
     Args:
         sam: the network.
         fusion: makes one mask of those that the network gives for one prompt.
         prompts: at least one prompt for each sample id.
-        save: receives (sample id, answer).
-    """
-
-    def __init__(
-        self,
-        sam: SamModel,
-        fusion: MaskFusion,
-        prompts: Mapping[str, Prompts],
-        save: Callable[[str, SamAnswer], None],
-    ) -> None:
-        super().__init__()
-        self.sam = sam
-        self._fusion, self._prompts, self._save = fusion, prompts, save
-
-    def predict_step(self, batch: ImageBatch | EmbeddingBatch, *_: Any) -> tuple[str, ...]:
-        """Encode a batch of images, decode the prompts of each and save the masks; return its ids.
-
-        Raises:
-            UserError: an embedding, a mask's logit or an expected IoU is not finite.
-        """
-        if isinstance(batch, ImageBatch):
-            batch = EmbeddingBatch(batch.ids, batch.sizes, tuple(encode(self.sam, batch)))
-        for sample_id, size, embedding in zip(batch.ids, batch.sizes, batch.embeddings, strict=False):
-            prompts = self._prompts[sample_id]
-            self._save(sample_id, answer_prompts(self.sam, self._fusion, embedding, prompts, size, sample_id))
-        return batch.ids
-
-
-def encode(sam: SamModel, batch: ImageBatch) -> torch.Tensor:
-    """Embeddings (B, C, g, g) of a batch.
+        batch: images, or embeddings that were stored.
 
     Raises:
-        UserError: one is not finite; names the sample and where in the network it happened.
+        UserError: an embedding, a mask's logit or an expected IoU is not finite.
     """
+    if isinstance(batch, ImageBatch):
+        batch = EmbeddingBatch(batch.ids, batch.sizes, tuple(_encode(sam, batch)))
+    for sample_id, size, embedding in zip(batch.ids, batch.sizes, batch.embeddings, strict=False):
+        yield sample_id, answer_prompts(sam, fusion, embedding, prompts[sample_id], size, sample_id)
+
+
+def _encode(sam: SamModel, batch: ImageBatch) -> torch.Tensor:
+    """Embeddings (B, C, g, g) of a batch; a broken one is refused with the place in the network."""
     embeddings = sam.encode(batch.images)
     refuse_broken_rows(
         embeddings,

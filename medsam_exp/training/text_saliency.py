@@ -1,10 +1,8 @@
-"""Relevance of the words of many images' texts under a Lightning Trainer."""
+"""Relevance of the words of the texts of batches of images."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -13,7 +11,7 @@ from medsam_exp.clip.word_tokens import NO_WORD, TokenizedText, tokenize_words
 from medsam_exp.runtime.finite import refuse_broken_rows
 from medsam_exp.runtime.seeding import torch_generator
 from medsam_exp.training.embeddings import embed_images
-from medsam_exp.training.inference_data import ImageBatch
+from medsam_exp.training.prediction import ImageBatch
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,8 @@ class TextRelevance:
     token_relevance: list[float]
 
 
-class TextSaliencyModule(pl.LightningModule):
+@dataclass(frozen=True)
+class TextSaliency:
     """Turns images and texts into the relevance of each word.
 
     Args:
@@ -43,50 +42,41 @@ class TextSaliencyModule(pl.LightningModule):
         method: `(clip, ids, real, image_embedding, generators) -> relevance (B, L)`.
         texts: texts by sample id; each is looked at by itself.
         seed: with the sample's id and the text's number it decides the noise.
-        save: receives a sample's id and the relevance of its texts.
     """
 
-    def __init__(
-        self,
-        clip: ClipModel,
-        method: Callable[..., Tensor],
-        texts: Mapping[str, tuple[str, ...]],
-        seed: int,
-        save: Callable[[str, list[TextRelevance]], None],
-    ) -> None:
-        super().__init__()
-        self.clip = clip
-        self._method, self._texts, self._seed, self._save = method, texts, seed, save
+    clip: ClipModel
+    method: Callable[..., Tensor]
+    texts: Mapping[str, tuple[str, ...]]
+    seed: int
 
-    def predict_step(self, batch: ImageBatch, *_: Any) -> tuple[str, ...]:
-        """Compute and save the relevance of one batch's texts; return its ids.
+    def __call__(self, batch: ImageBatch) -> Iterator[tuple[str, list[TextRelevance]]]:
+        """The relevance of each image's texts.
 
         Raises:
             UserError: an embedding or a relevance is not finite.
         """
         image_embedding = embed_images(self.clip, batch.images, batch.ids)
         found: dict[str, list[TextRelevance]] = {sample_id: [] for sample_id in batch.ids}
-        for number in range(max(len(self._texts[sample_id]) for sample_id in batch.ids)):
+        for number in range(max(len(self.texts[sample_id]) for sample_id in batch.ids)):
             relevances = self._relevance(batch.padded_ids, image_embedding, number)
             for sample_id, one in zip(batch.ids, relevances, strict=False):
-                if number < len(self._texts[sample_id]):
+                if number < len(self.texts[sample_id]):
                     found[sample_id].append(one)
-        for sample_id, relevance in found.items():
-            self._save(sample_id, relevance)
-        return batch.ids
+        yield from found.items()
 
     def _relevance(self, ids: tuple[str, ...], image_embedding: Tensor, number: int) -> list[TextRelevance]:
         """Relevance of each image's text of that number; the last one where it has fewer, so that B stays."""
-        texts = [self._texts[name][min(number, len(self._texts[name]) - 1)] for name in ids]
+        device = image_embedding.device
+        texts = [self.texts[name][min(number, len(self.texts[name]) - 1)] for name in ids]
         tokenized = [tokenize_words(self.clip.tokenizer, text) for text in texts]
         tokens, real = (
-            torch.stack(parts).to(self.device)
+            torch.stack(parts).to(device)
             for parts in ([one.ids for one in tokenized], [one.real for one in tokenized])
         )
         generators = [
-            torch_generator(self._seed, name, "text_saliency", number, device=self.device) for name in ids
+            torch_generator(self.seed, name, "text_saliency", number, device=device) for name in ids
         ]
-        relevance = self._method(self.clip, tokens, real, image_embedding, generators).detach().cpu()
+        relevance = self.method(self.clip, tokens, real, image_embedding, generators).detach().cpu()
         refuse_broken_rows(relevance, ids, "the relevance of the words", "CLIP")
         return [merge_words(*one) for one in zip(texts, tokenized, relevance, strict=True)]
 

@@ -71,7 +71,7 @@ def assert_bit_equal(
     stock = stock_predictor(
         results.folder, member.name, member.parent.name.removeprefix("fold_"), mirroring=mirroring
     )
-    ours = Predictor(results, torch.device("cpu"), mirroring=mirroring)
+    ours = Predictor(results, mirroring=mirroring)
     ours.use(member)
     for name, image in images.items():
         mask, probabilities = stock_prediction(stock, image)
@@ -245,7 +245,7 @@ def test_the_command_line_of_nnunet_predicts_our_masks(trained: ResultsFolder, t
     with nnunet_folders(results.parent):
         done = subprocess.run([program, *places, *options], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    ours = Predictor(trained, torch.device("cpu"))
+    ours = Predictor(trained)
     ours.use(trained.members[-1])
     for name, image in images.items():
         prepared = ours.prepare(image)

@@ -69,7 +69,7 @@ def make_folder(folder: Path, plans: dict[str, Any], trainer: str = "nnUNetTrain
 
 
 def predictor(folder: Path) -> Predictor:
-    return Predictor(results_folder(folder, "checkpoint_final.pth"), torch.device("cpu"))
+    return Predictor(results_folder(folder, "checkpoint_final.pth"))
 
 
 IN_2D = "configurations/2d"

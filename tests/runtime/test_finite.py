@@ -22,12 +22,12 @@ from medsam_exp.runtime.json_text import json_text
 from medsam_exp.sam.fusion.single import SingleMask
 from medsam_exp.sam.load import TINY_WEIGHTS, load_sam, save_sam
 from medsam_exp.training.embeddings import TextEmbeddings
-from medsam_exp.training.faithfulness import FaithfulnessModule
-from medsam_exp.training.inference_data import EmbeddingBatch, ImageBatch
-from medsam_exp.training.presence import PresenceModule
-from medsam_exp.training.saliency import SaliencyModule
-from medsam_exp.training.sam_inference import SamEncoder, SamModule
-from medsam_exp.training.text_saliency import TextSaliencyModule
+from medsam_exp.training.faithfulness import Faithfulness
+from medsam_exp.training.prediction import EmbeddingBatch, ImageBatch, PredictModule
+from medsam_exp.training.presence import PresenceFeatures
+from medsam_exp.training.saliency import ImageSaliency
+from medsam_exp.training.sam_inference import sam_answers, sam_embeddings
+from medsam_exp.training.text_saliency import TextSaliency
 from medsam_exp.types import Prompts, UserError
 from tests.compose import composed
 
@@ -145,7 +145,9 @@ def test_a_relevance_that_is_not_finite_is_named_and_the_others_are_kept() -> No
             )
 
     saved: dict[str, Any] = {}
-    module = SaliencyModule(Overflow(), Method(), {"text": TEXTS}, 0, saved.__setitem__)  # type: ignore[arg-type]
+    clip: Any = Overflow()
+    answers = ImageSaliency(clip, Method(), {"text": TEXTS}, 0)  # type: ignore[arg-type]
+    module = PredictModule(clip, answers, saved.__setitem__)
     with pytest.raises(
         UserError, match=r"CLIP gave the relevance of 'b'.*first in vision\.0.*precision=32-true"
     ):
@@ -168,14 +170,15 @@ def test_the_first_module_that_breaks_is_found() -> None:
 def test_embeddings_that_are_not_finite_are_named() -> None:
     scorer: Any = SimpleNamespace(absence_texts=("nothing",), nonsense_texts=("a teapot",))
     flat = np.ones((2, 2), np.float32)
-    presence = PresenceModule(
-        Overflow(), scorer, {name: {"text": TEXTS[name]} for name in IDS}, lambda *_: flat, lambda *_: None
-    )
-    faithful = FaithfulnessModule(Overflow(), TEXTS, lambda _: flat, lambda *_: None)
-    words = TextSaliencyModule(Overflow(), lambda *_: torch.zeros(1), TEXTS, 0, lambda *_: None)
-    for module in (presence, faithful, words):
+    clip: Any = Overflow()
+    all_answers: list[Any] = [
+        PresenceFeatures(clip, scorer, {name: {"text": TEXTS[name]} for name in IDS}, lambda *_: flat),
+        Faithfulness(clip, TEXTS, lambda _: flat),
+        TextSaliency(clip, lambda *_: torch.zeros(1), TEXTS, 0),
+    ]
+    for answers in all_answers:
         with pytest.raises(UserError, match=r"CLIP gave the embedding of 'c' .*first in vision\.0"):
-            module.predict_step(batch("c"))
+            list(answers(batch("c")))
     with pytest.raises(UserError, match="the embedding of the text 'a dark lesion'"):
         TextEmbeddings(Overflow(bad_text=True)).mean_of(TEXTS["a"], torch.device("cpu"))
 
@@ -185,13 +188,10 @@ def test_presence_features_that_are_not_finite_are_named() -> None:
     clip.logit_scale.data.fill_(1e4)  # finite, but its exponential is not
     torch.nn.init.constant_(clip.vision[0].weight, 0.1)
     scorer: Any = SimpleNamespace(absence_texts=("nothing",), nonsense_texts=("a teapot",))
-    saved: dict[str, Any] = {}
     texts = {name: {"text": TEXTS[name]} for name in IDS}
     flat = np.ones((2, 2), np.float32)
-    module = PresenceModule(clip, scorer, texts, lambda *_: flat, saved.__setitem__)
     with pytest.raises(UserError, match=r"presence features of 'a' .*share"):
-        module.predict_step(batch())
-    assert not saved
+        next(PresenceFeatures(clip, scorer, texts, lambda *_: flat)(batch()))
 
 
 @pytest.fixture(scope="module")
@@ -205,14 +205,9 @@ def test_what_sam_gives_is_looked_at(sam: Any, monkeypatch: pytest.MonkeyPatch) 
     images = torch.zeros(2, 3, size, size)
     images[1] = math.inf
     two = ImageBatch(("a", "b"), ((20, 30),) * 2, images)
-    saved: dict[str, Any] = {}
-    for module in (
-        SamEncoder(sam, saved.__setitem__),
-        SamModule(sam, SingleMask(), prompts, saved.__setitem__),
-    ):
+    for answers in (sam_embeddings(sam, two), sam_answers(sam, SingleMask(), prompts, two)):
         with pytest.raises(UserError, match=r"SAM gave the image embedding of 'b'.*first in image_encoder"):
-            module.predict_step(two)
-    assert not saved
+            next(answers)
     good = torch.zeros(128, 16, 16)
     real = sam.decode_low_res
     for place in (0, 1):
@@ -226,13 +221,12 @@ def test_what_sam_gives_is_looked_at(sam: Any, monkeypatch: pytest.MonkeyPatch) 
             return tuple(found)
 
         monkeypatch.setattr(sam, "decode_low_res", decode)
-        saved.clear()
-        stored = EmbeddingBatch(IDS, ((20, 30),) * 3, (good,) * 3)
+        answers = sam_answers(sam, SingleMask(), prompts, EmbeddingBatch(IDS, ((20, 30),) * 3, (good,) * 3))
+        assert next(answers)[0] == "a", "what comes before is given"
         with pytest.raises(
             UserError, match=r"SAM gave a mask of 'b', or its expected IoU,.*trainer\.precision"
         ):
-            SamModule(sam, SingleMask(), prompts, saved.__setitem__).predict_step(stored)
-        assert list(saved) == ["a"], "what came before stays"
+            next(answers)
 
 
 @pytest.mark.parametrize("override", ["saliency.beta=nan", "saliency.lr=inf"])

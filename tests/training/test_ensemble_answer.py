@@ -10,7 +10,7 @@ import torch
 
 pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed (make setup)")
 from medsam_exp.nnunet.inference import Predictor, PreparedImage
-from medsam_exp.training.nnunet_inference import EnsembleAnswer, EnsembleModule
+from medsam_exp.training.nnunet_inference import ensemble_answers
 
 
 class Cropped(Predictor):
@@ -33,8 +33,7 @@ class Cropped(Predictor):
 
 def test_beyond_the_crop_all_is_background() -> None:
     box = {"bbox_used_for_cropping": ((0, 1), (1, 3), (2, 5)), "shape_before_cropping": (1, 4, 6)}
-    found: dict[str, EnsembleAnswer] = {}
-    EnsembleModule(Cropped(), found.__setitem__).predict_step([("a", PreparedImage(torch.zeros(0), box))])
+    found = dict(ensemble_answers(Cropped(), [("a", PreparedImage(torch.zeros(0), box))]))
     inside = np.zeros((4, 6), bool)
     inside[1:3, 2:5] = True
     background, cyst, tumor = found["a"].probabilities

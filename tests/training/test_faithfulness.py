@@ -1,11 +1,13 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity, normalize
 
 from medsam_exp.metrics.saliency_maps import confidence_drop, confidence_increase
-from medsam_exp.training.faithfulness import FaithfulnessModule, mask_images, to_network_frame
-from medsam_exp.training.inference_data import image_loader
+from medsam_exp.training.faithfulness import Faithfulness, mask_images, to_network_frame
+from medsam_exp.training.prediction import PredictModule, batch_loader, read_images
 from medsam_exp.types import Sample
 
 
@@ -36,10 +38,10 @@ def similarities(small_clip, make_trainer):
     def run(ids: tuple[str, ...] = IDS, batch_size: int = 2) -> dict[str, tuple[float, float]]:
         found: dict[str, tuple[float, float]] = {}
         clip, scans = small_clip(), Scans()
-        module = FaithfulnessModule(
-            clip, TEXTS, scans.saliency_map, lambda name, *pair: found.__setitem__(name, pair)
-        )
-        loader = image_loader(scans, ids, clip.preprocess, batch_size=batch_size, workers=0)
+        answers = Faithfulness(clip, TEXTS, scans.saliency_map)
+        module = PredictModule(clip, answers, lambda name, *pair: found.__setitem__(name, pair))
+        read = partial(read_images, scans, clip.preprocess, batch_size)
+        loader = batch_loader(ids, read, batch_size=batch_size, workers=0)
         make_trainer().predict(module, loader, return_predictions=False)
         return found
 

@@ -1,6 +1,7 @@
 """An ensemble's answer is the mean over its members' probabilities, however the images are shared out."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import torch
 from medsam_exp.nnunet import inference
 from medsam_exp.nnunet.inference import Predictor
 from medsam_exp.nnunet.results import ResultsFolder, results_folder
-from medsam_exp.training.nnunet_inference import EnsembleAnswer, EnsembleModule, ensemble_loader
+from medsam_exp.training.nnunet_inference import EnsembleAnswer, ensemble_answers
+from medsam_exp.training.prediction import PredictModule, batch_loader
 from medsam_exp.types import RGBImage, UserError
 from tests.nnunet_toy import Toy, random_results, stock_prediction, stock_predictor
 
@@ -44,12 +46,17 @@ def answers(
 ) -> dict[str, EnsembleAnswer]:
     """The ensemble's answers, by a loader and a Trainer as the stage has them."""
     found: dict[str, EnsembleAnswer] = {}
-    predictor = Predictor(results, torch.device("cpu"))
-    loader = ensemble_loader(ids, IMAGES.__getitem__, predictor, at_once=at_once, workers=workers)
+    predictor = Predictor(results)
+
+    def read(names: Any) -> Any:
+        return [(name, predictor.prepare(IMAGES[name])) for name in names]
+
+    loader = batch_loader(ids, read, batch_size=at_once, workers=workers)
     trainer = pl.Trainer(
         accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False
     )
-    trainer.predict(EnsembleModule(predictor, found.__setitem__), loader, return_predictions=False)
+    module = PredictModule(predictor.network, partial(ensemble_answers, predictor), found.__setitem__)
+    trainer.predict(module, loader, return_predictions=False)
     return found
 
 
@@ -172,15 +179,13 @@ def test_a_member_of_another_network_is_named(toy: Toy, results: ResultsFolder, 
     state = torch.load(other.members[0], weights_only=True)
     state["network_weights"] = {"other": torch.zeros(1)}
     torch.save(state, other.members[0])
-    predictor = Predictor(
-        ResultsFolder(results.folder, (results.members[0], other.members[0])), torch.device("cpu")
-    )
+    predictor = Predictor(ResultsFolder(results.folder, (results.members[0], other.members[0])))
     with pytest.raises(UserError, match=r"checkpoint_epoch_0000.pth does not fit the network of nnUNetPlans"):
         predictor.use(other.members[0])
 
 
 def test_a_colour_image_becomes_gray_where_the_network_saw_gray(results: ResultsFolder) -> None:
-    predictor = Predictor(results, torch.device("cpu"))
+    predictor = Predictor(results)
     gray = np.full((64, 64, 3), 77, np.uint8)
     gray[:, 32:] = 150
     colour = gray.copy()
@@ -220,7 +225,7 @@ def test_a_trainer_that_is_not_installed_is_named(toy: Toy, tmp_path: Path) -> N
     state = torch.load(results.members[0], weights_only=True)
     torch.save({**state, "trainer_name": "nnUNetTrainerOfSomebody"}, results.members[0])
     with pytest.raises(UserError, match="trained by nnUNetTrainerOfSomebody, which the installed nnunetv2"):
-        Predictor(results, torch.device("cpu"))
+        Predictor(results)
 
 
 def test_a_member_that_is_not_finite_is_named(results: ResultsFolder, tmp_path: Path) -> None:

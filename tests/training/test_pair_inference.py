@@ -1,28 +1,25 @@
 import pytest
 import torch
 
+from medsam_exp.runtime import distributed
 from medsam_exp.training.clip_data import PairsDataModule
-from medsam_exp.training.pair_inference import EmbeddedPairs, EmbeddingModule, in_order, pair_loader
+from medsam_exp.training.pair_inference import EmbeddedPairs, embed_pairs, in_order, pair_reader
+from medsam_exp.training.prediction import PredictModule, batch_loader
 
 
 @pytest.fixture
-def embed(small_clip, small_pairs, make_trainer):
+def embed(small_clip, small_pairs, make_trainer, monkeypatch):
     """Embeddings of 11 pairs, computed by as many processes as asked, one after the other."""
 
     def run(batch_size: int = 4, workers: int = 0, world_size: int = 1, seed: int = 0) -> EmbeddedPairs:
         clip, parts = small_clip(), []
+        module = PredictModule(clip, lambda batch: [(embed_pairs(clip, batch),)], parts.append)
+        read = pair_reader(small_pairs(11), clip, seed, batch_size)
+        monkeypatch.setattr(distributed, "world_size", lambda: world_size)
         for rank in range(world_size):
-            loader = pair_loader(
-                small_pairs(11),
-                clip.preprocess,
-                clip.tokenize,
-                seed=seed,
-                batch_size=batch_size,
-                workers=workers,
-                rank=rank,
-                world_size=world_size,
-            )
-            make_trainer().predict(EmbeddingModule(clip, parts.append), loader, return_predictions=False)
+            monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+            loader = batch_loader(range(11), read, batch_size=batch_size, workers=workers)
+            make_trainer().predict(module, loader, return_predictions=False)
         return in_order(parts, 11)
 
     return run
@@ -72,9 +69,8 @@ def test_captions_are_those_of_validation_while_training(embed, small_clip, smal
 
 
 def test_every_batch_has_one_shape_and_padding_is_no_pair(small_clip, small_pairs) -> None:
-    clip = small_clip()
-    loader = pair_loader(small_pairs(11), clip.preprocess, clip.tokenize, seed=0, batch_size=4, workers=0)
-    batches = list(loader)
+    read = pair_reader(small_pairs(11), small_clip(), seed=0, batch_size=4)
+    batches = list(batch_loader(range(11), read, batch_size=4, workers=0))
     assert {(len(batch.images), len(batch.tokens)) for batch in batches} == {(4, 4)}
     assert [index for batch in batches for index in batch.indices] == list(range(11))
     assert torch.equal(batches[-1].images[2], batches[-1].images[3])

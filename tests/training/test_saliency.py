@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from medsam_exp.saliency.geometry import Squash
-from medsam_exp.training.inference_data import ImageBatch
-from medsam_exp.training.saliency import SaliencyModule, SaliencyResult
+from medsam_exp.training.prediction import ImageBatch
+from medsam_exp.training.saliency import ImageSaliency
 from medsam_exp.types import SaliencyMap
 
 
@@ -32,11 +32,10 @@ class Noise:
 
 
 def maps(*ids: str, seed: int = 0) -> dict[str, SaliencyMap]:
-    found: dict[str, dict[str, SaliencyResult]] = {}
     texts = {"text": dict.fromkeys(ids, ("a lesion",))}
-    module = SaliencyModule(Clip(), Noise(), texts, seed, found.__setitem__)  # type: ignore[arg-type]
-    module.predict_step(ImageBatch(ids, ((4, 4),) * len(ids), torch.zeros(len(ids), 3, 4, 4)))
-    return {sample_id: results["text"].saliency_map for sample_id, results in found.items()}
+    answers = ImageSaliency(Clip(), Noise(), texts, seed)  # type: ignore[arg-type]
+    found = answers(ImageBatch(ids, ((4, 4),) * len(ids), torch.zeros(len(ids), 3, 4, 4)))
+    return {sample_id: results["text"].saliency_map for sample_id, results in found}
 
 
 def test_each_image_has_its_own_noise() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import open_clip
@@ -8,8 +9,8 @@ from torch import Tensor
 
 from medsam_exp.clip.load import load_clip
 from medsam_exp.clip.word_tokens import tokenize_words
-from medsam_exp.training.inference_data import image_loader
-from medsam_exp.training.text_saliency import TextRelevance, TextSaliencyModule, merge_words
+from medsam_exp.training.prediction import PredictModule, batch_loader, read_images
+from medsam_exp.training.text_saliency import TextRelevance, TextSaliency, merge_words
 
 TEXTS = {
     "s0": ("a dark mass",),
@@ -36,8 +37,9 @@ def relevance(make_trainer):
     def run(ids: tuple[str, ...], batch_size: int = 2) -> dict[str, list[TextRelevance]]:
         found: dict[str, list[TextRelevance]] = {}
         clip = load_clip("tiny")
-        module = TextSaliencyModule(clip, first_noise, TEXTS, 0, found.__setitem__)
-        loader = image_loader(Scans(), ids, clip.preprocess, batch_size=batch_size, workers=0)  # type: ignore[arg-type]
+        module = PredictModule(clip, TextSaliency(clip, first_noise, TEXTS, 0), found.__setitem__)
+        read = partial(read_images, Scans(), clip.preprocess, batch_size)
+        loader = batch_loader(ids, read, batch_size=batch_size, workers=0)
         make_trainer().predict(module, loader, return_predictions=False)
         return found
 

@@ -1,0 +1,140 @@
+"""Prediction under a Lightning Trainer: batches of one fixed shape, every sample exactly once over all processes."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from medsam_exp.runtime import distributed
+from medsam_exp.runtime.tensor_batch import TensorBatch
+from medsam_exp.types import Dataset, RGBImage
+
+T = TypeVar("T")
+
+
+class PredictModule(pl.LightningModule):
+    """Answers a batch and saves the answers one by one, so that those before an error are kept.
+
+    Args:
+        network: that answers; the Trainer moves it to its device.
+        answers: batch to the answers of its samples, tuples of an id and what `save` is to receive with it.
+        save: receives each answer's parts.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        answers: Callable[[Any], Iterable[tuple[Any, ...]]],
+        save: Callable[..., object],
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._answers, self._save = answers, save
+
+    def predict_step(self, batch: Any, *_: Any) -> None:
+        """Answer one batch."""
+        for answer in self._answers(batch):
+            self._save(*answer)
+
+
+@dataclass(frozen=True)
+class ImageBatch(TensorBatch):
+    """Images that go through a network together.
+
+    Attributes:
+        ids: of the real images; may be fewer than B, the rest of the batch is padding.
+        sizes: (H, W) of the original frames, one per id.
+        images: (B, 3, h, w) network input; a short batch is padded by repeating its last image, because results
+            are bit-equal from run to run only at one batch shape.
+    """
+
+    ids: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
+    images: Tensor
+
+    @property
+    def padded_ids(self) -> tuple[str, ...]:
+        """B ids: the real ones, then the last one repeated."""
+        return self.ids + (self.ids[-1],) * (len(self.images) - len(self.ids))
+
+
+def read_images(
+    dataset: Dataset, preprocess: Callable[[RGBImage], Tensor], batch_size: int, ids: Sequence[str]
+) -> ImageBatch:
+    """Read up to B images.
+
+    Args:
+        dataset: where the images come from.
+        preprocess: image (H, W, 3) uint8 to network input (3, h, w).
+        batch_size: B.
+        ids: of the images.
+    """
+    originals = [dataset.read_image(sample_id) for sample_id in ids]
+    inputs = [preprocess(image) for image in originals]
+    padding = [inputs[-1]] * (batch_size - len(inputs))
+    sizes = tuple((image.shape[0], image.shape[1]) for image in originals)
+    return ImageBatch(tuple(ids), sizes, torch.stack(inputs + padding))
+
+
+StoredEmbedding = tuple[NDArray[np.float32], tuple[int, int]]
+"""A (C, g, g) embedding and the (H, W) of its image."""
+
+
+@dataclass(frozen=True)
+class EmbeddingBatch(TensorBatch):
+    """Stored embeddings of images.
+
+    Attributes:
+        ids: of samples.
+        sizes: (H, W) of the original frames, one per id.
+        embeddings: (C, g, g) float32, one per id.
+    """
+
+    ids: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
+    embeddings: tuple[Tensor, ...]
+
+
+def read_embeddings(read: Callable[[str], StoredEmbedding], ids: Sequence[str]) -> EmbeddingBatch:
+    """Read stored embeddings, each by its sample's id."""
+    embeddings, sizes = zip(*map(read, ids), strict=True)
+    return EmbeddingBatch(tuple(ids), sizes, tuple(map(torch.from_numpy, embeddings)))
+
+
+def batch_loader(
+    items: Sequence[T], load: Callable[[Sequence[T]], Any], *, batch_size: int, workers: int
+) -> DataLoader[Any]:
+    """Loader of this process's share of batches; what is in a batch does not depend on the number of processes.
+
+    Args:
+        items: of the whole job, equal on every process, which takes every world_size-th batch.
+        load: up to batch_size items to a batch.
+        batch_size: items of every batch but the last.
+        workers: reading processes; 0 reads in this one.
+    """
+    rank, world_size = distributed.rank(), distributed.world_size()
+    starts = range(rank * batch_size, len(items), world_size * batch_size)
+    chunks = [items[start : start + batch_size] for start in starts]
+    return DataLoader(Loaded(chunks, load), batch_size=None, num_workers=workers)
+
+
+class Loaded(TorchDataset[Any]):
+    """What `load` makes of each item; where these are whole batches, neither Lightning nor a sampler can split them."""
+
+    def __init__(self, items: Sequence[T], load: Callable[[T], Any]) -> None:
+        self._items, self._load = items, load
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> Any:
+        """Load one."""
+        return self._load(self._items[index])
