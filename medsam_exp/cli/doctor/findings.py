@@ -9,7 +9,7 @@ from typing import Any
 from medsam_exp.cli.doctor.machine import Machine, look
 from medsam_exp.cli.preflight import PREPARED, Need, needs_of
 from medsam_exp.cli.weights.catalogue import Weights, catalogue
-from medsam_exp.cli.weights.local_cache import State, file_state, known_digests, save, state
+from medsam_exp.cli.weights.local_cache import State, file_state, known_digests, state
 from medsam_exp.cli.weights.settings import Settings, configured_paths, settings
 from medsam_exp.report.logger.wandb_auth import has_key
 from medsam_exp.runtime.conf_folder import conf_folder
@@ -88,20 +88,20 @@ def examine(names: Sequence[str] = (), *, verify_all: bool = False) -> Findings:
 
 def weights_states(own: Settings, *, verify_all: bool) -> dict[str, State]:
     """What is there of each network; checksums only as far as they are quick."""
-    digests, left, found = known_digests(own.folder), QUICK_BYTES, {}
-    for weights in sorted(catalogue().values(), key=lambda each: each.bytes):
-        try:
-            unknown = [path for path in _countable(weights, own.folder) if not digests.remembers(path)]
-            size = sum(path.stat().st_size for path in unknown)
-            if verify_all or size <= left:
-                left -= size
-                found[weights.name] = state(weights, own.folder, digests)
-            else:
-                quick = state(weights, own.folder)
-                found[weights.name] = State(quick.kind, quick.note or "not verified yet")
-        except OSError as error:
-            found[weights.name] = State("wrong", f"cannot be read ({error.strerror})")
-    save(digests)
+    left, found = QUICK_BYTES, {}
+    with known_digests(own.folder) as digests:
+        for weights in sorted(catalogue().values(), key=lambda each: each.bytes):
+            try:
+                unknown = [path for path in _countable(weights, own.folder) if not digests.remembers(path)]
+                size = sum(path.stat().st_size for path in unknown)
+                if verify_all or size <= left:
+                    left -= size
+                    found[weights.name] = state(weights, own.folder, digests)
+                else:
+                    quick = state(weights, own.folder)
+                    found[weights.name] = State(quick.kind, quick.note or "not verified yet")
+            except OSError as error:
+                found[weights.name] = State("wrong", f"cannot be read ({error.strerror})")
     return {name: found[name] for name in catalogue()}
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from medsam_exp.types import UserError
 
@@ -38,8 +38,18 @@ class PublishedFile:
     drive: str | None = None
     size: int | None = None
     about: int | None = None
-    sha256: str | None = None
-    md5: str | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+
+    def __post_init__(self) -> None:
+        """Check what concerns several fields."""
+        place, digits = PurePosixPath(self.path), re.search(r"_([0-9a-f]{6})\.pth$", self.path)
+        if (self.url is None) == (self.drive is None):
+            raise ValueError(f"{self.path} needs either url or drive")
+        if place.is_absolute() or ".." in place.parts:
+            raise ValueError(f"{self.path} leads out of the folder of weights")
+        if self.md5 and digits and not self.md5.startswith(digits[1]):
+            raise ValueError(f"{self.path} has other digits in its name than its md5")
 
     @property
     def name(self) -> str:
@@ -114,13 +124,13 @@ def catalogue() -> Mapping[str, Weights]:
     return read_catalogue()
 
 
-def find(name: str, among: Mapping[str, Weights] | None = None) -> Weights:
+def find(name: str) -> Weights:
     """Published weights by name.
 
     Raises:
         UserError: there are none of this name.
     """
-    known = catalogue() if among is None else among
+    known = catalogue()
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, 2)
@@ -143,31 +153,8 @@ def published_at(path: Path, folder: Path) -> Weights | None:
 
 def _entry(name: str, content: Mapping[str, Any], path: Path) -> Weights:
     try:
-        entry: Weights = TypeAdapter(Weights).validate_python({"name": name, **content})
+        return TypeAdapter(Weights).validate_python({"name": name, **content})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise UserError(f"{path}: {name}.{where}: {first['msg']}") from error
-    for file in entry.files:
-        if problem := _problem(file):
-            raise UserError(f"{path}: {name}: {file.path} {problem}")
-    return entry
-
-
-def _problem(file: PublishedFile) -> str:
-    place = PurePosixPath(file.path)
-    digits = re.search(r"_([0-9a-f]{6})\.pth$", file.name)
-    problems = {
-        "needs either url or drive": (file.url is None) == (file.drive is None),
-        "leads out of the folder of weights": place.is_absolute() or ".." in place.parts,
-        "has a sha256 that is not 64 hex digits": not _hex(file.sha256, 64),
-        "has an md5 that is not 32 hex digits": not _hex(file.md5, 32),
-        "has other digits in its name than its md5": bool(
-            file.md5 and digits and not file.md5.startswith(digits[1])
-        ),
-    }
-    return next((what for what, wrong in problems.items() if wrong), "")
-
-
-def _hex(digits: str | None, length: int) -> bool:
-    return digits is None or re.fullmatch(rf"[0-9a-f]{{{length}}}", digits) is not None

@@ -95,20 +95,19 @@ def check_weights(names: Names = None, folder: Folder = None) -> int:
     The exit code is 1 when one is wrong, or named and missing.
     """
     from medsam_exp.cli.weights import tables
-    from medsam_exp.cli.weights.local_cache import known_digests, save, state
+    from medsam_exp.cli.weights.local_cache import known_digests, state
     from medsam_exp.cli.weights.settings import settings
 
-    own = settings(folder)
-    digests, wrong, seen = known_digests(own.folder), 0, 0
+    own, wrong, seen = settings(folder), 0, 0
     named = bool(names) and ALL not in (names or ())
-    for each in _entries(names):
-        found = state(each, own.folder, digests)
-        if found.kind == "missing" and not named:
-            continue
-        seen += 1
-        wrong += found.kind == "wrong" or (named and not found.usable)
-        print(f"{each.name}: {tables.STATES[found.kind]}{f' ({found.note})' if found.note else ''}")
-    save(digests)
+    with known_digests(own.folder) as digests:
+        for each in _entries(names):
+            found = state(each, own.folder, digests)
+            if found.kind == "missing" and not named:
+                continue
+            seen += 1
+            wrong += found.kind == "wrong" or (named and not found.usable)
+            print(f"{each.name}: {tables.STATES[found.kind]}{f' ({found.note})' if found.note else ''}")
     if not seen:
         print(f"no published weights in {own.folder.absolute()}")
     return 1 if wrong else 0

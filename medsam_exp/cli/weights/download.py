@@ -1,19 +1,20 @@
 """Download published weights into the folder of weights: once, complete and verified."""
 
+import io
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stderr
 from pathlib import Path
 
 import httpx
 from rich.filesize import decimal
 
 from medsam_exp.cli.weights.catalogue import PublishedFile, Weights
-from medsam_exp.cli.weights.drive import by_hand, from_drive
-from medsam_exp.cli.weights.local_cache import file_state, known_digests, save
-from medsam_exp.cli.weights.partial import PartialFile, WrongContentError
-from medsam_exp.cli.weights.settings import Settings, is_local, local_path, shown, sources
-from medsam_exp.cli.weights.transfer import Advance, Patience, SourceError, make_client, transfer
+from medsam_exp.cli.weights.local_cache import file_state, known_digests
+from medsam_exp.cli.weights.partial import PartialFile, SourceError, WrongContentError
+from medsam_exp.cli.weights.settings import Settings, shown, sources
+from medsam_exp.cli.weights.transfer import Advance, Patience, make_client, transfer
+from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.types import UserError
 
@@ -41,7 +42,7 @@ class Downloader:
         patience: Patience | None = None,
         client: httpx.Client | None = None,
     ) -> None:
-        self._settings, self._show = settings, show or (lambda _: nullcontext(_ignore))
+        self._settings, self._show = settings, show or (lambda _: nullcontext(lambda _, __: None))
         self._patience, self._client = patience or Patience(), client
 
     def get(self, weights: Weights) -> list[Path]:
@@ -64,37 +65,29 @@ class Downloader:
         if self._is_there(file):
             return None
         target = self._settings.folder / file.path
-        with self._lock(target):
-            if self._is_there(file):  # the process that was waited for has fetched it
-                return None
-            return self._fetch(file, PartialFile(target, file))
-
-    def _is_there(self, file: PublishedFile) -> bool:
-        digests = known_digests(self._settings.folder)
-        found = file_state(file, self._settings.folder, digests)
-        if found.usable:
-            save(digests)
-        elif found.kind == "wrong":
-            raise UserError(
-                f"{found.note}: it is not the published file, and nothing was changed; move it away and give the "
-                "same command again."
-            )
-        return found.usable
-
-    @contextmanager
-    def _lock(self, target: Path) -> Iterator[None]:
         lock = target.with_name(f".{target.name}.lock")
         with ExitStack() as stack:
             try:
-                stack.enter_context(
-                    waiting_lock(lock, f"{target.name}: waits for another process that fetches it")
-                )
+                waits = f"{target.name}: waits for another process that fetches it"
+                stack.enter_context(waiting_lock(lock, waits))
             except OSError as error:
                 raise UserError(
                     f"{target.parent} cannot be written to ({error.strerror}); set MEDSAM_WEIGHTS (or paths.weights) "
                     "to a folder that can."
                 ) from error
-            yield
+            if self._is_there(file):  # the process that was waited for has fetched it
+                return None
+            return self._fetch(file, PartialFile(target, file))
+
+    def _is_there(self, file: PublishedFile) -> bool:
+        with known_digests(self._settings.folder) as digests:
+            found = file_state(file, self._settings.folder, digests)
+        if found.kind == "wrong":
+            raise UserError(
+                f"{found.note}: it is not the published file, and nothing was changed; move it away and give the "
+                "same command again."
+            )
+        return found.usable
 
     def _fetch(self, file: PublishedFile, part: PartialFile) -> Path:
         """Try each source until one gives the published file."""
@@ -105,12 +98,10 @@ class Downloader:
                     return self._from(source, part, advance)
             except SourceError as failure:
                 reasons.append(f"{shown(source)} {failure}")
-            except WrongContentError as failure:
-                reasons.append(f"what {shown(source)} gives {failure} and was deleted")
-        raise UserError(f"{file.path} cannot be fetched: {'; '.join(reasons)}. {self._advice(part)}")
+        raise UserError(f"{file.path} cannot be fetched: {'; '.join(reasons)}. {_advice(part)}")
 
     def _from(self, source: str, part: PartialFile, advance: Advance) -> Path:
-        """From one source; a file whose beginning came from elsewhere and that turned out wrong is fetched anew."""
+        """From one source; a file in several parts that turned out wrong is fetched anew."""
         part.continued = part.size > 0  # by an earlier command, or by the source before this one
         self._fill(source, part, advance)
         continued = part.continued
@@ -124,23 +115,28 @@ class Downloader:
             return part.finish()
 
     def _fill(self, source: str, part: PartialFile, advance: Advance) -> None:
-        if is_local(source):
-            _copy(local_path(source), part, advance)
+        if not source.startswith(("http://", "https://")):
+            _copy(Path(source.removeprefix("file://")).expanduser(), part, advance)
         elif source == part.wanted.address and part.wanted.drive is not None:
-            from_drive(part, advance, self._patience, self._settings.proxy)
+            _from_drive(part, advance, self._patience, self._settings.proxy)
         else:
             if self._client is None:
                 self._client = make_client(self._settings.proxy, self._patience)
             transfer(source, part, self._client, advance, self._patience)
 
-    def _advice(self, part: PartialFile) -> str:
-        if part.wanted.drive is not None:
-            return f"{by_hand(part)}."
-        kept = f" ({decimal(part.size)} are kept)" if part.size else ""
+
+def _advice(part: PartialFile) -> str:
+    """What a reader can do where no source gives a file."""
+    if part.wanted.drive is not None:
         return (
-            f"Give the same command again when the connection is better{kept}, name a mirror "
-            f"(paths.mirrors or MEDSAM_MIRRORS), or put the file there by hand: {part.target}."
+            f"Google may refuse programs after many downloads: open {part.wanted.address} in a browser, click "
+            f'Download and "Download anyway", and move the file to {part.target}.'
         )
+    kept = f" ({decimal(part.size)} are kept)" if part.size else ""
+    return (
+        f"Give the same command again when the connection is better{kept}, name a mirror "
+        f"(paths.mirrors or MEDSAM_MIRRORS), or put the file there by hand: {part.target}."
+    )
 
 
 def _copy(source: Path, part: PartialFile, advance: Advance) -> None:
@@ -157,5 +153,42 @@ def _copy(source: Path, part: PartialFile, advance: Advance) -> None:
         raise SourceError(f"cannot be read ({error.strerror})") from error
 
 
-def _ignore(_: int, __: int | None) -> None:
-    """Show nothing."""
+def _from_drive(part: PartialFile, advance: Advance, patience: Patience, proxy: str | None) -> None:
+    """Fetch a file from Google Drive by gdown, which keeps its own part beside ours and goes on with it."""
+    require("gdown")
+    import gdown
+    import requests
+    from gdown.exceptions import DownloadError
+
+    part.restart()
+    part.make_room(None)
+    whole = part.path.with_name(f"{part.path.name}.drive")
+    try:
+        with (
+            part.explaining_full_disk(),
+            redirect_stderr(io.StringIO()),
+        ):  # gdown prints a proxy with its password
+            gdown.download(
+                id=part.wanted.drive,
+                output=str(whole),
+                quiet=True,
+                proxy=proxy,
+                use_cookies=False,
+                resume=True,
+                progress=advance,
+                timeout=(10.0, patience.silence_s),
+                retries=patience.attempts - 1,
+            )
+    except (DownloadError, requests.RequestException) as error:
+        raise SourceError(_why_not_from_drive(error)) from error
+    whole.replace(part.path)
+
+
+def _why_not_from_drive(error: Exception) -> str:
+    import requests
+
+    chain = (error, error.__cause__, error.__context__)
+    if any(isinstance(one, requests.ConnectionError | requests.Timeout) for one in chain):
+        return "cannot be reached"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"is refused ({lines[0].rstrip('.:') if lines else type(error).__name__})"

@@ -1,5 +1,7 @@
 """The local cache of published weights: what is there, and whether its checksums are right."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -13,7 +15,7 @@ from medsam_exp.runtime.digests import FileDigests
 Kind = Literal["missing", "part", "wrong", "there", "verified"]
 DESCRIPTION = "open_clip_config.json"
 """The last file of a folder that is fetched."""
-DIGESTS = ".digests.json"
+_DIGESTS = ".digests.json"
 """In the folder of weights: computed checksums, by path, size and time."""
 
 
@@ -91,14 +93,10 @@ def fetched(*choices: str) -> str:
     return next(there, otherwise)
 
 
-def known_digests(folder: Path) -> FileDigests:
-    """Checksums of files in a folder of weights, remembered there."""
-    return FileDigests(folder / DIGESTS)
-
-
-def save(digests: FileDigests) -> None:
-    """Store computed checksums, where the folder is writable."""
-    try:
+@contextmanager
+def known_digests(folder: Path) -> Iterator[FileDigests]:
+    """Checksums of files in a folder of weights, remembered there where it is writable."""
+    digests = FileDigests(folder / _DIGESTS)
+    yield digests
+    with suppress(OSError):  # a read-only folder or a full disk: computed again next time
         digests.save()
-    except OSError:  # a read-only folder or a full disk: computed again next time
-        return

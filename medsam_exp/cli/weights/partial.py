@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.filesize import decimal
 
@@ -18,15 +17,18 @@ from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_CHUNK = 1 << 20
 
 
-class WrongContentError(Exception):
+class SourceError(Exception):
+    """A source cannot give the file; the sentence says why, without the source's name."""
+
+
+class WrongContentError(SourceError):
     """What came is not the published file; the sentence says how it differs."""
 
 
 class PartialFile:
-    """What is there of a file, and what it was fetched from.
+    """What is there of a file.
 
     Args:
         target: where the complete file will lie.
@@ -34,7 +36,7 @@ class PartialFile:
 
     Attributes:
         path: of the part.
-        continued: whether the first bytes were there before the present source was asked.
+        continued: whether bytes of an earlier answer or command are among it.
     """
 
     def __init__(self, target: Path, wanted: PublishedFile) -> None:
@@ -49,18 +51,18 @@ class PartialFile:
         """Bytes that are there."""
         return self.path.stat().st_size if self.path.is_file() else 0
 
-    def origin(self) -> dict[str, Any]:
-        """Where the bytes so far came from: `source` and `validator`; empty where it was not recorded."""
+    @property
+    def validator(self) -> str | None:
+        """What the server named the version that the bytes are of; only of files without a published checksum."""
         try:
-            content = json.loads(self._note.read_text())
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+            return str(json.loads(self._note.read_text())["validator"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
-    def remember(self, source: str, validator: str | None) -> None:
-        """Record where the bytes come from, so that another process can go on."""
+    def remember(self, validator: str) -> None:
+        """Record the version that the bytes are of, so that another process can go on."""
         with self.explaining_full_disk():
-            write_atomically(self._note, json_text({"source": source, "validator": validator}).encode())
+            write_atomically(self._note, json_text({"validator": validator}).encode())
 
     def make_room(self, total: int | None) -> None:
         """Check before writing whether the disk can take the complete file.
@@ -78,7 +80,7 @@ class PartialFile:
         Raises:
             UserError: the disk is full; what was written before stays, to go on with.
         """
-        with self.explaining_full_disk(len(data)), self.path.open("ab") as file:
+        with self.explaining_full_disk(), self.path.open("ab") as file:
             file.write(data)
 
     def restart(self) -> None:
@@ -95,7 +97,7 @@ class PartialFile:
         """
         if problem := self._problem():
             self.restart()
-            raise WrongContentError(problem)
+            raise WrongContentError(f"gives a file that {problem} and was deleted")
         with self.path.open("ab") as file:
             os.fsync(file.fileno())
         self.path.replace(self.target)
@@ -108,36 +110,26 @@ class PartialFile:
         if self.size == 0:
             return "is empty"
         for kind, expected in (("sha256", self.wanted.sha256), ("md5", self.wanted.md5)):
-            if expected is not None and (found := self._checksum(kind)) != expected:
-                return f"has the {kind.upper()} {found} instead of {expected}"
+            if expected is not None:
+                with self.path.open("rb") as file:
+                    found = hashlib.file_digest(file, kind).hexdigest()
+                if found != expected:
+                    return f"has the {kind.upper()} {found} instead of {expected}"
         return ""
 
-    def _checksum(self, kind: str) -> str:
-        hasher = hashlib.new(kind, usedforsecurity=False)
-        with self.path.open("rb") as file:
-            while data := file.read(_CHUNK):
-                hasher.update(data)
-        return hasher.hexdigest()
-
     @contextmanager
-    def explaining_full_disk(self, more: int = 0) -> Iterator[None]:
-        """Report a full disk inside the block in one sentence, and remove bytes of an interrupted write.
-
-        Args:
-            more: bytes that are being added to the end.
+    def explaining_full_disk(self) -> Iterator[None]:
+        """Report a full disk inside the block in one sentence.
 
         Raises:
             UserError: the disk is full.
         """
-        before = self.size
         try:
             yield
         except OSError as error:
             if error.errno not in _FULL:
                 raise
-            if more and self.path.is_file():
-                os.truncate(self.path, before)
-            raise self._no_room(max(self.wanted.bytes - before, more)) from error
+            raise self._no_room(max(self.wanted.bytes - self.size, 0)) from error
 
     def _no_room(self, missing: int) -> UserError:
         free = shutil.disk_usage(self.target.parent).free

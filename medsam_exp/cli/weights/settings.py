@@ -111,13 +111,3 @@ def sources(file: PublishedFile, mirrors: Mapping[str, str]) -> list[str]:
 def shown(source: str) -> str:
     """A source for a reader's eyes: a mirror's user name and password stay out of terminals, logs and files."""
     return re.sub(r"(?<=://)[^/@]*@", "", source)
-
-
-def is_local(source: str) -> bool:
-    """Whether a source is a file of this machine, or of a disk that it sees."""
-    return not source.startswith(("http://", "https://"))
-
-
-def local_path(source: str) -> Path:
-    """Its path; `file://` may stand before it."""
-    return Path(source.removeprefix("file://")).expanduser()

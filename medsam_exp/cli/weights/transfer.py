@@ -1,6 +1,8 @@
-"""Resumable download over HTTP into a partial file, by range requests with validators (RFC 9110).
+"""Resumable download over HTTP into a partial file, by range requests (RFC 9110).
 
-It starts anew where a server knows no ranges or the file has changed.
+That the parts belong together is seen by the published checksum, else by the server's validator. It starts anew where
+a server knows no ranges or the file has changed. Written by hand, as `huggingface_hub` knows its own hub alone and no
+mirrors, and compares no validators.
 """
 
 import re
@@ -11,18 +13,13 @@ from dataclasses import dataclass
 import httpx
 from rich.filesize import decimal
 
-from medsam_exp.cli.weights.partial import PartialFile
-from medsam_exp.cli.weights.settings import shown
+from medsam_exp.cli.weights.partial import PartialFile, SourceError
 from medsam_exp.types import UserError
 
 _LATER = {408, 425, 429, 500, 502, 503, 504}
 _LONGEST_WAIT_S = 60.0
 Advance = Callable[[int, int | None], None]
 """Called with the bytes that are there, and with the total where that is known."""
-
-
-class SourceError(Exception):
-    """A source cannot give the file; the sentence says why, without the source's name."""
 
 
 class _TemporaryError(Exception):
@@ -121,11 +118,19 @@ def _request(url: str, part: PartialFile, client: httpx.Client, advance: Advance
     """One request; returns when the file is complete as far as the server says."""
     if part.wanted.size is not None and part.size == part.wanted.size:
         return
-    headers = {"Accept-Encoding": "identity", **_range(url, part)}
+    headers = {"Accept-Encoding": "identity", **_range(part)}
     with client.stream("GET", url, headers=headers) as response:
-        total = _check_response(url, part, response)
-        if total is not None and part.size == total:
-            return
+        found = _total(response)
+        if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            if found == part.size:
+                return
+            part.restart()
+            raise _TemporaryError("has a shorter file than the part that is here")
+        _check_response(response)
+        if part.wanted.size is not None and found not in (None, part.wanted.size):
+            raise SourceError(f"has a file of {found} bytes, and the published one has {part.wanted.size}")
+        _align(part, response)
+        total = part.wanted.size or found
         part.make_room(total)
         advance(part.size, total)
         for data in response.iter_raw():  # as it arrives: bytes held back would be lost in a cut
@@ -135,65 +140,42 @@ def _request(url: str, part: PartialFile, client: httpx.Client, advance: Advance
         raise _TemporaryError("cuts the connection")
 
 
-def _range(url: str, part: PartialFile) -> dict[str, str]:
-    """Headers that ask for the rest alone, where it can be trusted to belong to what is there."""
+def _range(part: PartialFile) -> dict[str, str]:
+    """Headers that ask for the rest alone, where it can be found out whether it belongs to what is there."""
+    if part.wanted.sha256 is None and part.validator is None:
+        part.restart()
     if part.size == 0:
         return {}
-    origin = part.origin()
-    validator = origin.get("validator") if origin.get("source") == shown(url) else None
-    if validator:
-        return {"Range": f"bytes={part.size}-", "If-Range": validator}
-    if part.wanted.sha256 is not None:  # a rest that does not belong is found out at the end
-        return {"Range": f"bytes={part.size}-"}
-    part.restart()
-    return {}
+    condition = {} if part.wanted.sha256 or part.validator is None else {"If-Range": part.validator}
+    return {"Range": f"bytes={part.size}-", **condition}
 
 
-def _check_response(url: str, part: PartialFile, response: httpx.Response) -> int | None:
-    """Check a response's head, and prepare the part for its body.
-
-    Returns:
-        Bytes of the complete file, where they are known.
-    """
+def _check_response(response: httpx.Response) -> None:
+    """Raise where what follows is not the file."""
     status = response.status_code
-    if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-        if _total(response) == part.size:
-            return part.size
-        part.restart()
-        raise _TemporaryError("has a shorter file than the part that is here")
     if status in _LATER:
         raise _TemporaryError(f"answers {status} {response.reason_phrase}", _asked_wait(response))
     if status not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
         raise SourceError(f"answers {status} {response.reason_phrase}")
     if "text/html" in response.headers.get("Content-Type", ""):
         raise SourceError("gives a web page instead of the file (a log-in, a notice, or a proxy's)")
-    _align(url, part, response)
-    total = part.wanted.size or _total(response)
-    found = _total(response)
-    if part.wanted.size is not None and found not in (None, part.wanted.size):
-        raise SourceError(f"has a file of {found} bytes, and the published one has {part.wanted.size}")
-    return total
 
 
-def _align(url: str, part: PartialFile, response: httpx.Response) -> None:
-    validator = _validator(response)
-    origin = part.origin()
+def _align(part: PartialFile, response: httpx.Response) -> None:
+    """Prepare the part for the body of a response: its rest, or all of it."""
+    tag = response.headers.get("ETag")  # weak ones are not allowed for ranges
+    validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
     if response.status_code == httpx.codes.PARTIAL_CONTENT:
         start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-        changed = origin.get("source") == shown(url) and validator != origin.get("validator")
-        if start is None or int(start[1]) != part.size or (changed and origin.get("validator")):
+        changed = part.wanted.sha256 is None and validator != part.validator
+        if start is None or int(start[1]) != part.size or changed:
             part.restart()
             raise _TemporaryError("changes the file")
-    elif part.size:
-        part.restart()  # the server knows no ranges, or has another file by now
-    part.remember(shown(url), validator)
-
-
-def _validator(response: httpx.Response) -> str | None:
-    """The validator of this version of the file; weak tags are not allowed for ranges."""
-    tag = response.headers.get("ETag")
-    result: str | None = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
-    return result
+        part.continued = True
+        return
+    part.restart()  # the server knows no ranges, or has another file by now
+    if part.wanted.sha256 is None and validator is not None:
+        part.remember(validator)
 
 
 def _total(response: httpx.Response) -> int | None:

@@ -92,7 +92,7 @@ def test_a_later_command_goes_on(server: Server, tmp_path: Path) -> None:
         UserError, match=r"cuts the connection again and again, after 100.0 kB. Give .* \(100.0 kB are kept\)"
     ):
         get(tmp_path, published(server))
-    assert leftovers(tmp_path) == ["net.pth.part", "net.pth.part.json"]
+    assert leftovers(tmp_path) == ["net.pth.part"]
     server.behaviour.cuts = []
     get(tmp_path, published(server))
     assert_whole(tmp_path)
@@ -152,7 +152,7 @@ def test_a_part_that_is_whole_needs_no_body(server: Server, tmp_path: Path) -> N
 
 def test_a_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path) -> None:
     server.behaviour.files["/net.pth"] = wrong = a_file(seed=1)
-    expected = f"gives has the SHA256 {sha256(wrong)} instead of {sha256(DATA)} and was deleted"
+    expected = f"gives a file that has the SHA256 {sha256(wrong)} instead of {sha256(DATA)} and was deleted"
     with pytest.raises(UserError, match=expected):
         get(tmp_path, published(server))
     assert leftovers(tmp_path) == []
@@ -168,7 +168,18 @@ def test_a_wrong_size_is_said_before_anything_is_fetched(server: Server, tmp_pat
     server.behaviour.files["/net.pth"] = DATA[:-5]
     with pytest.raises(UserError, match="has a file of 299995 bytes, and the published one has 300000"):
         get(tmp_path, published(server))
-    assert leftovers(tmp_path) in ([], ["net.pth.part.json"])
+    assert leftovers(tmp_path) == []
+
+
+def test_without_a_checksum_it_goes_on_by_the_servers_validator(server: Server, tmp_path: Path) -> None:
+    file = published(server, sha256=None, size=None)
+    server.behaviour.cuts = [100_000, 50_000, 0, 0, 0]
+    with pytest.raises(UserError):
+        get(tmp_path, file)
+    server.behaviour.cuts = []
+    get(tmp_path, file)
+    assert_whole(tmp_path)
+    assert sum(server.behaviour.bodies) == len(DATA)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
