@@ -7,19 +7,15 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from medsam_exp.metrics.measures import MEASURES, number
 from medsam_exp.report.figures import panels
-from medsam_exp.report.figures.style import DOTS_PER_INCH, FAINT, INK, cut_name
+from medsam_exp.report.figures.style import GRID, INK, new_figure, swarm
 from medsam_exp.stages.pipeline import stage_colour, stage_place, stage_title
 from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
 
-_PANEL, _GAP, _MARGIN = 2.9, 0.12, 0.14  # inches
 _HEADER, _TEXT_LINE, _PANEL_TITLE, _FOOTER = 0.42, 0.18, 0.26, 0.5  # inches
-_FLATTEST, _TALLEST = 0.6, 1.4  # a panel's height by its width; beyond, the image does not fill it
 _LONG_LEGEND = 28  # letters; more do not fit below a panel at the usual size
 _LEVEL_NAMES = 3  # columns at most whose names have room beside each other
 _SHOWN_SCORES = tuple(measure for measure in MEASURES if measure.name in ("dsc", "iou", "nsd"))
@@ -69,22 +65,20 @@ def overlay_figure(result: ImageResult) -> Figure:
     Panels whose parts the result does not have are left out. A text of more than two lines is cut.
     """
     chosen = _panels(result)
-    height, width = result.image.shape[:2]
-    panel_height = _PANEL * float(np.clip(height / width, _FLATTEST, _TALLEST))
-    figure_width = 2 * _MARGIN + max(len(chosen), 2) * (_PANEL + _GAP) - _GAP
     quoted = f"“{result.text}”" if result.text else ""
-    text = textwrap.wrap(quoted, int(11.5 * figure_width), max_lines=2, placeholder=" …")
-    figure_height = _HEADER + _TEXT_LINE * len(text) + _PANEL_TITLE + panel_height + _FOOTER
-    figure = Figure(figsize=(figure_width, figure_height), dpi=DOTS_PER_INCH, facecolor="white")
-    _draw_header(figure, result, "\n".join(text))
-    for column, (title, draw) in enumerate(chosen):
-        left = _MARGIN + column * (_PANEL + _GAP)
-        bounds = (left / figure_width, _FOOTER / figure_height)
-        axes = figure.add_axes((*bounds, _PANEL / figure_width, panel_height / figure_height))
+    letters = int(11.5 * panels.row_width(max(len(chosen), 2)))
+    text = textwrap.wrap(quoted, letters, max_lines=2, placeholder=" …")
+    top = _HEADER + _TEXT_LINE * len(text) + _PANEL_TITLE
+    figure, row = panels.row(result.image.shape, len(chosen), top, _FOOTER, least=2)
+    panels.draw_name(figure, result.sample_id, 5, "\n".join(text), gap=0.23, fontsize=9.5, linespacing=1.2)
+    _draw_scores(figure, result)
+    for axes, (title, draw) in zip(row, chosen, strict=True):
         panels.draw_image(axes, result.image)
-        axes.set_title(title, fontsize=10, color=INK, pad=5, y=1)  # where it stands need not be searched for
-        _draw_legend(axes, draw(axes, result))
-        axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+        panels.draw_title(axes, title)
+        entries = draw(axes, result)
+        small = sum(len(label) for label, _ in entries) > _LONG_LEGEND
+        spacing = {"columnspacing": 1.2, "handlelength": 2.2, "handletextpad": 0.6}
+        panels.draw_legend(axes, entries, 7 if small else 8.5, **spacing)
     return figure
 
 
@@ -96,7 +90,7 @@ def distribution_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """
     stages = {row["stage"] for row in rows if isinstance(row.get("dsc"), int | float)}
     height = 3.4 if len(stages) <= _LEVEL_NAMES else 4.4
-    figure = Figure(figsize=(9.6, height), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    figure = new_figure(9.6, height, "constrained")
     for axes, measure in zip(figure.subplots(1, 3, sharey=True), _SHOWN_SCORES, strict=True):
         columns: dict[str, list[float]] = {}
         for row in rows:
@@ -125,17 +119,7 @@ def _panels(result: ImageResult) -> list[Panel]:
 
 def _image_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]:
     height, width = result.image.shape[:2]
-    axes.annotate(
-        f"{width} × {height} px",
-        (0.5, 0),
-        (0, -8),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="center",
-        va="top",
-        fontsize=8.5,
-        color=FAINT,
-    )
+    panels.say_below(axes, f"{width} × {height} px")
     return []
 
 
@@ -143,11 +127,7 @@ def _saliency_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]
     assert result.saliency_map is not None
     panels.draw_saliency(axes, result.saliency_map)
     scale = axes.inset_axes((0.15, -0.07, 0.7, 0.03))
-    colours = ScalarMappable(Normalize(0, 1), panels.COLOUR_MAP)
-    assert axes.figure is not None
-    bar = axes.figure.colorbar(colours, cax=scale, orientation="horizontal", ticks=[0, 0.5, 1])
-    bar.ax.tick_params(labelsize=8.5, length=2, pad=2, labelcolor=FAINT)
-    bar.ax.set_xticklabels(["0", "0.5", "1"])
+    panels.draw_scale(scale, panels.UNIT, {0: "0", 0.5: "0.5", 1: "1"})
     return []
 
 
@@ -181,46 +161,23 @@ def _nnunet_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]:
     return drawn
 
 
-def _draw_legend(axes: Axes, entries: list[panels.LegendEntry]) -> None:
-    if entries:
-        labels, handles = zip(*entries, strict=True)
-        small = sum(map(len, labels)) > _LONG_LEGEND
-        axes.legend(
-            handles,
-            labels,
-            loc="upper center",
-            bbox_to_anchor=(0.5, 0),
-            ncols=min(len(entries), 2) if len(entries) != 3 else 3,
-            frameon=False,
-            fontsize=7 if small else 8.5,
-            labelcolor=INK,
-            borderaxespad=0.4,
-            columnspacing=1.2,
-            handlelength=2.2,
-            handletextpad=0.6,
-        )
-
-
-def _draw_header(figure: Figure, result: ImageResult, text: str) -> None:
-    """Id and text to the left, scores to the right."""
+def _draw_scores(figure: Figure, result: ImageResult) -> None:
+    """Scores of the last mask in the upper right corner."""
     width, height = figure.get_size_inches()
-    left, top = _MARGIN / width, 1 - 0.12 / height
-    plain: dict[str, Any] = {"va": "top", "parse_math": False, "color": INK}
-    figure.text(left, top, cut_name(result.sample_id, int(5 * width)), weight="bold", fontsize=12, **plain)
-    figure.text(left, top - 0.23 / height, text, fontsize=9.5, linespacing=1.2, **plain)
     shown = [m for m in _SHOWN_SCORES if m.name in result.scores]
     scores = "    ".join(f"{m.label} {number(result.scores[m.name], m.decimals)}" for m in shown)
     if result.nnunet_masks and scores:  # several masks are drawn, so it must be said whose scores these are
         scores = f"{stage_title(result.scored)}:  {scores}"
-    figure.text(1 - left, top, scores, ha="right", fontsize=11, **plain)
+    figure.text(1 - panels.MARGIN / width, 1 - 0.12 / height, scores, ha="right", fontsize=11, **panels.PLAIN)
 
 
 def _draw_columns(axes: Axes, columns: Mapping[str, Sequence[float]]) -> None:
-    """A box over each stage's points; the points are spread by the golden ratio, not by chance."""
+    """A box over each stage's points."""
     for place, (stage, values) in enumerate(columns.items()):
         colour = stage_colour(stage)
-        spread = 0.36 * (np.arange(1, len(values) + 1) * 0.6180339887 % 1 - 0.5)
-        axes.scatter(place + spread, np.sort(values), s=13, color=colour, alpha=0.75, lw=0, zorder=2)
+        axes.scatter(
+            place + swarm(len(values), 0.36), np.sort(values), s=13, color=colour, alpha=0.75, lw=0, zorder=2
+        )
         axes.boxplot(
             [values],
             positions=[place],
@@ -237,6 +194,6 @@ def _draw_columns(axes: Axes, columns: Mapping[str, Sequence[float]]) -> None:
     axes.set_xticks(range(len(columns)), labels, color=INK, **style)
     axes.set(xlim=(-0.6, max(len(columns), 1) - 0.4), ylim=(-0.03, 1.03))
     axes.tick_params(length=0, labelcolor=INK)
-    axes.grid(axis="y", color="#e4e4e4", zorder=0)
+    axes.grid(axis="y", color=GRID, zorder=0)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)

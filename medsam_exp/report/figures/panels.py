@@ -1,20 +1,31 @@
-"""Draws into axes, all in one frame: the image, a map over it, outlines of masks, visual prompts."""
+"""Rows of panels, and what is drawn into them, all in one frame: image, map, outlines of masks, prompts, legends."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from medsam_exp.report.figures.style import FAINT, INK, cut_name, new_figure
 from medsam_exp.stages.pipeline import stage_colour
 from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
 
 COLOUR_MAP = "viridis"
+UNIT = ScalarMappable(Normalize(0, 1), COLOUR_MAP)
+"""The scale of saliency maps."""
+PLAIN: dict[str, Any] = {"va": "top", "parse_math": False, "color": INK}
+"""Text as it is written, below its place."""
+MARGIN = 0.14  # inches
+_FLATTEST, _TALLEST = 0.6, 1.4  # a panel's height by its width; beyond, the image does not fill it
 _BOX, _FOREGROUND, _BACKGROUND = "#F0E442", "#2BE3A6", "#FF6A5C"
 _HALO = 1.2  # points of black added to a line's width, so that it is seen on bright tissue too
 
@@ -51,6 +62,57 @@ TRUTH = Outline("ground truth", "#FFFFFF", 1.2, (0, (3.2, 2.8)), halo=0.4)
 """Thinner than the masks, so that both are seen where they agree."""
 
 
+def row_width(count: int, panel: float = 2.9, gap: float = 0.12) -> float:
+    """Width of a row of so many panels, in inches."""
+    return 2 * MARGIN + count * (panel + gap) - gap
+
+
+def row(
+    shape: tuple[int, ...],
+    count: int,
+    top: float,
+    bottom: float,
+    panel: float = 2.9,
+    gap: float = 0.12,
+    least: int = 1,
+) -> tuple[Figure, list[Axes]]:
+    """A row of panels in an image's frame; all lengths in inches.
+
+    Args:
+        shape: (H, W, ...) of the image.
+        count: how many.
+        top: room above.
+        bottom: room below.
+        panel: width of one.
+        gap: between two.
+        least: panels that have room at least.
+    """
+    height, width = shape[:2]
+    panel_height = panel * float(np.clip(height / width, _FLATTEST, _TALLEST))
+    size = (row_width(max(count, least), panel, gap), top + panel_height + bottom)
+    figure, axes = new_figure(*size), []
+    for column in range(count):
+        left = (MARGIN + column * (panel + gap)) / size[0]
+        place = (left, bottom / size[1], panel / size[0], panel_height / size[1])
+        axes.append(figure.add_axes(place))
+        axes[-1].set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    return figure, axes
+
+
+def draw_name(figure: Figure, sample_id: str, letters_per_inch: int, below: str, **style: Any) -> None:
+    """Write an image's id into the upper left corner, and a text below it."""
+    width, height = figure.get_size_inches()
+    left, top = MARGIN / width, 1 - 0.12 / height
+    name = cut_name(sample_id, int(letters_per_inch * width))
+    figure.text(left, top, name, weight="bold", fontsize=12, **PLAIN)
+    figure.text(left, top - style.pop("gap") / height, below, **style, **PLAIN)
+
+
+def draw_title(axes: Axes, title: str) -> None:
+    """Write a panel's title."""
+    axes.set_title(title, fontsize=10, color=INK, pad=5, y=1)  # where it stands need not be searched for
+
+
 def draw_image(axes: Axes, image: RGBImage) -> None:
     """Show an (H, W, 3) image; pixel centres lie at whole numbers, x to the right, y down."""
     axes.imshow(image)
@@ -61,6 +123,37 @@ def draw_saliency(axes: Axes, saliency_map: SaliencyMap) -> None:
     """Lay an (H, W) map in [0, 1] over the image; where it is weak, the image shows through."""
     opacity = 0.3 + 0.4 * np.clip(saliency_map, 0, 1)
     axes.imshow(saliency_map, cmap=COLOUR_MAP, vmin=0, vmax=1, alpha=opacity)
+
+
+def draw_scale(axes: Axes, colours: ScalarMappable, ticks: Mapping[float, str], size: float = 8.5) -> None:
+    """Fill axes with a colour scale, its ticks below it."""
+    bar = axes.figure.colorbar(colours, cax=axes, orientation="horizontal", ticks=list(ticks))  # type: ignore[union-attr]
+    bar.ax.set_xticklabels(list(ticks.values()))
+    bar.ax.tick_params(labelsize=size, length=2, pad=2, labelcolor=FAINT)
+
+
+def draw_legend(axes: Axes, entries: Sequence[LegendEntry], size: float, **spacing: float) -> None:
+    """Put a legend below a panel, three entries beside each other, others in two columns."""
+    if entries:
+        labels, handles = zip(*entries, strict=True)
+        axes.legend(
+            handles,
+            labels,
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0),
+            ncols=3 if len(entries) == 3 else min(len(entries), 2),
+            frameon=False,
+            fontsize=size,
+            labelcolor=INK,
+            borderaxespad=0.4,
+            **spacing,
+        )
+
+
+def say_below(axes: Axes, text: str) -> None:
+    """Write a few words below a panel."""
+    style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8.5, "color": FAINT}
+    axes.annotate(text, (0.5, 0), (0, -8), xycoords="axes fraction", textcoords="offset points", **style)
 
 
 def draw_outline(axes: Axes, mask: Mask, outline: Outline) -> LegendEntry:

@@ -2,9 +2,12 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from medsam_exp.runtime.digests import write_atomically
 
@@ -12,7 +15,19 @@ DOTS_PER_INCH = 150
 INK, FAINT, GRID = "#1a1a1a", "#5c5c5c", "#e4e4e4"
 BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
 """From the palette of Okabe and Ito, which colour-blind readers tell apart."""
+DIAGONAL = {"color": "#9a9a9a", "lw": 1.2, "ls": (0, (4, 3))}
+"""Of a line of equality or of chance."""
 _COMPRESSION = 3  # of 9; a third of the time of 6, which is usual, for files that are hardly larger
+
+
+def new_figure(width: float, height: float, layout: Any = None) -> Figure:
+    """An empty white figure, in inches."""
+    return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white", layout=layout)
+
+
+def swarm(count: int, width: float) -> NDArray[np.float64]:
+    """(n,) offsets that spread points over a width: by the golden ratio, not by chance."""
+    return width * (np.arange(1, count + 1) * 0.6180339887 % 1 - 0.5)
 
 
 def style_axes(axes: Axes, label_size: float) -> None:

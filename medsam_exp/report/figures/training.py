@@ -1,16 +1,16 @@
 """A run's training curves as small pictures, one for each quantity, over the optimizer's steps."""
 
-import csv
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from medsam_exp.report.figures.style import BLUE, DOTS_PER_INCH, FAINT, GREEN, INK, RED, save_png, style_axes
+from medsam_exp.report.figures.style import BLUE, FAINT, GREEN, INK, RED, new_figure, save_png, style_axes
 from medsam_exp.report.section import Picture
 from medsam_exp.report.topics.retrieval import DIRECTIONS
 
@@ -101,21 +101,18 @@ PANELS = (
 _TRAINED_ON = {"weak": "weak labels", "reference": "the reference's labels"}
 _DRAWN = frozenset(column for panel in PANELS for line in panel.lines for column in line.columns)
 
-Row = Mapping[str, float]
-"""What was recorded at one moment: finite figures by column, and `step`, counted from 0."""
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Training:
     """What one training recorded.
 
     Attributes:
         name: "weak/fold_0" where a run has several of a kind, else "".
-        rows: in the order of their recording, columns without that name.
+        rows: finite figures in the order of their recording, columns without that name; `step` counts from 0.
     """
 
     name: str
-    rows: list[Row]
+    rows: pd.DataFrame
 
 
 def training_pictures(path: Path, folder: Path) -> list[Picture]:
@@ -150,69 +147,65 @@ def read_trainings(path: Path) -> list[Training]:
 
     Empty and infinite values, and those that are no numbers, are left out.
     """
-    trainings: list[Training] = []
-    if not path.is_file():
-        return trainings
-    with path.open(newline="", encoding="utf-8") as file:
-        for raw in csv.DictReader(file):
-            name, row = _without_name(_finite(raw))
-            if "step" not in row or not _DRAWN & row.keys():
-                continue
-            if not trainings or name != trainings[-1].name or row["step"] < trainings[-1].rows[-1]["step"]:
-                trainings.append(Training(name, []))
-            trainings[-1].rows.append(row)
-    return trainings
+    try:
+        table = pd.read_csv(path, on_bad_lines="skip")
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        return []
+    table = table.apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
+    named: dict[str, dict[str, str]] = {}
+    for column in table.columns:
+        *name, kind, figure = ("", *column.split("/"))
+        if f"{kind}/{figure}" in _DRAWN:
+            named.setdefault("/".join(name[1:]), {})[column] = f"{kind}/{figure}"
+    trainings = []
+    for name, columns in named.items():
+        recorded = table["step"].notna() & table[list(columns)].notna().any(axis=1)
+        own = table.loc[recorded, ["step", *columns]].rename(columns=columns)
+        for _, rows in own.groupby((own["step"].diff() < 0).cumsum()):
+            trainings.append(Training(name, rows.dropna(axis=1, how="all")))
+    return sorted(trainings, key=lambda training: training.rows.index[0])
 
 
-def _without_name(row: Row) -> tuple[str, Row]:
-    """The name of the training whose figures a row has, and the row with the columns that are drawn."""
-    named = {column: "/".join(column.split("/")[-2:]) for column in row}
-    names = {column.removesuffix(own).rstrip("/") for column, own in named.items() if own in _DRAWN}
-    name = min(names, default="")
-    return name, {named[column]: value for column, value in row.items()}
-
-
-def training_figure(rows: list[Row]) -> Figure:
+def training_figure(rows: pd.DataFrame) -> Figure:
     """Draw one training; quantities that were never recorded are left out."""
     chosen = _used_panels(rows)
     columns = min(3, math.ceil(math.sqrt(len(chosen))))
     lines = math.ceil(len(chosen) / columns)
-    size = (_WIDTH, lines * _ROW + 0.1)
-    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    figure = new_figure(_WIDTH, lines * _ROW + 0.1, "constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)  # type: ignore[union-attr, call-arg]
     grid = figure.subplots(lines, columns, squeeze=False).flat
-    last = max(row["step"] for row in rows) + 1
-    for number, axes in enumerate(grid):
-        if number >= len(chosen):
-            axes.remove()
-            continue
-        _draw(axes, chosen[number], rows)
-        axes.set_xlim(0, 1.02 * last)
+    for axes in grid[len(chosen) :]:
+        axes.remove()
+    for number, panel in enumerate(chosen):
+        _draw(grid[number], panel, rows)
+        grid[number].set_xlim(0, 1.02 * (rows["step"].max() + 1))
         if number + columns >= len(chosen):  # nothing stands below
-            axes.set_xlabel("optimizer step", fontsize=9, color=FAINT)
+            grid[number].set_xlabel("optimizer step", fontsize=9, color=FAINT)
     return figure
 
 
-def _draw(axes: Axes, panel: Panel, rows: list[Row]) -> None:
-    found = [(line, points) for line in panel.lines if (points := _points(line, rows))]
-    for line, points in found:
+def _draw(axes: Axes, panel: Panel, rows: pd.DataFrame) -> None:
+    """The panel's curves; steps are counted from 1, so that the last one is the number of steps."""
+    drawn = [line for line in panel.lines if rows.columns.intersection(line.columns).size]
+    for line in drawn:
+        values = rows.reindex(columns=line.columns).mean(axis=1).dropna()
         axes.plot(
-            [step for step, _ in points],
-            [panel.factor * value for _, value in points],
+            rows.loc[values.index, "step"] + 1,
+            panel.factor * values,
             color=line.colour,
             ls=(0, (4, 1.5)) if line.dashed else "-",
             lw=1.6,
-            marker="o" if len(points) <= _MARKED else "",
+            marker="o" if len(values) <= _MARKED else "",
             ms=3.2,
             label=line.label,
             clip_on=False,
         )
     axes.set_title(panel.title, loc="left", fontsize=10, color=INK, pad=20)
-    if any(line.label for line, _ in found):
+    if any(line.label for line in drawn):
         axes.legend(
             loc="lower left",
             bbox_to_anchor=(0, 1),
-            ncols=len(found),
+            ncols=len(drawn),
             frameon=False,
             fontsize=8.5,
             labelcolor=INK,
@@ -222,12 +215,7 @@ def _draw(axes: Axes, panel: Panel, rows: list[Row]) -> None:
             handlelength=2,
             handletextpad=0.5,
         )
-    _style(axes, from_zero=panel.from_zero)
-
-
-def _style(axes: Axes, *, from_zero: bool) -> None:
-    """Axes as in the other pictures: a light grid, no frame, whole steps, small numbers with a power of ten."""
-    if from_zero:
+    if panel.from_zero:
         highest = axes.dataLim.ymax
         axes.set_ylim(0, 1.08 * highest if highest > 0 else 1)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=_TICKS))
@@ -237,28 +225,6 @@ def _style(axes: Axes, *, from_zero: bool) -> None:
     style_axes(axes, 8.5)
 
 
-def _used_panels(rows: Iterable[Row]) -> list[Panel]:
-    recorded = {column for row in rows for column in row}
+def _used_panels(rows: pd.DataFrame) -> list[Panel]:
+    recorded = set(rows.columns)
     return [panel for panel in PANELS if any(recorded.intersection(line.columns) for line in panel.lines)]
-
-
-def _points(line: Line, rows: Iterable[Row]) -> list[tuple[float, float]]:
-    """(step, value) of a curve; steps are counted from 1, so that the last one is the number of steps."""
-    points = []
-    for row in rows:
-        values = [row[column] for column in line.columns if column in row]
-        if values:
-            points.append((row["step"] + 1, sum(values) / len(values)))
-    return points
-
-
-def _finite(raw: Mapping[str | None, object]) -> dict[str, float]:
-    row = {}
-    for column, text in raw.items():
-        try:
-            value = float(text)  # type: ignore[arg-type]
-        except (TypeError, ValueError):  # a cell is empty, or a line was cut off
-            continue
-        if column is not None and math.isfinite(value):
-            row[column] = value
-    return row

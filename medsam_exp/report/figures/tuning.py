@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from medsam_exp.report.figures.style import BLUE, DOTS_PER_INCH, FAINT, GRID, INK, RED
+from medsam_exp.report.figures.style import BLUE, FAINT, GRID, INK, RED, new_figure
 
 _PANEL_WIDTH, _HEIGHT = 3.4, 3.1  # inches
 _LOG_FROM = 20.0  # largest value over smallest from which the axis of a number is logarithmic
@@ -24,7 +24,7 @@ def tuning_figure(tuning: Mapping[str, Any], label: str) -> Figure:
     trials = [trial for trial in tuning["trials"] if trial["score"]]
     keys = list(tuning["best"]["values"])
     width = max(_PANEL_WIDTH * len(keys), 1.4 * _PANEL_WIDTH)
-    figure = Figure(figsize=(width, _HEIGHT), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    figure = new_figure(width, _HEIGHT, "constrained")
     panels = np.atleast_1d(figure.subplots(1, len(keys), sharey=True))
     for axes, key in zip(panels, keys, strict=True):
         _draw_panel(axes, key, trials, tuning["best"]["values"])

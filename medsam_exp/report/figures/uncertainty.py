@@ -14,7 +14,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 from medsam_exp.metrics.measures import interval, number
 from medsam_exp.nnunet.uncertainty.quality import Curve
 from medsam_exp.nnunet.uncertainty.reliability import ReliabilityBins
-from medsam_exp.report.figures.style import BLUE, DOTS_PER_INCH, FAINT, INK, RED, style_axes
+from medsam_exp.report.figures.style import BLUE, DIAGONAL, FAINT, INK, RED, new_figure, style_axes
 from medsam_exp.stages.pipeline import stage_colour
 from medsam_exp.types import Mask, RGBImage
 
@@ -40,10 +40,10 @@ def risk_coverage_figure(curves: Mapping[str, Curve], oracle: Curve, risk_label:
         oracle: the curve of images kept in the order of their true risk.
         risk_label: what the risk is.
     """
-    figure = Figure(figsize=(7.4, 4.0), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    figure = new_figure(7.4, 4.0, "constrained")
     axes = figure.add_subplot()
     whole = float(oracle[1][-1])
-    axes.axhline(whole, color="#9a9a9a", lw=1.2, ls=(0, (4, 3)), label=f"keep at random  {whole:.3f}")
+    axes.axhline(whole, **DIAGONAL, label=f"keep at random  {whole:.3f}")
     ranked = sorted(enumerate(curves), key=lambda item: (float(curves[item[1]][1].mean()), item[1]))
     for place, name in ranked:
         coverage, risk = curves[name]
@@ -85,9 +85,9 @@ def reliability_figure(
         after: of the same pixels after temperature scaling; None where there is none.
         pixels: which they are, for the title.
     """
-    figure = Figure(figsize=(5.0, 5.4), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    figure = new_figure(5.0, 5.4, "constrained")
     top, bottom = figure.subplots(2, 1, height_ratios=(3.4, 1), sharex=True)
-    top.plot([0, 1], [0, 1], color="#9a9a9a", lw=1.2, ls=(0, (4, 3)))
+    top.plot([0, 1], [0, 1], **DIAGONAL)
     shown: list[tuple[ReliabilityBins, str, str, Any, str]] = [
         (before, "as predicted" if after else "", BLUE, "-", "o")
     ]
@@ -127,10 +127,10 @@ def uncertainty_scatter(
         correlation: of `correlations`, to be written beside the points; None leaves it out.
     """
     x, y = np.asarray(score, np.float64), np.asarray(dsc, np.float64)
-    figure = Figure(figsize=(4.6, 4.0), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    figure = new_figure(4.6, 4.0, "constrained")
     axes = figure.add_subplot()
     if label == "expected_dsc":  # on the DSC's own scale, so it should be equal to it
-        axes.axline((0, 0), slope=1, color="#9a9a9a", lw=1.2, ls=(0, (4, 3)))
+        axes.axline((0, 0), slope=1, **DIAGONAL)
     axes.scatter(x, y, s=22, color=BLUE, alpha=0.7, lw=0, clip_on=False, zorder=3)
     axes.set(ylim=(-0.02, 1.02))
     axes.margins(x=0.06)

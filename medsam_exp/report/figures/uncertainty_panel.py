@@ -15,7 +15,6 @@ from scipy.ndimage import find_objects
 
 from medsam_exp.metrics.measures import number
 from medsam_exp.report.figures import panels
-from medsam_exp.report.figures.style import DOTS_PER_INCH, FAINT, INK, cut_name
 from medsam_exp.types import Mask, RGBImage
 
 _SHORT_LABELS = {
@@ -23,7 +22,7 @@ _SHORT_LABELS = {
     "entropy_boundary": "boundary entropy",
     "disagreement": "disagreement",
 }
-_PANEL, _GAP, _MARGIN, _TOP, _BOTTOM = 2.9, 0.12, 0.14, 0.86, 0.5  # inches
+_LEGEND = {"size": 7.5, "columnspacing": 1.0, "handlelength": 1.6, "handletextpad": 0.5}
 _EXTRA, _MISSED = (
     "#F0E442",
     "#56B4E9",
@@ -71,8 +70,10 @@ def uncertainty_panel(
     whole = (0, image.shape[0], 0, image.shape[1])
     window = _window([*masks, entropy > _OPAQUE * _LN_2], whole)
     count = 3 + (ground_truth is not None) + (window != whole)
-    figure, axes = _empty_panels(image.shape[0] / image.shape[1], count)
-    _draw_header(figure, sample_id, scores, dsc)
+    figure, axes = panels.row(image.shape, count, 0.86, 0.5)
+    facts = [] if dsc is None else [f"DSC {number(dsc)}"]
+    facts += [f"{label} {number(scores[name])}" for name, label in _SHORT_LABELS.items() if name in scores]
+    panels.draw_name(figure, sample_id, 8, "    ".join(facts), gap=0.24, fontsize=10)
     if window != whole:
         _draw_overview(axes[0], image, window)
         _look_at(axes.pop(0), whole)
@@ -104,53 +105,30 @@ def _window(shown: Sequence[Mask], whole: Window) -> Window:
     return window[0], window[1], window[2], window[3]
 
 
-def _empty_panels(tallness: float, count: int) -> tuple[Figure, list[Axes]]:
-    """A row of panels for images of this height by width."""
-    panel_height = _PANEL * float(np.clip(tallness, 0.6, 1.4))
-    size = (2 * _MARGIN + count * (_PANEL + _GAP) - _GAP, _TOP + panel_height + _BOTTOM)
-    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, facecolor="white")
-    axes = []
-    for column in range(count):
-        left = (_MARGIN + column * (_PANEL + _GAP)) / size[0]
-        place = (left, _BOTTOM / size[1], _PANEL / size[0], panel_height / size[1])
-        axes.append(figure.add_axes(place))
-    return figure, axes
-
-
 def _look_at(axes: Axes, window: Window) -> None:
     top, bottom, left, right = window
     axes.set(xlim=(left - 0.5, right - 0.5), ylim=(bottom - 0.5, top - 0.5))
 
 
-def _draw_header(figure: Figure, sample_id: str, scores: Mapping[str, float], dsc: float | None) -> None:
-    """Id above, and below it the DSC and what the ensemble says of itself."""
-    width, height = figure.get_size_inches()
-    left, top = _MARGIN / width, 1 - 0.12 / height
-    plain: dict[str, Any] = {"va": "top", "parse_math": False, "color": INK}
-    figure.text(left, top, cut_name(sample_id, int(8 * width)), weight="bold", fontsize=12, **plain)
-    facts = [] if dsc is None else [f"DSC {number(dsc)}"]
-    facts += [f"{label} {number(scores[name])}" for name, label in _SHORT_LABELS.items() if name in scores]
-    figure.text(left, top - 0.24 / height, "    ".join(facts), fontsize=10, **plain)
-
-
 def _draw_overview(axes: Axes, image: RGBImage, window: Window) -> None:
     panels.draw_image(axes, image)
-    axes.set_title("Image", fontsize=10, color=INK, pad=5)
+    panels.draw_title(axes, "Image")
     top, bottom, left, right = window
     halo = [withStroke(linewidth=2.4, foreground="black")]
     corner = (left - 0.5, top - 0.5)
     frame = Rectangle(corner, right - left, bottom - top, fill=False, ec="white", lw=1.2, path_effects=halo)
     axes.add_patch(frame)
-    _say_below(axes, "frame: what the other panels show")
+    panels.say_below(axes, "frame: what the other panels show")
 
 
 def _draw_outlines(
     axes: Axes, image: RGBImage, mask: Mask, single_mask: Mask | None, ground_truth: Mask | None
 ) -> None:
     panels.draw_image(axes, image)
-    axes.set_title("Masks", fontsize=10, color=INK, pad=5)
+    panels.draw_title(axes, "Masks")
     drawn = ((mask, panels.ENSEMBLE), (single_mask, panels.SINGLE), (ground_truth, panels.TRUTH))
-    _draw_legend(axes, [panels.draw_outline(axes, found, line) for found, line in drawn if found is not None])
+    entries = [panels.draw_outline(axes, found, line) for found, line in drawn if found is not None]
+    panels.draw_legend(axes, entries, **_LEGEND)
 
 
 def _draw_map(
@@ -162,27 +140,22 @@ def _draw_map(
     last_label: str = "",
 ) -> None:
     """A map on a scale from 0 to `highest` over the darkened image."""
-    axes.set_title(title, fontsize=10, color=INK, pad=5)
+    panels.draw_title(axes, title)
     panels.draw_image(axes, (_DARKENED * image).astype(np.uint8))
     top = highest if highest > 0 else 1.0
     scale, opacity = Normalize(0, top), np.clip(values / (_OPAQUE * top), 0, 1)
     axes.imshow(values, cmap=_MAP_COLOURS, norm=scale, alpha=opacity, interpolation="nearest")
     if highest <= 0:
-        _say_below(axes, "0 everywhere")
+        panels.say_below(axes, "0 everywhere")
         return
-    bar_axes = axes.inset_axes((0.1, -0.07, 0.8, 0.03))
-    assert axes.figure is not None
-    ticks = [0, highest / 2, highest]
-    bar = axes.figure.colorbar(
-        ScalarMappable(scale, _MAP_COLOURS), cax=bar_axes, orientation="horizontal", ticks=ticks
-    )
-    bar.ax.set_xticklabels(["0", f"{highest / 2:.2g}", last_label or f"{highest:.2g}"])
-    bar.ax.tick_params(labelsize=8.5, length=2, pad=2, labelcolor=FAINT)
+    ticks = {0: "0", highest / 2: f"{highest / 2:.2g}", highest: last_label or f"{highest:.2g}"}
+    colours = ScalarMappable(scale, _MAP_COLOURS)
+    panels.draw_scale(axes.inset_axes((0.1, -0.07, 0.8, 0.03)), colours, ticks)
 
 
 def _draw_errors(axes: Axes, image: RGBImage, mask: Mask, ground_truth: Mask) -> None:
     panels.draw_image(axes, image)
-    axes.set_title("Where the mask is wrong (px)", fontsize=10, color=INK, pad=5)
+    panels.draw_title(axes, "Where the mask is wrong (px)")
     entries: list[panels.LegendEntry] = []
     for wrong, colour, name in (
         (mask & ~ground_truth, _EXTRA, "false positive"),
@@ -193,27 +166,4 @@ def _draw_errors(axes: Axes, image: RGBImage, mask: Mask, ground_truth: Mask) ->
         label = f"{name} {np.count_nonzero(wrong)}"
         entries.append((label, (Patch(color=colour, lw=0),)))
     panels.draw_outline(axes, ground_truth, panels.TRUTH)
-    _draw_legend(axes, entries)
-
-
-def _draw_legend(axes: Axes, entries: Sequence[panels.LegendEntry]) -> None:
-    labels, handles = zip(*entries, strict=True)
-    axes.legend(
-        handles,
-        labels,
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0),
-        ncols=3 if len(entries) == 3 else 2,
-        frameon=False,
-        fontsize=7.5,
-        labelcolor=INK,
-        borderaxespad=0.4,
-        columnspacing=1.0,
-        handlelength=1.6,
-        handletextpad=0.5,
-    )
-
-
-def _say_below(axes: Axes, text: str) -> None:
-    style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8.5, "color": FAINT}
-    axes.annotate(text, (0.5, 0), (0, -8), xycoords="axes fraction", textcoords="offset points", **style)
+    panels.draw_legend(axes, entries, **_LEGEND)

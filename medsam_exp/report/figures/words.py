@@ -8,7 +8,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from medsam_exp.report.figures.style import DOTS_PER_INCH, FAINT, INK
+from medsam_exp.report.figures.panels import draw_scale
+from medsam_exp.report.figures.style import FAINT, INK, new_figure
 
 _COLOURS = LinearSegmentedColormap.from_list("white to blue", ["#FFFFFF", "#9CCBEA", "#0072B2", "#00324F"])
 """One hue that only grows darker, so that it can be read in grey and by colour-blind readers."""
@@ -27,7 +28,7 @@ def words_figure(title: str, words: Sequence[str], relevance: Sequence[float], l
         relevance: nats of each word.
         largest: nats at the dark end of the scale, > 0; equal for texts that are to be compared.
     """
-    figure = Figure(figsize=(_WIDTH, 1), dpi=DOTS_PER_INCH, facecolor="white")
+    figure = new_figure(_WIDTH, 1)
     FigureCanvasAgg(figure)  # measures words
     places, lines = _layout(figure, words)
     height = _HEADER + lines * _LINE + _FOOTER
@@ -40,11 +41,8 @@ def words_figure(title: str, words: Sequence[str], relevance: Sequence[float], l
         written = f"{nats:.1f}" if largest >= 5 else f"{nats:.2g}"
         _draw_word(axes, word, nats / largest, written, (left + width / 2, _HEADER + line * _LINE))
     scale = figure.add_axes((_MARGIN / _WIDTH, 0.36 / height, 2.6 / _WIDTH, 0.09 / height))
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(0, largest), _COLOURS), cax=scale, orientation="horizontal"
-    )
-    bar.set_ticks([0, largest / 2, largest], labels=["0", f"{largest / 2:.3g}", f"{largest:.3g}"])
-    bar.ax.tick_params(labelsize=8.5, length=2, pad=2, labelcolor=FAINT)
+    ticks = {0: "0", largest / 2: f"{largest / 2:.3g}", largest: f"{largest:.3g}"}
+    draw_scale(scale, ScalarMappable(Normalize(0, largest), _COLOURS), ticks)
     said = "relevance of the word to this image, nats"
     axes.text(_MARGIN + 2.9, height - 0.31, said, va="center", fontsize=8.5, color=FAINT)
     return figure
