@@ -64,7 +64,7 @@ GROUND_TRUTH_READERS = {
     "stages/calibrate_ensemble.py",  # threshold and temperature; never on the test split
     "stages/uncertainty.py",  # whether uncertainty tells errors
     "engine/input_digests.py",  # digests only
-    "report/pictures.py",  # the report's pictures
+    "report/results.py",  # the report's figures
     "sweep/report/images.py",  # the same, of a sweep
     "testing/data.py",  # checks a dataset, no run
 }

@@ -23,8 +23,7 @@ from medsam_exp.engine.firewall import refuse_learnt_images, remember
 from medsam_exp.engine.plan import Plan
 from medsam_exp.report.logger.base import NullTracker
 from medsam_exp.report.logger.job import SweepJob, TrackedRun
-from medsam_exp.report.pictures import RunResults
-from medsam_exp.report.summary import command_line, finish_run, per_image_rows
+from medsam_exp.report.summary import command_line, finish_run
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.runtime.json_text import json_text
@@ -134,10 +133,10 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
         for name in stages:
             engine.run(name)
         if first:
-            summary = finish_run(
+            summary, results = finish_run(
                 cfg, run_dir, origin, engine, dataset, texts, texts_tell, leak_notes(cfg, leaks)
             )
-            tracker.summarise(summary, engine.artifacts, _results(cfg, engine, dataset, texts))
+            tracker.summarise(summary, engine.artifacts, results)
         distributed.barrier()
 
 
@@ -199,13 +198,6 @@ def _refuse_unknown_sizes(cfg: DictConfig, dataset: Dataset | None, stages: list
             f"{len(dataset.samples)} images (first: {unknown[0]}): give it in data.spacing_mm, or use "
             "metrics.tolerance_unit=px"
         )
-
-
-def _results(
-    cfg: DictConfig, engine: Engine, dataset: Dataset | None, texts: Mapping[str, tuple[str, ...]]
-) -> RunResults | None:
-    rows = per_image_rows(engine, texts) if dataset is not None else []
-    return RunResults(cfg, engine, dataset, texts, rows) if dataset is not None and rows else None
 
 
 def _tracker(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any], stages: list[str]) -> Any:

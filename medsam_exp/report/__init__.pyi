@@ -1,5 +1,6 @@
 from .compare import compare_runs as compare_runs
 from .compare import print_comparison as print_comparison
+from .contents import register_topic as register_topic
 from .finished_run import FinishedRun as FinishedRun
 from .finished_run import read_run as read_run
 from .section import Details as Details

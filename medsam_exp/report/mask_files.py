@@ -10,17 +10,12 @@ from PIL import Image
 
 from medsam_exp.engine.engine import Engine
 from medsam_exp.nnunet.weak_label.compose import by_image, foreground_classes, label_value, labelled
+from medsam_exp.report.results import final_stage
 from medsam_exp.report.topics.uncertainty import doubt_scores, review_rows
 from medsam_exp.report.topics.weak import labels_of_network
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.stages.pipeline import STAGES, mask_stages
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import Dataset
-
-
-def final_stage(engine: Engine) -> str | None:
-    """The last stage of a run that makes masks."""
-    done = [stage for stage in mask_stages() if stage in engine.artifacts]
-    return done[-1] if done else None
 
 
 def write_mask_files(run_dir: Path, engine: Engine, dataset: Dataset, review_by: str) -> None:

@@ -1,22 +1,19 @@
 """A run's HTML report: one file that loads nothing, so that it can be mailed, archived and printed; under 20 MB."""
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from medsam_exp.metrics.measures import DISCLAIMER, Measure, number, used_measures
+from medsam_exp.metrics.measures import DISCLAIMER, number, used_measures
 from medsam_exp.report.contents import contents
-from medsam_exp.report.section import Picture, Section
+from medsam_exp.report.section import FigureFile, Section
 from medsam_exp.report.topics.retrieval import RETRIEVAL
 from medsam_exp.report.topics.uncertainty import review_lines, review_sentence, score_label
 from medsam_exp.report.topics.weak import trained
 from medsam_exp.report.web.drawings import Drawings
-from medsam_exp.report.web.render import LARGEST, as_json, compressed_plotly, render
+from medsam_exp.report.web.render import LARGEST, as_json, compressed_plotly, data_uri, render
 from medsam_exp.report.web.scores import run_data
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.stages.pipeline import mask_stages, scored_labels, stage_colour, stage_place, stage_title
@@ -42,34 +39,9 @@ _IMAGE_CHOICES = (
 )
 
 
-_PICTURE_WIDTH = 1600  # pixels; twice a reader's column, for sharp screens
+_FIGURE_WIDTH = 1600  # pixels; twice a reader's column, for sharp screens
 _JPEG_QUALITY = 88
 _COLOURS_OF_A_DRAWING = 4096
-
-
-@dataclass(frozen=True)
-class EmbeddedPicture:
-    """A picture inside the page.
-
-    Attributes:
-        caption: below it, may be empty.
-        alternative: read out where the picture cannot be seen.
-        source: the picture itself, as a data URI.
-    """
-
-    caption: str
-    alternative: str
-    source: str
-
-
-@dataclass(frozen=True)
-class ScoreColumns:
-    """The columns of one stage in the table of images."""
-
-    stage: str
-    label: str
-    colour: str
-    measures: list[Measure]
 
 
 def write_report(
@@ -78,7 +50,7 @@ def write_report(
     title: str,
     summary: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
-    pictures: Sequence[Picture],
+    figures: Sequence[FigureFile],
     draw: Callable[[int], Drawings] | None = None,
 ) -> None:
     """Write a run's report as one self-contained HTML file.
@@ -88,14 +60,13 @@ def write_report(
         title: its heading.
         summary: content of summary.json; its `metrics` are empty where there is no ground truth.
         rows: those of per_image.csv, one per image and stage; none when the run had no images.
-        pictures: (caption, file); a caption is "group" or "group: what is shown", and pictures of one group
-            follow each other. The group "distribution" stands with the scores, "tuning" with the trials, "uncertainty"
+        figures: of all groups. The group "distribution" stands with the scores, "tuning" with the trials, "uncertainty"
             with its tables, "thumbnail: ID" and "review" with the list to review.
         draw: makes the image browser's drawings, of at most so many characters; None leaves the browser out.
     """
     data = run_data(title, summary["keys"], rows)
     content = {
-        **_content(summary, rows, pictures, has_plots=bool(data["scores"])),
+        **_content(summary, rows, figures, has_plots=bool(data["scores"])),
         "title": title,
         "disclaimer": DISCLAIMER,
         "data": data,
@@ -114,14 +85,14 @@ def _rendered(content: Mapping[str, Any], drawings: Drawings) -> str:
 def _content(
     summary: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
-    pictures: Sequence[Picture],
+    figures: Sequence[FigureFile],
     *,
     has_plots: bool,
 ) -> dict[str, Any]:
     """Everything that the template says, but the title."""
-    groups = picture_groups(pictures)
-    sections = contents(summary, has_images=bool(rows))
-    used = {part.pictures for section in sections for part in section.parts}
+    groups = _figure_groups(figures)
+    sections = contents(summary)
+    used = {part.figures for section in sections for part in section.parts}
     placed = {group: groups.pop(group) for group in used & groups.keys()}
     facts, images = summary.get("uncertainty", {}), len({row["id"] for row in rows})
     review = review_lines(facts, rows) if facts else []
@@ -136,11 +107,11 @@ def _content(
             "sentence": review_sentence(facts, images) if review else "",
             "by": score_label(facts["review_by"]) if review else "",
             "scored": bool(scored_labels(summary["metrics"])),
-            "pictures": groups.pop("review", []),
+            "figures": groups.pop("review", []),
         },
-        "thumbnails": {shown.caption: shown for shown in groups.pop("thumbnail", [])},
+        "thumbnails": {shown["caption"]: shown for shown in groups.pop("thumbnail", [])},
         "distribution": groups.pop("distribution", []),
-        "picture_groups": {_GROUPS.get(group, group.capitalize()): found for group, found in groups.items()},
+        "figure_groups": {_GROUPS.get(group, group.capitalize()): found for group, found in groups.items()},
         "images": _image_table(rows),
         "number": number,
         "stage_colours": {label: stage_colour(label) for label in mask_stages().values()},
@@ -178,7 +149,7 @@ def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     texts = {row["text"] for row in rows}
     stages = dict.fromkeys(row["stage"] for row in rows)
     columns = [
-        ScoreColumns(stage, stage_title(stage), stage_colour(stage), measures)
+        {"stage": stage, "label": stage_title(stage), "colour": stage_colour(stage), "measures": measures}
         for stage in sorted(stages, key=stage_place)
         if (measures := used_measures(key for row in rows if row["stage"] == stage for key in row))
     ]
@@ -190,25 +161,21 @@ def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def picture_groups(pictures: Sequence[Picture]) -> dict[str, list[EmbeddedPicture]]:
-    """Read (caption, file) pairs, a caption being "group" or "group: what is shown"; by group, in their order."""
-    groups: dict[str, list[EmbeddedPicture]] = {}
-    for caption, path in pictures:
+def _figure_groups(figures: Sequence[FigureFile]) -> dict[str, list[dict[str, str]]]:
+    """Figures by group, in their order: `caption`, which may be empty, `alternative`, which is read out, `source`."""
+    groups: dict[str, list[dict[str, str]]] = {}
+    for caption, path in figures:
         group, _, shown = caption.partition(": ")
-        groups.setdefault(group, []).append(EmbeddedPicture(shown, shown or path.stem, _data_uri(path)))
+        figure = {"caption": shown, "alternative": shown or path.stem, "source": _embedded(path)}
+        groups.setdefault(group, []).append(figure)
     return groups
 
 
-def _data_uri(path: Path) -> str:
-    """A picture file made small: JPEG for scans, PNG for drawings, which have few colours and sharp edges."""
+def _embedded(path: Path) -> str:
+    """A figure file made small: JPEG for scans, PNG for drawings, which have few colours and sharp edges."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
-    picture.thumbnail((_PICTURE_WIDTH, 4 * _PICTURE_WIDTH), Image.Resampling.LANCZOS)
-    drawing = picture.getcolors(_COLOURS_OF_A_DRAWING) is not None
-    buffer = io.BytesIO()
-    if drawing:
-        picture.save(buffer, "png")
-    else:
-        picture.save(buffer, "jpeg", quality=_JPEG_QUALITY, subsampling=0)
-    kind = "png" if drawing else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    picture.thumbnail((_FIGURE_WIDTH, 4 * _FIGURE_WIDTH), Image.Resampling.LANCZOS)
+    if picture.getcolors(_COLOURS_OF_A_DRAWING) is not None:
+        return data_uri(picture, "png")
+    return data_uri(picture, "jpeg", quality=_JPEG_QUALITY, subsampling=0)

@@ -1,4 +1,4 @@
-"""What a report says, once for console and page: sections of sentences, tables and pictures."""
+"""What a report says, once for console and page: sections of sentences, tables and figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from medsam_exp.metrics.measures import Cell, Measure
 
-Picture = tuple[str, Path]
-"""Caption, "group" or "group: what is shown", and file; pictures of one group follow each other."""
+FigureFile = tuple[str, Path]
+"""Caption, "group" or "group: what is shown", and file; figures of one group follow each other."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Part:
     Attributes:
         heading: of the piece on the page.
         sentences: on the page.
-        pictures: group of pictures that the page shows here.
+        figures: group of figures that the page shows here.
         table: shown by both.
         hints: on the page, what a reader must know to read the table.
         details: on the page.
@@ -94,7 +94,7 @@ class Part:
 
     heading: str = ""
     sentences: Sequence[str] = ()
-    pictures: str = ""
+    figures: str = ""
     table: Table | None = None
     hints: Sequence[str] = ()
     details: Sequence[Details] = ()

@@ -21,12 +21,14 @@ from medsam_exp.data.patients import known_patients, patient_notes, patients_of_
 from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.by_class import breakdown, over_images
 from medsam_exp.report.console import print_summary
+from medsam_exp.report.contents import draw_figures
 from medsam_exp.report.declarations import truth_uses
-from medsam_exp.report.figures.training import training_pictures
+from medsam_exp.report.figures.training import training_figures
 from medsam_exp.report.finished_run import ONCE_PER_IMAGE
 from medsam_exp.report.mask_files import write_mask_files, write_rows
 from medsam_exp.report.page import write_report
-from medsam_exp.report.pictures import RunResults, draw_browser, draw_pictures
+from medsam_exp.report.results import RunResults
+from medsam_exp.report.topics.cases import draw_browser
 from medsam_exp.report.topics.grounding import presence_results, veto_notes
 from medsam_exp.report.topics.retrieval import retrieval_results
 from medsam_exp.report.topics.tuning import draw_tuning, tuning_results
@@ -62,7 +64,7 @@ def finish_run(
     texts: Mapping[str, tuple[str, ...]],
     texts_tell: str,
     leaks: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], RunResults | None]:
     """Write a finished run's files and print its table.
 
     Args:
@@ -76,9 +78,9 @@ def finish_run(
         leaks: between splits of the data, one sentence each.
 
     Returns:
-        The content of summary.json.
+        The content of summary.json, and what a run over images has.
     """
-    rows = per_image_rows(engine, texts)
+    rows = _per_image_rows(engine, texts)
     scores, retrieval, presence = _scores(engine), retrieval_results(engine), presence_results(engine, cfg)
     images, patients = _image_ids(dataset), patients_of_samples(dataset)
     by_class = breakdown(scores, _class_names(dataset), cfg.seed, patients, images)
@@ -112,24 +114,24 @@ def finish_run(
         "notes": notes + (_unlabelled(dataset) if by_class else []),
     }
     write_atomically(run_dir / "summary.json", json_text(summary, indent=1).encode())
-    pictures = training_pictures(run_dir / "curves" / "metrics.csv", run_dir / "figures")
-    pictures += draw_tuning(tuning, run_dir / "figures")
-    draw = None
+    folder = run_dir / "figures"
+    figures = [*training_figures(run_dir / "curves" / "metrics.csv", folder), *draw_tuning(tuning, folder)]
+    draw = results = None
     if dataset is not None:
         if rows:
             further = sorted({key for row in rows for key in row} - set(_COLUMNS))
             write_rows(run_dir / "per_image.csv", rows, first=(*_COLUMNS, *further))
             write_mask_files(run_dir, engine, dataset, cfg.review.by)
-        results = RunResults(cfg, engine, dataset, texts, rows)
-        pictures += draw_pictures(results, run_dir / "figures")
+        results = RunResults(cfg, engine, dataset, texts, rows, summary)
+        figures += draw_figures(results, folder)
         draw = partial(draw_browser, results)
     report = run_dir / "report.html"
-    write_report(report, title=cfg.name, summary=summary, rows=rows, pictures=pictures, draw=draw)
+    write_report(report, title=cfg.name, summary=summary, rows=rows, figures=figures, draw=draw)
     print_summary(summary, run_dir=run_dir)
-    return summary
+    return summary, results if rows else None
 
 
-def per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+def _per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     """One row per sample and stage; scores are absent where there is no ground truth.
 
     A sample of an image that is asked for several classes has the image's own id too, and one whose patient is known

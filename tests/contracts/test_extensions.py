@@ -1,4 +1,4 @@
-"""A package outside the repository adds a saliency method, a prompt, a dataset, a loss, a stage and a measure.
+"""A package outside the repository adds a saliency method, a prompt, a dataset, a loss, a stage, a measure and a topic.
 
 Its files are those that the pages on extending show, and as many as they say; nothing else is written.
 """
@@ -25,6 +25,7 @@ EXAMPLES = {
     "a loss": {"sigmoid"},
     "a stage with settings": {"grown", "small"},
     "a measure": {"balanced"},
+    "a topic of the report": {"growth"},
 }
 """What is added, as the table of docs/extend-stage.md calls it, and the stems of the example's files."""
 STEMS = set().union(*EXAMPLES.values())
@@ -95,6 +96,9 @@ def test_all_of_it_runs(package: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "Balanced accuracy" in done.stdout
+    assert re.search(r"^growth +DSC", done.stdout, re.M)
+    (page,) = tmp_path.glob("runs/*/*/report.html")
+    assert "Does a margin help?" in page.read_text()
     (table,) = tmp_path.glob("runs/*/*/per_image.csv")
     rows = list(csv.DictReader(table.open()))
     assert len({row["id"] for row in rows}) == 2

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from medsam_exp.report.pictures import choose_cases
+from medsam_exp.report.topics.cases import choose_cases
 
 
 def scores_of(count: int, levels: int = 1000) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from medsam_exp.report.figures.training import PANELS, read_trainings, training_figure, training_pictures
+from medsam_exp.report.figures.training import PANELS, read_trainings, training_figure, training_figures
 from medsam_exp.report.page import write_report
 
 CLIP_TITLES = [
@@ -130,7 +130,7 @@ def test_a_line_that_was_cut_off_does_no_harm(write: Any) -> None:
 
 def test_figures_of_other_stages_are_no_training(write: Any, tmp_path: Path) -> None:
     other = {"step": 1, "retrieval/top1_image_to_text": 0.5}
-    assert training_pictures(write([other]), tmp_path / "figures") == []
+    assert training_figures(write([other]), tmp_path / "figures") == []
     (training,) = read_trainings(write([*clip_rows(), other]))
     rows = training.rows
     assert len(rows) == len(clip_rows())
@@ -139,7 +139,7 @@ def test_figures_of_other_stages_are_no_training(write: Any, tmp_path: Path) -> 
 def test_two_trainings_of_a_run_get_a_picture_each(write: Any, tmp_path: Path) -> None:
     path = write([*clip_rows(), *sam_rows()])
     assert [len(training.rows) for training in read_trainings(path)] == [len(clip_rows()), len(sam_rows())]
-    pictures = training_pictures(path, tmp_path / "figures")
+    pictures = training_figures(path, tmp_path / "figures")
     assert [picture.name for _, picture in pictures] == ["training.png", "training_2.png"]
     assert "partner" in pictures[0][0]
     assert "partner" not in pictures[1][0]
@@ -152,28 +152,28 @@ def test_a_resumed_training_begins_where_it_was_resumed(write: Any) -> None:
 
 def test_nothing_is_drawn_and_nothing_removed_without_curves(tmp_path: Path, write: Any) -> None:
     folder = tmp_path / "figures"
-    assert training_pictures(tmp_path / "no.csv", folder) == []
+    assert training_figures(tmp_path / "no.csv", folder) == []
     assert not folder.exists()
     folder.mkdir()
     (folder / "training.png").write_bytes(b"old")
     empty = tmp_path / "empty.csv"
     empty.touch()
-    assert training_pictures(empty, folder) == []
+    assert training_figures(empty, folder) == []
     assert (folder / "training.png").read_bytes() == b"old"
 
 
 def test_same_curves_same_bytes(write: Any, tmp_path: Path) -> None:
     path = write(clip_rows())
-    (_, one), (_, two) = (training_pictures(path, tmp_path / name)[0] for name in "ab")
+    (_, one), (_, two) = (training_figures(path, tmp_path / name)[0] for name in "ab")
     assert one.read_bytes() == two.read_bytes()
 
 
 def test_the_report_shows_them_under_their_own_heading(
     write: Any, tmp_path: Path, summary: dict[str, Any], pictures: Any
 ) -> None:
-    drawn = training_pictures(write(clip_rows()), tmp_path / "figures")
+    drawn = training_figures(write(clip_rows()), tmp_path / "figures")
     report = tmp_path / "report.html"
-    write_report(report, title="run", summary=summary, rows=[], pictures=[*drawn, *pictures])
+    write_report(report, title="run", summary=summary, rows=[], figures=[*drawn, *pictures])
     html = report.read_text()
     assert html.count("<h2>Training</h2>") == 1
     assert html.index("<h2>Training</h2>") < html.index("<h2>Best cases</h2>")
@@ -237,7 +237,7 @@ def test_named_trainings_are_never_one_line(write: Any, tmp_path: Path) -> None:
     for training, step, dice in zip(trainings, (4, 8), (0.25, 0.75), strict=True):
         figure = training_figure(training.rows)
         assert points(panel(figure, "Pseudo-Dice, validation")) == [(step, dice)]
-    captions = [caption for caption, _ in training_pictures(path, tmp_path / "figures")]
+    captions = [caption for caption, _ in training_figures(path, tmp_path / "figures")]
     assert "nnU-Net on weak labels, fold 0." in captions[0]
     assert "nnU-Net on the reference's labels, fold all." in captions[1]
     assert all("no score of masks" in caption for caption in captions)

@@ -50,7 +50,7 @@ def test_a_run_without_controls_has_no_table_and_no_sentences() -> None:
     assert grounding_rows({"sam/dsc": figure(0.5)}) == []
     assert presence_sentences({}, {}) == []
     assert grounding_section({"metrics": {"sam/dsc": figure(0.5)}}) is None
-    section = scores_section({"metrics": METRICS}, has_images=True)
+    section = scores_section({"metrics": METRICS, "keys": {"saliency": "key"}})
     assert section is not None
     assert [part.table.name for part in section.parts if part.table] == ["Scores"]
 

@@ -50,7 +50,7 @@ def write(tmp_path: Path, summary: dict[str, Any], rows: list[dict[str, Any]], p
             "title": "phantom_zeroshot",
             "summary": summary,
             "rows": rows,
-            "pictures": pictures,
+            "figures": pictures,
             **changes,
         }
         write_report(tmp_path / "report.html", **given)
@@ -122,7 +122,7 @@ def test_what_users_wrote_is_escaped(write: Any, rows: Any, summary: dict[str, A
             "keys": {evil: evil},
             "ground_truth_used_for": [evil],
         },
-        pictures=[(f"{evil}: {evil}", pictures[0][1])],
+        figures=[(f"{evil}: {evil}", pictures[0][1])],
     )
     assert page.tags.count("script") == plain.tags.count("script") == 4
     assert "<script>alert" not in html
@@ -136,7 +136,7 @@ def test_run_without_ground_truth(write: Any, rows: Any, summary: dict[str, Any]
     _, page = write(
         rows=bare,
         summary={**summary, "metrics": {}, "ground_truth_used_for": [], "notes": []},
-        pictures=[("example: scan_07", pictures[0][1])],
+        figures=[("example: scan_07", pictures[0][1])],
     )
     assert "this run used no ground truth" in page.text
     assert "Examples" in page.text
@@ -178,7 +178,7 @@ def test_same_run_same_page(write: Any) -> None:
 def test_large_pictures_are_made_small(write: Any, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (900, 3200, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "large.png")
-    html, page = write(pictures=[("best: scan_07", tmp_path / "large.png")])
+    html, page = write(figures=[("best: scan_07", tmp_path / "large.png")])
     assert "data:image/jpeg" in html
     assert len(html) < (tmp_path / "large.png").stat().st_size / 2
     assert page.tags.count("img") == 1
@@ -194,7 +194,7 @@ def test_fixed_boxes_stand_in_for_those_that_scripts_draw(write: Any) -> None:
 
 
 def test_page_without_pictures(write: Any) -> None:
-    _, page = write(pictures=[])
+    _, page = write(figures=[])
     assert "img" not in page.tags
     assert "scan_11" in page.text
 

@@ -27,7 +27,8 @@ def retrieval_summary(summary: dict[str, Any]) -> dict[str, Any]:
     }
     facts = {"part": "validation", "pairs": 307, "texts": 290, "batch_size": 50, "shuffles": 5, "left_out": 7}
     choices = {"data": "phantom", "clip": "tiny", "pairs": "roco"}
-    return {**summary, "metrics": metrics, "retrieval": facts, "choices": choices, "notes": []}
+    changed = {"retrieval": facts, "choices": choices, "notes": [], "keys": {"retrieval": "key"}}
+    return {**summary, "metrics": metrics, **changed}
 
 
 def test_lines_are_in_per_cent_batches_first_then_by_place(retrieval_summary: dict[str, Any]) -> None:
@@ -86,7 +87,7 @@ def test_console_table(retrieval_summary: dict[str, Any], tmp_path: Path, encodi
 
 def test_page_of_a_run_without_images(retrieval_summary: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(path, title="measured", summary=retrieval_summary, rows=[], pictures=[])
+    write_report(path, title="measured", summary=retrieval_summary, rows=[], figures=[])
     page = path.read_text()
     assert "81.83 ± 0.40" in page
     assert "Image to text" in page

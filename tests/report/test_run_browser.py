@@ -48,7 +48,7 @@ def report(tmp_path: Path, case: ImageResult, rows: Any, summary: dict[str, Any]
 
     summary = {**summary, "keys": keys, "changed_settings": {"prompt.expansion": ["0.0", "<b>"]}}
     write_report(
-        tmp_path / "report.html", title="run", summary=summary, rows=rows, pictures=pictures, draw=drawn
+        tmp_path / "report.html", title="run", summary=summary, rows=rows, figures=pictures, draw=drawn
     )
     return tmp_path / "report.html"
 
@@ -160,7 +160,7 @@ def test_a_thousand_images_stay_under_20_mb_and_answer(tmp_path: Path, summary: 
         ]
     report = tmp_path / "report.html"
     write_report(
-        report, title="thousand", summary={**summary, "keys": keys}, rows=rows, pictures=[],
+        report, title="thousand", summary={**summary, "keys": keys}, rows=rows, figures=[],
         draw=lambda budget: draw(ids, lambda n: (scans.read_image(n), scans.read_ground_truth(n)), stored, budget),
     )  # fmt: skip
     assert report.stat().st_size < 20_000_000

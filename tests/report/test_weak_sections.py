@@ -142,7 +142,7 @@ def weak_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def written(path: Path, summary: Any, rows: Any, pictures: Any) -> str:
-    write_report(path, title="t", summary=summary, rows=rows, pictures=pictures)
+    write_report(path, title="t", summary=summary, rows=rows, figures=pictures)
     html = path.read_text(encoding="utf-8")
     body = re.sub(r"<(script|style)>.*?</\1>", "", html, flags=re.S)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body))
@@ -332,7 +332,7 @@ def test_no_interval_is_a_dash_in_every_section(weak_summary: dict[str, Any], tm
     for figure in (*weak_summary["metrics"].values(), *weak_summary["comparison"]):
         figure["ci95"] = None
     print_summary(weak_summary, tmp_path, Console(file=io.StringIO()))
-    write_report(tmp_path / "r.html", title="t", summary=weak_summary, rows=[], pictures=[])
+    write_report(tmp_path / "r.html", title="t", summary=weak_summary, rows=[], figures=[])
     assert "None" not in re.sub(
         r"<script.*?</script>", "", (tmp_path / "r.html").read_text(), flags=re.DOTALL
     )

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from medsam_exp.report.figures.style import BLUE, FAINT, GREEN, INK, RED, new_figure, save_png, style_axes
-from medsam_exp.report.section import Picture
+from medsam_exp.report.section import FigureFile
 from medsam_exp.report.topics.retrieval import DIRECTIONS
 
 _WIDTH, _ROW = 9.6, 2.45  # inches
@@ -115,7 +115,7 @@ class Training:
     rows: pd.DataFrame
 
 
-def training_pictures(path: Path, folder: Path) -> list[Picture]:
+def training_figures(path: Path, folder: Path) -> list[FigureFile]:
     """Draw every training of a run.
 
     Args:
@@ -123,17 +123,17 @@ def training_pictures(path: Path, folder: Path) -> list[Picture]:
         folder: gets `training.png`, further trainings `training_2.png` and so on.
 
     Returns:
-        (caption, picture) for the report; nothing when the run trained nothing.
+        (caption, file) for the report; nothing when the run trained nothing.
     """
-    pictures = []
+    drawn = []
     for number, training in enumerate(read_trainings(path), start=1):
         folder.mkdir(parents=True, exist_ok=True)
-        picture = folder / ("training.png" if number == 1 else f"training_{number}.png")
-        save_png(training_figure(training.rows), picture)
+        path = folder / ("training.png" if number == 1 else f"training_{number}.png")
+        save_png(training_figure(training.rows), path)
         hints = [panel.hint for panel in _used_panels(training.rows) if panel.hint]
         said = f"{_named(training.name)}Curves over the optimizer's steps."
-        pictures.append((" ".join([f"training: {said}", *hints]), picture))
-    return pictures
+        drawn.append((" ".join([f"training: {said}", *hints]), path))
+    return drawn
 
 
 def _named(training: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pytorch_lightning.loggers import Logger
 
-from medsam_exp.report.pictures import RunResults
+from medsam_exp.report.results import RunResults
 from medsam_exp.runtime.artifacts import StageArtifacts
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from medsam_exp.report.pictures import RunResults, image_and_masks
+from medsam_exp.report.results import RunResults
 from medsam_exp.types import Mask, RGBImage
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def worst_first(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _picture(results: RunResults, sample_id: str, longest_side: int) -> wandb.Image:
     import wandb
 
-    image, masks = image_and_masks(results, sample_id)
+    image, masks = results.image_and_masks(sample_id)
     return wandb.Image(
         shrunk(image, longest_side, Image.Resampling.LANCZOS),
         caption=" | ".join(results.texts[sample_id]),

@@ -7,7 +7,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 from medsam_exp.report.logger.csv import CsvTracker, final_figures
 from medsam_exp.report.logger.job import TrackedRun
-from medsam_exp.report.pictures import RunResults
+from medsam_exp.report.results import RunResults
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.extras import require
 

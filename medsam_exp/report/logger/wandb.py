@@ -29,7 +29,7 @@ from medsam_exp.report.logger.wandb_content import (
     show_report,
     show_tables,
 )
-from medsam_exp.report.pictures import RunResults
+from medsam_exp.report.results import RunResults
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.extras import require
 

@@ -5,19 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from medsam_exp.config.build import build
 from medsam_exp.data.patients import patients_of_samples
 from medsam_exp.engine.engine import Engine
+from medsam_exp.metrics.clusters import picked
 from medsam_exp.metrics.measures import Cell, count, interval, number, scaled, score_cell
 from medsam_exp.metrics.presence import operating_point, presence_figures
 from medsam_exp.report.figures.grounding import TextPanel, controls_figure, presence_figure
 from medsam_exp.report.figures.style import save_png
-from medsam_exp.report.section import Part, Picture, Row, Section, Table
+from medsam_exp.report.results import RunResults
+from medsam_exp.report.section import FigureFile, Part, Row, Section, Table
 from medsam_exp.saliency.grounding.control_texts import KINDS
-from medsam_exp.types import Dataset
 
 GROUNDING, PRESENCE = "grounding/", "presence/"
 """Names of the figures in summary.json begin so."""
@@ -58,7 +60,7 @@ def grounding_section(summary: Mapping[str, Any]) -> Section | None:
         parts.append(Part(table=table, hints=[_HINT]))
     if said := presence_sentences(summary.get("presence", {}), summary["metrics"]):
         lines = [("presence", sentence) for sentence in said]
-        parts.append(Part("Presence score", sentences=said, pictures="presence", console=lines))
+        parts.append(Part("Presence score", sentences=said, figures="presence", console=lines))
     return Section("grounding", _TITLE, parts) if parts else None
 
 
@@ -118,29 +120,28 @@ def presence_results(engine: Engine, cfg: DictConfig) -> dict[str, dict[str, Any
 
     Both are empty unless the run has scores and truth of images with and without the target.
     """
-    score, present = presence_scores(engine)
+    known = _known_presence(engine)
+    score, present = _presence_scores(known)
     if not present.any() or present.all():
         return {"metrics": {}, "facts": {}}
-    figures = _figures(engine, score, present, cfg.seed)
-    vetoes = cfg.veto.get("threshold") is not None
-    point = operating_point(score, present, threshold_of(cfg))
+    # Patients are drawn as one; where they are unknown, the samples of an image.
+    patients = patients_of_samples(engine.dataset)
+    images = {sample.id: sample.image for sample in (engine.dataset.samples if engine.dataset else ())}
+    figures = presence_figures(score, present, cfg.seed, picked(patients or images, known))
+    if patients is None:
+        for figure in figures.values():
+            del figure["patients"]
+    point = operating_point(score, present, _threshold(cfg))
     facts = {
         "threshold": point.threshold,
-        "vetoes": vetoes,
+        "vetoes": cfg.veto.get("threshold") is not None,
         "sensitivity": point.sensitivity,
         "specificity": point.specificity,
         "with_target": int(present.sum()),
         "without_target": int((~present).sum()),
-        "calibrated_on": calibrated_on(cfg),
+        "calibrated_on": _calibrated_on(cfg),
     }
-    return {"metrics": {f"presence/{name}": figure for name, figure in figures.items()}, "facts": facts}
-
-
-def presence_scores(engine: Engine) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(n,) presence scores and (n,) whether the target is there, of samples that have both."""
-    known = list(_known_presence(engine).values())
-    score = np.array([row["probability"] for row in known], np.float64)
-    return score, np.array([row["target_present"] > 0 for row in known], bool)
+    return {"metrics": {f"{PRESENCE}{name}": figure for name, figure in figures.items()}, "facts": facts}
 
 
 def _known_presence(engine: Engine) -> dict[str, dict[str, float]]:
@@ -149,27 +150,21 @@ def _known_presence(engine: Engine) -> dict[str, dict[str, float]]:
     return {name: row for name, row in found.items() if {"probability", "target_present"} <= row.keys()}
 
 
-def _figures(
-    engine: Engine, score: NDArray[np.float64], present: NDArray[np.bool_], seed: int
-) -> dict[str, dict[str, Any]]:
-    """Figures of `presence_figures`, patients drawn as one; where they are unknown, the samples of an image."""
-    patients = patients_of_samples(engine.dataset)
-    images = {sample.id: sample.image for sample in (engine.dataset.samples if engine.dataset else ())}
-    figures = presence_figures(
-        score, present, seed, [(patients or images)[name] for name in _known_presence(engine)]
-    )
-    if patients is None:
-        figures = {name: {k: v for k, v in own.items() if k != "patients"} for name, own in figures.items()}
-    return figures
+def _presence_scores(
+    known: Mapping[str, Mapping[str, float]],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(n,) presence scores and (n,) whether the target is there."""
+    score = np.array([row["probability"] for row in known.values()], np.float64)
+    return score, np.array([row["target_present"] > 0 for row in known.values()], bool)
 
 
-def threshold_of(cfg: DictConfig) -> float:
+def _threshold(cfg: DictConfig) -> float:
     """The veto's threshold, or the one that is reported without a veto."""
     threshold = cfg.veto.get("threshold")
     return DEFAULT_THRESHOLD if threshold is None else float(threshold)
 
 
-def calibrated_on(cfg: DictConfig) -> str | None:
+def _calibrated_on(cfg: DictConfig) -> str | None:
     """The masks that the run's presence score was calibrated on, in words."""
     made_on: str | None = build(cfg.presence).calibrated_on
     return made_on
@@ -178,7 +173,7 @@ def calibrated_on(cfg: DictConfig) -> str | None:
 def presence_truth_uses(engine: Engine, cfg: DictConfig, split: str) -> list[str]:
     """Masks and class labels that went into presence scores and control texts."""
     uses = []
-    if "presence" in engine.artifacts and (made_on := calibrated_on(cfg)):
+    if "presence" in engine.artifacts and (made_on := _calibrated_on(cfg)):
         uses.append(f"presence: calibrated with the masks of the {made_on}")
     if "control_maps" in engine.artifacts and _contradictions_follow_labels(engine, cfg):
         uses.append(f"control_maps: contradictory texts chosen by what each image truly shows ({split})")
@@ -203,44 +198,44 @@ def veto_notes(engine: Engine) -> list[str]:
     return [f"{vetoed} of {total} masks were emptied by the veto"] if vetoed else []
 
 
-def draw_presence(engine: Engine, cfg: DictConfig, folder: Path) -> list[Picture]:
+def draw_presence(results: RunResults, folder: Path) -> list[FigureFile]:
     """ROC curve, scores and reliability of the presence score."""
-    score, present = presence_scores(engine)
-    if not present.any() or present.all():
+    if (auc := results.summary["metrics"].get(f"{PRESENCE}auc")) is None:
         return []
-    auc = _figures(engine, score, present, cfg.seed)["auc"]
-    point = operating_point(score, present, threshold_of(cfg))
+    score, present = _presence_scores(_known_presence(results.engine))
+    point = operating_point(score, present, _threshold(results.cfg))
     path = folder / "presence.png"
     save_png(presence_figure(score, present, point, float(auc["mean"]), auc["ci95"]), path)
     return [("presence", path)]
 
 
-def draw_controls(engine: Engine, dataset: Dataset, texts: Any, count: int, folder: Path) -> list[Picture]:
+def draw_controls(results: RunResults, folder: Path) -> list[FigureFile]:
     """The map of the first few images under their own and the control texts."""
-    if "grounding" not in engine.artifacts:
+    if "grounding" not in results.engine.artifacts:
         return []
-    pictures = []
-    for sample_id in engine.sample_ids[:count]:
+    drawn = []
+    for sample_id in results.engine.sample_ids[: 2 * results.cfg.report_cases]:
         path = folder / f"grounding_{sample_id}.png"
-        save_png(_controls(engine, dataset, texts[sample_id], sample_id), path)
-        pictures.append((f"grounding: {sample_id}", path))
-    return pictures
+        save_png(_controls(results, sample_id), path)
+        drawn.append((f"grounding: {sample_id}", path))
+    return drawn
 
 
-def _controls(engine: Engine, dataset: Dataset, own_texts: tuple[str, ...], sample_id: str) -> Any:
-    record = engine.artifacts["grounding"].info(sample_id)
+def _controls(results: RunResults, sample_id: str) -> Figure:
+    stages = results.engine.artifacts
+    record = stages["grounding"].info(sample_id)
     scores: dict[str, float] = record["scores"]["grounding"]
     own = TextPanel(
         "Own text",
-        " | ".join(own_texts),
-        engine.artifacts["saliency"].saliency_map(sample_id),
+        " | ".join(results.texts[sample_id]),
+        stages["saliency"].saliency_map(sample_id),
         (_outcome(scores, "own"),),
     )
     controls = [
         TextPanel(_KINDS[kind], " | ".join(record["texts"][kind]), map_, _facts(scores, kind))
-        for kind, map_ in zip(KINDS, engine.artifacts["control_maps"].saliency_map(sample_id), strict=True)
+        for kind, map_ in zip(KINDS, stages["control_maps"].saliency_map(sample_id), strict=True)
     ]
-    return controls_figure(sample_id, dataset.read_image(sample_id), [own, *controls])
+    return controls_figure(sample_id, results.dataset.read_image(sample_id), [own, *controls])
 
 
 def _facts(scores: dict[str, float], kind: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from medsam_exp.metrics.measures import (
     used_measures,
 )
 from medsam_exp.report.section import Part, Row, Section, Table
-from medsam_exp.stages.pipeline import scored_labels, stage_colour, stage_title
+from medsam_exp.stages.pipeline import mask_stages, scored_labels, stage_colour, stage_title
 
 MACRO = "mean over classes"
 _ASIDE = "reference"
@@ -24,12 +24,11 @@ _OTHER_TOPICS = ("grounding/", "presence/", "retrieval/", "uncertainty/")
 """Names of figures that have a topic of their own."""
 
 
-def scores_section(summary: Mapping[str, Any], *, has_images: bool) -> Section | None:
+def scores_section(summary: Mapping[str, Any]) -> Section | None:
     """Tables of all scores; None for a run without scores and images.
 
     Args:
         summary: content of summary.json.
-        has_images: whether the run made masks, so that missing scores are to be explained.
     """
     metrics = summary["metrics"]
     grouped = any(map(by_patient, metrics.values()))
@@ -38,7 +37,7 @@ def scores_section(summary: Mapping[str, Any], *, has_images: bool) -> Section |
         *_class_parts(summary, grouped=grouped),
         *_map_parts(metrics),
     ]
-    if has_images and not scored_labels(metrics):
+    if not scored_labels(metrics) and summary["keys"].keys() & {"saliency", *mask_stages()}:
         parts.insert(0, Part(sentences=["The masks are not scored: this run used no ground truth."]))
     return Section("scores", "Scores", parts) if parts else None
 

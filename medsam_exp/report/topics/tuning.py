@@ -13,7 +13,7 @@ from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.measures import ALL_MEASURES, Measure, score_cell
 from medsam_exp.report.figures.style import save_png
 from medsam_exp.report.figures.tuning import tuning_figure
-from medsam_exp.report.section import Part, Picture, Row, Section, Table
+from medsam_exp.report.section import FigureFile, Part, Row, Section, Table
 from medsam_exp.stages.pipeline import stage_title
 from medsam_exp.training.search.study import describe
 
@@ -38,7 +38,7 @@ def tuning_section(summary: Mapping[str, Any]) -> Section | None:
     )
     said = tuning_sentences(tuning)
     part = Part(
-        sentences=said, pictures="tuning", table=table, hints=[_HINT], console=[("", line) for line in said]
+        sentences=said, figures="tuning", table=table, hints=[_HINT], console=[("", line) for line in said]
     )
     return Section("tuning", "Tuning", [part])
 
@@ -110,7 +110,7 @@ def tuning_results(engine: Engine, cfg: DictConfig, choices: Mapping[str, str]) 
     return {**record, "files": list(map(str, files))}
 
 
-def draw_tuning(tuning: Mapping[str, Any], folder: Path) -> list[Picture]:
+def draw_tuning(tuning: Mapping[str, Any], folder: Path) -> list[FigureFile]:
     """The trials of a search, which has no images of its own to show; nothing without a search."""
     if not tuning:
         return []

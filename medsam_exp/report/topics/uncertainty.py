@@ -1,6 +1,6 @@
 """Of what use an ensemble's uncertainty is: how masks were made, which score ranks errors, what to review first."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from medsam_exp.report.figures.uncertainty import (
     uncertainty_scatter,
 )
 from medsam_exp.report.figures.uncertainty_panel import uncertainty_panel
-from medsam_exp.report.section import Part, Picture, Row, Section, Table
-from medsam_exp.types import Dataset, Mask
+from medsam_exp.report.results import RunResults
+from medsam_exp.report.section import FigureFile, Part, Row, Section, Table
 
 UNCERTAINTY = "uncertainty/"
 """Names of the figures in summary.json begin so."""
@@ -55,7 +55,7 @@ def uncertainty_section(summary: Mapping[str, Any]) -> Section | None:
         parts.append(Part("Does doubt point at the bad masks?", table=table, hints=_ranking_hints(facts)))
         table = Table("Calibration", "Probabilities", _CALIBRATION_COLUMNS, calibration_rows(facts))
         parts.append(Part("Calibration near what is predicted", table=table, hints=[calibration_hint(facts)]))
-    return Section("uncertainty", "Uncertainty", [*parts, Part(pictures="uncertainty")])
+    return Section("uncertainty", "Uncertainty", [*parts, Part(figures="uncertainty")])
 
 
 def ranking_rows(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[Row]:
@@ -325,8 +325,9 @@ def doubt_scores(engine: Engine) -> dict[str, dict[str, float]]:
     return {name: ensemble.info(name)["scores"]["uncertainty"] for name in engine.sample_ids}
 
 
-def draw_doubt(engine: Engine, cfg: DictConfig, folder: Path) -> list[Picture]:
+def draw_doubt(results: RunResults, folder: Path) -> list[FigureFile]:
     """Risk and coverage, calibration, and each image's deciding score beside its DSC."""
+    engine, cfg = results.engine, results.cfg
     if "uncertainty" not in engine.artifacts:
         return []
     record, review_by = engine.artifacts["uncertainty"].info("all"), cfg.review.by
@@ -351,57 +352,45 @@ def draw_doubt(engine: Engine, cfg: DictConfig, folder: Path) -> list[Picture]:
         ),
         "reliability": reliability_figure(before, after, near),
     }
-    pictures = []
+    drawn = []
     for name, figure in figures.items():
         path = folder / f"uncertainty_{name}.png"
         save_png(figure, path)
-        pictures.append((f"uncertainty: {_CAPTIONS[name]}", path))
-    return pictures
+        drawn.append((f"uncertainty: {_CAPTIONS[name]}", path))
+    return drawn
 
 
 def _curve(found: dict[str, list[float]]) -> Curve:
     return np.asarray(found["coverage"]), np.asarray(found["risk"])
 
 
-def draw_review(
-    engine: Engine,
-    cfg: DictConfig,
-    dataset: Dataset,
-    truth: Callable[[str], Mask | None],
-    folder: Path,
-) -> list[Picture]:
-    """A small picture of each image on the list to review, and large ones of the first.
-
-    Args:
-        engine: of the run.
-        cfg: its configuration.
-        dataset: its images.
-        truth: gives an image's true mask where the run reads any, else None.
-        folder: for the pictures.
-    """
+def draw_review(results: RunResults, folder: Path) -> list[FigureFile]:
+    """A small picture of each image on the list to review, and large ones of the first."""
+    engine, cfg, dataset = results.engine, results.cfg, results.dataset
     rows = review_rows(doubt_scores(engine), cfg.review.by)[: cfg.review.images]
-    pictures = []
+    drawn = []
     for row in rows:
         path = folder / f"thumbnail_{row['rank']:02d}_{row['id']}.png"
         mask = engine.artifacts["nnunet_ensemble"].mask(row["id"])
         thumbnail(dataset.read_image(row["id"]), mask, path)
-        pictures.append((f"thumbnail: {row['id']}", path))
+        drawn.append((f"thumbnail: {row['id']}", path))
     for row in rows[: 2 * cfg.report_cases]:
         path = folder / f"review_{row['rank']:02d}_{row['id']}.png"
-        save_png(_panel(engine, dataset, truth(row["id"]), row["id"]), path)
-        pictures.append((f"review: {row['rank']}. {row['id']}", path))
-    return pictures
+        save_png(_panel(results, row["id"]), path)
+        drawn.append((f"review: {row['rank']}. {row['id']}", path))
+    return drawn
 
 
-def _panel(engine: Engine, dataset: Dataset, truth: Mask | None, sample_id: str) -> Figure:
-    ensemble, single = engine.artifacts["nnunet_ensemble"], engine.artifacts.get("nnunet_single")
+def _panel(results: RunResults, sample_id: str) -> Figure:
+    stages = results.engine.artifacts
+    ensemble, single = stages["nnunet_ensemble"], stages.get("nnunet_single")
     return uncertainty_panel(
         sample_id,
-        dataset.read_image(sample_id),
-        truth,
+        results.dataset.read_image(sample_id),
+        results.ground_truth(sample_id),
         ensemble.mask(sample_id),
         single.mask(sample_id) if single else None,
         ensemble.maps(sample_id),
         ensemble.info(sample_id)["scores"]["uncertainty"],
-        engine.scores(sample_id).get("weak", {}).get("dsc"),
+        results.engine.scores(sample_id).get("weak", {}).get("dsc"),
     )

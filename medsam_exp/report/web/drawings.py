@@ -1,7 +1,5 @@
 """Small pictures for the image browser: each image once, and what each run found in it as outlines over it."""
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -12,6 +10,7 @@ from PIL import Image
 from skimage.measure import approximate_polygon, find_contours
 
 from medsam_exp.report.figures.panels import COLOUR_MAP
+from medsam_exp.report.web.render import data_uri
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.stages.pipeline import mask_stages, stage_colour, stage_title
 from medsam_exp.types import Mask, RGBImage, SaliencyMap
@@ -182,14 +181,9 @@ def _saliency(saliency_map: SaliencyMap) -> str:
 
 
 def _webp(picture: Image.Image, side: int, quality: int) -> str:
-    buffer = io.BytesIO()
-    picture.resize(_size(picture.size, side), Image.Resampling.LANCZOS).save(
-        buffer,
-        "webp",
-        quality=quality,
-        method=2,  # half the time of 4, which is usual, for 8 % more bytes
-    )
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    small = picture.resize(_size(picture.size, side), Image.Resampling.LANCZOS)
+    # Method 2 takes half the time of 4, which is usual, for 8 % more bytes.
+    return data_uri(small, "webp", quality=quality, method=2)
 
 
 def _size(size: tuple[int, ...], side: int) -> tuple[int, int]:

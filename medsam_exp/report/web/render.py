@@ -9,12 +9,14 @@ older browser, or one without scripts, shows a fixed picture of the same scores;
 
 import base64
 import gzip
+import io
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
 from medsam_exp.runtime.json_text import json_text
 
@@ -43,6 +45,13 @@ def as_json(content: Any) -> Markup:
     """JSON that cannot end the script element it stands in; what is not finite becomes null."""
     text = json_text(content, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
+
+
+def data_uri(picture: Image.Image, kind: str, **options: Any) -> str:
+    """A picture within the page, written by PIL as "png", "jpeg" or "webp"."""
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 @cache

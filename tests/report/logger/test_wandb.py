@@ -18,7 +18,7 @@ from medsam_exp.report.logger.image_table import rows_by_image, shrunk, worst_fi
 from medsam_exp.report.logger.job import SweepJob, TrackedRun
 from medsam_exp.report.logger.unsynced import wandb_runs
 from medsam_exp.report.logger.wandb import WandbTracker
-from medsam_exp.report.pictures import RunResults
+from medsam_exp.report.results import RunResults
 from medsam_exp.runtime.artifacts import StageArtifacts
 from tests.compose import CONF
 from tests.report.logger import offline
@@ -169,7 +169,7 @@ def phantom_results() -> RunResults:
         {"id": key, "text": f"text of {key}", "stage": "sam", "dsc": dsc, "iou": dsc / 2}
         for key, dsc in scores.items()
     ]
-    return RunResults(None, engine, dataset, {key: (f"text of {key}",) for key in scores}, rows)  # type: ignore[arg-type]
+    return RunResults(None, engine, dataset, {key: (f"text of {key}",) for key in scores}, rows, {})  # type: ignore[arg-type]
 
 
 def test_trained_networks_are_kept_by_their_stages_keys_and_stay_where_they_are(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""What a finished run over images has, as its figures, its files and its trackers read it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig
+
+from medsam_exp.engine.engine import Engine
+from medsam_exp.stages.pipeline import mask_stages
+from medsam_exp.types import Dataset, Mask, RGBImage
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """What a finished run over images has.
+
+    Attributes:
+        cfg: its configuration.
+        engine: its stages and their artifacts.
+        dataset: its images.
+        texts: texts by sample id.
+        rows: those of per_image.csv.
+        summary: content of summary.json.
+    """
+
+    cfg: DictConfig
+    engine: Engine
+    dataset: Dataset
+    texts: Mapping[str, tuple[str, ...]]
+    rows: list[dict[str, Any]]
+    summary: Mapping[str, Any]
+
+    @property
+    def final_label(self) -> str:
+        """Label of the last stage that makes masks; "" when there is none."""
+        final = final_stage(self.engine)
+        return mask_stages()[final] if final else ""
+
+    def ground_truth(self, sample_id: str) -> Mask | None:
+        """The true mask, where the run reads any."""
+        return self.dataset.read_ground_truth(sample_id) if "evaluate" in self.engine.artifacts else None
+
+    def image_and_masks(self, sample_id: str) -> tuple[RGBImage, dict[str, Mask]]:
+        """An image with its masks, original frame: "prediction", "coarse" where it is another, "ground truth"."""
+        stages, final = self.engine.artifacts, final_stage(self.engine)
+        masks = {} if final is None else {"prediction": stages[final].mask(sample_id)}
+        if "coarse_mask" in stages and final != "coarse_mask":
+            masks["coarse"] = stages["coarse_mask"].mask(sample_id)
+        truth = self.ground_truth(sample_id)
+        return self.dataset.read_image(sample_id), masks | ({} if truth is None else {"ground truth": truth})
+
+
+def final_stage(engine: Engine) -> str | None:
+    """The last stage of a run that makes masks."""
+    done = [stage for stage in mask_stages() if stage in engine.artifacts]
+    return done[-1] if done else None

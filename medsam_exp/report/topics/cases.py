@@ -1,0 +1,134 @@
+"""Single images: the best, median and worst cases, the words of their texts, and all images for the browser."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from medsam_exp.report.figures.overlay import ImageResult, distribution_figure, overlay_figure
+from medsam_exp.report.figures.style import save_png
+from medsam_exp.report.figures.words import words_figure
+from medsam_exp.report.results import RunResults
+from medsam_exp.report.section import FigureFile
+from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
+from medsam_exp.stages.pipeline import STAGES, mask_stages
+from medsam_exp.stages.sam_mask import from_record
+
+
+def choose_cases(scores: Mapping[str, float], count_each: int = 3) -> list[tuple[str, str]]:
+    """Choose the best, the median and the worst images; the same images whatever their order.
+
+    Few images are shared out evenly, so that none is shown twice.
+
+    Args:
+        scores: one score by sample id, higher is better; not finite where there is no ground truth.
+        count_each: how many of each kind, >= 0.
+
+    Returns:
+        (label, sample id), label "best", "median" or "worst", the extreme cases of a kind first; or, without
+        any score, the first 3 x `count_each` ids as "example".
+    """
+    ranked = sorted((name for name in scores if math.isfinite(scores[name])), key=lambda n: (-scores[n], n))
+    if not ranked:
+        return [("example", name) for name in sorted(scores)[: 3 * count_each]]
+    best, worst, median = (min(count_each, (len(ranked) + extra) // 3) for extra in (2, 1, 0))
+    middle = ranked[best : len(ranked) - worst]
+    first = (len(middle) - median) // 2
+    return [
+        *(("best", name) for name in ranked[:best]),
+        *(("median", name) for name in middle[first : first + median]),
+        *(("worst", name) for name in ranked[::-1][:worst]),
+    ]
+
+
+def draw_cases(results: RunResults, folder: Path) -> list[FigureFile]:
+    """Overlays of the best, median and worst cases."""
+    drawn = []
+    for number, (label, sample_id) in enumerate(_chosen(results) if results.final_label else []):
+        path = folder / f"{number:02d}_{label}_{sample_id}.png"
+        save_png(overlay_figure(_image_result(results, sample_id)), path)
+        drawn.append((f"{label}: {sample_id}", path))
+    return drawn
+
+
+def draw_distribution(results: RunResults, folder: Path) -> list[FigureFile]:
+    """The distribution of scores over images."""
+    if "evaluate" not in results.engine.artifacts:
+        return []
+    save_png(distribution_figure(results.rows), folder / "distribution.png")
+    return [("distribution", folder / "distribution.png")]
+
+
+def draw_words(results: RunResults, folder: Path) -> list[FigureFile]:
+    """The words of the first text of the best, median and worst cases, coloured by relevance on one scale."""
+    found = results.engine.artifacts.get("text_saliency")
+    if found is None:
+        return []
+    cases = _chosen(results)
+    texts = {sample_id: found.info(sample_id)["texts"][0] for _, sample_id in cases}
+    largest = max((nats for text in texts.values() for nats in text["relevance"]), default=0.0)
+    drawn = []
+    for number, (label, sample_id) in enumerate(cases):
+        path = folder / f"words_{number:02d}_{label}_{sample_id}.png"
+        text = texts[sample_id]
+        save_png(words_figure(sample_id, text["words"], text["relevance"], largest or 1.0), path)
+        drawn.append((f"words that the image asks for: {label}, {sample_id}", path))
+    return drawn
+
+
+def draw_browser(results: RunResults, budget: int) -> Drawings:
+    """Every image with what was found in it, for the report's image browser, the worst masks first.
+
+    Args:
+        results: of the run.
+        budget: characters of all drawings together.
+    """
+    dsc, engine = _final_dsc(results), results.engine
+    ids = sorted(engine.sample_ids, key=lambda name: (dsc.get(name, math.inf), name))
+    stored = {
+        stage: {found.key: found}
+        for stage in drawn_stages()
+        if (found := engine.artifacts.get(stage)) is not None
+    }
+    drawings = draw(
+        ids,
+        lambda sample_id: (results.dataset.read_image(sample_id), results.ground_truth(sample_id)),
+        stored,
+        budget,
+    )
+    drawings.remarks = [
+        f"{said}, those with the worst masks; all masks are in the run's folder" for said in drawings.remarks
+    ]
+    return drawings
+
+
+def _chosen(results: RunResults) -> list[tuple[str, str]]:
+    unscored = dict.fromkeys(results.engine.sample_ids, math.nan)
+    return choose_cases(unscored | _final_dsc(results), results.cfg.report_cases)
+
+
+def _final_dsc(results: RunResults) -> dict[str, float]:
+    """DSC of the last masks by sample id; of images that have one."""
+    final = results.final_label
+    return {row["id"]: row["dsc"] for row in results.rows if row["stage"] == final and "dsc" in row}
+
+
+def _image_result(results: RunResults, sample_id: str) -> ImageResult:
+    stages = results.engine.artifacts
+    sam = stages.get("sam_mask")
+    return ImageResult(
+        sample_id=sample_id,
+        text=" | ".join(results.texts[sample_id]),
+        image=results.dataset.read_image(sample_id),
+        saliency_map=stages["saliency"].saliency_map(sample_id) if "saliency" in stages else None,
+        coarse_mask=stages["coarse_mask"].mask(sample_id) if "coarse_mask" in stages else None,
+        prompts=from_record(sam.info(sample_id)["prompts"]) if sam else None,
+        mask=sam.mask(sample_id) if sam else None,
+        nnunet_masks={
+            name: stages[stage].mask(sample_id)
+            for stage, name in mask_stages().items()
+            if stage in stages and STAGES[stage].supervision != "none"
+        },
+        ground_truth=results.ground_truth(sample_id),
+        scores=results.engine.scores(sample_id).get(results.final_label, {}),
+        scored=results.final_label,
+    )
