@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medsam_exp.curation.prepare.layout import Prepared
-from medsam_exp.curation.prepare.output import Request, SourceFacts
+from medsam_exp.curation.prepare.output import Prepared, Request, SourceFacts
 from medsam_exp.curation.prepare.splitting import SPLITS
 from medsam_exp.runtime.digests import text_digest
 

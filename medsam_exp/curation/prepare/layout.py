@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from unicodedata import normalize
 
@@ -19,25 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medsam_exp.curation.prepare.output import (
-    OutputFolder,
-    OutputItem,
-    Request,
-    Written,
-    locked_output,
-    refuse_unexpected_files,
-    write_files,
-)
-from medsam_exp.curation.prepare.source import Source, image_of
+from medsam_exp.curation.prepare.output import OutputItem, Prepared, Request, write_prepared
+from medsam_exp.curation.prepare.source import Source
 from medsam_exp.curation.prepare.splitting import SPLITS
 from medsam_exp.data.captions import clean_caption
+from medsam_exp.data.patients import INDEX
+from medsam_exp.data.sample_index import COLUMNS as SPACING_COLUMNS
 from medsam_exp.data.tables import csv_text
-from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.types import Mask, UserError
 
-INDEX = "index.csv"
-COLUMNS = ("name", "split", "class", "group", "source")
-SPACING_COLUMNS = ("spacing_row_mm", "spacing_column_mm")
+_COLUMNS = ("name", "split", "class", "group", "source")
 _NAME = re.compile(r"""[^\\/:*?"<>|\x00-\x1f.\s][^\\/:*?"<>|\x00-\x1f]*""")
 
 
@@ -63,23 +55,6 @@ class PreparedImage:
     group: str = ""
     source: str = ""
     spacing_mm: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a preparation gave.
-
-    Attributes:
-        out: the folder.
-        counts: images by split and class.
-        written: files written this time; 0 where everything was there.
-        notes: what was merged, dropped or found odd, one sentence each.
-    """
-
-    out: Path
-    counts: Mapping[str, Mapping[str, int]]
-    written: int
-    notes: tuple[str, ...]
 
 
 def plain_name(text: str) -> str:
@@ -128,69 +103,51 @@ def write_layout(
     """
     _check(out, cases)
     cases = sorted(cases, key=lambda case: case.name)
-    with locked_output(out, request) as output:
-        folders = [f"{split}_{kind}" for split in SPLITS for kind in ("images", "masks")]
-        refuse_unexpected_files(out, folders, {name for case in cases for name in _files(case)})
-        written = write_files(
-            output, [OutputItem(_files(case), _encoder(case)) for case in cases], skip_faulty
+
+    def tables(faults: Mapping[str, str]) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
+        kept = [case for case in cases if _files(case)[0] not in faults]
+        counts = {split: Counter(case.class_name for case in kept if case.split == split) for split in SPLITS}
+        return {INDEX: _index(kept)}, {split: dict(sorted(found.items())) for split, found in counts.items()}
+
+    items = [OutputItem(_files(case), partial(_encoded, case)) for case in cases]
+    folders = [f"{split}_{kind}" for split in SPLITS for kind in ("images", "masks")]
+    return write_prepared(out, request, folders, items, tables, notes, skip_faulty=skip_faulty)
+
+
+def _encoded(case: PreparedImage) -> dict[str, bytes]:
+    """A case's files; the mask comes first, so that an image that is there has its mask."""
+    image, mask = case.read()
+    image_file, mask_file = _files(case)
+    if mask is None:
+        return {image_file: _png(image)}
+    if mask.shape != image.shape[:2]:
+        sizes = [f"{shape[1]} x {shape[0]}" for shape in (image.shape, mask.shape)]
+        raise UserError(
+            f"{case.source or case.name} has an image of {sizes[0]} and a mask of {sizes[1]} pixels"
         )
-        kept = [case for case in cases if _files(case)[0] not in written.faults]
-        return _finish(output, kept, written, (*notes, *written.notes))
-
-
-def _encoder(case: PreparedImage) -> Callable[[], dict[str, bytes]]:
-    """What makes a case's files; the mask comes first, so that an image that is there has its mask."""
-
-    def encode() -> dict[str, bytes]:
-        image, mask = case.read()
-        image_file, mask_file = _files(case)
-        if mask is None:
-            return {image_file: _png(_narrowed(image))}
-        if mask.shape != image.shape[:2]:
-            sizes = [f"{shape[1]} x {shape[0]}" for shape in (image.shape, mask.shape)]
-            raise UserError(
-                f"{case.source or case.name} has an image of {sizes[0]} and a mask of {sizes[1]} pixels"
-            )
-        labels = mask.astype(np.uint8) * np.uint8(255) if mask.dtype == bool else np.asarray(mask, np.uint8)
-        return {mask_file: _png(labels), image_file: _png(_narrowed(image))}
-
-    return encode
-
-
-def _finish(
-    output: OutputFolder, cases: Sequence[PreparedImage], written: Written, notes: tuple[str, ...]
-) -> Prepared:
-    counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
-    for case in cases:
-        counts[case.split][case.class_name] += 1
-    by_class = {split: dict(sorted(found.items())) for split, found in counts.items()}
-    write_atomically(output.out / INDEX, _index(cases).encode())
-    output.finish({"counts": by_class, "notes": list(notes)}, written.checksums)
-    return Prepared(output.out, by_class, written.count, notes)
+    labels = mask.astype(np.uint8) * np.uint8(255) if mask.dtype == bool else np.asarray(mask, np.uint8)
+    return {mask_file: _png(labels), image_file: _png(image)}
 
 
 def _index(cases: Sequence[PreparedImage]) -> str:
     with_spacing = any(case.spacing_mm for case in cases)
     rows = []
     for case in cases:
-        spacing = [f"{size:.6g}" for size in case.spacing_mm] if case.spacing_mm else ["", ""]
         row = [case.name, case.split, case.class_name, case.group, case.source]
-        rows.append([*row, *(spacing if with_spacing else ())])
-    return csv_text([*COLUMNS, *(SPACING_COLUMNS if with_spacing else ())], rows)
+        if with_spacing:
+            row += [f"{size:.6g}" for size in case.spacing_mm] if case.spacing_mm else ["", ""]
+        rows.append(row)
+    return csv_text([*_COLUMNS, *(SPACING_COLUMNS if with_spacing else ())], rows)
 
 
 def _files(case: PreparedImage) -> tuple[str, str]:
     return f"{case.split}_images/{case.name}.png", f"{case.split}_masks/{case.name}.png"
 
 
-def _narrowed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """One channel where three are equal."""
-    if image.ndim == 3 and (image == image[..., :1]).all():
-        return np.ascontiguousarray(image[..., 0])
-    return image
-
-
 def _png(pixels: NDArray[np.uint8]) -> bytes:
+    """With one channel where three are equal."""
+    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+        pixels = np.ascontiguousarray(pixels[..., 0])
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="PNG")
     return file.getvalue()
@@ -220,7 +177,7 @@ def _check(out: Path, cases: Sequence[PreparedImage]) -> None:
             raise ValueError(f"the group {case.group} stands on two sides")
 
 
-IMAGE_COLUMN, CAPTION_COLUMN = "filename", "Caption"
+_IMAGE_COLUMN, _CAPTION_COLUMN = "filename", "Caption"
 _FOLDER = "images"
 
 
@@ -273,21 +230,18 @@ def write_pairs(
             raise UserError(
                 f"{images[f'{_FOLDER}/{pair.name}']} and {pair.image} have the same name: rename one of them"
             )
-    with locked_output(out, request) as output:
-        refuse_unexpected_files(out, [_FOLDER], set(images))
-        items = [OutputItem((name,), _copier(source, image, name)) for name, image in sorted(images.items())]
-        written = write_files(output, items, skip_faulty)
-        kept = [pair for pair in pairs if f"{_FOLDER}/{pair.name}" not in written.faults]
-        tables = {
-            table: [pair for pair in kept if pair.table == table]
-            for table in sorted({p.table for p in pairs})
-        }
-        for table, rows in tables.items():
-            write_atomically(out / table, _csv(rows).encode())
-        counts = {table: {"pairs": len(rows)} for table, rows in tables.items()}
-        said = (*notes, *written.notes)
-        output.finish({"counts": counts, "notes": list(said)}, written.checksums)
-    return Prepared(out, counts, written.count, said)
+
+    def tables(faults: Mapping[str, str]) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
+        kept = [pair for pair in pairs if f"{_FOLDER}/{pair.name}" not in faults]
+        names = sorted({pair.table for pair in pairs})
+        found = {table: [pair for pair in kept if pair.table == table] for table in names}
+        texts = {table: _csv(rows) for table, rows in found.items()}
+        return texts, {table: {"pairs": len(rows)} for table, rows in found.items()}
+
+    items = [
+        OutputItem((name,), partial(_copied, source, image, name)) for name, image in sorted(images.items())
+    ]
+    return write_prepared(out, request, [_FOLDER], items, tables, notes, skip_faulty=skip_faulty)
 
 
 def is_long_enough(caption: str | None, smallest: int) -> bool:
@@ -300,12 +254,9 @@ def is_long_enough(caption: str | None, smallest: int) -> bool:
     return len(clean_caption(caption or "")) >= max(1, smallest)
 
 
-def _copier(source: Source, image: str, name: str) -> Callable[[], dict[str, bytes]]:
-    def copy() -> dict[str, bytes]:
-        image_of(source, image)  # decoded once, so that training meets no broken file
-        return {name: source.read(image)}
-
-    return copy
+def _copied(source: Source, image: str, name: str) -> dict[str, bytes]:
+    source.image(image)  # decoded once, so that training meets no broken file
+    return {name: source.read(image)}
 
 
 def _csv(pairs: Sequence[PreparedPair]) -> str:
@@ -318,4 +269,4 @@ def _csv(pairs: Sequence[PreparedPair]) -> str:
         ]
         for pair in sorted(pairs, key=lambda pair: (pair.name, pair.caption))
     ]
-    return csv_text([IMAGE_COLUMN, CAPTION_COLUMN, *columns], rows)
+    return csv_text([_IMAGE_COLUMN, _CAPTION_COLUMN, *columns], rows)

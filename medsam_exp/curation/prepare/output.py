@@ -6,8 +6,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
-FINISHED, STARTED = "prepared.json", "preparing.json"
-CHECKSUMS = "checksums.sha256"
-LOCK = ".preparing.lock"
+_FINISHED, _STARTED = "prepared.json", "preparing.json"
+_CHECKSUMS = "checksums.sha256"
+_LOCK = ".preparing.lock"
 _FORMAT = 1  # of prepared.json
 _HALF_WRITTEN = re.compile(r"\..+\.(png|jpg|json|csv|sha256)\.[a-z0-9_]{8}")  # what a killed process leaves
 
@@ -67,83 +67,90 @@ class Request:
         return {"format": _FORMAT, **json.loads(json_text(asdict(self)))}
 
 
-@contextmanager
-def locked_output(out: Path, request: Request) -> Iterator["OutputFolder"]:
-    """Lock a folder for one preparation: new, empty, or begun or finished by the same request.
+@dataclass(frozen=True)
+class OutputItem:
+    """Files that belong together.
+
+    Attributes:
+        names: relative to the prepared folder; the first one is always made, and is written last.
+        make: gives their bytes by name, without those that this item does not have, in the order of writing.
+    """
+
+    names: tuple[str, ...]
+    make: Callable[[], Mapping[str, bytes]]
+
+
+Counts = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a preparation gave.
+
+    Attributes:
+        out: the folder.
+        counts: images by split and class; or pairs by table.
+        written: files written this time; 0 where everything was there.
+        notes: what was merged, dropped or found odd, one sentence each.
+    """
+
+    out: Path
+    counts: Counts
+    written: int
+    notes: tuple[str, ...]
+
+
+def write_prepared(
+    out: Path,
+    request: Request,
+    folders: Sequence[str],
+    items: Sequence[OutputItem],
+    tables: Callable[[Mapping[str, str]], tuple[Mapping[str, str], Counts]],
+    notes: Iterable[str] = (),
+    *,
+    skip_faulty: bool = False,
+) -> Prepared:
+    """Write what is missing or was changed, then tables, checksums and `prepared.json`, which marks the end.
 
     Args:
-        out: the folder.
+        out: a new or empty folder, or one that the same request began or finished; locked meanwhile.
         request: what decides its content.
+        folders: of the images, relative to `out`; they may hold nothing else.
+        items: all images.
+        tables: given the faults by the first name of each item that was left out, gives the text of every table by
+            its name, and the counts.
+        notes: for `prepared.json`.
+        skip_faulty: leave out items that cannot be made and say so, instead of stopping.
 
     Raises:
-        UserError: the folder holds something else; names it.
+        UserError: the folder holds something else, or items cannot be made (all of them, or any unless
+            `skip_faulty`); names the first ten.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: give a folder to write to")
     _refuse_foreign(out, request)
     out.mkdir(parents=True, exist_ok=True)
-    with waiting_lock(out / LOCK, f"waiting for another process that prepares {out}"):
+    with waiting_lock(out / _LOCK, f"waiting for another process that prepares {out}"):
         _refuse_foreign(out, request)
+        _refuse_strangers(out, folders, {name for item in items for name in item.names})
         for left in [path for path in out.rglob(".*") if _HALF_WRITTEN.fullmatch(path.name)]:
             left.unlink()
-        finished = (out / FINISHED).is_file()
-        if not finished:
-            write_atomically(out / STARTED, _json(request.as_json()))
-        yield OutputFolder(out, request)
-
-
-@dataclass(frozen=True)
-class OutputFolder:
-    """A prepared folder while it is locked.
-
-    Attributes:
-        out: the folder.
-        request: what decides its content.
-    """
-
-    out: Path
-    request: Request
-
-    def finish(self, results: Mapping[str, Any], checksums: Mapping[str, str]) -> None:
-        """Write the checksums of all files, then `prepared.json`, which marks the folder as complete.
-
-        Args:
-            results: stored with the request.
-            checksums: SHA-256 (hex) by file.
-        """
+        if not (out / _FINISHED).is_file():
+            write_atomically(out / _STARTED, _json(request.as_json()))
+        checksums, written, faults = _write_all(out, request.preparer, items)
+        if faults and (not skip_faulty or len(faults) == len(items)):
+            raise _complaint(faults, len(items))
+        texts, counts = tables(faults)
         lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(checksums.items()))
-        write_atomically(self.out / CHECKSUMS, lines.encode())
-        write_atomically(self.out / FINISHED, _json({**self.request.as_json(), **results}))
-        (self.out / STARTED).unlink(missing_ok=True)
+        for name, text in {**texts, _CHECKSUMS: lines}.items():
+            write_atomically(out / name, text.encode())
+        said = (*notes, *(f"left out: {fault}" for fault in dict.fromkeys(faults.values())))
+        write_atomically(out / _FINISHED, _json({**request.as_json(), "counts": counts, "notes": said}))
+        (out / _STARTED).unlink(missing_ok=True)
+    return Prepared(out, counts, written, said)
 
 
-def read_prepared(out: Path) -> dict[str, Any] | None:
-    """Content of `prepared.json`; None where no preparation has finished.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    try:
-        return dict(json.loads((out / FINISHED).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{out / FINISHED} cannot be read ({error}): delete the folder and prepare it again"
-        ) from error
-
-
-def refuse_unexpected_files(out: Path, folders: Sequence[str], expected: set[str]) -> None:
-    """Refuse files in a preparation's folders that it does not write.
-
-    Args:
-        out: the prepared folder.
-        folders: the folders that belong to the preparation, relative to it.
-        expected: files that may be there, relative to it, with /.
-
-    Raises:
-        UserError: names the first few.
-    """
+def _refuse_strangers(out: Path, folders: Sequence[str], expected: set[str]) -> None:
     there = [path for folder in folders for path in (out / folder).glob("*")]
     names = {path.relative_to(out).as_posix() for path in there if not path.name.startswith(".")}
     if unexpected := sorted(names - expected):
@@ -154,7 +161,7 @@ def refuse_unexpected_files(out: Path, folders: Sequence[str], expected: set[str
 
 
 def _refuse_foreign(out: Path, request: Request) -> None:
-    marker = next((out / name for name in (FINISHED, STARTED) if (out / name).is_file()), None)
+    marker = next((out / name for name in (_FINISHED, _STARTED) if (out / name).is_file()), None)
     if marker is None:
         there = sorted(path.name for path in out.glob("*") if not path.name.startswith("."))
         if there:
@@ -187,67 +194,26 @@ def _json(content: Mapping[str, Any]) -> bytes:
     return (json_text(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-@dataclass(frozen=True)
-class OutputItem:
-    """Files that belong together.
-
-    Attributes:
-        names: relative to the prepared folder; the first one is always made, and is written last.
-        make: gives their bytes by name, without those that this item does not have, in the order of writing.
-    """
-
-    names: tuple[str, ...]
-    make: Callable[[], Mapping[str, bytes]]
-
-
-@dataclass
-class Written:
-    """What became of all items.
-
-    Attributes:
-        checksums: SHA-256 (hex) by file, of what was there already, too.
-        count: files written this time.
-        faults: why an item could not be made, by its first name.
-    """
-
-    checksums: dict[str, str] = field(default_factory=dict)
-    count: int = 0
-    faults: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was left out, one sentence each."""
-        return tuple(f"left out: {fault}" for fault in dict.fromkeys(self.faults.values()))
-
-
-def write_files(output: OutputFolder, items: Sequence[OutputItem], skip_faulty: bool) -> Written:
-    """Write files that are missing or were changed.
+def _write_all(
+    out: Path, shown: str, items: Sequence[OutputItem]
+) -> tuple[dict[str, str], int, dict[str, str]]:
+    """Checksums by file, of what was there already too; number of files written now; faults by first name.
 
     Files are compared with `checksums.sha256` once a preparation has finished. Before that, every file that is there
     was written completely by the same request.
-
-    Args:
-        output: the locked folder.
-        items: what to write.
-        skip_faulty: leave out items that cannot be made.
-
-    Raises:
-        UserError: items cannot be made (all of them, or any unless `skip_faulty`); names the first ten.
     """
-    known = _known_checksums(output.out / CHECKSUMS)
-    written = Written()
-    results = map_in_threads(lambda item: _write(output.out, item, known), items)
-    with stage_progress(output.request.preparer, len(items)) as done, closing(results):
+    known = _known_checksums(out / _CHECKSUMS)
+    checksums, count, faults = dict[str, str](), 0, dict[str, str]()
+    results = map_in_threads(lambda item: _write(out, item, known), items)
+    with stage_progress(shown, len(items)) as done, closing(results):
         for item, result in zip(items, results, strict=True):
             if isinstance(result, str):
-                written.faults[item.names[0]] = result
+                faults[item.names[0]] = result
             else:
-                written.checksums |= result[0]
-                written.count += result[1]
+                checksums |= result[0]
+                count += result[1]
             done(1)
-    if written.faults and (not skip_faulty or len(written.faults) == len(items)):
-        raise _complaint(written.faults, len(items))
-    return written
+    return checksums, count, faults
 
 
 def _write(out: Path, item: OutputItem, known: Mapping[str, str]) -> tuple[dict[str, str], int] | str:

@@ -17,14 +17,9 @@ from numpy.typing import NDArray
 
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name
 from medsam_exp.curation.prepare.own_masks import ScanMasks, assign_outlines
-from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
+from medsam_exp.curation.prepare.splitting import Member, split_members
 from medsam_exp.data.patients import patient_in
-from medsam_exp.data.volumes.find import (
-    Found,
-    assign_masks,
-    case_of,
-    is_nnunet_image,
-)
+from medsam_exp.data.volumes.find import Found, assign_masks, case_of, is_nnunet_image
 from medsam_exp.data.volumes.grid import Plane, View
 from medsam_exp.data.volumes.scan import Scan, ScanFacts, ScanRecord
 from medsam_exp.data.volumes.segmentation_in import refers_to
@@ -48,21 +43,11 @@ class ScanNaming:
     rename: bool = False
 
 
-def name_scans(scans: Sequence[ScanFacts], naming: ScanNaming) -> list[tuple[str, str]]:
-    """Give every scan an id and a group (the patient).
+def _named(scans: Sequence[ScanFacts], naming: ScanNaming) -> list[tuple[str, str]]:
+    """An id and a group (the patient) for every scan.
 
     DICOM scans are p001_ct01: patient and scan by running numbers, as a hash of a patient's number could be undone by
     trying all numbers. Numbers follow the order of hashes, which reveals nothing about names or dates.
-
-    Args:
-        scans: all scans.
-        naming: how they are named.
-
-    Returns:
-        Id and group of each.
-
-    Raises:
-        UserError: the pattern does not match a file.
     """
     stems = _unique_stems([scan for scan in scans if scan.kind != "dicom"], naming)
     secrets = [_patient(scan, naming) for scan in scans]
@@ -76,12 +61,13 @@ def name_scans(scans: Sequence[ScanFacts], naming: ScanNaming) -> list[tuple[str
         if hidden[place]:
             patient = f"p{numbers[secrets[place]]:03d}"
             counts[patient] += 1
-            named[place] = (
-                f"{patient}_{plain_name(scan.modality or 'scan').lower()}{counts[patient]:02d}",
-                patient,
-            )
+            name = f"{patient}_{plain_name(scan.modality or 'scan').lower()}{counts[patient]:02d}"
+            named[place] = (name, patient)
         else:
-            named[place] = (stems[id(scan)], _visible_group(scan, secrets[place], stems[id(scan)], naming))
+            stem = stems[id(scan)]
+            unnamed = "" if scan.kind == "picture" else stem
+            visible = unnamed if naming.patient is None else secrets[place].removeprefix("pattern ")
+            named[place] = (stem, visible)
     return [named[place] for place in range(len(scans))]
 
 
@@ -90,9 +76,7 @@ def _hash(text: str) -> str:
 
 
 def _identity(scan: ScanFacts) -> str:
-    if scan.kind == "dicom":
-        return str(scan.source.get("images"))
-    return scan.shown
+    return str(scan.source.get("images")) if scan.kind == "dicom" else scan.shown
 
 
 def _patient(scan: ScanFacts, naming: ScanNaming) -> str:
@@ -106,12 +90,6 @@ def _patient(scan: ScanFacts, naming: ScanNaming) -> str:
             f"--patient {naming.patient.pattern!r} does not match {scan.shown}: give a pattern that matches every path"
         )
     return f"pattern {patient}"
-
-
-def _visible_group(scan: ScanFacts, secret: str, stem: str, naming: ScanNaming) -> str:
-    if naming.patient is not None:
-        return secret.removeprefix("pattern ")
-    return "" if scan.kind == "picture" else stem
 
 
 def _unique_stems(scans: Sequence[ScanFacts], naming: ScanNaming) -> dict[int, str]:
@@ -152,18 +130,8 @@ class Cutting:
 
 
 @dataclass(frozen=True)
-class PlannedScan:
-    """One scan, its masks, and the slices that become images.
-
-    Attributes:
-        scan: what is cut.
-        masks: its masks.
-        id: its name in the prepared folder.
-        group: its patient.
-        view: the cut.
-        slices: place along the view's axis by sample id.
-        soft: whether soft edges of its masks were thresholded.
-    """
+class _PlannedScan:
+    """One scan, its masks, its id and patient, and the slices (id: place along the view's axis) that become images."""
 
     scan: Scan
     masks: ScanMasks
@@ -171,61 +139,50 @@ class PlannedScan:
     group: str
     view: View
     slices: dict[str, int]
-    soft: bool = False
+    soft_masks: bool = False
+
+    def redacted(self, error: UserError) -> UserError:
+        """The error without names of files, which may tell who the patient is."""
+        text = str(error)
+        for path in (*self.scan.facts.files, *self.masks.files, *self.masks.segmentations):
+            text = text.replace(str(path), self.id)
+        return UserError(text.replace(self.scan.facts.shown, self.id))
 
 
-class SliceReader:
+class _SliceReader:
     """Reads slices; keeps the last volume, as slices are read in order by several threads."""
 
-    def __init__(self, cutting: Cutting, *, labels: bool, redacted: bool) -> None:
-        self._cutting, self._labels, self._redacted = cutting, labels, redacted
+    def __init__(self, window_level: WindowLevel, *, labels: bool, redacted: bool) -> None:
+        self._window_level, self._labels, self._redacted = window_level, labels, redacted
         self._lock = threading.Lock()
         self._id: str | None = None
-        self._volume: NDArray[np.uint8] | None = None
+        self._volume: NDArray[np.uint8] | UserError | None = None
         self._mask: NDArray[np.uint8] | None = None
-        self._fault: UserError | None = None
 
     def read(
-        self, planned: PlannedScan, index: int
+        self, planned: _PlannedScan, index: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | NDArray[np.uint8] | None]:
-        """Read one slice.
-
-        Args:
-            planned: the scan.
-            index: along the view's axis.
-
-        Returns:
-            (H, W) or (H, W, 3) uint8 image, and its (H, W) mask (bool, or uint8 labels); None without masks.
-
-        Raises:
-            UserError: the scan or its masks are damaged.
-        """
+        """(H, W) or (H, W, 3) uint8 image, and its (H, W) mask (bool, or uint8 labels); None without masks."""
         with self._lock:
             if self._id != planned.id:
                 self._load(planned)
-            volume, labels, fault = self._volume, self._mask, self._fault
-        if volume is None:
-            assert fault is not None
-            raise fault
+            volume, labels = self._volume, self._mask
+        if isinstance(volume, UserError):
+            raise volume
+        assert volume is not None
         image = np.ascontiguousarray(planned.view.take(volume, index))
         if labels is None:
             return image, None
         plane = np.ascontiguousarray(planned.view.take(labels, index))
         return image, plane if self._labels else plane > 0
 
-    def _load(self, planned: PlannedScan) -> None:
-        self._id, self._volume, self._mask, self._fault = planned.id, None, None, None
+    def _load(self, planned: _PlannedScan) -> None:
+        self._id, self._volume, self._mask = planned.id, None, None
         try:
             self._mask = planned.masks.read(planned.scan.facts).labels if planned.masks else None
-            self._volume = planned.scan.render(self._cutting.window_level)
+            self._volume = planned.scan.render(self._window_level)
         except UserError as error:
-            self._fault = UserError(_without_files(str(error), planned)) if self._redacted else error
-
-
-def _without_files(text: str, planned: PlannedScan) -> str:
-    for path in (*planned.scan.facts.files, *planned.masks.files, *planned.masks.segmentations):
-        text = text.replace(str(path), planned.id)
-    return text.replace(planned.scan.facts.shown, planned.id)
+            self._volume = planned.redacted(error) if self._redacted else error
 
 
 _STRETCHED = 1.5  # ratio of a pixel's sides from which on shapes look wrong
@@ -243,7 +200,7 @@ class Plan:
         faults: what was left out and why, with the files' names; for the screen, not to be stored.
     """
 
-    scans: list[PlannedScan]
+    scans: list[_PlannedScan]
     cutting: Cutting
     classes: dict[int, str]
     notes: list[str] = field(default_factory=list)
@@ -258,7 +215,7 @@ class Plan:
         """All images, divided by patient.
 
         Args:
-            split: shares or numbers; see `Amounts`.
+            split: see `split_members`.
             seed: chooses another division.
             redacted: name scans by their ids, not their files, in errors that will be stored.
 
@@ -266,8 +223,8 @@ class Plan:
             UserError: the division is not understood or cannot be met.
         """
         members = [Member(name, planned.group) for planned in self.scans for name in planned.slices]
-        sides = split_members(members, Amounts.parse(split), seed)
-        pixels = SliceReader(self.cutting, labels=bool(self.classes), redacted=redacted)
+        sides = split_members(members, split, seed)
+        pixels = _SliceReader(self.cutting.window_level, labels=bool(self.classes), redacted=redacted)
         return [
             PreparedImage(
                 name,
@@ -283,7 +240,24 @@ class Plan:
 
     def records(self) -> list[ScanRecord]:
         """For `geometry.json`."""
-        return [_record(planned, self.cutting.window_level) for planned in self.scans]
+        windowing = self.cutting.window_level.describe()
+        return [
+            ScanRecord(
+                planned.id,
+                facts.kind,
+                facts.modality,
+                facts.shape,
+                facts.affine,
+                facts.placed,
+                facts.spacing_known,
+                planned.view,
+                windowing,
+                facts.source,
+                planned.slices,
+            )
+            for planned in self.scans
+            for facts in [planned.scan.facts]
+        ]
 
 
 def plan_scans(found: Found, cutting: Cutting, naming: ScanNaming, *, skip_faulty: bool) -> Plan:
@@ -299,8 +273,8 @@ def plan_scans(found: Found, cutting: Cutting, naming: ScanNaming, *, skip_fault
         UserError: something cannot be used (and is not to be skipped), or nothing is left; one error names all.
     """
     scans, masks, faults = _with_masks(found, cutting.foreground)
-    names = _cases_together(scans, masks, name_scans([scan.facts for scan in scans], naming))
-    planned: list[PlannedScan] = []
+    names = _cases_together(scans, masks, _named([scan.facts for scan in scans], naming))
+    planned: list[_PlannedScan] = []
     classes: dict[int, str] = {}
     for scan, mask, (scan_id, group) in zip(scans, masks, names, strict=True):
         try:
@@ -308,7 +282,10 @@ def plan_scans(found: Found, cutting: Cutting, naming: ScanNaming, *, skip_fault
         except UserError as error:
             faults.append(str(error))
     if faults and (not skip_faulty or not planned):
-        raise _complaint(faults)
+        raise UserError(
+            f"{len(faults)} scans or files cannot be used ({first_few(faults, separator='; ')}): mend them, or leave "
+            "them out with --skip-faulty"
+        )
     if cutting.foreground and any(masks) and not classes:
         wanted = ",".join(map(str, cutting.foreground))
         raise UserError(f"no mask has a pixel of --foreground {wanted}: give labels that the masks hold")
@@ -317,11 +294,12 @@ def plan_scans(found: Found, cutting: Cutting, naming: ScanNaming, *, skip_fault
         raise UserError(
             "no slice is left: the masks are all empty, so --only-foreground leaves nothing; check them"
         )
-    several = classes if len(classes) > 1 else {}
     notes = [*found.notes, *_notes(planned)]
     if faults:
         notes.append(f"{len(faults)} scans or files could not be used and were left out")
-    return Plan(left, cutting, several, notes, [f"left out: {fault}" for fault in faults])
+    return Plan(
+        left, cutting, classes if len(classes) > 1 else {}, notes, [f"left out: {fault}" for fault in faults]
+    )
 
 
 def _with_masks(
@@ -380,7 +358,7 @@ def _cases_together(
 
 def _planned(
     scan: Scan, masks: ScanMasks, scan_id: str, group: str, cutting: Cutting, classes: dict[int, str]
-) -> PlannedScan:
+) -> _PlannedScan:
     """Plan one scan; adds the labels of its masks to `classes`."""
     view = scan.facts.view(cutting.plane)
     count = scan.facts.shape[view.axis]
@@ -399,39 +377,18 @@ def _planned(
         raise UserError(
             f"{scan.facts.shown} has no mask, so --only-foreground cannot choose its slices: leave it out"
         )
-    return PlannedScan(scan, masks, scan_id, group, view, _ids(scan_id, count, shown), soft)
+    ids = {scan_id: 0} if count == 1 and shown else {f"{scan_id}_{place:04d}": place for place in shown}
+    return _PlannedScan(scan, masks, scan_id, group, view, ids, soft)
 
 
-def _ids(scan_id: str, count: int, indices: Sequence[int]) -> dict[str, int]:
-    """A single picture has its scan's name; a slice its place, counted from 0, behind it."""
-    return {scan_id: 0} if count == 1 and indices else {f"{scan_id}_{index:04d}": index for index in indices}
-
-
-def _record(planned: PlannedScan, window_level: WindowLevel) -> ScanRecord:
-    facts = planned.scan.facts
-    return ScanRecord(
-        planned.id,
-        facts.kind,
-        facts.modality,
-        facts.shape,
-        facts.affine,
-        facts.placed,
-        facts.spacing_known,
-        planned.view,
-        window_level.describe(),
-        facts.source,
-        planned.slices,
-    )
-
-
-def _notes(planned: Sequence[PlannedScan]) -> list[str]:
+def _notes(planned: Sequence[_PlannedScan]) -> list[str]:
     notes = [
         note.replace(each.scan.facts.shown, each.id) for each in planned for note in each.scan.facts.notes
     ]
     empty = [each.id for each in planned if not each.slices]
     if empty:
         notes.append(f"{len(empty)} scans have no foreground and give no slice (first: {empty[0]})")
-    soft = [each.id for each in planned if each.soft]
+    soft = [each.id for each in planned if each.soft_masks]
     if soft:
         notes.append(
             f"{len(soft)} of {len(planned)} scans have masks with soft edges (first: {soft[0]}): thresholded at half "
@@ -449,10 +406,3 @@ def _notes(planned: Sequence[PlannedScan]) -> list[str]:
     if unknown and len(unknown) < len(sizes):
         notes.append(f"{len(unknown)} scans do not say how large a pixel is (first: {unknown[0]})")
     return notes
-
-
-def _complaint(faults: Sequence[str]) -> UserError:
-    return UserError(
-        f"{len(faults)} scans or files cannot be used ({first_few(faults, separator='; ')}): mend them, or leave them "
-        "out with --skip-faulty"
-    )

@@ -20,7 +20,6 @@ import numpy as np
 from medsam_exp.curation.prepare.output import SourceFacts
 from medsam_exp.data.images import read_image
 from medsam_exp.data.masks import read_mask
-from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Mask, RGBImage, UserError
 
@@ -28,6 +27,7 @@ _LARGEST_FILE = 1 << 30  # bytes of one file inside a zip, unpacked
 _LARGEST_ZIP = 1 << 36  # and of a zip inside a zip
 _CHUNK = 1 << 20
 _DEEPEST = 3  # zips in zips
+_DAMAGE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,7 @@ class Source:
             if entry.archive is None or entry.member is None:
                 return entry.path.read_bytes()
             return entry.archive.read(entry.member)
-        except (
-            OSError,
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            NotImplementedError,
-            RuntimeError,
-        ) as error:
+        except _DAMAGE as error:
             raise UserError(f"{self.shown}: {name} cannot be read ({error}): download it again") from error
 
     @contextmanager
@@ -116,6 +109,52 @@ class Source:
             hasher.update(f"{name}\0{size}\0{entry.checksum():08x}\n".encode())
         return SourceFacts(len(chosen), total, hasher.hexdigest())
 
+    def image(self, name: str) -> RGBImage:
+        """(H, W, 3) uint8 RGB of an image file.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        with self.file(name) as path:
+            return read_image(path)
+
+    def mask(self, names: Sequence[str]) -> Mask:
+        """(H, W) bool, the union of mask files.
+
+        Raises:
+            UserError: one cannot be read, or their sizes differ.
+        """
+        masks = []
+        for name in names:
+            with self.file(name) as path:
+                masks.append(read_mask(path)[0])
+        if len({mask.shape for mask in masks}) > 1:
+            raise UserError(f"{self.shown}: {', '.join(names)} have different sizes: mend one of them")
+        union: Mask = np.logical_or.reduce(masks)
+        return union
+
+    def pair(self, image: str, masks: Sequence[str]) -> tuple[RGBImage, Mask]:
+        """An image and the union of its masks, as `image` and `mask` read them."""
+        return self.image(image), self.mask(masks)
+
+    def text(self, name: str) -> str:
+        """A text file in UTF-8, with or without a byte-order mark; other bytes become U+FFFD."""
+        return self.read(name).decode("utf-8-sig", errors="replace")
+
+    def matches(self, pattern: str) -> dict[str, re.Match[str]]:
+        """Files whose whole name, or what follows a folder in it, looks like a pattern; upper or lower case.
+
+        A download may lie some folders deeper than its publishers show it.
+        """
+        compiled = re.compile(rf"(?:.*/)?{pattern}", re.IGNORECASE)
+        return {name: match for name in self.names if (match := compiled.fullmatch(name))}
+
+    def missing(self, expected: str) -> UserError:
+        """The error where a part of the download is missing."""
+        return UserError(
+            f"{self.shown} has no {expected} (it has {first_few(self.names, 3)}): give what was downloaded, as it came"
+        )
+
 
 @contextmanager
 def open_source(path: Path, wanted_zips: Callable[[str], bool] | None = None) -> Iterator[Source]:
@@ -130,52 +169,46 @@ def open_source(path: Path, wanted_zips: Callable[[str], bool] | None = None) ->
     """
     path, wanted = path.expanduser(), wanted_zips or (lambda _: True)
     with ExitStack() as stack:
-        if path.is_dir():
-            entries = _of_folder(path, wanted, stack)
-        elif path.is_file():
-            entries = _of_zip(path, path, "", wanted, stack, 0)
-        else:
+        if not path.exists():
             raise UserError(f"{path} does not exist: give the folder or the zip that was downloaded")
+        entries = _entries(path, path, "", wanted, stack, depth=-1 if path.is_dir() else 0)
         if not entries:
             raise UserError(f"{path} holds no files: download it again")
         yield Source(path, entries)
 
 
-def _of_folder(root: Path, wanted: Callable[[str], bool], stack: ExitStack) -> dict[str, _Entry]:
+def _entries(
+    shown: Path, path: Path, prefix: str, wanted: Callable[[str], bool], stack: ExitStack, depth: int
+) -> dict[str, _Entry]:
     found: dict[str, _Entry] = {}
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root).as_posix()
-        if not path.is_file() or _is_clutter(name):
-            continue
-        if path.suffix.lower() == ".zip" and wanted(name):
-            found |= _of_zip(path, path, name[: -len(".zip")] + "/", wanted, stack, 0)
+    for inside, entry in _of_folder(path) if path.is_dir() else _of_zip(shown, path, stack):
+        name = prefix + inside
+        if name in found:
+            raise UserError(f"{shown} holds {inside} twice: download it again")
+        if name.lower().endswith(".zip") and wanted(name) and depth < _DEEPEST:
+            inner = Path(f"{shown}/{name}")
+            archive = _unpacked(shown, entry, stack)
+            found |= _entries(inner, archive, name[: -len(".zip")] + "/", wanted, stack, depth + 1)
         else:
-            found[name] = _Entry(path)
+            found[name] = entry
     return found
 
 
-def _of_zip(
-    shown: Path, path: Path, prefix: str, wanted: Callable[[str], bool], stack: ExitStack, depth: int
-) -> dict[str, _Entry]:
+def _of_folder(root: Path) -> Iterator[tuple[str, _Entry]]:
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.is_file() and not _is_clutter(name):
+            yield name, _Entry(path)
+
+
+def _of_zip(shown: Path, path: Path, stack: ExitStack) -> Iterator[tuple[str, _Entry]]:
     try:
         archive = stack.enter_context(zipfile.ZipFile(path))
     except (OSError, zipfile.BadZipFile) as error:
         raise UserError(f"{shown} cannot be read as a zip ({error}): download it again") from error
-    found: dict[str, _Entry] = {}
     for member in archive.infolist():
-        if member.is_dir() or _is_clutter(member.filename):
-            continue
-        name = prefix + _safe(shown, member)
-        if name in found:
-            raise UserError(f"{shown} holds {member.filename} twice: download it again")
-        if name.lower().endswith(".zip") and wanted(name) and depth < _DEEPEST:
-            inner = _unpacked(shown, archive, member, stack)
-            found |= _of_zip(
-                Path(f"{shown}/{name}"), inner, name[: -len(".zip")] + "/", wanted, stack, depth + 1
-            )
-        else:
-            found[name] = _Entry(path, archive, member)
-    return found
+        if not member.is_dir() and not _is_clutter(member.filename):
+            yield _safe(shown, member), _Entry(path, archive, member)
 
 
 def _safe(shown: Path, member: zipfile.ZipInfo) -> str:
@@ -192,14 +225,18 @@ def _safe(shown: Path, member: zipfile.ZipInfo) -> str:
     return PurePosixPath(name).as_posix()
 
 
-def _unpacked(shown: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, stack: ExitStack) -> Path:
-    """A zip inside a zip, in a file that goes when the source is closed."""
+def _unpacked(shown: Path, entry: _Entry, stack: ExitStack) -> Path:
+    """A zip on disk; one inside another zip goes to a file that is deleted when the source is closed."""
+    if entry.archive is None or entry.member is None:
+        return entry.path
     file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".zip"))  # noqa: SIM115  # open until the source is closed
     try:
-        with archive.open(member) as inner:
+        with entry.archive.open(entry.member) as inner:
             shutil.copyfileobj(inner, file, _CHUNK)
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{shown}: {member.filename} cannot be read ({error}): download it again") from error
+    except _DAMAGE as error:
+        raise UserError(
+            f"{shown}: {entry.member.filename} cannot be read ({error}): download it again"
+        ) from error
     file.flush()
     return Path(file.name)
 
@@ -207,107 +244,3 @@ def _unpacked(shown: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, st
 def _is_clutter(name: str) -> bool:
     parts = name.replace("\\", "/").split("/")
     return parts[0] == "__MACOSX" or any(part.startswith(".") and part not in ("..", ".") for part in parts)
-
-
-def image_of(source: Source, name: str) -> RGBImage:
-    """Read an image file of a download.
-
-    Args:
-        source: the download.
-        name: of the file.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    with source.file(name) as path:
-        return read_image(path)
-
-
-def mask_of(source: Source, names: Sequence[str]) -> Mask:
-    """Read the union of mask files of a download.
-
-    Args:
-        source: the download.
-        names: of the files.
-
-    Returns:
-        (H, W) bool.
-
-    Raises:
-        UserError: one cannot be read, or their sizes differ.
-    """
-    masks = []
-    for name in names:
-        with source.file(name) as path:
-            masks.append(read_mask(path)[0])
-    if len({mask.shape for mask in masks}) > 1:
-        raise UserError(f"{source.shown}: {', '.join(names)} have different sizes: mend one of them")
-    result: Mask = np.logical_or.reduce(masks)
-    return result
-
-
-def text_of(source: Source, name: str) -> str:
-    """Read a text file in UTF-8, with or without a byte-order mark; other bytes become U+FFFD.
-
-    Args:
-        source: the download.
-        name: of the file.
-    """
-    return source.read(name).decode("utf-8-sig", errors="replace")
-
-
-def matches(source: Source, pattern: str) -> dict[str, re.Match[str]]:
-    """Files whose whole name, or what follows a folder in it, looks like a pattern; upper or lower case.
-
-    Args:
-        source: a download, which may lie some folders deeper than its publishers show it.
-        pattern: regular expression of the name from some folder on.
-    """
-    compiled = re.compile(rf"(?:.*/)?{pattern}", re.IGNORECASE)
-    return {name: match for name in source.names if (match := compiled.fullmatch(name))}
-
-
-def missing_part(source: Source, expected: str) -> UserError:
-    """The error where a part of a download is missing.
-
-    Args:
-        source: the download.
-        expected: what was looked for.
-    """
-    return UserError(
-        f"{source.shown} has no {expected} (it has {first_few(source.names, 3)}): give what was downloaded, as it came"
-    )
-
-
-def pair_of(source: Source, image: str, masks: Sequence[str]) -> tuple[RGBImage, Mask]:
-    """Read an image and the union of its masks.
-
-    Args:
-        source: the download.
-        image: name of the image's file.
-        masks: names of the masks' files.
-
-    Raises:
-        UserError: one cannot be read.
-    """
-    return image_of(source, image), mask_of(source, masks)
-
-
-def empty_ones(masks: Mapping[str, Callable[[], Mask]]) -> set[str]:
-    """Names of masks without a pixel; those that cannot be read do not count, as writing will name them.
-
-    Args:
-        masks: what reads each, by name.
-    """
-
-    def is_empty(read: Callable[[], Mask]) -> bool:
-        try:
-            return not read().any()
-        except UserError:
-            return False
-
-    found = zip(masks, map_in_threads(is_empty, masks.values()), strict=True)
-    return {name for name, empty in found if empty}

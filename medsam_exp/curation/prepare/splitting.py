@@ -11,11 +11,11 @@ nothing, splitting two frames of one lesion makes scores too high. Three ways to
 * per cent (80%, 10%, 10%): numbers of images worked out from the total. For small data, and data that stay.
 """
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -32,7 +32,7 @@ from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import RGBImage, UserError
 
 SPLITS = ("train", "val", "test")
-Rest = Literal["rest"]
+_REST = math.inf  # images: all that are left
 _AMOUNT = re.compile(r"(?P<split>\w+)=(?P<amount>rest|\d+(?:\.\d*)?%?|\.\d+)")
 
 
@@ -56,99 +56,68 @@ class Member:
         return ("group", self.group) if self.group else ("image", self.name)
 
 
-@dataclass(frozen=True)
-class Amounts:
-    """How much each split gets; one of the three is given, by split.
-
-    Attributes:
-        shares: fractions that add up to 1, met on average.
-        counts: numbers of images, with one split for the rest.
-        percent: of all images, adding up to 100.
-    """
-
-    shares: Mapping[str, float] | None = None
-    counts: Mapping[str, int | Rest] | None = None
-    percent: Mapping[str, float] | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> "Amounts":
-        """Read `train=80%,val=10%,test=10%`, `train=0.8,val=0.1,test=0.1` or `train=rest,val=50,test=113`.
-
-        Raises:
-            UserError: it is none of them.
-        """
-        found = [_AMOUNT.fullmatch(part.strip()) for part in text.split(",")]
-        given = {match["split"]: match["amount"] for match in found if match}
-        if len(given) < len(found) or set(given) - set(SPLITS):
-            raise UserError(
-                f"the split {text!r} is not understood: write per cent, as train=80%,val=10%,test=10%, shares, as "
-                "train=0.8,val=0.1,test=0.1, or numbers of images, as train=rest,val=50,test=113"
-            )
-        amounts = list(given.values())
-        if all(amount.endswith("%") for amount in amounts):
-            percent = {split: float(amount[:-1]) for split, amount in given.items()}
-            return cls(percent=_adding_up(text, percent, 100))
-        whole = all(amount.isdigit() for amount in amounts)
-        if "rest" in amounts or (whole and sum(map(int, amounts)) != 1):
-            return cls(counts=_counted(text, given))
-        if any("%" in amount for amount in amounts):
-            raise UserError(f"the split {text!r} mixes shares and per cent: use one of the two")
-        return cls(shares=_adding_up(text, {split: float(amount) for split, amount in given.items()}, 1))
-
-    def counts_of(self, total: int) -> Mapping[str, int | Rest]:
-        """Numbers of images; of per cent the largest split takes what rounding leaves, the others at least one."""
-        if self.counts is not None:
-            return self.counts
-        percent = self.percent or {}
-        rest = max(percent, key=lambda split: percent[split])
-        others = {split: max(1, round(total * share / 100)) for split, share in percent.items() if share}
-        return {**others, rest: "rest"}
-
-
-def _adding_up(text: str, amounts: dict[str, float], whole: float) -> dict[str, float]:
-    total = sum(amounts.values())
-    if abs(total - whole) > 1e-6 * whole:
-        raise UserError(f"the amounts of {text!r} add up to {total:g}: let them add up to {whole:g}")
-    return amounts
-
-
-def _counted(text: str, given: Mapping[str, str]) -> dict[str, int | Rest]:
-    if list(given.values()).count("rest") > 1:
-        raise UserError(f"the split {text!r} has more than one rest: keep one")
-    if any(amount != "rest" and not amount.isdigit() for amount in given.values()):
-        raise UserError(
-            f"the split {text!r} mixes numbers of images with shares or per cent: use one of the two"
-        )
-    return {split: "rest" if amount == "rest" else int(amount) for split, amount in given.items()}
-
-
-def split_members(members: Iterable[Member], amounts: Amounts, seed: int) -> dict[str, str]:
+def split_members(members: Iterable[Member], amounts: str, seed: int) -> dict[str, str]:
     """The split of every member, by name; members of one group get the same.
 
     Args:
         members: in any order, which changes nothing.
-        amounts: shares, numbers of images, or per cent.
+        amounts: per cent as `train=80%,val=10%,test=10%`, of which the largest split takes what rounding leaves and
+            the others at least one image; shares as `train=0.8,val=0.1,test=0.1`; or numbers of images as
+            `train=rest,val=50,test=113`.
         seed: chooses another division.
 
     Raises:
-        UserError: there are fewer images than the numbers ask for, or more than they have room for; or shares leave a
-            split empty.
+        UserError: the amounts are not understood; there are fewer images than the numbers ask for, or more than they
+            have room for; or shares leave a split empty.
     """
     groups: dict[tuple[str, str], list[Member]] = defaultdict(list)
     for member in members:
         groups[member.key].append(member)
-    if amounts.shares is not None:
-        sides = {key: _by_share(key, amounts.shares, seed) for key in groups}
-        if empty := [
-            split for split, share in amounts.shares.items() if share and split not in sides.values()
-        ]:
+    unit, wanted = _parsed(amounts)
+    if unit == "shares":
+        sides = {key: _by_share(key, wanted, seed) for key in groups}
+        if empty := [split for split, share in wanted.items() if share and split not in sides.values()]:
             raise UserError(
                 f"none of {len(groups)} images or groups falls to {empty[0]} by its share: give per cent, as "
                 "train=80%,val=10%,test=10%, numbers of images, or another seed"
             )
     else:
-        sides = _by_count(groups, amounts.counts_of(sum(map(len, groups.values()))), seed)
+        if unit == "per cent":
+            total = sum(map(len, groups.values()))
+            largest = max(wanted, key=wanted.__getitem__)
+            numbers = {split: max(1, round(total * share / 100)) for split, share in wanted.items() if share}
+            wanted = {**numbers, largest: _REST}
+        sides = _by_count(groups, wanted, seed)
     return {member.name: sides[key] for key, found in groups.items() for member in found}
+
+
+def _parsed(text: str) -> tuple[str, dict[str, float]]:
+    """The unit (per cent, shares or images), and how much of it each split gets."""
+    found = [_AMOUNT.fullmatch(part.strip()) for part in text.split(",")]
+    given = {match["split"]: match["amount"] for match in found if match}
+    if len(given) < len(found) or set(given) - set(SPLITS):
+        raise UserError(
+            f"the split {text!r} is not understood: write per cent, as train=80%,val=10%,test=10%, shares, as "
+            "train=0.8,val=0.1,test=0.1, or numbers of images, as train=rest,val=50,test=113"
+        )
+    written = list(given.values())
+    whole_numbers = [int(amount) for amount in written if amount.isdigit()]
+    if "rest" in written or (len(whole_numbers) == len(written) and sum(whole_numbers) != 1):
+        if written.count("rest") > 1:
+            raise UserError(f"the split {text!r} has more than one rest: keep one")
+        if len(whole_numbers) + written.count("rest") < len(written):
+            raise UserError(
+                f"the split {text!r} mixes numbers of images with shares or per cent: use one of the two"
+            )
+        return "images", {split: _REST if n == "rest" else int(n) for split, n in given.items()}
+    in_percent = sum(amount.endswith("%") for amount in written)
+    if 0 < in_percent < len(written):
+        raise UserError(f"the split {text!r} mixes shares and per cent: use one of the two")
+    amounts = {split: float(amount.rstrip("%")) for split, amount in given.items()}
+    total, whole = sum(amounts.values()), 100 if in_percent else 1
+    if abs(total - whole) > 1e-6 * whole:
+        raise UserError(f"the amounts of {text!r} add up to {total:g}: let them add up to {whole}")
+    return "per cent" if in_percent else "shares", amounts
 
 
 def _by_share(key: tuple[str, str], shares: Mapping[str, float], seed: int) -> str:
@@ -162,12 +131,12 @@ def _by_share(key: tuple[str, str], shares: Mapping[str, float], seed: int) -> s
 
 
 def _by_count(
-    groups: Mapping[tuple[str, str], list[Member]], counts: Mapping[str, int | Rest], seed: int
+    groups: Mapping[tuple[str, str], list[Member]], counts: Mapping[str, float], seed: int
 ) -> dict[tuple[str, str], str]:
     """Fill the splits of a given number one after the other, the smallest first; the last one takes what is left."""
     total = sum(map(len, groups.values()))
-    rest = next((split for split in counts if counts[split] == "rest"), None)
-    wanted = sorted((n, split) for split, n in counts.items() if n != "rest")
+    rest = next((split for split in counts if counts[split] == _REST), None)
+    wanted = sorted((int(n), split) for split, n in counts.items() if n != _REST)
     needed = sum(n for n, _ in wanted)
     if needed > total or (rest is None and needed < total):
         raise UserError(

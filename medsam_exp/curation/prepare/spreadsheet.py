@@ -1,4 +1,7 @@
-"""The first sheet of an Excel file (.xlsx) as rows of text, for small tables of labels."""
+"""The first sheet of an Excel file (.xlsx) as rows of text, for small tables of labels.
+
+Without pandas' `read_excel`, which takes a further package and makes numbers of text that looks like one.
+"""
 
 import io
 import re
@@ -23,16 +26,16 @@ def sheet_rows(data: bytes, shown: str) -> list[list[str]]:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as book:
-            shared = _strings(book)
-            sheets = sorted(
-                name for name in book.namelist() if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name)
-            )
-            root = _xml(book, min(sheets, key=lambda name: (len(name), name)))
-    except (zipfile.BadZipFile, KeyError, ValueError, ElementTree.ParseError) as error:
+            shared = []
+            if "xl/sharedStrings.xml" in book.namelist():
+                shared = [_text_in(item) for item in _xml(book, "xl/sharedStrings.xml").iter(f"{_MAIN}si")]
+            sheets = [name for name in book.namelist() if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name)]
+            first = _xml(book, min(sheets, key=lambda name: (len(name), name)))
+            return [_row(row, shared) for row in first.iter(f"{_MAIN}row")]
+    except (zipfile.BadZipFile, KeyError, IndexError, ValueError, ElementTree.ParseError) as error:
         raise UserError(
             f"{shown} cannot be read as an Excel file ({error}): save it again as .xlsx"
         ) from error
-    return [_row(row, shared) for row in root.iter(f"{_MAIN}row")]
 
 
 def _xml(book: zipfile.ZipFile, name: str) -> ElementTree.Element:
@@ -44,34 +47,25 @@ def _xml(book: zipfile.ZipFile, name: str) -> ElementTree.Element:
     return ElementTree.fromstring(data)
 
 
-def _strings(book: zipfile.ZipFile) -> list[str]:
-    if "xl/sharedStrings.xml" not in book.namelist():
-        return []
-    items = _xml(book, "xl/sharedStrings.xml").iter(f"{_MAIN}si")
-    return ["".join(part.text or "" for part in item.iter(f"{_MAIN}t")) for item in items]
+def _text_in(element: ElementTree.Element) -> str:
+    return "".join(part.text or "" for part in element.iter(f"{_MAIN}t"))
 
 
 def _row(row: ElementTree.Element, shared: list[str]) -> list[str]:
     cells: dict[int, str] = {}
     for place, cell in enumerate(row.iter(f"{_MAIN}c")):
-        letters = re.match(r"[A-Z]+", cell.get("r", ""))
-        cells[_column(letters[0]) if letters else place] = _text(cell, shared)
+        letters = re.match(r"[A-Z]*", cell.get("r", ""))
+        column = 0  # 1 for A, 26 for Z, 27 for AA
+        for letter in letters[0] if letters else "":
+            column = 26 * column + ord(letter) - ord("A") + 1
+        cells[column - 1 if column else place] = _text(cell, shared)
     return [cells.get(place, "") for place in range(max(cells, default=-1) + 1)]
 
 
-def _column(letters: str) -> int:
-    """0 for A, 25 for Z, 26 for AA."""
-    number = 0
-    for letter in letters:
-        number = 26 * number + ord(letter) - ord("A") + 1
-    return number - 1
-
-
 def _text(cell: ElementTree.Element, shared: list[str]) -> str:
-    value = cell.find(f"{_MAIN}v")
     if cell.get("t") == "inlineStr":
-        return "".join(part.text or "" for part in cell.iter(f"{_MAIN}t")).strip()
-    text = (value.text or "") if value is not None else ""
+        return _text_in(cell).strip()
+    text = cell.findtext(f"{_MAIN}v") or ""
     if cell.get("t") == "s" and text:
         text = shared[int(text)]
     return re.sub(r"^(\d+)\.0+$", r"\1", text.strip())

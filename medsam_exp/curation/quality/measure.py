@@ -100,11 +100,7 @@ def _mask_facts(
 def _union(
     files: Sequence[Path], mask_values: Collection[int] | None, image: Pixels, size: tuple[int, ...]
 ) -> tuple[Mask, bool]:
-    """All files of a mask as one, and whether one was blurred.
-
-    Raises:
-        UserError: a file cannot be read as a mask of this image.
-    """
+    """All files of a mask as one, and whether one was blurred."""
     union, any_lossy = np.zeros(size, dtype=bool), False
     for path in files:
         pixels = decode(path)

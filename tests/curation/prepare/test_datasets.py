@@ -1,5 +1,6 @@
 """Every preparer on a drawn miniature of its download: pixels, classes, groups, splits, and what it refuses."""
 
+import json
 from collections import defaultdict
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import pytest
 from PIL import Image
 
 from medsam_exp.curation.prepare.datasets.brain_mri import to_eight_bits
-from medsam_exp.curation.prepare.output import read_prepared
 from medsam_exp.data.folder import FolderDataset
 from tests.curation.prepare import miniatures
 from tests.curation.prepare.miniatures import blob, by_split, index, prepared, refused, scan
@@ -19,8 +19,7 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def notes(out: Path) -> list[str]:
-    summary_lines = read_prepared(out)
-    assert summary_lines is not None
+    summary_lines = json.loads((out / "prepared.json").read_text())
     return list(summary_lines["notes"])
 
 

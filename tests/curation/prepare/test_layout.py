@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
-from medsam_exp.curation.prepare.output import Request, SourceFacts, read_prepared
+from medsam_exp.curation.prepare.output import Request, SourceFacts
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.types import UserError
 
@@ -72,8 +72,7 @@ def test_index_and_account(tmp_path: Path) -> None:
     ]
     assert rows[0]["spacing_row_mm"] == ""
     assert (rows[1]["spacing_row_mm"], rows[1]["spacing_column_mm"]) == ("0.49", "0.5")
-    summary_lines = read_prepared(tmp_path)
-    assert summary_lines is not None
+    summary_lines = json.loads((tmp_path / "prepared.json").read_text())
     assert summary_lines["counts"] == {"train": {"benign": 1}, "val": {}, "test": {"": 1}}
     assert summary_lines["notes"] == ["one note"]
     assert summary_lines["source"]["digest"] == "ab" * 32

@@ -1,11 +1,11 @@
 """MedPix and ROCO: what becomes a pair, and that the pipeline reads it."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 
-from medsam_exp.curation.prepare.output import read_prepared
 from medsam_exp.data.csv_pairs import CsvPairs
 from tests.curation.prepare import miniatures
 from tests.curation.prepare.miniatures import prepared, refused
@@ -25,8 +25,7 @@ def test_medpix_becomes_one_table(tmp_path: Path) -> None:
     assert found[0]["diagnosis"] == "Lung nodule"
     assert found[1]["Caption"] == "The prostate is enlarged, with several calcifications."
     assert (out / found[0]["filename"]).read_bytes() == (raw / found[0]["filename"]).read_bytes()
-    summary_lines = read_prepared(out)
-    assert summary_lines is not None
+    summary_lines = json.loads((out / "prepared.json").read_text())
     assert summary_lines["notes"] == [
         "captions of fewer than 20 characters (--smallest-caption), left out: 1",
         "images that are not there: 1 (first: MPX9_synpic9)",
@@ -78,8 +77,7 @@ def test_roco_becomes_a_table_for_each_split(tmp_path: Path) -> None:
     assert len(found) == len(rows(out / "val.csv")) == 3
     assert not (out / "images/PMC77_chart.jpg").exists()
     assert len(CsvPairs(str(out / "val.csv"), part="all").ids) == 3
-    summary_lines = read_prepared(out)
-    assert summary_lines is not None
+    summary_lines = json.loads((out / "prepared.json").read_text())
     assert summary_lines["notes"] == ["left out, images that are not there: 2"]
 
 
@@ -137,8 +135,7 @@ def test_roco_of_the_second_version(tmp_path: Path) -> None:
         "licence": "CC BY-NC",
     }
     assert len(rows(out / "train.csv")) == len(rows(out / "val.csv")) == 2
-    summary_lines = read_prepared(out)
-    assert summary_lines is not None
+    summary_lines = json.loads((out / "prepared.json").read_text())
     assert summary_lines["notes"] == [
         "left out, images that are not there: 2",
         "left out, rows of a table with more or fewer fields than its header: 2",

@@ -19,7 +19,7 @@ import typer
 
 from medsam_exp.curation.prepare.command import Download, SkipFaulty, in_data, request_of, summary_lines
 from medsam_exp.curation.prepare.layout import PreparedImage, write_layout
-from medsam_exp.curation.prepare.source import Source, matches, missing_part, open_source, pair_of
+from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.runtime.wording import first_few
 
 LICENCE = "of each set as its own publishers state it; cite MedCLIP-SAMv2 (arXiv 2409.19483) and the sets"
@@ -48,7 +48,7 @@ def prepare(
     with open_source(download) as source:
         sets = _sets(source)
         if only is not None and only not in sets:
-            raise missing_part(source, f"set {only} ({', '.join(sets)} are there)")
+            raise source.missing(f"set {only} ({', '.join(sets)} are there)")
         for name, found in sets.items():
             if only not in (None, name):
                 continue
@@ -63,35 +63,27 @@ def prepare(
 
 
 def _sets(source: Source) -> dict[str, dict[str, re.Match[str]]]:
-    """Files by set, in the order of the sets' names; the source's own name where there is one set without a folder.
-
-    Raises:
-        UserError: there is no set.
-    """
+    """Files by set, in the order of the sets' names; the source's own name where there is one set without a folder."""
     sets: dict[str, dict[str, re.Match[str]]] = {}
-    for name, match in matches(source, _FILE).items():
+    for name, match in source.matches(_FILE).items():
         folders = name.split("/")[:-2]
         sets.setdefault(folders[-1] if folders else source.shown.stem, {})[name] = match
     if not sets:
-        raise missing_part(source, "set, such as breast_tumors/test_images with breast_tumors/test_masks")
+        raise source.missing("set, such as breast_tumors/test_images with breast_tumors/test_masks")
     return dict(sorted(sets.items()))
 
 
 def _cases(
     source: Source, name: str, found: Mapping[str, re.Match[str]]
 ) -> tuple[list[PreparedImage], list[str]]:
-    """Pairs of a set, and notes about what has no partner.
-
-    Raises:
-        UserError: nothing has a partner.
-    """
+    """Pairs of a set, and notes about what has no partner."""
     by_kind: dict[str, dict[tuple[str, str], str]] = {"images": {}, "masks": {}}
     for file, match in found.items():
         by_kind[match["kind"].lower()][match["split"].lower(), match["stem"]] = file
     images, masks = by_kind["images"], by_kind["masks"]
     both = sorted(images.keys() & masks.keys())
     if not both:
-        raise missing_part(source, f"image of {name} whose mask has the same name")
+        raise source.missing(f"image of {name} whose mask has the same name")
     notes = [
         *_unpaired("images without a mask", images.keys() - masks.keys()),
         *_unpaired("masks without an image", masks.keys() - images.keys()),
@@ -102,7 +94,7 @@ def _cases(
         PreparedImage(
             name=key[1],
             split=key[0],
-            read=partial(pair_of, source, images[key], (masks[key],)),
+            read=partial(source.pair, images[key], (masks[key],)),
             class_name=_class_of(name, key[1]),
             source=images[key],
         )

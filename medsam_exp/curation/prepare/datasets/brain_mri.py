@@ -37,8 +37,8 @@ from medsam_exp.curation.prepare.command import (
     summary_lines,
 )
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
-from medsam_exp.curation.prepare.source import Source, missing_part, open_source
-from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
+from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.curation.prepare.splitting import Member, split_members
 from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.runtime.wording import first_few
@@ -77,7 +77,7 @@ def prepare(
         files = _files(source, partial)
         heads, notes = _heads(source, files, skip_faulty)
         if test_fold is None:
-            amounts = Amounts.parse(split or (_PAPER if len(heads) >= _SLICES else _PART_OF_PAPER))
+            amounts = split or (_PAPER if len(heads) >= _SLICES else _PART_OF_PAPER)
             members = [Member(str(number), head.patient, head.class_name) for number, head in heads.items()]
             splits = split_members(members, amounts, seed)
             rule = "patients together, drawn by hash of (seed, patient)"
@@ -113,11 +113,7 @@ class _Head:
 
 
 def _files(source: Source, partial_is_fine: bool) -> dict[int, str]:
-    """Names of the slices' files by number.
-
-    Raises:
-        UserError: some are missing; says which of the four parts they would be in.
-    """
+    """Names of the slices' files by number."""
     found: dict[int, str] = {}
     for name in source.names:
         if match := re.fullmatch(r"(\d+)\.mat", PurePosixPath(name).name, re.IGNORECASE):
@@ -126,7 +122,7 @@ def _files(source: Source, partial_is_fine: bool) -> dict[int, str]:
                 raise UserError(f"{source.shown} holds {found[number]} and {name}: keep one of the two")
             found[number] = name
     if not found:
-        raise missing_part(source, "files such as 1.mat (in brainTumorDataPublic_1-766.zip and its sisters)")
+        raise source.missing("files such as 1.mat (in brainTumorDataPublic_1-766.zip and its sisters)")
     missing = set(range(1, _SLICES + 1)) - found.keys()
     if missing and not partial_is_fine:
         parts = [part for part in _PARTS if missing & set(range(*_bounds(part)))]
@@ -169,11 +165,7 @@ def _read(source: Source, name: str, low: float, high: float) -> tuple[NDArray[n
 
 
 def _open(source: Source, name: str) -> tuple[_Head, NDArray[Any], Mask]:
-    """Everything in a file, rows before columns.
-
-    Raises:
-        UserError: it is no file of this dataset.
-    """
+    """Everything in a file, rows before columns."""
     try:
         with _hdf5(source.read(name)) as file:
             data = file["cjdata"]
@@ -205,14 +197,10 @@ def _patient(codes: NDArray[Any]) -> str:
 
 
 def _by_fold(source: Source, heads: Mapping[int, _Head], test_fold: int) -> dict[str, str]:
-    """Splits by number from the publishers' folds.
-
-    Raises:
-        UserError: there is no such file, or it does not fit.
-    """
+    """Splits by number from the publishers' folds."""
     place = next((name for name in source.names if PurePosixPath(name).name.lower() == _FOLDS), None)
     if place is None:
-        raise missing_part(source, f"{_FOLDS}, which --test-fold needs")
+        raise source.missing(f"{_FOLDS}, which --test-fold needs")
     try:
         with _hdf5(source.read(place)) as file:
             folds = [int(fold) for fold in np.asarray(file["cvind"]).ravel()]

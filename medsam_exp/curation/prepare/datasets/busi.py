@@ -32,9 +32,8 @@ from medsam_exp.curation.prepare.command import (
 from medsam_exp.curation.prepare.datasets import udiat as udiat_download
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
 from medsam_exp.curation.prepare.output import SourceFacts
-from medsam_exp.curation.prepare.source import Source, image_of, matches, missing_part, open_source, pair_of
+from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.curation.prepare.splitting import (
-    Amounts,
     Member,
     groups_of_links,
     near_duplicate_groups,
@@ -84,12 +83,12 @@ def prepare(
         if udiat is None:
             rule = "near-duplicates (perceptual hash) together, divided by hash of (seed, group)"
             members = [Member(image.stem, image.group, image.class_name) for image in images]
-            cases = _cases(source, images, split_members(members, Amounts.parse(split), seed))
+            cases = _cases(source, images, split_members(members, split, seed))
         else:
             rule = "the paper's combination: BUSI trains; UDIAT validates and tests, divided by hash of (seed, image)"
             other = stack.enter_context(open_source(udiat))
             cases = _cases(source, images, dict.fromkeys((image.stem for image in images), "train"))
-            found, said = udiat_download.cases_of(other, Amounts.parse(udiat_split), seed)
+            found, said = udiat_download.cases_of(other, udiat_split, seed)
             cases, notes = [*cases, *found], [*notes, *said]
             facts, licence = [*facts, other.facts()], f"{LICENCE}; {udiat_download.LICENCE}"
         request = request_of(given, rule, licence, facts)
@@ -98,14 +97,10 @@ def prepare(
 
 
 def _images(source: Source, normals: bool) -> tuple[list[_Image], list[str]]:
-    """BUSI's images in order of their names, and notes.
-
-    Raises:
-        UserError: a class's folder is missing, or an image has no mask.
-    """
+    """BUSI's images in order of their names, and notes."""
     masks: dict[str, list[str]] = {}
     found: dict[str, tuple[str, str]] = {}
-    for name, match in matches(source, _FILE).items():
+    for name, match in source.matches(_FILE).items():
         stem = match["stem"].lower()
         if match["mask"]:
             masks.setdefault(stem, []).append(name)
@@ -114,10 +109,10 @@ def _images(source: Source, normals: bool) -> tuple[list[_Image], list[str]]:
     wanted = ["benign", "malignant", *(["normal"] if normals else [])]
     classes = {class_name for _, class_name in found.values()}
     if missing := [name for name in wanted if name not in classes]:
-        raise missing_part(source, f"folder {missing[0]} with images such as '{missing[0]} (1).png'")
+        raise source.missing(f"folder {missing[0]} with images such as '{missing[0]} (1).png'")
     kept = {stem: pair for stem, pair in found.items() if pair[1] in wanted}
     if without := [stem for stem in kept if stem not in masks]:
-        raise missing_part(source, f"mask for '{without[0]}.png', such as '{without[0]}_mask.png'")
+        raise source.missing(f"mask for '{without[0]}.png', such as '{without[0]}_mask.png'")
     images = [_Image(file, stem, cls, tuple(masks[stem])) for stem, (file, cls) in sorted(kept.items())]
     notes = [f"images without a lesion, dropped: {len(found) - len(kept)}"] if len(kept) < len(found) else []
     if several := sum(len(image.masks) > 1 for image in images):
@@ -126,11 +121,7 @@ def _images(source: Source, normals: bool) -> tuple[list[_Image], list[str]]:
 
 
 def _listed_groups(file: Path | None, images: list[_Image]) -> tuple[dict[str, str], list[SourceFacts]]:
-    """Groups of a table by stem, and what the table is.
-
-    Raises:
-        UserError: it cannot be read, lacks a column, or names none of the images.
-    """
+    """Groups of a table by stem, and what the table is."""
     if file is None:
         return {}, []
     stems = {plain_name(image.stem): image.stem for image in images}
@@ -159,7 +150,7 @@ def _group_alike(
     """Put near-duplicates into a group; notes about them, and about those whose classes contradict each other."""
     by_stem = {image.stem: image for image in images}
     alike = near_duplicate_groups(
-        {image.stem: partial(image_of, source, image.file) for image in images}, skip_faulty
+        {image.stem: partial(source.image, image.file) for image in images}, skip_faulty
     )
     first: dict[str, str] = {}
     links = [(first.setdefault(group, stem), stem) for stem, group in sorted(listed.items())]
@@ -183,7 +174,7 @@ def _cases(source: Source, images: list[_Image], splits: Mapping[str, str]) -> l
         PreparedImage(
             name=plain_name(image.stem),
             split=splits[image.stem],
-            read=partial(pair_of, source, image.file, image.masks),
+            read=partial(source.pair, image.file, image.masks),
             class_name=image.class_name,
             group=image.group,
             source=image.file,

@@ -30,8 +30,8 @@ from medsam_exp.curation.prepare.command import (
     summary_lines,
 )
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
-from medsam_exp.curation.prepare.source import Source, image_of, matches, missing_part, open_source
-from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
+from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.curation.prepare.splitting import Member, split_members
 from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import Mask, RGBImage, UserError
 
@@ -68,7 +68,7 @@ def prepare(
             pairs = {image: pair for image, pair in pairs.items() if image not in without}
             notes += [f"slices without {organ}, dropped: {len(without)}"] if without else []
         members = [Member(image, match["patient"]) for image, (match, _) in pairs.items()]
-        splits = split_members(members, Amounts.parse(split), seed)
+        splits = split_members(members, split, seed)
         wanted = {
             image: f"{plain_name(m['patient'])}_{int(m['slice']):04d}" for image, (m, _) in pairs.items()
         }
@@ -91,18 +91,14 @@ def prepare(
 
 
 def _pairs(source: Source) -> tuple[dict[str, tuple[re.Match[str], str]], list[str]]:
-    """Image to (match, mask), and notes about images without a mask and masks without an image.
-
-    Raises:
-        UserError: there are no pairs.
-    """
-    images = {_key(match): (name, match) for name, match in matches(source, _IMAGE).items()}
-    masks = {_key(match): name for name, match in matches(source, _MASK).items()}
+    """Image to (match, mask), and notes about images without a mask and masks without an image."""
+    images = {_key(match): (name, match) for name, match in source.matches(_IMAGE).items()}
+    masks = {_key(match): name for name, match in source.matches(_MASK).items()}
     both = sorted(images.keys() & masks.keys())
     if not both:
         example = "ID00007637202177411956430"
-        raise missing_part(
-            source, f"images such as images/{example}_0.jpg with masks such as masks/{example}_mask_0.jpg"
+        raise source.missing(
+            f"images such as images/{example}_0.jpg with masks such as masks/{example}_mask_0.jpg"
         )
     notes = []
     if images.keys() - masks.keys():
@@ -120,7 +116,7 @@ def _key(match: re.Match[str]) -> tuple[str, int]:
 
 def _organs(source: Source, mask: str) -> NDArray[np.bool_]:
     """(H, W, 3) bool: where red, green and blue are bright."""
-    return image_of(source, mask) >= 128
+    return source.image(mask) >= 128
 
 
 def _areas(source: Source, masks: Mapping[str, str]) -> dict[str, NDArray[np.int64] | None]:
@@ -148,4 +144,4 @@ def _check_colours(source: Source, areas: Mapping[str, NDArray[np.int64] | None]
 
 
 def _read(source: Source, image: str, mask: str, channel: int) -> tuple[RGBImage, Mask]:
-    return image_of(source, image), _organs(source, mask)[..., channel]
+    return source.image(image), _organs(source, mask)[..., channel]

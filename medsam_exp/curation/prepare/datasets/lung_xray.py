@@ -22,15 +22,9 @@ import typer
 
 from medsam_exp.curation.prepare.command import Download, SkipFaulty, in_data, request_of, summary_lines
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
-from medsam_exp.curation.prepare.source import (
-    Source,
-    empty_ones,
-    mask_of,
-    matches,
-    missing_part,
-    open_source,
-    pair_of,
-)
+from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.runtime.threads import map_in_threads
+from medsam_exp.types import UserError
 
 LICENCE = "as its page on Kaggle states it (anasmohammedtahir/covidqu); cite Tahir 2021, Rahman 2021, Chowdhury 2020"
 _CLASSES = {"covid-19": "COVID-19", "non-covid": "Non-COVID", "normal": "Normal"}
@@ -63,16 +57,20 @@ def prepare(
         pairs, notes = _pairs(source, found)
         notes.insert(0, f"from {taken.capitalize()} Segmentation Data")
         if drop:
-            readers = {image: partial(mask_of, source, (mask,)) for image, (_, mask) in pairs.items()}
-            without = empty_ones(readers)
-            pairs = {image: pair for image, pair in pairs.items() if image not in without}
-            notes += [f"images with an empty mask, dropped: {len(without)}"] if without else []
+            empty_ones = map_in_threads(partial(_is_empty, source), [mask for _, mask in pairs.values()])
+            kept = {
+                image: pair for (image, pair), gone in zip(pairs.items(), empty_ones, strict=True) if not gone
+            }
+            notes += (
+                [f"images with an empty mask, dropped: {len(pairs) - len(kept)}"] if kept != pairs else []
+            )
+            pairs = kept
         names = unique_names({image: _name(match) for image, (match, _) in pairs.items()})
         cases = [
             PreparedImage(
                 name=names[image],
                 split=match["split"].lower(),
-                read=partial(pair_of, source, image, (mask,)),
+                read=partial(source.pair, image, (mask,)),
                 class_name=_CLASSES[match["class"].lower()],
                 source=image,
             )
@@ -86,21 +84,16 @@ def prepare(
 
 
 def _part(source: Source, wanted: str | None, masks: str) -> tuple[str, dict[str, re.Match[str]]]:
-    """The part that is read, and its files.
-
-    Raises:
-        UserError: it is not there.
-    """
+    """The part that is read, and its files."""
     parts = (
         [wanted] if wanted else [part for part in get_args(_Part) if masks == "lung" or part == "infection"]
     )
     for part in parts:
-        found = matches(source, _FILE.format(part=part, masks=masks))
+        found = source.matches(_FILE.format(part=part, masks=masks))
         kinds = {match["kind"].lower() for match in found.values()}
         if len(kinds) == 2:
             return part, found
-    raise missing_part(
-        source,
+    raise source.missing(
         f"folders such as '{parts[0].capitalize()} Segmentation Data/Test/COVID-19/images' with '{masks} masks' beside",
     )
 
@@ -108,21 +101,24 @@ def _part(source: Source, wanted: str | None, masks: str) -> tuple[str, dict[str
 def _pairs(
     source: Source, found: Mapping[str, re.Match[str]]
 ) -> tuple[dict[str, tuple[re.Match[str], str]], list[str]]:
-    """Image to (match, mask), and notes.
-
-    Raises:
-        UserError: an image has no mask.
-    """
+    """Image to (match, mask), and notes."""
     masks = {_key(match): name for name, match in found.items() if match["kind"].lower() != "images"}
     images = {name: match for name, match in found.items() if match["kind"].lower() == "images"}
     if without := [name for name, match in images.items() if _key(match) not in masks]:
-        raise missing_part(source, f"mask for {without[0]} (images without one: {len(without)})")
+        raise source.missing(f"mask for {without[0]} (images without one: {len(without)})")
     splits = {match["split"].lower() for match in images.values()}
     lacking = [split for split in ("train", "val", "test") if split not in splits]
     notes = [f"the download has no {' and no '.join(lacking)}"] if lacking else []
     if alone := len(masks) - len(images):
         notes.append(f"masks without an image, left out: {alone}")
     return {name: (match, masks[_key(match)]) for name, match in images.items()}, notes
+
+
+def _is_empty(source: Source, mask: str) -> bool:
+    try:
+        return not source.mask((mask,)).any()
+    except UserError:  # writing will name it
+        return False
 
 
 def _name(match: re.Match[str]) -> str:

@@ -24,11 +24,13 @@ from medsam_exp.curation.prepare.command import (
     summary_lines,
 )
 from medsam_exp.curation.prepare.layout import PreparedPair, is_long_enough, plain_name, write_pairs
-from medsam_exp.curation.prepare.source import Source, matches, missing_part, open_source, text_of
+from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.types import UserError
 
-LICENCE = "as the MedPix 2.0 repository states it; MedPix is the NLM's, cite Siragusa 2024 (arXiv 2407.02994)"
+_LICENCE = (
+    "as the MedPix 2.0 repository states it; MedPix is the NLM's, cite Siragusa 2024 (arXiv 2407.02994)"
+)
 _TABLE = "medpix_dataset.csv"
 _DESCRIPTIONS = r"(?:descriptions?\.json|descriptions_[^/]+\.jsonl)"
 _CASES = r"case_topic\.json"
@@ -56,18 +58,16 @@ def prepare(
             else:
                 pairs.append(_pair(entry, files[PurePosixPath(key).name.lower()], caption, diagnoses))
         if not pairs:
-            raise missing_part(
-                source, f"image of the {len(entries)} descriptions, such as images/{without[0]}.png"
-            )
+            raise source.missing(f"image of the {len(entries)} descriptions, such as images/{without[0]}.png")
         notes = (
             [f"captions of fewer than {smallest_caption} characters (--smallest-caption), left out: {short}"]
             if short
             else []
         )
         notes += [f"images that are not there: {len(without)} (first: {without[0]})"] if without else []
-        facts = source.facts([*matches(source, _DESCRIPTIONS), *(pair.image for pair in pairs)])
+        facts = source.facts([*source.matches(_DESCRIPTIONS), *(pair.image for pair in pairs)])
         rule = "one table; the pipeline divides it 85/15 by hash"
-        request = request_of(given, rule, LICENCE, [facts])
+        request = request_of(given, rule, _LICENCE, [facts])
         prepared = write_pairs(out, source, pairs, request, notes, skip_faulty=skip_faulty)
     yield from summary_lines(prepared, f"pairs=medpix pairs.train.file={out / _TABLE}")
 
@@ -75,10 +75,10 @@ def prepare(
 def _entries(source: Source) -> list[dict[str, Any]]:
     """Descriptions of all images; of several files that hold the same image, the first counts."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    names = list(matches(source, _DESCRIPTIONS))
+    names = list(source.matches(_DESCRIPTIONS))
     whole = [name for name in names if name.lower().endswith(".json")]
     if not names:
-        raise missing_part(source, "Descriptions.json")
+        raise source.missing("Descriptions.json")
     for name in whole or names:
         for entry in _records(source, name):
             found.setdefault((str(entry.get("image")), _field(entry, "Description", "Caption")), entry)
@@ -86,7 +86,7 @@ def _entries(source: Source) -> list[dict[str, Any]]:
 
 
 def _records(source: Source, name: str) -> list[dict[str, Any]]:
-    text = text_of(source, name)
+    text = source.text(name)
     try:
         lines = text.splitlines() if name.lower().endswith(".jsonl") else [text]
         parsed = [json.loads(line) for line in lines if line.strip()]
@@ -106,7 +106,7 @@ def _images(source: Source) -> dict[str, str]:
 
 def _diagnoses(source: Source) -> dict[str, str]:
     """The diagnosis of every case, where the download tells it."""
-    records = [record for name in matches(source, _CASES) for record in _records(source, name)]
+    records = [record for name in source.matches(_CASES) for record in _records(source, name)]
     return {str(record.get("U_id")): _field(record, "PreparedImage", "Title") for record in records}
 
 

@@ -14,8 +14,8 @@ from typing import Annotated
 import typer
 
 from medsam_exp.curation.prepare.command import Seed, SkipFaulty, amounts_of, in_data
-from medsam_exp.curation.prepare.layout import Prepared, write_layout
-from medsam_exp.curation.prepare.output import Request, SourceFacts
+from medsam_exp.curation.prepare.layout import write_layout
+from medsam_exp.curation.prepare.output import Prepared, Request, SourceFacts
 from medsam_exp.curation.prepare.own_slices import Cutting, Plan, ScanNaming, plan_scans
 from medsam_exp.curation.prepare.source import open_source
 from medsam_exp.data.sample_index import compile_pattern

@@ -32,19 +32,19 @@ from medsam_exp.curation.prepare.command import (
     summary_lines,
 )
 from medsam_exp.curation.prepare.layout import PreparedPair, is_long_enough, write_pairs
-from medsam_exp.curation.prepare.source import Source, matches, missing_part, open_source, text_of
+from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.data.tables import plain_column, table_of
 from medsam_exp.types import UserError
 
-LICENCE = "every image has the licence of its article, see the column licence; cite Pelka 2018"
+_LICENCE = "every image has the licence of its article, see the column licence; cite Pelka 2018"
 _SPLITS = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}
 _OPEN = ("CC BY", "CC BY-SA", "CC0", "CC ZERO", "PUBLIC DOMAIN")
 _FILE = r"(?P<split>train|validation|test)/radiology/(?P<rest>.+)"
 _CAPTIONS_V2 = r"(?P<split>train|valid|test)_captions\.csv"
 _LICENCES_V2 = r"license_information\.csv"
 _FAULTS = "rows of a table with more or fewer fields than its header"
-_LICENCE = re.compile(r"CC[ -](?:0|BY(?:-(?:NC|SA|ND))*)|CC0", re.IGNORECASE)
+_LICENCE_NAME = re.compile(r"CC[ -](?:0|BY(?:-(?:NC|SA|ND))*)|CC0", re.IGNORECASE)
 
 
 @dataclass
@@ -86,8 +86,7 @@ def prepare(
             for pair in _pairs(split, part, licences, smallest_caption, left_out)
         ]
         if not pairs and left_out["images that are not there"]:
-            raise missing_part(
-                source,
+            raise source.missing(
                 "image of its captions, such as train/radiology/images/PMC..._....jpg or train/ROCOv2_....jpg",
             )
         notes = [f"left out, {what}: {count}" for what, count in sorted(left_out.items())]
@@ -95,20 +94,16 @@ def prepare(
             [*(name for part in parts.values() for name in part.tables), *(p.image for p in pairs)]
         )
         rule = "the publishers' split; radiology only"
-        request = request_of(given, rule, LICENCE, [facts])
+        request = request_of(given, rule, _LICENCE, [facts])
         prepared = write_pairs(out, source, pairs, request, notes, skip_faulty=skip_faulty)
     reads = f"pairs=roco pairs.train.file={out / 'train.csv'} pairs.validation.file={out / 'val.csv'}"
     yield from summary_lines(prepared, reads)
 
 
 def _parts(source: Source) -> dict[str, _Part]:
-    """The splits of the download with their tables read.
-
-    Raises:
-        UserError: there are no captions.
-    """
+    """The splits of the download with their tables read."""
     parts: dict[str, _Part] = {}
-    for name, match in matches(source, _FILE).items():
+    for name, match in source.matches(_FILE).items():
         part, path = parts.setdefault(match["split"].lower(), _Part()), PurePosixPath(name.lower())
         if path.suffix in IMAGE_SUFFIXES:
             part.images[path.name] = name
@@ -119,8 +114,8 @@ def _parts(source: Source) -> dict[str, _Part]:
             _read_table(source, name, part)
     parts = parts or _parts_of_v2(source)
     if not any(part.captions for part in parts.values()):
-        raise missing_part(
-            source, "captions, such as train/radiology/captions.txt, traindata.csv or train_captions.csv"
+        raise source.missing(
+            "captions, such as train/radiology/captions.txt, traindata.csv or train_captions.csv"
         )
     return parts
 
@@ -130,9 +125,9 @@ def _parts_of_v2(source: Source) -> dict[str, _Part]:
     paths = {name: PurePosixPath(name) for name in source.names}
     images = {path.stem: name for name, path in paths.items() if path.suffix.lower() in IMAGE_SUFFIXES}
     parts: dict[str, _Part] = {}
-    for table, match in matches(source, _CAPTIONS_V2).items():
+    for table, match in source.matches(_CAPTIONS_V2).items():
         split = "validation" if match["split"].lower() == "valid" else match["split"].lower()
-        part = parts[split] = _Part(images, [table, *matches(source, _LICENCES_V2)])
+        part = parts[split] = _Part(images, [table, *source.matches(_LICENCES_V2)])
         for name in part.tables:
             for fields in _rows(source, name, part):
                 number = fields.get("id", "")
@@ -140,14 +135,14 @@ def _parts_of_v2(source: Source) -> dict[str, _Part]:
                     part.add_caption(number, fields["caption"])
                     part.names[number] = number
                 part.articles[number] = fields.get("pmcid", "")
-                if licence := _LICENCE.search(fields.get("attribution", "")):
+                if licence := _LICENCE_NAME.search(fields.get("attribution", "")):
                     part.licences[number] = licence[0].upper()
     return parts
 
 
 def _read_table(source: Source, name: str, part: _Part) -> None:
     if PurePosixPath(name).name.lower().startswith("captions"):
-        for line in text_of(source, name).splitlines():
+        for line in source.text(name).splitlines():
             number, _, caption = line.partition("\t")
             part.add_caption(number.strip(), caption.strip())
         return
@@ -165,7 +160,7 @@ def _read_table(source: Source, name: str, part: _Part) -> None:
 
 def _rows(source: Source, name: str, part: _Part) -> Iterable[dict[str, str]]:
     """Rows of a table by their columns in small letters; those of a wrong length are counted."""
-    table = table_of(text_of(source, name), f"{source.shown}: {name}")
+    table = table_of(source.text(name), f"{source.shown}: {name}")
     part.faults[name] = len(table.faults)
     columns = [plain_column(column) for column in table.header]
     return [dict(zip(columns, map(str.strip, row), strict=True)) for _, row in table.rows]

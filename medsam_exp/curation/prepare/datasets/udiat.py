@@ -27,8 +27,8 @@ from medsam_exp.curation.prepare.command import (
     summary_lines,
 )
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
-from medsam_exp.curation.prepare.source import Source, matches, missing_part, open_source, pair_of, text_of
-from medsam_exp.curation.prepare.splitting import Amounts, Member, split_members
+from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.curation.prepare.splitting import Member, split_members
 from medsam_exp.curation.prepare.spreadsheet import sheet_rows
 from medsam_exp.data.tables import table_of
 from medsam_exp.types import UserError
@@ -52,25 +52,25 @@ def prepare(
 ) -> Iterable[str]:
     """Prepare UDIAT alone."""
     with open_source(download) as source:
-        cases, notes = cases_of(source, Amounts.parse(split), seed)
+        cases, notes = cases_of(source, split, seed)
         rule = "divided by hash of (seed, image), classes in proportion; patients are not known"
         request = request_of(given, rule, LICENCE, [source.facts()])
         prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
     yield from summary_lines(prepared, "data=busi")
 
 
-def cases_of(source: Source, amounts: Amounts, seed: int) -> tuple[list[PreparedImage], list[str]]:
+def cases_of(source: Source, amounts: str, seed: int) -> tuple[list[PreparedImage], list[str]]:
     """UDIAT's images, and notes.
 
     Raises:
         UserError: images or masks are missing.
     """
-    images = {match["stem"]: name for name, match in matches(source, _IMAGES).items()}
-    masks = {match["stem"]: name for name, match in matches(source, _MASKS).items()}
+    images = {match["stem"]: name for name, match in source.matches(_IMAGES).items()}
+    masks = {match["stem"]: name for name, match in source.matches(_MASKS).items()}
     if not images or not masks:
-        raise missing_part(source, f"folder {'GT' if images else 'original'} with images such as 000001.png")
+        raise source.missing(f"folder {'GT' if images else 'original'} with images such as 000001.png")
     if without := sorted(images.keys() - masks.keys()):
-        raise missing_part(source, f"mask for {images[without[0]]}, such as GT/{without[0]}.png")
+        raise source.missing(f"mask for {images[without[0]]}, such as GT/{without[0]}.png")
     classes = _classes(source, images)
     unlabelled = sorted(images.keys() - classes.keys())
     notes = (
@@ -84,7 +84,7 @@ def cases_of(source: Source, amounts: Amounts, seed: int) -> tuple[list[Prepared
         PreparedImage(
             name=names[stem],
             split=splits[stem],
-            read=partial(pair_of, source, image, (masks[stem],)),
+            read=partial(source.pair, image, (masks[stem],)),
             class_name=classes.get(stem, ""),
             source=image,
         )
@@ -103,7 +103,7 @@ def _classes(source: Source, images: dict[str, str]) -> dict[str, str]:
         elif path.suffix == ".csv":
             found |= _of_table(_table(source, name), images)
         elif path.suffix == ".txt" and (listed := _class_in(path.stem)):
-            found |= dict.fromkeys(_stems(re.findall(r"[\w-]+", text_of(source, name)), images), listed)
+            found |= dict.fromkeys(_stems(re.findall(r"[\w-]+", source.text(name)), images), listed)
     for stem, name in images.items():
         folder = _class_in(PurePosixPath(name).parent.name)
         found |= {stem: folder} if folder else {}
@@ -111,7 +111,7 @@ def _classes(source: Source, images: dict[str, str]) -> dict[str, str]:
 
 
 def _table(source: Source, name: str) -> list[list[str]]:
-    table = table_of(text_of(source, name), f"{source.shown}: {name}")
+    table = table_of(source.text(name), f"{source.shown}: {name}")
     return [list(table.header), *(list(row) for _, row in table.sound_rows())]
 
 
