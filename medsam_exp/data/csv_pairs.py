@@ -8,8 +8,7 @@ from medsam_exp.data.pair_table import (
     CaptionedImage,
     PairTable,
     TableOptions,
-    image_faults,
-    pixels_of,
+    look_at_images,
     read_pair_table,
 )
 from medsam_exp.data.patients import clusters_of
@@ -87,7 +86,7 @@ class CsvPairs:
         )
         whole = _part_ids(table.images, part, train_share, split_seed)
         wanted = whole if limit is None else _drawn(whole, limit, split_seed)
-        faults = _faults(file, table, table.images if limit is None else wanted, on_error)
+        self._pixels, faults = _looked_at(file, table, table.images if limit is None else wanted, on_error)
         self.ids = tuple(sorted(wanted - faults.keys()))
         if not self.ids:
             raise UserError(
@@ -111,7 +110,7 @@ class CsvPairs:
 
     def identity(self, pair_id: str) -> str:
         """Digest of the image's decoded pixels."""
-        return pixels_of(self._base / pair_id)
+        return self._pixels[pair_id]
 
     def digest(self, digests: FileDigests) -> str:
         """Hash of ids, captions, patients and the images' bytes; independent of the files' paths."""
@@ -156,16 +155,18 @@ def _drawn(ids: set[str], limit: int, seed: int) -> set[str]:
     return set(sorted(ids, key=lambda pair_id: derive_seed("limit", seed, pair_id))[:limit])
 
 
-def _faults(file: str, table: PairTable, ids: Iterable[str], on_error: str) -> dict[str, str]:
-    """Unreadable images by id; an error that names them, where they may not be skipped."""
-    faults = image_faults({pair_id: table.base / pair_id for pair_id in sorted(ids)})
+def _looked_at(
+    file: str, table: PairTable, ids: Iterable[str], on_error: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Digests of images and faults of unreadable ones by id; an error, where there may be none."""
+    pixels, faults = look_at_images({pair_id: table.base / pair_id for pair_id in sorted(ids)})
     if faults and on_error == "raise":
-        shown = first_few(faults.values(), separator="; ")
+        shown = f"{len(faults)} of {len(pixels) + len(faults)} images cannot be read"
         raise UserError(
-            f"{file}: {len(faults)} of {len(set(ids))} images cannot be read ({shown}): mend them, set root to "
-            "the folder that the paths start from, or leave them out with on_error=skip"
+            f"{file}: {shown} ({first_few(faults.values(), separator='; ')}): mend them, set root to the folder "
+            "that the paths start from, or leave them out with on_error=skip"
         )
-    return faults
+    return pixels, faults
 
 
 def _check_arguments(

@@ -193,12 +193,15 @@ def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
             f"data.root: {root} is not a folder; expected {images} and {masks} with files of equal names"
         )
     if not images.is_dir():
-        there = ", ".join(sorted(folder.name for folder in root.iterdir() if folder.is_dir())) or "no folders"
         raise UserError(
-            f"data.split: {root} has no folder {images.name} (it has {there}); "
+            f"data.split: {root} has no folder {images.name} (it has {_folders_in(root)}); "
             f"expected {images.name} and, for scores, {masks.name}"
         )
     return images, masks if masks.is_dir() else None
+
+
+def _folders_in(root: Path) -> str:
+    return ", ".join(sorted(folder.name for folder in root.iterdir() if folder.is_dir())) or "no folders"
 
 
 def mask_folders(masks: Path | None, targets: Targets) -> dict[str, Path]:
@@ -219,12 +222,10 @@ def mask_folders(masks: Path | None, targets: Targets) -> dict[str, Path]:
     folders = {name: masks / name for name in targets.folders}
     missing = [name for name, folder in folders.items() if not folder.is_dir()]
     if missing:
-        there = (
-            ", ".join(sorted(folder.name for folder in masks.iterdir() if folder.is_dir())) or "no folders"
-        )
         raise UserError(
-            f"data.classes: {masks} has no folder {', '.join(missing)} (it has {there}); put each class's masks in "
-            "a folder of its name, or give the values of a label mask, as in data.classes='{NAME: [1]}'"
+            f"data.classes: {masks} has no folder {', '.join(missing)} (it has {_folders_in(masks)}); put each "
+            "class's masks in a folder of its name, or give the values of a label mask, as in "
+            "data.classes='{NAME: [1]}'"
         )
     return folders
 

@@ -91,18 +91,12 @@ def decode(path: Path, content: bytes | None = None) -> Pixels:
 
         return decode_dicom(path)
     try:
-        # A file object, since Pillow maps paths into memory and then misreads turned TIFFs.
-        with (
-            path.open("rb") if content is None else BytesIO(content) as file,
-            Image.open(file, formats=_FORMATS) as image,
-        ):
+        data = path.read_bytes() if content is None else content  # Pillow misreads turned TIFFs by their path
+        with Image.open(BytesIO(data), formats=_FORMATS) as image:
             _refuse_odd(image, path)
-            pixels = _pixels(image, path, content)
+            pixels = _pixels(image, data)
         if image.format == "PNG":
-            with (
-                path.open("rb") if content is None else BytesIO(content) as file,
-                Image.open(file, formats=("PNG",)) as again,
-            ):
+            with Image.open(BytesIO(data), formats=("PNG",)) as again:
                 again.verify()  # checksums, the last of which Pillow does not reach when it decodes
         return pixels
     except UserError:
@@ -131,7 +125,7 @@ def _refuse_odd(image: ImageFile.ImageFile, path: Path) -> None:
         raise UserError(f"{path} is a colour TIFF of 16 bits, which is not supported: save it as 16-bit PNG")
 
 
-def _pixels(image: ImageFile.ImageFile, path: Path, content: bytes | None) -> Pixels:
+def _pixels(image: ImageFile.ImageFile, content: bytes) -> Pixels:
     lossy = image.format in {"JPEG", "MPO", "WEBP"} or image.info.get("compression") == "jpeg"
     # Photometric interpretation 0 (white is zero), which Pillow honours for 8 bits only.
     inverted = image.mode.startswith("I;16") and image.format == "TIFF" and image.getexif().get(262) == 0
@@ -139,7 +133,7 @@ def _pixels(image: ImageFile.ImageFile, path: Path, content: bytes | None) -> Pi
     step = _GRAY_STEPS.get(_raw_mode(image), 0)
     orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))  # loading a TIFF removes the tag
     if deep_colour:
-        return _deep_colour(path.read_bytes() if content is None else content, orientation)
+        return _deep_colour(content, orientation)
     image.load()
     upright = ImageOps.exif_transpose(image)
     alpha = None
@@ -167,8 +161,8 @@ def _raw_mode(image: ImageFile.ImageFile) -> str:
 
 
 def _deep_colour(content: bytes, orientation: int) -> Pixels:
-    import torch  # both are slow to import
-    from torchvision.io import ImageReadMode, decode_image  # slow to import, and hardly ever needed
+    import torch  # both are slow to import, and hardly ever needed
+    from torchvision.io import ImageReadMode, decode_image
 
     data = torch.frombuffer(bytearray(content), dtype=torch.uint8)
     decoded = decode_image(data, mode=ImageReadMode.UNCHANGED, apply_exif_orientation=True)

@@ -9,7 +9,7 @@ found by shifting one thumbnail over the other.
 """
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter
 
 from medsam_exp.runtime.extras import require
 
-THUMBNAIL_SIDE = 64
+_THUMBNAIL_SIDE = 64
 MOST_BITS = 12
 """Of 64 in which the hashes of two copies may differ."""
 LEAST_CORRELATION = 0.6
@@ -35,16 +35,16 @@ _PATCH, _SHIFT = 22, 5  # pixels: half of the side that is shifted, and how far
 _SCALES = (0.92, 0.96, 1.0, 1.04, 1.08)
 _WORTH_SHIFTING = 0.15  # of correlation as they lie
 _BLOCK = 512  # rows of the table of all pairs that are in memory at a time
-_NAMES = (
-    "",
-    "mirrored",
-    "turned by 180 degrees",
-    "upside down",
-    "transposed",
-    "turned by 90 degrees",
-    "turned by 270 degrees",
-    "transposed the other way",
-)
+_VIEWS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    "": lambda values: values,
+    "mirrored": np.fliplr,
+    "turned by 180 degrees": lambda values: np.rot90(values, 2),
+    "upside down": np.flipud,
+    "transposed": np.transpose,
+    "turned by 90 degrees": np.rot90,
+    "turned by 270 degrees": lambda values: np.rot90(values, 3),
+    "transposed the other way": lambda values: np.rot90(values, 2).T,
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class NearDuplicate:
 
 
 def perceptual_hashes(thumbnail: NDArray[np.uint8]) -> tuple[int, ...]:
-    """Perceptual hashes of a (64, 64) thumbnail in all eight orientations, the given one first.
+    """Perceptual hashes of a (64, 64) thumbnail in all eight orientations, in the order of `_VIEWS`.
 
     The first is ImageHash's own. A mirrored image has the same cosine transform but for signs, and a transposed one has
     the transposed, so the other seven follow from a single transform.
@@ -90,23 +90,9 @@ def _number(bits: NDArray[np.bool_]) -> int:
     return int("".join("1" if bit else "0" for bit in bits.ravel()), 2)
 
 
-def _views(values: NDArray[Any]) -> list[NDArray[Any]]:
-    """In the order of `_NAMES`."""
-    return [
-        values,
-        values[:, ::-1],
-        values[::-1, ::-1],
-        values[::-1],
-        values.T,
-        np.rot90(values, 1),
-        np.rot90(values, 3),
-        np.rot90(values, 2).T,
-    ]
-
-
 def make_thumbnail(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(64, 64) means over areas of an (H, W) image, whatever its aspect ratio."""
-    small = Image.fromarray(gray).resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
+    small = Image.fromarray(gray).resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.BOX)
     return np.asarray(small)
 
 
@@ -118,7 +104,7 @@ def pack_thumbnail(thumbnail: NDArray[np.uint8]) -> str:
 def unpack_thumbnail(thumbnail: str) -> NDArray[np.uint8]:
     """The (64, 64) thumbnail that was packed."""
     flat = np.frombuffer(base64.b64decode(thumbnail), dtype=np.uint8)
-    return flat.reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    return flat.reshape(_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)
 
 
 def find_near_duplicates(
@@ -135,17 +121,19 @@ def find_near_duplicates(
         return []
     fine: dict[int, NDArray[np.float32]] = {}
     found: dict[tuple[int, int], NearDuplicate] = {}
+    views = list(_VIEWS.items())
     for first, second, view, bits in _candidates(np.array(hashes, dtype=np.uint64)):
         if (first, second) in found:
             continue
         for place in (first, second):
             if place not in fine:
                 fine[place] = _fine(unpack_thumbnail(thumbnails[place]))
-        correlation = _correlation(_middle(fine[first]), _middle(_views(fine[second])[view]))
+        turned, turn = views[view]
+        correlation = _correlation(_middle(fine[first]), _middle(turn(fine[second])))
         if view == 0 and _WORTH_SHIFTING <= correlation < least:
             correlation = _shifted_correlation(fine[first], unpack_thumbnail(thumbnails[second]))
         if correlation >= least:
-            found[first, second] = NearDuplicate(first, second, bits, correlation, _NAMES[view])
+            found[first, second] = NearDuplicate(first, second, bits, correlation, turned)
     return [found[pair] for pair in sorted(found)]
 
 
@@ -188,11 +176,11 @@ def _shifted_correlation(first: NDArray[np.float32], second: NDArray[np.uint8]) 
     """
     from skimage.feature import match_template
 
-    centre = THUMBNAIL_SIDE // 2
+    centre = _THUMBNAIL_SIDE // 2
     patch = first[centre - _PATCH : centre + _PATCH, centre - _PATCH : centre + _PATCH]
     best = 0.0
     for scale in _SCALES:
-        side = round(THUMBNAIL_SIDE * scale)
+        side = round(_THUMBNAIL_SIDE * scale)
         sized = Image.fromarray(second).resize((side, side), Image.Resampling.BICUBIC)
         start = side // 2 - _PATCH - _SHIFT
         place = slice(start, start + 2 * (_PATCH + _SHIFT))

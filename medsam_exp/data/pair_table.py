@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
@@ -46,7 +47,8 @@ def locate_images(names: Iterable[str], root: Path) -> Located:
     """
     base = os.path.abspath(root.expanduser())  # noqa: PTH100  # resolve() would follow links out of root
     tails = {name: PurePosixPath(posixpath.normpath(name.replace("\\", "/"))) for name in names}
-    folders = _shared_folders([tail.parts for tail in tails.values()])
+    levels = zip(*(tail.parts[:-1] for tail in tails.values()), strict=False)
+    folders = [level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels)]
     for count in range(len(folders) + 1):
         paths = {
             name: _as_on_disk(os.path.normpath(os.path.join(base, *tail.parts[count:])))  # noqa: PTH118
@@ -88,15 +90,7 @@ def _images_in(folder: str) -> dict[str, list[str]]:
     return images
 
 
-def _shared_folders(names: list[tuple[str, ...]]) -> tuple[str, ...]:
-    first, last = min(names)[:-1], max(names)[:-1]
-    shared = 0
-    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
-        shared += 1
-    return first[:shared]
-
-
-def image_faults(paths: Mapping[str, Path]) -> dict[str, str]:
+def look_at_images(paths: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, str]]:
     """Decode every image, several at a time.
 
     Within a process a file is decoded once, and again when its size or time changed.
@@ -105,26 +99,15 @@ def image_faults(paths: Mapping[str, Path]) -> dict[str, str]:
         paths: files by image id.
 
     Returns:
-        A sentence about each image that cannot be read, by id.
+        By id the digest of each image's decoded pixels, and a sentence about each image that cannot be read.
     """
-    found = zip(paths, map_in_threads(_fault, paths.values()), strict=True)
-    return {image_id: fault for image_id, fault in found if fault is not None}
-
-
-def pixels_of(path: Path) -> str:
-    """Digest of an image's decoded pixels, known from when it was looked at.
-
-    Raises:
-        UserError: the image cannot be read.
-    """
-    fault, pixels = _decoded(path)
-    if fault is not None:
-        raise UserError(fault)
-    return pixels
-
-
-def _fault(path: Path) -> str | None:
-    return _decoded(path)[0]
+    pixels, faults = {}, {}
+    for image_id, (fault, digest) in zip(paths, map_in_threads(_decoded, paths.values()), strict=True):
+        if fault is None:
+            pixels[image_id] = digest
+        else:
+            faults[image_id] = fault
+    return pixels, faults
 
 
 def _decoded(path: Path) -> tuple[str | None, str]:

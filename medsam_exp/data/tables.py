@@ -89,7 +89,7 @@ def number(field: str) -> float | None:
     return float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else None
 
 
-SEPARATORS = (",", ";", "\t")
+_SEPARATORS = (",", ";", "\t")
 _BOOKS = {b"PK\x03\x04": "an Excel file (.xlsx) or another zip", b"\xd0\xcf\x11\xe0": "an Excel file (.xls)"}
 _MARKS = {  # UTF-32's first, as it begins with UTF-16's
     codecs.BOM_UTF32_LE: "utf-32",
@@ -274,7 +274,7 @@ def _recognised(lines: Sequence[str], expected: Collection[str]) -> str:
             return (0, 0)
         return len(wanted.intersection(map(plain_column, header))), len(header)
 
-    return max(SEPARATORS, key=fit)  # of equals the first
+    return max(_SEPARATORS, key=fit)  # of equals the first
 
 
 def _numbered(shown: str, reader: Any, skipped: int) -> Iterator[tuple[int, list[str]]]:

@@ -40,10 +40,7 @@ class VerifiedFiles:
         return found
 
     def image(self, path: Path) -> RGBImage:
-        """Read an image as `medsam_exp.data.images.read_image`.
-
-        Returns:
-            (H, W, 3) uint8 RGB.
+        """(H, W, 3) uint8 RGB, as `medsam_exp.data.images.read_image` reads it.
 
         Raises:
             UserError: the file cannot be read as an image, or was changed since it was hashed.
@@ -51,14 +48,7 @@ class VerifiedFiles:
         return to_rgb(self.decoded(path), path)
 
     def mask(self, path: Path, foreground: Collection[int] | None = None) -> Mask:
-        """Read a mask as `medsam_exp.data.masks.read_mask`.
-
-        Args:
-            path: the file.
-            foreground: values that count as foreground in a mask of class labels; None for two-valued masks.
-
-        Returns:
-            (H, W) bool.
+        """(H, W) bool, as `medsam_exp.data.masks.read_mask` reads it; `foreground` likewise.
 
         Raises:
             UserError: the file cannot be read as a mask, or was changed since it was hashed.
@@ -73,14 +63,9 @@ class VerifiedFiles:
         """
         if path not in self._digests or not path.is_file():
             return decode(path)
-        if path.suffix.lower() == DICOM_SUFFIX:
-            pixels = decode(path)  # it reads its header and its pixels by itself
-            self._compare(path, path.read_bytes())
-            return pixels
+        # The reader of DICOM opens its file by itself.
+        pixels = decode(path) if path.suffix.lower() == DICOM_SUFFIX else None
         content = path.read_bytes()
-        self._compare(path, content)
-        return decode(path, content)
-
-    def _compare(self, path: Path, content: bytes) -> None:
         if hashlib.sha256(content).hexdigest() != self._digests[path]:
             raise ChangedFileError.of(path)
+        return pixels or decode(path, content)

@@ -12,16 +12,7 @@ from medsam_exp.data.phantom.lesions import Lesion
 def draw_brain_mri(
     shape: tuple[int, int], generator: np.random.Generator, lesions: Sequence[Lesion]
 ) -> Field:
-    """Draw a T1-weighted axial slice.
-
-    Args:
-        shape: (H, W) pixels.
-        generator: source of all randomness.
-        lesions: drawn into the tissue, in their order.
-
-    Returns:
-        (H, W) brightness, about [0, 1].
-    """
+    """Draw a T1-weighted axial slice; see `draw.DrawScan`."""
     y, x = grid(shape)
     center = 0.5 + generator.uniform(-0.015, 0.015, 2)
     rho = radius(y - np.float32(center[0]), x - np.float32(center[1]), (0.47, 0.42))

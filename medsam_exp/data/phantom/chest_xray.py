@@ -11,16 +11,7 @@ from medsam_exp.data.phantom.lesions import Lesion
 def draw_chest_xray(
     shape: tuple[int, int], generator: np.random.Generator, lesions: Sequence[Lesion]
 ) -> Field:
-    """Draw a frontal chest radiograph.
-
-    Args:
-        shape: (H, W) pixels.
-        generator: source of all randomness.
-        lesions: drawn into the tissue, in their order.
-
-    Returns:
-        (H, W) brightness, about [0, 1].
-    """
+    """Draw a frontal chest radiograph; see `draw.DrawScan`."""
     image = _thorax(shape, generator)
     lungs = _lungs(shape, generator)
     image -= lungs * np.float32(generator.uniform(0.30, 0.36))

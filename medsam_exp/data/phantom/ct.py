@@ -9,16 +9,7 @@ from medsam_exp.data.phantom.lesions import Lesion
 
 
 def draw_lung_ct(shape: tuple[int, int], generator: np.random.Generator, lesions: Sequence[Lesion]) -> Field:
-    """Draw an axial slice through the lungs.
-
-    Args:
-        shape: (H, W) pixels.
-        generator: source of all randomness.
-        lesions: drawn into the tissue, in their order.
-
-    Returns:
-        (H, W) brightness, about [0, 1], a window between lung and soft tissue.
-    """
+    """Draw an axial slice through the lungs, a window between lung and soft tissue; see `draw.DrawScan`."""
     image, _ = _body(shape, generator)
     lungs = np.zeros(shape, np.float32)
     for side in (-1, 1):
@@ -47,16 +38,7 @@ def draw_lung_ct(shape: tuple[int, int], generator: np.random.Generator, lesions
 def draw_abdominal_ct(
     shape: tuple[int, int], generator: np.random.Generator, lesions: Sequence[Lesion]
 ) -> Field:
-    """Draw an axial slice through the abdomen.
-
-    Args:
-        shape: (H, W) pixels.
-        generator: source of all randomness.
-        lesions: drawn into the tissue, in their order.
-
-    Returns:
-        (H, W) brightness, about [0, 1], a soft-tissue window.
-    """
+    """Draw an axial slice through the abdomen, a soft-tissue window; see `draw.DrawScan`."""
     image, inside = _body(shape, generator)
     image += inside * (0.30 + 0.03 * smooth_noise(generator, shape, (5, 5)) - image)
     organs = (

@@ -1,10 +1,12 @@
 """Drawn scans as a dataset: images, a text for each, true masks."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
+from medsam_exp.data.phantom import GENERATOR_VERSION
 from medsam_exp.data.phantom.captions import lesion_captions
 from medsam_exp.data.phantom.draw import captions_of, draw_image, draw_lesions
 from medsam_exp.data.phantom.lesions import LesionPlan
@@ -14,7 +16,6 @@ from medsam_exp.data.phantom.plan import (
     PhantomPlan,
     absent_lesions,
     plan_phantom,
-    scan_identity,
 )
 from medsam_exp.data.phantom.vocabulary import VOCABULARIES
 from medsam_exp.runtime.digests import FileDigests, text_digest
@@ -22,7 +23,54 @@ from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.types import Mask, RGBImage, Sample, UserError
 
 
-class PhantomDataset:
+class PhantomScans:
+    """A set of scans by id, each a pure function of (generator version, seed, index).
+
+    Args:
+        seed: of the set, >= 0.
+        count: number of scans, >= 1.
+        modalities: keys of `SCANS_BY_MODALITY`.
+        normal_fraction: share of scans without a lesion, in [0, 1].
+        pair_fraction: share of scans with two lesions, in [0, 1]; the two add up to at most 1.
+
+    Raises:
+        UserError: a number or a kind of scan makes no sense.
+    """
+
+    def __init__(
+        self, seed: int, count: int, modalities: Sequence[str], normal_fraction: float, pair_fraction: float
+    ) -> None:
+        unknown = sorted(set(modalities) - set(SCANS_BY_MODALITY))
+        if unknown or not modalities:
+            raise UserError(
+                f"modalities has {unknown or 'nothing'}; choose from {', '.join(SCANS_BY_MODALITY)}"
+            )
+        if count < 1 or seed < 0:
+            raise UserError(
+                f"count={count} and seed={seed}, but at least one scan and a seed >= 0 are needed"
+            )
+        if min(normal_fraction, pair_fraction) < 0 or normal_fraction + pair_fraction > 1:
+            raise UserError(
+                f"normal_fraction={normal_fraction} and pair_fraction={pair_fraction}, but both are shares "
+                "of the scans: give numbers from 0 to 1 that add up to at most 1"
+            )
+        self._seed, self._content = seed, Content(tuple(modalities), normal_fraction, pair_fraction)
+        self._index = {f"phantom_{seed}_{index:06d}": index for index in range(count)}
+
+    def read_image(self, scan_id: str) -> RGBImage:
+        """Draw one scan, (H, W, 3) uint8."""
+        return draw_image(self._plan(scan_id))
+
+    def identity(self, scan_id: str) -> str:
+        """Which drawn scan it is; scans of equal names have equal pixels, whatever dataset draws them."""
+        return f"drawn scan {GENERATOR_VERSION} {self._seed} {self._index[scan_id]}"
+
+    def _plan(self, scan_id: str) -> PhantomPlan:
+        return plan_phantom(self._seed, self._index[scan_id], self._content)
+
+
+@dataclass(eq=False, repr=False)
+class PhantomDataset(PhantomScans):
     """Drawn scans, each a pure function of (generator version, seed, index).
 
     The target of a scan is its first lesion: the description is a complete sentence about it, the class name
@@ -57,40 +105,29 @@ class PhantomDataset:
         (192, 216, 3)
     """
 
-    has_ground_truth = True
-    classes_are_true = True
-    notes: tuple[str, ...] = ()
-    label_names: tuple[str, ...] = ()
+    seed: int
+    count: int
+    name: str = "phantom"
+    target: str = "lesion"
+    modality: str | None = None
+    sentences: str | None = None
+    sentence_lists: Mapping[str, str] | None = None
+    modalities: Sequence[str] = tuple(SCANS_BY_MODALITY)
+    normal_fraction: float = 0.0
+    pair_fraction: float = 0.4
+    mask_shows: Literal["target", "every_lesion"] = "target"
+    absent_fraction: float = 0.0
+    split: str = "test"
+    has_ground_truth: bool = field(default=True, init=False)
+    classes_are_true: bool = field(default=True, init=False)
+    notes: tuple[str, ...] = field(default=(), init=False)
+    label_names: tuple[str, ...] = field(default=(), init=False)
 
-    def __init__(
-        self,
-        seed: int,
-        count: int,
-        name: str = "phantom",
-        target: str = "lesion",
-        modality: str | None = None,
-        sentences: str | None = None,
-        sentence_lists: Mapping[str, str] | None = None,
-        modalities: Sequence[str] = tuple(SCANS_BY_MODALITY),
-        normal_fraction: float = 0.0,
-        pair_fraction: float = 0.4,
-        mask_shows: Literal["target", "every_lesion"] = "target",
-        absent_fraction: float = 0.0,
-        split: str = "test",
-    ) -> None:
-        if not 0 <= absent_fraction <= 1:
-            raise UserError(f"data.absent_fraction={absent_fraction}, but it is a share: give 0 to 1")
-        self.name, self.target, self.modality = name, target, modality
-        self.sentences, self.sentence_lists = sentences, sentence_lists
-        self.split = split
-        self._seed, self._mask_shows, self._absent_fraction = seed, mask_shows, absent_fraction
-        self._content = check_content(seed, count, modalities, normal_fraction, pair_fraction)
-        self._index = {f"phantom_{seed}_{index:06d}": index for index in range(count)}
+    def __post_init__(self) -> None:
+        if not 0 <= self.absent_fraction <= 1:
+            raise UserError(f"data.absent_fraction={self.absent_fraction}, but it is a share: give 0 to 1")
+        super().__init__(self.seed, self.count, self.modalities, self.normal_fraction, self.pair_fraction)
         self.samples = tuple(self._sample(sample_id) for sample_id in self._index)
-
-    def read_image(self, sample_id: str) -> RGBImage:
-        """Draw one scan, (H, W, 3) uint8."""
-        return draw_image(self._plan(sample_id))
 
     def pixel_spacing_mm(self, sample_id: str) -> None:
         """Drawn scans have no size."""
@@ -99,10 +136,6 @@ class PhantomDataset:
         """Hash of the generator's version and arguments."""
         del digests  # nothing lies in files
         return text_digest(*map(str, self._plan(sample_id).key), str(self._content))
-
-    def identity(self, sample_id: str) -> str:
-        """Which drawn scan it is."""
-        return scan_identity(self._seed, self._index[sample_id])
 
     def read_ground_truth(self, sample_id: str) -> Mask:
         """Draw the mask of the target, or of every lesion, (H, W) bool."""
@@ -115,18 +148,15 @@ class PhantomDataset:
     def ground_truth_digest(self, sample_id: str, digests: FileDigests) -> str:
         """Hash of what decides the image and of which lesions its mask shows; `digests` is not needed."""
         first = self._lesions_shown(sample_id).start
-        which = f"lesion {first}" if first else self._mask_shows
+        which = f"lesion {first}" if first else self.mask_shows
         absent = str(self._asks_for_absent(self._plan(sample_id)))
         return text_digest(self.image_digest(sample_id, digests), which, absent)
 
     def _lesions_shown(self, sample_id: str) -> slice:
         """Which lesions of a scan are in its true mask: none where the text asks for one that is not there."""
-        if self._mask_shows == "every_lesion":
+        if self.mask_shows == "every_lesion":
             return slice(0, None)
         return slice(0, int(not self._asks_for_absent(self._plan(sample_id))))
-
-    def _plan(self, sample_id: str) -> PhantomPlan:
-        return plan_phantom(self._seed, self._index[sample_id], self._content)
 
     def _sample(self, sample_id: str) -> Sample:
         plan = self._plan(sample_id)
@@ -138,37 +168,9 @@ class PhantomDataset:
     def _asks_for_absent(self, plan: PhantomPlan) -> bool:
         """Whether the description is about a lesion that the scan does not show."""
         draw = numpy_generator(*plan.key, "asks for absent").uniform()
-        return not plan.lesions or bool(draw < self._absent_fraction)
+        return not plan.lesions or bool(draw < self.absent_fraction)
 
 
 def _complete_sentence(plan: PhantomPlan, lesion: LesionPlan) -> str:
     generator = numpy_generator(*plan.key, "absent caption", lesion.outline_seed)
     return lesion_captions(lesion, VOCABULARIES[plan.scan], generator)[0]
-
-
-def check_content(
-    seed: int, count: int, modalities: Sequence[str], normal_fraction: float, pair_fraction: float
-) -> Content:
-    """Check the arguments of a set of scans.
-
-    Args:
-        seed: of the set, >= 0.
-        count: number of scans, >= 1.
-        modalities: keys of `SCANS_BY_MODALITY`.
-        normal_fraction: share of scans without a lesion, in [0, 1].
-        pair_fraction: share of scans with two lesions, in [0, 1]; the two add up to at most 1.
-
-    Raises:
-        UserError: a number or a kind of scan makes no sense.
-    """
-    unknown = sorted(set(modalities) - set(SCANS_BY_MODALITY))
-    if unknown or not modalities:
-        raise UserError(f"modalities has {unknown or 'nothing'}; choose from {', '.join(SCANS_BY_MODALITY)}")
-    if count < 1 or seed < 0:
-        raise UserError(f"count={count} and seed={seed}, but at least one scan and a seed >= 0 are needed")
-    if min(normal_fraction, pair_fraction) < 0 or normal_fraction + pair_fraction > 1:
-        raise UserError(
-            f"normal_fraction={normal_fraction} and pair_fraction={pair_fraction}, but both are shares "
-            "of the scans: give numbers from 0 to 1 that add up to at most 1"
-        )
-    return Content(tuple(modalities), normal_fraction, pair_fraction)

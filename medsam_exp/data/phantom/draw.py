@@ -18,6 +18,8 @@ from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.types import RGBImage
 
 DrawScan = Callable[[tuple[int, int], np.random.Generator, Sequence[Lesion]], Field]
+"""From (H, W) pixels, the source of all randomness, and lesions to be drawn into the tissue in their order, to
+(H, W) brightness of about [0, 1]."""
 DRAWINGS: dict[str, DrawScan] = {
     "breast_ultrasound": draw_breast_ultrasound,
     "brain_mri": draw_brain_mri,

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 
 from medsam_exp.data.phantom import GENERATOR_VERSION
 from medsam_exp.data.phantom.captions import COMPLETE
-from medsam_exp.data.phantom.dataset import check_content
-from medsam_exp.data.phantom.draw import captions_of, draw_image
-from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY, PhantomPlan, plan_phantom, scan_identity
+from medsam_exp.data.phantom.dataset import PhantomScans
+from medsam_exp.data.phantom.draw import captions_of
+from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY
 from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.runtime.seeding import numpy_generator
-from medsam_exp.types import RGBImage
 
 
-class PhantomPairs:
+class PhantomPairs(PhantomScans):
     """Drawn scans and every truthful sentence about them.
 
     A sentence speaks of one lesion only. A scan with two lesions has the sentences of both, so that a network
@@ -42,15 +41,9 @@ class PhantomPairs:
         pair_fraction: float = 0.4,
         short_captions: int = 2,
     ) -> None:
-        self._seed = seed
-        self._content = check_content(seed, count, modalities, normal_fraction, pair_fraction)
+        super().__init__(seed, count, modalities, normal_fraction, pair_fraction)
         self._short_captions = short_captions
-        self._index = {f"phantom_{seed}_{index:06d}": index for index in range(count)}
         self.ids = tuple(self._index)
-
-    def read_image(self, pair_id: str) -> RGBImage:
-        """Draw one scan, (H, W, 3) uint8."""
-        return draw_image(self._plan(pair_id))
 
     def captions(self, pair_id: str) -> tuple[str, ...]:
         """Complete sentences about the scan, and some of the shorter ones."""
@@ -64,15 +57,8 @@ class PhantomPairs:
             chosen += [*complete, *generator.permutation(shorter)[: self._short_captions].tolist()]
         return tuple(chosen)
 
-    def identity(self, pair_id: str) -> str:
-        """Which drawn scan it is, as `PhantomDataset` says it."""
-        return scan_identity(self._seed, self._index[pair_id])
-
     def digest(self, digests: FileDigests) -> str:
         """Hash of the generator's version and arguments."""
         del digests  # nothing lies in files
         arguments = (self._seed, len(self.ids), self._content, self._short_captions)
         return text_digest(GENERATOR_VERSION, *map(str, arguments))
-
-    def _plan(self, pair_id: str) -> PhantomPlan:
-        return plan_phantom(self._seed, self._index[pair_id], self._content)

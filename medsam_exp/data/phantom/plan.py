@@ -103,16 +103,6 @@ def plan_phantom(seed: int, index: int, content: Content) -> PhantomPlan:
     return PhantomPlan(scan, (height, width), lesions, key)
 
 
-def scan_identity(seed: int, index: int) -> str:
-    """Name a scan; scans of equal names have equal pixels, whatever dataset draws them.
-
-    Args:
-        seed: of the set.
-        index: of the scan.
-    """
-    return f"drawn scan {GENERATOR_VERSION} {seed} {index}"
-
-
 def absent_lesions(plan: PhantomPlan) -> Iterator[LesionPlan]:
     """Two lesions that a scan could show but does not.
 

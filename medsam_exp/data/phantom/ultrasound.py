@@ -15,16 +15,7 @@ _BEHIND = {"round": 1.5, "oval": 1.25, "lobulated": 0.7, "spiculated": 0.45}
 def draw_breast_ultrasound(
     shape: tuple[int, int], generator: np.random.Generator, lesions: Sequence[Lesion]
 ) -> Field:
-    """Draw a breast ultrasound.
-
-    Args:
-        shape: (H, W) pixels.
-        generator: source of all randomness.
-        lesions: drawn into the tissue, in their order.
-
-    Returns:
-        (H, W) brightness, about [0, 1].
-    """
+    """Draw a breast ultrasound; see `draw.DrawScan`."""
     y, _ = grid(shape)
     echo = _layers(shape, generator)
     for lesion in lesions:

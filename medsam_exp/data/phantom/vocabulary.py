@@ -46,6 +46,17 @@ class Vocabulary:
     classes: dict[tuple[str, str], tuple[str, ...]]
 
 
+_IN_LUNGS = {
+    ("dark", "round"): ("bulla",),
+    ("dark", "oval"): ("air cyst", "lung cyst"),
+    ("dark", "lobulated"): ("cavity", "lung cavity"),
+    ("dark", "spiculated"): ("cavitating abscess",),
+    ("bright", "round"): ("nodule", "lung nodule"),
+    ("bright", "oval"): ("granuloma",),
+    ("bright", "lobulated"): ("consolidation", "pneumonia", "infiltrate"),
+    ("bright", "spiculated"): ("lung cancer", "carcinoma", "malignant tumor"),
+}
+
 VOCABULARIES: dict[str, Vocabulary] = {
     "breast_ultrasound": Vocabulary(
         scans=("breast ultrasound", "ultrasound of the breast", "breast sonogram"),
@@ -81,31 +92,13 @@ VOCABULARIES: dict[str, Vocabulary] = {
         scans=("chest X-ray", "X-ray of the chest", "chest radiograph"),
         tones={"dark": ("dark", "lucent"), "bright": ("bright", "dense", "opaque")},
         nouns=("lesion", "lung lesion", "finding"),
-        classes={
-            ("dark", "round"): ("bulla",),
-            ("dark", "oval"): ("air cyst", "lung cyst"),
-            ("dark", "lobulated"): ("cavity", "lung cavity"),
-            ("dark", "spiculated"): ("cavitating abscess",),
-            ("bright", "round"): ("nodule", "lung nodule"),
-            ("bright", "oval"): ("granuloma",),
-            ("bright", "lobulated"): ("consolidation", "pneumonia", "infiltrate"),
-            ("bright", "spiculated"): ("lung cancer", "carcinoma", "malignant tumor"),
-        },
+        classes=_IN_LUNGS,
     ),
     "lung_ct": Vocabulary(
         scans=("lung CT", "CT of the chest", "CT slice of the lungs"),
         tones={"dark": ("dark", "hypodense"), "bright": ("bright", "hyperdense")},
         nouns=("lesion", "lung lesion", "mass"),
-        classes={
-            ("dark", "round"): ("bulla",),
-            ("dark", "oval"): ("air cyst", "lung cyst"),
-            ("dark", "lobulated"): ("cavity", "lung cavity"),
-            ("dark", "spiculated"): ("cavitating abscess",),
-            ("bright", "round"): ("nodule", "lung nodule"),
-            ("bright", "oval"): ("granuloma",),
-            ("bright", "lobulated"): ("consolidation", "pneumonia", "infiltrate"),
-            ("bright", "spiculated"): ("lung cancer", "carcinoma", "malignant tumor"),
-        },
+        classes=_IN_LUNGS,
     ),
     "abdominal_ct": Vocabulary(
         scans=("abdominal CT", "CT of the abdomen", "CT slice of the abdomen"),

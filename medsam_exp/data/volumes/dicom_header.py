@@ -19,7 +19,7 @@ from medsam_exp.types import UserError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".dic"})
+_DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".dic"})
 _FIRST_GROUPS = {0x0002, 0x0008}  # a data set without preamble begins with one of them
 _SOP_CLASSES = "1.2.840.10008."
 
@@ -55,7 +55,7 @@ def _read(path: Path, *, pixels: bool) -> Dataset | None:
             dataset: Dataset = dcmread(path, stop_before_pixels=not pixels)
         except InvalidDicomError:
             bare = _without_preamble(path, pixels=pixels)
-            if bare is None and path.suffix.lower() in DICOM_SUFFIXES:
+            if bare is None and path.suffix.lower() in _DICOM_SUFFIXES:
                 raise _no_dicom(path) from None
             return bare
         return _with_syntax(dataset)

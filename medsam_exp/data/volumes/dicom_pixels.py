@@ -25,15 +25,14 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _UNREADABLE, _COPY = "has pixels that cannot be decoded", "copy it again"
-GRAY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 
 
 def is_gray(header: Dataset) -> bool:
     """Whether a pixel is one number, not a colour."""
-    return header.get("PhotometricInterpretation") in GRAY
+    return header.get("PhotometricInterpretation") in {"MONOCHROME1", "MONOCHROME2"}
 
 
-def is_inverted(header: Dataset) -> bool:
+def _is_inverted(header: Dataset) -> bool:
     """Whether the lowest value means white."""
     result: bool = header.get("PhotometricInterpretation") == "MONOCHROME1"
     return result
@@ -58,7 +57,7 @@ def read_values(frame: Frame) -> NDArray[np.float32]:
         padding = _padding(stored, frame.header)
         if padding.any() and not padding.all():
             rest = values[~padding]
-            values[padding] = rest.max() if is_inverted(frame.header) else rest.min()
+            values[padding] = rest.max() if _is_inverted(frame.header) else rest.min()
         return values
 
 
@@ -104,7 +103,7 @@ def render_gray(values: NDArray[np.float32], frame: Frame, window: Window | None
             gray = found / (2**bits - 1)
         else:
             gray = (window or frame.window or percentile_window(values, 0, 100))(values)
-        return to_bytes(gray, inverted=is_inverted(frame.header))
+        return to_bytes(gray, inverted=_is_inverted(frame.header))
 
 
 def has_window(frame: Frame) -> bool:

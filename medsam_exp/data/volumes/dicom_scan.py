@@ -1,10 +1,11 @@
 """DICOM series and single DICOM images as scans."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,11 @@ from medsam_exp.data.volumes.dicom_header import Frame, patient_of
 from medsam_exp.data.volumes.dicom_pixels import has_window, is_gray, read_colours, read_values, render_gray
 from medsam_exp.data.volumes.dicom_series import Part, order_series, split_series
 from medsam_exp.data.volumes.file_errors import naming_the_file
-from medsam_exp.data.volumes.grid import Affine
 from medsam_exp.data.volumes.scan import ScanFacts
 from medsam_exp.data.volumes.windowing import WindowLevel
 from medsam_exp.types import UserError
+
+_DAMAGED = ("has a damaged header", "export it again")
 
 
 class DicomScan:
@@ -55,20 +57,21 @@ def scans_of(frames: Sequence[Frame], root: Path) -> tuple[list[DicomScan], list
         root: folder that names in notes and errors are relative to.
     """
     placed = [frame for frame in frames if frame.position is not None]
-    pictures = [frame for frame in frames if frame.position is None]
-    scans: list[DicomScan] = []
+    pictures = sorted(
+        (frame for frame in frames if frame.position is None), key=lambda one: (str(one.path), one.number)
+    )
+    makers: list[Callable[[], DicomScan]] = []
     faults: list[str] = []
-    try:
-        parts = _parts(placed, root)
-    except UserError as error:
-        parts, faults = [], [str(error)]
-    groups = [
-        list(group) for _, group in groupby(sorted(pictures, key=_file_order), key=lambda one: one.path)
+    if placed:
+        try:
+            with naming_the_file(_shown_as(placed, root), *_DAMAGED):
+                makers += [partial(_volume, part, root) for part in split_series(placed)]
+        except UserError as error:
+            faults.append(str(error))
+    makers += [
+        partial(_pictures, list(group), root) for _, group in groupby(pictures, key=lambda one: one.path)
     ]
-    makers = [
-        *(partial(_volume, part, root) for part in parts),
-        *(partial(_pictures, g, root) for g in groups),
-    ]
+    scans: list[DicomScan] = []
     for make in makers:
         try:
             scans.append(make())
@@ -77,113 +80,73 @@ def scans_of(frames: Sequence[Frame], root: Path) -> tuple[list[DicomScan], list
     return scans, faults
 
 
-def _parts(frames: Sequence[Frame], root: Path) -> list[Part]:
-    if not frames:
-        return []
-    with naming_the_file(_shown_as(frames, root), "has a damaged header", "export it again"):
-        return split_series(frames)
-
-
-def _file_order(frame: Frame) -> tuple[str, int]:
-    return str(frame.path), frame.number
-
-
 def _shown_as(frames: Sequence[Frame], root: Path) -> str:
+    path, header = frames[0].path, frames[0].header
     if len({frame.path for frame in frames}) == 1:
-        return _relative(frames[0].path, root)
-    return f"the series in {_relative(frames[0].path.parent, root)} ({_series_name(frames[0])})"
+        return _relative(path, root)
+    series = f"SeriesInstanceUID ending in {str(header.get('SeriesInstanceUID', ''))[-12:]}"
+    return f"the series in {_relative(path.parent, root)} ({header.get('Modality', 'no modality')}, {series})"
 
 
 def _volume(part: Part, root: Path) -> DicomScan:
     """Images with a place in the patient, in order on a regular grid."""
     shown_as = _shown_as(part.frames, root)
-    with naming_the_file(shown_as, "has a damaged header", "export it again"):
-        ordered = order_series(part.frames, shown_as)
+    with naming_the_file(shown_as, *_DAMAGED):
+        frames, affine = order_series(part.frames, shown_as)
         return _scan(
-            ordered.frames,
+            frames,
             shown_as,
-            ordered.affine,
+            [f"{shown_as} {note}" for note in part.notes],
+            affine=affine,
             placed=True,
             spacing_known=True,
-            notes=[f"{shown_as} {note}" for note in part.notes],
-            stem=ordered.frames[0].path.parent.name,
-            files=tuple(frame.path for frame in ordered.frames),
+            stem=frames[0].path.parent.name,
+            files=tuple(frame.path for frame in frames),
         )
 
 
 def _pictures(frames: Sequence[Frame], root: Path) -> DicomScan:
     """Pictures of one file that have no place in the patient."""
     path, spacing = frames[0].path, frames[0].spacing_mm
-    with naming_the_file(path, "has a damaged header", "export it again"):
+    with naming_the_file(path, *_DAMAGED):
         row_mm, column_mm = spacing or (1.0, 1.0)
         return _scan(
             frames,
             _relative(path, root),
-            np.diag([column_mm, row_mm, 1.0, 1.0]),
+            affine=np.diag([column_mm, row_mm, 1.0, 1.0]),
             placed=False,
             spacing_known=spacing is not None,
-            notes=[],
             stem=path.stem,
             files=(path,),
         )
 
 
-def _scan(
-    frames: Sequence[Frame],
-    shown_as: str,
-    affine: Affine,
-    *,
-    placed: bool,
-    spacing_known: bool,
-    notes: Sequence[str],
-    stem: str,
-    files: tuple[Path, ...],
-) -> DicomScan:
-    """Frames with what their headers say of all of them; arguments as the attributes of `ScanFacts`."""
+def _scan(frames: Sequence[Frame], shown_as: str, notes: Sequence[str] = (), **facts: Any) -> DicomScan:
+    """Frames with what their headers say of all of them; `facts` are the other attributes of `ScanFacts`."""
     header = frames[0].header
-    facts = ScanFacts(
-        shown_as,
-        "dicom",
-        (int(header.Columns), int(header.Rows), len(frames)),
-        affine,
-        placed=placed,
-        spacing_known=spacing_known,
-        modality=str(header.get("Modality", "")),
-        patient=patient_of(header) or str(frames[0].path),
-        source=_references(frames),
-        notes=(*notes, *_remarks(frames, shown_as), *_burnt_in(frames[0], shown_as)),
-        stem=stem,
-        files=files,
-    )
-    return DicomScan(frames, facts)
-
-
-def _references(frames: Sequence[Frame]) -> dict[str, object]:
-    """Unique ids that a segmentation refers to; they name no patient."""
-    header = frames[0].header
-    return {
+    remarks = Counter(remark for frame in frames for remark in frame.remarks)
+    said = [f"{shown_as}: {count} of {len(frames)} images {remark}" for remark, count in remarks.items()]
+    if str(header.get("BurnedInAnnotation") or "").upper() == "YES":
+        said.append(f"{shown_as} says that text is burnt into its pixels: it may show the patient's name")
+    source = {  # unique ids that a segmentation refers to; they name no patient
         "study_uid": str(header.get("StudyInstanceUID", "")),
         "series_uid": str(header.get("SeriesInstanceUID", "")),
         "frame_of_reference_uid": str(header.get("FrameOfReferenceUID", "")),
         "images": [[str(frame.header.get("SOPInstanceUID", "")), frame.number] for frame in frames],
     }
-
-
-def _remarks(frames: Sequence[Frame], shown_as: str) -> list[str]:
-    counts = Counter(remark for frame in frames for remark in frame.remarks)
-    return [f"{shown_as}: {count} of {len(frames)} images {remark}" for remark, count in counts.items()]
-
-
-def _burnt_in(frame: Frame, shown_as: str) -> list[str]:
-    if str(frame.header.get("BurnedInAnnotation") or "").upper() == "YES":
-        return [f"{shown_as} says that text is burnt into its pixels: it may show the patient's name"]
-    return []
-
-
-def _series_name(frame: Frame) -> str:
-    header = frame.header
-    uid = str(header.get("SeriesInstanceUID", ""))
-    return f"{header.get('Modality', 'no modality')}, SeriesInstanceUID ending in {uid[-12:]}"
+    return DicomScan(
+        frames,
+        ScanFacts(
+            shown_as,
+            "dicom",
+            (int(header.Columns), int(header.Rows), len(frames)),
+            modality=str(header.get("Modality", "")),
+            patient=patient_of(header) or str(frames[0].path),
+            source=source,
+            notes=(*notes, *said),
+            **facts,
+        ),
+    )
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -49,19 +49,6 @@ _Place = tuple[float | int, ...]
 
 
 @dataclass(frozen=True)
-class OrderedSeries:
-    """Slices of a regular grid, in order.
-
-    Attributes:
-        frames: along the grid's axis k.
-        affine: of (column, row, slice) indices.
-    """
-
-    frames: tuple[Frame, ...]
-    affine: Affine
-
-
-@dataclass(frozen=True)
 class Part:
     """Images of a series that make one volume.
 
@@ -130,12 +117,15 @@ def _is_volume(frames: Sequence[Frame]) -> bool:
     return True
 
 
-def order_series(frames: Sequence[Frame], name: str) -> OrderedSeries:
+def order_series(frames: Sequence[Frame], name: str) -> tuple[tuple[Frame, ...], Affine]:
     """Order slices along their normal, and find their regular grid.
 
     Args:
         frames: of one series, each with a position in the patient.
         name: of the series, for errors.
+
+    Returns:
+        The slices along the grid's axis k, and its affine of (column, row, slice) indices.
 
     Raises:
         UserError: sizes or orientations are mixed, slices are missing, doubled or unevenly spaced.
@@ -153,7 +143,7 @@ def order_series(frames: Sequence[Frame], name: str) -> OrderedSeries:
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = orientation[:3] * column_mm, orientation[3:] * row_mm
     affine[:3, 2], affine[:3, 3] = step, positions[order[0]]
-    return OrderedSeries(ordered, check_affine(affine, name))
+    return ordered, check_affine(affine, name)
 
 
 def _orientation(frame: Frame) -> NDArray[np.float64]:

@@ -25,12 +25,8 @@ _GZIP = b"\x1f\x8b"
 _EITHER = zlib.MAX_WBITS | 32  # zlib's own format or gzip
 
 
-def check_nifti_name(path: Path) -> None:
-    """Refuse a NIfTI file whose name and bytes disagree on whether it is compressed.
-
-    Raises:
-        UserError: says what to rename it to.
-    """
+def _check_nifti_name(path: Path) -> None:
+    """Refuse a NIfTI file whose name and bytes disagree on whether it is compressed."""
     if not path.is_file():
         return
     with path.open("rb") as file:
@@ -42,13 +38,10 @@ def check_nifti_name(path: Path) -> None:
         raise UserError(f"{path} is compressed, whatever its name says: rename it to {path.name}.gz")
 
 
-def check_packed(path: Path) -> None:
+def _check_packed(path: Path) -> None:
     """Unpack the voxels of a MetaImage or NRRD file once, and compare their checksum, which SimpleITK does not.
 
     Files without packed voxels, or with another packing than zlib's, are not looked into.
-
-    Raises:
-        UserError: the voxels are cut short or damaged.
     """
     content = path.read_bytes() if path.is_file() else b""
     packed = _of_nrrd(content) if content.startswith(b"NRRD") else _of_meta_image(path, content)
@@ -90,22 +83,13 @@ def _of_meta_image(path: Path, content: bytes) -> bytes | None:
     return other.read_bytes() if other.parent == path.parent and other.is_file() else None
 
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
-ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
+_NIFTI_SUFFIXES = (".nii", ".nii.gz")
+_ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
 _BEST_COMPRESSION = 1032  # of deflate: more bytes than this cannot come out of one
 _MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 _PLACE_FIELDS = (
-    *(
-        "qform_code",
-        "sform_code",
-        "quatern_b",
-        "quatern_c",
-        "quatern_d",
-        "qoffset_x",
-        "qoffset_y",
-        "qoffset_z",
-    ),
-    *("srow_x", "srow_y", "srow_z", "pixdim", "xyzt_units"),
+    *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y"),
+    *("qoffset_z", "srow_x", "srow_y", "srow_z", "pixdim", "xyzt_units"),
 )
 
 
@@ -129,7 +113,7 @@ class FileVolume:
 def volume_suffix(path: Path) -> str | None:
     """The ending by which a file is known as a volume, such as ".nii.gz"; None of other files."""
     name = path.name.lower()
-    return next((end for end in (".nii.gz", ".nii", *ITK_SUFFIXES) if name.endswith(end)), None)
+    return next((end for end in (".nii.gz", ".nii", *_ITK_SUFFIXES) if name.endswith(end)), None)
 
 
 def volume_stem(path: Path) -> str:
@@ -147,7 +131,7 @@ def open_file_volume(path: Path, shown: str) -> FileVolume:
     Raises:
         UserError: it is damaged, has not three dimensions, or an affine without sense.
     """
-    is_nifti = volume_suffix(path) in NIFTI_SUFFIXES
+    is_nifti = volume_suffix(path) in _NIFTI_SUFFIXES
     with naming_the_file(path, "is a damaged volume"):
         shape, affine, source, known = _nifti_facts(path) if is_nifti else _itk_facts(path)
     notes = () if known else (f"{shown} does not say how large its voxels are (pixdim 0)",)
@@ -172,7 +156,7 @@ def read_file_values(path: Path) -> NDArray[np.float32]:
     Raises:
         UserError: it is damaged.
     """
-    if volume_suffix(path) not in NIFTI_SUFFIXES:
+    if volume_suffix(path) not in _NIFTI_SUFFIXES:
         return _read_itk(path)[0]
     image = _nifti(path)
     with naming_the_file(path, "is cut short or damaged"):  # zlib, gzip and NumPy each have their own errors
@@ -232,7 +216,7 @@ def _nifti(path: Path) -> Any:
 
     if not path.exists():
         raise UserError(f"{path} does not exist: check the path")
-    check_nifti_name(path)
+    _check_nifti_name(path)
     log = logging.getLogger("nibabel.global")
     log.addFilter(_is_no_pixdim)
     try:
@@ -305,7 +289,7 @@ def _read_itk(path: Path) -> tuple[NDArray[np.float32], Affine]:
     require("SimpleITK")
     import SimpleITK
 
-    check_packed(path)
+    _check_packed(path)
     try:
         image = SimpleITK.ReadImage(str(path))
     except (RuntimeError, MemoryError) as error:

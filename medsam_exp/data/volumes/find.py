@@ -32,19 +32,8 @@ _CHANNEL = re.compile(r"_\d{4}$")  # of nnU-Net's file names
 _NNUNET_FOLDER = re.compile(r"images(?:T[rs]|Val)")
 _SEGMENTATIONS = {"SEG", "RTSTRUCT"}
 _NO_SCANS = {
-    ".json",
-    ".csv",
-    ".txt",
-    ".md",
-    ".pdf",
-    ".xml",
-    ".yaml",
-    ".yml",
-    ".xlsx",
-    ".tsv",
-    ".raw",
-    ".zraw",
-    ".html",
+    *(".csv", ".html", ".json", ".md", ".pdf", ".raw", ".tsv"),
+    *(".txt", ".xlsx", ".xml", ".yaml", ".yml", ".zraw"),
 }
 
 
@@ -79,19 +68,18 @@ def find_scans(root: Path, masks: Path | None = None) -> Found:
     Raises:
         UserError: there is nothing that can be read.
     """
-    found = Found()
-    series: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
-    passed: Counter[str] = Counter()
+    sorter = _Sorter(root, masks)
     for path in _files(root, masks):
         try:
-            _sort(path, root, masks, found, series, passed)
+            sorter.add(path)
         except UserError as error:
-            found.faults.append(str(error))
-    for frames in series.values():
+            sorter.found.faults.append(str(error))
+    found = sorter.found
+    for frames in sorter.series.values():
         scans, faults = scans_of(frames, root)
         found.scans += scans
         found.faults += faults
-    found.notes += [f"{count} files passed over: {reason}" for reason, count in sorted(passed.items())]
+    found.notes += [f"{count} files passed over: {reason}" for reason, count in sorted(sorter.passed.items())]
     if not found.scans and not found.faults and found.mask_files:
         first = found.mask_files[0]
         raise UserError(
@@ -198,54 +186,40 @@ def _files(root: Path, masks: Path | None) -> list[Path]:
     return sorted(visible)
 
 
-def _sort(
-    path: Path,
-    root: Path,
-    masks: Path | None,
-    found: Found,
-    series: dict[tuple[str, ...], list[Frame]],
-    passed: Counter[str],
-) -> None:
-    shown = path.relative_to(root).as_posix() if path.is_relative_to(root) and path != root else path.name
-    is_mask = path.is_relative_to(masks) if masks is not None else is_mask_name(path, root)
-    suffix = path.suffix.lower()
-    if volume_suffix(path) is not None or suffix in PICTURE_SUFFIXES:
-        if is_mask:
-            found.mask_files.append(path)
-        elif suffix in PICTURE_SUFFIXES:
-            found.scans.append(PictureScan(path, shown))
+class _Sorter:
+    """Sorts files one by one: what was found so far, frames by series, and why files were passed over."""
+
+    def __init__(self, root: Path, masks: Path | None) -> None:
+        self._root, self._masks, self.found = root, masks, Found()
+        self.series: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
+        self.passed: Counter[str] = Counter()
+
+    def add(self, path: Path) -> None:
+        root, suffix = self._root, path.suffix.lower()
+        shown = path.relative_to(root).as_posix() if path.is_relative_to(root) and path != root else path.name
+        if volume_suffix(path) is not None or suffix in PICTURE_SUFFIXES:
+            if path.is_relative_to(self._masks) if self._masks is not None else is_mask_name(path, root):
+                self.found.mask_files.append(path)
+            else:
+                read = PictureScan if suffix in PICTURE_SUFFIXES else open_file_volume
+                self.found.scans.append(read(path, shown))
+        elif suffix == ".json" and (annotations := read_coco(path)) is not None:
+            self.found.outlines.append(annotations)
+        elif suffix in _NO_SCANS or (header := read_header(path)) is None:
+            self.passed["no scans"] += 1
         else:
-            found.scans.append(open_file_volume(path, shown))
-        return
-    if suffix == ".json" and (annotations := read_coco(path)) is not None:
-        found.outlines.append(annotations)
-        return
-    header = None if suffix in _NO_SCANS else read_header(path)
-    if header is None:
-        passed["no scans"] += 1
-        return
-    with naming_the_file(path, "has a damaged header", "export it again"):
-        _sort_dicom(path, header, found, series, passed)
+            with naming_the_file(path, "has a damaged header", "export it again"):
+                self._add_dicom(path, header)
 
-
-def _sort_dicom(
-    path: Path,
-    header: Dataset,
-    found: Found,
-    series: dict[tuple[str, ...], list[Frame]],
-    passed: Counter[str],
-) -> None:
-    if header.get("Modality") in _SEGMENTATIONS:
-        found.segmentations.append((path, header))
-    elif "Rows" not in header or "BitsAllocated" not in header:
-        passed[f"DICOM without pixels ({header.get('Modality') or 'no modality'})"] += 1
-    elif "LOCALIZER" in (header.get("ImageType") or ()):
-        passed["localizers of DICOM studies"] += 1
-    else:
-        series[_series_key(path, header)] += frames_of(path, header)
-
-
-def _series_key(path: Path, header: Dataset) -> tuple[str, ...]:
-    """What images of one series share; files that name no series go by their folder."""
-    series = str(header.get("SeriesInstanceUID") or "") or f"in {path.parent}"
-    return str(header.get("PatientID") or ""), str(header.get("StudyInstanceUID") or ""), series
+    def _add_dicom(self, path: Path, header: Dataset) -> None:
+        if header.get("Modality") in _SEGMENTATIONS:
+            self.found.segmentations.append((path, header))
+        elif "Rows" not in header or "BitsAllocated" not in header:
+            self.passed[f"DICOM without pixels ({header.get('Modality') or 'no modality'})"] += 1
+        elif "LOCALIZER" in (header.get("ImageType") or ()):
+            self.passed["localizers of DICOM studies"] += 1
+        else:
+            # Files that name no series go by their folder.
+            series = str(header.get("SeriesInstanceUID") or "") or f"in {path.parent}"
+            key = (str(header.get("PatientID") or ""), str(header.get("StudyInstanceUID") or ""), series)
+            self.series[key] += frames_of(path, header)

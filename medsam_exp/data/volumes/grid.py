@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from medsam_exp.runtime.extras import require
 from medsam_exp.types import UserError
 
 Affine = NDArray[np.float64]
@@ -161,19 +162,16 @@ def on_grid(
     Raises:
         UserError: the two do not have the same voxels.
     """
-    step = np.linalg.solve(target, affine)[:3, :3]
-    order, signs = np.abs(step).argmax(axis=0), np.sign(step)
-    if sorted(order) == [0, 1, 2]:
-        turned = values.transpose(np.argsort(order))
-        flips = [axis for axis in range(3) if signs[axis, np.argsort(order)[axis]] < 0]
-        turned = np.flip(turned, tuple(flips))
-        corners = np.array(list(itertools.product(*((0, n - 1) for n in values.shape))))
-        found = np.linalg.solve(target, affine @ np.column_stack([corners, np.ones(8)]).T)[:3].T
-        turned_corners = corners[:, np.argsort(order)].astype(float)
-        for axis in flips:
-            turned_corners[:, axis] = turned.shape[axis] - 1 - turned_corners[:, axis]
-        if turned.shape == tuple(shape) and np.abs(found - turned_corners).max() < 0.05:
-            return turned
+    require("nibabel")
+    from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+
+    step = np.linalg.solve(target, affine)
+    order = io_orientation(step)
+    turned: NDArray[Any] = apply_orientation(values, order)
+    off = step @ inv_ornt_aff(order, values.shape) - np.eye(4)
+    corners = np.array(list(itertools.product(*((0, n - 1) for n in turned.shape), [1])))
+    if turned.shape == tuple(shape) and np.abs(corners @ off.T).max() < 0.05:
+        return turned
     raise UserError(
         f"{where} does not lie on the voxels of its image ({_sizes(values.shape)} against {_sizes(shape)} voxels, "
         "or another place): resample it to the image's grid"

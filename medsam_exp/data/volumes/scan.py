@@ -26,7 +26,7 @@ class ScanFacts:
 
     Attributes:
         shown: what the user calls it, for errors and notes; may be a path.
-        kind: dicom, nifti or itk.
+        kind: dicom, nifti, itk or picture.
         shape: (I, J, K).
         affine: to mm LPS. Of pictures without a place: their pixels' size, and 1 from picture to picture.
         placed: whether the affine says where the patient is.
@@ -84,15 +84,9 @@ class ScanRecord:
 
     Attributes:
         id: its name in the prepared folder.
-        kind: dicom, nifti, itk or picture.
-        modality: as DICOM writes it; "" where unknown.
-        shape: (I, J, K).
-        affine: to mm LPS; of pictures without a place only their pixels' size.
-        placed: whether the affine says where the patient is.
-        spacing_known: whether its sizes in i and j are millimetres.
+        kind, modality, shape, affine, placed, spacing_known, source: as of `ScanFacts`.
         view: how slices were cut.
         look: how numbers became gray, in words.
-        source: what writing back needs besides; see the readers.
         slices: place along the view's axis by sample id.
     """
 

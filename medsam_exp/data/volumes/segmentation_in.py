@@ -1,4 +1,8 @@
-"""Masks of DICOM-SEG and RTSTRUCT objects, brought onto the voxels of the scan that they segment."""
+"""Masks of DICOM-SEG and RTSTRUCT objects, brought onto the voxels of the scan that they segment.
+
+Not read by highdicom, which refuses objects that lack an element of the standard that nothing here needs, and does not
+read contours.
+"""
 
 from __future__ import annotations
 
@@ -60,25 +64,14 @@ def _series(header: Dataset) -> Iterator[str]:
     yield from (str(item.SeriesInstanceUID) for item in items if "SeriesInstanceUID" in item)
 
 
-def paint(
+def _paint(
     target: NDArray[np.int64],
     plane: NDArray[np.int64],
     foreground: Collection[int] | None,
     path: Path,
     names: Mapping[int, str],
 ) -> None:
-    """Put the numbers of one slice into a scan's slice, in place.
-
-    Args:
-        target: (I, J) slice of the scan.
-        plane: (I, J) segment numbers, 0 for none.
-        foreground: numbers of segments to be united as label 1; None keeps all apart.
-        path: for the errors' texts.
-        names: of segments, likewise.
-
-    Raises:
-        UserError: the sizes differ, or segments overlap.
-    """
+    """Put the (I, J) segment numbers of one slice into a scan's slice, in place; see `read_segmentation`."""
     if target.shape != plane.shape:
         raise UserError(
             f"{path} has frames of {plane.shape[0]} x {plane.shape[1]} pixels, its images have "
@@ -101,28 +94,13 @@ _OFF_SLICE = 0.25  # of the distance between slices, by which a contour may miss
 _LARGEST_LABEL = 255
 
 
-def is_contours(header: Dataset) -> bool:
-    """Whether a DICOM object is an RTSTRUCT."""
-    result: bool = header.get("Modality") == "RTSTRUCT"
-    return result
-
-
-def read_contours(
-    path: Path, dataset: Dataset, facts: ScanFacts, foreground: Collection[int] | None = None
+def _read_contours(
+    path: Path, dataset: Dataset, facts: ScanFacts, foreground: Collection[int] | None
 ) -> Segmented:
     """Pixels whose centre lies within closed contours; slices without contours are background.
 
     Contours of one structure on one slice exclude each other's inside, so that an inner one is a hole (DICOM PS3.3,
     section C.8.8.6). Labels are the structures' numbers, or their order where these do not fit into a mask.
-
-    Args:
-        path: the file, for errors.
-        dataset: its elements.
-        facts: of the series that it refers to.
-        foreground: labels of structures to be united as label 1; None keeps all apart.
-
-    Raises:
-        UserError: contours do not lie on the scan's slices, or structures overlap.
     """
     names = {int(item.ROINumber): str(item.get("ROIName") or "") for item in dataset.StructureSetROISequence}
     fits = all(0 < number <= _LARGEST_LABEL for number in names)
@@ -134,7 +112,7 @@ def read_contours(
         slices = _slices(structure, facts, path)
         closed += len(slices)
         for k, inside in slices.items():
-            paint(labels[:, :, k], np.where(inside, label, 0), foreground, path, named)
+            _paint(labels[:, :, k], np.where(inside, label, 0), foreground, path, named)
     if not closed:
         raise UserError(f"{path} is an RTSTRUCT without closed contours: draw some, or remove it")
     return Segmented(labels, named)
@@ -181,9 +159,8 @@ def read_segmentation(path: Path, facts: ScanFacts, foreground: Collection[int] 
     """
     with naming_the_file(path, "is a damaged DICOM segmentation"):
         dataset = read_all(path)
-        if is_contours(dataset):
-            return read_contours(path, dataset, facts, foreground)
-        return _read_frames(path, dataset, facts, foreground)
+        read = _read_contours if dataset.get("Modality") == "RTSTRUCT" else _read_frames
+        return read(path, dataset, facts, foreground)
 
 
 def _read_frames(
@@ -195,7 +172,7 @@ def _read_frames(
     places = _Places(facts, path)
     for frame, picture in zip(frames_of(path, dataset), pixels, strict=True):
         plane = _numbered(dataset, frame, picture)
-        paint(labels[:, :, places.of(frame)], plane.T, foreground, path, names)
+        _paint(labels[:, :, places.of(frame)], plane.T, foreground, path, names)
     return Segmented(labels, names)
 
 

@@ -106,16 +106,12 @@ def percentile_window(values: NDArray[Any], low: float, high: float) -> Window:
 
     Args:
         values: of any shape.
-        low: percentile that becomes black.
-        high: percentile that becomes white.
+        low: percentile that becomes black, in [0, 100].
+        high: percentile that becomes white, above `low`.
 
     Raises:
-        UserError: the percentiles are not in order within [0, 100], or no value is finite.
+        UserError: no value is finite.
     """
-    if not 0 <= low < high <= 100:
-        raise UserError(
-            f"percentiles are {low:g} and {high:g}: give two numbers in [0, 100], the lower first"
-        )
     finite = np.asarray(values)[np.isfinite(values)]
     if not finite.size:
         raise UserError("the scan holds no finite number: export it again")
@@ -141,7 +137,7 @@ def to_bytes(gray: NDArray[np.float64], *, inverted: bool) -> NDArray[np.uint8]:
     return np.asarray(255 - shown if inverted else shown, np.uint8)
 
 
-DEFAULT_PERCENTILES = (0.5, 99.5)
+_DEFAULT_PERCENTILES = (0.5, 99.5)
 
 
 @dataclass(frozen=True)
@@ -188,7 +184,7 @@ class WindowLevel:
             return self.window
         if self.percentiles is None and modality == "CT":
             return CT_WINDOWS["soft_tissue"]
-        return percentile_window(values, *(self.percentiles or DEFAULT_PERCENTILES))
+        return percentile_window(values, *(self.percentiles or _DEFAULT_PERCENTILES))
 
     def describe(self) -> str:
         """In words, for `geometry.json`."""
