@@ -1,7 +1,7 @@
 from .csv_pairs import CsvPairs as CsvPairs
+from .decoding import read_image as read_image
 from .folder import FolderDataset as FolderDataset
 from .image import ImageDataset as ImageDataset
-from .images import read_image as read_image
 from .masks import read_mask as read_mask
 from .near_duplicates import find_near_duplicates as find_near_duplicates
 from .phantom.class_dataset import PhantomClassDataset as PhantomClassDataset

@@ -9,7 +9,7 @@ from unicodedata import normalize
 
 import numpy as np
 
-from medsam_exp.data.images import IMAGE_SUFFIXES, decode, refuse_elongated, to_rgb
+from medsam_exp.data.decoding import IMAGE_SUFFIXES, decode, refuse_elongated, to_rgb
 from medsam_exp.data.masks import label_values, refuse_unlisted_values, to_mask
 from medsam_exp.data.pixels import Pixels, pixel_digest
 from medsam_exp.runtime.threads import map_in_threads

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
+from medsam_exp.data.decoding import decode, refuse_elongated, to_rgb
 from medsam_exp.data.file_dataset import Entry, FileDataset
-from medsam_exp.data.images import decode, refuse_elongated, to_rgb
 from medsam_exp.data.pixels import pixel_digest
 from medsam_exp.types import Sample, UserError
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from medsam_exp.data.images import DICOM_SUFFIX, decode
+from medsam_exp.data.decoding import DICOM_SUFFIX, decode
 from medsam_exp.data.pixels import Pixels
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Mask, UserError

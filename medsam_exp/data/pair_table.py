@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
 from medsam_exp.data.captions import clean_caption
-from medsam_exp.data.images import IMAGE_SUFFIXES, read_image
+from medsam_exp.data.decoding import IMAGE_SUFFIXES, read_image
 from medsam_exp.data.pixels import pixel_digest
 from medsam_exp.data.tables import faulty_rows, is_missing, read_columns
 from medsam_exp.runtime.threads import map_in_threads

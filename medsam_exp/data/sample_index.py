@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from unicodedata import normalize
 
-from medsam_exp.data.images import IMAGE_SUFFIXES
+from medsam_exp.data.decoding import IMAGE_SUFFIXES
 from medsam_exp.data.tables import is_missing, number, place_of, read_table, value_of
 from medsam_exp.types import UserError
 

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
-from medsam_exp.data.images import DICOM_SUFFIX, decode, to_rgb
+from medsam_exp.data.decoding import DICOM_SUFFIX, decode, to_rgb
 from medsam_exp.data.masks import to_mask
 from medsam_exp.data.pixels import Pixels
 from medsam_exp.runtime.digests import ChangedFileError, FileDigests
@@ -40,7 +40,7 @@ class VerifiedFiles:
         return found
 
     def image(self, path: Path) -> RGBImage:
-        """(H, W, 3) uint8 RGB, as `medsam_exp.data.images.read_image` reads it.
+        """(H, W, 3) uint8 RGB, as `medsam_exp.data.decoding.read_image` reads it.
 
         Raises:
             UserError: the file cannot be read as an image, or was changed since it was hashed.

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from medsam_exp.data.images import decode
+from medsam_exp.data.decoding import decode
 from medsam_exp.nnunet.environment import in_process_pools
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError

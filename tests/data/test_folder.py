@@ -7,9 +7,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
+from medsam_exp.data.decoding import MOST_ELONGATED
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.image import ImageDataset
-from medsam_exp.data.images import MOST_ELONGATED
 from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.sam.families import FAMILIES

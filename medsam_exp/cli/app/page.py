@@ -14,7 +14,7 @@ from medsam_exp.cli.app.images import thumbnail_address
 from medsam_exp.cli.app.service import VIEWERS, Service, facts_of_two, problem_in_words
 from medsam_exp.cli.interactive.choices import Choice, choices_of, default_of, problem_of
 from medsam_exp.cli.interactive.groups import GROUPS
-from medsam_exp.data.images import IMAGE_SUFFIXES
+from medsam_exp.data.decoding import IMAGE_SUFFIXES
 from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medsam_exp.cli.app.examples import examples, write_examples
-from medsam_exp.data.images import read_image
+from medsam_exp.data.decoding import read_image
 from medsam_exp.metrics.overlap import dice
 from medsam_exp.types import UserError
 

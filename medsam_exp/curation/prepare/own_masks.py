@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.data.coco import Coco, CocoImage
-from medsam_exp.data.images import PICTURE_SUFFIXES, decode
+from medsam_exp.data.decoding import PICTURE_SUFFIXES, decode
 from medsam_exp.data.masks import holds_labels, to_mask
 from medsam_exp.data.pixels import Pixels
 from medsam_exp.data.volumes.file_volume import label_names, read_labels

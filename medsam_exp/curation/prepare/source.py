@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from medsam_exp.curation.prepare.output import SourceFacts
-from medsam_exp.data.images import read_image
+from medsam_exp.data.decoding import read_image
 from medsam_exp.data.masks import read_mask
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Mask, RGBImage, UserError

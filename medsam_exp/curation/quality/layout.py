@@ -14,9 +14,9 @@ from pathlib import Path
 from unicodedata import normalize
 
 from medsam_exp.curation.quality.facts import DatasetItem, DatasetListing
+from medsam_exp.data.decoding import IMAGE_SUFFIXES
 from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.folder_files import pair_files
-from medsam_exp.data.images import IMAGE_SUFFIXES
 from medsam_exp.data.pair_table import TableOptions, read_pair_table
 from medsam_exp.data.patients import INDEX, patient_in
 from medsam_exp.data.sample_index import compile_pattern, read_rows, stem_of

@@ -20,7 +20,7 @@ from medsam_exp.curation.quality.facts import (
     MeasuredDataset,
     from_json,
 )
-from medsam_exp.data.images import decode, to_rgb
+from medsam_exp.data.decoding import decode, to_rgb
 from medsam_exp.data.masks import to_mask
 from medsam_exp.data.near_duplicates import make_thumbnail, pack_thumbnail, perceptual_hashes
 from medsam_exp.data.pixels import Pixels, pixel_digest

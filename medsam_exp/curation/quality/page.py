@@ -10,7 +10,7 @@ from medsam_exp.curation.quality.checks import Examination
 from medsam_exp.curation.quality.facts import MeasuredDataset
 from medsam_exp.curation.quality.finding import KINDS, SEVERITIES, Finding
 from medsam_exp.curation.quality.lists import overview, proposed_exclusions
-from medsam_exp.data.images import read_image
+from medsam_exp.data.decoding import read_image
 from medsam_exp.data.masks import read_mask
 from medsam_exp.metrics.measures import DISCLAIMER
 from medsam_exp.report.web.drawings import Drawings, draw

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.images import PICTURE_SUFFIXES, decode
+from medsam_exp.data.decoding import PICTURE_SUFFIXES, decode
 from medsam_exp.data.masks import label_values, read_mask
 from medsam_exp.data.volumes.scan import ScanRecord
 from medsam_exp.nnunet.raw_dataset import case_name

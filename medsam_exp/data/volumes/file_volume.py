@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.images import decode, to_rgb
+from medsam_exp.data.decoding import decode, to_rgb
 from medsam_exp.data.volumes.file_errors import naming_the_file
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS, Affine, check_affine
 from medsam_exp.data.volumes.scan import ScanFacts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from medsam_exp.data.coco import Coco, read_coco
-from medsam_exp.data.images import PICTURE_SUFFIXES
+from medsam_exp.data.decoding import PICTURE_SUFFIXES
 from medsam_exp.data.volumes.dicom_header import Frame, frames_of, read_header
 from medsam_exp.data.volumes.dicom_scan import scans_of
 from medsam_exp.data.volumes.file_errors import naming_the_file

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from medsam_exp.curation.prepare.splitting import LEAST_OF_A_GROUP, groups_of_links, near_duplicate_groups
-from medsam_exp.data.images import read_image
+from medsam_exp.data.decoding import read_image
 from medsam_exp.data.near_duplicates import (
     LEAST_CORRELATION,
     find_near_duplicates,

@@ -7,9 +7,9 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian, RLELossless
 
+from medsam_exp.data.decoding import read_image
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.image import ImageDataset
-from medsam_exp.data.images import read_image
 from medsam_exp.data.volumes.dicom_header import read_header
 from medsam_exp.data.volumes.find import find_scans
 from medsam_exp.data.volumes.windowing import WindowLevel

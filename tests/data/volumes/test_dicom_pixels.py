@@ -17,7 +17,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from medsam_exp.data.images import decode, read_image
+from medsam_exp.data.decoding import decode, read_image
 from medsam_exp.data.volumes.dicom_header import frames_of, read_header
 from medsam_exp.data.volumes.dicom_pixels import read_colours, read_values, render_gray
 from medsam_exp.data.volumes.windowing import Window, to_bytes

@@ -33,7 +33,7 @@ from medsam_exp.curation.prepare.command import (
 )
 from medsam_exp.curation.prepare.layout import PreparedPair, is_long_enough, write_pairs
 from medsam_exp.curation.prepare.source import Source, open_source
-from medsam_exp.data.images import IMAGE_SUFFIXES
+from medsam_exp.data.decoding import IMAGE_SUFFIXES
 from medsam_exp.data.tables import plain_column, table_of
 from medsam_exp.types import UserError
 

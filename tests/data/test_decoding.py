@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from medsam_exp.data.images import decode, read_image
+from medsam_exp.data.decoding import decode, read_image
 from medsam_exp.types import UserError
 
 GRAY = np.arange(5 * 7, dtype=np.uint8).reshape(5, 7) * 7
