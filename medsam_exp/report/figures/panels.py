@@ -127,7 +127,7 @@ def draw_saliency(axes: Axes, saliency_map: SaliencyMap) -> None:
 
 def draw_scale(axes: Axes, colours: ScalarMappable, ticks: Mapping[float, str], size: float = 8.5) -> None:
     """Fill axes with a colour scale, its ticks below it."""
-    bar = axes.figure.colorbar(colours, cax=axes, orientation="horizontal", ticks=list(ticks))  # type: ignore[union-attr]
+    bar = axes.figure.colorbar(colours, cax=axes, orientation="horizontal", ticks=list(ticks))
     bar.ax.set_xticklabels(list(ticks.values()))
     bar.ax.tick_params(labelsize=size, length=2, pad=2, labelcolor=FAINT)
 

@@ -15,7 +15,7 @@ DOTS_PER_INCH = 150
 INK, FAINT, GRID = "#1a1a1a", "#5c5c5c", "#e4e4e4"
 BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
 """From the palette of Okabe and Ito, which colour-blind readers tell apart."""
-DIAGONAL = {"color": "#9a9a9a", "lw": 1.2, "ls": (0, (4, 3))}
+DIAGONAL: dict[str, Any] = {"color": "#9a9a9a", "lw": 1.2, "ls": (0, (4, 3))}
 """Of a line of equality or of chance."""
 _COMPRESSION = 3  # of 9; a third of the time of 6, which is usual, for files that are hardly larger
 
@@ -25,7 +25,7 @@ def new_figure(width: float, height: float, layout: Any = None) -> Figure:
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white", layout=layout)
 
 
-def swarm(count: int, width: float) -> NDArray[np.float64]:
+def swarm(count: int, width: float) -> NDArray[np.floating[Any]]:
     """(n,) offsets that spread points over a width: by the golden ratio, not by chance."""
     return width * (np.arange(1, count + 1) * 0.6180339887 % 1 - 0.5)
 

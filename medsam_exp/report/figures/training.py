@@ -154,9 +154,9 @@ def read_trainings(path: Path) -> list[Training]:
     table = table.apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
     named: dict[str, dict[str, str]] = {}
     for column in table.columns:
-        *name, kind, figure = ("", *column.split("/"))
-        if f"{kind}/{figure}" in _DRAWN:
-            named.setdefault("/".join(name[1:]), {})[column] = f"{kind}/{figure}"
+        parts = column.split("/")
+        if (figure := "/".join(parts[-2:])) in _DRAWN:
+            named.setdefault("/".join(parts[:-2]), {})[column] = figure
     trainings = []
     for name, columns in named.items():
         recorded = table["step"].notna() & table[list(columns)].notna().any(axis=1)
@@ -186,7 +186,7 @@ def training_figure(rows: pd.DataFrame) -> Figure:
 
 def _draw(axes: Axes, panel: Panel, rows: pd.DataFrame) -> None:
     """The panel's curves; steps are counted from 1, so that the last one is the number of steps."""
-    drawn = [line for line in panel.lines if rows.columns.intersection(line.columns).size]
+    drawn = [line for line in panel.lines if not rows.columns.intersection([*line.columns]).empty]
     for line in drawn:
         values = rows.reindex(columns=line.columns).mean(axis=1).dropna()
         axes.plot(
