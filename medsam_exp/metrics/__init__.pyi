@@ -1,5 +1,4 @@
 from .full import FullMeasures as FullMeasures
-from .live import SegmentationScores as SegmentationScores
 from .measures import Measure as Measure
 from .measures import register_measure as register_measure
 from .overlap import (
@@ -34,3 +33,4 @@ from .scores import SegmentationMeasures as SegmentationMeasures
 from .summary import summarise as summarise
 from .surface import OutlineComparison as OutlineComparison
 from .surface import compare_outlines as compare_outlines
+from .torchmetric import SegmentationScores as SegmentationScores

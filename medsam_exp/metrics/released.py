@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from medsam_exp.metrics.nsd_released import nsd_released
 from medsam_exp.metrics.overlap import dice
 from medsam_exp.metrics.scores import SegmentationMeasures
-from medsam_exp.metrics.slab import slab_nsd
 from medsam_exp.types import Mask, UserError
 
 _RELEASED_DECIMALS = 4
@@ -16,7 +16,7 @@ class ReleasedMeasures(SegmentationMeasures):
 
     - It takes a pixel for foreground above 200 of 255. The masks here are {0, 255}, so all of them stays; masks
       of {0, 1}, such as nnU-Net writes, vanish there, and are not reproduced.
-    - NSD is that of a slab (`metrics/slab.py`), mostly an overlap of areas with a tolerance.
+    - NSD is that of a slab (`metrics/nsd_released.py`), mostly an overlap of areas with a tolerance.
     - It rounds each image's score to four decimals before it averages.
 
     Not reproduced, because they would make scores better than they are or end the run: a missing prediction is
@@ -49,7 +49,7 @@ class ReleasedMeasures(SegmentationMeasures):
         self, prediction: Mask, ground_truth: Mask, spacing_mm: tuple[float, float] | None
     ) -> dict[str, float]:
         """Score one image, as `SegmentationMeasures` does, and add `dsc_released` and `nsd_released` in [0, 1]."""
-        slab = slab_nsd(prediction, ground_truth, self.slab_tolerance_px)
+        slab = nsd_released(prediction, ground_truth, self.slab_tolerance_px)
         return {
             **super().__call__(prediction, ground_truth, spacing_mm),
             "dsc_released": round(dice(prediction, ground_truth), _RELEASED_DECIMALS),

@@ -1,16 +1,16 @@
 """How often the right partner is found by its embedding: texts by image, and images by text.
 
-Pairs with the same text are each other's right answers. Items that are as similar as the best right one share its
+Images with the same text share their right answers. Items that are as similar as the best right one share its
 place: their order counts as drawn by lot, and a hit is the chance that a right one is drawn. So a model whose
 embeddings are all alike scores exactly what guessing scores.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
+from scipy.sparse import csr_matrix
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -19,13 +19,17 @@ from medsam_exp.metrics.summary import summarise
 from medsam_exp.runtime.seeding import torch_generator
 from medsam_exp.types import PairSource, UserError
 
-TIE = 1e-6
+_TIE = 1e-6
 """Cosines this close are equal: float32 sums in another order differ by about that much."""
 TOP = (1, 2)
 """Places that count within a batch (paper, Table 2)."""
 RECALL = (1, 5, 10)
 """Places that count among all pairs."""
-CELLS_AT_ONCE = 2**24  # of similarities in memory
+WAYS = ("image_to_text", "text_to_image")
+_CELLS_AT_ONCE = 2**24  # of similarities in memory
+
+Hits = dict[str, dict[int, Tensor]]
+"""Of `WAYS`, by k: hits of the queries, in [0, 1]; of images asked for texts, and of texts asked for images."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,12 @@ class OneCaption:
             **patients_part(patients),
         }
         figures = retrieval_figures(
-            image,
-            text,
-            groups,
+            CaptionedImages(image, text, torch.arange(len(groups)), groups),
             batch_size=self.batch_size,
             shuffles=self.shuffles,
             seed=seed,
             clusters=patients,
+            whole=True,
         )
         return {"figures": figures, "facts": facts}
 
@@ -89,132 +92,148 @@ def caption_groups(captions: Sequence[str]) -> Tensor:
     return torch.tensor([numbers.setdefault(caption, len(numbers)) for caption in captions])
 
 
-def batched_top_k(
-    query: Tensor,
-    key: Tensor,
-    groups: Tensor,
-    *,
-    batch_size: int,
-    shuffles: int,
-    seed: int,
-    ks: Sequence[int] = TOP,
-) -> dict[int, Tensor]:
-    """Find the partner among the pairs of a batch; the pairs are shuffled into batches several times.
+class CaptionedImages:
+    """Embedded images with their captions.
 
     Args:
-        query: (N, D) embeddings, any length.
-        key: (N, D) embeddings; row i belongs to query i.
-        groups: (N,) int64, equal for pairs with the same text.
-        batch_size: pairs that are compared with each other (paper: 50).
-        shuffles: how often (paper: 5).
-        seed: of the shuffles; equal for equal seeds whatever the embeddings.
-        ks: places that count.
-
-    Returns:
-        For each k the hits (shuffles, N) in [0, 1], float64; NaN for the N % batch_size pairs of a shuffle that
-        fill no batch and are left out.
-
-    Raises:
-        UserError: there are fewer pairs than one batch.
+        image: (N, D) embeddings, any length.
+        text: (M, D) embeddings of all captions, any length.
+        owner: (M,) int64, the image that each caption is of; every image has one at least.
+        groups: (M,) int64, equal for equal captions, which are right for the images of all of them.
     """
-    query, key, count = unit(query), unit(key), len(query)
-    if count < batch_size:
-        raise UserError(
-            f"There are {count} pairs, fewer than one retrieval batch of {batch_size}: "
-            f"set retrieval.batch_size to at most {count}, or give more pairs."
-        )
-    hits = {k: torch.full((shuffles, count), torch.nan, dtype=torch.float64) for k in ks}
-    for shuffle in range(shuffles):
-        order = torch.randperm(count, generator=torch_generator(seed, "retrieval", shuffle))
-        for batch in order[: count // batch_size * batch_size].split(batch_size):
-            right = groups[batch, None] == groups[batch]
-            for k, found in find(query[batch] @ key[batch].T, right, ks).items():
-                hits[k][shuffle, batch] = found
-    return hits
 
+    def __init__(self, image: Tensor, text: Tensor, owner: Tensor, groups: Tensor) -> None:
+        self.image, self.text, self.owner, self.groups = _unit(image), _unit(text), owner, groups
+        ones = torch.ones(len(owner), dtype=torch.bool)
+        size = (len(image), int(groups.max()) + 1)
+        self._describes = csr_matrix((ones.numpy(), (owner.numpy(), groups.numpy())), shape=size)
 
-def recall_at_k(
-    query: Tensor,
-    key: Tensor,
-    groups: Tensor,
-    ks: Sequence[int] = RECALL,
-    rows_at_once: int | None = None,
-) -> dict[int, Tensor]:
-    """Find the partner among all pairs.
+    def _right(self, images: Tensor, texts: Tensor) -> Tensor:
+        """(I, T) bool: whether the text (T,) is a caption of the image (I,), both by number."""
+        described = self._describes[images.numpy()][:, self.groups[texts].numpy()]
+        return torch.from_numpy(described.toarray())
 
-    Args:
-        query: (N, D) embeddings, any length.
-        key: (N, D) embeddings; row i belongs to query i.
-        groups: (N,) int64, equal for pairs with the same text.
-        ks: places that count.
-        rows_at_once: queries in memory with their N similarities each; by default as many as take 64 MB.
+    def _hits(self, images: Tensor, texts: Tensor, ks: Sequence[int], ways: Sequence[str] = WAYS) -> Hits:
+        """Find each image's captions among these texts, and each text's images among these images."""
+        similarity, right = self.image[images] @ self.text[texts].T, self._right(images, texts)
+        turned = {"image_to_text": (similarity, right), "text_to_image": (similarity.T, right.T)}
+        return {way: _find(*turned[way], ks) for way in ways}
 
-    Returns:
-        For each k the hits (N,) in [0, 1], float64.
-    """
-    query, key = unit(query), unit(key)
-    rows = rows_at_once or max(1, CELLS_AT_ONCE // len(key))
-    parts = [
-        find(some @ key.T, own[:, None] == groups, ks)
-        for some, own in zip(query.split(rows), groups.split(rows), strict=True)
-    ]
-    return {k: torch.cat([part[k] for part in parts]) for k in ks}
+    def in_batches(
+        self, batch_size: int, shuffles: int, seed: int, ks: Sequence[int] = TOP, *, whole: bool = False
+    ) -> Hits:
+        """Find partners among the images of a batch and their captions; the images are shuffled several times.
+
+        Args:
+            batch_size: images that are compared with each other (paper: 50).
+            shuffles: how often (paper: 5).
+            seed: of the shuffles; equal for equal seeds whatever the embeddings.
+            ks: places that count.
+            whole: leave out the images of a shuffle that fill no batch; else they are the last batch.
+
+        Returns:
+            Hits (shuffles, N) of images and (shuffles, M) of texts, float64; NaN for what is left out.
+
+        Raises:
+            UserError: there are fewer images than one whole batch.
+        """
+        count = len(self.image)
+        if whole and count < batch_size:
+            raise UserError(
+                f"There are {count} pairs, fewer than one retrieval batch of {batch_size}: "
+                f"set retrieval.batch_size to at most {count}, or give more pairs."
+            )
+        sizes = dict(zip(WAYS, (count, len(self.text)), strict=True))
+        hits = {
+            way: {k: torch.full((shuffles, size), torch.nan, dtype=torch.float64) for k in ks}
+            for way, size in sizes.items()
+        }
+        for shuffle in range(shuffles):
+            order = torch.randperm(count, generator=torch_generator(seed, "retrieval", shuffle))
+            for images in order[: count - count % batch_size if whole else count].split(batch_size):
+                texts = torch.isin(self.owner, images).nonzero()[:, 0]
+                for way, found in self._hits(images, texts, ks).items():
+                    asked = images if way == "image_to_text" else texts
+                    for k in ks:
+                        hits[way][k][shuffle, asked] = found[k]
+        return hits
+
+    def of_all(self, ks: Sequence[int] = RECALL, rows_at_once: int | None = None) -> Hits:
+        """Find partners among all captions and all images.
+
+        Args:
+            ks: places that count.
+            rows_at_once: queries in memory with all their similarities; by default as many as take 64 MB.
+
+        Returns:
+            Hits (N,) of images and (M,) of texts, float64.
+        """
+        images, texts = torch.arange(len(self.image)), torch.arange(len(self.text))
+        rows = rows_at_once or max(1, _CELLS_AT_ONCE // len(texts))
+        parts = {
+            "image_to_text": [self._hits(some, texts, ks, WAYS[:1]) for some in images.split(rows)],
+            "text_to_image": [self._hits(images, some, ks, WAYS[1:]) for some in texts.split(rows)],
+        }
+        return {
+            way: {k: torch.cat([part[way][k] for part in found]) for k in ks} for way, found in parts.items()
+        }
 
 
 def retrieval_figures(
-    image: Tensor,
-    text: Tensor,
-    groups: Tensor,
+    images: CaptionedImages,
     *,
     batch_size: int,
     shuffles: int,
     seed: int,
     clusters: Clusters | None = None,
+    whole: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Both protocols in both directions.
 
     Args:
-        image: (N, D) embeddings of images.
-        text: (N, D) embeddings of their texts.
-        groups: (N,) int64, equal for pairs with the same text.
+        images: N images with M captions.
         batch_size: of the batched protocol.
         shuffles: of the batched protocol.
         seed: of shuffles and confidence intervals.
-        clusters: (N,) the patient of each pair; None where patients are unknown.
+        clusters: (N,) what to draw together in intervals, such as the patient of each image; its captions go with it.
+            None where all are independent.
+        whole: see `CaptionedImages.in_batches`.
 
     Returns:
         By name, such as `top1_image_to_text` (within batches) and `recall5_text_to_image` (among all): `mean`;
-        `std`, over shuffles within batches (paper, Table 2), over pairs among all; `ci95` of the mean, by bootstrap
-        over pairs or patients, as of `summarise`; `n`, number of pairs asked; `patients`, where they are known;
-        `chance`, the mean when every embedding is the same.
+        `std`, over shuffles within batches (paper, Table 2), over queries among all; `ci95` of the mean, by bootstrap
+        over queries or clusters, as of `summarise`; `n`, number of images or captions asked; `patients`, the number of
+        clusters; `chance`, the mean when every embedding is the same.
 
     Raises:
-        UserError: there are fewer pairs than one batch.
+        UserError: there are fewer images than one whole batch.
     """
-    in_batches = partial(batched_top_k, groups=groups, batch_size=batch_size, shuffles=shuffles, seed=seed)
-    alike = torch.ones(len(image), 1)
-    by_lot = {f"top{k}": hits.nanmean() for k, hits in in_batches(alike, alike).items()}
-    by_lot |= {f"recall{k}": hits.mean() for k, hits in recall_at_k(alike, alike, groups).items()}
-    figures = {}
-    for direction, query, key in (("image_to_text", image, text), ("text_to_image", text, image)):
-        found = {f"top{k}": over_shuffles(hits, seed, clusters) for k, hits in in_batches(query, key).items()}
-        for k, hits in recall_at_k(query, key, groups).items():
-            found[f"recall{k}"] = summarise(hits.tolist(), seed, clusters)
-        for name, figure in found.items():
-            figures[f"{name}_{direction}"] = figure | {"chance": float(by_lot[name])}
+    ones = torch.ones(len(images.text), 1)
+    alike = CaptionedImages(ones[: len(images.image)], ones, images.owner, images.groups)
+    found, by_lot = (each.in_batches(batch_size, shuffles, seed, whole=whole) for each in (images, alike))
+    among_all, lot_of_all = images.of_all(), alike.of_all()
+    of_texts = clusters and [clusters[owner] for owner in images.owner.tolist()]
+    figures: dict[str, dict[str, Any]] = {}
+    for way, own in zip(WAYS, (clusters, of_texts), strict=True):
+        for k, hits in found[way].items():
+            chance = float(by_lot[way][k].nanmean())
+            figures[f"top{k}_{way}"] = _over_shuffles(hits, seed, own) | {"chance": chance}
+        for k, hits in among_all[way].items():
+            chance = float(lot_of_all[way][k].mean())
+            figures[f"recall{k}_{way}"] = summarise(hits.tolist(), seed, own) | {"chance": chance}
     return figures
 
 
-def over_shuffles(hits: Tensor, seed: int, clusters: Clusters | None) -> dict[str, Any]:
-    """Mean and spread over shuffles of hits (shuffles, N); the interval is over pairs, each with its own mean."""
-    by_shuffle, by_pair = hits.nanmean(1), hits.nanmean(0)
-    known = (~by_pair.isnan()).nonzero().flatten().tolist()
-    asked = summarise(by_pair[known].tolist(), seed, clusters and [clusters[pair] for pair in known])
+def _over_shuffles(hits: Tensor, seed: int, clusters: Clusters | None) -> dict[str, Any]:
+    """Mean and spread over shuffles of hits (shuffles, N); the interval is over queries, each with its own mean."""
+    by_shuffle, by_query = hits.nanmean(1), hits.nanmean(0)
+    known = (~by_query.isnan()).nonzero().flatten().tolist()
+    asked = summarise(by_query[known].tolist(), seed, clusters and [clusters[pair] for pair in known])
     spread = float(by_shuffle.std()) if len(by_shuffle) > 1 else 0.0
     return asked | {"mean": float(by_shuffle.mean()), "std": spread}
 
 
-def unit(embedding: Tensor) -> Tensor:
+def _unit(embedding: Tensor) -> Tensor:
     """Float32 rows (N, D) of length 1; a zero row stays zero and is equally far from everything."""
     broken = int((~embedding.isfinite()).any(1).sum())
     if broken:
@@ -222,11 +241,11 @@ def unit(embedding: Tensor) -> Tensor:
     return normalize(embedding.float(), dim=-1)
 
 
-def find(similarity: Tensor, right: Tensor, ks: Sequence[int]) -> dict[int, Tensor]:
+def _find(similarity: Tensor, right: Tensor, ks: Sequence[int]) -> dict[int, Tensor]:
     """Chance that a right key comes among the first k, for similarities (Q, K) and right ones (Q, K) bool."""
     best = similarity.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
-    ahead = (similarity > best + TIE).sum(1)
-    level = (similarity - best).abs_() <= TIE
+    ahead = (similarity > best + _TIE).sum(1)
+    level = (similarity - best).abs_() <= _TIE
     right_level = (level & right).sum(1)
     wrong_level = level.sum(1) - right_level
     return {k: _drawn(k - ahead, wrong_level, right_level) for k in ks}

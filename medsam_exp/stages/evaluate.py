@@ -1,7 +1,7 @@
 """Stage: scores of masks and maps against ground truth; the only stage of a zero-shot run that reads it."""
 
-from medsam_exp.metrics.live import SegmentationScores
 from medsam_exp.metrics.scores import SegmentationMeasures
+from medsam_exp.metrics.torchmetric import SegmentationScores
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.pipeline import mask_stages

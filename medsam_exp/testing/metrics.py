@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from medsam_exp.metrics.live import SegmentationScores
 from medsam_exp.metrics.measures import ALL_MEASURES
 from medsam_exp.metrics.scores import SegmentationMeasures
+from medsam_exp.metrics.torchmetric import SegmentationScores
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.testing.arrays import SHAPES, example_masks
 from medsam_exp.testing.expectation import about, contract, expect, expect_error

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from medsam_exp.config.build import build
-from medsam_exp.metrics.live import SegmentationScores
 from medsam_exp.metrics.scores import SegmentationMeasures
+from medsam_exp.metrics.torchmetric import SegmentationScores
 from medsam_exp.testing.arrays import example_masks
 from medsam_exp.testing.metrics import check_metrics
 from tests.compose import choices, composed

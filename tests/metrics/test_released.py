@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medsam_exp.metrics.nsd_released import nsd_released
 from medsam_exp.metrics.overlap import dice
 from medsam_exp.metrics.released import ReleasedMeasures
 from medsam_exp.metrics.scores import SegmentationMeasures
-from medsam_exp.metrics.slab import slab_nsd
 from medsam_exp.types import UserError
 
 MEASURES = ReleasedMeasures(nsd_tolerance=2.0, tolerance_unit="px", slab_tolerance_px=2.0)
@@ -28,7 +28,7 @@ def test_the_slab_has_a_tolerance_of_its_own() -> None:
     prediction, truth = np.zeros((2, 40, 40), bool)
     prediction[8:30, 8:30] = truth[12:34, 12:34] = True
     wider = ReleasedMeasures(2.0, "px", 4.0)(prediction, truth, None)
-    assert wider["nsd_released"] == round(slab_nsd(prediction, truth, 4.0), 4)
+    assert wider["nsd_released"] == round(nsd_released(prediction, truth, 4.0), 4)
     assert wider["nsd_released"] > MEASURES(prediction, truth, None)["nsd_released"]
     assert wider["nsd"] == MEASURES(prediction, truth, None)["nsd"]
     in_mm = ReleasedMeasures(2.0, "mm", 2.0)(prediction, truth, (0.1, 0.1))

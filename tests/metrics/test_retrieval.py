@@ -1,14 +1,33 @@
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from medsam_exp.metrics.retrieval import batched_top_k, caption_groups, recall_at_k, retrieval_figures
+from medsam_exp.metrics import retrieval
+from medsam_exp.metrics.retrieval import CaptionedImages, caption_groups
 from medsam_exp.runtime.seeding import torch_generator
 from medsam_exp.types import UserError
+
+
+def pairs(query: Tensor, key: Tensor, groups: Tensor) -> CaptionedImages:
+    """One caption an image."""
+    return CaptionedImages(query, key, torch.arange(len(query)), groups)
+
+
+def recall_at_k(query: Tensor, key: Tensor, groups: Tensor, **options: Any) -> dict[int, Tensor]:
+    return pairs(query, key, groups).of_all(**options)["image_to_text"]
+
+
+def batched_top_k(query: Tensor, key: Tensor, groups: Tensor, **options: Any) -> dict[int, Tensor]:
+    return pairs(query, key, groups).in_batches(**options, whole=True)["image_to_text"]
+
+
+def retrieval_figures(image: Tensor, text: Tensor, groups: Tensor, **options: Any) -> dict[str, Any]:
+    return retrieval.retrieval_figures(pairs(image, text, groups), **options, whole=True)
 
 
 def slow_hits(query: Tensor, key: Tensor, groups: list[int], k: int) -> list[float]:

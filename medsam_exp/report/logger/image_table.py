@@ -87,9 +87,6 @@ def _layer(name: str, mask: Mask, longest_side: int) -> dict[str, Any]:
 
 def shrunk(pixels: RGBImage, longest_side: int, method: Image.Resampling) -> RGBImage:
     """An (H, W) or (H, W, 3) uint8 array with at most `longest_side` pixels on its longer side."""
-    height, width = pixels.shape[:2]
-    factor = longest_side / max(height, width)
-    if factor >= 1:
-        return pixels
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    return np.asarray(Image.fromarray(pixels).resize(size, method))
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((longest_side, longest_side), method, reducing_gap=None)
+    return np.asarray(picture)

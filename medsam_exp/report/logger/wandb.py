@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.loggers.logger import DummyLogger, Logger
 
 from medsam_exp.report.logger.base import Table
 from medsam_exp.report.logger.csv import CsvTracker, final_figures
+from medsam_exp.report.logger.image_table import per_image_table
 from medsam_exp.report.logger.job import TrackedRun
-from medsam_exp.report.logger.unsynced import SyncMarker
+from medsam_exp.report.logger.sync import NOT_SENT, RUNNING, mark
 from medsam_exp.report.logger.wandb_auth import has_key
 from medsam_exp.report.logger.wandb_content import (
     first_line,
@@ -84,7 +85,6 @@ class WandbTracker(CsvTracker):
         self._log_weights, self._log_masks, self._patience = log_weights, log_masks, patience_s
         self._wandb: Any = None
         self._broken = False
-        self._mark: SyncMarker | None = None
         self._kept = run.folder / "wandb"
         self._open = contextlib.ExitStack()
 
@@ -110,7 +110,8 @@ class WandbTracker(CsvTracker):
         for name in ("summary.json", "per_image.csv"):
             self._tell(partial(keep_file, path=self._run.folder / name))
         if results is not None:
-            self._tell(lambda run: run.log({"per_image": self._table(results)}))
+            sizes = {"images": self._images, "longest_side": self._longest_side}
+            self._tell(lambda run: run.log({"per_image": per_image_table(results, **sizes)}))
         if self._images > 0:
             self._tell(lambda run: show_report(run, self._run.folder / "report.html"))
         if self._log_weights:
@@ -178,24 +179,18 @@ class WandbTracker(CsvTracker):
         run.define_metric(_TRAINER_STEP)
         for curves in ("train/*", "val/*"):
             run.define_metric(curves, step_metric=_TRAINER_STEP)
-        self._mark = SyncMarker(Path(run.dir).parent)
-        self._mark.running()
+        mark(Path(run.dir).parent).write_text(RUNNING)
         return run
 
     def _finish(self, run: Any, exit_code: int) -> None:
-        assert self._mark is not None
+        folder = Path(run.dir).parent
         try:
             run.finish(exit_code=exit_code)
         except TimeoutError:
-            self._mark.not_sent()
+            mark(folder).write_text(NOT_SENT)
             log.warning("W&B did not take everything in time; send the rest by: make wandb-sync")
         else:
-            self._mark.done()
-
-    def _table(self, results: RunResults) -> Any:
-        from medsam_exp.report.logger.image_table import per_image_table
-
-        return per_image_table(results, self._images, self._longest_side)
+            mark(folder).unlink(missing_ok=True)
 
     def _tell(self, action: Callable[[Any], Any]) -> None:
         if self._wandb is None or self._broken:
@@ -210,25 +205,12 @@ class WandbTracker(CsvTracker):
             )
 
 
-class _Curves(Logger):
-    """Curves of a Lightning training for W&B, through a guard."""
+class _Curves(DummyLogger):
+    """Curves of a Lightning training for W&B, through a guard; the configuration is there already."""
 
     def __init__(self, tell: Callable[[Callable[[Any], Any]], None]) -> None:
         super().__init__()
         self._guarded = tell
-
-    @property
-    def name(self) -> str:
-        """Of the logger."""
-        return "wandb"
-
-    @property
-    def version(self) -> str:
-        """None is needed."""
-        return ""
-
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """The whole configuration is there already."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Record figures; the step is one of them, as W&B's own must never run backwards."""

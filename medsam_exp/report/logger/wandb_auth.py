@@ -1,4 +1,4 @@
-"""Whether this machine can talk to W&B: found out without a question to the user."""
+"""Whether this machine can talk to W&B: found out without a question to the user, and without W&B being installed."""
 
 import configparser
 import netrc

@@ -48,9 +48,11 @@ def keep_weights(run: Any, artifacts: Mapping[str, StageArtifacts]) -> None:
     """Store each network that the run's stages trained; its version is the stage's key."""
     import wandb
 
-    for stage, path in trained_weights(artifacts).items():
-        about = {"stage": stage, "key": artifacts[stage].key}
-        _keep(run, wandb.Artifact(f"{stage}-{artifacts[stage].key}", type="model", metadata=about), path)
+    for stage, stored in artifacts.items():
+        if STAGES[stage].trains:
+            about = {"stage": stage, "key": stored.key}
+            artifact = wandb.Artifact(f"{stage}-{stored.key}", type="model", metadata=about)
+            _keep(run, artifact, stored.folder / stored.info("all")["results"])
 
 
 def keep_masks(run: Any, folder: Path) -> None:
@@ -59,15 +61,6 @@ def keep_masks(run: Any, folder: Path) -> None:
 
     if folder.is_dir():
         _keep(run, wandb.Artifact(f"masks-{run.id}", type="masks"), folder)
-
-
-def trained_weights(artifacts: Mapping[str, StageArtifacts]) -> dict[str, Path]:
-    """File or folder of each network that stages of a run trained."""
-    return {
-        stage: stored.folder / stored.info("all")["results"]
-        for stage, stored in artifacts.items()
-        if STAGES[stage].trains
-    }
 
 
 def _keep(run: Any, artifact: wandb.Artifact, path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from medsam_exp.report.logger.job import TrackedRun
-from medsam_exp.report.logger.unsynced import wandb_runs
+from medsam_exp.report.logger.sync import wandb_runs
 from medsam_exp.report.logger.wandb import WandbTracker
 from tests.report.logger import offline
 

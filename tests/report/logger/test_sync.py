@@ -2,12 +2,12 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from medsam_exp.report.logger.sync import sync
-from medsam_exp.report.logger.unsynced import SyncMarker, wandb_runs
+from medsam_exp.report.logger.sync import NOT_SENT, RUNNING, mark, sync, wandb_runs
 from medsam_exp.report.logger.wandb_auth import base_url, has_key
 
 
@@ -31,13 +31,13 @@ def outputs(tmp_path: Path) -> Path:
     outputs = tmp_path / "outputs"
     (kept(outputs, "offline-run-1") / "run-1.wandb.synced").touch()
     kept(outputs, "offline-run-2")
-    SyncMarker(kept(outputs, "offline-run-3")).running()
+    mark(kept(outputs, "offline-run-3")).write_text(RUNNING)
     killed = kept(outputs, "offline-run-4")
-    SyncMarker(killed).running()
+    mark(killed).write_text(RUNNING)
     long_ago = time.time() - 3600
     os.utime(killed / "run-4.wandb", (long_ago, long_ago))
     kept(outputs, "run-5")
-    SyncMarker(kept(outputs, "run-6")).not_sent()
+    mark(kept(outputs, "run-6")).write_text(NOT_SENT)
     (outputs / "runs" / "x" / "artifacts.wandb").touch()  # not a run's log
     return outputs
 
@@ -53,8 +53,15 @@ def test_every_state_is_told(outputs: Path) -> None:
     }
 
 
-def test_without_a_key_it_says_what_it_would_do(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert sync(outputs, lambda _: pytest.fail("sent without a key")) == 2
+def sending(monkeypatch: pytest.MonkeyPatch, send: Callable[[Path], bool]) -> None:
+    monkeypatch.setattr("medsam_exp.report.logger.sync._sent", send)
+
+
+def test_without_a_key_it_says_what_it_would_do(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sending(monkeypatch, lambda _: pytest.fail("sent without a key"))
+    assert sync(outputs) == 2
     said = capsys.readouterr().out
     assert said.count("\n") == 1
     assert "3 W&B runs" in said
@@ -73,7 +80,8 @@ def test_each_is_sent_once_and_failures_are_named(
         sent.append(folder.name)
         return folder.name != "run-6"
 
-    assert sync(outputs, send) == 1
+    sending(monkeypatch, send)
+    assert sync(outputs) == 1
     assert sent == ["offline-run-2", "offline-run-4", "run-6"]
     said = capsys.readouterr().out
     assert "2 of 3 W&B runs sent" in said
@@ -104,7 +112,8 @@ def test_a_server_that_does_not_answer_is_one_sentence(
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:1")
-    assert sync(outputs, lambda _: pytest.fail("sent to nobody")) == 1
+    sending(monkeypatch, lambda _: pytest.fail("sent to nobody"))
+    assert sync(outputs) == 1
     assert capsys.readouterr().out.endswith("cannot be sent: http://127.0.0.1:1 does not answer\n")
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from medsam_exp.report.logger.image_table import rows_by_image, shrunk, worst_first
 from medsam_exp.report.logger.job import SweepJob, TrackedRun
-from medsam_exp.report.logger.unsynced import wandb_runs
+from medsam_exp.report.logger.sync import wandb_runs
 from medsam_exp.report.logger.wandb import WandbTracker
 from medsam_exp.report.results import RunResults
 from medsam_exp.runtime.artifacts import StageArtifacts

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch.distributed as dist
 
-from medsam_exp.metrics.live import SegmentationScores
 from medsam_exp.metrics.scores import SegmentationMeasures
 from medsam_exp.metrics.summary import summarise
+from medsam_exp.metrics.torchmetric import SegmentationScores
 from medsam_exp.types import Mask
 
 SPACING = (0.4, 0.8)

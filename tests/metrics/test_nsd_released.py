@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.measure import marching_cubes, mesh_surface_area
 
-from medsam_exp.metrics.slab import element_areas, slab_nsd
+from medsam_exp.metrics.nsd_released import _element_areas, nsd_released
 from medsam_exp.metrics.surface import compare_outlines
 from medsam_exp.types import Mask
 
@@ -36,7 +36,7 @@ def slow_elements(mask: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     return np.array(places, float), np.array(areas)
 
 
-def slow_slab_nsd(prediction: Mask, ground_truth: Mask, tolerance: float) -> float:
+def slow_nsd_released(prediction: Mask, ground_truth: Mask, tolerance: float) -> float:
     surfaces = [slow_elements(prediction), slow_elements(ground_truth)]
     within, total = 0.0, 0.0
     for (places, areas), (others, _) in (surfaces, surfaces[::-1]):
@@ -50,24 +50,24 @@ def slow_slab_nsd(prediction: Mask, ground_truth: Mask, tolerance: float) -> flo
 def test_equals_the_released_evaluation(goldens: Path, number: int) -> None:
     stored = np.load(goldens / "metrics.npz")
     prediction, truth = stored[f"pred_{number}"], stored[f"gt_{number}"]
-    assert slab_nsd(prediction, truth, 2.0) == pytest.approx(stored[f"nsd_slab_tol2_{number}"], abs=1e-12)
+    assert nsd_released(prediction, truth, 2.0) == pytest.approx(stored[f"nsd_slab_tol2_{number}"], abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("tolerance", [0.0, 1.0, 2.0])
 def test_equals_marching_cubes_over_a_volume_of_one_slice(seed: int, tolerance: float) -> None:
     prediction, truth = blobs(seed), blobs(seed + 50)
-    expected = slow_slab_nsd(prediction, truth, tolerance)
+    expected = slow_nsd_released(prediction, truth, tolerance)
     assert 0 < expected <= 1
     assert tolerance == 2 or expected < 1
-    assert slab_nsd(prediction, truth, tolerance) == pytest.approx(expected, abs=1e-6)
+    assert nsd_released(prediction, truth, tolerance) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("code", range(1, 16))
 def test_every_pattern_of_four_pixels_has_the_area_of_marching_cubes(code: int) -> None:
     mask = np.array([code >> bit & 1 for bit in range(4)], bool).reshape(2, 2)
     _, areas = slow_elements(mask)
-    assert 2 * element_areas(mask).sum() == pytest.approx(areas.sum(), abs=1e-6)
+    assert 2 * _element_areas(mask).sum() == pytest.approx(areas.sum(), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -76,21 +76,21 @@ def test_every_pattern_of_four_pixels_has_the_area_of_marching_cubes(code: int) 
     ids=["smaller", "a little smaller", "shifted"],
 )
 def test_is_far_from_the_boundary_nsd(prediction: Mask, slab: float) -> None:
-    assert slab_nsd(prediction, disc(50)) == pytest.approx(slab, abs=5e-4)
+    assert nsd_released(prediction, disc(50)) == pytest.approx(slab, abs=5e-4)
     assert compare_outlines(prediction, disc(50)).nsd(2.0) < slab - 0.15
 
 
 def test_empty_masks() -> None:
     empty = np.zeros((128, 128), bool)
-    assert slab_nsd(empty, empty) == 1.0
-    assert slab_nsd(disc(10), empty) == slab_nsd(empty, disc(10)) == 0.0
+    assert nsd_released(empty, empty) == 1.0
+    assert nsd_released(disc(10), empty) == nsd_released(empty, disc(10)) == 0.0
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_does_not_depend_on_which_mask_is_the_prediction_or_on_orientation(seed: int) -> None:
     prediction, truth = blobs(seed), blobs(seed + 9)
-    value = slab_nsd(prediction, truth)
-    assert slab_nsd(truth, prediction) == pytest.approx(value, abs=1e-12)
-    assert slab_nsd(prediction.T, truth.T) == pytest.approx(value, abs=1e-12)
-    assert slab_nsd(prediction[:, ::-1], truth[:, ::-1]) == pytest.approx(value, abs=1e-12)
-    assert slab_nsd(np.pad(prediction, 5), np.pad(truth, 5)) == pytest.approx(value, abs=1e-12)
+    value = nsd_released(prediction, truth)
+    assert nsd_released(truth, prediction) == pytest.approx(value, abs=1e-12)
+    assert nsd_released(prediction.T, truth.T) == pytest.approx(value, abs=1e-12)
+    assert nsd_released(prediction[:, ::-1], truth[:, ::-1]) == pytest.approx(value, abs=1e-12)
+    assert nsd_released(np.pad(prediction, 5), np.pad(truth, 5)) == pytest.approx(value, abs=1e-12)

@@ -22,7 +22,7 @@ _TOP = 1.0
 _AREA_BY_PIXELS = np.array([0.0, _CUT_CORNER, _SLANTED, _AROUND_CORNER, _TOP])
 
 
-def slab_nsd(prediction: Mask, ground_truth: Mask, tolerance_px: float = 2.0) -> float:
+def nsd_released(prediction: Mask, ground_truth: Mask, tolerance_px: float = 2.0) -> float:
     """Share of both slabs' surface that lies close to the other slab's surface.
 
     The slab's upper and lower half mirror each other, so one of them decides, and all distances lie in the plane.
@@ -37,7 +37,7 @@ def slab_nsd(prediction: Mask, ground_truth: Mask, tolerance_px: float = 2.0) ->
     """
     if not (prediction.any() and ground_truth.any()):
         return float(not prediction.any() and not ground_truth.any())
-    predicted, true = element_areas(prediction), element_areas(ground_truth)
+    predicted, true = _element_areas(prediction), _element_areas(ground_truth)
     within = sum(
         own[distance_transform_edt(other == 0) <= tolerance_px].sum()
         for own, other in ((predicted, true), (true, predicted))
@@ -45,7 +45,7 @@ def slab_nsd(prediction: Mask, ground_truth: Mask, tolerance_px: float = 2.0) ->
     return float(within / (predicted.sum() + true.sum()))
 
 
-def element_areas(mask: Mask) -> NDArray[np.float64]:
+def _element_areas(mask: Mask) -> NDArray[np.float64]:
     """Surface of the slab's upper half within each 2 x 2 x 2 neighbourhood of voxels, one layer of it above the slab.
 
     The surface is that of marching cubes (Lorensen and Cline 1987), which runs through the middles of the edges
