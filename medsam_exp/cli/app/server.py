@@ -1,13 +1,15 @@
 """Serves the page on this machine and cleans up behind itself."""
 
 import os
-import shutil
-import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from medsam_exp.cli.weights.settings import settings
 from medsam_exp.runtime.extras import require
 from medsam_exp.types import UserError
 
@@ -31,35 +33,42 @@ class Options:
     settings: tuple[str, ...] = ()
 
 
-class App:
-    """The app while it is served; as a block it is closed at the end, and all its files are deleted.
+@contextmanager
+def running_app(options: Options, *, warm: bool = True) -> Iterator[Any]:
+    """Serve the app inside a block; afterwards everything that was uploaded or computed is deleted.
 
     Args:
         options: how it is served.
         warm: load the embedded networks meanwhile, so that the first question is answered sooner.
 
-    Attributes:
-        address: of the page.
+    Yields:
+        Gradio's blocks; `local_url` is the address of the page.
 
     Raises:
         UserError: Gradio is missing, or the port is taken.
     """
-
-    def __init__(self, options: Options, *, warm: bool = True) -> None:
-        require("gradio")
-        self._folder = Path(tempfile.mkdtemp(prefix="medsam_app_"))
-        _quiet_surroundings(self._folder)
+    require("gradio")
+    with ExitStack() as stack:
+        made = TemporaryDirectory(prefix="medsam_app_", ignore_cleanup_errors=True)
+        folder = Path(stack.enter_context(made))
+        # Nothing phones home, and uploads lie in a folder that only the user can read and that goes at the end.
+        os.environ |= {
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "GRADIO_TEMP_DIR": str(folder / "uploads"),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "DO_NOT_TRACK": "1",
+        }
         import gradio as gr  # slow; and what it reads of its surroundings it reads now
 
         from medsam_exp.cli.app.page import build_page, text_of
         from medsam_exp.cli.app.service import Service
-        from medsam_exp.cli.interactive.choices import weights_folder
 
-        self._service = Service(self._folder, options.settings, options.megapixels)
-        self._blocks = build_page(self._service, weights_folder())
-        self._blocks.queue(max_size=64)
+        service = stack.enter_context(closing(Service(folder, options.settings, options.megapixels)))
+        blocks = build_page(service, str(settings().folder))
+        stack.callback(blocks.close, verbose=False)
+        blocks.queue(max_size=64)
         try:
-            _, self.address, _ = self._blocks.launch(
+            blocks.launch(
                 server_name=options.host,
                 server_port=options.port or None,
                 max_file_size=options.megabytes * 1024**2,
@@ -77,40 +86,12 @@ class App:
                 footer_links=[],
             )
         except OSError as error:
-            self.close()
             raise UserError(
                 f"port {options.port} of {options.host} is taken: give another one with --port"
             ) from error
         if warm:
-            threading.Thread(target=self._service.begin, daemon=True).start()
-
-    def wait(self) -> None:
-        """Serve until the process is interrupted."""
-        self._blocks.block_thread()
-
-    def close(self) -> None:
-        """Stop serving and delete everything that was uploaded or computed."""
-        self._blocks.close(verbose=False)
-        self._service.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> "App":
-        """Use the app as a block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self.close()
-
-
-def _quiet_surroundings(folder: Path) -> None:
-    """Nothing phones home, and uploads lie in a folder that only the user can read and that goes at the end."""
-    os.environ |= {
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "GRADIO_TEMP_DIR": str(folder / "uploads"),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "DO_NOT_TRACK": "1",
-    }
+            threading.Thread(target=service.begin, daemon=True).start()
+        yield blocks
 
 
 def _theme(gr: Any) -> Any:
@@ -124,6 +105,6 @@ def _theme(gr: Any) -> Any:
 
 def serve(options: Options) -> None:
     """Serve until interrupted, saying where."""
-    with App(options) as app:
-        print(f"The app is at {app.address}  (Ctrl+C ends it)", flush=True)
-        app.wait()
+    with running_app(options) as blocks:
+        print(f"The app is at {blocks.local_url}  (Ctrl+C ends it)", flush=True)
+        blocks.block_thread()

@@ -5,7 +5,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +58,7 @@ class Service:
         self._folder, self._settings, self._pixels = folder.resolve(), settings, megapixels * _MEGAPIXEL
         self._most, self._lock, self._beginning = tabs, threading.Lock(), threading.Lock()
         self._tabs: OrderedDict[str, Tab] = OrderedDict()
+        self._begun: Session | None = None
         self._examples = write_examples(self._folder / "examples")
 
     def begin(self) -> None:
@@ -68,19 +68,17 @@ class Service:
 
     def close(self) -> None:
         """Delete what the session keeps."""
-        if "_begun" in self.__dict__:
+        if self._begun is not None:
             self._begun.close()
 
     @property
     def _session(self) -> "Session":
-        with self._beginning:
-            return self._begun
-
-    @cached_property
-    def _begun(self) -> "Session":
         from medsam_exp.cli.interactive.session import Session
 
-        return Session(self._settings)
+        with self._beginning:
+            if self._begun is None:
+                self._begun = Session(self._settings)
+            return self._begun
 
     def upload(self, who: str, path: str, name: str) -> str:
         """Take an uploaded file; return the viewer's message.

@@ -8,12 +8,13 @@ import numpy as np
 from PIL import Image
 
 from medsam_exp.cli.app.images import data_address, thumbnail_address
+from medsam_exp.cli.interactive.correction import as_given
 from medsam_exp.cli.interactive.pictures import mask_png
 from medsam_exp.cli.interactive.result import Answer
 from medsam_exp.report.web.drawings import outline
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.sam.families import FAMILIES
-from medsam_exp.types import Prompts, RGBImage
+from medsam_exp.types import RGBImage
 
 _IMAGE_SIDE, _MAP_SIDE = 1600, 512
 """Pixels of the longer side in the browser at most; masks, clicks and boxes are in the file's own pixels always."""
@@ -60,6 +61,7 @@ def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
         whole: send the image and its map too; else the browser keeps those it has.
     """
     height, width = answer.mask.shape
+    prompts = as_given(answer.prompts)
     message: dict[str, Any] = {
         "serial": next(_serial),
         "width": width,
@@ -68,7 +70,8 @@ def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
         "text": answer.question.text,
         "coarse": outline(answer.coarse_mask),
         "mask": outline(answer.mask),
-        **_prompts(answer.prompts),
+        "boxes": [prompt["box"] for prompt in prompts if "box" in prompt],
+        "points": [point for prompt in prompts for point in prompt.get("points", [])],
         "mask_png": data_address(mask_png(answer.mask), "png"),
         "name": answer.image_id,
         "threshold": _threshold(answer),
@@ -92,16 +95,6 @@ def _map(answer: Answer) -> str:
     return thumbnail_address(
         Image.fromarray(np.rint(answer.saliency_map * 255).astype(np.uint8)), _MAP_SIDE, "png"
     )
-
-
-def _prompts(prompts: Prompts) -> dict[str, Any]:
-    boxes = [] if prompts.boxes_xyxy is None else prompts.boxes_xyxy.tolist()
-    points: list[list[float]] = []
-    if prompts.point_coords is not None and prompts.point_labels is not None:
-        coords, labels = prompts.point_coords.reshape(-1, 2), prompts.point_labels.reshape(-1)
-        pairs = zip(coords.tolist(), labels.tolist(), strict=True)
-        points = [[x, y, label] for (x, y), label in pairs if label >= 0]
-    return {"boxes": boxes, "points": points}
 
 
 def _threshold(answer: Answer) -> float:

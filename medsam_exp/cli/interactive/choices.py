@@ -10,8 +10,7 @@ from medsam_exp.config.build import build, weight_files
 from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.types import UserError
 
-NETWORKS = ("clip", "sam")
-_OWN_CHECK = ("postprocess",)  # some of its choices need a package that is not always installed
+_NETWORKS = ("clip", "sam")
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,6 @@ def default_of(group: str) -> str:
     return next(str(entry[group]) for entry in defaults if isinstance(entry, dict) and group in entry)
 
 
-def weights_folder() -> str:
-    """Where downloaded weights are looked for when nothing is typed, `paths.weights`."""
-    return str(OmegaConf.load(conf_folder() / "paths" / "default.yaml").weights)
-
-
 def problem_of(choice: Choice, weights: str) -> str | None:
     """What a choice lacks on this machine and how to get it, in one sentence; None when it can be used.
 
@@ -64,13 +58,13 @@ def problem_of(choice: Choice, weights: str) -> str | None:
         choice: of one of the groups.
         weights: folder of downloaded weights, `paths.weights`.
     """
-    if choice.group not in (*NETWORKS, *_OWN_CHECK):
+    if choice.group not in (*_NETWORKS, "postprocess"):  # some choices of the latter need a further package
         return None
     node = _node(conf_folder() / choice.group / f"{choice.name}.yaml")
     whole = OmegaConf.create({choice.group: node, "paths": {"weights": weights}, "seed": 0})
     try:
         with local_files_only():
-            if choice.group in NETWORKS:
+            if choice.group in _NETWORKS:
                 weight_files(whole[choice.group])
             else:
                 build(whole[choice.group])

@@ -48,7 +48,7 @@ def corrected_prompts(automatic: Prompts, correction: Correction) -> list[dict[s
     """
     if correction.box is not None:
         return [_prompt(list(correction.box), correction.points)]
-    prompts = _as_given(automatic) if correction.keep_automatic else []
+    prompts = as_given(automatic) if correction.keep_automatic else []
     if not prompts:
         if not any(label for _, _, label in correction.points):
             raise UserError(
@@ -64,8 +64,8 @@ def corrected_prompts(automatic: Prompts, correction: Correction) -> list[dict[s
     return prompts
 
 
-def _as_given(prompts: Prompts) -> list[dict[str, Any]]:
-    """Prompts as `prompt=given` takes them."""
+def as_given(prompts: Prompts) -> list[dict[str, Any]]:
+    """Prompts as `prompt=given` takes them: of each its box, [x0, y0, x1, y1], and its points, [x, y, label]."""
     given: list[dict[str, Any]] = [{} for _ in range(len(prompts))]
     for number, prompt in enumerate(given):
         if prompts.boxes_xyxy is not None:

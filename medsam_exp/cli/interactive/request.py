@@ -14,7 +14,6 @@ from medsam_exp.config.schema import check
 from medsam_exp.config.start_command import start_command
 from medsam_exp.types import UserError
 
-EXPERIMENT = "+experiment=one_image"
 _CALIBRATED_FOR = "tiny"
 
 
@@ -42,7 +41,10 @@ class Question:
             setting.split("=", 1) for setting in self.settings if setting.partition("=")[0] in GROUPS
         )
         chosen = {**typed, **self.choices}
-        chosen = {**default_choices(chosen), **chosen}
+        if (
+            chosen.get("clip", _CALIBRATED_FOR) == _CALIBRATED_FOR
+        ):  # other CLIPs have no calibrated presence score
+            chosen.setdefault("presence", "calibrated")
         others = [setting for setting in self.settings if setting.partition("=")[0] not in GROUPS]
         if self.prompts is not None:
             chosen["prompt"] = "given"
@@ -50,7 +52,7 @@ class Question:
             others.append(f"prompt.prompts={hydra_value(list(self.prompts))}")
         place, text = hydra_value(path or str(self.image)), hydra_value(self.text)
         choices = [f"{group}={chosen[group]}" for group in GROUPS if group in chosen]
-        return [EXPERIMENT, f"data.path={place}", f"text.text={text}", *choices, *others]
+        return ["+experiment=one_image", f"data.path={place}", f"text.text={text}", *choices, *others]
 
     def at_threshold(self, value: float) -> "Question":
         """The same question with the saliency map cut at a value, and without visual prompts."""
@@ -81,8 +83,3 @@ class Question:
             )
         places = [f"paths.outputs={hydra_value(str(outputs))}", "paths.artifacts=${paths.outputs}/artifacts"]
         return check(composed([*self.overrides(), *places]))
-
-
-def default_choices(choices: Mapping[str, str]) -> dict[str, str]:
-    """Choices that follow from others: the embedded CLIP has a calibrated presence score, others have not."""
-    return {"presence": "calibrated"} if choices.get("clip", _CALIBRATED_FOR) == _CALIBRATED_FOR else {}

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from medsam_exp.cli.interactive.request import Question
-from medsam_exp.config.build import build
-from medsam_exp.engine.engine import Engine
-from medsam_exp.stages.sam_mask import as_record, from_record
-from medsam_exp.types import Dataset, Mask, Prompts, RGBImage, SaliencyMap
+from medsam_exp.stages.sam_mask import as_record
+from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
 
 
 @dataclass(frozen=True)
@@ -76,39 +74,3 @@ class Answer:
             "reused": list(self.reused),
             "command": self.question.command(path),
         }
-
-
-def answer_of(
-    question: Question, cfg: DictConfig, engine: Engine, dataset: Dataset, prepared: float
-) -> Answer:
-    """What the stages of a finished engine left of its one image.
-
-    Args:
-        question: what was asked.
-        cfg: the checked configuration.
-        engine: all of whose stages have run.
-        dataset: the image.
-        prepared: seconds before the first stage.
-    """
-    name, made = engine.sample_ids[0], engine.artifacts
-    record, presence = made["sam_mask"].info(name), made["presence"].info(name)
-    prompts = from_record(record["prompts"])
-    timing = engine.timing
-    return Answer(
-        question=question,
-        image_id=name,
-        image=dataset.read_image(name),
-        saliency_map=made["saliency"].saliency_map(name),
-        coarse_mask=made["coarse_mask"].mask(name),
-        automatic=prompts,
-        prompts=prompts,
-        mask=made["sam_mask"].mask(name),
-        iou_predictions=record["iou_predictions"],
-        presence=presence["score"],
-        calibrated_on=build(cfg.presence).calibrated_on,
-        vetoed=made["coarse_mask"].info(name)["vetoed"],
-        seconds={"preparation": prepared, **{stage: taken.seconds for stage, taken in timing.items()}},
-        reused=tuple(stage for stage, taken in timing.items() if not taken.images),
-        cfg=cfg,
-        embedding=made["sam_embedding"].features(dataset.samples[0].image),
-    )

@@ -2,36 +2,41 @@
 
 import logging
 import shutil
-import tempfile
 import threading
 import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
+from omegaconf import DictConfig
 
 from medsam_exp.cli.interactive.correction import Correction, corrected_prompts
-from medsam_exp.cli.interactive.networks import NetworkCache
 from medsam_exp.cli.interactive.request import Question
-from medsam_exp.cli.interactive.result import Answer, answer_of
-from medsam_exp.config.build import build
+from medsam_exp.cli.interactive.result import Answer
+from medsam_exp.config.build import build, keyed_values, weight_files
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.plan import Plan
 from medsam_exp.masks.postprocess.threshold import Threshold
 from medsam_exp.runtime.digests import FileDigests
+from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.sam.prompt.given import GivenPrompts
+from medsam_exp.stages.sam_mask import from_record
 from medsam_exp.training.sam_inference import answer_prompts
 from medsam_exp.types import Dataset, Mask, Prompts
 
+_NETWORKS = ("medsam_exp.clip.load.load_clip", "medsam_exp.sam.load.load_sam")
+_NETWORKS_OF_A_KIND = 2
 
-class Session:
+
+class Session(AbstractContextManager["Session"]):
     """Segments one image at a time by the very stages of `run.py`, so its masks are those of a run.
 
     Networks stay in memory. Saliency maps, presence scores, coarse masks and SAM's embeddings stay, for the
@@ -47,9 +52,10 @@ class Session:
         warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")  # advice for its own users
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
         self._settings, self._images = tuple(settings), images
-        self._folder = Path(tempfile.mkdtemp(prefix="medsam_exp_"))
+        self._kept = TemporaryDirectory(prefix="medsam_exp_", ignore_cleanup_errors=True)
+        self._folder = Path(self._kept.name)
         self._known: OrderedDict[str, Path] = OrderedDict()
-        self._digests, self._networks = FileDigests(None), NetworkCache()
+        self._digests, self._networks = FileDigests(None), _NetworkCache()
         self._lock = threading.RLock()
 
     def segment(
@@ -135,15 +141,9 @@ class Session:
 
     def close(self) -> None:
         """Delete everything that was kept on disk."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._kept.cleanup()
 
-    def __enter__(self) -> Self:
-        """Use the session as a block."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
 
@@ -158,9 +158,29 @@ class Session:
             plan = Plan(cfg, stages, dataset, texts, self._digests, make=self._networks)
             engine = Engine(plan, quiet=True)
             prepared = time.perf_counter() - started
-            for name in stages:
-                engine.run(name)
-            return answer_of(question, cfg, engine, dataset, prepared)
+            for stage in stages:
+                engine.run(stage)
+            name, made, timing = engine.sample_ids[0], engine.artifacts, engine.timing
+            record, presence = made["sam_mask"].info(name), made["presence"].info(name)
+            prompts = from_record(record["prompts"])
+            return Answer(
+                question=question,
+                image_id=name,
+                image=dataset.read_image(name),
+                saliency_map=made["saliency"].saliency_map(name),
+                coarse_mask=made["coarse_mask"].mask(name),
+                automatic=prompts,
+                prompts=prompts,
+                mask=made["sam_mask"].mask(name),
+                iou_predictions=record["iou_predictions"],
+                presence=presence["score"],
+                calibrated_on=build(cfg.presence).calibrated_on,
+                vetoed=made["coarse_mask"].info(name)["vetoed"],
+                seconds={"preparation": prepared} | {stage: taken.seconds for stage, taken in timing.items()},
+                reused=tuple(stage for stage, taken in timing.items() if not taken.images),
+                cfg=cfg,
+                embedding=made["sam_embedding"].features(dataset.samples[0].image),
+            )
 
     def _folder_of(self, image: Path) -> Path:
         """Where an image's results are kept; those of images that nobody asked about for long go."""
@@ -170,3 +190,26 @@ class Session:
         while len(self._known) > self._images:
             shutil.rmtree(self._known.popitem(last=False)[1], ignore_errors=True)
         return folder
+
+
+class _NetworkCache:
+    """Makes the object of a config node as `build` does; the last used networks of each kind stay in memory.
+
+    A file of weights that was replaced meanwhile is read anew.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, OrderedDict[str, Any]] = {target: OrderedDict() for target in _NETWORKS}
+
+    def __call__(self, node: DictConfig, **overrides: Any) -> Any:
+        kept = self._kept.get(str(node.get("_target_")))
+        if kept is None:
+            return build(node, **overrides)
+        files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in weight_files(node)]
+        key = json_text([keyed_values(node), overrides, files], default=str)
+        if key not in kept:
+            kept[key] = build(node, **overrides)
+        kept.move_to_end(key)
+        while len(kept) > _NETWORKS_OF_A_KIND:
+            kept.popitem(last=False)
+        return kept[key]
