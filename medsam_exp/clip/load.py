@@ -1,9 +1,11 @@
 """Load a CLIP model from a name, a hub repository or a folder, and save one as a folder."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +92,16 @@ def vision_layout(model: str) -> VisionLayout:
         UserError: there is no such model.
     """
     source = find_source(model)
-    model_cfg = source.model_cfg
-    vision = deepcopy(model_cfg["vision_cfg"]) | {"timm_model_pretrained": False}
-    with _as_described(source), torch.device("meta"):
+    with _as_described(source):
+        return _described_layout(json_text(source.model_cfg))
+
+
+@cache
+def _described_layout(description: str) -> VisionLayout:
+    """Of a network's description as JSON; once a process, as timm draws even weights that hold no numbers."""
+    model_cfg = json.loads(description)
+    vision = model_cfg["vision_cfg"] | {"timm_model_pretrained": False}
+    with torch.device("meta"):
         visual = _build_vision_tower(model_cfg["embed_dim"], vision, model_cfg.get("quick_gelu", False))
         return vision_tower(visual).layout
 
