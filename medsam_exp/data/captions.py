@@ -3,7 +3,7 @@
 MedCLIP-SAMv2 (arXiv:2409.19483) says that special characters were removed and captions trimmed, not which characters
 these are; the choice here keeps what medical text needs:
 
-* letters of any script with their accents, digits, powers and fractions, and the marks of `KEPT`;
+* letters of any script with their accents, digits, powers and fractions, and the marks of `_KEPT`;
 * curly quotes, long dashes and other spellings of such a mark become the mark itself;
 * HTML tags and entities are resolved, formulas in LaTeX's documents are removed;
 * every other symbol, control character and run of white space becomes one space, invisible characters nothing;
@@ -14,7 +14,7 @@ import html
 import re
 import unicodedata
 
-KEPT = ".,;:!?%‰/()[]+-'\"<>=&^~×÷±°·≤≥≈⁺⁻"
+_KEPT = ".,;:!?%‰/()[]+-'\"<>=&^~×÷±°·≤≥≈⁺⁻"
 """Marks that stay as they are."""
 
 _SPELLINGS = {
@@ -55,7 +55,7 @@ class _Characters(dict[int, str]):
         elif category == _INVISIBLE:
             self[code] = ""
         else:
-            self[code] = character if category[0] in "LMN" or character in KEPT else " "
+            self[code] = character if category[0] in "LMN" or character in _KEPT else " "
         return self[code]
 
 

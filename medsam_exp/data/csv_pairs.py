@@ -7,7 +7,6 @@ from typing import Literal
 from medsam_exp.data.pair_table import (
     CaptionedImage,
     PairTable,
-    TableOptions,
     look_at_images,
     read_pair_table,
 )
@@ -73,16 +72,14 @@ class CsvPairs:
         separator = "\t" if separator == "\\t" else separator
         _check_arguments(separator, smallest_caption, part, train_share, on_error, limit)
         table = read_pair_table(
-            TableOptions(
-                file=Path(file).expanduser(),
-                root=None if root is None else Path(root).expanduser(),
-                image_column=image_column,
-                caption_column=caption_column,
-                group_column=group_column,
-                separator=separator,
-                smallest_caption=smallest_caption,
-                skip_faulty=on_error == "skip",
-            )
+            Path(file).expanduser(),
+            image_column,
+            caption_column,
+            root=None if root is None else Path(root).expanduser(),
+            group_column=group_column,
+            separator=separator,
+            smallest_caption=smallest_caption,
+            skip_faulty=on_error == "skip",
         )
         whole = _part_ids(table.images, part, train_share, split_seed)
         wanted = whole if limit is None else _drawn(whole, limit, split_seed)

@@ -13,7 +13,7 @@ from unicodedata import normalize
 from medsam_exp.data.captions import clean_caption
 from medsam_exp.data.decoding import IMAGE_SUFFIXES, read_image
 from medsam_exp.data.pixels import pixel_digest
-from medsam_exp.data.tables import faulty_rows, is_missing, read_columns
+from medsam_exp.data.tables import faulty_rows, is_missing, read_columns, value_of
 from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import UserError
 
@@ -140,20 +140,6 @@ Row = tuple[str, str, str]
 """Image, caption and group ("" for none), as the file names them."""
 
 
-@dataclass(frozen=True)
-class TableOptions:
-    """How a file is read; see `CsvPairs` for each."""
-
-    file: Path
-    root: Path | None
-    image_column: str
-    caption_column: str
-    group_column: str | None
-    separator: str | None
-    smallest_caption: int
-    skip_faulty: bool
-
-
 @dataclass
 class CaptionedImage:
     """Cleaned captions of one image, and the group that it belongs to ("" for none)."""
@@ -179,69 +165,80 @@ class PairTable:
     skipped: tuple[str, ...] = ()
 
 
-def read_pair_table(options: TableOptions) -> PairTable:
-    """Read, clean and gather the rows of a file.
+def read_pair_table(
+    file: Path,
+    image_column: str,
+    caption_column: str,
+    *,
+    root: Path | None = None,
+    group_column: str | None = None,
+    separator: str | None = None,
+    smallest_caption: int = 0,
+    skip_faulty: bool = False,
+) -> PairTable:
+    """Read, clean and gather the rows of a file; `CsvPairs` explains the arguments.
 
     Raises:
         UserError: the file, its columns or its rows are faulty, an image has two groups, or no row is left.
     """
-    root = options.file.parent if options.root is None else options.root
-    rows, faults, taken = _sound_rows(options)
-    skipped = tuple(f"skipped: {options.file.name}, {fault}" for fault in faults)
+    columns = [image_column, caption_column, *([group_column] if group_column is not None else [])]
+    rows, faults, there = _sound_rows(file, columns, separator)
+    if faults and not skip_faulty:
+        said = faulty_rows(faults, len(rows) + len(faults))
+        raise UserError(f"{file}: {said}, or leave these rows out with on_error=skip")
+    skipped = tuple(f"skipped: {file.name}, {fault}" for fault in faults)
+    root = file.parent if root is None else root
     if not root.is_dir():
         raise UserError(f"pairs' root {root} is not a folder: set it to the folder that the paths start from")
-    cleaned, changed, counts = _cleaned(rows, options)
+    cleaned, changed, counts = _cleaned(rows, file, smallest_caption)
     located = locate_images({row[0] for row in cleaned}, root)
     images, repeated = _gathered(cleaned, located.ids)
     notes = [
-        f"{options.file.name}: {len(rows) + len(skipped)} rows read, {changed} captions changed by cleaning; "
+        f"{file.name}: {len(rows) + len(skipped)} rows read, {changed} captions changed by cleaning; "
         f"dropped: {counts['empty']} empty captions, {counts['short']} captions of fewer than "
-        f"{options.smallest_caption} characters (smallest_caption), {repeated} repeated rows",
+        f"{smallest_caption} characters (smallest_caption), {repeated} repeated rows",
         *skipped,
     ]
-    if any(column != asked for asked, column in taken.items()):
-        named = ", ".join(f"{column} for {asked}" for asked, column in taken.items() if column != asked)
-        notes.append(f"columns that stand in for those of the configuration: {named}")
+    if stand_ins := [
+        f"{column} for {asked}" for asked, column in zip(columns, there, strict=True) if column != asked
+    ]:
+        notes.append(f"columns that stand in for those of the configuration: {', '.join(stand_ins)}")
     if located.dropped:
         notes.append(f"image paths begin with {located.dropped}, which is not below root: found without it")
     alone = sum(not image.group for image in images.values())
-    if options.group_column is not None and alone:
-        notes.append(f"{alone} images have no {options.group_column}: each counts as a group of its own")
+    if group_column is not None and alone:
+        notes.append(f"{alone} images have no {group_column}: each counts as a group of its own")
     return PairTable(images, located.base, tuple(notes), skipped)
 
 
-def _sound_rows(options: TableOptions) -> tuple[list[Row], list[str], dict[str, str]]:
-    """Rows that name an image; a sentence about each other row; names of the columns found, by those asked for."""
-    columns = [options.image_column, options.caption_column]
-    columns += [options.group_column] if options.group_column is not None else []
-    found, faults, there = read_columns(options.file, columns, options.separator)
+def _sound_rows(
+    file: Path, columns: list[str], separator: str | None
+) -> tuple[list[Row], list[str], list[str]]:
+    """Rows that name an image; a sentence about each other row; names of the columns found."""
+    found, faults, there = read_columns(file, columns, separator)
     rows = []
     for line, (image, caption, *group) in found:
         if image.strip():
-            known = bool(group) and not is_missing(group[0])
-            rows.append((image.strip(), caption, group[0].strip() if known else ""))
+            rows.append((image.strip(), caption, value_of(group[0]) if group else ""))
         else:
-            faults.append(f"line {line} has no {options.image_column}")
-    if faults and not options.skip_faulty:
-        said = faulty_rows(faults, len(rows) + len(faults))
-        raise UserError(f"{options.file}: {said}, or leave these rows out with on_error=skip")
-    return rows, faults, dict(zip(columns, there, strict=True))
+            faults.append(f"line {line} has no {columns[0]}")
+    return rows, faults, there
 
 
-def _cleaned(rows: list[Row], options: TableOptions) -> tuple[list[Row], int, Counter[str]]:
+def _cleaned(rows: list[Row], file: Path, smallest: int) -> tuple[list[Row], int, Counter[str]]:
     """Rows with clean captions; how many captions changed; how many were dropped as empty or short."""
     cleaned, changed, dropped = [], 0, Counter[str]()
     for image, caption, group in rows:
         clean = "" if is_missing(caption) else clean_caption(caption)
         changed += clean != caption
-        if clean and len(clean) >= options.smallest_caption:
+        if clean and len(clean) >= smallest:
             cleaned.append((image, clean, group))
         else:
             dropped["short" if clean else "empty"] += 1
     if not cleaned:
         raise UserError(
-            f"{options.file} has no usable row ({len(rows)} read, {dropped['empty']} without a caption, "
-            f"{dropped['short']} with fewer than {options.smallest_caption} characters): "
+            f"{file} has no usable row ({len(rows)} read, {dropped['empty']} without a caption, "
+            f"{dropped['short']} with fewer than {smallest} characters): "
             "check caption_column, or lower smallest_caption"
         )
     return cleaned, changed, dropped

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.test_images import write_png16
 
 from medsam_exp.data.csv_pairs import CsvPairs
 from medsam_exp.data.decoding import decode, read_image
@@ -16,6 +15,7 @@ from medsam_exp.data.image import ImageDataset
 from medsam_exp.data.verified_files import VerifiedFiles
 from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
 from medsam_exp.runtime.digests import ChangedFileError, FileDigests
+from tests.data.test_decoding import write_png16
 from tests.data.volumes.synthetic import dicom_image
 
 CHANGED = r"changed while the run was at work; run the same command again"

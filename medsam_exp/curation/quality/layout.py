@@ -17,7 +17,7 @@ from medsam_exp.curation.quality.facts import DatasetItem, DatasetListing
 from medsam_exp.data.decoding import IMAGE_SUFFIXES
 from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.folder_files import pair_files
-from medsam_exp.data.pair_table import TableOptions, read_pair_table
+from medsam_exp.data.pair_table import read_pair_table
 from medsam_exp.data.patients import INDEX, patient_in
 from medsam_exp.data.sample_index import compile_pattern, read_rows, stem_of
 from medsam_exp.data.tables import place_of, plain_column, read_table, value_of
@@ -287,8 +287,7 @@ def _pairs(root: Path, tables: Sequence[Path], image_column: str, caption_column
     items: list[DatasetItem] = []
     remarks: list[str] = []
     for table in tables:
-        options = TableOptions(table, None, image_column, caption_column, None, None, 0, skip_faulty=True)
-        found = read_pair_table(options)
+        found = read_pair_table(table, image_column, caption_column, skip_faulty=True)
         remarks += found.skipped
         for image_id, image in sorted(found.images.items()):
             path = found.base / image_id

@@ -19,7 +19,7 @@ COMPLETE = (
     "in the {place} there is a {size} {tone} {shape} {noun}, {scan}",
 )
 """Name scan, size, tone, shape and place."""
-SHORTER = (
+_SHORTER = (
     "{size} {tone} {shape} {noun} in the {place}",
     "{tone} {shape} {noun}, {place}",
     "{size} {tone} {noun} in the {place}",
@@ -33,7 +33,7 @@ SHORTER = (
     "{name}",
 )
 """Leave something out."""
-NORMAL = (
+_NORMAL = (
     "{scan} without a lesion",
     "normal {scan}",
     "{scan}, no {noun}",
@@ -66,7 +66,7 @@ def lesion_captions(
         "place": (lesion.place,),
     }
     complete = [COMPLETE[index] for index in generator.permutation(len(COMPLETE))]
-    return tuple(_fill(template, choices, generator) for template in [*complete, *SHORTER])
+    return tuple(_fill(template, choices, generator) for template in [*complete, *_SHORTER])
 
 
 def normal_captions(vocabulary: Vocabulary, generator: np.random.Generator) -> tuple[str, ...]:
@@ -77,15 +77,15 @@ def normal_captions(vocabulary: Vocabulary, generator: np.random.Generator) -> t
         generator: chooses synonyms and the order of templates.
     """
     choices = {"scan": vocabulary.scans, "noun": vocabulary.nouns}
-    return tuple(_fill(NORMAL[index], choices, generator) for index in generator.permutation(len(NORMAL)))
+    return tuple(_fill(_NORMAL[index], choices, generator) for index in generator.permutation(len(_NORMAL)))
 
 
 def _fill(template: str, choices: Mapping[str, Sequence[str]], generator: np.random.Generator) -> str:
     words = {key: options[int(generator.integers(len(options)))] for key, options in choices.items()}
-    return with_article(template.format(**words))
+    return _with_article(template.format(**words))
 
 
-def with_article(sentence: str) -> str:
+def _with_article(sentence: str) -> str:
     """Write "an" before a vowel."""
     words = sentence.split(" ")
     for index, (word, following) in enumerate(pairwise(words)):
@@ -134,7 +134,7 @@ def _in_frames(phrases: Sequence[str]) -> tuple[str, ...]:
     """Every phrase in every frame; each phrase comes once before any comes again."""
     count = len(_FRAMES)
     return tuple(
-        with_article(_FRAMES[(turn + number) % count].format(phrase))
+        _with_article(_FRAMES[(turn + number) % count].format(phrase))
         for turn in range(count)
         for number, phrase in enumerate(phrases)
     )

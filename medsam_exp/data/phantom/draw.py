@@ -27,8 +27,8 @@ DRAWINGS: dict[str, DrawScan] = {
     "lung_ct": draw_lung_ct,
     "abdominal_ct": draw_abdominal_ct,
 }
-ANATOMY_CONTRAST = np.float32(0.70)
-LESION_CONTRAST = np.float32(0.22)
+_ANATOMY_CONTRAST = np.float32(0.70)
+_LESION_CONTRAST = np.float32(0.22)
 """Lesions stand out as with a contrast agent: at the looks' own contrast, trials of up to 450 steps learnt nothing."""
 
 
@@ -80,8 +80,8 @@ def captions_of(plan: PhantomPlan) -> tuple[tuple[str, ...], ...]:
 
 def _draw(plan: PhantomPlan, lesions: Sequence[Lesion]) -> RGBImage:
     gray = DRAWINGS[plan.scan](plan.shape, numpy_generator(*plan.key, "drawing"), lesions)
-    gray = 0.5 + ANATOMY_CONTRAST * (gray - 0.5)
+    gray = 0.5 + _ANATOMY_CONTRAST * (gray - 0.5)
     for lesion in lesions:
-        gray += lesion.profile * (LESION_CONTRAST if lesion.plan.tone == "bright" else -LESION_CONTRAST)
+        gray += lesion.profile * (_LESION_CONTRAST if lesion.plan.tone == "bright" else -_LESION_CONTRAST)
     levels = np.clip(gray * 255 + 0.5, 0, 255).astype(np.uint8)
     return np.repeat(levels[:, :, None], 3, axis=2)

@@ -15,7 +15,7 @@ from medsam_exp.runtime.seeding import numpy_generator
 
 
 @dataclass(frozen=True)
-class Region:
+class _Region:
     """An ellipse in relative coordinates.
 
     Attributes:
@@ -29,12 +29,12 @@ class Region:
     margin: float = 1.0
 
 
-REGIONS: dict[str, tuple[Region, ...]] = {
-    "breast_ultrasound": (Region((0.52, 0.5), (0.46, 0.60)),),
-    "brain_mri": (Region((0.5, 0.5), (0.42, 0.37), 0.9),),
-    "chest_xray": (Region((0.48, 0.29), (0.34, 0.19), 0.65), Region((0.48, 0.71), (0.34, 0.19), 0.65)),
-    "lung_ct": (Region((0.48, 0.29), (0.28, 0.18), 0.7), Region((0.48, 0.71), (0.28, 0.18), 0.7)),
-    "abdominal_ct": (Region((0.44, 0.5), (0.34, 0.42), 0.9),),
+_REGIONS: dict[str, tuple[_Region, ...]] = {
+    "breast_ultrasound": (_Region((0.52, 0.5), (0.46, 0.60)),),
+    "brain_mri": (_Region((0.5, 0.5), (0.42, 0.37), 0.9),),
+    "chest_xray": (_Region((0.48, 0.29), (0.34, 0.19), 0.65), _Region((0.48, 0.71), (0.34, 0.19), 0.65)),
+    "lung_ct": (_Region((0.48, 0.29), (0.28, 0.18), 0.7), _Region((0.48, 0.71), (0.28, 0.18), 0.7)),
+    "abdominal_ct": (_Region((0.44, 0.5), (0.34, 0.42), 0.9),),
 }
 
 
@@ -142,7 +142,7 @@ def _plan_lesion(generator: np.random.Generator, scan: str, shape: tuple[int, in
         if attempt % 10 == 0:  # stay in one ninth for a while, or rare places would hardly ever be taken
             ninth = generator.integers(3, size=2)
         center = _center_within(ninth, generator)
-        if _fits(center, radius * EXTENTS[outline], shape, REGIONS[scan]):
+        if _fits(center, radius * EXTENTS[outline], shape, _REGIONS[scan]):
             class_name = VOCABULARIES[scan].classes[tone, outline][0]
             return LesionPlan(class_name, outline, size, tone, center, radius, seed)
     return None
@@ -159,7 +159,7 @@ def _choose(generator: np.random.Generator, options: Sequence[str]) -> str:
 
 
 def _fits(
-    center: tuple[float, float], extent: float, shape: tuple[int, int], regions: tuple[Region, ...]
+    center: tuple[float, float], extent: float, shape: tuple[int, int], regions: tuple[_Region, ...]
 ) -> bool:
     """Whether a lesion stays within the image and, for the most part, within one of the regions."""
     pixels = extent * np.sqrt(shape[0] * shape[1])

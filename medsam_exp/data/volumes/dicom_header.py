@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.volumes.file_errors import naming_the_file, reason
+from medsam_exp.data.volumes.file_errors import naming_its_header, naming_the_file, reason
 from medsam_exp.data.volumes.windowing import Window, usable_window
 from medsam_exp.runtime.extras import require
 from medsam_exp.types import UserError
@@ -145,7 +145,7 @@ def frames_of(path: Path, header: Dataset) -> list[Frame]:
     Raises:
         UserError: a number in the header makes no sense.
     """
-    with naming_the_file(path, "has a damaged header", "export it again"):
+    with naming_its_header(path):
         for name in _USED_LATER:  # by now, as a fault is met here with the file's name
             header.get(name)
         return [_frame(path, header, number) for number in range(_count(path, header))]

@@ -17,7 +17,7 @@ from medsam_exp.data.volumes.dicom_header import (
     read_all,
     read_header,
 )
-from medsam_exp.data.volumes.file_errors import naming_the_file, reason
+from medsam_exp.data.volumes.file_errors import naming_its_header, naming_the_file, reason
 from medsam_exp.data.volumes.windowing import Window, percentile_window, to_bytes
 from medsam_exp.types import UserError
 
@@ -97,7 +97,7 @@ def render_gray(values: NDArray[np.float32], frame: Frame, window: Window | None
 
     Without either, the values are stretched from their lowest to their highest.
     """
-    with naming_the_file(frame.path, "has a damaged header", "export it again"):
+    with naming_its_header(frame.path):
         if window is None and frame.window is None and frame.header.get("VOILUTSequence"):
             found, bits = _by_table(values, frame.header.VOILUTSequence[0])
             gray = found / (2**bits - 1)
@@ -184,7 +184,7 @@ def decode_dicom(path: Path) -> Pixels:
     header = read_header(path) if path.exists() else None
     if header is None:
         raise UserError(f"{path} does not exist: check the path")
-    with naming_the_file(path, "has a damaged header", "export it again"):
+    with naming_its_header(path):
         return _picture(path, header)
 
 

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from medsam_exp.data.volumes.dicom_header import Frame, patient_of
 from medsam_exp.data.volumes.dicom_pixels import has_window, is_gray, read_colours, read_values, render_gray
 from medsam_exp.data.volumes.dicom_series import Part, order_series, split_series
-from medsam_exp.data.volumes.file_errors import naming_the_file
+from medsam_exp.data.volumes.file_errors import naming_its_header
 from medsam_exp.data.volumes.scan import ScanFacts
 from medsam_exp.data.volumes.windowing import WindowLevel
 from medsam_exp.types import UserError
-
-_DAMAGED = ("has a damaged header", "export it again")
 
 
 class DicomScan:
@@ -64,7 +62,7 @@ def scans_of(frames: Sequence[Frame], root: Path) -> tuple[list[DicomScan], list
     faults: list[str] = []
     if placed:
         try:
-            with naming_the_file(_shown_as(placed, root), *_DAMAGED):
+            with naming_its_header(_shown_as(placed, root)):
                 makers += [partial(_volume, part, root) for part in split_series(placed)]
         except UserError as error:
             faults.append(str(error))
@@ -91,7 +89,7 @@ def _shown_as(frames: Sequence[Frame], root: Path) -> str:
 def _volume(part: Part, root: Path) -> DicomScan:
     """Images with a place in the patient, in order on a regular grid."""
     shown_as = _shown_as(part.frames, root)
-    with naming_the_file(shown_as, *_DAMAGED):
+    with naming_its_header(shown_as):
         frames, affine = order_series(part.frames, shown_as)
         return _scan(
             frames,
@@ -108,7 +106,7 @@ def _volume(part: Part, root: Path) -> DicomScan:
 def _pictures(frames: Sequence[Frame], root: Path) -> DicomScan:
     """Pictures of one file that have no place in the patient."""
     path, spacing = frames[0].path, frames[0].spacing_mm
-    with naming_the_file(path, *_DAMAGED):
+    with naming_its_header(path):
         row_mm, column_mm = spacing or (1.0, 1.0)
         return _scan(
             frames,

@@ -1,7 +1,7 @@
 """Turns what libraries raise over damaged files into one sentence that names the file."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from medsam_exp.types import UserError
 
@@ -25,6 +25,11 @@ def naming_the_file(shown: object, what: str, mend: str = "copy it again") -> It
         if isinstance(error, OSError) and error.strerror:  # the system's; libraries raise OSError without it
             raise UserError(f"{shown} cannot be read ({error.strerror}): check the file") from error
         raise UserError(f"{shown} {what} ({reason(error)}): {mend}") from error
+
+
+def naming_its_header(shown: object) -> AbstractContextManager[None]:
+    """The same where a header is damaged."""
+    return naming_the_file(shown, "has a damaged header", "export it again")
 
 
 def reason(error: Exception) -> str:

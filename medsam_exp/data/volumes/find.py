@@ -14,7 +14,7 @@ from medsam_exp.data.coco import Coco, read_coco
 from medsam_exp.data.decoding import PICTURE_SUFFIXES
 from medsam_exp.data.volumes.dicom_header import Frame, frames_of, read_header
 from medsam_exp.data.volumes.dicom_scan import scans_of
-from medsam_exp.data.volumes.file_errors import naming_the_file
+from medsam_exp.data.volumes.file_errors import naming_its_header
 from medsam_exp.data.volumes.file_volume import PictureScan, open_file_volume, volume_stem, volume_suffix
 from medsam_exp.data.volumes.scan import Scan
 from medsam_exp.types import UserError
@@ -208,7 +208,7 @@ class _Sorter:
         elif suffix in _NO_SCANS or (header := read_header(path)) is None:
             self.passed["no scans"] += 1
         else:
-            with naming_the_file(path, "has a damaged header", "export it again"):
+            with naming_its_header(path):
                 self._add_dicom(path, header)
 
     def _add_dicom(self, path: Path, header: Dataset) -> None:

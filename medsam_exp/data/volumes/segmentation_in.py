@@ -169,10 +169,12 @@ def _read_frames(
     pixels = _pixels(dataset, path)
     names = {int(item.SegmentNumber): str(item.SegmentLabel) for item in dataset.get("SegmentSequence", ())}
     labels = np.zeros(facts.shape, np.int64)
-    places = _Places(facts, path)
+    images = enumerate(facts.source.get("images", []))
+    by_image = {(str(uid), int(number)): k for k, (uid, number) in images}
     for frame, picture in zip(frames_of(path, dataset), pixels, strict=True):
         plane = _numbered(dataset, frame, picture)
-        _paint(labels[:, :, places.of(frame)], plane.T, foreground, path, names)
+        k = _slice_covered(frame, facts, path, by_image)
+        _paint(labels[:, :, k], plane.T, foreground, path, names)
     return Segmented(labels, names)
 
 
@@ -195,45 +197,30 @@ def _numbered(dataset: Dataset, frame: Frame, picture: NDArray[Any]) -> NDArray[
     return np.where(picture > half, number, 0)
 
 
-class _Places:
-    """Finds the slice of the scan that a segmentation's frame covers: by place, else by the image it came from."""
-
-    def __init__(self, facts: ScanFacts, path: Path) -> None:
-        self._facts, self._path = facts, path
-        images = facts.source.get("images", [])
-        self._by_image = {(str(uid), int(number)): k for k, (uid, number) in enumerate(images)}
-
-    def of(self, frame: Frame) -> int:
-        if self._facts.placed and frame.position is not None:
-            return self._by_position(frame)
-        return self._by_reference(frame)
-
-    def _by_position(self, frame: Frame) -> int:
-        assert frame.position is not None
-        assert frame.orientation is not None
-        place = np.linalg.solve(self._facts.affine, [*frame.position, 1])[:3]
+def _slice_covered(
+    frame: Frame, facts: ScanFacts, path: Path, by_image: Mapping[tuple[str, int], int]
+) -> int:
+    """The slice of the scan that a segmentation's frame covers: by place, else by the image it came from."""
+    at = f"{path}, frame {frame.number + 1}"
+    if facts.placed and frame.position is not None and frame.orientation is not None:
+        place = np.linalg.solve(facts.affine, [*frame.position, 1])[:3]
         row_mm, column_mm = frame.spacing_mm or (0.0, 0.0)
         steps = np.column_stack([frame.orientation[:3] * column_mm, frame.orientation[3:] * row_mm])
-        turned = np.linalg.solve(self._facts.affine[:3, :3], steps)
+        turned = np.linalg.solve(facts.affine[:3, :3], steps)
         k = int(np.rint(place[2]))
-        fits = np.abs(place - [0, 0, k]).max() < _OFF_GRID and 0 <= k < self._facts.shape[2]
-        if not fits or np.abs(turned - np.eye(3)[:, :2]).max() > _OFF_GRID / max(self._facts.shape):
+        fits = np.abs(place - [0, 0, k]).max() < _OFF_GRID and 0 <= k < facts.shape[2]
+        if not fits or np.abs(turned - np.eye(3)[:, :2]).max() > _OFF_GRID / max(facts.shape):
             raise UserError(
-                f"{self._path}, frame {frame.number + 1}, does not lie on the voxels of {self._facts.shown}: "
-                "resample it to the images' grid"
+                f"{at}, does not lie on the voxels of {facts.shown}: resample it to the images' grid"
             )
         return k
-
-    def _by_reference(self, frame: Frame) -> int:
-        derivation = functional_group(frame.header, frame.number, "DerivationImageSequence")
-        sources = derivation.get("SourceImageSequence") if derivation is not None else None
-        if sources:
-            uid, numbers = str(sources[0].ReferencedSOPInstanceUID), sources[0].get("ReferencedFrameNumber")
-            number = int(numbers[0] if isinstance(numbers, list | tuple) else numbers or 1)
-            k = self._by_image.get((uid, number - 1))
-            if k is not None:
-                return k
-        raise UserError(
-            f"{self._path}, frame {frame.number + 1}, says neither a place nor an image of {self._facts.shown}: "
-            "export the segmentation with references to its images"
-        )
+    derivation = functional_group(frame.header, frame.number, "DerivationImageSequence")
+    if derivation is not None and (sources := derivation.get("SourceImageSequence")):
+        uid, numbers = str(sources[0].ReferencedSOPInstanceUID), sources[0].get("ReferencedFrameNumber")
+        number = int(numbers[0] if isinstance(numbers, list | tuple) else numbers or 1)
+        if (found := by_image.get((uid, number - 1))) is not None:
+            return found
+    raise UserError(
+        f"{at}, says neither a place nor an image of {facts.shown}: export the segmentation with references to "
+        "its images"
+    )

@@ -83,13 +83,11 @@ def usable_window(
         return None, f"ask for a window that shows nothing (width {widths[0]:g}), which is not followed"
     center, width = works[0]
     if known == "LINEAR" and width < 1:
-        return Window(
-            center, width, "LINEAR_EXACT"
-        ), "ask for a window narrower than 1, taken as LINEAR_EXACT"
-    passed = (
-        "ask for a window that shows nothing, so their next one is used" if pairs[0] != works[0] else None
-    )
-    return Window(center, width, known), passed or unknown
+        narrow = "ask for a window narrower than 1, taken as LINEAR_EXACT"
+        return Window(center, width, "LINEAR_EXACT"), narrow
+    if pairs[0] != works[0]:
+        unknown = "ask for a window that shows nothing, so their next one is used"
+    return Window(center, width, known), unknown
 
 
 CT_WINDOWS = {
@@ -142,22 +140,22 @@ _DEFAULT_PERCENTILES = (0.5, 99.5)
 
 @dataclass(frozen=True)
 class WindowLevel:
-    """How a user wants scans windowed; at most one of the three is given, else each file's own window is used.
+    """How a user wants scans windowed; without a window and percentiles, each file's own window is used.
 
     Attributes:
-        named: a window of `CT_WINDOWS`.
         window: center and width in the scan's units.
         percentiles: of each scan's own values, for units that mean nothing.
+        named: name of the window among `CT_WINDOWS`; None for others.
     """
 
-    named: str | None = None
     window: Window | None = None
     percentiles: tuple[float, float] | None = None
+    named: str | None = None
 
     @property
     def follows_the_file(self) -> bool:
         """Whether each file's own window is used."""
-        return self.named is None and self.window is None and self.percentiles is None
+        return self.window is None and self.percentiles is None
 
     def window_of(self, values: NDArray[Any], modality: str, where: str) -> Window:
         """The window for a whole scan.
@@ -173,13 +171,11 @@ class WindowLevel:
         Raises:
             UserError: a CT window is asked of another modality.
         """
-        if self.named is not None:
-            if modality not in {"CT", ""}:
-                raise UserError(
-                    f"{where} is {modality}, and the window {self.named} is one for CT (Hounsfield units): give "
-                    "--window CENTER WIDTH or --percentiles LOW HIGH"
-                )
-            return CT_WINDOWS[self.named]
+        if self.named is not None and modality not in {"CT", ""}:
+            raise UserError(
+                f"{where} is {modality}, and the window {self.named} is one for CT (Hounsfield units): give "
+                "--window CENTER WIDTH or --percentiles LOW HIGH"
+            )
         if self.window is not None:
             return self.window
         if self.percentiles is None and modality == "CT":
@@ -188,11 +184,9 @@ class WindowLevel:
 
     def describe(self) -> str:
         """In words, for `geometry.json`."""
-        if self.named is not None:
-            chosen = CT_WINDOWS[self.named]
-            return f"{self.named} (center {chosen.center:g}, width {chosen.width:g})"
         if self.window is not None:
-            return f"center {self.window.center:g}, width {self.window.width:g}"
+            said = f"center {self.window.center:g}, width {self.window.width:g}"
+            return f"{self.named} ({said})" if self.named else said
         if self.percentiles is not None:
             return f"percentiles {self.percentiles[0]:g} to {self.percentiles[1]:g} of the volume"
         return "as the file asks; else soft_tissue for CT and percentiles 0.5 to 99.5 for others"
@@ -220,11 +214,11 @@ def parse_window_level(window: Sequence[str] | None, percentiles: Sequence[float
     if not window:
         return WindowLevel()
     if len(window) == 1 and window[0] in CT_WINDOWS:
-        return WindowLevel(named=window[0])
+        return WindowLevel(CT_WINDOWS[window[0]], named=window[0])
     try:
         center, width = map(float, window)
     except ValueError as error:
         raise UserError(
             f"--window is {' '.join(window)}: give {', '.join(CT_WINDOWS)}, or CENTER WIDTH in the scan's units"
         ) from error
-    return WindowLevel(window=Window(center, width, "LINEAR_EXACT" if 0 < width < 1 else "LINEAR"))
+    return WindowLevel(Window(center, width, "LINEAR_EXACT" if 0 < width < 1 else "LINEAR"))
