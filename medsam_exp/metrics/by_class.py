@@ -65,7 +65,7 @@ def breakdown(
 
     Returns:
         `by_class`, class -> score -> figures of `summarise`, and `macro`, score -> figures of
-        `summarise_over_classes`, and `patients` where they are known. Nothing when there are fewer than two classes.
+        `_summarise_over_classes`, and `patients` where they are known. Nothing when there are fewer than two classes.
     """
     members: dict[str, list[str]] = {}
     for sample_id, class_name in class_names.items():
@@ -84,11 +84,11 @@ def breakdown(
             by_class[key][name] = summarise(column, seed, picked(patients, ids[key]))
         clusters = {key: [together[own] for own in ids[key]] for key in values}
         everyone = picked(patients, (own for found in ids.values() for own in found))
-        macro[name] = summarise_over_classes(values, seed, clusters) | patients_part(everyone)
+        macro[name] = _summarise_over_classes(values, seed, clusters) | patients_part(everyone)
     return {"by_class": by_class, "macro": macro}
 
 
-def summarise_over_classes(
+def _summarise_over_classes(
     values: Mapping[str, Sequence[float]], seed: int = 0, clusters: Mapping[str, Clusters] | None = None
 ) -> dict[str, Any]:
     """Mean over the classes' means; neither the order of classes nor of images matters.

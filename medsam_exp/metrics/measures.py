@@ -108,6 +108,11 @@ def number(value: Any, decimals: int = 3) -> str:
     return f"{value:.{decimals}f}"
 
 
+def signed(value: float, decimals: int = 3, sign: str = "") -> str:
+    """A number with a true minus sign; `sign` "+" writes a plus sign too."""
+    return f"{value:{sign}.{decimals}f}".replace("-", "−")
+
+
 def probability(p: float | None) -> str:
     """A p-value; a dash when it is undefined."""
     return number(p, 4) if p is None or p >= 0.001 else f"{p:.1e}"
@@ -149,6 +154,11 @@ def scaled(score: Mapping[str, Any], factor: float) -> dict[str, Any]:
     """An entry of the summary's metrics in another unit, such as per cent."""
     bounds = score["ci95"] and [factor * bound for bound in score["ci95"]]
     return {**score, "mean": factor * score["mean"], "std": factor * score["std"], "ci95": bounds}
+
+
+def measure_label(name: str) -> str:
+    """A measure's name for readers."""
+    return ALL_MEASURES[name].label if name in ALL_MEASURES else name
 
 
 def used_measures(names: Iterable[str], among: Sequence[Measure] = MEASURES) -> list[Measure]:

@@ -98,14 +98,14 @@ def compare_outlines(
         return OutlineComparison(None, None, both_empty, diagonal)
     # Outside the box around both masks there is no outline, so nothing there can change a distance.
     (box,) = find_objects((prediction | ground_truth).astype(np.uint8))
-    predicted = element_lengths(prediction[box], spacing)
-    true = element_lengths(ground_truth[box], spacing)
+    predicted = _element_lengths(prediction[box], spacing)
+    true = _element_lengths(ground_truth[box], spacing)
     return OutlineComparison(
         _seen_from(true, predicted, spacing), _seen_from(predicted, true, spacing), False, diagonal
     )
 
 
-def element_lengths(mask: Mask, spacing: tuple[float, float]) -> NDArray[np.float64]:
+def _element_lengths(mask: Mask, spacing: tuple[float, float]) -> NDArray[np.float64]:
     """Length of the outline within each 2 x 2 neighbourhood of a mask.
 
     Args:

@@ -31,7 +31,7 @@ _SAME_IMAGES_WHATEVER = (
 )
 """Settings of a dataset that decide which images are in it or what is said of them, but no pixel of image or mask."""
 ONCE_PER_IMAGE = "an image that was asked for several classes counts once, by the mean of its scores"
-NOT_SCORES = {
+_NOT_SCORES = {
     "id",
     "text",
     "stage",
@@ -184,7 +184,7 @@ def samples_by_image(samples: Iterable[str], image_of: Mapping[str, str]) -> dic
 
 def _stages(run: FinishedRun, measure: str) -> list[str]:
     """Stages with the measure, in the order of the file."""
-    columns = [name for name in run.rows[0] if name is not None and name not in NOT_SCORES]
+    columns = [name for name in run.rows[0] if name is not None and name not in _NOT_SCORES]
     known = [name for name in columns if any(finite(row[name]) is not None for row in run.rows)]
     if measure not in known:
         labels = {name: f" ({measure.label})" for name, measure in ALL_MEASURES.items()}

@@ -52,7 +52,7 @@ _PACKAGES = (
     "scikit-image",
     "nnunetv2",
 )
-POINTING_TOLERANCE_PX = 8
+_POINTING_TOLERANCE_PX = 8
 
 
 def finish_run(
@@ -83,11 +83,12 @@ def finish_run(
     rows = _per_image_rows(engine, texts)
     scores, retrieval, presence = _scores(engine), retrieval_results(engine), presence_results(engine, cfg)
     images, patients = _image_ids(dataset), patients_of_samples(dataset)
-    by_class = breakdown(scores, _class_names(dataset), cfg.seed, patients, images)
-    labels = weak_label_results(engine, cfg)
+    class_names = {sample.id: sample.class_name for sample in dataset.samples} if dataset else {}
+    by_class = breakdown(scores, class_names, cfg.seed, patients, images)
+    labels, scored = weak_label_results(engine, cfg), "evaluate" in engine.artifacts
     tuning = tuning_results(engine, cfg, origin["choices"])
     optional = {
-        "nsd_tolerance": _tolerance(cfg) if "evaluate" in engine.artifacts else "",
+        "nsd_tolerance": f"{cfg.metrics.nsd_tolerance:g} {cfg.metrics.tolerance_unit}" if scored else "",
         "tuning": tuning,
         "retrieval": retrieval["facts"],
         "presence": presence["facts"],
@@ -97,6 +98,8 @@ def finish_run(
         "changed_settings": origin.get("changed_settings"),
     }
     notes = [*leaks, *_notes(engine, dataset), *label_notes(labels)]
+    if by_class and (unlabelled := list(class_names.values()).count(None)):
+        notes.append(f"in no class's scores, as they have no class: {unlabelled} images")
     summary = {
         "name": cfg.name,
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -109,9 +112,9 @@ def finish_run(
         "choices": dict(origin["choices"]),
         "timing": {name: asdict(timing) for name, timing in engine.timing.items()},
         "keys": {name: artifacts.key for name, artifacts in engine.artifacts.items()},
-        "environment": environment(),
+        "environment": _environment(),
         "ground_truth_used_for": truth_uses(engine, cfg, texts_tell, labels, by_class=bool(by_class)),
-        "notes": notes + (_unlabelled(dataset) if by_class else []),
+        "notes": notes,
     }
     write_atomically(run_dir / "summary.json", json_text(summary, indent=1).encode())
     folder = run_dir / "figures"
@@ -159,7 +162,7 @@ def _per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> lis
     return rows
 
 
-def environment() -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """The machine and the versions that results depend on."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     packages = {name: _version(name) for name in _PACKAGES}
@@ -199,8 +202,8 @@ def _scores(engine: Engine) -> dict[str, dict[str, float]]:
             for measure, value in measures.items()
         }
         if "saliency/peak_distance_px" in own:
-            hit = own["saliency/peak_distance_px"] <= POINTING_TOLERANCE_PX
-            own[f"saliency/peak_within_{POINTING_TOLERANCE_PX}px"] = float(hit)
+            hit = own["saliency/peak_distance_px"] <= _POINTING_TOLERANCE_PX
+            own[f"saliency/peak_within_{_POINTING_TOLERANCE_PX}px"] = float(hit)
     return found
 
 
@@ -208,19 +211,6 @@ def _image_ids(dataset: Dataset | None) -> dict[str, str]:
     """Own id of the image of each sample, where the image is asked for several classes."""
     samples = dataset.samples if dataset else ()
     return {sample.id: sample.image_id for sample in samples if sample.image_id}
-
-
-def _class_names(dataset: Dataset | None) -> dict[str, str | None]:
-    return {sample.id: sample.class_name for sample in dataset.samples} if dataset else {}
-
-
-def _unlabelled(dataset: Dataset | None) -> list[str]:
-    count = list(_class_names(dataset).values()).count(None)
-    return [f"in no class's scores, as they have no class: {count} images"] if count else []
-
-
-def _tolerance(cfg: DictConfig) -> str:
-    return f"{cfg.metrics.nsd_tolerance:g} {cfg.metrics.tolerance_unit}"
 
 
 def _notes(engine: Engine, dataset: Dataset | None) -> list[str]:

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from medsam_exp.metrics.by_class import breakdown, summarise_over_classes
+from medsam_exp.metrics.by_class import _summarise_over_classes, breakdown
 from medsam_exp.metrics.summary import summarise
 
 CLASSES = {"a": "cyst", "b": "tumour", "c": "tumour", "d": "tumour", "e": None}
@@ -49,14 +49,14 @@ def test_the_interval_is_that_of_all_possible_resamples() -> None:
         for first in itertools.product(values["x"], repeat=3)
         for second in itertools.product(values["y"], repeat=2)
     ]
-    low, high = summarise_over_classes(values, seed=1)["ci95"]  # type: ignore[misc]
+    low, high = _summarise_over_classes(values, seed=1)["ci95"]  # type: ignore[misc]
     assert low == pytest.approx(np.quantile(means, 0.025), abs=0.02)
     assert high == pytest.approx(np.quantile(means, 0.975), abs=0.02)
 
 
 def test_a_class_of_one_image_leaves_no_interval() -> None:
-    assert summarise_over_classes({"x": [0.2], "y": [0.6]})["ci95"] is None
-    figures = summarise_over_classes({"x": [0.2], "y": [0.6, 0.7, 0.9]})
+    assert _summarise_over_classes({"x": [0.2], "y": [0.6]})["ci95"] is None
+    figures = _summarise_over_classes({"x": [0.2], "y": [0.6, 0.7, 0.9]})
     assert figures["ci95"] is None
     assert figures["mean"] == pytest.approx((0.2 + 2.2 / 3) / 2)
     assert breakdown(SCORES, CLASSES)["by_class"]["cyst"]["sam/dsc"]["ci95"] is None
@@ -64,12 +64,12 @@ def test_a_class_of_one_image_leaves_no_interval() -> None:
 
 def test_the_order_of_classes_and_images_does_not_matter() -> None:
     many, few = np.random.default_rng(0).random(20).tolist(), [0.6, 0.1, 0.35]
-    forth = summarise_over_classes({"x": many, "y": few}, 5)
-    assert summarise_over_classes({"y": few[::-1], "x": many[::-1]}, 5) == forth
-    assert summarise_over_classes({"x": many, "y": few}, 6) != forth
+    forth = _summarise_over_classes({"x": many, "y": few}, 5)
+    assert _summarise_over_classes({"y": few[::-1], "x": many[::-1]}, 5) == forth
+    assert _summarise_over_classes({"x": many, "y": few}, 6) != forth
 
 
 @pytest.mark.parametrize("values", [{}, {"x": []}, {"x": [0.1, np.nan]}])
 def test_what_cannot_be_summarised_is_refused(values: dict[str, list[float]]) -> None:
     with pytest.raises(ValueError, match="finite values"):
-        summarise_over_classes(values)
+        _summarise_over_classes(values)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr, ttest_1samp
 
-from medsam_exp.metrics.by_class import breakdown, over_images, summarise_over_classes
+from medsam_exp.metrics.by_class import _summarise_over_classes, breakdown, over_images
 from medsam_exp.metrics.clusters import draws, interval
 from medsam_exp.metrics.paired import compare_pairs
 from medsam_exp.metrics.presence import presence_figures
@@ -158,10 +158,10 @@ def test_the_mean_over_classes_draws_patients_with_their_images_of_all_classes()
     values = {name: (own + generator.normal(0, 0.001, 15)).tolist() for name in ("cyst", "tumour")}
     names = [f"p{number}" for number in range(15)]
     one = np.ptp(summarise(values["cyst"], 0)["ci95"])
-    alone = summarise_over_classes(values, 0)["ci95"]
-    together = summarise_over_classes(values, 0, {"cyst": names, "tumour": names})["ci95"]
+    alone = _summarise_over_classes(values, 0)["ci95"]
+    together = _summarise_over_classes(values, 0, {"cyst": names, "tumour": names})["ci95"]
     assert np.ptp(alone) < 0.8 * one < 0.9 * np.ptp(together)
-    assert summarise_over_classes(values, 0, {"cyst": names, "tumour": ["p0"] * 15})["ci95"] is None
+    assert _summarise_over_classes(values, 0, {"cyst": names, "tumour": ["p0"] * 15})["ci95"] is None
 
 
 def test_samples_of_one_image_go_together_where_patients_are_unknown() -> None:

@@ -6,7 +6,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.measure import find_contours
 
-from medsam_exp.metrics.surface import compare_outlines, element_lengths
+from medsam_exp.metrics.surface import _element_lengths, compare_outlines
 from medsam_exp.types import Mask
 
 Element = tuple[float, float, float]
@@ -106,8 +106,8 @@ def test_total_length_is_that_of_the_contour_lines(seed: int) -> None:
     mask = blobs(seed, (40, 25))
     lines = find_contours(np.pad(mask, 1).astype(float), 0.5)
     expected = sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in lines)
-    assert element_lengths(mask, (1.0, 1.0)).sum() == pytest.approx(expected)
-    assert element_lengths(mask, (3.0, 3.0)).sum() == pytest.approx(3 * expected)
+    assert _element_lengths(mask, (1.0, 1.0)).sum() == pytest.approx(expected)
+    assert _element_lengths(mask, (3.0, 3.0)).sum() == pytest.approx(3 * expected)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_no_pair_is_further_apart_than_the_penalty() -> None:
 
 def test_the_edge_of_the_image_is_an_outline() -> None:
     full = np.ones((9, 12), bool)
-    assert element_lengths(full, (1.0, 1.0)).sum() == pytest.approx(2 * (8 + 11) + 4 * math.sqrt(0.5))
+    assert _element_lengths(full, (1.0, 1.0)).sum() == pytest.approx(2 * (8 + 11) + 4 * math.sqrt(0.5))
     inside = np.pad(full, 5)
     shrunk = np.pad(np.ones((7, 12), bool), ((1, 1), (0, 0)))
     expected = compare_outlines(inside, np.pad(shrunk, 5))

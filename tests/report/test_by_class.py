@@ -1,13 +1,13 @@
 from pathlib import Path
 from typing import Any
 
-from medsam_exp.report.topics.scores import class_table
+from medsam_exp.report.topics.scores import _class_table
 from tests.report.conftest import values
 from tests.report.test_console import printed
 
 
 def test_the_last_stage_is_shown_by_class(summary_by_class: dict[str, Any]) -> None:
-    table = class_table(summary_by_class)
+    table = _class_table(summary_by_class)
     assert table is not None
     assert table.console == "sam, by class"
     assert [measure.name for measure in table.columns] == ["dsc", "hd95_px"]  # type: ignore[union-attr]
@@ -21,7 +21,7 @@ def test_the_last_stage_is_shown_by_class(summary_by_class: dict[str, Any]) -> N
 
 def test_a_reference_is_not_what_is_shown(summary_by_class: dict[str, Any]) -> None:
     metrics = summary_by_class["metrics"]
-    table = class_table({**summary_by_class, "metrics": {**metrics, "reference/dsc": metrics["sam/dsc"]}})
+    table = _class_table({**summary_by_class, "metrics": {**metrics, "reference/dsc": metrics["sam/dsc"]}})
     assert table is not None
     assert table.console == "sam, by class"
 
@@ -29,8 +29,8 @@ def test_a_reference_is_not_what_is_shown(summary_by_class: dict[str, Any]) -> N
 def test_one_class_or_no_masks_have_no_table(
     summary: dict[str, Any], summary_by_class: dict[str, Any]
 ) -> None:
-    assert class_table(summary) is None
-    assert class_table({**summary_by_class, "metrics": {"saliency/peak_distance_px": {}}}) is None
+    assert _class_table(summary) is None
+    assert _class_table({**summary_by_class, "metrics": {"saliency/peak_distance_px": {}}}) is None
 
 
 def test_the_console_names_classes_as_they_are_written(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from medsam_exp.report.topics.uncertainty import calibration_hint, uncertainty_sentences
+from medsam_exp.report.topics.uncertainty import _calibration_hint, _uncertainty_sentences
 
 CHOSEN = {"data": "phantom", "split": "val", "images": 6, "threshold": 0.37, "dsc": 0.77, "dsc_at_half": 0.75}
 
@@ -24,9 +24,9 @@ CHOSEN = {"data": "phantom", "split": "val", "images": 6, "threshold": 0.37, "ds
 def test_what_a_temperature_means(temperature: float, interval: list[float] | None, said: str) -> None:
     chosen = CHOSEN | {"temperature": temperature, "temperature_ci95": interval}
     facts: dict[str, Any] = {"members": 9, "threshold": 0.37, "several_classes": False, "chosen": chosen}
-    assert said in " ".join(uncertainty_sentences(facts))
+    assert said in " ".join(_uncertainty_sentences(facts))
 
 
 def test_which_pixels_the_calibration_is_of() -> None:
-    said = calibration_hint({"calibration": {"pixels": 12345}, "near_px": 10})
+    said = _calibration_hint({"calibration": {"pixels": 12345}, "near_px": 10})
     assert "12 345 pixels up to 10 px from where the predicted probability reaches 0.05" in said

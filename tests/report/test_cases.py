@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from medsam_exp.report.topics.cases import choose_cases
+from medsam_exp.report.topics.cases import _choose_cases
 
 
 def scores_of(count: int, levels: int = 1000) -> dict[str, float]:
@@ -16,7 +16,7 @@ def scores_of(count: int, levels: int = 1000) -> dict[str, float]:
 @pytest.mark.parametrize("count_each", [0, 1, 3])
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 50])
 def test_no_image_twice_and_no_more_than_asked(count: int, count_each: int, levels: int) -> None:
-    chosen = choose_cases(scores_of(count, levels), count_each)
+    chosen = _choose_cases(scores_of(count, levels), count_each)
     names = [name for _, name in chosen]
     assert len(names) == len(set(names)) == min(count, 3 * count_each)
     labels = [label for label, _ in chosen]
@@ -28,7 +28,7 @@ def test_no_image_twice_and_no_more_than_asked(count: int, count_each: int, leve
 def test_kinds_are_what_they_say(count: int) -> None:
     scores = scores_of(count)
     ranks = {name: rank for rank, name in enumerate(sorted(scores, key=lambda n: (-scores[n], n)))}
-    chosen = choose_cases(scores, 3)
+    chosen = _choose_cases(scores, 3)
     places = {
         kind: [ranks[n] for label, n in chosen if label == kind] for kind in ("best", "median", "worst")
     }
@@ -39,18 +39,18 @@ def test_kinds_are_what_they_say(count: int) -> None:
 
 def test_order_of_the_input_does_not_matter() -> None:
     scores = scores_of(40, levels=4)
-    assert choose_cases(dict(reversed(scores.items()))) == choose_cases(scores)
+    assert _choose_cases(dict(reversed(scores.items()))) == _choose_cases(scores)
 
 
 def test_a_single_image_is_the_best() -> None:
-    assert choose_cases({"only": 0.0}) == [("best", "only")]
+    assert _choose_cases({"only": 0.0}) == [("best", "only")]
 
 
 def test_without_ground_truth_the_first_ones() -> None:
     scores = dict.fromkeys(["b", "c", "a", "d"], math.nan)
-    assert choose_cases(scores, 1) == [("example", "a"), ("example", "b"), ("example", "c")]
-    assert choose_cases({}) == []
+    assert _choose_cases(scores, 1) == [("example", "a"), ("example", "b"), ("example", "c")]
+    assert _choose_cases({}) == []
 
 
 def test_unscored_images_are_not_ranked() -> None:
-    assert choose_cases({"a": math.nan, "b": 0.2, "c": 0.9}) == [("best", "c"), ("worst", "b")]
+    assert _choose_cases({"a": math.nan, "b": 0.2, "c": 0.9}) == [("best", "c"), ("worst", "b")]

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from medsam_exp.report.figures.training import PANELS, read_trainings, training_figure, training_figures
+from medsam_exp.report.figures.training import _PANELS, _read_trainings, _training_figure, training_figures
 from medsam_exp.report.page import write_report
 
 CLIP_TITLES = [
@@ -72,8 +72,8 @@ def write(tmp_path: Path) -> Any:
 
 
 def figure_of(path: Path) -> Figure:
-    (training,) = read_trainings(path)
-    return training_figure(training.rows)
+    (training,) = _read_trainings(path)
+    return _training_figure(training.rows)
 
 
 def panel(figure: Figure, title: str) -> Axes:
@@ -92,7 +92,7 @@ def points(axes: Axes, number: int = 0) -> list[tuple[float, float]]:
 def test_one_panel_per_quantity(write: Any) -> None:
     assert titles(figure_of(write(clip_rows()))) == CLIP_TITLES
     assert titles(figure_of(write(sam_rows()))) == SAM_TITLES
-    assert {*CLIP_TITLES, *SAM_TITLES, "Pseudo-Dice, validation"} == {panel.title for panel in PANELS}
+    assert {*CLIP_TITLES, *SAM_TITLES, "Pseudo-Dice, validation"} == {panel.title for panel in _PANELS}
 
 
 def test_curves_go_through_what_was_recorded_with_steps_from_one(write: Any) -> None:
@@ -131,14 +131,14 @@ def test_a_line_that_was_cut_off_does_no_harm(write: Any) -> None:
 def test_figures_of_other_stages_are_no_training(write: Any, tmp_path: Path) -> None:
     other = {"step": 1, "retrieval/top1_image_to_text": 0.5}
     assert training_figures(write([other]), tmp_path / "figures") == []
-    (training,) = read_trainings(write([*clip_rows(), other]))
+    (training,) = _read_trainings(write([*clip_rows(), other]))
     rows = training.rows
     assert len(rows) == len(clip_rows())
 
 
 def test_two_trainings_of_a_run_get_a_picture_each(write: Any, tmp_path: Path) -> None:
     path = write([*clip_rows(), *sam_rows()])
-    assert [len(training.rows) for training in read_trainings(path)] == [len(clip_rows()), len(sam_rows())]
+    assert [len(training.rows) for training in _read_trainings(path)] == [len(clip_rows()), len(sam_rows())]
     pictures = training_figures(path, tmp_path / "figures")
     assert [picture.name for _, picture in pictures] == ["training.png", "training_2.png"]
     assert "partner" in pictures[0][0]
@@ -232,10 +232,10 @@ def test_named_trainings_are_never_one_line(write: Any, tmp_path: Path) -> None:
     """Even where the second one's steps go on after those of the first."""
     later = [{**row, "step": row["step"] + 4} for row in nnunet_rows(0.75)]
     path = write([*named(nnunet_rows(0.25), "weak/fold_0"), *named(later, "reference/fold_all")])
-    trainings = read_trainings(path)
+    trainings = _read_trainings(path)
     assert [training.name for training in trainings] == ["weak/fold_0", "reference/fold_all"]
     for training, step, dice in zip(trainings, (4, 8), (0.25, 0.75), strict=True):
-        figure = training_figure(training.rows)
+        figure = _training_figure(training.rows)
         assert points(panel(figure, "Pseudo-Dice, validation")) == [(step, dice)]
     captions = [caption for caption, _ in training_figures(path, tmp_path / "figures")]
     assert "nnU-Net on weak labels, fold 0." in captions[0]

@@ -1,10 +1,10 @@
 """The table of control texts and the sentences about presence, from summary.json's figures."""
 
 from medsam_exp.report.topics.grounding import (
-    COLUMNS,
-    grounding_rows,
+    _COLUMNS,
+    _grounding_rows,
+    _presence_sentences,
     grounding_section,
-    presence_sentences,
 )
 from medsam_exp.report.topics.scores import scores_section
 from tests.report.conftest import values
@@ -36,19 +36,19 @@ FACTS = {
 
 
 def test_rows_are_texts_and_columns_what_they_do() -> None:
-    own, nonsense = grounding_rows(METRICS)
+    own, nonsense = _grounding_rows(METRICS)
     assert (own.label, own.short) == ("The image's own text", "the image's own text")
     assert values(own) == ["–", "–", "–", "25.0"]
     assert nonsense.short == "nonsense"
     assert values(nonsense) == ["0.457 ± 0.200", "31.0 ± 0.2", "12.3 ± 20.0", "87.5"]
     assert nonsense.cells[3].interval == "[77.5, 97.5]"  # type: ignore[union-attr]
-    assert len(nonsense.cells) == len(COLUMNS)
+    assert len(nonsense.cells) == len(_COLUMNS)
     assert nonsense.last == "8"
 
 
 def test_a_run_without_controls_has_no_table_and_no_sentences() -> None:
-    assert grounding_rows({"sam/dsc": figure(0.5)}) == []
-    assert presence_sentences({}, {}) == []
+    assert _grounding_rows({"sam/dsc": figure(0.5)}) == []
+    assert _presence_sentences({}, {}) == []
     assert grounding_section({"metrics": {"sam/dsc": figure(0.5)}}) is None
     section = scores_section({"metrics": METRICS, "keys": {"saliency": "key"}})
     assert section is not None
@@ -56,12 +56,12 @@ def test_a_run_without_controls_has_no_table_and_no_sentences() -> None:
 
 
 def test_the_sentences_say_counts_operating_point_and_origin() -> None:
-    text = " ".join(presence_sentences(FACTS, METRICS))
+    text = " ".join(_presence_sentences(FACTS, METRICS))
     assert "5 images with the text's target, 3 without" in text
     assert "0.900 [0.800, 1.000]" in text
     assert "threshold 0.5 (the veto): 96 % of the images with the target" in text
     assert "80 % of those without do not" in text
     assert "calibrated on the val split of scans, 40 images" in text
-    plain = " ".join(presence_sentences({**FACTS, "vetoes": False, "calibrated_on": None}, METRICS))
+    plain = " ".join(_presence_sentences({**FACTS, "vetoes": False, "calibrated_on": None}, METRICS))
     assert "(no veto in this run)" in plain
     assert "not calibrated" in plain

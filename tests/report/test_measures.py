@@ -2,7 +2,17 @@ import math
 
 import pytest
 
-from medsam_exp.metrics.measures import Cell, by_patient, number, score_cell, used_measures
+from medsam_exp.metrics.measures import (
+    ALL_MEASURES,
+    Cell,
+    Measure,
+    by_patient,
+    measure_label,
+    number,
+    score_cell,
+    used_measures,
+)
+from medsam_exp.report.web.scores import run_data
 from medsam_exp.stages.pipeline import scored_labels, stage_title
 
 
@@ -49,3 +59,11 @@ def test_a_cell_counts_patients_where_they_are_known() -> None:
 def test_one_image_has_neither_spread_nor_interval_even_in_a_run_of_old() -> None:
     assert score_cell({"mean": 0.5, "std": 0.0, "ci95": None, "n": 1}, 2) == Cell("0.50 ± –", "–", "1")
     assert score_cell({"mean": 0.5, "std": 0.0, "ci95": [0.5, 0.5], "n": 1}, 2) == Cell("0.50 ± –", "–", "1")
+
+
+def test_a_measure_that_was_registered_just_now_has_its_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert measure_label("own") == "own"
+    monkeypatch.setitem(ALL_MEASURES, "own", Measure("own", "Our own"))
+    assert measure_label("own") == "Our own"
+    data = run_data("run", {}, [{"id": "a", "text": "", "stage": "sam", "own": 0.5}])
+    assert data["scores"] == {"sam/own": "SAM mask, Our own"}

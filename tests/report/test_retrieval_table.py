@@ -9,7 +9,7 @@ from medsam_exp.metrics.measures import Cell
 from medsam_exp.report.console import print_summary
 from medsam_exp.report.page import write_report
 from medsam_exp.report.section import Row
-from medsam_exp.report.topics.retrieval import explanation, retrieval_rows, retrieval_section
+from medsam_exp.report.topics.retrieval import _explanation, _retrieval_rows, retrieval_section
 
 
 def figure(mean: float, chance: float) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def retrieval_summary(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_lines_are_in_per_cent_batches_first_then_by_place(retrieval_summary: dict[str, Any]) -> None:
-    lines = retrieval_rows(retrieval_summary["metrics"])
+    lines = _retrieval_rows(retrieval_summary["metrics"])
     assert [line.label for line in lines] == ["top-1 of a batch", "recall@5 of all", "recall@10 of all"]
     assert lines[0] == Row(
         "top-1 of a batch",
@@ -45,18 +45,18 @@ def test_lines_are_in_per_cent_batches_first_then_by_place(retrieval_summary: di
 
 def test_other_runs_have_no_retrieval(summary: dict[str, Any]) -> None:
     assert retrieval_section(summary) is None
-    assert explanation({}) == []
+    assert _explanation({}) == []
 
 
 def test_what_was_left_out_is_said(retrieval_summary: dict[str, Any]) -> None:
     facts = retrieval_summary["retrieval"]
-    said = " ".join(explanation(facts))
+    said = " ".join(_explanation(facts))
     assert "307 validation pairs with 290 different texts, in batches of 50, shuffled 5 times" in said
     assert "7 of them left out of each shuffle" in said
-    assert "left out" not in " ".join(explanation({**facts, "left_out": 0}))
+    assert "left out" not in " ".join(_explanation({**facts, "left_out": 0}))
     assert "captions" not in said
     many = {**facts, "captions": 1000, "captions_left_out": 693}
-    assert "one caption an image is drawn, 693 of 1000 are not used" in " ".join(explanation(many))
+    assert "one caption an image is drawn, 693 of 1000 are not used" in " ".join(_explanation(many))
 
 
 @pytest.mark.parametrize(("encoding", "sign"), [("utf-8", "±"), ("ascii", "+-")])

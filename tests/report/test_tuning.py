@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from medsam_exp.report.figures.tuning import tuning_figure
-from medsam_exp.report.topics.tuning import trial_rows, tuning_section, tuning_sentences
+from medsam_exp.report.topics.tuning import _trial_rows, _tuning_sentences, tuning_section
 from tests.report.conftest import values
 
 
@@ -27,7 +27,7 @@ def tuning(metric: str, best: int, *means: float | None, values: list[Any] | Non
 
 
 def test_the_best_trial_stands_first_and_failures_last() -> None:
-    lines = trial_rows(tuning("coarse/dsc", 2, 0.2, None, 0.5))
+    lines = _trial_rows(tuning("coarse/dsc", 2, 0.2, None, 0.5))
     assert [line.label for line in lines] == ["saliency.beta=1", "saliency.beta=0.1", "saliency.beta=0.3"]
     assert [values(line)[2] for line in lines] == ["chosen", "", "failed: out of memory"]
     assert values(lines[0])[0] == "0.500 ± 0.100"
@@ -36,21 +36,21 @@ def test_the_best_trial_stands_first_and_failures_last() -> None:
 def test_trials_that_stopped_early_stand_between_the_others_and_the_failures() -> None:
     search = tuning("coarse/dsc", 0, 0.5, 0.9, None, values=[0.1, 0.3, 1.0])
     search["trials"][1] |= {"stopped": True, "score": score(0.9) | {"n": 2}}
-    lines = trial_rows(search)
+    lines = _trial_rows(search)
     remarks = [values(line)[2] for line in lines]
     assert remarks == ["chosen", "stopped after 2 of 4 images", "failed: out of memory"]
-    assert "of 3 trials (1 stopped early) on 4 images" in tuning_sentences(search)[0]
+    assert "of 3 trials (1 stopped early) on 4 images" in _tuning_sentences(search)[0]
     labels = [text.get_text() for text in tuning_figure(search, "DSC").legends[0].get_texts()]
     assert labels == ["chosen", "other trials", "stopped early, on fewer images"]
 
 
 def test_of_a_distance_the_smallest_stands_first() -> None:
-    lines = trial_rows(tuning("sam/hd95_px", 0, 12.0, 30.0, None))
+    lines = _trial_rows(tuning("sam/hd95_px", 0, 12.0, 30.0, None))
     assert [line.label for line in lines] == ["saliency.beta=0.1", "saliency.beta=0.3", "saliency.beta=1"]
 
 
 def test_the_sentences_name_the_masks_that_were_read() -> None:
-    first, second = tuning_sentences(tuning("coarse/dsc", 1, 0.2, 0.5))
+    first, second = _tuning_sentences(tuning("coarse/dsc", 1, 0.2, 0.5))
     assert first.startswith("Best coarse mask DSC of 2 trials on 4 images of busi (val): saliency.beta=0.3.")
     assert "conf/tuned/a.yaml" in second
     assert tuning_section({"metrics": {}}) is None

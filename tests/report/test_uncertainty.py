@@ -19,7 +19,6 @@ from medsam_exp.report.figures.uncertainty import (
     uncertainty_scatter,
 )
 from medsam_exp.report.figures.uncertainty_panel import uncertainty_panel
-from medsam_exp.report.topics.uncertainty import review_list
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -280,16 +279,3 @@ def test_scatter_of_hardly_anything(values: list[float]) -> None:
     drawn(figure)
     said = figure.axes[0].get_title(loc="left")
     assert said == f"n = {len(values)}\nPearson not defined\nSpearman not defined"
-
-
-def test_review_list_puts_the_least_sure_first() -> None:
-    scores = {"b": 0.5, "a": 0.5, "c": 0.9, "d": 0.1}
-    assert review_list(scores, 3) == [(1, "c", 0.9), (2, "a", 0.5), (3, "b", 0.5)]
-    assert review_list(dict(reversed(scores.items())), 9)[:3] == review_list(scores, 3)
-    assert len(review_list(scores, 9)) == 4
-    assert review_list(scores, 0) == review_list({}, 5) == []
-
-
-def test_an_image_without_a_number_is_looked_at_first() -> None:
-    found = review_list({"a": 0.5, "b": float("nan"), "c": 0.7}, 2)
-    assert [name for _, name, _ in found] == ["b", "c"]

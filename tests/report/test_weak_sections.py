@@ -16,14 +16,14 @@ from medsam_exp.report.figures.uncertainty import LONGER_SIDE_PX, thumbnail
 from medsam_exp.report.page import write_report
 from medsam_exp.report.section import Section, Table
 from medsam_exp.report.topics.uncertainty import (
-    as_named,
-    calibration_rows,
-    ranking_rows,
+    _as_named,
+    _calibration_rows,
+    _ranking_rows,
+    _uncertainty_sentences,
     review_lines,
     review_rows,
-    uncertainty_sentences,
 )
-from medsam_exp.report.topics.weak import comparison_hints, comparison_section, labels_section
+from medsam_exp.report.topics.weak import _comparison_hints, comparison_section, labels_section
 
 HEADINGS = ("Comparison", "Uncertainty", "Look at these first", "Labels")
 
@@ -211,7 +211,7 @@ def test_every_number_of_the_new_tables_comes_from_the_summary(
         return {float(of)} if isinstance(of, int | float) else set()
 
     known = numbers(weak_summary) | {facts["mean_risk"] - facts["oracle_aurc"], 1.0}  # same: 3 - 0 - 2
-    rows = ranking_rows(facts, weak_summary["metrics"]) + calibration_rows(facts)
+    rows = _ranking_rows(facts, weak_summary["metrics"]) + _calibration_rows(facts)
     rows += table_of(comparison_section(weak_summary)).rows
     cells = [row.last for row in rows]
     for cell in (cell for row in rows for cell in row.cells):
@@ -225,46 +225,49 @@ def test_every_number_of_the_new_tables_comes_from_the_summary(
 
 def test_the_list_is_ordered_by_the_score_of_the_configuration(facts: dict[str, Any], weak_rows: Any) -> None:
     lines = review_lines(facts, weak_rows)
-    assert [(line.rank, line.sample_id, line.score, line.dsc) for line in lines] == [
+    assert [tuple(line.values()) for line in lines] == [
         ("1", "scan_07", "0.322", "0.457"),
         ("2", "scan_11", "0.533", "0.457"),
     ]
     better = [{**row, **({"dsc": 0.1} if row["id"] == "scan_03" else {})} for row in weak_rows]
-    assert [line.sample_id for line in review_lines(facts, better)] == ["scan_07", "scan_11"]
+    assert [line["id"] for line in review_lines(facts, better)] == ["scan_07", "scan_11"]
 
 
-def test_equal_doubt_goes_by_id_and_a_broken_score_comes_first() -> None:
-    scores = {"b": {"x": 0.5}, "a": {"x": 0.5}, "c": {"x": float("nan")}}
-    assert [row["id"] for row in review_rows(scores, "x")] == ["c", "a", "b"]
+def test_the_least_sure_come_first_equal_doubt_goes_by_id_and_a_broken_score_is_the_first() -> None:
+    scores = {name: {"x": value} for name, value in {"b": 0.5, "a": 0.5, "c": float("nan"), "d": 0.9}.items()}
+    for given in (scores, dict(reversed(scores.items()))):
+        found = review_rows(given, "x")
+        assert [(row["rank"], row["id"]) for row in found] == [(1, "c"), (2, "d"), (3, "a"), (4, "b")]
+    assert review_rows({}, "x") == []
 
 
 def test_a_score_of_confidence_correlates_as_it_is_named() -> None:
-    turned = as_named("expected_dsc", correlation(-0.8))
+    turned = _as_named("expected_dsc", correlation(-0.8))
     assert turned is not None
     assert (turned["mean"], turned["ci95"]) == (0.8, pytest.approx([0.75, 0.9]))
-    assert as_named("disagreement", correlation(-0.8)) == correlation(-0.8)
-    assert as_named("expected_dsc", None) is None
+    assert _as_named("disagreement", correlation(-0.8)) == correlation(-0.8)
+    assert _as_named("expected_dsc", None) is None
 
 
 def test_scores_stand_between_the_best_order_and_chance(
     weak_summary: dict[str, Any], facts: dict[str, Any]
 ) -> None:
-    labels = [row.label for row in ranking_rows(facts, weak_summary["metrics"])]
+    labels = [row.label for row in _ranking_rows(facts, weak_summary["metrics"])]
     assert labels == ["Best possible order", "Disagreement of the members", "Expected DSC", "Keep at random"]
     facts["ranking"]["disagreement"]["aurc"] = 0.3
-    labels = [row.label for row in ranking_rows(facts, weak_summary["metrics"])]
+    labels = [row.label for row in _ranking_rows(facts, weak_summary["metrics"])]
     assert labels[-2:] == ["Keep at random", "Disagreement of the members"]
 
 
 def test_with_several_classes_no_threshold_is_spoken_of(facts: dict[str, Any]) -> None:
-    said = " ".join(uncertainty_sentences({**facts, "several_classes": True}))
+    said = " ".join(_uncertainty_sentences({**facts, "several_classes": True}))
     assert "largest mean probability" in said
     assert "threshold" not in said
     assert "6 images of phantom, split “val”" in said
 
 
 def test_a_remark_is_said_once(weak_summary: dict[str, Any]) -> None:
-    hints = comparison_hints(weak_summary["comparison"])
+    hints = _comparison_hints(weak_summary["comparison"])
     assert hints[1:] == ["Only 2 of 3 images differ."]
     assert "2 lines" in hints[0]
 
@@ -316,7 +319,7 @@ def test_tests_by_patient_are_named_so(weak_summary: dict[str, Any], tmp_path: P
     difference = table.rows[0].cells[1]
     assert isinstance(difference, Cell)
     assert (difference.interval, table.rows[0].last) == ("–", "9 images, 3 patients")
-    hints = comparison_hints(weak_summary["comparison"])
+    hints = _comparison_hints(weak_summary["comparison"])
     assert "resampling patients" in hints[0]
     assert "By patient: the Wilcoxon signed-rank test changes the signs of whole patients" in hints[0]
     console = Console(file=io.StringIO(), width=150)

@@ -1,7 +1,7 @@
 """Pictures of grounding: one image's map under four texts, and how well presence is told."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,19 +19,13 @@ from medsam_exp.types import RGBImage, SaliencyMap
 _PANEL, _TOP, _BOTTOM = 2.6, 1.34, 0.72  # inches
 _LINE_LENGTH, _LINES = 36, 3
 _OWN, _LINE = "#FFFFFF", "#0072B2"
+_EQUAL: dict[str, Any] = {"color": "#b0b0b0", "lw": 1, "ls": (0, (4, 3))}
 _KIND_HEIGHT, _TEXT_HEIGHT = 0.42, 0.61  # inches below the top
 
 
 @dataclass(frozen=True, eq=False)
 class TextPanel:
-    """A map under one text.
-
-    Attributes:
-        kind: of text, for readers.
-        text: itself.
-        saliency_map: (H, W) float32 in [0, 1], original frame.
-        facts: below the picture, one line each.
-    """
+    """A map, (H, W) float32 in [0, 1], original frame, under one text; facts stand below it, one line each."""
 
     kind: str
     text: str
@@ -71,8 +65,7 @@ def presence_figure(
     score: NDArray[np.float64],
     present: NDArray[np.bool_],
     point: OperatingPoint,
-    auc: float,
-    ci95: Sequence[float] | None,
+    auc: Mapping[str, Any],
 ) -> Figure:
     """Draw the ROC curve with its operating point, the scores of both kinds of image, and the reliability.
 
@@ -80,12 +73,11 @@ def presence_figure(
         score: (n,) presence scores.
         present: (n,) whether the target is there.
         point: to be marked.
-        auc: area under the curve.
-        ci95: its 95 % confidence interval; None where it has none.
+        auc: area under the curve and its interval, of `presence_figures`.
     """
     figure = new_figure(11.4, 3.9, "constrained")
     roc, scores, reliable = figure.subplots(1, 3)
-    _draw_roc(roc, score, present, point, f"{auc:.3f} {interval(ci95)}")
+    _draw_roc(roc, score, present, point, auc)
     _draw_scores(scores, score, present, point)
     _draw_reliability(reliable, score, present)
     for axes in (roc, scores, reliable):
@@ -109,9 +101,9 @@ def _draw_roc(
     score: NDArray[np.float64],
     present: NDArray[np.bool_],
     point: OperatingPoint,
-    auc: str,
+    auc: Mapping[str, Any],
 ) -> None:
-    axes.plot([0, 1], [0, 1], color="#b0b0b0", lw=1, ls=(0, (4, 3)))
+    axes.plot([0, 1], [0, 1], **_EQUAL)
     axes.plot(*roc_points(score, present), color=_LINE, lw=2, clip_on=False)
     axes.plot(1 - point.specificity, point.sensitivity, "o", ms=8, mfc="#E69F00", mec=INK, clip_on=False)
     axes.annotate(
@@ -122,10 +114,8 @@ def _draw_roc(
         color=INK,
         arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.8},
     )
-    axes.set_title(f"ROC, AUC {auc}", fontsize=10.5, color=INK)
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set_xlabel("false alarms (1 − specificity)", fontsize=9.5)
-    axes.set_ylabel("sensitivity", fontsize=9.5)
+    axes.set_title(f"ROC, AUC {auc['mean']:.3f} {interval(auc['ci95'])}", fontsize=10.5, color=INK)
+    _frame(axes, "false alarms (1 − specificity)", "sensitivity")
 
 
 def _draw_scores(
@@ -145,15 +135,19 @@ def _draw_scores(
 
 
 def _draw_reliability(axes: Axes, score: NDArray[np.float64], present: NDArray[np.bool_]) -> None:
-    axes.plot([0, 1], [0, 1], color="#b0b0b0", lw=1, ls=(0, (4, 3)))
+    axes.plot([0, 1], [0, 1], **_EQUAL)
     bins = reliability(score, present)
     promised, occurred, counts = (np.array(column, float) for column in zip(*bins, strict=True))
     axes.plot(promised, occurred, color=_LINE, lw=1.2)
     axes.scatter(promised, occurred, s=18 + 240 * counts / counts.sum(), color=_LINE, lw=0, clip_on=False)
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_title("reliability (area: number of images)", fontsize=10.5, color=INK)
-    axes.set_xlabel("mean score", fontsize=9.5)
-    axes.set_ylabel("share with target", fontsize=9.5)
+    _frame(axes, "mean score", "share with target")
+
+
+def _frame(axes: Axes, below: str, beside: str) -> None:
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set_xlabel(below, fontsize=9.5)
+    axes.set_ylabel(beside, fontsize=9.5)
 
 
 def _peak(saliency_map: SaliencyMap) -> tuple[float, float] | None:

@@ -30,13 +30,21 @@ def swarm(count: int, width: float) -> NDArray[np.floating[Any]]:
     return width * (np.arange(1, count + 1) * 0.6180339887 % 1 - 0.5)
 
 
-def style_axes(axes: Axes, label_size: float) -> None:
+def style_axes(axes: Axes, label_size: float = 9, x: str = "", y: str = "", title: str = "") -> None:
     """Give axes a light grid below the data, no ticks, and no frame but the lower edge.
 
     Args:
         axes: to style.
         label_size: of the numbers beside them, in points.
+        x: below them.
+        y: beside them.
+        title: above them.
     """
+    for write, text in ((axes.set_xlabel, x), (axes.set_ylabel, y)):
+        if text:
+            write(text, fontsize=9.5, color=INK)
+    if title:
+        axes.set_title(title, fontsize=11, color=INK, loc="left")
     axes.tick_params(length=0, labelcolor=INK, labelsize=label_size)
     axes.grid(color=GRID, lw=0.8)
     axes.set_axisbelow(True)

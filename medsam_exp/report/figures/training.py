@@ -20,15 +20,8 @@ _MARKED = 30  # points at most that get a dot each, so that a single one is seen
 
 
 @dataclass(frozen=True)
-class Line:
-    """One curve.
-
-    Attributes:
-        label: in the panel's legend.
-        columns: of the file; the curve is the mean of those that a row has.
-        colour: of the curve.
-        dashed: whether the curve is told apart by more than its colour.
-    """
+class _Line:
+    """One curve: the mean of those columns of the file that a row has."""
 
     label: str
     columns: tuple[str, ...]
@@ -37,43 +30,35 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One quantity.
-
-    Attributes:
-        title: the quantity with its unit.
-        lines: its curves.
-        hint: what a reader must know of it.
-        factor: from the file's unit to the shown one.
-        from_zero: whether the axis begins at 0.
-    """
+class _Panel:
+    """One quantity; `factor` leads from the file's unit to that of the title."""
 
     title: str
-    lines: tuple[Line, ...]
+    lines: tuple[_Line, ...]
     hint: str = ""
     factor: float = 1.0
     from_zero: bool = True
 
 
-PANELS = (
-    Panel(
+_PANELS = (
+    _Panel(
         "Loss",
         (
-            Line("training", ("train/loss",)),
-            Line("validation", ("val/loss", "val/loss_box", "val/loss_points", "val/loss_both"), RED, True),
+            _Line("training", ("train/loss",)),
+            _Line("validation", ("val/loss", "val/loss_box", "val/loss_points", "val/loss_both"), RED, True),
         ),
         from_zero=False,
     ),
-    Panel(
+    _Panel(
         "Pseudo-Dice, validation",
-        (Line("", ("val/pseudo_dice",)),),
+        (_Line("", ("val/pseudo_dice",)),),
         "The pseudo-Dice counts all pixels of an epoch's validation patches together, and is measured against the "
         "labels that are trained on; it is no score of masks.",
     ),
-    Panel(
+    _Panel(
         "Retrieval top-1, validation (%)",
         tuple(
-            Line(label, (f"val/top1_{name}",), *style)
+            _Line(label, (f"val/top1_{name}",), *style)
             for (name, label), style in zip(DIRECTIONS.items(), ((BLUE, False), (RED, True)), strict=True)
         ),
         "Top-1 is the share of a validation batch whose right partner comes first. "
@@ -81,37 +66,32 @@ PANELS = (
         "are equally large.",
         factor=100,
     ),
-    Panel(
+    _Panel(
         "DSC by prompt, validation",
         (
-            Line("box", ("val/dsc_box",)),
-            Line("points", ("val/dsc_points",), RED, True),
-            Line("both", ("val/dsc_both",), GREEN),
+            _Line("box", ("val/dsc_box",)),
+            _Line("points", ("val/dsc_points",), RED, True),
+            _Line("both", ("val/dsc_both",), GREEN),
         ),
     ),
-    Panel("Temperature", (Line("", ("train/temperature",)),)),
-    Panel(
+    _Panel("Temperature", (_Line("", ("train/temperature",)),)),
+    _Panel(
         "Embedding spread (cosine distance)",
-        (Line("image", ("train/image_spread",)), Line("text", ("train/text_spread",), RED, True)),
+        (_Line("image", ("train/image_spread",)), _Line("text", ("train/text_spread",), RED, True)),
         "The spread is the mean cosine distance within a training batch: near 0 all embeddings are alike.",
     ),
-    Panel("Learning rate", (Line("", ("train/learning_rate",)),)),
-    Panel("Images per second", (Line("", ("train/images_per_second",)),)),
+    _Panel("Learning rate", (_Line("", ("train/learning_rate",)),)),
+    _Panel("Images per second", (_Line("", ("train/images_per_second",)),)),
 )
 _TRAINED_ON = {"weak": "weak labels", "reference": "the reference's labels"}
-_DRAWN = frozenset(column for panel in PANELS for line in panel.lines for column in line.columns)
+_DRAWN = frozenset(column for panel in _PANELS for line in panel.lines for column in line.columns)
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
-    """What one training recorded.
+class _Training:
+    """What one training recorded: `step`, from 0, and finite figures in the order of their recording."""
 
-    Attributes:
-        name: "weak/fold_0" where a run has several of a kind, else "".
-        rows: finite figures in the order of their recording, columns without that name; `step` counts from 0.
-    """
-
-    name: str
+    name: str  # "weak/fold_0" where a run has several of a kind, else ""; no part of the columns
     rows: pd.DataFrame
 
 
@@ -126,10 +106,10 @@ def training_figures(path: Path, folder: Path) -> list[FigureFile]:
         (caption, file) for the report; nothing when the run trained nothing.
     """
     drawn = []
-    for number, training in enumerate(read_trainings(path), start=1):
+    for number, training in enumerate(_read_trainings(path), start=1):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / ("training.png" if number == 1 else f"training_{number}.png")
-        save_png(training_figure(training.rows), path)
+        save_png(_training_figure(training.rows), path)
         hints = [panel.hint for panel in _used_panels(training.rows) if panel.hint]
         said = f"{_named(training.name)}Curves over the optimizer's steps."
         drawn.append((" ".join([f"training: {said}", *hints]), path))
@@ -142,7 +122,7 @@ def _named(training: str) -> str:
     return f"nnU-Net on {_TRAINED_ON.get(source, source)}, fold {fold}. " if training else ""
 
 
-def read_trainings(path: Path) -> list[Training]:
+def _read_trainings(path: Path) -> list[_Training]:
     """Trainings in the order of the file; a new one has another name, or counts from 0 again.
 
     Empty and infinite values, and those that are no numbers, are left out.
@@ -162,11 +142,11 @@ def read_trainings(path: Path) -> list[Training]:
         recorded = table["step"].notna() & table[list(columns)].notna().any(axis=1)
         own = table.loc[recorded, ["step", *columns]].rename(columns=columns)
         for _, rows in own.groupby((own["step"].diff() < 0).cumsum()):
-            trainings.append(Training(name, rows.dropna(axis=1, how="all")))
+            trainings.append(_Training(name, rows.dropna(axis=1, how="all")))
     return sorted(trainings, key=lambda training: training.rows.index[0])
 
 
-def training_figure(rows: pd.DataFrame) -> Figure:
+def _training_figure(rows: pd.DataFrame) -> Figure:
     """Draw one training; quantities that were never recorded are left out."""
     chosen = _used_panels(rows)
     columns = min(3, math.ceil(math.sqrt(len(chosen))))
@@ -184,7 +164,7 @@ def training_figure(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, panel: Panel, rows: pd.DataFrame) -> None:
+def _draw(axes: Axes, panel: _Panel, rows: pd.DataFrame) -> None:
     """The panel's curves; steps are counted from 1, so that the last one is the number of steps."""
     drawn = [line for line in panel.lines if not rows.columns.intersection([*line.columns]).empty]
     for line in drawn:
@@ -225,6 +205,6 @@ def _draw(axes: Axes, panel: Panel, rows: pd.DataFrame) -> None:
     style_axes(axes, 8.5)
 
 
-def _used_panels(rows: pd.DataFrame) -> list[Panel]:
+def _used_panels(rows: pd.DataFrame) -> list[_Panel]:
     recorded = set(rows.columns)
-    return [panel for panel in PANELS if any(recorded.intersection(line.columns) for line in panel.lines)]
+    return [panel for panel in _PANELS if any(recorded.intersection(line.columns) for line in panel.lines)]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from medsam_exp.metrics.measures import interval, number
+from medsam_exp.metrics.measures import interval, number, signed
 from medsam_exp.nnunet.uncertainty.quality import Curve
 from medsam_exp.nnunet.uncertainty.reliability import ReliabilityBins
 from medsam_exp.report.figures.style import BLUE, DIAGONAL, FAINT, INK, RED, new_figure, style_axes
@@ -32,13 +32,12 @@ _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 
 
-def risk_coverage_figure(curves: Mapping[str, Curve], oracle: Curve, risk_label: str = "1 − DSC") -> Figure:
+def risk_coverage_figure(curves: Mapping[str, Curve], oracle: Curve) -> Figure:
     """Draw how bad the kept masks are when the least sure are given to a human, by each score.
 
     Args:
         curves: of `risk_coverage` by score name; the legend has them in the order of their area.
         oracle: the curve of images kept in the order of their true risk.
-        risk_label: what the risk is.
     """
     figure = new_figure(7.4, 4.0, "constrained")
     axes = figure.add_subplot()
@@ -55,11 +54,6 @@ def risk_coverage_figure(curves: Mapping[str, Curve], oracle: Curve, risk_label:
     )
     highest = max([whole, *(float(risk.max()) for _, risk in curves.values())])
     axes.set(xlim=(0, 1.005), ylim=(0, 1.08 * highest if highest > 0 else 1))
-    axes.set_xlabel(
-        f"coverage: share of images kept, surest first (n = {len(oracle[0])})", fontsize=9.5, color=INK
-    )
-    axes.set_ylabel(f"mean risk of those ({risk_label})", fontsize=9.5, color=INK)
-    axes.set_title("Does doubt point at the bad masks?", fontsize=11, color=INK, loc="left")
     legend = axes.legend(
         loc="center left",
         bbox_to_anchor=(1.01, 0.5),
@@ -71,7 +65,8 @@ def risk_coverage_figure(curves: Mapping[str, Curve], oracle: Curve, risk_label:
         alignment="left",
     )
     legend.get_title().set_color(FAINT)
-    style_axes(axes, 9)
+    below = f"coverage: share of images kept, surest first (n = {len(oracle[0])})"
+    style_axes(axes, 9, below, "mean risk of those (1 − DSC)", "Does doubt point at the bad masks?")
     return figure
 
 
@@ -88,30 +83,27 @@ def reliability_figure(
     figure = new_figure(5.0, 5.4, "constrained")
     top, bottom = figure.subplots(2, 1, height_ratios=(3.4, 1), sharex=True)
     top.plot([0, 1], [0, 1], **DIAGONAL)
-    shown: list[tuple[ReliabilityBins, str, str, Any, str]] = [
-        (before, "as predicted" if after else "", BLUE, "-", "o")
-    ]
-    if after is not None:
-        shown.append((after, "after temperature scaling", RED, (0, (4, 1.5)), "s"))
-    for bins, label, colour, dashes, marker in shown:
+    dashed = (0, (4, 1.5))
+    shown: dict[str, tuple[ReliabilityBins | None, dict[str, Any]]] = {
+        "as predicted: ": (before, {"color": BLUE, "ls": "-", "marker": "o"}),
+        "after temperature scaling: ": (after, {"color": RED, "ls": dashed, "marker": "s"}),
+    }
+    for label, (bins, style) in shown.items():
+        if bins is None:
+            continue
+        figures = f"{label if after else ''}ECE {number(bins.ece())}, NLL {number(bins.nll())}"
         curve = bins.curve()
-        figures = f"ECE {number(bins.ece())}, NLL {number(bins.nll())}"
-        line: dict[str, Any] = {"color": colour, "ls": dashes, "marker": marker, "ms": 4.5, "lw": 1.6}
-        line["label"] = f"{label}: {figures}" if label else figures
-        top.plot(curve.confidence, curve.frequency, clip_on=False, zorder=3, **line)
-        bar: dict[str, Any] = {"fill": True, "alpha": 0.5} if bins is before else {"ls": dashes, "lw": 1.4}
-        bottom.stairs(bins.counts, np.linspace(0, 1, bins.bins + 1), color=colour, **bar)
+        look: dict[str, Any] = {"clip_on": False, "zorder": 3, "ms": 4.5, "lw": 1.6, **style}
+        top.plot(curve.confidence, curve.frequency, label=figures, **look)
+        bar: dict[str, Any] = {"fill": True, "alpha": 0.5} if bins is before else {"ls": dashed, "lw": 1.4}
+        bottom.stairs(bins.counts, np.linspace(0, 1, bins.bins + 1), color=style["color"], **bar)
     top.set(xlim=(0, 1), ylim=(0, 1))
-    top.set_ylabel("share of pixels that are target", fontsize=9.5, color=INK)
-    title = f"Calibration, {pixels}" if pixels else "Calibration"
-    top.set_title(title, fontsize=11, color=INK, loc="left")
     top.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=INK)
     bottom.set_yscale("symlog", linthresh=1)
     bottom.set_ylim(bottom=0)
-    bottom.set_ylabel("pixels", fontsize=9.5, color=INK)
-    bottom.set_xlabel("predicted probability of target", fontsize=9.5, color=INK)
-    for axes in (top, bottom):
-        style_axes(axes, 9)
+    title = f"Calibration, {pixels}" if pixels else "Calibration"
+    style_axes(top, y="share of pixels that are target", title=title)
+    style_axes(bottom, x="predicted probability of target", y="pixels")
     return figure
 
 
@@ -134,11 +126,9 @@ def uncertainty_scatter(
     axes.scatter(x, y, s=22, color=BLUE, alpha=0.7, lw=0, clip_on=False, zorder=3)
     axes.set(ylim=(-0.02, 1.02))
     axes.margins(x=0.06)
-    axes.set_xlabel(SCORE_LABELS.get(label, label), fontsize=9.5, color=INK)
-    axes.set_ylabel("DSC", fontsize=9.5, color=INK)
     facts = [f"n = {len(x)}", *(_coefficient(*figures) for figures in (correlation or {}).items())]
     axes.set_title("\n".join(facts), fontsize=9, color=INK, loc="left", linespacing=1.3)
-    style_axes(axes, 9)
+    style_axes(axes, x=SCORE_LABELS.get(label, label), y="DSC")
     return figure
 
 
@@ -167,7 +157,7 @@ def thumbnail(image: RGBImage, mask: Mask, path: Path) -> None:
 def _coefficient(name: str, figures: Mapping[str, Any] | None) -> str:
     if not figures:
         return f"{name.capitalize()} not defined"
-    return f"{name.capitalize()} {figures['mean']:.2f} {interval(figures['ci95'], 2)}".replace("-", "−")
+    return f"{name.capitalize()} {signed(figures['mean'], 2)} {interval(figures['ci95'], 2, signed)}"
 
 
 def _dots(coverage: NDArray[np.float64]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from medsam_exp.types import Mask, RGBImage
 if TYPE_CHECKING:
     import wandb
 
-CLASSES = {"prediction": 1, "ground truth": 2, "coarse": 3}
+_CLASSES = {"prediction": 1, "ground truth": 2, "coarse": 3}
 """Class number of each mask; numbers of their own give colours of their own."""
 
 
@@ -29,17 +29,17 @@ def per_image_table(results: RunResults, images: int, longest_side: int) -> wand
     """
     import wandb
 
-    rows = rows_by_image(results.rows)
+    rows = _rows_by_image(results.rows)
     measures = sorted({name for row in rows.values() for name in row} - {"id", "text"})
     table = wandb.Table(columns=["id", "text", "image", *measures])
-    for place, sample_id in enumerate(worst_first(rows)):
+    for place, sample_id in enumerate(_worst_first(rows)):
         row = rows[sample_id]
         picture = _picture(results, sample_id, longest_side) if place < images else None
         table.add_data(sample_id, row["text"], picture, *(row.get(name) for name in measures))
     return table
 
 
-def rows_by_image(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _rows_by_image(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """One row per image from those of per_image.csv (one per image and stage); scores as "stage/measure"."""
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -52,7 +52,7 @@ def rows_by_image(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def worst_first(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _worst_first(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Ids by the Dice score of the last stage that has one, lowest first; ids without a score last."""
     scored = [name for row in rows.values() for name in row if name.endswith("/dsc")]
     final = scored[-1] if scored else ""
@@ -69,23 +69,23 @@ def _picture(results: RunResults, sample_id: str, longest_side: int) -> wandb.Im
 
     image, masks = results.image_and_masks(sample_id)
     return wandb.Image(
-        shrunk(image, longest_side, Image.Resampling.LANCZOS),
+        _shrunk(image, longest_side, Image.Resampling.LANCZOS),
         caption=" | ".join(results.texts[sample_id]),
         masks={name: _layer(name, mask, longest_side) for name, mask in masks.items()},
-        classes=[{"id": number, "name": name} for name, number in CLASSES.items()],
+        classes=[{"id": number, "name": name} for name, number in _CLASSES.items()],
         file_type="jpg",
     )
 
 
 def _layer(name: str, mask: Mask, longest_side: int) -> dict[str, Any]:
-    pixels = mask.astype(np.uint8) * np.uint8(CLASSES[name])
+    pixels = mask.astype(np.uint8) * np.uint8(_CLASSES[name])
     return {
-        "mask_data": shrunk(pixels, longest_side, Image.Resampling.NEAREST),
-        "class_labels": {CLASSES[name]: name},
+        "mask_data": _shrunk(pixels, longest_side, Image.Resampling.NEAREST),
+        "class_labels": {_CLASSES[name]: name},
     }
 
 
-def shrunk(pixels: RGBImage, longest_side: int, method: Image.Resampling) -> RGBImage:
+def _shrunk(pixels: RGBImage, longest_side: int, method: Image.Resampling) -> RGBImage:
     """An (H, W) or (H, W, 3) uint8 array with at most `longest_side` pixels on its longer side."""
     picture = Image.fromarray(pixels)
     picture.thumbnail((longest_side, longest_side), method, reducing_gap=None)

@@ -14,18 +14,11 @@ from medsam_exp.stages.pipeline import STAGES, mask_stages
 from medsam_exp.stages.sam_mask import from_record
 
 
-def choose_cases(scores: Mapping[str, float], count_each: int = 3) -> list[tuple[str, str]]:
-    """Choose the best, the median and the worst images; the same images whatever their order.
+def _choose_cases(scores: Mapping[str, float], count_each: int = 3) -> list[tuple[str, str]]:
+    """("best", "median" or "worst", sample id), extreme cases of a kind first, whatever the order of the images.
 
-    Few images are shared out evenly, so that none is shown twice.
-
-    Args:
-        scores: one score by sample id, higher is better; not finite where there is no ground truth.
-        count_each: how many of each kind, >= 0.
-
-    Returns:
-        (label, sample id), label "best", "median" or "worst", the extreme cases of a kind first; or, without
-        any score, the first 3 x `count_each` ids as "example".
+    Few images are shared out evenly, so that none is shown twice. Without any finite score the first 3 x `count_each`
+    ids are "example"s.
     """
     ranked = sorted((name for name in scores if math.isfinite(scores[name])), key=lambda n: (-scores[n], n))
     if not ranked:
@@ -103,7 +96,7 @@ def draw_browser(results: RunResults, budget: int) -> Drawings:
 
 def _chosen(results: RunResults) -> list[tuple[str, str]]:
     unscored = dict.fromkeys(results.engine.sample_ids, math.nan)
-    return choose_cases(unscored | _final_dsc(results), results.cfg.report_cases)
+    return _choose_cases(unscored | _final_dsc(results), results.cfg.report_cases)
 
 
 def _final_dsc(results: RunResults) -> dict[str, float]:

@@ -21,9 +21,9 @@ from medsam_exp.report.results import RunResults
 from medsam_exp.report.section import FigureFile, Part, Row, Section, Table
 from medsam_exp.saliency.grounding.control_texts import KINDS
 
-GROUNDING, PRESENCE = "grounding/", "presence/"
+_GROUNDING, _PRESENCE = "grounding/", "presence/"
 """Names of the figures in summary.json begin so."""
-DEFAULT_THRESHOLD = 0.5
+_DEFAULT_THRESHOLD = 0.5
 """Operating point that is reported where no veto chooses one."""
 _TITLE = "Does the text matter?"
 _TEXTS = {
@@ -33,7 +33,7 @@ _TEXTS = {
     "nonsense": "nonsense",
 }
 _KINDS = {"contradictory": "Contradictory text", "absent": "Absent target", "nonsense": "Nonsense"}
-COLUMNS = {
+_COLUMNS = {
     "correlation": "Correlation with own map",
     "peak_shift_px": "Peak shift, px",
     "peak_shift_fraction": "of the diagonal, %",
@@ -49,45 +49,33 @@ _HINT = (
 
 
 def grounding_section(summary: Mapping[str, Any]) -> Section | None:
-    """The table of control texts and the sentences about presence; None for a run with neither.
-
-    Args:
-        summary: content of summary.json.
-    """
+    """The table of control texts and the sentences about presence; None for a run with neither."""
     parts = []
-    if rows := grounding_rows(summary["metrics"]):
-        table = Table(_TITLE, "Text", list(COLUMNS.values()), rows, last="Images", console="grounding")
+    if rows := _grounding_rows(summary["metrics"]):
+        table = Table(_TITLE, "Text", list(_COLUMNS.values()), rows, last="Images", console="grounding")
         parts.append(Part(table=table, hints=[_HINT]))
-    if said := presence_sentences(summary.get("presence", {}), summary["metrics"]):
+    if said := _presence_sentences(summary.get("presence", {}), summary["metrics"]):
         lines = [("presence", sentence) for sentence in said]
         parts.append(Part("Presence score", sentences=said, figures="presence", console=lines))
     return Section("grounding", _TITLE, parts) if parts else None
 
 
-def grounding_rows(metrics: Mapping[str, Any]) -> list[Row]:
-    """A row for each kind of text, the image's own first, a cell for each of `COLUMNS`; none without controls.
-
-    A dash stands where the own text would be compared with itself.
-    """
+def _grounding_rows(metrics: Mapping[str, Any]) -> list[Row]:
+    """A row for each kind of text; a dash where the own text would be compared with itself."""
     rows = []
     for kind, label in _TEXTS.items():
-        scores = {name: metrics.get(f"{GROUNDING}{name}_{kind}") for name in COLUMNS}
+        scores = {name: metrics.get(f"{_GROUNDING}{name}_{kind}") for name in _COLUMNS}
         if scores["empty"]:
             cells = [_cell(name, score) for name, score in scores.items()]
             rows.append(Row(f"{label[0].upper()}{label[1:]}", cells, count(scores["empty"]), label))
     return rows
 
 
-def presence_sentences(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
-    """How well the presence score tells images with the target from those without, in words.
-
-    Args:
-        facts: `presence` of summary.json; empty without a presence score or without both kinds of image.
-        metrics: `metrics` of summary.json.
-    """
+def _presence_sentences(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
+    """How well the presence score tells images with the target from those without, in words."""
     if not facts:
         return []
-    auc, ece = (metrics[f"{PRESENCE}{name}"] for name in ("auc", "ece"))
+    auc, ece = (metrics[f"{_PRESENCE}{name}"] for name in ("auc", "ece"))
     point = f"{facts['threshold']:g} ({'the veto' if facts['vetoes'] else 'no veto in this run'})"
     return [
         f"{facts['with_target']} images with the text's target, {facts['without_target']} without: "
@@ -141,7 +129,7 @@ def presence_results(engine: Engine, cfg: DictConfig) -> dict[str, dict[str, Any
         "without_target": int((~present).sum()),
         "calibrated_on": _calibrated_on(cfg),
     }
-    return {"metrics": {f"{PRESENCE}{name}": figure for name, figure in figures.items()}, "facts": facts}
+    return {"metrics": {f"{_PRESENCE}{name}": figure for name, figure in figures.items()}, "facts": facts}
 
 
 def _known_presence(engine: Engine) -> dict[str, dict[str, float]]:
@@ -161,7 +149,7 @@ def _presence_scores(
 def _threshold(cfg: DictConfig) -> float:
     """The veto's threshold, or the one that is reported without a veto."""
     threshold = cfg.veto.get("threshold")
-    return DEFAULT_THRESHOLD if threshold is None else float(threshold)
+    return _DEFAULT_THRESHOLD if threshold is None else float(threshold)
 
 
 def _calibrated_on(cfg: DictConfig) -> str | None:
@@ -200,12 +188,12 @@ def veto_notes(engine: Engine) -> list[str]:
 
 def draw_presence(results: RunResults, folder: Path) -> list[FigureFile]:
     """ROC curve, scores and reliability of the presence score."""
-    if (auc := results.summary["metrics"].get(f"{PRESENCE}auc")) is None:
+    if (auc := results.summary["metrics"].get(f"{_PRESENCE}auc")) is None:
         return []
     score, present = _presence_scores(_known_presence(results.engine))
     point = operating_point(score, present, _threshold(results.cfg))
     path = folder / "presence.png"
-    save_png(presence_figure(score, present, point, float(auc["mean"]), auc["ci95"]), path)
+    save_png(presence_figure(score, present, point, auc), path)
     return [("presence", path)]
 
 

@@ -16,15 +16,11 @@ _DECIMALS = 2  # of per cent, as in the paper
 
 
 def retrieval_section(summary: Mapping[str, Any]) -> Section | None:
-    """Hits in per cent with their chance, and what they were measured on; None for another run.
-
-    Args:
-        summary: content of summary.json.
-    """
-    rows = retrieval_rows(summary["metrics"])
+    """Hits in per cent with their chance, and what they were measured on; None for another run."""
+    rows = _retrieval_rows(summary["metrics"])
     if not rows:
         return None
-    hints = explanation(summary["retrieval"])
+    hints = _explanation(summary["retrieval"])
     table = Table(
         "Retrieval",
         "Right one found, in %",
@@ -38,15 +34,8 @@ def retrieval_section(summary: Mapping[str, Any]) -> Section | None:
     )
 
 
-def retrieval_rows(metrics: Mapping[str, Any]) -> list[Row]:
-    """The retrieval figures among a run's metrics, fewest places first, batches before the whole; may be empty.
-
-    Args:
-        metrics: of summary.json.
-
-    Returns:
-        Per cent for each of `DIRECTIONS`; the last column is what guessing reaches.
-    """
+def _retrieval_rows(metrics: Mapping[str, Any]) -> list[Row]:
+    """Hits in per cent and their chance, fewest places first, batches before the whole."""
     rows = []
     for kind, label in _LABELS.items():
         found = {int(match[1]) for name in metrics if (match := re.match(rf"{RETRIEVAL}{kind}(\d+)_", name))}
@@ -72,12 +61,8 @@ def retrieval_results(engine: Engine) -> dict[str, dict[str, Any]]:
     }
 
 
-def explanation(facts: Mapping[str, Any]) -> list[str]:
-    """What the figures were measured on, in two sentences; nothing without facts.
-
-    Args:
-        facts: `retrieval` of summary.json.
-    """
+def _explanation(facts: Mapping[str, Any]) -> list[str]:
+    """What the figures were measured on, in two sentences."""
     if not facts:
         return []
     unit, count = (

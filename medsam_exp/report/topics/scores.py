@@ -16,7 +16,7 @@ from medsam_exp.metrics.measures import (
 from medsam_exp.report.section import Part, Row, Section, Table
 from medsam_exp.stages.pipeline import mask_stages, scored_labels, stage_colour, stage_title
 
-MACRO = "mean over classes"
+_MACRO = "mean over classes"
 _ASIDE = "reference"
 """Masks so called stand beside a run's result, for comparison."""
 _MOST_CLASSES = 10  # on the console
@@ -25,11 +25,7 @@ _OTHER_TOPICS = ("grounding/", "presence/", "retrieval/", "uncertainty/")
 
 
 def scores_section(summary: Mapping[str, Any]) -> Section | None:
-    """Tables of all scores; None for a run without scores and images.
-
-    Args:
-        summary: content of summary.json.
-    """
+    """Tables of all scores; None for a run without scores and images."""
     metrics = summary["metrics"]
     grouped = any(map(by_patient, metrics.values()))
     parts = [
@@ -82,16 +78,8 @@ def _row(label: str, cells: Sequence[Cell], short: str = "", colour: str = "") -
     return Row(label, cells, next((cell.n for cell in cells if cell.n), ""), short, colour=colour)
 
 
-def class_table(summary: Mapping[str, Any]) -> Table | None:
-    """Scores by class of the last stage that is scored and is no reference.
-
-    Args:
-        summary: content of summary.json.
-
-    Returns:
-        A row for each class, and as the total the mean over classes, whose spread is that of the classes' means. None
-        when there are not several classes, or no masks are scored.
-    """
+def _class_table(summary: Mapping[str, Any]) -> Table | None:
+    """Scores by class of the last scored stage that is no reference, and as the total the mean over classes."""
     stages = scored_labels(summary["metrics"])
     if "by_class" not in summary or not stages:
         return None
@@ -104,14 +92,14 @@ def class_table(summary: Mapping[str, Any]) -> Table | None:
         measures,
         [_row(class_name, _cells(figures, stage, measures)) for class_name, figures in by_class.items()],
         last="Images",
-        total=_row(MACRO.capitalize(), _cells(summary["macro"], stage, measures), MACRO),
+        total=_row(_MACRO.capitalize(), _cells(summary["macro"], stage, measures), _MACRO),
         console=f"{stage}, by class",
         console_rows=_MOST_CLASSES if len(by_class) <= _MOST_CLASSES else 0,
     )
 
 
 def _class_parts(summary: Mapping[str, Any], *, grouped: bool) -> list[Part]:
-    table = class_table(summary)
+    table = _class_table(summary)
     if table is None:
         return []
     count = len(table.rows)
@@ -123,7 +111,7 @@ def _class_parts(summary: Mapping[str, Any], *, grouped: bool) -> list[Part]:
         "over classes. Other stages and measures are in summary.json."
     )
     stage = table.console.partition(",")[0]
-    brief = f"{MACRO} ± standard deviation of the {count} classes' means{where}"
+    brief = f"{_MACRO} ± standard deviation of the {count} classes' means{where}"
     return [Part(f"By class: {stage_title(stage)}", table=table, hints=[hint], console=[("", brief)])]
 
 

@@ -21,34 +21,26 @@ _HINT = "The chosen trial’s interval is that of a winner on these images: expe
 
 
 def tuning_section(summary: Mapping[str, Any]) -> Section | None:
-    """The trials of a search; None for another run.
-
-    Args:
-        summary: content of summary.json.
-    """
+    """The trials of a search; None for another run."""
     if not (tuning := summary.get("tuning")):
         return None
     table = Table(
         "Tuning",
         "Values",
         ["Mean ± std", "95 % CI", "Remark"],
-        trial_rows(tuning),
+        _trial_rows(tuning),
         console="trial, best first",
         text=True,
     )
-    said = tuning_sentences(tuning)
+    said = _tuning_sentences(tuning)
     part = Part(
         sentences=said, figures="tuning", table=table, hints=[_HINT], console=[("", line) for line in said]
     )
     return Section("tuning", "Tuning", [part])
 
 
-def trial_rows(tuning: Mapping[str, Any]) -> list[Row]:
-    """The trials of a search, the best first, then those stopped early, failed ones last.
-
-    Args:
-        tuning: `tuning` of summary.json.
-    """
+def _trial_rows(tuning: Mapping[str, Any]) -> list[Row]:
+    """The trials of a search, the best first, then those stopped early, failed ones last."""
     sign = -1 if _measure(tuning).higher_is_better else 1
     ordered = sorted(
         tuning["trials"], key=lambda trial: (_stopped(trial), sign * _mean(trial, worst=sign * np.inf))
@@ -69,7 +61,7 @@ def _row(trial: Mapping[str, Any], tuning: Mapping[str, Any]) -> Row:
     return Row(describe(trial["values"]), [score.value, score.interval, remark])
 
 
-def tuning_sentences(tuning: Mapping[str, Any]) -> list[str]:
+def _tuning_sentences(tuning: Mapping[str, Any]) -> list[str]:
     """What was searched on which masks, and where the result went."""
     early = sum(map(_stopped, tuning["trials"]))
     stopped = f" ({early} stopped early)" if early else ""

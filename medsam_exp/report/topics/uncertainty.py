@@ -1,7 +1,6 @@
 """Of what use an ensemble's uncertainty is: how masks were made, which score ranks errors, what to review first."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from medsam_exp.engine.engine import Engine
-from medsam_exp.metrics.measures import MISSING, Cell, interval, number
+from medsam_exp.metrics.measures import MISSING, Cell, interval, number, signed
 from medsam_exp.nnunet.uncertainty.quality import Curve
 from medsam_exp.nnunet.uncertainty.reliability import POSSIBLE, ReliabilityBins
 from medsam_exp.nnunet.uncertainty.scores import HIGHER_IS_SURER, SCORES, uncertainties
@@ -26,7 +25,7 @@ from medsam_exp.report.figures.uncertainty_panel import uncertainty_panel
 from medsam_exp.report.results import RunResults
 from medsam_exp.report.section import FigureFile, Part, Row, Section, Table
 
-UNCERTAINTY = "uncertainty/"
+_UNCERTAINTY = "uncertainty/"
 """Names of the figures in summary.json begin so."""
 _RANKING_COLUMNS = ("Mean ± std", "Spearman with DSC", "Pearson with DSC", "AURC", "Excess AURC")
 _CALIBRATION_COLUMNS = ("ECE", "Brier", "NLL")
@@ -41,34 +40,27 @@ _CAPTIONS = {
 
 
 def uncertainty_section(summary: Mapping[str, Any]) -> Section | None:
-    """All that is said of an ensemble's uncertainty; None without an ensemble.
-
-    Args:
-        summary: content of summary.json.
-    """
+    """All that is said of an ensemble's uncertainty; None without an ensemble."""
     if not (facts := summary.get("uncertainty")):
         return None
-    said = uncertainty_sentences(facts)
+    said = _uncertainty_sentences(facts)
     parts = [Part(sentences=said, console=[("doubt", line) for line in [*said, *_ranking_sentence(facts)]])]
-    if rows := ranking_rows(facts, summary["metrics"]):
+    if rows := _ranking_rows(facts, summary["metrics"]):
         table = Table("Scores of doubt", "Score", _RANKING_COLUMNS, rows)
         parts.append(Part("Does doubt point at the bad masks?", table=table, hints=_ranking_hints(facts)))
-        table = Table("Calibration", "Probabilities", _CALIBRATION_COLUMNS, calibration_rows(facts))
-        parts.append(Part("Calibration near what is predicted", table=table, hints=[calibration_hint(facts)]))
+        table = Table("Calibration", "Probabilities", _CALIBRATION_COLUMNS, _calibration_rows(facts))
+        parts.append(
+            Part("Calibration near what is predicted", table=table, hints=[_calibration_hint(facts)])
+        )
     return Section("uncertainty", "Uncertainty", [*parts, Part(figures="uncertainty")])
 
 
-def ranking_rows(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[Row]:
-    """Scores of doubt, the best ranking first, among them what chance and what knowledge of the truth would give.
-
-    Args:
-        facts: `uncertainty` of summary.json; without `ranking` there was no ground truth.
-        metrics: `metrics` of summary.json.
-    """
+def _ranking_rows(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[Row]:
+    """Scores of doubt, the best ranking first, among them what chance and what knowledge of the truth would give."""
     if "ranking" not in facts:
         return []
     rows = [
-        (found["aurc"], _ranking_row(name, facts, metrics.get(f"{UNCERTAINTY}{name}")))
+        (found["aurc"], _ranking_row(name, facts, metrics.get(f"{_UNCERTAINTY}{name}")))
         for name, found in facts["ranking"].items()
     ]
     bounds = {"Best possible order": facts["oracle_aurc"], "Keep at random": facts["mean_risk"]}
@@ -82,7 +74,7 @@ def _ranking_row(name: str, facts: Mapping[str, Any], spread: Mapping[str, Any] 
     found, decimals = facts["ranking"][name], _DECIMALS.get(name, 3)
     cells: list[Cell | str] = [
         f"{number(spread['mean'], decimals)} ± {number(spread['std'], decimals)}" if spread else MISSING,
-        *(_coefficient(as_named(name, found[kind])) for kind in ("spearman", "pearson")),
+        *(_coefficient(_as_named(name, found[kind])) for kind in ("spearman", "pearson")),
         number(found["aurc"]),
         number(found["excess_aurc"]),
     ]
@@ -90,10 +82,12 @@ def _ranking_row(name: str, facts: Mapping[str, Any], spread: Mapping[str, Any] 
     return Row(score_label(name), cells, remark=remark)
 
 
-def as_named(score: str, correlation: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _as_named(score: str, correlation: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """A correlation of doubt with the DSC as one of the score itself, which may grow with confidence."""
-    if not correlation or score not in HIGHER_IS_SURER:
-        return dict(correlation) if correlation else None
+    if not correlation:
+        return None
+    if score not in HIGHER_IS_SURER:
+        return dict(correlation)
     bounds = correlation["ci95"] and [-bound for bound in reversed(correlation["ci95"])]
     return {**correlation, "mean": -correlation["mean"], "ci95": bounds}
 
@@ -107,14 +101,10 @@ def score_label(score: str) -> str:
 def _coefficient(found: Mapping[str, Any] | None) -> Cell:
     if not found:
         return Cell(MISSING, "", "")
-    return Cell(_minus(number(found["mean"], 2)), _minus(interval(found["ci95"], 2)), "")
+    return Cell(signed(found["mean"], 2), interval(found["ci95"], 2, signed), "")
 
 
-def _minus(written: str) -> str:
-    return written.replace("-", "−")
-
-
-def calibration_rows(facts: Mapping[str, Any]) -> list[Row]:
+def _calibration_rows(facts: Mapping[str, Any]) -> list[Row]:
     """ECE, Brier score and NLL of pixels near what is predicted, as predicted and after temperature scaling."""
     named = {
         "As predicted": facts.get("calibration"),
@@ -127,12 +117,8 @@ def calibration_rows(facts: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-def uncertainty_sentences(facts: Mapping[str, Any]) -> list[str]:
-    """How the masks were made, and what was chosen on which images.
-
-    Args:
-        facts: `uncertainty` of summary.json; empty without an ensemble.
-    """
+def _uncertainty_sentences(facts: Mapping[str, Any]) -> list[str]:
+    """How the masks were made, and what was chosen on which images."""
     if not facts:
         return []
     checkpoints = f"{facts['members']} checkpoint{'' if facts['members'] == 1 else 's'}"
@@ -176,7 +162,7 @@ def _ranking_sentence(facts: Mapping[str, Any]) -> list[str]:
         return []
     name = facts["review_by"]
     found = facts["ranking"][name]
-    rank = _coefficient(as_named(name, found["spearman"]))
+    rank = _coefficient(_as_named(name, found["spearman"]))
     return [
         f"{score_label(name)} and DSC: Spearman {rank.value} {rank.interval}; AURC {number(found['aurc'])}, best "
         f"possible {number(facts['oracle_aurc'])}, at random {number(facts['mean_risk'])}."
@@ -196,7 +182,7 @@ def _ranking_hints(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def calibration_hint(facts: Mapping[str, Any]) -> str:
+def _calibration_hint(facts: Mapping[str, Any]) -> str:
     """Which pixels the calibration is of."""
     pixels = f"{facts['calibration']['pixels']:,}".replace(",", " ")
     return (
@@ -215,35 +201,23 @@ def review_sentence(facts: Mapping[str, Any], images: int) -> str:
     return f"{which} {images} images, {surest} {label} first; true masks play no part in the order."
 
 
-def review_list(scores: Mapping[str, float], count: int) -> list[tuple[int, str, float]]:
-    """The images a human should look at first.
-
-    Args:
-        scores: by sample id, higher is less sure; one that is not a number counts as least sure.
-        count: of images at most.
-
-    Returns:
-        (rank from 1, sample id, score), the least sure first; equal ones in order of id.
-    """
-    order = sorted(scores, key=lambda name: (-np.inf if np.isnan(scores[name]) else -scores[name], name))
-    return [(rank, name, scores[name]) for rank, name in enumerate(order[: max(count, 0)], start=1)]
-
-
 def review_rows(scores: Mapping[str, Mapping[str, float]], review_by: str) -> list[dict[str, Any]]:
     """Every image, the least sure first, with all its scores of doubt, the deciding one first.
 
-    A score that grows with confidence is turned, so that higher means less sure, and then named "1-NAME".
+    A score that grows with confidence is turned, so that higher means less sure, and then named "1-NAME". Equal images
+    come in the order of their ids; one whose score is not a number counts as least sure.
 
     Args:
         scores: of an ensemble by sample id and name, as they are named.
         review_by: name of the deciding one.
 
     Returns:
-        `rank`, `id`, and the scores, for each image.
+        `rank`, from 1, `id`, and the scores, for each image.
     """
     doubt = {sample_id: uncertainties(own) for sample_id, own in scores.items()}
-    ranked = review_list({sample_id: own[review_by] for sample_id, own in doubt.items()}, len(doubt))
-    return [{"rank": rank, "id": name, **_turned(doubt[name], review_by)} for rank, name, _ in ranked]
+    deciding = {name: -np.inf if np.isnan(own[review_by]) else -own[review_by] for name, own in doubt.items()}
+    ranked = enumerate(sorted(doubt, key=lambda name: (deciding[name], name)), start=1)
+    return [{"rank": rank, "id": name, **_turned(doubt[name], review_by)} for rank, name in ranked]
 
 
 def _turned(doubt: Mapping[str, float], first: str) -> dict[str, float]:
@@ -251,25 +225,8 @@ def _turned(doubt: Mapping[str, float], first: str) -> dict[str, float]:
     return {f"1-{name}" if name in HIGHER_IS_SURER else name: doubt[name] for name in order}
 
 
-@dataclass(frozen=True)
-class ReviewLine:
-    """One image that a human should look at.
-
-    Attributes:
-        rank: from 1.
-        sample_id: of the image.
-        score: the deciding one, as it is named.
-        dsc: a dash without ground truth.
-    """
-
-    rank: str
-    sample_id: str
-    score: str
-    dsc: str
-
-
-def review_lines(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[ReviewLine]:
-    """The images that a human should look at first.
+def review_lines(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The images that a human should look at first: `rank`, `id`, deciding `score` as it is named, and `dsc`.
 
     Args:
         facts: `uncertainty` of summary.json; empty without an ensemble.
@@ -277,22 +234,19 @@ def review_lines(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) ->
     """
     if not facts:
         return []
-    scores = {row["id"]: _scores(row) for row in rows if row["stage"] == UNCERTAINTY.rstrip("/")}
+    by = facts["review_by"]
+    doubt = {row["id"]: row for row in rows if row["stage"] == _UNCERTAINTY.rstrip("/")}
+    scores = {name: {score: row[score] for score in SCORES if score in row} for name, row in doubt.items()}
     dsc = {row["id"]: row.get("dsc") for row in rows if row["stage"] == "weak"}
-    shown = review_rows(scores, facts["review_by"])[: facts["review"]]
     return [
-        ReviewLine(
-            str(row["rank"]),
-            row["id"],
-            number(scores[row["id"]][facts["review_by"]]),
-            number(dsc.get(row["id"])),
-        )
-        for row in shown
+        {
+            "rank": str(row["rank"]),
+            "id": row["id"],
+            "score": number(scores[row["id"]][by]),
+            "dsc": number(dsc.get(row["id"])),
+        }
+        for row in review_rows(scores, by)[: facts["review"]]
     ]
-
-
-def _scores(row: Mapping[str, Any]) -> dict[str, float]:
-    return {name: row[name] for name in SCORES if name in row}
 
 
 def uncertainty_results(engine: Engine, cfg: DictConfig) -> dict[str, Any]:
@@ -309,12 +263,12 @@ def uncertainty_results(engine: Engine, cfg: DictConfig) -> dict[str, Any]:
     if "uncertainty" not in engine.artifacts:
         return found
     record = engine.artifacts["uncertainty"].info("all")
-    ranking = {
+    found |= {name: value for name, value in record.items() if name not in _ELSEWHERE}
+    found["ranking"] = {
         name: {measure: value for measure, value in figures.items() if measure != "curve"}
         for name, figures in record["ranking"].items()
     }
-    found |= {name: value for name, value in record.items() if name not in _ELSEWHERE}
-    return found | {"ranking": ranking, "oracle_aurc": float(np.mean(record["oracle"]["risk"]))}
+    return found | {"oracle_aurc": float(np.mean(record["oracle"]["risk"]))}
 
 
 def doubt_scores(engine: Engine) -> dict[str, dict[str, float]]:
@@ -327,37 +281,29 @@ def doubt_scores(engine: Engine) -> dict[str, dict[str, float]]:
 
 def draw_doubt(results: RunResults, folder: Path) -> list[FigureFile]:
     """Risk and coverage, calibration, and each image's deciding score beside its DSC."""
-    engine, cfg = results.engine, results.cfg
-    if "uncertainty" not in engine.artifacts:
+    stages, by = results.engine.artifacts, results.cfg.review.by
+    if "uncertainty" not in stages:
         return []
-    record, review_by = engine.artifacts["uncertainty"].info("all"), cfg.review.by
+    record, scores = stages["uncertainty"].info("all"), doubt_scores(results.engine)
     curves = {name: _curve(found["curve"]) for name, found in record["ranking"].items()}
     before, after = (
-        ReliabilityBins.restore(cfg.uncertainty.bins, record[name]) if name in record else None
+        ReliabilityBins.restore(results.cfg.uncertainty.bins, record[name]) if name in record else None
         for name in ("calibration", "calibrated")
     )
     assert before is not None
-    scores, ids = doubt_scores(engine), list(record["dsc"])
     near = f"pixels within {record['near_px']:g} px of what is predicted"
-    correlation = {
-        name: as_named(review_by, record["ranking"][review_by][name]) for name in ("pearson", "spearman")
-    }
+    correlation = {name: _as_named(by, record["ranking"][by][name]) for name in ("pearson", "spearman")}
+    doubt, dsc = [scores[name][by] for name in record["dsc"]], list(record["dsc"].values())
     figures = {
         "risk_coverage": risk_coverage_figure(curves, _curve(record["oracle"])),
-        "scatter": uncertainty_scatter(
-            [scores[name][review_by] for name in ids],
-            [record["dsc"][name] for name in ids],
-            review_by,
-            correlation,
-        ),
+        "scatter": uncertainty_scatter(doubt, dsc, by, correlation),
         "reliability": reliability_figure(before, after, near),
     }
-    drawn = []
     for name, figure in figures.items():
-        path = folder / f"uncertainty_{name}.png"
-        save_png(figure, path)
-        drawn.append((f"uncertainty: {_CAPTIONS[name]}", path))
-    return drawn
+        save_png(figure, folder / f"uncertainty_{name}.png")
+    return [
+        (f"uncertainty: {caption}", folder / f"uncertainty_{name}.png") for name, caption in _CAPTIONS.items()
+    ]
 
 
 def _curve(found: dict[str, list[float]]) -> Curve:

@@ -1,5 +1,6 @@
 """Weak supervision: the labels that a run made and trained on, and its masks compared image by image."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,13 +14,14 @@ from medsam_exp.data.patients import clusters_of, known_patients
 from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.clusters import picked
 from medsam_exp.metrics.measures import (
-    FURTHER_MEASURES,
-    MEASURES,
+    MISSING,
     Cell,
     by_patient,
     interval,
+    measure_label,
     number,
     probability,
+    signed,
 )
 from medsam_exp.metrics.paired import compare_pairs
 from medsam_exp.nnunet.environment import DATASET_ID, RAW, RESULTS
@@ -33,7 +35,6 @@ _SOURCES = {
     "folder": "masks of a folder",
     "ground_truth": "true masks",
 }
-_LABELS = {measure.name: measure.label for measure in (*MEASURES, *FURTHER_MEASURES)}
 _RESULTS = ("weak", "weak_single")
 _AGAINST = (("sam", "coarse"), ("weak_single",), ("reference", "reference_single"))
 """What the last weakly supervised masks are compared with: of each row the first that the run has."""
@@ -41,11 +42,7 @@ _COMPARED = ("dsc", "nsd")
 
 
 def labels_section(summary: Mapping[str, Any]) -> Section | None:
-    """Labels of a run: their origin, what was dropped and why, what was trained; None where a run made none.
-
-    Args:
-        summary: content of summary.json.
-    """
+    """Labels of a run: their origin, what was dropped and why, what was trained; None where a run made none."""
     parts = [_label_part(stage, facts) for stage, facts in summary.get("weak_labels", {}).items()]
     return Section("labels", "Labels", parts) if parts else None
 
@@ -94,21 +91,14 @@ def _trained(facts: Mapping[str, Any]) -> list[str]:
         if snapshots
         else "the last checkpoint kept"
     )
-    against = (
-        "Pseudo-Dice and losses are measured against these labels, over patches; they are no scores of masks."
-    )
     return [
         f"nnU-Net trained on them, folds {', '.join(facts['folds'])}: {kept}. At the end: {figures}.",
-        against,
+        "Pseudo-Dice and losses are measured against these labels, over patches; they are no scores of masks.",
     ]
 
 
 def comparison_section(summary: Mapping[str, Any]) -> Section | None:
-    """Paired comparisons of a run's masks; None without ground truth or without two stages.
-
-    Args:
-        summary: content of summary.json.
-    """
+    """Paired comparisons of a run's masks; None without ground truth or without two stages."""
     if not (comparisons := summary.get("comparison")):
         return None
     named = ", by patient" if any(map(by_patient, comparisons)) else ""
@@ -121,24 +111,23 @@ def comparison_section(summary: Mapping[str, Any]) -> Section | None:
         "Rank-biserial",
         "Better / worse / same",
     ]
-    rows = [_comparison_row(found) for found in comparisons]
-    table = Table("Comparison", "First − second", columns, rows, last="Of")
+    table = Table("Comparison", "First − second", columns, list(map(_comparison_row, comparisons)), last="Of")
     lines = [("compared", _comparison_sentence(found)) for found in comparisons]
-    part = Part(table=table, hints=comparison_hints(comparisons), console=lines)
+    part = Part(table=table, hints=_comparison_hints(comparisons), console=lines)
     return Section("comparison", "Comparison", [part])
 
 
 def _comparison_row(found: Mapping[str, Any]) -> Row:
     patients = found.get("patients")
+    effects = (found[name] for name in ("cohen_dz", "rank_biserial"))
     return Row(
         _compared(found),
         [
-            _LABELS.get(found["measure"], found["measure"]),
-            Cell(_signed(found["difference"]), interval(found["ci95"], 3, _signed), ""),
+            measure_label(found["measure"]),
+            Cell(_difference(found["difference"]), interval(found["ci95"], 3, _difference), ""),
             probability(found["wilcoxon_p"]),
             probability(found["t_p"]),
-            number(found["cohen_dz"], 2).replace("-", "−"),
-            number(found["rank_biserial"], 2).replace("-", "−"),
+            *(MISSING if effect is None else signed(effect, 2) for effect in effects),
             f"{found['better']} / {found['worse']} / {found['n'] - found['better'] - found['worse']}",
         ],
         f"{found['n']} images" + ("" if patients is None else f", {patients} patients"),
@@ -153,10 +142,13 @@ def _comparison_sentence(found: Mapping[str, Any]) -> str:
 
 
 def _compared(found: Mapping[str, Any]) -> str:
-    return f"{stage_title(found['b'])} − {_as_second(found['a'])}"
+    second = stage_title(found["a"])
+    if not second.startswith(("SAM", "nnU-Net")):
+        second = f"{second[0].lower()}{second[1:]}"
+    return f"{stage_title(found['b'])} − {second}"
 
 
-def comparison_hints(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
+def _comparison_hints(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a reader must know to believe the table, each said once."""
     remarks = [remark for found in comparisons for remark in found["remarks"]]
     grouped = any(map(by_patient, comparisons))
@@ -172,14 +164,8 @@ def comparison_hints(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _as_second(stage: str) -> str:
-    """A stage's label within a sentence."""
-    label = stage_title(stage)
-    return label if label.startswith(("SAM", "nnU-Net")) else f"{label[0].lower()}{label[1:]}"
-
-
-def _signed(value: float, decimals: int = 3) -> str:
-    return f"{value:+.{decimals}f}".replace("-", "−")
+def _difference(value: float, decimals: int = 3) -> str:
+    return signed(value, decimals, "+")
 
 
 def weak_label_results(engine: Engine, cfg: DictConfig) -> dict[str, dict[str, Any]]:
@@ -220,20 +206,18 @@ def _training(engine: Engine, labels: str) -> dict[str, Any]:
 
 def _how_to_go_on(facts: Mapping[str, Any]) -> str:
     """One sentence with the commands of an unchanged nnU-Net."""
-    raw = f"{RAW}={Path(facts['raw_dataset']).parent}"
+    own = f"and nnUNet_preprocessed and {RESULTS} set to folders of your own"
+    folders = f"{RAW}={Path(facts['raw_dataset']).parent}, {own}"
+    train = f"nnUNetv2_plan_and_preprocess -d {DATASET_ID}, then nnUNetv2_train {DATASET_ID}"
     if "results" not in facts:
-        return (
-            f"With {raw}, and nnUNet_preprocessed and {RESULTS} set to folders of your own, unchanged nnU-Net goes on: "
-            f"nnUNetv2_plan_and_preprocess -d {DATASET_ID}, then nnUNetv2_train {DATASET_ID} {CONFIGURATION} all."
-        )
+        return f"With {folders}, unchanged nnU-Net goes on: {train} {CONFIGURATION} all."
     results = Path(facts["results"])
     trainer, plans, configuration = results.name.split("__")
     return (
         f"With {RESULTS}={results.parent.parent} unchanged nnU-Net predicts with the trained network: "
         f"nnUNetv2_predict -d {DATASET_ID} -c {configuration} -tr {trainer} -p {plans} -f {' '.join(facts['folds'])} "
-        f"-i IMAGES -o MASKS (images are named NAME_0000.png); with {raw}, and nnUNet_preprocessed and {RESULTS} set "
-        f"to folders of your own, it trains anew on these labels: nnUNetv2_plan_and_preprocess -d {DATASET_ID}, then "
-        f"nnUNetv2_train {DATASET_ID} {configuration} all."
+        f"-i IMAGES -o MASKS (images are named NAME_0000.png); with {folders}, it trains anew on these labels: {train} "
+        f"{configuration} all."
     )
 
 
@@ -248,31 +232,23 @@ def label_notes(labels: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def label_truth_uses(labels: Mapping[str, Mapping[str, Any]], *, texts_tell: str) -> list[str]:
     """Labels that are true masks or a folder's, and what the texts gave away that made labels."""
-    uses = [
-        f"{stage}: true masks as labels ({facts['data']}, {facts['split']})"
+    said = {
+        "ground_truth": "{}: true masks as labels",
+        "folder": "{}: masks of a folder as labels, whoever drew them",
+        **({"zero_shot": f"text: oracle, {texts_tell}"} if texts_tell else {}),
+    }
+    return [
+        f"{sentence.replace('{}', stage)} ({facts['data']}, {facts['split']})"
+        for source, sentence in said.items()
         for stage, facts in labels.items()
-        if facts["source"] == "ground_truth"
+        if facts["source"] == source
     ]
-    uses += [
-        f"{stage}: masks of a folder as labels, whoever drew them ({facts['data']}, {facts['split']})"
-        for stage, facts in labels.items()
-        if facts["source"] == "folder"
-    ]
-    if texts_tell:
-        uses += [
-            f"text: oracle, {texts_tell} ({facts['data']}, {facts['split']})"
-            for facts in labels.values()
-            if facts["source"] == "zero_shot"
-        ]
-    return uses
 
 
 def labels_of_network(engine: Engine) -> dict[str, int] | None:
     """Value of each class for the network that the run trained; None where it was trained elsewhere."""
-    for stage in _label_stages(engine):
-        labels: dict[str, int] = engine.artifacts[stage].info("all")["labels"]
-        return labels
-    return None
+    stage = next(iter(_label_stages(engine)), None)
+    return engine.artifacts[stage].info("all")["labels"] if stage else None
 
 
 def comparisons(engine: Engine, dataset: Dataset | None, seed: int) -> list[dict[str, Any]]:
@@ -295,14 +271,12 @@ def comparisons(engine: Engine, dataset: Dataset | None, seed: int) -> list[dict
     patients = clusters_of(known_patients(dataset))
     scores = {sample_id: engine.scores(sample_id) for sample_id in engine.sample_ids}
     found = []
-    for other in (short for short in others if short is not None):
-        for measure in _COMPARED:
-            a, b = (_by_image(scores, image_of, short, measure) for short in (other, ours))
-            shared = sorted(a.keys() & b.keys())
-            if shared:
-                pairs = [a[name] for name in shared], [b[name] for name in shared]
-                compared = compare_pairs(*pairs, seed, picked(patients, shared))
-                found.append({"a": other, "b": ours, "measure": measure, **asdict(compared)})
+    for other, measure in itertools.product(filter(None, others), _COMPARED):
+        a, b = (_by_image(scores, image_of, short, measure) for short in (other, ours))
+        if shared := sorted(a.keys() & b.keys()):
+            pairs = [a[name] for name in shared], [b[name] for name in shared]
+            compared = compare_pairs(*pairs, seed, picked(patients, shared))
+            found.append({"a": other, "b": ours, "measure": measure, **asdict(compared)})
     return found
 
 
@@ -312,6 +286,7 @@ def _by_image(
     short: str,
     measure: str,
 ) -> dict[str, float]:
+    """Mean score of each image over its samples."""
     values: dict[str, list[float]] = {}
     for sample_id, own in scores.items():
         if measure in own.get(short, {}):

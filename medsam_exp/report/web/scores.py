@@ -4,11 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medsam_exp.metrics.measures import ALL_MEASURES
+from medsam_exp.metrics.measures import ALL_MEASURES, measure_label
 from medsam_exp.stages.pipeline import stage_place, stage_title
 
 _DIGITS = 4
-_LABELS = {name: measure.label for name, measure in ALL_MEASURES.items()}
 
 
 def run_data(label: str, keys: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def run_data(label: str, keys: Mapping[str, str], rows: Sequence[Mapping[str, An
     stages = sorted(dict.fromkeys(row["stage"] for row in rows), key=stage_place)
     scores = {}
     for stage in stages:
-        for measure in _LABELS:
+        for measure in ALL_MEASURES:
             values = [rounded(by_place.get((name, stage), {}).get(measure)) for name in ids]
             if any(value is not None for value in values):
                 scores[f"{stage}/{measure}"] = values
@@ -37,8 +36,8 @@ def run_data(label: str, keys: Mapping[str, str], rows: Sequence[Mapping[str, An
     return {
         "images": ids,
         "texts": texts,
-        "scores": {n: f"{stage_title(s)}, {_LABELS[m]}" for n, (s, m) in labels.items()},
-        "measures": {m: _LABELS[m] for m in _LABELS if any(n.endswith(f"/{m}") for n in scores)},
+        "scores": {n: f"{stage_title(s)}, {measure_label(m)}" for n, (s, m) in labels.items()},
+        "measures": {m: measure_label(m) for m in ALL_MEASURES if any(n.endswith(f"/{m}") for n in scores)},
         "stages": {s: stage_title(s) for s in stages if any(n.startswith(f"{s}/") for n in scores)},
         "jobs": [{"label": label, "keys": dict(keys), "scores": scores, "texts": own_texts}],
     }

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.report.logger.image_table import rows_by_image, shrunk, worst_first
+from medsam_exp.report.logger.image_table import _rows_by_image, _shrunk, _worst_first
 from medsam_exp.report.logger.job import SweepJob, TrackedRun
 from medsam_exp.report.logger.sync import wandb_runs
 from medsam_exp.report.logger.wandb import WandbTracker
@@ -209,15 +209,15 @@ def test_the_worst_come_first_and_those_without_a_score_last() -> None:
         for stage, own in (("coarse", (0.1, 0.2, 0.3, 0.4)), ("sam", (0.9, 0.8, float("nan"), 0.8)))
         for name, dsc in zip("abcd", own, strict=True)
     ]
-    assert worst_first(rows_by_image(rows)) == ["b", "d", "a", "c"]
-    assert worst_first(rows_by_image([{"id": "x", "text": "", "stage": "sam"}])) == ["x"]
-    assert worst_first({}) == []
+    assert _worst_first(_rows_by_image(rows)) == ["b", "d", "a", "c"]
+    assert _worst_first(_rows_by_image([{"id": "x", "text": "", "stage": "sam"}])) == ["x"]
+    assert _worst_first({}) == []
 
 
 @pytest.mark.parametrize(("shape", "expected"), [((40, 20), (10, 5)), ((8, 8), (8, 8)), ((500, 1), (10, 1))])
 def test_pictures_are_made_smaller_never_larger(shape: tuple[int, int], expected: tuple[int, int]) -> None:
     pixels = np.full(shape, 3, np.uint8)
-    small = shrunk(pixels, 10, Image.Resampling.NEAREST)
+    small = _shrunk(pixels, 10, Image.Resampling.NEAREST)
     assert small.shape == expected
     assert set(np.unique(small)) == {3}
 
