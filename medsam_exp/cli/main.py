@@ -240,7 +240,7 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
 def data_check(
     root: Annotated[Path, typer.Argument(help="The dataset.")],
     output: Annotated[
-        Path | None, typer.Option(help="Folder to write to; by default OUTPUTS/hygiene/NAME.")
+        Path | None, typer.Option(help="Folder to write to; by default OUTPUTS/data_quality/NAME.")
     ] = None,
     outputs: Annotated[
         Path, typer.Option(envvar="MEDSAM_OUTPUTS", help="Where measurements are cached.")
@@ -272,14 +272,14 @@ def data_check(
     """Look for duplicates, leaks and faults in a dataset.
 
     ROOT is a folder with SPLIT_images and SPLIT_masks, an original download of any depth, or a CSV file (or a folder of
-    such files) of image-caption pairs. Written are hygiene.html (a page with pictures of every finding), findings.csv
+    such files) of image-caption pairs. Written are data_quality.html (a page with pictures of every finding), findings.csv
     and .json, exclude.csv (images to leave out, for data.exclude) and groups.csv (what may not be on both sides of a
     split).
     """
     from medsam_exp.curation.quality.data_check import check_dataset, print_examination
     from medsam_exp.curation.quality.facts import Limits
 
-    folder = output or outputs / "hygiene" / root.resolve().stem
+    folder = output or outputs / "data_quality" / root.resolve().stem
     limits = Limits(tiny_share=tiny / 100, aspect=aspect, same_mask=same_mask)
     try:
         examination = check_dataset(

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from medsam_exp.curation.quality.duplicates import Duplicates, check_duplicates, check_splits, find_duplicates
+from medsam_exp.curation.quality.duplicates import Duplicates, check_duplicates, check_splits
 from medsam_exp.curation.quality.facts import DatasetItem, MaskFacts, MeasuredDataset
 from medsam_exp.curation.quality.finding import KINDS, SEVERITIES, Finding, Severity
 
@@ -13,7 +13,7 @@ _COLOURED = 0.002  # of an image's pixels
 _MOSTLY_WHITE = 0.25  # of an image's pixels
 
 
-def check_files(dataset: MeasuredDataset) -> list[Finding]:
+def _files(dataset: MeasuredDataset) -> list[Finding]:
     """Unreadable and unpaired files, and tables that do not fit."""
     findings = [Finding("index", (), remark) for remark in dataset.listing.remarks]
     for item in dataset.items:
@@ -26,16 +26,6 @@ def check_files(dataset: MeasuredDataset) -> list[Finding]:
             if mask.problem:
                 findings.append(Finding("unusable_mask", (name,), mask.problem, mask=kind))
     return findings
-
-
-def check_images(dataset: MeasuredDataset) -> list[Finding]:
-    """Images that differ from what a scan should be."""
-    return [
-        *_shapes(dataset),
-        *_depths(dataset),
-        *_colours(dataset),
-        *_overlays(dataset),
-    ]
 
 
 def _shapes(dataset: MeasuredDataset) -> list[Finding]:
@@ -98,7 +88,7 @@ _FULL = 0.95  # of the image
 _MOST = 0.5  # of the image
 
 
-def check_masks(dataset: MeasuredDataset) -> list[Finding]:
+def _masks(dataset: MeasuredDataset) -> list[Finding]:
     """Empty, tiny, full, inverted, lossy masks, stray pixels, and outlines drawn into images."""
     findings = []
     # Where every normal image has a mask, masks show an organ, as of lungs, and none of them is odd.
@@ -146,9 +136,8 @@ def _called(kind: str) -> str:
 def _quality(mask: MaskFacts) -> list[tuple[str, str]]:
     found = []
     if mask.lossy:
-        found.append(
-            ("lossy_mask", "the mask has blurred values or a lossy format, and is cut at half of its maximum")
-        )
+        said = "the mask has blurred values or a lossy format, and is cut at half of its maximum"
+        found.append(("lossy_mask", said))
     if mask.outlined:
         found.append(("outline", "a line runs along the border of the mask"))
     if mask.specks:
@@ -183,38 +172,27 @@ class Examination:
         return found
 
 
-def examine(dataset: MeasuredDataset, *, near: bool = True) -> Examination:
+def examine(dataset: MeasuredDataset, duplicates: Duplicates) -> Examination:
     """Run all checks.
 
     Args:
-        dataset: the dataset and the facts about it.
-        near: whether to look for nearly the same images, too.
-    """
-    duplicates = find_duplicates(dataset.images, near=near)
-    found = [
-        *check_files(dataset),
-        *check_duplicates(dataset, duplicates),
-        *check_splits(dataset),
-        *check_masks(dataset),
-        *check_images(dataset),
-    ]
-    return Examination(dataset, duplicates, tuple(sorted(found, key=_place)))
-
-
-def examine_files(dataset: MeasuredDataset, duplicates: Duplicates) -> Examination:
-    """Run the checks that need no pixels.
-
-    Args:
-        dataset: the dataset; facts are not needed.
+        dataset: the dataset; what is not measured is checked by names and tables alone.
         duplicates: what is known of them.
     """
-    found = [*check_files(dataset), *check_duplicates(dataset, duplicates), *check_splits(dataset)]
-    return Examination(dataset, duplicates, tuple(sorted(found, key=_place)))
+    found = [
+        *_files(dataset),
+        *check_duplicates(dataset, duplicates),
+        *check_splits(dataset),
+        *_masks(dataset),
+        *_shapes(dataset),
+        *_depths(dataset),
+        *_colours(dataset),
+        *_overlays(dataset),
+    ]
+    kinds = list(KINDS)
 
+    def place(finding: Finding) -> tuple[int, int, tuple[str, ...], str]:
+        severity = SEVERITIES.index(KINDS[finding.kind].severity)
+        return severity, kinds.index(finding.kind), finding.items, finding.mask
 
-def _place(finding: Finding) -> tuple[int, int, tuple[str, ...], str]:
-    severity = SEVERITIES.index(KINDS[finding.kind].severity)
-    return severity, _KIND_PLACES[finding.kind], finding.items, finding.mask
-
-
-_KIND_PLACES: dict[str, int] = {kind: place for place, kind in enumerate(KINDS)}
+    return Examination(dataset, duplicates, tuple(sorted(found, key=place)))

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 
 from medsam_exp.curation.quality.checks import Examination, examine
+from medsam_exp.curation.quality.duplicates import find_duplicates
 from medsam_exp.curation.quality.facts import Limits
 from medsam_exp.curation.quality.finding import KINDS
 from medsam_exp.curation.quality.layout import find_collection, without
@@ -32,7 +33,7 @@ def check_dataset(
 
     Args:
         root: the dataset.
-        folder: where to write hygiene.html, findings.csv and .json, exclude.csv and groups.csv.
+        folder: where to write data_quality.html, findings.csv and .json, exclude.csv and groups.csv.
         cache: folder where measurements and digests are remembered.
         limits: what counts as a finding.
         group: regular expression that finds the patient in a file's name.
@@ -47,13 +48,13 @@ def check_dataset(
     """
     listing = without(find_collection(root, group, *columns), exclude)
     digests = FileDigests(cache / "file_digests.json")
-    store = FactStore(cache / "hygiene", digests, mask_values)
+    store = FactStore(cache / "data_quality", digests, mask_values)
     with stage_progress("data check", len(listing.items)) as step:
         dataset = measure_dataset(listing, store, limits, step)
     digests.save()
-    examination = examine(dataset, near=near_duplicates)
+    examination = examine(dataset, find_duplicates(dataset.images, near=near_duplicates))
     write_lists(examination, folder)
-    write_page(examination, folder / "hygiene.html", command=f"medsam-exp data-check {root}")
+    write_page(examination, folder / "data_quality.html", command=f"medsam-exp data-check {root}")
     return examination
 
 
@@ -64,16 +65,9 @@ def print_examination(examination: Examination, folder: Path) -> None:
         classes = ", ".join(f"{name} {count}" for name, count in sorted(part.classes.items()))
         line = f"{part.name or 'images':<8} {part.images} images, {part.masks} masks ({part.empty} empty)"
         out.print(f"{line}{'; ' + classes if classes else ''}", markup=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("severity")
-    table.add_column("found", justify="right")
-    table.add_column("what")
-    table.add_column("first", overflow="fold")
+    table = Table("severity", Column("found", justify="right"), "what", Column("first", overflow="fold"))
+    table.box, table.pad_edge = box.SIMPLE_HEAD, False
     for kind, findings in examination.by_kind().items():
-        first = findings[0].items[0] if findings[0].items else findings[0].message
-        table.add_row(KINDS[kind].severity, str(len(findings)), KINDS[kind].title, first)
-    if examination.findings:
-        out.print(table)
-    else:
-        out.print("nothing found")
-    out.print(f"page: {folder / 'hygiene.html'}", markup=False, soft_wrap=True)
+        table.add_row(KINDS[kind].severity, str(len(findings)), KINDS[kind].title, findings[0].example)
+    out.print(table if examination.findings else "nothing found")
+    out.print(f"page: {folder / 'data_quality.html'}", markup=False, soft_wrap=True)

@@ -3,7 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
+from typing import Literal
 
 import numpy as np
 
@@ -15,15 +16,8 @@ from medsam_exp.runtime.wording import joined_with_and
 
 
 @dataclass(frozen=True)
-class Link:
-    """Two near-duplicates; each represents all images with exactly the same pixels.
-
-    Attributes:
-        first: names of the images that are the same as the first.
-        second: names of the images that are the same as the second.
-        correlation: of their fine structure, up to 1.
-        turned: how the second must be turned; "" where it need not be.
-    """
+class _Link:
+    """Two near-duplicates, each the names of all images with exactly the same pixels; see `NearDuplicate`."""
 
     first: tuple[str, ...]
     second: tuple[str, ...]
@@ -42,21 +36,18 @@ class Duplicates:
     """
 
     same: tuple[tuple[str, ...], ...]
-    near: tuple[Link, ...]
+    near: tuple[_Link, ...]
     searched: bool = True
 
-    def near_groups(self) -> list[list[Link]]:
+    def near_groups(self) -> list[list[_Link]]:
         """Pairs of near-duplicates by connected component."""
-        touching = [pair for places in self._places().values() for pair in pairwise(places)]
-        groups = connected_components(range(len(self.near)), touching)
-        return [[self.near[place] for place in group] for group in groups]
-
-    def _places(self) -> dict[tuple[str, ...], list[int]]:
         places: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for place, link in enumerate(self.near):
             places[link.first].append(place)
             places[link.second].append(place)
-        return places
+        touching = [pair for found in places.values() for pair in pairwise(found)]
+        groups = connected_components(range(len(self.near)), touching)
+        return [[self.near[place] for place in group] for group in groups]
 
 
 def find_duplicates(images: Mapping[str, ImageFacts], *, near: bool = True) -> Duplicates:
@@ -75,7 +66,7 @@ def find_duplicates(images: Mapping[str, ImageFacts], *, near: bool = True) -> D
         return Duplicates(same, (), searched=False)
     first = [images[names[0]] for names in distinct]
     found = find_near_duplicates([image.hashes for image in first], [image.thumbnail for image in first])
-    links = (Link(distinct[a.first], distinct[a.second], a.correlation, a.turned) for a in found)
+    links = (_Link(distinct[a.first], distinct[a.second], a.correlation, a.turned) for a in found)
     return Duplicates(same, tuple(links))
 
 
@@ -116,62 +107,62 @@ def check_duplicates(dataset: MeasuredDataset, duplicates: Duplicates) -> list[F
     """
     findings = []
     for names in duplicates.same:
-        found = _same(dataset, names)
-        findings += found or [Finding("identical", names, f"{joined_with_and(names)} have the same pixels")]
+        said = f"{joined_with_and(names)} have the same pixels"
+        pairs = list(combinations(sorted(names), 2))
+        across = len(_splits(dataset, names)) > 1
+        found = _contradictions(
+            dataset, "identical", names, said, [names], pairs, across, dataset.limits.same_mask
+        )
+        findings += found or [Finding("identical", names, said)]
     for links in duplicates.near_groups():
-        findings += _near(dataset, links)
+        names = tuple(sorted({name for link in links for name in (*link.first, *link.second)}))
+        said = f"{joined_with_and(names)} show nearly the same (correlation of the fine structure {_degree(links)})"
+        pairs = [(a, b) for link in links if not link.turned for a in link.first for b in link.second]
+        together = [(*link.first, *link.second) for link in links]
+        across = any(
+            len(_splits(dataset, both)) > 1 and _splits(dataset, link.first) != _splits(dataset, link.second)
+            for link, both in zip(links, together, strict=True)
+        )
+        found = _contradictions(dataset, "near", names, said, together, pairs, across, _NEAR_MASK)
+        findings += found or [Finding("near", names, said)]
     return findings
 
 
-def _same(dataset: MeasuredDataset, names: tuple[str, ...]) -> list[Finding]:
-    findings = []
-    splits = _splits(dataset, names)
-    if len(splits) > 1:
-        said = f"{joined_with_and(names)} have the same pixels, in {joined_with_and(splits)}"
-        findings.append(Finding("identical_across_splits", names, said))
-    classes = _classes(dataset, names)
-    if len(classes) > 1:
-        said = f"{joined_with_and(names)} have the same pixels, but the classes {joined_with_and(classes)}"
-        findings.append(Finding("identical_labels", names, said))
-    for kind, dice in _least_dice(dataset, [(a, b) for a in names for b in names if a < b]).items():
-        if dice < dataset.limits.same_mask:
-            said = f"{joined_with_and(names)} have the same pixels, but masks that overlap with a Dice of {dice:.2f}"
-            findings.append(Finding("identical_masks", names, said, mask=kind))
-    return findings
-
-
-def _near(dataset: MeasuredDataset, links: Sequence[Link]) -> list[Finding]:
-    names = tuple(sorted({name for link in links for name in (*link.first, *link.second)}))
+def _degree(links: Sequence[_Link]) -> str:
     lowest, highest = (f(link.correlation for link in links) for f in (min, max))
     degree = f"{lowest:.2f}" if len(links) == 1 else f"{lowest:.2f} to {highest:.2f}"
     turned = joined_with_and(dict.fromkeys(link.turned for link in links if link.turned))
-    said = f"{joined_with_and(names)} show nearly the same (correlation of the fine structure {degree}"
-    said += f"; {turned})" if turned else ")"
+    return f"{degree}; {turned}" if turned else degree
+
+
+def _contradictions(
+    dataset: MeasuredDataset,
+    kind: Literal["identical", "near"],
+    names: tuple[str, ...],
+    said: str,
+    together: Sequence[tuple[str, ...]],
+    pairs: Sequence[tuple[str, str]],
+    across: bool,
+    least_dice: float,
+) -> list[Finding]:
+    """Findings about duplicates: `together` should have one class, `pairs` one mask."""
     findings = []
-    crossing = [link for link in links if len(_splits(dataset, (*link.first, *link.second))) > 1]
-    if any(_splits(dataset, link.first) != _splits(dataset, link.second) for link in crossing):
-        findings.append(
-            Finding("near_across_splits", names, f"{said}, in {joined_with_and(_splits(dataset, names))}")
-        )
-    classes = _classes(dataset, names)
-    if any(len(_classes(dataset, (*link.first, *link.second))) > 1 for link in links):
-        findings.append(
-            Finding("near_labels", names, f"{said}, but have the classes {joined_with_and(classes)}")
-        )
-    pairs = [(a, b) for link in links if not link.turned for a in link.first for b in link.second]
-    for kind, dice in _least_dice(dataset, pairs).items():
-        if dice < _NEAR_MASK:
+    if across:
+        shown = f"{said}, in {joined_with_and(_splits(dataset, names))}"
+        findings.append(Finding(f"{kind}_across_splits", names, shown))
+    if any(len(_classes(dataset, group)) > 1 for group in together):
+        have = "the classes" if kind == "identical" else "have the classes"
+        shown = f"{said}, but {have} {joined_with_and(_classes(dataset, names))}"
+        findings.append(Finding(f"{kind}_labels", names, shown))
+    for mask_kind, dice in _least_dice(dataset, pairs).items():
+        if dice < least_dice:
             shown = f"{said}, but masks that overlap with a Dice of {dice:.2f}"
-            findings.append(Finding("near_masks", names, shown, mask=kind))
-    return findings or [Finding("near", names, said)]
+            findings.append(Finding(f"{kind}_masks", names, shown, mask=mask_kind))
+    return findings
 
 
 def check_splits(dataset: MeasuredDataset) -> list[Finding]:
     """Patients on both sides, classes that a split lacks, unequal classes."""
-    return [*_groups(dataset), *_class_balance(dataset)]
-
-
-def _groups(dataset: MeasuredDataset) -> list[Finding]:
     members: dict[str, list[str]] = defaultdict(list)
     for item in dataset.items:
         if item.group and item.image is not None:
@@ -182,25 +173,20 @@ def _groups(dataset: MeasuredDataset) -> list[Finding]:
         if len(counts) > 1:
             said = ", ".join(f"{count} in {split or 'no split'}" for split, count in sorted(counts.items()))
             findings.append(Finding("group_across_splits", tuple(names), f"{group} has images {said}"))
-    return findings
+    return [*findings, *_class_balance(dataset)]
 
 
 def _class_balance(dataset: MeasuredDataset) -> list[Finding]:
-    labelled = [item for item in dataset.items if item.class_name is not None and item.image is not None]
-    by_split: dict[str, Counter[str]] = defaultdict(Counter)
-    for item in labelled:
-        by_split[item.split][str(item.class_name)] += 1
-    total = sum(by_split.values(), Counter())
     findings = []
+    by_split: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in dataset.items:
+        if item.class_name is not None and item.image is not None:
+            by_split[item.split][item.class_name] += 1
+    total = sum(by_split.values(), Counter())
     for split, counts in sorted(by_split.items()):
         if lacking := sorted(set(total) - set(counts)):
-            findings.append(
-                Finding(
-                    "missing_class",
-                    (),
-                    f"{split or 'the dataset'} has no image of {joined_with_and(lacking)}",
-                )
-            )
+            said = f"{split or 'the dataset'} has no image of {joined_with_and(lacking)}"
+            findings.append(Finding("missing_class", (), said))
     if len(total) > 1:
         (most, largest), (least, smallest) = total.most_common()[0], total.most_common()[-1]
         if largest > dataset.limits.imbalance * smallest:
@@ -228,17 +214,12 @@ def _least_dice(dataset: MeasuredDataset, pairs: Iterable[tuple[str, str]]) -> d
         for kind in masks[0].keys() & masks[1].keys():
             first, second = masks[0][kind], masks[1][kind]
             if first.problem is None and second.problem is None:
-                found[kind] = min(found.get(kind, 1.0), dice_of(first, second))
+                found[kind] = min(found.get(kind, 1.0), _dice(first, second))
     return found
 
 
-def dice_of(first: MaskFacts, second: MaskFacts) -> float:
-    """Dice of two masks by their thumbnails, in [0, 1]; 1 where both are empty.
-
-    Args:
-        first: facts of one mask.
-        second: facts of the other.
-    """
+def _dice(first: MaskFacts, second: MaskFacts) -> float:
+    """By thumbnails, in [0, 1]; 1 where both are empty."""
     if first.pixels == second.pixels:
         return 1.0
     a, b = (unpack_thumbnail(mask.thumbnail).astype(np.float64) for mask in (first, second))

@@ -1,10 +1,9 @@
 """A dataset as the checks see it: images with masks, splits, classes and patients, and what measuring them told."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from medsam_exp.curation.quality.burnt_in import Overlay
 
@@ -36,10 +35,6 @@ class DatasetItem:
     caption: str = ""
     problem: str | None = None
 
-    def grouped(self, group: str) -> "DatasetItem":
-        """The same item, of this group."""
-        return replace(self, group=group)
-
 
 @dataclass(frozen=True)
 class DatasetListing:
@@ -51,7 +46,6 @@ class DatasetListing:
         items: in the order of their names.
         has_masks: whether masks belong to the dataset at all.
         remarks: what of the dataset's own tables fits no file, one sentence each.
-        sources: digests of files that are no images, such as index.csv.
     """
 
     root: Path
@@ -135,17 +129,6 @@ class Facts:
     masks: dict[str, MaskFacts]
 
 
-def from_json(content: dict[str, Any]) -> Facts:
-    """The facts that `dataclasses.asdict` wrote."""
-    image = dict(content["image"])
-    overlay = image.pop("overlay")
-    words = tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in overlay["words"])
-    crosses = tuple((x, y) for x, y in overlay["crosses"])
-    image["hashes"] = tuple(image["hashes"])
-    masks = {kind: MaskFacts(**own) for kind, own in content["masks"].items()}
-    return Facts(ImageFacts(**image, overlay=Overlay(words, crosses)), masks)
-
-
 @dataclass(frozen=True)
 class Limits:
     """What counts as a finding where no single answer is right.
@@ -183,7 +166,7 @@ class MeasuredDataset:
 
     @property
     def items(self) -> Sequence[DatasetItem]:
-        """All items, in the order of their names."""
+        """All of the listing."""
         return self.listing.items
 
     @cached_property

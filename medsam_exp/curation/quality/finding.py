@@ -30,6 +30,11 @@ class Finding:
     mask: str = ""
     boxes: tuple[Box, ...] = ()
 
+    @property
+    def example(self) -> str:
+        """The item to look at, or else what was found."""
+        return self.items[0] if self.items else self.message
+
 
 @dataclass(frozen=True)
 class Kind:

@@ -163,7 +163,8 @@ def find_collection(
         raise UserError(f"{root} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}): check the path")
     if pattern is None:
         return found
-    grouped = (item.grouped(patient_in(item.stem, pattern) or item.group) for item in found.items)
+    groups = (patient_in(item.stem, pattern) or item.group for item in found.items)
+    grouped = (replace(item, group=group) for item, group in zip(found.items, groups, strict=True))
     return replace(found, items=tuple(grouped))
 
 

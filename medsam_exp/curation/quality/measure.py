@@ -1,12 +1,12 @@
 """Decodes the files of each item once and stores what the checks ask for by the content of the files."""
 
-import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from pydantic import TypeAdapter, ValidationError
 from scipy import ndimage
 
 from medsam_exp.curation.quality.burnt_in import find_overlay, outline_is_drawn
@@ -18,7 +18,6 @@ from medsam_exp.curation.quality.facts import (
     Limits,
     MaskFacts,
     MeasuredDataset,
-    from_json,
 )
 from medsam_exp.data.decoding import decode, to_rgb
 from medsam_exp.data.masks import to_mask
@@ -32,18 +31,14 @@ from medsam_exp.types import Mask, RGBImage, UserError
 VERSION = 6
 """Of what is measured; another one measures everything anew."""
 
+_FACTS = TypeAdapter(Facts)
 _CLEARLY_COLOURED = 40  # of 255: between a pixel's strongest and weakest channel; JPEG alone makes fewer
 _WHITE = 250  # of 255: counts as the highest value
 _SPECK, _SPECK_SHARE = 8, 0.002  # pixels; and of the largest part
 
 
-def measure(item: DatasetItem, mask_values: Collection[int] | None) -> Facts:
-    """Decode an item's image and masks; faults are facts, not exceptions.
-
-    Args:
-        item: with an image.
-        mask_values: values that count as foreground in masks of class labels; None for two-valued masks.
-    """
+def _measured(item: DatasetItem, mask_values: Collection[int] | None) -> Facts:
+    """Decode an item's image and masks; faults are facts, not exceptions."""
     assert item.image is not None
     try:
         pixels = decode(item.image)
@@ -144,10 +139,10 @@ class FactStore:
         path = self._path(item)
         if path is not None and path.is_file():
             try:
-                return from_json(json.loads(path.read_text()))
-            except (ValueError, KeyError, TypeError):  # a damaged file is measured anew
+                return _FACTS.validate_json(path.read_bytes())
+            except ValidationError:  # a damaged file is measured anew
                 pass
-        facts = measure(item, self._mask_values)
+        facts = _measured(item, self._mask_values)
         self.measured += 1
         problems = [facts.image.problem, *(mask.problem for mask in facts.masks.values())]
         if path is not None and not any(problems):  # they name paths

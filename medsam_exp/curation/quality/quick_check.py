@@ -14,16 +14,16 @@ import shlex
 from collections import defaultdict
 from collections.abc import Collection as Values
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
+from pydantic import TypeAdapter
 
 from medsam_exp.config.auxiliary_images import label_source
-from medsam_exp.curation.quality.checks import Examination, examine, examine_files
-from medsam_exp.curation.quality.duplicates import Duplicates
+from medsam_exp.curation.quality.checks import Examination, examine
+from medsam_exp.curation.quality.duplicates import Duplicates, find_duplicates
 from medsam_exp.curation.quality.facts import DatasetListing, Limits, MeasuredDataset
 from medsam_exp.curation.quality.finding import KINDS, Finding
 from medsam_exp.curation.quality.layout import find_collection, without
@@ -39,7 +39,7 @@ from medsam_exp.types import FolderSplit, UserError
 
 log = logging.getLogger(__name__)
 
-LEAKS = ("identical_across_splits", "near_across_splits", "group_across_splits")
+_LEAKS = ("identical_across_splits", "near_across_splits", "group_across_splits")
 """Kinds of findings by which a test split is not what it claims to be."""
 FEW = 400
 """Images that are decoded at first use; some seconds."""
@@ -63,12 +63,7 @@ class Leak:
     splits: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _FirstCheck:
-    """Result of the first check of a dataset: lines to log once, and leaks."""
-
-    lines: tuple[str, ...]
-    leaks: tuple[Leak, ...]
+_STORED = TypeAdapter(tuple[Leak, ...])
 
 
 def check_once(
@@ -94,23 +89,22 @@ def check_once(
     Returns:
         The leaks between its splits.
     """
-    folder = artifacts / "hygiene"
+    folder = artifacts / "data_quality"
     try:
         record = folder / "seen" / f"{_fingerprint(root, mask_values, exclude, patient_pattern)}.json"
-        known, lines = _read(record), tuple[str, ...]()
+        known, lines = _read(record), list[str]()
         if known is None:
-            with _alone(record.with_suffix(".lock")) as free:
+            record.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(record.with_suffix(".lock"), timeout=_WAIT):
                 known = _read(record)  # another process may have looked meanwhile
-                if known is None and not free:
-                    log.warning(
-                        "data check: another process still looks at %s; its leaks are not known", root
-                    )
-                    return ()
                 if known is None:
-                    look = _look(root, folder, digests, mask_values, exclude, patient_pattern)
-                    content = {"root": str(root), **asdict(look)}
+                    listing = without(find_collection(root, patient_pattern), exclude)
+                    known, lines = _look(listing, folder, digests, mask_values, patient_pattern)
+                    content = {"root": str(root), "lines": lines, "leaks": [asdict(leak) for leak in known]}
                     write_atomically(record, json_text(content, indent=1).encode())
-                    known, lines = look.leaks, look.lines
+    except Timeout:
+        log.warning("data check: another process still looks at %s; its leaks are not known", root)
+        return ()
     except Exception as error:  # a check is no reason for a run to fail
         log.warning("data check: %s could not be checked (%s: %s)", root, type(error).__name__, error)
         return ()
@@ -122,8 +116,7 @@ def check_once(
 def _read(record: Path) -> tuple[Leak, ...] | None:
     """Leaks that an earlier check found; None without one, or where its record is damaged."""
     try:
-        found = json.loads(record.read_text())["leaks"]
-        return tuple(Leak(each["said"], tuple(each["splits"])) for each in found)
+        return _STORED.validate_python(json.loads(record.read_text())["leaks"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -151,40 +144,32 @@ def _fingerprint(
     return text_digest(*listed)[:32]
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[bool]:
-    """Whether no other process does this any more."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=_WAIT)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
-        path.unlink(missing_ok=True)
-
-
 def _look(
-    root: Path,
+    listing: DatasetListing,
     folder: Path,
     digests: FileDigests,
     mask_values: Values[int] | None,
-    exclude: str | Sequence[str] | None,
     patient_pattern: str | None,
-) -> _FirstCheck:
-    listing = without(find_collection(root, patient_pattern), exclude)
-    images = [item for item in listing.items if item.image is not None]
-    if len(images) <= FEW:
-        store = FactStore(folder, digests, mask_values)
-        found = examine(measure_dataset(listing, store, Limits()))
-        return _FirstCheck(tuple(_sentences(found, "", patient_pattern)), tuple(_leaks(found)))
-    found = examine_files(MeasuredDataset(listing, {}), _same_files(listing, digests))
-    said = _sentences(found, f"{len(images)} images were compared by name and file only; ", patient_pattern)
-    return _FirstCheck(tuple(said), tuple(_leaks(found)))
+) -> tuple[tuple[Leak, ...], list[str]]:
+    """Leaks; and errors and warnings except leaks, a line a kind, with the command of the full check."""
+    count = sum(item.image is not None for item in listing.items)
+    if count <= FEW:
+        dataset = measure_dataset(listing, FactStore(folder, digests, mask_values), Limits())
+        examination, scope = examine(dataset, find_duplicates(dataset.images)), ""
+    else:
+        examination = examine(MeasuredDataset(listing, {}), _same_files(listing, digests))
+        scope = f"{count} images were compared by name and file only; "
+    lines = []
+    kinds = examination.by_kind()
+    for kind, findings in kinds.items():
+        about = KINDS[kind]
+        if about.severity != "note" and kind not in _LEAKS:
+            said = f"{about.severity}: {about.title.lower()}: {len(findings)} (first: {findings[0].example})"
+            lines.append(said)
+    if lines or scope or kinds.keys() & set(_LEAKS):
+        full_check = _full_check(listing.root, patient_pattern)
+        lines.append(f"{scope}pictures, reasons and what mends it: {full_check}")
+    return tuple(_leaks(examination)), lines
 
 
 def _same_files(listing: DatasetListing, digests: FileDigests) -> Duplicates:
@@ -204,28 +189,8 @@ def _same_files(listing: DatasetListing, digests: FileDigests) -> Duplicates:
     return Duplicates(tuple(sorted(groups)), (), searched=False)
 
 
-def _sentences(examination: Examination, scope: str, patient_pattern: str | None) -> list[str]:
-    """Errors and warnings except leaks, a line a kind, and the command of the full check."""
-    lines = []
-    kinds = examination.by_kind()
-    for kind, findings in kinds.items():
-        about = KINDS[kind]
-        if about.severity != "note" and kind not in LEAKS:
-            first = findings[0].items[0] if findings[0].items else findings[0].message
-            lines.append(f"{about.severity}: {about.title.lower()}: {len(findings)} (first: {first})")
-    root = examination.dataset.listing.root
-    if lines or scope or kinds.keys() & set(LEAKS):
-        lines.append(f"{scope}pictures, reasons and what mends it: {full_check(root, patient_pattern)}")
-    return lines
-
-
-def full_check(root: Path, patient_pattern: str | None) -> str:
-    """The command of the full data check.
-
-    Args:
-        root: of the dataset.
-        patient_pattern: finds the patient in a file's name; None for none.
-    """
+def _full_check(root: Path, patient_pattern: str | None) -> str:
+    """The command of the full data check."""
     group = "" if patient_pattern is None else f" --group {shlex.quote(patient_pattern)}"
     return f"medsam-exp data-check {root}{group}"
 
@@ -235,7 +200,7 @@ def _leaks(examination: Examination) -> Iterator[Leak]:
     by_name = examination.dataset.by_name
     found: dict[tuple[str, tuple[str, ...]], list[Finding]] = defaultdict(list)
     for finding in examination.findings:
-        if finding.kind in LEAKS:
+        if finding.kind in _LEAKS:
             splits = tuple(sorted({by_name[name].split for name in finding.items} - {""}))
             found[finding.kind, splits].append(finding)
     for (kind, splits), findings in found.items():
@@ -298,7 +263,7 @@ def refuse_leaky_training(cfg: DictConfig, plan: Plan, leaks: Mapping[Path, tupl
         if found:
             raise UserError(
                 f"{name} would train on {root} ({trained.split}), but the data check found "
-                f"{'; '.join(leak.said for leak in found)}: {full_check(root, trained.patient_pattern)} shows "
+                f"{'; '.join(leak.said for leak in found)}: {_full_check(root, trained.patient_pattern)} shows "
                 "them and writes exclude.csv for data.exclude and groups.csv to split anew, or allow it with "
                 "allow_leaks=true"
             )

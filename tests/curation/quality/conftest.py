@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from medsam_exp.curation.quality.checks import Examination, examine
+from medsam_exp.curation.quality.duplicates import find_duplicates
 from medsam_exp.curation.quality.facts import Limits
 from medsam_exp.curation.quality.layout import find_collection
 from medsam_exp.curation.quality.measure import FactStore, measure_dataset
@@ -24,8 +25,7 @@ def checked() -> Callable[..., Examination]:
 
     def check(root: Path, near: bool = True, mask_values=None, **options) -> Examination:
         listing = find_collection(root, **options)
-        return examine(
-            measure_dataset(listing, FactStore(None, FileDigests(), mask_values), Limits()), near=near
-        )
+        dataset = measure_dataset(listing, FactStore(None, FileDigests(), mask_values), Limits())
+        return examine(dataset, find_duplicates(dataset.images, near=near))
 
     return check

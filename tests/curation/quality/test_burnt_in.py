@@ -7,10 +7,10 @@ from scipy import ndimage
 
 from medsam_exp.curation.quality.burnt_in import (
     Overlay,
+    _maximum,
+    _minimum,
+    _white_top_hat,
     find_overlay,
-    sliding_maximum,
-    sliding_minimum,
-    white_top_hat,
 )
 from tests.clean_data import scan
 
@@ -82,15 +82,13 @@ def test_places_are_in_the_original_frame():
 def test_windows_are_those_of_scipy(size):
     values = np.random.default_rng(size).integers(0, 256, (40, 33), dtype=np.uint8)
     np.testing.assert_array_equal(
-        sliding_maximum(values, size), ndimage.maximum_filter(values, size, mode="nearest")
+        _maximum(values, size), ndimage.maximum_filter(values, size, mode="nearest")
     )
     np.testing.assert_array_equal(
-        sliding_minimum(values, size), ndimage.minimum_filter(values, size, mode="nearest")
+        _minimum(values, size), ndimage.minimum_filter(values, size, mode="nearest")
     )
     inside = slice(size, -size)
     expected = ndimage.white_tophat(values, size=(size, size), mode="nearest")
-    np.testing.assert_array_equal(white_top_hat(values, size)[inside, inside], expected[inside, inside])
+    np.testing.assert_array_equal(_white_top_hat(values, size)[inside, inside], expected[inside, inside])
     mask = values > 200
-    np.testing.assert_array_equal(
-        sliding_maximum(mask, size), ndimage.binary_dilation(mask, np.ones((size, size)))
-    )
+    np.testing.assert_array_equal(_maximum(mask, size), ndimage.binary_dilation(mask, np.ones((size, size))))

@@ -32,7 +32,7 @@ def spoilt(clean: Clean) -> Clean:
 
 
 def check(root: Path, outputs: Path, *options: str) -> tuple[int, Path]:
-    return main([str(root), "--outputs", str(outputs), *options]), outputs / "hygiene" / "data"
+    return main([str(root), "--outputs", str(outputs), *options]), outputs / "data_quality" / "data"
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -44,11 +44,11 @@ def test_files_and_table(spoilt, tmp_path, capsys):
     code, folder = check(spoilt.root, tmp_path / "out")
     assert code == 0
     assert sorted(path.name for path in folder.iterdir()) == [
+        "data_quality.html",
         "exclude.csv",
         "findings.csv",
         "findings.json",
         "groups.csv",
-        "hygiene.html",
     ]
     found = rows(folder / "findings.csv")
     counts = Counter((row["severity"], row["kind"]) for row in found)
@@ -62,7 +62,7 @@ def test_files_and_table(spoilt, tmp_path, capsys):
     assert written["overview"]["images"] == 16
     said = capsys.readouterr().out
     assert "The same image in several splits" in said
-    assert "hygiene.html" in said
+    assert "data_quality.html" in said
 
 
 def test_exit_codes(spoilt, clean, tmp_path, capsys):
@@ -154,7 +154,7 @@ def test_remembered_facts_are_the_measured_ones(spoilt, tmp_path):
 def test_the_same_scan_of_two_classes_in_real_breast_images(shared_data, tmp_path):
     """BUSI's benign (406) and malignant (94) are one scan."""
     main([str(shared_data / "breast_tumors"), "--outputs", str(tmp_path)])
-    found = rows(tmp_path / "hygiene" / "breast_tumors" / "findings.csv")
+    found = rows(tmp_path / "data_quality" / "breast_tumors" / "findings.csv")
     labels = [(row["image"], row["others"]) for row in found if row["kind"] == "near_labels"]
     assert labels == [("train/benign_406", "train/malignant_94")]
     leaks = [(row["image"], row["others"]) for row in found if row["severity"] == "error"]

@@ -23,7 +23,7 @@ def page(clean, checked, tmp_path):
     words(clean)
     empty_mask(clean)
     clean.path("train", "images", "case_03").write_bytes(b"no image")
-    path = tmp_path / "hygiene.html"
+    path = tmp_path / "data_quality.html"
     write_page(checked(clean.root), path, command="medsam-exp data-check data")
     return path
 

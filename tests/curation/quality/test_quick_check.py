@@ -121,7 +121,7 @@ def test_another_process_that_looks_is_waited_for_a_while(clean, look, tmp_path,
 
     clean.put("test", "copy", scan(0), lesion(0), "benign")
     name = quick_check._fingerprint(clean.root, None, None, None)
-    lock = tmp_path / "artifacts" / "hygiene" / "seen" / f"{name}.lock"
+    lock = tmp_path / "artifacts" / "data_quality" / "seen" / f"{name}.lock"
     lock.parent.mkdir(parents=True)
     monkeypatch.setattr(quick_check, "_WAIT", 0.0)
     with FileLock(lock):
