@@ -61,9 +61,9 @@ def check_dataset(
 def print_examination(examination: Examination, folder: Path) -> None:
     """Print the number of images, masks and findings of each kind."""
     out, said = open_console(), overview(examination.dataset)
-    for part in said.splits:
-        classes = ", ".join(f"{name} {count}" for name, count in sorted(part.classes.items()))
-        line = f"{part.name or 'images':<8} {part.images} images, {part.masks} masks ({part.empty} empty)"
+    for part in said["splits"]:
+        classes = ", ".join(f"{name} {count}" for name, count in sorted(part["classes"].items()))
+        line = f"{part['name'] or 'images':<8} {part['images']} images, {part['masks']} masks ({part['empty']} empty)"
         out.print(f"{line}{'; ' + classes if classes else ''}", markup=False)
     table = Table("severity", Column("found", justify="right"), "what", Column("first", overflow="fold"))
     table.box, table.pad_edge = box.SIMPLE_HEAD, False

@@ -1,67 +1,44 @@
 """A data check as files for programs: numbers, findings.csv and .json, images to leave out, groups to split by."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
+from typing import TypedDict
 
 from medsam_exp.curation.quality.checks import Examination
 from medsam_exp.curation.quality.duplicates import groups_of
 from medsam_exp.curation.quality.facts import DatasetItem, MeasuredDataset
-from medsam_exp.curation.quality.finding import KINDS, Finding
+from medsam_exp.curation.quality.finding import KINDS
 from medsam_exp.data.tables import csv_text
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
 
-NO_CLASS = "no class"
+_NO_CLASS = "no class"
 
 
-@dataclass(frozen=True)
-class SplitCounts:
-    """One split in numbers.
+class SplitCounts(TypedDict):
+    """One split in numbers; masks are of any kind, groups known patients or the like."""
 
-    Attributes:
-        name: "" where the dataset has no splits.
-        images: how many.
-        masks: how many, of any kind.
-        empty: of them without a pixel.
-        classes: images by class.
-        groups: how many patients or groups are known.
-        sizes: most frequent sizes, the most frequent first, such as "500 x 400 (12)".
-        largest: most pixels of a side.
-        smallest: fewest pixels of a side.
-        coverage: median share of the image that a mask with any pixel covers; None without such masks.
-    """
-
-    name: str
+    name: str  # "" where the dataset has no splits
     images: int
     masks: int
-    empty: int
+    empty: int  # masks without a pixel
     classes: dict[str, int]
     groups: int
-    sizes: tuple[str, ...]
-    largest: int
+    sizes: list[str]  # the most frequent first, such as "500 x 400 (12)"
+    largest: int  # pixels of a side
     smallest: int
-    coverage: float | None
+    coverage: float | None  # median share of the image, of masks with any pixel
 
 
-@dataclass(frozen=True)
-class Overview:
-    """A dataset in numbers.
-
-    Attributes:
-        images: how many.
-        splits: each by itself.
-        classes: all of them, the largest first.
-        bits: images by bit depth.
-        formats: images by suffix.
-        lossy: images in a format that may have altered values.
-    """
+class Overview(TypedDict):
+    """A dataset in numbers: images by bit depth and suffix, and how many a format may have altered."""
 
     images: int
-    splits: tuple[SplitCounts, ...]
-    classes: tuple[str, ...]
+    splits: list[SplitCounts]
+    classes: list[str]  # the largest first
     bits: dict[str, int]
     formats: dict[str, int]
     lossy: int
@@ -70,28 +47,25 @@ class Overview:
 def overview(dataset: MeasuredDataset) -> Overview:
     """Count a dataset."""
     by_split: dict[str, list[str]] = defaultdict(list)
+    suffixes: Counter[str] = Counter()
     for item in dataset.items:
         if item.image is not None:
             by_split[item.split].append(item.name)
-    parts = tuple(_split(dataset, split, names) for split, names in sorted(by_split.items()))
-    classes = sum((Counter(part.classes) for part in parts), Counter())
-    images = dataset.images.values()
-    suffixes = Counter(
-        item.image.suffix.lower().lstrip(".") for item in dataset.items if item.image is not None
-    )
-    return Overview(
-        images=sum(part.images for part in parts),
-        splits=parts,
-        classes=tuple(name for name, _ in classes.most_common()),
-        bits={
-            f"{bits} bits": count for bits, count in sorted(Counter(image.bits for image in images).items())
-        },
-        formats=dict(suffixes.most_common()),
-        lossy=sum(image.lossy for image in images),
-    )
+            suffixes[item.image.suffix.lower().lstrip(".")] += 1
+    parts = [_counted(dataset, split, names) for split, names in sorted(by_split.items())]
+    classes = sum((Counter(part["classes"]) for part in parts), Counter())
+    bits = Counter(image.bits for image in dataset.images.values())
+    return {
+        "images": suffixes.total(),
+        "splits": parts,
+        "classes": [name for name, _ in classes.most_common()],
+        "bits": {f"{depth} bits": count for depth, count in sorted(bits.items())},
+        "formats": dict(suffixes.most_common()),
+        "lossy": sum(image.lossy for image in dataset.images.values()),
+    }
 
 
-def _split(dataset: MeasuredDataset, split: str, names: Sequence[str]) -> SplitCounts:
+def _counted(dataset: MeasuredDataset, split: str, names: Sequence[str]) -> SplitCounts:
     images = [dataset.images[name] for name in names if name in dataset.images]
     inside = set(names)
     masks = [mask for (name, _), mask in dataset.masks.items() if name in inside]
@@ -100,18 +74,18 @@ def _split(dataset: MeasuredDataset, split: str, names: Sequence[str]) -> SplitC
     sides = [side for image in images for side in (image.width, image.height)]
     shares = [mask.share for mask in masks if mask.foreground]
     labelled = any(item.class_name for item in dataset.items)
-    return SplitCounts(
-        name=split,
-        images=len(names),
-        masks=len(masks),
-        empty=sum(not mask.foreground for mask in masks),
-        classes=dict(Counter(item.class_name or NO_CLASS for item in items)) if labelled else {},
-        groups=len({item.group for item in items if item.group}),
-        sizes=tuple(f"{size} ({count})" for size, count in sizes.most_common(3)),
-        largest=max(sides, default=0),
-        smallest=min(sides, default=0),
-        coverage=median(shares) if shares else None,
-    )
+    return {
+        "name": split,
+        "images": len(names),
+        "masks": len(masks),
+        "empty": sum(not mask.foreground for mask in masks),
+        "classes": dict(Counter(item.class_name or _NO_CLASS for item in items)) if labelled else {},
+        "groups": len({item.group for item in items if item.group}),
+        "sizes": [f"{size} ({count})" for size, count in sizes.most_common(3)],
+        "largest": max(sides, default=0),
+        "smallest": min(sides, default=0),
+        "coverage": median(shares) if shares else None,
+    }
 
 
 _EVERY_ITEM = ("unreadable", "unpaired", "unusable_mask", "identical_labels", "identical_masks", "outline")
@@ -120,37 +94,34 @@ _KEPT_FIRST = ("test", "val")
 """Of copies in several splits, those of the first of these stay: published test splits remain whole."""
 
 
-def write_lists(examination: Examination, folder: Path) -> list[Path]:
-    """Write findings.csv, exclude.csv, groups.csv and findings.json.
-
-    Args:
-        examination: what was found.
-        folder: where to write.
-
-    Returns:
-        Paths of the files.
-    """
+def write_lists(examination: Examination, folder: Path) -> None:
+    """Write findings.csv, exclude.csv, groups.csv and findings.json to a folder."""
     items = examination.dataset.by_name
     groups = groups_of(items, examination.duplicates)
     left_out = proposed_exclusions(examination)
-    tables = {
-        "findings.csv": csv_text(
-            ("severity", "kind", "image", "others", "mask", "message"),
-            (_row(finding) for finding in examination.findings),
-        ),
-        "exclude.csv": csv_text(
-            ("name", "split", "why"),
-            ((_file_name(items[name]), items[name].split, why) for name, why in left_out.items()),
-        ),
-        "groups.csv": csv_text(
-            ("name", "split", "group"),
-            ((_file_name(items[name]), items[name].split, group) for name, group in groups.items()),
-        ),
-        "findings.json": json_text(_as_json(examination, left_out), indent=1),
+    severities = {kind: described.severity for kind, described in KINDS.items()}
+    record = {
+        "root": str(examination.dataset.listing.root),
+        "form": examination.dataset.listing.form,
+        "overview": overview(examination.dataset),
+        "near_copies_searched": examination.duplicates.searched,
+        "limits": asdict(examination.dataset.limits),
+        "findings": [{"severity": severities[each.kind], **asdict(each)} for each in examination.findings],
+        "exclude": left_out,
     }
-    for name, content in tables.items():
-        write_atomically(folder / name, content.encode())
-    return [folder / name for name in tables]
+    rows = [
+        (severities[each.kind], each.kind, first, "; ".join(others), each.mask, each.message)
+        for each in examination.findings
+        for first, *others in [each.items or ("",)]
+    ]
+    texts = {
+        "findings.csv": csv_text(("severity", "kind", "image", "others", "mask", "message"), rows),
+        "exclude.csv": csv_text(("name", "split", "why"), _named(items, left_out)),
+        "groups.csv": csv_text(("name", "split", "group"), _named(items, groups)),
+        "findings.json": json_text(record, indent=1),
+    }
+    for name, text in texts.items():
+        write_atomically(folder / name, text.encode())
 
 
 def proposed_exclusions(examination: Examination) -> dict[str, str]:
@@ -181,29 +152,13 @@ def _outside_of_the_kept_split(items: Sequence[DatasetItem]) -> tuple[str, ...]:
     return tuple(item.name for item in items if item.split != kept)
 
 
-def _file_name(item: DatasetItem) -> str:
-    """As the dataset's own index names it."""
-    if item.image is None:
-        return item.stem
-    return item.image.name if item.name == f"{item.split}/{item.stem}" else item.name
-
-
-def _row(finding: Finding) -> tuple[str, ...]:
-    first, *others = finding.items or ("",)
-    severity = KINDS[finding.kind].severity
-    return severity, finding.kind, first, "; ".join(others), finding.mask, finding.message
-
-
-def _as_json(examination: Examination, left_out: dict[str, str]) -> dict[str, object]:
-    said = overview(examination.dataset)
-    return {
-        "root": str(examination.dataset.listing.root),
-        "form": examination.dataset.listing.form,
-        "overview": asdict(said),
-        "near_copies_searched": examination.duplicates.searched,
-        "limits": asdict(examination.dataset.limits),
-        "findings": [
-            {"severity": KINDS[each.kind].severity, **asdict(each)} for each in examination.findings
-        ],
-        "exclude": left_out,
-    }
+def _named(items: Mapping[str, DatasetItem], said: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Rows with an image's file name as the dataset's own index has it, its split, and what is said of it."""
+    for name, text in said.items():
+        item = items[name]
+        file = item.name
+        if item.image is None:
+            file = item.stem
+        elif item.name == f"{item.split}/{item.stem}":
+            file = item.image.name
+        yield file, item.split, text

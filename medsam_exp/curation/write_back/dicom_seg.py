@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,7 @@ _MAY_BE_EMPTY = (  # of the modules Patient and General Study
 )
 
 
-@dataclass(frozen=True)
-class CodedConcept:
+class CodedConcept(NamedTuple):
     """What a segment shows, by code of a terminology.
 
     Attributes:
@@ -106,7 +106,10 @@ def _headers(original: Path, wanted: Iterable[str]) -> dict[str, Dataset]:
             uid = str(header.get("SOPInstanceUID", ""))
             if uid in missing:
                 missing.remove(uid)
-                found[uid] = _complete(header)
+                for name in _MAY_BE_EMPTY:  # but must be there, and anonymisers remove it
+                    if name not in header:
+                        setattr(header, name, "")
+                found[uid] = header
     if missing:
         raise UserError(
             f"{original} lacks {len(missing)} of the source images (first: SOPInstanceUID {min(missing)}): give with "
@@ -115,24 +118,14 @@ def _headers(original: Path, wanted: Iterable[str]) -> dict[str, Dataset]:
     return found
 
 
-def _complete(header: Dataset) -> Dataset:
-    """With empty values where anonymisers removed elements that must be there and may be empty (type 2)."""
-    for name in _MAY_BE_EMPTY:
-        if name not in header:
-            setattr(header, name, "")
-    return header
-
-
 def _segmentation(
     scan: Assembled, labels: Mapping[str, int], headers: Mapping[str, Dataset], names: SegmentNames
 ) -> bytes:
-    import io
-
     sources, stacked = _frames(scan, labels, headers)
     in_order = sorted(scan.classes, key=lambda name: labels[name])
-    descriptions = [_description(n, name or names.only, names) for n, name in enumerate(in_order, start=1)]
+    described = [name or names.only for name in in_order]
     try:
-        dataset = _object(sources, stacked, descriptions)
+        dataset = _object(sources, stacked, described, names)
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"no DICOM-SEG can be made that refers to the images of {scan.record.id} ({reason(error)}): use --to "
@@ -149,10 +142,27 @@ def _segmentation(
     return buffer.getvalue()
 
 
-def _object(sources: Sequence[Dataset], stacked: NDArray[Any], descriptions: Sequence[Any]) -> Any:
+def _object(
+    sources: Sequence[Dataset], stacked: NDArray[Any], segments: Sequence[str], names: SegmentNames
+) -> Any:
     require("highdicom")
     import highdicom
+    from pydicom.sr.codedict import codes
 
+    family = codes.DCM.ArtificialIntelligence
+    descriptions = [
+        highdicom.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=label[:64],
+            segmented_property_category=highdicom.sr.CodedConcept(*names.category),
+            segmented_property_type=highdicom.sr.CodedConcept(*names.type),
+            algorithm_type="AUTOMATIC",
+            algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+                name=_SOFTWARE, family=family, version="1"
+            ),
+        )
+        for number, label in enumerate(segments, start=1)
+    ]
     return highdicom.seg.Segmentation(
         source_images=sources,
         pixel_array=stacked,
@@ -196,25 +206,3 @@ def _frames(
     for number, k in by_file[images[0][0]]:
         frames[number] = stacked[k]
     return [source], frames
-
-
-def _description(number: int, label: str, names: SegmentNames) -> Any:
-    import highdicom
-    from pydicom.sr.codedict import codes
-
-    return highdicom.seg.SegmentDescription(
-        segment_number=number,
-        segment_label=label[:64],
-        segmented_property_category=_concept(names.category),
-        segmented_property_type=_concept(names.type),
-        algorithm_type="AUTOMATIC",
-        algorithm_identification=highdicom.AlgorithmIdentificationSequence(
-            name=_SOFTWARE, family=codes.DCM.ArtificialIntelligence, version="1"
-        ),
-    )
-
-
-def _concept(meaning: CodedConcept) -> Any:
-    import highdicom
-
-    return highdicom.sr.CodedConcept(meaning.value, meaning.scheme, meaning.meaning)

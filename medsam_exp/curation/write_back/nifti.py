@@ -1,5 +1,6 @@
 """Predictions as NIfTI in the geometry of their scan."""
 
+import gzip
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.json_text import json_text
 
-LABELS = "labels.json"
+_LABELS = "labels.json"
 
 
 def write_nifti(out: Path, scans: Sequence[Assembled], labels: Mapping[str, int]) -> list[str]:
@@ -37,14 +38,13 @@ def write_nifti(out: Path, scans: Sequence[Assembled], labels: Mapping[str, int]
         names = [name for name in scan.classes if name]
         apart = bool(names) and (scan.overlaps or _are_maps(scan))
         if apart:
-            notes.append(
-                f"{scan.record.id}: {len(names)} classes overlap or are maps, so each has its own file"
-            )
+            said = f"{len(names)} classes overlap or are maps, so each has its own file"
+            notes.append(f"{scan.record.id}: {said}")
         for suffix, values in _files(scan, labels, apart=apart).items():
             write_atomically(out / f"{scan.record.id}{suffix}.nii.gz", _nifti(values, scan.record))
     if any(labels):
         text = json_text({"background": 0, **labels}, indent=1) + "\n"
-        write_atomically(out / LABELS, text.encode())
+        write_atomically(out / _LABELS, text.encode())
     return notes
 
 
@@ -69,34 +69,24 @@ def _storable(volume: NDArray[Any]) -> NDArray[Any]:
 
 
 def _nifti(values: NDArray[Any], record: ScanRecord) -> bytes:
-    import gzip
-
     require("nibabel")
     import nibabel
 
     axes = int(record.source.get("dimensions", 3))
     values = values[:, :, 0] if axes == 2 else values.reshape(*values.shape, *[1] * (axes - 3))
+    affine = RAS_FROM_LPS @ record.affine
     header = nibabel.Nifti1Header()
     header.set_data_dtype(values.dtype)
-    image = nibabel.Nifti1Image(values, RAS_FROM_LPS @ record.affine, header)
-    if fields := record.source.get("nifti"):
-        image = nibabel.Nifti1Image(values, None, _with_place(image.header, fields))
+    image = nibabel.Nifti1Image(values, affine, header)
+    if fields := record.source.get("nifti"):  # the source's own words for where the voxels lie
+        for name, value in fields.items():
+            image.header[name] = value
+        image = nibabel.Nifti1Image(values, None, image.header)
     else:
         image.header.set_xyzt_units("mm")
-        _say_what_the_place_means(image, record)
+        code = int(record.placed)  # 1: the scanner's coordinates; 0: none
+        image.set_sform(affine, code)
+        directions = record.affine[:3, :3] / np.linalg.norm(record.affine[:3, :3], axis=0)
+        sheared = np.abs(directions.T @ directions - np.eye(3)).max() > 1e-4  # of a tilted gantry
+        image.set_qform(None if sheared else affine, 0 if sheared else code)
     return gzip.compress(image.to_bytes(), mtime=0)
-
-
-def _with_place(header: Any, fields: Mapping[str, Any]) -> Any:
-    """A header that says where the voxels lie in exactly the source's words."""
-    for name, value in fields.items():
-        header[name] = value
-    return header
-
-
-def _say_what_the_place_means(image: Any, record: ScanRecord) -> None:
-    code = int(record.placed)  # 1: the scanner's coordinates; 0: none
-    image.set_sform(RAS_FROM_LPS @ record.affine, code)
-    directions = record.affine[:3, :3] / np.linalg.norm(record.affine[:3, :3], axis=0)
-    sheared = np.abs(directions.T @ directions - np.eye(3)).max() > 1e-4  # of a tilted gantry
-    image.set_qform(None if sheared else RAS_FROM_LPS @ record.affine, 0 if sheared else code)

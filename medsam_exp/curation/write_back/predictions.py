@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from medsam_exp.data.volumes.scan import ScanRecord
 from medsam_exp.nnunet.raw_dataset import case_name
 from medsam_exp.types import UserError
 
-Planes = Mapping[str, Callable[[], NDArray[Any]]]
+_Planes = Mapping[str, Callable[[], NDArray[Any]]]
 """By sample id what reads the (H, W) prediction of a slice: bool masks, or float32 maps in [0, 1]."""
 
 
@@ -46,7 +46,7 @@ class Assembled:
         return bool((counts > 1).any())
 
 
-def assemble(record: ScanRecord, predicted: Mapping[str, Planes]) -> Assembled | None:
+def assemble(record: ScanRecord, predicted: Mapping[str, _Planes]) -> Assembled | None:
     """Put the predictions of a scan's slices where they were cut from.
 
     Args:
@@ -72,22 +72,22 @@ def assemble(record: ScanRecord, predicted: Mapping[str, Planes]) -> Assembled |
     return Assembled(record, volumes, tuple(index for index in range(count) if index not in done))
 
 
-def _volume(record: ScanRecord, planes: Planes) -> NDArray[Any]:
-    volume: NDArray[Any] | None = None
+def _volume(record: ScanRecord, planes: _Planes) -> NDArray[Any]:
+    height, width = record.view.size(record.shape)
+    volume: NDArray[Any] = np.zeros(record.shape, bool)
     for sample_id, index in record.slices.items():
         if sample_id not in planes:
             continue
         plane = planes[sample_id]()
-        if plane.shape != record.view.size(record.shape):
-            height, width = record.view.size(record.shape)
+        if plane.shape != (height, width):
             raise UserError(
                 f"the prediction of {sample_id} has {plane.shape[1]} x {plane.shape[0]} pixels, its slice {width} x "
                 f"{height}: give predictions in the size of the prepared images"
             )
-        if volume is None:
-            volume = np.zeros(record.shape, plane.dtype)
+        if volume.dtype != plane.dtype:
+            volume = volume.astype(plane.dtype)
         record.view.put(volume, index, plane)
-    return np.zeros(record.shape, bool) if volume is None else volume
+    return volume
 
 
 What = Literal["masks", "labels", "probability", "saliency"]
@@ -103,7 +103,7 @@ class Predictions:
         labels: of each class, 1, 2, ...
     """
 
-    planes: Mapping[str, Planes]
+    planes: Mapping[str, _Planes]
     labels: Mapping[str, int]
 
     @property
@@ -112,7 +112,7 @@ class Predictions:
         return {image_id for planes in self.planes.values() for image_id in planes}
 
 
-def read_predictions(folder: Path, what: What, wanted: Iterable[str]) -> Predictions:
+def read_predictions(folder: Path, what: What, wanted: Collection[str]) -> Predictions:
     """Find what a run, or anybody else, predicted.
 
     Args:
@@ -126,23 +126,20 @@ def read_predictions(folder: Path, what: What, wanted: Iterable[str]) -> Predict
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give a run's folder, or one with mask images")
+    others = {case_name(image_id): image_id for image_id in wanted}
     if what == "labels":
-        return _label_images(
-            folder / "labels" if (folder / "labels").is_dir() else folder, _other_names(wanted)
-        )
+        return _label_images(folder / "labels" if (folder / "labels").is_dir() else folder, others)
+    found: dict[str, Callable[[], NDArray[Any]]]
     if what == "saliency":
         found = _saliency(folder, wanted)
     elif what == "probability":
-        found = {path.stem: partial(_probability, path) for path in (folder / "uncertainty").glob("*.npz")}
+        found = {path.stem: partial(_map, path) for path in (folder / "uncertainty").glob("*.npz")}
     else:
-        found = _mask_images(folder / "masks" if (folder / "masks").is_dir() else folder)
+        place = folder / "masks" if (folder / "masks").is_dir() else folder
+        found = {path.stem: partial(_mask, path) for path in _images(place)}
     if not found:
         raise UserError(f"{folder} has no {what}: check the path, or choose another --what")
-    return _by_class(found, folder, _other_names(wanted))
-
-
-def _mask_images(folder: Path) -> dict[str, Callable[[], NDArray[Any]]]:
-    return {path.stem: partial(_mask, path) for path in _images(folder)}
+    return _by_class(found, folder, others)
 
 
 def _images(folder: Path) -> list[Path]:
@@ -153,21 +150,16 @@ def _mask(path: Path) -> NDArray[np.bool_]:
     return read_mask(path)[0]
 
 
-def _probability(path: Path) -> NDArray[np.float32]:
+def _map(path: Path) -> NDArray[np.float32]:
+    """A saliency map, or the mean probability of an ensemble."""
+    if path.suffix != ".npz":
+        return np.asarray(np.load(path, allow_pickle=False), np.float32)
     with np.load(path, allow_pickle=False) as stored:
         return np.asarray(stored["probability"], np.float32)
 
 
-def _map(path: Path) -> NDArray[np.float32]:
-    return np.asarray(np.load(path, allow_pickle=False), np.float32)
-
-
-def _other_names(wanted: Iterable[str]) -> dict[str, str]:
-    """Ids of images by what else their files may be called: nnU-Net's names of the cases that were made of them."""
-    return {case_name(image_id): image_id for image_id in wanted}
-
-
 def _image_id(name: str, others: Mapping[str, str]) -> str:
+    """Id of an image by its file's name, which may be nnU-Net's name of the case that was made of it."""
     composed = normalize("NFC", name)
     return others.get(composed, composed)
 
@@ -181,26 +173,24 @@ def _by_class(
         planes[name][_image_id(image_id, others)] = read
     if "" in planes and len(planes) > 1:
         raise UserError(f"{folder} mixes masks with and without a class (ID@CLASS): keep one kind")
-    return Predictions(planes, _label_numbers(folder, planes))
+    stored = _stored_labels(folder / "labels")  # so that all files of a run agree; else by alphabet
+    in_order = {name: number for number, name in enumerate(sorted(planes), start=1)}
+    agreed = all(name in stored for name in planes)
+    return Predictions(planes, {name: stored[name] for name in planes} if agreed else in_order)
 
 
-def _label_numbers(folder: Path, names: Iterable[str]) -> dict[str, int]:
-    """Those of a run's label maps, so that all its files agree; else by alphabet."""
-    stored = folder / "labels" / "labels.json"
-    numbers = json.loads(stored.read_text()) if stored.is_file() else {}
-    if all(name in numbers for name in names):
-        return {name: int(numbers[name]) for name in names}
-    return {name: number for number, name in enumerate(sorted(names), start=1)}
+def _stored_labels(folder: Path) -> dict[str, int]:
+    """Numbers of a run's label maps by class, where it wrote them."""
+    stored = folder / "labels.json"
+    return {name: int(n) for name, n in json.loads(stored.read_text()).items()} if stored.is_file() else {}
 
 
 def _label_images(folder: Path, others: Mapping[str, str]) -> Predictions:
     paths = _images(folder)
     if not paths:
         raise UserError(f"{folder} has no label images: check the path, or choose another --what")
-    stored = folder / "labels.json"
-    known = json.loads(stored.read_text()) if stored.is_file() else {}
     values = sorted({int(value) for path in paths for value in np.unique(_labels(path)) if value > 0})
-    names = {int(number): name for name, number in known.items()}
+    names = {number: name for name, number in _stored_labels(folder).items()}
     labels = {names.get(value, f"label{value}"): value for value in range(1, max(values, default=1) + 1)}
     planes = {
         name: {_image_id(path.stem, others): partial(_has_label, path, value) for path in paths}
@@ -217,7 +207,7 @@ def _has_label(path: Path, value: int) -> NDArray[np.bool_]:
     return np.asarray(_labels(path) == value)
 
 
-def _saliency(folder: Path, wanted: Iterable[str]) -> dict[str, Callable[[], NDArray[Any]]]:
+def _saliency(folder: Path, wanted: Collection[str]) -> dict[str, Callable[[], NDArray[Any]]]:
     """A run's maps in the stored results; of a sample whose image or text changed since, the newest."""
     try:
         key = json.loads((folder / "summary.json").read_text())["keys"]["saliency"]

@@ -7,7 +7,13 @@ from typing import Literal
 
 from medsam_exp.curation.write_back.dicom_seg import TISSUE, CodedConcept, SegmentNames, write_segmentations
 from medsam_exp.curation.write_back.nifti import write_nifti
-from medsam_exp.curation.write_back.predictions import Assembled, Predictions, assemble, read_predictions
+from medsam_exp.curation.write_back.predictions import (
+    Assembled,
+    Predictions,
+    What,
+    assemble,
+    read_predictions,
+)
 from medsam_exp.data.volumes.scan import GEOMETRY, ScanRecord, read_record
 from medsam_exp.types import UserError
 
@@ -19,7 +25,7 @@ def write_back(
     out: Path,
     source: Path,
     to: Literal["nifti", "dicom-seg"],
-    what: Literal["masks", "labels", "probability", "saliency"],
+    what: What,
     original: Path | None,
     names: SegmentNames,
 ) -> list[str]:
@@ -40,7 +46,10 @@ def write_back(
     Raises:
         UserError: nothing fits, or a file cannot be read or written.
     """
-    _refuse_full(out)
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(
+            f"{out} exists and is not an empty folder: give a new one, so that nothing is mixed up"
+        )
     records = [record for record in read_record(source) if record.kind != "picture"]
     if not records:
         raise UserError(
@@ -101,10 +110,3 @@ def _missing(scan: Assembled) -> str:
     shown = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs[:_RANGES_SHOWN]]
     listed = ", ".join([*shown, *(["..."] if len(runs) > _RANGES_SHOWN else [])])
     return f"{scan.record.id}: {len(scan.missing)} of {count} slices were not predicted and are background ({listed})"
-
-
-def _refuse_full(out: Path) -> None:
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(
-            f"{out} exists and is not an empty folder: give a new one, so that nothing is mixed up"
-        )
