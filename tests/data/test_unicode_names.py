@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from medsam_exp.curation.prepare.layout import plain_name
-from medsam_exp.curation.quality.layout import raw_items
+from medsam_exp.curation.quality.layout import find_collection
 from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.pair_table import locate_images
@@ -72,9 +72,8 @@ def test_own_pictures_and_raw_folders(tmp_path) -> None:
     for name in NAMES:
         save(tmp_path / "src" / f"{normalize('NFD', name)}.png")
         save(tmp_path / "src" / f"{normalize('NFC', name)}_mask.png")
-    items, has_masks = raw_items(tmp_path / "src")
-    assert has_masks
-    assert [item.problem for item in items] == [None] * 3
+    items = find_collection(tmp_path / "src").items
+    assert [(item.problem, len(item.masks)) for item in items] == [(None, 1)] * 3
     assert main(["own", str(tmp_path / "src"), str(tmp_path / "out")]) == 0
     masks = [path.name for path in (tmp_path / "out" / "test_masks").iterdir()]
     assert sorted(masks) == sorted(f"{plain_name(name)}.png" for name in NAMES)

@@ -21,7 +21,6 @@ class DatasetItem:
             are parts of one mask.
         class_name: what it shows; None where the dataset does not say.
         group: whatever may not be on both sides of a split, such as the patient; "" where unknown.
-        caption: its text, of pairs.
         problem: why its files do not belong together, in words.
     """
 
@@ -32,7 +31,6 @@ class DatasetItem:
     masks: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     class_name: str | None = None
     group: str = ""
-    caption: str = ""
     problem: str | None = None
 
 
@@ -44,14 +42,12 @@ class DatasetListing:
         root: where they lie.
         form: how they are arranged: "prepared" (SPLIT_images and SPLIT_masks), "raw" or "pairs".
         items: in the order of their names.
-        has_masks: whether masks belong to the dataset at all.
         remarks: what of the dataset's own tables fits no file, one sentence each.
     """
 
     root: Path
     form: str
     items: tuple[DatasetItem, ...]
-    has_masks: bool
     remarks: tuple[str, ...] = ()
 
 

@@ -37,69 +37,49 @@ _SPLITS = {
 }
 
 
-def raw_items(root: Path) -> tuple[tuple[DatasetItem, ...], bool]:
-    """All images below a folder with the masks that belong to them; and whether there are masks at all."""
-    images, inline, elsewhere = _sorted_files(root)
-    places: dict[tuple[Path, str], list[Path]] = defaultdict(list)
-    for path in images:
-        for folder in (path.parent, path.parent.parent):
-            places[folder, _stem(path)].append(path)
-    masks: dict[Path, dict[str, list[Path]]] = {path: {} for path in images}
-    lonely = []
-    for path, of, kind in (*inline, *elsewhere):
-        folder = path.parent if kind == "" else path.parent.parent
-        found = places.get((folder, of)) or places.get((folder, _stem(path)))
-        if found:
-            masks[found[0]].setdefault(kind, []).append(path)
-        else:
-            lonely.append((path, kind))
-    has_masks = bool(inline or elsewhere)
-    items = [_item(root, path, masks[path], has_masks=has_masks) for path in images]
-    items += [
-        DatasetItem(
-            name=path.relative_to(root).as_posix(),
-            stem=_stem(path),
-            split=_split(root, path),
-            masks={kind: (path,)},
-            problem=f"{path.name} is a mask without an image",
-        )
-        for path, kind in lonely
-    ]
-    return tuple(sorted(items, key=lambda item: item.name)), has_masks
-
-
-def _item(root: Path, path: Path, masks: dict[str, list[Path]], *, has_masks: bool) -> DatasetItem:
-    problem = f"{path.name} is an image without a mask" if has_masks and not masks else None
-    return DatasetItem(
-        name=path.relative_to(root).with_suffix("").as_posix(),
-        stem=_stem(path),
-        split=_split(root, path),
-        image=path,
-        masks={kind: tuple(files) for kind, files in masks.items()},
-        class_name=_class(root, path),
-        problem=problem,
-    )
-
-
-def _stem(path: Path) -> str:
-    return normalize("NFC", path.stem)
-
-
-def _sorted_files(
-    root: Path,
-) -> tuple[list[Path], list[tuple[Path, str, str]], list[tuple[Path, str, str]]]:
-    """Images; masks beside them as (file, stem of its image, ""); masks in folders of their own, with its name."""
-    images, inline, elsewhere = [], [], []
+def _raw(root: Path) -> DatasetListing:
+    """All images below a folder with the masks that belong to them."""
+    images: dict[Path, dict[str, list[Path]]] = {}
+    masks: list[
+        tuple[Path, str, str]
+    ] = []  # with the stem of its image, and its folder ("" beside the images)
     for path in _image_files(root):
         folder = path.parent.name if path.parent != root else ""
         named = _MASK_STEM.match(_stem(path))
         if _MASK_FOLDER.search(folder) and not _TO_DO.search(folder):
-            elsewhere.append((path, named["of"] if named else _stem(path), folder))
+            masks.append((path, named["of"] if named else _stem(path), folder))
         elif named:
-            inline.append((path, named["of"], ""))
+            masks.append((path, named["of"], ""))
         else:
-            images.append(path)
-    return images, inline, elsewhere
+            images[path] = {}
+    places: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for path in images:
+        for above in (path.parent, path.parent.parent):
+            places[above, _stem(path)].append(path)
+    items = []
+    for path, of, kind in masks:
+        above = path.parent.parent if kind else path.parent
+        if found := places.get((above, of)) or places.get((above, _stem(path))):
+            images[found[0]].setdefault(kind, []).append(path)
+        else:
+            name = path.relative_to(root).as_posix()
+            problem = f"{path.name} is a mask without an image"
+            split, _ = _told(root, path)
+            items.append(DatasetItem(name, _stem(path), split, masks={kind: (path,)}, problem=problem))
+    for path, own in images.items():
+        split, class_name = _told(root, path)
+        items.append(
+            DatasetItem(
+                name=path.relative_to(root).with_suffix("").as_posix(),
+                stem=_stem(path),
+                split=split,
+                image=path,
+                masks={kind: tuple(files) for kind, files in own.items()},
+                class_name=class_name,
+                problem=f"{path.name} is an image without a mask" if masks and not own else None,
+            )
+        )
+    return DatasetListing(root, "raw", tuple(sorted(items, key=lambda item: item.name)))
 
 
 def _image_files(root: Path) -> Iterator[Path]:
@@ -109,24 +89,19 @@ def _image_files(root: Path) -> Iterator[Path]:
             yield path
 
 
-def _parts(root: Path, path: Path) -> list[str]:
-    """Folders between the root and a file, the nearest first."""
-    return list(path.relative_to(root).parts[:-1])[::-1]
+def _stem(path: Path) -> str:
+    return normalize("NFC", path.stem)
 
 
-def _split(root: Path, path: Path) -> str:
-    for part in _parts(root, path):
-        for split, pattern in _SPLITS.items():
-            if pattern.match(part):
-                return split
-    return ""
-
-
-def _class(root: Path, path: Path) -> str | None:
-    for part in _parts(root, path):
-        if not _IMAGE_FOLDER.match(part) and not any(split.match(part) for split in _SPLITS.values()):
-            return part
-    return None
+def _told(root: Path, path: Path) -> tuple[str, str | None]:
+    """Split and class by the folders between the root and a file, of which the nearest counts."""
+    split, class_name = "", None
+    for part in reversed(path.relative_to(root).parts[:-1]):
+        if named := next((name for name, pattern in _SPLITS.items() if pattern.match(part)), ""):
+            split = split or named
+        elif class_name is None and not _IMAGE_FOLDER.match(part):
+            class_name = part
+    return split, class_name
 
 
 def find_collection(
@@ -157,8 +132,7 @@ def find_collection(
     elif tables:
         found = _pairs(root, tables, image_column, caption_column)
     else:
-        items, has_masks = raw_items(root)
-        found = DatasetListing(root, "raw", items, has_masks)
+        found = _raw(root)
     if not any(item.image for item in found.items):
         raise UserError(f"{root} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}): check the path")
     if pattern is None:
@@ -195,7 +169,6 @@ def _prepared_splits(root: Path) -> list[str]:
 
 def _prepared(root: Path, splits: Sequence[str]) -> DatasetListing:
     """ROOT/SPLIT_images with ROOT/SPLIT_masks, or with masks by class in folders below it, and perhaps index.csv."""
-    has_masks = any((root / f"{split}_masks").is_dir() for split in splits)
     items = [item for split in splits for item in _of_split(root, split)]
     told, remarks = _index(root / INDEX, {(item.split, item.stem) for item in items})
     labelled = [
@@ -204,7 +177,7 @@ def _prepared(root: Path, splits: Sequence[str]) -> DatasetListing:
         else item
         for item in items
     ]
-    return DatasetListing(root, "prepared", tuple(labelled), has_masks, remarks)
+    return DatasetListing(root, "prepared", tuple(labelled), remarks)
 
 
 def _of_split(root: Path, split: str) -> list[DatasetItem]:
@@ -215,20 +188,17 @@ def _of_split(root: Path, split: str) -> list[DatasetItem]:
         folders = {path.name: path for path in inner} or {"": masks}
     if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in images.iterdir()):
         return []
-    items = []
-    for stem, pair in pair_files(images, folders).items():
-        has_image = pair.image.parent == images
-        items.append(
-            DatasetItem(
-                name=f"{split}/{stem}",
-                stem=stem,
-                split=split,
-                image=pair.image if has_image else None,
-                masks={kind: (path,) for kind, path in pair.masks.items()},
-                problem=pair.problem,
-            )
+    return [
+        DatasetItem(
+            name=f"{split}/{stem}",
+            stem=stem,
+            split=split,
+            image=pair.image if pair.image.parent == images else None,
+            masks={kind: (path,) for kind, path in pair.masks.items()},
+            problem=pair.problem,
         )
-    return items
+        for stem, pair in pair_files(images, folders).items()
+    ]
 
 
 def _index(
@@ -252,16 +222,12 @@ def _index(
     missing = [
         f"{split}/{stem}" for split, stem in sorted(known) if not {(split, stem), ("", stem)} & table.keys()
     ]
-    remarks = []
-    if doubled:
-        remarks.append(
-            f"{path.name} has {len(doubled)} rows that contradict an earlier one ({first_few(doubled, 5)})"
-        )
-    if lacking:
-        remarks.append(f"{path.name} has {len(lacking)} rows without an image ({first_few(lacking, 5)})")
-    if missing:
-        remarks.append(f"{len(missing)} images are not in {path.name} ({first_few(missing, 5)})")
-    return table, tuple(remarks)
+    remarks = (
+        (doubled, f"{path.name} has {len(doubled)} rows that contradict an earlier one"),
+        (lacking, f"{path.name} has {len(lacking)} rows without an image"),
+        (missing, f"{len(missing)} images are not in {path.name}"),
+    )
+    return table, tuple(f"{said} ({first_few(names, 5)})" for names, said in remarks if names)
 
 
 def _pair_tables(root: Path, image_column: str, caption_column: str) -> list[Path]:
@@ -290,15 +256,9 @@ def _pairs(root: Path, tables: Sequence[Path], image_column: str, caption_column
     for table in tables:
         found = read_pair_table(table, image_column, caption_column, skip_faulty=True)
         remarks += found.skipped
-        for image_id, image in sorted(found.images.items()):
-            path = found.base / image_id
-            items.append(
-                DatasetItem(
-                    name=f"{table.stem}/{image_id}",
-                    stem=Path(image_id).stem,
-                    split=table.stem if len(tables) > 1 else "",
-                    image=path,
-                    caption=" | ".join(sorted(image.captions)),
-                )
-            )
-    return DatasetListing(root, "pairs", tuple(items), has_masks=False, remarks=tuple(remarks))
+        split = table.stem if len(tables) > 1 else ""
+        items += [
+            DatasetItem(f"{table.stem}/{image}", Path(image).stem, split, found.base / image)
+            for image in sorted(found.images)
+        ]
+    return DatasetListing(root, "pairs", tuple(items), tuple(remarks))

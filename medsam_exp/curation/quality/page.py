@@ -1,6 +1,5 @@
 """The page of a data check: every kind of finding with pictures, what it means, and what mends it; one offline file."""
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,11 @@ _PICTURED = 18  # findings of a kind that are shown with pictures
 _FIRST = 4  # of each kind come before the rest of any, should room run out
 _IMAGES = 4  # of a finding
 _LISTED = 3000  # rows of the table of all findings
-
-_Key = tuple[str, str]
-"""Name of an item and kind of mask."""
+_ARRANGED = {
+    "prepared": "SPLIT_images, SPLIT_masks",
+    "raw": "original folders",
+    "pairs": "image-caption pairs",
+}
 
 
 def write_page(examination: Examination, path: Path, *, command: str) -> None:
@@ -37,8 +38,7 @@ def write_page(examination: Examination, path: Path, *, command: str) -> None:
     """
     content = {**_content(examination, command), "exclude": str(path.parent / "exclude.csv")}
     room = LARGEST - len(_rendered(content, Drawings()))
-    drawings = _pictures(examination, room)
-    write_atomically(path, _rendered(content, drawings).encode())
+    write_atomically(path, _rendered(content, _pictures(examination, room)).encode())
 
 
 def _rendered(content: dict[str, Any], drawings: Drawings) -> str:
@@ -48,19 +48,23 @@ def _rendered(content: dict[str, Any], drawings: Drawings) -> str:
 
 def _content(examination: Examination, command: str) -> dict[str, Any]:
     """Everything that the template says, but the pictures."""
-    dataset = examination.dataset
-    said, by_kind = overview(dataset), examination.by_kind()
-    counts = {severity: len(examination.of(severity)) for severity in SEVERITIES}
+    listing, by_kind = examination.dataset.listing, examination.by_kind()
+    splits = sorted({item.split for item in listing.items} - {""})
     headings = {kind: KINDS[kind].title for kind in by_kind}
     sections = {"glance": "At a glance", "dataset": "The dataset", **headings, "all": "Every finding"}
     return {
-        "title": dataset.listing.root.resolve().name,
+        "title": listing.root.resolve().name,
         "kind": "data check",
         "disclaimer": DISCLAIMER,
-        "choices": _choices(examination),
+        "choices": [
+            ("folder", str(listing.root)),
+            ("arranged as", _ARRANGED[listing.form]),
+            ("splits", ", ".join(splits) or "none"),
+            ("images", str(sum(item.image is not None for item in listing.items))),
+        ],
         "sections": sections if by_kind else {"dataset": "The dataset"},
-        "overview": said,
-        "counts": counts,
+        "overview": overview(examination.dataset),
+        "counts": {severity: len(examination.of(severity)) for severity in SEVERITIES},
         "kinds": KINDS,
         "groups": {kind: [_card(finding) for finding in own[:_PICTURED]] for kind, own in by_kind.items()},
         "totals": {kind: len(own) for kind, own in by_kind.items()},
@@ -74,67 +78,44 @@ def _content(examination: Examination, command: str) -> dict[str, Any]:
     }
 
 
-def _choices(examination: Examination) -> list[tuple[str, str]]:
-    listing = examination.dataset.listing
-    arranged = {
-        "prepared": "SPLIT_images, SPLIT_masks",
-        "raw": "original folders",
-        "pairs": "image-caption pairs",
-    }
-    splits = sorted({item.split for item in listing.items} - {""})
-    return [
-        ("folder", str(listing.root)),
-        ("arranged as", arranged[listing.form]),
-        ("splits", ", ".join(splits) or "none"),
-        ("images", str(sum(item.image is not None for item in listing.items))),
-    ]
-
-
 def _card(finding: Finding) -> dict[str, Any]:
-    """A finding with the keys of its pictures."""
-    shown = [_name_of((name, finding.mask)) for name in finding.items[:_IMAGES]]
+    """A finding with the names of its pictures."""
     return {
         "message": finding.message,
         "names": finding.items[:_IMAGES],
-        "pictures": shown,
+        "pictures": list(_pictured(finding)),
         "more": max(0, len(finding.items) - _IMAGES),
         "boxes": [list(box) for box in finding.boxes],
     }
 
 
-def _name_of(key: _Key) -> str:
-    name, kind = key
-    return f"{name} | {kind}" if kind else name
+def _pictured(finding: Finding) -> dict[str, tuple[str, str]]:
+    """Item and kind of mask by the name of each picture of a finding."""
+    kind = finding.mask
+    return {f"{name} | {kind}" if kind else name: (name, kind) for name in finding.items[:_IMAGES]}
 
 
 def _pictures(examination: Examination, room: int) -> Drawings:
     """Thumbnails of all that is shown, the first findings of each kind before the others."""
     dataset = examination.dataset
-    keys = {_name_of(key): key for key in _keys_in_order(list(examination.by_kind().values()))}
-    sizes = {name: key for name, key in keys.items() if key[0] in dataset.images}
-    return draw(list(sizes), lambda name: _read(dataset, sizes[name]), {}, room)
-
-
-def _keys_in_order(groups: Sequence[Sequence[Finding]]) -> Iterable[_Key]:
+    shown: dict[str, tuple[str, str]] = {}
     for part in (slice(0, _FIRST), slice(_FIRST, _PICTURED)):
-        for findings in groups:
+        for findings in examination.by_kind().values():
             for finding in findings[part]:
-                yield from ((name, finding.mask) for name in finding.items[:_IMAGES])
+                shown |= _pictured(finding)
+    readable = [picture for picture, (name, _) in shown.items() if name in dataset.images]
+    return draw(readable, lambda picture: _read(dataset, *shown[picture]), {}, room)
 
 
-def _read(dataset: MeasuredDataset, key: _Key) -> tuple[RGBImage, Mask | None]:
+def _read(dataset: MeasuredDataset, name: str, kind: str) -> tuple[RGBImage, Mask | None]:
     """An image, and its mask where there is a usable one."""
-    name, kind = key
     item = dataset.by_name[name]
     assert item.image is not None
     image = read_image(item.image)
-    facts = dataset.facts[name].masks.get(kind)
-    if facts is None or facts.problem is not None:
+    if (name, kind) not in dataset.masks:
         return image, None
-    mask = np.zeros(image.shape[:2], dtype=bool)
     try:
-        for path in item.masks[kind]:
-            mask |= read_mask(path)[0]
+        masks = [read_mask(path)[0] for path in item.masks[kind]]
     except UserError:  # a mask of class labels, whose values are not known here
         return image, None
-    return image, mask
+    return image, np.logical_or.reduce(masks)

@@ -82,7 +82,7 @@ def test_masks_and_images_without_a_partner(busi, checked):
 def test_images_without_any_masks_are_fine(tmp_path, checked):
     for number in range(3):
         save(tmp_path / f"scan_{number}.png", scan(number))
-    assert not find_collection(tmp_path).has_masks
+    assert not any(item.masks for item in find_collection(tmp_path).items)
     assert checked(tmp_path).findings == ()
 
 

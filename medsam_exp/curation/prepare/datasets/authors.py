@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from medsam_exp.curation.prepare.command import Download, SkipFaulty, in_data, request_of, summary_lines
+from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import PreparedImage, write_layout
 from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.runtime.wording import first_few
@@ -39,10 +39,10 @@ _CLASSES = {
 
 def prepare(
     given: typer.Context,
-    download: Download,
-    out: Annotated[Path, in_data("")],
+    download: command.Download,
+    out: Annotated[Path, command.in_data("")],
     only: Annotated[str | None, typer.Option(metavar="SET", help="One set, such as breast_tumors.")] = None,
-    skip_faulty: SkipFaulty = False,
+    skip_faulty: command.SkipFaulty = False,
 ) -> Iterable[str]:
     """Prepare every set of the zip, or one."""
     with open_source(download) as source:
@@ -56,10 +56,10 @@ def prepare(
             used = [case.source for case in cases] + [
                 file for file, match in found.items() if match["kind"] == "masks"
             ]
-            request = request_of(given, "the authors' own split", LICENCE, [source.facts(used)])
+            request = command.request_of(given, "the authors' own split", LICENCE, [source.facts(used)])
             prepared = write_layout(out / name, cases, request, notes, skip_faulty=skip_faulty)
             yield f"{name}:"
-            yield from summary_lines(prepared, f"data={_READS.get(name.lower(), 'folder')}")
+            yield from command.summary_lines(prepared, f"data={_READS.get(name.lower(), 'folder')}")
 
 
 def _sets(source: Source) -> dict[str, dict[str, re.Match[str]]]:

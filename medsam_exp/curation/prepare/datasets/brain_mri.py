@@ -27,15 +27,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from medsam_exp.curation.prepare.command import (
-    Download,
-    Seed,
-    SkipFaulty,
-    amounts_of,
-    in_data,
-    request_of,
-    summary_lines,
-)
+from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
 from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.curation.prepare.splitting import Member, split_members
@@ -56,12 +48,12 @@ _FOLDS = "cvind.mat"
 
 def prepare(
     given: typer.Context,
-    download: Download,
-    out: Annotated[Path, in_data("brain_tumors")],
+    download: command.Download,
+    out: Annotated[Path, command.in_data("brain_tumors")],
     split: Annotated[
-        str | None, amounts_of(f"Patients together (by default {_PAPER}, the paper's numbers)")
+        str | None, command.amounts_of(f"Patients together (by default {_PAPER}, the paper's numbers)")
     ] = None,
-    seed: Seed = 0,
+    seed: command.Seed = 0,
     test_fold: Annotated[
         int | None, typer.Option(min=1, max=5, help="Split by the publishers' folds (cvind.mat) instead.")
     ] = None,
@@ -69,7 +61,7 @@ def prepare(
     partial: Annotated[
         bool, typer.Option("--partial", help="Go on where some of the 3,064 files are missing.")
     ] = False,
-    skip_faulty: SkipFaulty = False,
+    skip_faulty: command.SkipFaulty = False,
 ) -> Iterable[str]:
     """Prepare the brain tumours."""
     low, high = _percentiles(percentiles)
@@ -97,10 +89,10 @@ def prepare(
             for number, head in heads.items()
         ]
         used = [name for name in source.names if name.lower().endswith(".mat")]
-        request = request_of(given, rule, LICENCE, [source.facts(used)])
+        request = command.request_of(given, rule, LICENCE, [source.facts(used)])
         prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
     sizes = " data.spacing_mm=index.csv" if any(case.spacing_mm for case in cases) else ""
-    yield from summary_lines(prepared, f"data=brain_mri{sizes}")
+    yield from command.summary_lines(prepared, f"data=brain_mri{sizes}")
 
 
 @dataclass(frozen=True)

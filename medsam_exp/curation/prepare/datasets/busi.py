@@ -20,15 +20,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from medsam_exp.curation.prepare.command import (
-    Download,
-    Seed,
-    SkipFaulty,
-    amounts_of,
-    in_data,
-    request_of,
-    summary_lines,
-)
+from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.datasets import udiat as udiat_download
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
 from medsam_exp.curation.prepare.output import SourceFacts
@@ -59,10 +51,10 @@ class _Image:
 
 def prepare(
     given: typer.Context,
-    download: Download,
-    out: Annotated[Path, in_data("breast_tumors")],
-    split: Annotated[str, amounts_of("Of BUSI alone")] = "train=80%,val=10%,test=10%",
-    seed: Seed = 0,
+    download: command.Download,
+    out: Annotated[Path, command.in_data("breast_tumors")],
+    split: Annotated[str, command.amounts_of("Of BUSI alone")] = "train=80%,val=10%,test=10%",
+    seed: command.Seed = 0,
     normals: Annotated[Literal["drop", "keep"], typer.Option(help="Images without a lesion.")] = "drop",
     groups: Annotated[
         Path | None, typer.Option(metavar="CSV", help="What else must stay together (name, group).")
@@ -70,8 +62,8 @@ def prepare(
     udiat: Annotated[
         Path | None, typer.Option(metavar="SRC", help="UDIAT's download, for validation and test.")
     ] = None,
-    udiat_split: Annotated[str, amounts_of("Of UDIAT")] = udiat_download.SPLIT,
-    skip_faulty: SkipFaulty = False,
+    udiat_split: Annotated[str, command.amounts_of("Of UDIAT")] = udiat_download.SPLIT,
+    skip_faulty: command.SkipFaulty = False,
 ) -> Iterable[str]:
     """Prepare BUSI."""
     with ExitStack() as stack:
@@ -91,9 +83,9 @@ def prepare(
             found, said = udiat_download.cases_of(other, udiat_split, seed)
             cases, notes = [*cases, *found], [*notes, *said]
             facts, licence = [*facts, other.facts()], f"{LICENCE}; {udiat_download.LICENCE}"
-        request = request_of(given, rule, licence, facts)
+        request = command.request_of(given, rule, licence, facts)
         prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
-    yield from summary_lines(prepared, "data=busi")
+    yield from command.summary_lines(prepared, "data=busi")
 
 
 def _images(source: Source, normals: bool) -> tuple[list[_Image], list[str]]:

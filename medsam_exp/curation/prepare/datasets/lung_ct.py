@@ -20,15 +20,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from medsam_exp.curation.prepare.command import (
-    Download,
-    Seed,
-    SkipFaulty,
-    amounts_of,
-    in_data,
-    request_of,
-    summary_lines,
-)
+from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
 from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.curation.prepare.splitting import Member, split_members
@@ -45,16 +37,16 @@ _MASK = r"(?P<patient>[^/_]+)_mask_(?P<slice>\d+)\.(?:jpe?g|png)"
 
 def prepare(
     given: typer.Context,
-    download: Download,
-    out: Annotated[Path, in_data("lung_CT")],
-    split: Annotated[str, amounts_of("Patients together")] = _SPLIT,
-    seed: Seed = 0,
+    download: command.Download,
+    out: Annotated[Path, command.in_data("lung_CT")],
+    split: Annotated[str, command.amounts_of("Patients together")] = _SPLIT,
+    seed: command.Seed = 0,
     organ: Annotated[Literal["lungs", "heart", "trachea"], typer.Option(help="What to find.")] = "lungs",
     channel: Annotated[
         Literal["red", "green", "blue"] | None, typer.Option(help="The organ's colour, if not as above.")
     ] = None,
     empty: Annotated[Literal["drop", "keep"], typer.Option(help="Slices without the organ.")] = "drop",
-    skip_faulty: SkipFaulty = False,
+    skip_faulty: command.SkipFaulty = False,
 ) -> Iterable[str]:
     """Prepare the CT slices."""
     place = _CHANNELS.index(channel or _ORGANS[organ])
@@ -85,9 +77,9 @@ def prepare(
         ]
         facts = source.facts([*pairs, *(mask for _, mask in pairs.values())])
         rule = "patients together, drawn by hash of (seed, patient)"
-        request = request_of(given, rule, LICENCE, [facts])
+        request = command.request_of(given, rule, LICENCE, [facts])
         prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
-    yield from summary_lines(prepared, "data=lung_ct")
+    yield from command.summary_lines(prepared, "data=lung_ct")
 
 
 def _pairs(source: Source) -> tuple[dict[str, tuple[re.Match[str], str]], list[str]]:

@@ -20,7 +20,7 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
-from medsam_exp.curation.prepare.command import Download, SkipFaulty, in_data, request_of, summary_lines
+from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
 from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.runtime.threads import map_in_threads
@@ -39,8 +39,8 @@ _FILE = (
 
 def prepare(
     given: typer.Context,
-    download: Download,
-    out: Annotated[Path, in_data("lung_Xray")],
+    download: command.Download,
+    out: Annotated[Path, command.in_data("lung_Xray")],
     part: Annotated[
         _Part | None, typer.Option(help="Which of the two folders; by default the first that is there.")
     ] = None,
@@ -48,7 +48,7 @@ def prepare(
     empty: Annotated[
         Literal["keep", "drop"] | None, typer.Option(help="Images with an empty mask; by default as above.")
     ] = None,
-    skip_faulty: SkipFaulty = False,
+    skip_faulty: command.SkipFaulty = False,
 ) -> Iterable[str]:
     """Prepare COVID-QU-Ex."""
     drop = empty == "drop" or (empty is None and masks == "infection")
@@ -78,9 +78,9 @@ def prepare(
         ]
         facts = source.facts([*pairs, *(mask for _, mask in pairs.values())])
         rule = "the publishers' own split"
-        request = request_of(given, rule, LICENCE, [facts])
+        request = command.request_of(given, rule, LICENCE, [facts])
         prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
-    yield from summary_lines(prepared, "data=lung_xray")
+    yield from command.summary_lines(prepared, "data=lung_xray")
 
 
 def _part(source: Source, wanted: str | None, masks: str) -> tuple[str, dict[str, re.Match[str]]]:

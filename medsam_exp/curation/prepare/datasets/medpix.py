@@ -15,14 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medsam_exp.curation.prepare.command import (
-    Download,
-    SkipFaulty,
-    SmallestCaption,
-    in_data,
-    request_of,
-    summary_lines,
-)
+from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import PreparedPair, is_long_enough, plain_name, write_pairs
 from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.data.decoding import IMAGE_SUFFIXES
@@ -38,10 +31,10 @@ _CASES = r"case_topic\.json"
 
 def prepare(
     given: typer.Context,
-    download: Download,
-    out: Annotated[Path, in_data("medpix_dataset")],
-    smallest_caption: SmallestCaption = 20,
-    skip_faulty: SkipFaulty = False,
+    download: command.Download,
+    out: Annotated[Path, command.in_data("medpix_dataset")],
+    smallest_caption: command.SmallestCaption = 20,
+    skip_faulty: command.SkipFaulty = False,
 ) -> Iterable[str]:
     """Prepare MedPix 2.0."""
     with open_source(download) as source:
@@ -67,9 +60,9 @@ def prepare(
         notes += [f"images that are not there: {len(without)} (first: {without[0]})"] if without else []
         facts = source.facts([*source.matches(_DESCRIPTIONS), *(pair.image for pair in pairs)])
         rule = "one table; the pipeline divides it 85/15 by hash"
-        request = request_of(given, rule, _LICENCE, [facts])
+        request = command.request_of(given, rule, _LICENCE, [facts])
         prepared = write_pairs(out, source, pairs, request, notes, skip_faulty=skip_faulty)
-    yield from summary_lines(prepared, f"pairs=medpix pairs.train.file={out / _TABLE}")
+    yield from command.summary_lines(prepared, f"pairs=medpix pairs.train.file={out / _TABLE}")
 
 
 def _entries(source: Source) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from medsam_exp.curation.prepare.command import Seed, SkipFaulty, amounts_of, in_data
+from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import write_layout
 from medsam_exp.curation.prepare.output import Prepared, Request, SourceFacts
 from medsam_exp.curation.prepare.own_slices import Cutting, Plan, ScanNaming, plan_scans
@@ -30,7 +30,7 @@ _VERSION = 2
 
 def prepare(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of scans, or one scan.")],
-    out: Annotated[Path, in_data("own")],
+    out: Annotated[Path, command.in_data("own")],
     axis: Annotated[Plane, typer.Option(help="Plane of the slices, or array axis.")] = "acquired",
     window: Annotated[
         list[str] | None,
@@ -59,9 +59,9 @@ def prepare(
     rename: Annotated[
         bool, typer.Option("--rename", help="Number all scans, not only those in DICOM.")
     ] = False,
-    split: Annotated[str, amounts_of("Patients together")] = "test=1",
-    seed: Seed = 0,
-    skip_faulty: SkipFaulty = False,
+    split: Annotated[str, command.amounts_of("Patients together")] = "test=1",
+    seed: command.Seed = 0,
+    skip_faulty: command.SkipFaulty = False,
 ) -> Iterable[str]:
     """Prepare own scans.
 

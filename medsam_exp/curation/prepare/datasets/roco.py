@@ -23,14 +23,7 @@ from typing import Annotated
 
 import typer
 
-from medsam_exp.curation.prepare.command import (
-    Download,
-    SkipFaulty,
-    SmallestCaption,
-    in_data,
-    request_of,
-    summary_lines,
-)
+from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import PreparedPair, is_long_enough, write_pairs
 from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.data.decoding import IMAGE_SUFFIXES
@@ -67,11 +60,11 @@ class _Part:
 
 def prepare(
     given: typer.Context,
-    download: Download,
-    out: Annotated[Path, in_data("roco")],
+    download: command.Download,
+    out: Annotated[Path, command.in_data("roco")],
     licences: Annotated[str, typer.Option(help="all, open, or a list such as 'CC BY,CC BY-NC'.")] = "all",
-    smallest_caption: SmallestCaption = 20,
-    skip_faulty: SkipFaulty = False,
+    smallest_caption: command.SmallestCaption = 20,
+    skip_faulty: command.SkipFaulty = False,
 ) -> Iterable[str]:
     """Prepare ROCO."""
     with open_source(download) as source:
@@ -94,10 +87,10 @@ def prepare(
             [*(name for part in parts.values() for name in part.tables), *(p.image for p in pairs)]
         )
         rule = "the publishers' split; radiology only"
-        request = request_of(given, rule, _LICENCE, [facts])
+        request = command.request_of(given, rule, _LICENCE, [facts])
         prepared = write_pairs(out, source, pairs, request, notes, skip_faulty=skip_faulty)
     reads = f"pairs=roco pairs.train.file={out / 'train.csv'} pairs.validation.file={out / 'val.csv'}"
-    yield from summary_lines(prepared, reads)
+    yield from command.summary_lines(prepared, reads)
 
 
 def _parts(source: Source) -> dict[str, _Part]:

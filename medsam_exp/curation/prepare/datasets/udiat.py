@@ -17,15 +17,7 @@ from typing import Annotated
 
 import typer
 
-from medsam_exp.curation.prepare.command import (
-    Download,
-    Seed,
-    SkipFaulty,
-    amounts_of,
-    in_data,
-    request_of,
-    summary_lines,
-)
+from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
 from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.curation.prepare.splitting import Member, split_members
@@ -44,19 +36,19 @@ _CLASSES = ("benign", "malignant")
 
 def prepare(
     given: typer.Context,
-    download: Download,
-    out: Annotated[Path, in_data("breast_tumors")],
-    split: Annotated[str, amounts_of("What goes where")] = SPLIT,
-    seed: Seed = 0,
-    skip_faulty: SkipFaulty = False,
+    download: command.Download,
+    out: Annotated[Path, command.in_data("breast_tumors")],
+    split: Annotated[str, command.amounts_of("What goes where")] = SPLIT,
+    seed: command.Seed = 0,
+    skip_faulty: command.SkipFaulty = False,
 ) -> Iterable[str]:
     """Prepare UDIAT alone."""
     with open_source(download) as source:
         cases, notes = cases_of(source, split, seed)
         rule = "divided by hash of (seed, image), classes in proportion; patients are not known"
-        request = request_of(given, rule, LICENCE, [source.facts()])
+        request = command.request_of(given, rule, LICENCE, [source.facts()])
         prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
-    yield from summary_lines(prepared, "data=busi")
+    yield from command.summary_lines(prepared, "data=busi")
 
 
 def cases_of(source: Source, amounts: str, seed: int) -> tuple[list[PreparedImage], list[str]]:
