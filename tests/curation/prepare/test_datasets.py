@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.curation.prepare.datasets.brain_mri import to_eight_bits
+from medsam_exp.curation.prepare.datasets.brain_mri import _to_eight_bits
 from medsam_exp.data.folder import FolderDataset
 from tests.curation.prepare import miniatures
 from tests.curation.prepare.miniatures import blob, by_split, index, prepared, refused, scan
@@ -194,11 +194,11 @@ def test_brain_files_that_are_no_slices(tmp_path, capsys, spoil, said) -> None: 
 def test_percentiles_leave_single_bright_pixels_alone() -> None:
     image = np.tile(np.arange(100, dtype=np.int16), (100, 1))
     image[0, 0] = 30000
-    plain, robust = to_eight_bits(image, 0, 100), to_eight_bits(image, 0.1, 99.9)
+    plain, robust = _to_eight_bits(image, 0, 100), _to_eight_bits(image, 0.1, 99.9)
     assert plain[5, 99] <= 1
     assert robust[5, 99] == 255
     assert (np.diff(robust[5].astype(int)) >= 0).all()
-    assert not to_eight_bits(np.full((4, 4), 7, np.int16), 0.1, 99.9).any()
+    assert not _to_eight_bits(np.full((4, 4), 7, np.int16), 0.1, 99.9).any()
 
 
 @pytest.mark.parametrize("text", ["1", "5,5", "-1,50", "0,101", "a,b"])

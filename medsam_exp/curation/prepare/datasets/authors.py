@@ -77,10 +77,14 @@ def _cases(
     source: Source, name: str, found: Mapping[str, re.Match[str]]
 ) -> tuple[list[PreparedImage], list[str]]:
     """Pairs of a set, and notes about what has no partner."""
-    by_kind: dict[str, dict[tuple[str, str], str]] = {"images": {}, "masks": {}}
-    for file, match in found.items():
-        by_kind[match["kind"].lower()][match["split"].lower(), match["stem"]] = file
-    images, masks = by_kind["images"], by_kind["masks"]
+    images, masks = (
+        {
+            (match["split"].lower(), match["stem"]): file
+            for file, match in found.items()
+            if match["kind"].lower() == kind
+        }
+        for kind in ("images", "masks")
+    )
     both = sorted(images.keys() & masks.keys())
     if not both:
         raise source.missing(f"image of {name} whose mask has the same name")

@@ -38,7 +38,7 @@ from medsam_exp.types import Mask, UserError
 
 LICENCE = "as its page on figshare states it (doi 10.6084/m9.figshare.1512427); cite Cheng 2017"
 _SLICES = 3064
-_PARTS = ("1-766", "767-1532", "1533-2298", "2299-3064")  # of brainTumorDataPublic_
+_PARTS = ((1, 766), (767, 1532), (1533, 2298), (2299, 3064))  # of brainTumorDataPublic_
 _CLASSES = {1: "meningioma", 2: "glioma", 3: "pituitary"}
 _PAPER = "train=rest,val=1002,test=600"
 _PART_OF_PAPER = "train=47.7%,val=32.7%,test=19.6%"
@@ -117,17 +117,12 @@ def _files(source: Source, partial_is_fine: bool) -> dict[int, str]:
         raise source.missing("files such as 1.mat (in brainTumorDataPublic_1-766.zip and its sisters)")
     missing = set(range(1, _SLICES + 1)) - found.keys()
     if missing and not partial_is_fine:
-        parts = [part for part in _PARTS if missing & set(range(*_bounds(part)))]
+        parts = [f"{first}-{last}" for first, last in _PARTS if missing & set(range(first, last + 1))]
         raise UserError(
             f"{source.shown} has {len(found)} of {_SLICES} slices; {min(missing)}.mat and others are missing, which "
             f"come in brainTumorDataPublic_{', _'.join(parts)}.zip: add them, or go on without with --partial"
         )
     return dict(sorted(found.items()))
-
-
-def _bounds(part: str) -> tuple[int, int]:
-    first, last = part.split("-")
-    return int(first), int(last) + 1
 
 
 def _heads(source: Source, files: Mapping[int, str], skip_faulty: bool) -> tuple[dict[int, _Head], list[str]]:
@@ -153,7 +148,7 @@ def _heads(source: Source, files: Mapping[int, str], skip_faulty: bool) -> tuple
 
 def _read(source: Source, name: str, low: float, high: float) -> tuple[NDArray[np.uint8], Mask]:
     _, image, mask = _open(source, name)
-    return to_eight_bits(image, low, high), mask
+    return _to_eight_bits(image, low, high), mask
 
 
 def _open(source: Source, name: str) -> tuple[_Head, NDArray[Any], Mask]:
@@ -182,10 +177,9 @@ def _hdf5(data: bytes) -> Any:
 
 def _patient(codes: NDArray[Any]) -> str:
     """Text as MATLAB stores it, one number a letter; a plain number stands for itself."""
-    numbers = codes.ravel()
-    if numbers.size > 1 or numbers.dtype == np.uint16:
-        return "".join(chr(int(code)) for code in numbers).strip()
-    return str(int(numbers[0]))
+    if codes.size > 1 or codes.dtype == np.uint16:
+        return "".join(chr(int(code)) for code in codes.ravel()).strip()
+    return str(int(codes.item()))
 
 
 def _by_fold(source: Source, heads: Mapping[int, _Head], test_fold: int) -> dict[str, str]:
@@ -201,17 +195,17 @@ def _by_fold(source: Source, heads: Mapping[int, _Head], test_fold: int) -> dict
     if len(folds) < max(heads):
         raise UserError(f"{source.shown}: {place} has {len(folds)} folds for slices up to {max(heads)}.mat")
     names = {test_fold: "test", test_fold % 5 + 1: "val"}
-    splits = {str(number): names.get(folds[number - 1], "train") for number in heads}
-    sides: dict[str, str] = {}
+    splits, sides = dict[str, str](), dict[str, str]()
     for number, head in heads.items():
-        if sides.setdefault(head.patient, splits[str(number)]) != splits[str(number)]:
+        split = splits[str(number)] = names.get(folds[number - 1], "train")
+        if sides.setdefault(head.patient, split) != split:
             raise UserError(
                 f"{source.shown}: {place} puts the patient {head.patient} into two folds: use --split instead"
             )
     return splits
 
 
-def to_eight_bits(image: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+def _to_eight_bits(image: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     """(H, W) stored numbers to uint8, the percentiles `low` and `high` of the slice to 0 and 255."""
     values = image.astype(np.float64)
     bottom, top = np.percentile(values, [low, high])

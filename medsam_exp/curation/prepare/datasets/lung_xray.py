@@ -27,8 +27,11 @@ from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import UserError
 
 LICENCE = "as its page on Kaggle states it (anasmohammedtahir/covidqu); cite Tahir 2021, Rahman 2021, Chowdhury 2020"
-_CLASSES = {"covid-19": "COVID-19", "non-covid": "Non-COVID", "normal": "Normal"}
-_WORDS = {"covid-19": "covid", "non-covid": "non_covid", "normal": "normal"}
+_CLASSES = {
+    "covid-19": ("COVID-19", "covid"),
+    "non-covid": ("Non-COVID", "non_covid"),
+    "normal": ("Normal", "normal"),
+}
 _WORD = re.compile(r"non.?covid|covid|normal", re.IGNORECASE)  # as conf/data/lung_xray.yaml finds the class
 _Part = Literal["lung", "infection"]
 _FILE = (
@@ -71,14 +74,13 @@ def prepare(
                 name=names[image],
                 split=match["split"].lower(),
                 read=partial(source.pair, image, (mask,)),
-                class_name=_CLASSES[match["class"].lower()],
+                class_name=_CLASSES[match["class"].lower()][0],
                 source=image,
             )
             for image, (match, mask) in pairs.items()
         ]
         facts = source.facts([*pairs, *(mask for _, mask in pairs.values())])
-        rule = "the publishers' own split"
-        request = command.request_of(given, rule, LICENCE, [facts])
+        request = command.request_of(given, "the publishers' own split", LICENCE, [facts])
         prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
     yield from command.summary_lines(prepared, "data=lung_xray")
 
@@ -123,7 +125,7 @@ def _is_empty(source: Source, mask: str) -> bool:
 
 def _name(match: re.Match[str]) -> str:
     """The file's name, after a word for the class where it does not tell it."""
-    word, told = _WORDS[match["class"].lower()], _WORD.search(match["stem"])
+    word, told = _CLASSES[match["class"].lower()][1], _WORD.search(match["stem"])
     if told and re.sub(r"[\W_]+", "_", told[0].lower()) == word:
         return plain_name(match["stem"])
     return plain_name(f"{word}_{match['stem']}")

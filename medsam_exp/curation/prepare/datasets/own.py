@@ -29,6 +29,7 @@ _VERSION = 2
 
 
 def prepare(
+    given: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of scans, or one scan.")],
     out: Annotated[Path, command.in_data("own")],
     axis: Annotated[Plane, typer.Option(help="Plane of the slices, or array axis.")] = "acquired",
@@ -49,9 +50,6 @@ def prepare(
     foreground: Annotated[
         str | None, typer.Option(metavar="1,2", help="Labels that are the target; by default all, apart.")
     ] = None,
-    masks: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder whose files are the masks.")
-    ] = None,
     patient: Annotated[
         str | None,
         typer.Option(metavar="REGEX", help="Finds the patient in a file's path; the first group counts."),
@@ -62,6 +60,9 @@ def prepare(
     split: Annotated[str, command.amounts_of("Patients together")] = "test=1",
     seed: command.Seed = 0,
     skip_faulty: command.SkipFaulty = False,
+    masks: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder whose files are the masks.")
+    ] = None,
 ) -> Iterable[str]:
     """Prepare own scans.
 
@@ -79,20 +80,8 @@ def prepare(
     cutting = Cutting(axis, window_level, every, labels, only_foreground=only_foreground)
     naming = ScanNaming(root if root.is_dir() else root.parent, compile_pattern(patient, "--patient"), rename)
     plan = plan_scans(find_scans(root, masks), cutting, naming, skip_faulty=skip_faulty)
-    options = {
-        "axis": axis,
-        "window": window,
-        "percentiles": percentiles,
-        "every": every,
-        "only_foreground": only_foreground,
-        "foreground": labels,
-        "patient": patient,
-        "rename": rename,
-        "split": split,
-        "seed": seed,
-        "skip_faulty": skip_faulty,
-        "masks": masks is not None,
-    }
+    options = {option.name: given.params[option.name] for option in given.command.params[2:]}
+    options |= {"window": window, "foreground": labels, "masks": masks is not None}
     request = Request("own", _VERSION, "own scans", _facts(root, masks), "your own", options)
     cases = plan.cases(split, seed, redacted=skip_faulty)
     prepared = write_layout(out, cases, request, plan.notes, skip_faulty=skip_faulty)
