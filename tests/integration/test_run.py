@@ -209,7 +209,7 @@ def test_a_folder_is_checked_at_first_use_and_no_key_knows(
     assert caplog.messages.count(said) == 1
     summaries.append(json.loads((runs(*_folder(images)) / "summary.json").read_text()))
     assert caplog.messages.count(said) == 1
-    monkeypatch.setattr("medsam_exp.curation.quality.quick_check.check_once", lambda *_: ())
+    monkeypatch.setattr("medsam_exp.curation.quality.quick_check._check_once", lambda *_: ())
     summaries.append(json.loads((runs(*_folder(images)) / "summary.json").read_text()))
     assert summaries[0]["keys"] == summaries[1]["keys"] == summaries[2]["keys"]
     for summary in summaries:

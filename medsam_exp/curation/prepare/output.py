@@ -139,7 +139,11 @@ def write_prepared(
             write_atomically(out / _STARTED, _json(request.as_json()))
         checksums, written, faults = _write_all(out, request.preparer, items)
         if faults and (not skip_faulty or len(faults) == len(items)):
-            raise _complaint(faults, len(items))
+            told = dict.fromkeys(faults.values())  # one damaged volume is the fault of all its slices
+            raise UserError(
+                f"{len(faults)} of {len(items)} images cannot be used ({first_few(told, separator='; ')}): mend them, "
+                "or leave them out with --skip-faulty"
+            )
         texts, counts = tables(faults)
         lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(checksums.items()))
         for name, text in {**texts, _CHECKSUMS: lines}.items():
@@ -163,8 +167,7 @@ def _refuse_strangers(out: Path, folders: Sequence[str], expected: set[str]) -> 
 def _refuse_foreign(out: Path, request: Request) -> None:
     marker = next((out / name for name in (_FINISHED, _STARTED) if (out / name).is_file()), None)
     if marker is None:
-        there = sorted(path.name for path in out.glob("*") if not path.name.startswith("."))
-        if there:
+        if there := sorted(path.name for path in out.glob("*") if not path.name.startswith(".")):
             raise UserError(
                 f"{out} is not empty ({', '.join(there[:3])}) and was not prepared by this command: give a new folder"
             )
@@ -218,8 +221,9 @@ def _write_all(
 
 def _write(out: Path, item: OutputItem, known: Mapping[str, str]) -> tuple[dict[str, str], int] | str:
     """Checksums of an item's files and how many were written now; or what is wrong with it."""
-    there = _there(out, item, known)
-    if there is not None:
+    there = {name: _sha256((out / name).read_bytes()) for name in item.names if (out / name).is_file()}
+    expected = {name: known[name] for name in item.names if name in known} if known else there
+    if item.names[0] in expected and there == expected:
         return there, 0
     try:
         contents = item.make()
@@ -227,21 +231,11 @@ def _write(out: Path, item: OutputItem, known: Mapping[str, str]) -> tuple[dict[
         return str(error)
     for name, content in contents.items():
         write_atomically(out / name, content)
-    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}, len(contents)
+    return {name: _sha256(content) for name, content in contents.items()}, len(contents)
 
 
-def _there(out: Path, item: OutputItem, known: Mapping[str, str]) -> dict[str, str] | None:
-    """Checksums of an item's files, where none has to be written."""
-    first = item.names[0]
-    if not (out / first).is_file() or (known and first not in known):
-        return None
-    found = {
-        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
-        for name in item.names
-        if (out / name).is_file()
-    }
-    expected = {name: known[name] for name in item.names if name in known} if known else found
-    return found if found == expected else None
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _known_checksums(path: Path) -> dict[str, str]:
@@ -249,11 +243,3 @@ def _known_checksums(path: Path) -> dict[str, str]:
         return {}
     rows = [line.split("  ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
     return {row[1]: row[0] for row in rows if len(row) == 2}
-
-
-def _complaint(faults: Mapping[str, str], count: int) -> UserError:
-    told = list(dict.fromkeys(faults.values()))  # one damaged volume is the fault of all its slices
-    return UserError(
-        f"{len(faults)} of {count} images cannot be used ({first_few(told, separator='; ')}): mend them, or leave them "
-        "out with --skip-faulty"
-    )

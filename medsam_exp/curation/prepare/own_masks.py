@@ -59,35 +59,15 @@ def assign_outlines(
 
 
 def _found(image: CocoImage, scans: Sequence[Scan], by_name: dict[str, list[int]]) -> list[int]:
-    name = PurePosixPath(normalize("NFC", image.name))
-    numbers = by_name.get(name.name, [])
-    if len(numbers) < 2:
-        return numbers
-    exact = [n for n in numbers if _path(scans[n]).parts[-len(name.parts) :] == name.parts]
+    parts = PurePosixPath(normalize("NFC", image.name)).parts
+    numbers = by_name.get(parts[-1] if parts else "", [])
+    paths = {n: normalize("NFC", scans[n].facts.files[0].as_posix()) for n in numbers}
+    exact = [n for n, path in paths.items() if PurePosixPath(path).parts[-len(parts) :] == parts]
     return exact if len(exact) == 1 else numbers
-
-
-def _path(scan: Scan) -> PurePosixPath:
-    return PurePosixPath(normalize("NFC", scan.facts.files[0].as_posix()))
 
 
 _LARGEST_LABEL = 255  # of an 8-bit PNG
 _MOST_LABELS = 32  # a picture with more gray values is a scan
-
-
-@dataclass(frozen=True)
-class ScanLabels:
-    """Labels on the voxels of one scan.
-
-    Attributes:
-        labels: (I, J, K) uint8, 0 background.
-        names: of labels, where a file gives them.
-        soft: whether soft edges had to be thresholded.
-    """
-
-    labels: NDArray[np.uint8]
-    names: dict[int, str]
-    soft: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,8 +90,8 @@ class ScanMasks:
         """Whether there are any."""
         return bool(self.files or self.segmentations or self.outlines)
 
-    def read(self, facts: ScanFacts) -> ScanLabels:
-        """Labels of every voxel, and the names of those that have one.
+    def read(self, facts: ScanFacts) -> tuple[NDArray[np.uint8], dict[int, str], bool]:
+        """(I, J, K) labels, 0 background; the names that files give them; whether soft edges were thresholded.
 
         Where several files mark a voxel, the highest label counts.
 
@@ -138,7 +118,7 @@ class ScanMasks:
                 f"the masks of {facts.shown} have labels up to {labels.max()}, more than {_LARGEST_LABEL}: name those "
                 "wanted with --foreground"
             )
-        return ScanLabels(labels.astype(np.uint8), names, soft)
+        return labels.astype(np.uint8), names, soft
 
     def _of_file(self, path: Path, facts: ScanFacts) -> tuple[NDArray[np.int64], bool]:
         """Labels of a file, and whether soft edges were thresholded."""

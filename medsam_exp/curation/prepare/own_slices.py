@@ -179,7 +179,7 @@ class _SliceReader:
     def _load(self, planned: _PlannedScan) -> None:
         self._id, self._volume, self._mask = planned.id, None, None
         try:
-            self._mask = planned.masks.read(planned.scan.facts).labels if planned.masks else None
+            self._mask = planned.masks.read(planned.scan.facts)[0] if planned.masks else None
             self._volume = planned.scan.render(self._window_level)
         except UserError as error:
             self._volume = planned.redacted(error) if self._redacted else error
@@ -365,8 +365,7 @@ def _planned(
     shown = list(range(0, count, cutting.every))
     soft = False
     if masks:
-        found = masks.read(scan.facts)
-        labels, names, soft = found.labels, found.names, found.soft
+        labels, names, soft = masks.read(scan.facts)
         for label in np.unique(labels[labels > 0]).tolist():
             classes[label] = plain_name(names.get(label) or classes.get(label) or f"label{label}").lower()
         if cutting.only_foreground:

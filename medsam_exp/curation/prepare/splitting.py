@@ -2,13 +2,12 @@
 
 A group is what must stay together: the slices of a patient, or near-duplicates. These are recognised as the data check
 does (`medsam_exp.data.near_duplicates`), but with a lower threshold: keeping two different images together costs
-nothing, splitting two frames of one lesion makes scores too high. Three ways to say how much goes where:
+nothing, splitting two frames of one lesion makes scores too high.
 
-* shares (0.8, 0.1, 0.1): a group's side follows from a hash of (seed, group) alone. New images never move old
-  ones; sizes and classes come near the shares without meeting them exactly. For data that grow.
-* numbers of images (600, 50, 113): met exactly where groups allow it, each class in its proportion. Groups are
-  taken in the order of their hash, so that new images move as few old ones as numbers can allow.
-* per cent (80%, 10%, 10%): numbers of images worked out from the total. For small data, and data that stay.
+How much goes where: shares (0.8) of groups by a hash of (seed, group), so that new images never move old ones, for
+data that grow; numbers of images (113), met exactly where groups allow it, each class in its proportion, groups being
+taken in the order of their hash; or per cent (80%), from which numbers are worked out, for small data, and data that
+stay.
 """
 
 import math
@@ -184,9 +183,6 @@ LEAST_OF_A_GROUP = 0.5
 """Correlation of the fine structure from which on images stay together; below that of the data check, so that it finds
 no copies across the splits made here."""
 
-_Seen = tuple[tuple[int, ...], str]
-"""Hashes and packed thumbnail of an image."""
-
 
 def near_duplicate_groups(
     readers: Mapping[str, Callable[[], RGBImage]], skip_faulty: bool = False
@@ -206,15 +202,15 @@ def near_duplicate_groups(
     names = sorted(readers)
     found = map_in_threads(lambda name: _seen(readers[name], skip_faulty), names)
     seen = {name: each for name, each in zip(names, found, strict=True) if each is not None}
-    known = list(seen)
     hashes, thumbnails = [each[0] for each in seen.values()], [each[1] for each in seen.values()]
     pairs = find_near_duplicates(hashes, thumbnails, LEAST_OF_A_GROUP)
-    same: dict[str, str] = {}
+    known, same = list(seen), dict[str, str]()
     links = [(same.setdefault(thumbnail, name), name) for name, (_, thumbnail) in seen.items()]
     return groups_of_links([*links, *((known[pair.first], known[pair.second]) for pair in pairs)])
 
 
-def _seen(read: Callable[[], RGBImage], skip_faulty: bool) -> _Seen | None:
+def _seen(read: Callable[[], RGBImage], skip_faulty: bool) -> tuple[tuple[int, ...], str] | None:
+    """Hashes and packed thumbnail of an image; None of one that cannot be read."""
     try:
         gray = np.asarray(Image.fromarray(read()).convert("L"))
     except UserError:

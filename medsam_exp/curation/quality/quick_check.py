@@ -2,7 +2,7 @@
 
 Leaks between splits are remembered and said in every run, for its summary, and forbid a training on true masks.
 
-A dataset of up to `FEW` images is checked as by `medsam-exp data-check`, at some 15 ms an image. A larger one is
+A dataset of up to 400 images is checked as by `medsam-exp data-check`, at some 15 ms an image. A larger one is
 checked for what its names, tables and file hashes tell: the same file in several splits or classes, patients in
 several splits, files without a partner. What was measured is kept, so the full check afterwards is quick.
 """
@@ -12,8 +12,7 @@ import logging
 import os
 import shlex
 from collections import defaultdict
-from collections.abc import Collection as Values
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,10 +40,8 @@ log = logging.getLogger(__name__)
 
 _LEAKS = ("identical_across_splits", "near_across_splits", "group_across_splits")
 """Kinds of findings by which a test split is not what it claims to be."""
-FEW = 400
-"""Images that are decoded at first use; some seconds."""
-MOST_BYTES = 2_000_000_000
-"""Of image files that are hashed at first use; some seconds."""
+_FEW = 400  # images that are decoded at first use; some seconds
+_MOST_BYTES = 2_000_000_000  # of image files that are hashed at first use; some seconds
 _WAIT = 60.0  # seconds for another process that looks at the same dataset
 _PARTS = ("_images", "_masks", INDEX)
 """How the folders and the table of a dataset are called."""
@@ -66,47 +63,32 @@ class Leak:
 _STORED = TypeAdapter(tuple[Leak, ...])
 
 
-def check_once(
-    root: Path,
-    artifacts: Path,
-    digests: FileDigests,
-    mask_values: Values[int] | None = None,
-    exclude: str | Sequence[str] | None = None,
-    patient_pattern: str | None = None,
-) -> tuple[Leak, ...]:
-    """Check a folder of SPLIT_images and SPLIT_masks, unless its present content was checked before.
+def _check_once(split: FolderSplit, artifacts: Path, digests: FileDigests) -> tuple[Leak, ...]:
+    """Check a dataset, unless its present content was checked before; its leaks.
 
     It says in the log what it finds, leaks each time, and never fails: whatever goes wrong is a line of the log, too.
-
-    Args:
-        root: of the dataset.
-        artifacts: folder of stored results; what was looked at is remembered below it.
-        digests: content hashes of files.
-        mask_values: values that count as foreground in masks of class labels; None for two-valued masks.
-        exclude: images that are left out, as `data.exclude` names them.
-        patient_pattern: finds the patient in a file's name, as `data.patient_pattern`.
-
-    Returns:
-        The leaks between its splits.
     """
     folder = artifacts / "data_quality"
     try:
-        record = folder / "seen" / f"{_fingerprint(root, mask_values, exclude, patient_pattern)}.json"
+        record = folder / "seen" / f"{_fingerprint(split)}.json"
         known, lines = _read(record), list[str]()
         if known is None:
             record.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(record.with_suffix(".lock"), timeout=_WAIT):
                 known = _read(record)  # another process may have looked meanwhile
                 if known is None:
-                    listing = without(find_collection(root, patient_pattern), exclude)
-                    known, lines = _look(listing, folder, digests, mask_values, patient_pattern)
-                    content = {"root": str(root), "lines": lines, "leaks": [asdict(leak) for leak in known]}
+                    known, lines = _look(split, folder, digests)
+                    content = {
+                        "root": str(split.root),
+                        "lines": lines,
+                        "leaks": [asdict(leak) for leak in known],
+                    }
                     write_atomically(record, json_text(content, indent=1).encode())
     except Timeout:
-        log.warning("data check: another process still looks at %s; its leaks are not known", root)
+        log.warning("data check: another process still looks at %s; its leaks are not known", split.root)
         return ()
     except Exception as error:  # a check is no reason for a run to fail
-        log.warning("data check: %s could not be checked (%s: %s)", root, type(error).__name__, error)
+        log.warning("data check: %s could not be checked (%s: %s)", split.root, type(error).__name__, error)
         return ()
     for line in (*(f"error: {leak.said}" for leak in known), *lines):
         log.warning("data check: %s", line)
@@ -121,14 +103,10 @@ def _read(record: Path) -> tuple[Leak, ...] | None:
         return None
 
 
-def _fingerprint(
-    root: Path,
-    mask_values: Values[int] | None,
-    exclude: str | Sequence[str] | None,
-    patient_pattern: str | None,
-) -> str:
+def _fingerprint(split: FolderSplit) -> str:
     """Changes with every file's name, size and time, and with what decides the findings."""
-    listed = [str(root.resolve()), str(VERSION), str(mask_values), str(patient_pattern)]
+    root, exclude = split.root, split.exclude
+    listed = [str(root.resolve()), str(VERSION), str(split.foreground_values), str(split.patient_pattern)]
     if isinstance(exclude, str):
         places = [path for path in (Path(exclude), root / exclude) if path.is_file()]
         listed += [path.read_text(errors="replace") for path in places[:1]]
@@ -144,17 +122,12 @@ def _fingerprint(
     return text_digest(*listed)[:32]
 
 
-def _look(
-    listing: DatasetListing,
-    folder: Path,
-    digests: FileDigests,
-    mask_values: Values[int] | None,
-    patient_pattern: str | None,
-) -> tuple[tuple[Leak, ...], list[str]]:
+def _look(split: FolderSplit, folder: Path, digests: FileDigests) -> tuple[tuple[Leak, ...], list[str]]:
     """Leaks; and errors and warnings except leaks, a line a kind, with the command of the full check."""
+    listing = without(find_collection(split.root, split.patient_pattern), split.exclude)
     count = sum(item.image is not None for item in listing.items)
-    if count <= FEW:
-        dataset = measure_dataset(listing, FactStore(folder, digests, mask_values), Limits())
+    if count <= _FEW:
+        dataset = measure_dataset(listing, FactStore(folder, digests, split.foreground_values), Limits())
         examination, scope = examine(dataset, find_duplicates(dataset.images)), ""
     else:
         examination = examine(MeasuredDataset(listing, {}), _same_files(listing, digests))
@@ -167,8 +140,7 @@ def _look(
             said = f"{about.severity}: {about.title.lower()}: {len(findings)} (first: {findings[0].example})"
             lines.append(said)
     if lines or scope or kinds.keys() & set(_LEAKS):
-        full_check = _full_check(listing.root, patient_pattern)
-        lines.append(f"{scope}pictures, reasons and what mends it: {full_check}")
+        lines.append(f"{scope}pictures, reasons and what mends it: {_full_check(split)}")
     return tuple(_leaks(examination)), lines
 
 
@@ -179,7 +151,7 @@ def _same_files(listing: DatasetListing, digests: FileDigests) -> Duplicates:
     for name, path in paths.items():
         sizes[path.stat().st_size].append(name)
     alike = {size: names for size, names in sizes.items() if len(names) > 1}
-    if sum(size * len(names) for size, names in alike.items()) > MOST_BYTES:
+    if sum(size * len(names) for size, names in alike.items()) > _MOST_BYTES:
         return Duplicates((), (), searched=False)
     same: dict[str, list[str]] = defaultdict(list)
     for names in alike.values():
@@ -189,10 +161,12 @@ def _same_files(listing: DatasetListing, digests: FileDigests) -> Duplicates:
     return Duplicates(tuple(sorted(groups)), (), searched=False)
 
 
-def _full_check(root: Path, patient_pattern: str | None) -> str:
+def _full_check(split: FolderSplit) -> str:
     """The command of the full data check."""
-    group = "" if patient_pattern is None else f" --group {shlex.quote(patient_pattern)}"
-    return f"medsam-exp data-check {root}{group}"
+    pattern = split.patient_pattern
+    return (
+        f"medsam-exp data-check {split.root}{'' if pattern is None else f' --group {shlex.quote(pattern)}'}"
+    )
 
 
 def _leaks(examination: Examination) -> Iterator[Leak]:
@@ -222,8 +196,7 @@ def find_leaks(cfg: DictConfig, plan: Plan, digests: FileDigests) -> dict[Path, 
     found: dict[Path, tuple[Leak, ...]] = {}
     for dataset in datasets_of(plan).values():
         if isinstance(dataset, FolderSplit) and dataset.root not in found:
-            given = dataset.foreground_values, dataset.exclude, dataset.patient_pattern
-            found[dataset.root] = check_once(dataset.root, Path(cfg.paths.artifacts), digests, *given)
+            found[dataset.root] = _check_once(dataset, Path(cfg.paths.artifacts), digests)
     return found
 
 
@@ -263,7 +236,7 @@ def refuse_leaky_training(cfg: DictConfig, plan: Plan, leaks: Mapping[Path, tupl
         if found:
             raise UserError(
                 f"{name} would train on {root} ({trained.split}), but the data check found "
-                f"{'; '.join(leak.said for leak in found)}: {_full_check(root, trained.patient_pattern)} shows "
+                f"{'; '.join(leak.said for leak in found)}: {_full_check(trained)} shows "
                 "them and writes exclude.csv for data.exclude and groups.csv to split anew, or allow it with "
                 "allow_leaks=true"
             )

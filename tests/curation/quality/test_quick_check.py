@@ -2,15 +2,23 @@
 
 import logging
 import os
+from types import SimpleNamespace
 
 import pytest
 from omegaconf import OmegaConf
 
 from medsam_exp.curation.quality import quick_check
-from medsam_exp.curation.quality.quick_check import check_once, find_leaks
+from medsam_exp.curation.quality.quick_check import find_leaks
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.runtime.digests import FileDigests
 from tests.clean_data import lesion, scan
+
+
+def split_of(root, exclude=None, foreground_values=None, patient_pattern=None) -> SimpleNamespace:
+    """What a look must know of a split."""
+    return SimpleNamespace(
+        root=root, exclude=exclude, foreground_values=foreground_values, patient_pattern=patient_pattern
+    )
 
 
 @pytest.fixture
@@ -20,7 +28,7 @@ def look(tmp_path, caplog):
     def once(root, **options) -> list[str]:
         caplog.clear()
         with caplog.at_level(logging.INFO):
-            check_once(root, tmp_path / "artifacts", FileDigests(), **options)
+            quick_check._check_once(split_of(root, **options), tmp_path / "artifacts", FileDigests())
         return [record.getMessage() for record in caplog.records]
 
     return once
@@ -58,7 +66,7 @@ def test_what_is_excluded_is_not_said(clean, look):
 
 @pytest.mark.parametrize("few", [5, 400])
 def test_patients_in_names_are_compared(clean, look, monkeypatch, few):
-    monkeypatch.setattr(quick_check, "FEW", few)
+    monkeypatch.setattr(quick_check, "_FEW", few)
     for number, split in ((31, "train"), (32, "test")):
         clean.put(split, f"ID9_{number:04}", scan(number), lesion(number))
     said = "data check: error: patients in test and train: 1 (first: test/ID9_0032)"
@@ -81,11 +89,11 @@ def test_a_run_hands_on_its_pattern_of_patients(clean, tmp_path, monkeypatch):
 def test_values_of_label_masks(clean, look):
     clean.put("val", "case_06", scan(6), lesion(6) // 3 + lesion(7) // 4)
     assert "masks that cannot be used: 1" in look(clean.root)[0]
-    assert look(clean.root, mask_values=(63, 85, 148, 255)) == []
+    assert look(clean.root, foreground_values=(63, 85, 148, 255)) == []
 
 
 def test_a_large_dataset_is_compared_without_decoding(clean, look, monkeypatch):
-    monkeypatch.setattr(quick_check, "FEW", 5)
+    monkeypatch.setattr(quick_check, "_FEW", 5)
     monkeypatch.setattr(quick_check, "FactStore", None)  # would fail if used
     clean.put("test", "copy", scan(0), lesion(0), "benign")
     clean.put("test", "dark", scan(1) // 2, lesion(1), "malignant")
@@ -95,7 +103,7 @@ def test_a_large_dataset_is_compared_without_decoding(clean, look, monkeypatch):
     assert said[1] == "data check: error: patients in test and train: 1 (first: test/case_20)"
     assert "15 images were compared by name and file only" in said[2]
     assert len(said) == 3
-    monkeypatch.setattr(quick_check, "MOST_BYTES", 10)
+    monkeypatch.setattr(quick_check, "_MOST_BYTES", 10)
     clean.put("test", "case_21", scan(21), lesion(21))
     assert not any("the same image" in line for line in look(clean.root))
 
@@ -120,7 +128,7 @@ def test_another_process_that_looks_is_waited_for_a_while(clean, look, tmp_path,
     from filelock import FileLock
 
     clean.put("test", "copy", scan(0), lesion(0), "benign")
-    name = quick_check._fingerprint(clean.root, None, None, None)
+    name = quick_check._fingerprint(split_of(clean.root))
     lock = tmp_path / "artifacts" / "data_quality" / "seen" / f"{name}.lock"
     lock.parent.mkdir(parents=True)
     monkeypatch.setattr(quick_check, "_WAIT", 0.0)

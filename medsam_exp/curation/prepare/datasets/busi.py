@@ -13,7 +13,7 @@ drawn by hash, benign and malignant in proportion.
 import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -38,17 +38,6 @@ LICENCE = "BUSI: CC0 on one public copy, 'other' on another; cite Al-Dhabyani 20
 _FILE = r"(?P<class>benign|malignant|normal)/(?P<stem>(?P=class) ?\(\d+\))(?P<mask>_mask(?:_\d+)?)?\.png"
 
 
-@dataclass
-class _Image:
-    """An image of BUSI and its masks, by their names in the download."""
-
-    file: str
-    stem: str
-    class_name: str
-    masks: tuple[str, ...]
-    group: str = ""
-
-
 def prepare(
     given: typer.Context,
     download: command.Download,
@@ -70,26 +59,33 @@ def prepare(
         source = stack.enter_context(open_source(download))
         images, notes = _images(source, normals == "keep")
         listed, facts = _listed_groups(groups, images)
-        notes += _group_alike(source, images, listed, skip_faulty)
-        facts, licence = [source.facts(), *facts], LICENCE
+        groups_found, said = _groups(source, images, listed, skip_faulty)
+        facts, licence, notes = [source.facts(), *facts], LICENCE, [*notes, *said]
+        others: list[PreparedImage] = []
         if udiat is None:
             rule = "near-duplicates (perceptual hash) together, divided by hash of (seed, group)"
-            members = [Member(image.stem, image.group, image.class_name) for image in images]
-            cases = _cases(source, images, split_members(members, split, seed))
+            members = [Member(stem, groups_found[stem], image.class_name) for stem, image in images.items()]
+            splits = split_members(members, split, seed)
         else:
             rule = "the paper's combination: BUSI trains; UDIAT validates and tests, divided by hash of (seed, image)"
             other = stack.enter_context(open_source(udiat))
-            cases = _cases(source, images, dict.fromkeys((image.stem for image in images), "train"))
-            found, said = udiat_download.cases_of(other, udiat_split, seed)
-            cases, notes = [*cases, *found], [*notes, *said]
-            facts, licence = [*facts, other.facts()], f"{LICENCE}; {udiat_download.LICENCE}"
+            splits = dict.fromkeys(images, "train")
+            others, said = udiat_download.cases_of(other, udiat_split, seed)
+            facts, licence, notes = (
+                [*facts, other.facts()],
+                f"{LICENCE}; {udiat_download.LICENCE}",
+                [*notes, *said],
+            )
+        cases = [
+            replace(image, split=splits[stem], group=groups_found[stem]) for stem, image in images.items()
+        ]
         request = command.request_of(given, rule, licence, facts)
-        prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
+        prepared = write_layout(out, [*cases, *others], request, notes, skip_faulty=skip_faulty)
     yield from command.summary_lines(prepared, "data=busi")
 
 
-def _images(source: Source, normals: bool) -> tuple[list[_Image], list[str]]:
-    """BUSI's images in order of their names, and notes."""
+def _images(source: Source, normals: bool) -> tuple[dict[str, PreparedImage], list[str]]:
+    """BUSI's images by their stems, still without split and group, and notes."""
     masks: dict[str, list[str]] = {}
     found: dict[str, tuple[str, str]] = {}
     for name, match in source.matches(_FILE).items():
@@ -105,29 +101,32 @@ def _images(source: Source, normals: bool) -> tuple[list[_Image], list[str]]:
     kept = {stem: pair for stem, pair in found.items() if pair[1] in wanted}
     if without := [stem for stem in kept if stem not in masks]:
         raise source.missing(f"mask for '{without[0]}.png', such as '{without[0]}_mask.png'")
-    images = [_Image(file, stem, cls, tuple(masks[stem])) for stem, (file, cls) in sorted(kept.items())]
+    images = {
+        stem: PreparedImage(
+            plain_name(stem), "", partial(source.pair, file, masks[stem]), class_name, source=file
+        )
+        for stem, (file, class_name) in sorted(kept.items())
+    }
     notes = [f"images without a lesion, dropped: {len(found) - len(kept)}"] if len(kept) < len(found) else []
-    if several := sum(len(image.masks) > 1 for image in images):
+    if several := sum(len(masks[stem]) > 1 for stem in images):
         notes.append(f"images with several masks, merged: {several}")
     return images, notes
 
 
-def _listed_groups(file: Path | None, images: list[_Image]) -> tuple[dict[str, str], list[SourceFacts]]:
+def _listed_groups(file: Path | None, images: Iterable[str]) -> tuple[dict[str, str], list[SourceFacts]]:
     """Groups of a table by stem, and what the table is."""
     if file is None:
         return {}, []
-    stems = {plain_name(image.stem): image.stem for image in images}
+    stems = {plain_name(stem): stem for stem in images}
     rows, faults, _ = read_columns(file, ["name", "group"], mend="rename its columns")
     if faults:
         raise UserError(f"{file}: {faulty_rows(faults, len(rows) + len(faults))}")
-    named = [
-        (stems.get(plain_name(PurePosixPath(name).name.lower().removesuffix(".png"))), group)
-        for _, (name, group) in rows
-    ]
     found: dict[str, str] = {}
-    for stem, group in named:
-        if stem and group.strip() and found.setdefault(stem, group.strip()) != group.strip():
-            raise UserError(f"{file} gives {stem} two groups, {found[stem]} and {group.strip()}: keep one")
+    for _, (name, written) in rows:
+        stem = stems.get(plain_name(PurePosixPath(name).name.lower().removesuffix(".png")))
+        group = written.strip()
+        if stem and group and found.setdefault(stem, group) != group:
+            raise UserError(f"{file} gives {stem} two groups, {found[stem]} and {group}: keep one")
     if not found:
         raise UserError(
             f"{file} names none of BUSI's images: give a table with names such as 'benign (1).png'"
@@ -136,40 +135,22 @@ def _listed_groups(file: Path | None, images: list[_Image]) -> tuple[dict[str, s
     return found, [SourceFacts(1, len(data), hashlib.sha256(data).hexdigest())]
 
 
-def _group_alike(
-    source: Source, images: list[_Image], listed: Mapping[str, str], skip_faulty: bool
-) -> list[str]:
-    """Put near-duplicates into a group; notes about them, and about those whose classes contradict each other."""
-    by_stem = {image.stem: image for image in images}
-    alike = near_duplicate_groups(
-        {image.stem: partial(source.image, image.file) for image in images}, skip_faulty
-    )
+def _groups(
+    source: Source, images: Mapping[str, PreparedImage], listed: Mapping[str, str], skip_faulty: bool
+) -> tuple[dict[str, str], list[str]]:
+    """The group of near-duplicates of every image, "" for none; notes about them, and contradicting classes."""
+    readers = {stem: partial(source.image, image.source) for stem, image in images.items()}
+    alike = near_duplicate_groups(readers, skip_faulty)
     first: dict[str, str] = {}
     links = [(first.setdefault(group, stem), stem) for stem, group in sorted(listed.items())]
     groups = groups_of_links([*alike.items(), *links])
-    members: dict[str, list[_Image]] = {}
+    members: dict[str, list[str]] = {}
     for stem, group in sorted(groups.items()):
-        by_stem[stem].group = plain_name(group)
-        members.setdefault(group, []).append(by_stem[stem])
-    notes = (
-        [f"images that are like another one: {len(groups)}, groups of them: {len(members)}"] if groups else []
-    )
+        members.setdefault(group, []).append(stem)
+    notes = []
+    if groups:
+        notes.append(f"images that are like another one: {len(groups)}, groups of them: {len(members)}")
     for together in members.values():
-        if len({image.class_name for image in together}) > 1:
-            named = ", ".join(image.stem for image in together)
-            notes.append(f"nearly the same image, with different classes: {named}")
-    return notes
-
-
-def _cases(source: Source, images: list[_Image], splits: Mapping[str, str]) -> list[PreparedImage]:
-    return [
-        PreparedImage(
-            name=plain_name(image.stem),
-            split=splits[image.stem],
-            read=partial(source.pair, image.file, image.masks),
-            class_name=image.class_name,
-            group=image.group,
-            source=image.file,
-        )
-        for image in images
-    ]
+        if len({images[stem].class_name for stem in together}) > 1:
+            notes.append(f"nearly the same image, with different classes: {', '.join(together)}")
+    return {stem: plain_name(groups[stem]) if stem in groups else "" for stem in images}, notes

@@ -39,24 +39,26 @@ def prepare(
     """Prepare MedPix 2.0."""
     with open_source(download) as source:
         entries = _entries(source)
-        files = _images(source)
-        diagnoses = _diagnoses(source)
+        paths = {name: PurePosixPath(name) for name in source.names}
+        files = {p.stem.lower(): name for name, p in paths.items() if p.suffix.lower() in IMAGE_SUFFIXES}
+        cases = [record for name in source.matches(_CASES) for record in _records(source, name)]
+        diagnoses = {str(case.get("U_id")): _field(case, "PreparedImage", "Title") for case in cases}
         pairs, without, short = [], [], 0
         for entry in entries:
             key, caption = str(entry.get("image") or ""), _field(entry, "Description", "Caption")
+            image = files.get(PurePosixPath(key).name.lower())
             if not is_long_enough(caption, smallest_caption):
                 short += 1
-            elif PurePosixPath(key).name.lower() not in files:
+            elif image is None:
                 without.append(key)
             else:
-                pairs.append(_pair(entry, files[PurePosixPath(key).name.lower()], caption, diagnoses))
-        if not pairs:
+                pairs.append(_pair(entry, image, caption, diagnoses))
+        if not pairs and without:
             raise source.missing(f"image of the {len(entries)} descriptions, such as images/{without[0]}.png")
-        notes = (
-            [f"captions of fewer than {smallest_caption} characters (--smallest-caption), left out: {short}"]
-            if short
-            else []
-        )
+        notes = []
+        if short:
+            few = f"captions of fewer than {smallest_caption} characters (--smallest-caption)"
+            notes.append(f"{few}, left out: {short}")
         notes += [f"images that are not there: {len(without)} (first: {without[0]})"] if without else []
         facts = source.facts([*source.matches(_DESCRIPTIONS), *(pair.image for pair in pairs)])
         rule = "one table; the pipeline divides it 85/15 by hash"
@@ -89,18 +91,6 @@ def _records(source: Source, name: str) -> list[dict[str, Any]]:
     if not all(isinstance(record, dict) for record in records):
         raise UserError(f"{source.shown}: {name} is no list of descriptions: download it again")
     return records
-
-
-def _images(source: Source) -> dict[str, str]:
-    """Image files by their lower-case stem."""
-    paths = {name: PurePosixPath(name) for name in source.names}
-    return {path.stem.lower(): name for name, path in paths.items() if path.suffix.lower() in IMAGE_SUFFIXES}
-
-
-def _diagnoses(source: Source) -> dict[str, str]:
-    """The diagnosis of every case, where the download tells it."""
-    records = [record for name in source.matches(_CASES) for record in _records(source, name)]
-    return {str(record.get("U_id")): _field(record, "PreparedImage", "Title") for record in records}
 
 
 def _pair(entry: Mapping[str, Any], image: str, caption: str, diagnoses: Mapping[str, str]) -> PreparedPair:

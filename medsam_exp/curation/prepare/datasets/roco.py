@@ -36,7 +36,6 @@ _OPEN = ("CC BY", "CC BY-SA", "CC0", "CC ZERO", "PUBLIC DOMAIN")
 _FILE = r"(?P<split>train|validation|test)/radiology/(?P<rest>.+)"
 _CAPTIONS_V2 = r"(?P<split>train|valid|test)_captions\.csv"
 _LICENCES_V2 = r"license_information\.csv"
-_FAULTS = "rows of a table with more or fewer fields than its header"
 _LICENCE_NAME = re.compile(r"CC[ -](?:0|BY(?:-(?:NC|SA|ND))*)|CC0", re.IGNORECASE)
 
 
@@ -50,7 +49,7 @@ class _Part:
     names: dict[str, str] = field(default_factory=dict)
     licences: dict[str, str] = field(default_factory=dict)
     articles: dict[str, str] = field(default_factory=dict)
-    faults: dict[str, int] = field(default_factory=dict)
+    faults: int = 0
     further: int = 0
 
     def add_caption(self, number: str, caption: str) -> None:
@@ -69,10 +68,10 @@ def prepare(
     """Prepare ROCO."""
     with open_source(download) as source:
         parts = _parts(source)
-        faults = {name: count for part in parts.values() for name, count in part.faults.items() if count}
-        left_out = Counter({_FAULTS: sum(faults.values())} if faults else {})
-        if further := sum(part.further for part in parts.values()):
-            left_out["second captions of an image"] = further
+        left_out: Counter[str] = Counter()
+        for part in parts.values():
+            left_out["rows of a table with more or fewer fields than its header"] += part.faults
+            left_out["second captions of an image"] += part.further
         pairs = [
             pair
             for split, part in parts.items()
@@ -82,7 +81,7 @@ def prepare(
             raise source.missing(
                 "image of its captions, such as train/radiology/images/PMC..._....jpg or train/ROCOv2_....jpg",
             )
-        notes = [f"left out, {what}: {count}" for what, count in sorted(left_out.items())]
+        notes = [f"left out, {what}: {count}" for what, count in sorted(left_out.items()) if count]
         facts = source.facts(
             [*(name for part in parts.values() for name in part.tables), *(p.image for p in pairs)]
         )
@@ -154,7 +153,7 @@ def _read_table(source: Source, name: str, part: _Part) -> None:
 def _rows(source: Source, name: str, part: _Part) -> Iterable[dict[str, str]]:
     """Rows of a table by their columns in small letters; those of a wrong length are counted."""
     table = table_of(source.text(name), f"{source.shown}: {name}")
-    part.faults[name] = len(table.faults)
+    part.faults += len(table.faults)
     columns = [plain_column(column) for column in table.header]
     return [dict(zip(columns, map(str.strip, row), strict=True)) for _, row in table.rows]
 
