@@ -29,29 +29,39 @@ from medsam_exp.types import UserError
 
 
 @dataclass(frozen=True)
-class ScanNaming:
-    """How scans are named.
+class Choices:
+    """What a user wants of own scans.
 
     Attributes:
         root: folder that files' paths are relative to.
         patient: finds the patient in such a path, by its first group or as a whole; None: every volume is one.
         rename: number files that are no DICOM, too.
+        plane: of the slices, see `view_of`.
+        window_level: how numbers become gray.
+        every: every n-th slice, from the first.
+        foreground: labels to be united as the target; None keeps all apart.
+        only_foreground: slices whose mask has a pixel only.
     """
 
     root: Path
-    patient: re.Pattern[str] | None = None
-    rename: bool = False
+    patient: re.Pattern[str] | None
+    rename: bool
+    plane: Plane
+    window_level: WindowLevel
+    every: int
+    foreground: tuple[int, ...] | None
+    only_foreground: bool
 
 
-def _named(scans: Sequence[ScanFacts], naming: ScanNaming) -> list[tuple[str, str]]:
+def _named(scans: Sequence[ScanFacts], choices: Choices) -> list[tuple[str, str]]:
     """An id and a group (the patient) for every scan.
 
     DICOM scans are p001_ct01: patient and scan by running numbers, as a hash of a patient's number could be undone by
     trying all numbers. Numbers follow the order of hashes, which reveals nothing about names or dates.
     """
-    stems = _unique_stems([scan for scan in scans if scan.kind != "dicom"], naming)
-    secrets = [_patient(scan, naming) for scan in scans]
-    hidden = [scan.kind == "dicom" or naming.rename for scan in scans]
+    stems = _unique_stems([scan for scan in scans if scan.kind != "dicom"], choices)
+    secrets = [_patient(scan, choices) for scan in scans]
+    hidden = [scan.kind == "dicom" or choices.rename for scan in scans]
     numbered = {secret for secret, hide in zip(secrets, hidden, strict=True) if hide}
     numbers = {secret: n for n, secret in enumerate(sorted(numbered, key=_hash), start=1)}
     counts: Counter[str] = Counter()
@@ -65,9 +75,8 @@ def _named(scans: Sequence[ScanFacts], naming: ScanNaming) -> list[tuple[str, st
             named[place] = (name, patient)
         else:
             stem = stems[id(scan)]
-            unnamed = "" if scan.kind == "picture" else stem
-            visible = unnamed if naming.patient is None else secrets[place].removeprefix("pattern ")
-            named[place] = (stem, visible)
+            alone = "" if scan.kind == "picture" else stem
+            named[place] = (stem, secrets[place].removeprefix("pattern ") if choices.patient else alone)
     return [named[place] for place in range(len(scans))]
 
 
@@ -79,26 +88,24 @@ def _identity(scan: ScanFacts) -> str:
     return str(scan.source.get("images")) if scan.kind == "dicom" else scan.shown
 
 
-def _patient(scan: ScanFacts, naming: ScanNaming) -> str:
+def _patient(scan: ScanFacts, choices: Choices) -> str:
     if scan.patient:
         return scan.patient
-    if naming.patient is None:
+    if choices.patient is None:
         return f"file {scan.shown}"
-    patient = patient_in(scan.shown, naming.patient)
+    patient = patient_in(scan.shown, choices.patient)
     if patient is None:
         raise UserError(
-            f"--patient {naming.patient.pattern!r} does not match {scan.shown}: give a pattern that matches every path"
+            f"--patient {choices.patient.pattern!r} does not match {scan.shown}: give a pattern that matches every path"
         )
     return f"pattern {patient}"
 
 
-def _unique_stems(scans: Sequence[ScanFacts], naming: ScanNaming) -> dict[int, str]:
+def _unique_stems(scans: Sequence[ScanFacts], choices: Choices) -> dict[int, str]:
     """File names without ending; as many folders' names before them as it takes to tell all apart."""
     paths = [scan.files[0] for scan in scans]
-    folders = [
-        path.parent.relative_to(naming.root).parts if path.is_relative_to(naming.root) else ()
-        for path in paths
-    ]
+    root = choices.root
+    folders = [path.parent.relative_to(root).parts if path.is_relative_to(root) else () for path in paths]
     names: list[str] = []
     for depth in range(max(map(len, folders), default=0) + 1):
         names = [
@@ -108,25 +115,6 @@ def _unique_stems(scans: Sequence[ScanFacts], naming: ScanNaming) -> dict[int, s
         if len({name.casefold() for name in names}) == len(names):
             break
     return {id(scan): name for scan, name in zip(scans, names, strict=True)}
-
-
-@dataclass(frozen=True)
-class Cutting:
-    """How slices are cut.
-
-    Attributes:
-        plane: see `view_of`.
-        window_level: how numbers become gray.
-        every: every n-th slice, from the first.
-        foreground: labels to be united as the target; None keeps all apart.
-        only_foreground: slices whose mask has a pixel only.
-    """
-
-    plane: Plane
-    window_level: WindowLevel
-    every: int = 1
-    foreground: tuple[int, ...] | None = None
-    only_foreground: bool = False
 
 
 @dataclass(frozen=True)
@@ -194,14 +182,14 @@ class Plan:
 
     Attributes:
         scans: with at least one slice each.
-        cutting: how they are cut.
+        window_level: how numbers become gray.
         classes: names by label, where masks tell several classes apart; else empty.
         notes: what was mended, passed over or is odd, one sentence each; they name no file.
         faults: what was left out and why, with the files' names; for the screen, not to be stored.
     """
 
     scans: list[_PlannedScan]
-    cutting: Cutting
+    window_level: WindowLevel
     classes: dict[int, str]
     notes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -224,7 +212,7 @@ class Plan:
         """
         members = [Member(name, planned.group) for planned in self.scans for name in planned.slices]
         sides = split_members(members, split, seed)
-        pixels = _SliceReader(self.cutting.window_level, labels=bool(self.classes), redacted=redacted)
+        pixels = _SliceReader(self.window_level, labels=bool(self.classes), redacted=redacted)
         return [
             PreparedImage(
                 name,
@@ -240,7 +228,7 @@ class Plan:
 
     def records(self) -> list[ScanRecord]:
         """For `geometry.json`."""
-        windowing = self.cutting.window_level.describe()
+        windowing = self.window_level.describe()
         return [
             ScanRecord(
                 planned.id,
@@ -260,25 +248,24 @@ class Plan:
         ]
 
 
-def plan_scans(found: Found, cutting: Cutting, naming: ScanNaming, *, skip_faulty: bool) -> Plan:
+def plan_scans(found: Found, choices: Choices, *, skip_faulty: bool) -> Plan:
     """Give every scan its name, masks and slices.
 
     Args:
         found: scans and masks.
-        cutting: how slices are cut.
-        naming: how scans are named.
+        choices: how scans are named and cut.
         skip_faulty: leave out what cannot be used.
 
     Raises:
         UserError: something cannot be used (and is not to be skipped), or nothing is left; one error names all.
     """
-    scans, masks, faults = _with_masks(found, cutting.foreground)
-    names = _cases_together(scans, masks, _named([scan.facts for scan in scans], naming))
+    scans, masks, faults = _with_masks(found, choices.foreground)
+    names = _cases_together(scans, masks, _named([scan.facts for scan in scans], choices))
     planned: list[_PlannedScan] = []
     classes: dict[int, str] = {}
     for scan, mask, (scan_id, group) in zip(scans, masks, names, strict=True):
         try:
-            planned.append(_planned(scan, mask, scan_id, group, cutting, classes))
+            planned.append(_planned(scan, mask, scan_id, group, choices, classes))
         except UserError as error:
             faults.append(str(error))
     if faults and (not skip_faulty or not planned):
@@ -286,8 +273,8 @@ def plan_scans(found: Found, cutting: Cutting, naming: ScanNaming, *, skip_fault
             f"{len(faults)} scans or files cannot be used ({first_few(faults, separator='; ')}): mend them, or leave "
             "them out with --skip-faulty"
         )
-    if cutting.foreground and any(masks) and not classes:
-        wanted = ",".join(map(str, cutting.foreground))
+    if choices.foreground and any(masks) and not classes:
+        wanted = ",".join(map(str, choices.foreground))
         raise UserError(f"no mask has a pixel of --foreground {wanted}: give labels that the masks hold")
     left = [each for each in planned if each.slices]
     if not left:
@@ -297,9 +284,8 @@ def plan_scans(found: Found, cutting: Cutting, naming: ScanNaming, *, skip_fault
     notes = [*found.notes, *_notes(planned)]
     if faults:
         notes.append(f"{len(faults)} scans or files could not be used and were left out")
-    return Plan(
-        left, cutting, classes if len(classes) > 1 else {}, notes, [f"left out: {fault}" for fault in faults]
-    )
+    several = classes if len(classes) > 1 else {}
+    return Plan(left, choices.window_level, several, notes, [f"left out: {fault}" for fault in faults])
 
 
 def _with_masks(
@@ -357,22 +343,22 @@ def _cases_together(
 
 
 def _planned(
-    scan: Scan, masks: ScanMasks, scan_id: str, group: str, cutting: Cutting, classes: dict[int, str]
+    scan: Scan, masks: ScanMasks, scan_id: str, group: str, choices: Choices, classes: dict[int, str]
 ) -> _PlannedScan:
     """Plan one scan; adds the labels of its masks to `classes`."""
-    view = scan.facts.view(cutting.plane)
+    view = scan.facts.view(choices.plane)
     count = scan.facts.shape[view.axis]
-    shown = list(range(0, count, cutting.every))
+    shown = list(range(0, count, choices.every))
     soft = False
     if masks:
         labels, names, soft = masks.read(scan.facts)
         for label in np.unique(labels[labels > 0]).tolist():
             classes[label] = plain_name(names.get(label) or classes.get(label) or f"label{label}").lower()
-        if cutting.only_foreground:
+        if choices.only_foreground:
             others = tuple(axis for axis in range(3) if axis != view.axis)
             marked = np.asarray(labels.any(axis=others))
             shown = [k for k in shown if marked[k]]
-    elif cutting.only_foreground:
+    elif choices.only_foreground:
         raise UserError(
             f"{scan.facts.shown} has no mask, so --only-foreground cannot choose its slices: leave it out"
         )

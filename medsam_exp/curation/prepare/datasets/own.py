@@ -16,7 +16,7 @@ import typer
 from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import write_layout
 from medsam_exp.curation.prepare.output import Prepared, Request, SourceFacts
-from medsam_exp.curation.prepare.own_slices import Cutting, Plan, ScanNaming, plan_scans
+from medsam_exp.curation.prepare.own_slices import Choices, Plan, plan_scans
 from medsam_exp.curation.prepare.source import open_source
 from medsam_exp.data.sample_index import compile_pattern
 from medsam_exp.data.volumes.find import find_scans
@@ -72,14 +72,24 @@ def prepare(
     root = source.expanduser()
     if root.suffix.lower() == ".zip":
         raise UserError(f"{root} is a zip: unpack it and give the folder")
-    _refuse_inside(out, root)
+    if root.is_dir() and out.expanduser().resolve().is_relative_to(root.resolve()):
+        raise UserError(
+            f"{out} lies inside {root}, so that it would be read as scans the next time: choose another"
+        )
     if every < 1:
         raise UserError(f"--every is {every}: give at least 1")
     labels = None if foreground is None else _labels(foreground)
-    window_level = parse_window_level(window, percentiles)
-    cutting = Cutting(axis, window_level, every, labels, only_foreground=only_foreground)
-    naming = ScanNaming(root if root.is_dir() else root.parent, compile_pattern(patient, "--patient"), rename)
-    plan = plan_scans(find_scans(root, masks), cutting, naming, skip_faulty=skip_faulty)
+    choices = Choices(
+        root if root.is_dir() else root.parent,
+        compile_pattern(patient, "--patient"),
+        rename,
+        axis,
+        parse_window_level(window, percentiles),
+        every,
+        labels,
+        only_foreground,
+    )
+    plan = plan_scans(find_scans(root, masks), choices, skip_faulty=skip_faulty)
     options = {option.name: given.params[option.name] for option in given.command.params[2:]}
     options |= {"window": window, "foreground": labels, "masks": masks is not None}
     request = Request("own", _VERSION, "own scans", _facts(root, masks), "your own", options)
@@ -99,27 +109,15 @@ def _labels(text: str) -> tuple[int, ...]:
     return labels
 
 
-def _refuse_inside(out: Path, root: Path) -> None:
-    if root.is_dir() and out.expanduser().resolve().is_relative_to(root.resolve()):
-        raise UserError(
-            f"{out} lies inside {root}, so that it would be read as scans the next time: choose another"
-        )
-
-
 def _facts(root: Path, masks: Path | None) -> SourceFacts:
-    """What was read; a single file counts as its folder with nothing else in it."""
-    with open_source(root if root.is_dir() else root.parent, _no_zip) as source:
+    """What was read; a single file counts as its folder with nothing else in it, and zips are no scans."""
+    with open_source(root if root.is_dir() else root.parent, lambda _: False) as source:
         facts = source.facts() if root.is_dir() else source.facts([root.name])
     if masks is None or masks.resolve().is_relative_to(root.resolve()):
         return facts
-    with open_source(masks, _no_zip) as source:
+    with open_source(masks, lambda _: False) as source:
         others = source.facts()
     return SourceFacts(facts.files + others.files, facts.bytes + others.bytes, facts.digest + others.digest)
-
-
-def _no_zip(name: str) -> bool:
-    del name  # zips below the folder are no scans
-    return False
 
 
 def _report(prepared: Prepared, plan: Plan) -> Iterator[str]:
