@@ -116,16 +116,16 @@ def _words(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> list[Box]:
     for first, a in enumerate(letters):
         for second in range(first + 1, len(letters)):
             b = letters[second]
-            if b.left - a.right > max(a.height, b.height):
-                if b.left - a.left > 4 * _TALLEST:
-                    break
-                continue
+            if b.left - a.left > 4 * _TALLEST:
+                break
             if _neighbours(a, b):
                 joined.append((first, second))
     words = []
     for chain in connected_components(range(len(letters)), joined):
         found = [letters[place] for place in chain]
-        if len(found) >= (_CAPITALS if _of_one_height(found) else _LETTERS):
+        heights = [each.height for each in found]
+        of_one_height = max(heights) - min(heights) <= max(2.0, 0.25 * max(heights))
+        if len(found) >= (_CAPITALS if of_one_height else _LETTERS):
             left, top = min(each.left for each in found), min(each.top for each in found)
             words.append((left, top, max(each.right for each in found), max(each.bottom for each in found)))
     return words
@@ -156,11 +156,6 @@ def _neighbours(a: _Letter, b: _Letter) -> bool:
     mixed = on_one_line and height <= _ASCENDER * min(a.height, b.height)
     gap = height if capitals else 0.6 * height
     return 0 <= b.left - a.right <= gap and (capitals or mixed) and abs(a.peak - b.peak) <= _UNEVEN
-
-
-def _of_one_height(letters: list[_Letter]) -> bool:
-    heights = [letter.height for letter in letters]
-    return max(heights) - min(heights) <= max(2.0, 0.25 * max(heights))
 
 
 def _crosses(gray: NDArray[np.uint8], strokes: NDArray[np.bool_], words: list[Box]) -> list[tuple[int, int]]:
@@ -245,12 +240,11 @@ def outline_is_drawn(image: RGBImage, mask: Mask) -> bool:
     border = mask & ~_minimum(mask, 3)
     if border.sum() < _FEWEST:
         return False
-    drawn = (image.max(axis=-1) - image.min(axis=-1)) > _COLOURED
+    coloured = (image.max(axis=-1) - image.min(axis=-1)) > _COLOURED
     white = image.min(axis=-1) > _LINE_BRIGHT
     along = _maximum(border, 5)
-    if white[along].any() and image[along & white].std() > _LINE_UNEVEN:
-        white[:] = False
-    return any(_follows(line, border, mask) for line in (drawn, white))
+    even = not white[along].any() or image[along & white].std() <= _LINE_UNEVEN
+    return _follows(coloured, border, mask) or (even and _follows(white, border, mask))
 
 
 def _follows(line: Mask, border: Mask, inside: Mask) -> bool:

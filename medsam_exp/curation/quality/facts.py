@@ -53,68 +53,40 @@ class DatasetListing:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """Of an image file.
+    """Of an image file; of one that cannot be read the problem alone."""
 
-    Attributes:
-        problem: why it cannot be read, in words; then nothing else is known.
-        width: in pixels.
-        height: in pixels.
-        bits: that a stored value has: 8, 16, 32 or 64.
-        lowest: stored value; of all channels.
-        highest: stored value.
-        lossy: the format may have altered values.
-        pixels: digest of the decoded (H, W, 3) image, whatever the format.
-        contrast: standard deviation of its gray values, of 255.
-        coloured: share of pixels that are clearly no gray.
-        black: share of pixels at 0.
-        white: share of pixels at 250 or above.
-        thumbnail: 64 x 64 gray values as base64.
-        hashes: perceptual hashes (64 bits) of the image as it is, and turned and mirrored in the seven other ways.
-        overlay: what is written over it.
-    """
-
-    problem: str | None = None
+    problem: str | None = None  # why it cannot be read, in words
     width: int = 0
     height: int = 0
-    bits: int = 8
-    lowest: float = 0.0
+    bits: int = 8  # that a stored value has: 8, 16, 32 or 64
+    lowest: float = 0.0  # stored value, of all channels
     highest: float = 0.0
-    lossy: bool = False
-    pixels: str = ""
-    contrast: float = 0.0
-    coloured: float = 0.0
-    black: float = 0.0
-    white: float = 0.0
-    thumbnail: str = ""
-    hashes: tuple[int, ...] = ()
-    overlay: Overlay = field(default_factory=Overlay)
+    lossy: bool = False  # the format may have altered values
+    pixels: str = ""  # digest of the decoded (H, W, 3) image, whatever the format
+    contrast: float = 0.0  # standard deviation of its gray values, of 255
+    coloured: float = 0.0  # share of pixels that are clearly no gray
+    black: float = 0.0  # share of pixels at 0
+    white: float = 0.0  # share of pixels at 250 or above
+    thumbnail: str = ""  # 64 x 64 gray values as base64
+    hashes: tuple[
+        int, ...
+    ] = ()  # perceptual (64 bits), as it is, and turned and mirrored in the seven other ways
+    overlay: Overlay = field(default_factory=Overlay)  # what is written over it
 
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """Of a mask, which may have several files.
+    """Of a mask, which may have several files; of one that cannot be used the problem alone."""
 
-    Attributes:
-        problem: why it cannot be used, in words; then nothing else is known.
-        foreground: its pixels.
-        share: of the image that it covers.
-        lossy: its values were blurred and had to be thresholded.
-        corners: how many of the image's four corners it covers.
-        specks: connected parts of hardly any pixels beside a far larger one.
-        pixels: digest of the (H, W) mask.
-        thumbnail: 64 x 64 shares of coverage in 255ths as base64.
-        outlined: its outline is drawn into the image.
-    """
-
-    problem: str | None = None
-    foreground: int = 0
-    share: float = 0.0
-    lossy: bool = False
-    corners: int = 0
-    specks: int = 0
-    pixels: str = ""
-    thumbnail: str = ""
-    outlined: bool = False
+    problem: str | None = None  # why it cannot be used, in words
+    foreground: int = 0  # pixels
+    share: float = 0.0  # of the image that it covers
+    lossy: bool = False  # its values were blurred and had to be thresholded
+    corners: int = 0  # of the image's four that it covers
+    specks: int = 0  # connected parts of hardly any pixels beside a far larger one
+    pixels: str = ""  # digest of the (H, W) mask
+    thumbnail: str = ""  # 64 x 64 shares of coverage in 255ths as base64
+    outlined: bool = False  # its outline is drawn into the image
 
 
 @dataclass(frozen=True)

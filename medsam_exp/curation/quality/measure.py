@@ -125,7 +125,7 @@ class FactStore:
     Args:
         folder: where facts are kept; None keeps none.
         digests: content hashes of files.
-        mask_values: values that count as foreground in masks of class labels; None for two-valued masks.
+        mask_values: foreground in masks of class labels; None for two-valued masks.
     """
 
     def __init__(
@@ -173,12 +173,9 @@ def measure_dataset(
         limits: what counts as a finding.
         step: is told of each item that is done.
     """
-
-    def of(item: DatasetItem) -> Facts:
-        found = store.of(item)
+    with_image = {item.name: item for item in listing.items if item.image is not None}
+    found = {}
+    for name, facts in zip(with_image, map_in_threads(store.of, with_image.values()), strict=True):
+        found[name] = facts
         step(1)
-        return found
-
-    with_image = [item for item in listing.items if item.image is not None]
-    found = dict(zip((item.name for item in with_image), map_in_threads(of, with_image), strict=True))
     return MeasuredDataset(listing, found, limits)

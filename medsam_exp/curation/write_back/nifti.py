@@ -36,7 +36,7 @@ def write_nifti(out: Path, scans: Sequence[Assembled], labels: Mapping[str, int]
     notes = []
     for scan in scans:
         names = [name for name in scan.classes if name]
-        apart = bool(names) and (scan.overlaps or _are_maps(scan))
+        apart = bool(names) and (_are_maps(scan) or _overlap(scan))
         if apart:
             said = f"{len(names)} classes overlap or are maps, so each has its own file"
             notes.append(f"{scan.record.id}: {said}")
@@ -50,6 +50,13 @@ def write_nifti(out: Path, scans: Sequence[Assembled], labels: Mapping[str, int]
 
 def _are_maps(scan: Assembled) -> bool:
     return any(volume.dtype != bool for volume in scan.classes.values())
+
+
+def _overlap(scan: Assembled) -> bool:
+    counts = np.zeros(scan.record.shape, np.uint8)
+    for mask in scan.classes.values():
+        counts += mask
+    return bool(counts.max() > 1)
 
 
 def _files(scan: Assembled, labels: Mapping[str, int], *, apart: bool) -> dict[str, NDArray[Any]]:

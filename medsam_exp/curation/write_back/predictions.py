@@ -37,14 +37,6 @@ class Assembled:
     classes: Mapping[str, NDArray[Any]]
     missing: tuple[int, ...]
 
-    @property
-    def overlaps(self) -> bool:
-        """Whether a voxel belongs to two classes."""
-        counts = np.zeros(self.record.shape, np.uint8)
-        for mask in self.classes.values():
-            counts += mask > 0
-        return bool((counts > 1).any())
-
 
 def assemble(record: ScanRecord, predicted: Mapping[str, _Planes]) -> Assembled | None:
     """Put the predictions of a scan's slices where they were cut from.
@@ -61,15 +53,10 @@ def assemble(record: ScanRecord, predicted: Mapping[str, _Planes]) -> Assembled 
     """
     volumes = {name: _volume(record, planes) for name, planes in predicted.items()}
     done = {
-        index
-        for planes in predicted.values()
-        for sample_id, index in record.slices.items()
-        if sample_id in planes
+        record.slices[image] for planes in predicted.values() for image in planes if image in record.slices
     }
-    if not done:
-        return None
-    count = record.shape[record.view.axis]
-    return Assembled(record, volumes, tuple(index for index in range(count) if index not in done))
+    missing = tuple(index for index in range(record.shape[record.view.axis]) if index not in done)
+    return Assembled(record, volumes, missing) if done else None
 
 
 def _volume(record: ScanRecord, planes: _Planes) -> NDArray[Any]:
