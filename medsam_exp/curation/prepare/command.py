@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from medsam_exp.curation.prepare.layout import SPLITS
 from medsam_exp.curation.prepare.output import Prepared, Request, SourceFacts
-from medsam_exp.curation.prepare.splitting import SPLITS
 from medsam_exp.runtime.digests import text_digest
 
 Download = Annotated[Path, typer.Argument(metavar="SRC", help="Folder or zip as it was downloaded.")]

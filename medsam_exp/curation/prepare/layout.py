@@ -22,13 +22,13 @@ from PIL import Image
 
 from medsam_exp.curation.prepare.output import OutputItem, Prepared, Request, write_prepared
 from medsam_exp.curation.prepare.source import Source
-from medsam_exp.curation.prepare.splitting import SPLITS
 from medsam_exp.data.captions import clean_caption
 from medsam_exp.data.patients import INDEX
 from medsam_exp.data.sample_index import COLUMNS as SPACING_COLUMNS
 from medsam_exp.data.tables import csv_text
 from medsam_exp.types import Mask, UserError
 
+SPLITS = ("train", "val", "test")
 _COLUMNS = ("name", "split", "class", "group", "source")
 _NAME = re.compile(r"""[^\\/:*?"<>|\x00-\x1f.\s][^\\/:*?"<>|\x00-\x1f]*""")
 
@@ -39,13 +39,14 @@ class PreparedImage:
 
     Attributes:
         name: file name without its ending, unique in its split whatever the case of its letters; see `plain_name`.
-        split: train, val or test.
+        split: train, val or test; "" before it is divided.
         read: gives (H, W) or (H, W, 3) uint8 pixels and the (H, W) mask, or None where no case has one; the mask
             is bool, or uint8 with a class's number in each pixel; called from several threads at once.
         class_name: what the image shows; "" for unknown.
         group: what may not be on two sides of a split, such as the patient; "" for unknown.
         source: which file of the download it comes from.
         spacing_mm: (row, column) size of a pixel, where the source says it.
+        key: what stands for it in a division, where that is not its name.
     """
 
     name: str
@@ -55,6 +56,7 @@ class PreparedImage:
     group: str = ""
     source: str = ""
     spacing_mm: tuple[float, float] | None = None
+    key: str = ""
 
 
 def plain_name(text: str) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name
 from medsam_exp.curation.prepare.own_masks import ScanMasks, assign_outlines
-from medsam_exp.curation.prepare.splitting import Member, split_members
+from medsam_exp.curation.prepare.splitting import divided
 from medsam_exp.data.patients import patient_in
 from medsam_exp.data.volumes.find import Found, assign_masks, case_of, is_nnunet_image
 from medsam_exp.data.volumes.grid import Plane, View
@@ -203,20 +203,18 @@ class Plan:
         """All images, divided by patient.
 
         Args:
-            split: see `split_members`.
+            split: see `divided`.
             seed: chooses another division.
             redacted: name scans by their ids, not their files, in errors that will be stored.
 
         Raises:
             UserError: the division is not understood or cannot be met.
         """
-        members = [Member(name, planned.group) for planned in self.scans for name in planned.slices]
-        sides = split_members(members, split, seed)
         pixels = _SliceReader(self.window_level, labels=bool(self.classes), redacted=redacted)
-        return [
+        cases = [
             PreparedImage(
                 name,
-                sides[name],
+                "",
                 partial(pixels.read, planned, index),
                 group=planned.group,
                 source=f"{planned.id}[{index}]" if len(planned.slices) > 1 else planned.id,
@@ -225,6 +223,7 @@ class Plan:
             for planned in self.scans
             for name, index in planned.slices.items()
         ]
+        return divided(cases, split, seed)
 
     def records(self) -> list[ScanRecord]:
         """For `geometry.json`."""

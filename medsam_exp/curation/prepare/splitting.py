@@ -14,11 +14,12 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
+from medsam_exp.curation.prepare.layout import SPLITS, PreparedImage
 from medsam_exp.data.connected_components import connected_components
 from medsam_exp.data.near_duplicates import (
     find_near_duplicates,
@@ -30,36 +31,16 @@ from medsam_exp.runtime.seeding import derive_seed
 from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import RGBImage, UserError
 
-SPLITS = ("train", "val", "test")
 _REST = math.inf  # images: all that are left
+_Key = tuple[str, str]  # a group, or an image where it has none
 _AMOUNT = re.compile(r"(?P<split>\w+)=(?P<amount>rest|\d+(?:\.\d*)?%?|\.\d+)")
 
 
-@dataclass(frozen=True)
-class Member:
-    """One image to be placed.
-
-    Attributes:
-        name: unique.
-        group: what it must stay together with; "" for nothing.
-        class_name: what each side should have its proportion of; "" for nothing.
-    """
-
-    name: str
-    group: str = ""
-    class_name: str = ""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Its group, or itself where it has none; the two cannot be confused."""
-        return ("group", self.group) if self.group else ("image", self.name)
-
-
-def split_members(members: Iterable[Member], amounts: str, seed: int) -> dict[str, str]:
-    """The split of every member, by name; members of one group get the same.
+def divided(cases: Iterable[PreparedImage], amounts: str, seed: int) -> list[PreparedImage]:
+    """Give every image its split; images of one group get the same.
 
     Args:
-        members: in any order, which changes nothing.
+        cases: in any order, which changes no image's split.
         amounts: per cent as `train=80%,val=10%,test=10%`, of which the largest split takes what rounding leaves and
             the others at least one image; shares as `train=0.8,val=0.1,test=0.1`; or numbers of images as
             `train=rest,val=50,test=113`.
@@ -69,9 +50,9 @@ def split_members(members: Iterable[Member], amounts: str, seed: int) -> dict[st
         UserError: the amounts are not understood; there are fewer images than the numbers ask for, or more than they
             have room for; or shares leave a split empty.
     """
-    groups: dict[tuple[str, str], list[Member]] = defaultdict(list)
-    for member in members:
-        groups[member.key].append(member)
+    groups: dict[_Key, list[PreparedImage]] = defaultdict(list)
+    for case in cases:
+        groups[("group", case.group) if case.group else ("image", case.key or case.name)].append(case)
     unit, wanted = _parsed(amounts)
     if unit == "shares":
         sides = {key: _by_share(key, wanted, seed) for key in groups}
@@ -87,7 +68,7 @@ def split_members(members: Iterable[Member], amounts: str, seed: int) -> dict[st
             numbers = {split: max(1, round(total * share / 100)) for split, share in wanted.items() if share}
             wanted = {**numbers, largest: _REST}
         sides = _by_count(groups, wanted, seed)
-    return {member.name: sides[key] for key, found in groups.items() for member in found}
+    return [replace(case, split=sides[key]) for key, found in groups.items() for case in found]
 
 
 def _parsed(text: str) -> tuple[str, dict[str, float]]:
@@ -119,7 +100,7 @@ def _parsed(text: str) -> tuple[str, dict[str, float]]:
     return "per cent" if in_percent else "shares", amounts
 
 
-def _by_share(key: tuple[str, str], shares: Mapping[str, float], seed: int) -> str:
+def _by_share(key: _Key, shares: Mapping[str, float], seed: int) -> str:
     place, reached = derive_seed("split", seed, *key) / 2**63, 0.0
     given = [split for split in SPLITS if shares.get(split)]
     for split in given:
@@ -130,8 +111,8 @@ def _by_share(key: tuple[str, str], shares: Mapping[str, float], seed: int) -> s
 
 
 def _by_count(
-    groups: Mapping[tuple[str, str], list[Member]], counts: Mapping[str, float], seed: int
-) -> dict[tuple[str, str], str]:
+    groups: Mapping[_Key, list[PreparedImage]], counts: Mapping[str, float], seed: int
+) -> dict[_Key, str]:
     """Fill the splits of a given number one after the other, the smallest first; the last one takes what is left."""
     total = sum(map(len, groups.values()))
     rest = next((split for split in counts if counts[split] == _REST), None)
@@ -142,8 +123,8 @@ def _by_count(
             f"the split asks for {needed} images, there are {total}: change the numbers, or give one split the rest"
         )
     waiting = sorted(groups, key=lambda key: (derive_seed("split", seed, *key), key))
-    classes = Counter(member.class_name for found in groups.values() for member in found)
-    sides: dict[tuple[str, str], str] = {}
+    classes = Counter(case.class_name for found in groups.values() for case in found)
+    sides: dict[_Key, str] = {}
     for n, split in wanted if rest else wanted[:-1]:
         taken = _taken({key: groups[key] for key in waiting if key not in sides}, n, _quotas(classes, n))
         sides.update(dict.fromkeys(taken, split))
@@ -162,15 +143,13 @@ def _quotas(classes: Counter[str], n: int) -> Counter[str]:
     return quotas
 
 
-def _taken(
-    groups: Mapping[tuple[str, str], list[Member]], n: int, quotas: Counter[str]
-) -> list[tuple[str, str]]:
+def _taken(groups: Mapping[_Key, list[PreparedImage]], n: int, quotas: Counter[str]) -> list[_Key]:
     """Groups in their order as long as they fit their classes' quotas, then as long as they fit at all."""
-    taken: list[tuple[str, str]] = []
+    taken: list[_Key] = []
     left = quotas.copy()
     for by_class in (True, False):
         for key, found in groups.items():
-            own = Counter(member.class_name for member in found)
+            own = Counter(case.class_name for case in found)
             fits = own <= left if by_class else len(found) <= n
             if key not in taken and fits and len(found) <= n:
                 taken.append(key)

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
 from medsam_exp.curation.prepare.source import Source, open_source
-from medsam_exp.curation.prepare.splitting import Member, split_members
+from medsam_exp.curation.prepare.splitting import divided
 from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.runtime.wording import first_few
@@ -68,18 +68,14 @@ def prepare(
     with open_source(download) as source:
         files = _files(source, partial)
         heads, notes = _heads(source, files, skip_faulty)
-        if test_fold is None:
-            amounts = split or (_PAPER if len(heads) >= _SLICES else _PART_OF_PAPER)
-            members = [Member(str(number), head.patient, head.class_name) for number, head in heads.items()]
-            splits = split_members(members, amounts, seed)
-            rule = "patients together, drawn by hash of (seed, patient)"
-        else:
-            splits = _by_fold(source, heads, test_fold)
+        rule, splits = "patients together, drawn by hash of (seed, patient)", dict[int, str]()
+        if test_fold is not None:
             rule = f"the publishers' folds of patients: {test_fold} tests, {test_fold % 5 + 1} validates"
+            splits = _by_fold(source, heads, test_fold)
         cases = [
             PreparedImage(
                 name=f"{head.class_name}_{number:04d}",
-                split=splits[str(number)],
+                split=splits.get(number, ""),
                 read=functools.partial(_read, source, files[number], low, high),
                 class_name=head.class_name,
                 group=head.patient,
@@ -88,6 +84,9 @@ def prepare(
             )
             for number, head in heads.items()
         ]
+        if not splits:
+            amounts = split or (_PAPER if len(heads) >= _SLICES else _PART_OF_PAPER)
+            cases = divided(cases, amounts, seed)
         used = [name for name in source.names if name.lower().endswith(".mat")]
         request = command.request_of(given, rule, LICENCE, [source.facts(used)])
         prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
@@ -182,7 +181,7 @@ def _patient(codes: NDArray[Any]) -> str:
     return str(int(codes.item()))
 
 
-def _by_fold(source: Source, heads: Mapping[int, _Head], test_fold: int) -> dict[str, str]:
+def _by_fold(source: Source, heads: Mapping[int, _Head], test_fold: int) -> dict[int, str]:
     """Splits by number from the publishers' folds."""
     place = next((name for name in source.names if PurePosixPath(name).name.lower() == _FOLDS), None)
     if place is None:
@@ -195,9 +194,9 @@ def _by_fold(source: Source, heads: Mapping[int, _Head], test_fold: int) -> dict
     if len(folds) < max(heads):
         raise UserError(f"{source.shown}: {place} has {len(folds)} folds for slices up to {max(heads)}.mat")
     names = {test_fold: "test", test_fold % 5 + 1: "val"}
-    splits, sides = dict[str, str](), dict[str, str]()
+    splits, sides = dict[int, str](), dict[str, str]()
     for number, head in heads.items():
-        split = splits[str(number)] = names.get(folds[number - 1], "train")
+        split = splits[number] = names.get(folds[number - 1], "train")
         if sides.setdefault(head.patient, split) != split:
             raise UserError(
                 f"{source.shown}: {place} puts the patient {head.patient} into two folds: use --split instead"

@@ -26,10 +26,9 @@ from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_
 from medsam_exp.curation.prepare.output import SourceFacts
 from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.curation.prepare.splitting import (
-    Member,
+    divided,
     groups_of_links,
     near_duplicate_groups,
-    split_members,
 )
 from medsam_exp.data.tables import faulty_rows, read_columns
 from medsam_exp.types import UserError
@@ -61,26 +60,22 @@ def prepare(
         listed, facts = _listed_groups(groups, images)
         groups_found, said = _groups(source, images, listed, skip_faulty)
         facts, licence, notes = [source.facts(), *facts], LICENCE, [*notes, *said]
-        others: list[PreparedImage] = []
+        cases = [replace(image, group=groups_found[stem]) for stem, image in images.items()]
         if udiat is None:
             rule = "near-duplicates (perceptual hash) together, divided by hash of (seed, group)"
-            members = [Member(stem, groups_found[stem], image.class_name) for stem, image in images.items()]
-            splits = split_members(members, split, seed)
+            cases = divided(cases, split, seed)
         else:
             rule = "the paper's combination: BUSI trains; UDIAT validates and tests, divided by hash of (seed, image)"
             other = stack.enter_context(open_source(udiat))
-            splits = dict.fromkeys(images, "train")
             others, said = udiat_download.cases_of(other, udiat_split, seed)
+            cases = [*(replace(case, split="train") for case in cases), *others]
             facts, licence, notes = (
                 [*facts, other.facts()],
                 f"{LICENCE}; {udiat_download.LICENCE}",
                 [*notes, *said],
             )
-        cases = [
-            replace(image, split=splits[stem], group=groups_found[stem]) for stem, image in images.items()
-        ]
         request = command.request_of(given, rule, licence, facts)
-        prepared = write_layout(out, [*cases, *others], request, notes, skip_faulty=skip_faulty)
+        prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
     yield from command.summary_lines(prepared, "data=busi")
 
 
@@ -103,7 +98,7 @@ def _images(source: Source, normals: bool) -> tuple[dict[str, PreparedImage], li
         raise source.missing(f"mask for '{without[0]}.png', such as '{without[0]}_mask.png'")
     images = {
         stem: PreparedImage(
-            plain_name(stem), "", partial(source.pair, file, masks[stem]), class_name, source=file
+            plain_name(stem), "", partial(source.pair, file, masks[stem]), class_name, source=file, key=stem
         )
         for stem, (file, class_name) in sorted(kept.items())
     }

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
 from medsam_exp.curation.prepare.source import Source, open_source
-from medsam_exp.curation.prepare.splitting import Member, split_members
+from medsam_exp.curation.prepare.splitting import divided
 from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import Mask, RGBImage, UserError
 
@@ -59,8 +59,6 @@ def prepare(
             without = {image for image, area in areas.items() if area is not None and not area[place]}
             pairs = {image: pair for image, pair in pairs.items() if image not in without}
             notes += [f"slices without {organ}, dropped: {len(without)}"] if without else []
-        members = [Member(image, match["patient"]) for image, (match, _) in pairs.items()]
-        splits = split_members(members, split, seed)
         wanted = {
             image: f"{plain_name(m['patient'])}_{int(m['slice']):04d}" for image, (m, _) in pairs.items()
         }
@@ -68,7 +66,7 @@ def prepare(
         cases = [
             PreparedImage(
                 name=names[image],
-                split=splits[image],
+                split="",
                 read=partial(_read, source, image, mask, place),
                 group=match["patient"],
                 source=image,
@@ -78,7 +76,7 @@ def prepare(
         facts = source.facts([*pairs, *(mask for _, mask in pairs.values())])
         rule = "patients together, drawn by hash of (seed, patient)"
         request = command.request_of(given, rule, LICENCE, [facts])
-        prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
+        prepared = write_layout(out, divided(cases, split, seed), request, notes, skip_faulty=skip_faulty)
     yield from command.summary_lines(prepared, "data=lung_ct")
 
 

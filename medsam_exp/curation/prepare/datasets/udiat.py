@@ -23,7 +23,7 @@ import typer
 from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
 from medsam_exp.curation.prepare.source import Source, open_source
-from medsam_exp.curation.prepare.splitting import Member, split_members
+from medsam_exp.curation.prepare.splitting import divided
 from medsam_exp.data.tables import table_of
 from medsam_exp.types import UserError
 
@@ -72,21 +72,20 @@ def cases_of(source: Source, amounts: str, seed: int) -> tuple[list[PreparedImag
     notes = (
         [f"images of UDIAT without a class: {len(unlabelled)} (first: {unlabelled[0]})"] if unlabelled else []
     )
-    members = [Member(stem, class_name=classes.get(stem, "")) for stem in images]
-    splits = split_members(members, amounts, seed)
     wanted = {stem: plain_name("_".join(filter(None, ("udiat", classes.get(stem), stem)))) for stem in images}
     names = unique_names(wanted)
     cases = [
         PreparedImage(
             name=names[stem],
-            split=splits[stem],
+            split="",
             read=partial(source.pair, image, (masks[stem],)),
             class_name=classes.get(stem, ""),
             source=image,
+            key=stem,
         )
         for stem, image in sorted(images.items())
     ]
-    return cases, notes
+    return divided(cases, amounts, seed), notes
 
 
 def _classes(source: Source, images: dict[str, str]) -> dict[str, str]:
