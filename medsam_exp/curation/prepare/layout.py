@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medsam_exp.curation.prepare.output import OutputItem, Prepared, Request, write_prepared
+from medsam_exp.curation.prepare.output import Items, Prepared, Request, write_prepared
 from medsam_exp.curation.prepare.source import Source
 from medsam_exp.data.captions import clean_caption
 from medsam_exp.data.patients import INDEX
@@ -100,8 +100,8 @@ def write_layout(
         skip_faulty: leave out cases that cannot be read and say so, instead of stopping.
 
     Raises:
-        UserError: the folder holds something else, two cases have the same name, some have masks and others not, or
-            cases cannot be read; one error names them all.
+        UserError: the folder holds something else, two cases have the same name, or cases cannot be read; one error
+            names them all.
     """
     _check(out, cases)
     cases = sorted(cases, key=lambda case: case.name)
@@ -111,7 +111,7 @@ def write_layout(
         counts = {split: Counter(case.class_name for case in kept if case.split == split) for split in SPLITS}
         return {INDEX: _index(kept)}, {split: dict(sorted(found.items())) for split, found in counts.items()}
 
-    items = [OutputItem(_files(case), partial(_encoded, case)) for case in cases]
+    items: Items = {_files(case): partial(_encoded, case) for case in cases}
     folders = [f"{split}_{kind}" for split in SPLITS for kind in ("images", "masks")]
     return write_prepared(out, request, folders, items, tables, notes, skip_faulty=skip_faulty)
 
@@ -240,9 +240,7 @@ def write_pairs(
         texts = {table: _csv(rows) for table, rows in found.items()}
         return texts, {table: {"pairs": len(rows)} for table, rows in found.items()}
 
-    items = [
-        OutputItem((name,), partial(_copied, source, image, name)) for name, image in sorted(images.items())
-    ]
+    items: Items = {(name,): partial(_copied, source, image, name) for name, image in sorted(images.items())}
     return write_prepared(out, request, [_FOLDER], items, tables, notes, skip_faulty=skip_faulty)
 
 

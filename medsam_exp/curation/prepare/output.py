@@ -67,19 +67,9 @@ class Request:
         return {"format": _FORMAT, **json.loads(json_text(asdict(self)))}
 
 
-@dataclass(frozen=True)
-class OutputItem:
-    """Files that belong together.
-
-    Attributes:
-        names: relative to the prepared folder; the first one is always made, and is written last.
-        make: gives their bytes by name, without those that this item does not have, in the order of writing.
-    """
-
-    names: tuple[str, ...]
-    make: Callable[[], Mapping[str, bytes]]
-
-
+Items = Mapping[tuple[str, ...], Callable[[], Mapping[str, bytes]]]
+"""By the names of files that belong together, relative to the prepared folder, what gives their bytes by name, without
+those that are not there, in the order of writing; the first file is always made, and is written last."""
 Counts = Mapping[str, Mapping[str, int]]
 
 
@@ -104,7 +94,7 @@ def write_prepared(
     out: Path,
     request: Request,
     folders: Sequence[str],
-    items: Sequence[OutputItem],
+    items: Items,
     tables: Callable[[Mapping[str, str]], tuple[Mapping[str, str], Counts]],
     notes: Iterable[str] = (),
     *,
@@ -132,7 +122,7 @@ def write_prepared(
     out.mkdir(parents=True, exist_ok=True)
     with waiting_lock(out / _LOCK, f"waiting for another process that prepares {out}"):
         _refuse_foreign(out, request)
-        _refuse_strangers(out, folders, {name for item in items for name in item.names})
+        _refuse_strangers(out, folders, {name for names in items for name in names})
         for left in [path for path in out.rglob(".*") if _HALF_WRITTEN.fullmatch(path.name)]:
             left.unlink()
         if not (out / _FINISHED).is_file():
@@ -197,9 +187,7 @@ def _json(content: Mapping[str, Any]) -> bytes:
     return (json_text(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _write_all(
-    out: Path, shown: str, items: Sequence[OutputItem]
-) -> tuple[dict[str, str], int, dict[str, str]]:
+def _write_all(out: Path, shown: str, items: Items) -> tuple[dict[str, str], int, dict[str, str]]:
     """Checksums by file, of what was there already too; number of files written now; faults by first name.
 
     Files are compared with `checksums.sha256` once a preparation has finished. Before that, every file that is there
@@ -207,11 +195,11 @@ def _write_all(
     """
     known = _known_checksums(out / _CHECKSUMS)
     checksums, count, faults = dict[str, str](), 0, dict[str, str]()
-    results = map_in_threads(lambda item: _write(out, item, known), items)
+    results = map_in_threads(lambda names: _write(out, names, items[names], known), items)
     with stage_progress(shown, len(items)) as done, closing(results):
-        for item, result in zip(items, results, strict=True):
+        for names, result in zip(items, results, strict=True):
             if isinstance(result, str):
-                faults[item.names[0]] = result
+                faults[names[0]] = result
             else:
                 checksums |= result[0]
                 count += result[1]
@@ -219,14 +207,16 @@ def _write_all(
     return checksums, count, faults
 
 
-def _write(out: Path, item: OutputItem, known: Mapping[str, str]) -> tuple[dict[str, str], int] | str:
-    """Checksums of an item's files and how many were written now; or what is wrong with it."""
-    there = {name: _sha256((out / name).read_bytes()) for name in item.names if (out / name).is_file()}
-    expected = {name: known[name] for name in item.names if name in known} if known else there
-    if item.names[0] in expected and there == expected:
+def _write(
+    out: Path, names: tuple[str, ...], make: Callable[[], Mapping[str, bytes]], known: Mapping[str, str]
+) -> tuple[dict[str, str], int] | str:
+    """Checksums of the files and how many were written now; or why they cannot be made."""
+    there = {name: _sha256((out / name).read_bytes()) for name in names if (out / name).is_file()}
+    expected = {name: known[name] for name in names if name in known} if known else there
+    if names[0] in expected and there == expected:
         return there, 0
     try:
-        contents = item.make()
+        contents = make()
     except UserError as error:
         return str(error)
     for name, content in contents.items():
