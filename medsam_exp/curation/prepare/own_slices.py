@@ -258,13 +258,13 @@ def plan_scans(found: Found, choices: Choices, *, skip_faulty: bool) -> Plan:
     Raises:
         UserError: something cannot be used (and is not to be skipped), or nothing is left; one error names all.
     """
-    scans, masks, faults = _with_masks(found, choices.foreground)
-    names = _cases_together(scans, masks, _named([scan.facts for scan in scans], choices))
+    pairs, faults = _with_masks(found, choices.foreground)
+    names = _cases_together(pairs, _named([scan.facts for scan, _ in pairs], choices))
     planned: list[_PlannedScan] = []
     classes: dict[int, str] = {}
-    for scan, mask, (scan_id, group) in zip(scans, masks, names, strict=True):
+    for (scan, masks), (scan_id, group) in zip(pairs, names, strict=True):
         try:
-            planned.append(_planned(scan, mask, scan_id, group, choices, classes))
+            planned.append(_planned(scan, masks, scan_id, group, choices, classes))
         except UserError as error:
             faults.append(str(error))
     if faults and (not skip_faulty or not planned):
@@ -272,7 +272,7 @@ def plan_scans(found: Found, choices: Choices, *, skip_faulty: bool) -> Plan:
             f"{len(faults)} scans or files cannot be used ({first_few(faults, separator='; ')}): mend them, or leave "
             "them out with --skip-faulty"
         )
-    if choices.foreground and any(masks) and not classes:
+    if choices.foreground and any(masks for _, masks in pairs) and not classes:
         wanted = ",".join(map(str, choices.foreground))
         raise UserError(f"no mask has a pixel of --foreground {wanted}: give labels that the masks hold")
     left = [each for each in planned if each.slices]
@@ -289,7 +289,7 @@ def plan_scans(found: Found, choices: Choices, *, skip_faulty: bool) -> Plan:
 
 def _with_masks(
     found: Found, foreground: tuple[int, ...] | None
-) -> tuple[list[Scan], list[ScanMasks], list[str]]:
+) -> tuple[list[tuple[Scan, ScanMasks]], list[str]]:
     owners, mask_faults = assign_masks(found.scans, found.mask_files)
     faults = [*found.faults, *mask_faults]
     objects: dict[int, list[Path]] = {}
@@ -307,33 +307,30 @@ def _with_masks(
         f"{outlines[number][0][0].path}: keep one of them"
         for number in sorted(both)
     ]
-    masks = [
-        ScanMasks(owners.get(number, ()), objects.get(number, ()), outlines.get(number, ()), foreground)
-        for number in range(len(found.scans))
+    pairs = [
+        (
+            scan,
+            ScanMasks(owners.get(number, ()), objects.get(number, ()), outlines.get(number, ()), foreground),
+        )
+        for number, scan in enumerate(found.scans)
     ]
-    if not any(masks):
-        return found.scans, masks, faults
-    kept = [number for number, mask in enumerate(masks) if mask and number not in both]
+    if not any(masks for _, masks in pairs):
+        return pairs, faults
     faults += [
-        f"{scan.facts.shown} has no mask, but others have: add it"
-        for scan, mask in zip(found.scans, masks, strict=True)
-        if not mask
+        f"{scan.facts.shown} has no mask, but others have: add it" for scan, masks in pairs if not masks
     ]
-    return [found.scans[number] for number in kept], [masks[number] for number in kept], faults
+    return [pair for number, pair in enumerate(pairs) if pair[1] and number not in both], faults
 
 
 def _cases_together(
-    scans: Sequence[Scan], masks: Sequence[ScanMasks], names: Sequence[tuple[str, str]]
+    pairs: Sequence[tuple[Scan, ScanMasks]], names: Sequence[tuple[str, str]]
 ) -> list[tuple[str, str]]:
     """Ids and groups with the channels of one case in one group: scans that share a mask, or nnU-Net's files."""
-    owners = Counter(path for mask in masks for path in mask.files)
-    cases = [
-        case_of(scan)
-        if scan.facts.kind != "dicom"
-        and (is_nnunet_image(scan) or any(owners[path] > 1 for path in mask.files))
-        else ""
-        for scan, mask in zip(scans, masks, strict=True)
-    ]
+    owners = Counter(path for _, masks in pairs for path in masks.files)
+    cases = []
+    for scan, masks in pairs:
+        shared = is_nnunet_image(scan) or any(owners[path] > 1 for path in masks.files)
+        cases.append(case_of(scan) if shared and scan.facts.kind != "dicom" else "")
     channels, groups = Counter(cases), dict[str, str]()
     return [
         (name, groups.setdefault(case, group or name) if case and channels[case] > 1 else group)
@@ -354,8 +351,7 @@ def _planned(
         for label in np.unique(labels[labels > 0]).tolist():
             classes[label] = plain_name(names.get(label) or classes.get(label) or f"label{label}").lower()
         if choices.only_foreground:
-            others = tuple(axis for axis in range(3) if axis != view.axis)
-            marked = np.asarray(labels.any(axis=others))
+            marked = np.asarray(np.moveaxis(labels, view.axis, 0).any(axis=(1, 2)))
             shown = [k for k in shown if marked[k]]
     elif choices.only_foreground:
         raise UserError(
@@ -369,24 +365,21 @@ def _notes(planned: Sequence[_PlannedScan]) -> list[str]:
     notes = [
         note.replace(each.scan.facts.shown, each.id) for each in planned for note in each.scan.facts.notes
     ]
-    empty = [each.id for each in planned if not each.slices]
-    if empty:
+    if empty := [each.id for each in planned if not each.slices]:
         notes.append(f"{len(empty)} scans have no foreground and give no slice (first: {empty[0]})")
-    soft = [each.id for each in planned if each.soft_masks]
-    if soft:
+    if soft := [each.id for each in planned if each.soft_masks]:
         notes.append(
             f"{len(soft)} of {len(planned)} scans have masks with soft edges (first: {soft[0]}): thresholded at half "
             "of their maximum"
         )
     sizes = {each.id: each.scan.facts.spacing_mm(each.view) for each in planned}
-    stretched = [name for name, size in sizes.items() if size and max(size) > _STRETCHED * min(size)]
-    if stretched:
-        row_mm, column_mm = sizes[stretched[0]] or (0.0, 0.0)
+    known = {name: size for name, size in sizes.items() if size}
+    if stretched := [name for name, size in known.items() if max(size) > _STRETCHED * min(size)]:
+        row_mm, column_mm = known[stretched[0]]
         notes.append(
             f"{len(stretched)} scans have pixels of {_STRETCHED:g} to 1 or longer, so shapes look squeezed (first: "
             f"{stretched[0]}, {row_mm:.3g} x {column_mm:.3g} mm): another --axis may show them better"
         )
-    unknown = [name for name, size in sizes.items() if size is None]
-    if unknown and len(unknown) < len(sizes):
+    if known and (unknown := [name for name in sizes if name not in known]):
         notes.append(f"{len(unknown)} scans do not say how large a pixel is (first: {unknown[0]})")
     return notes
