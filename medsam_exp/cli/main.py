@@ -272,9 +272,9 @@ def data_check(
     """Look for duplicates, leaks and faults in a dataset.
 
     ROOT is a folder with SPLIT_images and SPLIT_masks, an original download of any depth, or a CSV file (or a folder of
-    such files) of image-caption pairs. Written are data_quality.html (a page with pictures of every finding), findings.csv
-    and .json, exclude.csv (images to leave out, for data.exclude) and groups.csv (what may not be on both sides of a
-    split).
+    such files) of image-caption pairs. Written are data_quality.html (a page with pictures of every finding),
+    findings.csv and .json, exclude.csv (images to leave out, for data.exclude) and groups.csv (what may not be on both
+    sides of a split).
     """
     from medsam_exp.curation.quality.data_check import check_dataset, print_examination
     from medsam_exp.curation.quality.facts import Limits

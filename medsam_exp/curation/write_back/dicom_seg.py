@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,21 +30,9 @@ _MAY_BE_EMPTY = (  # of the modules Patient and General Study
 )
 
 
-class CodedConcept(NamedTuple):
-    """What a segment shows, by code of a terminology.
-
-    Attributes:
-        value: the code.
-        scheme: the terminology, such as SCT for SNOMED CT.
-        meaning: in words.
-    """
-
-    value: str
-    scheme: str
-    meaning: str
-
-
-TISSUE = CodedConcept("85756007", "SCT", "Tissue")
+Concept = tuple[str, str, str]
+"""What a segment shows: a code, its terminology (such as SCT for SNOMED CT), and its meaning in words."""
+TISSUE: Concept = ("85756007", "SCT", "Tissue")
 """For segments about which nothing more is said."""
 
 
@@ -59,8 +47,8 @@ class SegmentNames:
     """
 
     only: str = "prediction"
-    category: CodedConcept = TISSUE
-    type: CodedConcept = TISSUE
+    category: Concept = TISSUE
+    type: Concept = TISSUE
 
 
 def write_segmentations(

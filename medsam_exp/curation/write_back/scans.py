@@ -5,7 +5,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from medsam_exp.curation.write_back.dicom_seg import TISSUE, CodedConcept, SegmentNames, write_segmentations
+from medsam_exp.curation.write_back.dicom_seg import TISSUE, Concept, SegmentNames, write_segmentations
 from medsam_exp.curation.write_back.nifti import write_nifti
 from medsam_exp.curation.write_back.predictions import (
     Assembled,
@@ -67,17 +67,17 @@ def write_back(
     return [*notes, f"wrote {len(scans)} scans to {out}"]
 
 
-def coded(text: str) -> CodedConcept:
+def coded(text: str) -> Concept:
     """Read a coded concept of the form CODE:SCHEME:MEANING.
 
     Raises:
         UserError: it is not of this form.
     """
-    parts = text.split(":", 2)
-    if len(parts) != 3 or not all(parts):
-        example = f"{TISSUE.value}:{TISSUE.scheme}:{TISSUE.meaning}"
-        raise UserError(f"{text!r} is no code: write CODE:SCHEME:MEANING, as {example}")
-    return CodedConcept(*parts)
+    value, _, rest = text.partition(":")
+    scheme, _, meaning = rest.partition(":")
+    if not (value and scheme and meaning):
+        raise UserError(f"{text!r} is no code: write CODE:SCHEME:MEANING, as {':'.join(TISSUE)}")
+    return value, scheme, meaning
 
 
 def _assembled(
@@ -92,8 +92,7 @@ def _assembled(
             "the folder that the run's images came from"
         )
     notes = [_missing(scan) for scan in scans if scan.missing]
-    unpredicted = [name for name, scan in found.items() if scan is None]
-    if unpredicted:
+    if unpredicted := [name for name, scan in found.items() if scan is None]:
         notes.append(
             f"{len(unpredicted)} scans have no prediction and are not written: {', '.join(unpredicted)}"
         )
