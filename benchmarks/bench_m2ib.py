@@ -9,8 +9,8 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.plain_m2ib import plain_m2ib, unit_map
-from medsam_exp.clip.load import build_network
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.clip.network import build_network
 from medsam_exp.clip.source import ClipSource
 from medsam_exp.clip.weights import BIOMEDCLIP
 from medsam_exp.saliency.bottleneck import draw_noise

@@ -17,35 +17,38 @@ from torch import Tensor
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
-_CLIP_TOWERS = {"vision_model.": "visual.", "text_model.": ""}
-_CLIP_NAMES = {
-    "vision_model.embeddings.class_embedding": "visual.class_embedding",
-    "vision_model.embeddings.patch_embedding.weight": "visual.conv1.weight",
-    "vision_model.embeddings.position_embedding.weight": "visual.positional_embedding",
-    "text_model.embeddings.token_embedding.weight": "token_embedding.weight",
-    "text_model.embeddings.position_embedding.weight": "positional_embedding",
-}
-_CLIP_NORMS = {
+_CLIP_STEMS = {
+    "vision_model.embeddings.patch_embedding": "visual.conv1",
     "vision_model.pre_layrnorm": "visual.ln_pre",  # transformers' spelling
     "vision_model.post_layernorm": "visual.ln_post",
+    "text_model.embeddings.token_embedding": "token_embedding",
     "text_model.final_layer_norm": "ln_final",
+} | {
+    f"{theirs}.encoder.layers.#.{their_part}": f"{own}transformer.resblocks.#.{own_part}"
+    for theirs, own in {"vision_model": "visual.", "text_model": ""}.items()
+    for their_part, own_part in {
+        "layer_norm1": "ln_1",
+        "layer_norm2": "ln_2",
+        "self_attn.qkv_proj": "attn.in_proj_",
+        "self_attn.out_proj": "attn.out_proj",
+        "mlp.fc1": "mlp.c_fc",
+        "mlp.fc2": "mlp.c_proj",
+    }.items()
 }
-_CLIP_PROJECTIONS = {"visual_projection.weight": "visual.proj", "text_projection.weight": "text_projection"}
-"""Linear layers there, matrices that are multiplied from the right in open_clip."""
-_CLIP_IN_BLOCK = {
-    "layer_norm1": "ln_1",
-    "layer_norm2": "ln_2",
-    "self_attn.out_proj": "attn.out_proj",
-    "mlp.fc1": "mlp.c_fc",
-    "mlp.fc2": "mlp.c_proj",
+"""transformers' name to open_clip's, without `.weight` and `.bias`; # is the number of a block."""
+_CLIP_WHOLE: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
+    "vision_model.embeddings.class_embedding": ("visual.class_embedding", Tensor.contiguous),
+    "vision_model.embeddings.position_embedding.weight": ("visual.positional_embedding", Tensor.contiguous),
+    "text_model.embeddings.position_embedding.weight": ("positional_embedding", Tensor.contiguous),
+    # Linear layers there, matrices that are multiplied from the right in open_clip.
+    "visual_projection.weight": ("visual.proj", lambda weight: weight.transpose(0, -1).contiguous()),
+    "text_projection.weight": ("text_projection", lambda weight: weight.transpose(0, -1).contiguous()),
 }
-_CLIP_BLOCK = re.compile(r"(vision_model\.|text_model\.)encoder\.layers\.(\d+)\.(.+)\.(weight|bias)")
-_CLIP_PART = re.compile(
-    r"(vision_model\.|text_model\.)encoder\.layers\.(\d+)\.self_attn\.(?P<letter>[qkv])_proj\.(weight|bias)"
-)
+"""transformers' whole name to open_clip's, and what becomes of the tensor."""
 _PORT_STEMS = {
     "visual.trunk.patch_embed.proj": "vision_model.embeddings.patch_embedding",
     "visual.trunk.blocks.#.norm1": "vision_model.encoder.layers.#.layer_norm1",
+    "visual.trunk.blocks.#.attn.qkv": "vision_model.encoder.layers.#.self_attn.qkv_proj",
     "visual.trunk.blocks.#.attn.proj": "vision_model.encoder.layers.#.self_attn.out_proj",
     "visual.trunk.blocks.#.norm2": "vision_model.encoder.layers.#.layer_norm2",
     "visual.trunk.blocks.#.mlp.fc1": "vision_model.encoder.layers.#.mlp.fc1",
@@ -67,18 +70,13 @@ _PORT_STEMS = {
     "text.proj.0": "text_projection.fc1",
     "text.proj.2": "text_projection.fc2",
 }
-"""open_clip's name to the port's, without `.weight` and `.bias`; # is the number of a block."""
-_PORT_BACK = {port: own for own, port in _PORT_STEMS.items()}
+"""open_clip's name to the port's, as above."""
 _PORT_FLAT = {
     "visual.trunk.cls_token": ("vision_model.embeddings.class_embedding", 2),
     "visual.trunk.pos_embed": ("vision_model.embeddings.position_embedding.weight", 1),
 }
 """open_clip's whole name to the port's, and the leading axes of length 1 that the port leaves out."""
 _SHARED = ("logit_scale", "logit_bias")
-_QKV = re.compile(r"visual\.trunk\.blocks\.(\d+)\.attn\.qkv\.(weight|bias)")
-_PORT_PART = re.compile(
-    r"vision_model\.encoder\.layers\.(\d+)\.self_attn\.(?P<letter>[qkv])_proj\.(weight|bias)"
-)
 
 
 def is_clip_model(names: Iterable[str]) -> bool:
@@ -90,30 +88,7 @@ def is_clip_model(names: Iterable[str]) -> bool:
 
 def from_clip_model(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename weights to open_clip's names; unknown names, and incomplete triples of query, key and value, stay."""
-    fused = _fuse_qkv(weights, _CLIP_PART, _in_proj)
-    result = dict(fused)
-    for name, value in weights.items():
-        if name in _CLIP_PROJECTIONS and value.ndim == 2:
-            result[_CLIP_PROJECTIONS[name]] = value.T.contiguous()
-        elif not ((match := _CLIP_PART.fullmatch(name)) and _in_proj(match) in fused):
-            result[_clip_name(name)] = value
-    return result
-
-
-def _in_proj(match: re.Match[str]) -> str:
-    tower, block, _, leaf = match.groups()
-    return f"{_CLIP_TOWERS[tower]}transformer.resblocks.{block}.attn.in_proj_{leaf}"
-
-
-def _clip_name(name: str) -> str:
-    stem, _, leaf = name.rpartition(".")
-    if stem in _CLIP_NORMS:
-        return f"{_CLIP_NORMS[stem]}.{leaf}"
-    match = _CLIP_BLOCK.fullmatch(name)
-    if match and match[3] in _CLIP_IN_BLOCK:
-        tower, block, part, leaf = match.groups()
-        return f"{_CLIP_TOWERS[tower]}transformer.resblocks.{block}.{_CLIP_IN_BLOCK[part]}.{leaf}"
-    return _CLIP_NAMES.get(name, name)
+    return _to_open_clip(_with_fused_qkv(weights, ("vision_model.", "text_model.")), _CLIP_STEMS, _CLIP_WHOLE)
 
 
 def is_huggingface(names: Iterable[str]) -> bool:
@@ -123,15 +98,12 @@ def is_huggingface(names: Iterable[str]) -> bool:
 
 def from_huggingface(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename weights to open_clip's names and fuse queries, keys and values; unknown names stay."""
-    flat = {port: (own, axes) for own, (port, axes) in _PORT_FLAT.items()}
-    result = _fuse_qkv(weights, _PORT_PART, _qkv_name)
-    for name, value in weights.items():
-        if name in flat:
-            own, axes = flat[name]
-            result[own] = value.reshape((1,) * axes + value.shape)
-        elif not ((match := _PORT_PART.fullmatch(name)) and _qkv_name(match) in result):
-            result[_port_name(name, _PORT_BACK) or name] = value
-    return result
+    stems = {port: own for own, port in _PORT_STEMS.items()}
+    whole: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
+        port: (own, lambda value, axes=axes: value.reshape((1,) * axes + value.shape))  # type: ignore[misc]
+        for own, (port, axes) in _PORT_FLAT.items()
+    }
+    return _to_open_clip(_with_fused_qkv(weights, ("vision_model.",)), stems, whole)
 
 
 def to_huggingface(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -142,56 +114,56 @@ def to_huggingface(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     result: dict[str, Tensor] = {}
     for name, value in weights.items():
-        if match := _QKV.fullmatch(name):
-            block, leaf = match.groups()
-            for letter, part in zip("qkv", value.chunk(3), strict=True):
-                result[f"vision_model.encoder.layers.{block}.self_attn.{letter}_proj.{leaf}"] = part
-        elif name in _PORT_FLAT:
+        if name in _PORT_FLAT:
             port, axes = _PORT_FLAT[name]
             result[port] = value.reshape(value.shape[axes:])
-        elif name in _SHARED or (renamed := _port_name(name, _PORT_STEMS)) is None:
-            result[name] = value
+            continue
+        port = _renamed(name, _PORT_STEMS)
+        if ".qkv_proj." in port:
+            for letter, part in zip("qkv", value.chunk(3), strict=True):
+                result[port.replace(".qkv_proj.", f".{letter}_proj.")] = part
         else:
-            result[renamed] = value
+            result[port] = value
     if strange := sorted(result.keys() & weights.keys() - set(_SHARED)):
-        shown = first_few(strange, 3)
         raise UserError(
             "the Hugging Face layout is for networks built like BiomedCLIP (timm ViT, BERT, projections of one "
-            f"and two layers) and has no place for {shown}; export to the layout open_clip."
+            f"and two layers) and has no place for {first_few(strange, 3)}; export to the layout open_clip."
         )
     return {name: value.clone(memory_format=torch.contiguous_format) for name, value in result.items()}
 
 
-def _qkv_name(match: re.Match[str]) -> str:
-    return match.expand(r"visual.trunk.blocks.\1.attn.qkv.\3")
+def _to_open_clip(
+    weights: Mapping[str, Tensor],
+    stems: Mapping[str, str],
+    whole: Mapping[str, tuple[str, Callable[[Tensor], Tensor]]],
+) -> dict[str, Tensor]:
+    result = {}
+    for name, value in weights.items():
+        own, changed = whole.get(name, (_renamed(name, stems), None))
+        result[own] = changed(value) if changed else value
+    return result
 
 
-def _port_name(name: str, stems: Mapping[str, str]) -> str | None:
-    """Look a name up in a table of stems; None when it is not there."""
+def _renamed(name: str, stems: Mapping[str, str]) -> str:
+    """The name by a table of stems; unchanged when it is not there."""
     stem, _, leaf = name.rpartition(".")
     number = re.search(r"\.(\d+)\.", stem)
     found = stems.get(re.sub(r"\.\d+\.", ".#.", stem, count=1))
     if found is None or leaf not in ("weight", "bias"):
-        return None
-    return f"{found.replace('#', number[1] if number else '')}.{leaf}"
+        return name
+    found = found.replace("#", number[1] if number else "")
+    return f"{found}{leaf}" if found.endswith("_") else f"{found}.{leaf}"
 
 
-def _fuse_qkv(
-    weights: Mapping[str, Tensor], part: re.Pattern[str], fused_name: Callable[[re.Match[str]], str]
-) -> dict[str, Tensor]:
-    """Queries, keys and values of each block in one piece, where all three are there and alike.
-
-    Args:
-        weights: by name.
-        part: matches the name of one of the three; its group `letter` is q, k or v.
-        fused_name: open_clip's name of the piece, of a match.
-    """
-    parts: dict[str, dict[str, Tensor]] = {}
-    for name, value in weights.items():
-        if match := part.fullmatch(name):
-            parts.setdefault(fused_name(match), {})[match["letter"]] = value
-    return {
-        name: torch.cat([by_letter[letter] for letter in "qkv"])
-        for name, by_letter in parts.items()
-        if len(by_letter) == 3 and len({one.shape for one in by_letter.values()}) == 1
-    }
+def _with_fused_qkv(weights: Mapping[str, Tensor], towers: tuple[str, ...]) -> dict[str, Tensor]:
+    """Queries, keys and values of each block of some towers in one piece `qkv_proj`, where all three are alike."""
+    result = dict(weights)
+    for name in weights:
+        if not name.startswith(towers) or ".self_attn.q_proj." not in name:
+            continue
+        names = [name.replace(".q_proj.", f".{letter}_proj.") for letter in "qkv"]
+        parts = [weights[one] for one in names if one in weights]
+        if len(parts) == 3 and len({part.shape for part in parts}) == 1:
+            result = {one: value for one, value in result.items() if one not in names}
+            result[name.replace(".q_proj.", ".qkv_proj.")] = torch.cat(parts)
+    return result

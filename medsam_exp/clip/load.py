@@ -2,30 +2,25 @@
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import open_clip
 import torch
 from open_clip.model import _build_vision_tower
 from safetensors.torch import save_file
-from torch import nn
 
 from medsam_exp.clip.capabilities import VisionLayout
-from medsam_exp.clip.description import CONFIG, first_line
+from medsam_exp.clip.description import CONFIG
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.clip.source import ClipSource, find_source, find_weights, tokenizer_files
-from medsam_exp.clip.tokenizer import load_tokenizer, text_config_folder
+from medsam_exp.clip.network import as_described, build_network
+from medsam_exp.clip.source import find_source, find_weights, tokenizer_files
+from medsam_exp.clip.tokenizer import load_tokenizer
 from medsam_exp.clip.towers import vision_tower
 from medsam_exp.clip.weights import put_weights
 from medsam_exp.runtime.checkpoint.read import read_weights
 from medsam_exp.runtime.finite import refuse_broken_weights, refuse_unstorable
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.types import UserError
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # loading processes are forked after the first text
 
@@ -62,7 +57,7 @@ def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, s
     if path is not None:
         put_weights(network, read_weights(path), path, model)
         refuse_broken_weights(network.state_dict(), f"clip.model={model}", path)
-    with _as_described(source):
+    with as_described(source):
         return ClipModel(
             network.float().eval(),
             tokenizer,
@@ -92,7 +87,7 @@ def vision_layout(model: str) -> VisionLayout:
         UserError: there is no such model.
     """
     source = find_source(model)
-    with _as_described(source):
+    with as_described(source):
         return _described_layout(json_text(source.model_cfg))
 
 
@@ -145,47 +140,3 @@ def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16)
     save_file(state, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
     if clip.model_cfg["text_cfg"].get("hf_tokenizer_name"):
         clip.tokenizer.save_pretrained(str(folder))  # type: ignore[attr-defined]
-
-
-def build_network(source: ClipSource) -> nn.Module:
-    """Build open_clip's network with random weights; nothing but a text tower's configuration is ever fetched.
-
-    Raises:
-        UserError: it is a captioning model, or the description is of no network that can be built.
-    """
-    arguments = deepcopy(source.model_cfg)
-    if "multimodal_cfg" in arguments:
-        raise UserError(f"clip.model={source.model} is a captioning model (CoCa); choose a plain CLIP.")
-    own_text = bool(arguments.pop("custom_text", False))
-    text = arguments["text_cfg"]
-    if "timm_model_name" in arguments["vision_cfg"]:
-        arguments["vision_cfg"]["timm_model_pretrained"] = False
-    kind = open_clip.CustomTextCLIP if own_text or text.get("hf_model_name") else open_clip.CLIP
-    with _as_described(source), _text_config(source, text):
-        result: nn.Module = kind(**arguments)
-        return result
-
-
-@contextmanager
-def _text_config(source: ClipSource, text: dict[str, Any]) -> Iterator[None]:
-    """A Hugging Face text tower's description is given a folder for as long as the network is built."""
-    if not text.get("hf_model_name"):
-        yield
-        return
-    with text_config_folder(source) as folder:
-        text |= {"hf_model_name": folder, "hf_model_pretrained": False}
-        yield
-
-
-@contextmanager
-def _as_described(source: ClipSource) -> Iterator[None]:
-    """Turn an error of building a network into one that names the faulty description."""
-    try:
-        yield
-    except UserError:
-        raise
-    except (
-        Exception
-    ) as error:  # numbers that contradict each other fail in open_clip's, timm's or torch's own way
-        where = f"clip.model={source.model}" if source.folder is None else source.folder / CONFIG
-        raise UserError(f"{where} describes no network that can be built: {first_line(error)}.") from error

@@ -1,78 +1,11 @@
-"""Tokenizers of CLIP models, and the configuration of Hugging Face text towers."""
-
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+"""Tokenizers of CLIP models."""
 
 import open_clip
-from open_clip.hf_configs import arch_dict
 
-from medsam_exp.clip.description import first_line, is_transformers_folder, read_json
+from medsam_exp.clip.description import first_line, is_transformers_folder
 from medsam_exp.clip.model import Tokenizer
 from medsam_exp.clip.source import TOKENIZER_NAMES, ClipSource, fetch_tokenizer
-from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
-
-BERT_BASE: dict[str, object] = {
-    "model_type": "bert",
-    "architectures": ["BertModel"],
-    "vocab_size": 30522,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.1,
-    "attention_probs_dropout_prob": 0.1,
-    "max_position_embeddings": 512,
-    "type_vocab_size": 2,
-    "initializer_range": 0.02,
-    "layer_norm_eps": 1e-12,
-    "pad_token_id": 0,
-}
-"""BERT-base (Devlin 2019), the size of PubMedBERT, which published CLIP folders leave out."""
-_OTHER_BERTS = ("roberta", "albert", "deberta", "distil")
-
-
-@contextmanager
-def text_config_folder(source: ClipSource) -> Iterator[str]:
-    """A name or folder from which transformers can read the text tower's configuration.
-
-    Raises:
-        UserError: a local folder says nothing about its text tower, and it is not of BERT-base's size.
-    """
-    name = str(source.model_cfg["text_cfg"]["hf_model_name"])
-    if own_text_config(source) is not None:
-        yield str(source.folder)
-    elif is_bert_base(name):
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "config.json").write_text(json_text(BERT_BASE))
-            yield folder
-    elif source.folder is not None and source.repository is None:
-        raise UserError(
-            f"{source.folder} has no config.json for its text tower {name}; put that network's there."
-        )
-    else:
-        yield name
-
-
-def own_text_config(source: ClipSource) -> dict[str, object] | None:
-    """Configuration of the text tower in the model's folder; None where there is none."""
-    path = None if source.folder is None else source.folder / "config.json"
-    if path is None or not path.is_file():
-        return None
-    content = read_json(path)
-    # Hub repositories often keep there the description of another port of the whole model.
-    known = isinstance(content, dict) and content.get("model_type") in list(arch_dict)
-    return content if known else None
-
-
-def is_bert_base(name: str) -> bool:
-    """Whether a text tower's published name is that of a BERT-base uncased (vocabulary of 30,522)."""
-    lower = name.lower()
-    wanted = all(word in lower for word in ("bert", "base", "uncased"))
-    return wanted and not any(word in lower for word in _OTHER_BERTS)
 
 
 def load_tokenizer(source: ClipSource) -> Tokenizer:

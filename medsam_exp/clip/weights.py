@@ -1,6 +1,7 @@
 """Weights of any known layout for a CLIP network: load them, or say what differs and what they look like."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from open_clip.convert import convert_state_dict
 from torch import Tensor, nn
 
 from medsam_exp.clip.layouts import from_clip_model, from_huggingface, is_clip_model, is_huggingface
-from medsam_exp.clip.source import ClipSource
-from medsam_exp.clip.tokenizer import text_config_folder
+from medsam_exp.clip.network import build_network
+from medsam_exp.clip.source import ClipSource, find_source
 from medsam_exp.runtime.checkpoint.fit import StateDictDiff, network_kind, state_dict_diff
 from medsam_exp.types import UserError
 
@@ -21,7 +22,6 @@ _LAYOUTS = ((is_clip_model, from_clip_model), (is_huggingface, from_huggingface)
 """Whether names are of a layout, and the weights under open_clip's names."""
 _CONSTANTS = ("position_ids", "token_type_ids")
 """Buffers that older versions of transformers saved."""
-_BLOCKS = "visual.transformer.resblocks."
 _BERT = ("text.transformer.embeddings.", "text_model.embeddings.token_type_embedding")
 BIOMEDCLIP: dict[str, Any] = {
     "embed_dim": 512,
@@ -51,7 +51,7 @@ def put_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path, m
     Raises:
         UserError: names or shapes differ; a table lists the first few.
     """
-    named = in_names_of(network, weights)
+    named = _in_names_of(network, weights)
     if diff := state_dict_diff(named, network):
         raise UserError(
             f"the weights in {path} do not fit clip.model={model} ({diff.summary()}); "
@@ -60,7 +60,7 @@ def put_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path, m
     network.load_state_dict(named)
 
 
-def in_names_of(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _in_names_of(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of any known layout in the names that this network uses."""
     own = network.state_dict()
     weights = dict(weights)
@@ -86,10 +86,10 @@ def looks_like(weights: Mapping[str, Tensor]) -> str:
     weights = {name: value.to("meta") for name, value in weights.items()}
     if network_kind(weights) == "SAM":
         return "they look like a SAM's, so give them as sam.checkpoint"
-    if any(name.startswith(_BERT) for name in weights) and _fits(_biomedclip(), weights):
+    if any(name.startswith(_BERT) for name in weights) and _fits(_named("biomedclip"), weights):
         return "they look like BiomedCLIP's, so choose clip=biomedclip_finetuned"
     weights = from_clip_model(weights) if is_clip_model(weights) else weights
-    names = [name for name in _same_shapes(_shape(weights)) if _fits(_by_name(name), weights)]
+    names = [name for name in _similar(weights) if _fits(_named(name), weights)]
     if not names:
         return ""
     shown = " or ".join(names[:_SHOWN])
@@ -113,7 +113,7 @@ def _advice(diff: StateDictDiff, model: str) -> str:
 
 def _fits(network: nn.Module, weights: Mapping[str, Tensor]) -> bool:
     """Whether weights of any known layout can be loaded into a network; only names and shapes are looked at."""
-    return not state_dict_diff(in_names_of(network, weights), network)
+    return not state_dict_diff(_in_names_of(network, weights), network)
 
 
 def _text_name(key: str, own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
@@ -124,77 +124,31 @@ def _text_name(key: str, own: Mapping[str, Tensor], weights: Mapping[str, Tensor
     return other if other in own and other not in weights else key
 
 
-def _by_name(name: str) -> nn.Module:
+@cache
+def _named(name: str) -> nn.Module:
+    """One of open_clip's networks, or BiomedCLIP's, without memory for its weights."""
+    source = ClipSource(name, BIOMEDCLIP, {}) if name == "biomedclip" else find_source(name)
     with torch.device("meta"):
-        result: nn.Module = open_clip.CLIP(**open_clip.get_model_config(name))
-        return result
+        return build_network(source)
 
 
-def _biomedclip() -> nn.Module:
-    source = ClipSource("biomedclip", BIOMEDCLIP, {})
-    with text_config_folder(source) as folder, torch.device("meta"):
-        text = BIOMEDCLIP["text_cfg"] | {"hf_model_name": folder, "hf_model_pretrained": False}
-        result: nn.Module = open_clip.CustomTextCLIP(**BIOMEDCLIP | {"text_cfg": text})
-        return result
+def _similar(weights: Mapping[str, Tensor]) -> list[str]:
+    """open_clip's plain networks that have texts and channels of these sizes.
 
-
-def _shape(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Sizes of a plain CLIP with a vision transformer or OpenAI's ResNet; empty for networks of other kinds."""
-    first, words = weights.get("visual.conv1.weight"), weights.get("token_embedding.weight")
-    places = weights.get("positional_embedding")
-    if any(one is None or one.ndim not in (2, 4) for one in (first, words, places)):
-        return {}
-    assert first is not None
-    assert words is not None
-    assert places is not None
-    text: dict[str, Any] = {
-        "vocab_size": words.shape[0],
-        "text_width": words.shape[1],
-        "context_length": places.shape[0],
-    }
-    projection, grid = weights.get("visual.proj"), weights.get("visual.positional_embedding")
-    if projection is not None and grid is not None and first.ndim == 4:
-        size: dict[str, Any] = {
-            "width": first.shape[0],
-            "patch_size": first.shape[-1],
-            "layers": _depth(weights, _BLOCKS),
-        }
-        return text | size | {"embed_dim": projection.shape[-1], "places": grid.shape[0]}
-    projection = weights.get("visual.attnpool.c_proj.weight")
-    grid = weights.get("visual.attnpool.positional_embedding")
-    if projection is None or grid is None:
-        return {}
-    stages = [_depth(weights, f"visual.layer{number}.") for number in range(1, 5)]
-    size = {"width": 2 * first.shape[0], "patch_size": None, "layers": stages}
-    return text | size | {"embed_dim": projection.shape[0], "places": grid.shape[0]}
-
-
-def _same_shapes(shape: Mapping[str, Any]) -> list[str]:
-    """open_clip's networks of these sizes; those with OpenAI's activation first, as their weights are commonest."""
-    if not shape:
+    Those with OpenAI's activation come first, as their weights are commonest.
+    """
+    words, places = weights.get("token_embedding.weight"), weights.get("positional_embedding")
+    first = weights.get("visual.conv1.weight")
+    if first is None or words is None or places is None or words.ndim != 2 or places.ndim != 2:
         return []
-    found = [name for name in open_clip.list_models() if _sizes(open_clip.get_model_config(name)) == shape]
+    width = len(first) * (2 if "visual.attnpool.c_proj.weight" in weights else 1)
+    sizes = {"vocab_size": len(words), "width": words.shape[1], "context_length": len(places)}
+    configs = {name: open_clip.get_model_config(name) for name in open_clip.list_models()}
+    found = [
+        name
+        for name, cfg in configs.items()
+        if not cfg.get("custom_text")
+        and cfg["vision_cfg"].get("width") == width
+        and sizes == {key: cfg["text_cfg"].get(key) for key in sizes}
+    ]
     return sorted(found, key=lambda name: ("quickgelu" not in name, len(name), name))
-
-
-def _sizes(cfg: Mapping[str, Any]) -> dict[str, Any]:
-    vision, text = cfg["vision_cfg"], cfg["text_cfg"]
-    size, patch, layers = vision.get("image_size"), vision.get("patch_size"), vision.get("layers")
-    stages = isinstance(layers, list)
-    if not isinstance(size, int) or not (stages or isinstance(patch, int)) or cfg.get("custom_text"):
-        return {}
-    return {
-        "vocab_size": text.get("vocab_size"),
-        "text_width": text.get("width"),
-        "context_length": text.get("context_length"),
-        "width": vision.get("width"),
-        "patch_size": None if stages else patch,
-        "layers": layers,
-        "embed_dim": cfg["embed_dim"],
-        "places": (size // (32 if stages else patch)) ** 2 + 1,
-    }
-
-
-def _depth(weights: Mapping[str, Tensor], start: str) -> int:
-    numbers = {name.removeprefix(start).partition(".")[0] for name in weights if name.startswith(start)}
-    return len(numbers)

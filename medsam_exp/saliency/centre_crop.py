@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from medsam_exp.clip.preprocess import Preprocess
-from medsam_exp.masks.postprocess.kmeans_released import nearest
+from medsam_exp.masks.nearest import nearest
 from medsam_exp.saliency.geometry import finite_grid, stands_out
 from medsam_exp.types import RGBImage, SaliencyMap
 

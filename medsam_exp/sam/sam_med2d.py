@@ -1,21 +1,15 @@
 """SAM-Med2D (Cheng 2023): SAM's ViT-B at 256 px with an adapter in each block, and a framing of its own."""
 
-from functools import partial
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling import Sam
 from segment_anything.modeling.image_encoder import Block, window_partition, window_unpartition
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from medsam_exp.masks.nearest import nearest
+from medsam_exp.sam.build import build_around, build_encoder
 from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD, SquashFraming
 from medsam_exp.types import RGBImage
-
-IMAGE_SIZE = 256
-PATCH_SIZE = 16
-PROMPT_DIM = 256
 
 
 class Adapter(nn.Module):
@@ -97,33 +91,16 @@ def build_sam_med2d(
         num_heads: attention heads of a block.
         global_attn_indexes: 0-based blocks with global attention; the others attend within windows.
     """
-    grid = IMAGE_SIZE // PATCH_SIZE
-    encoder = ImageEncoderViT(
-        img_size=IMAGE_SIZE,
-        patch_size=PATCH_SIZE,
+    encoder = build_encoder(
         embed_dim=embed_dim,
         depth=depth,
         num_heads=num_heads,
-        norm_layer=partial(nn.LayerNorm, eps=1e-6),
-        use_rel_pos=True,
         window_size=14,
         global_attn_indexes=global_attn_indexes,
-        out_chans=PROMPT_DIM,
+        out_chans=256,
     )
     encoder.blocks = nn.ModuleList(AdaptedBlock(block, embed_dim) for block in encoder.blocks)
-    return Sam(
-        image_encoder=encoder,
-        prompt_encoder=PromptEncoder(
-            embed_dim=PROMPT_DIM,
-            image_embedding_size=(grid, grid),
-            input_image_size=(IMAGE_SIZE, IMAGE_SIZE),
-            mask_in_chans=16,
-        ),
-        mask_decoder=MaskDecoder(
-            transformer_dim=PROMPT_DIM,
-            transformer=TwoWayTransformer(depth=2, embedding_dim=PROMPT_DIM, num_heads=8, mlp_dim=2048),
-        ),
-    )
+    return build_around(encoder, channels=256, num_heads=8, mlp_dim=2048)
 
 
 class SamMed2dFraming(SquashFraming):
@@ -140,18 +117,10 @@ class SamMed2dFraming(SquashFraming):
 
     def preprocess(self, image: RGBImage) -> Tensor:
         """Return (3, S, S) float32 on the CPU, input frame, of an (H, W, 3) uint8 image."""
-        rows, columns = (self._nearest(side) for side in image.shape[:2])
-        pixels = torch.from_numpy(image[rows][:, columns]).permute(2, 0, 1)
+        pixels = torch.from_numpy(nearest(image, (self._image_size,) * 2)).permute(2, 0, 1)
         return ((pixels - PIXEL_MEAN) / PIXEL_STD).contiguous()
 
     def to_original(self, low_res: Tensor, original_size: tuple[int, int]) -> Tensor:
         """Upsample logits (N, M, 4g, 4g) to the square, then to (N, M, H, W)."""
         square = interpolate(low_res, (self._image_size,) * 2, mode="bilinear", align_corners=False)
         return interpolate(square, original_size, mode="bilinear", align_corners=False)
-
-    def _nearest(self, side: int) -> NDArray[np.int64]:
-        """(S,) source pixel of each pixel along one side, as OpenCV's nearest neighbour chooses it."""
-        step = 1 / (self._image_size / side)  # rounded twice, as there
-        positions = np.floor(np.arange(self._image_size) * step).astype(np.int64)
-        result: NDArray[np.int64] = np.minimum(positions, side - 1)
-        return result

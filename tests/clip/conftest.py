@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import BertConfig
 
-from medsam_exp.clip import tokenizer as tokenizer_module
+from medsam_exp.clip import network as network_module
 from medsam_exp.clip.load import load_clip
 from medsam_exp.clip.model import ClipModel
 from tests.sockets import refuse_sockets
@@ -141,7 +143,7 @@ def tiny_folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def bert_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A timm trunk and a BERT without its config.json, as BiomedCLIP is published; BERT-base made small."""
-    monkeypatch.setattr(tokenizer_module, "BERT_BASE", tokenizer_module.BERT_BASE | SMALL_BERT)
+    monkeypatch.setattr(network_module, "BertConfig", partial(BertConfig, **SMALL_BERT))
     folder = tmp_path / "biomed"
     folder.mkdir()
     word_piece_tokenizer(folder)

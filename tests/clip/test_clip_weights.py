@@ -1,6 +1,5 @@
 """Weights of another network are said with what they look like, beside the table of names."""
 
-import functools
 import itertools
 import re
 from pathlib import Path
@@ -11,8 +10,6 @@ import torch
 
 from medsam_exp.clip import weights as clip_weights
 from medsam_exp.clip.layouts import to_huggingface
-from medsam_exp.clip.load import build_network
-from medsam_exp.clip.source import find_source
 from medsam_exp.clip.weights import looks_like, put_weights
 from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.load import load_sam
@@ -70,24 +67,9 @@ NETWORKS = (
 """What the choices of clip and the catalogue of weights build, and one of another image size."""
 
 
-build_biomedclip = clip_weights._biomedclip
+network = clip_weights._named
 
 
-@functools.cache
-def network(name: str) -> torch.nn.Module:
-    if name == "biomedclip":
-        return build_biomedclip()
-    with torch.device("meta"):
-        return build_network(find_source(name))
-
-
-@pytest.fixture
-def built_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clip_weights, "_by_name", network)
-    monkeypatch.setattr(clip_weights, "_biomedclip", functools.partial(network, "biomedclip"))
-
-
-@pytest.mark.usefixtures("built_once")
 def test_whoever_follows_the_advice_gets_a_network_that_loads() -> None:
     for stored, chosen in itertools.permutations(NETWORKS, 2):
         weights = network(stored).state_dict()
@@ -105,7 +87,6 @@ def test_whoever_follows_the_advice_gets_a_network_that_loads() -> None:
             put_weights(network(named[1]), weights, Path("w.pt"), "")
 
 
-@pytest.mark.usefixtures("built_once")
 def test_the_port_s_names_are_recognised_and_more_than_it_is_said() -> None:
     weights = to_huggingface(network("biomedclip").state_dict())
     assert looks_like(weights).endswith("choose clip=biomedclip_finetuned")
@@ -118,7 +99,6 @@ def test_the_port_s_names_are_recognised_and_more_than_it_is_said() -> None:
         put_weights(network("biomedclip"), more, Path("w.pt"), "b")
 
 
-@pytest.mark.usefixtures("built_once")
 def test_positions_of_another_length_are_said() -> None:
     weights = network("ViT-B-32-quickgelu").state_dict()
     weights["positional_embedding"] = torch.empty(248, 512, device="meta")

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer
+from transformers import BertConfig
 
-from medsam_exp.clip import tokenizer as tokenizer_module
 from medsam_exp.clip.load import load_clip, vision_layout
 from medsam_exp.types import UserError
+from tests.clip.conftest import SMALL_BERT
 
 Embed = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
@@ -35,13 +36,12 @@ def test_bert_config_of_base_size() -> None:
         "num_attention_heads": 12,
         "intermediate_size": 3072,
     }
-    assert wanted.items() <= tokenizer_module.BERT_BASE.items()
+    assert wanted.items() <= BertConfig().to_dict().items()
 
 
 def test_folder_with_its_own_bert_config(bert_folder: Path, embeddings: Embed) -> None:
     before = load_clip(str(bert_folder))
-    own = tokenizer_module.BERT_BASE | {"layer_norm_eps": 0.1}
-    (bert_folder / "config.json").write_text(json.dumps(own))
+    BertConfig(**SMALL_BERT, layer_norm_eps=0.1).save_pretrained(bert_folder)
     after = load_clip(str(bert_folder))
     assert after.network.text.config.layer_norm_eps == 0.1
     assert not torch.equal(embeddings(before)[1], embeddings(after)[1])

@@ -5,12 +5,7 @@ import torch
 from open_clip.transformer import ResidualAttentionBlock
 from timm.models.vision_transformer import Block
 
-from medsam_exp.clip.blocks import (
-    open_clip_block_for_cls,
-    open_clip_block_with_attention,
-    timm_block_for_cls,
-    timm_block_with_attention,
-)
+from medsam_exp.clip import blocks
 from medsam_exp.clip.load import vision_layout
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.types import UserError
@@ -93,7 +88,7 @@ def test_timm_block_for_cls_in_double_precision(options: dict[str, bool]) -> Non
     tokens = torch.randn(3, 9, 32, dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(
-            timm_block_for_cls(block, tokens), block(tokens)[:, :1], rtol=1e-12, atol=1e-12
+            blocks.for_cls(block, tokens), block(tokens)[:, :1], rtol=1e-12, atol=1e-12
         )
 
 
@@ -103,7 +98,7 @@ def test_open_clip_block_for_cls_in_double_precision() -> None:
     tokens = torch.randn(3, 9, 32, dtype=torch.float64)
     with torch.no_grad():
         expected = block(tokens)[:, :1]
-        torch.testing.assert_close(open_clip_block_for_cls(block, tokens), expected, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(blocks.for_cls(block, tokens), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["open_clip", "timm_cls"])
@@ -137,10 +132,10 @@ def test_attention_of_a_block(kind: str, options: dict[str, bool]) -> None:
     block: torch.nn.Module
     if kind == "timm":
         block = Block(32, 4, init_values=0.3, **options).double().eval()
-        after, paid = timm_block_with_attention(block, tokens)
+        after, paid = blocks.with_attention(block, tokens)
     else:
         block = ResidualAttentionBlock(32, 4, ls_init_value=0.3).double().eval()
-        after, paid = open_clip_block_with_attention(block, tokens)
+        after, paid = blocks.with_attention(block, tokens)
         normed = block.ln_1(tokens)
         expected = block.attn(normed, normed, normed, average_attn_weights=False)[1]
         torch.testing.assert_close(paid, expected, rtol=1e-12, atol=1e-12)

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from medsam_exp.config.build import build
+from medsam_exp.sam.build import build_tiny_sam
 from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.model import SamModel
 from medsam_exp.sam.sam_med2d import build_sam_med2d
-from medsam_exp.sam.tiny import build_tiny_sam
 from medsam_exp.testing.sam import check_sam
 from tests.compose import choices, composed
 

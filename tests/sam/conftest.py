@@ -8,8 +8,8 @@ import torch
 from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
+from medsam_exp.sam.build import build_tiny_sam
 from medsam_exp.sam.model import SamModel
-from medsam_exp.sam.tiny import build_tiny_sam
 from tests.sockets import refuse_sockets
 
 

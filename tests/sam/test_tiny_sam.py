@@ -1,7 +1,7 @@
 import torch
 
+from medsam_exp.sam.build import IMAGE_SIZE, PATCH_SIZE, build_tiny_sam
 from medsam_exp.sam.load import load_sam
-from medsam_exp.sam.tiny import IMAGE_SIZE, PATCH_SIZE, build_tiny_sam
 
 
 def test_it_is_small_enough_to_be_embedded() -> None:

@@ -1,14 +1,12 @@
 """Two-means clustering of a small copy of the saliency map, as the released code does it."""
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medsam_exp.masks.nearest import nearest
 from medsam_exp.types import Mask, RGBImage, SaliencyMap, UserError
-
-Pixel = TypeVar("Pixel", bound=np.generic)
 
 SEED, STARTS = 10, 10
 """Of the released code; its number of starts is the default of the scikit-learn that it names."""
@@ -51,10 +49,10 @@ class KMeansReleased:
             (H, W) bool, original frame. Empty for a map whose copy is constant.
         """
         levels = np.rint(255 * saliency_map.astype(np.float64)) / 255
-        return nearest(iterated_two_means(nearest(levels, (self.side, self.side))), saliency_map.shape)
+        return nearest(_iterated_two_means(nearest(levels, (self.side, self.side))), saliency_map.shape)
 
 
-def iterated_two_means(values: NDArray[np.float64]) -> Mask:
+def _iterated_two_means(values: NDArray[np.float64]) -> Mask:
     """The brighter of two clusters of (h, w) values, as (h, w) bool, found by scikit-learn's `KMeans`; empty of one."""
     if values.min() == values.max():
         return np.zeros(values.shape, bool)
@@ -63,16 +61,3 @@ def iterated_two_means(values: NDArray[np.float64]) -> Mask:
     found = KMeans(2, n_init=STARTS, random_state=SEED).fit(values.reshape(-1, 1))
     bright: Mask = (found.labels_ == found.cluster_centers_.argmax()).reshape(values.shape)
     return bright
-
-
-def nearest(array: NDArray[Pixel], shape: tuple[int, ...]) -> NDArray[Pixel]:
-    """Resize an (H, W) array by taking the pixel at or before each place, as OpenCV's INTER_NEAREST.
-
-    In the same floating-point steps as OpenCV: where a place falls on a pixel's edge, their rounding decides.
-    """
-    rows, columns = (
-        np.minimum(np.floor(np.arange(new) * (1 / (new / old))).astype(int), old - 1)
-        for new, old in zip(shape, array.shape, strict=True)
-    )
-    result: NDArray[Pixel] = array[rows][:, columns]
-    return result

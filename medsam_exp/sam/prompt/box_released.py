@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from medsam_exp.sam.prompt.box import tight_boxes
+from medsam_exp.masks.components import label_components
+from medsam_exp.sam.prompt.perturb import tight_boxes
 from medsam_exp.types import Mask, Prompts
 
 
@@ -34,4 +35,5 @@ def released_boxes(mask: Mask) -> NDArray[np.float32]:
     """
     height, width = mask.shape
     last = np.array([width, height, width - 1, height - 1], np.float32)
-    return np.minimum(tight_boxes(ndimage.binary_fill_holes(mask)), last)
+    outlines, _ = label_components(ndimage.binary_fill_holes(mask))
+    return np.minimum(tight_boxes(outlines), last)

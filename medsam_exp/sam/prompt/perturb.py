@@ -2,17 +2,18 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from medsam_exp.types import Mask, Prompts, UserError
 
 
 @dataclass(frozen=True)
 class PerturbedBoxes(ABC):
-    """Base of the prompts that are boxes around a mask, expanded and jittered.
+    """Base of the prompts that are boxes around a mask, expanded and jittered; no box leaves the image.
 
     Args:
         expansion: share of the box's side that is added at either end, at least 0; 0 is a tight box.
@@ -39,42 +40,24 @@ class PerturbedBoxes(ABC):
             )
 
     def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
-        """Return N boxes for a (H, W) mask; none for an empty mask."""
-        tight = self.tight(coarse_mask)
-        return Prompts(
-            boxes_xyxy=perturb_boxes(tight, coarse_mask.shape, self.expansion, self.jitter, generator)
-        )
+        """Return N boxes for a (H, W) mask, never without area; none for an empty mask."""
+        tight = tight_boxes(self.numbered(coarse_mask))
+        sides = np.tile(tight[:, 2:] - tight[:, :2], 2)
+        moves = np.full(tight.shape, self.expansion) * [-1, -1, 1, 1]
+        if self.jitter:  # the generator is left alone otherwise
+            moves = moves + generator.uniform(-self.jitter, self.jitter, tight.shape)
+        height, width = coarse_mask.shape
+        moved = np.clip(tight + moves * sides, 0, [width, height] * 2)
+        return Prompts(boxes_xyxy=moved.astype(np.float32))
 
     @abstractmethod
-    def tight(self, mask: Mask) -> NDArray[np.float32]:
-        """Boxes (N, 4) x0, y0, x1, y1 around a (H, W) mask, before they are perturbed."""
+    def numbered(self, mask: Mask) -> NDArray[Any]:
+        """Number the regions of a (H, W) mask that have a box each, from 1 on; 0 is background."""
 
 
-def perturb_boxes(
-    boxes_xyxy: NDArray[np.float32],
-    size: tuple[int, ...],
-    expansion: float,
-    jitter: float,
-    generator: np.random.Generator,
-) -> NDArray[np.float32]:
-    """Expand each box by a share of its sides, and jitter each border at random.
-
-    Args:
-        boxes_xyxy: (N, 4) x0, y0, x1, y1 in pixels.
-        size: (H, W) of the image, which a box never leaves.
-        expansion: share of the side that is added at either end.
-        jitter: the most that a border moves at random, as a share of the side; 0 leaves the generator alone.
-        generator: decides the random part.
-
-    Returns:
-        (N, 4), never without area; the same boxes for 0 and 0.
-    """
-    sides = np.tile(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 2)
-    moves = np.full(boxes_xyxy.shape, expansion) * [-1, -1, 1, 1]
-    if jitter:
-        moves = moves + generator.uniform(-jitter, jitter, boxes_xyxy.shape)
-    height, width = size
-    result: NDArray[np.float32] = np.clip(boxes_xyxy + moves * sides, 0, [width, height] * 2).astype(
-        np.float32
-    )
-    return result
+def tight_boxes(labels: NDArray[Any]) -> NDArray[np.float32]:
+    """Smallest box (N, 4) x0, y0, x1, y1 around each of the N regions that (H, W) labels number, in this order."""
+    boxes = [
+        (columns.start, rows.start, columns.stop, rows.stop) for rows, columns in ndimage.find_objects(labels)
+    ]
+    return np.array(boxes, np.float32).reshape(-1, 4)

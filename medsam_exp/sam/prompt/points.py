@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from medsam_exp.masks.components import label_components
-from medsam_exp.sam.prompt.draw_points import Points, check_counts, draw_points, joined
+from medsam_exp.sam.prompt.draw_points import check_counts, draw_points, joined
 from medsam_exp.types import Mask, Prompts, UserError
 
 
@@ -57,46 +57,24 @@ class PointsPerComponent:
         background: NDArray[np.intp] = np.zeros((0, 2), np.intp)
         if regions and self.negative_count:
             distance = ndimage.distance_transform_edt(~coarse_mask)
-            background = deep_pixels(~coarse_mask, distance, self.negative_margin, self.negative_count)
-        drawn = [
-            self._draw(
-                labels[place] == number, depth[place], (place[0].start, place[1].start), background, generator
-            )
-            for number, place in enumerate(ndimage.find_objects(labels), 1)
-        ]
+            background = _deep_pixels(~coarse_mask, distance, self.negative_margin, self.negative_count)
+        drawn = []
+        for number, place in enumerate(ndimage.find_objects(labels), 1):
+            inside = _deep_pixels(labels[place] == number, depth[place], self.margin, self.count)
+            inside = inside + np.array([place[0].start, place[1].start])
+            foreground = draw_points(inside, self.count, 1, generator)
+            drawn.append(joined(foreground, draw_points(background, self.negative_count, 0, generator)))
         size = self.count + self.negative_count
         return Prompts(
             point_coords=np.array([coords for coords, _ in drawn], np.float32).reshape(-1, size, 2),
             point_labels=np.array([labels for _, labels in drawn], np.int64).reshape(-1, size),
         )
 
-    def _draw(
-        self,
-        region: Mask,
-        depth: NDArray[np.float64],
-        corner: tuple[int, int],
-        background: NDArray[np.intp],
-        generator: np.random.Generator,
-    ) -> Points:
-        """Points of one region, which is cut out of the image at a corner (row, column)."""
-        inside = deep_pixels(region, depth, self.margin, self.count) + np.array(corner)
-        return joined(
-            draw_points(inside, self.count, 1, generator),
-            draw_points(background, self.negative_count, 0, generator),
-        )
 
+def _deep_pixels(region: Mask, depth: NDArray[np.float64], margin: float, count: int) -> NDArray[np.intp]:
+    """Pixels (n, 2) row, column of a region that lie deeper than a margin, if there are at least `count`; else all.
 
-def deep_pixels(region: Mask, depth: NDArray[np.float64], margin: float, count: int) -> NDArray[np.intp]:
-    """Pixels of a region farther from its border than a margin, if there are at least `count`; else all pixels.
-
-    Args:
-        region: (h, w).
-        depth: (h, w) distance of each pixel of the region from the nearest pixel outside.
-        margin: in pixels; never more than half of the region's depth is asked for.
-        count: how many pixels are wanted.
-
-    Returns:
-        (n, 2) row, column in scan order.
+    Never more than half of the region's greatest depth is asked for.
     """
     if not region.any():
         return np.zeros((0, 2), np.intp)

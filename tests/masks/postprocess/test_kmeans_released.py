@@ -5,8 +5,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from sklearn.cluster import KMeans as LloydKMeans
 
+from medsam_exp.masks.nearest import nearest
 from medsam_exp.masks.postprocess.kmeans import KMeans
-from medsam_exp.masks.postprocess.kmeans_released import KMeansReleased, nearest
+from medsam_exp.masks.postprocess.kmeans_released import KMeansReleased
 from medsam_exp.types import Mask, SaliencyMap, UserError
 
 
