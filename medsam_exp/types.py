@@ -86,27 +86,21 @@ class Dataset(Protocol):
 
     def read_image(self, sample_id: str) -> RGBImage:
         """Read the pixels of one image."""
-        ...
 
     def pixel_spacing_mm(self, sample_id: str) -> tuple[float, float] | None:
         """(row, column) size of a pixel of one image, or None when unknown."""
-        ...
 
     def image_digest(self, sample_id: str, digests: "FileDigests") -> str:
         """Hash of what decides the pixels: the file's bytes, or a generator's arguments."""
-        ...
 
     def identity(self, sample_id: str) -> str:
         """Equal for images of the same pixels, whatever their names, files and datasets."""
-        ...
 
     def read_ground_truth(self, sample_id: str) -> Mask:
         """Read the true mask. Only declared readers may call this (tests/test_architecture.py)."""
-        ...
 
     def ground_truth_digest(self, sample_id: str, digests: "FileDigests") -> str:
         """Hash of what decides the true mask."""
-        ...
 
 
 @runtime_checkable
@@ -149,7 +143,6 @@ class TextSource(Protocol):
         Raises:
             UserError: a sample has no text.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -183,7 +176,6 @@ class PostProcessor(Protocol):
 
     def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
         """Return the (H, W) coarse mask of a (H, W) map and its (H, W, 3) image."""
-        ...
 
 
 class ComponentFilter(Protocol):
@@ -191,7 +183,6 @@ class ComponentFilter(Protocol):
 
     def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:
         """Return the (H, W) mask with the chosen components only."""
-        ...
 
 
 class Prompter(Protocol):
@@ -204,11 +195,9 @@ class Prompter(Protocol):
     @property
     def gives_points(self) -> bool:
         """Known before any mask is."""
-        ...
 
     def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
         """Return the prompts of a (H, W) mask; no prompts (length 0) for an empty mask."""
-        ...
 
 
 class MaskFusion(Protocol):
@@ -221,13 +210,11 @@ class MaskFusion(Protocol):
     @property
     def multimask(self) -> bool:
         """Known before any mask is."""
-        ...
 
     def __call__(
         self, logits: "torch.Tensor", iou_predictions: "torch.Tensor"
     ) -> "tuple[torch.Tensor, float]":
         """Return the (H, W) bool mask of (M, H, W) logits, and its predicted IoU from the (M,) of those."""
-        ...
 
 
 class PresenceScorer(Protocol):
@@ -245,7 +232,6 @@ class PresenceScorer(Protocol):
 
     def __call__(self, features: Mapping[str, float]) -> float:
         """Probability in [0, 1] from an image's and a text's features (`medsam_exp.masks.presence.features`)."""
-        ...
 
     def check_network(self, fingerprint: str) -> None:
         """Refuse a CLIP model whose similarities the score was not made for.
@@ -253,7 +239,6 @@ class PresenceScorer(Protocol):
         Raises:
             UserError: it was calibrated for another one.
         """
-        ...
 
 
 class Veto(Protocol):
@@ -261,7 +246,6 @@ class Veto(Protocol):
 
     def __call__(self, presence: float | None) -> bool:
         """Say whether to empty the mask of an image with this presence score; None where none was made."""
-        ...
 
 
 class ContrastiveLoss(Protocol):
@@ -269,7 +253,6 @@ class ContrastiveLoss(Protocol):
 
     def __call__(self, image_embedding: "torch.Tensor", text_embedding: "torch.Tensor") -> "torch.Tensor":
         """Return the scalar loss."""
-        ...
 
 
 class PairSource(Protocol):
@@ -287,19 +270,15 @@ class PairSource(Protocol):
 
     def read_image(self, pair_id: str) -> RGBImage:
         """Read the pixels of one image."""
-        ...
 
     def captions(self, pair_id: str) -> tuple[str, ...]:
         """All truthful captions of one image; training draws one per epoch."""
-        ...
 
     def identity(self, pair_id: str) -> str:
         """Equal for images of the same pixels, as a dataset's."""
-        ...
 
     def digest(self, digests: "FileDigests") -> str:
         """Hash of what decides all images and captions."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,17 @@ class Docstring:
 
 
 def docstring_of(dotted: str) -> Docstring:
-    """The docstring of something of this package; others' texts are not repeated here."""
+    """The docstring of something of this package, a class with its bases' arguments; others' are not repeated here."""
     if not dotted.startswith(OWN):
         return Docstring("", {})
     module, _, name = dotted.rpartition(".")
-    return parsed(inspect.getdoc(getattr(importlib.import_module(module), name)) or "")
+    found = getattr(importlib.import_module(module), name)
+    own = parsed(inspect.getdoc(found) or "")
+    bases = [base for base in getattr(found, "__mro__", ())[:0:-1] if base.__module__.startswith(OWN)]
+    inherited = [parsed(inspect.cleandoc(base.__doc__ or "")).arguments for base in bases]
+    return Docstring(
+        own.text, {key: text for each in (*inherited, own.arguments) for key, text in each.items()}
+    )
 
 
 def parsed(docstring: str) -> Docstring:

@@ -75,11 +75,11 @@ class VisionTower:
     def __init__(self, layout: VisionLayout) -> None:
         self.layout = layout
 
-    def grid_after(self, layer: int) -> tuple[int, int]:  # noqa: ARG002
+    def grid_after(self, layer: int) -> tuple[int, int]:
         """(gh, gw) patches after the 0-based layer `layer`; (0, 0) where no patches are known."""
         return (0, 0)
 
-    def prefix(self, images: "Tensor", layer: int) -> "Tensor":  # noqa: ARG002
+    def prefix(self, images: "Tensor", layer: int) -> "Tensor":
         """Tokens (B, T, C) after the 0-based layer `layer` of images (B, 3, h, w).
 
         Raises:
@@ -87,7 +87,7 @@ class VisionTower:
         """
         raise self._refusal("features")
 
-    def suffix(self, tokens: "Tensor", layer: int) -> "Tensor":  # noqa: ARG002
+    def suffix(self, tokens: "Tensor", layer: int) -> "Tensor":
         """Un-normalised embeddings (B, D) of tokens (B, T, C) taken after the 0-based layer `layer`.
 
         Raises:
@@ -95,7 +95,7 @@ class VisionTower:
         """
         raise self._refusal("features")
 
-    def forward_with_attention(self, images: "Tensor") -> "tuple[Tensor, list[Tensor]]":  # noqa: ARG002
+    def forward_with_attention(self, images: "Tensor") -> "tuple[Tensor, list[Tensor]]":
         """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend.
 
         Raises:

@@ -52,11 +52,11 @@ class TimmMapTower(VisionTower):
         kind = type(visual.trunk).__name__
         super().__init__(VisionLayout(kind, 1, 0, frozenset({"features"})))
 
-    def grid_after(self, layer: int) -> tuple[int, int]:  # noqa: ARG002
+    def grid_after(self, layer: int) -> tuple[int, int]:
         """(gh, gw) of the last map."""
         return self._grid
 
-    def prefix(self, images: Tensor, layer: int) -> Tensor:  # noqa: ARG002
+    def prefix(self, images: Tensor, layer: int) -> Tensor:
         """Features (B, gh * gw, C) of the last map."""
         features = self._trunk.forward_features(images)
         result: Tensor = (
@@ -64,7 +64,7 @@ class TimmMapTower(VisionTower):
         )
         return result
 
-    def suffix(self, tokens: Tensor, layer: int) -> Tensor:  # noqa: ARG002
+    def suffix(self, tokens: Tensor, layer: int) -> Tensor:
         """Embeddings (B, D) from the last map."""
         features = tokens.unflatten(1, self._grid)
         features = features if self._channels_last else features.permute(0, 3, 1, 2)

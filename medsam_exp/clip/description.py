@@ -1,17 +1,16 @@
 """Description of a CLIP in a folder: read, and checked before anything is built from it."""
 
-import dataclasses
 import json
 import math
 import re
-import types
-import typing
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import timm
 from open_clip.model import CLIPTextCfg, CLIPVisionCfg
+from pydantic import TypeAdapter, ValidationError
 
 import medsam_exp.clip.tiny_trunk  # noqa: F401 - registers the trunk with timm
 from medsam_exp.types import UserError
@@ -45,6 +44,7 @@ _EPS = 1e-5
 """Of layer norms, where nothing else is said; PyTorch's and so open_clip's own."""
 _LEGACY_EOS = 2
 """What OpenAI's ports wrongly say ends a text; transformers then reads the highest token, as open_clip does."""
+_adapter = cache(TypeAdapter)
 _NEVER_NONE = ("embed_dim", "width", "layers", "heads", "mlp_ratio", "context_length", "vocab_size")
 
 
@@ -56,11 +56,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (
-        ValueError,
-        RecursionError,
-        OSError,
-    ) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+    except (ValueError, RecursionError, OSError) as error:  # errors of JSON and of Unicode are ValueErrors
         raise UserError(f"{path} is no JSON file that can be read ({first_line(error)}).") from error
 
 
@@ -82,10 +78,8 @@ def read_description(folder: Path, model: str) -> tuple[dict[str, Any], dict[str
         model_cfg, preprocess = content.get("model_cfg"), content.get("preprocess_cfg") or {}
     elif is_transformers_folder(folder):
         path = folder / TRANSFORMERS_CONFIG
-        model_cfg, preprocess = (
-            open_clip_description(read_json(path), str(path)),
-            _input_of_transformers(folder),
-        )
+        model_cfg = _open_clip_description(read_json(path), str(path))
+        preprocess = _input_of_transformers(folder)
     else:
         state = f"lacks {CONFIG}" if folder.is_dir() else "is not a folder"
         raise UserError(
@@ -122,67 +116,57 @@ def _problem(cfg: Mapping[str, Any]) -> str | None:
     """What is wrong with a `model_cfg`, with its key; None if nothing is seen."""
     if unknown := sorted(map(str, cfg.keys() - _KNOWN)):
         return f"model_cfg.{unknown[0]} is unknown"
-    if problem := _number_problem("model_cfg.embed_dim", "embed_dim", cfg["embed_dim"], int):
+    if problem := _value_problem("model_cfg.embed_dim", cfg["embed_dim"], int):
         return problem
     for key in ("quick_gelu", "custom_text", "nonscalar_logit_scale"):
         if not isinstance(cfg.get(key, False), bool):
             return f"model_cfg.{key} is {cfg[key]!r:.60}, but it must be true or false"
-    towers = (("vision_cfg", CLIPVisionCfg), ("text_cfg", CLIPTextCfg))
-    for key, kind in towers:
-        if not isinstance(cfg[key], dict):
-            return f"model_cfg.{key} is no table of keys"
-        if problem := _tower_problem(f"model_cfg.{key}", cfg[key], kind):
+    towers = {"vision_cfg": CLIPVisionCfg, "text_cfg": CLIPTextCfg}
+    for key, kind in towers.items():
+        if problem := _tower_problem(f"model_cfg.{key}", cfg[key], get_type_hints(kind)):
             return problem
     name = cfg["vision_cfg"].get("timm_model_name")
     if name is not None and not timm.is_model(name):
         return f"model_cfg.vision_cfg.timm_model_name is {name!r}, which timm does not know"
-    if sum(_parameters(cfg[key]) for key, _ in towers) > _MOST_PARAMETERS:
+    if sum(_parameters(cfg[key]) for key in towers) > _MOST_PARAMETERS:
         return "model_cfg describes a network of more than 20 billion parameters"
     return None
 
 
-def _tower_problem(where: str, tower: Mapping[str, Any], kind: type) -> str | None:
-    types_ = {field.name: field.type for field in dataclasses.fields(kind)}
+def _tower_problem(where: str, tower: Any, kinds: Mapping[str, Any]) -> str | None:
+    if not isinstance(tower, dict):
+        return f"{where} is no table of keys"
     for name, value in tower.items():
-        if name not in types_:
+        if name not in kinds:
             return f"{where}.{name} is unknown"
-        if problem := _number_problem(f"{where}.{name}", str(name), value, types_[name]):
+        if problem := _value_problem(f"{where}.{name}", value, kinds[name]):
             return problem
     return None
 
 
-def _number_problem(where: str, name: str, value: Any, kind: Any) -> str | None:
+def _value_problem(where: str, value: Any, kind: Any) -> str | None:
     """What is wrong with a value of a declared type: int, float, bool, str, dict, or unions and tuples of these."""
+    name = where.rpartition(".")[2]
     if value is None and name not in _NEVER_NONE:
         return None
     if not _is_a(value, kind):
         wanted = kind.__name__ if isinstance(kind, type) else re.sub(r"typing\.|NoneType", "", str(kind))
         return f"{where} is {value!r:.60}, but it must be {wanted}"
-    numbers = value if isinstance(value, list | tuple) else [value]
     most = _MOST.get(name, _MOST_OF_OTHERS)
-    for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            continue
-        if (
-            not math.isfinite(number)
-            or number > most
-            or number < 0
-            or (number == 0 and name not in _MAY_BE_ZERO)
-        ):
+    for number in value if isinstance(value, list | tuple) else [value]:
+        fits = not _is_a(number, float) or 0 < number <= most or (number == 0 and name in _MAY_BE_ZERO)
+        if not fits:
             return f"{where} is {value!r:.60}, but it must be above 0 and at most {most}"
     return None
 
 
 def _is_a(value: Any, kind: Any) -> bool:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return any(_is_a(value, one) for one in arguments)
-    if origin is tuple:
-        right = isinstance(value, list | tuple) and len(value) == len(arguments)
-        return right and all(_is_a(one, part) for one, part in zip(value, arguments, strict=True))
-    if kind in (int, float):
-        return isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
-    return isinstance(value, kind)
+    """Whether a value of JSON is of a type, without being converted to it."""
+    try:
+        _adapter(kind).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
+    except ValidationError:
+        return False
+    return True
 
 
 def _parameters(tower: Mapping[str, Any]) -> float:
@@ -201,26 +185,16 @@ def _input_problem(preprocess: Any) -> str | None:
     interpolation = preprocess.get("interpolation")
     if interpolation is not None and interpolation not in INTERPOLATIONS:
         return f"preprocess_cfg.interpolation is {interpolation!r:.60}, but it must be {' or '.join(INTERPOLATIONS)}"
-    for name in ("mean", "std"):
+    for name, said in (("mean", ""), ("std", " above 0")):
         values = preprocess.get(name)
-        if values is None:
-            continue
-        right = (
-            isinstance(values, list | tuple) and len(values) == 3 and all(_is_a(one, float) for one in values)
-        )
-        if not right or not all(math.isfinite(one) and (name == "mean" or one > 0) for one in values):
-            return f"preprocess_cfg.{name} is {values!r:.60}, but it must be three numbers" + (
-                " above 0" if name == "std" else ""
-            )
+        right = _is_a(values, tuple[float, float, float] | None)
+        if not right or not all(math.isfinite(one) and (not said or one > 0) for one in values or ()):
+            return f"preprocess_cfg.{name} is {values!r:.60}, but it must be three numbers{said}"
     return None
 
 
-def open_clip_description(config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """open_clip's `model_cfg` of a network that transformers' `CLIPConfig` describes.
-
-    Args:
-        config: content of the file.
-        where: the file, to be named in errors.
+def _open_clip_description(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """open_clip's `model_cfg` of a network that transformers' `CLIPConfig` describes, in a file to be named in errors.
 
     Raises:
         UserError: something is missing, or open_clip cannot compute what transformers does.

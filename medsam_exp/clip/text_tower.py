@@ -27,11 +27,9 @@ class TextTower(Protocol):
 
     def prefix(self, ids: Tensor, layer: int) -> Tensor:
         """Tokens (K, L, C) after the 0-based block `layer` of token ids (K, L); -1 is before the first block."""
-        ...
 
     def suffix(self, tokens: Tensor, ids: Tensor, layer: int) -> Tensor:
         """Un-normalised embeddings (K, D) of tokens (K, L, C) taken after block `layer` of the same ids (K, L)."""
-        ...
 
 
 class OpenClipText:

@@ -38,7 +38,7 @@ class _TransformerTower(VisionTower):
         last_layer = depth - 2 if reads_cls else depth - 1
         super().__init__(VisionLayout("VisionTransformer", depth, last_layer, frozenset(capabilities)))
 
-    def grid_after(self, layer: int) -> tuple[int, int]:  # noqa: ARG002
+    def grid_after(self, layer: int) -> tuple[int, int]:
         """(gh, gw) patches, the same after every block."""
         return self._grid
 

@@ -25,11 +25,7 @@ class AttentionRollout(SaliencyMethod):
     needs: ClassVar[Capability | None] = "attention"
 
     def __call__(
-        self,
-        clip: ClipModel,
-        images: Tensor,
-        text_embedding: Tensor,  # noqa: ARG002
-        generators: Sequence[torch.Generator],  # noqa: ARG002
+        self, clip: ClipModel, images: Tensor, text_embedding: Tensor, generators: Sequence[torch.Generator]
     ) -> Tensor:
         """Relevance (B, gh, gw) float32 >= 0, with the other tokens' share summing to 1; see `SaliencyMethod`."""
         clip.require(self.needs, "attention rollout")

@@ -16,10 +16,10 @@ class Bottleneck:
     """Optimises how much noise replaces each token and channel, under an objective; `M2IB` has the equations.
 
     Args:
-        beta: weight of compression against relevance, >= 0.
+        beta: weight of compression against relevance, >= 0; larger leaves less of the image or text.
         steps: forward passes; alpha is updated between them, so `steps - 1` times.
         lr: learning rate of Adam.
-        noise_samples: noise drawings S per row and step.
+        noise_samples: noise drawings S per image or text and step.
         initial_alpha: alpha at the start; 5 lets 99.3 % of the signal through.
 
     Raises:

@@ -20,11 +20,9 @@ class Geometry(Protocol):
 
     def preprocess(self, image: RGBImage) -> Tensor:
         """Return the network's input (3, h, w) of an (H, W, 3) image."""
-        ...
 
     def to_original_frame(self, relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
         """Return the (H, W) map of a relevance grid (gh, gw); `size` is (H, W)."""
-        ...
 
 
 @dataclass(frozen=True)

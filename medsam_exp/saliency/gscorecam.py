@@ -54,11 +54,7 @@ class GScoreCAM(SaliencyMethod):
             )
 
     def __call__(
-        self,
-        clip: ClipModel,
-        images: Tensor,
-        text_embedding: Tensor,
-        generators: Sequence[torch.Generator],  # noqa: ARG002
+        self, clip: ClipModel, images: Tensor, text_embedding: Tensor, generators: Sequence[torch.Generator]
     ) -> Tensor:
         """Relevance (B, gh, gw) float32 >= 0, not normalised; see `SaliencyMethod`."""
         clip.require(self.needs, "gScoreCAM")

@@ -24,11 +24,7 @@ class Intensity(SaliencyMethod):
     needs: ClassVar[Capability | None] = None
 
     def __call__(
-        self,
-        clip: ClipModel,  # noqa: ARG002
-        images: Tensor,
-        text_embedding: Tensor,  # noqa: ARG002
-        generators: Sequence[torch.Generator],  # noqa: ARG002
+        self, clip: ClipModel, images: Tensor, text_embedding: Tensor, generators: Sequence[torch.Generator]
     ) -> Tensor:
         """Return (B, h, w) float32, the mean over the channels of preprocessed images (B, 3, h, w)."""
         return images.float().mean(dim=1)

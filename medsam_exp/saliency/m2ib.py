@@ -27,14 +27,8 @@ class M2IB(Bottleneck, SaliencyMethod):
 
     Args:
         layer: 0-based vision block after which the bottleneck sits.
-        beta: weight of compression against relevance, >= 0; larger leaves less of the image.
-        steps: forward passes; alpha is updated between them, so `steps - 1` times.
-        lr: learning rate of Adam.
-        noise_samples: noise drawings per image and step.
-        initial_alpha: alpha at the start; 5 lets 99.3 % of the signal through.
 
-    Raises:
-        UserError: a number makes no sense.
+    The other arguments are those of `Bottleneck`.
 
     Example:
         >>> import torch

@@ -28,15 +28,12 @@ class Framing(Protocol):
 
     def preprocess(self, image: RGBImage) -> Tensor:
         """Return (3, S, S) float32 on the CPU, input frame, of an (H, W, 3) uint8 image."""
-        ...
 
     def to_input(self, coords: NDArray[np.floating[Any]], original_size: tuple[int, int]) -> NDArray[Any]:
         """Return (..., 2) x, y in pixels of the input frame of (..., 2) x, y of an image of (H, W) pixels."""
-        ...
 
     def to_original(self, low_res: Tensor, original_size: tuple[int, int]) -> Tensor:
         """Return logits (N, M, H, W), original frame, of (N, M, 4g, 4g) over the input frame."""
-        ...
 
 
 class LongestSide:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from segment_anything.modeling.image_encoder import Block
 
+from medsam_exp.masks.nearest import nearest
 from medsam_exp.sam.attention import FusedAttention
 from medsam_exp.sam.fusion.best_iou import BestIou
 from medsam_exp.sam.model import SamModel
@@ -95,9 +96,8 @@ def test_preprocess_takes_the_nearest_pixel_and_sams_mean(size: tuple[int, int])
 
 
 def test_every_size_samples_in_order_and_within_the_image() -> None:
-    framing = SamMed2dFraming(256)
     for side in [*range(1, 600), 1023, 4000]:
-        chosen = framing._nearest(side)
+        chosen = nearest(np.arange(side)[:, None], (256, 1))[:, 0]
         assert chosen[0] == 0
         assert chosen[-1] <= side - 1
         assert (np.diff(chosen) >= 0).all()

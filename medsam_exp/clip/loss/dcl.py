@@ -11,11 +11,7 @@ class DCL(FixedTemperatureLoss):
     With s_ij the cosine of image i and text j, and tau the temperature:
     L = mean_i [ -2 s_ii / tau + log sum_{j != i} exp(s_ij / tau) + log sum_{j != i} exp(s_ji / tau) ].
 
-    Args:
-        temperature: tau > 0; small values look at the hardest pairs only.
-
-    Raises:
-        UserError: the temperature is not positive.
+    Arguments are those of `FixedTemperatureLoss`.
     """
 
     def forward(self, image_embedding: Tensor, text_embedding: Tensor) -> Tensor:

@@ -13,13 +13,7 @@ class DHNNCE(HardNegativeLoss):
     same from texts to images (10), with W_ij = (B - 1) exp(beta s_ij / tau) / sum_{k != i} exp(beta s_ik / tau)
     (12, 13). The paper sums over i; the mean keeps the learning rate independent of the batch's size.
 
-    Args:
-        temperature: tau > 0; small values look at the hardest pairs only.
-        beta_image: beta_1 >= 0, hardness of an image's negative texts; 0 weighs them equally (DCL).
-        beta_text: beta_2 >= 0, hardness of a text's negative images.
-
-    Raises:
-        UserError: a value is out of its range.
+    Arguments are those of `HardNegativeLoss` (beta_1 for images, beta_2 for texts); with a hardness of 0 it is DCL.
 
     Example:
         >>> import torch

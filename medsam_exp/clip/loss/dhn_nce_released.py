@@ -21,13 +21,7 @@ class DHNNCEReleased(HardNegativeLoss):
     the same for texts to images. Its derivative for a negative is [(1 + beta) - B exp(l_ij) / Z_i] / B^2: negative
     for the hard ones, which are drawn closer. Use `dhn_nce` to train.
 
-    Args:
-        temperature: tau > 0.
-        beta_image: hardness >= 0 of an image's negative texts.
-        beta_text: hardness >= 0 of a text's negative images.
-
-    Raises:
-        UserError: a value is out of its range.
+    Arguments are those of `HardNegativeLoss`.
     """
 
     def one_direction(self, logits: Tensor, beta: float) -> Tensor:

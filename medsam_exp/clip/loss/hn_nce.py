@@ -14,13 +14,7 @@ class HNNCE(HardNegativeLoss):
     L = mean_i [ -s_ii / tau + log(exp(s_ii / tau) + sum_{j != i} W_ij exp(s_ij / tau)) ] from images to texts, plus
     the same from texts to images.
 
-    Args:
-        temperature: tau > 0; small values look at the hardest pairs only.
-        beta_image: hardness >= 0 of an image's negative texts; 0 weighs them equally (InfoNCE).
-        beta_text: hardness >= 0 of a text's negative images.
-
-    Raises:
-        UserError: a value is out of its range.
+    Arguments are those of `HardNegativeLoss`; with a hardness of 0 it is InfoNCE.
     """
 
     def one_direction(self, logits: Tensor, beta: float) -> Tensor:

@@ -14,11 +14,7 @@ class InfoNCE(FixedTemperatureLoss):
     L = mean_i [ -2 s_ii / tau + log sum_j exp(s_ij / tau) + log sum_j exp(s_ji / tau) ].
     Many implementations take half of this sum of both directions.
 
-    Args:
-        temperature: tau > 0; small values look at the hardest pairs only.
-
-    Raises:
-        UserError: the temperature is not positive.
+    Arguments are those of `FixedTemperatureLoss`.
 
     Example:
         >>> import torch

@@ -26,7 +26,7 @@ class LargestComponents:
         if self.count < 1:
             raise UserError(f"count is {self.count}, but the filter must keep at least one region.")
 
-    def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:  # noqa: ARG002 (shared interface)
+    def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:
         """Return the (H, W) mask with the largest regions only; (H, W) saliency is not looked at."""
         labels, count = label_components(coarse_mask)
         areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]

@@ -9,6 +9,6 @@ from medsam_exp.types import Mask, SaliencyMap
 class AllComponents:
     """Keeps every region."""
 
-    def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:  # noqa: ARG002 (shared interface)
+    def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:
         """Return the (H, W) mask unchanged; (H, W) saliency is not looked at."""
         return coarse_mask

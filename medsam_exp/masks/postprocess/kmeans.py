@@ -27,7 +27,7 @@ class KMeans:
         [[False, False, True]]
     """
 
-    def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:  # noqa: ARG002 (shared interface)
+    def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
         """Binarise a map.
 
         Args:

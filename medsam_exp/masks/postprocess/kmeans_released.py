@@ -38,7 +38,7 @@ class KMeansReleased:
         if self.side < 1:
             raise UserError(f"postprocess.side is {self.side}, but the copy needs at least one pixel.")
 
-    def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:  # noqa: ARG002 (shared interface)
+    def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
         """Binarise a map.
 
         Args:

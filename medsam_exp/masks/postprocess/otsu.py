@@ -33,7 +33,7 @@ class Otsu:
         if self.bins < 2:
             raise UserError(f"postprocess.bins is {self.bins}, but a threshold needs at least two bins.")
 
-    def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:  # noqa: ARG002 (shared interface)
+    def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
         """Binarise a map.
 
         Args:

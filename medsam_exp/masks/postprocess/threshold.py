@@ -28,7 +28,7 @@ class Threshold:
                 "the range of saliency."
             )
 
-    def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:  # noqa: ARG002 (shared interface)
+    def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
         """Binarise a map.
 
         Args:

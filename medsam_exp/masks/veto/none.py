@@ -4,6 +4,6 @@
 class NoVeto:
     """Empties no mask."""
 
-    def __call__(self, presence: float | None) -> bool:  # noqa: ARG002 (shared interface)
+    def __call__(self, presence: float | None) -> bool:
         """Return False, whatever the presence score."""
         return False

@@ -26,14 +26,8 @@ class M2IBText(Bottleneck):
     Args:
         layer: 0-based text block after which the bottleneck sits, -1 before the first; None for three quarters of
             the tower (9 of 12), but before its last block, where only the token that is read out would matter.
-        beta: weight of compression against relevance, >= 0; larger leaves less of the text.
-        steps: forward passes; alpha is updated between them, so `steps - 1` times.
-        lr: learning rate of Adam.
-        noise_samples: noise drawings per text and step.
-        initial_alpha: alpha at the start; 5 lets 99.3 % of the signal through.
 
-    Raises:
-        UserError: a number makes no sense.
+    The other arguments are those of `Bottleneck`.
     """
 
     group: ClassVar[str] = "text_saliency"

@@ -19,7 +19,7 @@ class BoxAroundAllReleased:
 
     gives_points: ClassVar[bool] = False
 
-    def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:  # noqa: ARG002 (shared interface)
+    def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
         """Return the one box of a (H, W) mask; none for an empty mask."""
         boxes = released_boxes(coarse_mask)
         around = [np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])] if len(boxes) else []

@@ -22,7 +22,7 @@ class BoxPerOutline:
 
     gives_points: ClassVar[bool] = False
 
-    def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:  # noqa: ARG002 (shared interface)
+    def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
         """Return N boxes for the N outer outlines of a (H, W) mask; none for an empty mask."""
         return Prompts(boxes_xyxy=released_boxes(coarse_mask))
 

@@ -33,7 +33,7 @@ class CenterBox:
                 "as a fraction of the image's sides."
             )
 
-    def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:  # noqa: ARG002 (shared interface)
+    def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
         """Return one box, in the middle of a (H, W) image."""
         height, width = coarse_mask.shape
         margin, end = (1 - self.side_fraction) / 2, (1 + self.side_fraction) / 2

@@ -45,7 +45,7 @@ class GivenPrompts:
         """Whether any prompt has points."""
         return any(prompt.get("points") for prompt in self.prompts)
 
-    def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:  # noqa: ARG002 (shared interface)
+    def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
         """Return the N prompts, for a (H, W) image.
 
         Raises:
