@@ -1,5 +1,6 @@
 """Truncation: which texts exceed the context length of a CLIP model, and where they are cut."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,11 +60,8 @@ def count_tokens(tokenizer: Tokenizer, text: str) -> int:
 
 def _last_words(tokenizer: Tokenizer, text: str, context: int) -> str:
     words = text.split()
-    low, high = 0, len(words) - 1  # so many words fit; so many may fit
-    while low < high:
-        middle = (low + high + 1) // 2
-        if count_tokens(tokenizer, " ".join(words[:middle])) <= context:
-            low = middle
-        else:
-            high = middle - 1
-    return " ".join(words[max(0, low - _WORDS_SHOWN) : low])
+    counts = range(1, len(words))
+    fitting = bisect_right(
+        counts, context, key=lambda count: count_tokens(tokenizer, " ".join(words[:count]))
+    )
+    return " ".join(words[max(0, fitting - _WORDS_SHOWN) : fitting])

@@ -32,12 +32,8 @@ class TextTower(Protocol):
         """Un-normalised embeddings (K, D) of tokens (K, L, C) taken after block `layer` of the same ids (K, L)."""
 
 
-class OpenClipText:
-    """open_clip's text transformer, causal or not, as in OpenAI's and LAION's models.
-
-    Args:
-        owner: of the weights: a `TextTransformer`, or a `CLIP`, which holds its parts itself.
-    """
+class _OpenClipText:
+    """open_clip's text transformer, causal or not, as in OpenAI's and LAION's models; a CLIP holds its parts itself."""
 
     def __init__(self, owner: TextTransformer | CLIP) -> None:
         self._owner: Any = owner
@@ -45,12 +41,10 @@ class OpenClipText:
         self.depth = len(self._blocks)
 
     def prefix(self, ids: Tensor, layer: int) -> Tensor:
-        """Tokens (K, L, C) after the 0-based block `layer`."""
         tokens, mask = self._embedded(ids)
         return self._through(self._blocks[: layer + 1], tokens, mask)
 
     def suffix(self, tokens: Tensor, ids: Tensor, layer: int) -> Tensor:
-        """Embeddings (K, D) from the tokens after `layer`."""
         _, mask = self._embedded(ids)
         owner = self._owner
         tokens = owner.ln_final(self._through(self._blocks[layer + 1 :], tokens, mask))
@@ -83,7 +77,7 @@ class OpenClipText:
         return tokens if batch_first else tokens.transpose(0, 1)
 
 
-class BertText:
+class _BertText:
     """A BERT of transformers behind open_clip's adapter, as in BiomedCLIP; padding is masked in every block."""
 
     def __init__(self, encoder: HFTextEncoder) -> None:
@@ -92,11 +86,9 @@ class BertText:
         self.depth = len(self._bert.encoder.layer)
 
     def prefix(self, ids: Tensor, layer: int) -> Tensor:
-        """Tokens (K, L, C) after the 0-based block `layer`."""
         return self._through(0, layer + 1, self._bert.embeddings(input_ids=ids), self._real(ids))
 
     def suffix(self, tokens: Tensor, ids: Tensor, layer: int) -> Tensor:
-        """Embeddings (K, D) from the tokens after `layer`."""
         real = self._real(ids)
         last = self._through(layer + 1, self.depth, tokens, real)
         pooled = None if self._bert.pooler is None else self._bert.pooler(last)
@@ -123,9 +115,9 @@ def text_tower(network: nn.Module) -> TextTower:
     """
     text: Any = network.text if isinstance(network, CustomTextCLIP) else network
     if isinstance(text, CLIP) or (isinstance(text, TextTransformer) and text.cls_emb is None):
-        return OpenClipText(text)
+        return _OpenClipText(text)
     if isinstance(text, HFTextEncoder) and isinstance(text.transformer, BertModel):
-        return BertText(text)
+        return _BertText(text)
     kind = type(text.transformer if isinstance(text, HFTextEncoder) else text).__name__
     raise UserError(
         f"clip.model has a text tower of kind {kind}, which cannot be split at a layer; use one with a BERT or "

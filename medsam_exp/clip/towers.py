@@ -5,26 +5,20 @@ Shapes: B images, T tokens (CLS and its like, then gh * gw patches row by row), 
 
 from typing import Any
 
+import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer as OpenClipVit
 from timm.models.vision_transformer import VisionTransformer as TimmVit
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from medsam_exp.clip import blocks
 from medsam_exp.clip.capabilities import Capability, VisionLayout, VisionTower
-from medsam_exp.clip.conv_towers import ModifiedResNetTower, TimmMapTower, map_grid
 
 
 class _TransformerTower(VisionTower):
-    """Base of the vision transformers: the same grid after every block.
-
-    Args:
-        stack: its blocks, in order.
-        grid: (gh, gw) patches.
-        reads_cls: whether the embedding is read from the class token alone.
-        knows_attention: whether the embedding can be computed together with the attention of plain blocks.
-    """
+    """Base of the vision transformers: a stack of blocks, the same grid after each; some read CLS alone in the end."""
 
     def __init__(
         self, stack: Any, grid: tuple[int, int], reads_cls: bool, knows_attention: bool = True
@@ -39,28 +33,20 @@ class _TransformerTower(VisionTower):
         super().__init__(VisionLayout("VisionTransformer", depth, last_layer, frozenset(capabilities)))
 
     def grid_after(self, layer: int) -> tuple[int, int]:
-        """(gh, gw) patches, the same after every block."""
         return self._grid
 
     def prefix(self, images: Tensor, layer: int) -> Tensor:
-        """Tokens (B, T, C) after the 0-based block `layer`."""
         return self._through(self._blocks[: layer + 1], self._embedded(images))
 
     def suffix(self, tokens: Tensor, layer: int) -> Tensor:
-        """Embeddings (B, D) from the tokens after `layer`; the last block is computed for CLS alone."""
         stack = list(self._blocks[layer + 1 :])
-        if stack and self._reads_cls and blocks.is_plain(stack[-1]):
+        if stack and self._reads_cls and blocks.is_plain(stack[-1]):  # the last block for CLS alone
             tokens = blocks.for_cls(stack[-1], self._through(stack[:-1], tokens))
         else:
             tokens = self._through(stack, tokens)
         return self._embedding(tokens)
 
     def forward_with_attention(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend.
-
-        Raises:
-            UserError: a block is not a plain one, so that its attention is unknown.
-        """
         if "attention" not in self.layout.capabilities:
             raise self._refusal("attention")
         tokens, attention = self._embedded(images), []
@@ -131,17 +117,109 @@ class _OpenClipTower(_TransformerTower):
         return result
 
 
+class _ResNetTower(VisionTower):
+    """open_clip's ResNet with attention pooling, as in OpenAI's RN50; its layers are the four stages.
+
+    As in `_TimmMapTower`, a map is handed over as tokens (B, gh * gw, C), row by row, with none before the patches.
+    """
+
+    def __init__(self, visual: ModifiedResNet) -> None:
+        self._visual = visual
+        self._stages = [visual.layer1, visual.layer2, visual.layer3, visual.layer4]
+        super().__init__(VisionLayout("ModifiedResNet", 4, 3, frozenset({"features"})))
+
+    def grid_after(self, layer: int) -> tuple[int, int]:
+        size = self._visual.image_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return height // 4 // 2**layer, width // 4 // 2**layer
+
+    def prefix(self, images: Tensor, layer: int) -> Tensor:
+        features = self._visual.stem(images)
+        for stage in self._stages[: layer + 1]:
+            features = stage(features)
+        result: Tensor = features.flatten(2).transpose(1, 2)
+        return result
+
+    def suffix(self, tokens: Tensor, layer: int) -> Tensor:
+        features = tokens.transpose(1, 2).unflatten(2, self.grid_after(layer))
+        for stage in self._stages[layer + 1 :]:
+            features = stage(features)
+        result: Tensor = self._visual.attnpool(features)
+        return result
+
+
+class _TimmMapTower(VisionTower):
+    """A timm network that ends in a feature map, such as ConvNeXt, ResNet or Swin; its one layer is that map."""
+
+    def __init__(self, visual: TimmModel, grid: tuple[int, int]) -> None:
+        self._visual, self._trunk, self._grid = visual, visual.trunk, grid
+        self._channels_last = getattr(visual.trunk, "output_fmt", "NCHW") == "NHWC"
+        kind = type(visual.trunk).__name__
+        super().__init__(VisionLayout(kind, 1, 0, frozenset({"features"})))
+
+    def grid_after(self, layer: int) -> tuple[int, int]:
+        return self._grid
+
+    def prefix(self, images: Tensor, layer: int) -> Tensor:
+        features = self._trunk.forward_features(images)
+        result: Tensor = (
+            features.flatten(1, 2) if self._channels_last else features.flatten(2).transpose(1, 2)
+        )
+        return result
+
+    def suffix(self, tokens: Tensor, layer: int) -> Tensor:
+        features = tokens.unflatten(1, self._grid)
+        features = features if self._channels_last else features.permute(0, 3, 1, 2)
+        result: Tensor = self._visual.head(self._trunk.forward_head(features))
+        return result
+
+
+def _map_grid(visual: TimmModel) -> tuple[int, int] | None:
+    """(gh, gw) of the map that a timm network ends in, without computing it; None when it ends in tokens."""
+    trunk = visual.trunk
+    if not hasattr(trunk, "forward_head"):
+        return None
+    tensors = (*trunk.named_parameters(), *trunk.named_buffers())
+    weightless = {f"trunk.{name}": tensor.detach().to("meta") for name, tensor in tensors}
+    images = torch.empty(1, 3, *visual.image_size, device="meta")
+    training = [part for part in trunk.modules() if part.training]
+    try:
+        trunk.eval()
+        shape = functional_call(_Features(trunk), weightless, (images,)).shape
+    except (RuntimeError, NotImplementedError):  # the network holds tensors that are neither
+        return None
+    finally:
+        for part in training:
+            part.training = True
+    if len(shape) != 4:
+        return None
+    channels_last = getattr(trunk, "output_fmt", "NCHW") == "NHWC"
+    return (shape[1], shape[2]) if channels_last else (shape[2], shape[3])
+
+
+class _Features(nn.Module):
+    """What comes before a timm network's head."""
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.trunk.forward_features(images)  # type: ignore[operator]
+        return features
+
+
 def vision_tower(visual: nn.Module) -> VisionTower:
     """Wrap a vision network so that it can be split after a layer; unknown kinds refuse when they are split."""
     kind = type(visual).__name__
     if isinstance(visual, TimmModel):
         if _is_splittable(visual.trunk):
             return _TimmTower(visual)
-        if (grid := map_grid(visual)) is not None:
-            return TimmMapTower(visual, grid)
+        if (grid := _map_grid(visual)) is not None:
+            return _TimmMapTower(visual, grid)
         kind = type(visual.trunk).__name__
     if isinstance(visual, ModifiedResNet):
-        return ModifiedResNetTower(visual)
+        return _ResNetTower(visual)
     if isinstance(visual, OpenClipVit):
         if visual.attn_pool is None and visual.pool_type != "none":
             return _OpenClipTower(visual)

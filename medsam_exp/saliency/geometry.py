@@ -36,35 +36,28 @@ class Squash:
     preprocess: Callable[[RGBImage], Tensor]
 
     def to_original_frame(self, relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
-        """See the function of this name."""
-        return to_original_frame(relevance, size)
+        """Stretch a relevance grid over the whole image and scale it to [0, 1].
 
+        The network saw the whole image squashed to its square, so bilinear interpolation between the patches'
+        centres (`align_corners=False`) is the exact way back; then min-max.
 
-def to_original_frame(relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
-    """Stretch a relevance grid over the whole image and scale it to [0, 1].
+        Args:
+            relevance: (gh, gw), any unit.
+            size: (H, W) of the original image in pixels.
 
-    The network saw the whole image squashed to its square, so bilinear interpolation between the patches'
-    centres (`align_corners=False`) is the exact way back; then min-max.
+        Returns:
+            (H, W) float32 in [0, 1], original frame; all zero where nothing stands out: the relevance is constant.
 
-    Args:
-        relevance: (gh, gw), any unit.
-        size: (H, W) of the original image in pixels.
-
-    Returns:
-        (H, W) float32 in [0, 1], original frame; all zero where nothing stands out: the relevance is constant.
-
-    Raises:
-        ValueError: the relevance is not finite.
-    """
-    grid = finite_grid(relevance)
-    if not stands_out(grid):
-        return np.zeros(size, np.float32)
-    stretched = interpolate(grid[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
-    if not stands_out(stretched):
-        return np.zeros(size, np.float32)
-    low, high = stretched.aminmax()
-    scaled: SaliencyMap = ((stretched - low) / (high - low)).to(torch.float32).numpy()
-    return scaled
+        Raises:
+            ValueError: the relevance is not finite.
+        """
+        grid = finite_grid(relevance)
+        stretched = interpolate(grid[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+        if not (stands_out(grid) and stands_out(stretched)):
+            return np.zeros(size, np.float32)
+        low, high = stretched.aminmax()
+        scaled: SaliencyMap = ((stretched - low) / (high - low)).to(torch.float32).numpy()
+        return scaled
 
 
 def finite_grid(relevance: Tensor) -> Tensor:

@@ -50,18 +50,9 @@ class M2IB(Bottleneck, SaliencyMethod):
     def __call__(
         self, clip: ClipModel, images: Tensor, text_embedding: Tensor, generators: Sequence[torch.Generator]
     ) -> Tensor:
-        """Relevance of each patch of each image to the image's own text.
+        """Relevance (B, gh, gw) float32 >= 0 in nats, summed over channels; see `SaliencyMethod`.
 
         Images do not influence each other: each has its own alpha and noise, and objectives are summed.
-
-        Args:
-            clip: given back as it was (mode, weights, gradients).
-            images: (B, 3, h, w), preprocessed.
-            text_embedding: (B, D), any length; row i belongs to image i.
-            generators: B generators; the i-th decides the noise of image i.
-
-        Returns:
-            (B, gh, gw) float32, nats summed over channels; >= 0, not normalised.
         """
         if not len(images) == len(text_embedding) == len(generators):
             raise ValueError("each image needs one text embedding and one generator")

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from medsam_exp.saliency.geometry import to_original_frame
+from medsam_exp.saliency.geometry import Squash
+
+to_original_frame = Squash(torch.from_numpy).to_original_frame
 
 
 def bilinear(grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:

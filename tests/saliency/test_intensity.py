@@ -4,8 +4,10 @@ import numpy as np
 import torch
 
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.saliency.geometry import to_original_frame
+from medsam_exp.saliency.geometry import Squash
 from medsam_exp.saliency.intensity import Intensity
+
+to_original_frame = Squash(torch.from_numpy).to_original_frame
 
 
 def test_map_of_a_gray_image_is_the_image(make_tiny: Callable[[str], ClipModel]) -> None:

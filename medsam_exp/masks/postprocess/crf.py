@@ -57,15 +57,7 @@ class DenseCRF:
         _library()
 
     def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
-        """Binarise a map.
-
-        Args:
-            saliency_map: (H, W) in [0, 1], original frame.
-            image: (H, W, 3), whose edges the mask's border follows.
-
-        Returns:
-            (H, W) bool, original frame. Empty for a constant map: nothing stands out in it.
-        """
+        """Return the (H, W) mask of a (H, W) map along the edges of its (H, W, 3) image; empty for a constant map."""
         if saliency_map.min() == saliency_map.max():
             return np.zeros(saliency_map.shape, bool)
         height, width = saliency_map.shape

@@ -28,30 +28,20 @@ class KMeans:
     """
 
     def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
-        """Binarise a map.
-
-        Args:
-            saliency_map: (H, W) finite, original frame.
-            image: (H, W, 3), not looked at.
-
-        Returns:
-            (H, W) bool: the brighter cluster, equal values always together. Empty for a constant map.
-        """
+        """Return the brighter cluster (H, W) of a finite (H, W) map, equal values together; empty of a constant one."""
         ordered = np.sort(saliency_map, axis=None)
         if ordered[0] == ordered[-1]:
             return np.zeros(saliency_map.shape, bool)
-        return saliency_map >= two_means_threshold(ordered)
+        return saliency_map >= _two_means_threshold(ordered)
 
 
-def two_means_threshold(ordered: NDArray[np.float32]) -> np.float32:
+def _two_means_threshold(ordered: NDArray[np.float32]) -> np.float32:
     """Smallest value of the brighter of the two clusters with the least spread within.
 
     At the best split, the middle between the two means lies between the values on both sides of the split,
     or moving one of them over would be better. That middle only rises as the split moves up. So its values at
     the two ends of a block show for most blocks that the best split is not inside; the others are searched.
-
-    Args:
-        ordered: (n,) ascending, at least two different values.
+    The values (n,) are ascending, and at least two of them differ.
     """
     n = len(ordered)
     starts = np.arange(0, n - 1, _BLOCK)

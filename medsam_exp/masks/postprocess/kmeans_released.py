@@ -39,15 +39,7 @@ class KMeansReleased:
             raise UserError(f"postprocess.side is {self.side}, but the copy needs at least one pixel.")
 
     def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
-        """Binarise a map.
-
-        Args:
-            saliency_map: (H, W) in [0, 1], original frame.
-            image: (H, W, 3), not looked at.
-
-        Returns:
-            (H, W) bool, original frame. Empty for a map whose copy is constant.
-        """
+        """Return the brighter cluster (H, W) of a (H, W) map in [0, 1]; empty for a map whose copy is constant."""
         levels = np.rint(255 * saliency_map.astype(np.float64)) / 255
         return nearest(_iterated_two_means(nearest(levels, (self.side, self.side))), saliency_map.shape)
 

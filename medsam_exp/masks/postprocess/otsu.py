@@ -34,21 +34,13 @@ class Otsu:
             raise UserError(f"postprocess.bins is {self.bins}, but a threshold needs at least two bins.")
 
     def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
-        """Binarise a map.
-
-        Args:
-            saliency_map: (H, W) finite, original frame.
-            image: (H, W, 3), not looked at.
-
-        Returns:
-            (H, W) bool, original frame. Empty for a constant map.
-        """
+        """Return the (H, W) mask of a finite (H, W) map; empty for a constant map."""
         # float64, or bin edges would be rounded to float32 and pixels on an edge fall at random.
         levels, counts = np.unique(saliency_map.astype(np.float64), return_counts=True)
         if len(levels) == 1:
             return np.zeros(saliency_map.shape, bool)
         starts = np.arange(len(levels)) if len(levels) <= self.bins else self._bin_starts(levels)
-        cut = best_cut(np.add.reduceat(counts, starts), np.add.reduceat(counts * levels, starts))
+        cut = _best_cut(np.add.reduceat(counts, starts), np.add.reduceat(counts * levels, starts))
         foreground: Mask = saliency_map >= levels[starts[cut]]
         return foreground
 
@@ -59,15 +51,11 @@ class Otsu:
         return np.flatnonzero(np.diff(number, prepend=-1))
 
 
-def best_cut(counts: NDArray[np.int64], sums: NDArray[np.float64]) -> int:
-    """Where to cut ascending bins in two with the largest variance between the classes (Otsu 1979).
+def _best_cut(counts: NDArray[np.int64], sums: NDArray[np.float64]) -> int:
+    """First bin of the upper class, where ascending bins have the largest variance between the classes (Otsu 1979).
 
-    Args:
-        counts: (b,) pixels of each bin, all above 0, b >= 2.
-        sums: (b,) sum of the values of these pixels.
-
-    Returns:
-        Number of the first bin of the upper class, in [1, b); of equally good cuts the lowest.
+    Each of the b >= 2 bins has `counts` pixels, at least one, whose values have the sum `sums`. Of equally good cuts
+    the lowest is taken.
     """
     lower = np.cumsum(counts[:-1], dtype=np.float64)
     total = counts.sum()

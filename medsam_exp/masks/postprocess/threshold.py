@@ -29,14 +29,5 @@ class Threshold:
             )
 
     def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
-        """Binarise a map.
-
-        Args:
-            saliency_map: (H, W) in [0, 1], original frame.
-            image: (H, W, 3), not looked at.
-
-        Returns:
-            (H, W) bool, original frame.
-        """
-        foreground: Mask = saliency_map > self.value
-        return foreground
+        """Return the (H, W) mask of a (H, W) map in [0, 1]."""
+        return saliency_map > self.value
