@@ -103,12 +103,8 @@ def _advice(diff: StateDictDiff, model: str) -> str:
             "they were trained with another image size or text length, and positions are not interpolated: describe "
             "their network in a folder's open_clip_config.json (image_size, context_length) and give that as clip.model"
         )
-    if diff.only_surplus:
-        return (
-            f"all that clip.model={model} needs is there, and more; where that is no part of the network, save its "
-            "state_dict() alone"
-        )
-    return "set clip.model to the network that they were trained with"
+    surplus = diff.surplus_advice(f"clip.model={model}")
+    return surplus or "set clip.model to the network that they were trained with"
 
 
 def _fits(network: nn.Module, weights: Mapping[str, Tensor]) -> bool:

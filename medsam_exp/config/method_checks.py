@@ -97,7 +97,7 @@ def points_are_understood(cfg: DictConfig) -> list[str]:
     from medsam_exp.sam.families import FAMILIES  # needs segment_anything, which is slow to import
 
     family = FAMILIES.get(cfg.sam.get("architecture"))
-    if family is None or family.takes_points:
+    if family is None or family.framing.takes_points:
         return []
     architecture, method = cfg.sam.architecture, str(cfg.prompt["_target_"]).split(".")[-2]
     return [f"sam={architecture} understands boxes only, but prompt={method} gives points; use prompt=box"]
@@ -117,7 +117,7 @@ def training_needs_metas_framing(cfg: DictConfig) -> list[str]:
     from medsam_exp.sam.families import FAMILIES  # needs segment_anything, which is slow to import
 
     family = FAMILIES.get(cfg.sam.get("architecture"))
-    if family is None or family.pads:
+    if family is None or family.framing.pads:
         return []
     architecture = cfg.sam.architecture
     return [f"train_sam cannot train {architecture}, which squashes images; choose sam=vit_b or sam=tiny"]

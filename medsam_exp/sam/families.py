@@ -21,25 +21,15 @@ class Family:
 
     Attributes:
         build: makes the network with random weights.
-        framing: input size S -> the way into its input frame.
+        framing: the way into its input frame.
         file: name of the published checkpoint.
         where_from: how to come by it, in the words of an error's advice.
     """
 
     build: Callable[[], Sam]
-    framing: Callable[[int], Framing]
+    framing: type[Framing]
     file: str
     where_from: str
-
-    @property
-    def takes_points(self) -> bool:
-        """Whether the network was trained to understand points."""
-        return self.framing(1).takes_points
-
-    @property
-    def pads(self) -> bool:
-        """Whether images keep their aspect ratio in the input frame and are padded, as Meta's; others are squashed."""
-        return self.framing(1).pads
 
 
 def _get(name: str, by_hand: str) -> str:

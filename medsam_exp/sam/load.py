@@ -74,7 +74,15 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     state = read_weights(path, named)
     if is_huggingface(state):
         state = from_huggingface(state)
-    return {name: tensor.float() for name, tensor in _without_constants(state, named).items()}
+    for name, used in _CONSTANTS.items():
+        stored, expected = (each.flatten().tolist() for each in (state.pop(name, used), used))
+        if any(abs(one - other) > 0.01 for one, other in zip(stored, expected, strict=False)):
+            taken, expected = ([round(one, 3) for one in each] for each in (stored, expected))
+            raise UserError(
+                f"{named} was trained with {name}={taken}, but images are standardised with {expected} here; take "
+                "weights trained with these."
+            )
+    return {name: tensor.float() for name, tensor in state.items()}
 
 
 def weight_files(architecture: str, checkpoint: str | None = None, seed: int = 0) -> list[Path]:  # noqa: ARG001
@@ -158,24 +166,9 @@ def _advice(state: Mapping[str, Tensor], diff: StateDictDiff, architecture: str)
             f"it was trained on a grid of {grids[0]} patches, and {architecture} has {grids[1]}; take weights that "
             "were trained on images of this network's size, for positions are not interpolated"
         )
-    if diff.only_surplus:
-        return (
-            f"all that {architecture} needs is there, and more; where that is no part of the network, save its "
-            "state_dict() alone"
-        )
-    return "point sam.checkpoint at a whole checkpoint of this architecture"
-
-
-def _without_constants(state: Mapping[str, Tensor], named: str) -> dict[str, Tensor]:
-    for name, used in _CONSTANTS.items():
-        stored = state[name].flatten().tolist() if name in state else None
-        expected = used.flatten().tolist()
-        if stored is not None and any(abs(a - b) > 0.01 for a, b in zip(stored, expected, strict=False)):
-            raise UserError(
-                f"{named} was trained with {name}={[round(value, 3) for value in stored]}, but images are "
-                f"standardised with {[round(value, 3) for value in expected]} here; take weights trained with these."
-            )
-    return {name: tensor for name, tensor in state.items() if name not in _CONSTANTS}
+    return (
+        diff.surplus_advice(architecture) or "point sam.checkpoint at a whole checkpoint of this architecture"
+    )
 
 
 def _where_from(architecture: str) -> str:

@@ -6,7 +6,7 @@ from skimage.transform import resize
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from medsam_exp.sam.framing import SquashFraming
+from medsam_exp.sam.framing import Framing
 from medsam_exp.types import RGBImage
 
 FLAT = 1e-8
@@ -15,15 +15,12 @@ CERTAIN = 1e-6
 """Probabilities come no nearer to 0 and 1 than this, so that their logits stay finite."""
 
 
-class MedSamFraming(SquashFraming):
+class MedSamFraming(Framing):
     """The image is squashed to S x S and scaled to [0, 1]; masks are enlarged as probabilities.
 
     Follows the published `MedSAM_Inference.py`: bicubic splines with anti-aliasing, cut to whole gray values,
     min-max over the whole image; the decoder's probabilities, not its logits, are interpolated to the
     original size, and 0.5 is the border.
-
-    Args:
-        image_size: S, in pixels.
     """
 
     takes_points = False

@@ -85,17 +85,13 @@ class SamModel(nn.Module):
             UserError: there are points, and the network understands boxes only.
         """
         device, count = image_embedding.device, len(prompts)
-        boxes, coords, labels = self._in_input_frame(prompts, original_size, device)
+        parts = self._in_input_frame(prompts, original_size, device)
         for start in range(0, count, PROMPTS_AT_ONCE):
             some = slice(start, min(start + PROMPTS_AT_ONCE, count))
+            boxes, points, labels = (None if part is None else part[some] for part in parts)
+            images = image_embedding.float().expand(some.stop - start, -1, -1, -1)
             with torch.autocast(device.type, enabled=False):
-                low_res, iou_predictions = self.decode_low_res(
-                    image_embedding.float().expand(some.stop - start, -1, -1, -1),
-                    None if boxes is None else boxes[some],
-                    None if coords is None else coords[some],
-                    None if labels is None else labels[some],
-                    multimask,
-                )
+                low_res, iou_predictions = self.decode_low_res(images, boxes, points, labels, multimask)
             for one, iou in zip(low_res, iou_predictions, strict=True):
                 yield self.framing.to_original(one[None], original_size)[0], iou
 
@@ -138,7 +134,7 @@ class SamModel(nn.Module):
 
     def _in_input_frame(
         self, prompts: Prompts, original_size: tuple[int, int], device: torch.device
-    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    ) -> list[Tensor | None]:
         """Boxes (N, 4), point coordinates (N, P, 2) and labels (N, P) as the prompt encoder takes them."""
         boxes, coords, labels = prompts.boxes_xyxy, prompts.point_coords, prompts.point_labels
         if coords is not None and not self.framing.takes_points:
@@ -147,8 +143,7 @@ class SamModel(nn.Module):
             boxes = self.framing.to_input(boxes.reshape(-1, 2, 2), original_size).reshape(-1, 4)
         if coords is not None:
             coords = self.framing.to_input(coords, original_size)
-        return (
-            None if boxes is None else torch.as_tensor(boxes, dtype=torch.float32, device=device),
-            None if coords is None else torch.as_tensor(coords, dtype=torch.float32, device=device),
-            None if labels is None else torch.as_tensor(labels, device=device),
-        )
+        typed = ((boxes, torch.float32), (coords, torch.float32), (labels, torch.int64))
+        return [
+            None if part is None else torch.as_tensor(part, dtype=kind, device=device) for part, kind in typed
+        ]

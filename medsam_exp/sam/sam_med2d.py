@@ -4,11 +4,10 @@ import torch
 from segment_anything.modeling import Sam
 from segment_anything.modeling.image_encoder import Block, window_partition, window_unpartition
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from medsam_exp.masks.nearest import nearest
 from medsam_exp.sam.build import build_around, build_encoder
-from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD, SquashFraming
+from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD, Framing
 from medsam_exp.types import RGBImage
 
 
@@ -103,24 +102,14 @@ def build_sam_med2d(
     return build_around(encoder, channels=256, num_heads=8, mlp_dim=2048)
 
 
-class SamMed2dFraming(SquashFraming):
+class SamMed2dFraming(Framing):
     """The image is squashed to S x S by its nearest pixels; mean and standard deviation are SAM's.
 
     Follows the published predictor. (In training, images with both sides below S were centred on a black
     square instead of enlarged.)
-
-    Args:
-        image_size: S, in pixels.
     """
-
-    takes_points = True
 
     def preprocess(self, image: RGBImage) -> Tensor:
         """Return (3, S, S) float32 on the CPU, input frame, of an (H, W, 3) uint8 image."""
         pixels = torch.from_numpy(nearest(image, (self._image_size,) * 2)).permute(2, 0, 1)
         return ((pixels - PIXEL_MEAN) / PIXEL_STD).contiguous()
-
-    def to_original(self, low_res: Tensor, original_size: tuple[int, int]) -> Tensor:
-        """Upsample logits (N, M, 4g, 4g) to the square, then to (N, M, H, W)."""
-        square = interpolate(low_res, (self._image_size,) * 2, mode="bilinear", align_corners=False)
-        return interpolate(square, original_size, mode="bilinear", align_corners=False)

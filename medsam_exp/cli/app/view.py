@@ -75,7 +75,7 @@ def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
         "mask_png": data_address(mask_png(answer.mask), "png"),
         "name": answer.image_id,
         "threshold": _threshold(answer),
-        "takes_points": FAMILIES[answer.cfg.sam.architecture].takes_points,
+        "takes_points": FAMILIES[answer.cfg.sam.architecture].framing.takes_points,
         "corrected": answer.question.prompts is not None,
         "facts": _facts(answer),
         "command": answer.question.command(name),

@@ -32,10 +32,14 @@ class StateDictDiff:
         """Whether anything differs."""
         return bool(self.missing or self.unexpected or self.misshapen)
 
-    @property
-    def only_surplus(self) -> bool:
-        """Whether all that the network needs is there, and more."""
-        return bool(self.unexpected) and not self.missing and not self.misshapen
+    def surplus_advice(self, network: str) -> str | None:
+        """What to do with weights that hold all that a network needs, and more; None for others."""
+        if not self.unexpected or self.missing or self.misshapen:
+            return None
+        return (
+            f"all that {network} needs is there, and more; where that is no part of the network, save its "
+            "state_dict() alone"
+        )
 
     def summary(self) -> str:
         """Counts of each kind, such as "1 missing, 7 unexpected, of 149"."""
