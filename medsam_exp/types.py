@@ -5,7 +5,7 @@ K texts, N prompts, P points of a prompt, M masks. The *original frame* is the
 image's own pixel grid, as a viewer shows it (EXIF orientation applied).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -171,18 +171,14 @@ class Prompts:
         return 0 if given is None else len(given)
 
 
-class PostProcessor(Protocol):
-    """Turns a saliency map into a coarse mask."""
-
-    def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
-        """Return the (H, W) coarse mask of a (H, W) map and its (H, W, 3) image."""
-
-
-class ComponentFilter(Protocol):
-    """Chooses connected components of a coarse mask, or of SAM's mask."""
-
-    def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:
-        """Return the (H, W) mask with the chosen components only."""
+PostProcessor = Callable[[SaliencyMap, RGBImage], Mask]
+"""Turns a saliency map (H, W) and its image (H, W, 3) into a coarse mask (H, W)."""
+ComponentFilter = Callable[[Mask, SaliencyMap], Mask]
+"""Chooses connected components of a mask (H, W), coarse or SAM's, by a saliency map (H, W)."""
+Veto = Callable[[float | None], bool]
+"""Whether an image's mask is emptied as showing no target, by its presence score; None where none was made."""
+ContrastiveLoss = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+"""Scalar loss over B matching pairs of un-normalised embeddings (B, D) of images and of texts."""
 
 
 class Prompter(Protocol):
@@ -239,20 +235,6 @@ class PresenceScorer(Protocol):
         Raises:
             UserError: it was calibrated for another one.
         """
-
-
-class Veto(Protocol):
-    """Decides whether an image's mask is emptied, because what the text asks for is not there."""
-
-    def __call__(self, presence: float | None) -> bool:
-        """Say whether to empty the mask of an image with this presence score; None where none was made."""
-
-
-class ContrastiveLoss(Protocol):
-    """A loss over B matching pairs of un-normalised (B, D) embeddings."""
-
-    def __call__(self, image_embedding: "torch.Tensor", text_embedding: "torch.Tensor") -> "torch.Tensor":
-        """Return the scalar loss."""
 
 
 class PairSource(Protocol):

@@ -1,6 +1,7 @@
 """Write a CLIP in a layout that other programs load (`medsam-exp export-clip`)."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,8 @@ def save_huggingface(clip: ClipModel, folder: Path) -> None:
     torch.save({name: value.cpu() for name, value in weights.items()}, folder / PORT_FILE)
 
 
-def save_open_clip(clip: ClipModel, folder: Path) -> None:
-    """Write a folder that open_clip loads by `local-dir:`, in float32."""
-    save_clip(clip, folder, torch.float32)
-
-
-LAYOUTS: dict[str, Callable[[ClipModel, Path], None]] = {
-    "open_clip": save_open_clip,
+_LAYOUTS: dict[str, Callable[[ClipModel, Path], None]] = {
+    "open_clip": partial(save_clip, dtype=torch.float32),
     "huggingface": save_huggingface,
 }
 
@@ -55,7 +51,7 @@ def export(model: str, out: Path, layout: str, weights: str | None = None) -> No
     Args:
         model: as for `load_clip`.
         out: a folder, new or empty.
-        layout: a key of `LAYOUTS`.
+        layout: "open_clip" (float32, loaded by `local-dir:`) or "huggingface".
         weights: as for `load_clip`.
 
     Raises:
@@ -67,6 +63,6 @@ def export(model: str, out: Path, layout: str, weights: str | None = None) -> No
         )
     clip = load_clip(model, weights)
     try:
-        LAYOUTS[layout](clip, out)
+        _LAYOUTS[layout](clip, out)
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error}); choose another folder.") from error

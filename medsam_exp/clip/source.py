@@ -77,18 +77,14 @@ def find_weights(source: ClipSource, weights: str | None) -> Path | None:
     """
     if weights == "random":
         return None
-    tag = _tag(source, weights)
-    if source.name and (problem := activation_problem(source.name, source.model_cfg, tag, None)):
-        raise UserError(problem)
-    path = _weights_file(source, weights)
+    is_tag = source.name and weights and not Path(weights).expanduser().is_file()
+    path = (
+        None if is_tag else _weights_file(source, weights)
+    )  # a tag's are not fetched before they are known to fit
+    tag = weights if is_tag else None
     if source.name and (problem := activation_problem(source.name, source.model_cfg, tag, path)):
         raise UserError(problem)
-    return path
-
-
-def _tag(source: ClipSource, weights: str | None) -> str | None:
-    is_tag = source.name and weights and not Path(weights).expanduser().is_file()
-    return weights if is_tag else None
+    return path or _weights_file(source, weights)
 
 
 def _weights_file(source: ClipSource, weights: str | None) -> Path:

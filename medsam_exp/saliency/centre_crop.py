@@ -46,10 +46,7 @@ class CentreCrop:
         """Return (H, W) float32, multiples of 1/255, of a relevance (gh, gw).
 
         Bilinear to the network's size, min-max, the nearest value for each original pixel as OpenCV's resizing
-        takes it, 8 bits; all zero where the relevance is constant.
-
-        Raises:
-            ValueError: the relevance is not finite.
+        takes it, 8 bits; all zero where the relevance is constant. Raises a ValueError where it is not finite.
         """
         grid = finite_grid(relevance)
         if not stands_out(grid):

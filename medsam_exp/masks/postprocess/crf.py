@@ -1,12 +1,13 @@
 """A dense conditional random field: the border of the mask follows edges of the image (released code)."""
 
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, ClassVar
+from importlib.util import find_spec
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medsam_exp.runtime.extras import missing
 from medsam_exp.types import Mask, RGBImage, SaliencyMap, UserError
 
 
@@ -54,14 +55,19 @@ class DenseCRF:
         for name in ("gaussian_compat", "bilateral_compat", "iterations"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise UserError(f"postprocess.{name} is {getattr(self, name)}, but it cannot be negative.")
-        _library()
+        if find_spec("pydensecrf") is None:
+            raise UserError(
+                f"{missing('pydensecrf')}; it needs a C++ compiler. Or choose another postprocess, such as otsu."
+            )
 
     def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
         """Return the (H, W) mask of a (H, W) map along the edges of its (H, W, 3) image; empty for a constant map."""
+        from pydensecrf.densecrf import DenseCRF2D  # an extra, which must be compiled
+
         if saliency_map.min() == saliency_map.max():
             return np.zeros(saliency_map.shape, bool)
         height, width = saliency_map.shape
-        field = _library().DenseCRF2D(width, height, 2)
+        field = DenseCRF2D(width, height, 2)
         field.setUnaryEnergy(self._unary(saliency_map))
         field.addPairwiseGaussian(sxy=self.gaussian_sxy, compat=self.gaussian_compat)
         field.addPairwiseBilateral(
@@ -82,14 +88,3 @@ class DenseCRF:
         sigmoid = 1 / (1 + np.exp(-share))
         cost: NDArray[np.float32] = (-np.log(share + self.epsilon) / (self.tau * sigmoid)).astype(np.float32)
         return cost
-
-
-def _library() -> Any:
-    """Import pydensecrf, which is not part of the ordinary set-up because it must be compiled."""
-    try:
-        return import_module("pydensecrf.densecrf")
-    except ImportError as error:
-        raise UserError(
-            "postprocess=crf needs pydensecrf, which is not installed: run `make setup-crf` (it needs a C++ compiler), "
-            "or choose another postprocess, such as otsu."
-        ) from error

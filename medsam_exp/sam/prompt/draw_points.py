@@ -23,24 +23,29 @@ def check_counts(count: int, negative_count: int) -> None:
         )
 
 
-def draw_points(pixels: NDArray[np.intp], count: int, label: int, generator: np.random.Generator) -> Points:
-    """Draw different pixels; where there are fewer than `count`, all of them, and "no point" for the rest.
+def draw_points(
+    foreground: NDArray[np.intp],
+    count: int,
+    background: NDArray[np.intp],
+    negative_count: int,
+    generator: np.random.Generator,
+) -> Points:
+    """Draw different pixels; where there are too few, all of them, and "no point" for the rest.
 
     Args:
-        pixels: (n, 2) row, column of the pixels to choose from; n may be 0.
-        count: P.
-        label: 1 foreground, 0 background.
+        foreground: (n, 2) row, column of the pixels to choose foreground points from; n may be 0.
+        count: of foreground points.
+        background: (m, 2), likewise.
+        negative_count: of background points, which follow.
         generator: decides which.
 
     Returns:
-        (P, 2) x, y, whole numbers, and (P,) labels, -1 for the rest.
+        (P, 2) x, y, whole numbers, and (P,) labels: 1 foreground, 0 background, -1 for the rest.
     """
-    coords, labels = np.zeros((count, 2), np.float32), np.full(count, -1, np.int64)
-    drawn = generator.choice(pixels, min(count, len(pixels)), replace=False)
-    coords[: len(drawn)], labels[: len(drawn)] = drawn[:, ::-1], label
+    coords = np.zeros((count + negative_count, 2), np.float32)
+    labels = np.full(len(coords), -1, np.int64)
+    for start, number, pixels, label in ((0, count, foreground, 1), (count, negative_count, background, 0)):
+        drawn = generator.choice(pixels, min(number, len(pixels)), replace=False)
+        some = slice(start, start + len(drawn))
+        coords[some], labels[some] = drawn[:, ::-1], label
     return coords, labels
-
-
-def joined(foreground: Points, background: Points) -> Points:
-    """Concatenate foreground and background points, in this order."""
-    return np.concatenate([foreground[0], background[0]]), np.concatenate([foreground[1], background[1]])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from medsam_exp.masks.components import label_components
-from medsam_exp.sam.prompt.draw_points import check_counts, draw_points, joined
+from medsam_exp.sam.prompt.draw_points import check_counts, draw_points
 from medsam_exp.types import Mask, Prompts, UserError
 
 
@@ -62,8 +62,7 @@ class PointsPerComponent:
         for number, place in enumerate(ndimage.find_objects(labels), 1):
             inside = _deep_pixels(labels[place] == number, depth[place], self.margin, self.count)
             inside = inside + np.array([place[0].start, place[1].start])
-            foreground = draw_points(inside, self.count, 1, generator)
-            drawn.append(joined(foreground, draw_points(background, self.negative_count, 0, generator)))
+            drawn.append(draw_points(inside, self.count, background, self.negative_count, generator))
         size = self.count + self.negative_count
         return Prompts(
             point_coords=np.array([coords for coords, _ in drawn], np.float32).reshape(-1, size, 2),
