@@ -59,7 +59,9 @@ class VisionLayout:
 
 
 class VisionTower:
-    """A vision network seen as tokens, a stack of layers, and a head; this base is one that cannot be split.
+    """A vision network seen as tokens, a stack of layers, and a head.
+
+    This base is one that cannot be split, and raises a UserError where that is asked for.
 
     Shapes: B images, T tokens (CLS and its like, then gh * gw patches row by row), C channels, D embedding.
 
@@ -80,27 +82,15 @@ class VisionTower:
         return (0, 0)
 
     def prefix(self, images: "Tensor", layer: int) -> "Tensor":
-        """Tokens (B, T, C) after the 0-based layer `layer` of images (B, 3, h, w).
-
-        Raises:
-            UserError: the tower cannot be split.
-        """
+        """Tokens (B, T, C) after the 0-based layer `layer` of images (B, 3, h, w)."""
         raise self._refusal("features")
 
     def suffix(self, tokens: "Tensor", layer: int) -> "Tensor":
-        """Un-normalised embeddings (B, D) of tokens (B, T, C) taken after the 0-based layer `layer`.
-
-        Raises:
-            UserError: the tower cannot be split.
-        """
+        """Un-normalised embeddings (B, D) of tokens (B, T, C) taken after the 0-based layer `layer`."""
         raise self._refusal("features")
 
     def forward_with_attention(self, images: "Tensor") -> "tuple[Tensor, list[Tensor]]":
-        """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend.
-
-        Raises:
-            UserError: the tower has no attention among the patches of one grid.
-        """
+        """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend."""
         raise self._refusal("features" if not self.layout.capabilities else "attention")
 
     def _refusal(self, needs: Capability) -> UserError:

@@ -156,10 +156,8 @@ class ClipModel(nn.Module):
 
     def _check(self, layer: int) -> None:
         if self.depth and not 0 <= layer < self.depth:
-            raise UserError(
-                f"layer {layer} is asked for (saliency.layer), but the vision tower has {self.depth} layers, "
-                f"counted from 0 to {self.depth - 1}."
-            )
+            problem = self.layout.layer_problem(layer)
+            raise UserError(f"layer {layer} is asked for (saliency.layer), but the vision tower {problem}.")
 
 
 def _pair(size: Any) -> tuple[int, int]:

@@ -31,15 +31,10 @@ class AttentionRollout(SaliencyMethod):
         clip.require(self.needs, "attention rollout")
         with frozen(clip), torch.no_grad():
             _, attention = clip.vision_attention(images)
-            passed = identity_of(attention[0])
+            passed = torch.eye(attention[0].shape[-1], device=images.device)[None]
             for paid in attention:
                 passed = (paid.float().mean(dim=1) @ passed + passed) / 2
             return read_out(clip, passed)
-
-
-def identity_of(attention: Tensor) -> Tensor:
-    """Identity matrix, the start of a rollout: (1, T, T) float32 for attention (B, heads, T, T)."""
-    return torch.eye(attention.shape[-1], device=attention.device)[None]
 
 
 def read_out(clip: ClipModel, passed: Tensor) -> Tensor:

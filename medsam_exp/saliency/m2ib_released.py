@@ -2,10 +2,70 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.saliency.centre_crop import CentreCrop
-from medsam_exp.saliency.geometry import Geometry
+from medsam_exp.clip.preprocess import Preprocess
+from medsam_exp.masks.nearest import nearest
+from medsam_exp.saliency.geometry import Geometry, finite_grid, stands_out
 from medsam_exp.saliency.m2ib import M2IB
+from medsam_exp.types import RGBImage, SaliencyMap
+
+_LONGEST = 64
+"""Aspect ratio beyond which the ends of a strip are cut off first; they are far from the middle square."""
+
+
+@dataclass(frozen=True)
+class CentreCrop:
+    """The middle square of an image goes in; its map is stretched over the whole image, as the published code does.
+
+    In an image that is not square the margins are never seen, and the map is pulled away from what it shows: a place
+    at the fraction f of the longer side, with aspect ratio a, is drawn at 1/2 + a (f - 1/2).
+
+    Args:
+        clip_preprocess: of the CLIP model; its size, mean and standard deviation are kept.
+    """
+
+    clip_preprocess: Preprocess
+
+    def preprocess(self, image: RGBImage) -> Tensor:
+        """Return (3, h, w) of an (H, W, 3) image: shorter side to the network's size (bicubic), middle cut out.
+
+        The steps are those of transformers' `CLIPImageProcessorPil`: on 40 images of 30 to 900 pixels a side every
+        value was equal. Torchvision's centre crop rounds odd margins otherwise and can lie one pixel aside.
+        """
+        height, width = self.clip_preprocess.size
+        edge, seen = max(height, width), _without_far_ends(image)
+        rows, columns = (int(edge * side / min(seen.shape[:2])) for side in seen.shape[:2])
+        top, left = (rows - height) // 2, (columns - width) // 2
+        large = Image.fromarray(seen).resize((columns, rows), Image.Resampling.BICUBIC)
+        return self.clip_preprocess(np.asarray(large.crop((left, top, left + width, top + height))))
+
+    def to_original_frame(self, relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
+        """Return (H, W) float32, multiples of 1/255, of a relevance (gh, gw).
+
+        Bilinear to the network's size, min-max, the nearest value for each original pixel as OpenCV's resizing
+        takes it, 8 bits; all zero where the relevance is constant. Raises a ValueError where it is not finite.
+        """
+        grid = finite_grid(relevance)
+        if not stands_out(grid):
+            return np.zeros(size, np.float32)
+        height, width = self.clip_preprocess.size
+        large = interpolate(grid[None, None], (height, width), mode="bilinear", align_corners=False)[0, 0]
+        low, high = large.aminmax()
+        levels = (255 * (large - low) / (high - low)).round().numpy()
+        stretched: SaliencyMap = (nearest(levels, size) / 255).astype(np.float32)
+        return stretched
+
+
+def _without_far_ends(image: RGBImage) -> RGBImage:
+    """The middle of an (H, W, 3) strip, which would else grow to gigabytes: 1 x 200,000 pixels to 224 x 44,800,000."""
+    most = _LONGEST * min(image.shape[:2])
+    top, left = (max(0, (side - most) // 2) for side in image.shape[:2])
+    return image[top : top + most, left : left + most]
 
 
 @dataclass(frozen=True, kw_only=True)

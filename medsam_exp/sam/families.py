@@ -8,9 +8,8 @@ from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
 
 from medsam_exp.sam.build import build_tiny_sam
-from medsam_exp.sam.framing import Framing, LongestSide
-from medsam_exp.sam.medsam import MedSamFraming
-from medsam_exp.sam.sam_med2d import SamMed2dFraming, build_sam_med2d
+from medsam_exp.sam.framing import Framing, LongestSide, MedSamFraming, SamMed2dFraming
+from medsam_exp.sam.sam_med2d import build_sam_med2d
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 

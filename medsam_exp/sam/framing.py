@@ -7,13 +7,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from segment_anything.utils.transforms import ResizeLongestSide
+from skimage.transform import resize
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from medsam_exp.masks.nearest import nearest
 from medsam_exp.types import RGBImage, UserError
 
 PIXEL_MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
 PIXEL_STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
+_FLAT = 1e-8
+"""Smallest range of gray values that MedSAM's min-max scaling divides by (published code)."""
+_CERTAIN = 1e-6
+"""MedSAM's probabilities come no nearer to 0 and 1 than this, so that their logits stay finite."""
 
 
 class Framing(ABC):
@@ -86,3 +92,41 @@ class LongestSide(Framing):
     def _filled(self, original_size: tuple[int, ...]) -> tuple[int, int]:
         height, width = self._resize.get_preprocess_shape(*original_size, self._image_size)
         return height, width
+
+
+class MedSamFraming(Framing):
+    """MedSAM's (Ma 2024): the image is squashed to S x S and scaled to [0, 1]; masks are enlarged as probabilities.
+
+    Follows the published `MedSAM_Inference.py`: bicubic splines with anti-aliasing, cut to whole gray values,
+    min-max over the whole image; the decoder's probabilities, not its logits, are interpolated to the
+    original size, and 0.5 is the border.
+    """
+
+    takes_points = False
+
+    def preprocess(self, image: RGBImage) -> Tensor:
+        """Return (3, S, S) float32 in [0, 1] on the CPU of an (H, W, 3) uint8 image; all 0 of a flat one."""
+        side = self._image_size
+        squashed = resize(image, (side, side), order=3, preserve_range=True, anti_aliasing=True)
+        pixels = squashed.astype(np.uint8)  # cut, not rounded, as published
+        low, high = int(pixels.min()), int(pixels.max())
+        scaled = (pixels - low) / max(high - low, _FLAT)
+        return torch.from_numpy(scaled).float().permute(2, 0, 1).contiguous()
+
+    def to_original(self, low_res: Tensor, original_size: tuple[int, int]) -> Tensor:
+        """Interpolate the probabilities of (N, M, 4g, 4g) logits; return them as logits (N, M, H, W)."""
+        probabilities = interpolate(low_res.sigmoid(), original_size, mode="bilinear", align_corners=False)
+        return probabilities.logit(_CERTAIN)
+
+
+class SamMed2dFraming(Framing):
+    """SAM-Med2D's (Cheng 2023): the image is squashed to S x S by its nearest pixels, and normalised as SAM's.
+
+    Follows the published predictor. (In training, images with both sides below S were centred on a black
+    square instead of enlarged.)
+    """
+
+    def preprocess(self, image: RGBImage) -> Tensor:
+        """Return (3, S, S) float32 on the CPU, input frame, of an (H, W, 3) uint8 image."""
+        pixels = torch.from_numpy(nearest(image, (self._image_size,) * 2)).permute(2, 0, 1)
+        return ((pixels - PIXEL_MEAN) / PIXEL_STD).contiguous()

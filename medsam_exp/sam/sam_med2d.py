@@ -1,14 +1,10 @@
-"""SAM-Med2D (Cheng 2023): SAM's ViT-B at 256 px with an adapter in each block, and a framing of its own."""
+"""SAM-Med2D (Cheng 2023): SAM's ViT-B at 256 px with an adapter in each block."""
 
-import torch
 from segment_anything.modeling import Sam
 from segment_anything.modeling.image_encoder import Block, window_partition, window_unpartition
 from torch import Tensor, nn
 
-from medsam_exp.masks.nearest import nearest
 from medsam_exp.sam.build import build_around, build_encoder
-from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD, Framing
-from medsam_exp.types import RGBImage
 
 
 class Adapter(nn.Module):
@@ -100,16 +96,3 @@ def build_sam_med2d(
     )
     encoder.blocks = nn.ModuleList(AdaptedBlock(block, embed_dim) for block in encoder.blocks)
     return build_around(encoder, channels=256, num_heads=8, mlp_dim=2048)
-
-
-class SamMed2dFraming(Framing):
-    """The image is squashed to S x S by its nearest pixels; mean and standard deviation are SAM's.
-
-    Follows the published predictor. (In training, images with both sides below S were centred on a black
-    square instead of enlarged.)
-    """
-
-    def preprocess(self, image: RGBImage) -> Tensor:
-        """Return (3, S, S) float32 on the CPU, input frame, of an (H, W, 3) uint8 image."""
-        pixels = torch.from_numpy(nearest(image, (self._image_size,) * 2)).permute(2, 0, 1)
-        return ((pixels - PIXEL_MEAN) / PIXEL_STD).contiguous()

@@ -12,8 +12,8 @@ except ImportError:  # the first versions 5 have Pillow's under the one name
     from transformers import CLIPImageProcessor as CLIPImageProcessorPil
 
 from medsam_exp.clip.preprocess import Preprocess
-from medsam_exp.saliency.centre_crop import CentreCrop
 from medsam_exp.saliency.geometry import Squash
+from medsam_exp.saliency.m2ib_released import CentreCrop
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 # New length, place, pixel of 224: recorded from cv2.resize of OpenCV 5.0.

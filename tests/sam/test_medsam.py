@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from medsam_exp.sam.build import build_tiny_sam
 from medsam_exp.sam.families import FAMILIES
-from medsam_exp.sam.medsam import MedSamFraming
+from medsam_exp.sam.framing import MedSamFraming
 from medsam_exp.sam.model import SamModel
 from medsam_exp.types import Prompts, RGBImage, UserError
 from tests.sam.references import bilinear

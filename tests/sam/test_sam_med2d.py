@@ -7,9 +7,10 @@ from segment_anything.modeling.image_encoder import Block
 
 from medsam_exp.masks.nearest import nearest
 from medsam_exp.sam.attention import FusedAttention
+from medsam_exp.sam.framing import SamMed2dFraming
 from medsam_exp.sam.fusion.best_iou import BestIou
 from medsam_exp.sam.model import SamModel
-from medsam_exp.sam.sam_med2d import AdaptedBlock, Adapter, SamMed2dFraming, build_sam_med2d
+from medsam_exp.sam.sam_med2d import AdaptedBlock, Adapter, build_sam_med2d
 from medsam_exp.training.sam_inference import answer_prompts
 from medsam_exp.types import Prompts
 from tests.sam.conftest import randomise_positions
