@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 import timm
 from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from pydantic import TypeAdapter, ValidationError
+from transformers import CLIPTextConfig, CLIPVisionConfig
 
 import medsam_exp.clip.tiny_trunk  # noqa: F401 - registers the trunk with timm
 from medsam_exp.types import UserError
@@ -38,7 +39,7 @@ _MAY_BE_ZERO = (
     "timm_drop",
     "timm_drop_path",
 )
-OPENAI_VOCABULARY = 49408
+_VOCABULARY = 49408
 _ACTIVATIONS = {"quick_gelu": True, "gelu": False}
 _EPS = 1e-5
 """Of layer norms, where nothing else is said; PyTorch's and so open_clip's own."""
@@ -200,48 +201,47 @@ def _open_clip_description(config: Mapping[str, Any], where: str) -> dict[str, A
         UserError: something is missing, or open_clip cannot compute what transformers does.
     """
     try:
-        vision, text = config["vision_config"], config["text_config"]
-        activations = {one.get("hidden_act", "quick_gelu") for one in (vision, text)}
-        vocabulary = text.get("vocab_size", OPENAI_VOCABULARY)
+        vision = CLIPVisionConfig(**config["vision_config"])
+        text = CLIPTextConfig(**config["text_config"])
         cfg = {
             "embed_dim": config["projection_dim"],
-            "quick_gelu": _ACTIVATIONS.get(next(iter(activations))),
+            "quick_gelu": _ACTIVATIONS.get(vision.hidden_act),
             "vision_cfg": {
-                **_transformers_sizes(vision, width=768, layers=12, heads=12),
-                "image_size": vision.get("image_size", 224),
-                "patch_size": vision.get("patch_size", 32),
+                **_sizes_of(vision),
+                "head_width": vision.hidden_size // vision.num_attention_heads,
+                "image_size": vision.image_size,
+                "patch_size": vision.patch_size,
             },
             "text_cfg": {
-                **_transformers_sizes(text, width=512, layers=12, heads=8),
-                "context_length": text.get("max_position_embeddings", 77),
-                "vocab_size": vocabulary,
+                **_sizes_of(text),
+                "heads": text.num_attention_heads,
+                "context_length": text.max_position_embeddings,
+                "vocab_size": text.vocab_size,
             },
         }
-        heads = cfg["vision_cfg"].pop("heads")
-        cfg["vision_cfg"]["head_width"] = cfg["vision_cfg"]["width"] // heads
-    except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
-        raise UserError(f"{where} does not describe a CLIP of transformers' ({error!r}).") from error
+    except Exception as error:  # transformers refuses a wrong value in its own way
+        raise UserError(
+            f"{where} does not describe a CLIP of transformers' ({first_line(error)})."
+        ) from error
+    activations = {vision.hidden_act, text.hidden_act}
     if len(activations) > 1 or cfg["quick_gelu"] is None:
         raise UserError(
             f"{where}: hidden_act is {' and '.join(sorted(map(str, activations)))}, but a CLIP has quick_gelu or gelu, "
             "the same in both towers."
         )
-    if vocabulary != OPENAI_VOCABULARY or text.get("eos_token_id", 49407) not in (_LEGACY_EOS, 49407):
+    if text.vocab_size != _VOCABULARY or text.eos_token_id not in (_LEGACY_EOS, 49407):
         raise UserError(
-            f"{where}: text_config is not of OpenAI's vocabulary ({OPENAI_VOCABULARY} tokens, the last one ends a "
+            f"{where}: text_config is not of OpenAI's vocabulary ({_VOCABULARY} tokens, the last one ends a "
             "text); convert the model to a folder with open_clip_config.json."
         )
     return cfg
 
 
-def _transformers_sizes(tower: Mapping[str, Any], *, width: int, layers: int, heads: int) -> dict[str, Any]:
-    width = tower.get("hidden_size", width)
-    sizes: dict[str, Any] = {
-        "width": width,
-        "layers": tower.get("num_hidden_layers", layers),
-        "heads": tower.get("num_attention_heads", heads),
-        "mlp_ratio": tower.get("intermediate_size", 4 * width) / width,
+def _sizes_of(tower: CLIPVisionConfig | CLIPTextConfig) -> dict[str, Any]:
+    sizes = {
+        "width": tower.hidden_size,
+        "layers": tower.num_hidden_layers,
+        "mlp_ratio": tower.intermediate_size / tower.hidden_size,
     }
-    if (eps := tower.get("layer_norm_eps", _EPS)) != _EPS:
-        sizes["norm_kwargs"] = {"eps": eps}
-    return sizes
+    eps = tower.layer_norm_eps
+    return sizes if eps == _EPS else sizes | {"norm_kwargs": {"eps": eps}}

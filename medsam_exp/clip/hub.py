@@ -53,9 +53,7 @@ def _download(repository: str, name: str) -> Path | None:
         # Fails at once when the hub is out of reach, where the download alone would retry for half a minute.
         get_hf_file_metadata(hf_hub_url(repository, name), timeout=10)
         return Path(hf_hub_download(repository, name))
-    except (
-        Exception
-    ) as error:  # the hub's client changes its HTTP library, and so its errors, between versions
+    except Exception as error:  # its client changes its HTTP library, and so its errors, between versions
         if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
             return None  # absent; the other one means out of reach
         raise UserError(
