@@ -133,12 +133,12 @@ def _similar(weights: Mapping[str, Tensor]) -> list[str]:
 
     Those with OpenAI's activation come first, as their weights are commonest.
     """
-    words, places = weights.get("token_embedding.weight"), weights.get("positional_embedding")
-    first = weights.get("visual.conv1.weight")
-    if first is None or words is None or places is None or words.ndim != 2 or places.ndim != 2:
+    names = ("visual.conv1.weight", "token_embedding.weight", "positional_embedding")
+    first, words, places = (tuple(weights[name].shape) if name in weights else () for name in names)
+    if len(first) != 4 or len(words) != 2 or len(places) != 2:
         return []
-    width = len(first) * (2 if "visual.attnpool.c_proj.weight" in weights else 1)
-    sizes = {"vocab_size": len(words), "width": words.shape[1], "context_length": len(places)}
+    width = first[0] * (2 if "visual.attnpool.c_proj.weight" in weights else 1)
+    sizes = {"vocab_size": words[0], "width": words[1], "context_length": places[0]}
     configs = {name: open_clip.get_model_config(name) for name in open_clip.list_models()}
     found = [
         name

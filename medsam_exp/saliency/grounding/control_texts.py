@@ -67,9 +67,9 @@ class ControlTexts:
         shown: dict[str, set[str | None]] = {}
         for sample in samples:
             others.setdefault(texts[sample.id][0], set()).add(sample.class_name)
-            shown.setdefault(_image_of(sample.id), set()).add(sample.class_name)
+            shown.setdefault(sample.image, set()).add(sample.class_name)
         for sample in samples:
-            own, there = texts[sample.id], shown[_image_of(sample.id)]
+            own, there = texts[sample.id], shown[sample.image]
             candidates = [text for text in self._contradictions(sample, others, there) if text not in own]
             if not candidates:
                 raise UserError(
@@ -97,11 +97,6 @@ class ControlTexts:
             return self._sentences[int(generator.integers(len(self._sentences)))]
         lengths = generator.integers(*_WORD_LENGTHS, size=self._words)
         return " ".join("".join(generator.choice(list(_LETTERS), length)) for length in lengths)
-
-
-def _image_of(sample_id: str) -> str:
-    """The image of a sample that is one of several classes of it, `image@class`."""
-    return sample_id.partition("@")[0]
 
 
 def _drawn(candidates: Sequence[str], seed: int, sample_id: str, kind: str) -> str:

@@ -9,7 +9,11 @@ def test_no_control_holds_for_another_class_of_the_image_and_order_does_not_matt
     bound = source.bind(shared, texts, 0)
     assert bound == source.bind(shared[::-1], texts, 0)
     assert bound["contradictory"]["4"] == ("bright spot",)  # "round mass" is said of its own class too
-    one_image = [Sample("x@A", "A"), Sample("x@B", "B"), Sample("y@C", "C")]
+    one_image = [
+        Sample("x@A", "A", image_id="x"),
+        Sample("x@B", "B", image_id="x"),
+        Sample("y@C", "C", image_id="y"),
+    ]
     said = {"x@A": ("an A",), "x@B": ("a B",), "y@C": ("a C",)}
     chosen = source.bind(one_image, said, 0)["contradictory"]
     assert (chosen["x@A"], chosen["x@B"]) == (("a C",), ("a C",))
