@@ -135,7 +135,9 @@ def test_impossible_numbers_are_clear_errors(name: str, value: float) -> None:
 @pytest.mark.parametrize("choice", ["crf", "crf_v1"])
 def test_a_missing_library_is_said_before_the_run(monkeypatch: pytest.MonkeyPatch, choice: str) -> None:
     monkeypatch.setattr(crf_module, "find_spec", lambda package: None)
-    sentence = r"needs the package pydensecrf, which is not installed: .*make setup-crf.*choose another postprocess"
+    sentence = (
+        r"needs the package pydensecrf, which is not installed: .*make setup-crf.*choose another postprocess"
+    )
     with pytest.raises(UserError, match=sentence):
         build(composed(f"postprocess={choice}").postprocess)
     with pytest.raises(UserError, match=sentence) as caught:
