@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from medsam_exp.metrics.clusters import (
     FEWEST,
-    NUMBERS_AT_ONCE,
-    RESAMPLES,
     Clusters,
     draws,
     interval,
     patients_part,
     picked,
+    resamples,
     totals,
     varies,
 )
@@ -130,7 +129,11 @@ def _within_classes(samples: Sequence[NDArray[np.float64]], seed: int) -> list[f
     if min(map(len, samples)) == 1 or not any(map(varies, samples)):
         return None
     generator = np.random.default_rng(seed)
-    resampled = np.mean([_resampled_means(np.sort(sample), generator) for sample in samples], axis=0)
+    means = []
+    for sample in map(np.sort, samples):
+        blocks = resamples(len(sample), generator)
+        means.append(np.concatenate([sample[drawn].mean(axis=1) for drawn in blocks]))
+    resampled = np.mean(means, axis=0)
     return [float(bound) for bound in np.quantile(resampled, (0.025, 0.975))]
 
 
@@ -152,10 +155,3 @@ def _over_patients(
         drawn = draws(len(number), np.random.default_rng(seed))
         means = [(count @ sums / (count @ sizes)).mean(1) for count in drawn]
     return interval(np.concatenate(means), len(number))
-
-
-def _resampled_means(sample: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
-    """(RESAMPLES,) means of samples drawn from one class with replacement."""
-    rows = max(1, NUMBERS_AT_ONCE // len(sample))
-    counts = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
-    return np.concatenate([generator.choice(sample, (count, len(sample))).mean(axis=1) for count in counts])

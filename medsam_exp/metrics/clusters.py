@@ -1,6 +1,7 @@
 """Images that are not independent, such as the slices of one patient: they are drawn and tested together."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,15 @@ def picked(patients: Mapping[str, str] | None, names: Iterable[str]) -> list[str
 def patients_part(clusters: Clusters | None) -> dict[str, int]:
     """`patients`, their number, as an entry of a measure's figures; nothing where they are unknown."""
     return {} if clusters is None else {"patients": len(set(clusters))}
+
+
+def resamples(
+    count: int, generator: np.random.Generator, numbers_at_once: int = NUMBERS_AT_ONCE
+) -> Iterator[NDArray[Any]]:
+    """Independent images of each of `RESAMPLES` bootstrap samples, in blocks (rows, count)."""
+    rows = max(1, numbers_at_once // count)
+    for start in range(0, RESAMPLES, rows):
+        yield generator.integers(count, size=(min(rows, RESAMPLES - start), count))
 
 
 def draws(clusters: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:

@@ -4,7 +4,6 @@ Images of one patient are not independent. Where several images share a patient,
 where each has its own, or patients are unknown, they go by image.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +14,6 @@ from scipy.stats import norm, rankdata, ttest_1samp, ttest_rel, wilcoxon
 from medsam_exp.metrics.clusters import FEWEST, Clusters, numbered, totals, varies
 from medsam_exp.metrics.summary import summarise
 
-_NO_DIFFERENCE = "A and B score every image the same, so there is nothing to test"
 _EXACT = 20  # patients with a difference, up to which all 2^20 choices of signs are tried
 
 
@@ -98,7 +96,7 @@ def compare_pairs(
         rank_biserial=rank_biserial(differences),
         better=int((differences > 0).sum()),
         worse=int((differences < 0).sum()),
-        remarks=_remarks(differences) if members is None else _remarks_by_patient(differences, members),
+        remarks=_remarks(differences, members),
         patients=summary.get("patients"),
     )
 
@@ -154,35 +152,24 @@ def _t_by_patient(differences: NDArray[np.float64], members: NDArray[np.intp]) -
     return float(ttest_1samp(sums / sizes, 0.0).pvalue) if varies(sums / sizes) else None
 
 
-def _remarks_by_patient(differences: NDArray[np.float64], members: NDArray[np.intp]) -> list[str]:
-    differing, patients = len(set(members[differences != 0].tolist())), int(members.max()) + 1
+def _remarks(differences: NDArray[np.float64], members: NDArray[np.intp] | None) -> list[str]:
+    """What is undefined or says little, by image or by patient."""
+    unit, by = ("images", "") if members is None else ("patients", " by patient")
+    everyone = np.arange(len(differences)) if members is None else members
+    differing, count = len(np.unique(everyone[differences != 0])), int(everyone.max()) + 1
     if not differing:
-        return [_NO_DIFFERENCE]
+        return ["A and B score every image the same, so there is nothing to test"]
     remarks = []
     if differing < FEWEST:
         remarks.append(
-            f"only {differing} of {patients} patients differ, too few for the Wilcoxon test by patient, whose p cannot "
-            f"be below {2 / 2**differing:.2g} then"
+            f"only {differing} of {count} {unit} differ, too few for the Wilcoxon test{by}, "
+            f"whose p cannot be below {2 / 2**differing:.2g} then"
         )
-    if patients < FEWEST:
-        remarks.append(f"{patients} patients are too few for a 95 % interval, which takes {FEWEST}")
-    return remarks
-
-
-def _remarks(differences: NDArray[np.float64]) -> list[str]:
-    n, changed = len(differences), int(np.count_nonzero(differences))
-    if not changed:
-        return [_NO_DIFFERENCE]
-    remarks = []
-    if changed < FEWEST:
-        smallest = 2 / math.pow(2, changed)
-        remarks.append(
-            f"only {changed} of {n} images differ, too few for the Wilcoxon test, "
-            f"whose p cannot be below {min(1.0, smallest):.2g} then"
-        )
-    if n == 1:
+    if members is not None and count < FEWEST:
+        remarks.append(f"{count} patients are too few for a 95 % interval, which takes {FEWEST}")
+    if members is None and count == 1:
         remarks.append("one image has no spread, so there is no t-test, no d_z and no interval")
-    elif not varies(differences):
+    elif members is None and not varies(differences):
         remarks.append("all images differ by the same amount, so interval, t-test and d_z are undefined")
     return remarks
 

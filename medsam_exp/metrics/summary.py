@@ -16,8 +16,6 @@ from medsam_exp.metrics.clusters import (
     varies,
 )
 
-__all__ = ["RESAMPLES", "summarise"]
-
 
 def summarise(values: Sequence[float], seed: int = 0, clusters: Clusters | None = None) -> dict[str, Any]:
     """Summarise one measure over images; the order of the images does not matter.

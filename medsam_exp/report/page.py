@@ -10,13 +10,11 @@ from medsam_exp.metrics.measures import DISCLAIMER, number, used_measures
 from medsam_exp.report.contents import contents
 from medsam_exp.report.section import FigureFile, Section
 from medsam_exp.report.topics.retrieval import RETRIEVAL
-from medsam_exp.report.topics.uncertainty import review_lines, review_sentence, score_label
-from medsam_exp.report.topics.weak import trained
-from medsam_exp.report.web.drawings import Drawings
-from medsam_exp.report.web.render import LARGEST, as_json, compressed_plotly, data_uri, render
+from medsam_exp.report.topics.uncertainty import review_list
+from medsam_exp.report.web.drawings import Drawings, write_with_drawings
+from medsam_exp.report.web.render import as_json, compressed_plotly, data_uri
 from medsam_exp.report.web.scores import run_data
-from medsam_exp.runtime.digests import write_atomically
-from medsam_exp.stages.pipeline import mask_stages, scored_labels, stage_colour, stage_place, stage_title
+from medsam_exp.stages.pipeline import mask_stages, stage_colour, stage_place, stage_title
 
 _GROUPS = {
     "best": "Best cases",
@@ -25,7 +23,6 @@ _GROUPS = {
     "example": "Examples",
     "grounding": "The same image under other texts",
 }
-_NNUNET_CHOICES = ("nnunet", "nnunet_schedule")
 _IMAGE_CHOICES = (
     "data",
     "text",
@@ -37,8 +34,6 @@ _IMAGE_CHOICES = (
     "prompt",
     "sam",
 )
-
-
 _FIGURE_WIDTH = 1600  # pixels; twice a reader's column, for sharp screens
 _JPEG_QUALITY = 88
 _COLOURS_OF_A_DRAWING = 4096
@@ -64,58 +59,30 @@ def write_report(
             with its tables, "thumbnail: ID" and "review" with the list to review.
         draw: makes the image browser's drawings, of at most so many characters; None leaves the browser out.
     """
-    data = run_data(title, summary["keys"], rows)
-    content = {
-        **_content(summary, rows, figures, has_plots=bool(data["scores"])),
-        "title": title,
-        "disclaimer": DISCLAIMER,
-        "data": data,
-        "data_json": as_json(data),
-        "plotly": compressed_plotly() if data["scores"] else "",
-    }
-    drawings = draw(LARGEST - len(_rendered(content, Drawings()))) if draw and rows else Drawings()
-    write_atomically(path, _rendered(content, drawings).encode())
-
-
-def _rendered(content: Mapping[str, Any], drawings: Drawings) -> str:
-    template = Path(__file__).with_name("page.html")
-    return render(template, **content, drawings=drawings, drawings_json=as_json(drawings.content))
-
-
-def _content(
-    summary: Mapping[str, Any],
-    rows: Sequence[Mapping[str, Any]],
-    figures: Sequence[FigureFile],
-    *,
-    has_plots: bool,
-) -> dict[str, Any]:
-    """Everything that the template says, but the title."""
-    groups = _figure_groups(figures)
+    data, review = run_data(title, summary["keys"], rows), review_list(summary, rows)
+    has_plots, groups = bool(data["scores"]), _figure_groups(figures)
     sections = contents(summary)
     used = {part.figures for section in sections for part in section.parts}
-    placed = {group: groups.pop(group) for group in used & groups.keys()}
-    facts, images = summary.get("uncertainty", {}), len({row["id"] for row in rows})
-    review = review_lines(facts, rows) if facts else []
-    return {
+    content = {
+        "title": title,
+        "disclaimer": DISCLAIMER,
         "summary": summary,
         "choices": _headline(summary, has_images=bool(rows)),
         "contents": sections,
-        "placed": placed,
-        "headings": _headings(sections, has_plots=has_plots, has_review=bool(review)),
-        "review": {
-            "lines": review,
-            "sentence": review_sentence(facts, images) if review else "",
-            "by": score_label(facts["review_by"]) if review else "",
-            "scored": bool(scored_labels(summary["metrics"])),
-            "figures": groups.pop("review", []),
-        },
+        "placed": {group: groups.pop(group) for group in used & groups.keys()},
+        "headings": _headings(sections, has_plots=has_plots, has_review=bool(review["lines"])),
+        "review": {**review, "figures": groups.pop("review", [])},
         "thumbnails": {shown["caption"]: shown for shown in groups.pop("thumbnail", [])},
         "distribution": groups.pop("distribution", []),
         "figure_groups": {_GROUPS.get(group, group.capitalize()): found for group, found in groups.items()},
         "images": _image_table(rows),
         "number": number,
         "stage_colours": {label: stage_colour(label) for label in mask_stages().values()},
+        "data": data,
+        "data_json": as_json(data),
+        "plotly": compressed_plotly() if has_plots else "",
     }
+    write_with_drawings(path, Path(__file__).with_name("page.html"), content, draw if rows else None)
 
 
 def _headings(sections: Sequence[Section], *, has_plots: bool, has_review: bool) -> dict[str, str]:
@@ -136,8 +103,8 @@ def _headline(summary: Mapping[str, Any], *, has_images: bool) -> list[tuple[str
     if any(name.startswith(RETRIEVAL) for name in summary["metrics"]):
         used.insert(0, "pairs")
     labels = summary.get("weak_labels", {})
-    used += [name for name in ("weak_label",) if name in labels]
-    used += _NNUNET_CHOICES if trained(labels) else ()
+    used += ["weak_label"] if "weak_label" in labels else []
+    used += ["nnunet", "nnunet_schedule"] if any("results" in facts for facts in labels.values()) else []
     return [(name, summary["choices"][name]) for name in used if name in summary["choices"]]
 
 

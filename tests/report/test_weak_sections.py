@@ -20,7 +20,7 @@ from medsam_exp.report.topics.uncertainty import (
     _calibration_rows,
     _ranking_rows,
     _uncertainty_sentences,
-    review_lines,
+    review_list,
     review_rows,
 )
 from medsam_exp.report.topics.weak import _comparison_hints, comparison_section, labels_section
@@ -223,14 +223,16 @@ def test_every_number_of_the_new_tables_comes_from_the_summary(
         assert any(f"{abs(value):.{decimals}f}" == token for value in known), token
 
 
-def test_the_list_is_ordered_by_the_score_of_the_configuration(facts: dict[str, Any], weak_rows: Any) -> None:
-    lines = review_lines(facts, weak_rows)
+def test_the_list_is_ordered_by_the_score_of_the_configuration(
+    weak_summary: dict[str, Any], weak_rows: Any
+) -> None:
+    lines = review_list(weak_summary, weak_rows)["lines"]
     assert [tuple(line.values()) for line in lines] == [
         ("1", "scan_07", "0.322", "0.457"),
         ("2", "scan_11", "0.533", "0.457"),
     ]
     better = [{**row, **({"dsc": 0.1} if row["id"] == "scan_03" else {})} for row in weak_rows]
-    assert [line["id"] for line in review_lines(facts, better)] == ["scan_07", "scan_11"]
+    assert [line["id"] for line in review_list(weak_summary, better)["lines"]] == ["scan_07", "scan_11"]
 
 
 def test_the_least_sure_come_first_equal_doubt_goes_by_id_and_a_broken_score_is_the_first() -> None:

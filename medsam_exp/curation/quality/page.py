@@ -1,5 +1,6 @@
 """The page of a data check: every kind of finding with pictures, what it means, and what mends it; one offline file."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,8 @@ from medsam_exp.curation.quality.lists import overview, proposed_exclusions
 from medsam_exp.data.decoding import read_image
 from medsam_exp.data.masks import read_mask
 from medsam_exp.metrics.measures import DISCLAIMER
-from medsam_exp.report.web.drawings import Drawings, draw
-from medsam_exp.report.web.render import LARGEST, as_json, render
-from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.report.web.drawings import Drawings, draw, write_with_drawings
+from medsam_exp.report.web.render import as_json
 from medsam_exp.types import Mask, RGBImage, UserError
 
 _PICTURED = 18  # findings of a kind that are shown with pictures
@@ -37,13 +37,8 @@ def write_page(examination: Examination, path: Path, *, command: str) -> None:
         command: that makes this page again.
     """
     content = {**_content(examination, command), "exclude": str(path.parent / "exclude.csv")}
-    room = LARGEST - len(_rendered(content, Drawings()))
-    write_atomically(path, _rendered(content, _pictures(examination, room)).encode())
-
-
-def _rendered(content: dict[str, Any], drawings: Drawings) -> str:
     template = Path(__file__).with_name("page.html")
-    return render(template, **content, drawings=drawings, drawings_json=as_json(drawings.content))
+    write_with_drawings(path, template, content, partial(_pictures, examination))
 
 
 def _content(examination: Examination, command: str) -> dict[str, Any]:

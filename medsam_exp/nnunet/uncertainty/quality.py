@@ -15,6 +15,7 @@ from medsam_exp.metrics.clusters import (
     numbered,
     patients_part,
     percentiles,
+    resamples,
 )
 
 _NUMBERS_AT_ONCE = 2_000_000  # of resampled values in memory
@@ -94,7 +95,10 @@ def correlations(
         return {"pearson": None, "spearman": None}
     generator = np.random.default_rng(seed)
     groups = 0 if members is None else int(members.max()) + 1
-    drawn = _images(len(x), generator) if members is None else _weights(members[order], generator)
+    if members is None:
+        drawn = list(resamples(len(x), generator, _NUMBERS_AT_ONCE))
+    else:
+        drawn = _weights(members[order], generator)
     found = {}
     kinds = {"pearson": (_pearson, _as_they_are), "spearman": (_spearman, _weighted_ranks)}
     for name, (measure, turned) in kinds.items():
@@ -105,13 +109,6 @@ def correlations(
         figures = _with_interval(measure(x[None], y[None]), resampled, len(x), groups)
         found[name] = figures and figures | patients_part(clusters)
     return found
-
-
-def _images(count: int, generator: np.random.Generator) -> list[NDArray[Any]]:
-    """Images of each bootstrap sample, in blocks (rows, images)."""
-    rows = max(1, _NUMBERS_AT_ONCE // count)
-    counts = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
-    return [generator.integers(count, size=(some, count)) for some in counts]
 
 
 def _weights(members: NDArray[np.intp], generator: np.random.Generator) -> list[NDArray[Any]]:

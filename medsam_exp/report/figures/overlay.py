@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ _HEADER, _TEXT_LINE, _PANEL_TITLE, _FOOTER = 0.42, 0.18, 0.26, 0.5  # inches
 _LONG_LEGEND = 28  # letters; more do not fit below a panel at the usual size
 _LEVEL_NAMES = 3  # columns at most whose names have room beside each other
 _SHOWN_SCORES = tuple(measure for measure in MEASURES if measure.name in ("dsc", "iou", "nsd"))
-
-_LAST = {"weak_single": panels.SINGLE, "reference_single": panels.REFERENCE}
+_ENSEMBLES = {"weak": panels.ENSEMBLE, "reference": panels.REFERENCE}
+_SINGLE = {"weak_single": panels.SINGLE, "reference_single": panels.REFERENCE}
 """Shown where a run has no ensemble."""
 
 
@@ -55,7 +56,7 @@ class ImageResult:
     scored: str = ""
 
 
-Panel = tuple[str, Callable[[Axes, ImageResult], list[panels.LegendEntry]]]
+_Panel = tuple[str, Callable[[Axes], list[panels.LegendEntry]]]
 """A title, and what draws over the image and returns the legend."""
 
 
@@ -73,9 +74,8 @@ def overlay_figure(result: ImageResult) -> Figure:
     panels.draw_name(figure, result.sample_id, 5, "\n".join(text), gap=0.23, fontsize=9.5, linespacing=1.2)
     _draw_scores(figure, result)
     for axes, (title, draw) in zip(row, chosen, strict=True):
-        panels.draw_image(axes, result.image)
-        panels.draw_title(axes, title)
-        entries = draw(axes, result)
+        panels.draw_image(axes, result.image, title)
+        entries = draw(axes)
         small = sum(len(label) for label, _ in entries) > _LONG_LEGEND
         spacing = {"columnspacing": 1.2, "handlelength": 2.2, "handletextpad": 0.6}
         panels.draw_legend(axes, entries, 7 if small else 8.5, **spacing)
@@ -101,64 +101,46 @@ def distribution_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _panels(result: ImageResult) -> list[Panel]:
-    chosen: list[Panel] = [("Image", _image_panel)]
+def _panels(result: ImageResult) -> list[_Panel]:
+    """What the result has: masks one over the other, the truth over all, so that all are seen where they agree."""
+    found, scored = result.mask is not None, result.ground_truth is not None
+    coarse, truth = (result.coarse_mask, panels.COARSE), (result.ground_truth, panels.TRUTH)
+    chosen: list[_Panel] = [("Image", partial(_draw_size, result.image))]
     if result.saliency_map is not None:
-        chosen.append(("Saliency map", _saliency_panel))
+        chosen.append(("Saliency map", partial(_draw_saliency, result.saliency_map)))
     if result.coarse_mask is not None or result.prompts:
-        chosen.append(("Coarse mask and prompts" if result.prompts else "Coarse mask", _coarse_panel))
-    found, truth = result.mask is not None, result.ground_truth is not None
-    if found or (truth and not result.nnunet_masks):
+        title = "Coarse mask and prompts" if result.prompts else "Coarse mask"
+        chosen.append((title, partial(_draw_masks, [coarse], result.prompts)))
+    if found or (scored and not result.nnunet_masks):
         mask = "SAM mask" if found else "Coarse mask" if result.coarse_mask is not None else ""
-        title = " and ".join(part for part in (mask, "ground truth" if truth else "") if part)
-        chosen.append((title[0].upper() + title[1:], _result_panel))
+        title = " and ".join(part for part in (mask, "ground truth" if scored else "") if part)
+        last = (result.mask, panels.SAM) if found else coarse
+        chosen.append((title[0].upper() + title[1:], partial(_draw_masks, [last, truth], None)))
     if result.nnunet_masks:
-        chosen.append(("nnU-Net and ground truth" if truth else "nnU-Net", _nnunet_panel))
+        outlines = _ENSEMBLES if _ENSEMBLES.keys() & result.nnunet_masks else _SINGLE
+        trained = [(result.nnunet_masks.get(name), outline) for name, outline in outlines.items()]
+        title = "nnU-Net and ground truth" if scored else "nnU-Net"
+        chosen.append((title, partial(_draw_masks, [*trained, truth], None)))
     return chosen
 
 
-def _image_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]:
-    height, width = result.image.shape[:2]
+def _draw_size(image: RGBImage, axes: Axes) -> list[panels.LegendEntry]:
+    height, width = image.shape[:2]
     panels.say_below(axes, f"{width} × {height} px")
     return []
 
 
-def _saliency_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]:
-    assert result.saliency_map is not None
-    panels.draw_saliency(axes, result.saliency_map)
+def _draw_saliency(saliency_map: SaliencyMap, axes: Axes) -> list[panels.LegendEntry]:
+    panels.draw_saliency(axes, saliency_map)
     scale = axes.inset_axes((0.15, -0.07, 0.7, 0.03))
     panels.draw_scale(scale, panels.UNIT, {0: "0", 0.5: "0.5", 1: "1"})
     return []
 
 
-def _coarse_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]:
-    entries = (
-        [] if result.coarse_mask is None else [panels.draw_outline(axes, result.coarse_mask, panels.COARSE)]
-    )
-    return entries + (panels.draw_prompts(axes, result.prompts) if result.prompts else [])
-
-
-def _result_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]:
-    """The last mask and over it the truth, so that both are seen where they agree."""
-    last = (result.mask, panels.SAM) if result.mask is not None else (result.coarse_mask, panels.COARSE)
-    return [
-        panels.draw_outline(axes, mask, outline)
-        for mask, outline in (last, (result.ground_truth, panels.TRUTH))
-        if mask is not None
-    ]
-
-
-def _nnunet_panel(axes: Axes, result: ImageResult) -> list[panels.LegendEntry]:
-    """What was trained on weak labels, over it what was trained on true masks, and over both the truth."""
-    found = result.nnunet_masks
-    ensembles = {"weak": panels.ENSEMBLE, "reference": panels.REFERENCE}
-    shown = {name: outline for name, outline in ensembles.items() if name in found}
-    if not shown:
-        shown = {name: _LAST[name] for name in _LAST if name in found}
-    drawn = [panels.draw_outline(axes, found[name], outline) for name, outline in shown.items()]
-    if result.ground_truth is not None:
-        drawn.append(panels.draw_outline(axes, result.ground_truth, panels.TRUTH))
-    return drawn
+def _draw_masks(
+    masks: Sequence[tuple[Mask | None, panels.Outline]], prompts: Prompts | None, axes: Axes
+) -> list[panels.LegendEntry]:
+    return panels.draw_outlines(axes, masks) + (panels.draw_prompts(axes, prompts) if prompts else [])
 
 
 def _draw_scores(figure: Figure, result: ImageResult) -> None:

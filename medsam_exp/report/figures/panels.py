@@ -1,6 +1,6 @@
 """Rows of panels, and what is drawn into them, all in one frame: image, map, outlines of masks, prompts, legends."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,15 +108,11 @@ def draw_name(figure: Figure, sample_id: str, letters_per_inch: int, below: str,
     figure.text(left, top - style.pop("gap") / height, below, **style, **PLAIN)
 
 
-def draw_title(axes: Axes, title: str) -> None:
-    """Write a panel's title."""
-    axes.set_title(title, fontsize=10, color=INK, pad=5, y=1)  # where it stands need not be searched for
-
-
-def draw_image(axes: Axes, image: RGBImage) -> None:
+def draw_image(axes: Axes, image: RGBImage, title: str = "") -> None:
     """Show an (H, W, 3) image; pixel centres lie at whole numbers, x to the right, y down."""
     axes.imshow(image)
     axes.set_axis_off()
+    axes.set_title(title, fontsize=10, color=INK, pad=5, y=1)  # where it stands need not be searched for
 
 
 def draw_saliency(axes: Axes, saliency_map: SaliencyMap) -> None:
@@ -171,6 +167,11 @@ def draw_outline(axes: Axes, mask: Mask, outline: Outline) -> LegendEntry:
         border.set_clip_on(False)
     drawn = (Line2D([], [], color=colour, lw=width, ls=dashes) for colour, width, dashes in strokes)
     return outline.label, tuple(drawn)
+
+
+def draw_outlines(axes: Axes, masks: Iterable[tuple[Mask | None, Outline]]) -> list[LegendEntry]:
+    """Draw the borders of those masks that there are, one over the other; return their entries of the legend."""
+    return [draw_outline(axes, mask, outline) for mask, outline in masks if mask is not None]
 
 
 def draw_prompts(axes: Axes, prompts: Prompts) -> list[LegendEntry]:

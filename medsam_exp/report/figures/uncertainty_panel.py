@@ -23,10 +23,7 @@ _SHORT_LABELS = {
     "disagreement": "disagreement",
 }
 _LEGEND = {"size": 7.5, "columnspacing": 1.0, "handlelength": 1.6, "handletextpad": 0.5}
-_EXTRA, _MISSED = (
-    "#F0E442",
-    "#56B4E9",
-)  # falsely marked, and falsely left out; no colours of masks beside them
+_EXTRA, _MISSED = "#F0E442", "#56B4E9"  # falsely marked, falsely left out; no colours of masks beside them
 _MAP_COLOURS = "magma"
 _DARKENED, _OPAQUE = 0.5, 0.2  # the image below a map; the share of the scale from which on a map hides it
 _LN_2 = float(np.log(2))
@@ -36,7 +33,7 @@ _CONTEXT, _SMALLEST_PX, _LARGEST_SHARE = (
     0.6,
 )  # of a window: around what is shown; of the image's sides
 
-Window = tuple[int, int, int, int]
+_Window = tuple[int, int, int, int]
 """First row, one past the last, first column, one past the last."""
 
 
@@ -75,19 +72,19 @@ def uncertainty_panel(
     facts += [f"{label} {number(scores[name])}" for name, label in _SHORT_LABELS.items() if name in scores]
     panels.draw_name(figure, sample_id, 8, "    ".join(facts), gap=0.24, fontsize=10)
     if window != whole:
-        _draw_overview(axes[0], image, window)
-        _look_at(axes.pop(0), whole)
+        _draw_overview(axes.pop(0), image, window)
     _draw_outlines(axes[0], image, mask, single_mask, ground_truth)
     _draw_map(axes[1], image, entropy, _LN_2, "Entropy (nats)", last_label="ln 2")
     _draw_map(axes[2], image, disagreement, float(disagreement.max()), "Mutual information (nats)")
     if ground_truth is not None:
         _draw_errors(axes[3], image, mask, ground_truth)
+    top, bottom, left, right = window
     for panel in axes:
-        _look_at(panel, window)
+        panel.set(xlim=(left - 0.5, right - 0.5), ylim=(bottom - 0.5, top - 0.5))
     return figure
 
 
-def _window(shown: Sequence[Mask], whole: Window) -> Window:
+def _window(shown: Sequence[Mask], whole: _Window) -> _Window:
     """The part of the image that has all that is shown, in the image's proportions; all of it unless much smaller."""
     found = find_objects(np.logical_or.reduce(shown).astype(np.uint8))
     if not found:
@@ -105,14 +102,8 @@ def _window(shown: Sequence[Mask], whole: Window) -> Window:
     return window[0], window[1], window[2], window[3]
 
 
-def _look_at(axes: Axes, window: Window) -> None:
-    top, bottom, left, right = window
-    axes.set(xlim=(left - 0.5, right - 0.5), ylim=(bottom - 0.5, top - 0.5))
-
-
-def _draw_overview(axes: Axes, image: RGBImage, window: Window) -> None:
-    panels.draw_image(axes, image)
-    panels.draw_title(axes, "Image")
+def _draw_overview(axes: Axes, image: RGBImage, window: _Window) -> None:
+    panels.draw_image(axes, image, "Image")
     top, bottom, left, right = window
     halo = [withStroke(linewidth=2.4, foreground="black")]
     corner = (left - 0.5, top - 0.5)
@@ -124,11 +115,9 @@ def _draw_overview(axes: Axes, image: RGBImage, window: Window) -> None:
 def _draw_outlines(
     axes: Axes, image: RGBImage, mask: Mask, single_mask: Mask | None, ground_truth: Mask | None
 ) -> None:
-    panels.draw_image(axes, image)
-    panels.draw_title(axes, "Masks")
+    panels.draw_image(axes, image, "Masks")
     drawn = ((mask, panels.ENSEMBLE), (single_mask, panels.SINGLE), (ground_truth, panels.TRUTH))
-    entries = [panels.draw_outline(axes, found, line) for found, line in drawn if found is not None]
-    panels.draw_legend(axes, entries, **_LEGEND)
+    panels.draw_legend(axes, panels.draw_outlines(axes, drawn), **_LEGEND)
 
 
 def _draw_map(
@@ -140,8 +129,7 @@ def _draw_map(
     last_label: str = "",
 ) -> None:
     """A map on a scale from 0 to `highest` over the darkened image."""
-    panels.draw_title(axes, title)
-    panels.draw_image(axes, (_DARKENED * image).astype(np.uint8))
+    panels.draw_image(axes, (_DARKENED * image).astype(np.uint8), title)
     top = highest if highest > 0 else 1.0
     scale, opacity = Normalize(0, top), np.clip(values / (_OPAQUE * top), 0, 1)
     axes.imshow(values, cmap=_MAP_COLOURS, norm=scale, alpha=opacity, interpolation="nearest")
@@ -154,8 +142,7 @@ def _draw_map(
 
 
 def _draw_errors(axes: Axes, image: RGBImage, mask: Mask, ground_truth: Mask) -> None:
-    panels.draw_image(axes, image)
-    panels.draw_title(axes, "Where the mask is wrong (px)")
+    panels.draw_image(axes, image, "Where the mask is wrong (px)")
     entries: list[panels.LegendEntry] = []
     for wrong, colour, name in (
         (mask & ~ground_truth, _EXTRA, "false positive"),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medsam_exp.engine.engine import Engine
-from medsam_exp.metrics.measures import Cell, number, scaled, score_cell
+from medsam_exp.metrics.measures import number, scaled, score_cell
 from medsam_exp.report.section import Part, Row, Section, Table
 
 RETRIEVAL = "retrieval/"
@@ -21,17 +21,10 @@ def retrieval_section(summary: Mapping[str, Any]) -> Section | None:
     if not rows:
         return None
     hints = _explanation(summary["retrieval"])
-    table = Table(
-        "Retrieval",
-        "Right one found, in %",
-        [direction.capitalize() for direction in DIRECTIONS.values()],
-        rows,
-        last="Chance",
-        console="retrieval, %",
-    )
-    return Section(
-        "retrieval", "Retrieval", [Part(table=table, hints=hints, console=[("", said) for said in hints])]
-    )
+    columns = [direction.capitalize() for direction in DIRECTIONS.values()]
+    table = Table("Retrieval", "Right one found, in %", columns, rows, last="Chance", console="retrieval, %")
+    part = Part(table=table, hints=hints, console=[("", said) for said in hints])
+    return Section("retrieval", "Retrieval", [part])
 
 
 def _retrieval_rows(metrics: Mapping[str, Any]) -> list[Row]:
@@ -42,12 +35,9 @@ def _retrieval_rows(metrics: Mapping[str, Any]) -> list[Row]:
         for k in sorted(found):
             scores = [metrics.get(f"{RETRIEVAL}{kind}{k}_{direction}") for direction in DIRECTIONS]
             chance = next((number(100 * score["chance"], _DECIMALS) for score in scores if score), "")
-            rows.append(Row(label.format(k), [_per_cent(score) for score in scores], chance))
+            cells = [score_cell(score and scaled(score, 100), _DECIMALS) for score in scores]
+            rows.append(Row(label.format(k), cells, chance))
     return rows
-
-
-def _per_cent(score: Mapping[str, Any] | None) -> Cell:
-    return score_cell(score and scaled(score, 100), _DECIMALS)
 
 
 def retrieval_results(engine: Engine) -> dict[str, dict[str, Any]]:
@@ -65,25 +55,22 @@ def _explanation(facts: Mapping[str, Any]) -> list[str]:
     """What the figures were measured on, in two sentences."""
     if not facts:
         return []
-    unit, count = (
-        ("images with all their captions", facts["images"])
-        if "images" in facts
-        else ("pairs", facts["pairs"])
-    )
-    drawn = "patients" if facts.get("patients", count) < count else unit
+    if "images" in facts:
+        count, drawn, measured_on = facts["images"], "images with all their captions", _any_caption(facts)
+    else:
+        count, drawn, measured_on = facts["pairs"], "pairs", _one_caption(facts)
+    if facts.get("patients", count) < count:
+        drawn = "patients"
     return [
-        _any_caption(facts) if "images" in facts else _one_caption(facts),
+        measured_on,
         "Mean ± standard deviation, of a batch over shuffles, of all over pairs, "
         f"[95 % confidence interval of the mean over {drawn}].",
     ]
 
 
 def _one_caption(facts: Mapping[str, Any]) -> str:
-    out = (
-        f", {facts['left_out']} of them left out of each shuffle, since they fill no batch"
-        if facts["left_out"]
-        else ""
-    )
+    left = facts["left_out"]
+    out = f", {left} of them left out of each shuffle, since they fill no batch" if left else ""
     unused = facts.get("captions_left_out", 0)
     drawn = f"; one caption an image is drawn, {unused} of {facts['captions']} are not used" if unused else ""
     return (

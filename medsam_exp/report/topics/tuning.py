@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from omegaconf import DictConfig
 
 from medsam_exp.config.tuned import write_tuned
@@ -24,29 +23,23 @@ def tuning_section(summary: Mapping[str, Any]) -> Section | None:
     """The trials of a search; None for another run."""
     if not (tuning := summary.get("tuning")):
         return None
-    table = Table(
-        "Tuning",
-        "Values",
-        ["Mean ± std", "95 % CI", "Remark"],
-        _trial_rows(tuning),
-        console="trial, best first",
-        text=True,
-    )
+    rows, columns = _trial_rows(tuning), ["Mean ± std", "95 % CI", "Remark"]
+    table = Table("Tuning", "Values", columns, rows, console="trial, best first", text=True)
     said = _tuning_sentences(tuning)
-    part = Part(
-        sentences=said, figures="tuning", table=table, hints=[_HINT], console=[("", line) for line in said]
-    )
+    lines = [("", line) for line in said]
+    part = Part(sentences=said, figures="tuning", table=table, hints=[_HINT], console=lines)
     return Section("tuning", "Tuning", [part])
 
 
 def _trial_rows(tuning: Mapping[str, Any]) -> list[Row]:
     """The trials of a search, the best first, then those stopped early, failed ones last."""
     sign = -1 if _measure(tuning).higher_is_better else 1
-    ordered = sorted(
-        tuning["trials"], key=lambda trial: (_stopped(trial), sign * _mean(trial, worst=sign * np.inf))
-    )
-    ordered.sort(key=lambda trial: trial["score"] is None)
-    return [_row(trial, tuning) for trial in ordered]
+
+    def place(trial: Mapping[str, Any]) -> tuple[bool, bool, float]:
+        score = trial["score"]
+        return score is None, _stopped(trial), sign * score["mean"] if score else 0
+
+    return [_row(trial, tuning) for trial in sorted(tuning["trials"], key=place)]
 
 
 def _row(trial: Mapping[str, Any], tuning: Mapping[str, Any]) -> Row:
@@ -66,7 +59,7 @@ def _tuning_sentences(tuning: Mapping[str, Any]) -> list[str]:
     early = sum(map(_stopped, tuning["trials"]))
     stopped = f" ({early} stopped early)" if early else ""
     return [
-        f"Best {measure_label(tuning)} of {len(tuning['trials'])} trials{stopped} on {tuning['images']} images of "
+        f"Best {_tuned_label(tuning)} of {len(tuning['trials'])} trials{stopped} on {tuning['images']} images of "
         f"{tuning['data']} ({tuning['split']}): {describe(tuning['best']['values'])}. Their masks were read, so these "
         "images cannot score these numbers.",
         f"Written to {', '.join(tuning['files'])}; later runs with the same data and methods pick it up from "
@@ -74,7 +67,7 @@ def _tuning_sentences(tuning: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def measure_label(tuning: Mapping[str, Any]) -> str:
+def _tuned_label(tuning: Mapping[str, Any]) -> str:
     """The tuned score for readers: "coarse mask DSC"."""
     stage = tuning["metric"].partition("/")[0]
     return f"{stage_title(stage)} {_measure(tuning).label}".replace("Coarse", "coarse")
@@ -86,10 +79,6 @@ def _measure(tuning: Mapping[str, Any]) -> Measure:
 
 def _stopped(trial: Mapping[str, Any]) -> bool:
     return bool(trial.get("stopped"))
-
-
-def _mean(trial: Mapping[str, Any], worst: float) -> float:
-    return float(trial["score"]["mean"]) if trial["score"] else worst
 
 
 def tuning_results(engine: Engine, cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
@@ -107,5 +96,5 @@ def draw_tuning(tuning: Mapping[str, Any], folder: Path) -> list[FigureFile]:
     if not tuning:
         return []
     folder.mkdir(exist_ok=True)
-    save_png(tuning_figure(tuning, measure_label(tuning)), folder / "tuning.png")
+    save_png(tuning_figure(tuning, _tuned_label(tuning)), folder / "tuning.png")
     return [("tuning: score of every trial over each number that was varied", folder / "tuning.png")]

@@ -24,6 +24,7 @@ from medsam_exp.report.figures.uncertainty import (
 from medsam_exp.report.figures.uncertainty_panel import uncertainty_panel
 from medsam_exp.report.results import RunResults
 from medsam_exp.report.section import FigureFile, Part, Row, Section, Table
+from medsam_exp.stages.pipeline import scored_labels
 
 _UNCERTAINTY = "uncertainty/"
 """Names of the figures in summary.json begin so."""
@@ -79,7 +80,7 @@ def _ranking_row(name: str, facts: Mapping[str, Any], spread: Mapping[str, Any] 
         number(found["excess_aurc"]),
     ]
     remark = "orders the list to review" if name == facts["review_by"] else ""
-    return Row(score_label(name), cells, remark=remark)
+    return Row(_score_label(name), cells, remark=remark)
 
 
 def _as_named(score: str, correlation: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -92,7 +93,7 @@ def _as_named(score: str, correlation: Mapping[str, Any] | None) -> dict[str, An
     return {**correlation, "mean": -correlation["mean"], "ci95": bounds}
 
 
-def score_label(score: str) -> str:
+def _score_label(score: str) -> str:
     """A score's name for readers."""
     label = SCORE_LABELS.get(score, score)
     return f"{label[0].upper()}{label[1:]}"
@@ -164,7 +165,7 @@ def _ranking_sentence(facts: Mapping[str, Any]) -> list[str]:
     found = facts["ranking"][name]
     rank = _coefficient(_as_named(name, found["spearman"]))
     return [
-        f"{score_label(name)} and DSC: Spearman {rank.value} {rank.interval}; AURC {number(found['aurc'])}, best "
+        f"{_score_label(name)} and DSC: Spearman {rank.value} {rank.interval}; AURC {number(found['aurc'])}, best "
         f"possible {number(facts['oracle_aurc'])}, at random {number(facts['mean_risk'])}."
     ]
 
@@ -192,7 +193,7 @@ def _calibration_hint(facts: Mapping[str, Any]) -> str:
     )
 
 
-def review_sentence(facts: Mapping[str, Any], images: int) -> str:
+def _review_sentence(facts: Mapping[str, Any], images: int) -> str:
     """What the list is."""
     shown = min(facts["review"], images)
     label = SCORE_LABELS.get(facts["review_by"], facts["review_by"])
@@ -225,28 +226,37 @@ def _turned(doubt: Mapping[str, float], first: str) -> dict[str, float]:
     return {f"1-{name}" if name in HIGHER_IS_SURER else name: doubt[name] for name in order}
 
 
-def review_lines(facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The images that a human should look at first: `rank`, `id`, deciding `score` as it is named, and `dsc`.
+def review_list(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The images that a human should look at first; none without an ensemble.
 
     Args:
-        facts: `uncertainty` of summary.json; empty without an ensemble.
+        summary: content of summary.json.
         rows: those of per_image.csv.
+
+    Returns:
+        `lines`, each with `rank`, `id`, `score` as it is named, and `dsc`; where there are any, `sentence`, what the
+        list is; `by`, name of the deciding score; `scored`, whether there is ground truth.
     """
-    if not facts:
-        return []
+    if not (facts := summary.get("uncertainty")) or not rows:
+        return {"lines": []}
     by = facts["review_by"]
     doubt = {row["id"]: row for row in rows if row["stage"] == _UNCERTAINTY.rstrip("/")}
     scores = {name: {score: row[score] for score in SCORES if score in row} for name, row in doubt.items()}
     dsc = {row["id"]: row.get("dsc") for row in rows if row["stage"] == "weak"}
-    return [
-        {
-            "rank": str(row["rank"]),
-            "id": row["id"],
-            "score": number(scores[row["id"]][by]),
-            "dsc": number(dsc.get(row["id"])),
-        }
-        for row in review_rows(scores, by)[: facts["review"]]
-    ]
+    return {
+        "sentence": _review_sentence(facts, len({row["id"] for row in rows})),
+        "by": _score_label(by),
+        "scored": bool(scored_labels(summary["metrics"])),
+        "lines": [
+            {
+                "rank": str(row["rank"]),
+                "id": row["id"],
+                "score": number(scores[row["id"]][by]),
+                "dsc": number(dsc.get(row["id"])),
+            }
+            for row in review_rows(scores, by)[: facts["review"]]
+        ],
+    }
 
 
 def uncertainty_results(engine: Engine, cfg: DictConfig) -> dict[str, Any]:

@@ -62,11 +62,6 @@ def _label_part(stage: str, facts: Mapping[str, Any]) -> Part:
     )
 
 
-def trained(labels: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether anything was trained on labels of a run."""
-    return any("results" in facts for facts in labels.values())
-
-
 def _kept(facts: Mapping[str, Any]) -> str:
     total = facts["kept"] + len(facts["dropped"])
     classes = f"classes: {', '.join(facts['classes'])}" if len(facts["classes"]) > 1 else "one class"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,8 +11,9 @@ from PIL import Image
 from skimage.measure import approximate_polygon, find_contours
 
 from medsam_exp.report.figures.panels import COLOUR_MAP
-from medsam_exp.report.web.render import data_uri
+from medsam_exp.report.web.render import LARGEST, as_json, data_uri, render
 from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.stages.pipeline import mask_stages, stage_colour, stage_title
 from medsam_exp.types import Mask, RGBImage, SaliencyMap
 
@@ -143,6 +145,25 @@ def draw(
     if len(found.images) < len(sample_ids):
         found.remarks.append(f"{len(found.images)} of {len(sample_ids)} images are shown")
     return found
+
+
+def write_with_drawings(
+    path: Path, template: Path, content: Mapping[str, Any], draw: Callable[[int], Drawings] | None
+) -> None:
+    """Write a self-contained page, whose drawings take the room that the rest of it leaves.
+
+    Args:
+        path: of the page.
+        template: its file.
+        content: what it needs besides the drawings.
+        draw: makes drawings of at most so many characters; None leaves them out.
+    """
+
+    def filled(drawings: Drawings) -> str:
+        return render(template, **content, drawings=drawings, drawings_json=as_json(drawings.content))
+
+    drawings = draw(LARGEST - len(filled(Drawings()))) if draw else Drawings()
+    write_atomically(path, filled(drawings).encode())
 
 
 def outline(mask: Mask) -> str:

@@ -12,10 +12,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.config.flat_settings import differing, flat_settings
 from medsam_exp.metrics.measures import DISCLAIMER, MEASURES
-from medsam_exp.report.web.drawings import Drawings
-from medsam_exp.report.web.render import LARGEST, as_json, compressed_plotly, render
+from medsam_exp.report.web.drawings import Drawings, write_with_drawings
+from medsam_exp.report.web.render import as_json, compressed_plotly
 from medsam_exp.report.web.scores import interned, rounded
-from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.stages.pipeline import stage_title
 from medsam_exp.sweep.read import SEED, Job, SweepResults
 from medsam_exp.sweep.report.images import draw_images
@@ -46,20 +45,12 @@ def write_sweep_report(path: Path, sweep: SweepResults, sheets: Mapping[str, She
         "data_json": as_json(data),
         "plotly": compressed_plotly() if data["scores"] else "",
     }
-    without = _rendered(content, Drawings())
-    drawings = _drawings(sweep, data, LARGEST - len(without))
-    write_atomically(path, _rendered(content, drawings).encode())
-
-
-def _rendered(content: Mapping[str, Any], drawings: Drawings) -> str:
-    template = Path(__file__).with_name("page.html")
-    return render(template, **content, drawings=drawings, drawings_json=as_json(drawings.content))
+    draw = partial(_drawings, sweep, data) if data["images"] else None
+    write_with_drawings(path, Path(__file__).with_name("page.html"), content, draw)
 
 
 def _drawings(sweep: SweepResults, data: Mapping[str, Any], budget: int) -> Drawings:
     """Pictures of the images that all runs share; of several datasets those of the first."""
-    if not data["images"]:
-        return Drawings()
     groups, _ = by_dataset(sweep.finished, "dsc")
     dataset = dataset_names(sweep)[groups[0][0].number]
     own = {image_name(dataset, sample_id): sample_id for sample_id in images_of_samples(groups[0])}

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from medsam_exp.curation.quality import page as page_module
 from medsam_exp.curation.quality.page import write_page
+from medsam_exp.report.web import drawings
 from tests.chromium import DESKTOP, PHONE, visit
 from tests.clean_data import lesion, scan
 from tests.curation.quality.test_findings import crosses, empty_mask, words
@@ -93,7 +93,7 @@ def test_the_page_has_a_largest_size(clean, checked, tmp_path, monkeypatch):
     examination = checked(clean.root, near=False)
     sizes = []
     for largest in (19_000_000, 60_000):
-        monkeypatch.setattr(page_module, "LARGEST", largest)
+        monkeypatch.setattr(drawings, "LARGEST", largest)
         write_page(examination, tmp_path / "page.html", command="c")
         sizes.append((tmp_path / "page.html").stat().st_size)
     text = (tmp_path / "page.html").read_text()
