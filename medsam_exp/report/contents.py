@@ -4,10 +4,12 @@ Topics of other packages follow these: `register_topic` adds one, and an install
 it as an entry point of the group `medsam_exp.topics`, so that every run shows it.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from medsam_exp.report.figures.style import save_figures
 from medsam_exp.report.results import RunResults
 from medsam_exp.report.section import FigureFile, Section
 from medsam_exp.report.topics.cases import draw_cases, draw_distribution, draw_words
@@ -72,7 +74,7 @@ def contents(summary: Mapping[str, Any]) -> list[Section]:
 def draw_figures(results: RunResults, folder: Path) -> list[FigureFile]:
     """Draw all figures of a run over images into a folder."""
     folder.mkdir(exist_ok=True)
-    return [figure for draw in _FIGURES for figure in draw(results, folder)]
+    return save_figures(itertools.chain.from_iterable(draw(results) for draw in _FIGURES), folder)
 
 
 load_extensions(ENTRY_POINTS)

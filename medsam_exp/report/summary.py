@@ -23,7 +23,8 @@ from medsam_exp.metrics.by_class import breakdown, over_images
 from medsam_exp.report.console import print_summary
 from medsam_exp.report.contents import draw_figures
 from medsam_exp.report.declarations import truth_uses
-from medsam_exp.report.figures.training import training_figures
+from medsam_exp.report.figures.style import save_figures
+from medsam_exp.report.figures.training import draw_trainings
 from medsam_exp.report.finished_run import ONCE_PER_IMAGE
 from medsam_exp.report.mask_files import write_mask_files, write_rows
 from medsam_exp.report.page import write_report
@@ -118,7 +119,8 @@ def finish_run(
     }
     write_atomically(run_dir / "summary.json", json_text(summary, indent=1).encode())
     folder = run_dir / "figures"
-    figures = [*training_figures(run_dir / "curves" / "metrics.csv", folder), *draw_tuning(tuning, folder)]
+    figures = save_figures(draw_trainings(run_dir / "curves" / "metrics.csv"), folder)
+    figures += save_figures(draw_tuning(tuning), folder)
     draw = results = None
     if dataset is not None:
         if rows:

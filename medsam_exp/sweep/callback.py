@@ -148,7 +148,7 @@ class SweepCallback(Callback):
             folder=self._folder,
             name=f"{name} (tables)",
             stages=("sweep",),
-            sweep=SweepJob(self._plan.id, name, None, {}),
+            sweep=SweepJob(self._plan.id, {}),
         )
         tables = {
             title: (sheet.header, [[item.text for item in line] for line in sheet.lines])

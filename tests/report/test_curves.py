@@ -9,7 +9,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from medsam_exp.report.figures.training import _PANELS, _read_trainings, _training_figure, training_figures
+from medsam_exp.report.figures.style import save_figures
+from medsam_exp.report.figures.training import _PANELS, _read_trainings, _training_figure, draw_trainings
 from medsam_exp.report.page import write_report
 
 CLIP_TITLES = [
@@ -69,6 +70,10 @@ def write(tmp_path: Path) -> Any:
         return path
 
     return written
+
+
+def training_figures(path: Path, folder: Path) -> list[tuple[str, Path]]:
+    return save_figures(draw_trainings(path), folder)
 
 
 def figure_of(path: Path) -> Figure:

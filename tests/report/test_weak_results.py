@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from medsam_exp.metrics.paired import compare_pairs
+from medsam_exp.report.figures.style import save_figures
 from medsam_exp.report.mask_files import write_mask_files
 from medsam_exp.report.results import RunResults
 from medsam_exp.report.topics.uncertainty import (
@@ -253,7 +254,7 @@ def test_without_truth_the_list_has_its_pictures(engine: Any, tmp_path: Path) ->
     images = SimpleNamespace(read_image=lambda _: np.full((4, 6, 3), 80, np.uint8))
     cfg = OmegaConf.merge(CFG, {"report_cases": 1})
     results = RunResults(cfg, engine, images, {}, [], {})  # type: ignore[arg-type]
-    found = draw_review(results, tmp_path)
+    found = save_figures(draw_review(results), tmp_path)
     assert [caption for caption, _ in found] == [
         "thumbnail: a",
         "thumbnail: b",
@@ -261,7 +262,7 @@ def test_without_truth_the_list_has_its_pictures(engine: Any, tmp_path: Path) ->
         "review: 2. b",
     ]
     assert all(path.is_file() for _, path in found)
-    assert draw_doubt(results, tmp_path) == []
+    assert list(draw_doubt(results)) == []
 
 
 def test_images_of_known_patients_are_compared_by_patient(engine: Any) -> None:

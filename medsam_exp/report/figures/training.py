@@ -1,6 +1,7 @@
 """A run's training curves as small pictures, one for each quantity, over the optimizer's steps."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from medsam_exp.report.figures.style import BLUE, FAINT, GREEN, INK, RED, new_figure, save_png, style_axes
-from medsam_exp.report.section import FigureFile
+from medsam_exp.report.figures.style import BLUE, FAINT, GREEN, INK, RED, Drawn, new_figure, style_axes
 from medsam_exp.report.topics.retrieval import DIRECTIONS
 
 _WIDTH, _ROW = 9.6, 2.45  # inches
@@ -95,25 +95,17 @@ class _Training:
     rows: pd.DataFrame
 
 
-def training_figures(path: Path, folder: Path) -> list[FigureFile]:
-    """Draw every training of a run.
+def draw_trainings(path: Path) -> Iterator[Drawn]:
+    """Every training of a run: `training`, further ones `training_2` and so on.
 
     Args:
         path: the run's `curves/metrics.csv`; it need not exist.
-        folder: gets `training.png`, further trainings `training_2.png` and so on.
-
-    Returns:
-        (caption, file) for the report; nothing when the run trained nothing.
     """
-    drawn = []
     for number, training in enumerate(_read_trainings(path), start=1):
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / ("training.png" if number == 1 else f"training_{number}.png")
-        save_png(_training_figure(training.rows), path)
         hints = [panel.hint for panel in _used_panels(training.rows) if panel.hint]
-        said = f"{_named(training.name)}Curves over the optimizer's steps."
-        drawn.append((" ".join([f"training: {said}", *hints]), path))
-    return drawn
+        said = f"training: {_named(training.name)}Curves over the optimizer's steps."
+        name = "training" if number == 1 else f"training_{number}"
+        yield " ".join([said, *hints]), name, _training_figure(training.rows)
 
 
 def _named(training: str) -> str:

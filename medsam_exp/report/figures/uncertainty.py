@@ -1,7 +1,6 @@
 """Pictures of uncertainty: risk over coverage, reliability diagram, score against DSC, thumbnails to review."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -132,13 +131,12 @@ def uncertainty_scatter(
     return figure
 
 
-def thumbnail(image: RGBImage, mask: Mask, path: Path) -> None:
-    """Write the whole image, its mask outlined in the ensemble's colour on black.
+def thumbnail(image: RGBImage, mask: Mask) -> Image.Image:
+    """The whole image made small, its mask outlined in the ensemble's colour on black.
 
     Args:
         image: (H, W, 3), original frame.
         mask: (H, W) bool.
-        path: of the PNG.
     """
     height, width = mask.shape
     scale = LONGER_SIDE_PX / max(height, width)
@@ -151,7 +149,7 @@ def thumbnail(image: RGBImage, mask: Mask, path: Path) -> None:
     line = found & ~binary_erosion(found, iterations=2)
     small[binary_dilation(found) & ~found] = 0
     small[line] = np.round(255 * np.array(to_rgb(stage_colour("weak")))).astype(np.uint8)
-    Image.fromarray(small).save(path)
+    return Image.fromarray(small)
 
 
 def _coefficient(name: str, figures: Mapping[str, Any] | None) -> str:

@@ -26,14 +26,10 @@ class SweepJob:
 
     Attributes:
         id: of the sweep.
-        name: of the sweep, for people.
-        number: of the job in its sweep; None where nobody counts them.
         varied: this job's value on each of the sweep's axes.
     """
 
     id: str
-    name: str
-    number: int | None
     varied: Mapping[str, Any]
 
 
@@ -97,7 +93,7 @@ def sweep_job(hydra: HydraConf) -> SweepJob | None:
         for override in own
         if override.get_key_element() in varied
     }
-    return SweepJob(id=folder.name, name=folder.parent.name, number=int(hydra.job.num), varied=values)
+    return SweepJob(folder.name, values)
 
 
 def _swept_keys(multirun: Path) -> set[str]:
@@ -120,4 +116,4 @@ def _agent_job(environment: Mapping[str, str]) -> SweepJob | None:
         for key, item in (content or {}).items()
         if isinstance(item, Mapping) and "value" in item
     }
-    return SweepJob(id=sweep, name=sweep, number=None, varied=varied)
+    return SweepJob(sweep, varied)

@@ -1,14 +1,12 @@
 """Single images: the best, median and worst cases, the words of their texts, and all images for the browser."""
 
 import math
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 from medsam_exp.report.figures.overlay import ImageResult, distribution_figure, overlay_figure
-from medsam_exp.report.figures.style import save_png
+from medsam_exp.report.figures.style import Drawn
 from medsam_exp.report.figures.words import words_figure
 from medsam_exp.report.results import RunResults
-from medsam_exp.report.section import FigureFile
 from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
 from medsam_exp.stages.pipeline import STAGES, mask_stages
 from medsam_exp.stages.sam_mask import from_record
@@ -33,39 +31,29 @@ def _choose_cases(scores: Mapping[str, float], count_each: int = 3) -> list[tupl
     ]
 
 
-def draw_cases(results: RunResults, folder: Path) -> list[FigureFile]:
+def draw_cases(results: RunResults) -> Iterator[Drawn]:
     """Overlays of the best, median and worst cases."""
-    drawn = []
     for number, (label, sample_id) in enumerate(_chosen(results) if results.final_label else []):
-        path = folder / f"{number:02d}_{label}_{sample_id}.png"
-        save_png(overlay_figure(_image_result(results, sample_id)), path)
-        drawn.append((f"{label}: {sample_id}", path))
-    return drawn
+        figure = overlay_figure(_image_result(results, sample_id))
+        yield f"{label}: {sample_id}", f"{number:02d}_{label}_{sample_id}", figure
 
 
-def draw_distribution(results: RunResults, folder: Path) -> list[FigureFile]:
+def draw_distribution(results: RunResults) -> Iterator[Drawn]:
     """The distribution of scores over images."""
-    if "evaluate" not in results.engine.artifacts:
-        return []
-    save_png(distribution_figure(results.rows), folder / "distribution.png")
-    return [("distribution", folder / "distribution.png")]
+    if "evaluate" in results.engine.artifacts:
+        yield "distribution", "distribution", distribution_figure(results.rows)
 
 
-def draw_words(results: RunResults, folder: Path) -> list[FigureFile]:
+def draw_words(results: RunResults) -> Iterator[Drawn]:
     """The words of the first text of the best, median and worst cases, coloured by relevance on one scale."""
     found = results.engine.artifacts.get("text_saliency")
-    if found is None:
-        return []
-    cases = _chosen(results)
-    texts = {sample_id: found.info(sample_id)["texts"][0] for _, sample_id in cases}
-    largest = max((nats for text in texts.values() for nats in text["relevance"]), default=0.0)
-    drawn = []
-    for number, (label, sample_id) in enumerate(cases):
-        path = folder / f"words_{number:02d}_{label}_{sample_id}.png"
-        text = texts[sample_id]
-        save_png(words_figure(sample_id, text["words"], text["relevance"], largest or 1.0), path)
-        drawn.append((f"words that the image asks for: {label}, {sample_id}", path))
-    return drawn
+    cases = _chosen(results) if found else []
+    texts = [found.info(sample_id)["texts"][0] for _, sample_id in cases] if found else []
+    largest = max((nats for text in texts for nats in text["relevance"]), default=0.0) or 1.0
+    for number, ((label, sample_id), text) in enumerate(zip(cases, texts, strict=True)):
+        figure = words_figure(sample_id, text["words"], text["relevance"], largest)
+        caption = f"words that the image asks for: {label}, {sample_id}"
+        yield caption, f"words_{number:02d}_{label}_{sample_id}", figure
 
 
 def draw_browser(results: RunResults, budget: int) -> Drawings:

@@ -1,7 +1,6 @@
 """Sanity checks of the text: what control texts do to maps and masks, and how well presence is told."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,9 @@ from medsam_exp.metrics.clusters import picked
 from medsam_exp.metrics.measures import Cell, count, interval, number, scaled, score_cell
 from medsam_exp.metrics.presence import operating_point, presence_figures
 from medsam_exp.report.figures.grounding import TextPanel, controls_figure, presence_figure
-from medsam_exp.report.figures.style import save_png
+from medsam_exp.report.figures.style import Drawn
 from medsam_exp.report.results import RunResults
-from medsam_exp.report.section import FigureFile, Part, Row, Section, Table
+from medsam_exp.report.section import Part, Row, Section, Table
 from medsam_exp.saliency.grounding.control_texts import KINDS
 
 _GROUNDING, _PRESENCE = "grounding/", "presence/"
@@ -186,27 +185,19 @@ def veto_notes(engine: Engine) -> list[str]:
     return [f"{vetoed} of {total} masks were emptied by the veto"] if vetoed else []
 
 
-def draw_presence(results: RunResults, folder: Path) -> list[FigureFile]:
+def draw_presence(results: RunResults) -> Iterator[Drawn]:
     """ROC curve, scores and reliability of the presence score."""
-    if (auc := results.summary["metrics"].get(f"{_PRESENCE}auc")) is None:
-        return []
-    score, present = _presence_scores(_known_presence(results.engine))
-    point = operating_point(score, present, _threshold(results.cfg))
-    path = folder / "presence.png"
-    save_png(presence_figure(score, present, point, auc), path)
-    return [("presence", path)]
+    if auc := results.summary["metrics"].get(f"{_PRESENCE}auc"):
+        score, present = _presence_scores(_known_presence(results.engine))
+        point = operating_point(score, present, _threshold(results.cfg))
+        yield "presence", "presence", presence_figure(score, present, point, auc)
 
 
-def draw_controls(results: RunResults, folder: Path) -> list[FigureFile]:
+def draw_controls(results: RunResults) -> Iterator[Drawn]:
     """The map of the first few images under their own and the control texts."""
-    if "grounding" not in results.engine.artifacts:
-        return []
-    drawn = []
-    for sample_id in results.engine.sample_ids[: 2 * results.cfg.report_cases]:
-        path = folder / f"grounding_{sample_id}.png"
-        save_png(_controls(results, sample_id), path)
-        drawn.append((f"grounding: {sample_id}", path))
-    return drawn
+    if "grounding" in results.engine.artifacts:
+        for sample_id in results.engine.sample_ids[: 2 * results.cfg.report_cases]:
+            yield f"grounding: {sample_id}", f"grounding_{sample_id}", _controls(results, sample_id)
 
 
 def _controls(results: RunResults, sample_id: str) -> Figure:

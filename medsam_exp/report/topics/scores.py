@@ -118,27 +118,23 @@ def _class_parts(summary: Mapping[str, Any], *, grouped: bool) -> list[Part]:
 def _map_parts(metrics: Mapping[str, Any]) -> list[Part]:
     """A row for each measure of saliency maps, as each is defined for other images, and for all that is left."""
     of_maps = {f"saliency/{measure.name}": measure for measure in MAP_MEASURES}
-    rows = [
+    masks = [*MEASURES, *FURTHER_MEASURES]
+    elsewhere = {f"{stage}/{measure.name}" for stage in scored_labels(metrics) for measure in masks}
+    maps = [
         _row(measure.label, [score_cell(metrics[name], measure.decimals)])
         for name, measure in of_maps.items()
         if name in metrics
     ]
-    masks = [*MEASURES, *FURTHER_MEASURES]
-    elsewhere = {f"{stage}/{measure.name}" for stage in scored_labels(metrics) for measure in masks} | set(
-        of_maps
-    )
-    left = {
-        name: score_cell(figures)
+    others = [
+        _row(name, [score_cell(figures)])
         for name, figures in metrics.items()
-        if name not in elsewhere and not name.startswith(_OTHER_TOPICS)
-    }
-    parts = []
-    if rows:
-        name = "Saliency maps"
-        table = Table(name, "Measure", ["Mean ± std"], rows, last="Images", console="saliency map")
-        parts.append(Part(name, table=table))
-    if left:
-        others = [_row(name, [cell]) for name, cell in left.items()]
-        name = "Other measures"
-        parts.append(Part(name, table=Table(name, "Measure", ["Mean ± std"], others, last="Images")))
-    return parts
+        if name not in elsewhere | of_maps.keys() and not name.startswith(_OTHER_TOPICS)
+    ]
+    return [
+        Part(name, table=Table(name, "Measure", ["Mean ± std"], rows, last="Images", console=console))
+        for name, rows, console in (
+            ("Saliency maps", maps, "saliency map"),
+            ("Other measures", others, ""),
+        )
+        if rows
+    ]

@@ -1,8 +1,7 @@
 """A search for numbers: its trials, the best first, and where the result went."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -10,9 +9,9 @@ from omegaconf import DictConfig
 from medsam_exp.config.tuned import write_tuned
 from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.measures import ALL_MEASURES, Measure, score_cell
-from medsam_exp.report.figures.style import save_png
+from medsam_exp.report.figures.style import Drawn
 from medsam_exp.report.figures.tuning import tuning_figure
-from medsam_exp.report.section import FigureFile, Part, Row, Section, Table
+from medsam_exp.report.section import Part, Row, Section, Table
 from medsam_exp.stages.pipeline import stage_title
 from medsam_exp.training.search.study import describe
 
@@ -91,10 +90,8 @@ def tuning_results(engine: Engine, cfg: DictConfig, choices: Mapping[str, str]) 
     return {**record, "files": list(map(str, files))}
 
 
-def draw_tuning(tuning: Mapping[str, Any], folder: Path) -> list[FigureFile]:
+def draw_tuning(tuning: Mapping[str, Any]) -> Iterator[Drawn]:
     """The trials of a search, which has no images of its own to show; nothing without a search."""
-    if not tuning:
-        return []
-    folder.mkdir(exist_ok=True)
-    save_png(tuning_figure(tuning, _tuned_label(tuning)), folder / "tuning.png")
-    return [("tuning: score of every trial over each number that was varied", folder / "tuning.png")]
+    if tuning:
+        caption = "tuning: score of every trial over each number that was varied"
+        yield caption, "tuning", tuning_figure(tuning, _tuned_label(tuning))

@@ -1,7 +1,6 @@
 """Of what use an ensemble's uncertainty is: how masks were made, which score ranks errors, what to review first."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from medsam_exp.metrics.measures import MISSING, Cell, interval, number, signed
 from medsam_exp.nnunet.uncertainty.quality import Curve
 from medsam_exp.nnunet.uncertainty.reliability import POSSIBLE, ReliabilityBins
 from medsam_exp.nnunet.uncertainty.scores import HIGHER_IS_SURER, SCORES, uncertainties
-from medsam_exp.report.figures.style import save_png
+from medsam_exp.report.figures.style import Drawn
 from medsam_exp.report.figures.uncertainty import (
     SCORE_LABELS,
     reliability_figure,
@@ -23,7 +22,7 @@ from medsam_exp.report.figures.uncertainty import (
 )
 from medsam_exp.report.figures.uncertainty_panel import uncertainty_panel
 from medsam_exp.report.results import RunResults
-from medsam_exp.report.section import FigureFile, Part, Row, Section, Table
+from medsam_exp.report.section import Part, Row, Section, Table
 from medsam_exp.stages.pipeline import scored_labels
 
 _UNCERTAINTY = "uncertainty/"
@@ -289,11 +288,11 @@ def doubt_scores(engine: Engine) -> dict[str, dict[str, float]]:
     return {name: ensemble.info(name)["scores"]["uncertainty"] for name in engine.sample_ids}
 
 
-def draw_doubt(results: RunResults, folder: Path) -> list[FigureFile]:
+def draw_doubt(results: RunResults) -> Iterator[Drawn]:
     """Risk and coverage, calibration, and each image's deciding score beside its DSC."""
     stages, by = results.engine.artifacts, results.cfg.review.by
     if "uncertainty" not in stages:
-        return []
+        return
     record, scores = stages["uncertainty"].info("all"), doubt_scores(results.engine)
     curves = {name: _curve(found["curve"]) for name, found in record["ranking"].items()}
     before, after = (
@@ -310,31 +309,24 @@ def draw_doubt(results: RunResults, folder: Path) -> list[FigureFile]:
         "reliability": reliability_figure(before, after, near),
     }
     for name, figure in figures.items():
-        save_png(figure, folder / f"uncertainty_{name}.png")
-    return [
-        (f"uncertainty: {caption}", folder / f"uncertainty_{name}.png") for name, caption in _CAPTIONS.items()
-    ]
+        yield f"uncertainty: {_CAPTIONS[name]}", f"uncertainty_{name}", figure
 
 
 def _curve(found: dict[str, list[float]]) -> Curve:
     return np.asarray(found["coverage"]), np.asarray(found["risk"])
 
 
-def draw_review(results: RunResults, folder: Path) -> list[FigureFile]:
+def draw_review(results: RunResults) -> Iterator[Drawn]:
     """A small picture of each image on the list to review, and large ones of the first."""
-    engine, cfg, dataset = results.engine, results.cfg, results.dataset
+    engine, cfg = results.engine, results.cfg
     rows = review_rows(doubt_scores(engine), cfg.review.by)[: cfg.review.images]
-    drawn = []
     for row in rows:
-        path = folder / f"thumbnail_{row['rank']:02d}_{row['id']}.png"
         mask = engine.artifacts["nnunet_ensemble"].mask(row["id"])
-        thumbnail(dataset.read_image(row["id"]), mask, path)
-        drawn.append((f"thumbnail: {row['id']}", path))
+        small = thumbnail(results.dataset.read_image(row["id"]), mask)
+        yield f"thumbnail: {row['id']}", f"thumbnail_{row['rank']:02d}_{row['id']}", small
     for row in rows[: 2 * cfg.report_cases]:
-        path = folder / f"review_{row['rank']:02d}_{row['id']}.png"
-        save_png(_panel(results, row["id"]), path)
-        drawn.append((f"review: {row['rank']}. {row['id']}", path))
-    return drawn
+        caption, name = f"review: {row['rank']}. {row['id']}", f"review_{row['rank']:02d}_{row['id']}"
+        yield caption, name, _panel(results, row["id"])
 
 
 def _panel(results: RunResults, sample_id: str) -> Figure:

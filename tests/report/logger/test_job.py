@@ -10,10 +10,10 @@ from medsam_exp.report.logger.job import SweepJob, TrackedRun, sweep_job
 
 
 def test_a_job_is_named_by_what_its_sweep_varies() -> None:
-    job = SweepJob("id", "sweep", 3, {"saliency": "gradcam", "+components": "2_finetuned", "seed": 1})
+    job = SweepJob("id", {"saliency": "gradcam", "+components": "2_finetuned", "seed": 1})
     assert TrackedRun(Path(), "run", sweep=job).title == "saliency=gradcam,components=2_finetuned,seed=1"
     assert TrackedRun(Path(), "run").title == "run"
-    assert len(TrackedRun(Path(), "run", sweep=SweepJob("i", "s", 0, {"text": "x" * 500})).title) <= 128
+    assert len(TrackedRun(Path(), "run", sweep=SweepJob("i", {"text": "x" * 500})).title) <= 128
 
 
 def test_the_configuration_is_flat_and_knows_the_choices() -> None:
@@ -38,7 +38,6 @@ def hydra(folder: Path, mode: RunMode, task: list[str]) -> SimpleNamespace:
         sweep=SimpleNamespace(dir=str(folder)),
         sweeper=SimpleNamespace(params={"saliency": "m2ib,gradcam"}),
         overrides=SimpleNamespace(task=task),
-        job=SimpleNamespace(num=4),
     )
 
 
@@ -50,7 +49,7 @@ def test_axes_come_from_sweep_files_and_from_the_command_line(tmp_path: Path) ->
     )
     task = ["seed=1", "clip=tiny", "data.count=6", "saliency=gradcam"]
     job = sweep_job(hydra(folder, RunMode.MULTIRUN, task))  # type: ignore[arg-type]
-    assert job == SweepJob("some id", "ablation", 4, {"seed": "1", "saliency": "gradcam"})
+    assert job == SweepJob("some id", {"seed": "1", "saliency": "gradcam"})
     without_file = hydra(folder, RunMode.MULTIRUN, task)
     without_file.sweeper.params = None  # as Hydra has it for -m
     job = sweep_job(without_file)  # type: ignore[arg-type]
@@ -75,4 +74,4 @@ def test_a_run_of_a_wandb_agent_is_named_by_what_the_agent_chose(
     monkeypatch.setenv("WANDB_SWEEP_ID", "abc123")
     monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", str(path))
     job = sweep_job(hydra(tmp_path, RunMode.RUN, ["saliency=m2ib"]))  # type: ignore[arg-type]
-    assert job == SweepJob("abc123", "abc123", None, {"saliency": "m2ib", "saliency.beta": 0.5})
+    assert job == SweepJob("abc123", {"saliency": "m2ib", "saliency.beta": 0.5})

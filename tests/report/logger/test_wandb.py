@@ -39,7 +39,7 @@ def test_names_figures_and_curves_are_kept(tmp_path: Path) -> None:
         {"saliency": "m2ib", "data": "busi"},
         ("saliency", "evaluate"),
         "python run.py saliency=m2ib",
-        SweepJob("3f9a", "ablation", 2, {"saliency": "m2ib", "seed": "7"}),
+        SweepJob("3f9a", {"saliency": "m2ib", "seed": "7"}),
     )
     with WandbTracker(tracked, tags=["mine"]) as tracker:
         tracker.log({"live/dice": 0.5})
@@ -288,9 +288,7 @@ def test_a_stopped_process_finishes_its_run_and_asks_nothing(tmp_path: Path, sto
 def test_the_tables_of_a_sweep_are_a_run_in_its_group(tmp_path: Path) -> None:
     report = tmp_path / "report.html"
     report.write_text("<p>all jobs</p>")
-    tracked = TrackedRun(
-        tmp_path, "ablation (tables)", stages=("sweep",), sweep=SweepJob("3f9a", "ablation", None, {})
-    )
+    tracked = TrackedRun(tmp_path, "ablation (tables)", stages=("sweep",), sweep=SweepJob("3f9a", {}))
     with WandbTracker(tracked) as tracker:
         tracker.show_sweep({"sam_dsc": (["saliency", "DSC"], [["m2ib", "0.9"], ["gradcam", "0.1"]])}, report)
     found = offline.records(tmp_path)
