@@ -27,11 +27,8 @@ _EXTRA, _MISSED = "#F0E442", "#56B4E9"  # falsely marked, falsely left out; no c
 _MAP_COLOURS = "magma"
 _DARKENED, _OPAQUE = 0.5, 0.2  # the image below a map; the share of the scale from which on a map hides it
 _LN_2 = float(np.log(2))
-_CONTEXT, _SMALLEST_PX, _LARGEST_SHARE = (
-    0.35,
-    48,
-    0.6,
-)  # of a window: around what is shown; of the image's sides
+_CONTEXT, _SMALLEST_PX, _LARGEST_SHARE = 0.35, 48, 0.6
+"""Of a window: around what is shown; of the image's sides."""
 
 _Window = tuple[int, int, int, int]
 """First row, one past the last, first column, one past the last."""

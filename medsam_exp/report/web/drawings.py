@@ -18,11 +18,8 @@ from medsam_exp.stages.pipeline import mask_stages, stage_colour, stage_title
 from medsam_exp.types import Mask, RGBImage, SaliencyMap
 
 _FEW = 200
-_LARGE, _SMALL, _QUALITY = (
-    384,
-    224,
-    62,
-)  # pixels of a thumbnail's longer side for few and for many images; WebP
+_LARGE, _SMALL, _QUALITY = 384, 224, 62
+"""Pixels of a thumbnail's longer side for few and for many images; WebP."""
 _MAP_SIDE, _MAP_QUALITY = 48, 60  # a saliency map is smooth
 _ROUGHNESS = 0.003  # of the longer side; an outline is this close to its mask's border
 
