@@ -17,6 +17,8 @@ _WIDTH_OF_A_FILE = 110
 _NOTES_SHOWN = 5
 _ONLY_JUDGES = ("evaluate:", "uncertainty:", "by_class:", "report:", "data checks:")
 """Uses of true masks that change no result."""
+_PLAIN = str.maketrans({"±": "+-", MISSING: "-", "−": "-", "“": '"', "”": '"', "’": "'"})
+"""Signs of reports that old encodings lack."""
 
 
 def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | None = None) -> None:
@@ -88,14 +90,9 @@ def _line(console: Console, label: str, text: str) -> None:
 
 def _printable(console: Console, text: str) -> str:
     """The text with signs that the terminal's encoding has."""
-    text = text if console.encoding.startswith("utf") else _plain(text)
+    if not console.encoding.startswith("utf"):
+        text = text.translate(_PLAIN)
     return text.encode(console.encoding, "backslashreplace").decode(console.encoding)
-
-
-def _plain(text: str) -> str:
-    """The signs of reports that old encodings lack, by those that they have."""
-    signs = {"±": "+-", MISSING: "-", "−": "-", "“": '"', "”": '"', "’": "'"}
-    return text.translate({ord(sign): plain for sign, plain in signs.items()})
 
 
 def _timing(timing: Mapping[str, Mapping[str, float]]) -> str:

@@ -28,21 +28,22 @@ def write_mask_files(run_dir: Path, engine: Engine, dataset: Dataset, review_by:
     final = final_stage(engine)
     if final is None:
         return
-    _copy_masks(run_dir / "masks", engine, final)
+    _copy(run_dir / "masks", {name: engine.artifacts[final].mask_path(name) for name in engine.sample_ids})
     # Trained networks decide between classes, so that their masks cannot overlap.
     if any(sample.image_id for sample in dataset.samples) and STAGES[final].supervision != "none":
         _write_label_maps(run_dir / "labels", engine, dataset, final)
     if "nnunet_ensemble" in engine.artifacts:
-        _copy_maps(run_dir / "uncertainty", engine)
+        ensemble = engine.artifacts["nnunet_ensemble"]
+        _copy(run_dir / "uncertainty", {name: ensemble.maps_path(name) for name in engine.sample_ids})
         rows = review_rows(doubt_scores(engine), review_by)
         write_rows(run_dir / "review.csv", rows, first=("rank", "id"))
 
 
-def _copy_masks(folder: Path, engine: Engine, final: str) -> None:
-    """Put the last stage's masks into the run's folder, by id."""
+def _copy(folder: Path, files: Mapping[str, Path]) -> None:
+    """Copies by id, not links: what a user does to them must not reach the stored results."""
     folder.mkdir(exist_ok=True)
-    for sample_id in engine.sample_ids:
-        shutil.copyfile(engine.artifacts[final].mask_path(sample_id), folder / f"{sample_id}.png")
+    for sample_id, path in files.items():
+        shutil.copyfile(path, folder / f"{sample_id}{path.suffix}")
 
 
 def _write_label_maps(folder: Path, engine: Engine, dataset: Dataset, final: str) -> None:
@@ -52,13 +53,6 @@ def _write_label_maps(folder: Path, engine: Engine, dataset: Dataset, final: str
     for image_id, samples in by_image(dataset.samples).items():
         masks = {label_value(labels, sample): engine.artifacts[final].mask(sample.id) for sample in samples}
         Image.fromarray(labelled(masks)).save(folder / f"{image_id}.png")
-
-
-def _copy_maps(folder: Path, engine: Engine) -> None:
-    """Copies, not links: what a user does to them must not reach the stored results."""
-    folder.mkdir(exist_ok=True)
-    for sample_id in engine.sample_ids:
-        shutil.copyfile(engine.artifacts["nnunet_ensemble"].maps_path(sample_id), folder / f"{sample_id}.npz")
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], first: Sequence[str]) -> None:

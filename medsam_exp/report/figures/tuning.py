@@ -1,5 +1,6 @@
 """Picture of a search: every trial's score over each number that was varied."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,10 +82,8 @@ def _positions(axes: Axes, values: Sequence[Any]) -> list[float]:
 
 def _spread(positions: Sequence[float]) -> list[float]:
     """Move marks of one value a little apart, so that their bars do not hide each other."""
-    seen: dict[float, int] = {}
-    total = {position: positions.count(position) for position in positions}
-    moved = []
-    for position in positions:
-        number = seen[position] = seen.get(position, -1) + 1
+    total, moved = Counter(positions), []
+    for place, position in enumerate(positions):
+        number = positions[:place].count(position)
         moved.append(position + (number - (total[position] - 1) / 2) * min(0.12, 0.7 / total[position]))
     return moved
