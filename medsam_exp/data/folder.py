@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -19,13 +20,7 @@ from medsam_exp.data.folder_files import (
     targets_of,
 )
 from medsam_exp.data.patients import COLUMN, INDEX, find_patients
-from medsam_exp.data.sample_index import (
-    Spacing,
-    class_in,
-    compile_pattern,
-    read_class_index,
-    read_spacing_index,
-)
+from medsam_exp.data.sample_index import Index, Spacing, class_in, compile_pattern
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Sample, UserError
 
@@ -116,8 +111,7 @@ class FolderDataset(FileDataset):
         on_error: Literal["raise", "skip"] = "raise",
         limit: int | None = None,
     ) -> None:
-        _check_arguments(spacing_mm, on_error, limit)
-        _check_classes_are_given_once(class_name, index, classes)
+        _check_arguments(spacing_mm, on_error, limit, class_name=class_name, index=index, classes=classes)
         self.name, self.split, self.modality, self.target = name, split, modality, target
         self.sentences, self.sentence_lists = sentences, sentence_lists
         self.root = Path(root).expanduser()
@@ -126,6 +120,7 @@ class FolderDataset(FileDataset):
         self.foreground_values = targets.values
         self.label_names = tuple(target.class_name for target in targets.each if target.class_name)
         expression = compile_pattern(class_pattern, "data.class_pattern", re.IGNORECASE)
+        table = Index(self.root / (index or INDEX), split, name_column, split_column)
 
         images, masks = find_folders(self.root, split)
         found = pair_files(images, mask_folders(masks, targets))
@@ -136,11 +131,11 @@ class FolderDataset(FileDataset):
         if index is None:
             class_of = {stem: class_name or class_in(stem, expression) for stem in files}
         else:
-            class_of = read_class_index(self.root / index, split, name_column, class_column, split_column)
+            class_of = table.classes(class_column)
             _mark_faulty(
                 checks, (stem for stem in files if not class_of.get(stem)), f"has no class in {index}"
             )
-        spacing_of = self._spacings(spacing_mm, checks, name_column, split_column)
+        spacing_of = _spacings(spacing_mm, checks, table, self.root)
         faulty = {stem: check.problem for stem, check in checks.items() if check.problem}
         if faulty and (on_error == "raise" or len(faulty) == len(files)):
             raise _complaint(images, faulty, len(files))
@@ -161,12 +156,9 @@ class FolderDataset(FileDataset):
             )
         patients = find_patients(
             {stem: check.patient for stem, check in kept.items()},
-            split,
             patient_pattern,
-            self.root / (index or INDEX),
+            table,
             patient_column,
-            name_column,
-            split_column,
         )
         self.samples = tuple(
             Sample(
@@ -180,14 +172,8 @@ class FolderDataset(FileDataset):
         cut = [f"data.limit: the first {limit} of {len(wanted)} images"] if len(wanted) > len(files) else []
         skipped = [f"skipped: {problem}" for problem in faulty.values()]
         about_masks = _mask_notes(kept, targets, absent) if masks else []
-        self.notes = (
-            *note_of_ignored_files(images),
-            *left_out,
-            *cut,
-            *skipped,
-            *about_masks,
-            *_remarks(kept),
-        )
+        notes = (note_of_ignored_files(images), left_out, cut, skipped, about_masks, _remarks(kept))
+        self.notes = tuple(chain.from_iterable(notes))
         excluded = len(found) - len(wanted)
         self.chosen_by_masks = _chosen_by_masks(excluded, len(faulty), drop=drop) if masks else ()
         super().__init__(
@@ -206,31 +192,10 @@ class FolderDataset(FileDataset):
             else f"{self.root} has no {split}_masks: add them, or leave evaluation out of `stages`",
         )
 
-    def _spacings(
-        self,
-        spacing_mm: Sequence[float] | str | None,
-        checks: dict[str, PairCheck],
-        name_column: str,
-        split_column: str | None,
-    ) -> dict[str, Spacing | None]:
-        """Size of a pixel by the image's stem; an image that the table does not name is faulty."""
-        if spacing_mm is None:
-            return {stem: check.spacing_mm for stem, check in checks.items()}
-        if not isinstance(spacing_mm, str):
-            return dict.fromkeys(checks, (float(spacing_mm[0]), float(spacing_mm[1])))
-        sizes = read_spacing_index(self.root / spacing_mm, self.split, name_column, split_column)
-        _mark_faulty(checks, (stem for stem in checks if stem not in sizes), f"has no row in {spacing_mm}")
-        return sizes
 
-
-def _check_classes_are_given_once(class_name: str | None, index: str | None, classes: object) -> None:
-    keys = {"data.class_name": class_name, "data.index": index, "data.classes": classes}
-    given = [key for key, value in keys.items() if value is not None]
-    if len(given) > 1:
-        raise UserError(f"{' and '.join(given)} both give a class: set one of them to null")
-
-
-def _check_arguments(spacing_mm: Sequence[float] | str | None, on_error: str, limit: int | None) -> None:
+def _check_arguments(
+    spacing_mm: Sequence[float] | str | None, on_error: str, limit: int | None, **classes: object
+) -> None:
     if not isinstance(spacing_mm, str | None) and not (len(spacing_mm) == 2 and min(spacing_mm) > 0):
         raise UserError(
             f"data.spacing_mm is {list(spacing_mm)}: give two positive numbers, [row, column], or a CSV file"
@@ -239,6 +204,22 @@ def _check_arguments(spacing_mm: Sequence[float] | str | None, on_error: str, li
         raise UserError(f"data.on_error is {on_error}: choose raise or skip")
     if limit is not None and limit < 1:
         raise UserError(f"data.limit is {limit}: give at least 1, or null for all images")
+    given = [f"data.{key}" for key, value in classes.items() if value is not None]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)} both give a class: set one of them to null")
+
+
+def _spacings(
+    spacing_mm: Sequence[float] | str | None, checks: dict[str, PairCheck], index: Index, root: Path
+) -> dict[str, Spacing | None]:
+    """Size of a pixel by the image's stem; an image that the table of sizes does not name is faulty."""
+    if spacing_mm is None:
+        return {stem: check.spacing_mm for stem, check in checks.items()}
+    if not isinstance(spacing_mm, str):
+        return dict.fromkeys(checks, (float(spacing_mm[0]), float(spacing_mm[1])))
+    sizes = replace(index, path=root / spacing_mm).spacings()
+    _mark_faulty(checks, (stem for stem in checks if stem not in sizes), f"has no row in {spacing_mm}")
+    return sizes
 
 
 def _mark_faulty(checks: dict[str, PairCheck], stems: Iterable[str], problem: str) -> None:

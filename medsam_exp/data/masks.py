@@ -46,16 +46,7 @@ def read_mask(path: Path, foreground: Collection[int] | None = None) -> tuple[Ma
 def to_mask(pixels: Pixels, path: Path, foreground: Collection[int] | None = None) -> tuple[Mask, bool]:
     """Decide which decoded pixels are foreground; see the module's rules.
 
-    Args:
-        pixels: of one file.
-        path: the file, for errors.
-        foreground: values that count as foreground in a mask of class labels; None for two-valued masks.
-
-    Returns:
-        (H, W) bool mask, and whether it had to be thresholded because a lossy format blurred its values.
-
-    Raises:
-        UserError: the mask has more than two levels.
+    `path` names the file in errors; `foreground`, result and errors are those of `read_mask`.
     """
     levels = _grey_levels(pixels, path) if foreground is None else label_values(pixels, path, foreground)
     found = np.unique(levels)

@@ -6,9 +6,9 @@ Images of one patient are correlated, so intervals and tests resample patients, 
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 
-from medsam_exp.data.sample_index import compile_pattern, one_each, rows_of_split
+from medsam_exp.data.sample_index import Index, compile_pattern
 from medsam_exp.data.tables import plain_column, read_table, value_of
 from medsam_exp.metrics.clusters import FEWEST
 from medsam_exp.types import Dataset
@@ -39,27 +39,17 @@ def patient_in(text: str, pattern: re.Pattern[str]) -> str | None:
 
 
 def find_patients(
-    headers: Mapping[str, str],
-    split: str,
-    pattern: str | None,
-    table: Path,
-    column: str | None,
-    name_column: str,
-    split_column: str | None,
+    headers: Mapping[str, str], pattern: str | None, index: Index, column: str | None
 ) -> dict[str, str]:
     """Patients by image, from the first source that identifies any; images without one are left out.
 
     Args:
         headers: what images' own headers say that tells patients apart, by stem; "" where they say nothing. It
             stays secret: running numbers take its place.
-        split: whose rows of the table count.
         pattern: regular expression for files' stems, see `patient_in`; None for none.
-        table: CSV file with a header line; without `column`, it may lack.
-        column: its column with the patient, None for none; a table that lacks the default one has no patients. All
-            three are found by their usual names.
-        name_column: its column with the file's name or stem.
-        split_column: its column with the split; None when all rows belong to every split, as without it in a table
-            that has the default `column`.
+        index: table beside the images; it need not exist unless `column` is asked for.
+        column: its column with the patient, None for none. A table that lacks the default one has no patients; where
+            it has that, it may lack the column with the split.
 
     Raises:
         UserError: the pattern is none, the table or a column is missing, or an image has two patients.
@@ -68,23 +58,22 @@ def find_patients(
     named = {stem: patient_in(stem, expression) for stem in headers} if expression else {}
     if found := {stem: patient for stem, patient in named.items() if patient}:
         return found
-    if column is None or (column == COLUMN and not table.is_file()):
-        return _numbered(headers)
-    listed = _listed(table, split, column, name_column, split_column)
+    listed = {} if column is None else _listed(index, column)
     return {stem: listed[stem] for stem in headers if stem in listed} or _numbered(headers)
 
 
-def _listed(
-    table: Path, split: str, column: str, name_column: str, split_column: str | None
-) -> dict[str, str]:
-    header = set(map(plain_column, read_table(table, _ABSENT, [name_column, column]).header))
+def _listed(index: Index, column: str) -> dict[str, str]:
     if column == COLUMN:  # nobody asked for it
+        if not index.path.is_file():
+            return {}
+        table = read_table(index.path, _ABSENT, [index.name_column, column])
+        header = set(map(plain_column, table.header))
         if COLUMN not in header:
             return {}
-        split_column = split_column if split_column and plain_column(split_column) in header else None
-    rows = rows_of_split(table, split, name_column, split_column, [column], _ABSENT)
-    told = ((stem, value_of(row[column])) for stem, row in rows)
-    return one_each(table, ((stem, patient) for stem, patient in told if patient), "patients")
+        if index.split_column and plain_column(index.split_column) not in header:
+            index = replace(index, split_column=None)
+    told = ((stem, value_of(row[column])) for stem, row in index.rows([column], _ABSENT))
+    return index.one_each(((stem, patient) for stem, patient in told if patient), "patients")
 
 
 def _numbered(headers: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from unicodedata import normalize
@@ -40,75 +41,62 @@ def class_in(stem: str, pattern: re.Pattern[str] | None) -> str | None:
     return " ".join(re.split(r"[\W_]+", found[0].lower())) if found else None
 
 
-def read_class_index(
-    path: Path, split: str, name_column: str, class_column: str, split_column: str | None
-) -> dict[str, str]:
-    """Read class names by sample id from a CSV file, "" where an image's is unknown.
+@dataclass(frozen=True)
+class Index:
+    """A CSV table with one row per image.
 
-    Args:
+    Attributes:
         path: CSV with a header line.
-        split: rows of other splits are left out.
-        name_column: column with the image's file name or stem.
-        class_column: column with the class.
-        split_column: column with the split; None when all rows belong to every split.
-
-    Raises:
-        UserError: the file or a column is missing, a row is faulty, or one image has two classes.
-    """
-    rows = rows_of_split(
-        path, split, name_column, split_column, [class_column], "set data.index to a CSV file"
-    )
-    return one_each(path, ((stem, value_of(row[class_column])) for stem, row in rows), "classes")
-
-
-def read_spacing_index(
-    path: Path, split: str, name_column: str, split_column: str | None
-) -> dict[str, Spacing | None]:
-    """Read (row, column) sizes of pixels in mm by sample id from a CSV file.
-
-    Args:
-        path: CSV with a header line, and the columns `spacing_row_mm` and `spacing_column_mm`; both empty where an
-            image's is unknown.
-        split: rows of other splits are left out.
+        split: whose rows count.
         name_column: column with the image's file name or stem.
         split_column: column with the split; None when all rows belong to every split.
-
-    Raises:
-        UserError: the file or a column is missing, a size is no positive number, or one image has two.
     """
-    rows = rows_of_split(path, split, name_column, split_column, COLUMNS, "set data.spacing_mm to a CSV file")
-    return one_each(path, ((stem, _size(path, stem, row)) for stem, row in rows), "sizes of a pixel")
 
+    path: Path
+    split: str
+    name_column: str
+    split_column: str | None
 
-def rows_of_split(
-    path: Path, split: str, name_column: str, split_column: str | None, columns: Sequence[str], absent: str
-) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Rows of one split with the stems of their images; arguments as for `read_class_index` and `read_rows`.
+    def classes(self, column: str) -> dict[str, str]:
+        """Class names by the image's stem, "" where an image's is unknown.
 
-    Raises:
-        UserError: as `read_rows`.
-    """
-    for row in read_rows(path, [name_column, *columns, *([split_column] if split_column else [])], absent):
-        if not split_column or row[split_column].strip() == split:
-            yield stem_of(row[name_column].strip()), row
+        Raises:
+            UserError: the file or the column is missing, a row is faulty, or one image has two classes.
+        """
+        rows = self.rows([column], "set data.index to a CSV file")
+        return self.one_each(((stem, value_of(row[column])) for stem, row in rows), "classes")
 
+    def spacings(self) -> dict[str, Spacing | None]:
+        """(row, column) sizes of pixels in mm by the image's stem; None where both of `COLUMNS` are empty.
 
-def one_each(path: Path, values: Iterable[tuple[str, Value]], what: str) -> dict[str, Value]:
-    """Values by stem.
+        Raises:
+            UserError: the file or a column is missing, a size is no positive number, or one image has two.
+        """
+        rows = self.rows(COLUMNS, "set data.spacing_mm to a CSV file")
+        return self.one_each(((stem, _size(self.path, stem, row)) for stem, row in rows), "sizes of a pixel")
 
-    Args:
-        path: the table, for the error.
-        values: stem and value of each row.
-        what: the values, in the plural, for the error.
+    def rows(self, columns: Sequence[str], absent: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """Rows of the split with the stems of their images; arguments and errors as of `read_rows`."""
+        asked = [self.name_column, *columns, *([self.split_column] if self.split_column else [])]
+        for row in read_rows(self.path, asked, absent):
+            if not self.split_column or row[self.split_column].strip() == self.split:
+                yield stem_of(row[self.name_column]), row
 
-    Raises:
-        UserError: an image has two different values.
-    """
-    found: dict[str, Value] = {}
-    for stem, value in values:
-        if found.setdefault(stem, value) != value:
-            raise UserError(f"{path} gives {stem} two {what}, {found[stem]} and {value}: keep one")
-    return found
+    def one_each(self, values: Iterable[tuple[str, Value]], what: str) -> dict[str, Value]:
+        """Values by stem.
+
+        Args:
+            values: stem and value of each row.
+            what: the values, in the plural, for the error.
+
+        Raises:
+            UserError: an image has two different values.
+        """
+        found: dict[str, Value] = {}
+        for stem, value in values:
+            if found.setdefault(stem, value) != value:
+                raise UserError(f"{self.path} gives {stem} two {what}, {found[stem]} and {value}: keep one")
+        return found
 
 
 def read_rows(path: Path, columns: Sequence[str], absent: str) -> list[Mapping[str, str]]:

@@ -9,7 +9,7 @@ import pytest
 from medsam_exp.curation.quality.layout import find_collection
 from medsam_exp.data.csv_pairs import CsvPairs
 from medsam_exp.data.exclusion import read_exclusion
-from medsam_exp.data.sample_index import read_class_index, read_spacing_index, stem_of
+from medsam_exp.data.sample_index import Index, stem_of
 from medsam_exp.data.tables import is_missing, number, place_of, read_table, table_of
 from medsam_exp.text.per_image import PerImage
 from medsam_exp.types import UserError
@@ -79,8 +79,8 @@ CUT = "name,class,split,spacing_row_mm,spacing_column_mm\nx.png,benign, large,te
 @pytest.mark.parametrize(
     "read",
     [
-        lambda path: read_class_index(path, "test", "name", "class", "split"),
-        lambda path: read_spacing_index(path, "test", "name", "split"),
+        lambda path: Index(path, "test", "name", "split").classes("class"),
+        lambda path: Index(path, "test", "name", "split").spacings(),
         lambda path: read_exclusion(str(path), path.parent, "test"),
         lambda path: PerImage(str(path), "name", "class"),
         lambda path: CsvPairs(str(path), image_column="name", caption_column="class"),
@@ -165,7 +165,7 @@ def test_what_a_field_means() -> None:
 def test_a_decimal_comma_and_missing_sizes(tmp_path: Path) -> None:
     path = tmp_path / "sizes.csv"
     path.write_text("name;spacing_row_mm;spacing_column_mm\na.png;0,5;0,25\nb.png;nan;\n")
-    assert read_spacing_index(path, "test", "name", None) == {"a": (0.5, 0.25), "b": None}
+    assert Index(path, "test", "name", None).spacings() == {"a": (0.5, 0.25), "b": None}
 
 
 def test_a_text_that_says_nothing(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_text_that_says_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has the text 'nan' for a\.png: write one or remove the entry"):
         PerImage(str(path))
     path.write_text("name,class\na.png,nan\n")
-    assert read_class_index(path, "test", "name", "class", None) == {"a": ""}
+    assert Index(path, "test", "name", None).classes("class") == {"a": ""}
 
 
 def test_json_that_names_an_image_twice(tmp_path: Path) -> None:
