@@ -20,6 +20,7 @@ from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.runtime.word_lists import WordLists
+from medsam_exp.runtime.wording import nearest
 
 RESEARCH_ONLY = "Research use only; not a medical device."
 _WORDS_FOR_OTHERS = {"ignore_unknown_options": True, "help_option_names": []}
@@ -36,7 +37,9 @@ class _Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that is named."""
         if args[0] not in self.commands:
-            raise _UnknownCommandError(_unknown(args[0], list(self.commands)))
+            raise _UnknownCommandError(
+                f"medsam-exp has no command {args[0]!r}; {nearest(args[0], self.commands)}"
+            )
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -79,14 +82,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.TyperException as error:
         print(f"error: {error.format_message()}", file=sys.stderr)
         return error.exit_code
-
-
-def _unknown(word: str, known: Sequence[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    return f"medsam-exp has no command {word!r}; {hint}"
 
 
 def _print_version(wanted: bool) -> None:
@@ -222,7 +217,7 @@ def doctor(
     from medsam_exp.runtime.json_text import json_text
 
     found = examine(experiments or (), verify_all=verify)
-    print(json_text(as_record(found), indent=1) if as_json else "\n".join(lines(found)).rstrip())
+    print(json_text(as_record(found), indent=1, default=str) if as_json else "\n".join(lines(found)).rstrip())
 
 
 app.add_typer(weights_app, name="weights")

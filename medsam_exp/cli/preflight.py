@@ -17,8 +17,8 @@ from medsam_exp.runtime.extras import EXTRAS
 from medsam_exp.stages.pipeline import STAGES, readers
 from medsam_exp.types import UserError
 
-HUB = "hf-hub:"
-GET = "medsam-exp weights get {}"
+_HUB = "hf-hub:"
+_GET = "medsam-exp weights get {}"
 _PREPARE = "medsam-exp prepare {} DOWNLOAD"
 PREPARED = {
     "breast_tumors": "busi",
@@ -29,7 +29,7 @@ PREPARED = {
     "roco": "roco",
 }
 """Folders of data, and what prepares them from the original downloads."""
-GIVEN = {"text.path": "give a JSON of file names and sentences, such as the authors': text.path=FILE.json"}
+_GIVEN = {"text.path": "give a JSON of file names and sentences, such as the authors': text.path=FILE.json"}
 """What values are that only the user knows."""
 
 
@@ -63,7 +63,7 @@ def needs_of(overrides: Sequence[str]) -> list[Need]:
         cfg = composed(overrides)
         missing = sorted(OmegaConf.missing_keys(cfg))
         unset = [
-            Need(key, f"{key} is not set", GIVEN.get(key, f"give a value: {key}=...")) for key in missing
+            Need(key, f"{key} is not set", _GIVEN.get(key, f"give a value: {key}=...")) for key in missing
         ]
         return [*unset, *(need for look in LOOKS for need in look(cfg))]
     except (UserError, OmegaConfBaseException) as error:
@@ -111,14 +111,14 @@ def clip(cfg: DictConfig) -> Iterator[Need]:
     yield from found
     if any(_brings_description(need) for need in found):
         return  # what fetches the weights fetches the rest of the model, too
-    if model.startswith(HUB) and not in_hub_cache(model):
-        entry = _of_repository(model.removeprefix(HUB))
-        mend = GET.format(entry.name) if entry else "set clip.model=FOLDER"
+    if model.startswith(_HUB) and not in_hub_cache(model):
+        entry = _of_repository(model.removeprefix(_HUB))
+        mend = _GET.format(entry.name) if entry else "set clip.model=FOLDER"
         what = f"clip.model={model} is not in the local cache; the run fetches it"
         yield Need(
             f"weights {entry.name if entry else model}", what, mend, command=entry is not None, blocks=False
         )
-    elif "/" in model and not model.startswith(HUB) and not Path(model).expanduser().is_dir():
+    elif "/" in model and not model.startswith(_HUB) and not Path(model).expanduser().is_dir():
         what = f"clip.model={model} is not a folder"
         yield Need(f"the folder {model}", what, "point clip.model at one in open_clip's layout")
 
@@ -145,7 +145,7 @@ def in_hub_cache(model: str) -> bool:
     """Whether a model of the hub has been fetched by an earlier run; true for models of other kinds."""
     from huggingface_hub import try_to_load_from_cache  # slow to import
 
-    repository = model.removeprefix(HUB)
+    repository = model.removeprefix(_HUB)
     return repository == model or isinstance(try_to_load_from_cache(repository, "open_clip_config.json"), str)
 
 
@@ -172,14 +172,14 @@ def _file(key: str, file: str, cfg: DictConfig) -> Iterator[Need]:
     entry = published_at(path, folder)
     if not path.is_file():
         otherwise = f"point {key} at a file"
-        mend = GET.format(entry.name) if entry else otherwise
+        mend = _GET.format(entry.name) if entry else otherwise
         thing = f"weights {entry.name}" if entry else f"the weights {file}"
         yield Need(thing, f"{key}={file} is not a file", mend, command=entry is not None)
     elif entry is not None and state(entry, folder).kind == "wrong":
         yield Need(
             f"weights {entry.name}, undamaged",
             f"{key}={file} is not the published file",
-            f"rm {path} && {GET.format(entry.name)}",
+            f"rm {path} && {_GET.format(entry.name)}",
             command=True,
         )
 

@@ -55,40 +55,33 @@ def run(
         UserError: the configuration or the data cannot work.
     """
     with alive(run_dir) if is_first_node() else nullcontext():
-        _run(check(cfg), run_dir, choices, overrides, sweep)
-
-
-def _run(
-    cfg: DictConfig,
-    run_dir: Path,
-    choices: Mapping[str, str],
-    overrides: list[str],
-    sweep: SweepJob | None,
-) -> None:
-    if cfg.trainer.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise UserError("trainer.accelerator=gpu, but this machine has no CUDA device; use trainer=cpu")
-    chosen = _own_choices(choices, cfg)
-    refuse_to_overwrite(cfg, chosen)
-    origin = {
-        "choices": chosen,
-        "command": command_line(overrides),
-        "sweep": asdict(sweep) if sweep else None,
-        "changed_settings": changed_settings(cfg, chosen),
-    }
-    nodes = job_nodes()
-    if (asked := cfg.trainer.get("num_nodes", 1)) != (given := nodes.count if nodes else 1):
-        raise UserError(
-            f"trainer.num_nodes={asked}, but this job has {given}; jobs on several machines are started by SLURM: "
-            f"hydra/launcher=slurm_ddp with trainer=ddp trainer.num_nodes={max(asked, given)}"
-        )
-    if cfg.trainer.get("devices", 1) == 1 and nodes is None:
-        execute(cfg, run_dir, origin)
-        return
-    if nodes is None or nodes.own == 0:  # the others join only after this one, and read what it wrote
-        OmegaConf.save(cfg, run_dir / "job.yaml")
-        (run_dir / "job.json").write_text(json_text(origin))
-    if distributed.launch("medsam_exp.cli.worker", [str(run_dir)], cfg.trainer.devices, nodes):
-        raise UserError(f"a process of this job failed; its error stands above and in {run_dir / 'run.log'}")
+        cfg = check(cfg)
+        if cfg.trainer.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
+            raise UserError("trainer.accelerator=gpu, but this machine has no CUDA device; use trainer=cpu")
+        own = {group: name for group, name in choices.items() if group in cfg or group == "experiment"}
+        refuse_to_overwrite(cfg, own)
+        origin = {
+            "choices": own,
+            "command": command_line(overrides),
+            "sweep": asdict(sweep) if sweep else None,
+            "changed_settings": changed_settings(cfg, own),
+        }
+        nodes = job_nodes()
+        if (asked := cfg.trainer.get("num_nodes", 1)) != (given := nodes.count if nodes else 1):
+            raise UserError(
+                f"trainer.num_nodes={asked}, but this job has {given}; jobs on several machines are started by SLURM: "
+                f"hydra/launcher=slurm_ddp with trainer=ddp trainer.num_nodes={max(asked, given)}"
+            )
+        if cfg.trainer.get("devices", 1) == 1 and nodes is None:
+            execute(cfg, run_dir, origin)
+            return
+        if nodes is None or nodes.own == 0:  # the others join only after this one, and read what it wrote
+            OmegaConf.save(cfg, run_dir / "job.yaml")
+            (run_dir / "job.json").write_text(json_text(origin))
+        if distributed.launch("medsam_exp.cli.worker", [str(run_dir)], cfg.trainer.devices, nodes):
+            raise UserError(
+                f"a process of this job failed; its error stands above and in {run_dir / 'run.log'}"
+            )
 
 
 def plan_digest(cfg: DictConfig) -> str:
@@ -109,9 +102,7 @@ def plan_digest(cfg: DictConfig) -> str:
 
 def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     """Run all stages of a checked configuration on this process and write the run's files."""
-    warnings.filterwarnings(
-        "ignore", module=r"pytorch_lightning\..*"
-    )  # advice for its own users, not for ours
+    warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")  # advice for its own users
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     scored_later = _scored_later(cfg)
@@ -216,8 +207,3 @@ def _tracker(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any], stages: 
         sweep=sweep,
     )
     return build(cfg.logger)(run=tracked)
-
-
-def _own_choices(choices: Mapping[str, str], cfg: DictConfig) -> dict[str, str]:
-    """The choices of our own groups (not Hydra's)."""
-    return {group: choice for group, choice in choices.items() if group in cfg or group == "experiment"}

@@ -1,5 +1,6 @@
 """Where configuration files lie: beside the package in a checkout, within it once installed; and one's own."""
 
+import itertools
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -21,3 +22,10 @@ def own_folder() -> Path | None:
     """The folder `conf/` where a command is started, if it holds choices to add; that of a whole project does not."""
     there = _OWN.is_dir() and not (_OWN / "config.yaml").exists() and any(_OWN.glob("*/*.yaml"))
     return _OWN.resolve() if there else None
+
+
+def head_comment(path: Path) -> str:
+    """The lines of comment at the head of a configuration file, as one."""
+    head = itertools.takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
+    said = (line.removeprefix("#").strip() for line in head)
+    return " ".join(line for line in said if not line.startswith("@package"))

@@ -1,5 +1,6 @@
 """Lists of names and faults as parts of sentences."""
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -31,3 +32,10 @@ def joined_with_and(names: Iterable[str], most: int = 4) -> str:
     rest = [f"{len(given) - len(shown)} more"] if len(shown) < len(given) else []
     *before, last = [*shown, *rest] or [""]
     return f"{', '.join(before)} and {last}" if before else last
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What somebody may have meant by a word that is not known, such as "did you mean a or b?"."""
+    names = list(known)
+    near = difflib.get_close_matches(word, names, 2)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"

@@ -12,7 +12,7 @@ from PIL import Image
 from medsam_exp.cli.app.examples import examples
 from medsam_exp.cli.app.images import thumbnail_address
 from medsam_exp.cli.app.service import VIEWERS, Service, facts_of_two, problem_in_words
-from medsam_exp.cli.interactive.choices import Choice, choices_of, default_of, problem_of
+from medsam_exp.cli.interactive.choices import choices_of, default_of, problem_of
 from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.data.decoding import IMAGE_SUFFIXES
 from medsam_exp.types import UserError
@@ -28,8 +28,11 @@ _HEAD = """
 <p>Say in words what to find in a scan. <span class="mx-warning">Research use only; not a medical device.</span>
 Images stay on this machine.</p>
 """
-_QUEUE = {"concurrency_id": "networks", "concurrency_limit": 1}
-_QUIET = {"show_progress": "hidden", "trigger_mode": "always_last", **_QUEUE}
+_PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+"""Options of an event: it is no programming interface for others."""
+_SILENT = {**_PRIVATE, "show_progress": "hidden"}
+_QUEUED = {**_PRIVATE, "concurrency_id": "networks", "concurrency_limit": 1}
+_LATEST = {**_SILENT, **_QUEUED, "trigger_mode": "always_last"}
 
 
 def text_of(name: str) -> str:
@@ -133,23 +136,21 @@ class _Page:
         shown = [self._said, first, second, self._second_column]
         asked = [self._text, self._second, *self._dropdowns.values()]
         texts = [self._text, self._second, self._compare]
-        self._file.upload(self._upload, self._file, shown, preprocess=False, **_private(_QUEUE))
-        self._file.clear(self._nothing, None, shown, **_private())
-        self._examples.select(self._example, None, [*shown, *texts], **_private(_QUEUE)).then(
-            self._ask, asked, shown, **_private(_QUEUE)
+        self._file.upload(self._upload, self._file, shown, preprocess=False, **_QUEUED)
+        self._file.clear(self._nothing, None, shown, **_PRIVATE)
+        self._examples.select(self._example, None, [*shown, *texts], **_QUEUED).then(
+            self._ask, asked, shown, **_QUEUED
         )
         for press in (self._segment.click, self._text.submit, self._second.submit):
-            press(self._ask, asked, shown, **_private(_QUEUE))
+            press(self._ask, asked, shown, **_QUEUED)
         for group, dropdown in self._dropdowns.items():
-            dropdown.input(self._explain(group), dropdown, dropdown, **_private(show_progress="hidden")).then(
-                self._ask_again, asked, shown, **_private(_QUEUE)
+            dropdown.input(self._explain(group), dropdown, dropdown, **_SILENT).then(
+                self._ask_again, asked, shown, **_QUEUED
             )
         for name, viewer in self._viewers.items():
-            viewer.select(self._correct(name), None, [viewer, self._said], **_private(_QUIET))
-            viewer.release(self._threshold(name), None, [viewer, self._said], **_private(_QUIET))
-        blocks.load(
-            self._mark_missing, None, list(self._dropdowns.values()), **_private(show_progress="hidden")
-        )
+            viewer.select(self._correct(name), None, [viewer, self._said], **_LATEST)
+            viewer.release(self._threshold(name), None, [viewer, self._said], **_LATEST)
+        blocks.load(self._mark_missing, None, list(self._dropdowns.values()), **_SILENT)
         blocks.unload(self._leave)
 
     def _upload(self, file: Any, request: gr.Request) -> list[Any]:
@@ -189,23 +190,22 @@ class _Page:
 
     def _correct(self, viewer: str) -> Callable[..., list[Any]]:
         def correct(event: gr.EventData, request: gr.Request) -> list[Any]:
-            given = event._data
-            work = lambda: self._service.correct(_who(request), viewer, given["points"], given["box"])  # noqa: E731
-            return self._answer(lambda: [work(), ""], shown=2)  # type: ignore[no-untyped-call]
+            points, box = event._data["points"], event._data["box"]
+            return self._change(lambda: self._service.correct(_who(request), viewer, points, box))
 
         return correct
 
     def _threshold(self, viewer: str) -> Callable[..., list[Any]]:
         def threshold(event: gr.EventData, request: gr.Request) -> list[Any]:
             value = event._data["threshold"]
-            return self._answer(lambda: [self._service.threshold(_who(request), viewer, value), ""], shown=2)
+            return self._change(lambda: self._service.threshold(_who(request), viewer, value))
 
         return threshold
 
     def _explain(self, group: str) -> Callable[[str], Any]:
         def explain(name: str) -> Any:
             choice = self._choices[group][name]
-            problem = self._problem(choice)
+            problem = problem_of(choice, self._weights)
             return gr.update(
                 info=f"{choice.comment} Not on this machine: {problem}" if problem else choice.comment
             )
@@ -217,27 +217,24 @@ class _Page:
         return [
             gr.update(
                 choices=[
-                    (f"{name} (not here)" if self._problem(choice) else name, name)
+                    (f"{name} (not here)" if problem_of(choice, self._weights) else name, name)
                     for name, choice in self._choices[group].items()
                 ]
             )
             for group in self._dropdowns
         ]
 
-    def _problem(self, choice: Choice) -> str | None:
-        return problem_of(choice, self._weights)
-
     def _refuse_missing(self, choices: Mapping[str, str]) -> None:
         """Say which weights are missing before anything is downloaded or computed."""
         for group, name in choices.items():
-            if problem := self._problem(self._choices[group][name]):
+            if problem := problem_of(self._choices[group][name], self._weights):
                 raise UserError(f"{group}={name} cannot be used yet: {problem}")
 
     def _only(self, message: str) -> list[Any]:
         """Show one viewer, and nothing in the other."""
         return ["", message, "", gr.update(visible=False)]
 
-    def _answer(self, work: Callable[[], list[Any]], shown: int = 4) -> list[Any]:
+    def _answer(self, work: Callable[[], list[Any]]) -> list[Any]:
         """What work gives, or what went wrong in the place of the status."""
         try:
             return work()
@@ -246,8 +243,12 @@ class _Page:
         except Exception as error:  # a page must not go silent
             log.exception("a question failed")
             said = problem_in_words(error)
-        box = f'<span class="mx-error" role="alert">{html.escape(said)}</span>'
-        return [box, *[gr.skip()] * 3] if shown == 4 else [gr.skip(), box]
+        return [f'<span class="mx-error" role="alert">{html.escape(said)}</span>', *[gr.skip()] * 3]
+
+    def _change(self, work: Callable[[], str]) -> list[Any]:
+        """The same for one viewer, which stands before the status."""
+        said, viewer, *_ = self._answer(lambda: ["", work()])
+        return [viewer, said]
 
     def _leave(self, request: gr.Request) -> None:
         self._service.leave(_who(request))
@@ -256,14 +257,6 @@ class _Page:
 def _kinds() -> str:
     """Endings of the files that can be read."""
     return ", ".join(sorted({suffix.strip(".").upper() for suffix in IMAGE_SUFFIXES} - {"JPEG", "TIF"}))
-
-
-def _private(*options: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """Options of an event that is no programming interface for others."""
-    merged: dict[str, Any] = {"api_visibility": "private", **more}
-    for each in options:
-        merged |= each
-    return merged
 
 
 def _who(request: gr.Request) -> str:

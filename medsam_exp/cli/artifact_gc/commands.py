@@ -1,17 +1,19 @@
 """What `medsam-exp runs`, `du` and `clean` do."""
 
-from collections.abc import Collection, Iterable, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
 
-from medsam_exp.cli.artifact_gc import tables
 from medsam_exp.cli.artifact_gc.runs import Run, find_runs, lower_is_better
-from medsam_exp.cli.artifact_gc.unused import Artifact, Inventory, delete, take_inventory
+from medsam_exp.cli.artifact_gc.unused import HOUR, Artifact, Inventory, delete, take_inventory
 from medsam_exp.runtime.conf_folder import conf_folder
-from medsam_exp.runtime.console import open_console
+from medsam_exp.runtime.console import open_console, plain_table
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
@@ -88,11 +90,11 @@ def list_runs(
     wanted = [run for run in found if name in run.name and (not status or run.status in status)]
     runs = _sorted(wanted, sort)[:first]
     if as_json:
-        print(tables.runs_json(runs))
+        print(json_text([_as_json(run) for run in runs], indent=1))
         return
     listed = [each for run in runs for each in (run, *(run.jobs if jobs else ()))]
     console = open_console()
-    console.print(tables.runs_table(listed, sort if "/" in sort else None))
+    console.print(_runs_table(listed, sort if "/" in sort else None))
     total = sum(run.extent.bytes for run in runs)
     console.print(f"{len(runs)} runs and sweeps, {decimal(total)} without stored results")
 
@@ -105,8 +107,8 @@ def show_usage(places: Places, *, first: int | None, as_json: bool) -> int:
         print(json_text({"stages": stages, "runs": runs, "unreadable": found.unreadable}, indent=1))
         return 0
     console = open_console()
-    console.print(tables.stages_table(stages))
-    console.print(tables.usage_table(runs[:first]))
+    console.print(_stages_table(stages))
+    console.print(_usage_table(runs[:first]))
     stored, own = sum(stage["bytes"] for stage in stages), sum(run["own_bytes"] for run in runs)
     console.print(f"stored results {decimal(stored)}, {len(runs)} runs and sweeps {decimal(own)}")
     for sentence in found.unreadable:
@@ -178,7 +180,7 @@ def clean(places: Places, hours: float, *, ask: bool) -> int:
     if not unused:
         console.print(f"nothing to delete in {places.artifacts}", markup=False)
         return 0
-    console.print(tables.unused_table(unused))
+    console.print(_unused_table(unused))
     question = f"delete these {len(unused)} from {places.artifacts} ({decimal(_bytes(unused))})?"
     if ask and not _agreed(question):
         console.print("nothing was deleted")
@@ -214,3 +216,67 @@ def _sorted(runs: list[Run], by: str) -> list[Run]:
         raise UserError(f"no run has {by}; sort by when, name, status, size, or {', '.join(known) or 'none'}")
     sign = 1 if lower_is_better(by) else -1
     return sorted(runs, key=lambda run: sign * run.metrics[by] if by in run.metrics else float("inf"))
+
+
+def _runs_table(runs: Iterable[Run], metric: str | None) -> Table:
+    """One row a run or sweep; a metric stands before each run's own main ones."""
+    table = plain_table("run", "status", "ended", "scores", ">size")
+    for run in runs:
+        shown = list(dict.fromkeys([*([metric] if metric and metric in run.metrics else []), *run.main]))
+        scores = ", ".join(f"{name} {run.metrics[name]:.3f}" for name in shown)
+        notes = "\n".join(part for part in (scores, run.note) if part)
+        ended = f"{run.when:%Y-%m-%d %H:%M}"
+        table.add_row(*map(escape, (run.name, run.status, ended, notes, decimal(run.extent.bytes))))
+    return table
+
+
+def _as_json(run: Run) -> dict[str, Any]:
+    """The same with all metrics, sizes in bytes, jobs below their sweep."""
+    return {
+        "name": run.name,
+        "folder": str(run.folder),
+        "status": run.status,
+        "said": run.note,
+        "ended": run.when.isoformat(timespec="seconds"),
+        "bytes": run.extent.bytes,
+        "main_metrics": list(run.main),
+        "metrics": dict(run.metrics),
+        **({"jobs": [_as_json(job) for job in run.jobs]} if run.jobs else {}),
+    }
+
+
+def _unused_table(artifacts: Sequence[Artifact]) -> Table:
+    """What would be deleted, the largest first."""
+    table = plain_table("artifact", ">size", ">files", "why")
+    for artifact in sorted(artifacts, key=lambda each: -each.extent.bytes):
+        name = f"{artifact.stage}/{artifact.key}"
+        table.add_row(name, decimal(artifact.extent.bytes), str(artifact.extent.files), _reason(artifact))
+    return table
+
+
+def _reason(artifact: Artifact) -> str:
+    """Why an artifact is offered for deletion, in words."""
+    if artifact.half_deleted:
+        return "its deletion was interrupted"
+    hours = (time.time() - artifact.extent.changed) / HOUR
+    age = f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} hours"
+    state = "" if artifact.finished else ", never finished"
+    return f"no run or configuration names it{state}; last used {age} ago"
+
+
+def _stages_table(stages: Iterable[Mapping[str, Any]]) -> Table:
+    """What takes the space, by stage."""
+    table = plain_table("stage", ">results", ">size", ">not needed")
+    for stage in stages:
+        spare = decimal(stage["unneeded_bytes"]) if stage["unneeded_bytes"] else ""
+        table.add_row(stage["name"], str(stage["count"]), decimal(stage["bytes"]), spare)
+    return table
+
+
+def _usage_table(runs: Iterable[Mapping[str, Any]]) -> Table:
+    """What takes the space, by run."""
+    table = plain_table("run", ">own files", ">results used", ">by it alone")
+    for run in runs:
+        sizes = (run["own_bytes"], run["used_bytes"], run["alone_bytes"])
+        table.add_row(escape(run["name"]), *map(decimal, sizes))
+    return table

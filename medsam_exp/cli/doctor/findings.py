@@ -12,7 +12,7 @@ from medsam_exp.cli.weights.catalogue import Weights, catalogue
 from medsam_exp.cli.weights.local_cache import State, file_state, known_digests, state
 from medsam_exp.cli.weights.settings import Settings, configured_paths, settings
 from medsam_exp.report.logger.wandb_auth import has_key
-from medsam_exp.runtime.conf_folder import conf_folder
+from medsam_exp.runtime.conf_folder import conf_folder, head_comment
 from medsam_exp.types import UserError
 
 QUICK_BYTES = 300_000_000
@@ -77,7 +77,7 @@ def examine(names: Sequence[str] = (), *, verify_all: bool = False) -> Findings:
     experiments = _experiments(names)
     return Findings(
         machine=look({"weights": own.folder, "data": data, "outputs": outputs}),
-        weights_folder=own.folder,
+        weights_folder=own.folder.absolute(),
         weights=weights_states(own, verify_all=verify_all),
         data=tuple(Data(data / name, (data / name).is_dir(), prepare) for name, prepare in PREPARED.items()),
         wandb_login=has_key(),
@@ -122,9 +122,8 @@ def _needs(experiment: str) -> list[Need]:
 
 
 def _title(path: Path) -> str:
-    comments = (line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#"))
-    said = " ".join(line for line in comments if not line.startswith("@package"))
-    return re.split(r"(?<=[a-z0-9)])[.:;] ", f"{said} ")[0].strip(" .")
+    """The first sentence about an experiment."""
+    return re.split(r"(?<=[a-z0-9)])[.:;] ", f"{head_comment(path)} ")[0].strip(" .")
 
 
 def _countable(weights: Weights, folder: Path) -> list[Path]:
@@ -137,16 +136,9 @@ def _countable(weights: Weights, folder: Path) -> list[Path]:
 
 
 def as_record(found: Findings) -> dict[str, Any]:
-    """The findings as JSON-able data."""
-    return {
-        "machine": asdict(found.machine),
-        "weights_folder": str(found.weights_folder.absolute()),
-        "weights": {name: asdict(each) for name, each in found.weights.items()},
-        "data": [{**asdict(each), "folder": str(each.folder)} for each in found.data],
-        "wandb_login": found.wandb_login,
-        "ready": found.ready,
-        "experiments": {
-            name: [{**asdict(need), "sentence": need.sentence} for need in needs]
-            for name, needs in found.experiments.items()
-        },
+    """The findings as data for JSON, paths apart."""
+    experiments = {
+        name: [{**asdict(need), "sentence": need.sentence} for need in needs]
+        for name, needs in found.experiments.items()
     }
+    return {**asdict(found), "ready": found.ready, "experiments": experiments}

@@ -22,22 +22,19 @@ _WIDTH = 90
 
 def lines(found: Findings) -> Iterator[str]:
     """The whole page, a line each."""
-    yield from _section("This machine", _machine(found.machine))
-    yield from _section("Packages that only some uses need", _packages(found.machine))
-    yield from _section(f"Published weights in {found.weights_folder.absolute()}", _weights(found))
-    yield from _section("Data", _data(found))
-    yield from _section("W&B", _wandb(found))
-    yield from _section("Experiments that can run now", _ready(found))
-    yield from _section("Experiments that lack something", _lacking(found))
-    yield from _section("What to do", _to_do(found))
-
-
-def _section(title: str, content: Iterator[str]) -> Iterator[str]:
-    listed = list(content)
-    if listed:
-        yield title
-        yield from (f"{_INDENT}{line}" for line in listed)
-        yield ""
+    sections = {
+        "This machine": _machine(found.machine),
+        "Packages that only some uses need": _packages(found.machine),
+        f"Published weights in {found.weights_folder}": _weights(found),
+        "Data": _data(found),
+        "W&B": _wandb(found),
+        "Experiments that can run now": _ready(found),
+        "Experiments that lack something": _lacking(found),
+        "What to do": _to_do(found),
+    }
+    for title, content in sections.items():
+        if listed := list(content):
+            yield from (title, *(f"{_INDENT}{line}" for line in listed), "")
 
 
 def _row(name: str, text: str) -> str:

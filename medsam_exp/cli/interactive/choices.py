@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.clip.hub import local_files_only
 from medsam_exp.config.build import build, weight_files
-from medsam_exp.runtime.conf_folder import conf_folder
+from medsam_exp.runtime.conf_folder import conf_folder, head_comment
 from medsam_exp.types import UserError
 
 _NETWORKS = ("clip", "sam")
@@ -39,7 +39,7 @@ def choices_of(group: str) -> tuple[Choice, ...]:
         assert isinstance(values, dict)
         if "???" in values.values() or "random" in (values.get("weights"), values.get("checkpoint")):
             continue
-        found.append(Choice(group, path.stem, _comment(path)))
+        found.append(Choice(group, path.stem, head_comment(path)))
     return tuple(sorted(found, key=lambda choice: choice.comment.startswith("Control")))
 
 
@@ -84,13 +84,3 @@ def _node(path: Path) -> DictConfig:
     merged = OmegaConf.merge(*parents, node)
     assert isinstance(merged, DictConfig)
     return merged
-
-
-def _comment(path: Path) -> str:
-    """The lines of comment at the head of a file, as one."""
-    lines = []
-    for line in path.read_text().splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.removeprefix("#").strip())
-    return " ".join(lines)

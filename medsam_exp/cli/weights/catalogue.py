@@ -1,6 +1,5 @@
 """The published weights that this project knows: `catalogue.yaml`, read and checked."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from medsam_exp.runtime.wording import nearest
 from medsam_exp.types import UserError
 
 CATALOGUE = Path(__file__).parent / "catalogue.yaml"
@@ -130,12 +130,9 @@ def find(name: str) -> Weights:
     Raises:
         UserError: there are none of this name.
     """
-    known = catalogue()
-    if name in known:
-        return known[name]
-    near = difflib.get_close_matches(name, known, 2)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
-    raise UserError(f"the catalogue has no weights {name!r}; {hint}")
+    if (found := catalogue().get(name)) is None:
+        raise UserError(f"the catalogue has no weights {name!r}; {nearest(name, catalogue())}")
+    return found
 
 
 def published_at(path: Path, folder: Path) -> Weights | None:
