@@ -180,9 +180,11 @@ def open_app(
     max_megapixels: Annotated[float, typer.Option(help="Size of an image at most.")] = 40,
 ) -> None:
     """Open the local web app."""
-    from medsam_exp.cli.app.server import Options, serve
+    from medsam_exp.cli.app.server import running_app
 
-    serve(Options(host, port, max_mb, max_megapixels, tuple(settings or ())))
+    with running_app(host, port, max_mb, max_megapixels, settings or ()) as blocks:
+        print(f"The app is at {blocks.local_url}  (Ctrl+C ends it)", flush=True)
+        blocks.block_thread()
 
 
 @app.command()

@@ -109,15 +109,14 @@ def clip(cfg: DictConfig) -> Iterator[Need]:
     weights, model = OmegaConf.select(cfg, "clip.weights"), str(cfg.clip.model)
     found = list(_file("clip.weights", weights, cfg)) if weights is not None and "/" in str(weights) else []
     yield from found
-    if any(_brings_description(need) for need in found):
+    fetched = [catalogue().get(need.thing.removeprefix("weights ")) for need in found]
+    if any(entry and entry.files[-1].name == DESCRIPTION for entry in fetched):
         return  # what fetches the weights fetches the rest of the model, too
     if model.startswith(_HUB) and not in_hub_cache(model):
-        entry = _of_repository(model.removeprefix(_HUB))
-        mend = _GET.format(entry.name) if entry else "set clip.model=FOLDER"
+        page = f"https://huggingface.co/{model.removeprefix(_HUB)}"
+        entry = next((each for each in catalogue().values() if each.page == page), None)
         what = f"clip.model={model} is not in the local cache; the run fetches it"
-        yield Need(
-            f"weights {entry.name if entry else model}", what, mend, command=entry is not None, blocks=False
-        )
+        yield _fetched(entry, model, what, "set clip.model=FOLDER", blocks=False)
     elif "/" in model and not model.startswith(_HUB) and not Path(model).expanduser().is_dir():
         what = f"clip.model={model} is not a folder"
         yield Need(f"the folder {model}", what, "point clip.model at one in open_clip's layout")
@@ -167,14 +166,18 @@ def _prepared(thing: str, what: str, folder: str, otherwise: str) -> Need:
     return Need(thing, f"{what} ({otherwise})", _PREPARE.format(PREPARED[folder]), command=True)
 
 
+def _fetched(entry: Weights | None, name: str, what: str, otherwise: str, *, blocks: bool = True) -> Need:
+    """Weights that are not here, which a command fetches where the catalogue has them."""
+    if entry is None:
+        return Need(f"the weights {name}", what, otherwise, blocks=blocks)
+    return Need(f"weights {entry.name}", what, _GET.format(entry.name), command=True, blocks=blocks)
+
+
 def _file(key: str, file: str, cfg: DictConfig) -> Iterator[Need]:
     path, folder = Path(file).expanduser(), Path(cfg.paths.weights).expanduser()
     entry = published_at(path, folder)
     if not path.is_file():
-        otherwise = f"point {key} at a file"
-        mend = _GET.format(entry.name) if entry else otherwise
-        thing = f"weights {entry.name}" if entry else f"the weights {file}"
-        yield Need(thing, f"{key}={file} is not a file", mend, command=entry is not None)
+        yield _fetched(entry, file, f"{key}={file} is not a file", f"point {key} at a file")
     elif entry is not None and state(entry, folder).kind == "wrong":
         yield Need(
             f"weights {entry.name}, undamaged",
@@ -182,13 +185,3 @@ def _file(key: str, file: str, cfg: DictConfig) -> Iterator[Need]:
             f"rm {path} && {_GET.format(entry.name)}",
             command=True,
         )
-
-
-def _brings_description(need: Need) -> bool:
-    entry = catalogue().get(need.thing.removeprefix("weights "))
-    return entry is not None and entry.files[-1].name == DESCRIPTION
-
-
-def _of_repository(repository: str) -> Weights | None:
-    pages = {each.page.removeprefix("https://huggingface.co/"): each for each in catalogue().values()}
-    return pages.get(repository)

@@ -13,14 +13,14 @@ from medsam_exp.types import RGBImage
 _SEED = 2
 """Held out: the embedded networks were trained on scans of other seeds."""
 _CONTENT = Content(tuple(SCANS_BY_MODALITY), 0.0, 0.4)
-_NUMBERS = {"breast_ultrasound": 11, "brain_mri": 22, "chest_xray": 1, "lung_ct": 13, "abdominal_ct": 0}
-_LABELS = {
-    "breast_ultrasound": "Breast ultrasound",
-    "brain_mri": "Brain MRI",
-    "chest_xray": "Chest X-ray",
-    "lung_ct": "Lung CT",
-    "abdominal_ct": "Abdominal CT",
+_SCANS = {
+    "breast_ultrasound": ("Breast ultrasound", 11),
+    "brain_mri": ("Brain MRI", 22),
+    "chest_xray": ("Chest X-ray", 1),
+    "lung_ct": ("Lung CT", 13),
+    "abdominal_ct": ("Abdominal CT", 0),
 }
+"""Label and number of the scan that is drawn, by name."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Example:
 @cache
 def examples() -> tuple[Example, ...]:
     """One scan of each kind that is drawn."""
-    drawn = ((name, draw_phantom(_SEED, number, _CONTENT)) for name, number in _NUMBERS.items())
-    return tuple(
-        Example(name, _LABELS[name], scan.image, tuple(of_lesion[0] for of_lesion in scan.captions))
-        for name, scan in drawn
-    )
+    found = []
+    for name, (label, number) in _SCANS.items():
+        scan = draw_phantom(_SEED, number, _CONTENT)
+        found.append(Example(name, label, scan.image, tuple(of_lesion[0] for of_lesion in scan.captions)))
+    return tuple(found)
 
 
 def write_examples(folder: Path) -> dict[str, Path]:

@@ -2,43 +2,35 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from medsam_exp.cli.weights.settings import settings
+from medsam_exp.cli.weights.settings import settings as weight_settings
 from medsam_exp.runtime.extras import require
 from medsam_exp.types import UserError
 
 
-@dataclass(frozen=True)
-class Options:
-    """How the app is served.
+@contextmanager
+def running_app(
+    host: str,
+    port: int,
+    megabytes: int,
+    megapixels: float,
+    settings: Sequence[str] = (),
+    *,
+    warm: bool = True,
+) -> Iterator[Any]:
+    """Serve the app inside a block; afterwards everything that was uploaded or computed is deleted.
 
-    Attributes:
+    Args:
         host: address to listen on; 127.0.0.1 is this machine alone.
         port: 0 takes a free one.
         megabytes: larger files are refused.
         megapixels: larger images are refused.
         settings: for every question, as `run.py` takes them.
-    """
-
-    host: str
-    port: int
-    megabytes: int
-    megapixels: float
-    settings: tuple[str, ...] = ()
-
-
-@contextmanager
-def running_app(options: Options, *, warm: bool = True) -> Iterator[Any]:
-    """Serve the app inside a block; afterwards everything that was uploaded or computed is deleted.
-
-    Args:
-        options: how it is served.
         warm: load the embedded networks meanwhile, so that the first question is answered sooner.
 
     Yields:
@@ -63,15 +55,15 @@ def running_app(options: Options, *, warm: bool = True) -> Iterator[Any]:
         from medsam_exp.cli.app.page import build_page, text_of
         from medsam_exp.cli.app.service import Service
 
-        service = stack.enter_context(closing(Service(folder, options.settings, options.megapixels)))
-        blocks = build_page(service, str(settings().folder))
+        service = stack.enter_context(closing(Service(folder, settings, megapixels)))
+        blocks = build_page(service, str(weight_settings().folder))
         stack.callback(blocks.close, verbose=False)
         blocks.queue(max_size=64)
         try:
             blocks.launch(
-                server_name=options.host,
-                server_port=options.port or None,
-                max_file_size=options.megabytes * 1024**2,
+                server_name=host,
+                server_port=port or None,
+                max_file_size=megabytes * 1024**2,
                 css=text_of("page.css"),
                 theme=_theme(gr),
                 share=False,
@@ -86,9 +78,7 @@ def running_app(options: Options, *, warm: bool = True) -> Iterator[Any]:
                 footer_links=[],
             )
         except OSError as error:
-            raise UserError(
-                f"port {options.port} of {options.host} is taken: give another one with --port"
-            ) from error
+            raise UserError(f"port {port} of {host} is taken: give another one with --port") from error
         if warm:
             threading.Thread(target=service.begin, daemon=True).start()
         yield blocks
@@ -101,10 +91,3 @@ def _theme(gr: Any) -> Any:
         font=["system-ui", "-apple-system", "Segoe UI", "sans-serif"],
         font_mono=["ui-monospace", "Consolas", "monospace"],
     )
-
-
-def serve(options: Options) -> None:
-    """Serve until interrupted, saying where."""
-    with running_app(options) as blocks:
-        print(f"The app is at {blocks.local_url}  (Ctrl+C ends it)", flush=True)
-        blocks.block_thread()

@@ -8,7 +8,7 @@ from typing import Any
 
 from medsam_exp.cli.doctor.machine import Machine, look
 from medsam_exp.cli.preflight import PREPARED, Need, needs_of
-from medsam_exp.cli.weights.catalogue import Weights, catalogue
+from medsam_exp.cli.weights.catalogue import catalogue
 from medsam_exp.cli.weights.local_cache import State, file_state, known_digests, state
 from medsam_exp.cli.weights.settings import Settings, configured_paths, settings
 from medsam_exp.report.logger.wandb_auth import has_key
@@ -78,7 +78,7 @@ def examine(names: Sequence[str] = (), *, verify_all: bool = False) -> Findings:
     return Findings(
         machine=look({"weights": own.folder, "data": data, "outputs": outputs}),
         weights_folder=own.folder.absolute(),
-        weights=weights_states(own, verify_all=verify_all),
+        weights=_weights_states(own, verify_all=verify_all),
         data=tuple(Data(data / name, (data / name).is_dir(), prepare) for name, prepare in PREPARED.items()),
         wandb_login=has_key(),
         experiments={name: _needs(name) for name in experiments},
@@ -86,14 +86,15 @@ def examine(names: Sequence[str] = (), *, verify_all: bool = False) -> Findings:
     )
 
 
-def weights_states(own: Settings, *, verify_all: bool) -> dict[str, State]:
+def _weights_states(own: Settings, *, verify_all: bool) -> dict[str, State]:
     """What is there of each network; checksums only as far as they are quick."""
     left, found = QUICK_BYTES, {}
     with known_digests(own.folder) as digests:
         for weights in sorted(catalogue().values(), key=lambda each: each.bytes):
             try:
-                unknown = [path for path in _countable(weights, own.folder) if not digests.remembers(path)]
-                size = sum(path.stat().st_size for path in unknown)
+                here = [file for file in weights.files if file.sha256 and file_state(file, own.folder).usable]
+                paths = [own.folder / file.path for file in here]
+                size = sum(path.stat().st_size for path in paths if not digests.remembers(path))
                 if verify_all or size <= left:
                     left -= size
                     found[weights.name] = state(weights, own.folder, digests)
@@ -124,15 +125,6 @@ def _needs(experiment: str) -> list[Need]:
 def _title(path: Path) -> str:
     """The first sentence about an experiment."""
     return re.split(r"(?<=[a-z0-9)])[.:;] ", f"{head_comment(path)} ")[0].strip(" .")
-
-
-def _countable(weights: Weights, folder: Path) -> list[Path]:
-    """Files that are there and have a published checksum."""
-    return [
-        folder / file.path
-        for file in weights.files
-        if file.sha256 is not None and file_state(file, folder).usable
-    ]
 
 
 def as_record(found: Findings) -> dict[str, Any]:

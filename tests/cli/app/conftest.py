@@ -18,10 +18,9 @@ _HARMLESS = "upload_progress"  # Gradio asks how a file comes on that has arrive
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     pytest.importorskip("gradio", reason="gradio is not installed (make setup)")
-    from medsam_exp.cli.app.server import Options, running_app
+    from medsam_exp.cli.app.server import running_app
 
-    options = Options("127.0.0.1", port=0, megabytes=1, megapixels=1)
-    with running_app(options, warm=False) as blocks:
+    with running_app("127.0.0.1", port=0, megabytes=1, megapixels=1, warm=False) as blocks:
         yield blocks.local_url
 
 
