@@ -22,7 +22,7 @@ from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.runtime.word_lists import WordLists
 from medsam_exp.runtime.wording import nearest
 
-RESEARCH_ONLY = "Research use only; not a medical device."
+_RESEARCH_ONLY = "Research use only; not a medical device."
 _WORDS_FOR_OTHERS = {"ignore_unknown_options": True, "help_option_names": []}
 """Settings of a command whose words are all read by somebody else, options included."""
 
@@ -55,7 +55,7 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     cls=_Commands,
-    help=f"Text-driven segmentation of medical images. {RESEARCH_ONLY}",
+    help=f"Text-driven segmentation of medical images. {_RESEARCH_ONLY}",
     epilog="medsam-exp COMMAND --help says more.",
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
@@ -100,13 +100,13 @@ def _options(
     del version
 
 
-Outputs = Annotated[Path, typer.Argument(envvar="MEDSAM_OUTPUTS", help="Folder of runs and sweeps.")]
-Artifacts = Annotated[Path | None, typer.Option(help="Stored results, if not OUTPUTS/artifacts.")]
-Also = Annotated[
+_Outputs = Annotated[Path, typer.Argument(envvar="MEDSAM_OUTPUTS", help="Folder of runs and sweeps.")]
+_Artifacts = Annotated[Path | None, typer.Option(help="Stored results, if not OUTPUTS/artifacts.")]
+_Also = Annotated[
     list[Path] | None, typer.Option(metavar="FOLDER", help="Further runs that use them; may be repeated.")
 ]
-First = Annotated[int | None, typer.Option(metavar="N", help="No more than N rows.")]
-Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
+_First = Annotated[int | None, typer.Option(metavar="N", help="No more than N rows.")]
+_Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
 class Status(StrEnum):
@@ -133,7 +133,7 @@ def _choice(group: str) -> Any:
     return typer.Option(metavar="CHOICE", help=f"{GROUPS[group]} ({names}).")
 
 
-@app.command(epilog=RESEARCH_ONLY)
+@app.command(epilog=_RESEARCH_ONLY)
 def segment(
     ctx: typer.Context,
     images: Annotated[
@@ -164,7 +164,7 @@ def segment(
     return segment_images(images, text, out, chosen)
 
 
-@app.command("app", epilog=RESEARCH_ONLY)
+@app.command("app", epilog=_RESEARCH_ONLY)
 def open_app(
     settings: Annotated[
         list[str] | None,
@@ -204,7 +204,7 @@ def doctor(
     experiments: Annotated[
         list[str] | None, typer.Argument(metavar="EXPERIMENT", help="Look at these alone.")
     ] = None,
-    as_json: Json = False,
+    as_json: _Json = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Verify the checksums of all weights (a minute).")
     ] = False,
@@ -339,17 +339,17 @@ def write_back(
 
 @app.command()
 def runs(
-    outputs: Outputs = Path("outputs"),
-    artifacts: Artifacts = None,
-    also: Also = None,
+    outputs: _Outputs = Path("outputs"),
+    artifacts: _Artifacts = None,
+    also: _Also = None,
     sort: Annotated[
         str, typer.Option(help="when, name, status, size, or a metric such as sam/dsc.")
     ] = "when",
     status: Annotated[list[Status] | None, typer.Option(help="Only these; may be repeated.")] = None,
     name: Annotated[str, typer.Option(help="Only those with this in their path.")] = "",
     jobs: Annotated[bool, typer.Option("--jobs", help="List the jobs of sweeps, too.")] = False,
-    first: First = None,
-    as_json: Json = False,
+    first: _First = None,
+    as_json: _Json = False,
 ) -> None:
     """List runs and sweeps: status, when, main scores, size."""
     from medsam_exp.cli.artifact_gc import commands
@@ -444,11 +444,11 @@ def dashboard(
 
 @app.command()
 def du(
-    outputs: Outputs = Path("outputs"),
-    artifacts: Artifacts = None,
-    also: Also = None,
-    first: First = None,
-    as_json: Json = False,
+    outputs: _Outputs = Path("outputs"),
+    artifacts: _Artifacts = None,
+    also: _Also = None,
+    first: _First = None,
+    as_json: _Json = False,
 ) -> int:
     """Say what takes the space in outputs/, by stage and by run."""
     from medsam_exp.cli.artifact_gc import commands
@@ -460,9 +460,9 @@ def du(
 
 @app.command()
 def clean(
-    outputs: Outputs = Path("outputs"),
-    artifacts: Artifacts = None,
-    also: Also = None,
+    outputs: _Outputs = Path("outputs"),
+    artifacts: _Artifacts = None,
+    also: _Also = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     hours: Annotated[float, typer.Option(help="Keep what was used since then.")] = 12.0,
 ) -> int:
@@ -478,7 +478,7 @@ def clean(
 
 @app.command()
 @stops_when_asked()
-def sync(outputs: Outputs = Path("outputs")) -> int:
+def sync(outputs: _Outputs = Path("outputs")) -> int:
     """Send W&B runs that were kept offline."""
     from medsam_exp.report.logger import sync as wandb_sync
 

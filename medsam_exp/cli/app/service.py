@@ -24,22 +24,14 @@ _MEGAPIXEL = 1_000_000
 
 
 @dataclass
-class Tab:
-    """One browser tab.
-
-    Attributes:
-        image: the file on this machine; None before one was chosen.
-        name: of the file, as the user's command should have it.
-        note: what to know before pasting the command.
-        automatic: the pipeline's own answer of each viewer.
-        current: the answer that each viewer shows.
-    """
+class _Tab:
+    """One browser tab: its image and that file's name for its owner, and the answers of each viewer."""
 
     image: Path | None = None
     name: str = ""
-    note: str = ""
-    automatic: "dict[str, Answer]" = field(default_factory=dict)
-    current: "dict[str, Answer]" = field(default_factory=dict)
+    note: str = ""  # what to know before pasting the command
+    automatic: "dict[str, Answer]" = field(default_factory=dict)  # of the pipeline itself
+    current: "dict[str, Answer]" = field(default_factory=dict)  # that are shown
 
 
 class Service:
@@ -57,7 +49,7 @@ class Service:
     ) -> None:
         self._folder, self._settings, self._pixels = folder.resolve(), settings, megapixels * _MEGAPIXEL
         self._most, self._lock, self._beginning = tabs, threading.Lock(), threading.Lock()
-        self._tabs: OrderedDict[str, Tab] = OrderedDict()
+        self._tabs: OrderedDict[str, _Tab] = OrderedDict()
         self._begun: Session | None = None
         self._examples = write_examples(self._folder / "examples")
 
@@ -190,23 +182,23 @@ class Service:
 
         return image_message(image, name)
 
-    def _tab(self, who: str) -> Tab:
+    def _tab(self, who: str) -> _Tab:
         with self._lock:
-            tab = self._tabs.setdefault(who, Tab())
+            tab = self._tabs.setdefault(who, _Tab())
             self._tabs.move_to_end(who)
             forgotten = list(self._tabs)[: -self._most]
         for name in forgotten:
             self.leave(name)
         return tab
 
-    def _answered(self, who: str, viewer: str) -> "tuple[Tab, Answer]":
+    def _answered(self, who: str, viewer: str) -> "tuple[_Tab, Answer]":
         tab = self._tab(who)
         if viewer not in tab.automatic:
             raise UserError("nothing is segmented yet: press Segment first")
         return tab, tab.automatic[viewer]
 
 
-def _message(answer: "Answer", tab: Tab, *, whole: bool) -> str:
+def _message(answer: "Answer", tab: _Tab, *, whole: bool) -> str:
     from medsam_exp.cli.app.view import answer_message
 
     return answer_message(answer, tab.name, note=tab.note, whole=whole)

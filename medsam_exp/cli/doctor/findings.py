@@ -20,21 +20,6 @@ QUICK_BYTES = 300_000_000
 
 
 @dataclass(frozen=True)
-class Data:
-    """A folder of data that an experiment knows.
-
-    Attributes:
-        folder: where it should be.
-        there: whether it is.
-        prepare: what prepares it.
-    """
-
-    folder: Path
-    there: bool
-    prepare: str
-
-
-@dataclass(frozen=True)
 class Findings:
     """What was found.
 
@@ -42,19 +27,17 @@ class Findings:
         machine: the machine.
         weights_folder: the one cache of published weights.
         weights: what is there of each network's.
-        data: folders of data.
+        data: whether the folders of data that experiments know are there.
         wandb_login: whether a key for W&B is there.
         experiments: what each lacks, by name.
-        titles: the first sentence of each experiment's YAML.
     """
 
     machine: Machine
     weights_folder: Path
     weights: dict[str, State]
-    data: tuple[Data, ...]
+    data: dict[Path, bool]
     wandb_login: bool
     experiments: dict[str, list[Need]]
-    titles: dict[str, str]
 
     @property
     def ready(self) -> list[str]:
@@ -74,15 +57,13 @@ def examine(names: Sequence[str] = (), *, verify_all: bool = False) -> Findings:
     """
     own, paths = settings(), configured_paths()
     data, outputs = Path(paths["data"]).expanduser(), Path(paths["outputs"]).expanduser()
-    experiments = _experiments(names)
     return Findings(
         machine=look({"weights": own.folder, "data": data, "outputs": outputs}),
         weights_folder=own.folder.absolute(),
         weights=_weights_states(own, verify_all=verify_all),
-        data=tuple(Data(data / name, (data / name).is_dir(), prepare) for name, prepare in PREPARED.items()),
+        data={data / name: (data / name).is_dir() for name in PREPARED},
         wandb_login=has_key(),
-        experiments={name: _needs(name) for name in experiments},
-        titles={name: _title(path) for name, path in experiments.items()},
+        experiments={name: _needs(name) for name in _experiments(names)},
     )
 
 
@@ -106,12 +87,12 @@ def _weights_states(own: Settings, *, verify_all: bool) -> dict[str, State]:
     return {name: found[name] for name in catalogue()}
 
 
-def _experiments(names: Sequence[str]) -> dict[str, Path]:
-    shipped = {path.stem: path for path in sorted((conf_folder() / "experiment").glob("*.yaml"))}
+def _experiments(names: Sequence[str]) -> Sequence[str]:
+    shipped = sorted(path.stem for path in (conf_folder() / "experiment").glob("*.yaml"))
     for name in names:
         if name not in shipped:
             raise UserError(f"there is no experiment {name!r}; there are {', '.join(shipped)}")
-    return {name: shipped[name] for name in names} if names else shipped
+    return names or shipped
 
 
 def _needs(experiment: str) -> list[Need]:
@@ -122,9 +103,10 @@ def _needs(experiment: str) -> list[Need]:
         return [Need("its configuration", said, "see its YAML")]
 
 
-def _title(path: Path) -> str:
-    """The first sentence about an experiment."""
-    return re.split(r"(?<=[a-z0-9)])[.:;] ", f"{head_comment(path)} ")[0].strip(" .")
+def title_of(experiment: str) -> str:
+    """The first sentence about an experiment in its YAML."""
+    said = head_comment(conf_folder() / "experiment" / f"{experiment}.yaml")
+    return re.split(r"(?<=[a-z0-9)])[.:;] ", f"{said} ")[0].strip(" .")
 
 
 def as_record(found: Findings) -> dict[str, Any]:
@@ -133,4 +115,8 @@ def as_record(found: Findings) -> dict[str, Any]:
         name: [{**asdict(need), "sentence": need.sentence} for need in needs]
         for name, needs in found.experiments.items()
     }
-    return {**asdict(found), "ready": found.ready, "experiments": experiments}
+    data = [
+        {"folder": folder, "there": there, "prepare": PREPARED[folder.name]}
+        for folder, there in found.data.items()
+    ]
+    return {**asdict(found), "ready": found.ready, "experiments": experiments, "data": data}

@@ -13,7 +13,7 @@ from typing import Any
 from medsam_exp.runtime.extras import EXTRAS
 
 _PROC = Path("/proc/meminfo")
-VERSIONS = ("medsam-exp", "torch", "torchvision", "open_clip_torch", "segment-anything", "pytorch-lightning")
+_VERSIONS = ("medsam-exp", "torch", "torchvision", "open_clip_torch", "segment-anything", "pytorch-lightning")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def look(folders: dict[str, Path]) -> Machine:
     gpus, note, cuda = _or(((), "torch cannot be asked for GPUs", {}), _gpus)
     memory = _or({}, _memory)
     disks = {what: _or(None, _free, folder) for what, folder in folders.items()}
-    versions = {name: _or("", importlib.metadata.version, name) for name in VERSIONS}
+    versions = {name: _or("", importlib.metadata.version, name) for name in _VERSIONS}
     return Machine(
         system=_or("unknown", platform.platform),
         python=platform.python_version(),

@@ -1,12 +1,13 @@
 """The findings in plain words, for a terminal."""
 
+import textwrap
 from collections.abc import Iterator
 
 from rich.filesize import decimal
 
-from medsam_exp.cli.doctor.findings import Findings
+from medsam_exp.cli.doctor.findings import Findings, title_of
 from medsam_exp.cli.doctor.machine import Machine
-from medsam_exp.cli.preflight import Need
+from medsam_exp.cli.preflight import PREPARED, Need
 from medsam_exp.cli.weights.catalogue import catalogue
 from medsam_exp.cli.weights.tables import STATES
 from medsam_exp.config.start_command import start_command
@@ -83,9 +84,9 @@ def _weights(found: Findings) -> Iterator[str]:
 
 
 def _data(found: Findings) -> Iterator[str]:
-    for each in found.data:
-        how = "" if each.there else f": medsam-exp prepare {each.prepare} DOWNLOAD"
-        yield f"{each.folder!s:<28} {'here' if each.there else 'not here'}{how}"
+    for folder, there in found.data.items():
+        how = "" if there else f": medsam-exp prepare {PREPARED[folder.name]} DOWNLOAD"
+        yield f"{folder!s:<28} {'here' if there else 'not here'}{how}"
     yield f"(drawn scans need none; your own: {start_command()} data=folder data.root=FOLDER)"
 
 
@@ -100,7 +101,7 @@ def _wandb(found: Findings) -> Iterator[str]:
 def _ready(found: Findings) -> Iterator[str]:
     for name in found.ready:
         fetches = "".join(f" (fetches {need.thing})" for need in found.experiments[name])
-        yield f"{name:<{_EXPERIMENT}} {_short(found.titles[name])}{fetches}"
+        yield f"{name:<{_EXPERIMENT}} {textwrap.shorten(title_of(name), _WIDTH, placeholder=' ...')}{fetches}"
     yield f"start one by: {start_command()} +experiment=NAME"
 
 
@@ -135,7 +136,3 @@ def _typed(need: Need) -> str:
         else f"   # {'' if entry.exact else 'about '}{decimal(entry.bytes)}, licence: {entry.licence}"
     )
     return f"{need.mend}{about}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1].rsplit(' ', 1)[0]} ..."

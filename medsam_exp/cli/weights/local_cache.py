@@ -47,7 +47,8 @@ def file_state(file: PublishedFile, folder: Path, digests: FileDigests | None = 
     """
     path = folder / file.path
     if not path.is_file():
-        begun = sum(part.stat().st_size for part in _parts(path))
+        parts = path.parent.glob(f"{escape(path.name)}.part*")  # gdown adds letters of its own
+        begun = sum(part.stat().st_size for part in parts if part.suffix != ".json")
         return State("part", f"{decimal(begun)} so far") if begun else State("missing")
     size = path.stat().st_size
     if size == 0 or (file.size is not None and size != file.size):
@@ -71,11 +72,6 @@ def state(weights: Weights, folder: Path, digests: FileDigests | None = None) ->
                 return State("part", f"{len(each) - len(found)} of {len(each)} files")
             return found[0]
     return State("verified")
-
-
-def _parts(path: Path) -> list[Path]:
-    """Partial files, also those of gdown, which adds letters of its own."""
-    return [part for part in path.parent.glob(f"{escape(path.name)}.part*") if part.suffix != ".json"]
 
 
 def fetched(*choices: str) -> str:

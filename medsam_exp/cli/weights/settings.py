@@ -13,7 +13,7 @@ from medsam_exp.cli.weights.catalogue import PublishedFile
 from medsam_exp.runtime.conf_folder import conf_folder, own_folder
 from medsam_exp.types import UserError
 
-EVERYTHING = "all"
+_EVERYTHING = "all"
 """In place of an address: a mirror that has every file under its path in the folder of weights."""
 _HUB = "https://huggingface.co"
 _PLACE = r"(?P<instead>(?:https?://|file://|[/~.]).+)"
@@ -88,7 +88,7 @@ def _from_shell(text: str) -> dict[str, str]:
             raise UserError(
                 f"MEDSAM_MIRRORS has {pair!r}; it should be FROM=TO, such as {_HUB}=https://MIRROR"
             )
-        found[match.groupdict().get("start", EVERYTHING)] = match["instead"]
+        found[match.groupdict().get("start", _EVERYTHING)] = match["instead"]
     return found
 
 
@@ -101,7 +101,7 @@ def sources(file: PublishedFile, mirrors: Mapping[str, str]) -> list[str]:
     """
     found = []
     for start, instead in mirrors.items():
-        if start == EVERYTHING:
+        if start == _EVERYTHING:
             found.append(f"{instead.rstrip('/')}/{file.path}")
         elif file.address.startswith(start.rstrip("/") + "/"):
             found.append(instead.rstrip("/") + file.address.removeprefix(start.rstrip("/")))
