@@ -66,17 +66,22 @@ def find_runs(outputs: Path, artifacts: Path) -> list[Run]:
         artifacts: folder of stored results, where no run is.
     """
     folders, problems = _folders_below(outputs, artifacts)
-    found = {folder: _unreadable(folder, outputs, problem) for folder, problem in problems.items()}
+    found: dict[Path, Run] = {}
     for folder in sorted(folders, reverse=True):  # jobs before the sweep above them
-        names = folders[folder]
+        names, name = folders[folder], folder.relative_to(outputs).as_posix()
         try:
             if SWEEP_FILE in names:
-                jobs = [each for each in found if each.parent == folder and _is_run(folders.get(each, ()))]
-                found[folder] = _sweep(folder, outputs, tuple(found.pop(job) for job in sorted(jobs)))
+                jobs = [each for each in sorted(found) if each.parent == folder and _is_run(folders[each])]
+                found[folder] = _sweep(folder, name, tuple(found[job] for job in jobs))
+                found = {each: run for each, run in found.items() if each not in jobs}
             elif _is_run(names):
-                found[folder] = _run(folder, outputs)
+                found[folder] = _run(folder, name)
         except OSError as error:  # its names can be seen, its files cannot
-            found[folder] = _unreadable(folder, outputs, error.strerror or type(error).__name__)
+            problems[folder] = error.strerror or type(error).__name__
+    long_ago, nothing = datetime.fromtimestamp(0).astimezone(), Extent(0, 0, 0.0)
+    for folder, problem in problems.items():
+        name, note = folder.relative_to(outputs).as_posix(), f"it cannot be read ({problem})"
+        found[folder] = Run(name, folder, "unreadable", note, long_ago, {}, (), nothing)
     return sorted(found.values(), key=lambda run: run.name)
 
 
@@ -122,25 +127,18 @@ def _is_run(names: Iterable[str]) -> bool:
     return not _MARKS.isdisjoint(names)
 
 
-def _unreadable(folder: Path, outputs: Path, problem: str) -> Run:
-    note = f"it cannot be read ({problem})"
-    long_ago = datetime.fromtimestamp(0).astimezone()
-    return Run(_name(folder, outputs), folder, "unreadable", note, long_ago, {}, (), Extent(0, 0, 0.0))
-
-
-def _run(folder: Path, outputs: Path) -> Run:
+def _run(folder: Path, name: str) -> Run:
     summary, problem = _summary(folder / "summary.json")
     size = extent(folder)
     metrics = _metrics(summary)
-    status, note = _status(folder, there=bool(summary))
+    status, note = _status(folder, summary)
     if problem and status in ("done", "stopped"):
         status, note = "unreadable", problem
     when = _date(summary) or datetime.fromtimestamp(size.changed).astimezone()
-    main = _main(metrics)
-    return Run(_name(folder, outputs), folder, status, note, when, metrics, main, size)
+    return Run(name, folder, status, note, when, metrics, _main(metrics), size)
 
 
-def _sweep(folder: Path, outputs: Path, jobs: tuple[Run, ...]) -> Run:
+def _sweep(folder: Path, name: str, jobs: tuple[Run, ...]) -> Run:
     count = _planned(folder / SWEEP_FILE) or len(jobs)
     done = [job for job in jobs if job.status == "done"]
     best = _best(done)
@@ -154,7 +152,7 @@ def _sweep(folder: Path, outputs: Path, jobs: tuple[Run, ...]) -> Run:
         (job.when for job in jobs), default=datetime.fromtimestamp(folder.stat().st_mtime).astimezone()
     )
     return Run(
-        name=_name(folder, outputs),
+        name=name,
         folder=folder,
         status=_status_of_sweep(jobs, count),
         note=", ".join(notes),
@@ -175,13 +173,8 @@ def _status_of_sweep(jobs: tuple[Run, ...], count: int) -> Status:
     return "failed" if "failed" in found else "stopped"
 
 
-def _status(folder: Path, *, there: bool) -> tuple[Status, str]:
-    """Status of a run, and a note on it.
-
-    Args:
-        folder: of the run.
-        there: whether it has a summary.
-    """
+def _status(folder: Path, summary: Mapping[str, Any]) -> tuple[Status, str]:
+    """Status of a run, and a note on it."""
     if is_running(folder):
         return "running", ""
     if (folder / "job_status.json").is_file():
@@ -192,7 +185,7 @@ def _status(folder: Path, *, there: bool) -> tuple[Status, str]:
         return ("stopped", "") if recorded[0] == "missing" else recorded  # type: ignore[return-value]
     if (folder / ERROR_FILE).is_file():
         return "failed", _last_line(folder / ERROR_FILE)
-    return ("done", "") if there else ("stopped", "")
+    return ("done", "") if summary else ("stopped", "")
 
 
 def _last_line(path: Path) -> str:
@@ -255,7 +248,3 @@ def _date(summary: Mapping[str, Any]) -> datetime | None:
         return datetime.fromisoformat(summary["date"]).astimezone()
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _name(folder: Path, outputs: Path) -> str:
-    return folder.relative_to(outputs).as_posix()
