@@ -1,12 +1,15 @@
 """What the app does for each browser tab, without knowing the page: images, answers, corrections."""
 
+import re
 import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from medsam_exp.cli.app.examples import examples, write_examples
 from medsam_exp.data.decoding import read_image
@@ -123,15 +126,18 @@ class Service:
         Raises:
             UserError: nothing was segmented yet, or the prompts cannot work.
         """
-        tab, automatic = self._answered(who, viewer)
-        height, width = automatic.mask.shape
         from medsam_exp.cli.interactive.correction import Correction
 
+        tab, automatic = self._answered(who, viewer)
+        height, width = automatic.mask.shape
+        last = (width - 1, height - 1, 1)
+        x0, y0, x1, y1 = np.clip(box or (0, 0, 0, 0), 0, (width, height) * 2).astype(int).tolist()
         correction = Correction(
             points=tuple(
-                (_within(x, width - 1), _within(y, height - 1), int(bool(label))) for x, y, label in points
+                (x, y, label)
+                for x, y, label in np.clip(np.reshape(points, (-1, 3)), 0, last).astype(int).tolist()
             ),
-            box=_box(box, width, height) if box else None,
+            box=(x0, y0, x1, y1) if box else None,
         )
         answer = self._session.correct(automatic, correction) if correction else automatic
         tab.current[viewer] = answer
@@ -217,13 +223,4 @@ def problem_in_words(error: Exception) -> str:
 
 
 def _plain(who: str) -> str:
-    return "".join(letter for letter in who if letter.isalnum()) or "tab"
-
-
-def _within(value: Any, most: int) -> int:
-    return min(max(int(value), 0), most)
-
-
-def _box(box: Sequence[float], width: int, height: int) -> tuple[int, int, int, int]:
-    x0, y0, x1, y1 = (int(value) for value in box)
-    return max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+    return re.sub(r"[\W_]", "", who) or "tab"

@@ -9,7 +9,6 @@ from medsam_exp.cli.doctor.findings import Findings, title_of
 from medsam_exp.cli.doctor.machine import Machine
 from medsam_exp.cli.preflight import PREPARED, Need
 from medsam_exp.cli.weights.catalogue import catalogue
-from medsam_exp.cli.weights.tables import STATES
 from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.extras import EXTRAS
@@ -76,7 +75,7 @@ def _packages(machine: Machine) -> Iterator[str]:
 def _weights(found: Findings) -> Iterator[str]:
     here = {name: each for name, each in found.weights.items() if each.kind != "missing"}
     for name, each in here.items():
-        yield f"{name:<20} {STATES[each.kind]}{f' ({each.note})' if each.note else ''}"
+        yield f"{name:<20} {each}"
     missing = [name for name in found.weights if name not in here]
     if missing:
         yield f"{'not here' if here else 'none of them is here'}: {', '.join(missing)}"
@@ -130,9 +129,5 @@ def _typed(need: Need) -> str:
     if not need.command:
         return f"{need.what}: {need.mend}"
     entry = catalogue().get(need.mend.rpartition(" ")[2])
-    about = (
-        ""
-        if entry is None
-        else f"   # {'' if entry.exact else 'about '}{decimal(entry.bytes)}, licence: {entry.licence}"
-    )
+    about = f"   # {entry.download_size}, licence: {entry.licence}" if entry else ""
     return f"{need.mend}{about}"

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from rich.filesize import decimal
 
 from medsam_exp.runtime.wording import nearest
 from medsam_exp.types import UserError
@@ -104,9 +105,10 @@ class Weights:
         return sum(file.bytes for file in self.files)
 
     @property
-    def exact(self) -> bool:
-        """Whether the size of every file is known to the byte."""
-        return all(file.size is not None for file in self.files)
+    def download_size(self) -> str:
+        """The same in words, with "about" where the size of a file is not known to the byte."""
+        exact = all(file.size is not None for file in self.files)
+        return f"{'' if exact else 'about '}{decimal(self.bytes)}"
 
 
 def read_catalogue(path: Path = CATALOGUE) -> dict[str, Weights]:

@@ -68,12 +68,11 @@ def get_weights(
     from medsam_exp.cli.weights.download import Downloader
     from medsam_exp.cli.weights.settings import settings
     from medsam_exp.config.start_command import start_command
-    from medsam_exp.runtime.console import byte_progress
     from medsam_exp.types import UserError
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    downloader, failed = Downloader(settings(folder), byte_progress), 0
+    downloader, failed = Downloader(settings(folder)), 0
     for each in _entries(names):
         try:
             new = downloader.get(each)
@@ -94,7 +93,6 @@ def check_weights(names: Names = None, folder: Folder = None) -> int:
 
     The exit code is 1 when one is wrong, or named and missing.
     """
-    from medsam_exp.cli.weights import tables
     from medsam_exp.cli.weights.local_cache import known_digests, state
     from medsam_exp.cli.weights.settings import settings
 
@@ -107,7 +105,7 @@ def check_weights(names: Names = None, folder: Folder = None) -> int:
                 continue
             seen += 1
             wrong += found.kind == "wrong" or (named and not found.usable)
-            print(f"{each.name}: {tables.STATES[found.kind]}{f' ({found.note})' if found.note else ''}")
+            print(f"{each.name}: {found}")
     if not seen:
         print(f"no published weights in {own.folder.absolute()}")
     return 1 if wrong else 0

@@ -2,8 +2,8 @@
 
 import io
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext, redirect_stderr
+from contextlib import ExitStack, redirect_stderr
+from functools import cached_property
 from pathlib import Path
 
 import httpx
@@ -14,6 +14,7 @@ from medsam_exp.cli.weights.local_cache import file_state, known_digests
 from medsam_exp.cli.weights.partial import PartialFile, SourceError, WrongContentError
 from medsam_exp.cli.weights.settings import Settings, shown, sources
 from medsam_exp.cli.weights.transfer import Advance, Patience, make_client, transfer
+from medsam_exp.runtime.console import byte_progress
 from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.types import UserError
@@ -21,8 +22,6 @@ from medsam_exp.types import UserError
 log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
-Show = Callable[[str], AbstractContextManager[Advance]]
-"""Shows the progress of a file: takes its name, gives the function that is called with the bytes."""
 
 
 class Downloader:
@@ -30,20 +29,15 @@ class Downloader:
 
     Args:
         settings: where from and where to.
-        show: shows the progress of a file.
         patience: how long each source is tried.
-        client: of httpx; made when it is first needed.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        show: Show | None = None,
-        patience: Patience | None = None,
-        client: httpx.Client | None = None,
-    ) -> None:
-        self._settings, self._show = settings, show or (lambda _: nullcontext(lambda _, __: None))
-        self._patience, self._client = patience or Patience(), client
+    def __init__(self, settings: Settings, patience: Patience | None = None) -> None:
+        self._settings, self._patience = settings, patience or Patience()
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        return make_client(self._settings.proxy, self._patience)
 
     def get(self, weights: Weights) -> list[Path]:
         """Fetch what is missing of a network's files.
@@ -94,7 +88,7 @@ class Downloader:
         reasons = []
         for source in sources(file, self._settings.mirrors):
             try:
-                with self._show(file.name) as advance:
+                with byte_progress(file.name) as advance:
                     return self._from(source, part, advance)
             except SourceError as failure:
                 reasons.append(f"{shown(source)} {failure}")
@@ -120,8 +114,6 @@ class Downloader:
         elif source == part.wanted.address and part.wanted.drive is not None:
             _from_drive(part, advance, self._patience, self._settings.proxy)
         else:
-            if self._client is None:
-                self._client = make_client(self._settings.proxy, self._patience)
             transfer(source, part, self._client, advance, self._patience)
 
 

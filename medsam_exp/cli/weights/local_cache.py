@@ -12,7 +12,14 @@ from rich.filesize import decimal
 from medsam_exp.cli.weights.catalogue import PublishedFile, Weights
 from medsam_exp.runtime.digests import FileDigests
 
-Kind = Literal["missing", "part", "wrong", "there", "verified"]
+_Kind = Literal["missing", "part", "wrong", "there", "verified"]
+_WORDS: dict[_Kind, str] = {
+    "missing": "not here",
+    "part": "in part",
+    "wrong": "WRONG",
+    "there": "here",
+    "verified": "here, verified",
+}
 DESCRIPTION = "open_clip_config.json"
 """The last file of a folder that is fetched."""
 _DIGESTS = ".digests.json"
@@ -28,13 +35,17 @@ class State:
         note: more, in words; empty where there is nothing to say.
     """
 
-    kind: Kind
+    kind: _Kind
     note: str = ""
 
     @property
     def usable(self) -> bool:
         """Whether it can be loaded."""
         return self.kind in ("there", "verified")
+
+    def __str__(self) -> str:
+        """In words."""
+        return _WORDS[self.kind] + (f" ({self.note})" if self.note else "")
 
 
 def file_state(file: PublishedFile, folder: Path, digests: FileDigests | None = None) -> State:

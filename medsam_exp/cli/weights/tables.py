@@ -15,24 +15,13 @@ from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.console import plain_table
 from medsam_exp.runtime.json_text import json_text
 
-STATES = {
-    "missing": "not here",
-    "part": "in part",
-    "wrong": "WRONG",
-    "there": "here",
-    "verified": "here, verified",
-}
-"""States of weights, in words."""
-
 
 def catalogue_table(entries: Sequence[Weights], states: Mapping[str, State]) -> Table:
     """One row a network: what it is, what it takes, whether it is there, what to type."""
     table = plain_table("name", "what", ">size", "licence", "here?", "options of a run")
     for each in entries:
-        size = decimal(each.bytes) if each.exact else f"~{decimal(each.bytes)}"
-        here = states[each.name]
-        said = STATES[here.kind] + (f" ({here.note})" if here.kind == "part" and here.note else "")
-        table.add_row(*map(escape, (each.name, each.title, size, each.licence, said, each.use)))
+        row = (each.name, each.title, each.download_size, each.licence, str(states[each.name]), each.use)
+        table.add_row(*map(escape, row))
     return table
 
 

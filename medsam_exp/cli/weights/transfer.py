@@ -47,13 +47,13 @@ class Patience:
     silence_s: float = 30.0
 
 
-def make_client(proxy: str | None = None, patience: Patience | None = None) -> httpx.Client:
+def make_client(proxy: str | None, patience: Patience) -> httpx.Client:
     """A client that follows redirects, and takes its proxy from the shell (HTTPS_PROXY, NO_PROXY) unless told.
 
     Raises:
         UserError: the proxy cannot be used.
     """
-    silence = (patience or Patience()).silence_s
+    silence = patience.silence_s
     try:
         return httpx.Client(
             follow_redirects=True,
@@ -80,9 +80,7 @@ def _refuse_downgrade(response: httpx.Response) -> None:
         raise SourceError(f"leads to {onward.host} without encryption")
 
 
-def transfer(
-    url: str, part: PartialFile, client: httpx.Client, advance: Advance, patience: Patience | None = None
-) -> None:
+def transfer(url: str, part: PartialFile, client: httpx.Client, advance: Advance, patience: Patience) -> None:
     """Fetch what is missing of a file.
 
     Args:
@@ -96,7 +94,6 @@ def transfer(
         SourceError: the source does not have it, or cuts the connection again and again.
         UserError: the disk is full.
     """
-    patience = patience or Patience()
     failures, reached = 0, part.size > 0
     while True:
         before = part.size

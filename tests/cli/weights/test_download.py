@@ -18,7 +18,7 @@ import pytest
 import requests
 from gdown.exceptions import FileURLRetrievalError
 
-from medsam_exp.cli.weights import partial
+from medsam_exp.cli.weights import download, partial
 from medsam_exp.cli.weights.catalogue import PublishedFile
 from medsam_exp.cli.weights.download import Downloader
 from medsam_exp.cli.weights.local_cache import State, file_state
@@ -402,23 +402,23 @@ def test_a_proxy_that_cannot_be_used_is_one_sentence(
 
 @pytest.mark.parametrize(("onward", "allowed"), [("http://b/net.pth", False), ("https://b/net.pth", True)])
 def test_nobody_is_sent_from_an_encrypted_address_to_an_open_one(
-    tmp_path: Path, onward: str, allowed: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onward: str, allowed: bool
 ) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.host == "a":
             return httpx.Response(302, headers={"Location": onward})
         return httpx.Response(200, stream=httpx.ByteStream(DATA))
 
-    client = make_client()
+    client = make_client(None, QUICK)
     client._transport, client._mounts = httpx.MockTransport(answer), {}
-    loader = Downloader(Settings(tmp_path), patience=QUICK, client=client)
+    monkeypatch.setattr(download, "make_client", lambda *_: client)
     file = PublishedFile("net.pth", url="https://a/net.pth")
     if allowed:
-        loader.get_file(file)
+        get(tmp_path, file)
         assert_whole(tmp_path)
     else:
         with pytest.raises(UserError, match=r"https://a/net\.pth leads to b without encryption"):
-            loader.get_file(file)
+            get(tmp_path, file)
 
 
 def test_a_folder_can_be_the_mirror(server: Server, tmp_path: Path) -> None:
