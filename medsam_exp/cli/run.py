@@ -93,11 +93,7 @@ def job(cfg: DictConfig) -> None:
 
 
 def _own_folder(typed: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """The folder of one's own choices, named or beside the user, and what else was typed.
-
-    Raises:
-        UserError: what was named is no folder.
-    """
+    """The folder of one's own choices, named or beside the user, and what else was typed."""
     rest, words, named = [], iter(typed), None
     for word in words:
         option, sign, value = word.partition("=")

@@ -44,11 +44,7 @@ def segment_images(words: Sequence[str], text: str, out: Path, choices: Mapping[
 
 
 def _sorted(words: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Images and settings, which stand in any order.
-
-    Raises:
-        UserError: no image is named, or two would get the same name.
-    """
+    """Images and settings, which stand in any order."""
     images = [Path(word) for word in words if "=" not in word or Path(word).is_file()]
     settings = [word for word in words if "=" in word and not Path(word).is_file()]
     if not images:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from medsam_exp.cli.app.examples import examples
 from medsam_exp.cli.app.images import thumbnail_address
-from medsam_exp.cli.app.service import VIEWERS, Service, facts_of_two, problem_in_words
+from medsam_exp.cli.app.service import VIEWERS, Service, facts_of_two
 from medsam_exp.cli.interactive.choices import choices_of, default_of, problem_of
 from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.data.decoding import IMAGE_SUFFIXES
@@ -74,7 +74,10 @@ class _Page:
 
     def add_inputs(self) -> None:
         """Left column."""
-        self._file = gr.File(label=f"Image ({_kinds()})", file_count="single", height=150, elem_id="mx-file")
+        kinds = sorted({suffix.strip(".").upper() for suffix in IMAGE_SUFFIXES} - {"JPEG", "TIF"})
+        self._file = gr.File(
+            label=f"Image ({', '.join(kinds)})", file_count="single", height=150, elem_id="mx-file"
+        )
         self._examples = gr.HTML(
             html_template=_example_buttons(), js_on_load=text_of("examples.js"), apply_default_css=False
         )
@@ -172,7 +175,9 @@ class _Page:
         who, choices = _who(request), dict(zip(self._dropdowns, values, strict=True))
 
         def work() -> list[Any]:
-            self._refuse_missing(choices)
+            for group, name in choices.items():  # before anything is downloaded or computed
+                if problem := problem_of(self._choices[group][name], self._weights):
+                    raise UserError(f"{group}={name} cannot be used yet: {problem}")
             found = self._service.ask(who, VIEWERS[0], text or "", choices)
             if not (second or "").strip():
                 self._service.forget_answer(who, VIEWERS[1])
@@ -224,12 +229,6 @@ class _Page:
             for group in self._dropdowns
         ]
 
-    def _refuse_missing(self, choices: Mapping[str, str]) -> None:
-        """Say which weights are missing before anything is downloaded or computed."""
-        for group, name in choices.items():
-            if problem := problem_of(self._choices[group][name], self._weights):
-                raise UserError(f"{group}={name} cannot be used yet: {problem}")
-
     def _only(self, message: str) -> list[Any]:
         """Show one viewer, and nothing in the other."""
         return ["", message, "", gr.update(visible=False)]
@@ -242,7 +241,7 @@ class _Page:
             said = str(error)
         except Exception as error:  # a page must not go silent
             log.exception("a question failed")
-            said = problem_in_words(error)
+            said = f"{type(error).__name__}: the question could not be answered; the console of the app says more"
         return [f'<span class="mx-error" role="alert">{html.escape(said)}</span>', *[gr.skip()] * 3]
 
     def _change(self, work: Callable[[], str]) -> list[Any]:
@@ -252,11 +251,6 @@ class _Page:
 
     def _leave(self, request: gr.Request) -> None:
         self._service.leave(_who(request))
-
-
-def _kinds() -> str:
-    """Endings of the files that can be read."""
-    return ", ".join(sorted({suffix.strip(".").upper() for suffix in IMAGE_SUFFIXES} - {"JPEG", "TIF"}))
 
 
 def _who(request: gr.Request) -> str:

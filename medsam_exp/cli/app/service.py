@@ -217,10 +217,5 @@ def facts_of_two(first: "Answer", second: "Answer") -> str:
     return f"The two masks overlap with a DSC of {dice(first.mask, second.mask):.2f}."
 
 
-def problem_in_words(error: Exception) -> str:
-    """What to show when something went wrong that nobody foresaw; paths of this machine stay here."""
-    return f"{type(error).__name__}: the question could not be answered; the console of the app says more"
-
-
 def _plain(who: str) -> str:
     return re.sub(r"[\W_]", "", who) or "tab"

@@ -89,10 +89,6 @@ def _folders_below(top: Path, without: Path) -> tuple[dict[Path, list[str]], dic
     """What each folder holds, and why those that cannot be looked into cannot.
 
     Links are followed after everything else; those in a run lead to no other runs.
-
-    Args:
-        top: where to begin.
-        without: a folder that is left out, behind links too.
     """
     found: dict[Path, list[str]] = {}
     problems: dict[Path, str] = {}

@@ -155,11 +155,7 @@ def _files_that_may_refer(checkout: Path) -> list[Path]:
 
 
 def _texts_of_run(run: Path) -> list[Path]:
-    """Everything small in a run's folder about its configuration and results.
-
-    Raises:
-        OSError: it cannot be looked into, or is not there.
-    """
+    """Everything small in a run's folder about its configuration and results."""
     found = list(run.iterdir())
     if (run / ".hydra").is_dir():
         found += (run / ".hydra").iterdir()

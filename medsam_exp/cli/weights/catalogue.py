@@ -11,6 +11,7 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from rich.filesize import decimal
 
+from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.wording import nearest
 from medsam_exp.types import UserError
 
@@ -109,6 +110,22 @@ class Weights:
         """The same in words, with "about" where the size of a file is not known to the byte."""
         exact = all(file.size is not None for file in self.files)
         return f"{'' if exact else 'about '}{decimal(self.bytes)}"
+
+    def details(self) -> str:
+        """Everything that the catalogue says of it, in lines."""
+        lines = [
+            f"{self.name}: {self.title}",
+            f"  network   {self.architecture}",
+            f"  tensors   {self.layout}",
+            f"  licence   {self.licence}",
+            f"  page      {self.page}",
+            f"  use       {start_command()} {self.use}",
+        ]
+        for file in self.files:
+            size = f"{file.size} bytes" if file.size is not None else f"about {decimal(file.bytes)}"
+            lines.append(f"  file      {file.path}, {size}, SHA-256 {file.sha256 or 'unknown'}")
+            lines.append(f"            {file.address}")
+        return "\n".join(lines)
 
 
 def read_catalogue(path: Path = CATALOGUE) -> dict[str, Weights]:
