@@ -6,14 +6,10 @@ import io
 from PIL import Image
 
 
-def data_address(content: bytes, kind: str) -> str:
-    """The address of an encoded image of a kind, such as "png"."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def thumbnail_address(picture: Image.Image, side: int, kind: str) -> str:
-    """A copy of an image whose longer side has at most `side` pixels, as a data address."""
+def data_address(picture: Image.Image, kind: str, side: int | None = None) -> str:
+    """The address of an image in a format such as "png", whose longer side has at most `side` pixels."""
     copy, buffer = picture.copy(), io.BytesIO()
-    copy.thumbnail((side, side), Image.Resampling.LANCZOS)
+    if side is not None:
+        copy.thumbnail((side, side), Image.Resampling.LANCZOS)
     copy.save(buffer, kind)
-    return data_address(buffer.getvalue(), kind)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

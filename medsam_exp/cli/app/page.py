@@ -10,7 +10,7 @@ import gradio as gr
 from PIL import Image
 
 from medsam_exp.cli.app.examples import examples
-from medsam_exp.cli.app.images import thumbnail_address
+from medsam_exp.cli.app.images import data_address
 from medsam_exp.cli.app.service import VIEWERS, Service, facts_of_two
 from medsam_exp.cli.interactive.choices import choices_of, default_of, problem_of
 from medsam_exp.cli.interactive.groups import GROUPS
@@ -260,7 +260,7 @@ def _who(request: gr.Request) -> str:
 def _example_buttons() -> str:
     buttons = []
     for number, example in enumerate(examples()):
-        address = thumbnail_address(Image.fromarray(example.image), 160, "webp")
+        address = data_address(Image.fromarray(example.image), "webp", 160)
         buttons.append(
             f'<button type="button" data-number="{number}" title="{html.escape(" | ".join(example.texts))}">'
             f'<img alt="" src="{address}">{html.escape(example.label)}</button>'

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from medsam_exp.cli.app.images import data_address, thumbnail_address
+from medsam_exp.cli.app.images import data_address
 from medsam_exp.cli.interactive.correction import as_given
-from medsam_exp.cli.interactive.pictures import mask_png
 from medsam_exp.cli.interactive.result import Answer
 from medsam_exp.report.web.drawings import outline
 from medsam_exp.runtime.json_text import json_text
@@ -72,7 +71,7 @@ def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
         "mask": outline(answer.mask),
         "boxes": [prompt["box"] for prompt in prompts if "box" in prompt],
         "points": [point for prompt in prompts for point in prompt.get("points", [])],
-        "mask_png": data_address(mask_png(answer.mask), "png"),
+        "mask_png": data_address(Image.fromarray(answer.mask.astype(np.uint8) * 255), "png"),
         "name": answer.image_id,
         "threshold": _threshold(answer),
         "takes_points": FAMILIES[answer.cfg.sam.architecture].framing.takes_points,
@@ -83,18 +82,13 @@ def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
         "said": _said(answer),
     }
     if whole:
-        message |= _picture(answer.image, name) | {"saliency": _map(answer)}
+        saliency = Image.fromarray(np.rint(answer.saliency_map * 255).astype(np.uint8))
+        message |= _picture(answer.image, name) | {"saliency": data_address(saliency, "png", _MAP_SIDE)}
     return json_text(message)
 
 
 def _picture(image: RGBImage, name: str) -> dict[str, str]:
-    return {"image": thumbnail_address(Image.fromarray(image), _IMAGE_SIDE, "png"), "alt": f"Image {name}"}
-
-
-def _map(answer: Answer) -> str:
-    return thumbnail_address(
-        Image.fromarray(np.rint(answer.saliency_map * 255).astype(np.uint8)), _MAP_SIDE, "png"
-    )
+    return {"image": data_address(Image.fromarray(image), "png", _IMAGE_SIDE), "alt": f"Image {name}"}
 
 
 def _threshold(answer: Answer) -> float:

@@ -53,15 +53,11 @@ class Answer:
     cfg: DictConfig = field(repr=False)
     embedding: NDArray[np.float32] = field(repr=False)
 
-    def record(self, path: str | None = None) -> dict[str, Any]:
-        """Scores, prompts, timings and the command, JSON-able.
-
-        Args:
-            path: of the image, where it is another one for the reader.
-        """
+    def record(self) -> dict[str, Any]:
+        """Scores, prompts, timings and the command, JSON-able."""
         height, width = self.mask.shape
         return {
-            "image": path or str(self.question.image),
+            "image": str(self.question.image),
             "id": self.image_id,
             "size": [height, width],
             "text": self.question.text,
@@ -72,5 +68,5 @@ class Answer:
             "corrected": self.question.prompts is not None,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "reused": list(self.reused),
-            "command": self.question.command(path),
+            "command": self.question.command(),
         }
