@@ -27,19 +27,13 @@ _WORDS_FOR_OTHERS = {"ignore_unknown_options": True, "help_option_names": []}
 """Settings of a command whose words are all read by somebody else, options included."""
 
 
-class _UnknownCommandError(typer.TyperException):
-    exit_code = 2
-
-
 class _Commands(TyperGroup):
     """Answers an unknown command with the nearest one, and bad input with one sentence."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that is named."""
         if args[0] not in self.commands:
-            raise _UnknownCommandError(
-                f"medsam-exp has no command {args[0]!r}; {nearest(args[0], self.commands)}"
-            )
+            ctx.fail(f"medsam-exp has no command {args[0]!r}; {nearest(args[0], self.commands)}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:

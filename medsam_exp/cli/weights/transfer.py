@@ -151,7 +151,9 @@ def _check_response(response: httpx.Response) -> None:
     """Raise where what follows is not the file."""
     status = response.status_code
     if status in _LATER:
-        raise _TemporaryError(f"answers {status} {response.reason_phrase}", _asked_wait(response))
+        asked = response.headers.get("Retry-After", "")
+        wait_s = float(asked) if asked.isdigit() else 0.0
+        raise _TemporaryError(f"answers {status} {response.reason_phrase}", wait_s)
     if status not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
         raise SourceError(f"answers {status} {response.reason_phrase}")
     if "text/html" in response.headers.get("Content-Type", ""):
@@ -181,11 +183,6 @@ def _total(response: httpx.Response) -> int | None:
     length = response.headers.get("Content-Length", "")
     whole = response.status_code == httpx.codes.OK and "Content-Encoding" not in response.headers
     return int(length) if whole and length.isdigit() else None
-
-
-def _asked_wait(response: httpx.Response) -> float:
-    asked = response.headers.get("Retry-After", "")
-    return float(asked) if asked.isdigit() else 0.0
 
 
 def _why(error: Exception, part: PartialFile) -> str:
