@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from medsam_exp.runtime.threads import map_in_threads
-from medsam_exp.runtime.wording import first_few, joined_with_and
+from medsam_exp.runtime.wording import first_few, joined_with_and, nearest
 
 
 def test_the_first_few_of_a_list() -> None:
@@ -20,6 +20,11 @@ def test_an_enumeration() -> None:
     assert joined_with_and("a") == "a"
     assert joined_with_and("abcde") == "a, b, c, d and e"
     assert joined_with_and("abcdef") == "a, b, c, d and 2 more"
+
+
+def test_the_nearest_word_or_all() -> None:
+    assert nearest("sam_vit_x", ["sam_vit_b", "medsam"]) == "did you mean sam_vit_b?"
+    assert nearest("qqq", ["run", "segment"]) == "there are run, segment"
 
 
 def test_results_come_in_order_and_errors_come_through() -> None:
