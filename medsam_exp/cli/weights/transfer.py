@@ -1,8 +1,8 @@
 """Resumable download over HTTP into a partial file, by range requests (RFC 9110).
 
 That the parts belong together is seen by the published checksum, else by the server's validator. It starts anew where
-a server knows no ranges or the file has changed. Written by hand, as `huggingface_hub` fetches through its own hub alone
-and many of the published files lie elsewhere.
+a server knows no ranges or the file has changed. Written by hand, as `huggingface_hub` fetches through its own hub
+alone, and many of the published files lie elsewhere.
 """
 
 import re
