@@ -326,42 +326,36 @@ def _check(pair: FilePair, targets: Targets) -> PairCheck:
     try:
         pixels = decode(pair.image)
         image = to_rgb(pixels, pair.image)
-        size = image.shape[:2]
-        refuse_elongated(size, pair.image)
-        found = [
-            _check_mask(pair, path, folder, targets, pixels, size) for folder, path in pair.masks.items()
-        ]
+        refuse_elongated(image.shape[:2], pair.image)
+        check = PairCheck(
+            spacing_mm=pixels.spacing_mm,
+            remarks=pixels.remarks,
+            pixels=pixel_digest(image),
+            patient=pixels.patient,
+        )
+        for folder, path in pair.masks.items():
+            _check_mask(check, pair, path, folder, targets, pixels)
     except UserError as error:
         return PairCheck(str(error))
-    present = tuple(target for check in found for target in check.present)
-    lossy = any(check.lossy for check in found)
-    values = frozenset[int]().union(*(check.values for check in found))
-    return PairCheck(
-        lossy=lossy,
-        present=present,
-        values=values,
-        spacing_mm=pixels.spacing_mm,
-        remarks=pixels.remarks,
-        pixels=pixel_digest(image),
-        patient=pixels.patient,
-    )
+    return check
 
 
 def _check_mask(
-    pair: FilePair, path: Path, folder: str, targets: Targets, image: Pixels, size: tuple[int, ...]
-) -> PairCheck:
+    check: PairCheck, pair: FilePair, path: Path, folder: str, targets: Targets, image: Pixels
+) -> None:
+    """Add what one of an image's masks shows."""
     pixels = decode(path)
     here = [target for target in targets.each if target.folder == folder]
     masks = [to_mask(pixels, path, target.values) for target in here]
     if image.orientation != pixels.orientation:
         raise UserError(f"{pair.image} and its mask have different orientation tags: save both upright")
-    if size != masks[0][0].shape:
-        sizes = [f"{width} x {height}" for height, width in (size, masks[0][0].shape)]
+    size, mask_size = image.values.shape[:2], masks[0][0].shape
+    if size != mask_size:
+        sizes = [f"{width} x {height}" for height, width in (size, mask_size)]
         raise UserError(f"{pair.image.stem} has an image of {sizes[0]} and a mask of {sizes[1]} pixels")
     if targets.listed is not None:
         refuse_unlisted_values(pixels, path, targets.listed)
-    present = tuple(target for target, (mask, _) in zip(here, masks, strict=True) if mask.any())
-    values = frozenset[int]()
+    check.present += tuple(target for target, (mask, _) in zip(here, masks, strict=True) if mask.any())
+    check.lossy |= any(lossy for _, lossy in masks)
     if targets.values is not None:
-        values = frozenset(np.unique(label_values(pixels, path, targets.values)).tolist())
-    return PairCheck(lossy=any(lossy for _, lossy in masks), present=present, values=values)
+        check.values |= set(np.unique(label_values(pixels, path, targets.values)).tolist())

@@ -2,7 +2,8 @@
 
 A separator is a comma, a semicolon or a tab; Excel's first line `sep=;` names it. Texts are UTF-8, with or without a
 byte-order mark, or UTF-16 with one; other encodings cannot be told apart, so they are refused. A row with more or fewer
-fields than the header is a fault: in a text with a comma that is not quoted, what follows would be lost.
+fields than the header is a fault: in a text with a comma that is not quoted, what follows would be lost. Python's
+reader tells the line of each, which pandas does not.
 
 A column is found by its name, upper or lower case. Where a table lacks the one that is asked for, and this is a usual
 name of its kind (such as `filename`), the only column with another usual name of the kind is taken; of several

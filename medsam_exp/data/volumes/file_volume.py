@@ -133,7 +133,11 @@ def open_file_volume(path: Path, shown: str) -> FileVolume:
     """
     is_nifti = volume_suffix(path) in _NIFTI_SUFFIXES
     with naming_the_file(path, "is a damaged volume"):
-        shape, affine, source, known = _nifti_facts(path) if is_nifti else _itk_facts(path)
+        if is_nifti:
+            shape, affine, source, known = _nifti_facts(path)
+        else:
+            values, affine = _read_itk(path)
+            shape, source, known = _three(values.shape, path), {}, True
     notes = () if known else (f"{shown} does not say how large its voxels are (pixdim 0)",)
     facts = ScanFacts(
         shown,
@@ -277,12 +281,6 @@ def _three(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
             "NAME_0000, NAME_0001, ..."
         )
     return padded[0], padded[1], padded[2]
-
-
-def _itk_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, Any], bool]:
-    values, affine = _read_itk(path)
-    i, j, k = values.shape
-    return (i, j, k), affine, {}, True
 
 
 def _read_itk(path: Path) -> tuple[NDArray[np.float32], Affine]:

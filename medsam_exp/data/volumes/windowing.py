@@ -1,4 +1,7 @@
-"""From a scan's numbers to the gray of a screen: DICOM's windows (PS3.3 C.11.2.1.2), named CT windows, percentiles."""
+"""From a scan's numbers to the gray of a screen: DICOM's windows (PS3.3 C.11.2.1.2), named CT windows, percentiles.
+
+DICOM's formulas stand here, as pydicom's `apply_windowing` takes windows from a data set only.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
