@@ -12,43 +12,28 @@ from medsam_exp.curation.quality.burnt_in import Overlay
 class DatasetItem:
     """An image with what belongs to it.
 
-    Attributes:
-        name: unique in the dataset: "train/benign_1", or a path below the root.
-        stem: the file's name without its suffix, by which image and mask belong together.
-        split: train, val, test, ...; "" where the dataset does not say.
-        image: its file; None where a mask has no image.
-        masks: its mask files by kind ("" where there is one kind, else such as "lung masks"); several files of a kind
-            are parts of one mask.
-        class_name: what it shows; None where the dataset does not say.
-        group: whatever may not be on both sides of a split, such as the patient; "" where unknown.
-        problem: why its files do not belong together, in words.
+    Its masks stand by kind ("" where there is one kind, else such as "lung masks"); several files of a kind are parts of
+    one mask.
     """
 
-    name: str
-    stem: str
-    split: str = ""
-    image: Path | None = None
+    name: str  # unique in the dataset: "train/benign_1", or a path below the root
+    stem: str  # the file's name without its suffix, by which image and mask belong together
+    split: str = ""  # train, val, test, ...; "" where the dataset does not say
+    image: Path | None = None  # its file; None where a mask has no image
     masks: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    class_name: str | None = None
-    group: str = ""
-    problem: str | None = None
+    class_name: str | None = None  # what it shows; None where the dataset does not say
+    group: str = ""  # what may not be on both sides of a split, such as the patient; "" where unknown
+    problem: str | None = None  # why its files do not belong together, in words
 
 
 @dataclass(frozen=True)
 class DatasetListing:
-    """All items below a root.
-
-    Attributes:
-        root: where they lie.
-        form: how they are arranged: "prepared" (SPLIT_images and SPLIT_masks), "raw" or "pairs".
-        items: in the order of their names.
-        remarks: what of the dataset's own tables fits no file, one sentence each.
-    """
+    """All items below a root."""
 
     root: Path
-    form: str
-    items: tuple[DatasetItem, ...]
-    remarks: tuple[str, ...] = ()
+    form: str  # how they are arranged: "prepared" (SPLIT_images and SPLIT_masks), "raw" or "pairs"
+    items: tuple[DatasetItem, ...]  # in the order of their names
+    remarks: tuple[str, ...] = ()  # what of the dataset's own tables fits no file, one sentence each
 
 
 @dataclass(frozen=True)
@@ -99,34 +84,19 @@ class Facts:
 
 @dataclass(frozen=True)
 class Limits:
-    """What counts as a finding where no single answer is right.
+    """What counts as a finding where no single answer is right."""
 
-    Attributes:
-        tiny_share: of the image that a mask covers at least.
-        tiny_pixels: that a mask has at least.
-        aspect: longer over shorter side at most.
-        contrast: standard deviation of the gray values, of 255, at least.
-        same_mask: Dice of two masks of one image at least.
-        imbalance: largest over smallest class at most.
-    """
-
-    tiny_share: float = 0.0002
-    tiny_pixels: int = 16
-    aspect: float = 3.0
-    contrast: float = 4.0
-    same_mask: float = 0.9
-    imbalance: float = 10.0
+    tiny_share: float = 0.0002  # of the image that a mask covers at least
+    tiny_pixels: int = 16  # that a mask has at least
+    aspect: float = 3.0  # longer over shorter side at most
+    contrast: float = 4.0  # standard deviation of the gray values, of 255, at least
+    same_mask: float = 0.9  # Dice of two masks of one image at least
+    imbalance: float = 10.0  # largest over smallest class at most
 
 
 @dataclass(frozen=True)
 class MeasuredDataset:
-    """A dataset with the facts about each item.
-
-    Attributes:
-        listing: what there is.
-        facts: by name; of items with an image.
-        limits: what counts as a finding.
-    """
+    """A dataset with the facts about each item that has an image, by name."""
 
     listing: DatasetListing
     facts: Mapping[str, Facts]
