@@ -185,21 +185,13 @@ _FOLDER = "images"
 
 @dataclass(frozen=True)
 class PreparedPair:
-    """One image with one caption.
+    """One image with one caption."""
 
-    Attributes:
-        table: name of the CSV, such as train.csv.
-        image: file in the download.
-        name: file name below OUT/images, with its ending.
-        caption: as published; the pipeline cleans it when it reads it.
-        more: further columns.
-    """
-
-    table: str
-    image: str
-    name: str
-    caption: str
-    more: Mapping[str, str] = field(default_factory=dict)
+    table: str  # name of the CSV, such as train.csv
+    image: str  # file in the download
+    name: str  # file name below OUT/images, with its ending
+    caption: str  # as published; the pipeline cleans it when it reads it
+    more: Mapping[str, str] = field(default_factory=dict)  # further columns
 
 
 def write_pairs(

@@ -29,38 +29,23 @@ _HALF_WRITTEN = re.compile(r"\..+\.(png|jpg|json|csv|sha256)\.[a-z0-9_]{8}")  # 
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What was read: equal for a folder and for the zip that holds the same files.
-
-    Attributes:
-        files: number of files.
-        bytes: their size together.
-        digest: SHA-256 (hex) over names, sizes and checksums of all files.
-    """
+    """What was read: equal for a folder and for the zip that holds the same files."""
 
     files: int
-    bytes: int
-    digest: str
+    bytes: int  # their size together
+    digest: str  # SHA-256 (hex) over names, sizes and checksums of all files
 
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that decides what is written; the same request gives the same bytes.
+    """Everything that decides what is written; the same request gives the same bytes."""
 
-    Attributes:
-        preparer: name of the command.
-        version: of the preparer's own code; raised when it writes something else.
-        rule: how images were chosen and split, in words.
-        options: what was asked for on the command line.
-        source: what is read.
-        licence: what the publishers allow, in words.
-    """
-
-    preparer: str
-    version: int
-    rule: str
+    preparer: str  # name of the command
+    version: int  # of the preparer's own code; raised when it writes something else
+    rule: str  # how images were chosen and split, in words
     source: SourceFacts
-    licence: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    licence: str  # what the publishers allow, in words
+    options: Mapping[str, Any] = field(default_factory=dict)  # what was asked for on the command line
 
     def as_json(self) -> dict[str, Any]:
         """The request as `prepared.json` stores it, without the results."""
@@ -75,19 +60,12 @@ Counts = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a preparation gave.
-
-    Attributes:
-        out: the folder.
-        counts: images by split and class; or pairs by table.
-        written: files written this time; 0 where everything was there.
-        notes: what was merged, dropped or found odd, one sentence each.
-    """
+    """What a preparation gave."""
 
     out: Path
-    counts: Counts
-    written: int
-    notes: tuple[str, ...]
+    counts: Counts  # images by split and class; or pairs by table
+    written: int  # files written this time; 0 where everything was there
+    notes: tuple[str, ...]  # what was merged, dropped or found odd, one sentence each
 
 
 def write_prepared(

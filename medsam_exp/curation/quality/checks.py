@@ -148,17 +148,11 @@ def _quality(mask: MaskFacts) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Examination:
-    """A dataset and all that was found in it.
-
-    Attributes:
-        dataset: the dataset and the facts about it.
-        duplicates: images that are the same or nearly so.
-        findings: errors first, kinds in the order of `KINDS`.
-    """
+    """A dataset and all that was found in it."""
 
     dataset: MeasuredDataset
     duplicates: Duplicates
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...]  # errors first, kinds in the order of `KINDS`
 
     def of(self, severity: Severity) -> list[Finding]:
         """Findings of one severity."""

@@ -27,17 +27,11 @@ class _Link:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """All duplicates of a dataset.
+    """All duplicates of a dataset."""
 
-    Attributes:
-        same: names of images with exactly the same pixels, at least two each.
-        near: pairs of near-duplicates.
-        searched: whether near-duplicates were looked for.
-    """
-
-    same: tuple[tuple[str, ...], ...]
-    near: tuple[_Link, ...]
-    searched: bool = True
+    same: tuple[tuple[str, ...], ...]  # names of images with exactly the same pixels, at least two each
+    near: tuple[_Link, ...]  # pairs of near-duplicates
+    searched: bool = True  # whether near-duplicates were looked for
 
     def near_groups(self) -> list[list[_Link]]:
         """Pairs of near-duplicates by connected component."""

@@ -12,8 +12,8 @@ from medsam_exp.curation.quality.burnt_in import Overlay
 class DatasetItem:
     """An image with what belongs to it.
 
-    Its masks stand by kind ("" where there is one kind, else such as "lung masks"); several files of a kind are parts of
-    one mask.
+    Its masks stand by kind ("" where there is one kind, else such as "lung masks"); several files of a kind are parts
+    of one mask.
     """
 
     name: str  # unique in the dataset: "train/benign_1", or a path below the root

@@ -49,15 +49,10 @@ _PARTS = ("_images", "_masks", INDEX)
 
 @dataclass(frozen=True)
 class Leak:
-    """What several splits share.
+    """What several splits share."""
 
-    Attributes:
-        said: in words, with how often and the first image.
-        splits: that share it.
-    """
-
-    said: str
-    splits: tuple[str, ...]
+    said: str  # in words, with how often and the first image
+    splits: tuple[str, ...]  # that share it
 
 
 _STORED = TypeAdapter(tuple[Leak, ...])

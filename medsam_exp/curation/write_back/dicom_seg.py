@@ -38,17 +38,11 @@ TISSUE: Concept = ("85756007", "SCT", "Tissue")
 
 @dataclass(frozen=True)
 class SegmentNames:
-    """How segments are described.
+    """How segments are described."""
 
-    Attributes:
-        only: label of the segment where there is one class without a name.
-        category: of all segments.
-        type: of all segments.
-    """
-
-    only: str = "prediction"
-    category: Concept = TISSUE
-    type: Concept = TISSUE
+    only: str = "prediction"  # label of the segment where there is one class without a name
+    category: Concept = TISSUE  # of all segments
+    type: Concept = TISSUE  # of all segments
 
 
 def write_segmentations(
