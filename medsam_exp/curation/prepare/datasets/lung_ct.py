@@ -59,10 +59,9 @@ def prepare(
             without = {image for image, area in areas.items() if area is not None and not area[place]}
             pairs = {image: pair for image, pair in pairs.items() if image not in without}
             notes += [f"slices without {organ}, dropped: {len(without)}"] if without else []
-        wanted = {
-            image: f"{plain_name(m['patient'])}_{int(m['slice']):04d}" for image, (m, _) in pairs.items()
-        }
-        names = unique_names(wanted)
+        names = unique_names(
+            {image: f"{plain_name(m['patient'])}_{int(m['slice']):04d}" for image, (m, _) in pairs.items()}
+        )
         cases = [
             PreparedImage(
                 name=names[image],
@@ -90,11 +89,11 @@ def _pairs(source: Source) -> tuple[dict[str, tuple[re.Match[str], str]], list[s
         raise source.missing(
             f"images such as images/{example}_0.jpg with masks such as masks/{example}_mask_0.jpg"
         )
-    notes = []
-    if images.keys() - masks.keys():
-        notes.append(f"images without a mask, left out: {len(images.keys() - masks.keys())}")
-    if masks.keys() - images.keys():
-        notes.append(f"masks without an image, left out: {len(masks.keys() - images.keys())}")
+    alone = (
+        ("images without a mask", images.keys() - masks.keys()),
+        ("masks without an image", masks.keys() - images.keys()),
+    )
+    notes = [f"{what}, left out: {len(keys)}" for what, keys in alone if keys]
     if any(masks[key].lower().endswith((".jpg", ".jpeg")) for key in both):
         notes.append("masks are JPEG: cut at half of the full value")
     return {images[key][0]: (images[key][1], masks[key]) for key in both}, notes

@@ -33,7 +33,7 @@ from medsam_exp.types import UserError
 _LICENCE = "every image has the licence of its article, see the column licence; cite Pelka 2018"
 _SPLITS = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}
 _OPEN = ("CC BY", "CC BY-SA", "CC0", "CC ZERO", "PUBLIC DOMAIN")
-_FILE = r"(?P<split>train|validation|test)/radiology/(?P<rest>.+)"
+_FILE = r"(?P<split>train|validation|test)/radiology/.+"
 _CAPTIONS_V2 = r"(?P<split>train|valid|test)_captions\.csv"
 _LICENCES_V2 = r"license_information\.csv"
 _LICENCE_NAME = re.compile(r"CC[ -](?:0|BY(?:-(?:NC|SA|ND))*)|CC0", re.IGNORECASE)

@@ -29,10 +29,7 @@ from medsam_exp.types import UserError
 
 LICENCE = "UDIAT (Dataset B): for research, on request to its authors; cite Yap 2018 and do not pass it on"
 SPLIT = "val=50,test=rest"
-_IMAGES = (
-    r"(?P<folder>(?:originals?|images?)(?:/(?:benign|malignant))?)/(?P<stem>[^/]+)\.(?:png|bmp|jpe?g|tiff?)"
-)
-_MASKS = r"(?:GT|masks?|ground.?truth)(?:/(?:benign|malignant))?/(?P<stem>[^/]+)\.(?:png|bmp|jpe?g|tiff?)"
+_FILE = r"(?:{folders})(?:/(?:benign|malignant))?/(?P<stem>[^/]+)\.(?:png|bmp|jpe?g|tiff?)"
 _CLASSES = ("benign", "malignant")
 _LARGEST = 1 << 26  # bytes of a spreadsheet's XML
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -61,8 +58,10 @@ def cases_of(source: Source, amounts: str, seed: int) -> tuple[list[PreparedImag
     Raises:
         UserError: images or masks are missing.
     """
-    images = {match["stem"]: name for name, match in source.matches(_IMAGES).items()}
-    masks = {match["stem"]: name for name, match in source.matches(_MASKS).items()}
+    images, masks = (
+        {match["stem"]: name for name, match in source.matches(_FILE.format(folders=folders)).items()}
+        for folders in ("originals?|images?", "GT|masks?|ground.?truth")
+    )
     if not images or not masks:
         raise source.missing(f"folder {'GT' if images else 'original'} with images such as 000001.png")
     if without := sorted(images.keys() - masks.keys()):
