@@ -2,10 +2,12 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from medsam_exp.curation.quality.burnt_in import Box
 from medsam_exp.curation.quality.duplicates import Duplicates, check_duplicates, check_splits
-from medsam_exp.curation.quality.facts import DatasetItem, MaskFacts, MeasuredDataset
+from medsam_exp.curation.quality.facts import DatasetItem, ImageFacts, Limits, MaskFacts, MeasuredDataset
 from medsam_exp.curation.quality.finding import KINDS, SEVERITIES, Finding, Severity
 
 _GRAY_SHARE = 0.8  # of the images, so that a coloured one is odd
@@ -28,57 +30,44 @@ def _files(dataset: MeasuredDataset) -> list[Finding]:
     return findings
 
 
-def _shapes(dataset: MeasuredDataset) -> list[Finding]:
-    findings = []
-    for name, image in dataset.images.items():
-        longer, shorter = max(image.width, image.height), min(image.width, image.height)
-        if longer > dataset.limits.aspect * shorter:
-            found = f"{image.width} x {image.height} pixels, {longer / shorter:.1f} to 1"
-            findings.append(Finding("aspect", (name,), found))
-        if image.contrast < dataset.limits.contrast:
-            found = f"gray values vary by {image.contrast:.1f} of 255 (standard deviation)"
-            findings.append(Finding("no_contrast", (name,), found))
-        elif image.white > _MOSTLY_WHITE:
-            found = f"{image.white:.0%} of the pixels are at 250 or above, {image.black:.0%} at 0"
-            findings.append(Finding("clipped", (name,), found))
-    return findings
-
-
-def _depths(dataset: MeasuredDataset) -> list[Finding]:
-    deep = {name: image for name, image in dataset.images.items() if image.bits > 8}
+def _images(dataset: MeasuredDataset) -> list[Finding]:
+    """Images that differ from what a scan should be, or from the others."""
+    images = dataset.images
     findings = [
-        Finding("deep", (name,), f"{image.bits} bits, stretched from {image.lowest:g} to {image.highest:g}")
-        for name, image in deep.items()
+        Finding(kind, (name,), said, boxes=boxes)
+        for name, image in images.items()
+        for kind, said, boxes in _of_image(image, dataset.limits)
     ]
-    if deep and len(deep) < len(dataset.images):
-        counts = Counter(image.bits for image in dataset.images.values())
-        said = ", ".join(f"{count} of {bits} bits" for bits, count in sorted(counts.items()))
-        rare = min(counts, key=lambda bits: (counts[bits], -bits))
-        names = tuple(name for name, image in dataset.images.items() if image.bits == rare)
-        findings.append(Finding("mixed_depth", names, f"{said}; shown are those of {rare} bits"))
+    depths = Counter(image.bits for image in images.values())
+    if len(depths) > 1 and 8 in depths:
+        counts = ", ".join(f"{count} of {bits} bits" for bits, count in sorted(depths.items()))
+        rare = min(depths, key=lambda bits: (depths[bits], -bits))
+        names = tuple(name for name, image in images.items() if image.bits == rare)
+        findings.append(Finding("mixed_depth", names, f"{counts}; shown are those of {rare} bits"))
+    coloured = {name: image.coloured for name, image in images.items() if image.coloured > _COLOURED}
+    if len(coloured) <= (1 - _GRAY_SHARE) * len(images):  # no dataset of photographs
+        findings += [
+            Finding("coloured", (name,), f"{share:.1%} of the pixels are clearly coloured")
+            for name, share in coloured.items()
+        ]
     return findings
 
 
-def _colours(dataset: MeasuredDataset) -> list[Finding]:
-    coloured = {name: image.coloured for name, image in dataset.images.items() if image.coloured > _COLOURED}
-    if len(coloured) > (1 - _GRAY_SHARE) * len(dataset.images):
-        return []  # a dataset of photographs
-    return [
-        Finding("coloured", (name,), f"{share:.1%} of the pixels are clearly coloured")
-        for name, share in coloured.items()
-    ]
-
-
-def _overlays(dataset: MeasuredDataset) -> list[Finding]:
-    findings = []
-    for name, image in dataset.images.items():
-        if words := image.overlay.words:
-            found = "a line of writing" if len(words) == 1 else f"{len(words)} lines of writing"
-            findings.append(Finding("words", (name,), found, boxes=words))
-        if crosses := image.overlay.crosses:
-            boxes = tuple((x - 8, y - 8, x + 9, y + 9) for x, y in crosses)
-            findings.append(Finding("crosses", (name,), f"{len(crosses)} crosses", boxes=boxes))
-    return findings
+def _of_image(image: ImageFacts, limits: Limits) -> Iterator[tuple[str, str, tuple[Box, ...]]]:
+    """Kind of finding, sentence, and where."""
+    longer, shorter = max(image.width, image.height), min(image.width, image.height)
+    if longer > limits.aspect * shorter:
+        yield "aspect", f"{image.width} x {image.height} pixels, {longer / shorter:.1f} to 1", ()
+    if image.contrast < limits.contrast:
+        yield "no_contrast", f"gray values vary by {image.contrast:.1f} of 255 (standard deviation)", ()
+    elif image.white > _MOSTLY_WHITE:
+        yield "clipped", f"{image.white:.0%} of the pixels are at 250 or above, {image.black:.0%} at 0", ()
+    if image.bits > 8:
+        yield "deep", f"{image.bits} bits, stretched from {image.lowest:g} to {image.highest:g}", ()
+    if words := image.overlay.words:
+        yield "words", "a line of writing" if len(words) == 1 else f"{len(words)} lines of writing", words
+    if crosses := image.overlay.crosses:
+        yield "crosses", f"{len(crosses)} crosses", tuple((x - 8, y - 8, x + 9, y + 9) for x, y in crosses)
 
 
 _NORMAL = re.compile(
@@ -90,30 +79,33 @@ _MOST = 0.5  # of the image
 
 def _masks(dataset: MeasuredDataset) -> list[Finding]:
     """Empty, tiny, full, inverted, lossy masks, stray pixels, and outlines drawn into images."""
-    findings = []
     # Where every normal image has a mask, masks show an organ, as of lungs, and none of them is odd.
     of_lesions = {
         kind
         for (name, kind), mask in dataset.masks.items()
         if _normal(dataset.by_name[name]) and not mask.foreground
     }
-    for (name, kind), mask in dataset.masks.items():
-        item = dataset.by_name[name]
-        if _normal(item) and kind in of_lesions and mask.foreground:
-            said = f"the class is {item.class_name}, {_called(kind)} has {mask.foreground} pixels"
-            found = [("normal_with_mask", said), *_quality(mask)]
-        else:
-            found = [*_extent(dataset, item, kind, mask), *_quality(mask)]
-        findings += [Finding(what, (name,), said, mask=kind) for what, said in found]
-    return findings
+    return [
+        Finding(what, (name,), said, mask=kind)
+        for (name, kind), mask in dataset.masks.items()
+        for what, said in (
+            *_extent(dataset, dataset.by_name[name], kind, mask, of_lesion=kind in of_lesions),
+            *_quality(mask),
+        )
+    ]
 
 
-def _extent(dataset: MeasuredDataset, item: DatasetItem, kind: str, mask: MaskFacts) -> list[tuple[str, str]]:
+def _extent(
+    dataset: MeasuredDataset, item: DatasetItem, kind: str, mask: MaskFacts, *, of_lesion: bool
+) -> list[tuple[str, str]]:
     """How much a mask covers, as (kind of finding, sentence)."""
-    of = _called(kind)
-    of_a_class = dataset.listing.form == "prepared" and bool(kind)
+    of = f"the mask {kind}" if kind else "the mask"
     if mask.foreground == 0:
+        of_a_class = dataset.listing.form == "prepared" and bool(kind)
         return [] if _normal(item) or of_a_class else [("empty_mask", f"{of} has no pixel")]
+    if _normal(item) and of_lesion:
+        said = f"the class is {item.class_name}, {of} has {mask.foreground} pixels"
+        return [("normal_with_mask", said)]
     if mask.share >= _FULL:
         return [("full_mask", f"{of} covers {mask.share:.1%} of the image")]
     if mask.share > _MOST and mask.corners == 4:
@@ -127,10 +119,6 @@ def _extent(dataset: MeasuredDataset, item: DatasetItem, kind: str, mask: MaskFa
 
 def _normal(item: DatasetItem) -> bool:
     return item.class_name is not None and _NORMAL.search(item.class_name) is not None
-
-
-def _called(kind: str) -> str:
-    return f"the mask {kind}" if kind else "the mask"
 
 
 def _quality(mask: MaskFacts) -> list[tuple[str, str]]:
@@ -178,10 +166,7 @@ def examine(dataset: MeasuredDataset, duplicates: Duplicates) -> Examination:
         *check_duplicates(dataset, duplicates),
         *check_splits(dataset),
         *_masks(dataset),
-        *_shapes(dataset),
-        *_depths(dataset),
-        *_colours(dataset),
-        *_overlays(dataset),
+        *_images(dataset),
     ]
     kinds = list(KINDS)
 

@@ -14,6 +14,7 @@ from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_
 from medsam_exp.curation.prepare.output import Request, SourceFacts
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.types import UserError
+from tests.curation.prepare.miniatures import tree
 
 REQUEST = Request("toy", 1, "every third to test", SourceFacts(3, 10, "ab" * 32), "ours", {"keep": True})
 
@@ -37,14 +38,6 @@ def cases(
         )
         for n in range(count)
     ]
-
-
-def tree(out: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(out).as_posix(): path.read_bytes()
-        for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name != ".preparing.lock"
-    }
 
 
 def test_everything_is_written_and_the_pipeline_reads_it(tmp_path: Path) -> None:

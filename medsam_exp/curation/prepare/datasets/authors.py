@@ -54,7 +54,7 @@ def prepare(
                 continue
             cases, notes = _cases(source, name, found)
             used = [case.source for case in cases] + [
-                file for file, match in found.items() if match["kind"] == "masks"
+                file for file, match in found.items() if match["kind"].lower() == "masks"
             ]
             request = command.request_of(given, "the authors' own split", LICENCE, [source.facts(used)])
             prepared = write_layout(out / name, cases, request, notes, skip_faulty=skip_faulty)
