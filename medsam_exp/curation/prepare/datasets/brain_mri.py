@@ -68,7 +68,8 @@ def prepare(
     with open_source(download) as source:
         files = _files(source, partial)
         heads, notes = _heads(source, files, skip_faulty)
-        rule, splits = "patients together, drawn by hash of (seed, patient)", dict[int, str]()
+        rule = "patients together, drawn by hash of (seed, patient)"
+        splits: dict[int, str] = {}
         if test_fold is not None:
             rule = f"the publishers' folds of patients: {test_fold} tests, {test_fold % 5 + 1} validates"
             splits = _by_fold(source, heads, test_fold)
@@ -84,7 +85,7 @@ def prepare(
             )
             for number, head in heads.items()
         ]
-        if not splits:
+        if test_fold is None:
             amounts = split or (_PAPER if len(heads) >= _SLICES else _PART_OF_PAPER)
             cases = divided(cases, amounts, seed)
         used = [name for name in source.names if name.lower().endswith(".mat")]

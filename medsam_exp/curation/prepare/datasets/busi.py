@@ -59,8 +59,9 @@ def prepare(
         images, notes = _images(source, normals == "keep")
         listed, facts = _listed_groups(groups, images)
         groups_found, said = _groups(source, images, listed, skip_faulty)
-        facts, licence, notes = [source.facts(), *facts], LICENCE, [*notes, *said]
+        notes += said
         cases = [replace(image, group=groups_found[stem]) for stem, image in images.items()]
+        facts, licence = [source.facts(), *facts], LICENCE
         if udiat is None:
             rule = "near-duplicates (perceptual hash) together, divided by hash of (seed, group)"
             cases = divided(cases, split, seed)
@@ -69,11 +70,9 @@ def prepare(
             other = stack.enter_context(open_source(udiat))
             others, said = udiat_download.cases_of(other, udiat_split, seed)
             cases = [*(replace(case, split="train") for case in cases), *others]
-            facts, licence, notes = (
-                [*facts, other.facts()],
-                f"{LICENCE}; {udiat_download.LICENCE}",
-                [*notes, *said],
-            )
+            facts.append(other.facts())
+            licence += f"; {udiat_download.LICENCE}"
+            notes += said
         request = command.request_of(given, rule, licence, facts)
         prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
     yield from command.summary_lines(prepared, "data=busi")

@@ -64,9 +64,8 @@ def prepare(
             kept = {
                 image: pair for (image, pair), gone in zip(pairs.items(), empty_ones, strict=True) if not gone
             }
-            notes += (
-                [f"images with an empty mask, dropped: {len(pairs) - len(kept)}"] if kept != pairs else []
-            )
+            if dropped := len(pairs) - len(kept):
+                notes.append(f"images with an empty mask, dropped: {dropped}")
             pairs = kept
         names = unique_names({image: _name(match) for image, (match, _) in pairs.items()})
         cases = [
