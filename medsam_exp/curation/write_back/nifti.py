@@ -35,21 +35,22 @@ def write_nifti(out: Path, scans: Sequence[Assembled], labels: Mapping[str, int]
     """
     notes = []
     for scan in scans:
-        names = [name for name in scan.classes if name]
-        apart = bool(names) and (_are_maps(scan) or _overlap(scan))
-        if apart:
+        files = {f"_{name}" if name else "": volume for name, volume in scan.classes.items()}
+        if all(volume.dtype == bool for volume in files.values()) and not _overlap(scan):
+            joint = np.zeros(scan.record.shape, np.uint8)
+            for name, mask in scan.classes.items():
+                joint[mask] = labels[name]
+            files = {"": joint}
+        elif names := [name for name in scan.classes if name]:
             said = f"{len(names)} classes overlap or are maps, so each has its own file"
             notes.append(f"{scan.record.id}: {said}")
-        for suffix, values in _files(scan, labels, apart=apart).items():
-            write_atomically(out / f"{scan.record.id}{suffix}.nii.gz", _nifti(values, scan.record))
+        for suffix, volume in files.items():
+            stored = volume.astype(np.float32 if volume.dtype.kind == "f" else np.uint8)
+            write_atomically(out / f"{scan.record.id}{suffix}.nii.gz", _nifti(stored, scan.record))
     if any(labels):
         text = json_text({"background": 0, **labels}, indent=1) + "\n"
         write_atomically(out / _LABELS, text.encode())
     return notes
-
-
-def _are_maps(scan: Assembled) -> bool:
-    return any(volume.dtype != bool for volume in scan.classes.values())
 
 
 def _overlap(scan: Assembled) -> bool:
@@ -57,22 +58,6 @@ def _overlap(scan: Assembled) -> bool:
     for mask in scan.classes.values():
         counts += mask
     return bool(counts.max() > 1)
-
-
-def _files(scan: Assembled, labels: Mapping[str, int], *, apart: bool) -> dict[str, NDArray[Any]]:
-    """What to store, by what follows the scan's id in the file's name."""
-    if apart:
-        return {f"_{name}": _storable(volume) for name, volume in scan.classes.items()}
-    if _are_maps(scan):
-        return {"": _storable(next(iter(scan.classes.values())))}
-    joint = np.zeros(scan.record.shape, np.uint8)
-    for name, mask in scan.classes.items():
-        joint[mask] = labels[name]
-    return {"": joint}
-
-
-def _storable(volume: NDArray[Any]) -> NDArray[Any]:
-    return volume.astype(np.uint8 if volume.dtype == bool else np.float32)
 
 
 def _nifti(values: NDArray[Any], record: ScanRecord) -> bytes:
