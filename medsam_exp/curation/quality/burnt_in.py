@@ -243,7 +243,7 @@ def outline_is_drawn(image: RGBImage, mask: Mask) -> bool:
     coloured = (image.max(axis=-1) - image.min(axis=-1)) > _COLOURED
     white = image.min(axis=-1) > _LINE_BRIGHT
     along = _maximum(border, 5)
-    even = not white[along].any() or image[along & white].std() <= _LINE_UNEVEN
+    even = not white[along].any() or float(image[along & white].std()) <= _LINE_UNEVEN
     return _follows(coloured, border, mask) or (even and _follows(white, border, mask))
 
 

@@ -11,6 +11,7 @@ from medsam_exp.curation.quality.burnt_in import (
     _minimum,
     _white_top_hat,
     find_overlay,
+    outline_is_drawn,
 )
 from tests.clean_data import scan
 
@@ -76,6 +77,18 @@ def test_places_are_in_the_original_frame():
     large = np.kron(crossed((80, 60), (180, 150)), np.ones((5, 5), dtype=np.uint8))
     found = find_overlay(large).crosses
     assert {(round(x / 50), round(y / 50)) for x, y in found} == {(8, 6), (18, 15)}
+
+
+@pytest.mark.parametrize(("shades", "drawn"), [((250, 250), True), ((232, 255), False)])
+def test_a_bright_rim_of_uneven_shades_is_no_line(shades, drawn):
+    mask = np.zeros((60, 60), bool)
+    mask[20:40, 20:40] = True
+    image = np.full((60, 60), 40, np.uint8)
+    rim = mask & ~ndimage.binary_erosion(mask)
+    image[rim] = np.resize(shades, rim.sum())
+    assert (
+        outline_is_drawn(np.repeat(image[..., None], 3, axis=2), mask) is drawn
+    )  # a bool, which JSON can say
 
 
 @pytest.mark.parametrize("size", [3, 5, 9, 11])
