@@ -1,6 +1,7 @@
 """Every experiment and every sweep runs from end to end, with small networks on two images."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -114,24 +115,46 @@ def test_an_experiment_on_drawn_scans_runs(name: str, tmp_path: Path) -> None:
     assert set(summary["timing"]) == set(cfg.stages)
 
 
-def axes() -> list[tuple[str, str]]:
-    """(Key, value) of every sweep over choices that need no published weights."""
-    found = []
+def axes() -> dict[str, list[str]]:
+    """What each sweep tries, by key."""
+    found: dict[str, list[str]] = {}
     for path in sorted((CONF / "sweep").glob("*.yaml")):
-        params = yaml.safe_load(path.read_text())["hydra"]["sweeper"]["params"]
-        found += [(key, value) for key, values in params.items() for value in str(values).split(",")]
-    return [(key, value) for key, value in dict.fromkeys(found) if key not in ("sam", "+components")]
+        for key, values in yaml.safe_load(path.read_text())["hydra"]["sweeper"]["params"].items():
+            found[key] = list(dict.fromkeys([*found.get(key, []), *str(values).split(",")]))
+    return found
 
 
-@pytest.mark.parametrize(("key", "value"), axes())
-def test_every_job_of_a_sweep_runs(key: str, value: str, tmp_path: Path) -> None:
-    if value.startswith("crf"):
-        pytest.importorskip("pydensecrf", reason="pydensecrf is not installed: make setup-crf")
-    if key == "saliency.layer" and int(value) > 5:
-        pytest.skip("for networks of twelve layers; the small one has six")
-    kept = [f"{key}={value}"]
-    summary = finish(tmp_path, "+experiment=demo", "data.count=2", *SMALL, *kept)
+def jobs() -> list[list[str]]:
+    """Job n of a zero-shot run takes the nth method of each axis, over and over where an axis has few."""
+    of_methods = {
+        key: [value for value in values if not value.startswith("crf") or find_spec("pydensecrf")]
+        for key, values in axes().items()
+        if (CONF / key).is_dir() and key not in ("sam", "loss", "weak_label")  # weights, and what trains
+    }
+    return [
+        [f"{key}={values[number % len(values)]}" for key, values in of_methods.items()]
+        for number in range(max(map(len, of_methods.values())))
+    ]
+
+
+@pytest.mark.parametrize("methods", jobs(), ids=lambda methods: ",".join(methods))
+def test_every_method_of_a_sweep_runs(methods: list[str], tmp_path: Path) -> None:
+    summary = finish(tmp_path, "+experiment=demo", "data.count=2", *SMALL, *methods)
     assert summary["metrics"]["sam/dsc"]["n"] == 2
+
+
+@pytest.mark.parametrize("override", ["saliency.layer=0", "saliency.layer=5", "saliency.beta=5.0", "seed=2"])
+def test_numbers_that_sweeps_try_run(override: str, tmp_path: Path) -> None:
+    key, value = override.split("=")
+    assert value in axes()[key]
+    summary = finish(tmp_path, "+experiment=demo", "data.count=2", *SMALL, override)
+    assert summary["metrics"]["sam/dsc"]["n"] == 2
+
+
+@pytest.mark.parametrize("loss", axes()["loss"])
+def test_every_loss_of_a_sweep_trains(loss: str, tmp_path: Path) -> None:
+    summary = finish(tmp_path, "+experiment=loss_ablation", "data.count=2", f"loss={loss}", *SHORT, *SMALL)
+    assert summary["timing"]["finetune_clip"]["seconds"] > 0
 
 
 @pytest.mark.parametrize("row", sorted(path.stem for path in (CONF / "components").glob("*.yaml")))
