@@ -99,13 +99,15 @@ def row(
     return figure, axes
 
 
-def draw_name(figure: Figure, sample_id: str, letters_per_inch: int, below: str, **style: Any) -> None:
-    """Write an image's id into the upper left corner, and a text below it."""
+def draw_name(
+    figure: Figure, sample_id: str, letters_per_inch: int, below: str, gap: float, **style: Any
+) -> None:
+    """Write an image's id into the upper left corner, and a text `gap` inches below it."""
     width, height = figure.get_size_inches()
     left, top = MARGIN / width, 1 - 0.12 / height
     name = cut_name(sample_id, int(letters_per_inch * width))
     figure.text(left, top, name, weight="bold", fontsize=12, **PLAIN)
-    figure.text(left, top - style.pop("gap") / height, below, **style, **PLAIN)
+    figure.text(left, top - gap / height, below, **style, **PLAIN)
 
 
 def draw_image(axes: Axes, image: RGBImage, title: str = "") -> None:

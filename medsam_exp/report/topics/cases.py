@@ -46,9 +46,10 @@ def draw_distribution(results: RunResults) -> Iterator[Drawn]:
 
 def draw_words(results: RunResults) -> Iterator[Drawn]:
     """The words of the first text of the best, median and worst cases, coloured by relevance on one scale."""
-    found = results.engine.artifacts.get("text_saliency")
-    cases = _chosen(results) if found else []
-    texts = [found.info(sample_id)["texts"][0] for _, sample_id in cases] if found else []
+    if (found := results.engine.artifacts.get("text_saliency")) is None:
+        return
+    cases = _chosen(results)
+    texts = [found.info(sample_id)["texts"][0] for _, sample_id in cases]
     largest = max((nats for text in texts for nats in text["relevance"]), default=0.0) or 1.0
     for number, ((label, sample_id), text) in enumerate(zip(cases, texts, strict=True)):
         figure = words_figure(sample_id, text["words"], text["relevance"], largest)

@@ -228,16 +228,17 @@ def label_notes(labels: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def label_truth_uses(labels: Mapping[str, Mapping[str, Any]], *, texts_tell: str) -> list[str]:
     """Labels that are true masks or a folder's, and what the texts gave away that made labels."""
     said = {
-        "ground_truth": "{}: true masks as labels",
-        "folder": "{}: masks of a folder as labels, whoever drew them",
-        **({"zero_shot": f"text: oracle, {texts_tell}"} if texts_tell else {}),
+        "ground_truth": "true masks as labels",
+        "folder": "masks of a folder as labels, whoever drew them",
     }
-    return [
-        f"{sentence.replace('{}', stage)} ({facts['data']}, {facts['split']})"
-        for source, sentence in said.items()
+    uses = [
+        f"{stage}: {words} ({facts['data']}, {facts['split']})"
+        for source, words in said.items()
         for stage, facts in labels.items()
         if facts["source"] == source
     ]
+    made = [facts for facts in labels.values() if facts["source"] == "zero_shot"] if texts_tell else []
+    return uses + [f"text: oracle, {texts_tell} ({facts['data']}, {facts['split']})" for facts in made]
 
 
 def labels_of_network(engine: Engine) -> dict[str, int] | None:
