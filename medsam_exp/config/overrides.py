@@ -18,42 +18,26 @@ from medsam_exp.types import UserError
 
 FREE_TEXTS = frozenset({"text.text", "name"})
 """Keys whose value is always a text, `null` and `true` too."""
-TEXTS = frozenset(
-    {
-        *("calibration_data.root", "clip.model", "clip.weights", "ensemble.checkpoints", "ensemble.results"),
-        *(
-            "data.class_column",
-            "data.class_name",
-            "data.class_pattern",
-            "data.index",
-            "data.modality",
-            "data.name",
-            "data.patient_column",
-            "data.patient_pattern",
-        ),
-        *("data.name_column", "data.path", "data.root", "data.sentences", "data.split", "data.split_column"),
-        *("data.target", "logger.entity", "logger.group", "logger.project", "nnunet.planner"),
-        *("pairs.caption_column", "pairs.file", "pairs.group_column", "pairs.image_column", "pairs.root"),
-        *(
-            "pairs.separator",
-            "retrieval.part",
-            "paths.artifacts",
-            "paths.data",
-            "paths.outputs",
-            "paths.proxy",
-            "paths.tuned",
-        ),
-        *(
-            "paths.weights",
-            "presence.file",
-            "sam.architecture",
-            "sam.checkpoint",
-            "text.name_column",
-            "text.path",
-        ),
-        *("text.sentences", "text.target", "text.text_column", "train_data.root", "weak_label.root"),
-    }
-)
+_TEXT_KEYS = {
+    "calibration_data": "root",
+    "clip": "model weights",
+    "data": (
+        "class_column class_name class_pattern index modality name name_column path patient_column "
+        "patient_pattern root sentences split split_column target"
+    ),
+    "ensemble": "checkpoints results",
+    "logger": "entity group project",
+    "nnunet": "planner",
+    "pairs": "caption_column file group_column image_column root separator",
+    "paths": "artifacts data outputs proxy tuned weights",
+    "presence": "file",
+    "retrieval": "part",
+    "sam": "architecture checkpoint",
+    "text": "name_column path sentences target text_column",
+    "train_data": "root",
+    "weak_label": "root",
+}
+TEXTS = frozenset(f"{group}.{key}" for group, keys in _TEXT_KEYS.items() for key in keys.split())
 """Keys (first and last part) that take a text or a path, or `null`."""
 _OTHER_KINDS = frozenset({"data.exclude", "data.spacing_mm"})
 """Keys that take a path or something else, so that only what is nothing else is a path."""

@@ -15,11 +15,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medsam_exp.config.checks import MEANING_CHECKS
 from medsam_exp.config.signatures import signature_problems
 from medsam_exp.config.start_command import start_command
-from medsam_exp.config.trials import SearchSettings
-from medsam_exp.config.tuned import TunedOn
 from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import UserError
 
@@ -79,6 +76,34 @@ class Uncertainty:
 
 
 @dataclass
+class Search:
+    """How the stage `tune` searches, and on which images."""
+
+    metric: str = MISSING
+    direction: str = MISSING
+    sampler: str = MISSING
+    trials: int | None = MISSING
+    timeout: float | None = MISSING
+    overwrite: bool = False
+    data: dict[str, Any] = MISSING
+    space: dict[str, Any] = MISSING
+
+
+@dataclass
+class TunedOn:
+    """Which masks chose the numbers of one group; written into the files of `conf/tuned/`."""
+
+    data: str = MISSING
+    split: str = MISSING
+    images: int = MISSING
+    values: dict[str, Any] = MISSING
+    metric: str | None = None
+    score: float | None = None
+    date: str | None = None
+    study: str | None = None
+
+
+@dataclass
 class SamEmbedding:
     """How image embeddings of SAM are stored; decides no result."""
 
@@ -116,7 +141,7 @@ class Run:
     calibration_data: dict[str, Any] = MISSING
     allow_leaks: bool = MISSING
     uncertainty: Uncertainty = MISSING
-    search: SearchSettings = MISSING
+    search: Search = MISSING
     tuned_on: dict[str, TunedOn] = field(default_factory=dict)
     trainer: Any = MISSING
     logger: Any = MISSING
@@ -150,6 +175,10 @@ def check(cfg: DictConfig) -> DictConfig:
     Raises:
         UserError: everything that is wrong, one sentence a problem.
     """
+    from medsam_exp.config.checks import (
+        MEANING_CHECKS,
+    )  # with torch, which --cfg and --help need not wait for
+
     try:
         missing = sorted(OmegaConf.missing_keys(cfg))
         OmegaConf.resolve(cfg)

@@ -1,30 +1,14 @@
 """From the configuration of a run that tunes to those of its trials: other images, other values."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.metrics.measures import MEASURES
 from medsam_exp.stages.pipeline import STAGES, trial_stages
 from medsam_exp.training.search.space import Space, edges, grid, leaves, parse_space
 from medsam_exp.types import UserError
-
-
-@dataclass
-class SearchSettings:
-    """How the stage `tune` searches, and on which images."""
-
-    metric: str = MISSING
-    direction: str = MISSING
-    sampler: str = MISSING
-    trials: int | None = MISSING
-    timeout: float | None = MISSING
-    overwrite: bool = False
-    data: dict[str, Any] = MISSING
-    space: dict[str, Any] = MISSING
-
 
 TUNABLE = ("saliency", "postprocess", "component_filter", "prompt")
 """Groups whose numbers may be tuned: methods without weights of their own."""

@@ -7,12 +7,11 @@ them (`tuned_on`). Numbers of saliency are picked up by `DATA_CLIP_SALIENCY.yaml
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.trials import searches, shares_images, space_of
 from medsam_exp.runtime.digests import write_atomically
@@ -20,20 +19,6 @@ from medsam_exp.stages.pipeline import readers
 from medsam_exp.training.search.space import leaves
 from medsam_exp.training.search.study import describe
 from medsam_exp.types import UserError
-
-
-@dataclass
-class TunedOn:
-    """Which masks chose the numbers of one group; written into the files of `conf/tuned/`."""
-
-    data: str = MISSING
-    split: str = MISSING
-    images: int = MISSING
-    values: dict[str, Any] = MISSING
-    metric: str | None = None
-    score: float | None = None
-    date: str | None = None
-    study: str | None = None
 
 
 def tuned_file(cfg: DictConfig, choices: Mapping[str, str], group: str) -> Path:

@@ -50,8 +50,7 @@ def run(context: StageContext) -> None:
         network=records[0]["network"],
         provenance=provenance,
     ).write(context.artifacts.folder / "calibration.json")
-    context.artifacts.save("all", {"figures": figures, "provenance": provenance})
-    context.advance(1)
+    context.save("all", {"figures": figures, "provenance": provenance})
 
 
 def _refuse_too_few(present: np.ndarray, folds: int, clusters: Clusters | None) -> None:

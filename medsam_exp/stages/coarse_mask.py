@@ -1,26 +1,38 @@
 """Stage: from a saliency map to a coarse mask."""
 
+from collections.abc import Callable
+
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.records import CoarseRecord, PresenceRecord
+from medsam_exp.types import Mask, RGBImage, SaliencyMap
 
 
 def run(context: StageContext) -> None:
-    """Write a mask in the original frame for each pending sample: post-processor, component filter, veto.
-
-    A vetoed sample's mask is empty, and its record says so.
-    """
-    postprocess, component_filter = context.build("postprocess"), context.build("component_filter")
-    veto, scored = context.build("veto"), context.parents.get("presence")
+    """Write a mask in the original frame for each pending sample; a vetoed one is empty, and its record says so."""
+    make, presence = mask_maker(context), context.parents.get("presence")
     for sample_id in context.pending:
         saliency_map = context.parents["saliency"].saliency_map(sample_id)
-        binary = postprocess(saliency_map, context.dataset.read_image(sample_id))
-        coarse_mask = component_filter(binary, saliency_map)
-        vetoed = veto(scored.record(sample_id, PresenceRecord)["score"] if scored else None)
-        coarse_mask &= not vetoed
+        score = presence.record(sample_id, PresenceRecord)["score"] if presence else None
+        coarse_mask, vetoed = make(saliency_map, context.dataset.read_image(sample_id), score)
         info: CoarseRecord = {
             "vetoed": vetoed,
             "presence": float(coarse_mask.any()),
             "area_px": int(coarse_mask.sum()),
         }
-        context.artifacts.save(sample_id, info, coarse_mask)
-        context.advance(1)
+        context.save(sample_id, info, coarse_mask)
+
+
+def mask_maker(context: StageContext) -> Callable[[SaliencyMap, RGBImage, float | None], tuple[Mask, bool]]:
+    """What makes the run's coarse mask: post-processor, component filter, veto.
+
+    Returns:
+        From a map and its image, both original frame, and a presence score to the mask, and whether it was vetoed.
+    """
+    postprocess, component_filter = context.build("postprocess"), context.build("component_filter")
+    veto = context.build("veto")
+
+    def make(saliency_map: SaliencyMap, image: RGBImage, presence: float | None) -> tuple[Mask, bool]:
+        vetoed: bool = veto(presence)
+        return component_filter(postprocess(saliency_map, image), saliency_map) & (not vetoed), vetoed
+
+    return make

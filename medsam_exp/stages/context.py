@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
+from typing import Any, TypeVar
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
@@ -27,91 +29,12 @@ from medsam_exp.training.callbacks import (
 )
 from medsam_exp.training.precision import encoders_in
 from medsam_exp.training.prediction import PredictModule, batch_loader, read_images
-from medsam_exp.types import (
-    ComponentFilter,
-    ContrastiveLoss,
-    Dataset,
-    MaskFusion,
-    PairSource,
-    PostProcessor,
-    PresenceScorer,
-    Prompter,
-    RGBImage,
-    Veto,
-)
-
-if TYPE_CHECKING:
-    from medsam_exp.clip.model import ClipModel
-    from medsam_exp.metrics.scores import SegmentationMeasures
-    from medsam_exp.nnunet.ensemble import EnsembleSettings
-    from medsam_exp.nnunet.settings import NnunetSettings
-    from medsam_exp.saliency.method import SaliencyMethod
-    from medsam_exp.sam.model import SamModel
+from medsam_exp.types import Dataset, RGBImage
 
 T = TypeVar("T")
 
 CHECKPOINT_EVERY = timedelta(minutes=10)
 """A training that is killed within a long epoch loses no more than this."""
-
-
-class Builder(Protocol):
-    """Makes the object of a config group; the type of each group that stages build is stated here."""
-
-    @overload
-    def __call__(self, group: Literal["clip"], **overrides: Any) -> "ClipModel": ...
-
-    @overload
-    def __call__(self, group: Literal["sam"], **overrides: Any) -> "SamModel": ...
-
-    @overload
-    def __call__(self, group: Literal["saliency"], **overrides: Any) -> "SaliencyMethod": ...
-
-    @overload
-    def __call__(self, group: Literal["presence"], **overrides: Any) -> PresenceScorer: ...
-
-    @overload
-    def __call__(self, group: Literal["postprocess"], **overrides: Any) -> PostProcessor: ...
-
-    @overload
-    def __call__(
-        self, group: Literal["component_filter", "mask_filter"], **overrides: Any
-    ) -> ComponentFilter: ...
-
-    @overload
-    def __call__(self, group: Literal["veto"], **overrides: Any) -> Veto: ...
-
-    @overload
-    def __call__(self, group: Literal["prompt"], **overrides: Any) -> Prompter: ...
-
-    @overload
-    def __call__(self, group: Literal["fusion"], **overrides: Any) -> MaskFusion: ...
-
-    @overload
-    def __call__(self, group: Literal["loss"], **overrides: Any) -> ContrastiveLoss: ...
-
-    @overload
-    def __call__(self, group: Literal["pairs"], **overrides: Any) -> Mapping[str, PairSource | None]: ...
-
-    @overload
-    def __call__(self, group: Literal["metrics"], **overrides: Any) -> "SegmentationMeasures": ...
-
-    @overload
-    def __call__(self, group: Literal["nnunet"], **overrides: Any) -> "NnunetSettings": ...
-
-    @overload
-    def __call__(self, group: Literal["ensemble"], **overrides: Any) -> "EnsembleSettings": ...
-
-    @overload
-    def __call__(
-        self, group: Literal["calibration", "fit", "sam_embedding", "search", "uncertainty"], **overrides: Any
-    ) -> dict[str, Any]: ...
-
-    @overload
-    def __call__(self, group: str, **overrides: Any) -> Any: ...
-
-    def __call__(self, group: str, **overrides: Any) -> Any:
-        """Build `group`, with arguments replaced by `overrides`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -134,7 +57,8 @@ class StageContext:
     """One stage of one run, on one process.
 
     Attributes:
-        build: makes the object of a config group that the stage reads; nothing is made before it is asked for.
+        build: makes the object of a config group that the stage reads, with arguments replaced by keyword arguments;
+            nothing is made before it is asked for.
         trainer: makes a Lightning Trainer; keyword arguments go to it.
         artifacts: where this stage writes.
         parents: artifacts of the stages it builds on, by stage name.
@@ -153,7 +77,7 @@ class StageContext:
         encoder_dtype: what encoders compute in, where the Trainer's precision is a true one other than float32.
     """
 
-    build: Builder
+    build: Callable[..., Any]
     trainer: Callable[..., pl.Trainer]
     artifacts: StageArtifacts
     parents: Mapping[str, StageArtifacts]
@@ -169,6 +93,17 @@ class StageContext:
     auxiliary: AuxiliaryImages | None
     trial: Callable[[Mapping[str, Any], Sequence[str]], dict[str, dict[str, dict[str, float]]]]
     encoder_dtype: torch.dtype | None = None
+
+    def save(
+        self,
+        sample_id: str,
+        info: Mapping[str, Any],
+        array: NDArray[np.bool_] | NDArray[np.float32] | None = None,
+        maps: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> None:
+        """Write a result, as `StageArtifacts.save` does, and tell the progress bar."""
+        self.artifacts.save(sample_id, info, array, maps)
+        self.advance(1)
 
     def predict(
         self,

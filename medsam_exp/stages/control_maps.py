@@ -21,8 +21,7 @@ def run(context: StageContext) -> None:
             "relevance": {kind: relevance_features(results[kind].relevance) for kind in KINDS},
         }
         maps = np.stack([results[kind].saliency_map for kind in KINDS])
-        context.artifacts.save(sample_id, info, maps.astype(np.float32, copy=False))
-        context.advance(1)
+        context.save(sample_id, info, maps.astype(np.float32, copy=False))
 
     clip = clip_of_run(context)
     answers = ImageSaliency(clip, context.build("saliency"), texts, context.seed)

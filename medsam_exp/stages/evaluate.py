@@ -22,8 +22,7 @@ def run(context: StageContext) -> None:
             mask_stages()[stage]: _score(context, total, index, stage) for stage, total in totals.items()
         }
         scores |= _score_map(context, measures, sample_id) | _presence_truth(context, sample_id)
-        context.artifacts.save(sample_id, {"scores": scores})
-        context.advance(1)
+        context.save(sample_id, {"scores": scores})
         context.log({f"live/{stage}/dsc": row["dsc"] for stage, row in scores.items() if "dsc" in row})
     for stage, total in totals.items():
         over_all_processes = total.compute()

@@ -22,8 +22,7 @@ def run(context: StageContext) -> None:
             "confidence_increase": confidence_increase(original, masked),
         }
         similarities = {"similarity": original, "similarity_masked": masked}
-        context.artifacts.save(sample_id, {"scores": {"saliency": scores}, **similarities})
-        context.advance(1)
+        context.save(sample_id, {"scores": {"saliency": scores}, **similarities})
 
     answers = Faithfulness(clip, context.texts, context.parents["saliency"].saliency_map)
     context.predict(PredictModule(clip, answers, save), context.pending, clip.preprocess)

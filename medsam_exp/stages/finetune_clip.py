@@ -59,5 +59,4 @@ def run(context: StageContext) -> None:
         save_clip(clip.cpu(), context.artifacts.folder / FOLDER, torch.float32)
         notes = dict.fromkeys(note for part in pairs.values() if part is not None for note in part.notes)
         record: TrainedRecord = {"results": FOLDER, "figures": figures, "notes": [*notes, *said]}
-        context.artifacts.save("all", record)
-    context.advance(1)
+        context.save("all", record)

@@ -6,29 +6,44 @@ from medsam_exp.masks.presence.features import network_fingerprint
 from medsam_exp.runtime import distributed
 from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.saliency.grounding.map_shift import diagonal_px, map_correlation, peak_shift_px
+from medsam_exp.stages.coarse_mask import mask_maker
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import ControlRecord, PresenceRecord
 from medsam_exp.training.prediction import PredictModule
 from medsam_exp.training.presence import PresenceFeatures
-from medsam_exp.types import RGBImage, SaliencyMap
+from medsam_exp.types import SaliencyMap
 
-Emptiness = Callable[[SaliencyMap, RGBImage, float | None], bool]
-OWN = "own"
+_OWN = "own"
 """The label of the image's own text beside the kinds of control."""
 
 
 def run(context: StageContext) -> None:
     """Write the scores of each pending sample; masks are made as the run makes them, veto included."""
-    is_empty = _emptiness(context)
+    make = mask_maker(context)
+    saliency, controls = context.parents["saliency"], context.parents["control_maps"]
+
+    def save(sample_id: str, presence: Mapping[str, float]) -> None:
+        image, own = context.dataset.read_image(sample_id), saliency.saliency_map(sample_id)
+        maps = dict(zip(KINDS, controls.saliency_map(sample_id), strict=True))
+        scores: dict[str, float] = {}
+        for kind, control in maps.items():
+            scores |= _shift(own, control, kind)
+        for label, saliency_map in {_OWN: own, **maps}.items():
+            score = presence.get(label)
+            scores[f"empty_{label}"] = float(not make(saliency_map, image, score)[0].any())
+            scores |= {} if score is None else {f"presence_{label}": score}
+        texts = controls.record(sample_id, ControlRecord)["texts"]
+        context.save(sample_id, {"texts": texts, "scores": {"grounding": scores}})
+
     if "presence" in context.parents:
-        _score_with_presence(context, is_empty)
+        _find_presence(context, save)
         return
     for sample_id in context.pending if distributed.rank() == 0 else ():
-        _save(context, sample_id, {}, is_empty)
+        save(sample_id, {})
 
 
-def _score_with_presence(context: StageContext, is_empty: Emptiness) -> None:
+def _find_presence(context: StageContext, save: Callable[[str, Mapping[str, float]], None]) -> None:
     """The control texts get a presence score too, by the same network and scorer as the image's own text."""
     clip, scorer, controls = clip_of_run(context), context.build("presence"), context.parents["control_maps"]
     scorer.check_network(network_fingerprint(clip))
@@ -38,33 +53,18 @@ def _score_with_presence(context: StageContext, is_empty: Emptiness) -> None:
         result: SaliencyMap = controls.saliency_map(sample_id)[KINDS.index(kind)]
         return result
 
-    def save(sample_id: str, found: dict[str, dict[str, float]]) -> None:
+    def score(sample_id: str, found: dict[str, dict[str, float]]) -> None:
         relevance = records[sample_id]["relevance"]
-        presence = {kind: scorer(features | relevance[kind]) for kind, features in found.items()}
         own = context.parents["presence"].record(sample_id, PresenceRecord)["score"]
-        _save(context, sample_id, {OWN: own, **presence}, is_empty)
+        presence = {kind: scorer(features | relevance[kind]) for kind, features in found.items()}
+        save(sample_id, {_OWN: own, **presence})
 
     texts = {
         sample_id: {kind: tuple(given) for kind, given in record["texts"].items()}
         for sample_id, record in records.items()
     }
     answers = PresenceFeatures(clip, scorer, texts, map_of)
-    context.predict(PredictModule(clip, answers, save), context.pending, clip.preprocess)
-
-
-def _save(context: StageContext, sample_id: str, presence: Mapping[str, float], is_empty: Emptiness) -> None:
-    image, own = context.dataset.read_image(sample_id), context.parents["saliency"].saliency_map(sample_id)
-    controls = dict(zip(KINDS, context.parents["control_maps"].saliency_map(sample_id), strict=True))
-    scores: dict[str, float] = {}
-    for kind, control in controls.items():
-        scores |= _shift(own, control, kind)
-    for label, saliency_map in {OWN: own, **controls}.items():
-        score = presence.get(label)
-        scores[f"empty_{label}"] = float(is_empty(saliency_map, image, score))
-        scores |= {} if score is None else {f"presence_{label}": score}
-    texts = context.parents["control_maps"].record(sample_id, ControlRecord)["texts"]
-    context.artifacts.save(sample_id, {"texts": texts, "scores": {"grounding": scores}})
-    context.advance(1)
+    context.predict(PredictModule(clip, answers, score), context.pending, clip.preprocess)
 
 
 def _shift(own: SaliencyMap, control: SaliencyMap, kind: str) -> dict[str, float]:
@@ -75,16 +75,3 @@ def _shift(own: SaliencyMap, control: SaliencyMap, kind: str) -> dict[str, float
         found[f"peak_shift_px_{kind}"] = shift
         found[f"peak_shift_fraction_{kind}"] = shift / diagonal_px((own.shape[0], own.shape[1]))
     return found
-
-
-def _emptiness(context: StageContext) -> Emptiness:
-    """Whether the run makes an empty coarse mask of a map, an image and a presence score."""
-    postprocess, component_filter = context.build("postprocess"), context.build("component_filter")
-    veto = context.build("veto")
-
-    def is_empty(saliency_map: SaliencyMap, image: RGBImage, presence: float | None) -> bool:
-        if veto(presence):
-            return True
-        return not component_filter(postprocess(saliency_map, image), saliency_map).any()
-
-    return is_empty

@@ -23,10 +23,12 @@ def trained_network(context: StageContext, group: str) -> Path | None:
 def clip_of_run(context: StageContext) -> "ClipModel":
     """The CLIP model of the run, fine-tuned where that stage is part of it."""
     tuned = trained_network(context, "clip")
-    return context.build("clip") if tuned is None else context.build("clip", model=str(tuned), weights=None)
+    model: ClipModel = context.build("clip", **({"model": str(tuned), "weights": None} if tuned else {}))
+    return model
 
 
 def sam_of_run(context: StageContext) -> "SamModel":
     """The SAM of the run, trained where that stage is part of it."""
     trained = trained_network(context, "sam")
-    return context.build("sam") if trained is None else context.build("sam", checkpoint=str(trained))
+    model: SamModel = context.build("sam", **({"checkpoint": str(trained)} if trained else {}))
+    return model

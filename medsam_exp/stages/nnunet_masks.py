@@ -45,7 +45,6 @@ def run(context: StageContext) -> None:
     def save(image_id: str, answer: EnsembleAnswer) -> None:
         for sample in samples[image_id]:
             _save(context, sample.id, values[sample.id], answer, chosen)
-            context.advance(1)
 
     module = PredictModule(predictor.network, partial(ensemble_answers, predictor), save)
     context.predict_over(module, list(samples), read)
@@ -86,4 +85,4 @@ def _save(
     row = STAGES[context.artifacts.stage]
     if row.supervision == "weak" and not row.single:
         info["scores"] = {"uncertainty": scores}
-    context.artifacts.save(sample_id, info, mask, maps)
+    context.save(sample_id, info, mask, maps)

@@ -19,8 +19,7 @@ def run(context: StageContext) -> None:
         score = scorer(features)
         scores = {"presence": {"probability": score}}
         info: PresenceRecord = {"score": score, "features": features, "network": network, "scores": scores}
-        context.artifacts.save(sample_id, info)
-        context.advance(1)
+        context.save(sample_id, info)
 
     texts = {sample_id: {"text": context.texts[sample_id]} for sample_id in context.pending}
     answers = PresenceFeatures(clip, scorer, texts, lambda name, _: saliency.saliency_map(name))

@@ -24,13 +24,11 @@ def run(context: StageContext) -> None:
     parts = distributed.to_rank_zero(mine)
     if distributed.rank() == 0:
         embedded = in_order([part for share in parts for part in share], len(pairs.ids))
-        _refuse_broken(embedded, pairs)
+        for kind, rows in (("image", embedded.image), ("text", embedded.text)):
+            refuse_broken_rows(rows, pairs.ids, f"the {kind} embedding", "CLIP")
         record = protocol.measure(pairs, embedded.image, embedded.text, embedded.captions, context.seed)
         context.log({f"retrieval/{name}": figure["mean"] for name, figure in record["figures"].items()})
-        context.artifacts.save(
-            "all", record | {"notes": [*pairs.notes, *cut_captions(clip, protocol.part, pairs)]}
-        )
-    context.advance(1)
+        context.save("all", record | {"notes": [*pairs.notes, *cut_captions(clip, protocol.part, pairs)]})
 
 
 def _pairs(parts: Mapping[str, PairSource | None], part: str, batch_size: int) -> PairSource:
@@ -44,8 +42,3 @@ def _pairs(parts: Mapping[str, PairSource | None], part: str, batch_size: int) -
             "lower it or give more pairs"
         )
     return pairs
-
-
-def _refuse_broken(embedded: EmbeddedPairs, pairs: PairSource) -> None:
-    for kind, rows in (("image", embedded.image), ("text", embedded.text)):
-        refuse_broken_rows(rows, pairs.ids, f"the {kind} embedding", "CLIP")

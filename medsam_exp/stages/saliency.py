@@ -29,8 +29,7 @@ def run(context: StageContext) -> None:
             "peak_y": int(peak_y),
             "relevance": relevance_features(results[_TEXT].relevance),
         }
-        context.artifacts.save(sample_id, info, saliency_map.astype(np.float32, copy=False))
-        context.advance(1)
+        context.save(sample_id, info, saliency_map.astype(np.float32, copy=False))
 
     answers = ImageSaliency(clip, context.build("saliency"), {_TEXT: context.texts}, context.seed)
     context.predict(PredictModule(clip, answers, save), context.pending, answers.geometry.preprocess)

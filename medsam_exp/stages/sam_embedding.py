@@ -41,8 +41,7 @@ def run(context: StageContext) -> None:
     image_of = {first_sample[image]: image for image in context.pending}
 
     def save(sample_id: str, embedding: NDArray[np.float32]) -> None:
-        context.artifacts.save(image_of[sample_id], {"shape": list(embedding.shape)}, embedding)
-        context.advance(1)
+        context.save(image_of[sample_id], {"shape": list(embedding.shape)}, embedding)
 
     module = PredictModule(sam, partial(sam_embeddings, sam), save)
     context.predict(module, tuple(image_of), sam.preprocess)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import cast
 
 import numpy as np
 
@@ -22,10 +22,12 @@ def run(context: StageContext) -> None:
     A sample without prompts (its coarse mask is empty) gets an empty mask and `presence` 0; SAM is not asked.
     The record keeps what the network expects of each prompt's mask, and of the proposals it was fused from.
     """
-    prompter = context.build("prompt")
-    fusion = context.build("fusion")
-    mask_filter = context.build("mask_filter")
-    prompts = {name: _prompts(context, prompter, name) for name in context.pending}
+    prompter, fusion, mask_filter = (context.build(group) for group in ("prompt", "fusion", "mask_filter"))
+    coarse = context.parents["coarse_mask"]
+    prompts: dict[str, Prompts] = {
+        name: prompter(coarse.mask(name), numpy_generator(context.seed, name, "prompt"))
+        for name in context.pending
+    }
     asked = tuple(name for name in context.pending if len(prompts[name]))
 
     def save(sample_id: str, answer: SamAnswer) -> None:
@@ -37,11 +39,12 @@ def run(context: StageContext) -> None:
         if fusion.multimask:
             info["proposal_iou_predictions"] = answer.proposal_iou_predictions
         mask = mask_filter(answer.mask, context.parents["saliency"].saliency_map(sample_id))
-        context.artifacts.save(sample_id, info, mask)
-        context.advance(1)
+        context.save(sample_id, info, mask)
 
-    if distributed.rank() == 0:
-        _save_absent(context, [name for name in context.pending if not len(prompts[name])])
+    for name in context.pending if distributed.rank() == 0 else ():
+        if not len(prompts[name]):
+            absent: SamRecord = {"presence": 0.0, "iou_predictions": [], "prompts": as_record(Prompts())}
+            context.save(name, absent, np.zeros_like(coarse.mask(name)))
     if not asked:
         return
     sam = sam_of_run(context)
@@ -64,27 +67,11 @@ def _reader(context: StageContext) -> Callable[[str], StoredEmbedding]:
     return read
 
 
-def _prompts(context: StageContext, prompter: Any, sample_id: str) -> Prompts:
-    generator = numpy_generator(context.seed, sample_id, "prompt")
-    prompts: Prompts = prompter(context.parents["coarse_mask"].mask(sample_id), generator)
-    return prompts
-
-
-def _save_absent(context: StageContext, sample_ids: list[str]) -> None:
-    for sample_id in sample_ids:
-        empty = np.zeros_like(context.parents["coarse_mask"].mask(sample_id))
-        info: SamRecord = {"presence": 0.0, "iou_predictions": [], "prompts": as_record(Prompts())}
-        context.artifacts.save(sample_id, info, empty)
-        context.advance(1)
-
-
 def as_record(prompts: Prompts) -> PromptRecord:
     """Prompts as JSON-able lists."""
-    return {
-        "boxes_xyxy": None if prompts.boxes_xyxy is None else prompts.boxes_xyxy.tolist(),
-        "point_coords": None if prompts.point_coords is None else prompts.point_coords.tolist(),
-        "point_labels": None if prompts.point_labels is None else prompts.point_labels.tolist(),
-    }
+    arrays = {name: getattr(prompts, name) for name in PromptRecord.__annotations__}
+    lists = {name: None if array is None else array.tolist() for name, array in arrays.items()}
+    return cast(PromptRecord, lists)
 
 
 def from_record(record: PromptRecord) -> Prompts:

@@ -15,8 +15,7 @@ def run(context: StageContext) -> None:
 
     def save(sample_id: str, found: list[TextRelevance]) -> None:
         cuts = record_of_cuts(clip, context.texts[sample_id])
-        context.artifacts.save(sample_id, {"texts": [asdict(one) for one in found], **cuts})
-        context.advance(1)
+        context.save(sample_id, {"texts": [asdict(one) for one in found], **cuts})
 
     answers = TextSaliency(clip, context.build("text_saliency"), context.texts, context.seed)
     context.predict(PredictModule(clip, answers, save), context.pending, clip.preprocess)

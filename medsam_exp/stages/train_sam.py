@@ -27,5 +27,4 @@ def run(context: StageContext) -> None:
     if distributed.rank() == 0:
         save_sam(sam.cpu(), context.artifacts.folder / FILE)
         record: TrainedRecord = {"results": FILE, "figures": figures}
-        context.artifacts.save("all", record)
-    context.advance(1)
+        context.save("all", record)

@@ -55,8 +55,7 @@ def run(context: StageContext) -> None:
     }
     if chosen is not None:
         record |= {"chosen": chosen, "calibrated": _calibration(calibrated if calibrated.count else bins)}
-    context.artifacts.save("all", record)
-    context.advance(1)
+    context.save("all", record)
 
 
 def _ranking(doubt: np.ndarray, risk: np.ndarray, seed: int, clusters: Clusters | None) -> dict[str, Any]:

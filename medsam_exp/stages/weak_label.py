@@ -1,7 +1,7 @@
 """Stage: masks of training images become labels, as a raw dataset of nnU-Net's; a declared reader of ground truth."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,14 +47,11 @@ def run(context: StageContext) -> None:
         "kept": sorted(raw.case_ids.values()),
         "dropped": dropped,
     }
-    context.artifacts.save("all", record)
-    context.advance(1)
+    context.save("all", record)
 
 
-class _Reader(Protocol):
-    """Gives the label of an image, or says why there is none."""
-
-    def __call__(self, image_id: str, samples: Sequence[Sample]) -> LabelMap | str: ...
+_Reader = Callable[[str, Sequence[Sample]], LabelMap | str]
+"""Gives the label of an image, by its id and samples, or says why there is none."""
 
 
 def _cases(dataset: Dataset, reader: _Reader, dropped: dict[str, str]) -> Iterator[Case]:
@@ -72,73 +69,64 @@ def _cases(dataset: Dataset, reader: _Reader, dropped: dict[str, str]) -> Iterat
         )
 
 
-class _ZeroShot:
+def _zero_shot(policy: Any, other: AuxiliaryImages, labels: Mapping[str, int]) -> _Reader:
     """Zero-shot masks that the policy does not drop; a pixel of several classes goes to the surest."""
+    made = other.artifacts
+    final = made[[name for name in mask_stages() if name in made][-1]]
 
-    def __init__(self, policy: Any, other: AuxiliaryImages, labels: Mapping[str, int]) -> None:
-        self._policy, self._artifacts, self._labels = policy, other.artifacts, labels
-        self._masks = [name for name in mask_stages() if name in other.artifacts][-1]
-
-    def __call__(self, _: str, samples: Sequence[Sample]) -> LabelMap | str:
-        masks: dict[int | None, Mask] = {}
-        priority: dict[int | None, float] = {}
-        for sample in samples:
-            candidate = self._candidate(sample)
-            reason = self._policy(candidate)
-            if reason is not None:
-                return str(reason) if len(samples) == 1 else f"{sample.class_name}: {reason}"
-            value = label_value(self._labels, sample)
-            masks[value] = candidate.mask
-            priority[value] = min(candidate.iou_predictions, default=0.0)
-        return labelled(masks, priority)
-
-    def _candidate(self, sample: Sample) -> Candidate:
-        made, name = self._artifacts, sample.id
+    def candidate(sample: Sample) -> Candidate:
+        name = sample.id
         sam = made["sam_mask"].record(name, SamRecord)["iou_predictions"] if "sam_mask" in made else []
         return Candidate(
             sample_id=name,
             image_id=sample.image,
             class_name=sample.class_name,
-            mask=made[self._masks].mask(name),
+            mask=final.mask(name),
             coarse_mask=made["coarse_mask"].mask(name) if "coarse_mask" in made else None,
             iou_predictions=tuple(sam),
             presence=made["presence"].record(name, PresenceRecord)["score"] if "presence" in made else None,
         )
 
+    def read(_: str, samples: Sequence[Sample]) -> LabelMap | str:
+        masks: dict[int | None, Mask] = {}
+        priority: dict[int | None, float] = {}
+        for sample in samples:
+            found = candidate(sample)
+            reason = policy(found)
+            if reason is not None:
+                return str(reason) if len(samples) == 1 else f"{sample.class_name}: {reason}"
+            value = label_value(labels, sample)
+            masks[value] = found.mask
+            priority[value] = min(found.iou_predictions, default=0.0)
+        return labelled(masks, priority)
 
-class _Folder:
+    return read
+
+
+def _folder(policy: FolderMasks, other: AuxiliaryImages, labels: Mapping[str, int]) -> _Reader:
     """Masks of a folder; all are read once before any is used."""
+    names = [name for name, value in labels.items() if value]
 
-    def __init__(self, policy: FolderMasks, other: AuxiliaryImages, labels: Mapping[str, int]) -> None:
-        self._policy, self._dataset, self._labels = policy, other.dataset, labels
-        self._names = [name for name, value in labels.items() if value]
-        wanted = (self._wanted(*item) for item in by_image(other.dataset.samples).items())
-        policy.check((image for image in wanted if image.samples), self._names)
-
-    def __call__(self, image_id: str, samples: Sequence[Sample]) -> LabelMap:
-        wanted = self._wanted(image_id, samples)
-        return self._policy.read(wanted, self._names) if wanted.samples else np.zeros(wanted.size, np.uint8)
-
-    def _wanted(self, image_id: str, samples: Sequence[Sample]) -> Wanted:
+    def wanted(image_id: str, samples: Sequence[Sample]) -> Wanted:
         """An image and its classes; none of a scan that shows none of them, which is all background."""
-        height, width = self._dataset.read_image(samples[0].id).shape[:2]
-        values = {sample.id: label_value(self._labels, sample) for sample in samples}
+        height, width = other.dataset.read_image(samples[0].id).shape[:2]
+        values = {sample.id: label_value(labels, sample) for sample in samples}
         ids = {value: sample_id for sample_id, value in values.items() if value is not None}
         return Wanted(image_id, (height, width), ids)
 
+    def read(image_id: str, samples: Sequence[Sample]) -> LabelMap:
+        image = wanted(image_id, samples)
+        return policy.read(image, names) if image.samples else np.zeros(image.size, np.uint8)
 
-class _GroundTruth:
+    images = (wanted(*item) for item in by_image(other.dataset.samples).items())
+    policy.check((image for image in images if image.samples), names)
+    return read
+
+
+def _ground_truth(_: Any, other: AuxiliaryImages, labels: Mapping[str, int]) -> _Reader:
     """True masks."""
-
-    def __init__(self, _: Any, other: AuxiliaryImages, labels: Mapping[str, int]) -> None:
-        self._dataset, self._labels = other.dataset, labels
-
-    def __call__(self, _: str, samples: Sequence[Sample]) -> LabelMap:
-        masks = {
-            label_value(self._labels, sample): self._dataset.read_ground_truth(sample.id)
-            for sample in samples
-        }
-        return labelled(masks)
+    truth = other.dataset.read_ground_truth
+    return lambda _, samples: labelled({label_value(labels, each): truth(each.id) for each in samples})
 
 
-_READERS: dict[str, Any] = {"zero_shot": _ZeroShot, "folder": _Folder, "ground_truth": _GroundTruth}
+_READERS: dict[str, Any] = {"zero_shot": _zero_shot, "folder": _folder, "ground_truth": _ground_truth}

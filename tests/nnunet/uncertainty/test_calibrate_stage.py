@@ -33,8 +33,7 @@ def calibrated(scans: list[tuple[np.ndarray, Mask]]) -> dict[str, Any]:
     context: Any = SimpleNamespace(
         auxiliary=other,
         build=lambda group: {"uncertainty": {"bins": 15, "near_px": NEAR_PX}}[group],
-        artifacts=SimpleNamespace(save=lambda _, record: found.update(record)),
-        advance=lambda _: None,
+        save=lambda _, record: found.update(record),
     )
     run(context)
     return found
