@@ -19,7 +19,7 @@ from medsam_exp.config.trials import searches, tuning_config
 from medsam_exp.config.tuned import refuse_to_overwrite
 from medsam_exp.curation.quality.quick_check import find_leaks, leak_notes, refuse_leaky_training
 from medsam_exp.engine.engine import Engine
-from medsam_exp.engine.firewall import refuse_learnt_images, remember
+from medsam_exp.engine.leakage import refuse_learnt_images, remember
 from medsam_exp.engine.plan import Plan
 from medsam_exp.report.logger.base import NullTracker
 from medsam_exp.report.logger.job import SweepJob, TrackedRun

@@ -128,7 +128,7 @@ def _sampler_problems(cfg: DictConfig) -> list[str]:
 
 
 def _split_problems(cfg: DictConfig) -> list[str]:
-    """The firewall: numbers must not be chosen with the masks that will score them."""
+    """Numbers must not be chosen with the masks that will score them."""
     tuning = tuning_config(cfg).data
     name, split = str(tuning.get("name")), split_name(tuning)
     if split.strip().casefold() == "test":

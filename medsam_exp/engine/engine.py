@@ -11,12 +11,11 @@ import pytorch_lightning as pl
 from medsam_exp.config.build import build
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime import distributed
-from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.console import stage_progress
 from medsam_exp.stages.context import AuxiliaryImages, StageContext
 from medsam_exp.stages.pipeline import STAGES, stage_function
 from medsam_exp.training.precision import network_dtype
-from medsam_exp.types import Dataset, UserError
+from medsam_exp.types import UserError
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,6 @@ class Timing:
     images_per_second: float
     cached: int
 
-    @classmethod
-    def of(cls, seconds: float, computed: int, wanted: int) -> "Timing":
-        """Of a stage that computed some of the wanted results in so many seconds."""
-        rate = computed / seconds if computed else 0.0
-        return cls(round(seconds, 3), computed, round(rate, 3), wanted - computed)
-
 
 def _ignore(_: Any) -> None:
     """Progress of processes that show none, and figures of trials."""
@@ -44,6 +37,10 @@ class Engine:
 
     Attributes:
         plan: keys and stored results of the stages.
+        artifacts: the plan's, stored results by stage.
+        dataset: the plan's images.
+        sample_ids: of the dataset.
+        scores: the plan's function from a sample's id to its scores.
         timing: of the stages that were run.
 
     Args:
@@ -64,30 +61,13 @@ class Engine:
         images: str = "",
     ) -> None:
         self.plan = plan
+        self.artifacts, self.dataset = plan.artifacts, plan.dataset
+        self.sample_ids, self.scores = plan.sample_ids, plan.scores
         self.timing: dict[str, Timing] = {}
         self._loggers = list(loggers)
         self._log = log
         self._quiet = quiet
         self._images = images
-
-    @property
-    def artifacts(self) -> dict[str, StageArtifacts]:
-        """Stored results by stage."""
-        return self.plan.artifacts
-
-    @property
-    def dataset(self) -> Dataset | None:
-        """The images."""
-        return self.plan.dataset
-
-    @property
-    def sample_ids(self) -> tuple[str, ...]:
-        """Of the dataset."""
-        return self.plan.sample_ids
-
-    def scores(self, sample_id: str) -> dict[str, dict[str, float]]:
-        """All scores of one sample, by what is scored and measure."""
-        return self.plan.scores(sample_id)
 
     def run(self, name: str, sample_ids: Sequence[str] | None = None) -> None:
         """Bring one stage up to date.
@@ -111,7 +91,11 @@ class Engine:
             if pending and (stage.processes == "all" or distributed.rank() == 0):
                 self._compute(name, pending)
             distributed.barrier()
-            self.timing[name] = Timing.of(time.perf_counter() - started, len(pending), len(wanted))
+            seconds, computed = time.perf_counter() - started, len(pending)
+            rate = computed / seconds if computed else 0.0
+            self.timing[name] = Timing(
+                round(seconds, 3), computed, round(rate, 3), cached=len(wanted) - computed
+            )
             if distributed.rank() == 0:
                 self._finish(name, wanted)
 

@@ -9,7 +9,7 @@ from medsam_exp.config.auxiliary_images import auxiliary_data
 from medsam_exp.config.trials import split_name
 from medsam_exp.config.tuned import tuned_uses
 from medsam_exp.engine.engine import Engine
-from medsam_exp.engine.firewall import datasets_of
+from medsam_exp.engine.leakage import datasets_of
 from medsam_exp.report.topics.grounding import presence_truth_uses
 from medsam_exp.report.topics.weak import label_truth_uses
 from medsam_exp.stages.pipeline import STAGES

@@ -72,7 +72,7 @@ class Stage:
         auxiliary: configuration key of the images, other than the run's own, that it works on.
         auxiliary_stages: stages that run on those images: the last always, the others when they are part of the run.
         learns_from: configuration key of the images that it trains, tunes or calibrates with; no later stage of the
-            run may measure on one of them (`medsam_exp.engine.firewall`). Every stage that chooses a number or a
+            run may measure on one of them (`medsam_exp.engine.leakage`). Every stage that chooses a number or a
             weight by images says so here.
         measures: configuration key of the images that it scores, or chooses numbers by; nothing before it may have
             learnt from one of them.

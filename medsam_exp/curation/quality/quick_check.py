@@ -28,7 +28,7 @@ from medsam_exp.curation.quality.finding import KINDS, Finding
 from medsam_exp.curation.quality.layout import find_collection, without
 from medsam_exp.curation.quality.measure import VERSION, FactStore, measure_dataset
 from medsam_exp.data.patients import INDEX
-from medsam_exp.engine.firewall import datasets_of
+from medsam_exp.engine.leakage import datasets_of
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
 from medsam_exp.runtime.json_text import json_text

@@ -11,7 +11,7 @@ from medsam_exp.cli.runner import _inputs, _scored_later, _with_tuning
 from medsam_exp.config.schema import check
 from medsam_exp.curation.quality.quick_check import find_leaks, refuse_leaky_training
 from medsam_exp.data.csv_pairs import CsvPairs
-from medsam_exp.engine.firewall import FILE, SHARED, refuse_learnt_images, remember
+from medsam_exp.engine.leakage import FILE, SHARED, refuse_learnt_images, remember
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.stages.pipeline import STAGES

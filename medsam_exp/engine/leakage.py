@@ -1,20 +1,19 @@
-"""No run scores images that its networks and numbers were made with: compared by their pixels, before any training.
+"""Train/test leakage: no run scores images that its networks and numbers were made with; compared by their pixels.
 
 A stage declares which images it learns from and which it measures on (`medsam_exp.stages`). Copies are found by digests
 of the pixels that were decoded when the datasets were read, whatever names and formats they have; drawn scans by their
 number. What a stage learnt from stays beside its weights, so that later runs with these weights know it, too.
 """
 
-import csv
-import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 from omegaconf import DictConfig
+from pydantic import TypeAdapter
 
 from medsam_exp.config.auxiliary_images import auxiliary_data
 from medsam_exp.config.build import weight_files
@@ -86,12 +85,12 @@ def refuse_learnt_images(
     Raises:
         UserError: images are shared.
     """
-    sources = _Sources(cfg, plan)
-    learnt = list(sources.of_earlier_runs())
+    images_of = cache(partial(_images_of, cfg, plan))
+    learnt = list(_learnt_earlier(cfg, plan))
     for name in plan.artifacts:
         for source in learnt:
-            _refuse_shared(cfg, name, sources.measured(name), source, run_dir)
-        if images := sources.learnt(name):
+            _refuse_shared(cfg, name, images_of(STAGES[name].measures), source, run_dir)
+        if images := images_of(STAGES[name].learns_from):
             learnt.append(Learnt(name, images))
             if scored_later is not None:
                 later = _of_dataset("data", scored_later)
@@ -115,49 +114,31 @@ def datasets_of(plan: Plan) -> dict[str, Dataset]:
     return {key: dataset for key, dataset in found.items() if dataset is not None}
 
 
-class _Sources:
-    """The images of a run's stages, each read once."""
+def _learnt_earlier(cfg: DictConfig, plan: Plan) -> Iterator[Learnt]:
+    """What weights and numbers of earlier runs learnt from, as far as those runs left it beside them."""
+    for group in dict.fromkeys(group for name in plan.artifacts for group in STAGES[name].weights):
+        for path in weight_files(cfg[group]):
+            above = path.resolve().parents[:_ABOVE]
+            yield from _read(next((folder for folder in above if (folder / FILE).is_file()), None), group)
+    (search,) = (name for name, stage in STAGES.items() if stage.runs_trials)
+    for group, study in studies_in_use(cfg):
+        yield from _read(Path(cfg.paths.artifacts) / search / study, group)
 
-    def __init__(self, cfg: DictConfig, plan: Plan) -> None:
-        self._cfg, self._plan = cfg, plan
-        self._known: dict[str, Images | None] = {}
 
-    def learnt(self, stage: str) -> Images | None:
-        """What a stage learns from."""
-        return self._images(STAGES[stage].learns_from)
-
-    def measured(self, stage: str) -> Images | None:
-        """What a stage measures on."""
-        key = STAGES[stage].measures
-        return self._images(f"pairs.{self._cfg.retrieval.part}" if key == "pairs" else key)
-
-    def of_earlier_runs(self) -> Iterator[Learnt]:
-        """What weights and numbers of earlier runs learnt from, as far as those runs left it beside them."""
-        groups = dict.fromkeys(group for name in self._plan.artifacts for group in STAGES[name].weights)
-        for group in groups:
-            for path in weight_files(self._cfg[group]):
-                yield from _read_near(path, group)
-        (search,) = (name for name, stage in STAGES.items() if stage.runs_trials)
-        for group, study in studies_in_use(self._cfg):
-            folder = Path(self._cfg.paths.artifacts) / search / study
-            yield from _read(folder / FILE, group, str(folder))
-
-    def _images(self, key: str | None) -> Images | None:
-        if key is not None and key not in self._known:
-            self._known[key] = self._pairs(key) if key.startswith("pairs.") else self._dataset(key)
-        return None if key is None else self._known[key]
-
-    def _dataset(self, key: str) -> Images | None:
-        dataset = datasets_of(self._plan).get(key)
-        if key != "data":
-            return _of_dataset(key, dataset, auxiliary_data(self._cfg, key))
-        return _of_dataset("search.data" if searches(self._cfg) else key, dataset, self._cfg.data)
-
-    def _pairs(self, key: str) -> Images | None:
-        part = self._plan.objects.to_plan_with("pairs").get(key.removeprefix("pairs."))
+def _images_of(cfg: DictConfig, plan: Plan, key: str | None) -> Images | None:
+    """The images of a stage's `learns_from` or `measures`; None where there are none of them."""
+    key = f"pairs.{cfg.retrieval.part}" if key == "pairs" else key
+    if key is None:
+        return None
+    if key.startswith("pairs."):
+        part = plan.objects.to_plan_with("pairs").get(key.removeprefix("pairs."))
         if part is None:  # the stage itself says what is missing
             return None
         return Images(key, key, {pair_id: part.identity(pair_id) for pair_id in part.ids}, key)
+    dataset = datasets_of(plan).get(key)
+    if key != "data":
+        return _of_dataset(key, dataset, auxiliary_data(cfg, key))
+    return _of_dataset("search.data" if searches(cfg) else key, dataset, cfg.data)
 
 
 def _of_dataset(key: str, dataset: Dataset | None, node: DictConfig | None = None) -> Images | None:
@@ -178,7 +159,11 @@ def _refuse_shared(
     if not shared:
         return
     listed = run_dir / SHARED
-    _list_shared(listed, measured, source, shared)
+    if distributed.rank() == 0:
+        table = pd.DataFrame(shared, columns=["name", "as"])
+        table.insert(1, "split", measured.split)
+        table.insert(2, "learnt_from", source.images.key)
+        write_atomically(listed, table.to_csv(index=False, lineterminator="\r\n").encode())
     first = ", ".join(name if name == other else f"{name} = {other}" for name, other in shared[:_SHOWN])
     more = f", ...; all stand in {listed}" if len(shared) > _SHOWN else ""
     all_of_them = len(shared) == len(measured.identities)
@@ -233,16 +218,6 @@ def _other_seed(cfg: DictConfig) -> int:
     return next(seed for seed in count(5) if seed not in taken)
 
 
-def _list_shared(path: Path, measured: Images, source: Learnt, shared: list[tuple[str, str]]) -> None:
-    if distributed.rank() > 0:
-        return
-    text = io.StringIO()
-    rows = csv.writer(text)
-    rows.writerow(("name", "split", "learnt_from", "as"))
-    rows.writerows((name, measured.split, source.images.key, other) for name, other in shared)
-    write_atomically(path, text.getvalue().encode())
-
-
 def _is_within(learnt: Learnt, stage: str, plan: Plan) -> bool:
     """Whether what was learnt goes into what a stage learns."""
     below = _below(plan, stage)
@@ -259,27 +234,19 @@ def _below(plan: Plan, stage: str) -> set[str]:
     return found
 
 
-def _read_near(weights: Path, group: str) -> Iterator[Learnt]:
-    for folder in weights.resolve().parents[:_ABOVE]:
-        if (folder / FILE).is_file():
-            yield from _read(folder / FILE, group, str(folder))
-            return
-
-
-def _read(path: Path, group: str, file: str) -> Iterator[Learnt]:
-    """What a stage left.
+def _read(folder: Path | None, group: str) -> Iterator[Learnt]:
+    """What a stage left in its folder.
 
     Raises:
         UserError: the file is damaged.
     """
-    if not path.is_file():
+    if folder is None or not (folder / FILE).is_file():
         return
     try:
-        found: list[dict[str, Any]] = json.loads(path.read_text())
-        read = [Learnt(each["stage"], Images(**each["images"]), group, file) for each in found]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        found = TypeAdapter(list[Learnt]).validate_json((folder / FILE).read_bytes())
+    except (OSError, ValueError) as error:
         raise UserError(
-            f"{path} cannot be read ({type(error).__name__}), so nobody knows which images these weights have seen: "
-            "remove it if you know that they are not scored, or train anew"
+            f"{folder / FILE} cannot be read ({type(error).__name__}), so nobody knows which images these weights have "
+            "seen: remove it if you know that they are not scored, or train anew"
         ) from error
-    yield from read
+    yield from (replace(each, group=group, file=str(folder)) for each in found)
