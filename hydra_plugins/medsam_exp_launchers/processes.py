@@ -8,14 +8,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from medsam_exp.sweep.devices import (
-    gpu_lock_folder,
-    limit_threads,
-    reserved_gpus,
-    threads_per_process,
-    visible_gpus,
-)
-from medsam_exp.sweep.launch import ForkedJob, LaunchedJob, job_returns, pending_jobs, run_processes
+from medsam_exp.sweep.devices import limit_threads, reserved_gpus, threads_per_process, visible_gpus
+from medsam_exp.sweep.launch import LaunchedJob, job_returns, pending_jobs, run_processes
 from medsam_exp.sweep.status import record_failure
 
 
@@ -48,13 +42,14 @@ class ProcessesLauncher(Launcher):
 
         gpus = visible_gpus()
         jobs = pending_jobs(self._context, self._config, job_overrides, initial_job_idx, plan_digest)
-        forked = [ForkedJob(job.folder, partial(self._run, job, gpus)) for job in jobs]
-        run_processes(forked, self._n_jobs, record_failure)
+        run_processes(
+            {job.folder: partial(self._run, job, gpus) for job in jobs}, self._n_jobs, record_failure
+        )
         return job_returns(job_overrides)
 
     def _run(self, job: LaunchedJob, gpus: Sequence[str]) -> None:
         limit_threads(max(1, threads_per_process(self._n_jobs) // job.processes))
-        with reserved_gpus(job.gpus(gpus), gpus, gpu_lock_folder()):
+        with reserved_gpus(job.gpus(gpus), gpus):
             done = run_job(
                 hydra_context=self._context,
                 task_function=self._task,

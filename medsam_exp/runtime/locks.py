@@ -21,6 +21,17 @@ _SECONDS_BETWEEN_LOOKS = 0.25
 """Hundreds of waiting jobs should not wear out a file server."""
 
 
+def acquired(path: Path, seconds: float = 0.0) -> FileLock | None:
+    """The lock of a file, held from now on; None where another process holds it and goes on so for some seconds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        return None
+    return lock
+
+
 @contextmanager
 def waiting_lock(path: Path, says: str) -> Iterator[None]:
     """Hold the lock of a file, after waiting for whoever holds it.
@@ -29,12 +40,10 @@ def waiting_lock(path: Path, says: str) -> Iterator[None]:
         path: of the file; its folder is made.
         says: line for the log of a process that has to wait.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
+    lock = acquired(path)
+    if lock is None:
         log.info("%s", says)
+        lock = FileLock(path)
         lock.acquire(poll_interval=_SECONDS_BETWEEN_LOOKS)
     try:
         yield
@@ -46,10 +55,10 @@ def is_locked(path: Path) -> bool:
     """Whether a process holds a lock file; one without a holder is what a killed process left."""
     if not path.is_file():
         return False
-    lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):  # somebody else's file, whose lock cannot be asked for, counts as held
+        lock = acquired(path)
+    except OSError:  # somebody else's file, whose lock cannot be asked for, counts as held
         return True
-    lock.release()
-    return False
+    if lock:
+        lock.release()
+    return lock is None

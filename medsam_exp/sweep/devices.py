@@ -10,9 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from medsam_exp.runtime.locks import waiting_lock
+from medsam_exp.runtime.locks import acquired, waiting_lock
 from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)
@@ -21,9 +19,8 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-def gpu_lock_folder() -> Path:
-    """Folder of this user's locks of this machine's GPUs, the same for every sweep."""
-    return Path(tempfile.gettempdir()) / f"medsam_exp_gpus_{os.getuid()}"
+_LOCKS = Path(tempfile.gettempdir()) / f"medsam_exp_gpus_{os.getuid()}"
+"""Folder of this user's locks of this machine's GPUs, the same for every sweep."""
 
 
 def visible_gpus() -> list[str]:
@@ -32,9 +29,7 @@ def visible_gpus() -> list[str]:
         return []
     query = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
     answer = subprocess.run(query, capture_output=True, text=True, check=False)
-    present = (
-        [line.strip() for line in answer.stdout.splitlines() if line.strip()] if not answer.returncode else []
-    )
+    present = [] if answer.returncode else answer.stdout.split()
     return allowed_gpus(present, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
@@ -60,7 +55,7 @@ def allowed_gpus(present: Sequence[str], visible: str | None) -> list[str]:
 
 
 @contextmanager
-def reserved_gpus(count: int, pool: Sequence[str], folder: Path) -> Iterator[list[str]]:
+def reserved_gpus(count: int, pool: Sequence[str], folder: Path = _LOCKS) -> Iterator[list[str]]:
     """Reserve `count` GPUs of a pool; this process and those it starts see no others.
 
     One process waits at a time, so no two wait for each other.
@@ -68,7 +63,7 @@ def reserved_gpus(count: int, pool: Sequence[str], folder: Path) -> Iterator[lis
     Args:
         count: how many.
         pool: their names, from `visible_gpus`.
-        folder: of the locks, from `gpu_lock_folder`; the locks of a process that died are free.
+        folder: of the locks; the locks of a process that died are free.
 
     Yields:
         Their names.
@@ -86,22 +81,17 @@ def reserved_gpus(count: int, pool: Sequence[str], folder: Path) -> Iterator[lis
             names: list[str] = []
             while len(names) < count:
                 for name in pool:
-                    if len(names) < count and name not in names and _locked(folder / f"{name}.lock", held):
+                    if (
+                        len(names) < count
+                        and name not in names
+                        and (lock := acquired(folder / f"{name}.lock"))
+                    ):
+                        held.callback(lock.release)
                         names.append(name)
                 if len(names) < count:
                     time.sleep(_SECONDS_BETWEEN_LOOKS)
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
         yield names
-
-
-def _locked(path: Path, held: ExitStack) -> bool:
-    lock = FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return False
-    held.callback(lock.release)
-    return True
 
 
 def threads_per_process(processes: int) -> int:

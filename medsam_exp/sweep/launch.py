@@ -13,9 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from copy import deepcopy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -60,9 +58,7 @@ class LaunchedJob:
     def processes(self) -> int:
         """How many processes run it on one machine."""
         devices = self.config.trainer.get("devices", 1)
-        return (
-            devices if isinstance(devices, int) else 1
-        )  # the job itself reports what is wrong with another value
+        return devices if isinstance(devices, int) else 1  # the job reports what is wrong with another value
 
 
 def pending_jobs(
@@ -89,7 +85,8 @@ def pending_jobs(
             job.hydra.job.id = str(number)
             job.hydra.job.num = number
         folder = Path(str(job.hydra.sweep.dir)) / str(job.hydra.sweep.subdir)
-        if is_up_to_date(_without_hydra(job), folder, plan):
+        own = OmegaConf.masked_copy(job, [str(key) for key in job if key != "hydra"])
+        if is_up_to_date(own, folder, plan):
             log.info("%-12s %s: done before", "job", folder.name)
         else:
             jobs.append(LaunchedJob(number, list(overrides), job, folder))
@@ -101,69 +98,55 @@ def job_returns(job_overrides: Sequence[Sequence[str]]) -> list[JobReturn]:
     return [JobReturn(overrides=list(one), status=JobStatus.COMPLETED) for one in job_overrides]
 
 
-def _without_hydra(job: DictConfig) -> DictConfig:
-    own = deepcopy(job)
-    OmegaConf.set_struct(own, False)
-    with read_write(own):
-        del own["hydra"]
-    return own
-
-
-@dataclass(frozen=True)
-class ForkedJob:
-    """A job that a process of its own runs.
-
-    Attributes:
-        folder: of the job; its output is in `console.log` there.
-        run: does the work.
-    """
-
-    folder: Path
-    run: Callable[[], None]
-
-
-def run_processes(jobs: Sequence[ForkedJob], at_once: int, on_death: Callable[[Path, str], None]) -> None:
+def run_processes(
+    work: Mapping[Path, Callable[[], None]], at_once: int, on_death: Callable[[Path, str], None]
+) -> None:
     """Run jobs in order, `at_once` of them at a time.
 
     Args:
-        jobs: what to run.
+        work: what each job does, by its folder; its output is in `console.log` there.
         at_once: processes at a time.
         on_death: called with the folder of a job whose process died, and the reason.
     """
-    waiting, running = list(reversed(jobs)), list[tuple[ForkedJob, BaseProcess]]()
-    with _terminated_at_exit(running):
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                job = waiting.pop()
-                log.info("%-12s %s: started", "job", job.folder.name)
-                running.append((job, _started(job)))
-            for job, process in [pair for pair in running if not pair[1].is_alive()]:
-                running.remove((job, process))
-                _terminate_group(process)  # what a dead job has started must not go on
-                if process.exitcode:
-                    on_death(job.folder, _exit_reason(process.exitcode, job.folder / CONSOLE_FILE))
-                number = len(jobs) - len(waiting) - len(running)
-                log.info("%-12s %s: ended, %d of %d", "job", job.folder.name, number, len(jobs))
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    waiting, running = list(reversed(work)), dict[Path, BaseProcess]()
+    try:
+        with stops_when_asked():
+            while waiting or running:
+                while waiting and len(running) < at_once:
+                    folder = waiting.pop()
+                    log.info("%-12s %s: started", "job", folder.name)
+                    own = (folder, work[folder])
+                    running[folder] = multiprocessing.get_context("fork").Process(
+                        target=_lead_group, args=own
+                    )
+                    running[folder].start()
+                for folder, process in [pair for pair in running.items() if not pair[1].is_alive()]:
+                    del running[folder]
+                    _terminate_group(process)  # what a dead job has started must not go on
+                    if process.exitcode:
+                        on_death(folder, _exit_reason(process.exitcode, folder / CONSOLE_FILE))
+                    number = len(work) - len(waiting) - len(running)
+                    log.info("%-12s %s: ended, %d of %d", "job", folder.name, number, len(work))
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+    finally:
+        for process in running.values():
+            process.terminate()  # it alone at first, as it terminates its own children in order
+        for process in running.values():
+            process.join(_SECONDS_TO_END)
+            _terminate_group(process)
 
 
-def _started(job: ForkedJob) -> BaseProcess:
-    process = multiprocessing.get_context("fork").Process(target=_run_as_group_leader, args=(job,))
-    process.start()
-    return process
-
-
-def _run_as_group_leader(job: ForkedJob) -> None:
+def _lead_group(folder: Path, run: Callable[[], None]) -> None:
     """Run a job as the leader of a process group, so that whatever it starts ends with it."""
     os.setsid()
     die_with_parent()
-    job.folder.mkdir(parents=True, exist_ok=True)
-    console = os.open(job.folder / CONSOLE_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    folder.mkdir(parents=True, exist_ok=True)
+    console = os.open(folder / CONSOLE_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):  # also of what it starts
         os.dup2(console, stream)
     sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1, encoding="utf-8", closefd=False)
     with stops_when_asked():
-        job.run()
+        run()
 
 
 def _exit_reason(exit_code: int, console: Path) -> str:
@@ -173,20 +156,6 @@ def _exit_reason(exit_code: int, console: Path) -> str:
             memory = ", perhaps for want of memory" if sent is signal.SIGKILL else ""
             return f"its process was killed by {sent.name}{memory}"
     return last_line(console.read_text(errors="replace")) or f"its process ended with exit code {exit_code}"
-
-
-@contextmanager
-def _terminated_at_exit(running: list[tuple[ForkedJob, BaseProcess]]) -> Iterator[None]:
-    """Terminate the running jobs when this process ends."""
-    try:
-        with stops_when_asked():
-            yield
-    finally:
-        for _, process in running:
-            process.terminate()  # it alone at first, as it terminates its own children in order
-        for _, process in running:
-            process.join(_SECONDS_TO_END)
-            _terminate_group(process)
 
 
 def _terminate_group(process: BaseProcess) -> None:

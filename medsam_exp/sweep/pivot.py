@@ -5,8 +5,7 @@ intervals by patient, and not their mean alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from statistics import fmean
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -160,9 +159,8 @@ def pivot(sweep: SweepResults, stage: str, measure: Measure, layout: Layout | No
     against = layout.against or {
         axis: value for axis, value in zip(axes[0], next(iter(cells))[0], strict=True) if axis != _DATA
     }
-    entries = {place: _entry(place, cell) for place, cell in cells.items()}
-    entries = _with_best(entries, cells, 1 if measure.higher_is_better else -1)
-    entries, tests = _with_tests(entries, cells, axes, against)
+    entries = _entries(cells, axes, against, 1 if measure.higher_is_better else -1)
+    tests = sum(entry.comparison is not None for entry in entries.values())
     untested = sum(entry.comparison is None and not entry.reference for entry in entries.values())
     if untested:
         remarks.append(f"not tested, as what they would be compared with has no results: {untested}")
@@ -199,27 +197,24 @@ def _cells(
     groups, remarks = by_dataset(jobs, measure.name)
     cells: dict[Place, _Cell] = {}
     for number, group in enumerate(groups):
-        images, notes = shared_images([scored[job.number] for job in group], images_of_samples(group))
         image_of = images_of_samples(group)
+        means, notes = shared_images({job.number: scored[job.number] for job in group}, image_of)
         known = patients_of(job.run for job in group if job.run is not None)
-        names = [image_of[samples[0]] for samples in images]
-        patients = picked(known, names)
-        notes += patient_notes({name: (known or {}).get(name) for name in names})
+        patients = picked(known, means.index)
+        notes += patient_notes({name: (known or {}).get(name) for name in means.index})
         remarks += [sentence for sentence in notes if sentence not in remarks]
-        seeds: dict[Place, list[Mapping[str, float]]] = {}
+        seeds: dict[Place, list[int]] = {}
         for job in sorted(group, key=lambda job: job.number):
-            seeds.setdefault((_values_on(job, axes[0]), _values_on(job, axes[1])), []).append(
-                scored[job.number]
-            )
-        for place, runs in seeds.items():
+            place = tuple(tuple(job.values[axis] for axis in own) for own in axes)
+            seeds.setdefault((place[0], place[1]), []).append(job.number)
+        for place, numbers in seeds.items():
             if place in cells:
-                named = _described(axes[0] + axes[1], place[0] + place[1])
+                named = described(axes[0] + axes[1], place[0] + place[1])
                 raise NotComparableError(
                     f"the seeds of {named} are over different images, so they cannot be aggregated; "
                     "give what differs an axis of its own"
                 )
-            means = [[fmean(own[name] for name in samples) for samples in images] for own in runs]
-            cells[place] = _Cell(number, np.array(means), patients)
+            cells[place] = _Cell(number, means[numbers].to_numpy().T, patients)
     return cells, remarks
 
 
@@ -231,55 +226,46 @@ def _rank(sweep: SweepResults, axes: tuple[Values, Values], place: Place) -> lis
     ]
 
 
-def _values_on(job: Job, axes: Values) -> Values:
-    return tuple(job.values[axis] for axis in axes)
-
-
-def _described(axes: Values, values: Values) -> str:
+def described(axes: Values, values: Values) -> str:
+    """Values as they are typed: "saliency=m2ib seed=0"."""
     return " ".join(f"{axis}={value}" for axis, value in zip(axes, values, strict=True))
 
 
-def _entry(place: Place, cell: _Cell) -> Entry:
-    means = cell.scores.mean(axis=1)
-    spread = float(means.std(ddof=1)) if len(means) > 1 else None
-    return Entry(
-        *place, seeds=len(means), score=summarise(cell.by_image, clusters=cell.patients), seed_std=spread
-    )
-
-
-def _with_best(entries: Mapping[Place, Entry], cells: Mapping[Place, _Cell], sign: int) -> dict[Place, Entry]:
-    """Mark the best of each column among the runs of one dataset."""
-    rivals: dict[tuple[Values, int], list[Place]] = {}
+def _entries(
+    cells: Mapping[Place, _Cell], axes: tuple[Values, Values], against: Mapping[str, str], sign: int
+) -> dict[Place, Entry]:
+    """Each combination's figures, the best of each column and dataset, and the tests, corrected all together."""
+    scores = {place: summarise(cell.by_image, clusters=cell.patients) for place, cell in cells.items()}
+    others = {
+        place: (_replaced(axes[0], place[0], against), _replaced(axes[1], place[1], against))
+        for place in cells
+    }
+    compared = {
+        place: compare_pairs(cells[other].by_image, cells[place].by_image, clusters=cells[place].patients)
+        for place, other in others.items()
+        if place != other and other in cells and cells[other].dataset == cells[place].dataset
+    }
+    raw = [1.0 if each.wilcoxon_p is None else each.wilcoxon_p for each in compared.values()]
+    corrected = dict(zip(compared, holm(raw), strict=True))
+    entries = {}
     for place, cell in cells.items():
-        rivals.setdefault((place[1], cell.dataset), []).append(place)
-    marked = dict(entries)
-    for places in rivals.values():
-        top = max(sign * entries[place].score["mean"] for place in places)
-        for place in places if len(places) > 1 else ():
-            best = sign * entries[place].score["mean"] >= top - _EQUAL
-            marked[place] = replace(entries[place], best=best)
-    return marked
-
-
-def _with_tests(
-    entries: Mapping[Place, Entry],
-    cells: Mapping[Place, _Cell],
-    axes: tuple[Values, Values],
-    against: Mapping[str, str],
-) -> tuple[dict[Place, Entry], int]:
-    """Compare every entry with its reference, and correct all p-values together."""
-    tested, raw = dict(entries), {}
-    for place, cell in cells.items():
-        other = (_replaced(axes[0], place[0], against), _replaced(axes[1], place[1], against))
-        if other == place:
-            tested[place] = replace(entries[place], reference=True)
-        elif other in cells and cells[other].dataset == cell.dataset:
-            comparison = compare_pairs(cells[other].by_image, cell.by_image, clusters=cell.patients)
-            tested[place] = replace(entries[place], comparison=comparison)
-            raw[place] = 1.0 if comparison.wilcoxon_p is None else comparison.wilcoxon_p
-    for place, p in zip(raw, holm(list(raw.values())), strict=True):
-        tested[place] = replace(tested[place], p=p)
-    return tested, len(raw)
+        rivals = [
+            sign * scores[other]["mean"]
+            for other, beside in cells.items()
+            if (other[1], beside.dataset) == (place[1], cell.dataset)
+        ]
+        means = cell.scores.mean(axis=1)
+        entries[place] = Entry(
+            *place,
+            seeds=len(means),
+            score=scores[place],
+            seed_std=float(means.std(ddof=1)) if len(means) > 1 else None,
+            best=len(rivals) > 1 and sign * scores[place]["mean"] >= max(rivals) - _EQUAL,
+            comparison=compared.get(place),
+            p=corrected.get(place),
+            reference=others[place] == place,
+        )
+    return entries
 
 
 def _replaced(axes: Values, values: Values, against: Mapping[str, str]) -> Values:

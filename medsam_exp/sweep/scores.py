@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import pandas as pd
+
 from medsam_exp.metrics.measures import ALL_MEASURES, Measure
 from medsam_exp.report.finished_run import (
     ONCE_PER_IMAGE,
@@ -9,7 +11,6 @@ from medsam_exp.report.finished_run import (
     comparable,
     finite,
     image_ids,
-    samples_by_image,
 )
 from medsam_exp.sweep.read import Job, SweepResults
 from medsam_exp.types import UserError
@@ -94,34 +95,27 @@ def _incomparable(a: FinishedRun | None, b: FinishedRun | None, measure: str) ->
 
 
 def shared_images(
-    scores: Sequence[Mapping[str, float]], image_of: Mapping[str, str]
-) -> tuple[list[list[str]], list[str]]:
-    """Choose the samples that all runs have, by image: those of one image are not independent.
+    scores: Mapping[int, Mapping[str, float]], image_of: Mapping[str, str]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Choose the samples that all runs have, and put those of one image together, as they are not independent.
 
     Args:
-        scores: of each run, by sample.
+        scores: of each run, by its job's number and sample.
         image_of: each sample's image.
 
     Returns:
-        For each image, in order, the ids of its samples; and remarks on samples that were left out, and on images of
-        several samples.
+        The mean over each image's samples, one row an image in order, one column a run; and remarks on samples that
+        were left out, and on images of several samples.
 
     Raises:
         NotComparableError: there are none.
     """
-    all_of_them = set().union(*scores)
-    shared = set(all_of_them).intersection(*scores)
-    if not shared:
+    known = pd.DataFrame(scores).sort_index()
+    shared = known.dropna()
+    if shared.empty:
         raise NotComparableError("no image has this score in every run, so the runs cannot be compared")
-    left_out = len(all_of_them) - len(shared)
-    images = samples_by_image(sorted(shared), image_of)
-    several = len({image_of[name] for name in all_of_them}) < len(all_of_them)
-    what = "samples, each an image and a class" if several else "images"
-    remarks = (
-        [f"left out, as not every run has a score of them: {left_out} of {len(all_of_them)} {what}"]
-        if left_out
-        else []
-    )
-    if several:
-        remarks.append(ONCE_PER_IMAGE)
-    return [images[name] for name in sorted(images)], remarks
+    several = known.index.map(image_of).has_duplicates
+    left_out, what = len(known) - len(shared), "samples, each an image and a class" if several else "images"
+    remarks = [f"left out, as not every run has a score of them: {left_out} of {len(known)} {what}"]
+    remarks = (remarks if left_out else []) + ([ONCE_PER_IMAGE] if several else [])
+    return shared.groupby(shared.index.map(image_of)).mean(), remarks

@@ -1,60 +1,48 @@
 """Tables of a sweep: their layout, and writing them as Markdown, LaTeX (booktabs) and HTML.
 
-pandas' writers are not used: `DataFrame.to_markdown` needs tabulate, and Styler's LaTeX and HTML have no exact values
-to sort by, no captions with notes, and escape other characters.
+pandas lays the LaTeX out; its own escaping lacks signs such as ± and [, and its Markdown needs tabulate.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
 
 from medsam_exp.metrics.measures import MISSING, Measure, by_patient, interval, number, score_cell
+from medsam_exp.report.web.render import render
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.stages.pipeline import stage_title
-from medsam_exp.sweep.pivot import Entry, Pivot, Values
+from medsam_exp.sweep.pivot import Entry, Pivot, described
 
 SIGNIFICANT = 0.05
 _STAR = "*"
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "±": r"$\pm$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "–": "--",
-    "[": "{[}",  # after a line's end, a bracket would be read as a length
-    "]": "{]}",
-}
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>{title}</title>
-<style>
-body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 1.5rem; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-caption {{ text-align: left; font-weight: 600; padding-bottom: .5rem; }}
-th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #ccc; text-align: left; }}
-.number {{ text-align: right; white-space: nowrap; }}
-</style>
-{table}
-{notes}
-</html>
-"""
+_TEMPLATE = Path(__file__).with_name("sheet.html")
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        "±": r"$\pm$",
+        "↑": r"$\uparrow$",
+        "↓": r"$\downarrow$",
+        "–": "--",
+        "[": "{[}",  # after a line's end, a bracket would be read as a length
+        "]": "{]}",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -151,7 +139,8 @@ def _figures(entry: Entry, measure: Measure, *, seeds: bool) -> Iterable[TableCe
     score = score_cell(entry.score, measure.decimals)
     yield TableCell(score.value, entry.best, entry.score["mean"])
     yield TableCell(score.interval)
-    yield TableCell(_number_of_images(entry.score), value=entry.score["n"])
+    patients = f" ({entry.score['patients']})" if entry.score.get("patients") is not None else ""
+    yield TableCell(f"{entry.score['n']}{patients}", value=entry.score["n"])
     if seeds:
         yield TableCell(str(entry.seeds), value=entry.seeds)
         yield TableCell(number(entry.seed_std, measure.decimals + 1), value=entry.seed_std)
@@ -161,7 +150,8 @@ def _figures(entry: Entry, measure: Measure, *, seeds: bool) -> Iterable[TableCe
         return
     yield TableCell(signed(compared.difference, measure.decimals), value=compared.difference)
     yield TableCell(interval(compared.ci95, measure.decimals, signed))
-    yield TableCell(_probability(entry.p), value=entry.p)
+    small = entry.p is not None and entry.p < 0.001
+    yield TableCell("< 0.001" if small else number(entry.p), value=entry.p)
 
 
 def _score(entry: Entry | None, measure: Measure) -> TableCell:
@@ -173,20 +163,9 @@ def _score(entry: Entry | None, measure: Measure) -> TableCell:
     return TableCell(f"{score.value}{star} {score.interval}", entry.best, entry.score["mean"])
 
 
-def _number_of_images(score: Mapping[str, Any]) -> str:
-    patients = score.get("patients")
-    return str(score["n"]) if patients is None else f"{score['n']} ({patients})"
-
-
 def signed(value: float, decimals: int) -> str:
     """A difference with its sign; zero is positive."""
     return f"{value:+.{decimals}f}".replace(f"-{0:.{decimals}f}", f"+{0:.{decimals}f}")
-
-
-def _probability(p: float | None) -> str:
-    if p is None:
-        return MISSING
-    return "< 0.001" if p < 0.001 else number(p)
 
 
 def _explained(pivots: Sequence[Pivot], *, stars: bool = True) -> list[str]:
@@ -214,10 +193,8 @@ def _explained(pivots: Sequence[Pivot], *, stars: bool = True) -> list[str]:
 
 def _references(pivot: Pivot) -> str:
     """The rows that others are tested against, few of them by name."""
-    rows: list[Values] = list(
-        dict.fromkeys(row for (row, _), entry in pivot.entries.items() if entry.reference)
-    )
-    named = [" ".join(f"{a}={v}" for a, v in zip(pivot.row_axes, row, strict=True)) for row in rows]
+    rows = dict.fromkeys(row for (row, _), entry in pivot.entries.items() if entry.reference)
+    named = [described(pivot.row_axes, row) for row in rows]
     return named[0] if len(named) == 1 else f"the matching one of {len(named)} rows: {'; '.join(named[:6])}"
 
 
@@ -238,48 +215,26 @@ def markdown(sheet: Sheet) -> str:
 
 def latex(sheet: Sheet) -> str:
     r"""A floating table; needs \usepackage{booktabs}."""
-    columns = "l" * sheet.labels + "r" * (len(sheet.header) - sheet.labels)
-    rows = [[_in_latex(item.text) for item in line] for line in sheet.lines]
-    bold = [
-        [_bold(text, item, r"\textbf{{{}}}") for text, item in zip(row, line, strict=True)]
-        for row, line in zip(rows, sheet.lines, strict=True)
-    ]
-    body = "\n".join(f"{' & '.join(row)} \\\\" for row in bold)
+    rows = [[_bold(_in_latex(item.text), item, r"\textbf{{{}}}") for item in line] for line in sheet.lines]
     notes = " ".join(f"{_in_latex(note).rstrip('.')}." for note in sheet.notes)
-    return "\n".join(
-        [
-            "% needs \\usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{_in_latex(sheet.title)}. {notes}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            f"{' & '.join(map(_in_latex, sheet.header))} \\\\",
-            r"\midrule",
-            body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
+    table = pd.DataFrame(rows, columns=[_in_latex(heading) for heading in sheet.header])
+    written = table.style.hide(axis="index").to_latex(
+        column_format="l" * sheet.labels + "r" * (len(sheet.header) - sheet.labels),
+        position_float="centering",
+        hrules=True,
+        caption=f"{_in_latex(sheet.title)}. {notes}",
     )
+    return f"% needs \\usepackage{{booktabs}}\n{written}"
 
 
 def html_table(sheet: Sheet, *, caption: bool = True) -> str:
     """A table element; a number carries its exact value for sorting."""
-    heads = "".join(
-        f'<th scope="col"{_kind(sheet, column)}>{escape(text)}</th>'
-        for column, text in enumerate(sheet.header)
-    )
-    lines = "\n".join(f"<tr>{''.join(_html_cells(sheet, line))}</tr>" for line in sheet.lines)
-    title = f"<caption>{escape(sheet.title)}</caption>" if caption else ""
-    return f"<table>{title}<thead><tr>{heads}</tr></thead>\n<tbody>\n{lines}\n</tbody></table>"
+    return render(_TEMPLATE, sheet=sheet, caption=caption, alone=False)
 
 
 def html(sheet: Sheet) -> str:
     """A page with the table."""
-    notes = "\n".join(f"<p>{escape(note)}</p>" for note in sheet.notes)
-    return _PAGE.format(title=escape(sheet.title), table=html_table(sheet), notes=notes)
+    return render(_TEMPLATE, sheet=sheet, caption=True, alone=True)
 
 
 WRITERS: Mapping[str, Callable[[Sheet], str]] = {"md": markdown, "tex": latex, "html": html}
@@ -307,24 +262,8 @@ def _in_markdown(text: str) -> str:
 
 
 def _in_latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
+    return " ".join(text.split()).translate(_LATEX)
 
 
 def _bold(text: str, item: TableCell, pattern: str) -> str:
     return pattern.format(text) if item.best else text
-
-
-def _kind(sheet: Sheet, column: int) -> str:
-    return "" if column < sheet.labels else ' class="number"'
-
-
-def _html_cells(sheet: Sheet, line: tuple[TableCell, ...]) -> list[str]:
-    cells = []
-    for column, item in enumerate(line):
-        text = _bold(escape(item.text), item, "<strong>{}</strong>")
-        if column < sheet.labels:
-            cells.append(f'<th scope="row">{text}</th>')
-        else:
-            value = "" if item.value is None else f' data-value="{item.value!r}"'
-            cells.append(f'<td class="number"{value}>{text}</td>')
-    return cells

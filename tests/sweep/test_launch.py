@@ -6,11 +6,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from medsam_exp.sweep.launch import CONSOLE_FILE, ForkedJob, run_processes
+from medsam_exp.sweep.launch import CONSOLE_FILE, run_processes
 
 Deaths = dict[str, str]
 
@@ -19,11 +20,8 @@ def run_all(tmp_path: Path, work: dict[str, Callable[[Path], None]], at_once: in
     """Run named jobs, each given its folder; return who died of what."""
     deaths: Deaths = {}
 
-    def job(name: str) -> ForkedJob:
-        folder = tmp_path / name
-        return ForkedJob(folder, lambda: work[name](folder))
-
-    run_processes([job(name) for name in work], at_once, lambda f, why: deaths.update({f.name: why}))
+    jobs = {tmp_path / name: partial(run, tmp_path / name) for name, run in work.items()}
+    run_processes(jobs, at_once, lambda f, why: deaths.update({f.name: why}))
     return deaths
 
 
