@@ -1,6 +1,6 @@
 """What a table needs and does not find, one sentence each, before anything runs and without opening a socket."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +86,9 @@ def _of_job(overrides: list[str]) -> tuple[list[str], list[str]]:
     return problems, fetched
 
 
-def _asked(rule: Callable[[DictConfig], list[str]], cfg: DictConfig) -> list[str]:
+def _asked(rule: Callable[[DictConfig], Iterable[str]], cfg: DictConfig) -> list[str]:
     try:
-        return rule(cfg)
+        return list(rule(cfg))
     except UserError as error:
         return [str(error)]
 

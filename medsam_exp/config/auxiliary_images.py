@@ -1,16 +1,18 @@
 """From the configuration of a run to that of its stages on images that are not scored: trained or calibrated on."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from medsam_exp.config.build import resolved_copy
 from medsam_exp.config.trials import split_name
 from medsam_exp.runtime.extras import require
 from medsam_exp.stages.pipeline import STAGES, mask_stages, readers, trainers
 from medsam_exp.types import UserError
 
-NNUNET_GROUPS = {"nnunet", "ensemble", "weak_label", "reference_label"}
+_NNUNET_GROUPS = {"nnunet", "ensemble", "weak_label", "reference_label"}
 """Config groups of the stages that need nnU-Net."""
 
 
@@ -18,22 +20,21 @@ def auxiliary_config(cfg: DictConfig, stage: str) -> tuple[DictConfig, list[str]
     """Configuration and stages for the images that a stage declares beside the run's own."""
     key = STAGES[stage].auxiliary
     assert key is not None
-    changed = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
-    assert isinstance(changed, DictConfig)
+    changed = resolved_copy(cfg)
     changed.train_data = auxiliary_data(cfg, "train_data")  # whole, for stages that look at both
     changed.data = auxiliary_data(cfg, key)
-    stages = _label_stages(cfg, stage) if STAGES[stage].makes_labels else _chain(cfg, stage)
-    changed.stages = stages
-    return changed, stages
+    if STAGES[stage].makes_labels:
+        changed.stages = _label_stages(cfg, stage)
+    else:  # those that its row names: those of the run, and the last in any case
+        chain = STAGES[stage].auxiliary_stages
+        changed.stages = [name for name in chain if name in cfg.stages or name == chain[-1]]
+    return changed, list(changed.stages)
 
 
 def auxiliary_data(cfg: DictConfig, key: str) -> DictConfig:
     """The config node of `train_data` or `calibration_data`: a dataset of its own, or `data` with changed values."""
     given = cfg[key]
-    whole = given if "_target_" in given else OmegaConf.merge(cfg.data, given)
-    copy = OmegaConf.create(OmegaConf.to_container(whole, resolve=True))
-    assert isinstance(copy, DictConfig)
-    return copy
+    return resolved_copy(given if "_target_" in given else OmegaConf.merge(cfg.data, given))  # type: ignore[arg-type]
 
 
 def label_source(cfg: DictConfig, group: str) -> str:
@@ -58,79 +59,57 @@ def _label_makers() -> list[str]:
     return [name for name, stage in STAGES.items() if stage.before_labels]
 
 
-def _chain(cfg: DictConfig, stage: str) -> list[str]:
-    """The stages that a row names for its auxiliary images: those of the run, and the last in any case."""
-    chain = STAGES[stage].auxiliary_stages
-    return [name for name in chain if name in cfg.stages or name == chain[-1]]
-
-
-def auxiliary_problems(cfg: DictConfig) -> list[str]:
+def auxiliary_problems(cfg: DictConfig) -> Iterator[str]:
     """Nothing is chosen on a test split, labels need their stages, and networks come from somewhere."""
-    problems = []
     calibrates = any(STAGES[name].learns_from == "calibration_data" for name in cfg.stages if name in STAGES)
     if calibrates and split_name(auxiliary_data(cfg, "calibration_data")).casefold() == "test":
-        problems.append(
-            "calibration_data is a test split, whose masks must choose nothing; use another split"
-        )
-    return list(dict.fromkeys(problems + _label_problems(cfg) + _network_problems(cfg)))
+        yield "calibration_data is a test split, whose masks must choose nothing; use another split"
+    yield from filter(None, [_label_problem(cfg)])
+    yield from dict.fromkeys(_network_problems(cfg))
 
 
-def _label_problems(cfg: DictConfig) -> list[str]:
+def _label_problem(cfg: DictConfig) -> str | None:
     zero_shot = any(
         stage in STAGES and STAGES[stage].makes_labels and label_source(cfg, stage) == "zero_shot"
         for stage in cfg.stages
     )
     if not zero_shot:
-        return []
+        return None
     stages = list(cfg.label_stages)
-    wrong = [name for name in stages if name not in _label_makers()]
-    if wrong:
-        return [
-            f"label_stages names {wrong[0]!r}; masks of training images are made by {', '.join(_label_makers())}"
-        ]
+    if wrong := [name for name in stages if name not in _label_makers()]:
+        return f"label_stages names {wrong[0]!r}; masks of training images are made by {', '.join(_label_makers())}"
     for position, name in enumerate(stages):
-        missing = [parent for parent in STAGES[name].parents if parent not in stages[:position]]
-        if missing:
-            return [f"label_stages: {name!r} needs {missing[0]!r} before it"]
+        if missing := [parent for parent in STAGES[name].parents if parent not in stages[:position]]:
+            return f"label_stages: {name!r} needs {missing[0]!r} before it"
     if trained := trainers(cfg.stages, "sam"):
-        return [
-            f"{trained[0]} reads true masks, so labels cannot be zero-shot beside it; train it in a run of its own"
-        ]
+        return f"{trained[0]} reads true masks, so labels cannot be zero-shot beside it; train it in a run of its own"
     makers = [name for name in mask_stages() if STAGES[name].before_labels]
-    if not set(makers) & set(stages):
-        return [f"label_stages makes no masks: end it with {' or '.join(makers)}"]
-    return []
+    return (
+        None
+        if set(makers) & set(stages)
+        else f"label_stages makes no masks: end it with {' or '.join(makers)}"
+    )
 
 
-def _network_problems(cfg: DictConfig) -> list[str]:
+def _network_problems(cfg: DictConfig) -> Iterator[str]:
     """Masks of nnU-Net come from the run's own training or from a given results folder, not from both or neither."""
-    problems: list[str] = []
-    if readers(cfg.stages, *NNUNET_GROUPS):
+    stages = list(cfg.stages)
+    if readers(stages, *_NNUNET_GROUPS):
         try:
             require("nnunetv2")
         except UserError as error:
-            return [f"stages={list(cfg.stages)} {error}"]
-    predicts = sorted(name for name in readers(cfg.stages, "ensemble") if "ensemble" in STAGES[name].weights)
+            yield f"stages={stages} {error}"
+            return
+    predicts = sorted(name for name in readers(stages, "ensemble") if "ensemble" in STAGES[name].weights)
     if not predicts:
-        return []
+        return
     given: Any = cfg.ensemble.get("results")
     trainer = trainers(STAGES[predicts[0]].optional_parents, "ensemble")[0]
-    if given is not None and trainer in cfg.stages:
-        problems.append(
-            f"ensemble.results is a network trained elsewhere; leave {trainer} out, or set it to null"
-        )
-    if given is None and trainer not in cfg.stages:
-        problems.append(
-            f"stage {predicts[0]!r} needs {trainer!r} before it in stages, or ensemble.results=FOLDER"
-        )
-    return problems + _order_problems(list(cfg.stages), predicts)
-
-
-def _order_problems(stages: list[str], predicts: list[str]) -> list[str]:
-    """A stage of nnU-Net that uses another's result when it is there must not come before it."""
-    return [
-        f"stage {first!r} must stand before {later!r}, which uses its result"
-        for later in predicts
-        for first in STAGES[later].optional_parents
-        if first in stages and stages.index(first) > stages.index(later)
-    ]
+    if given is not None and trainer in stages:
+        yield f"ensemble.results is a network trained elsewhere; leave {trainer} out, or set it to null"
+    if given is None and trainer not in stages:
+        yield f"stage {predicts[0]!r} needs {trainer!r} before it in stages, or ensemble.results=FOLDER"
+    for later in predicts:
+        for first in STAGES[later].optional_parents:
+            if first in stages and stages.index(first) > stages.index(later):
+                yield f"stage {first!r} must stand before {later!r}, which uses its result"

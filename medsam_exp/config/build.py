@@ -41,6 +41,13 @@ def weight_files(node: DictConfig) -> list[Path]:
     return files
 
 
+def resolved_copy(cfg: DictConfig) -> DictConfig:
+    """A copy of a configuration without interpolations, open to any key."""
+    copy = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    assert isinstance(copy, DictConfig)
+    return copy
+
+
 def keyed_values(node: Any, *, without_paths: bool = False, without: Collection[str] = ()) -> Any:
     """A config group as it enters an artifact's key: its resolved values.
 

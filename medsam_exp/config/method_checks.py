@@ -1,5 +1,6 @@
-"""Do the chosen methods fit the networks, data and other methods of a run? Functions `(cfg) -> list of sentences`."""
+"""Do the chosen methods fit the networks, data and other methods of a run? Functions (cfg) -> sentences."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from hydra.utils import get_object
@@ -15,92 +16,80 @@ from medsam_exp.stages.pipeline import STAGES, readers, trainers
 from medsam_exp.types import UserError
 
 
-def saliency_fits_network(cfg: DictConfig) -> list[str]:
+def saliency_fits_network(cfg: DictConfig) -> Iterator[str]:
     """The vision tower must offer what the saliency method looks at."""
     needs = getattr(get_object(cfg.saliency["_target_"]), "needs", None)
     if needs is None or not readers(cfg.stages, "saliency"):
-        return []
+        return
     from medsam_exp.clip.load import vision_layout  # needs open_clip, which is slow to import
 
     who = cfg.saliency["_target_"].rpartition(".")[2]
-    problem = vision_layout(cfg.clip.model).refusal(needs, f"saliency {who}")
-    return [problem] if problem else []
+    if problem := vision_layout(cfg.clip.model).refusal(needs, f"saliency {who}"):
+        yield problem
 
 
-def layer_within_network(cfg: DictConfig) -> list[str]:
+def layer_within_network(cfg: DictConfig) -> Iterator[str]:
     """The saliency's layer must be one of the vision tower's, and its patches must reach the embedding."""
     layer = OmegaConf.select(cfg, "saliency.layer")
-    if layer is None or saliency_fits_network(cfg) or not readers(cfg.stages, "saliency"):
-        return []
+    if layer is None or any(saliency_fits_network(cfg)) or not readers(cfg.stages, "saliency"):
+        return
     from medsam_exp.clip.load import vision_layout  # needs open_clip, which is slow to import
 
-    problem = vision_layout(cfg.clip.model).layer_problem(layer)
-    return [f"saliency.layer={layer}, but {cfg.clip.model} {problem}"] if problem else []
+    if problem := vision_layout(cfg.clip.model).layer_problem(layer):
+        yield f"saliency.layer={layer}, but {cfg.clip.model} {problem}"
 
 
-def millimetres_need_a_spacing(cfg: DictConfig) -> list[str]:
+def millimetres_need_a_spacing(cfg: DictConfig) -> Iterator[str]:
     """A tolerance in mm can only be measured where the size of a pixel is known."""
-    if cfg.metrics.get("tolerance_unit") != "mm" or cfg.data.get("spacing_mm") is not None:
-        return []
-    return [
-        "metrics.tolerance_unit=mm, but data.spacing_mm is not set; set it, or use metrics.tolerance_unit=px"
-    ]
+    if cfg.metrics.get("tolerance_unit") == "mm" and cfg.data.get("spacing_mm") is None:
+        yield "metrics.tolerance_unit=mm, but data.spacing_mm is not set; set it, or use metrics.tolerance_unit=px"
 
 
-def class_name_needs_a_target(cfg: DictConfig) -> list[str]:
+def class_name_needs_a_target(cfg: DictConfig) -> Iterator[str]:
     """The text that only names the target needs to know it."""
-    if not readers(cfg.stages, "saliency") or "target" not in cfg.text or cfg.text.target:
-        return []
-    return ["text=class_name, but data.target is not set; say what to find (data.target='breast tumor')"]
+    if readers(cfg.stages, "saliency") and "target" in cfg.text and not cfg.text.target:
+        yield "text=class_name, but data.target is not set; say what to find (data.target='breast tumor')"
 
 
-def absent_targets_need_descriptions(cfg: DictConfig) -> list[str]:
+def absent_targets_need_descriptions(cfg: DictConfig) -> Iterator[str]:
     """Drawn scans whose truth is empty because their own description asks for something absent."""
     asks = cfg.data.get("absent_fraction", 0.0)
     on_samples = any(STAGES[name].scope == "samples" for name in cfg.stages if name in STAGES)
     own = "_target_" in cfg.text and getattr(get_object(cfg.text["_target_"]), "is_own_description", False)
-    if not asks or not on_samples or own:
-        return []
-    return [
-        f"data.absent_fraction={asks} holds for the scans' own descriptions; use text=description, or set it to 0"
-    ]
+    if asks and on_samples and not own:
+        yield (
+            f"data.absent_fraction={asks} holds for the scans' own descriptions; use text=description, or set it to 0"
+        )
 
 
-def retrieval_has_something_to_find(cfg: DictConfig) -> list[str]:
+def retrieval_has_something_to_find(cfg: DictConfig) -> Iterator[str]:
     """Retrieval needs pairs that exist, and more than one of them at a time."""
     if not readers(cfg.stages, "retrieval"):
-        return []
+        return
     part, parts = cfg.retrieval.part, [name for name in cfg.pairs if cfg.pairs[name] is not None]
-    problems = []
     if "_target_" not in cfg.pairs and part not in parts:
-        problems.append(f"retrieval.part={part}, but pairs has only {', '.join(map(str, parts))}")
-    smallest = {"batch_size": 2, "shuffles": 1}
-    return problems + [
-        f"retrieval.{key}={cfg.retrieval[key]}, but it must be at least {least}"
-        for key, least in smallest.items()
-        if cfg.retrieval[key] < least
-    ]
+        yield f"retrieval.part={part}, but pairs has only {', '.join(map(str, parts))}"
+    for key, least in {"batch_size": 2, "shuffles": 1}.items():
+        if cfg.retrieval[key] < least:
+            yield f"retrieval.{key}={cfg.retrieval[key]}, but it must be at least {least}"
 
 
-def review_by_a_known_score(cfg: DictConfig) -> list[str]:
+def review_by_a_known_score(cfg: DictConfig) -> Iterator[str]:
     """The list to review is ordered by a score that every image has."""
-    score = cfg.review.by
-    if "nnunet_ensemble" not in cfg.stages or score in SCORES:
-        return []
-    return [f"review.by={score}, but the scores are {', '.join(SCORES)}"]
+    if "nnunet_ensemble" in cfg.stages and cfg.review.by not in SCORES:
+        yield f"review.by={cfg.review.by}, but the scores are {', '.join(SCORES)}"
 
 
-def points_are_understood(cfg: DictConfig) -> list[str]:
+def points_are_understood(cfg: DictConfig) -> Iterator[str]:
     """MedSAM was trained on boxes; points would mean nothing to it."""
     if not readers(cfg.stages, "prompt") or not _gives_points(cfg):
-        return []
+        return
     from medsam_exp.sam.families import FAMILIES  # needs segment_anything, which is slow to import
 
     family = FAMILIES.get(cfg.sam.get("architecture"))
-    if family is None or family.framing.takes_points:
-        return []
-    architecture, method = cfg.sam.architecture, str(cfg.prompt["_target_"]).split(".")[-2]
-    return [f"sam={architecture} understands boxes only, but prompt={method} gives points; use prompt=box"]
+    if family is not None and not family.framing.takes_points:
+        architecture, method = cfg.sam.architecture, str(cfg.prompt["_target_"]).split(".")[-2]
+        yield f"sam={architecture} understands boxes only, but prompt={method} gives points; use prompt=box"
 
 
 def _gives_points(cfg: DictConfig) -> bool:
@@ -110,73 +99,64 @@ def _gives_points(cfg: DictConfig) -> bool:
         return False  # another check says why it cannot be made
 
 
-def training_needs_metas_framing(cfg: DictConfig) -> list[str]:
+def training_needs_metas_framing(cfg: DictConfig) -> Iterator[str]:
     """The training of a SAM makes its masks and prompts for images that are padded, not squashed."""
     if not trainers(cfg.stages, "sam"):
-        return []
+        return
     from medsam_exp.sam.families import FAMILIES  # needs segment_anything, which is slow to import
 
     family = FAMILIES.get(cfg.sam.get("architecture"))
-    if family is None or family.framing.pads:
-        return []
-    architecture = cfg.sam.architecture
-    return [f"train_sam cannot train {architecture}, which squashes images; choose sam=vit_b or sam=tiny"]
+    if family is not None and not family.framing.pads:
+        yield f"train_sam cannot train {cfg.sam.architecture}, which squashes images; choose sam=vit_b or sam=tiny"
 
 
-def veto_has_its_score(cfg: DictConfig) -> list[str]:
+def veto_has_its_score(cfg: DictConfig) -> Iterator[str]:
     """A veto by presence needs the presence score before it."""
     if cfg.veto.get("threshold") is None:
-        return []
-    stages = list(cfg.stages)
-    problems = []
-    for stage in readers(stages, "veto"):
-        if "presence" not in stages[: stages.index(stage)]:
-            problems.append(f"veto=presence needs the stage 'presence' before {stage!r} in stages")
+        return
     if not 0 <= cfg.veto.threshold <= 1:
-        problems.append(f"veto.threshold={cfg.veto.threshold}, but it is compared with a score in [0, 1]")
-    return sorted(problems)
+        yield f"veto.threshold={cfg.veto.threshold}, but it is compared with a score in [0, 1]"
+    stages = list(cfg.stages)
+    for stage in sorted(readers(stages, "veto")):
+        if "presence" not in stages[: stages.index(stage)]:
+            yield f"veto=presence needs the stage 'presence' before {stage!r} in stages"
 
 
-def calibration_spares_the_test_split(cfg: DictConfig) -> list[str]:
+def calibration_spares_the_test_split(cfg: DictConfig) -> Iterator[str]:
     """What is calibrated on the test split would be tested on what it has seen."""
     if not readers(cfg.stages, "calibration"):
-        return []
-    problems = []
+        return
     if cfg.data.get("split") == "test":
-        problems.append(
+        yield (
             f"calibrate would read the masks of the test split of {cfg.data.name}; "
             "give another one (data.split=val, data=phantom_calibration)"
         )
     if cfg.calibration.folds < 2:
-        problems.append(f"calibration.folds={cfg.calibration.folds}, but it must be at least 2")
+        yield f"calibration.folds={cfg.calibration.folds}, but it must be at least 2"
     if cfg.calibration.regularization <= 0:
-        problems.append(
-            f"calibration.regularization={cfg.calibration.regularization}, but it must be above 0"
-        )
-    unknown = sorted(set(cfg.calibration.features) - set(FEATURES))
-    if unknown:
-        problems.append(f"calibration.features has {', '.join(unknown)}; choose from {', '.join(FEATURES)}")
-    return problems
+        yield f"calibration.regularization={cfg.calibration.regularization}, but it must be above 0"
+    if unknown := sorted(set(cfg.calibration.features) - set(FEATURES)):
+        yield f"calibration.features has {', '.join(unknown)}; choose from {', '.join(FEATURES)}"
 
 
-def calibrated_elsewhere(cfg: DictConfig) -> list[str]:
+def calibrated_elsewhere(cfg: DictConfig) -> Iterator[str]:
     """A calibration holds for its own CLIP, and must not be scored on the masks that it was fitted to."""
     if not readers(cfg.stages, "presence") or "file" not in cfg.presence:
-        return []
+        return
     file = cfg.presence.file
     trained = bool(trainers(cfg.stages, "clip"))
     if file is None and (cfg.clip.model, cfg.clip.weights, trained) != ("tiny", None, False):
-        return [
+        yield (
             "presence=calibrated without a file holds for clip=tiny only; calibrate for this CLIP "
             "('stages=[saliency,presence,calibrate]') and give presence.file, or use presence=clip_contrast"
-        ]
+        )
+        return
     path = PACKAGED if file is None else Path(file).expanduser()
     if not readers(cfg.stages, "metrics") or not path.is_file():  # a missing file is named where it is read
-        return []
+        return
     made = read_calibration(path).provenance
-    if not shares_images(str(made["data"]), str(made["split"]), cfg.data):
-        return []
-    return [
-        f"presence.file={path} was fitted to the masks of {made['data']} ({made['split']}), the images that this run "
-        "would score; score others, or calibrate on others"
-    ]
+    if shares_images(str(made["data"]), str(made["split"]), cfg.data):
+        yield (
+            f"presence.file={path} was fitted to the masks of {made['data']} ({made['split']}), the images that this "
+            "run would score; score others, or calibrate on others"
+        )

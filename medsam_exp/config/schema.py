@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.config.signatures import signature_problems
 from medsam_exp.config.start_command import start_command
+from medsam_exp.runtime.wording import first_line
 from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import UserError
 
@@ -175,15 +176,14 @@ def check(cfg: DictConfig) -> DictConfig:
     Raises:
         UserError: everything that is wrong, one sentence a problem.
     """
-    from medsam_exp.config.checks import (
-        MEANING_CHECKS,
-    )  # with torch, which --cfg and --help need not wait for
+    # Here, as it imports torch, which --cfg and --help need not wait for.
+    from medsam_exp.config.checks import MEANING_CHECKS
 
     try:
         missing = sorted(OmegaConf.missing_keys(cfg))
         OmegaConf.resolve(cfg)
     except OmegaConfBaseException as error:
-        line = str(error).splitlines()[0]
+        line = first_line(error)
         if absent := re.search(r"Interpolation key '(\w+)\.(\S+)' not found", line):
             group, key = absent.groups()
             raise UserError(

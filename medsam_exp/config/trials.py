@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from medsam_exp.config.build import resolved_copy
 from medsam_exp.metrics.measures import MEASURES
 from medsam_exp.stages.pipeline import STAGES, trial_stages
 from medsam_exp.training.search.space import Space, edges, grid, leaves, parse_space
@@ -34,7 +35,7 @@ def tuning_config(cfg: DictConfig) -> DictConfig:
     Numbers that the search replaces, and settings that do not decide its result, are brought to one form, so that
     they do not decide the study's key.
     """
-    tuning = _open_copy(cfg)
+    tuning = resolved_copy(cfg)
     data = cfg.search.data
     tuning.data = OmegaConf.create(data) if "_target_" in data else OmegaConf.merge(tuning.data, data)
     tuning.search.data = {"split": split_name(tuning.data)}
@@ -47,7 +48,7 @@ def tuning_config(cfg: DictConfig) -> DictConfig:
 
 def trial_config(tuning: DictConfig, values: Mapping[str, Any]) -> DictConfig:
     """One trial: the stages up to the tuned score, with changed values."""
-    trial = _open_copy(tuning)
+    trial = resolved_copy(tuning)
     trial.stages = trial_stages()[tuning.search.metric.partition("/")[0]]
     for key, value in values.items():
         OmegaConf.update(trial, key, value, force_add=True)
@@ -66,30 +67,24 @@ def shares_images(name: str, split: str, data: DictConfig) -> bool:
     return split == split_name(data) and (split.startswith("seed ") or name == data.get("name"))
 
 
-def tune_problems(cfg: DictConfig) -> list[str]:
+def tune_problems(cfg: DictConfig) -> Iterator[str]:
     """What is wrong with the settings of `tune` themselves, before any trial is looked at."""
     if not searches(cfg):
-        return []
+        return
     try:
         space = space_of(cfg)
         if cfg.search.sampler == "grid":
             grid(space)
     except UserError as error:
-        return [str(error)]
-    problems = [
-        f"search.space names {key}, but only options of {', '.join(TUNABLE)} can be tuned"
-        for key in space
-        if key.partition(".")[0] not in TUNABLE
-    ]
+        yield str(error)
+        return
+    for key in space:
+        if key.partition(".")[0] not in TUNABLE:
+            yield f"search.space names {key}, but only options of {', '.join(TUNABLE)} can be tuned"
     if list(cfg.stages) != ["tune"]:
-        problems.append("stage 'tune' finds numbers for later runs and stands alone; use stages=[tune]")
-    return (
-        problems
-        + _metric_problems(cfg)
-        + _sampler_problems(cfg)
-        + _split_problems(cfg)
-        + _fixed_problems(cfg)
-    )
+        yield "stage 'tune' finds numbers for later runs and stands alone; use stages=[tune]"
+    for problems in (_metric_problems, _sampler_problems, _split_problems, _fixed_problems):
+        yield from problems(cfg)
 
 
 def every_value(cfg: DictConfig) -> Iterator[DictConfig]:
@@ -100,55 +95,48 @@ def every_value(cfg: DictConfig) -> Iterator[DictConfig]:
             yield trial_config(tuning, {key: value})
 
 
-def _metric_problems(cfg: DictConfig) -> list[str]:
+def _metric_problems(cfg: DictConfig) -> Iterator[str]:
     stage, _, name = cfg.search.metric.partition("/")
     measure = {measure.name: measure for measure in MEASURES}.get(name)
     scored = trial_stages()
     if stage not in scored or measure is None:
         masks = " or ".join(f"{label}/" for label in scored)
         known = ", ".join(measure.name for measure in MEASURES)
-        return [f"search.metric is {cfg.search.metric}; give {masks} and one of {known}, as in coarse/dsc"]
+        yield f"search.metric is {cfg.search.metric}; give {masks} and one of {known}, as in coarse/dsc"
+        return
     wanted = "maximize" if measure.higher_is_better else "minimize"
     if cfg.search.direction != wanted:
-        return [f"search.direction is {cfg.search.direction}, but of {measure.label} one wants to {wanted}"]
-    return []
+        yield f"search.direction is {cfg.search.direction}, but of {measure.label} one wants to {wanted}"
 
 
-def _sampler_problems(cfg: DictConfig) -> list[str]:
-    problems = []
+def _sampler_problems(cfg: DictConfig) -> Iterator[str]:
     if cfg.search.sampler not in ("grid", "tpe"):
-        problems.append(f"search.sampler is {cfg.search.sampler}; choose grid or tpe")
+        yield f"search.sampler is {cfg.search.sampler}; choose grid or tpe"
     if cfg.search.sampler == "tpe" and (cfg.search.trials is None or cfg.search.trials < 1):
-        problems.append(
-            f"search.trials is {cfg.search.trials}, but search.sampler=tpe needs a number of trials"
-        )
+        yield f"search.trials is {cfg.search.trials}, but search.sampler=tpe needs a number of trials"
     if cfg.search.timeout is not None and cfg.search.timeout <= 0:
-        problems.append(f"search.timeout is {cfg.search.timeout}, but it must be a number of seconds above 0")
-    return problems
+        yield f"search.timeout is {cfg.search.timeout}, but it must be a number of seconds above 0"
 
 
-def _split_problems(cfg: DictConfig) -> list[str]:
+def _split_problems(cfg: DictConfig) -> Iterator[str]:
     """Numbers must not be chosen with the masks that will score them."""
     tuning = tuning_config(cfg).data
     name, split = str(tuning.get("name")), split_name(tuning)
     if split.strip().casefold() == "test":
-        return [
+        yield (
             f"search.data is the test split of {name}, whose masks must not choose numbers; use another split, as in "
             "search.data.split=val"
-        ]
-    if name == "folder":
-        return [
-            "tune writes numbers for the data's name, but data=folder has none yet; give one, as in data.name=mine"
-        ]
-    if shares_images(name, split, cfg.data):
-        return [
+        )
+    elif name == "folder":
+        yield "tune writes numbers for the data's name, but data=folder has none yet; give one, as in data.name=mine"
+    elif shares_images(name, split, cfg.data):
+        yield (
             f"search.data is {name} ({split}), the very images that are to be scored; tune on others, as in "
             + ("search.data.seed=77" if "seed" in tuning else "search.data.split=val")
-        ]
-    return []
+        )
 
 
-def _fixed_problems(cfg: DictConfig) -> list[str]:
+def _fixed_problems(cfg: DictConfig) -> Iterator[str]:
     """Numbers of an earlier search must not stay in this one unseen."""
     searched = space_of(cfg)
     fixed = [
@@ -157,18 +145,11 @@ def _fixed_problems(cfg: DictConfig) -> list[str]:
         for key, value in leaves(_plain(record["values"]))
         if f"{group}.{key}" not in searched and OmegaConf.select(cfg[group], key) == value
     ]
-    if not fixed:
-        return []
-    return [
-        f"{', '.join(fixed)} came from an earlier search; add it to search.space, or start from the method's own "
-        "numbers with ~tuned"
-    ]
-
-
-def _open_copy(cfg: DictConfig) -> DictConfig:
-    copy = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
-    assert isinstance(copy, DictConfig)
-    return copy
+    if fixed:
+        yield (
+            f"{', '.join(fixed)} came from an earlier search; add it to search.space, or start from the method's own "
+            "numbers with ~tuned"
+        )
 
 
 def _plain(node: Any) -> Any:

@@ -95,28 +95,24 @@ def without_tuned(group: str) -> str:
     return "~tuned" if group == "saliency" else f"~tuned/{group}"
 
 
-def tuned_elsewhere(cfg: DictConfig) -> list[str]:
+def tuned_elsewhere(cfg: DictConfig) -> Iterator[str]:
     """Numbers must not be scored on the masks that chose them."""
-    if not readers(cfg.stages, "metrics"):
-        return []
-    return [
-        f"{describe(values)}: chosen with the masks of {_source(record)}, the images that this run would score; "
-        f"score others, or leave the tuned numbers out with {without_tuned(group)}"
-        for group, record, values in _in_use(cfg)
-        if shares_images(record["data"], record["split"], cfg.data)
-    ]
+    for group, record, values in _in_use(cfg) if readers(cfg.stages, "metrics") else ():
+        if shares_images(record["data"], record["split"], cfg.data):
+            yield (
+                f"{describe(values)}: chosen with the masks of {_source(record)}, the images that this run would "
+                f"score; score others, or leave the tuned numbers out with {without_tuned(group)}"
+            )
 
 
-def tuned_for_these_data(cfg: DictConfig) -> list[str]:
+def tuned_for_these_data(cfg: DictConfig) -> Iterator[str]:
     """Numbers that were tuned for one folder must not go to another one unseen."""
-    if "mask_values" not in cfg.data:
-        return []
-    return [
-        f"{describe(values)}: chosen for {_source(record)}, not for {cfg.data.name}; tune anew, or leave the tuned "
-        f"numbers out with {without_tuned(group)}"
-        for group, record, values in _in_use(cfg)
-        if record["data"] != cfg.data.name
-    ]
+    for group, record, values in _in_use(cfg) if "mask_values" in cfg.data else ():
+        if record["data"] != cfg.data.name:
+            yield (
+                f"{describe(values)}: chosen for {_source(record)}, not for {cfg.data.name}; tune anew, or leave the "
+                f"tuned numbers out with {without_tuned(group)}"
+            )
 
 
 def _in_use(cfg: DictConfig) -> Iterator[tuple[str, Any, dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Lists of names and faults as parts of sentences."""
+"""Lists of names, and errors of other libraries, as parts of sentences."""
 
 import difflib
 from collections.abc import Iterable
@@ -39,3 +39,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = list(known)
     near = difflib.get_close_matches(word, names, 2)
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, or the error's class where it has no message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

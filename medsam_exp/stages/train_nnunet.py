@@ -11,6 +11,7 @@ from medsam_exp.nnunet.settings import NnunetSettings
 from medsam_exp.nnunet.snapshots import snapshot_bytes
 from medsam_exp.nnunet.training import TrainingParts
 from medsam_exp.runtime import distributed
+from medsam_exp.runtime.wording import first_line
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.stages.records import NnunetTrainedRecord
@@ -90,7 +91,7 @@ def _train_fold(
     except RuntimeError as error:
         if "DataLoader worker" in str(error):
             raise UserError(
-                f"an augmenting process of nnU-Net's died ({str(error).splitlines()[0]}), most often because memory "
+                f"an augmenting process of nnU-Net's died ({first_line(error)}), most often because memory "
                 "ran out: lower workers, or nnunet.batch_size; what is trained so far is kept"
             ) from error
         raise

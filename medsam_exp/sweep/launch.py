@@ -108,7 +108,7 @@ def run_processes(
         at_once: processes at a time.
         on_death: called with the folder of a job whose process died, and the reason.
     """
-    waiting, running = list(reversed(work)), dict[Path, BaseProcess]()
+    waiting, running = list(work)[::-1], dict[Path, BaseProcess]()
     try:
         with stops_when_asked():
             while waiting or running:

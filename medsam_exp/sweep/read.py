@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.report.finished_run import FinishedRun, read_run
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.wording import first_line
 from medsam_exp.sweep.status import LOCK_FILE, STATUS_FILE, SWEEP_FILE, error_of, last_line, status_of
 from medsam_exp.types import UserError
 
@@ -219,7 +220,7 @@ def _overrides(folder: Path) -> dict[str, str]:
     try:
         typed = yaml.safe_load(path.read_text()) or []
     except yaml.YAMLError as error:
-        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path} cannot be read: {first_line(error)}") from error
     pairs = (str(part).partition("=") for part in typed)
     return {_key(key): value for key, _, value in pairs}
 

@@ -110,7 +110,7 @@ def shared_images(
     Raises:
         NotComparableError: there are none.
     """
-    known = pd.DataFrame(scores).sort_index()
+    known = pd.DataFrame(dict(scores)).sort_index()
     shared = known.dropna()
     if shared.empty:
         raise NotComparableError("no image has this score in every run, so the runs cannot be compared")

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from medsam_exp.config.build import build
 from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
 from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.runtime.wording import first_line
 from medsam_exp.sweep.read import Job
 from medsam_exp.types import Dataset, Mask, RGBImage, UserError
 
@@ -29,8 +30,8 @@ def draw_images(jobs: Sequence[Job], sample_ids: Iterable[str], budget: int) -> 
     try:
         dataset = _dataset(jobs[0])
     except (UserError, OSError, HydraException, OmegaConfBaseException) as error:
-        why = str(error).splitlines()[0]
-        return Drawings(remarks=[f"images cannot be shown, as they are not there any more: {why}"])
+        why = f"images cannot be shown, as they are not there any more: {first_line(error)}"
+        return Drawings(remarks=[why])
     judged = dataset.has_ground_truth and "evaluate" in _keys(jobs[0])
     known = {sample.id for sample in dataset.samples}
 
