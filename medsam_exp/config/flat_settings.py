@@ -3,23 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-NOT_COMPARED = ("paths.", "hydra.", "logger.", "name")
+_NOT_COMPARED = ("paths.", "hydra.", "logger.", "name")
 """Settings that begin so change no result."""
-ABSENT = "–"
+_ABSENT = "–"
 
 
 def flat_settings(configuration: Any) -> dict[str, str]:
     """All settings as text by their dotted names, without those that change no result."""
     return {
-        key: str(value) for key, value in flatten(configuration).items() if not key.startswith(NOT_COMPARED)
+        key: str(value) for key, value in flatten(configuration).items() if not key.startswith(_NOT_COMPARED)
     }
 
 
 def differing(settings: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Of each run's settings those that are not the same in all; `ABSENT` where a run has no such setting."""
+    """Of each run's settings those that are not the same in all; `_ABSENT` where a run has no such setting."""
     keys = dict.fromkeys(key for own in settings for key in own)
     varied = [key for key in keys if len({own.get(key) for own in settings}) > 1]
-    return [{key: own.get(key, ABSENT) for key in varied} for own in settings]
+    return [{key: own.get(key, _ABSENT) for key in varied} for own in settings]
 
 
 def flatten(tree: Any, separator: str = ".", above: str = "") -> dict[str, Any]:

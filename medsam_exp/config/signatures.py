@@ -13,19 +13,19 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 _RESERVED = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 
-def target_nodes(cfg: DictConfig, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+def _target_nodes(cfg: DictConfig, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (dotted path, node) of every node with a `_target_`, depth first."""
     for key, value in cfg.items():
         if isinstance(value, DictConfig):
             here = f"{path}.{key!s}" if path else str(key)
             if "_target_" in value:
                 yield here, OmegaConf.to_container(value, resolve=True)  # type: ignore[misc]
-            yield from target_nodes(value, here)
+            yield from _target_nodes(value, here)
 
 
 def signature_problems(cfg: DictConfig) -> Iterator[str]:
     """Yield a sentence for each node whose keys or values do not fit what its `_target_` takes."""
-    for path, node in target_nodes(cfg):
+    for path, node in _target_nodes(cfg):
         try:
             target = get_object(node["_target_"])
         except (ImportError, ValueError, AttributeError):

@@ -13,10 +13,10 @@ _FILE = "file://"
 def start_command() -> str:
     """The words before the options of a run: `python run.py` in a checkout, `medsam-exp run` where it is installed."""
     words = "python run.py" if in_checkout() else "medsam-exp run"
-    return " ".join([words, *(f"--config-dir {shlex.quote(_short(folder))}" for folder in own_folders())])
+    return " ".join([words, *(f"--config-dir {shlex.quote(_short(folder))}" for folder in _own_folders())])
 
 
-def own_folders() -> list[Path]:
+def _own_folders() -> list[Path]:
     """Folders with the user's own choices, before those of the package."""
     if not GlobalHydra.instance().is_initialized():
         return []
@@ -29,7 +29,7 @@ def own_folders() -> list[Path]:
 
 def conf_folders() -> list[Path]:
     """All folders whose files may be part of a configuration, those that win first."""
-    return [*own_folders(), conf_folder()]
+    return [*_own_folders(), conf_folder()]
 
 
 def _short(folder: Path) -> str:

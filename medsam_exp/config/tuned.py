@@ -21,7 +21,7 @@ from medsam_exp.training.search.study import describe
 from medsam_exp.types import UserError
 
 
-def tuned_file(cfg: DictConfig, choices: Mapping[str, str], group: str) -> Path:
+def _tuned_file(cfg: DictConfig, choices: Mapping[str, str], group: str) -> Path:
     """Where the tuned numbers of a group lie for the chosen data and methods."""
     folder, stem = Path(cfg.paths.tuned), "_".join(choices[part] for part in ("data", "clip", "saliency"))
     return (
@@ -38,7 +38,7 @@ def refuse_to_overwrite(cfg: DictConfig, choices: Mapping[str, str]) -> None:
     if not searches(cfg) or cfg.search.overwrite:
         return
     for group in _by_group(dict.fromkeys(space_of(cfg))):
-        path = tuned_file(cfg, choices, group)
+        path = _tuned_file(cfg, choices, group)
         if path.is_file() and not _study_of(path, group):
             raise UserError(
                 f"{path} was not written by stage 'tune'; allow replacing it with search.overwrite=true, "
@@ -72,7 +72,7 @@ def write_tuned(
             f"# Best {record['metric']} of {len(record['trials'])} trials with the masks of {record['data']} "
             f"({record['split']}), found by stage tune.\n"
         )
-        paths.append(tuned_file(cfg, choices, group))
+        paths.append(_tuned_file(cfg, choices, group))
         write_atomically(paths[-1], (head + yaml.safe_dump(content, sort_keys=False)).encode())
     return paths
 

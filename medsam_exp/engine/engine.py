@@ -19,7 +19,7 @@ from medsam_exp.types import UserError
 
 
 @dataclass(frozen=True)
-class Timing:
+class _Timing:
     """What one stage took; `images` were computed now, `cached` were stored already."""
 
     seconds: float
@@ -63,7 +63,7 @@ class Engine:
         self.plan = plan
         self.artifacts, self.dataset = plan.artifacts, plan.dataset
         self.sample_ids, self.scores = plan.sample_ids, plan.scores
-        self.timing: dict[str, Timing] = {}
+        self.timing: dict[str, _Timing] = {}
         self._loggers = list(loggers)
         self._log = log
         self._quiet = quiet
@@ -93,7 +93,7 @@ class Engine:
             distributed.barrier()
             seconds, computed = time.perf_counter() - started, len(pending)
             rate = computed / seconds if computed else 0.0
-            self.timing[name] = Timing(
+            self.timing[name] = _Timing(
                 round(seconds, 3), computed, round(rate, 3), cached=len(wanted) - computed
             )
             if distributed.rank() == 0:

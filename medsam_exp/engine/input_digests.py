@@ -1,7 +1,6 @@
 """Hashes of what samples are made of: image, text, mask; they enter keys and file names of artifacts."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -49,27 +48,6 @@ def input_digests(
         patients = patients_of_samples(dataset) or {}  # they decide intervals, and when a trial stops
         inputs["split"] = {"all": text_digest(*inputs["truth"].values(), *patients.values())}
     return inputs
-
-
-def auxiliary_digests(
-    dataset: Dataset, samples: Mapping[str, str], labels: Any, digests: FileDigests, *, truth: bool
-) -> dict[str, str]:
-    """What images other than the run's own stand for, and their masks where these are read.
-
-    Args:
-        dataset: the images.
-        samples: digests of their images and texts, by sample id.
-        labels: what makes labels of them; a folder of masks brings its own digest.
-        digests: content hashes of files.
-        truth: whether true masks are read.
-    """
-    ids = [sample.id for sample in dataset.samples]
-    found = {"samples": text_digest(*ids, *(samples[name] for name in ids))}
-    if truth:
-        found["truth"] = text_digest(*(dataset.ground_truth_digest(name, digests) for name in ids))
-    if getattr(labels, "source", None) == "folder":
-        found["masks"] = labels.digest(digests)
-    return found
 
 
 def _control_digests(

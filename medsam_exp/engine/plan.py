@@ -15,11 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 from medsam_exp.config.auxiliary_images import auxiliary_config
 from medsam_exp.config.build import build, keyed_values
 from medsam_exp.config.trials import trial_config
-from medsam_exp.engine.input_digests import auxiliary_digests, input_digests
+from medsam_exp.engine.input_digests import input_digests
 from medsam_exp.engine.planned_objects import PlannedObjects
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
-from medsam_exp.runtime.digests import FileDigests
+from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.stages.pipeline import STAGES, Stage, possible_parents
 from medsam_exp.stages.records import Scored
 from medsam_exp.types import Dataset, UserError
@@ -41,9 +41,7 @@ class Plan:
     Args:
         cfg: a checked configuration.
         stages: what to plan, in order; missing weights are named at once.
-        dataset: see above.
-        texts: see above.
-        digests: see above.
+        dataset, texts, digests: see above.
         make: makes the objects of the stages' config nodes; a session that keeps its networks gives its own.
 
     Raises:
@@ -168,13 +166,22 @@ class Plan:
         plan, stage = self.auxiliary(name), STAGES[name]
         assert plan.dataset is not None
         labels = self.objects.to_plan_with(name) if stage.makes_labels else None
-        truth = stage.ground_truth is not None or getattr(labels, "source", None) == "ground_truth"
+        source = getattr(labels, "source", None)
+        truth = stage.ground_truth is not None or source == "ground_truth"
         if truth and not plan.dataset.has_ground_truth:
             raise UserError(
                 f"stage {name!r} needs true masks, but {stage.auxiliary} ({plan.dataset.name}, "
                 f"{plan.dataset.split}) has none; give them, or leave {name} and what builds on it out of stages"
             )
-        inputs = auxiliary_digests(plan.dataset, plan.inputs["samples"], labels, self.digests, truth=truth)
+        ids = [sample.id for sample in plan.dataset.samples]
+        inputs: dict[str, Any] = {
+            "samples": text_digest(*ids, *(plan.inputs["samples"][name] for name in ids))
+        }
+        if truth:
+            masks = (plan.dataset.ground_truth_digest(name, self.digests) for name in ids)
+            inputs["truth"] = text_digest(*masks)
+        if source == "folder":
+            inputs["masks"] = labels.digest(self.digests)
         return {**inputs, "keys": {made: artifacts.key for made, artifacts in plan.artifacts.items()}}
 
     def _checksums(self, stage: Stage, group: str) -> list[str]:

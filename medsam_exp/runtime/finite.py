@@ -53,11 +53,11 @@ def refuse_unstorable(weights: Mapping[str, Tensor], file: Path) -> None:
         )
 
 
-PRECISION = "set trainer.precision=32-true, or choose other weights where it is set already"
+_PRECISION = "set trainer.precision=32-true, or choose other weights where it is set already"
 """How to mend numbers that are too large for the arithmetic."""
 
 
-def not_finite(what: str, network: str, where: str = "", remedy: str = PRECISION) -> UserError:
+def not_finite(what: str, network: str, where: str = "", remedy: str = _PRECISION) -> UserError:
     """The error of a network with finite weights that gave NaN or infinity.
 
     Args:

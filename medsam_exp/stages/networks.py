@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from medsam_exp.sam.model import SamModel
 
 
-def trained_network(context: StageContext, group: str) -> Path | None:
+def _trained_network(context: StageContext, group: str) -> Path | None:
     """File or folder of the network of a config group that the run has trained; None where it trains none."""
     for name, artifacts in context.parents.items():
         if STAGES[name].trains == group:
@@ -22,13 +22,13 @@ def trained_network(context: StageContext, group: str) -> Path | None:
 
 def clip_of_run(context: StageContext) -> "ClipModel":
     """The CLIP model of the run, fine-tuned where that stage is part of it."""
-    tuned = trained_network(context, "clip")
+    tuned = _trained_network(context, "clip")
     model: ClipModel = context.build("clip", **({"model": str(tuned), "weights": None} if tuned else {}))
     return model
 
 
 def sam_of_run(context: StageContext) -> "SamModel":
     """The SAM of the run, trained where that stage is part of it."""
-    trained = trained_network(context, "sam")
+    trained = _trained_network(context, "sam")
     model: SamModel = context.build("sam", **({"checkpoint": str(trained)} if trained else {}))
     return model

@@ -32,9 +32,9 @@ from medsam_exp.types import UserError
 if TYPE_CHECKING:
     from medsam_exp.stages.context import StageContext
 
-ENTRY_POINTS = "medsam_exp.stages"
+_ENTRY_POINTS = "medsam_exp.stages"
 """Group of entry points that name modules which register stages."""
-OTHER_COLOUR = "#999999"
+_OTHER_COLOUR = "#999999"
 """Of masks whose stage has no colour."""
 
 Inputs = Literal["samples", "images", "truth", "controls", "pairs", "dataset", "split", "parents"]
@@ -119,7 +119,7 @@ class Stage:
     before_labels: bool = False
     label: str = ""
     title: str = ""
-    colour: str = OTHER_COLOUR
+    colour: str = _OTHER_COLOUR
     supervision: Supervision = "none"
     single: bool = False
     module: str | None = None
@@ -466,7 +466,7 @@ def stage_title(label: str) -> str:
 def stage_colour(label: str) -> str:
     """A mask's colour in every figure and table, by the label that its scores carry."""
     stage = _by_label().get(label)
-    return stage.colour if stage else OTHER_COLOUR
+    return stage.colour if stage else _OTHER_COLOUR
 
 
 def stage_place(label: str) -> int:
@@ -487,4 +487,4 @@ def _by_label() -> dict[str, Stage]:
     return {stage.label: stage for stage in STAGES.values() if stage.label}
 
 
-load_extensions(ENTRY_POINTS)
+load_extensions(_ENTRY_POINTS)

@@ -16,7 +16,7 @@ from medsam_exp.types import PairSource
 
 log = logging.getLogger(__name__)
 
-MEND = "shorten them, or read them in pieces with text=windows, or smaller ones with text.words"
+_MEND = "shorten them, or read them in pieces with text=windows, or smaller ones with text.words"
 
 
 def record_of_cuts(clip: ClipModel, texts: Sequence[str]) -> CutRecord:
@@ -30,7 +30,7 @@ def warn_of_cuts(clip: ClipModel, texts: Mapping[str, Sequence[str]]) -> None:
     if distributed.rank() == 0:
         known = {text: cut_texts(clip.tokenizer, [text]) for own in texts.values() for text in own}
         cut = {name: asdict(known[text][0]) for name, own in texts.items() for text in own if known[text]}
-        for note in cut_note(cut, len(texts)):
+        for note in _cut_note(cut, len(texts)):
             log.warning("text: %s", note)
 
 
@@ -43,10 +43,10 @@ def cut_of_samples(artifacts: Mapping[str, StageArtifacts], ids: Sequence[str]) 
 
 def notes_of_cuts(artifacts: Mapping[str, StageArtifacts], ids: Sequence[str]) -> list[str]:
     """What a finished run says of its samples' texts that are cut."""
-    return cut_note(cut_of_samples(artifacts, ids), len(ids))
+    return _cut_note(cut_of_samples(artifacts, ids), len(ids))
 
 
-def cut_note(cut: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:
+def _cut_note(cut: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:
     """A sentence about the samples with a text whose end is not read; none where there are none.
 
     Args:
@@ -61,7 +61,7 @@ def cut_note(cut: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:
     )
     return [
         f"the texts of {len(cut)} of {count} samples are longer than CLIP's {context} tokens, and what follows is not "
-        f"read: {first_few(texts, 5)}: {MEND}"
+        f"read: {first_few(texts, 5)}: {_MEND}"
     ]
 
 

@@ -15,7 +15,7 @@ from medsam_exp.training.search.space import Value, parse_space
 from medsam_exp.training.search.study import Search
 from medsam_exp.types import UserError
 
-STUDY_FILE = "study.db"
+_STUDY_FILE = "study.db"
 
 
 def run(context: StageContext) -> None:
@@ -33,7 +33,7 @@ def run(context: StageContext) -> None:
         while (asked := distributed.from_rank_zero(None)) is not None:
             context.trial(*asked)
         return
-    order = trial_order([sample.id for sample in context.dataset.samples], context.seed)
+    order = _trial_order([sample.id for sample in context.dataset.samples], context.seed)
     search = Search(
         parse_space(settings["space"]),
         settings["sampler"],
@@ -55,7 +55,7 @@ def run(context: StageContext) -> None:
             context.log({f"tune/{settings['metric']}": float(np.mean(scores))})
         return scores
 
-    file = context.artifacts.folder / STUDY_FILE
+    file = context.artifacts.folder / _STUDY_FILE
     trials = search.run(file, evaluate, survive=distributed.world_size() == 1)
     distributed.from_rank_zero(None)
     best = search.best(trials)
@@ -75,6 +75,6 @@ def run(context: StageContext) -> None:
     context.save("all", record)
 
 
-def trial_order(sample_ids: Sequence[str], seed: int) -> tuple[str, ...]:
+def _trial_order(sample_ids: Sequence[str], seed: int) -> tuple[str, ...]:
     """The order in which every trial looks at the images: drawn by lot, so that the first ones stand for all."""
     return tuple(sorted(sample_ids, key=lambda name: derive_seed(seed, name, "tune")))

@@ -40,7 +40,8 @@ class SweepCallback(Callback):
     """Makes a sweep resumable: the same command finds the same folder with the jobs that are done."""
 
     def __init__(self) -> None:
-        self._plan: SweepPlan | None = None
+        self._plan = SweepPlan("", {}, ())
+        self._jobs: dict[str, dict[str, str]] = {}
         self._folder = Path()
         self._started = 0.0
         self._logger = DictConfig({})
@@ -57,28 +58,27 @@ class SweepCallback(Callback):
         assert isinstance(params, dict)
         assert isinstance(typed, list)
         plan = self._plan = plan_sweep({str(key): value for key, value in params.items()}, typed)
+        self._jobs = {job_folder(job): job for job in plan.jobs}
         self._logger = config.logger
         self._folder = Path(config.paths.outputs) / "sweeps" / config.name / plan.id
-        excluded = sorted(_names_of_fixed(plan) - {axis.partition("@")[0] for axis in plan.axes})
         with read_write(config), open_dict(config):
             config.hydra.sweep.dir = str(self._folder)
-            config.hydra.overrides.hydra += [
-                f"hydra.sweep.dir='{self._folder}'",
-                f"hydra.job.config.override_dirname.exclude_keys=[{','.join(map(repr, excluded))}]",
-            ]
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{self._folder}'")
         self._configuration = configuration_files_digest()
-        if self._recorded_configuration() != self._configuration:
-            for name in self._names():  # each is checked again when its turn comes
+        known = self._folder / SWEEP_FILE
+        before = json.loads(known.read_text()).get("configuration") if known.is_file() else None
+        if before != self._configuration:
+            for name in self._jobs:  # each is checked again when its turn comes
                 invalidate(self._folder / name)
-        before = sum(status_of(self._folder / name) == "done" for name in self._names())
+        done = sum(status_of(self._folder / name) == "done" for name in self._jobs)
         self._started = time.time()
         if config.sweep.fail_fast:  # an old failure is to be tried again, not to stop everything
-            for name in self._names():
+            for name in self._jobs:
                 clear_failure(self._folder / name)
         self._write("running")
         log.info(
             "%-12s %s: %d jobs, %d of them done before: %s",
-            "sweep", plan.id, len(plan.jobs), before, self._folder,
+            "sweep", plan.id, len(self._jobs), done, self._folder,
         )  # fmt: skip
         atexit.register(self._finish)  # Hydra does not call on_multirun_end when a launcher raises
 
@@ -91,15 +91,6 @@ class SweepCallback(Callback):
         if lacking:
             sys.exit(1)
 
-    def _names(self) -> list[str]:
-        assert self._plan is not None
-        return [job_folder(job) for job in self._plan.jobs]
-
-    def _recorded_configuration(self) -> str | None:
-        """Digest of the configuration's files when this sweep was last started; None when it was not."""
-        path = self._folder / SWEEP_FILE
-        return json.loads(path.read_text()).get("configuration") if path.is_file() else None
-
     def _finish(self) -> int:
         """Write sweep.json and log the jobs that are not done; return their number."""
         jobs = self._write("ended")
@@ -107,7 +98,7 @@ class SweepCallback(Callback):
         if was_asked():  # to stop, which must not take long
             return len(lacking)
         done = len(jobs) - len(lacking)
-        new = sum(done_at(self._folder / name) >= self._started for name in self._names())
+        new = sum(done_at(self._folder / name) >= self._started for name in self._jobs)
         log.info(
             "%-12s %d of %d jobs done (%d before): %s",
             "sweep", done, len(jobs), done - new, self._folder,
@@ -142,7 +133,6 @@ class SweepCallback(Callback):
         from medsam_exp.config.build import build
         from medsam_exp.report.logger.job import SweepJob, TrackedRun
 
-        assert self._plan is not None
         name = self._folder.parent.name
         tracked = TrackedRun(
             folder=self._folder,
@@ -158,7 +148,6 @@ class SweepCallback(Callback):
             tracker.show_sweep(tables, self._folder / "report.html")
 
     def _write(self, state: str) -> list[dict[str, Any]]:
-        assert self._plan is not None
         jobs = [
             {
                 "number": number,
@@ -168,7 +157,7 @@ class SweepCallback(Callback):
                 "error": error_of(self._folder / name),
                 "command": self._plan.command(job),
             }
-            for number, (job, name) in enumerate(zip(self._plan.jobs, self._names(), strict=True))
+            for number, (name, job) in enumerate(self._jobs.items())
         ]
         content = {
             "id": self._plan.id,
@@ -192,8 +181,3 @@ def _exit_on_error() -> Iterator[None]:
         if not isinstance(error, UserError | HydraException | OSError):
             log.exception("the sweep cannot be recorded")
         sys.exit(f"error: {error}")
-
-
-def _names_of_fixed(plan: SweepPlan) -> set[str]:
-    """Keys of the fixed overrides, as Hydra compares them: without a group's package."""
-    return {line.partition("=")[0].lstrip("+~").partition("@")[0] for line in plan.fixed} | {"sweep"}

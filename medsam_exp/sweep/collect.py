@@ -25,7 +25,7 @@ from medsam_exp.sweep.tidy import NO_PARQUET, images_table, jobs_table, write_ta
 from medsam_exp.types import UserError
 
 _MAPS = "saliency"
-PIVOTS = "pivots"
+_PIVOTS = "pivots"
 """Folder of the pivot tables."""
 
 _ERRORS_SHOWN = 5
@@ -82,8 +82,8 @@ def collect(
     sheets = _overviews(pivots) if not layout.columns else {}
     sheets |= {name: pivot_sheet(found) for name, found in pivots.items()}
     for name, sheet in sheets.items():
-        files += write_sheet(sheet, output / PIVOTS / name)
-    _clear(output / PIVOTS, files)
+        files += write_sheet(sheet, output / _PIVOTS / name)
+    _clear(output / _PIVOTS, files)
     remarks += [] if any(file.suffix == ".parquet" for file in files) else [NO_PARQUET]
     write_sweep_report(output / "report.html", sweep, sheets)
     files.append(output / "report.html")

@@ -83,34 +83,17 @@ def job_folder(varied: Mapping[str, str]) -> str:
     return f"{readable[:_LONGEST_NAME]}-{_digest(sorted(varied.items()))}"
 
 
-def folder_of_overrides(override_dirname: str, sweep_folder: str) -> str:
-    """The same name from Hydra's list of what was typed for a job, "key=value,key=value".
+def folder_of_overrides(overrides: Sequence[str], sweep_folder: str) -> str:
+    """The same name from what Hydra was given for a job.
 
     Args:
-        override_dirname: Hydra's list, which may hold more than what varies.
+        overrides: of the job, of which some were typed for all jobs alike.
         sweep_folder: its `sweep.json` has what varies.
     """
     axes = json.loads((Path(sweep_folder) / SWEEP_FILE).read_text())["axes"]
-    parsed = OverridesParser.create().parse_overrides(_split(override_dirname))
-    values = {entry.get_key_element(): entry.get_value_element_as_str() for entry in parsed}
+    given = OverridesParser.create().parse_overrides(list(overrides))
+    values = {entry.get_key_element(): entry.get_value_element_as_str() for entry in given}
     return job_folder({key: value for key, value in values.items() if key in axes})
-
-
-def _split(text: str) -> list[str]:
-    """Cut at commas that are neither within brackets nor within quotes."""
-    parts, depth, quote = [""], 0, ""
-    for before, character in zip(f" {text}", text, strict=False):
-        if before == "\\":
-            pass
-        elif character in "'\"" and quote in ("", character):
-            quote = "" if quote else character
-        elif not quote:
-            depth += {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}.get(character, 0)
-        if character == "," and depth == 0 and not quote:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part for part in parts if part]
 
 
 def _is_within(key: str, roots: Sequence[str]) -> bool:

@@ -148,7 +148,7 @@ def pivot(sweep: SweepResults, stage: str, measure: Measure, layout: Layout | No
     layout = layout or Layout()
     _check_axes(sweep, layout)
     columns = tuple(layout.columns)
-    others = (axis for axis in varied_axes(sweep) if axis not in columns)
+    others = (axis for axis in _varied_axes(sweep) if axis not in columns)
     axes = (tuple(dict.fromkeys([*layout.rows, *others])), columns)
     scored = {job.number: own for job in sweep.finished if (own := scores_of_job(job, stage, measure.name))}
     if not scored:
@@ -167,7 +167,7 @@ def pivot(sweep: SweepResults, stage: str, measure: Measure, layout: Layout | No
     return Pivot(stage, measure, *axes, entries, tests, (*remarks, *_missing_jobs_remarks(sweep, scored)))
 
 
-def varied_axes(sweep: SweepResults) -> Values:
+def _varied_axes(sweep: SweepResults) -> Values:
     """Axes with several values, without the seed; the first axis where none has several."""
     axes = [axis for axis in sweep.axes if axis != SEED]
     return tuple([axis for axis in axes if len(sweep.axes[axis]) > 1] or axes[:1])

@@ -14,9 +14,9 @@ from medsam_exp.metrics.measures import MISSING, Measure, by_patient, interval, 
 from medsam_exp.report.web.render import render
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.stages.pipeline import stage_title
-from medsam_exp.sweep.pivot import Entry, Pivot, described
+from medsam_exp.sweep.pivot import Entry, Pivot, Values, described
 
-SIGNIFICANT = 0.05
+_SIGNIFICANT = 0.05
 _STAR = "*"
 _TEMPLATE = Path(__file__).with_name("sheet.html")
 _LATEX = str.maketrans(
@@ -81,28 +81,9 @@ class Sheet:
 
 def pivot_sheet(pivot: Pivot) -> Sheet:
     """Lay a pivot out: with column axes one column for each of their values, else everything known of each row."""
-    return _matrix(pivot) if pivot.column_axes else _ranking(pivot)
-
-
-def overview_sheet(pivots: Sequence[Pivot]) -> Sheet:
-    """Lay out several measures of one stage side by side, one column each.
-
-    Args:
-        pivots: at least one, of one stage and one layout, without column axes.
-    """
-    first = pivots[0]
-    header = (*first.row_axes, *(_heading(pivot.measure) for pivot in pivots))
-    rows = dict.fromkeys(row for pivot in pivots for row in pivot.rows)
-    lines = [
-        (*map(TableCell, row), *(_score(pivot.entries.get((row, ())), pivot.measure) for pivot in pivots))
-        for row in rows
-    ]
-    notes = dict.fromkeys([*_explained(pivots), *(note for pivot in pivots for note in pivot.remarks)])
-    return Sheet(stage_title(first.stage), header, len(first.row_axes), tuple(lines), tuple(notes))
-
-
-def _ranking(pivot: Pivot) -> Sheet:
-    """All figures of each row."""
+    if pivot.column_axes:
+        title = f"{stage_title(pivot.stage)}, {_heading(pivot.measure)}, by {' / '.join(pivot.column_axes)}"
+        return _side_by_side(title, {" / ".join(column): (pivot, column) for column in pivot.columns})
     several_seeds = any(entry.seeds > 1 for entry in pivot.entries.values())
     patients = any("patients" in entry.score for entry in pivot.entries.values())
     columns = [_heading(pivot.measure), "95 % CI", f"images{' (patients)' if patients else ''}"]
@@ -117,18 +98,29 @@ def _ranking(pivot: Pivot) -> Sheet:
     return Sheet(title, (*pivot.row_axes, *columns), len(pivot.row_axes), tuple(lines), notes)
 
 
-def _matrix(pivot: Pivot) -> Sheet:
-    """One score for each row and column."""
-    header = (*pivot.row_axes, *(" / ".join(column) for column in pivot.columns))
+def overview_sheet(pivots: Sequence[Pivot]) -> Sheet:
+    """Lay out several measures of one stage side by side, one column each.
+
+    Args:
+        pivots: at least one, of one stage and one layout, without column axes.
+    """
+    columns: dict[str, tuple[Pivot, Values]] = {_heading(pivot.measure): (pivot, ()) for pivot in pivots}
+    return _side_by_side(stage_title(pivots[0].stage), columns)
+
+
+def _side_by_side(title: str, columns: Mapping[str, tuple[Pivot, Values]]) -> Sheet:
+    """The scores of some columns of pivots, by heading."""
+    pivots = list({id(pivot): pivot for pivot, _ in columns.values()}.values())
+    axes = pivots[0].row_axes
     lines = [
         (
             *map(TableCell, row),
-            *(_score(pivot.entries.get((row, column)), pivot.measure) for column in pivot.columns),
+            *(_score(own.entries.get((row, of)), own.measure) for own, of in columns.values()),
         )
-        for row in pivot.rows
+        for row in dict.fromkeys(row for pivot in pivots for row in pivot.rows)
     ]
-    title = f"{stage_title(pivot.stage)}, {_heading(pivot.measure)}, by {' / '.join(pivot.column_axes)}"
-    return Sheet(title, header, len(pivot.row_axes), tuple(lines), (*_explained([pivot]), *pivot.remarks))
+    notes = dict.fromkeys([*_explained(pivots), *(note for pivot in pivots for note in pivot.remarks)])
+    return Sheet(title, (*axes, *columns), len(axes), tuple(lines), tuple(notes))
 
 
 def _heading(measure: Measure) -> str:
@@ -159,7 +151,7 @@ def _score(entry: Entry | None, measure: Measure) -> TableCell:
     if entry is None:
         return TableCell(MISSING)
     score = score_cell(entry.score, measure.decimals)
-    star = _STAR if entry.p is not None and entry.p < SIGNIFICANT else ""
+    star = _STAR if entry.p is not None and entry.p < _SIGNIFICANT else ""
     return TableCell(f"{score.value}{star} {score.interval}", entry.best, entry.score["mean"])
 
 
@@ -181,7 +173,7 @@ def _explained(pivots: Sequence[Pivot], *, stars: bool = True) -> list[str]:
         f"[95 % confidence interval of the mean by bootstrap over {'patients' if grouped else 'images'}]; bold: best"
     ]
     if any(pivot.tests for pivot in pivots):
-        star = f"{_STAR}: p < {SIGNIFICANT:g}, " if stars else "p: "
+        star = f"{_STAR}: p < {_SIGNIFICANT:g}, " if stars else "p: "
         each = " of each measure" if len(pivots) > 1 else ""
         said.append(
             f"{star}two-sided Wilcoxon signed-rank test{' by patient' if grouped else ''}, paired by image, "

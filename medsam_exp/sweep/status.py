@@ -64,33 +64,29 @@ def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planne
             run()
         return
     with waiting_lock(folder / LOCK_FILE, f"job          {folder.name}: another process is at it; waiting"):
-        reason = _skip_reason(cfg, folder, plan)
-        if reason is None:
-            _run_and_record(cfg, folder, run, plan)
-        else:
+        if reason := _skip_reason(cfg, folder, plan):
             log.info("%-12s %s: %s", "job", folder.name, reason)
+            return
+        for name in _FILES_OF_A_RUN:  # of an earlier attempt, which may be another configuration's
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        try:
+            computed = {"configuration": _configuration_digest(cfg), "plan": plan(cfg)}
+            run()
+        except Exception as error:
+            (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
+            record_failure(folder, error_line(error))
+        else:
+            _write(folder, {"status": "done", "error": None, "at": time.time(), **computed})
 
 
 def _skip_reason(cfg: DictConfig, folder: Path, plan: Planner) -> str | None:
     """Why a job is not run; None when it is."""
     if is_up_to_date(cfg, folder, plan):
         return "done before"
-    failed = _failed_sibling(folder) if cfg.sweep.fail_fast else None
-    return f"not started, as {failed} failed" if failed else None
-
-
-def _run_and_record(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planner) -> None:
-    _clear(folder)
-    try:
-        computed = {"configuration": configuration_digest(cfg), "plan": plan(cfg)}
-        run()
-    except Exception as error:
-        sentence = error_line(error)
-        (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
-        _write(folder, {"status": "failed", "error": sentence})
-        log.error("%-12s %s failed: %s", "job", folder.name, sentence)
-    else:
-        _write(folder, {"status": "done", "error": None, "at": time.time(), **computed})
+    beside = sorted(folder.parent.glob(f"*/{STATUS_FILE}")) if cfg.sweep.fail_fast else []
+    failed = (path.parent.name for path in beside if status_of(path.parent) == "failed")
+    return next((f"not started, as {name} failed" for name in failed), None)
 
 
 def is_up_to_date(cfg: DictConfig, folder: Path, plan: Planner) -> bool:
@@ -105,7 +101,7 @@ def is_up_to_date(cfg: DictConfig, folder: Path, plan: Planner) -> bool:
     if record.get("status") not in ("done", _INVALIDATED) or not (folder / "summary.json").is_file():
         return False
     try:
-        now = {"configuration": configuration_digest(cfg), "plan": plan(cfg)}
+        now = {"configuration": _configuration_digest(cfg), "plan": plan(cfg)}
     except Exception:  # the job itself reports what is wrong
         return False
     if any(record.get(key) != value for key, value in now.items()):
@@ -121,16 +117,6 @@ def invalidate(folder: Path) -> None:
         _write(folder, {**_read(folder), "status": _INVALIDATED})
 
 
-def _clear(folder: Path) -> None:
-    """Remove what an earlier attempt left, which may be another configuration's."""
-    for name in _FILES_OF_A_RUN:
-        path = folder / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
 def record_failure(folder: Path, reason: str) -> None:
     """Record the failure of a job whose process died, unless the job recorded its own status."""
     if status_of(folder) == "missing":
@@ -143,12 +129,6 @@ def clear_failure(folder: Path) -> None:
     """Clear the status of a failed job, before it is run again."""
     if status_of(folder) == "failed":
         (folder / STATUS_FILE).unlink()
-
-
-def _failed_sibling(folder: Path) -> str | None:
-    """Name of a failed job of the same sweep."""
-    beside = (path.parent for path in sorted(folder.parent.glob(f"*/{STATUS_FILE}")))
-    return next((other.name for other in beside if status_of(other) == "failed"), None)
 
 
 def status_of(folder: Path) -> Status:
@@ -181,7 +161,7 @@ def error_line(error: BaseException) -> str:
     return last_line(str(error)) or type(error).__name__
 
 
-def configuration_digest(cfg: DictConfig) -> str:
+def _configuration_digest(cfg: DictConfig) -> str:
     """Hash of everything that decides a job's results, with the versions of its stages."""
     content = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(content, dict)

@@ -71,13 +71,12 @@ def test_the_command_runs_one_job_alone() -> None:
         {"weak_label@reference_label": "ground_truth"},
     ],
 )
-def test_hydras_list_of_what_varies_gives_the_same_folder(varied: dict[str, str], tmp_path: Path) -> None:
-    """What was typed for all jobs may stand in the list too."""
+def test_what_hydra_is_given_for_a_job_gives_the_same_folder(varied: dict[str, str], tmp_path: Path) -> None:
+    """What was typed for all jobs stands in it too."""
     (tmp_path / SWEEP_FILE).write_text(json.dumps({"axes": {key: ["x"] for key in varied}}))
     typed = {**varied, "weak_label": "all", "fixed.text": "'it\\'s, all'"}
-    dirname = ",".join(f"{key}={value}" for key, value in sorted(typed.items()))
     name = job_folder(varied)
-    assert folder_of_overrides(dirname, str(tmp_path)) == name
+    assert folder_of_overrides([f"{key}={value}" for key, value in typed.items()], str(tmp_path)) == name
     assert "/" not in name
     assert len(name) < 120
 

@@ -52,7 +52,7 @@ def write_sweep_report(path: Path, sweep: SweepResults, sheets: Mapping[str, She
 def _drawings(sweep: SweepResults, data: Mapping[str, Any], budget: int) -> Drawings:
     """Pictures of the images that all runs share; of several datasets those of the first."""
     groups, _ = by_dataset(sweep.finished, "dsc")
-    dataset = dataset_names(sweep)[groups[0][0].number]
+    dataset = _dataset_names(sweep)[groups[0][0].number]
     own = {image_name(dataset, sample_id): sample_id for sample_id in images_of_samples(groups[0])}
     ids = [own[name] for name in by_disagreement(data) if name in own]
     drawings = draw_images(groups[0], ids, budget).renamed(partial(image_name, dataset))
@@ -70,7 +70,7 @@ def page_data(sweep: SweepResults) -> dict[str, Any]:
         looked for), `jobs`: number, label, values, seed, dataset, scores (name -> list by image, None where there is
         none), texts (by image, its place in `texts` or None), settings (those that differ between jobs), keys, command.
     """
-    datasets = dataset_names(sweep)
+    datasets = _dataset_names(sweep)
     names = [name for name in known_scores(sweep) if name.partition("/")[2] in _SHOWN]
     by_job = {
         job.number: {
@@ -112,7 +112,7 @@ def page_data(sweep: SweepResults) -> dict[str, Any]:
     }
 
 
-def dataset_names(sweep: SweepResults) -> dict[int, str]:
+def _dataset_names(sweep: SweepResults) -> dict[int, str]:
     """The dataset of each finished job, by the job's number; all "" where there is one dataset."""
     groups, _ = by_dataset(sweep.finished, "dsc")
     if len(groups) == 1:
