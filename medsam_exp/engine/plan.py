@@ -41,7 +41,9 @@ class Plan:
     Args:
         cfg: a checked configuration.
         stages: what to plan, in order; missing weights are named at once.
-        dataset, texts, digests: see above.
+        dataset: see above.
+        texts: see above.
+        digests: see above.
         make: makes the objects of the stages' config nodes; a session that keeps its networks gives its own.
 
     Raises:
@@ -180,7 +182,7 @@ class Plan:
         if truth:
             masks = (plan.dataset.ground_truth_digest(name, self.digests) for name in ids)
             inputs["truth"] = text_digest(*masks)
-        if source == "folder":
+        if labels is not None and source == "folder":
             inputs["masks"] = labels.digest(self.digests)
         return {**inputs, "keys": {made: artifacts.key for made, artifacts in plan.artifacts.items()}}
 
