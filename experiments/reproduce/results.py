@@ -89,7 +89,7 @@ def _of_jobs(jobs: Sequence[Job], measures: Mapping[str, str], stage: str) -> di
     found = {}
     for heading, measure in measures.items():
         name = measure if "/" in measure else f"{stage}/{measure}"
-        each = [job.run.summary["metrics"].get(name) for job in jobs if job.run is not None]
+        each = [job.run.summary["metrics"].get(name) for job in jobs if job.error is None]
         if scores := [score for score in each if score is not None]:
             found[heading] = _figure(scores)
     return found

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 _GB = 1e9
 _NAMES = {"weak": "weak", "full": "reference"}
 """Of the trainings by supervision, in logs and curves."""
+_FIGURES = {"train/loss": "train_losses", "val/loss": "val_losses", "val/pseudo_dice": "mean_fg_dice"}
+"""Figures of an epoch, as nnU-Net calls them."""
 
 
 def run(context: StageContext) -> None:
@@ -40,38 +42,34 @@ def run(context: StageContext) -> None:
         last = settings.epochs - 1  # Lightning asks for the rate after the last epoch too
         return float(schedule(min(epoch, last), settings.epochs, settings.cycles, settings.learning_rate))
 
-    epochs = settings.kept_epochs
-    figures = {
-        f"fold_{fold}/{name}": value
-        for fold in settings.folds
-        for name, value in _train_fold(
-            context, settings, plans, fold, learning_rate, epochs, log_file
-        ).items()
-    }
+    figures = {}
+    for number, fold in enumerate(settings.folds):
+        parts = TrainingParts(folder, plans, fold, settings, context.seed, log_file)
+        if number == 0:
+            _check_disk(parts, settings, folder)
+        _train(context, parts, settings, learning_rate, f"fold_{fold}")
+        # Also of a fold that was finished before an interruption.
+        last = {name: parts.history[own][-1] for name, own in _FIGURES.items() if parts.history[own]}
+        figures |= {f"fold_{fold}/{name}": value for name, value in last.items()}
     if distributed.rank() == 0:
         results = next((folder / "nnUNet_results").glob("Dataset*/*"))
         record: NnunetTrainedRecord = {
             "results": str(results.relative_to(folder)),
             "folds": [str(fold) for fold in settings.folds],
-            "snapshots": [epoch + 1 for epoch in epochs],
+            "snapshots": [epoch + 1 for epoch in settings.kept_epochs],
             "figures": figures,
             "validation": "all" not in settings.folds,
         }
         context.save("all", record)
 
 
-def _train_fold(
+def _train(
     context: StageContext,
+    parts: TrainingParts,
     settings: NnunetSettings,
-    plans: Path,
-    fold: int | str,
     learning_rate: Callable[[int], float],
-    epochs: tuple[int, ...],
-    log_file: Path,
-) -> dict[str, float]:
-    parts = TrainingParts(context.artifacts.folder, plans, fold, settings, context.seed, log_file)
-    if fold == settings.folds[0]:
-        _check_disk(parts, settings, len(epochs), context.artifacts.folder)
+    name: str,
+) -> None:
     if distributed.rank() == 0:
         parts.write_results_folder()
     data = NnunetDataModule(
@@ -81,9 +79,9 @@ def _train_fold(
         context.train(
             NnunetModule(parts, learning_rate),
             data,
-            context.artifacts.folder / "checkpoints" / f"fold_{fold}",
-            [Snapshots(parts, epochs)],
-            name=f"{_NAMES[STAGES[context.artifacts.stage].supervision]}/fold_{fold}",
+            context.artifacts.folder / "checkpoints" / name,
+            [Snapshots(parts, settings.kept_epochs)],
+            name=f"{_NAMES[STAGES[context.artifacts.stage].supervision]}/{name}",
             max_epochs=settings.epochs,
             gradient_clip_val=settings.gradient_clip,
             limit_val_batches=settings.validation_iterations if parts.has_validation else 0,
@@ -95,22 +93,15 @@ def _train_fold(
                 "ran out: lower workers, or nnunet.batch_size; what is trained so far is kept"
             ) from error
         raise
-    return _last_figures(parts)
 
 
-def _last_figures(parts: TrainingParts) -> dict[str, float]:
-    """Figures of the last epoch, also of a fold that was finished before an interruption."""
-    names = {"train_losses": "train/loss", "val_losses": "val/loss", "mean_fg_dice": "val/pseudo_dice"}
-    return {name: parts.history[own][-1] for own, name in names.items() if parts.history[own]}
-
-
-def _check_disk(parts: TrainingParts, settings: NnunetSettings, snapshots: int, folder: Path) -> None:
+def _check_disk(parts: TrainingParts, settings: NnunetSettings, folder: Path) -> None:
     """Say what the training will write, and refuse when that is too much.
 
     Raises:
         UserError: it is more than allowed, or than the disk has.
     """
-    parameters = sum(p.numel() for p in parts.network.parameters())
+    snapshots, parameters = len(settings.kept_epochs), sum(p.numel() for p in parts.network.parameters())
     # Of each fold: its snapshots, the last one with the optimizer's state, and where the training stands.
     needed = len(settings.folds) * snapshot_bytes(parameters, snapshots + 4) / _GB
     free = shutil.disk_usage(folder).free / _GB

@@ -199,7 +199,7 @@ def _cells(
     for number, group in enumerate(groups):
         image_of = images_of_samples(group)
         means, notes = shared_images({job.number: scored[job.number] for job in group}, image_of)
-        known = patients_of(job.run for job in group if job.run is not None)
+        known = patients_of(job.run for job in group)
         patients = picked(known, means.index)
         notes += patient_notes({name: (known or {}).get(name) for name in means.index})
         remarks += [sentence for sentence in notes if sentence not in remarks]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.report.finished_run import FinishedRun, read_run
@@ -31,6 +31,7 @@ _NEVER_AXES_PREFIXES = (
 _TRAINER_PLACEMENT = {f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy")}
 _NEVER_AXES = {"name", "sweep", "paths", "logger", "workers", "trainer", *_TRAINER_PLACEMENT}
 _LONGEST_ERROR = 300  # letters
+_NOTHING = FinishedRun(Path(), {}, [], {})
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Job:
         values: its value on each axis, as text.
         folder: of the run.
         command: that repeats it; "" when unknown.
-        run: what it left; None when it failed or never ran.
+        run: what it left; empty when it failed or never ran.
         error: why there is no run, in one line; None when there is one.
     """
 
@@ -50,7 +51,7 @@ class Job:
     values: Mapping[str, str]
     folder: Path
     command: str = ""
-    run: FinishedRun | None = None
+    run: FinishedRun = _NOTHING
     error: str | None = None
 
 
@@ -71,12 +72,12 @@ class SweepResults:
     @property
     def finished(self) -> tuple[Job, ...]:
         """Jobs with results."""
-        return tuple(job for job in self.jobs if job.run is not None)
+        return tuple(job for job in self.jobs if job.error is None)
 
     @property
     def unfinished(self) -> tuple[Job, ...]:
         """Jobs that failed or never ran."""
-        return tuple(job for job in self.jobs if job.run is None)
+        return tuple(job for job in self.jobs if job.error is not None)
 
 
 def read_sweep(folders: Sequence[Path]) -> SweepResults:
@@ -137,7 +138,7 @@ def _from_folders(found: Sequence[Path]) -> SweepResults:
     told = [
         replace(job, values={axis: own[axis] for axis in axes}) for job, own in zip(jobs, values, strict=True)
     ]
-    names = dict.fromkeys(str(job.run.summary.get("name", "runs")) for job in jobs if job.run is not None)
+    names = dict.fromkeys(str(job.run.summary.get("name", "runs")) for job in jobs if job.error is None)
     return SweepResults(", ".join(names) or "runs", axes, tuple(told))
 
 
@@ -227,12 +228,22 @@ def _overrides(folder: Path) -> dict[str, str]:
 
 def _default(job: Job, key: str) -> str:
     """The value of a key that was not typed for this run: its choice, or what the configuration holds."""
-    if job.run is not None and key in job.run.summary["choices"]:
-        return str(job.run.summary["choices"][key])
+    if key in (choices := job.run.summary.get("choices", {})):
+        return str(choices[key])
+    configuration = configuration_of(job)
     try:
-        return _text(OmegaConf.select(OmegaConf.load(job.folder / ".hydra" / "config.yaml"), key))
-    except (OSError, OmegaConfBaseException, yaml.YAMLError):
+        return _text(OmegaConf.select(configuration, key)) if configuration else ""
+    except OmegaConfBaseException:
         return ""
+
+
+def configuration_of(job: Job) -> DictConfig:
+    """A run's configuration as Hydra left it, with its interpolations; empty where it cannot be read."""
+    try:
+        content = OmegaConf.load(job.folder / ".hydra" / "config.yaml")
+    except (OSError, OmegaConfBaseException, yaml.YAMLError):
+        content = None
+    return content if isinstance(content, DictConfig) else DictConfig({})
 
 
 def _key(key: str) -> str:

@@ -25,7 +25,6 @@ def known_scores(sweep: SweepResults) -> list[str]:
     found = dict.fromkeys(
         f"{row['stage']}/{name}"
         for job in sweep.finished
-        if job.run is not None
         for row in job.run.rows
         for name, written in row.items()
         if name in ALL_MEASURES and finite(written) is not None
@@ -47,8 +46,7 @@ def known_measure(name: str) -> Measure:
 
 def scores_of_job(job: Job, stage: str, measure: str) -> dict[str, float]:
     """Finite scores of a job by image."""
-    rows = job.run.rows if job.run is not None else []
-    found = {row["id"]: finite(row.get(measure)) for row in rows if row["stage"] == stage}
+    found = {row["id"]: finite(row.get(measure)) for row in job.run.rows if row["stage"] == stage}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -56,7 +54,7 @@ def images_of_samples(jobs: Iterable[Job]) -> dict[str, str]:
     """The image of each sample of jobs over one dataset; a run whose table does not name it takes the other runs'."""
     found: dict[str, str] = {}
     for job in jobs:
-        for name, image in image_ids(job.run).items() if job.run is not None else ():
+        for name, image in image_ids(job.run).items():
             if name not in found or image != name:
                 found[name] = image
     return found
@@ -84,9 +82,7 @@ def by_dataset(jobs: Sequence[Job], measure: str) -> tuple[list[list[Job]], list
     return groups, [f"{len(groups)} groups of runs are compared and marked within themselves alone: {why}"]
 
 
-def _incomparable(a: FinishedRun | None, b: FinishedRun | None, measure: str) -> str:
-    assert a is not None
-    assert b is not None
+def _incomparable(a: FinishedRun, b: FinishedRun, measure: str) -> str:
     try:
         comparable(a, b, measure)
     except UserError as error:

@@ -31,7 +31,6 @@ def images_table(sweep: SweepResults) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for job in sweep.finished:
         head = {"job": job.number, **{axes[axis]: value for axis, value in job.values.items()}}
-        assert job.run is not None
         for row in job.run.rows:
             scores = {name: _value(name, row.get(name)) for name in names}
             rows.append({**head, "id": row["id"], "stage": row["stage"], **scores})
@@ -53,7 +52,7 @@ def jobs_table(sweep: SweepResults) -> pd.DataFrame:
             "job": job.number,
             **{axes[axis]: value for axis, value in job.values.items()},
         }
-        head |= {"status": "unfinished" if job.run is None else "done", "error": job.error or ""}
+        head |= {"status": "unfinished" if job.error else "done", "error": job.error or ""}
         stages = _stage_figures(job) or {"": {}}
         rows += [{**head, "stage": stage, **figures} for stage, figures in stages.items()]
     first = ["job", *axes.values(), "status", "error", "stage"]
@@ -85,8 +84,9 @@ def write_table(table: pd.DataFrame, path: Path) -> list[Path]:
 
 def _score_names(jobs: Sequence[Job]) -> list[str]:
     """Columns of per_image.csv in the order of the first run that has them."""
-    rows = [job.run.rows[0] for job in jobs if job.run is not None and job.run.rows]
-    names = dict.fromkeys(name for row in rows for name in row if name is not None)
+    names = dict.fromkeys(
+        name for job in jobs for row in job.run.rows[:1] for name in row if name is not None
+    )
     return [name for name in names if name not in {"id", "stage", *_LEFT_OUT}]
 
 
@@ -104,7 +104,7 @@ def _value(name: str, written: str | None) -> float | str | None:
 def _stage_figures(job: Job) -> dict[str, dict[str, float | None]]:
     """Figures by stage, of a run's summary; the part before the first slash of a name is its stage."""
     found: dict[str, dict[str, float | None]] = {}
-    for name, figure in (job.run.summary.get("metrics", {}) if job.run else {}).items():
+    for name, figure in job.run.summary.get("metrics", {}).items():
         stage, _, measure = name.partition("/")
         low, high = figure["ci95"] or (None, None)
         parts = {"mean": figure["mean"], "std": figure["std"], "ci95_low": low, "ci95_high": high}

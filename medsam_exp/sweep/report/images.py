@@ -13,7 +13,7 @@ from medsam_exp.config.build import build
 from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.wording import first_line
-from medsam_exp.sweep.read import Job
+from medsam_exp.sweep.read import Job, configuration_of
 from medsam_exp.types import Dataset, Mask, RGBImage, UserError
 
 _RECORD = re.compile(r"(.+)\.([0-9a-f]{12})\.json")
@@ -71,17 +71,12 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _keys(job: Job) -> Mapping[str, str]:
-    return job.run.summary.get("keys", {}) if job.run is not None else {}
-
-
-def _configuration(job: Job) -> DictConfig:
-    content = OmegaConf.load(job.folder / ".hydra" / "config.yaml")
-    assert isinstance(content, DictConfig)
-    return content
+    keys: Mapping[str, str] = job.run.summary.get("keys", {})
+    return keys
 
 
 def _dataset(job: Job) -> Dataset:
-    node = _configuration(job).get("data")
+    node = configuration_of(job).get("data")
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise UserError(f"{job.folder} does not say what its data was")
     dataset: Dataset = build(node)
@@ -90,6 +85,7 @@ def _dataset(job: Job) -> Dataset:
 
 def _artifacts_root(job: Job) -> Path | None:
     try:
-        return Path(_configuration(job).paths.artifacts)
-    except (OSError, OmegaConfBaseException):
+        root = OmegaConf.select(configuration_of(job), "paths.artifacts")
+    except OmegaConfBaseException:
         return None
+    return None if root is None else Path(root)

@@ -5,10 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from markupsafe import Markup
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.config.flat_settings import differing, flat_settings
 from medsam_exp.metrics.measures import DISCLAIMER, MEASURES
@@ -16,7 +14,7 @@ from medsam_exp.report.web.drawings import Drawings, write_with_drawings
 from medsam_exp.report.web.render import as_json, compressed_plotly
 from medsam_exp.report.web.scores import interned, rounded
 from medsam_exp.stages.pipeline import stage_title
-from medsam_exp.sweep.read import SEED, Job, SweepResults
+from medsam_exp.sweep.read import SEED, Job, SweepResults, configuration_of
 from medsam_exp.sweep.report.images import draw_images
 from medsam_exp.sweep.scores import by_dataset, images_of_samples, known_scores, scores_of_job
 from medsam_exp.sweep.sheets import Sheet, html_table
@@ -104,7 +102,7 @@ def page_data(sweep: SweepResults) -> dict[str, Any]:
                 },
                 "texts": own_texts,
                 "settings": own_settings,
-                "keys": dict(job.run.summary.get("keys", {})) if job.run else {},
+                "keys": dict(job.run.summary.get("keys", {})),
                 "command": job.command,
             }
             for job, own_texts, own_settings in zip(sweep.finished, by_place, settings, strict=True)
@@ -117,7 +115,7 @@ def _dataset_names(sweep: SweepResults) -> dict[int, str]:
     groups, _ = by_dataset(sweep.finished, "dsc")
     if len(groups) == 1:
         return dict.fromkeys((job.number for job in groups[0]), "")
-    choices = [str(job.run.summary["choices"].get("data")) for job, *_ in groups if job.run is not None]
+    choices = [str(job.run.summary["choices"].get("data")) for job, *_ in groups]
     named = [
         choice if choices.count(choice) == 1 else f"{choice} {choices[: place + 1].count(choice)}"
         for place, choice in enumerate(choices)
@@ -152,7 +150,7 @@ def environments(jobs: Sequence[Job]) -> dict[str, str]:
     """Facts of machine and versions; where jobs differ, every value."""
     found: dict[str, dict[str, None]] = {}
     for job in jobs:
-        for name, value in (job.run.summary.get("environment", {}) if job.run else {}).items():
+        for name, value in job.run.summary.get("environment", {}).items():
             found.setdefault(name, {})[str(value)] = None
     return {name: " | ".join(values) for name, values in found.items()}
 
@@ -170,13 +168,10 @@ def _count_images(sweep: SweepResults, datasets: Mapping[int, str]) -> int:
 
 
 def _texts(job: Job) -> dict[str, str]:
-    return {row["id"]: row.get("text", "") for row in (job.run.rows if job.run else [])}
+    return {row["id"]: row.get("text", "") for row in job.run.rows}
 
 
 def _settings(job: Job) -> dict[str, str]:
     """A run's configuration, flat."""
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(job.folder / ".hydra" / "config.yaml"), resolve=False)
-    except (OSError, OmegaConfBaseException, yaml.YAMLError):
-        return {}
-    return flat_settings(content)
+    configuration = configuration_of(job)
+    return flat_settings(OmegaConf.to_container(configuration, resolve=False)) if configuration else {}
