@@ -13,8 +13,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.build import build
-from medsam_exp.config.default_settings import changed_settings
 from medsam_exp.config.schema import check
+from medsam_exp.config.settings import changed_settings
 from medsam_exp.config.trials import searches, tuning_config
 from medsam_exp.config.tuned import refuse_to_overwrite
 from medsam_exp.curation.quality.quick_check import find_leaks, leak_notes, refuse_leaky_training

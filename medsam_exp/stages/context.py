@@ -1,7 +1,7 @@
 """What a stage is given: objects and folders, never a configuration."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning.callbacks import ModelCheckpoint
-from torch import Tensor
+from torch import Tensor, nn
 
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts
@@ -32,6 +32,7 @@ from medsam_exp.training.prediction import PredictModule, batch_loader, read_ima
 from medsam_exp.types import Dataset, RGBImage
 
 T = TypeVar("T")
+_Answers = Callable[[Any], Iterable[tuple[Any, ...]]]
 
 CHECKPOINT_EVERY = timedelta(minutes=10)
 """A training that is killed within a long epoch loses no more than this."""
@@ -107,23 +108,42 @@ class StageContext:
 
     def predict(
         self,
-        module: PredictModule,
-        sample_ids: tuple[str, ...],
+        network: nn.Module,
+        answers: _Answers,
+        save: Callable[..., object],
         preprocess: Callable[[RGBImage], Tensor],
+        sample_ids: Sequence[str] | None = None,
     ) -> None:
-        """Run a module over this process's share of images under a Lightning Trainer."""
-        self.predict_over(module, sample_ids, partial(read_images, self.dataset, preprocess, self.batch_size))
-
-    def predict_over(
-        self, module: PredictModule, items: Sequence[T], read: Callable[[Sequence[T]], Any]
-    ) -> None:
-        """Run a module over this process's share of some items under a Lightning Trainer.
+        """Answer this process's share of images under a Lightning Trainer.
 
         Args:
-            module: takes what `read` gives.
+            network: moved to the Trainer's device.
+            answers: batch to the answers of its samples, tuples of an id and what `save` is to receive with it.
+            save: receives each answer's parts.
+            preprocess: image (H, W, 3) uint8 to network input (3, h, w).
+            sample_ids: `pending` by default.
+        """
+        read = partial(read_images, self.dataset, preprocess, self.batch_size)
+        self.predict_over(network, answers, save, self.pending if sample_ids is None else sample_ids, read)
+
+    def predict_over(
+        self,
+        network: nn.Module,
+        answers: _Answers,
+        save: Callable[..., object],
+        items: Sequence[T],
+        read: Callable[[Sequence[T]], Any],
+    ) -> None:
+        """Answer this process's share of some items, as `predict` does with images.
+
+        Args:
+            network: as for `predict`.
+            answers: as for `predict`.
+            save: as for `predict`.
             items: all of the job, equal on every process.
             read: up to `batch_size` items to a batch.
         """
+        module = PredictModule(network, answers, save)
         loader = batch_loader(items, read, batch_size=self.batch_size, workers=self.workers)
         module.requires_grad_(False)
         module.allow_zero_length_dataloader_with_multiple_devices = True  # few batches leave some without

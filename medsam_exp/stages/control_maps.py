@@ -7,7 +7,6 @@ from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import ControlRecord
-from medsam_exp.training.prediction import PredictModule
 from medsam_exp.training.saliency import ImageSaliency, SaliencyResult
 
 
@@ -25,4 +24,4 @@ def run(context: StageContext) -> None:
 
     clip = clip_of_run(context)
     answers = ImageSaliency(clip, context.build("saliency"), texts, context.seed)
-    context.predict(PredictModule(clip, answers, save), context.pending, answers.geometry.preprocess)
+    context.predict(clip, answers, save, answers.geometry.preprocess)

@@ -4,7 +4,6 @@ from medsam_exp.metrics.saliency_maps import confidence_drop, confidence_increas
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.training.faithfulness import Faithfulness
-from medsam_exp.training.prediction import PredictModule
 
 
 def run(context: StageContext) -> None:
@@ -25,4 +24,4 @@ def run(context: StageContext) -> None:
         context.save(sample_id, {"scores": {"saliency": scores}, **similarities})
 
     answers = Faithfulness(clip, context.texts, context.parents["saliency"].saliency_map)
-    context.predict(PredictModule(clip, answers, save), context.pending, clip.preprocess)
+    context.predict(clip, answers, save, clip.preprocess)

@@ -10,7 +10,6 @@ from medsam_exp.stages.coarse_mask import mask_maker
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import ControlRecord, PresenceRecord
-from medsam_exp.training.prediction import PredictModule
 from medsam_exp.training.presence import PresenceFeatures
 from medsam_exp.types import SaliencyMap
 
@@ -64,7 +63,7 @@ def _find_presence(context: StageContext, save: Callable[[str, Mapping[str, floa
         for sample_id, record in records.items()
     }
     answers = PresenceFeatures(clip, scorer, texts, map_of)
-    context.predict(PredictModule(clip, answers, score), context.pending, clip.preprocess)
+    context.predict(clip, answers, score, clip.preprocess)
 
 
 def _shift(own: SaliencyMap, control: SaliencyMap, kind: str) -> dict[str, float]:

@@ -18,7 +18,6 @@ from medsam_exp.stages.records import NnunetTrainedRecord
 from medsam_exp.stages.train_nnunet import members_pattern
 from medsam_exp.training.nnunet_inference import EnsembleAnswer, ensemble_answers
 from medsam_exp.training.nnunet_snapshots import FINAL
-from medsam_exp.training.prediction import PredictModule
 
 
 def run(context: StageContext) -> None:
@@ -46,8 +45,8 @@ def run(context: StageContext) -> None:
         for sample in samples[image_id]:
             _save(context, sample.id, values[sample.id], answer, chosen)
 
-    module = PredictModule(predictor.network, partial(ensemble_answers, predictor), save)
-    context.predict_over(module, list(samples), read)
+    answers = partial(ensemble_answers, predictor)
+    context.predict_over(predictor.network, answers, save, list(samples), read)
 
 
 def _members(context: StageContext, settings: EnsembleSettings, *, single: bool) -> ResultsFolder:

@@ -4,7 +4,6 @@ from medsam_exp.masks.presence.features import network_fingerprint
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import PresenceRecord, SaliencyRecord
-from medsam_exp.training.prediction import PredictModule
 from medsam_exp.training.presence import PresenceFeatures
 
 
@@ -23,4 +22,4 @@ def run(context: StageContext) -> None:
 
     texts = {sample_id: {"text": context.texts[sample_id]} for sample_id in context.pending}
     answers = PresenceFeatures(clip, scorer, texts, lambda name, _: saliency.saliency_map(name))
-    context.predict(PredictModule(clip, answers, save), context.pending, clip.preprocess)
+    context.predict(clip, answers, save, clip.preprocess)

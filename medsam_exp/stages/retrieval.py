@@ -8,7 +8,6 @@ from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.text_truncation import cut_captions
 from medsam_exp.training.pair_inference import EmbeddedPairs, embed_pairs, in_order, pair_reader
-from medsam_exp.training.prediction import PredictModule
 from medsam_exp.types import PairSource, UserError
 
 
@@ -18,9 +17,9 @@ def run(context: StageContext) -> None:
     pairs = protocol.pairs(_pairs(context.build("pairs"), protocol.part, protocol.batch_size))
     clip = clip_of_run(context)
     mine: list[EmbeddedPairs] = []
-    module = PredictModule(clip, lambda batch: [(embed_pairs(clip, batch),)], mine.append)
     read = pair_reader(pairs, clip, context.seed, context.batch_size)
-    context.predict_over(module, range(len(pairs.ids)), read)
+    numbers = range(len(pairs.ids))
+    context.predict_over(clip, lambda batch: [(embed_pairs(clip, batch),)], mine.append, numbers, read)
     parts = distributed.to_rank_zero(mine)
     if distributed.rank() == 0:
         embedded = in_order([part for share in parts for part in share], len(pairs.ids))

@@ -7,7 +7,6 @@ from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import SaliencyRecord
 from medsam_exp.stages.text_truncation import record_of_cuts, warn_of_cuts
-from medsam_exp.training.prediction import PredictModule
 from medsam_exp.training.saliency import ImageSaliency, SaliencyResult
 
 _TEXT = "text"
@@ -32,4 +31,4 @@ def run(context: StageContext) -> None:
         context.save(sample_id, info, saliency_map.astype(np.float32, copy=False))
 
     answers = ImageSaliency(clip, context.build("saliency"), {_TEXT: context.texts}, context.seed)
-    context.predict(PredictModule(clip, answers, save), context.pending, answers.geometry.preprocess)
+    context.predict(clip, answers, save, answers.geometry.preprocess)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import sam_of_run
-from medsam_exp.training.prediction import PredictModule
 from medsam_exp.training.sam_inference import sam_embeddings
 from medsam_exp.types import UserError
 
@@ -43,5 +42,4 @@ def run(context: StageContext) -> None:
     def save(sample_id: str, embedding: NDArray[np.float32]) -> None:
         context.save(image_of[sample_id], {"shape": list(embedding.shape)}, embedding)
 
-    module = PredictModule(sam, partial(sam_embeddings, sam), save)
-    context.predict(module, tuple(image_of), sam.preprocess)
+    context.predict(sam, partial(sam_embeddings, sam), save, sam.preprocess, tuple(image_of))

@@ -11,7 +11,7 @@ from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import sam_of_run
 from medsam_exp.stages.records import PromptRecord, SamRecord
-from medsam_exp.training.prediction import PredictModule, StoredEmbedding, read_embeddings
+from medsam_exp.training.prediction import StoredEmbedding, read_embeddings
 from medsam_exp.training.sam_inference import SamAnswer, sam_answers
 from medsam_exp.types import Prompts
 
@@ -48,11 +48,11 @@ def run(context: StageContext) -> None:
     if not asked:
         return
     sam = sam_of_run(context)
-    module = PredictModule(sam, partial(sam_answers, sam, fusion, prompts), save)
+    answers = partial(sam_answers, sam, fusion, prompts)
     if "sam_embedding" in context.parents:
-        context.predict_over(module, asked, partial(read_embeddings, _reader(context)))
+        context.predict_over(sam, answers, save, asked, partial(read_embeddings, _reader(context)))
     else:
-        context.predict(module, asked, sam.preprocess)
+        context.predict(sam, answers, save, sam.preprocess, asked)
 
 
 def _reader(context: StageContext) -> Callable[[str], StoredEmbedding]:

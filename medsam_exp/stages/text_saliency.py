@@ -5,7 +5,6 @@ from dataclasses import asdict
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.text_truncation import record_of_cuts
-from medsam_exp.training.prediction import PredictModule
 from medsam_exp.training.text_saliency import TextRelevance, TextSaliency
 
 
@@ -18,4 +17,4 @@ def run(context: StageContext) -> None:
         context.save(sample_id, {"texts": [asdict(one) for one in found], **cuts})
 
     answers = TextSaliency(clip, context.build("text_saliency"), context.texts, context.seed)
-    context.predict(PredictModule(clip, answers, save), context.pending, clip.preprocess)
+    context.predict(clip, answers, save, clip.preprocess)

@@ -42,7 +42,7 @@ def run(context: StageContext) -> None:
         last = settings.epochs - 1  # Lightning asks for the rate after the last epoch too
         return float(schedule(min(epoch, last), settings.epochs, settings.cycles, settings.learning_rate))
 
-    figures = {}
+    figures: dict[str, float] = {}
     for number, fold in enumerate(settings.folds):
         parts = TrainingParts(folder, plans, fold, settings, context.seed, log_file)
         if number == 0:

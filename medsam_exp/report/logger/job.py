@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from medsam_exp.config.flat_settings import flatten
+from medsam_exp.config.settings import flatten
 
 _LONGEST_TITLE = 120
 """W&B refuses names of more than 128 characters."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from markupsafe import Markup
 from omegaconf import OmegaConf
 
-from medsam_exp.config.flat_settings import differing, flat_settings
+from medsam_exp.config.settings import differing, flat_settings
 from medsam_exp.metrics.measures import DISCLAIMER, MEASURES
 from medsam_exp.report.web.drawings import Drawings, write_with_drawings
 from medsam_exp.report.web.render import as_json, compressed_plotly

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from medsam_exp.config.flat_settings import differing, flat_settings
+from medsam_exp.config.settings import differing, flat_settings
 from medsam_exp.report.web.render import as_json, compressed_plotly
 from medsam_exp.report.web.scores import interned, run_data
 

@@ -2,8 +2,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from medsam_exp.cli.compose import register
-from medsam_exp.config.default_settings import changed_settings
 from medsam_exp.config.schema import check
+from medsam_exp.config.settings import changed_settings
 from tests.compose import CONF
 
 

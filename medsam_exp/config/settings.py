@@ -1,6 +1,6 @@
-"""Which choices and settings of a run are not the defaults."""
+"""Settings of runs, flat: in which of them runs differ, and which are not the defaults."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -8,8 +8,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from medsam_exp.config.flat_settings import differing, flat_settings
-
+_NOT_COMPARED = ("paths.", "hydra.", "logger.", "name")
+"""Settings that begin so change no result."""
+_ABSENT = "–"
 _HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "sync_batchnorm")
 _DISPLAY = (
     "default_root_dir",
@@ -20,6 +21,37 @@ _DISPLAY = (
 )
 _NO_RESULT = ("sweep.", "workers", *(f"trainer.{name}" for name in (*_HARDWARE, *_DISPLAY)))
 _NO_CHOICE = ("sweep", "trainer")  # their settings tell whether they decide a result
+
+
+def flat_settings(configuration: Any) -> dict[str, str]:
+    """All settings as text by their dotted names, without those that change no result."""
+    return {
+        key: str(value) for key, value in flatten(configuration).items() if not key.startswith(_NOT_COMPARED)
+    }
+
+
+def differing(settings: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Of each run's settings those that are not the same in all; `_ABSENT` where a run has no such setting."""
+    keys = dict.fromkeys(key for own in settings for key in own)
+    varied = [key for key in keys if len({own.get(key) for own in settings}) > 1]
+    return [{key: own.get(key, _ABSENT) for key in varied} for own in settings]
+
+
+def flatten(tree: Any, separator: str = ".", above: str = "") -> dict[str, Any]:
+    """Values of a nested mapping under one name each; an empty mapping is a value.
+
+    Args:
+        tree: mappings in mappings.
+        separator: between the keys of a name.
+        above: name of the tree itself.
+    """
+    if not isinstance(tree, Mapping) or not tree:
+        return {above: tree}
+    parts = (
+        flatten(value, separator, f"{above}{separator}{key}" if above else str(key))
+        for key, value in tree.items()
+    )
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def changed_settings(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, tuple[str, str]]:
