@@ -26,7 +26,7 @@ def space_of(cfg: DictConfig) -> Space:
     Raises:
         UserError: the space is empty or an entry makes no sense.
     """
-    return parse_space(_plain(cfg.search.space))
+    return parse_space(OmegaConf.to_container(cfg.search.space, resolve=True))  # type: ignore[arg-type]
 
 
 def tuning_config(cfg: DictConfig) -> DictConfig:
@@ -142,7 +142,7 @@ def _fixed_problems(cfg: DictConfig) -> Iterator[str]:
     fixed = [
         f"{group}.{key}"
         for group, record in cfg.tuned_on.items()
-        for key, value in leaves(_plain(record["values"]))
+        for key, value in leaves(OmegaConf.to_container(record["values"], resolve=True))  # type: ignore[arg-type]
         if f"{group}.{key}" not in searched and OmegaConf.select(cfg[group], key) == value
     ]
     if fixed:
@@ -150,7 +150,3 @@ def _fixed_problems(cfg: DictConfig) -> Iterator[str]:
             f"{', '.join(fixed)} came from an earlier search; add it to search.space, or start from the method's own "
             "numbers with ~tuned"
         )
-
-
-def _plain(node: Any) -> Any:
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node

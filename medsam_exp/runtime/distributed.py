@@ -84,7 +84,10 @@ def work_as_member(work: Callable[[], None]) -> NoReturn:
     code = 1
     try:
         with stops_when_asked(None, _SECONDS_TO_END):
-            _do_as_member(work)
+            if "TORCHELASTIC_RUN_ID" in os.environ:
+                _join()
+            work()
+            barrier()  # no process goes while another may still read from it
         code = 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -97,13 +100,6 @@ def work_as_member(work: Callable[[], None]) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-def _do_as_member(work: Callable[[], None]) -> None:
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        _join()
-    work()
-    barrier()  # no process goes while another may still read from it
 
 
 def _join() -> None:

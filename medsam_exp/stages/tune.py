@@ -1,7 +1,6 @@
 """Stage: search a method's numbers with the masks of a split that is never scored."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,9 @@ def run(context: StageContext) -> None:
         while (asked := distributed.from_rank_zero(None)) is not None:
             context.trial(*asked)
         return
-    order = _trial_order([sample.id for sample in context.dataset.samples], context.seed)
+    ids = [sample.id for sample in context.dataset.samples]
+    # Drawn by lot, so that the first images of every trial stand for all.
+    order = tuple(sorted(ids, key=lambda name: derive_seed(context.seed, name, "tune")))
     search = Search(
         parse_space(settings["space"]),
         settings["sampler"],
@@ -47,10 +48,10 @@ def run(context: StageContext) -> None:
     )
 
     def evaluate(values: dict[str, Value], count: int) -> list[float]:
-        ids = order[:count]
-        found = context.trial(*distributed.from_rank_zero((values, ids)))
+        first = order[:count]
+        found = context.trial(*distributed.from_rank_zero((values, first)))
         stage, _, measure = settings["metric"].partition("/")
-        scores = [found[name][stage][measure] for name in ids]
+        scores = [found[name][stage][measure] for name in first]
         if count == len(order):
             context.log({f"tune/{settings['metric']}": float(np.mean(scores))})
         return scores
@@ -66,15 +67,10 @@ def run(context: StageContext) -> None:
     record: dict[str, Any] = {
         "data": context.dataset.name,
         "split": settings["data"]["split"],
-        "images": len(context.dataset.samples),
+        "images": len(ids),
         "metric": settings["metric"],
         "sampler": settings["sampler"],
         "best": dataclasses.asdict(best),
         "trials": [dataclasses.asdict(trial) for trial in trials],
     }
     context.save("all", record)
-
-
-def _trial_order(sample_ids: Sequence[str], seed: int) -> tuple[str, ...]:
-    """The order in which every trial looks at the images: drawn by lot, so that the first ones stand for all."""
-    return tuple(sorted(sample_ids, key=lambda name: derive_seed(seed, name, "tune")))

@@ -1,5 +1,7 @@
 """Every prepared configuration composes and passes its checks; every kind of mistake is one clear sentence."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from medsam_exp.config.method_checks import points_are_understood
 from medsam_exp.config.schema import check
 from medsam_exp.types import UserError
 from tests.compose import CONF, composed
+from tests.conftest import ROOT
 
 GROUPS = sorted(
     path.name
@@ -293,3 +296,12 @@ def test_a_method_swap_leaks_no_numbers(name: str) -> None:
 def test_every_rule_passes_the_default_configuration(rule) -> None:
     cfg: DictConfig = composed()
     assert list(rule(cfg)) == []
+
+
+@pytest.mark.parametrize("words", [("+experiment=demo", "--cfg", "job"), ("--help",)])
+def test_what_only_composes_does_not_wait_for_torch(words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-X", "importtime", "run.py", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "omegaconf" in imported
+    assert not imported & {"torch", "scipy", "pandas"}
