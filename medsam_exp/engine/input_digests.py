@@ -50,6 +50,17 @@ def input_digests(
     return inputs
 
 
+def auxiliary_digests(
+    dataset: Dataset, samples: Mapping[str, str], digests: FileDigests, *, truth: bool
+) -> dict[str, str]:
+    """Digests of images other than the run's own, by their samples' digests, and of their masks where these are read."""
+    ids = [sample.id for sample in dataset.samples]
+    found = {"samples": text_digest(*ids, *(samples[name] for name in ids))}
+    if truth:
+        found["truth"] = text_digest(*(dataset.ground_truth_digest(name, digests) for name in ids))
+    return found
+
+
 def _control_digests(
     cfg: DictConfig, dataset: Dataset, texts: Mapping[str, tuple[str, ...]], samples: Mapping[str, str]
 ) -> dict[str, str]:

@@ -15,11 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 from medsam_exp.config.auxiliary_images import auxiliary_config
 from medsam_exp.config.build import build, keyed_values
 from medsam_exp.config.trials import trial_config
-from medsam_exp.engine.input_digests import input_digests
+from medsam_exp.engine.input_digests import auxiliary_digests, input_digests
 from medsam_exp.engine.planned_objects import PlannedObjects
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
-from medsam_exp.runtime.digests import FileDigests, text_digest
+from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.stages.pipeline import STAGES, Stage, possible_parents
 from medsam_exp.stages.records import Scored
 from medsam_exp.types import Dataset, UserError
@@ -175,13 +175,7 @@ class Plan:
                 f"stage {name!r} needs true masks, but {stage.auxiliary} ({plan.dataset.name}, "
                 f"{plan.dataset.split}) has none; give them, or leave {name} and what builds on it out of stages"
             )
-        ids = [sample.id for sample in plan.dataset.samples]
-        inputs: dict[str, Any] = {
-            "samples": text_digest(*ids, *(plan.inputs["samples"][name] for name in ids))
-        }
-        if truth:
-            masks = (plan.dataset.ground_truth_digest(name, self.digests) for name in ids)
-            inputs["truth"] = text_digest(*masks)
+        inputs = auxiliary_digests(plan.dataset, plan.inputs["samples"], self.digests, truth=truth)
         if labels is not None and source == "folder":
             inputs["masks"] = labels.digest(self.digests)
         return {**inputs, "keys": {made: artifacts.key for made, artifacts in plan.artifacts.items()}}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -28,11 +28,8 @@ from medsam_exp.training.callbacks import (
     Throughput,
 )
 from medsam_exp.training.precision import encoders_in
-from medsam_exp.training.prediction import PredictModule, batch_loader, read_images
+from medsam_exp.training.prediction import ImageBatch, PredictModule, batch_loader, read_images
 from medsam_exp.types import Dataset, RGBImage
-
-T = TypeVar("T")
-_Answers = Callable[[Any], Iterable[tuple[Any, ...]]]
 
 CHECKPOINT_EVERY = timedelta(minutes=10)
 """A training that is killed within a long epoch loses no more than this."""
@@ -106,43 +103,28 @@ class StageContext:
         self.artifacts.save(sample_id, info, array, maps)
         self.advance(1)
 
+    def images(self, preprocess: Callable[[RGBImage], Tensor]) -> Callable[[Sequence[str]], ImageBatch]:
+        """What reads images by id as a batch for `predict`; `preprocess` makes network input of an (H, W, 3) uint8."""
+        return partial(read_images, self.dataset, preprocess, self.batch_size)
+
     def predict(
         self,
         network: nn.Module,
-        answers: _Answers,
+        answers: Callable[[Any], Iterable[tuple[Any, ...]]],
         save: Callable[..., object],
-        preprocess: Callable[[RGBImage], Tensor],
-        sample_ids: Sequence[str] | None = None,
+        read: Callable[[Sequence[Any]], Any],
+        items: Sequence[Any] | None = None,
     ) -> None:
-        """Answer this process's share of images under a Lightning Trainer.
+        """Answer this process's share of some items under a Lightning Trainer.
 
         Args:
             network: moved to the Trainer's device.
-            answers: batch to the answers of its samples, tuples of an id and what `save` is to receive with it.
+            answers: batch to the answers of its items, tuples of an id and what `save` is to receive with it.
             save: receives each answer's parts.
-            preprocess: image (H, W, 3) uint8 to network input (3, h, w).
-            sample_ids: `pending` by default.
-        """
-        read = partial(read_images, self.dataset, preprocess, self.batch_size)
-        self.predict_over(network, answers, save, self.pending if sample_ids is None else sample_ids, read)
-
-    def predict_over(
-        self,
-        network: nn.Module,
-        answers: _Answers,
-        save: Callable[..., object],
-        items: Sequence[T],
-        read: Callable[[Sequence[T]], Any],
-    ) -> None:
-        """Answer this process's share of some items, as `predict` does with images.
-
-        Args:
-            network: as for `predict`.
-            answers: as for `predict`.
-            save: as for `predict`.
-            items: all of the job, equal on every process.
             read: up to `batch_size` items to a batch.
+            items: all of the job, equal on every process; `pending` by default.
         """
+        items = self.pending if items is None else items
         module = PredictModule(network, answers, save)
         loader = batch_loader(items, read, batch_size=self.batch_size, workers=self.workers)
         module.requires_grad_(False)

@@ -24,4 +24,4 @@ def run(context: StageContext) -> None:
 
     clip = clip_of_run(context)
     answers = ImageSaliency(clip, context.build("saliency"), texts, context.seed)
-    context.predict(clip, answers, save, answers.geometry.preprocess)
+    context.predict(clip, answers, save, context.images(answers.geometry.preprocess))

@@ -24,4 +24,4 @@ def run(context: StageContext) -> None:
         context.save(sample_id, {"scores": {"saliency": scores}, **similarities})
 
     answers = Faithfulness(clip, context.texts, context.parents["saliency"].saliency_map)
-    context.predict(clip, answers, save, clip.preprocess)
+    context.predict(clip, answers, save, context.images(clip.preprocess))

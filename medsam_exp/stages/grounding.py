@@ -63,7 +63,7 @@ def _find_presence(context: StageContext, save: Callable[[str, Mapping[str, floa
         for sample_id, record in records.items()
     }
     answers = PresenceFeatures(clip, scorer, texts, map_of)
-    context.predict(clip, answers, score, clip.preprocess)
+    context.predict(clip, answers, score, context.images(clip.preprocess))
 
 
 def _shift(own: SaliencyMap, control: SaliencyMap, kind: str) -> dict[str, float]:

@@ -46,7 +46,7 @@ def run(context: StageContext) -> None:
             _save(context, sample.id, values[sample.id], answer, chosen)
 
     answers = partial(ensemble_answers, predictor)
-    context.predict_over(predictor.network, answers, save, list(samples), read)
+    context.predict(predictor.network, answers, save, read, list(samples))
 
 
 def _members(context: StageContext, settings: EnsembleSettings, *, single: bool) -> ResultsFolder:

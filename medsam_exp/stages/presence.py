@@ -22,4 +22,4 @@ def run(context: StageContext) -> None:
 
     texts = {sample_id: {"text": context.texts[sample_id]} for sample_id in context.pending}
     answers = PresenceFeatures(clip, scorer, texts, lambda name, _: saliency.saliency_map(name))
-    context.predict(clip, answers, save, clip.preprocess)
+    context.predict(clip, answers, save, context.images(clip.preprocess))

@@ -19,7 +19,7 @@ def run(context: StageContext) -> None:
     mine: list[EmbeddedPairs] = []
     read = pair_reader(pairs, clip, context.seed, context.batch_size)
     numbers = range(len(pairs.ids))
-    context.predict_over(clip, lambda batch: [(embed_pairs(clip, batch),)], mine.append, numbers, read)
+    context.predict(clip, lambda batch: [(embed_pairs(clip, batch),)], mine.append, read, numbers)
     parts = distributed.to_rank_zero(mine)
     if distributed.rank() == 0:
         embedded = in_order([part for share in parts for part in share], len(pairs.ids))

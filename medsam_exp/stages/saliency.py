@@ -31,4 +31,4 @@ def run(context: StageContext) -> None:
         context.save(sample_id, info, saliency_map.astype(np.float32, copy=False))
 
     answers = ImageSaliency(clip, context.build("saliency"), {_TEXT: context.texts}, context.seed)
-    context.predict(clip, answers, save, answers.geometry.preprocess)
+    context.predict(clip, answers, save, context.images(answers.geometry.preprocess))

@@ -42,4 +42,4 @@ def run(context: StageContext) -> None:
     def save(sample_id: str, embedding: NDArray[np.float32]) -> None:
         context.save(image_of[sample_id], {"shape": list(embedding.shape)}, embedding)
 
-    context.predict(sam, partial(sam_embeddings, sam), save, sam.preprocess, tuple(image_of))
+    context.predict(sam, partial(sam_embeddings, sam), save, context.images(sam.preprocess), tuple(image_of))

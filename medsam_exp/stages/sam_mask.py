@@ -49,10 +49,9 @@ def run(context: StageContext) -> None:
         return
     sam = sam_of_run(context)
     answers = partial(sam_answers, sam, fusion, prompts)
-    if "sam_embedding" in context.parents:
-        context.predict_over(sam, answers, save, asked, partial(read_embeddings, _reader(context)))
-    else:
-        context.predict(sam, answers, save, sam.preprocess, asked)
+    stored = "sam_embedding" in context.parents
+    read = partial(read_embeddings, _reader(context)) if stored else context.images(sam.preprocess)
+    context.predict(sam, answers, save, read, asked)
 
 
 def _reader(context: StageContext) -> Callable[[str], StoredEmbedding]:

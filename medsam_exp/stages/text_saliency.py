@@ -17,4 +17,4 @@ def run(context: StageContext) -> None:
         context.save(sample_id, {"texts": [asdict(one) for one in found], **cuts})
 
     answers = TextSaliency(clip, context.build("text_saliency"), context.texts, context.seed)
-    context.predict(clip, answers, save, clip.preprocess)
+    context.predict(clip, answers, save, context.images(clip.preprocess))
