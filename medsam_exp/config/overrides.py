@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import QuotedString
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
 from medsam_exp.types import UserError
@@ -72,8 +72,7 @@ def hydra_value(value: Any) -> str:
     if _PLAIN_TEXT.fullmatch(value) and value.lower() not in _WORDS_WITH_A_MEANING:
         return value
     literal = re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", value)  # OmegaConf would look it up
-    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), literal)
-    return f"'{escaped}'"
+    return QuotedString(literal, Quote.single).with_quotes()
 
 
 def for_shell(part: str) -> str:

@@ -53,7 +53,7 @@ def input_digests(
 def auxiliary_digests(
     dataset: Dataset, samples: Mapping[str, str], digests: FileDigests, *, truth: bool
 ) -> dict[str, str]:
-    """Digests of images other than the run's own, by their samples' digests, and of their masks where these are read."""
+    """Digests of images other than the run's own, and of their masks where these are read."""
     ids = [sample.id for sample in dataset.samples]
     found = {"samples": text_digest(*ids, *(samples[name] for name in ids))}
     if truth:

@@ -67,24 +67,17 @@ def _cut_note(cut: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:
 
 def caption_notes(clip: ClipModel, parts: Mapping[str, PairSource | None]) -> list[str]:
     """Sentences about captions that are cut or not all used, by part of the pairs."""
-    return [
-        note
-        for part, pairs in parts.items()
-        if pairs is not None
-        for note in (*_unused(part, pairs), *cut_captions(clip, part, pairs))
-    ]
-
-
-def _unused(part: str, pairs: PairSource) -> list[str]:
-    count = sum(len(pairs.captions(pair_id)) for pair_id in pairs.ids)
-    if count == len(pairs.ids):
-        return []
-    drawn = (
-        "each epoch draws one of an image's"
-        if part == "train"
-        else "one of each image's is used, always the same"
-    )
-    return [f"{part}: {count} captions of {len(pairs.ids)} images; {drawn}"]
+    notes = []
+    for part, pairs in parts.items():
+        if pairs is None:
+            continue
+        count = sum(len(pairs.captions(pair_id)) for pair_id in pairs.ids)
+        if count != len(pairs.ids):
+            each = "one of each image's is used, always the same"
+            drawn = "each epoch draws one of an image's" if part == "train" else each
+            notes.append(f"{part}: {count} captions of {len(pairs.ids)} images; {drawn}")
+        notes += cut_captions(clip, part, pairs)
+    return notes
 
 
 def cut_captions(clip: ClipModel, part: str, pairs: PairSource) -> list[str]:
