@@ -219,14 +219,14 @@ def latex(sheet: Sheet) -> str:
     return f"% needs \\usepackage{{booktabs}}\n{written}"
 
 
-def html_table(sheet: Sheet, *, caption: bool = True) -> str:
-    """A table element; a number carries its exact value for sorting."""
-    return render(_TEMPLATE, sheet=sheet, caption=caption, alone=False)
+def html_table(sheet: Sheet) -> str:
+    """A table element without a caption; a number carries its exact value for sorting."""
+    return render(_TEMPLATE, sheet=sheet, alone=False)
 
 
 def html(sheet: Sheet) -> str:
     """A page with the table."""
-    return render(_TEMPLATE, sheet=sheet, caption=True, alone=True)
+    return render(_TEMPLATE, sheet=sheet, alone=True)
 
 
 WRITERS: Mapping[str, Callable[[Sheet], str]] = {"md": markdown, "tex": latex, "html": html}

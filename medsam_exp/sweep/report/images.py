@@ -28,7 +28,10 @@ def draw_images(jobs: Sequence[Job], sample_ids: Iterable[str], budget: int) -> 
         budget: characters of all pictures together.
     """
     try:
-        dataset = _dataset(jobs[0])
+        node = configuration_of(jobs[0]).get("data")
+        if not isinstance(node, DictConfig) or "_target_" not in node:
+            raise UserError(f"{jobs[0].folder} does not say what its data was")
+        dataset: Dataset = build(node)
     except (UserError, OSError, HydraException, OmegaConfBaseException) as error:
         why = f"images cannot be shown, as they are not there any more: {first_line(error)}"
         return Drawings(remarks=[why])
@@ -50,14 +53,15 @@ def _stored_stages(jobs: Sequence[Job]) -> dict[str, dict[str, StageArtifacts]]:
     """What the runs stored, by stage and key; runs that share a key share it here too."""
     found: dict[str, dict[str, StageArtifacts]] = {}
     for job in jobs:
+        own = configuration_of(job)
+        root = OmegaConf.select(own, "paths.artifacts", throw_on_resolution_failure=False)
         for stage in drawn_stages():
             key = _keys(job).get(stage)
-            if key is None or key in found.get(stage, {}):
+            if root is None or key is None or key in found.get(stage, {}):
                 continue
-            root = _artifacts_root(job)
-            if root is not None and (root / stage / key).is_dir():
-                digests = _digests(root / stage / key)
-                found.setdefault(stage, {})[key] = StageArtifacts(root, stage, key, digests)
+            if (folder := Path(root) / stage / key).is_dir():
+                artifacts = StageArtifacts(Path(root), stage, key, _digests(folder))
+                found.setdefault(stage, {})[key] = artifacts
     return found
 
 
@@ -73,19 +77,3 @@ def _digests(folder: Path) -> dict[str, str]:
 def _keys(job: Job) -> Mapping[str, str]:
     keys: Mapping[str, str] = job.run.summary.get("keys", {})
     return keys
-
-
-def _dataset(job: Job) -> Dataset:
-    node = configuration_of(job).get("data")
-    if not isinstance(node, DictConfig) or "_target_" not in node:
-        raise UserError(f"{job.folder} does not say what its data was")
-    dataset: Dataset = build(node)
-    return dataset
-
-
-def _artifacts_root(job: Job) -> Path | None:
-    try:
-        root = OmegaConf.select(configuration_of(job), "paths.artifacts")
-    except OmegaConfBaseException:
-        return None
-    return None if root is None else Path(root)

@@ -38,7 +38,7 @@ def write_sweep_report(path: Path, sweep: SweepResults, sheets: Mapping[str, She
         "choices": [(axis, ", ".join(values)) for axis, values in sweep.axes.items()],
         "sweep": sweep,
         "data": data,
-        "tables": {name: (sheet, Markup(html_table(sheet, caption=False))) for name, sheet in sheets.items()},
+        "tables": {name: (sheet, Markup(html_table(sheet))) for name, sheet in sheets.items()},
         "environment": environments(sweep.finished),
         "data_json": as_json(data),
         "plotly": compressed_plotly() if data["scores"] else "",
