@@ -1,4 +1,4 @@
-"""Which machine of a job is this? SLURM starts one task on each node of a job that has several."""
+"""Which machine of a job is this? SLURM starts one task on each node of a job with several; asked without torch."""
 
 import os
 from dataclasses import dataclass
