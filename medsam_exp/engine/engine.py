@@ -100,11 +100,19 @@ class Engine:
                 self._finish(name, wanted)
 
     def _compute(self, name: str, pending: tuple[str, ...]) -> None:
+        auxiliary = None
+        if STAGES[name].auxiliary:
+            plan = self.plan.auxiliary(name)
+            others = Engine(plan, self._loggers, images=STAGES[name].auxiliary or "")
+            for other in plan.artifacts:
+                others.run(other)
+            assert plan.dataset is not None
+            auxiliary = AuxiliaryImages(plan.dataset, plan.artifacts)
         shown = distributed.rank() == 0 and not self._quiet
         title = f"{name} ({self._images})" if self._images else name
         progress = stage_progress(title, len(pending)) if shown else nullcontext(_ignore)
         with progress as advance, self.plan.digests.trusted():
-            stage_function(name)(self._context(name, pending, advance))
+            stage_function(name)(self._context(name, pending, advance, auxiliary))
 
     def _finish(self, name: str, wanted: tuple[str, ...]) -> None:
         missing = self.artifacts[name].pending(wanted)
@@ -127,18 +135,13 @@ class Engine:
             trial.run(name, sample_ids)
         return {sample_id: trial.scores(sample_id) for sample_id in sample_ids}
 
-    def _auxiliary_images(self, name: str) -> AuxiliaryImages:
-        plan = self.plan.auxiliary(name)
-        assert plan.dataset is not None
-        engine = Engine(plan, self._loggers, images=STAGES[name].auxiliary or "")
-
-        def bring_up_to_date() -> None:
-            for stage in plan.artifacts:
-                engine.run(stage)
-
-        return AuxiliaryImages(plan.dataset, bring_up_to_date, plan.artifacts)
-
-    def _context(self, name: str, pending: tuple[str, ...], advance: Callable[[int], None]) -> StageContext:
+    def _context(
+        self,
+        name: str,
+        pending: tuple[str, ...],
+        advance: Callable[[int], None],
+        auxiliary: AuxiliaryImages | None,
+    ) -> StageContext:
         stage, cfg = STAGES[name], self.plan.cfg
         encoder_dtype = network_dtype(cfg.trainer.get("precision"))
 
@@ -168,7 +171,7 @@ class Engine:
             loggers=self._loggers,
             advance=advance,
             log=self._log,
-            auxiliary=self._auxiliary_images(name) if stage.auxiliary else None,
+            auxiliary=auxiliary,
             trial=self._trial,
             encoder_dtype=encoder_dtype,
         )

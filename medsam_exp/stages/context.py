@@ -41,12 +41,10 @@ class AuxiliaryImages:
 
     Attributes:
         dataset: the images.
-        run: brings the stages up to date that the stage needs of them; every process must call it.
-        artifacts: of those stages, by name.
+        artifacts: of the stages that the stage needs of them, by name, up to date.
     """
 
     dataset: Dataset
-    run: Callable[[], None]
     artifacts: Mapping[str, StageArtifacts]
 
 

@@ -28,7 +28,6 @@ def run(context: StageContext) -> None:
     """
     policy, other = context.build(context.artifacts.stage), context.auxiliary
     assert other is not None
-    other.run()
     if distributed.rank() > 0:
         return
     labels = foreground_classes(other.dataset.label_names)

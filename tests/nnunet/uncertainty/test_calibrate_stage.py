@@ -27,7 +27,6 @@ def calibrated(scans: list[tuple[np.ndarray, Mask]]) -> dict[str, Any]:
             read_ground_truth=lambda number: scans[number][1],
         ),
         artifacts={"nnunet_ensemble": SimpleNamespace(maps=lambda number: {"probability": scans[number][0]})},
-        run=lambda: None,
     )
     found: dict[str, Any] = {}
     context: Any = SimpleNamespace(
