@@ -9,10 +9,12 @@ import pickletools
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.serialization import safe_globals
@@ -23,8 +25,6 @@ from medsam_exp.runtime.wording import first_few
 
 log = logging.getLogger(__name__)
 
-_LENGTH_BYTES = 8
-"""A safetensors file begins with the length of its header, which is JSON."""
 _REFUSED = re.compile(r"GLOBAL ([\w.]+) (?:was|whose)|call reduce|create new object|TorchScript")
 """What torch says of a pickle that it would have to run code for."""
 _CALLS = {"GLOBAL", "STACK_GLOBAL", "INST"}
@@ -150,18 +150,9 @@ def unreadable(path: Path, named: str, error: Exception, remedy: str = _REMEDY) 
     )
 
 
-def _is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors do, whatever its suffix."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-        return file.read(1) == b"{" and length <= path.stat().st_size - _LENGTH_BYTES
-
-
 def _content(path: Path, named: str) -> Mapping[Any, Any] | Any:
     try:
-        if _is_safetensors(path):
+        with suppress(SafetensorError):
             return load_file(path)
         if is_torchscript(path):
             return read_torchscript(path)
@@ -176,7 +167,7 @@ def _code_in(path: Path, error: Exception) -> str | None:
     """What a refused file would run, or None when it is merely damaged; nothing of it is run here either."""
     if match := _REFUSED.search(str(error)):
         return match[1] or match[0]
-    if not path.is_file() or _is_safetensors(path):
+    if not path.is_file():
         return None
     with path.open("rb") as file:
         start = file.read(_LOOKED_AT)
