@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from transformers import CLIPTextConfig, CLIPVisionConfig
 
 import medsam_exp.clip.tiny_trunk  # noqa: F401 - registers the trunk with timm
+from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
 
 CONFIG = "open_clip_config.json"
@@ -59,11 +60,6 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError) as error:  # errors of JSON and of Unicode are ValueErrors
         raise UserError(f"{path} is no JSON file that can be read ({first_line(error)}).") from error
-
-
-def first_line(error: Exception) -> str:
-    """First line of another library's error message, 200 characters at most."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def read_description(folder: Path, model: str) -> tuple[dict[str, Any], dict[str, Any]]:

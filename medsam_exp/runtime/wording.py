@@ -42,5 +42,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """First line of an error's message, or the error's class where it has no message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """First line of an error's message, 200 letters at most, or the error's class where it has no message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
