@@ -313,6 +313,7 @@ def test_named_ct_windows_are_refused_for_mr(tmp_path, capsys) -> None:
     [
         (0, 1, (), Window(50, 400)),  # as CT that asks for nothing
         (0, 1, ("--window", "40", "300"), Window(40, 300)),
+        (0, 1, ("--window", "-40", "300"), Window(-40, 300)),
         (0.25, 0.001, (), Window(0.25, 0.25, "LINEAR_EXACT")),
         (0.25, 0.001, ("--window", "0.5", "0.75"), Window(0.5, 0.75, "LINEAR_EXACT")),
         (0.25, 0.001, ("--percentiles", "0", "100"), None),
