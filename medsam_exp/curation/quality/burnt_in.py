@@ -150,12 +150,14 @@ def _letters(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> list[_Lette
 def _neighbours(a: _Letter, b: _Letter) -> bool:
     """Whether two letters, the first further left, may follow each other: capitals, or any on one line."""
     height = max(a.height, b.height)
+    if not 0 <= b.left - a.right <= height:
+        return False
     slack = max(1.0, 0.15 * height)
     on_one_line = abs(a.bottom - b.bottom) <= slack
     capitals = abs(a.top - b.top) <= slack and abs(a.height - b.height) <= slack
     mixed = on_one_line and height <= _ASCENDER * min(a.height, b.height)
     gap = height if capitals else 0.6 * height
-    return 0 <= b.left - a.right <= gap and (capitals or mixed) and abs(a.peak - b.peak) <= _UNEVEN
+    return b.left - a.right <= gap and (capitals or mixed) and abs(a.peak - b.peak) <= _UNEVEN
 
 
 def _crosses(gray: NDArray[np.uint8], strokes: NDArray[np.bool_], words: list[Box]) -> list[tuple[int, int]]:
