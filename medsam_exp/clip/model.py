@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from open_clip import CLIP, CustomTextCLIP
+from open_clip.utils import to_2tuple
 from torch import Tensor, nn
 
 from medsam_exp.clip.capabilities import Capability
@@ -60,8 +61,10 @@ class ClipModel(nn.Module):
         self.tokenizer = tokenizer
         self.model_cfg = dict(model_cfg)
         self._tower = vision_tower(network.visual)
-        height, width = _pair(network.visual.image_size)
-        self.preprocess = Preprocess((height, width), _triple(mean), _triple(std), interpolation)
+        height, width = to_2tuple(network.visual.image_size)
+        self.preprocess = Preprocess(
+            (height, width), tuple(map(float, mean)), tuple(map(float, std)), interpolation
+        )
         self.image_size = height
         self.layout = self._tower.layout
         self.depth, self.prefix_tokens = self.layout.depth, self._tower.prefix_tokens
@@ -158,13 +161,3 @@ class ClipModel(nn.Module):
         if self.depth and not 0 <= layer < self.depth:
             problem = self.layout.layer_problem(layer)
             raise UserError(f"layer {layer} is asked for (saliency.layer), but the vision tower {problem}.")
-
-
-def _pair(size: Any) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
-    return int(height), int(width)
-
-
-def _triple(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue

@@ -22,8 +22,8 @@ class Preprocess:
     """
 
     size: tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     interpolation: str = "bicubic"
 
     def __call__(self, image: RGBImage) -> Tensor:

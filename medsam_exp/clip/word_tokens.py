@@ -72,18 +72,13 @@ def _of_transformers(tokenizer: Any, inner: Any, text: str, ids: Tensor) -> Toke
         max_length=len(ids),
         padding="max_length",
         truncation=True,
-        return_offsets_mapping=True,
         return_attention_mask=True,
     )
     if encoded["input_ids"] != ids.tolist():
         raise UserError("clip.model's tokenizer rearranges tokens, so they cannot be assigned to words.")
-    spans: dict[int, tuple[int, int]] = {}
-    for number, (start, end) in zip(encoded.word_ids(), encoded["offset_mapping"], strict=True):
-        if number is not None:
-            first, last = spans.get(number, (start, end))
-            spans[number] = (min(first, start), max(last, end))
-    place = {number: order for order, number in enumerate(spans)}
-    words = tuple(cleaned[start:end].strip() for start, end in spans.values())
+    numbers = [number for number in dict.fromkeys(encoded.word_ids()) if number is not None]
+    words = tuple(cleaned[slice(*encoded.word_to_chars(number))].strip() for number in numbers)
+    place = {number: order for order, number in enumerate(numbers)}
     word_of = tuple(NO_WORD if number is None else place[number] for number in encoded.word_ids())
     pieces = tuple(inner.convert_ids_to_tokens(ids.tolist()))
     return TokenizedText(ids, torch.tensor(encoded["attention_mask"]).bool(), words, word_of, pieces)

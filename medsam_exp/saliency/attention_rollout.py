@@ -1,7 +1,6 @@
 """Attention rollout: where the vision tower looks, whatever the text says (Abnar and Zuidema 2020)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -12,7 +11,6 @@ from medsam_exp.clip.model import ClipModel
 from medsam_exp.saliency.method import SaliencyMethod, frozen
 
 
-@dataclass(frozen=True)
 class AttentionRollout(SaliencyMethod):
     """Product of attention matrices from the embedding back to the patches; independent of the text.
 

@@ -1,7 +1,6 @@
 """Gradient-weighted attention rollout: the attention that helps the match of image and text (Chefer 2021)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -14,7 +13,6 @@ from medsam_exp.saliency.gradcam import similarity_gradient
 from medsam_exp.saliency.method import SaliencyMethod, frozen
 
 
-@dataclass(frozen=True)
 class GradientRollout(SaliencyMethod):
     """Relevance by the rule for self-attention of "Generic attention-model explainability", Chefer 2021, eqs 5-6.
 

@@ -1,7 +1,6 @@
 """Control without any network: the brightness of the image itself."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -12,7 +11,6 @@ from medsam_exp.clip.model import ClipModel
 from medsam_exp.saliency.method import SaliencyMethod
 
 
-@dataclass(frozen=True)
 class Intensity(SaliencyMethod):
     """Takes brightness as saliency, independent of the text.
 

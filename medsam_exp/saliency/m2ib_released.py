@@ -68,7 +68,6 @@ def _without_far_ends(image: RGBImage) -> RGBImage:
     return image[top : top + most, left : left + most]
 
 
-@dataclass(frozen=True, kw_only=True)
 class M2IBReleased(M2IB):
     """`M2IB` as the code published with MedCLIP-SAMv2 uses it; for reproducing that code's maps only.
 

@@ -1,11 +1,8 @@
 """No component filter: the coarse mask as it is."""
 
-from dataclasses import dataclass
-
 from medsam_exp.types import Mask, SaliencyMap
 
 
-@dataclass(frozen=True)
 class AllComponents:
     """Keeps every region."""
 

@@ -1,7 +1,5 @@
 """Two-means clustering of a saliency map, solved exactly."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +9,6 @@ _BLOCK = 512
 """Values looked at together; decides the speed only."""
 
 
-@dataclass(frozen=True)
 class KMeans:
     """Splits the pixels into a dark and a bright cluster with the least spread within; bright is foreground.
 

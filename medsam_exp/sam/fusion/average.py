@@ -1,12 +1,10 @@
 """The mean of SAM's three proposals."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 
-@dataclass(frozen=True)
 class AverageMask:
     """Foreground is where the mean probability of the proposals is above 0.5.
 

@@ -1,12 +1,10 @@
 """Of SAM's three proposals the one that SAM itself trusts most."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 
-@dataclass(frozen=True)
 class BestIou:
     """Takes the proposal with the highest predicted IoU; of equals the first (how SAM-Med2D is published)."""
 

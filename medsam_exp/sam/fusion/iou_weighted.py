@@ -1,13 +1,11 @@
 """The mean of SAM's three proposals, each weighted by how much SAM trusts it."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
 class IouWeightedMask:
     """Foreground is where the mean probability, weighted by predicted IoU, is above 0.5.
 

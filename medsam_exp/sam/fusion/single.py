@@ -1,12 +1,10 @@
 """No fusion: SAM's one answer to a prompt."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 
-@dataclass(frozen=True)
 class SingleMask:
     """Takes the mask that SAM gives when it is asked for one (`multimask_output=False`)."""
 

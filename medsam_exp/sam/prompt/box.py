@@ -1,7 +1,5 @@
 """One box around each region of the coarse mask (the paper's prompt)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +8,6 @@ from medsam_exp.sam.prompt.perturb import PerturbedBoxes
 from medsam_exp.types import Mask
 
 
-@dataclass(frozen=True)
 class BoxPerComponent(PerturbedBoxes):
     """Draws a box around every connected component, in scan order; regions that touch at a corner are one.
 

@@ -1,7 +1,5 @@
 """One box around the whole coarse mask."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +7,6 @@ from medsam_exp.sam.prompt.perturb import PerturbedBoxes
 from medsam_exp.types import Mask
 
 
-@dataclass(frozen=True)
 class BoxAroundAll(PerturbedBoxes):
     """Draws one box around all regions together, to the end of the last pixel (`box_all_released` stops before it).
 

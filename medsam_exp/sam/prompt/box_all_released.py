@@ -1,6 +1,5 @@
 """One box around the whole coarse mask, as the released code draws it by default."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -9,7 +8,6 @@ from medsam_exp.sam.prompt.box_released import released_boxes
 from medsam_exp.types import Mask, Prompts
 
 
-@dataclass(frozen=True)
 class BoxAroundAllReleased:
     """Draws one box around all regions together.
 

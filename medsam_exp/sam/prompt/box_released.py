@@ -1,6 +1,5 @@
 """One box around each outline of the coarse mask, as the released code draws them."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +11,6 @@ from medsam_exp.sam.prompt.perturb import tight_boxes
 from medsam_exp.types import Mask, Prompts
 
 
-@dataclass(frozen=True)
 class BoxPerOutline:
     """Draws a box around every outer outline; a region in another's hole has none of its own.
 
