@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from medsam_exp.nnunet.results import ResultsFolder, results_folder
+from medsam_exp.nnunet.results import NEEDED, ResultsFolder, results_folder
 from medsam_exp.types import UserError
 
 
@@ -46,20 +47,14 @@ class EnsembleSettings:
         return results_folder(Path(self.results).expanduser(), self.checkpoints, self.folds)
 
 
-def weight_files(
-    results: str | None, checkpoints: str, folds: Sequence[int | str] | None = None, **_: object
-) -> list[Path]:
+def weight_files(**options: Any) -> list[Path]:
     """Files that decide the predictions of a given results folder; none for the network trained in the run.
 
     Args:
-        results: as of `EnsembleSettings`, as the other two.
-        checkpoints: pattern of the members' files.
-        folds: of the results folder; None for all.
+        options: of `EnsembleSettings`.
 
     Raises:
         UserError: something is missing in the folder.
     """
-    if results is None:
-        return []
-    found = results_folder(Path(results).expanduser(), checkpoints, folds)
-    return [found.folder / "plans.json", found.folder / "dataset.json", *found.members]
+    found = EnsembleSettings(**options).trained_elsewhere()
+    return [] if found is None else [*(found.folder / name for name in NEEDED), *found.members]

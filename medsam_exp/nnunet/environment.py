@@ -3,12 +3,13 @@
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from importlib import import_module
 from multiprocessing.pool import Pool, ThreadPool
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from medsam_exp.runtime.extras import require
 
@@ -60,6 +61,13 @@ def dataset_folder(parent: Path) -> Path:
     return next(parent.glob(f"Dataset{DATASET_ID:03d}_*"))
 
 
+def find_in(package: str, name: str) -> Any:
+    """What has a name in a package, or in one below it, as nnU-Net looks it up; None where there is none."""
+    from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
+
+    return recursive_find_python_class(str(import_module(package).__path__[0]), name, package)
+
+
 @contextmanager
 def in_process_pools(processes: int) -> Iterator[None]:
     """Replace nnU-Net's process pools by a thread of this process, or by a fixed number of processes.
@@ -73,26 +81,13 @@ def in_process_pools(processes: int) -> Iterator[None]:
 
     Raises:
         UserError: nnU-Net is not installed.
-        ValueError: the number is negative.
     """
     require("nnunetv2")
-    if processes < 0:
-        raise ValueError(f"{processes} processes cannot be started")
-    replaced: list[tuple[Any, str, Any]] = []
-
-    def replace(module_name: str, attribute: str, value: Any) -> None:
-        module = import_module(module_name)
-        replaced.append((module, attribute, getattr(module, attribute)))
-        setattr(module, attribute, value)
-
-    try:
+    with ExitStack() as replaced:
         for name in _SPAWNING_MODULES:
-            replace(name, "multiprocessing", _stand_in(processes))
-        replace(_FORKING_MODULE, "Pool", _thread)
+            replaced.enter_context(patch(f"{name}.multiprocessing", _stand_in(processes)))
+        replaced.enter_context(patch(f"{_FORKING_MODULE}.Pool", _thread))
         yield
-    finally:
-        for module, attribute, value in reversed(replaced):
-            setattr(module, attribute, value)
 
 
 def _stand_in(processes: int) -> SimpleNamespace:

@@ -8,6 +8,7 @@ from medsam_exp.nnunet.environment import (
     DATASET_ID,
     PREPROCESSED,
     dataset_folder,
+    find_in,
     in_process_pools,
     nnunet_folders,
 )
@@ -41,50 +42,38 @@ def plan_and_preprocess(root: Path, raw: Path, settings: NnunetSettings, log_fil
         result: Path = root / json.loads(finished.read_text())["plans"]
         return result
     with nnunet_folders(root, raw, log_file), in_process_pools(settings.processes):
-        plans = _plan(root, settings)
-        _preprocess(plans, settings)
+        plans = _plan_and_preprocess(root, settings)
     _write_splits(plans.parent)
     write_atomically(finished, json_text({"plans": str(plans.relative_to(root))}).encode())
     return plans
 
 
-def _plan(root: Path, settings: NnunetSettings) -> Path:
+def _plan_and_preprocess(root: Path, settings: NnunetSettings) -> Path:
     from nnunetv2.experiment_planning.plan_and_preprocess_api import (
         extract_fingerprint_dataset,
         plan_experiment_dataset,
+        preprocess_dataset,
     )
 
+    planner = find_in("nnunetv2.experiment_planning", settings.planner)
+    if planner is None:
+        raise UserError(
+            f"nnunet.planner={settings.planner} is no planner of nnU-Net's; use ExperimentPlanner"
+        )
     processes = max(1, settings.processes)
     extract_fingerprint_dataset(DATASET_ID, num_processes=processes, show_progress_bar=False)
     _, identifier = plan_experiment_dataset(
-        DATASET_ID, _planner(settings.planner), gpu_memory_target_in_gb=settings.gpu_memory_gb
+        DATASET_ID, planner, gpu_memory_target_in_gb=settings.gpu_memory_gb
     )
     file = dataset_folder(root / PREPROCESSED) / f"{identifier}.json"
     plans = json.loads(file.read_text())
-    adjust(plans, settings)
+    _adjust(plans, settings)
     write_atomically(file, json_text(plans, indent=1).encode())
+    preprocess_dataset(DATASET_ID, file.stem, (CONFIGURATION,), (processes,), show_progress_bar=False)
     return file
 
 
-def _preprocess(plans: Path, settings: NnunetSettings) -> None:
-    from nnunetv2.experiment_planning.plan_and_preprocess_api import preprocess_dataset
-
-    processes = (max(1, settings.processes),)
-    preprocess_dataset(DATASET_ID, plans.stem, (CONFIGURATION,), processes, show_progress_bar=False)
-
-
-def _planner(name: str) -> Any:
-    import nnunetv2
-    from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
-
-    folder = Path(nnunetv2.__path__[0]) / "experiment_planning"
-    found = recursive_find_python_class(str(folder), name, "nnunetv2.experiment_planning")
-    if found is None:
-        raise UserError(f"nnunet.planner={name} is no planner of nnU-Net's; use ExperimentPlanner")
-    return found
-
-
-def adjust(plans: dict[str, Any], settings: NnunetSettings) -> None:
+def _adjust(plans: dict[str, Any], settings: NnunetSettings) -> None:
     """Put the configured numbers into a plan, in place; the network's depth follows from the patch."""
     from nnunetv2.experiment_planning.experiment_planners.network_topology import get_pool_and_conv_props
 

@@ -1,7 +1,6 @@
 """Images and labels as nnU-Net's raw dataset: PNG files at native resolution, and dataset.json."""
 
 import hashlib
-import json
 import re
 import shutil
 import tempfile
@@ -14,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from medsam_exp.nnunet.environment import RAW
 from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import RGBImage, UserError
 
-_RAW = "nnUNet_raw"
 _ENDING = ".png"
 _CASES_FILE = "cases.json"  # nnU-Net does not read it
 _LONGEST_READABLE = 40
@@ -79,22 +78,6 @@ def case_name(sample_id: str) -> str:
     return f"{readable or 'case'}_{digest}"
 
 
-def raw_dataset_folder(folder: Path, name: str) -> Path:
-    """Where `write_raw_dataset` puts a dataset."""
-    words = re.findall(r"[A-Za-z0-9]+", name)
-    return folder / _RAW / f"Dataset001_{''.join(word[0].upper() + word[1:] for word in words) or 'Data'}"
-
-
-def read_raw_dataset(folder: Path, name: str) -> RawDataset | None:
-    """The dataset that a finished `write_raw_dataset` left in `folder`; None where there is none."""
-    target = raw_dataset_folder(folder, name)
-    if not target.is_dir():
-        return None
-    facts = json.loads((target / "dataset.json").read_text())
-    case_ids = json.loads((target / _CASES_FILE).read_text())
-    return RawDataset(target, case_ids, tuple(facts["channel_names"].values()), facts["labels"])
-
-
 def write_raw_dataset(
     folder: Path, name: str, cases: Iterable[Case], labels: Mapping[str, int]
 ) -> RawDataset:
@@ -116,7 +99,8 @@ def write_raw_dataset(
         ValueError: image and label do not fit together.
     """
     require("nnunetv2")
-    target = raw_dataset_folder(folder, name)
+    words = re.findall(r"[A-Za-z0-9]+", name)
+    target = folder / RAW / f"Dataset001_{''.join(word[0].upper() + word[1:] for word in words) or 'Data'}"
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from medsam_exp.nnunet.checkpoint import read_checkpoint
-from medsam_exp.nnunet.named_code import check_named_code, trainer_class
+from medsam_exp.nnunet.trusted_names import check_names, trainer_class
 from medsam_exp.types import UserError
 
-_NEEDED = ("plans.json", "dataset.json")
+NEEDED = ("plans.json", "dataset.json")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def results_folder(folder: Path, pattern: str, folds: Sequence[int | str] | None
     Raises:
         UserError: something is missing.
     """
-    missing = [name for name in _NEEDED if not (folder / name).is_file()]
+    missing = [name for name in NEEDED if not (folder / name).is_file()]
     if missing:
         raise UserError(
             f"{folder} has no {' and no '.join(missing)}: give the folder TRAINER__PLANS__CONFIGURATION of "
@@ -81,7 +81,7 @@ def make_predictor(results: ResultsFolder, *, mirroring: bool, step: float) -> A
     configuration = plans.get_configuration(first["init_args"]["configuration"])
     if len(configuration.patch_size) != 2:
         raise UserError(f"{results.folder} was trained on volumes; give a folder of a 2d configuration")
-    check_named_code(results.folder, plans.plans, configuration.configuration, dataset_json)
+    check_names(results.folder, plans.plans, configuration.configuration, dataset_json)
     labels = plans.get_label_manager(dataset_json)
     if labels.has_regions:
         raise UserError(

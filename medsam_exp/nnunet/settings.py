@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from medsam_exp.nnunet.nnunet_schedule.cycles import cycle_length
 from medsam_exp.nnunet.snapshots import snapshot_epochs
 from medsam_exp.types import UserError
 
 CONFIGURATION = "2d"
-TRAINER_NAME = "nnUNetTrainer"
-"""Written into every checkpoint and folder name, so that stock nnU-Net loads them."""
+_COUNTS = ("epochs", "iterations", "validation_iterations", "cycles", "batch_size", "base_features")
 
 
 @dataclass(frozen=True)
@@ -63,17 +62,7 @@ class NnunetSettings:
     processes: int
 
     def __post_init__(self) -> None:
-        counts: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in (
-                "epochs",
-                "iterations",
-                "validation_iterations",
-                "cycles",
-                "batch_size",
-                "base_features",
-            )
-        }
+        counts: dict[str, int | None] = {name: getattr(self, name) for name in _COUNTS}
         too_small = [
             f"nnunet.{name}={value}" for name, value in counts.items() if value is not None and value < 1
         ]

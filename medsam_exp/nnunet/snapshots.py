@@ -1,9 +1,7 @@
-"""Which epochs' networks are kept as members of the ensemble, and what they weigh on disk."""
+"""Which epochs' networks are kept as members of the ensemble."""
 
 from medsam_exp.nnunet.nnunet_schedule.cycles import cycle_length
 from medsam_exp.types import UserError
-
-_BYTES_PER_PARAMETER = 4  # float32
 
 
 def snapshot_epochs(epochs: int, cycles: int, late: int, sparse: int) -> tuple[int, ...]:
@@ -38,13 +36,3 @@ def snapshot_epochs(epochs: int, cycles: int, late: int, sparse: int) -> tuple[i
     rest = length - late
     in_cycle = [part * rest // sparse - 1 for part in range(1, sparse + 1)] + list(range(rest, length))
     return tuple(cycle * length + epoch for cycle in range(cycles) for epoch in in_cycle)
-
-
-def snapshot_bytes(parameters: int, count: int) -> int:
-    """Bytes that snapshots take on disk, to within their small headers.
-
-    Args:
-        parameters: numbers in the network, each counted once.
-        count: number of snapshots.
-    """
-    return parameters * _BYTES_PER_PARAMETER * count

@@ -5,13 +5,12 @@ The trainer itself is never run; Lightning trains. Everything here comes from on
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -129,13 +128,9 @@ class TrainingParts:
 
     def write_results_folder(self) -> None:
         """Put plans and dataset.json where nnU-Net's predictor looks for them."""
-        own = self._plans_file.parent
-        for source, name in (
-            (self._plans_file, "plans.json"),
-            (own / "dataset.json", "dataset.json"),
-            (own / "dataset_fingerprint.json", "dataset_fingerprint.json"),
-        ):
-            write_atomically(self.results.parent / name, source.read_bytes())
+        write_atomically(self.results.parent / "plans.json", self._plans_file.read_bytes())
+        for name in ("dataset.json", "dataset_fingerprint.json"):
+            write_atomically(self.results.parent / name, (self._plans_file.parent / name).read_bytes())
 
     def record_epoch(self, epoch: int, figures: dict[str, float | list[float]]) -> None:
         """Keep an epoch's figures under nnU-Net's own names, for its checkpoints and progress plots."""
@@ -187,11 +182,8 @@ class TrainingParts:
         if (
             size % processes
         ):  # nnU-Net would gather unequal shares for the Dice of the whole batch, which cannot work
-            better = " or ".join(
-                str(number)
-                for number in (size // processes * processes, -(-size // processes) * processes)
-                if number
-            )
+            fewer = size // processes * processes
+            better = " or ".join(str(number) for number in (fewer, fewer + processes) if number)
             raise UserError(
                 f"A batch of {size} cannot be shared equally by {processes} devices; set nnunet.batch_size={better}, "
                 "or another trainer.devices"
@@ -204,29 +196,15 @@ class TrainingParts:
             trainer.is_ddp = False
 
 
-@contextmanager
-def _alone() -> Iterator[None]:
+def _alone() -> AbstractContextManager[object]:
     """Hide the process group while nnU-Net's trainer is made, which would take it for one of GPUs only."""
-    module = import_module(_TRAINER_MODULE)
     hidden = SimpleNamespace(is_available=lambda: False, is_initialized=lambda: False)
-    real = module.dist
-    module.dist = hidden  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        module.dist = real  # type: ignore[attr-defined]
+    return patch(f"{_TRAINER_MODULE}.dist", hidden)
 
 
-@contextmanager
-def _in_this_process() -> Iterator[None]:
+def _in_this_process() -> AbstractContextManager[object]:
     """Let nnU-Net make sources of batches without augmenting processes; a DataLoader brings its own."""
-    module = import_module(_TRAINER_MODULE)
-    real = module.get_allowed_n_proc_DA
-    module.get_allowed_n_proc_DA = lambda: 0  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        module.get_allowed_n_proc_DA = real  # type: ignore[attr-defined]
+    return patch(f"{_TRAINER_MODULE}.get_allowed_n_proc_DA", lambda: 0)
 
 
 def _fix_choice_of_algorithm(transform: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from medsam_exp.engine.engine import Engine
-from medsam_exp.nnunet.weak_label.compose import by_image, foreground_classes, label_value, labelled
+from medsam_exp.nnunet.weak_label.compose import by_image, foreground_classes, label_map, label_value
 from medsam_exp.report.results import final_stage
 from medsam_exp.report.topics.uncertainty import doubt_scores, review_rows
 from medsam_exp.report.topics.weak import labels_of_network
@@ -52,7 +52,7 @@ def _write_label_maps(folder: Path, engine: Engine, dataset: Dataset, final: str
     (folder / "labels.json").write_text(json_text(labels, indent=1) + "\n")
     for image_id, samples in by_image(dataset.samples).items():
         masks = {label_value(labels, sample): engine.artifacts[final].mask(sample.id) for sample in samples}
-        Image.fromarray(labelled(masks)).save(folder / f"{image_id}.png")
+        Image.fromarray(label_map(masks)).save(folder / f"{image_id}.png")
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], first: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from medsam_exp.nnunet.environment import RAW
 from medsam_exp.nnunet.plans import plan_and_preprocess
 from medsam_exp.nnunet.settings import NnunetSettings
-from medsam_exp.nnunet.snapshots import snapshot_bytes
 from medsam_exp.nnunet.training import TrainingParts
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.wording import first_line
@@ -23,6 +22,7 @@ from medsam_exp.types import UserError
 log = logging.getLogger(__name__)
 
 _GB = 1e9
+_BYTES_PER_PARAMETER = 4  # float32
 _NAMES = {"weak": "weak", "full": "reference"}
 """Of the trainings by supervision, in logs and curves."""
 _FIGURES = {"train/loss": "train_losses", "val/loss": "val_losses", "val/pseudo_dice": "mean_fg_dice"}
@@ -103,7 +103,7 @@ def _check_disk(parts: TrainingParts, settings: NnunetSettings, folder: Path) ->
     """
     snapshots, parameters = len(settings.kept_epochs), sum(p.numel() for p in parts.network.parameters())
     # Of each fold: its snapshots, the last one with the optimizer's state, and where the training stands.
-    needed = len(settings.folds) * snapshot_bytes(parameters, snapshots + 4) / _GB
+    needed = len(settings.folds) * (snapshots + 4) * parameters * _BYTES_PER_PARAMETER / _GB
     free = shutil.disk_usage(folder).free / _GB
     if distributed.rank() == 0:
         log.info(

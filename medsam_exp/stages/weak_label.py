@@ -8,7 +8,13 @@ import numpy as np
 from medsam_exp.nnunet.raw_dataset import Case, write_raw_dataset
 from medsam_exp.nnunet.verify import verify
 from medsam_exp.nnunet.weak_label.candidate import Candidate
-from medsam_exp.nnunet.weak_label.compose import LabelMap, by_image, foreground_classes, label_value, labelled
+from medsam_exp.nnunet.weak_label.compose import (
+    LabelMap,
+    by_image,
+    foreground_classes,
+    label_map,
+    label_value,
+)
 from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import AuxiliaryImages, StageContext
@@ -35,7 +41,7 @@ def run(context: StageContext) -> None:
     dropped: dict[str, str] = {}
     cases = _cases(other.dataset, reader, dropped)
     raw = write_raw_dataset(context.artifacts.folder, other.dataset.name, cases, labels)
-    verify(raw.folder, context.artifacts.folder / "nnunet.log")
+    verify(raw, context.artifacts.folder / "nnunet.log")
     record: dict[str, Any] = {
         "raw": str(raw.folder.relative_to(context.artifacts.folder)),
         "data": other.dataset.name,
@@ -97,7 +103,7 @@ def _zero_shot(policy: Any, other: AuxiliaryImages, labels: Mapping[str, int]) -
             value = label_value(labels, sample)
             masks[value] = found.mask
             priority[value] = min(found.iou_predictions, default=0.0)
-        return labelled(masks, priority)
+        return label_map(masks, priority)
 
     return read
 
@@ -125,7 +131,7 @@ def _folder(policy: FolderMasks, other: AuxiliaryImages, labels: Mapping[str, in
 def _ground_truth(_: Any, other: AuxiliaryImages, labels: Mapping[str, int]) -> _Reader:
     """True masks."""
     truth = other.dataset.read_ground_truth
-    return lambda _, samples: labelled({label_value(labels, each): truth(each.id) for each in samples})
+    return lambda _, samples: label_map({label_value(labels, each): truth(each.id) for each in samples})
 
 
 _READERS: dict[str, Any] = {"zero_shot": _zero_shot, "folder": _folder, "ground_truth": _ground_truth}

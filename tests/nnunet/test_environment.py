@@ -75,12 +75,6 @@ def test_a_faulty_case_ends_the_step_with_its_error(nnunet_environment: Path, wr
         DatasetFingerprintExtractor(1).run()
 
 
-def test_negative_numbers_are_refused() -> None:
-    pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed (make setup)")
-    with pytest.raises(ValueError, match="-1 processes"), in_process_pools(-1):
-        pass
-
-
 def test_without_nnunet_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medsam_exp.runtime.extras.find_spec", lambda _: None)
     with (

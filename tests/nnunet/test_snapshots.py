@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from medsam_exp.nnunet.snapshots import snapshot_bytes, snapshot_epochs
+from medsam_exp.nnunet.snapshots import snapshot_epochs
 from medsam_exp.types import UserError
 
 
@@ -55,15 +55,3 @@ def test_impossible_numbers_are_refused(late: int, sparse: int, sentence: str) -
 def test_cycles_must_be_equal() -> None:
     with pytest.raises(UserError, match="cannot be cut into 3 equal cycles"):
         snapshot_epochs(20, 3, 1, 0)
-
-
-def test_size_on_disk_is_that_of_a_safetensors_file(tmp_path) -> None:
-    import torch
-    from safetensors.torch import save_file
-
-    network = torch.nn.Conv2d(3, 64, 7)
-    save_file(network.state_dict(), tmp_path / "network.safetensors")
-    parameters = sum(tensor.numel() for tensor in network.state_dict().values())
-    header = (tmp_path / "network.safetensors").stat().st_size - snapshot_bytes(parameters, 1)
-    assert 0 < header < 1000
-    assert snapshot_bytes(parameters, 30) == 30 * snapshot_bytes(parameters, 1)

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from medsam_exp.nnunet.uncertainty.quality import correlations, risk_coverage
-from medsam_exp.nnunet.uncertainty.reliability import reliability
 from medsam_exp.report.figures.style import save_png
 from medsam_exp.report.figures.uncertainty import (
     reliability_figure,
@@ -19,6 +18,7 @@ from medsam_exp.report.figures.uncertainty import (
     uncertainty_scatter,
 )
 from medsam_exp.report.figures.uncertainty_panel import uncertainty_panel
+from tests.nnunet.uncertainty.bins import reliability
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -1,6 +1,36 @@
-"""Equal cycles of a training: their length, and the position of an epoch in its cycle."""
+"""Equal cycles of a training, and the base of the schedules that are made of them."""
+
+from abc import ABC, abstractmethod
 
 from medsam_exp.types import UserError
+
+
+class CycleSchedule(ABC):
+    """Learning rate of each epoch of a training of equal cycles."""
+
+    def __call__(self, epoch: int, epochs: int, cycles: int, initial_rate: float) -> float:
+        """Learning rate of an epoch, > 0.
+
+        Args:
+            epoch: counted from 0.
+            epochs: of the whole training; a multiple of `cycles`.
+            cycles: number of equal cycles.
+            initial_rate: rate that the schedule falls from.
+
+        Raises:
+            UserError: the cycles are not equally long, or more than the schedule can have.
+            ValueError: there is no such epoch. Polynomial rates would become complex numbers there, without a word.
+        """
+        length = cycle_length(epochs, cycles)
+        if not 0 <= epoch < epochs:
+            raise ValueError(
+                f"epoch {epoch} is asked for, but a training of {epochs} has epochs 0 to {epochs - 1}"
+            )
+        return float(self._rate(epoch, epochs, length, initial_rate))
+
+    @abstractmethod
+    def _rate(self, epoch: int, epochs: int, length: int, initial_rate: float) -> float:
+        """Rate of an epoch where each cycle has `length` epochs."""
 
 
 def cycle_length(epochs: int, cycles: int) -> int:
@@ -24,26 +54,6 @@ def cycle_length(epochs: int, cycles: int) -> int:
             f"epochs={epochs} cannot be cut into {cycles} equal cycles: use epochs={choices}, or cycles={nearest}"
         )
     return epochs // cycles
-
-
-def place_in_cycle(epoch: int, epochs: int, cycles: int) -> tuple[int, int]:
-    """Epochs since the start of an epoch's cycle (0 at its start), and the cycle's length.
-
-    Args:
-        epoch: counted from 0.
-        epochs: of the whole training.
-        cycles: number of equal cycles.
-
-    Raises:
-        UserError: as `cycle_length`.
-        ValueError: there is no such epoch. Polynomial rates would become complex numbers there, without a word.
-    """
-    length = cycle_length(epochs, cycles)
-    if not 0 <= epoch < epochs:
-        raise ValueError(
-            f"epoch {epoch} is asked for, but a training of {epochs} has epochs 0 to {epochs - 1}"
-        )
-    return epoch % length, length
 
 
 def check_gamma(gamma: float) -> None:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from medsam_exp.nnunet.nnunet_schedule.cycles import check_gamma, place_in_cycle
+from medsam_exp.nnunet.nnunet_schedule.cycles import CycleSchedule, check_gamma
 from medsam_exp.types import UserError
 
 
 @dataclass(frozen=True)
-class CyclicPoly:
+class CyclicPoly(CycleSchedule):
     """A jump of the learning rate, a slow fall, then a level part from which the ensemble's members are taken.
 
     With T epochs in cycles of T_c, and t_c epochs since the start of the cycle (arXiv 2212.06278):
@@ -47,21 +47,9 @@ class CyclicPoly:
                 f"exponent is {self.exponent} and restart_rate is {self.restart_rate}, but both must be above 0"
             )
 
-    def __call__(self, epoch: int, epochs: int, cycles: int, initial_rate: float) -> float:
-        """Learning rate of an epoch, > 0.
-
-        Args:
-            epoch: counted from 0.
-            epochs: of the whole training; a multiple of `cycles`.
-            cycles: number of equal cycles.
-            initial_rate: rate that the polynomial falls from.
-
-        Raises:
-            UserError: the cycles are not equally long.
-            ValueError: there is no such epoch.
-        """
-        since_start, length = place_in_cycle(epoch, epochs, cycles)
+    def _rate(self, epoch: int, epochs: int, length: int, initial_rate: float) -> float:
+        since_start = epoch % length
         if since_start == 0:
-            return float(self.restart_rate)
+            return self.restart_rate
         fallen = min(since_start, self.gamma * length)
         return float(initial_rate * (1 - fallen / epochs) ** self.exponent)

@@ -134,25 +134,6 @@ class ReliabilityBins:
         return total / self.count if self.count else float("nan")
 
 
-def reliability(
-    foreground_probability: NDArray[np.floating[Any]],
-    truth: Mask,
-    bins: int = 15,
-    region: Mask | None = None,
-) -> ReliabilityBins:
-    """Reliability bins of the pixels of one image, or of (n,) pixels of many; `add` takes in further ones.
-
-    Args:
-        foreground_probability: (H, W) or (n,) in [0, 1].
-        truth: bool, same shape.
-        bins: equally wide ones of probability.
-        region: bool, same shape, the pixels that count; None for all.
-    """
-    found = ReliabilityBins(bins)
-    found.add(foreground_probability, truth, region)
-    return found
-
-
 def near_prediction(foreground_probability: NDArray[np.floating[Any]], distance_px: float = 10.0) -> Mask:
     """Pixels in or near what the network takes for a possible object, where a mask can be wrong at all.
 

@@ -11,18 +11,16 @@ from medsam_exp.types import Mask
 
 HIGHER_IS_SURER = frozenset({"expected_dsc"})
 """Scores that grow with confidence; all others grow with doubt."""
-DISAGREEMENT = "disagreement"
-"""Of the members' masks; made where the members are known one by one."""
 SCORES = (
     "entropy_inside",
     "entropy_boundary",
     "mutual_information_boundary",
     "entropy_per_edge_released",
     "expected_dsc",
-    DISAGREEMENT,
+    "disagreement",  # of the members' masks; made where the members are known one by one
 )
 """All scores that an image has."""
-BAND_PX = 2
+_BAND_PX = 2
 """How far the band along the boundary reaches to each side (ours)."""
 
 Map = NDArray[np.floating[Any]]
@@ -38,9 +36,8 @@ def image_scores(foreground_probability: Map, maps: Mapping[str, Map], mask: Mas
         mask: (H, W) bool, the mask that is shown, of one class. With several classes the maps are those of all of them.
 
     Returns:
-        `entropy_inside`, see `mean_inside`; `entropy_boundary` and `mutual_information_boundary`, see
-        `mean_along_boundary`; `entropy_per_edge_released`; `expected_dsc`. All but those in `HIGHER_IS_SURER`
-        are higher where the ensemble is less sure.
+        `entropy_inside`; `entropy_boundary` and `mutual_information_boundary`; `entropy_per_edge_released`;
+        `expected_dsc`. All but those in `HIGHER_IS_SURER` are higher where the ensemble is less sure.
 
     Raises:
         ValueError: not all have one shape.
@@ -53,10 +50,10 @@ def image_scores(foreground_probability: Map, maps: Mapping[str, Map], mask: Mas
     probability = np.asarray(foreground_probability, np.float64)
     found = {name: np.asarray(values, np.float64) for name, values in maps.items()}
     return {
-        "entropy_inside": mean_inside(found["entropy"], mask),
-        "entropy_boundary": mean_along_boundary(found["entropy"], mask),
-        "mutual_information_boundary": mean_along_boundary(found["mutual_information"], mask),
-        "entropy_per_edge_released": entropy_per_edge_released(found["entropy"], mask),
+        "entropy_inside": _mean_inside(found["entropy"], mask),
+        "entropy_boundary": _mean_along_boundary(found["entropy"], mask),
+        "mutual_information_boundary": _mean_along_boundary(found["mutual_information"], mask),
+        "entropy_per_edge_released": _entropy_per_edge_released(found["entropy"], mask),
         "expected_dsc": expected_dsc(probability, mask),
     }
 
@@ -66,7 +63,7 @@ def uncertainties(scores: Mapping[str, float]) -> dict[str, float]:
     return {name: 1 - value if name in HIGHER_IS_SURER else value for name, value in scores.items()}
 
 
-def mean_inside(uncertainty: Map, mask: Mask) -> float:
+def _mean_inside(uncertainty: Map, mask: Mask) -> float:
     """Mean uncertainty of the pixels within the mask (Roy et al. 2019).
 
     Of an empty mask there is no inside: the image's most uncertain pixel stands for it, which no mean can exceed,
@@ -76,17 +73,19 @@ def mean_inside(uncertainty: Map, mask: Mask) -> float:
     return float(uncertainty[mask].mean() if mask.any() else uncertainty.max())
 
 
-def mean_along_boundary(uncertainty: Map, mask: Mask) -> float:
+def _mean_along_boundary(uncertainty: Map, mask: Mask) -> float:
     """Mean uncertainty along the mask's outline, up to two pixels to each side of it.
 
     A larger object has more boundary and more unsure pixels; the mean does not grow with its size.
     A mask without an outline in the image, empty or full, takes the image's most uncertain pixel, as above.
     """
-    band = _boundary_band(mask)
-    return float(uncertainty[band].mean() if band.any() else uncertainty.max())
+    if mask.all() or not mask.any():
+        return float(uncertainty.max())
+    distance = np.where(mask, distance_transform_edt(mask), distance_transform_edt(~mask))
+    return float(uncertainty[distance <= _BAND_PX].mean())
 
 
-def entropy_per_edge_released(entropy: Map, mask: Mask) -> float:
+def _entropy_per_edge_released(entropy: Map, mask: Mask) -> float:
     """The released code's score: 100 times the summed entropy of the image, divided by its number of edge pixels.
 
     As there, entropy is in bits, and edge pixels are those outside the mask that touch it by a side or a corner.
@@ -108,11 +107,3 @@ def expected_dsc(foreground_probability: Map, mask: Mask) -> float:
         with np.errstate(divide="ignore"):  # a pixel that is certain leaves no chance: exp(-inf) = 0
             return float(np.exp(np.log1p(-probability).sum()))
     return float(2 * probability[mask].sum() / (probability.sum() + np.count_nonzero(mask)))
-
-
-def _boundary_band(mask: Mask) -> Mask:
-    """(H, W) bool: at most `BAND_PX` rows of pixels to each side; the image's own edge is no boundary."""
-    if mask.all() or not mask.any():
-        return np.zeros_like(mask)
-    distance = np.where(mask, distance_transform_edt(mask), distance_transform_edt(~mask))
-    return np.asarray(distance <= BAND_PX)

@@ -15,25 +15,29 @@ _LARGEST_VALUE = 254  # nnU-Net writes labels of 255 and more as 16-bit files
 _NNUNETS_OWN = frozenset({"background", "ignore"})
 
 
-def label_map(masks: Mapping[int, Mask], priority: Mapping[int, float]) -> LabelMap:
+def label_map(
+    masks: Mapping[int | None, Mask], priority: Mapping[int | None, float] | None = None
+) -> LabelMap:
     """Combine the masks of an image's classes; the order of the mappings does not matter.
 
     Args:
-        masks: (H, W) bool by label value (1 to 254), all of one size.
+        masks: (H, W) bool by label value (1 to 254), all of one size; that of None stands for no class: background.
         priority: by label value; a pixel of several masks goes to the one with the highest (SAM's predicted IoU), of
-            equals to the lowest label value.
+            equals to the lowest label value. None where masks do not overlap, or the lowest value has the pixel.
 
     Raises:
         ValueError: there is no mask, a value or size does not fit, or a priority is missing or not a number.
     """
     if not masks or len({mask.shape for mask in masks.values()}) != 1:
         raise ValueError(f"masks of one size are needed, not {[mask.shape for mask in masks.values()]}")
-    if not all(1 <= value <= _LARGEST_VALUE for value in masks):
-        raise ValueError(f"label values are 1 to {_LARGEST_VALUE}, not {sorted(masks)}")
-    if not all(value in priority and not np.isnan(priority[value]) for value in masks):
-        raise ValueError(f"each of the label values {sorted(masks)} needs a priority, not {dict(priority)}")
+    values = sorted(value for value in masks if value is not None)
+    if not all(1 <= value <= _LARGEST_VALUE for value in values):
+        raise ValueError(f"label values are 1 to {_LARGEST_VALUE}, not {values}")
+    rank = dict.fromkeys(masks, 0.0) if priority is None else priority
+    if not all(value in rank and not np.isnan(rank[value]) for value in values):
+        raise ValueError(f"each of the label values {values} needs a priority, not {dict(rank)}")
     combined = np.zeros(next(iter(masks.values())).shape, np.uint8)
-    for value in sorted(masks, key=lambda value: (priority[value], -value)):
+    for value in sorted(values, key=lambda value: (rank[value], -value)):
         combined[masks[value]] = value
     return combined
 
@@ -93,18 +97,3 @@ def label_value(labels: Mapping[str, int], sample: Sample) -> int | None:
             "classes of data and train_data alike"
         )
     return values[sample.class_name]
-
-
-def labelled(
-    masks: Mapping[int | None, Mask], priority: Mapping[int | None, float] | None = None
-) -> LabelMap:
-    """Label map of an image's masks; a mask of no class is background.
-
-    Args:
-        masks: (H, W) bool by label value, or None for a mask that stands for no class; at least one.
-        priority: as of `label_map`; None where masks do not overlap, or the first class has the pixel.
-    """
-    known = {value: mask for value, mask in masks.items() if value is not None}
-    if not known:
-        return np.zeros(next(iter(masks.values())).shape, np.uint8)
-    return label_map(known, {value: priority[value] if priority else 0.0 for value in known})

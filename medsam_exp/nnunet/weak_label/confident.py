@@ -1,12 +1,19 @@
 """Selects confident pseudo-labels by limits on predicted IoU, presence, agreement and area."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
 from medsam_exp.metrics.overlap import dice
 from medsam_exp.nnunet.weak_label.candidate import Candidate
 from medsam_exp.types import UserError
+
+_COMPUTED_BY = {
+    "min_iou_prediction": ("IoU predicted by SAM", "sam_mask"),
+    "min_presence": ("presence score", "presence"),
+    "min_saliency_agreement": ("coarse mask", "coarse_mask"),
+}
+"""What a limit acts on, and the stage that computes it."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +44,8 @@ class Confident:
     keep_empty: bool = False
 
     def __post_init__(self) -> None:
-        for name in (
-            "min_iou_prediction",
-            "min_presence",
-            "min_saliency_agreement",
-            "min_area",
-            "max_area",
-        ):
-            limit = getattr(self, name)
+        limits = {name: limit for name, limit in asdict(self).items() if name != "keep_empty"}
+        for name, limit in limits.items():
             if limit is not None and not 0 <= limit <= 1:
                 raise UserError(f"weak_label.{name}={limit}, but it must be in [0, 1], or null for no limit")
         if self.min_area is not None and self.max_area is not None and self.min_area > self.max_area:
@@ -63,43 +64,25 @@ class Confident:
         return "; ".join(self._reasons(candidate)) or None
 
     def _reasons(self, candidate: Candidate) -> Iterator[str]:
-        lower = {
-            "predicted IoU": (self.min_iou_prediction, _predicted_iou),
-            "presence": (self.min_presence, _presence),
-            "agreement with the saliency": (self.min_saliency_agreement, _saliency_agreement),
-            "share of the image": (self.min_area, _area),
+        coarse, area = candidate.coarse_mask, float(candidate.mask.mean())
+        agreement = None if coarse is None else dice(candidate.mask, coarse)
+        measured = {
+            "min_iou_prediction": ("predicted IoU", min(candidate.iou_predictions, default=None)),
+            "min_presence": ("presence", candidate.presence),
+            "min_saliency_agreement": ("agreement with the saliency", agreement),
+            "min_area": ("share of the image", area),
         }
-        for name, (limit, measure) in lower.items():
-            if limit is not None and (value := measure(candidate)) < limit:
+        for limit_name, (name, value) in measured.items():
+            limit = getattr(self, limit_name)
+            if limit is None:
+                continue
+            if value is None:
+                what, stage = _COMPUTED_BY[limit_name]
+                raise UserError(
+                    f"weak_label.{limit_name} is set, but {candidate.sample_id} has no {what}: add '{stage}' to "
+                    f"label_stages, or set weak_label.{limit_name}=null"
+                )
+            if value < limit:
                 yield f"{name} {value:.4g} below {limit:g}"
-        if self.max_area is not None and (value := _area(candidate)) > self.max_area:
-            yield f"share of the image {value:.4g} above {self.max_area:g}"
-
-
-def _predicted_iou(candidate: Candidate) -> float:
-    if not candidate.iou_predictions:
-        raise _missing(candidate, "min_iou_prediction", "IoU predicted by SAM", "sam_mask")
-    return min(candidate.iou_predictions)
-
-
-def _presence(candidate: Candidate) -> float:
-    if candidate.presence is None:
-        raise _missing(candidate, "min_presence", "presence score", "presence")
-    return candidate.presence
-
-
-def _saliency_agreement(candidate: Candidate) -> float:
-    if candidate.coarse_mask is None:
-        raise _missing(candidate, "min_saliency_agreement", "coarse mask", "coarse_mask")
-    return dice(candidate.mask, candidate.coarse_mask)
-
-
-def _area(candidate: Candidate) -> float:
-    return float(candidate.mask.mean())
-
-
-def _missing(candidate: Candidate, limit: str, what: str, stage: str) -> UserError:
-    return UserError(
-        f"weak_label.{limit} is set, but {candidate.sample_id} has no {what}: add '{stage}' to "
-        f"label_stages, or set weak_label.{limit}=null"
-    )
+        if self.max_area is not None and area > self.max_area:
+            yield f"share of the image {area:.4g} above {self.max_area:g}"

@@ -94,11 +94,11 @@ class FolderMasks:
         files = self.files(wanted)
         if files == (self._file(wanted.image_id),) and wanted.image_id not in wanted.samples.values():
             return _read_labels(self._files.decoded(files[0]), files[0], wanted.size, class_names)
-        masks = {
+        masks: dict[int | None, Mask] = {
             value: _read_two_valued(self._files.decoded(self._file(name)), self._file(name), wanted.size)
             for value, name in wanted.samples.items()
         }
-        return label_map(masks, dict.fromkeys(masks, 0.0))
+        return label_map(masks)
 
     def files(self, wanted: Wanted) -> tuple[Path, ...]:
         """The files that decide an image's label.

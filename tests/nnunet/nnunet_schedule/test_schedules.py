@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medsam_exp.nnunet.nnunet_schedule.cycles import cycle_length, place_in_cycle
+from medsam_exp.nnunet.nnunet_schedule.cycles import cycle_length
 from medsam_exp.nnunet.nnunet_schedule.cyclic_poly import CyclicPoly
 from medsam_exp.nnunet.nnunet_schedule.cyclic_poly_released import CyclicPolyReleased
 from medsam_exp.nnunet.nnunet_schedule.poly import Poly
@@ -100,6 +100,10 @@ def test_unequal_cycles_are_refused_with_numbers_that_would_do(
     assert sentence in str(caught.value)
 
 
-def test_places_in_cycles() -> None:
-    places = [place_in_cycle(epoch, 6, 2) for epoch in range(6)]
-    assert places == [(0, 3), (1, 3), (2, 3), (0, 3), (1, 3), (2, 3)]
+@pytest.mark.parametrize("schedule", [Poly(), CyclicPoly(), CyclicPolyReleased()])
+@pytest.mark.parametrize("epoch", [-1, 6])
+def test_an_epoch_that_does_not_exist_is_refused(schedule, epoch: int) -> None:
+    with pytest.raises(
+        ValueError, match=f"epoch {epoch} is asked for, but a training of 6 has epochs 0 to 5"
+    ):
+        schedule(epoch, 6, 1, 0.01)

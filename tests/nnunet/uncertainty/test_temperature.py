@@ -9,13 +9,14 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
 
 from benchmarks.sim_calibration import draw_scan, measured, near_truth
-from medsam_exp.nnunet.uncertainty.reliability import near_prediction, reliability
+from medsam_exp.nnunet.uncertainty.reliability import near_prediction
 from medsam_exp.nnunet.uncertainty.temperature import (
     BOUNDS,
     apply_temperature,
     fit_temperature,
     temperature_interval,
 )
+from tests.nnunet.uncertainty.bins import reliability
 
 
 class AsLogit(ClassifierMixin, BaseEstimator):

@@ -10,7 +10,6 @@ from medsam_exp.nnunet.weak_label.compose import (
     foreground_classes,
     label_map,
     label_value,
-    labelled,
 )
 from medsam_exp.types import Sample, UserError
 
@@ -94,8 +93,8 @@ def test_a_scan_of_no_class_is_background_among_several_classes() -> None:
     labels, mask = {"background": 0, "liver": 1, "spleen": 2}, np.ones((2, 3), bool)
     normal = Sample("scan")
     assert label_value(labels, normal) is None
-    assert not labelled({None: mask}).any()
-    assert (labelled({None: mask, 2: mask}) == 2).all()
+    assert not label_map({None: mask}).any()
+    assert (label_map({None: mask, 2: mask}) == 2).all()
     assert label_value({"background": 0, "target": 1}, normal) == 1
     with pytest.raises(UserError, match="scan@kidney asks for kidney"):
         label_value(labels, Sample("scan@kidney", "kidney", image_id="scan"))

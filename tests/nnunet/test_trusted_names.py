@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from medsam_exp.nnunet.inference import Predictor
-from medsam_exp.nnunet.named_code import check_named_code, trainer_class
 from medsam_exp.nnunet.results import results_folder
+from medsam_exp.nnunet.trusted_names import check_names, trainer_class
 from medsam_exp.types import UserError
 
 pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed (make setup)")
@@ -53,7 +53,7 @@ def changed(keys: str, value: Any) -> dict[str, Any]:
 
 
 def check(plans: dict[str, Any], dataset: dict[str, Any] | None = None) -> None:
-    check_named_code(Path("results"), plans, plans["configurations"]["2d"], dataset or DATASET)
+    check_names(Path("results"), plans, plans["configurations"]["2d"], dataset or DATASET)
 
 
 def make_folder(folder: Path, plans: dict[str, Any], trainer: str = "nnUNetTrainer") -> Path:

@@ -6,12 +6,13 @@ callable of the machine, so every name is checked before nnU-Net gets to see it.
 
 import inspect
 import pydoc
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from medsam_exp.nnunet.environment import find_in
 from medsam_exp.types import UserError
 
 _NETWORKS = "dynamic_network_architectures."
@@ -22,7 +23,7 @@ _READER = "overwrite_image_reader_writer"
 """Names that no prediction here looks up, and that nnU-Net itself looks for in its own package only."""
 
 
-def check_named_code(
+def check_names(
     folder: Path, plans: Mapping[str, Any], configuration: Mapping[str, Any], dataset: Mapping[str, Any]
 ) -> None:
     """Check every name that nnU-Net would look up for a prediction.
@@ -36,18 +37,25 @@ def check_named_code(
     Raises:
         UserError: a name is not one of nnU-Net's; nothing outside of its packages was imported.
     """
+    from nnunetv2.preprocessing.normalization.default_normalization_schemes import ImageNormalization
+    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+    from nnunetv2.utilities.label_handling.label_handling import LabelManager
+
     where = str(folder / "plans.json")
     try:
         _check_network(where, configuration["architecture"])
         for key in _NOT_LOOKED_UP:
             _check_plain(where, key, plans.get(key))
         _check_plain(str(folder / "dataset.json"), _READER, dataset.get(_READER))
-        _check_own(where, "label_manager", plans.get("label_manager", "LabelManager"))
-        _check_own(where, "preprocessor_name", configuration["preprocessor_name"])
+        manager, preprocessor = plans.get("label_manager", "LabelManager"), configuration["preprocessor_name"]
+        _check_own(where, "label_manager", manager, "utilities.label_handling", LabelManager)
+        _check_own(where, "preprocessor_name", preprocessor, "preprocessing", DefaultPreprocessor)
         for scheme in configuration["normalization_schemes"]:
-            _check_own(where, "normalization_schemes", scheme)
+            _check_own(
+                where, "normalization_schemes", scheme, "preprocessing.normalization", ImageNormalization
+            )
         for key in ("resampling_fn_data", "resampling_fn_seg", "resampling_fn_probabilities"):
-            _check_own(where, key, configuration[key])
+            _check_own(where, key, configuration[key], "preprocessing.resampling", None)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{where} is no whole plan of nnU-Net's ({error!r}); plan it anew") from error
 
@@ -80,56 +88,29 @@ def _check_network(where: str, architecture: Mapping[str, Any]) -> None:
             raise _refusal(where, key, name)
     for key, name in named.items():
         found = pydoc.locate(name)
-        if found is None and key == "network_class_name":
-            found = _moved(name)
+        if (
+            found is None and key == "network_class_name"
+        ):  # it may have moved; nnU-Net itself looks for it there
+            found = find_in(f"{_NETWORKS}architectures", name.rpartition(".")[2])
         if not (
             inspect.isclass(found) and issubclass(found, nn.Module) and found.__module__.startswith(_PARTS)
         ):
             raise _refusal(where, key, name)
 
 
-def _moved(name: str) -> Any:
-    """The class of that name elsewhere among nnU-Net's architectures, where nnU-Net itself looks for it."""
-    import dynamic_network_architectures
-    from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
-
-    folder = Path(dynamic_network_architectures.__path__[0]) / "architectures"
-    return recursive_find_python_class(str(folder), name.rpartition(".")[2], f"{_NETWORKS}architectures")
-
-
-def _check_own(where: str, key: str, name: Any) -> None:
-    """A class or function that stands in nnU-Net's own package, and is of the kind that the key asks for."""
-    import nnunetv2
-    from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
-
+def _check_own(where: str, key: str, name: Any, module: str, base: type | None) -> None:
+    """A class of that base, or without one a resampling function, that stands in that module of nnU-Net's."""
     if name is None:
         raise _refusal(where, key, name)
     _check_plain(where, key, name)
-    module, right = _kinds().get(key, ("preprocessing.resampling", _resamples))
-    folder = Path(nnunetv2.__path__[0]).joinpath(*module.split("."))
-    found = recursive_find_python_class(str(folder), name, f"nnunetv2.{module}")
-    if not (right(found) and str(getattr(found, "__module__", "")).startswith("nnunetv2.")):
+    found = find_in(f"nnunetv2.{module}", name)
+    right = (
+        inspect.isfunction(found) and "resampl" in found.__name__
+        if base is None
+        else inspect.isclass(found) and issubclass(found, base)
+    )
+    if not (right and found.__module__.startswith("nnunetv2.")):
         raise _refusal(where, key, name)
-
-
-def _kinds() -> dict[str, tuple[str, Callable[[Any], bool]]]:
-    """For each key, where nnU-Net looks, and whether what it finds is what the key stands for."""
-    from nnunetv2.preprocessing.normalization.default_normalization_schemes import ImageNormalization
-    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
-    from nnunetv2.utilities.label_handling.label_handling import LabelManager
-
-    def kind_of(base: type) -> Callable[[Any], bool]:
-        return lambda found: inspect.isclass(found) and issubclass(found, base)
-
-    return {
-        "label_manager": ("utilities.label_handling", kind_of(LabelManager)),
-        "preprocessor_name": ("preprocessing", kind_of(DefaultPreprocessor)),
-        "normalization_schemes": ("preprocessing.normalization", kind_of(ImageNormalization)),
-    }
-
-
-def _resamples(found: Any) -> bool:
-    return inspect.isfunction(found) and "resampl" in found.__name__
 
 
 def _check_plain(where: str, key: str, name: Any) -> None:
