@@ -114,14 +114,12 @@ class Table:
         header: names of the columns, without white space around them.
         rows: those of the header's length.
         faults: a sentence about each other row.
-        separator: between the fields.
     """
 
     shown: str
     header: tuple[str, ...]
     rows: Rows
     faults: tuple[str, ...]
-    separator: str
 
     def sound_rows(self) -> Rows:
         """All rows.
@@ -231,7 +229,7 @@ def table_of(text: str, shown: str, expected: Collection[str] = (), separator: s
             sound.append((number, tuple(row)))
         else:
             faults.append(f"line {number} has {len(row)} fields, the header has {len(header)}")
-    return Table(shown, tuple(header), sound, tuple(faults), separator)
+    return Table(shown, tuple(header), sound, tuple(faults))
 
 
 def read_columns(

@@ -42,7 +42,8 @@ def test_the_separator_that_excel_names(tmp_path: Path) -> None:
 
 
 def test_the_expected_columns_outweigh_signs_within_a_name() -> None:
-    assert table_of("filename;Caption, in words, or in signs\na;b\n", "t", ["filename"]).separator == ";"
+    table = table_of("filename;Caption, in words, or in signs\na;b\n", "t", ["filename"])
+    assert table.header == ("filename", "Caption, in words, or in signs")
 
 
 @pytest.mark.parametrize(
