@@ -16,8 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from medsam_exp.config.trials import searches, shares_images, space_of
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.stages.pipeline import readers
-from medsam_exp.training.search.space import leaves
-from medsam_exp.training.search.study import describe
+from medsam_exp.training.search.space import describe, leaves
 from medsam_exp.types import UserError
 
 

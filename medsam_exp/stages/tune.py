@@ -8,10 +8,10 @@ import numpy as np
 from medsam_exp.data.patients import patients_of_samples
 from medsam_exp.metrics.clusters import picked
 from medsam_exp.runtime import distributed
+from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.seeding import derive_seed
 from medsam_exp.stages.context import StageContext
 from medsam_exp.training.search.space import Value, parse_space
-from medsam_exp.training.search.study import Search
 from medsam_exp.types import UserError
 
 _STUDY_FILE = "study.db"
@@ -25,8 +25,11 @@ def run(context: StageContext) -> None:
     command, started again while this one runs, works on the same study.
 
     Raises:
-        UserError: every trial failed.
+        UserError: every trial failed, or Optuna is not installed.
     """
+    require("optuna")
+    from medsam_exp.training.search.study import Search
+
     settings = context.build("search")
     if distributed.rank() > 0:
         while (asked := distributed.from_rank_zero(None)) is not None:

@@ -17,7 +17,7 @@ from medsam_exp.runtime.interrupts import take_back_signals
 from medsam_exp.training.optimization import total_steps
 from medsam_exp.types import UserError
 
-POINTS = 20
+_POINTS = 20
 """A curve of a short training has at least as many points, or one per step."""
 
 
@@ -59,23 +59,16 @@ class FiniteWeights(pl.Callback):
         Raises:
             UserError: a weight is not finite.
         """
-        self._check(trainer, pl_module)
-
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, _: Any) -> None:
-        """Check before a checkpoint replaces the last good one.
-
-        Raises:
-            UserError: a weight is not finite.
-        """
-        self._check(trainer, pl_module)
-
-    def _check(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if broken := broken_weights(module.state_dict()):
+        if broken := broken_weights(pl_module.state_dict()):
             raise UserError(
                 f"{len(broken)} of the network's weights are no longer finite at step {trainer.global_step} of epoch "
                 f"{trainer.current_epoch}, the first is {broken[0]}: lower the learning rate; the last good "
                 "checkpoint stays."
             )
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, _: Any) -> None:
+        """Check before a checkpoint replaces the last good one."""
+        self.on_train_epoch_end(trainer, pl_module)
 
 
 class MidEpochCheckpoint(ModelCheckpoint):
@@ -129,7 +122,7 @@ class LogInterval(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         """Choose the interval once the data are read and the number of steps is known."""
         longest: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        often_enough = max(1, total_steps(trainer) // POINTS)
+        often_enough = max(1, total_steps(trainer) // _POINTS)
         trainer.log_every_n_steps = min(longest, often_enough)  # type: ignore[attr-defined]
 
 
@@ -170,15 +163,17 @@ class Throughput(pl.Callback):
 
     def on_validation_start(self, *_: Any) -> None:
         """Stop the clock."""
-        self._stop()
+        if self._running_since is not None:
+            self._seconds += self._clock() - self._running_since
+        self._running_since = None
 
     def on_validation_end(self, *_: Any) -> None:
         """Restart the clock."""
-        self._running_since = self._clock()
+        self.on_train_epoch_start()
 
     def on_train_epoch_end(self, *_: Any) -> None:
         """Stop the clock: checkpoints are written now."""
-        self._stop()
+        self.on_validation_start()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, _: pl.LightningModule, _outputs: Any, batch: Any, _index: int
@@ -188,18 +183,13 @@ class Throughput(pl.Callback):
         step, interval = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
         if not interval or step % interval or step == self._logged_step:  # accumulated batches share a step
             return
-        self._stop()
+        self.on_validation_start()
         if self._seconds > 0:
             rate = {"train/images_per_second": self._images / self._seconds}
             for logger in trainer.loggers:
                 logger.log_metrics(rate, step=step - 1)  # Lightning counts steps from 0
         self._seconds, self._images, self._logged_step = 0.0, 0, step
         self._running_since = self._clock()
-
-    def _stop(self) -> None:
-        if self._running_since is not None:
-            self._seconds += self._clock() - self._running_since
-        self._running_since = None
 
 
 class RestoreSignals(pl.Callback):
@@ -209,14 +199,12 @@ class RestoreSignals(pl.Callback):
     Within a process group it waits in a broadcast for processes that may do something else.
     """
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, *_: Any) -> None:
         """Take the signals back, as the Trainer has just put its handlers in place."""
-        del trainer, pl_module
         take_back_signals()
 
-    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_predict_start(self, *_: Any) -> None:
         """Take the signals back."""
-        del trainer, pl_module
         take_back_signals()
 
 

@@ -1,6 +1,7 @@
 """Batches of image-text pairs for fine-tuning CLIP."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ def random_crop(image: RGBImage, smallest_area: float, generator: np.random.Gene
     return image[top : top + kept_height, left : left + kept_width]
 
 
+@dataclass(frozen=True, eq=False)
 class AugmentedPairs(TorchDataset[tuple[Tensor, str]]):
     """Network input and one caption of a pair, a pure function of (seed, epoch, pair id).
 
@@ -45,32 +47,27 @@ class AugmentedPairs(TorchDataset[tuple[Tensor, str]]):
         seed: of crops and captions.
     """
 
-    def __init__(
-        self,
-        pairs: PairSource,
-        read_image: Callable[[str], RGBImage],
-        preprocess: Callable[[RGBImage], Tensor],
-        smallest_crop: float,
-        seed: int,
-    ) -> None:
-        self._pairs, self._read_image, self._preprocess = pairs, read_image, preprocess
-        self._smallest_crop, self._seed = smallest_crop, seed
+    pairs: PairSource
+    read_image: Callable[[str], RGBImage]
+    preprocess: Callable[[RGBImage], Tensor]
+    smallest_crop: float
+    seed: int
 
     def __len__(self) -> int:
         """Number of pairs."""
-        return len(self._pairs.ids)
+        return len(self.pairs.ids)
 
     def __getitem__(self, epoch_and_index: tuple[int, int]) -> tuple[Tensor, str]:
         """Return (3, h, w) network input and the caption drawn for this epoch."""
         epoch, index = epoch_and_index
-        pair_id = self._pairs.ids[index]
-        generator = numpy_generator(self._seed, pair_id, "finetune_clip", epoch)
-        captions = self._pairs.captions(pair_id)
+        pair_id = self.pairs.ids[index]
+        generator = numpy_generator(self.seed, pair_id, "finetune_clip", epoch)
+        captions = self.pairs.captions(pair_id)
         caption = captions[generator.integers(len(captions))]
-        image = self._read_image(pair_id)
-        if self._smallest_crop < 1:
-            image = random_crop(image, self._smallest_crop, generator)
-        return self._preprocess(image), caption
+        image = self.read_image(pair_id)
+        if self.smallest_crop < 1:
+            image = random_crop(image, self.smallest_crop, generator)
+        return self.preprocess(image), caption
 
 
 class PairsDataModule(TrainingData):

@@ -23,9 +23,9 @@ from medsam_exp.training.optimization import (
 )
 from medsam_exp.types import ContrastiveLoss, PairBatch, UserError
 
-COLLAPSED_SPREAD = 1e-3
+_COLLAPSED_SPREAD = 1e-3
 """Embeddings this close to each other carry nothing; a fresh network has ten times more."""
-GRACE_STEPS = 100
+_GRACE_STEPS = 100
 """A fresh network may start with embeddings that are nearly alike; a quarter of a training at most."""
 
 
@@ -60,7 +60,7 @@ class ClipFinetuneModule(pl.LightningModule):
         self.loss = loss
         self._optimizer, self._scheduler, self._seed = optimizer, scheduler, seed
         self._chunk_size = chunk_size
-        self._collapse_told, self._grace_steps = False, GRACE_STEPS
+        self._collapse_told, self._grace_steps = False, _GRACE_STEPS
         for name, parameter in clip.named_parameters():
             if name.rpartition(".")[2] in ("logit_scale", "logit_bias"):  # the loss has its own
                 parameter.requires_grad_(False)
@@ -72,8 +72,8 @@ class ClipFinetuneModule(pl.LightningModule):
             UserError: batch norms would see pieces of a batch.
         """
         self.train()
-        settle_batch_norms(self, self.clip, self._chunk_size)
-        self._grace_steps = min(GRACE_STEPS, total_steps(self.trainer) // 4)
+        _settle_batch_norms(self, self.clip, self._chunk_size)
+        self._grace_steps = min(_GRACE_STEPS, total_steps(self.trainer) // 4)
 
     def on_train_batch_start(self, _: PairBatch, batch_idx: int) -> None:
         """Seed dropout by the batch, so that a resumed training drops what an undisturbed one would."""
@@ -131,8 +131,8 @@ class ClipFinetuneModule(pl.LightningModule):
 
     def _embed(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
         """Embeddings (B, D) of images and texts of the whole batch, over all devices."""
-        image_embedding = in_chunks(self.clip.encode_image, batch.image, self._chunk_size)
-        text_embedding = in_chunks(self.clip.encode_text, batch.tokens, self._chunk_size)
+        image_embedding = _in_chunks(self.clip.encode_image, batch.image, self._chunk_size)
+        text_embedding = _in_chunks(self.clip.encode_text, batch.tokens, self._chunk_size)
         return gather_rows(image_embedding), gather_rows(text_embedding)
 
     def _temperature(self) -> Tensor | None:
@@ -143,7 +143,7 @@ class ClipFinetuneModule(pl.LightningModule):
         if self._collapse_told or self.global_step < self._grace_steps:
             return
         for kind, value in spreads.items():
-            if value < COLLAPSED_SPREAD:
+            if value < _COLLAPSED_SPREAD:
                 self._collapse_told = True
                 rank_zero_warn(
                     f"The {kind} embeddings have collapsed at step {self.global_step}: they are all alike "
@@ -151,17 +151,8 @@ class ClipFinetuneModule(pl.LightningModule):
                 )
 
 
-def settle_batch_norms(module: pl.LightningModule, network: nn.Module, chunk_size: int | None) -> None:
-    """Let frozen batch norms keep their statistics, and refuse trained ones that would not see the whole batch.
-
-    Args:
-        module: whose Trainer says how many devices share a batch.
-        network: in training mode, with frozen parameters switched off.
-        chunk_size: rows that pass at a time; None for all rows of a device.
-
-    Raises:
-        UserError: chunks or devices would normalise parts of the batch by their own means and variances.
-    """
+def _settle_batch_norms(module: pl.LightningModule, network: nn.Module, chunk_size: int | None) -> None:
+    """Let frozen batch norms keep their statistics, and refuse trained ones that would not see the whole batch."""
     trained = []
     for name, part in network.named_modules():
         if isinstance(part, _BatchNorm):
@@ -188,19 +179,11 @@ def settle_batch_norms(module: pl.LightningModule, network: nn.Module, chunk_siz
         )
 
 
-def in_chunks(encode: Callable[[Tensor], Tensor], rows: Tensor, chunk_size: int | None) -> Tensor:
+def _in_chunks(encode: Callable[[Tensor], Tensor], rows: Tensor, chunk_size: int | None) -> Tensor:
     """Encode rows chunk by chunk with gradient checkpointing, so that one chunk's activations are kept at most.
 
     Equal to one pass where rows do not influence each other, so without batch norms in training. Backwards each
     chunk is encoded again under its own random state, so that dropout drops the same.
-
-    Args:
-        encode: rows (b, ...) to embeddings (b, D).
-        rows: (B, ...).
-        chunk_size: rows of a chunk; None encodes all in one pass and keeps all activations.
-
-    Returns:
-        Embeddings (B, D).
     """
     if chunk_size is None:
         return encode(rows)

@@ -15,7 +15,7 @@ from medsam_exp.types import SaliencyMap
 
 @dataclass
 class Faithfulness:
-    """Embeds each image as it is and masked by its map.
+    """Embeds each image as it is and masked by its map: their product, as in M2IB's own evaluation.
 
     Args:
         clip: the adapter of a CLIP model.
@@ -44,22 +44,12 @@ class Faithfulness:
         weights = torch.stack([to_network_frame(maps[name], size) for name in ids]).to(batch.images)
         original, masked = (
             cosine_similarity(embed_images(self.clip, images, batch.ids), text).tolist()
-            for images in (batch.images, mask_images(batch.images, weights))
+            for images in (
+                batch.images,
+                batch.images * weights[:, None],
+            )  # 0 is the mean colour of the training images
         )
         yield from zip(batch.ids, original, masked, strict=False)
-
-
-def mask_images(images: Tensor, weights: Tensor) -> Tensor:
-    """Fade images to the mean colour of the network's training images where a map is dark.
-
-    Args:
-        images: (B, 3, h, w), preprocessed, so that 0 is that mean.
-        weights: (B, h, w) in [0, 1].
-
-    Returns:
-        (B, 3, h, w); the product, as in M2IB's own evaluation.
-    """
-    return images * weights[:, None]
 
 
 def to_network_frame(saliency_map: SaliencyMap, size: tuple[int, int]) -> Tensor:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from torch.utils.data import Dataset as TorchDataset
 from medsam_exp.nnunet.training import Batch
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.seeding import derive_seed
-from medsam_exp.training.training_data import EpochSampler, ResumableLoader, trained_batches
+from medsam_exp.training.training_data import EpochSampler, resumable_loader, trained_batches
 
 
+@dataclass(frozen=True, eq=False)
 class SeededBatches(TorchDataset[Batch]):
     """Draws batches from one of nnU-Net's data loaders, which uses the global random generators.
 
@@ -30,16 +32,18 @@ class SeededBatches(TorchDataset[Batch]):
         count: batches of an epoch.
     """
 
-    def __init__(self, source: Any, seed: int, use: str, count: int) -> None:
-        self._source, self._seed, self._use, self._count = source, seed, use, count
+    source: Any
+    seed: int
+    use: str
+    count: int
 
     def __len__(self) -> int:
-        return self._count
+        return self.count
 
     def __getitem__(self, place: tuple[int, int]) -> Batch:
         """The batch at (epoch, number)."""
-        with seeded(derive_seed(self._seed, "nnunet", self._use, *place, distributed.rank())):
-            drawn = self._source.generate_train_batch()
+        with seeded(derive_seed(self.seed, "nnunet", self.use, *place, distributed.rank())):
+            drawn = self.source.generate_train_batch()
         return Batch(drawn["data"], drawn["target"])
 
 
@@ -92,11 +96,5 @@ class NnunetDataModule(pl.LightningDataModule):
     def _loader(self, use: str, order: int | None) -> DataLoader[Batch]:
         count = self._counts[use]
         dataset = SeededBatches(self._sources[use], self._seed, use, count)
-        return ResumableLoader(
-            dataset,
-            batch_size=None,
-            sampler=EpochSampler(count, 1, count, order, lambda: trained_batches(self.trainer)),
-            num_workers=self._workers,
-            persistent_workers=self._workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
+        sampler = EpochSampler(count, 1, count, order, lambda: trained_batches(self.trainer))
+        return resumable_loader(dataset, sampler, self._workers, batch_size=None)

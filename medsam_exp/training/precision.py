@@ -7,6 +7,7 @@ float32.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
@@ -50,30 +51,19 @@ def precision_problems(precision: object, stages: Sequence[str]) -> list[str]:
 def encoders_in(module: nn.Module, dtype: torch.dtype | None) -> Iterator[None]:
     """Let a module's encoders compute in `dtype`; afterwards their weights are what they were, bit for bit."""
     parts = [] if dtype is None else [part for one in module.modules() for part in _encoders(one)]
-    parameters = [
-        (parameter, parameter.data)
+    weights = [
+        (tensor, tensor.data)
         for part in parts
-        for name, parameter in part.named_parameters()
-        if name not in _KEPT and parameter.is_floating_point()
+        for name, tensor in chain(part.named_parameters(), part.named_buffers())
+        if name not in _KEPT and tensor.is_floating_point()
     ]
-    buffers = [
-        (owner, name, values)
-        for part in parts
-        for owner in part.modules()
-        for name, values in owner._buffers.items()
-        if values is not None and values.is_floating_point()
-    ]
-    for parameter, values in parameters:
-        parameter.data = values.to(dtype)
-    for owner, name, values in buffers:
-        owner._buffers[name] = values.to(dtype)
+    for tensor, values in weights:
+        tensor.data = values.to(dtype)
     try:
         yield
     finally:
-        for parameter, values in parameters:
-            parameter.data = values
-        for owner, name, values in buffers:
-            owner._buffers[name] = values
+        for tensor, values in weights:
+            tensor.data = values
 
 
 def _encoders(module: Any) -> list[nn.Module]:

@@ -28,10 +28,15 @@ def tight_box(mask: Mask) -> Box:
 
 def filled_box(box: Box, size: tuple[int, int]) -> Mask:
     """The (H, W) mask of the pixels that a box touches."""
-    rows, columns = (np.arange(side) for side in size)
-    (x0, y0), (x1, y1) = np.floor(box[:2]), np.ceil(box[2:])
-    inside: Mask = ((rows >= y0) & (rows < y1))[:, None] & ((columns >= x0) & (columns < x1))
+    inside = np.zeros(size, bool)
+    inside[_touched(box)] = True
     return inside
+
+
+def _touched(box: Box) -> tuple[slice, slice]:
+    """Rows and columns of the pixels that a box touches."""
+    x0, y0, x1, y1 = (int(value) for value in (*np.floor(box[:2]), *np.ceil(box[2:])))
+    return slice(y0, y1), slice(x0, x1)
 
 
 def box_iou(one: Box, other: Box) -> float:
@@ -82,8 +87,7 @@ def missing_box(mask: Mask, like: Box, generator: np.random.Generator) -> Box | 
         side = np.minimum((like[2:] - like[:2]) * 2 ** generator.uniform(-1, 1, size=2), [width, height])
         low = generator.uniform(0, 1, size=2) * ([width, height] - side)
         box = np.concatenate([low, low + side]).astype(np.float32)
-        x0, y0, x1, y1 = (int(value) for value in (*np.floor(box[:2]), *np.ceil(box[2:])))
-        if not mask[y0:y1, x0:x1].any():
+        if not mask[_touched(box)].any():
             return box
     return None
 
@@ -106,9 +110,7 @@ def random_points(
     labels = np.full(count, -1, dtype=np.int64)
     used = int(generator.integers(1, count + 1))
     foreground = int(generator.integers(1, used + 1)) if generator.random() < 0.5 else used
-    x0, y0, x1, y1 = (int(value) for value in (*np.floor(box[:2]), *np.ceil(box[2:])))
-    around = np.zeros_like(mask)
-    around[y0:y1, x0:x1] = ~mask[y0:y1, x0:x1]
+    around = filled_box(box, mask.shape) & ~mask
     for place, (region, label) in enumerate([(mask, 1)] * foreground + [(around, 0)] * (used - foreground)):
         inside = np.flatnonzero(region)
         if len(inside):

@@ -1,7 +1,7 @@
 """Images with true masks and imperfect visual prompts, to train a SAM; a declared reader of ground truth."""
 
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
@@ -52,6 +52,7 @@ def mask_to_input_frame(mask: Mask, image_size: int) -> Tensor:
     return pad((resized >= 0.5).float(), (0, image_size - width, 0, image_size - height))
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class PromptedMasks(TorchDataset[MaskPromptBatch]):
     """One object of an image with prompts for it, a pure function of (seed, epoch, sample id).
 
@@ -69,52 +70,44 @@ class PromptedMasks(TorchDataset[MaskPromptBatch]):
         mirror: whether to mirror images at random.
     """
 
-    def __init__(
-        self,
-        images: dict[str, RGBImage],
-        masks: dict[str, Mask],
-        sample_ids: list[str],
-        sam: SamModel,
-        *,
-        seed: int,
-        smallest_iou: float,
-        point_count: int,
-        missing_share: float,
-        mirror: bool,
-    ) -> None:
-        self._images, self._masks, self._sample_ids = images, masks, sample_ids
-        self._preprocess, self._image_size = sam.preprocess, sam.image_size
-        self._seed, self._smallest_iou, self._point_count = seed, smallest_iou, point_count
-        self._missing_share, self._mirror = missing_share, mirror
+    images: dict[str, RGBImage]
+    masks: dict[str, Mask]
+    sample_ids: list[str]
+    sam: SamModel
+    seed: int
+    smallest_iou: float
+    point_count: int
+    missing_share: float
+    mirror: bool
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self._sample_ids)
+        return len(self.sample_ids)
 
     def __getitem__(self, epoch_and_index: tuple[int, int]) -> MaskPromptBatch:
         """Return one image's fields, without the axis B."""
         epoch, index = epoch_and_index
-        sample_id = self._sample_ids[index]
-        generator = numpy_generator(self._seed, sample_id, "train_sam", epoch)
-        image, mask = self._images[sample_id], self._masks[sample_id]
-        if self._mirror:
+        sample_id = self.sample_ids[index]
+        generator = numpy_generator(self.seed, sample_id, "train_sam", epoch)
+        image, mask = self.images[sample_id], self.masks[sample_id]
+        if self.mirror:
             flip = tuple(slice(None, None, -1 if generator.random() < 0.5 else 1) for _ in range(2))
             image, mask = np.ascontiguousarray(image[flip]), np.ascontiguousarray(mask[flip])
         target = random_component(mask, generator)
         size = (mask.shape[0], mask.shape[1])
         empty = None
-        if generator.random() < self._missing_share:
+        if generator.random() < self.missing_share:
             empty = missing_box(mask, tight_box(target), generator)
         if empty is None:
-            box = jittered_box(tight_box(target), size, self._smallest_iou, generator)
-            points, labels = random_points(target, box, self._point_count, generator)
+            box = jittered_box(tight_box(target), size, self.smallest_iou, generator)
+            points, labels = random_points(target, box, self.point_count, generator)
         else:
             box, target = empty, np.zeros_like(mask)
-            points, labels = random_points(filled_box(box, size), box, self._point_count, generator)
-        scale = self._image_size / max(size)
+            points, labels = random_points(filled_box(box, size), box, self.point_count, generator)
+        scale = self.sam.image_size / max(size)
         return MaskPromptBatch(
-            image=self._preprocess(image),
-            mask=mask_to_input_frame(target, self._image_size),
+            image=self.sam.preprocess(image),
+            mask=mask_to_input_frame(target, self.sam.image_size),
             boxes=torch.from_numpy(box * np.float32(scale)),
             points=torch.from_numpy(points * np.float32(scale)),
             point_labels=torch.from_numpy(labels),
@@ -150,12 +143,15 @@ class MaskPromptDataModule(TrainingData):
         missing_share: float = 0.25,
     ) -> None:
         super().__init__(batch_size=batch_size, val_batch_size=batch_size, seed=seed, workers=workers)
-        self._dataset, self._sam, self._held_out = dataset, sam, held_out
-        self._options: dict[str, Any] = {
-            "smallest_iou": smallest_iou,
-            "point_count": point_count,
-            "missing_share": missing_share,
-        }
+        self._dataset, self._held_out = dataset, held_out
+        self._prompted = partial(
+            PromptedMasks,
+            sam=sam,
+            seed=seed,
+            smallest_iou=smallest_iou,
+            point_count=point_count,
+            missing_share=missing_share,
+        )
         self._train_ids: list[str] = []
 
     def setup(self, stage: str) -> None:
@@ -179,18 +175,16 @@ class MaskPromptDataModule(TrainingData):
 
     def train_dataloader(self) -> DataLoader[MaskPromptBatch]:
         """Batches of the current epoch."""
-        return self._training_loader(self._prompted(self._train_ids, mirror=True), _collate)
+        return self._training_loader(self._objects(self._train_ids, mirror=True), _collate)
 
     def val_dataloader(self) -> DataLoader[MaskPromptBatch] | list[DataLoader[MaskPromptBatch]]:
         """The same images and prompts every time."""
         if not self._val_ids:
             return []
-        return self._validation_loader(self._prompted(self._val_ids, mirror=False), _collate)
+        return self._validation_loader(self._objects(self._val_ids, mirror=False), _collate)
 
-    def _prompted(self, sample_ids: list[str], *, mirror: bool) -> PromptedMasks:
-        return PromptedMasks(
-            self._images, self._masks, sample_ids, self._sam, seed=self._seed, mirror=mirror, **self._options
-        )
+    def _objects(self, sample_ids: list[str], *, mirror: bool) -> PromptedMasks:
+        return self._prompted(images=self._images, masks=self._masks, sample_ids=sample_ids, mirror=mirror)
 
 
 def _collate(items: list[MaskPromptBatch]) -> MaskPromptBatch:

@@ -1,4 +1,7 @@
-"""Learning-rate schedules over the steps of a training."""
+"""Learning-rate schedules over the steps of a training.
+
+In closed form, so that each is a plain function of the step; torch's own compute a rate from the one before it.
+"""
 
 import math
 

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 from torch.utils.data import Dataset as TorchDataset
 
 from medsam_exp.runtime.seeding import numpy_generator
+from medsam_exp.training.prediction import Loaded
 from medsam_exp.types import UserError
 
 
@@ -63,7 +64,7 @@ class EpochSampler(DistributedSampler[tuple[int, int]]):
         return self._batches * self.share
 
 
-class ResumableLoader(DataLoader[Any]):
+class _ResumableLoader(DataLoader[Any]):
     """Stateful DataLoader for Lightning's resume within an epoch; the sampler derives the position, without a state."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -72,6 +73,27 @@ class ResumableLoader(DataLoader[Any]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing to go on with."""
+
+
+def resumable_loader(
+    dataset: TorchDataset[Any], sampler: EpochSampler, workers: int, **options: Any
+) -> DataLoader[Any]:
+    """Loader that goes on within an epoch, from where its sampler begins.
+
+    Args:
+        dataset: indexed by (epoch, index).
+        sampler: gives the indices.
+        workers: loading processes, which stay from epoch to epoch.
+        options: of the DataLoader, which say how samples make batches.
+    """
+    return _ResumableLoader(
+        dataset,
+        sampler=sampler,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        **options,
+    )
 
 
 class TrainingData(pl.LightningDataModule):
@@ -147,15 +169,7 @@ class TrainingData(pl.LightningDataModule):
             rank=rank,
             world_size=processes,
         )
-        return ResumableLoader(
-            dataset,
-            batch_size=sampler.share,
-            sampler=sampler,
-            collate_fn=collate,
-            num_workers=self._workers,
-            persistent_workers=self._workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
+        return resumable_loader(dataset, sampler, self._workers, batch_size=sampler.share, collate_fn=collate)
 
 
 def trained_batches(trainer: pl.Trainer | None) -> int:
@@ -164,17 +178,6 @@ def trained_batches(trainer: pl.Trainer | None) -> int:
         return 0
     progress = trainer.fit_loop.epoch_loop.batch_progress.total
     return int(progress.processed)  # type: ignore[attr-defined]
-
-
-class _Reader(TorchDataset[NDArray[Any]]):
-    def __init__(self, read: Callable[[str], NDArray[Any]], ids: Sequence[str]) -> None:
-        self._read, self._ids = read, ids
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __getitem__(self, index: int) -> NDArray[Any]:
-        return self._read(self._ids[index])
 
 
 def read_all(
@@ -187,5 +190,5 @@ def read_all(
         ids: what to read.
         workers: reading processes; 0 reads in this one.
     """
-    loader = DataLoader(_Reader(read, ids), batch_size=None, num_workers=workers)
+    loader = DataLoader(Loaded(ids, read), batch_size=None, num_workers=workers)
     return {sample_id: tensor.numpy().copy() for sample_id, tensor in zip(ids, loader, strict=True)}

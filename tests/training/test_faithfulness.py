@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import cosine_similarity, normalize
 
 from medsam_exp.metrics.saliency_maps import confidence_drop, confidence_increase
-from medsam_exp.training.faithfulness import Faithfulness, mask_images, to_network_frame
+from medsam_exp.training.faithfulness import Faithfulness, to_network_frame
 from medsam_exp.training.prediction import PredictModule, batch_loader, read_images
 from medsam_exp.types import Sample
 
@@ -81,15 +81,6 @@ def test_the_map_goes_the_way_of_its_image() -> None:
     assert squashed.mean() == pytest.approx(0.5, abs=1e-6)
     one = np.ones((1, 1), np.float32)
     torch.testing.assert_close(to_network_frame(one, (4, 4)), torch.ones(4, 4))
-
-
-def test_masking_fades_to_the_mean_colour() -> None:
-    images = torch.randn(2, 3, 4, 4)
-    weights = torch.zeros(2, 4, 4)
-    weights[0] = 1
-    masked = mask_images(images, weights)
-    assert torch.equal(masked[0], images[0])
-    assert torch.equal(masked[1], torch.zeros(3, 4, 4))
 
 
 @pytest.mark.parametrize(

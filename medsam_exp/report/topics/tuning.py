@@ -13,7 +13,7 @@ from medsam_exp.report.figures.style import Drawn
 from medsam_exp.report.figures.tuning import tuning_figure
 from medsam_exp.report.section import Part, Row, Section, Table
 from medsam_exp.stages.pipeline import stage_title
-from medsam_exp.training.search.study import describe
+from medsam_exp.training.search.space import describe
 
 _HINT = "The chosen trial’s interval is that of a winner on these images: expect less on others."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,7 +31,6 @@ class Median(DoublingRungs):
     """
 
     complete: int
-    keeps_score: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,10 +1,11 @@
-"""What every pruner offers, and the rungs (numbers of images) at which a trial may be pruned."""
+"""The base of pruners, and the rungs (numbers of images) at which a trial may be pruned."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from medsam_exp.metrics.clusters import Clusters
 from medsam_exp.types import UserError
@@ -13,32 +14,36 @@ if TYPE_CHECKING:
     from optuna.pruners import BasePruner
 
 
-class Pruner(Protocol):
-    """Decides by Optuna's rule whether a trial goes on."""
+class Pruner(ABC):
+    """Decides by Optuna's rule whether a trial goes on; as it is, with one rung, at all images, and no reports."""
 
-    keeps_score: ClassVar[bool]
+    keeps_score: ClassVar[bool] = False
     """Whether a pruned trial is complete in the study, with its mean so far; else it has no score there."""
 
+    @abstractmethod
     def rule(self) -> BasePruner:
-        """Optuna's pruner."""
-        ...
+        """Optuna's pruner, asked at every rung."""
 
     def rungs(self, images: int) -> list[int]:
         """How many images are scored at each rung; at the last one, all of them."""
-        ...
+        return [images]
 
-    def reports(self, scores: Sequence[float], clusters: Clusters | None = None) -> Mapping[int, float]:
+    def reports(
+        self,
+        scores: Sequence[float],  # noqa: ARG002 (shared interface)
+        clusters: Clusters | None = None,  # noqa: ARG002
+    ) -> Mapping[int, float]:
         """What the rule is told at a rung, by step.
 
         Args:
             scores: (n,) of the images so far, in the one order that all trials share.
             clusters: (n,) each image's patient; None where patients are unknown.
         """
-        ...
+        return {}
 
 
 @dataclass(frozen=True)
-class DoublingRungs:
+class DoublingRungs(Pruner):
     """Rungs that double; the base of pruners that have several.
 
     Args:

@@ -80,6 +80,13 @@ def edges(entry: Choices | Range) -> tuple[Value, ...]:
     return entry.values if isinstance(entry, Choices) else (entry.low, entry.high)
 
 
+def describe(values: Mapping[str, Value]) -> str:
+    """Values in words: "saliency.beta=0.3, saliency.layer=2"."""
+    return ", ".join(
+        f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
+    )
+
+
 def leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield (dotted key, entry) of a tree; a range counts as one entry."""
     for key, node in tree.items():

@@ -1,7 +1,5 @@
 """An Optuna study in an SQLite file: resumed when its process was killed, shared by several processes."""
 
-from __future__ import annotations
-
 import itertools
 import logging
 import math
@@ -11,22 +9,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, TrialState
 
 from medsam_exp.metrics.clusters import Clusters
 from medsam_exp.metrics.summary import summarise
-from medsam_exp.runtime.extras import require
 from medsam_exp.training.pruner.none import NoPruner
 from medsam_exp.training.pruner.rungs import Pruner
-from medsam_exp.training.search.space import Choices, Range, Space, Value, grid
+from medsam_exp.training.search.space import Choices, Range, Space, Value, describe, grid
 from medsam_exp.training.search.workers import Workers
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial, TrialState
 
 log = logging.getLogger(__name__)
 
@@ -103,18 +105,14 @@ class Search:
 
         Returns:
             All finished trials: of a grid in the order of the space, else as they were tried.
-
-        Raises:
-            UserError: Optuna is not installed.
         """
-        require("optuna")
         deadline, workers = time.monotonic() + (self.timeout or math.inf), Workers(file.parent)
         with workers.registered():
-            with workers.lock():
+            with workers.lock:
                 shared = _SharedStudy(self, file, workers)
             while (trial := shared.next_trial(deadline)) is not None:
                 self._run_trial(shared.study, trial, evaluate, survive=survive)
-            with workers.lock():  # of workers that end together one is the last
+            with workers.lock:  # of workers that end together one is the last
                 trials = self._in_order([_as_trial(trial) for trial in shared.finished])
                 workers.deregister()
                 if not any(trial.score for trial in trials) and not workers.others_alive:
@@ -131,8 +129,6 @@ class Search:
         self, study: optuna.Study, trial: optuna.Trial, evaluate: Evaluate, *, survive: bool
     ) -> None:
         """Score a trial and tell the study."""
-        from optuna.trial import TrialState
-
         try:
             score, pruned = self._score(study, trial, evaluate)
         except Exception as error:
@@ -159,9 +155,8 @@ class Search:
         Returns:
             The score, and whether the trial was pruned.
         """
-        reported = set(
-            study.get_trials(deepcopy=False)[trial.number].intermediate_values
-        )  # before a takeover
+        before = study.get_trials(deepcopy=False)[trial.number]  # of a takeover, as its last process left it
+        reported = set(before.intermediate_values)
         for count in self.pruner.rungs(self.images):
             scores = evaluate(dict(trial.params), count)
             mean = float(np.mean(scores))
@@ -193,8 +188,6 @@ class _SharedStudy:
     """
 
     def __init__(self, search: Search, file: Path, workers: Workers) -> None:
-        import optuna
-
         self._search, self._workers = search, workers
         with _quiet_optuna():
             self._storage = optuna.storages.RDBStorage(
@@ -216,22 +209,17 @@ class _SharedStudy:
     @property
     def finished(self) -> list[FrozenTrial]:
         """Trials that came to an end, pruned and failed ones too."""
-        from optuna.trial import TrialState
-
-        trials = self._in_state(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-        return [trial for trial in trials if not trial.user_attrs.get(_ABANDONED)]
+        return [trial for trial in self._begun() if trial.state.is_finished()]
 
     @property
     def running(self) -> list[FrozenTrial]:
         """Trials that a worker runs, or ran when it was killed."""
-        from optuna.trial import TrialState
-
         return self._in_state(TrialState.RUNNING)
 
     def next_trial(self, deadline: float) -> optuna.Trial | None:
         """The next trial for this worker; None when all are finished, those of other workers too."""
         while True:
-            with self._workers.lock():
+            with self._workers.lock:
                 trial = (self._orphan() or self._proposed()) if time.monotonic() < deadline else None
                 if trial is not None:
                     trial.set_user_attr(_WORKER, self._workers.name)
@@ -239,6 +227,15 @@ class _SharedStudy:
                 if all(map(self._is_orphan, self.running)):
                     return None
             time.sleep(_POLL_S)  # another worker may die before its trial is finished
+
+    def _begun(self) -> list[FrozenTrial]:
+        """Trials that were begun, by one look at the study, as others may end meanwhile; without abandoned ones."""
+        trials = self.study.get_trials(deepcopy=False)
+        return [
+            trial
+            for trial in trials
+            if trial.state != TrialState.WAITING and not trial.user_attrs.get(_ABANDONED)
+        ]
 
     def _in_state(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states)
@@ -249,9 +246,6 @@ class _SharedStudy:
 
     def _orphan(self) -> optuna.Trial | None:
         """A trial to take over; one that was cut off before it had all its values is abandoned."""
-        import optuna
-        from optuna.trial import TrialState
-
         study_id = self._storage.get_study_id_from_name(_STUDY)
         for orphan in filter(self._is_orphan, self.running):
             trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, orphan.number)
@@ -268,11 +262,7 @@ class _SharedStudy:
         Optuna's own grid sampler counts a trial as done that was broken off, so the grid's next point is put into the
         study's queue instead. A process that was killed just then has left it there already.
         """
-        from optuna.exceptions import ExperimentalWarning
-        from optuna.samplers import TPESampler
-        from optuna.trial import TrialState
-
-        begun = [*self.finished, *self.running]
+        begun = self._begun()
         if self._search.sampler == "grid":
             if not self._in_state(TrialState.WAITING):
                 if (point := self._untried([trial.params for trial in begun])) is None:
@@ -294,29 +284,18 @@ class _SharedStudy:
         return next((point for point in points if point not in begun), None)
 
 
-def describe(values: Mapping[str, Value]) -> str:
-    """Values in words: "saliency.beta=0.3, saliency.layer=2"."""
-    return ", ".join(
-        f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
-    )
-
-
 @contextmanager
 def _quiet_optuna() -> Iterator[None]:
     """Hide Optuna's line on the study that it makes or finds."""
-    from optuna import logging as optuna_logging
-
-    before = optuna_logging.get_verbosity()
-    optuna_logging.set_verbosity(optuna_logging.ERROR)
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         yield
     finally:
-        optuna_logging.set_verbosity(before)
+        optuna.logging.set_verbosity(before)
 
 
 def _distribution(entry: Choices | Range) -> BaseDistribution:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
     if isinstance(entry, Choices):
         return CategoricalDistribution(entry.values)
     if entry.is_integer:
@@ -325,8 +304,6 @@ def _distribution(entry: Choices | Range) -> BaseDistribution:
 
 
 def _as_trial(trial: FrozenTrial) -> Trial:
-    from optuna.trial import TrialState
-
     attributes = trial.user_attrs
     if trial.state == TrialState.FAIL:
         return Trial(dict(trial.params), None, attributes.get("error", "no reason given"))

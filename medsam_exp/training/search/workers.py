@@ -22,19 +22,23 @@ class Workers:
 
     Args:
         folder: of the study.
+
+    Attributes:
+        name: of this process.
+        lock: of the study; while it is held, no other worker changes it.
     """
 
     def __init__(self, folder: Path) -> None:
         self.name = uuid.uuid4().hex[:12]
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._study_lock = FileLock(folder / "study.lock")
+        self.lock = FileLock(folder / "study.lock")
         self._heartbeat = FileLock(self._path(self.name))
 
     @contextmanager
     def registered(self) -> Iterator[None]:
         """Register this process; deregister it at the end."""
-        with self.lock():  # or a worker's file would look like a dead one's until its lock is acquired
+        with self.lock:  # or a worker's file would look like a dead one's until its lock is acquired
             for path in self._folder.glob("worker-*.lock"):
                 if not is_locked(path):
                     path.unlink(missing_ok=True)
@@ -42,19 +46,13 @@ class Workers:
         try:
             yield
         finally:
-            with self.lock():
+            with self.lock:
                 self.deregister()
 
     def deregister(self) -> None:
         """Remove this process from the registry; call it while holding `lock`."""
         self._path(self.name).unlink(missing_ok=True)
         self._heartbeat.release()
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the lock of the study: no other worker changes it meanwhile."""
-        with self._study_lock:
-            yield
 
     def is_alive(self, name: str | None) -> bool:
         """Whether the process of a registered worker is running."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
 from medsam_exp.training.pruner.median import Median
-from medsam_exp.training.pruner.rungs import DoublingRungs, Pruner
+from medsam_exp.training.pruner.rungs import Pruner
 from medsam_exp.training.pruner.wilcoxon import Wilcoxon
 from medsam_exp.training.search.space import Value, parse_space
 from medsam_exp.training.search.study import Search, Trial
@@ -143,7 +143,7 @@ def test_a_stopped_trial_is_never_the_best_even_if_its_first_images_were_easy() 
     [(8, 60, [8, 16, 32, 60]), (8, 8, [8]), (8, 3, [3]), (2, 9, [2, 4, 8, 9]), (4, 16, [4, 8, 16])],
 )
 def test_the_rungs_double(first: int, images: int, rungs: list[int]) -> None:
-    assert DoublingRungs(first).rungs(images) == rungs
+    assert Wilcoxon(first=first, p=0.05).rungs(images) == rungs
 
 
 def test_where_patients_are_known_the_paired_test_takes_their_means() -> None:
