@@ -216,9 +216,8 @@ def _open_clip_description(config: Mapping[str, Any], where: str) -> dict[str, A
             },
         }
     except Exception as error:  # transformers refuses a wrong value in its own way
-        raise UserError(
-            f"{where} does not describe a CLIP of transformers' ({first_line(error)})."
-        ) from error
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UserError(f"{where} does not describe a CLIP of transformers' ({said[:200]}).") from error
     activations = {vision.hidden_act, text.hidden_act}
     if len(activations) > 1 or cfg["quick_gelu"] is None:
         raise UserError(

@@ -68,12 +68,10 @@ def _text_config(source: ClipSource, folder: str) -> str:
     words = name.lower()
     if has_text_config(source):
         return str(source.folder)
-    if all(word in words for word in ("bert", "base", "uncased")) and not any(
-        word in words for word in _OTHER_BERTS
-    ):
-        BertConfig().save_pretrained(
-            folder
-        )  # BERT-base, the size of PubMedBERT, which published folders leave out
+    named = all(word in words for word in ("bert", "base", "uncased"))
+    if named and not any(word in words for word in _OTHER_BERTS):
+        # BERT-base, the size of PubMedBERT, which published folders leave out.
+        BertConfig().save_pretrained(folder)
         return folder
     if source.folder is not None and source.repository is None:
         raise UserError(

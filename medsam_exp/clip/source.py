@@ -78,9 +78,8 @@ def find_weights(source: ClipSource, weights: str | None) -> Path | None:
     if weights == "random":
         return None
     is_tag = source.name and weights and not Path(weights).expanduser().is_file()
-    path = (
-        None if is_tag else _weights_file(source, weights)
-    )  # a tag's are not fetched before they are known to fit
+    # A tag's weights are not fetched before they are known to fit.
+    path = None if is_tag else _weights_file(source, weights)
     tag = weights if is_tag else None
     if source.name and (problem := activation_problem(source.name, source.model_cfg, tag, path)):
         raise UserError(problem)

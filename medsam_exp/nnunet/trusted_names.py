@@ -88,9 +88,7 @@ def _check_network(where: str, architecture: Mapping[str, Any]) -> None:
             raise _refusal(where, key, name)
     for key, name in named.items():
         found = pydoc.locate(name)
-        if (
-            found is None and key == "network_class_name"
-        ):  # it may have moved; nnU-Net itself looks for it there
+        if found is None and key == "network_class_name":  # it may have moved; nnU-Net looks for it there too
             found = find_in(f"{_NETWORKS}architectures", name.rpartition(".")[2])
         if not (
             inspect.isclass(found) and issubclass(found, nn.Module) and found.__module__.startswith(_PARTS)

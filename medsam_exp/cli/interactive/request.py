@@ -41,9 +41,7 @@ class Question:
             setting.split("=", 1) for setting in self.settings if setting.partition("=")[0] in GROUPS
         )
         chosen = {**typed, **self.choices}
-        if (
-            chosen.get("clip", _CALIBRATED_FOR) == _CALIBRATED_FOR
-        ):  # other CLIPs have no calibrated presence score
+        if chosen.get("clip", _CALIBRATED_FOR) == _CALIBRATED_FOR:  # others have no calibrated presence score
             chosen.setdefault("presence", "calibrated")
         others = [setting for setting in self.settings if setting.partition("=")[0] not in GROUPS]
         if self.prompts is not None:

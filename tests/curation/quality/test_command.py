@@ -18,8 +18,6 @@ from tests.command import command, refusal
 
 main = command("data-check")
 
-ERRORS = ("identical_across_splits", "near_across_splits", "identical_labels")
-
 
 @pytest.fixture
 def spoilt(clean: Clean) -> Clean:

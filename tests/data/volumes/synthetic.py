@@ -19,7 +19,6 @@ from pydicom.uid import (
 
 PATIENT = "Mustermann^Erika"
 CLASSES = {"CT": CTImageStorage, "US": UltrasoundImageStorage}
-OBLIQUE = np.array([[0.9848, 0.1736, 0.0], [-0.1504, 0.8529, 0.5], [0.0868, -0.4924, 0.866]])
 
 
 def turned(angles: Sequence[float]) -> NDArray[np.float64]:
