@@ -163,9 +163,7 @@ class Throughput(pl.Callback):
 
     def on_validation_start(self, *_: Any) -> None:
         """Stop the clock."""
-        if self._running_since is not None:
-            self._seconds += self._clock() - self._running_since
-        self._running_since = None
+        self._stop()
 
     def on_validation_end(self, *_: Any) -> None:
         """Restart the clock."""
@@ -173,7 +171,7 @@ class Throughput(pl.Callback):
 
     def on_train_epoch_end(self, *_: Any) -> None:
         """Stop the clock: checkpoints are written now."""
-        self.on_validation_start()
+        self._stop()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, _: pl.LightningModule, _outputs: Any, batch: Any, _index: int
@@ -183,13 +181,18 @@ class Throughput(pl.Callback):
         step, interval = trainer.global_step, trainer.log_every_n_steps  # type: ignore[attr-defined]
         if not interval or step % interval or step == self._logged_step:  # accumulated batches share a step
             return
-        self.on_validation_start()
+        self._stop()
         if self._seconds > 0:
             rate = {"train/images_per_second": self._images / self._seconds}
             for logger in trainer.loggers:
                 logger.log_metrics(rate, step=step - 1)  # Lightning counts steps from 0
         self._seconds, self._images, self._logged_step = 0.0, 0, step
         self._running_since = self._clock()
+
+    def _stop(self) -> None:
+        if self._running_since is not None:
+            self._seconds += self._clock() - self._running_since
+        self._running_since = None
 
 
 class RestoreSignals(pl.Callback):

@@ -42,12 +42,10 @@ class Faithfulness:
         maps = {name: self.saliency_map(name) for name in batch.ids}
         size = (batch.images.shape[-2], batch.images.shape[-1])
         weights = torch.stack([to_network_frame(maps[name], size) for name in ids]).to(batch.images)
+        faded = batch.images * weights[:, None]  # 0 is the mean colour of the training images
         original, masked = (
             cosine_similarity(embed_images(self.clip, images, batch.ids), text).tolist()
-            for images in (
-                batch.images,
-                batch.images * weights[:, None],
-            )  # 0 is the mean colour of the training images
+            for images in (batch.images, faded)
         )
         yield from zip(batch.ids, original, masked, strict=False)
 

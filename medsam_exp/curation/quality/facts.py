@@ -53,9 +53,8 @@ class ImageFacts:
     black: float = 0.0  # share of pixels at 0
     white: float = 0.0  # share of pixels at 250 or above
     thumbnail: str = ""  # 64 x 64 gray values as base64
-    hashes: tuple[
-        int, ...
-    ] = ()  # perceptual (64 bits), as it is, and turned and mirrored in the seven other ways
+    # Perceptual hashes (64 bits): as it is, and turned and mirrored in the seven other ways.
+    hashes: tuple[int, ...] = ()
     overlay: Overlay = field(default_factory=Overlay)  # what is written over it
 
 

@@ -40,9 +40,8 @@ _SPLITS = {
 def _raw(root: Path) -> DatasetListing:
     """All images below a folder with the masks that belong to them."""
     images: dict[Path, dict[str, list[Path]]] = {}
-    masks: list[
-        tuple[Path, str, str]
-    ] = []  # with the stem of its image, and its folder ("" beside the images)
+    # Each mask with the stem of its image, and its folder ("" beside the images).
+    masks: list[tuple[Path, str, str]] = []
     for path in _image_files(root):
         folder = path.parent.name if path.parent != root else ""
         named = _MASK_STEM.match(_stem(path))
