@@ -1,7 +1,5 @@
 """Stage: choose the ensemble's threshold and temperature with the masks of a split that is never scored."""
 
-from typing import Any
-
 import numpy as np
 
 from medsam_exp.nnunet.uncertainty.reliability import near_prediction
@@ -9,6 +7,7 @@ from medsam_exp.nnunet.uncertainty.temperature import fit_temperature, temperatu
 from medsam_exp.nnunet.uncertainty.threshold import best_threshold, dsc_over_thresholds
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.records import ChosenRecord
 from medsam_exp.types import UserError
 
 THRESHOLDS = np.linspace(0.05, 0.95, 91)
@@ -43,7 +42,7 @@ def run(context: StageContext) -> None:
     mean = np.mean(dice, axis=0)
     temperature = fit_temperature(*map(np.concatenate, zip(*images, strict=True)))
     threshold = best_threshold(dice, THRESHOLDS)
-    record: dict[str, Any] = {
+    record: ChosenRecord = {
         "data": other.dataset.name,
         "split": other.dataset.split,
         "images": len(other.dataset.samples),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from medsam_exp.stages.context import StageContext
-from medsam_exp.stages.records import PresenceRecord
+from medsam_exp.stages.records import CoarseRecord, PresenceRecord
 from medsam_exp.types import Mask, RGBImage, SaliencyMap
 
 
@@ -14,7 +14,11 @@ def run(context: StageContext) -> None:
         saliency_map = context.parents["saliency"].saliency_map(sample_id)
         score = presence.record(sample_id, PresenceRecord)["score"] if presence else None
         coarse_mask, vetoed = make(saliency_map, context.dataset.read_image(sample_id), score)
-        info = {"vetoed": vetoed, "presence": float(coarse_mask.any()), "area_px": int(coarse_mask.sum())}
+        info: CoarseRecord = {
+            "vetoed": vetoed,
+            "presence": float(coarse_mask.any()),
+            "area_px": int(coarse_mask.sum()),
+        }
         context.save(sample_id, info, coarse_mask)
 
 

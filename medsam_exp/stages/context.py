@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import numpy as np
 import pytorch_lightning as pl
@@ -29,10 +29,89 @@ from medsam_exp.training.callbacks import (
 )
 from medsam_exp.training.precision import encoders_in
 from medsam_exp.training.prediction import ImageBatch, PredictModule, batch_loader, read_images
-from medsam_exp.types import Dataset, RGBImage
+from medsam_exp.types import (
+    ComponentFilter,
+    ContrastiveLoss,
+    Dataset,
+    MaskFusion,
+    PairSource,
+    PostProcessor,
+    PresenceScorer,
+    Prompter,
+    RGBImage,
+    Veto,
+)
+
+if TYPE_CHECKING:
+    from medsam_exp.clip.model import ClipModel
+    from medsam_exp.metrics.scores import SegmentationMeasures
+    from medsam_exp.nnunet.ensemble import EnsembleSettings
+    from medsam_exp.nnunet.settings import NnunetSettings
+    from medsam_exp.saliency.method import SaliencyMethod
+    from medsam_exp.sam.model import SamModel
 
 CHECKPOINT_EVERY = timedelta(minutes=10)
 """A training that is killed within a long epoch loses no more than this."""
+
+
+class Builder(Protocol):
+    """Makes the object of a config group; the type of each group that stages build is stated here."""
+
+    @overload
+    def __call__(self, group: Literal["clip"], **overrides: Any) -> "ClipModel": ...
+
+    @overload
+    def __call__(self, group: Literal["sam"], **overrides: Any) -> "SamModel": ...
+
+    @overload
+    def __call__(self, group: Literal["saliency"], **overrides: Any) -> "SaliencyMethod": ...
+
+    @overload
+    def __call__(self, group: Literal["presence"], **overrides: Any) -> PresenceScorer: ...
+
+    @overload
+    def __call__(self, group: Literal["postprocess"], **overrides: Any) -> PostProcessor: ...
+
+    @overload
+    def __call__(
+        self, group: Literal["component_filter", "mask_filter"], **overrides: Any
+    ) -> ComponentFilter: ...
+
+    @overload
+    def __call__(self, group: Literal["veto"], **overrides: Any) -> Veto: ...
+
+    @overload
+    def __call__(self, group: Literal["prompt"], **overrides: Any) -> Prompter: ...
+
+    @overload
+    def __call__(self, group: Literal["fusion"], **overrides: Any) -> MaskFusion: ...
+
+    @overload
+    def __call__(self, group: Literal["loss"], **overrides: Any) -> ContrastiveLoss: ...
+
+    @overload
+    def __call__(self, group: Literal["pairs"], **overrides: Any) -> Mapping[str, PairSource | None]: ...
+
+    @overload
+    def __call__(self, group: Literal["metrics"], **overrides: Any) -> "SegmentationMeasures": ...
+
+    @overload
+    def __call__(self, group: Literal["nnunet"], **overrides: Any) -> "NnunetSettings": ...
+
+    @overload
+    def __call__(self, group: Literal["ensemble"], **overrides: Any) -> "EnsembleSettings": ...
+
+    @overload
+    def __call__(
+        self, group: Literal["calibration", "fit", "sam_embedding", "search", "uncertainty"], **overrides: Any
+    ) -> dict[str, Any]: ...
+
+    @overload
+    def __call__(self, group: str, **overrides: Any) -> Any: ...
+
+    def __call__(self, group: str, **overrides: Any) -> Any:
+        """Build `group`, with arguments replaced by `overrides`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +152,7 @@ class StageContext:
         encoder_dtype: what encoders compute in, where the Trainer's precision is a true one other than float32.
     """
 
-    build: Callable[..., Any]
+    build: Builder
     trainer: Callable[..., pl.Trainer]
     artifacts: StageArtifacts
     parents: Mapping[str, StageArtifacts]

@@ -1,4 +1,4 @@
-"""The records of stages that other stages read, by field."""
+"""The records that stages write and other stages, the summary and the report read, by field."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -51,6 +51,14 @@ class PresenceRecord(Scored):
     network: str
 
 
+class CoarseRecord(TypedDict):
+    """Of one coarse mask: whether a veto emptied it, whether it has foreground (0 or 1), its pixels."""
+
+    vetoed: bool
+    presence: float
+    area_px: int
+
+
 class PromptRecord(TypedDict):
     """Prompts as lists, original frame; see `medsam_exp.types.Prompts`."""
 
@@ -68,6 +76,19 @@ class SamRecord(TypedDict):
     proposal_iou_predictions: NotRequired[list[list[float]]]
 
 
+class LabelRecord(TypedDict):
+    """Of a set of labels: nnU-Net's raw dataset below the stage's folder, whose masks they are, what was dropped."""
+
+    raw: str
+    data: str
+    split: str
+    source: str
+    labels: dict[str, int]
+    channels: list[str]
+    kept: list[str]
+    dropped: dict[str, str]
+
+
 class TrainedRecord(TypedDict):
     """Of a training: the network's file or folder relative to the stage's folder, and its last figures."""
 
@@ -82,3 +103,16 @@ class NnunetTrainedRecord(TrainedRecord):
     folds: list[str]
     snapshots: list[int]
     validation: bool
+
+
+class ChosenRecord(TypedDict):
+    """Of `calibrate_ensemble`: the threshold and temperature, and what they reached on which images."""
+
+    data: str
+    split: str
+    images: int
+    threshold: float
+    temperature: float
+    temperature_ci95: Any
+    dsc: float
+    dsc_at_half: float

@@ -22,7 +22,8 @@ def run(context: StageContext) -> None:
     A sample without prompts (its coarse mask is empty) gets an empty mask and `presence` 0; SAM is not asked.
     The record keeps what the network expects of each prompt's mask, and of the proposals it was fused from.
     """
-    prompter, fusion, mask_filter = (context.build(group) for group in ("prompt", "fusion", "mask_filter"))
+    prompter, fusion = context.build("prompt"), context.build("fusion")
+    mask_filter = context.build("mask_filter")
     coarse = context.parents["coarse_mask"]
     prompts: dict[str, Prompts] = {
         name: prompter(coarse.mask(name), numpy_generator(context.seed, name, "prompt"))

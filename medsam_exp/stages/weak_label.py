@@ -19,7 +19,7 @@ from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import AuxiliaryImages, StageContext
 from medsam_exp.stages.pipeline import mask_stages
-from medsam_exp.stages.records import PresenceRecord, SamRecord
+from medsam_exp.stages.records import LabelRecord, PresenceRecord, SamRecord
 from medsam_exp.types import Dataset, Mask, Sample, UserError
 
 
@@ -42,7 +42,7 @@ def run(context: StageContext) -> None:
     cases = _cases(other.dataset, reader, dropped)
     raw = write_raw_dataset(context.artifacts.folder, other.dataset.name, cases, labels)
     verify(raw, context.artifacts.folder / "nnunet.log")
-    record: dict[str, Any] = {
+    record: LabelRecord = {
         "raw": str(raw.folder.relative_to(context.artifacts.folder)),
         "data": other.dataset.name,
         "split": other.dataset.split,
