@@ -52,7 +52,7 @@ def jobs_table(sweep: SweepResults) -> pd.DataFrame:
             "job": job.number,
             **{axes[axis]: value for axis, value in job.values.items()},
         }
-        head |= {"status": "unfinished" if job.error else "done", "error": job.error or ""}
+        head |= {"status": "done" if job.error is None else "unfinished", "error": job.error or ""}
         stages = _stage_figures(job) or {"": {}}
         rows += [{**head, "stage": stage, **figures} for stage, figures in stages.items()]
     first = ["job", *axes.values(), "status", "error", "stage"]

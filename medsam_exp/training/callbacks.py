@@ -59,16 +59,23 @@ class FiniteWeights(pl.Callback):
         Raises:
             UserError: a weight is not finite.
         """
-        if broken := broken_weights(pl_module.state_dict()):
+        self._check(trainer, pl_module)
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, _: Any) -> None:
+        """Check before a checkpoint replaces the last good one.
+
+        Raises:
+            UserError: a weight is not finite.
+        """
+        self._check(trainer, pl_module)
+
+    def _check(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if broken := broken_weights(module.state_dict()):
             raise UserError(
                 f"{len(broken)} of the network's weights are no longer finite at step {trainer.global_step} of epoch "
                 f"{trainer.current_epoch}, the first is {broken[0]}: lower the learning rate; the last good "
                 "checkpoint stays."
             )
-
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, _: Any) -> None:
-        """Check before a checkpoint replaces the last good one."""
-        self.on_train_epoch_end(trainer, pl_module)
 
 
 class MidEpochCheckpoint(ModelCheckpoint):

@@ -165,6 +165,9 @@ def test_nothing_is_drawn_and_nothing_removed_without_curves(tmp_path: Path, wri
     empty.touch()
     assert training_figures(empty, folder) == []
     assert (folder / "training.png").read_bytes() == b"old"
+    stepless = tmp_path / "stepless.csv"
+    stepless.write_text("train/loss\n0.5\n")
+    assert training_figures(stepless, folder) == []
 
 
 def test_same_curves_same_bytes(write: Any, tmp_path: Path) -> None:

@@ -123,6 +123,8 @@ def _read_trainings(path: Path) -> list[_Training]:
         table = pd.read_csv(path, on_bad_lines="skip")
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return []
+    if "step" not in table:
+        return []
     table = table.apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
     named: dict[str, dict[str, str]] = {}
     for column in table.columns:
