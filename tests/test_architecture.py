@@ -1,4 +1,4 @@
-"""The one-way data flow and the ground-truth firewall, read from the syntax trees."""
+"""The one-way data flow and the readers of true masks, read from the syntax trees."""
 
 import ast
 from pathlib import Path
@@ -182,7 +182,7 @@ def test_only_one_module_makes_json() -> None:
     assert not wrong
 
 
-def test_the_firewall_test_can_fail() -> None:
+def test_the_test_of_ground_truth_readers_can_fail() -> None:
     assert "read_ground_truth" in MODULES["stages/evaluate.py"]
 
 

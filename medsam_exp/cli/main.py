@@ -129,7 +129,6 @@ def _choice(group: str) -> Any:
 
 @app.command(epilog=_RESEARCH_ONLY)
 def segment(
-    ctx: typer.Context,
     images: Annotated[
         list[str],
         typer.Argument(
@@ -153,8 +152,19 @@ def segment(
     """Find in images what a text says, and write the masks."""
     from medsam_exp.cli.segment import segment_images
 
-    del clip, saliency, postprocess, component_filter, prompt, fusion, sam, mask_filter, presence, veto
-    chosen = {group: choice for group in GROUPS if (choice := ctx.params[group]) is not None}
+    choices = {
+        "clip": clip,
+        "saliency": saliency,
+        "postprocess": postprocess,
+        "component_filter": component_filter,
+        "prompt": prompt,
+        "fusion": fusion,
+        "sam": sam,
+        "mask_filter": mask_filter,
+        "presence": presence,
+        "veto": veto,
+    }
+    chosen = {group: choice for group, choice in choices.items() if choice is not None}
     return segment_images(images, text, out, chosen)
 
 

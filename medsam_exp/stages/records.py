@@ -113,6 +113,6 @@ class ChosenRecord(TypedDict):
     images: int
     threshold: float
     temperature: float
-    temperature_ci95: Any
+    temperature_ci95: tuple[float, float] | None
     dsc: float
     dsc_at_half: float

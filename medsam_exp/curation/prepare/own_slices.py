@@ -228,23 +228,25 @@ class Plan:
     def records(self) -> list[ScanRecord]:
         """For `geometry.json`."""
         windowing = self.window_level.describe()
-        return [
-            ScanRecord(
-                planned.id,
-                facts.kind,
-                facts.modality,
-                facts.shape,
-                facts.affine,
-                facts.placed,
-                facts.spacing_known,
-                planned.view,
-                windowing,
-                facts.source,
-                planned.slices,
+        records = []
+        for planned in self.scans:
+            facts = planned.scan.facts
+            records.append(
+                ScanRecord(
+                    planned.id,
+                    facts.kind,
+                    facts.modality,
+                    facts.shape,
+                    facts.affine,
+                    facts.placed,
+                    facts.spacing_known,
+                    planned.view,
+                    windowing,
+                    facts.source,
+                    planned.slices,
+                )
             )
-            for planned in self.scans
-            for facts in [planned.scan.facts]
-        ]
+        return records
 
 
 def plan_scans(found: Found, choices: Choices, *, skip_faulty: bool) -> Plan:

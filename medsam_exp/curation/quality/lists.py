@@ -109,11 +109,10 @@ def write_lists(examination: Examination, folder: Path) -> None:
         "findings": [{"severity": severities[each.kind], **asdict(each)} for each in examination.findings],
         "exclude": left_out,
     }
-    rows = [
-        (severities[each.kind], each.kind, first, "; ".join(others), each.mask, each.message)
-        for each in examination.findings
-        for first, *others in [each.items or ("",)]
-    ]
+    rows = []
+    for each in examination.findings:
+        first, *others = each.items or ("",)
+        rows.append((severities[each.kind], each.kind, first, "; ".join(others), each.mask, each.message))
     texts = {
         "findings.csv": csv_text(("severity", "kind", "image", "others", "mask", "message"), rows),
         "exclude.csv": csv_text(("name", "split", "why"), _named(items, left_out)),
