@@ -35,7 +35,7 @@ CONF = PACKAGE.parent / "conf"
 ELSEWHERE = {
     "calibration": "masks/presence",
     "component_filter": "masks/component_filter",
-    "components": "sweep",  # rows of the table of components
+    "component_ablation": "sweep",  # rows of the paper's table 4
     "experiment": "stages",
     "fit": "training",
     "hydra": "cli",

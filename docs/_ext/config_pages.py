@@ -13,7 +13,7 @@ from medsam_exp.stages.pipeline import STAGES, possible_parents
 
 NO_CHOICES = {"hydra/help", "hydra/hydra_logging", "hydra/job_logging"}
 """Folders of configuration that say how Hydra speaks; nobody chooses among them."""
-_ADDED = {"experiment", "sweep", "components"}
+_ADDED = {"experiment", "sweep", "component_ablation"}
 """Groups that are added to a command with a plus sign."""
 _AXIS = "hydra.sweeper.params."
 _MULTIRUN = "hydra.mode"  # of every axis
@@ -21,7 +21,7 @@ _SAME_WORDS = 3  # at the beginning of two sentences that say the same
 _WORDS = {
     "experiment": "Whole experiments: each selects choices of the other groups. `python run.py +experiment=NAME`.",
     "sweep": "Axes of sweeps; several multiply. `python run.py '+sweep=[saliency,seeds]'`, without `-m`.",
-    "components": "Rows of the paper's Table 4, each with one part more than the row before.",
+    "component_ablation": "Rows of the paper's Table 4, each with one part more than the row before.",
     "tuned": "Numbers of a method for one dataset and network. They apply by themselves when all parts of a name are "
     "chosen together, and every run says that they were used.",
     "hydra/launcher": "How the jobs of a sweep are started; without a choice, one after the other in this process.",

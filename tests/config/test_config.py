@@ -22,7 +22,8 @@ from tests.conftest import ROOT
 GROUPS = sorted(
     path.name
     for path in CONF.iterdir()
-    if path.is_dir() and path.name not in {"hydra", "experiment", "sweep", "wandb_sweep", "components"}
+    if path.is_dir()
+    and path.name not in {"hydra", "experiment", "sweep", "wandb_sweep", "component_ablation"}
 )
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 ALONE = {"data", "postprocess", "prompt", "saliency", "search", "tuned", "veto"}

@@ -48,7 +48,7 @@ def test_a_sweep_file_says_what_it_is_and_has_several_jobs(name: str) -> None:
     ("name", "job"), JOBS, ids=lambda value: " ".join(value) if isinstance(value, list) else value
 )
 def test_every_job_of_every_sweep_composes(name: str, job: list[str]) -> None:
-    base = "+experiment=components" if name == "components" else "+experiment=demo"
+    base = "+experiment=component_ablation" if name == "component_ablation" else "+experiment=demo"
     composed(base, f"+sweep={name}", *job)
 
 

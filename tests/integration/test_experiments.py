@@ -157,7 +157,14 @@ def test_every_loss_of_a_sweep_trains(loss: str, tmp_path: Path) -> None:
     assert summary["timing"]["finetune_clip"]["seconds"] > 0
 
 
-@pytest.mark.parametrize("row", sorted(path.stem for path in (CONF / "components").glob("*.yaml")))
+@pytest.mark.parametrize("row", sorted(path.stem for path in (CONF / "component_ablation").glob("*.yaml")))
 def test_every_row_of_the_chain_runs(row: str, tmp_path: Path) -> None:
-    summary = finish(tmp_path, "+experiment=components", f"+components={row}", "data.count=2", *SHORT, *SMALL)
+    summary = finish(
+        tmp_path,
+        "+experiment=component_ablation",
+        f"+component_ablation={row}",
+        "data.count=2",
+        *SHORT,
+        *SMALL,
+    )
     assert summary["metrics"]["sam/dsc" if row == "5_sam" else "coarse/dsc"]["n"] == 2

@@ -10,8 +10,10 @@ from medsam_exp.report.logger.job import SweepJob, TrackedRun, sweep_job
 
 
 def test_a_job_is_named_by_what_its_sweep_varies() -> None:
-    job = SweepJob("id", {"saliency": "gradcam", "+components": "2_finetuned", "seed": 1})
-    assert TrackedRun(Path(), "run", sweep=job).title == "saliency=gradcam,components=2_finetuned,seed=1"
+    job = SweepJob("id", {"saliency": "gradcam", "+component_ablation": "2_finetuned", "seed": 1})
+    assert (
+        TrackedRun(Path(), "run", sweep=job).title == "saliency=gradcam,component_ablation=2_finetuned,seed=1"
+    )
     assert TrackedRun(Path(), "run").title == "run"
     assert len(TrackedRun(Path(), "run", sweep=SweepJob("i", {"text": "x" * 500})).title) <= 128
 
