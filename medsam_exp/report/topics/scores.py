@@ -14,11 +14,9 @@ from medsam_exp.metrics.measures import (
     used_measures,
 )
 from medsam_exp.report.section import Part, Row, Section, Table
-from medsam_exp.stages.pipeline import mask_stages, scored_labels, stage_colour, stage_title
+from medsam_exp.stages.pipeline import STAGES, mask_stages, scored_labels, stage_colour, stage_title
 
 _MACRO = "mean over classes"
-_ASIDE = "reference"
-"""Masks so called stand beside a run's result, for comparison."""
 _MOST_CLASSES = 10  # on the console
 _OTHER_TOPICS = ("grounding/", "presence/", "retrieval/", "uncertainty/")
 """Names of figures that have a topic of their own."""
@@ -83,7 +81,8 @@ def _class_table(summary: Mapping[str, Any]) -> Table | None:
     stages = scored_labels(summary["metrics"])
     if "by_class" not in summary or not stages:
         return None
-    stage = next((name for name in reversed(stages) if not name.startswith(_ASIDE)), stages[-1])
+    references = {row.label for row in STAGES.values() if row.supervision == "full"}
+    stage = next((name for name in reversed(stages) if name not in references), stages[-1])
     measures = used_measures(name for name in summary["metrics"] if name.startswith(f"{stage}/"))
     by_class = summary["by_class"]
     return Table(

@@ -138,7 +138,7 @@ def _comparison_sentence(found: Mapping[str, Any]) -> str:
 
 def _compared(found: Mapping[str, Any]) -> str:
     second = stage_title(found["a"])
-    if not second.startswith(("SAM", "nnU-Net")):
+    if second[:2].istitle():  # no acronym
         second = f"{second[0].lower()}{second[1:]}"
     return f"{stage_title(found['b'])} − {second}"
 
