@@ -1,6 +1,7 @@
 """Each fusion against an independent recomputation, pixel by pixel."""
 
 import math
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from medsam_exp.sam.fusion.staple import StapleMask
 from medsam_exp.types import UserError
 
 IOU = torch.tensor([0.5, 0.9, 0.2])
+NEEDS_SIMPLEITK = pytest.mark.skipif(
+    find_spec("SimpleITK") is None, reason="SimpleITK is not installed (make setup)"
+)
 
 
 def proposals(seed: int, size: tuple[int, int] = (13, 17)) -> Tensor:
@@ -119,6 +123,7 @@ def test_weights_are_the_predictions_above_zero(iou: list[float], weights: list[
 
 
 @pytest.mark.parametrize("seed", range(3))
+@NEEDS_SIMPLEITK
 def test_staple_equals_expectation_maximisation(seed: int) -> None:
     logits = overlapping(seed)
     mask, iou = StapleMask(100)(logits, IOU)
@@ -129,6 +134,7 @@ def test_staple_equals_expectation_maximisation(seed: int) -> None:
     assert iou == pytest.approx(float(IOU.mean()))
 
 
+@NEEDS_SIMPLEITK
 def test_staple_is_no_majority_vote() -> None:
     """It may trust one careful rater more than two; a fusion that counts heads could not differ."""
     differing = 0
@@ -138,6 +144,7 @@ def test_staple_is_no_majority_vote() -> None:
     assert differing
 
 
+@NEEDS_SIMPLEITK
 def test_staple_needs_an_iteration() -> None:
     with pytest.raises(UserError, match=r"^fusion\.iterations is 0"):
         StapleMask(0)
