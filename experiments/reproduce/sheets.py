@@ -11,7 +11,7 @@ from experiments.reproduce.plan import Table
 from experiments.reproduce.results import Figure, Results
 from medsam_exp.metrics.measures import DISCLAIMER, MISSING
 from medsam_exp.runtime.digests import write_atomically
-from medsam_exp.sweep.sheets import Sheet, TableCell, markdown, signed, write_sheet
+from medsam_exp.sweep.sheets import Sheet, TableCell, markdown, signed_difference, write_sheet
 
 _MARK = "†"
 
@@ -106,7 +106,9 @@ def _items(table: Table, line: Line, *, judged: bool) -> tuple[TableCell, ...]:
         TableCell(column),
         *_ours(table, line.ours),
         TableCell(_theirs(table, line.reference)),
-        TableCell(MISSING if line.difference is None else signed(line.difference, _decimals(table))),
+        TableCell(
+            MISSING if line.difference is None else signed_difference(line.difference, _decimals(table))
+        ),
         *([TableCell({True: "yes", False: "no", None: MISSING}[line.within])] if judged else []),
     )
 

@@ -140,8 +140,8 @@ def _figures(entry: Entry, measure: Measure, *, seeds: bool) -> Iterable[TableCe
     if compared is None:
         yield from (TableCell("reference" if entry.reference else MISSING), TableCell(""), TableCell(""))
         return
-    yield TableCell(signed(compared.difference, measure.decimals), value=compared.difference)
-    yield TableCell(interval(compared.ci95, measure.decimals, signed))
+    yield TableCell(signed_difference(compared.difference, measure.decimals), value=compared.difference)
+    yield TableCell(interval(compared.ci95, measure.decimals, signed_difference))
     small = entry.p is not None and entry.p < 0.001
     yield TableCell("< 0.001" if small else number(entry.p), value=entry.p)
 
@@ -155,7 +155,7 @@ def _score(entry: Entry | None, measure: Measure) -> TableCell:
     return TableCell(f"{score.value}{star} {score.interval}", entry.best, entry.score["mean"])
 
 
-def signed(value: float, decimals: int) -> str:
+def signed_difference(value: float, decimals: int) -> str:
     """A difference with its sign; zero is positive."""
     return f"{value:+.{decimals}f}".replace(f"-{0:.{decimals}f}", f"+{0:.{decimals}f}")
 

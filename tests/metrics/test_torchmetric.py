@@ -2,31 +2,13 @@ import json
 import multiprocessing
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch.distributed as dist
 
 from medsam_exp.metrics.scores import SegmentationMeasures
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.metrics.torchmetric import SegmentationScores
-from medsam_exp.types import Mask
-
-SPACING = (0.4, 0.8)
-MEASURES = SegmentationMeasures(nsd_tolerance=1.0, tolerance_unit="mm")
-
-
-def pair(index: int) -> tuple[Mask, Mask]:
-    """A predicted and a true square; every fifth truth is empty, and one prediction."""
-    rng = np.random.default_rng(index)
-    prediction, truth = np.zeros((24, 30), bool), np.zeros((24, 30), bool)
-    for mask in (prediction, truth):
-        top, left = rng.integers(2, 12, 2)
-        mask[top : top + 9, left : left + 11] = True
-    if index % 5 == 0:
-        truth[:] = False
-    if index == 10:
-        prediction[:] = False
-    return prediction, truth
+from tests.metrics.squares import MEASURES, SPACING, pair
 
 
 def summarised(indices: list[int]) -> dict[str, dict[str, float | list[float]]]:

@@ -69,7 +69,8 @@ def _check_once(split: FolderSplit, artifacts: Path, digests: FileDigests) -> tu
         known, lines = _read(record), list[str]()
         if known is None:
             record.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(record.with_suffix(".lock"), timeout=_WAIT):
+            lock = record.with_suffix(".lock")
+            with FileLock(lock, timeout=_WAIT):
                 known = _read(record)  # another process may have looked meanwhile
                 if known is None:
                     known, lines = _look(split, folder, digests)
@@ -79,6 +80,7 @@ def _check_once(split: FolderSplit, artifacts: Path, digests: FileDigests) -> tu
                         "leaks": [asdict(leak) for leak in known],
                     }
                     write_atomically(record, json_text(content, indent=1).encode())
+                lock.unlink(missing_ok=True)  # whoever waits for it finds the record
     except Timeout:
         log.warning("data check: another process still looks at %s; its leaks are not known", split.root)
         return ()

@@ -48,6 +48,12 @@ def test_said_once_and_again_when_the_content_changes(clean, look):
     assert look(clean.root)[:2] == both
 
 
+def test_only_the_record_stays(clean, look, tmp_path):
+    look(clean.root)
+    (record,) = (tmp_path / "artifacts" / "data_quality" / "seen").iterdir()
+    assert record.suffix == ".json"
+
+
 def test_notes_are_not_said(clean, look):
     mask = lesion(6)
     mask[2, 3] = 255
