@@ -42,7 +42,7 @@ def controls_figure(sample_id: str, image: RGBImage, shown: Sequence[TextPanel])
     own_peak = _peak(shown[0].saliency_map) if shown else None
     for column, axes in enumerate(row):
         panels.draw_image(axes, image)
-        x, panel = axes.get_position().x0, shown[column - 1] if column else None
+        x, panel = axes.get_position(original=True).x0, shown[column - 1] if column else None
         kind = panel.kind if panel else "Image"
         figure.text(x, 1 - _KIND_HEIGHT / height, kind, fontsize=10, weight="bold", **panels.PLAIN)
         if panel:

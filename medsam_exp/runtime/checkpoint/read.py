@@ -152,7 +152,7 @@ def unreadable(path: Path, named: str, error: Exception, remedy: str = _REMEDY) 
 
 def _content(path: Path, named: str) -> Mapping[Any, Any] | Any:
     try:
-        with suppress(SafetensorError):
+        with suppress(SafetensorError, OSError):
             return load_file(path)
         if is_torchscript(path):
             return read_torchscript(path)
