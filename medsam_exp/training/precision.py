@@ -7,7 +7,6 @@ float32.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from typing import Any
 
 import torch
@@ -51,19 +50,31 @@ def precision_problems(precision: object, stages: Sequence[str]) -> list[str]:
 def encoders_in(module: nn.Module, dtype: torch.dtype | None) -> Iterator[None]:
     """Let a module's encoders compute in `dtype`; afterwards their weights are what they were, bit for bit."""
     parts = [] if dtype is None else [part for one in module.modules() for part in _encoders(one)]
-    weights = [
-        (tensor, tensor.data)
+    parameters = [
+        (parameter, parameter.data)
         for part in parts
-        for name, tensor in chain(part.named_parameters(), part.named_buffers())
-        if name not in _KEPT and tensor.is_floating_point()
+        for name, parameter in part.named_parameters()
+        if name not in _KEPT and parameter.is_floating_point()
     ]
-    for tensor, values in weights:
-        tensor.data = values.to(dtype)
+    # By owner and name: moving a module to a device replaces its buffers.
+    buffers = [
+        (owner, name, values)
+        for part in parts
+        for owner in part.modules()
+        for name, values in owner.named_buffers(recurse=False)
+        if values.is_floating_point()
+    ]
+    for parameter, values in parameters:
+        parameter.data = values.to(dtype)
+    for owner, name, values in buffers:
+        setattr(owner, name, values.to(dtype))
     try:
         yield
     finally:
-        for tensor, values in weights:
-            tensor.data = values
+        for parameter, values in parameters:
+            parameter.data = values
+        for owner, name, values in buffers:
+            setattr(owner, name, values)
 
 
 def _encoders(module: Any) -> list[nn.Module]:

@@ -39,6 +39,7 @@ def likeness(one: torch.Tensor, other: torch.Tensor) -> float:
 def test_clip_computes_in_the_precision_and_comes_back(clip: ClipModel, precision: str) -> None:
     dtype = network_dtype(precision)
     before = {name: values.clone() for name, values in clip.state_dict().items()}
+    buffers = {name: values.clone() for name, values in clip.named_buffers()}
     images = torch.rand(1, 3, *clip.preprocess.size, generator=torch.Generator().manual_seed(0))
     text = clip.encode_text(clip.tokenize(["a dark lesion"])).detach()
     plain = clip.encode_image(images), GradientRollout()(clip, images, text, [torch.Generator()])
@@ -46,12 +47,15 @@ def test_clip_computes_in_the_precision_and_comes_back(clip: ClipModel, precisio
         found = clip.encode_image(images), GradientRollout()(clip, images, text, [torch.Generator()])
         assert found[0].dtype == clip.encode_text(clip.tokenize(["x"])).dtype == dtype
         assert found[1].dtype == clip.logit_scale.dtype == torch.float32
+        clip.network._apply(torch.clone)  # as moving to another device does
     for one, other in zip(plain, found, strict=True):
         assert likeness(one, other) > 0.9
     assert not torch.equal(plain[0].double(), found[0].double())
     for name, values in clip.state_dict().items():
         assert values.dtype == before[name].dtype
         assert torch.equal(values, before[name]), name
+    for name, values in clip.named_buffers():
+        assert values.dtype == buffers[name].dtype, name
 
 
 @pytest.mark.parametrize("precision", TRUE)
