@@ -120,6 +120,8 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
         remember(plan, learnt)
         if first:
             write_keys(run_dir, plan.keys_in_use())
+        for line in plan.precision_lines() if first else ():
+            log.info("%-12s %s", "precision", line)
         engine = Engine(plan, tracker.loggers, tracker.log)
         for name in stages:
             engine.run(name)

@@ -12,6 +12,7 @@ from medsam_exp.config.build import build
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.console import stage_progress
+from medsam_exp.stages.auto_precision import FULL
 from medsam_exp.stages.context import AuxiliaryImages, StageContext
 from medsam_exp.stages.pipeline import STAGES, stage_function
 from medsam_exp.training.precision import network_dtype
@@ -143,7 +144,8 @@ class Engine:
         auxiliary: AuxiliaryImages | None,
     ) -> StageContext:
         stage, cfg = STAGES[name], self.plan.cfg
-        encoder_dtype = network_dtype(cfg.trainer.get("precision"))
+        precision, _ = self.plan.precisions[name]
+        encoder_dtype = network_dtype(precision)
 
         def make(group: str, **overrides: Any) -> Any:
             if group not in stage.reads:
@@ -153,8 +155,9 @@ class Engine:
 
         def trainer(**options: Any) -> pl.Trainer:
             silent = ("enable_progress_bar", "enable_model_summary", "use_distributed_sampler")
-            true = {} if encoder_dtype is None else {"precision": "32-true"}  # of what is not an encoder
-            result: pl.Trainer = build(cfg.trainer, **{**dict.fromkeys(silent, False), **true, **options})
+            around = FULL if encoder_dtype else precision  # of what is not an encoder
+            own = {"precision": around} if "precision" in cfg.trainer else {}
+            result: pl.Trainer = build(cfg.trainer, **{**dict.fromkeys(silent, False), **own, **options})
             return result
 
         return StageContext(

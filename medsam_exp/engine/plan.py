@@ -20,6 +20,7 @@ from medsam_exp.engine.planned_objects import PlannedObjects
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
 from medsam_exp.runtime.digests import FileDigests
+from medsam_exp.stages.auto_precision import AUTO, FULL, stage_precision
 from medsam_exp.stages.pipeline import STAGES, Stage, possible_parents
 from medsam_exp.stages.records import Scored
 from medsam_exp.types import Dataset, UserError
@@ -37,6 +38,7 @@ class Plan:
         objects: what keys were made with.
         artifacts: stored results by stage, in the order of the run.
         descriptions: what each stage's key stands for.
+        precisions: of the Trainer for each stage, and why.
 
     Args:
         cfg: a checked configuration.
@@ -67,9 +69,11 @@ class Plan:
         self.objects = PlannedObjects(cfg, digests, make)
         self.artifacts: dict[str, StageArtifacts] = {}
         self.descriptions: dict[str, dict[str, Any]] = {}
+        self.precisions: dict[str, tuple[str, str]] = {}
         self._auxiliary: dict[str, Plan] = {}
         self.inputs = input_digests(cfg, stages, dataset, texts, digests, self.objects)
         for name in stages:
+            self.precisions[name] = self._precision(STAGES[name])
             self.descriptions[name] = self._description(name)
             key = stage_key(**self.descriptions[name])
             samples = self.inputs[STAGES[name].digests]
@@ -92,6 +96,16 @@ class Plan:
         ]
         before = list(takewhile(lambda planned: planned != name, self.artifacts))
         return {parent: self.artifacts[parent] for parent in candidates if parent in before}
+
+    def precision_lines(self) -> list[str]:
+        """What `trainer.precision=auto` took for the stages that may be computed faster, and why."""
+        if self.cfg.trainer.get("precision") != AUTO:
+            return []
+        stages: dict[tuple[str, str], list[str]] = {}
+        for name, taken in self.precisions.items():
+            if STAGES[name].bears_bf16:
+                stages.setdefault(taken, []).append(name)
+        return [f"{', '.join(names)}: {value}, as {why}" for (value, why), names in stages.items()]
 
     def results_of(self, name: str) -> tuple[str, ...]:
         """Ids of the results that a stage has: of samples, of images, or one of all."""
@@ -143,7 +157,7 @@ class Plan:
             for group in stage.reads
         }
         if stage.weights or stage.trains:
-            config["precision"] = self.cfg.trainer.get("precision", "32-true")
+            config["precision"], _ = self.precisions[name]
         if stage.auxiliary:
             config["auxiliary"] = self._auxiliary_inputs(name)
         if stage.scope not in ("samples", "images"):  # no single file has the digest of what it was made from
@@ -162,6 +176,16 @@ class Plan:
             "parents": parents,
             "weights": {group: self._checksums(stage, group) for group in stage.weights},
         }
+
+    def _precision(self, stage: Stage) -> tuple[str, str]:
+        """The Trainer's precision of a stage, and why; the first process's device decides for all."""
+        asked = self.cfg.trainer.get("precision", FULL)
+        if asked != AUTO:
+            return asked, "trainer.precision"
+        with distributed.rank_zero_first():
+            files = [path for group in stage.weights for path in self.objects.weight_files(group)]
+        accelerator = self.cfg.trainer.get("accelerator", "auto")
+        return distributed.from_rank_zero(stage_precision(stage, accelerator, files))
 
     def _auxiliary_inputs(self, name: str) -> dict[str, Any]:
         """Digests of a stage's auxiliary images, their true masks and stored results."""

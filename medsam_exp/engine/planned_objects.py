@@ -1,6 +1,7 @@
 """Objects that a run has planned with, or whose weights it has planned with: stages get these and no others."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -28,9 +29,13 @@ class PlannedObjects:
             self._kept[group] = build(self._cfg[group])
         return self._kept[group]
 
+    def weight_files(self, group: str) -> list[Path]:
+        """Local files that decide a network's weights; missing ones may be downloaded."""
+        return weight_files(self._cfg[group])
+
     def checksums(self, group: str) -> list[str]:
         """Of the files that decide a network's weights; files of the same size and time are not read again."""
-        return [self._digests.of(path) for path in weight_files(self._cfg[group])]
+        return [self._digests.of(path) for path in self.weight_files(group)]
 
     def to_work_with(self, group: str, planned: Sequence[str] = (), **overrides: Any) -> Any:
         """The object of a group, or its value.

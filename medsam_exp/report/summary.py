@@ -113,7 +113,7 @@ def finish_run(
         "choices": dict(origin["choices"]),
         "timing": {name: asdict(timing) for name, timing in engine.timing.items()},
         "keys": {name: artifacts.key for name, artifacts in engine.artifacts.items()},
-        "environment": _environment(),
+        "environment": {**_environment(), "precision": _precision(engine)},
         "ground_truth_used_for": truth_uses(engine, cfg, texts_tell, labels, by_class=bool(by_class)),
         "notes": notes,
     }
@@ -177,6 +177,16 @@ def _environment() -> dict[str, str]:
         "gpu": device,
         **packages,
     }
+
+
+def _precision(engine: Engine) -> str:
+    """Of the Trainer: one for all stages, or the stages of each."""
+    stages: dict[str, list[str]] = {}
+    for name, (value, _) in engine.plan.precisions.items():
+        stages.setdefault(value, []).append(name)
+    return "; ".join(
+        value if len(stages) == 1 else f"{value}: {', '.join(names)}" for value, names in stages.items()
+    )
 
 
 def _version(package: str) -> str:

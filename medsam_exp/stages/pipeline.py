@@ -63,6 +63,8 @@ class Stage:
             network, and no checksums of that group.
         processes: which processes of a job with several devices run it.
         batch_size: images per batch without a setting; None for stages that make no batches of images.
+        bears_bf16: whether `trainer.precision=auto` may compute it in bfloat16: a frozen network whose map or mask
+            hardly changes, not one that is trained, and no scores, which bfloat16 would round.
         ground_truth: why it reads ground truth, for the run's summary; None when it cannot.
         judges: whether it only scores results, so that a run on images without true masks does without it.
         scope: what one result is of: single samples of the dataset with their texts, its images whatever is asked of
@@ -107,6 +109,7 @@ class Stage:
     trains: str | None = None
     processes: Literal["first", "all"] = "first"
     batch_size: int | None = None
+    bears_bf16: bool = False
     ground_truth: str | None = None
     judges: bool = False
     scope: Literal["samples", "images", "split", "pairs", "dataset", "parents"] = "samples"
@@ -173,6 +176,7 @@ STAGES: dict[str, Stage] = {
         weights=("clip",),
         processes="all",
         batch_size=8,
+        bears_bf16=True,
         before_labels=True,
         version=3,
     ),
@@ -232,6 +236,7 @@ STAGES: dict[str, Stage] = {
         scope="images",
         not_keyed={"sam_embedding": ("disk_limit_gb",)},
         batch_size=4,
+        bears_bf16=True,
     ),
     "sam_mask": Stage(
         reads=("prompt", "sam", "fusion", "mask_filter", "seed"),
@@ -241,6 +246,7 @@ STAGES: dict[str, Stage] = {
         weights=("sam",),
         processes="all",
         batch_size=4,
+        bears_bf16=True,
         before_labels=True,
         label="sam",
         title="SAM mask",
@@ -275,6 +281,7 @@ STAGES: dict[str, Stage] = {
         weights=("clip",),
         processes="all",
         batch_size=8,
+        bears_bf16=True,
         inputs="controls",
         version=2,
     ),

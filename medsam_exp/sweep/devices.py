@@ -2,8 +2,6 @@
 
 import logging
 import os
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -21,37 +19,6 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 _LOCKS = Path(tempfile.gettempdir()) / f"medsam_exp_gpus_{os.getuid()}"
 """Folder of this user's locks of this machine's GPUs, the same for every sweep."""
-
-
-def visible_gpus() -> list[str]:
-    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES takes them; CUDA is not initialised."""
-    if shutil.which("nvidia-smi") is None:
-        return []
-    query = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
-    answer = subprocess.run(query, capture_output=True, text=True, check=False)
-    present = [] if answer.returncode else answer.stdout.split()
-    return allowed_gpus(present, os.environ.get("CUDA_VISIBLE_DEVICES"))
-
-
-def allowed_gpus(present: Sequence[str], visible: str | None) -> list[str]:
-    """Those of the machine's GPUs (by number in the order of `present`, or by name) that a variable allows.
-
-    Args:
-        present: names of all, in the order of their numbers.
-        visible: value of CUDA_VISIBLE_DEVICES; None when it is not set. What follows an unknown entry does not count,
-            as for CUDA itself.
-    """
-    if visible is None:
-        return list(present)
-    allowed = []
-    for entry in (part.strip() for part in visible.split(",")):
-        if entry.isdigit() and int(entry) < len(present):
-            allowed.append(present[int(entry)])
-        elif entry.startswith(("GPU-", "MIG-")):
-            allowed.append(entry)
-        else:
-            break
-    return allowed
 
 
 @contextmanager

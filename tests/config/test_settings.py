@@ -31,7 +31,7 @@ def test_the_machine_decides_no_result_but_its_precision_does() -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         found = changed_settings(check(compose("config", options)), {"trainer": "ddp"})
     assert found == {
-        "trainer.precision": ("32-true", "bf16-mixed"),
+        "trainer.precision": ("auto", "bf16-mixed"),
         "trainer.max_steps": ("–", "5"),
     }
 

@@ -12,20 +12,16 @@ from typing import Any
 
 import pytest
 
-from medsam_exp.sweep.devices import (
-    allowed_gpus,
-    limit_threads,
-    reserved_gpus,
-    threads_per_process,
-    visible_gpus,
-)
+from medsam_exp.runtime.gpus import visible_gpus
+from medsam_exp.sweep.devices import limit_threads, reserved_gpus, threads_per_process
 from medsam_exp.types import UserError
 
 ON_A_GPU = """
 import multiprocessing, sys
 from pathlib import Path
 from medsam_exp.cli import runner
-from medsam_exp.sweep.devices import reserved_gpus, visible_gpus
+from medsam_exp.runtime.gpus import visible_gpus
+from medsam_exp.sweep.devices import reserved_gpus
 
 def work():
     import torch
@@ -58,23 +54,6 @@ def hold(count: int, folder: Path, mark: Path, seconds: float) -> None:
         time.sleep(seconds)
 
 
-@pytest.mark.parametrize(
-    ("visible", "expected"),
-    [
-        (None, POOL),
-        ("0,2", ["GPU-a", "GPU-c"]),
-        ("GPU-b", ["GPU-b"]),
-        (" 1 , 0 ", ["GPU-b", "GPU-a"]),
-        ("", []),
-        ("-1", []),
-        ("0,9,1", ["GPU-a"]),
-        ("MIG-x/1", ["MIG-x/1"]),
-    ],
-)
-def test_only_the_gpus_that_the_user_allows_are_shared_out(visible: str | None, expected: list[str]) -> None:
-    assert allowed_gpus(POOL, visible) == expected
-
-
 def test_a_machine_without_gpus_has_none_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,17 +64,6 @@ def test_a_machine_without_gpus_has_none_and_changes_nothing(
         assert names == []
         assert VISIBLE not in os.environ
     assert not (tmp_path / "locks").exists()
-
-
-def test_gpus_are_asked_of_the_driver_without_waking_cuda(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho GPU-a\necho GPU-b\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setenv(VISIBLE, "1")
-    assert visible_gpus() == ["GPU-b"]
 
 
 def test_more_gpus_than_there_are_is_one_sentence(tmp_path: Path) -> None:
