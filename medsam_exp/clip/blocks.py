@@ -1,4 +1,4 @@
-"""Forward passes of transformer blocks: for the class token alone, or together with the attention maps.
+"""Forward passes of transformer blocks: for the class token alone, with the attention maps, or by the value path.
 
 For the usual block of timm and that of open_clip. Shapes: B images, T tokens, C channels. Nothing here changes a block,
 sets a flag or leaves a hook.
@@ -67,6 +67,19 @@ def with_attention(block: Block | ResidualAttentionBlock, tokens: Tensor) -> tup
     query, key = attention.q_norm(query), attention.k_norm(key)
     paid = (attention.scale * query @ key.transpose(-2, -1)).softmax(dim=-1)
     return _rest(block, tokens, _projected(attention, paid @ value)), paid
+
+
+def value_path(block: Block | ResidualAttentionBlock, tokens: Tensor) -> Tensor:
+    """Output tokens (B, T, C) of a plain block in which each token attends to itself alone (MaskCLIP, Zhou 2022)."""
+    attention = block.attn
+    if isinstance(block, ResidualAttentionBlock):
+        channels = tokens.shape[-1]
+        bias = attention.in_proj_bias
+        value_bias = None if bias is None else bias[2 * channels :]
+        values = linear(block.ln_1(tokens), attention.in_proj_weight[2 * channels :], value_bias)
+        return _rest(block, tokens, attention.out_proj(values))
+    values = attention.qkv(block.norm1(tokens)).chunk(3, dim=-1)[2]
+    return _rest(block, tokens, _projected(attention, _heads(values, attention.num_heads)))
 
 
 def _rest(block: Block | ResidualAttentionBlock, tokens: Tensor, attended: Tensor) -> Tensor:

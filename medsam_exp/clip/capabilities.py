@@ -93,5 +93,21 @@ class VisionTower:
         """Embeddings (B, D), and the attention (B, heads, T, T) of each block, on which they depend."""
         raise self._refusal("features" if not self.layout.capabilities else "attention")
 
+    def entering(self, images: "Tensor", layer: int) -> "Tensor":
+        """Tokens (B, T, C) of images (B, 3, h, w) that enter the 0-based layer `layer`."""
+        raise self._refusal("attention")
+
+    def with_attention(self, tokens: "Tensor", layer: int) -> "tuple[Tensor, Tensor]":
+        """Tokens (B, T, C) after the 0-based layer `layer`, of those that enter it; its attention (B, heads, T, T)."""
+        raise self._refusal("attention")
+
+    def pooled(self, tokens: "Tensor") -> "Tensor":
+        """Embeddings (B, D) of the tokens (B, T, C) after any layer, their mean in the place of a class token."""
+        raise self._refusal("attention")
+
+    def patch_embeddings(self, tokens: "Tensor") -> "Tensor":
+        """Embeddings (B, gh * gw, D) of each patch by itself, of the tokens (B, T, C) that enter the last layer."""
+        raise self._refusal("attention")
+
     def _refusal(self, needs: Capability) -> UserError:
         return UserError(f"{self.layout.refusal(needs, 'the saliency')}.")

@@ -135,6 +135,36 @@ class ClipModel(nn.Module):
         """
         return self._tower.forward_with_attention(images.to(self._dtype))
 
+    def vision_entering(self, images: Tensor, layer: int) -> Tensor:
+        """Tokens (B, T, C) of images (B, 3, h, w) that enter the 0-based vision layer `layer`.
+
+        Raises:
+            UserError: the tower has no attention maps among its patches, as below.
+        """
+        return self._tower.entering(images.to(self._dtype), layer)
+
+    def layer_attention(self, tokens: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """Tokens (B, T, C) after a vision layer, of those that enter it, and the layer's attention (B, heads, T, T).
+
+        The tokens depend on the attention, whose rows by query each sum to 1, so that gradients can be taken.
+        """
+        return self._tower.with_attention(tokens, layer)
+
+    def pooled(self, tokens: Tensor) -> Tensor:
+        """Un-normalised embeddings (B, D) of the tokens (B, T, C) after any vision layer.
+
+        Pooled as the network pools its last tokens; where it reads a class token, the mean of all stands for that.
+        """
+        return self._tower.pooled(tokens)
+
+    def patch_embeddings(self, tokens: Tensor) -> Tensor:
+        """Un-normalised embeddings (B, gh * gw, D) of each patch by itself, of tokens that enter the last layer.
+
+        Where the network reads a class token, its last layer brings no patch to the space of the texts: there each
+        patch attends to itself alone, the value path of MaskCLIP, and is projected as the class token is.
+        """
+        return self._tower.patch_embeddings(tokens)
+
     def vision_prefix(self, images: Tensor, layer: int) -> Tensor:
         """Tokens (B, T, C) after the 0-based vision layer `layer` of images (B, 3, h, w).
 

@@ -35,8 +35,11 @@ class _TransformerTower(VisionTower):
     def grid_after(self, layer: int) -> tuple[int, int]:
         return self._grid
 
+    def entering(self, images: Tensor, layer: int) -> Tensor:
+        return self._through(self._blocks[:layer], self._embedded(images))
+
     def prefix(self, images: Tensor, layer: int) -> Tensor:
-        return self._through(self._blocks[: layer + 1], self._embedded(images))
+        return self.entering(images, layer + 1)
 
     def suffix(self, tokens: Tensor, layer: int) -> Tensor:
         stack = list(self._blocks[layer + 1 :])
@@ -47,13 +50,34 @@ class _TransformerTower(VisionTower):
         return self._embedding(tokens)
 
     def forward_with_attention(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        if "attention" not in self.layout.capabilities:
-            raise self._refusal("attention")
         tokens, attention = self._embedded(images), []
-        for block in self._blocks:
-            tokens, paid = blocks.with_attention(block, tokens)
+        for layer in range(self.layout.depth):
+            tokens, paid = self.with_attention(tokens, layer)
             attention.append(paid)
         return self._embedding(tokens), attention
+
+    def with_attention(self, tokens: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        if "attention" not in self.layout.capabilities:
+            raise self._refusal("attention")
+        return blocks.with_attention(self._blocks[layer], tokens)
+
+    def pooled(self, tokens: Tensor) -> Tensor:
+        if not self._reads_cls:
+            return self._embedding(tokens)
+        return self._each_embedded(tokens.mean(dim=1, keepdim=True)).squeeze(1)
+
+    def patch_embeddings(self, tokens: Tensor) -> Tensor:
+        if "attention" not in self.layout.capabilities:
+            raise self._refusal("attention")
+        last = self._blocks[-1]
+        tokens = blocks.value_path(last, tokens) if self._reads_cls else self._through([last], tokens)
+        return self._each_embedded(tokens[:, self.prefix_tokens :])
+
+    def _each_embedded(self, tokens: Tensor) -> Tensor:
+        """Embeddings (B, N, D) of tokens (B, N, C), each as of an image all of whose tokens are this one."""
+        alone = tokens.flatten(0, 1)[:, None].expand(-1, self.prefix_tokens + 1, -1)
+        result: Tensor = self._embedding(alone).unflatten(0, tokens.shape[:2])
+        return result
 
     def _through(self, stack: Any, tokens: Tensor) -> Tensor:
         for block in stack:

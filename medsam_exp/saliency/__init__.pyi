@@ -5,7 +5,9 @@ from .gradcam import GradCAM as GradCAM
 from .gradient_rollout import GradientRollout as GradientRollout
 from .gscorecam import GScoreCAM as GScoreCAM
 from .intensity import Intensity as Intensity
+from .legrad_patch_text import LeGradPatchText as LeGradPatchText
 from .m2ib import M2IB as M2IB
 from .m2ib_released import M2IBReleased as M2IBReleased
 from .method import SaliencyMethod as SaliencyMethod
+from .patch_text import PatchText as PatchText
 from .text_saliency.m2ib_text import M2IBText as M2IBText

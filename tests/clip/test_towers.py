@@ -101,6 +101,26 @@ def test_open_clip_block_for_cls_in_double_precision() -> None:
         torch.testing.assert_close(blocks.for_cls(block, tokens), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        Block(32, 4, init_values=0.3),
+        Block(32, 4, init_values=0.3, qkv_bias=True, qk_norm=True, scale_attn_norm=True),
+        ResidualAttentionBlock(32, 4, ls_init_value=0.3),
+    ],
+    ids=["timm", "timm_norms", "open_clip"],
+)
+def test_by_the_value_path_each_token_is_alone(block: Block | ResidualAttentionBlock) -> None:
+    block.double().eval()
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(parameter.numel()))
+    tokens = torch.randn(3, 9, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.no_grad():
+        alone = torch.cat([block(tokens[:, [place]]) for place in range(9)], dim=1)
+        torch.testing.assert_close(blocks.value_path(block, tokens), alone, rtol=1e-12, atol=1e-12)
+        assert not torch.allclose(alone, block(tokens), rtol=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["open_clip", "timm_cls"])
 def test_gradients_through_the_suffix_equal_those_of_plain_blocks(
     make_clip: Callable[..., ClipModel], kind: str

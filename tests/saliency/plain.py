@@ -144,10 +144,13 @@ def plain_rollout(clip: ClipModel, image: Tensor) -> Tensor:
 
 def _read(clip: ClipModel, product: Tensor) -> Tensor:
     first = clip.prefix_tokens
-    visual: Any = clip.network.visual
-    reads_cls = visual.trunk.global_pool == "token" if hasattr(visual, "trunk") else visual.pool_type == "tok"
-    row = product[0] if reads_cls else product[first:].mean(dim=0)
+    row = product[0] if _reads_cls(clip) else product[first:].mean(dim=0)
     return row[first:].reshape(clip.grid)
+
+
+def _reads_cls(clip: ClipModel) -> bool:
+    visual: Any = clip.network.visual
+    return visual.trunk.global_pool == "token" if hasattr(visual, "trunk") else visual.pool_type == "tok"
 
 
 def plain_gradient_rollout(clip: ClipModel, image: Tensor, text: Tensor) -> Tensor:
@@ -168,6 +171,66 @@ def plain_gradient_rollout(clip: ClipModel, image: Tensor, text: Tensor) -> Tens
             step += (nudge.grad[head] * paid[head]).clamp(min=0) / len(paid)
         relevance = relevance + step @ relevance
     return _read(clip, relevance - torch.eye(tokens, dtype=image.dtype))
+
+
+def plain_patch_text(clip: ClipModel, image: Tensor, text: Tensor) -> Tensor:
+    """(gh, gw); each patch's embedding is that of an image whose last block gives out this patch everywhere."""
+    itself = torch.eye(clip.prefix_tokens + clip.grid[0] * clip.grid[1], dtype=image.dtype)
+    heads = len(attention_by_hand(clip, image)[-1])
+    with torch.no_grad():
+        tokens = _given_out(clip, image, -1, torch.stack([itself] * heads) if _reads_cls(clip) else None)
+        found = [
+            cosine(_embedded(clip, image, torch.stack([patch] * len(tokens))), text)
+            for patch in tokens[clip.prefix_tokens :]
+        ]
+    return torch.stack(found).reshape(clip.grid)
+
+
+def plain_legrad(clip: ClipModel, image: Tensor, text: Tensor, last: int) -> Tensor:
+    """(gh, gw); the gradient of each attention by a nudge of it, head by head and query by query."""
+    attentions = attention_by_hand(clip, image)
+    result = torch.zeros(len(attentions[0][0]), dtype=image.dtype)
+    for layer in range(len(attentions) - last, len(attentions)):
+        nudge = torch.zeros_like(attentions[layer], requires_grad=True)
+        tokens = _given_out(clip, image, layer, attentions[layer] + nudge)
+        if _reads_cls(clip):
+            tokens = torch.stack([sum(tokens) / len(tokens)] * len(tokens))
+        (gradient,) = torch.autograd.grad(cosine(_embedded(clip, image, tokens), text), nudge)
+        for head in gradient:
+            for query in head:
+                result += query.clamp(min=0) / (len(gradient) * len(head))
+    return result[clip.prefix_tokens :].reshape(clip.grid)
+
+
+def plain_legrad_patch_text(clip: ClipModel, image: Tensor, text: Tensor, last: int) -> Tensor:
+    """(gh, gw)."""
+    legrad, patches = plain_legrad(clip, image, text, last), plain_patch_text(clip, image, text)
+    legrad, patches = ((x - x.min()) / (x.max() - x.min()) for x in (legrad, patches))
+    return legrad * patches
+
+
+def _given_out(clip: ClipModel, image: Tensor, layer: int, paid: Tensor | None) -> Tensor:
+    """What a block gives out, (T, C), had it paid this attention (heads, T, T); None for its own."""
+    block: Any = layers_of(clip)[layer]
+    outputs: list[Tensor] = []
+    handles = [block.register_forward_hook(lambda _, __, output: outputs.append(output[0]))]
+    if paid is not None:
+        handles.append(block.attn.register_forward_hook(_with_attention(paid)))
+    try:
+        clip.encode_image(image[None])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return outputs[0]
+
+
+def _embedded(clip: ClipModel, image: Tensor, tokens: Tensor) -> Tensor:
+    """The image's embedding (D,), had its last block given out these tokens (T, C)."""
+    handle = layers_of(clip)[-1].register_forward_hook(lambda *_: tokens[None])
+    try:
+        return clip.encode_image(image[None])[0]
+    finally:
+        handle.remove()
 
 
 def _with_attention(paid: Tensor) -> Any:

@@ -1,4 +1,4 @@
-"""Grad-CAM, gScoreCAM and the rollouts against the slow way of doing them."""
+"""Grad-CAM, gScoreCAM, the rollouts and patch-text cosines against the slow way of doing them."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,17 @@ from medsam_exp.saliency.attention_rollout import AttentionRollout
 from medsam_exp.saliency.gradcam import GradCAM
 from medsam_exp.saliency.gradient_rollout import GradientRollout
 from medsam_exp.saliency.gscorecam import GScoreCAM, unit_masks
+from medsam_exp.saliency.legrad_patch_text import LeGradPatchText
+from medsam_exp.saliency.patch_text import PatchText
 from medsam_exp.types import UserError
-from tests.saliency.plain import plain_gradcam, plain_gradient_rollout, plain_gscorecam, plain_rollout
+from tests.saliency.plain import (
+    plain_gradcam,
+    plain_gradient_rollout,
+    plain_gscorecam,
+    plain_legrad_patch_text,
+    plain_patch_text,
+    plain_rollout,
+)
 
 Make = Callable[[str], ClipModel]
 SPLIT = [("open_clip", 1), ("open_clip", 2), ("timm", 3), ("average", 3), ("maximum", 5), ("resnet", 2)]
@@ -65,6 +74,29 @@ def test_gradient_rollout(make_tiny: Make, kind: str) -> None:
     images, texts, generators = batch(clip, 2)
     expected = [plain_gradient_rollout(clip, *row) for row in zip(images, texts, strict=True)]
     same(GradientRollout()(clip, images, texts, generators), torch.stack(expected))
+
+
+@pytest.mark.parametrize("kind", ["open_clip", "timm", "average", "maximum"])
+def test_patch_text(make_tiny: Make, kind: str) -> None:
+    clip = make_tiny(kind).double()
+    images, texts, generators = batch(clip, 2)
+    expected = [plain_patch_text(clip, *row) for row in zip(images, texts, strict=True)]
+    same(PatchText()(clip, images, texts, generators), torch.stack(expected))
+
+
+@pytest.mark.parametrize("last", [1, 2, 100])
+@pytest.mark.parametrize("kind", ["open_clip", "timm", "average", "maximum"])
+def test_legrad_times_patch_text(make_tiny: Make, kind: str, last: int) -> None:
+    clip = make_tiny(kind).double()
+    images, texts, generators = batch(clip, 2)
+    rows = zip(images, texts, strict=True)
+    expected = [plain_legrad_patch_text(clip, *row, min(last, clip.depth)) for row in rows]
+    same(LeGradPatchText(last)(clip, images, texts, generators), torch.stack(expected))
+
+
+def test_legrad_of_no_block_is_refused() -> None:
+    with pytest.raises(UserError, match=r"saliency\.blocks must be at least 1, but is 0"):
+        LeGradPatchText(0)
 
 
 def test_no_layer_means_the_last_that_decides(make_tiny: Make) -> None:
