@@ -65,7 +65,7 @@ class StageArtifacts:
         self,
         sample_id: str,
         info: Mapping[str, Any],
-        array: NDArray[np.bool_] | NDArray[np.float32] | None = None,
+        array: NDArray[np.bool_] | NDArray[np.floating[Any]] | None = None,
         maps: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> None:
         """Write a sample's result; the record is written last, so its existence means that all of it is there.
@@ -73,8 +73,8 @@ class StageArtifacts:
         Args:
             sample_id: which sample.
             info: facts for the record, JSON-able.
-            array: (H, W) mask (bool, stored as PNG {0, 255}) or map (float32, stored as .npy), original frame; or a
-                network's features of any shape (float32, .npy).
+            array: (H, W) mask (bool, stored as PNG {0, 255}), original frame; or a network's answer of any shape
+                (float, stored as .npy).
             maps: further (H, W) float32 maps by name, original frame, stored together as a compressed .npz.
         """
         if array is not None:
@@ -120,12 +120,8 @@ class StageArtifacts:
         with Image.open(self.mask_path(sample_id)) as image:
             return np.asarray(image) > 0
 
-    def saliency_map(self, sample_id: str) -> NDArray[np.float32]:
-        """(H, W) float32 map of a sample, original frame."""
-        return self.features(sample_id)
-
     def features(self, sample_id: str) -> NDArray[np.float32]:
-        """A network's features of a sample, float32 in the shape in which they were saved."""
+        """A network's answer to a sample, in the shape and type in which it was saved."""
         array: NDArray[np.float32] = np.load(self._path(sample_id, ".npy"), allow_pickle=False)
         return array
 
@@ -176,7 +172,7 @@ class StageArtifacts:
         return self.folder / f"{name}.{self._sample_digests[sample_id][:12]}{suffix}"
 
 
-def _encode(array: NDArray[np.bool_] | NDArray[np.float32]) -> bytes:
+def _encode(array: NDArray[np.bool_] | NDArray[np.floating[Any]]) -> bytes:
     buffer = io.BytesIO()
     if array.dtype == np.bool_:
         Image.fromarray(array.astype(np.uint8) * 255).save(buffer, format="PNG")

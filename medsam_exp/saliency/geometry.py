@@ -1,14 +1,16 @@
 """Transforms of an image to the network's input, and of its saliency map from the patch grid to the original frame."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from medsam_exp.masks.nearest import nearest
 from medsam_exp.runtime.finite import all_finite
 from medsam_exp.types import RGBImage, SaliencyMap
 
@@ -16,7 +18,16 @@ _SMALLEST_SPREAD = 1e-6  # relative; below it differences are float32 rounding, 
 
 
 class Geometry(Protocol):
-    """Transforms between the original frame and the network's square input."""
+    """Transforms between the original frame and the network's square input.
+
+    Attributes:
+        stored: with which `from_stored_grid` makes `to_original_frame` of a grid that was stored, JSON-able; None where
+            it cannot, so that maps are stored in the original frame.
+    """
+
+    @property
+    def stored(self) -> Mapping[str, Any] | None:
+        """Known of the geometry alone, whatever the image."""
 
     def preprocess(self, image: RGBImage) -> Tensor:
         """Return the network's input (3, h, w) of an (H, W, 3) image."""
@@ -35,29 +46,88 @@ class Squash:
 
     preprocess: Callable[[RGBImage], Tensor]
 
+    @property
+    def stored(self) -> Mapping[str, Any]:
+        """The way back depends on nothing but the image's size."""
+        return {"geometry": "squash"}
+
     def to_original_frame(self, relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
-        """Stretch a relevance grid over the whole image and scale it to [0, 1].
+        """As `stretched`, the exact way back of the whole image."""
+        return stretched(relevance, size)
 
-        The network saw the whole image squashed to its square, so bilinear interpolation between the patches'
-        centres (`align_corners=False`) is the exact way back; then min-max.
 
-        Args:
-            relevance: (gh, gw), any unit.
-            size: (H, W) of the original image in pixels.
+def from_stored_grid(
+    grid: NDArray[np.floating[Any]], stored: Mapping[str, Any], size: Sequence[int]
+) -> SaliencyMap:
+    """Bring a stored grid to the original frame, equal bit by bit to what its geometry made of the relevance.
 
-        Returns:
-            (H, W) float32 in [0, 1], original frame; all zero where nothing stands out: the relevance is constant.
+    Args:
+        grid: relevance (gh, gw).
+        stored: of the geometry.
+        size: (H, W) of the original image in pixels.
 
-        Raises:
-            ValueError: the relevance is not finite.
-        """
-        grid = finite_grid(relevance)
-        stretched = interpolate(grid[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
-        if not (stands_out(grid) and stands_out(stretched)):
-            return np.zeros(size, np.float32)
-        low, high = stretched.aminmax()
-        scaled: SaliencyMap = ((stretched - low) / (high - low)).to(torch.float32).numpy()
-        return scaled
+    Returns:
+        (H, W) float32 in [0, 1], original frame.
+    """
+    relevance, (height, width) = torch.from_numpy(grid), size
+    if stored["geometry"] == "squash":
+        return stretched(relevance, (height, width))
+    rows, columns = stored["network_size"]
+    return stretched_in_blocks(relevance, (rows, columns), (height, width))
+
+
+def stretched(relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
+    """Stretch a relevance grid over the whole image and scale it to [0, 1].
+
+    The network saw the whole image squashed to its square, so bilinear interpolation between the patches'
+    centres (`align_corners=False`) is the exact way back; then min-max.
+
+    Args:
+        relevance: (gh, gw), any unit.
+        size: (H, W) of the original image in pixels.
+
+    Returns:
+        (H, W) float32 in [0, 1], original frame; all zero where nothing stands out: the relevance is constant.
+
+    Raises:
+        ValueError: the relevance is not finite.
+    """
+    grid = finite_grid(relevance)
+    large = interpolate(grid[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+    low, high = large.aminmax()
+    if not (stands_out(grid) and _apart(low, high)):
+        return np.zeros(size, np.float32)
+    scaled: SaliencyMap = large.sub_(low).div_(high - low).to(torch.float32).numpy()
+    return scaled
+
+
+def stretched_in_blocks(
+    relevance: Tensor, network_size: tuple[int, int], size: tuple[int, int]
+) -> SaliencyMap:
+    """Stretch a relevance grid over the whole image as the published code does.
+
+    Bilinear to the network's size, min-max, the nearest value for each original pixel as OpenCV's resizing takes
+    it, 8 bits.
+
+    Args:
+        relevance: (gh, gw), any unit.
+        network_size: (h, w) of the network's input.
+        size: (H, W) of the original image in pixels.
+
+    Returns:
+        (H, W) float32, multiples of 1/255, original frame; all zero where the relevance is constant.
+
+    Raises:
+        ValueError: the relevance is not finite.
+    """
+    grid = finite_grid(relevance)
+    if not stands_out(grid):
+        return np.zeros(size, np.float32)
+    large = interpolate(grid[None, None], network_size, mode="bilinear", align_corners=False)[0, 0]
+    low, high = large.aminmax()
+    levels = (255 * (large - low) / (high - low)).round().numpy()
+    in_blocks: SaliencyMap = (nearest(levels, size) / 255).astype(np.float32)
+    return in_blocks
 
 
 def finite_grid(relevance: Tensor) -> Tensor:
@@ -74,5 +144,8 @@ def finite_grid(relevance: Tensor) -> Tensor:
 
 def stands_out(values: Tensor) -> bool:
     """Whether finite values differ by more than rounding."""
-    low, high = values.aminmax()
-    return bool(high - low > _SMALLEST_SPREAD * values.abs().amax())
+    return _apart(*values.aminmax())
+
+
+def _apart(low: Tensor, high: Tensor) -> bool:
+    return bool(high - low > _SMALLEST_SPREAD * torch.maximum(low.abs(), high.abs()))

@@ -1,16 +1,16 @@
 """M2IB with the geometry of the published code, whose maps are misaligned unless the image is square."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.preprocess import Preprocess
-from medsam_exp.masks.nearest import nearest
-from medsam_exp.saliency.geometry import Geometry, finite_grid, stands_out
+from medsam_exp.saliency.geometry import Geometry, stretched_in_blocks
 from medsam_exp.saliency.m2ib import M2IB
 from medsam_exp.types import RGBImage, SaliencyMap
 
@@ -44,21 +44,14 @@ class CentreCrop:
         large = Image.fromarray(seen).resize((columns, rows), Image.Resampling.BICUBIC)
         return self.clip_preprocess(np.asarray(large.crop((left, top, left + width, top + height))))
 
-    def to_original_frame(self, relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
-        """Return (H, W) float32, multiples of 1/255, of a relevance (gh, gw).
+    @property
+    def stored(self) -> Mapping[str, Any]:
+        """The way back goes by the network's own size."""
+        return {"geometry": "centre_crop", "network_size": list(self.clip_preprocess.size)}
 
-        Bilinear to the network's size, min-max, the nearest value for each original pixel as OpenCV's resizing
-        takes it, 8 bits; all zero where the relevance is constant. Raises a ValueError where it is not finite.
-        """
-        grid = finite_grid(relevance)
-        if not stands_out(grid):
-            return np.zeros(size, np.float32)
-        height, width = self.clip_preprocess.size
-        large = interpolate(grid[None, None], (height, width), mode="bilinear", align_corners=False)[0, 0]
-        low, high = large.aminmax()
-        levels = (255 * (large - low) / (high - low)).round().numpy()
-        stretched: SaliencyMap = (nearest(levels, size) / 255).astype(np.float32)
-        return stretched
+    def to_original_frame(self, relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
+        """As `stretched_in_blocks`."""
+        return stretched_in_blocks(relevance, self.clip_preprocess.size, size)
 
 
 def _without_far_ends(image: RGBImage) -> RGBImage:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.records import CoarseRecord, PresenceRecord
 from medsam_exp.types import Mask, RGBImage, SaliencyMap
 
@@ -11,7 +12,7 @@ def run(context: StageContext) -> None:
     """Write a mask in the original frame for each pending sample; a vetoed one is empty, and its record says so."""
     make, presence = mask_maker(context), context.parents.get("presence")
     for sample_id in context.pending:
-        saliency_map = context.parents["saliency"].saliency_map(sample_id)
+        saliency_map = read_map(context.parents["saliency"], sample_id)
         score = presence.record(sample_id, PresenceRecord)["score"] if presence else None
         coarse_mask, vetoed = make(saliency_map, context.dataset.read_image(sample_id), score)
         info: CoarseRecord = {

@@ -173,7 +173,7 @@ class StageContext:
         self,
         sample_id: str,
         info: Mapping[str, Any],
-        array: NDArray[np.bool_] | NDArray[np.float32] | None = None,
+        array: NDArray[np.bool_] | NDArray[np.floating[Any]] | None = None,
         maps: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> None:
         """Write a result, as `StageArtifacts.save` does, and tell the progress bar."""

@@ -4,6 +4,7 @@ from medsam_exp.metrics.scores import SegmentationMeasures
 from medsam_exp.metrics.torchmetric import SegmentationScores
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.pipeline import mask_stages
 
 
@@ -47,7 +48,7 @@ def _score_map(
     """Scores of the saliency map; an image without a target has none."""
     if "saliency" not in context.parents:
         return {}
-    saliency_map = context.parents["saliency"].saliency_map(sample_id)
+    saliency_map = read_map(context.parents["saliency"], sample_id)
     scores = measures.of_map(saliency_map, context.dataset.read_ground_truth(sample_id))
     return {"saliency": scores} if scores else {}
 

@@ -1,7 +1,10 @@
 """Stage: does the image masked by its saliency map still match its text? Needs no ground truth."""
 
+from functools import partial
+
 from medsam_exp.metrics.saliency_maps import confidence_drop, confidence_increase
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.training.faithfulness import Faithfulness
 
@@ -23,5 +26,5 @@ def run(context: StageContext) -> None:
         similarities = {"similarity": original, "similarity_masked": masked}
         context.save(sample_id, {"scores": {"saliency": scores}, **similarities})
 
-    answers = Faithfulness(clip, context.texts, context.parents["saliency"].saliency_map)
+    answers = Faithfulness(clip, context.texts, partial(read_map, context.parents["saliency"]))
     context.predict(clip, answers, save, context.images(clip.preprocess))

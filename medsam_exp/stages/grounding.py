@@ -8,6 +8,7 @@ from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.saliency.grounding.map_shift import diagonal_px, map_correlation, peak_shift_px
 from medsam_exp.stages.coarse_mask import mask_maker
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import ControlRecord, PresenceRecord
 from medsam_exp.training.presence import PresenceFeatures
@@ -23,8 +24,8 @@ def run(context: StageContext) -> None:
     saliency, controls = context.parents["saliency"], context.parents["control_maps"]
 
     def save(sample_id: str, presence: Mapping[str, float]) -> None:
-        image, own = context.dataset.read_image(sample_id), saliency.saliency_map(sample_id)
-        maps = dict(zip(KINDS, controls.saliency_map(sample_id), strict=True))
+        image, own = context.dataset.read_image(sample_id), read_map(saliency, sample_id)
+        maps = {kind: read_map(controls, sample_id, place) for place, kind in enumerate(KINDS)}
         scores: dict[str, float] = {}
         for kind, control in maps.items():
             scores |= _shift(own, control, kind)
@@ -49,8 +50,7 @@ def _find_presence(context: StageContext, save: Callable[[str, Mapping[str, floa
     records = {sample_id: controls.record(sample_id, ControlRecord) for sample_id in context.pending}
 
     def map_of(sample_id: str, kind: str) -> SaliencyMap:
-        result: SaliencyMap = controls.saliency_map(sample_id)[KINDS.index(kind)]
-        return result
+        return read_map(controls, sample_id, KINDS.index(kind))
 
     def score(sample_id: str, found: dict[str, dict[str, float]]) -> None:
         relevance = records[sample_id]["relevance"]

@@ -2,6 +2,7 @@
 
 from medsam_exp.masks.presence.features import network_fingerprint
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import PresenceRecord, SaliencyRecord
 from medsam_exp.training.presence import PresenceFeatures
@@ -21,5 +22,5 @@ def run(context: StageContext) -> None:
         context.save(sample_id, info)
 
     texts = {sample_id: {"text": context.texts[sample_id]} for sample_id in context.pending}
-    answers = PresenceFeatures(clip, scorer, texts, lambda name, _: saliency.saliency_map(name))
+    answers = PresenceFeatures(clip, scorer, texts, lambda name, _: read_map(saliency, name))
     context.predict(clip, answers, save, context.images(clip.preprocess))

@@ -18,7 +18,27 @@ class CutRecord(TypedDict, total=False):
     cut_texts: list[dict[str, Any]]
 
 
-class SaliencyRecord(CutRecord):
+class Frame(TypedDict):
+    """How a stored grid becomes a map; see `medsam_exp.saliency.geometry.from_stored_grid`.
+
+    Attributes:
+        geometry: its name.
+        size: (H, W) of the original frame.
+        network_size: (h, w) of the network's input, where the geometry asks for it.
+    """
+
+    geometry: str
+    size: list[int]
+    network_size: NotRequired[list[int]]
+
+
+class MapRecord(TypedDict):
+    """Of what was stored as grids, not as maps in the original frame."""
+
+    frame: NotRequired[Frame]
+
+
+class SaliencyRecord(CutRecord, MapRecord):
     """Of one map.
 
     Attributes:
@@ -36,7 +56,7 @@ class SaliencyRecord(CutRecord):
     relevance: dict[str, float]
 
 
-class ControlRecord(TypedDict):
+class ControlRecord(MapRecord):
     """Of the maps of one image's control texts, by kind of control."""
 
     texts: dict[str, list[str]]

@@ -4,6 +4,7 @@ import numpy as np
 
 from medsam_exp.masks.presence.features import relevance_features
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.maps import stored_form
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import SaliencyRecord
 from medsam_exp.stages.text_truncation import record_of_cuts, warn_of_cuts
@@ -13,12 +14,14 @@ _TEXT = "text"
 
 
 def run(context: StageContext) -> None:
-    """Write a float32 map in the original frame for each pending sample."""
+    """Write a map for each pending sample, as a grid where its geometry allows (`medsam_exp.stages.maps`)."""
     clip = clip_of_run(context)
     warn_of_cuts(clip, {name: context.texts[name] for name in context.pending})
 
     def save(sample_id: str, results: dict[str, SaliencyResult]) -> None:
-        saliency_map = results[_TEXT].saliency_map
+        result = results[_TEXT]
+        array, stored_as = stored_form(result)
+        saliency_map = result.saliency_map
         peak_y, peak_x = np.unravel_index(int(saliency_map.argmax()), saliency_map.shape)
         info: SaliencyRecord = {
             "texts": list(context.texts[sample_id]),
@@ -26,9 +29,10 @@ def run(context: StageContext) -> None:
             "presence": float(saliency_map.any()),
             "peak_x": int(peak_x),
             "peak_y": int(peak_y),
-            "relevance": relevance_features(results[_TEXT].relevance),
+            "relevance": relevance_features(result.relevance),
+            **stored_as,
         }
-        context.save(sample_id, info, saliency_map.astype(np.float32, copy=False))
+        context.save(sample_id, info, array)
 
     answers = ImageSaliency(clip, context.build("saliency"), {_TEXT: context.texts}, context.seed)
     context.predict(clip, answers, save, context.images(answers.geometry.preprocess))

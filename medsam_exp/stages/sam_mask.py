@@ -9,6 +9,7 @@ import numpy as np
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.networks import sam_of_run
 from medsam_exp.stages.records import PromptRecord, SamRecord
 from medsam_exp.training.prediction import StoredEmbedding, read_embeddings
@@ -39,7 +40,7 @@ def run(context: StageContext) -> None:
         }
         if fusion.multimask:
             info["proposal_iou_predictions"] = answer.proposal_iou_predictions
-        mask = mask_filter(answer.mask, context.parents["saliency"].saliency_map(sample_id))
+        mask = mask_filter(answer.mask, read_map(context.parents["saliency"], sample_id))
         context.save(sample_id, info, mask)
 
     for name in context.pending if distributed.rank() == 0 else ():

@@ -1,6 +1,7 @@
 """Checks of saliency methods, over images and over the words of a text, on small networks with random weights."""
 
 import copy
+import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -13,7 +14,9 @@ from torch import Tensor
 from medsam_exp.clip.load import load_clip
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.word_tokens import tokenize_words
+from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.seeding import torch_generator
+from medsam_exp.saliency.geometry import from_stored_grid
 from medsam_exp.saliency.method import SaliencyMethod
 from medsam_exp.testing.expectation import about, contract, expect, expect_error
 from medsam_exp.testing.networks import left_as_it_was
@@ -192,6 +195,10 @@ def _check_geometry(method: SaliencyMethod, clip: ClipModel) -> None:
             fits = saliency_map.shape == size and saliency_map.dtype == np.float32
             expect(fits, f"its map has {saliency_map.shape}, {saliency_map.dtype}")
             expect(0 <= saliency_map.min() <= saliency_map.max() <= 1, "its map leaves [0, 1]")
+            if geometry.stored is not None:
+                stored = json.loads(json_text(geometry.stored))
+                again = from_stored_grid(relevance.numpy(), stored, size)
+                expect(np.array_equal(again, saliency_map), "the grid that is stored gives another map")
             flat = geometry.to_original_frame(torch.ones(4, 4), size)
             expect(not flat.any(), "relevance that is equal everywhere must become an all-zero map")
             nan, refused = torch.full((4, 4), torch.nan), "relevance that is not a number must be refused"

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,12 +25,24 @@ class SaliencyResult:
     """Saliency of one image under one text.
 
     Attributes:
-        saliency_map: (H, W) in [0, 1], original frame.
-        relevance: (gh, gw) float32, before it was scaled.
+        grid: (gh, gw) float32 or float64, relevance as the method gave it.
+        geometry: brings it to the original frame.
+        size: (H, W) of the original frame.
     """
 
-    saliency_map: SaliencyMap
-    relevance: NDArray[np.float32]
+    grid: NDArray[np.floating[Any]]
+    geometry: Geometry
+    size: tuple[int, int]
+
+    @property
+    def relevance(self) -> NDArray[np.float32]:
+        """(gh, gw), before it is scaled."""
+        return self.grid.astype(np.float32, copy=False)
+
+    @cached_property
+    def saliency_map(self) -> SaliencyMap:
+        """(H, W) in [0, 1], original frame; made when it is first asked for."""
+        return self.geometry.to_original_frame(torch.from_numpy(self.grid), self.size)
 
 
 @dataclass
@@ -86,6 +100,5 @@ class ImageSaliency:
             return self.method(self.clip, batch.images, text_embedding, generators).detach()
 
     def _result(self, relevance: Tensor, size: tuple[int, int]) -> SaliencyResult:
-        return SaliencyResult(
-            self.geometry.to_original_frame(relevance, size), relevance.float().cpu().numpy()
-        )
+        exact = relevance if relevance.dtype == torch.float64 else relevance.float()
+        return SaliencyResult(exact.cpu().numpy(), self.geometry, size)

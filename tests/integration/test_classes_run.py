@@ -104,9 +104,9 @@ def test_the_two_classes_of_an_image_get_maps_of_their_own(tmp_path: Path, two_s
     summary, _, _ = results(tmp_path, *options, "data.classes={bright_square: [1], dark_square: [2]}")
     key = summary["keys"]["saliency"]
     folder = tmp_path / "artifacts" / "saliency" / key
-    maps = {path.name.split(".")[0]: np.load(path) for path in folder.glob("*.npy")}
-    assert len(maps) == 6
-    assert not np.array_equal(maps["s0@bright_square"], maps["s0@dark_square"])
+    grids = {path.name.split(".")[0]: np.load(path) for path in folder.glob("*.npy")}
+    assert len(grids) == 6
+    assert not np.array_equal(grids["s0@bright_square"], grids["s0@dark_square"])
 
 
 def test_an_ensemble_of_twenty_sentences_per_subtype_on_drawn_scans(tmp_path: Path) -> None:

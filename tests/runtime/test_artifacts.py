@@ -44,15 +44,15 @@ def test_key_does_not_depend_on_the_order_of_settings() -> None:
     assert one == stage_key(**{**BASE, "config": {"b": 2, "a": 1}})
 
 
-def test_mask_and_map_round_trip_without_loss(artifacts: StageArtifacts) -> None:
+def test_mask_and_features_round_trip_without_loss(artifacts: StageArtifacts) -> None:
     generator = np.random.default_rng(0)
     mask = generator.random((7, 5)) > 0.5
-    saliency_map = generator.random((7, 5), dtype=np.float32)
+    features = generator.random((7, 5), dtype=np.float32)
     artifacts.save("a", {"presence": 1.0}, mask)
-    artifacts.save("b c%/", {}, saliency_map)
+    artifacts.save("b c%/", {}, features)
     np.testing.assert_array_equal(artifacts.mask("a"), mask)
-    np.testing.assert_array_equal(artifacts.saliency_map("b c%/"), saliency_map)
-    assert artifacts.saliency_map("b c%/").dtype == np.float32
+    np.testing.assert_array_equal(artifacts.features("b c%/"), features)
+    assert artifacts.features("b c%/").dtype == np.float32
     assert artifacts.info("a")["presence"] == 1.0
 
 

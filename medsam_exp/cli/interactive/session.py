@@ -28,6 +28,7 @@ from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.sam.prompt.given import GivenPrompts
+from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.sam_mask import from_record
 from medsam_exp.training.sam_inference import answer_prompts
 from medsam_exp.types import Dataset, Mask, Prompts
@@ -167,7 +168,7 @@ class Session(AbstractContextManager["Session"]):
                 question=question,
                 image_id=name,
                 image=dataset.read_image(name),
-                saliency_map=made["saliency"].saliency_map(name),
+                saliency_map=read_map(made["saliency"], name),
                 coarse_mask=made["coarse_mask"].mask(name),
                 automatic=prompts,
                 prompts=prompts,

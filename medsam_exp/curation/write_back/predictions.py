@@ -17,7 +17,8 @@ from medsam_exp.data.decoding import PICTURE_SUFFIXES, decode
 from medsam_exp.data.masks import label_values, read_mask
 from medsam_exp.data.volumes.scan import ScanRecord
 from medsam_exp.nnunet.raw_dataset import case_name
-from medsam_exp.types import UserError
+from medsam_exp.stages.maps import in_original_frame
+from medsam_exp.types import SaliencyMap, UserError
 
 _Planes = Mapping[str, Callable[[], NDArray[Any]]]
 """By sample id what reads the (H, W) prediction of a slice: bool masks, or float32 maps in [0, 1]."""
@@ -138,11 +139,14 @@ def _mask(path: Path) -> NDArray[np.bool_]:
 
 
 def _map(path: Path) -> NDArray[np.float32]:
-    """A saliency map, or the mean probability of an ensemble."""
-    if path.suffix != ".npz":
-        return np.asarray(np.load(path, allow_pickle=False), np.float32)
+    """The mean probability of an ensemble."""
     with np.load(path, allow_pickle=False) as stored:
         return np.asarray(stored["probability"], np.float32)
+
+
+def _saliency_map(path: Path) -> SaliencyMap:
+    record = json.loads(path.with_suffix(".json").read_text())
+    return in_original_frame(np.load(path, allow_pickle=False), record)
 
 
 def _image_id(name: str, others: Mapping[str, str]) -> str:
@@ -211,5 +215,5 @@ def _saliency(folder: Path, wanted: Collection[str]) -> dict[str, Callable[[], N
     for path in sorted(stored.glob("*.npy"), key=lambda path: path.stat().st_mtime):
         name, _, of_class = path.name.rsplit(".", 2)[0].partition(_OF_CLASS)
         if name in known:
-            found[_OF_CLASS.join(filter(None, (known[name], of_class)))] = partial(_map, path)
+            found[_OF_CLASS.join(filter(None, (known[name], of_class)))] = partial(_saliency_map, path)
     return found

@@ -8,6 +8,7 @@ from medsam_exp.report.figures.style import Drawn
 from medsam_exp.report.figures.words import words_figure
 from medsam_exp.report.results import RunResults
 from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
+from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.pipeline import STAGES, mask_stages
 from medsam_exp.stages.sam_mask import from_record
 
@@ -101,7 +102,7 @@ def _image_result(results: RunResults, sample_id: str) -> ImageResult:
         sample_id=sample_id,
         text=" | ".join(results.texts[sample_id]),
         image=results.dataset.read_image(sample_id),
-        saliency_map=stages["saliency"].saliency_map(sample_id) if "saliency" in stages else None,
+        saliency_map=read_map(stages["saliency"], sample_id) if "saliency" in stages else None,
         coarse_mask=stages["coarse_mask"].mask(sample_id) if "coarse_mask" in stages else None,
         prompts=from_record(sam.info(sample_id)["prompts"]) if sam else None,
         mask=sam.mask(sample_id) if sam else None,

@@ -19,6 +19,7 @@ from medsam_exp.report.figures.style import Drawn
 from medsam_exp.report.results import RunResults
 from medsam_exp.report.section import Part, Row, Section, Table
 from medsam_exp.saliency.grounding.control_texts import KINDS
+from medsam_exp.stages.maps import read_map
 
 _GROUNDING, _PRESENCE = "grounding/", "presence/"
 """Names of the figures in summary.json begin so."""
@@ -207,12 +208,17 @@ def _controls(results: RunResults, sample_id: str) -> Figure:
     own = TextPanel(
         "Own text",
         " | ".join(results.texts[sample_id]),
-        stages["saliency"].saliency_map(sample_id),
+        read_map(stages["saliency"], sample_id),
         (_outcome(scores, "own"),),
     )
     controls = [
-        TextPanel(_KINDS[kind], " | ".join(record["texts"][kind]), map_, _facts(scores, kind))
-        for kind, map_ in zip(KINDS, stages["control_maps"].saliency_map(sample_id), strict=True)
+        TextPanel(
+            _KINDS[kind],
+            " | ".join(record["texts"][kind]),
+            read_map(stages["control_maps"], sample_id, place),
+            _facts(scores, kind),
+        )
+        for place, kind in enumerate(KINDS)
     ]
     return controls_figure(sample_id, results.dataset.read_image(sample_id), [own, *controls])
 

@@ -14,6 +14,7 @@ from medsam_exp.report.figures.panels import COLOUR_MAP
 from medsam_exp.report.web.render import LARGEST, as_json, data_uri, render
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.pipeline import mask_stages, stage_colour, stage_title
 from medsam_exp.types import Mask, RGBImage, SaliencyMap
 
@@ -187,7 +188,7 @@ def outline(mask: Mask) -> str:
 
 def _drawn(stage: str, artifacts: StageArtifacts, sample_id: str) -> str:
     if stage == "saliency":
-        return _saliency(artifacts.saliency_map(sample_id))
+        return _saliency(read_map(artifacts, sample_id))
     return outline(artifacts.mask(sample_id))
 
 

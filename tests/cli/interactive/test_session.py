@@ -15,6 +15,7 @@ from medsam_exp.cli.interactive.correction import Correction
 from medsam_exp.cli.interactive.result import Answer
 from medsam_exp.cli.interactive.session import Session
 from medsam_exp.cli.runner import run
+from medsam_exp.stages.maps import in_original_frame
 from medsam_exp.stages.sam_mask import as_record
 from medsam_exp.types import UserError
 from tests.cli.interactive.conftest import TEXT
@@ -53,7 +54,9 @@ def assert_equal(answer: Answer, folder: Path) -> None:
     run_dir, summary = run_of(answer, folder)
     mask = np.asarray(Image.open(run_dir / "masks" / f"{answer.image_id}.png")) > 0
     assert np.array_equal(mask, answer.mask)
-    assert np.array_equal(np.load(stored(folder, summary, "saliency", ".npy")), answer.saliency_map)
+    grid, record = (stored(folder, summary, "saliency", suffix) for suffix in (".npy", ".json"))
+    saliency_map = in_original_frame(np.load(grid), json.loads(record.read_text()))
+    assert np.array_equal(saliency_map, answer.saliency_map)
     coarse = np.asarray(Image.open(stored(folder, summary, "coarse_mask", ".png"))) > 0
     assert np.array_equal(coarse, answer.coarse_mask)
     record = json.loads(stored(folder, summary, "sam_mask", ".json").read_text())

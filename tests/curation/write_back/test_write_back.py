@@ -400,6 +400,7 @@ def run_with_maps(tmp_path: Path, source: Path, maps: np.ndarray) -> Path:
     for name, index in record.slices.items():
         plane = record.view.take(maps, index)
         np.save(stored / f"{name}.0123456789ab.npy", plane)
+        (stored / f"{name}.0123456789ab.json").write_text("{}")
         np.savez(run / "uncertainty" / f"{name}.npz", probability=plane, entropy=plane * 0)
     return run
 
