@@ -5,13 +5,12 @@ it as an entry point of the group `medsam_exp.topics`, so that every run shows i
 """
 
 import itertools
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from medsam_exp.report.figures.style import save_figures
+from medsam_exp.report.pictures import Picture
 from medsam_exp.report.results import RunResults
-from medsam_exp.report.section import FigureFile, Section
+from medsam_exp.report.section import Section
 from medsam_exp.report.topics.cases import draw_cases, draw_distribution, draw_words
 from medsam_exp.report.topics.grounding import draw_controls, draw_presence, grounding_section
 from medsam_exp.report.topics.retrieval import retrieval_section
@@ -37,7 +36,7 @@ TOPICS: dict[str, Topic] = {
     "tuning": tuning_section,
 }
 """By name, in the order of the report."""
-_FIGURES = (
+_PICTURES = (
     draw_cases,
     draw_distribution,
     draw_doubt,
@@ -71,10 +70,9 @@ def contents(summary: Mapping[str, Any]) -> list[Section]:
     return [section for topic in TOPICS.values() if (section := topic(summary)) is not None]
 
 
-def draw_figures(results: RunResults, folder: Path) -> list[FigureFile]:
-    """Draw all figures of a run over images into a folder."""
-    folder.mkdir(exist_ok=True)
-    return save_figures(itertools.chain.from_iterable(draw(results) for draw in _FIGURES), folder)
+def pictures_of(results: RunResults) -> Iterator[Picture]:
+    """All pictures of a run over images, in the order of the page."""
+    return itertools.chain.from_iterable(draw(results) for draw in _PICTURES)
 
 
 load_extensions(ENTRY_POINTS)

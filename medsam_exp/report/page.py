@@ -4,15 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from medsam_exp.metrics.measures import DISCLAIMER, number, used_measures
 from medsam_exp.report.contents import contents
 from medsam_exp.report.section import FigureFile, Section
 from medsam_exp.report.topics.retrieval import RETRIEVAL
 from medsam_exp.report.topics.uncertainty import review_list
 from medsam_exp.report.web.drawings import Drawings, write_with_drawings
-from medsam_exp.report.web.render import as_json, compressed_plotly, data_uri
+from medsam_exp.report.web.render import as_json, compressed_plotly
 from medsam_exp.report.web.scores import run_data
 from medsam_exp.stages.pipeline import mask_stages, stage_colour, stage_place, stage_title
 
@@ -34,9 +32,6 @@ _IMAGE_CHOICES = (
     "prompt",
     "sam",
 )
-_FIGURE_WIDTH = 1600  # pixels; twice a reader's column, for sharp screens
-_JPEG_QUALITY = 88
-_COLOURS_OF_A_DRAWING = 4096
 
 
 def write_report(
@@ -131,18 +126,8 @@ def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _figure_groups(figures: Sequence[FigureFile]) -> dict[str, list[dict[str, str]]]:
     """Figures by group, in their order: `caption`, which may be empty, `alternative`, which is read out, `source`."""
     groups: dict[str, list[dict[str, str]]] = {}
-    for caption, path in figures:
+    for caption, path, source in figures:
         group, _, shown = caption.partition(": ")
-        figure = {"caption": shown, "alternative": shown or path.stem, "source": _embedded(path)}
+        figure = {"caption": shown, "alternative": shown or path.stem, "source": source}
         groups.setdefault(group, []).append(figure)
     return groups
-
-
-def _embedded(path: Path) -> str:
-    """A figure file made small: JPEG for scans, PNG for drawings, which have few colours and sharp edges."""
-    with Image.open(path) as opened:
-        picture = opened.convert("RGB")
-    picture.thumbnail((_FIGURE_WIDTH, 4 * _FIGURE_WIDTH), Image.Resampling.LANCZOS)
-    if picture.getcolors(_COLOURS_OF_A_DRAWING) is not None:
-        return data_uri(picture, "png")
-    return data_uri(picture, "jpeg", quality=_JPEG_QUALITY, subsampling=0)

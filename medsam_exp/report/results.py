@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medsam_exp.engine.engine import Engine
-from medsam_exp.stages.pipeline import mask_stages
+from medsam_exp.stages.pipeline import STAGES, mask_stages
 from medsam_exp.types import Dataset, Mask, RGBImage
 
 
@@ -36,6 +36,16 @@ class RunResults:
         """Label of the last stage that makes masks; "" when there is none."""
         final = final_stage(self.engine)
         return mask_stages()[final] if final else ""
+
+    def decided_by(self, sample_id: str) -> dict[str, Any]:
+        """What decides everything that the run has of a sample, JSON-able: its text, and digests by stage."""
+        plan, stages = self.engine.plan, self.engine.artifacts
+        digests = {stage: plan.inputs[STAGES[stage].digests].get(sample_id) for stage in stages}
+        return {"id": sample_id, "text": self.texts.get(sample_id), "inputs": digests}
+
+    def decided_by_all(self) -> dict[str, str]:
+        """The same of the run as a whole."""
+        return {stage: stored.content_digest for stage, stored in self.engine.artifacts.items()}
 
     def ground_truth(self, sample_id: str) -> Mask | None:
         """The true mask, where the run reads any."""

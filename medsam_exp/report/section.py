@@ -3,11 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from medsam_exp.metrics.measures import Cell, Measure
 
-FigureFile = tuple[str, Path]
-"""Caption, "group" or "group: what is shown", and file; figures of one group follow each other."""
+
+class FigureFile(NamedTuple):
+    """A picture of a run; those of one group follow each other.
+
+    Attributes:
+        caption: "group" or "group: what is shown".
+        path: of the file in the run's folder.
+        source: the same for the page, as a data URI.
+    """
+
+    caption: str
+    path: Path
+    source: str
 
 
 @dataclass(frozen=True)

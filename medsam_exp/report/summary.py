@@ -21,13 +21,12 @@ from medsam_exp.data.patients import known_patients, patient_notes, patients_of_
 from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.by_class import breakdown, over_images
 from medsam_exp.report.console import print_summary
-from medsam_exp.report.contents import draw_figures
+from medsam_exp.report.contents import pictures_of
 from medsam_exp.report.declarations import truth_uses
-from medsam_exp.report.figures.style import save_figures
-from medsam_exp.report.figures.training import draw_trainings
 from medsam_exp.report.finished_run import ONCE_PER_IMAGE
 from medsam_exp.report.mask_files import write_mask_files, write_rows
 from medsam_exp.report.page import write_report
+from medsam_exp.report.pictures import Picture, save_pictures
 from medsam_exp.report.results import RunResults
 from medsam_exp.report.topics.cases import draw_browser
 from medsam_exp.report.topics.grounding import presence_results, veto_notes
@@ -118,9 +117,7 @@ def finish_run(
         "notes": notes,
     }
     write_atomically(run_dir / "summary.json", json_text(summary, indent=1).encode())
-    folder = run_dir / "figures"
-    figures = save_figures(draw_trainings(run_dir / "curves" / "metrics.csv"), folder)
-    figures += save_figures(draw_tuning(tuning), folder)
+    pictures = [*_of_trainings(run_dir / "curves" / "metrics.csv"), *draw_tuning(tuning)]
     draw = results = None
     if dataset is not None:
         if rows:
@@ -128,12 +125,22 @@ def finish_run(
             write_rows(run_dir / "per_image.csv", rows, first=(*_COLUMNS, *further))
             write_mask_files(run_dir, engine, dataset, cfg.review.by)
         results = RunResults(cfg, engine, dataset, texts, rows, summary)
-        figures += draw_figures(results, folder)
+        pictures += pictures_of(results)
         draw = partial(draw_browser, results)
+    root = Path(cfg.paths.artifacts)
+    figures = save_pictures(pictures, run_dir / "figures", root, summary["keys"])
     report = run_dir / "report.html"
     write_report(report, title=cfg.name, summary=summary, rows=rows, figures=figures, draw=draw)
     print_summary(summary, run_dir=run_dir)
     return summary, results if rows else None
+
+
+def _of_trainings(curves: Path) -> list[Picture]:
+    if not curves.is_file():
+        return []
+    from medsam_exp.report.figures.training import draw_trainings  # imports pandas and matplotlib
+
+    return list(draw_trainings(curves))
 
 
 def _per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:

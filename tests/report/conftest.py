@@ -8,7 +8,8 @@ import pytest
 
 from medsam_exp.report.figures.overlay import ImageResult, overlay_figure
 from medsam_exp.report.figures.style import save_png
-from medsam_exp.report.section import Row
+from medsam_exp.report.pictures import embedded
+from medsam_exp.report.section import FigureFile, Row
 from medsam_exp.types import Mask, Prompts
 
 
@@ -84,10 +85,14 @@ def summary() -> dict[str, Any]:
 
 
 @pytest.fixture
-def pictures(case: ImageResult, tmp_path: Path) -> list[tuple[str, Path]]:
+def pictures(case: ImageResult, tmp_path: Path) -> list[FigureFile]:
     path = tmp_path / "figures" / "best.png"
+    path.parent.mkdir()
     save_png(overlay_figure(case), path)
-    return [("best: scan_07", path), ("distribution", path)]
+    return [
+        FigureFile(caption, path, embedded(path.read_bytes()))
+        for caption in ("best: scan_07", "distribution")
+    ]
 
 
 @pytest.fixture

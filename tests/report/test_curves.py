@@ -9,9 +9,10 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from medsam_exp.report.figures.style import save_figures
 from medsam_exp.report.figures.training import _PANELS, _read_trainings, _training_figure, draw_trainings
 from medsam_exp.report.page import write_report
+from medsam_exp.report.pictures import save_pictures
+from medsam_exp.report.section import FigureFile
 
 CLIP_TITLES = [
     "Loss",
@@ -72,8 +73,8 @@ def write(tmp_path: Path) -> Any:
     return written
 
 
-def training_figures(path: Path, folder: Path) -> list[tuple[str, Path]]:
-    return save_figures(draw_trainings(path), folder)
+def training_figures(path: Path, folder: Path) -> list[FigureFile]:
+    return save_pictures(draw_trainings(path), folder, folder / "artifacts", {})
 
 
 def figure_of(path: Path) -> Figure:
@@ -145,9 +146,9 @@ def test_two_trainings_of_a_run_get_a_picture_each(write: Any, tmp_path: Path) -
     path = write([*clip_rows(), *sam_rows()])
     assert [len(training.rows) for training in _read_trainings(path)] == [len(clip_rows()), len(sam_rows())]
     pictures = training_figures(path, tmp_path / "figures")
-    assert [picture.name for _, picture in pictures] == ["training.png", "training_2.png"]
-    assert "partner" in pictures[0][0]
-    assert "partner" not in pictures[1][0]
+    assert [picture.path.name for picture in pictures] == ["training.png", "training_2.png"]
+    assert "partner" in pictures[0].caption
+    assert "partner" not in pictures[1].caption
 
 
 def test_a_resumed_training_begins_where_it_was_resumed(write: Any) -> None:
@@ -172,7 +173,7 @@ def test_nothing_is_drawn_and_nothing_removed_without_curves(tmp_path: Path, wri
 
 def test_same_curves_same_bytes(write: Any, tmp_path: Path) -> None:
     path = write(clip_rows())
-    (_, one), (_, two) = (training_figures(path, tmp_path / name)[0] for name in "ab")
+    (_, one, _), (_, two, _) = (training_figures(path, tmp_path / name)[0] for name in "ab")
     assert one.read_bytes() == two.read_bytes()
 
 
@@ -245,7 +246,7 @@ def test_named_trainings_are_never_one_line(write: Any, tmp_path: Path) -> None:
     for training, step, dice in zip(trainings, (4, 8), (0.25, 0.75), strict=True):
         figure = _training_figure(training.rows)
         assert points(panel(figure, "Pseudo-Dice, validation")) == [(step, dice)]
-    captions = [caption for caption, _ in training_figures(path, tmp_path / "figures")]
+    captions = [caption for caption, *_ in training_figures(path, tmp_path / "figures")]
     assert "nnU-Net on weak labels, fold 0." in captions[0]
     assert "nnU-Net on the reference's labels, fold all." in captions[1]
     assert all("no score of masks" in caption for caption in captions)

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from medsam_exp.report.page import write_report
+from medsam_exp.report.pictures import embedded
+from medsam_exp.report.section import FigureFile
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 
@@ -122,7 +124,7 @@ def test_what_users_wrote_is_escaped(write: Any, rows: Any, summary: dict[str, A
             "keys": {evil: evil},
             "ground_truth_used_for": [evil],
         },
-        figures=[(f"{evil}: {evil}", pictures[0][1])],
+        figures=[pictures[0]._replace(caption=f"{evil}: {evil}")],
     )
     assert page.tags.count("script") == plain.tags.count("script") == 4
     assert "<script>alert" not in html
@@ -136,7 +138,7 @@ def test_run_without_ground_truth(write: Any, rows: Any, summary: dict[str, Any]
     _, page = write(
         rows=bare,
         summary={**summary, "metrics": {}, "ground_truth_used_for": [], "notes": []},
-        figures=[("example: scan_07", pictures[0][1])],
+        figures=[pictures[0]._replace(caption="example: scan_07")],
     )
     assert "this run used no ground truth" in page.text
     assert "Examples" in page.text
@@ -178,7 +180,8 @@ def test_same_run_same_page(write: Any) -> None:
 def test_large_pictures_are_made_small(write: Any, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (900, 3200, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "large.png")
-    html, page = write(figures=[("best: scan_07", tmp_path / "large.png")])
+    source = embedded((tmp_path / "large.png").read_bytes())
+    html, page = write(figures=[FigureFile("best: scan_07", tmp_path / "large.png", source)])
     assert "data:image/jpeg" in html
     assert len(html) < (tmp_path / "large.png").stat().st_size / 2
     assert page.tags.count("img") == 1

@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from medsam_exp.metrics.paired import compare_pairs
-from medsam_exp.report.figures.style import save_figures
 from medsam_exp.report.mask_files import write_mask_files
+from medsam_exp.report.pictures import save_pictures
 from medsam_exp.report.results import RunResults
 from medsam_exp.report.topics.uncertainty import (
     doubt_scores,
@@ -42,6 +42,9 @@ class FinishedEngine:
 
     def __init__(self, root: Path, ids: tuple[str, ...] = IDS) -> None:
         self.root, self.sample_ids = root, ids
+        self.plan = SimpleNamespace(
+            inputs={key: {} for key in ("samples", "images", "truth", "dataset", "parents")}
+        )
         self.artifacts: dict[str, StageArtifacts] = {}
         self.by_id: dict[str, dict[str, dict[str, float]]] = {name: {} for name in ids}
 
@@ -254,14 +257,14 @@ def test_without_truth_the_list_has_its_pictures(engine: Any, tmp_path: Path) ->
     images = SimpleNamespace(read_image=lambda _: np.full((4, 6, 3), 80, np.uint8))
     cfg = OmegaConf.merge(CFG, {"report_cases": 1})
     results = RunResults(cfg, engine, images, {}, [], {})  # type: ignore[arg-type]
-    found = save_figures(draw_review(results), tmp_path)
-    assert [caption for caption, _ in found] == [
+    found = save_pictures(draw_review(results), tmp_path, tmp_path / "artifacts", {})
+    assert [caption for caption, *_ in found] == [
         "thumbnail: a",
         "thumbnail: b",
         "review: 1. a",
         "review: 2. b",
     ]
-    assert all(path.is_file() for _, path in found)
+    assert all(path.is_file() for _, path, _ in found)
     assert list(draw_doubt(results)) == []
 
 

@@ -11,15 +11,15 @@ from medsam_exp.types import Mask
 
 HIGHER_IS_SURER = frozenset({"expected_dsc"})
 """Scores that grow with confidence; all others grow with doubt."""
-SCORES = (
-    "entropy_inside",
-    "entropy_boundary",
-    "mutual_information_boundary",
-    "entropy_per_edge_released",
-    "expected_dsc",
-    "disagreement",  # of the members' masks; made where the members are known one by one
-)
-"""All scores that an image has."""
+SCORES = {
+    "entropy_inside": "mean entropy in the mask",
+    "entropy_boundary": "mean entropy along the boundary",
+    "mutual_information_boundary": "mutual information along the boundary",
+    "entropy_per_edge_released": "entropy by edge length (released)",
+    "expected_dsc": "expected DSC",
+    "disagreement": "disagreement of the members",  # made where the members are known one by one
+}
+"""All scores that an image has, and how readers call them."""
 _BAND_PX = 2
 """How far the band along the boundary reaches to each side (ours)."""
 

@@ -1,18 +1,12 @@
 """What all pictures share: colours, resolution, axes, and how they are written."""
 
-import io
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
-
-from medsam_exp.report.section import FigureFile
-from medsam_exp.runtime.digests import write_atomically
 
 DOTS_PER_INCH = 150
 INK, FAINT, GRID = "#1a1a1a", "#5c5c5c", "#e4e4e4"
@@ -20,8 +14,6 @@ BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
 """From the palette of Okabe and Ito, which colour-blind readers tell apart."""
 DIAGONAL: dict[str, Any] = {"color": "#9a9a9a", "lw": 1.2, "ls": (0, (4, 3))}
 """Of a line of equality or of chance."""
-Drawn = tuple[str, str, Figure | Image.Image]
-"""Caption, name of its file without ending, and a figure."""
 _COMPRESSION = 3  # of 9; a third of the time of 6, which is usual, for files that are hardly larger
 
 
@@ -57,26 +49,10 @@ def style_axes(axes: Axes, label_size: float = 9, x: str = "", y: str = "", titl
     axes.spines["bottom"].set_color(FAINT)
 
 
-def save_png(figure: Figure, path: Path) -> None:
+def save_png(figure: Figure, file: Path | IO[bytes]) -> None:
     """Write a figure whose bytes depend on the picture alone, not on the date or the program's version."""
-    buffer = io.BytesIO()
     settings = {"compress_level": _COMPRESSION}
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None}, pil_kwargs=settings)
-    write_atomically(path, buffer.getvalue())
-
-
-def save_figures(drawn: Iterable[Drawn], folder: Path) -> list[FigureFile]:
-    """Write figures into a folder, which is made for the first of them."""
-    files = []
-    for caption, name, figure in drawn:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{name}.png"
-        if isinstance(figure, Image.Image):
-            figure.save(path)
-        else:
-            save_png(figure, path)
-        files.append((caption, path))
-    return files
+    figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None}, pil_kwargs=settings)
 
 
 def cut_name(name: str, length: int) -> str:

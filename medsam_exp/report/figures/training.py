@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from medsam_exp.report.figures.style import BLUE, FAINT, GREEN, INK, RED, Drawn, new_figure, style_axes
+from medsam_exp.report.figures.style import BLUE, FAINT, GREEN, INK, RED, new_figure, style_axes
+from medsam_exp.report.pictures import Picture
 from medsam_exp.report.topics.retrieval import DIRECTIONS
 
 _WIDTH, _ROW = 9.6, 2.45  # inches
@@ -95,7 +97,7 @@ class _Training:
     rows: pd.DataFrame
 
 
-def draw_trainings(path: Path) -> Iterator[Drawn]:
+def draw_trainings(path: Path) -> Iterator[Picture]:
     """Every training of a run: `training`, further ones `training_2` and so on.
 
     Args:
@@ -105,7 +107,8 @@ def draw_trainings(path: Path) -> Iterator[Drawn]:
         hints = [panel.hint for panel in _used_panels(training.rows) if panel.hint]
         said = f"training: {_named(training.name)}Curves over the optimizer's steps."
         name = "training" if number == 1 else f"training_{number}"
-        yield " ".join([said, *hints]), name, _training_figure(training.rows)
+        draw = partial(_training_figure, training.rows)
+        yield Picture(" ".join([said, *hints]), name, training.rows.to_json(double_precision=15), draw)
 
 
 def _named(training: str) -> str:

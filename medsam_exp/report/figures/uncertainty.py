@@ -13,19 +13,11 @@ from scipy.ndimage import binary_dilation, binary_erosion
 from medsam_exp.metrics.measures import interval, number, signed
 from medsam_exp.nnunet.uncertainty.quality import Curve
 from medsam_exp.nnunet.uncertainty.reliability import ReliabilityBins
+from medsam_exp.nnunet.uncertainty.scores import SCORES
 from medsam_exp.report.figures.style import BLUE, DIAGONAL, FAINT, INK, RED, new_figure, style_axes
 from medsam_exp.stages.pipeline import stage_colour
 from medsam_exp.types import Mask, RGBImage
 
-SCORE_LABELS = {
-    "entropy_inside": "mean entropy in the mask",
-    "entropy_boundary": "mean entropy along the boundary",
-    "mutual_information_boundary": "mutual information along the boundary",
-    "entropy_per_edge_released": "entropy by edge length (released)",
-    "expected_dsc": "expected DSC",
-    "disagreement": "disagreement of the members",
-}
-"""How image scores are called; others are called by their name."""
 LONGER_SIDE_PX = 192
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
@@ -45,7 +37,7 @@ def risk_coverage_figure(curves: Mapping[str, Curve], oracle: Curve) -> Figure:
     ranked = sorted(enumerate(curves), key=lambda item: (float(curves[item[1]][1].mean()), item[1]))
     for place, name in ranked:
         coverage, risk = curves[name]
-        label = f"{SCORE_LABELS.get(name, name)}  {risk.mean():.3f}"
+        label = f"{SCORES.get(name, name)}  {risk.mean():.3f}"
         style = {"color": _LINES[place % len(_LINES)], "ls": _DASHES[place % len(_DASHES)]}
         axes.plot(coverage, risk, lw=1.8, label=label, **_dots(coverage), **style)
     axes.plot(
@@ -127,7 +119,7 @@ def uncertainty_scatter(
     axes.margins(x=0.06)
     facts = [f"n = {len(x)}", *(_coefficient(*figures) for figures in (correlation or {}).items())]
     axes.set_title("\n".join(facts), fontsize=9, color=INK, loc="left", linespacing=1.3)
-    style_axes(axes, x=SCORE_LABELS.get(label, label), y="DSC")
+    style_axes(axes, x=SCORES.get(label, label), y="DSC")
     return figure
 
 

@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from medsam_exp.report.figures.overlay import ImageResult, distribution_figure, overlay_figure
-from medsam_exp.report.figures.style import Drawn
-from medsam_exp.report.figures.words import words_figure
+from medsam_exp.report.pictures import Picture
 from medsam_exp.report.results import RunResults
 from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.pipeline import STAGES, mask_stages
 from medsam_exp.stages.sam_mask import from_record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def _choose_cases(scores: Mapping[str, float], count_each: int = 3) -> list[tuple[str, str]]:
@@ -32,20 +35,22 @@ def _choose_cases(scores: Mapping[str, float], count_each: int = 3) -> list[tupl
     ]
 
 
-def draw_cases(results: RunResults) -> Iterator[Drawn]:
+def draw_cases(results: RunResults) -> Iterator[Picture]:
     """Overlays of the best, median and worst cases."""
     for number, (label, sample_id) in enumerate(_chosen(results) if results.final_label else []):
-        figure = overlay_figure(_image_result(results, sample_id))
-        yield f"{label}: {sample_id}", f"{number:02d}_{label}_{sample_id}", figure
+        name = f"{number:02d}_{label}_{sample_id}"
+        shows = results.decided_by(sample_id)
+        yield Picture(f"{label}: {sample_id}", name, shows, partial(_overlay, results, sample_id))
 
 
-def draw_distribution(results: RunResults) -> Iterator[Drawn]:
+def draw_distribution(results: RunResults) -> Iterator[Picture]:
     """The distribution of scores over images."""
     if "evaluate" in results.engine.artifacts:
-        yield "distribution", "distribution", distribution_figure(results.rows)
+        shows = results.decided_by_all()
+        yield Picture("distribution", "distribution", shows, partial(_distribution, results))
 
 
-def draw_words(results: RunResults) -> Iterator[Drawn]:
+def draw_words(results: RunResults) -> Iterator[Picture]:
     """The words of the first text of the best, median and worst cases, coloured by relevance on one scale."""
     if (found := results.engine.artifacts.get("text_saliency")) is None:
         return
@@ -53,9 +58,12 @@ def draw_words(results: RunResults) -> Iterator[Drawn]:
     texts = [found.info(sample_id)["texts"][0] for _, sample_id in cases]
     largest = max((nats for text in texts for nats in text["relevance"]), default=0.0) or 1.0
     for number, ((label, sample_id), text) in enumerate(zip(cases, texts, strict=True)):
-        figure = words_figure(sample_id, text["words"], text["relevance"], largest)
-        caption = f"words that the image asks for: {label}, {sample_id}"
-        yield caption, f"words_{number:02d}_{label}_{sample_id}", figure
+        yield Picture(
+            f"words that the image asks for: {label}, {sample_id}",
+            f"words_{number:02d}_{label}_{sample_id}",
+            (results.decided_by(sample_id), largest),
+            partial(_words, sample_id, text, largest),
+        )
 
 
 def draw_browser(results: RunResults, budget: int) -> Drawings:
@@ -95,10 +103,24 @@ def _final_dsc(results: RunResults) -> dict[str, float]:
     return {row["id"]: row["dsc"] for row in results.rows if row["stage"] == final and "dsc" in row}
 
 
-def _image_result(results: RunResults, sample_id: str) -> ImageResult:
+def _distribution(results: RunResults) -> "Figure":
+    from medsam_exp.report.figures.overlay import distribution_figure
+
+    return distribution_figure(results.rows)
+
+
+def _words(sample_id: str, text: Mapping[str, Any], largest: float) -> "Figure":
+    from medsam_exp.report.figures.words import words_figure
+
+    return words_figure(sample_id, text["words"], text["relevance"], largest)
+
+
+def _overlay(results: RunResults, sample_id: str) -> "Figure":
+    from medsam_exp.report.figures.overlay import ImageResult, overlay_figure
+
     stages = results.engine.artifacts
     sam = stages.get("sam_mask")
-    return ImageResult(
+    result = ImageResult(
         sample_id=sample_id,
         text=" | ".join(results.texts[sample_id]),
         image=results.dataset.read_image(sample_id),
@@ -115,3 +137,4 @@ def _image_result(results: RunResults, sample_id: str) -> ImageResult:
         scores=results.engine.scores(sample_id).get(results.final_label, {}),
         scored=results.final_label,
     )
+    return overlay_figure(result)

@@ -1,10 +1,10 @@
 """Sanity checks of the text: what control texts do to maps and masks, and how well presence is told."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
@@ -14,12 +14,14 @@ from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.clusters import picked
 from medsam_exp.metrics.measures import Cell, count, interval, number, scaled, score_cell
 from medsam_exp.metrics.presence import operating_point, presence_figures
-from medsam_exp.report.figures.grounding import TextPanel, controls_figure, presence_figure
-from medsam_exp.report.figures.style import Drawn
+from medsam_exp.report.pictures import Picture
 from medsam_exp.report.results import RunResults
 from medsam_exp.report.section import Part, Row, Section, Table
 from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.stages.maps import read_map
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _GROUNDING, _PRESENCE = "grounding/", "presence/"
 """Names of the figures in summary.json begin so."""
@@ -186,22 +188,32 @@ def veto_notes(engine: Engine) -> list[str]:
     return [f"{vetoed} of {total} masks were emptied by the veto"] if vetoed else []
 
 
-def draw_presence(results: RunResults) -> Iterator[Drawn]:
+def draw_presence(results: RunResults) -> Iterator[Picture]:
     """ROC curve, scores and reliability of the presence score."""
     if auc := results.summary["metrics"].get(f"{_PRESENCE}auc"):
-        score, present = _presence_scores(_known_presence(results.engine))
-        point = operating_point(score, present, _threshold(results.cfg))
-        yield "presence", "presence", presence_figure(score, present, point, auc)
+        shows = (results.decided_by_all(), _threshold(results.cfg), auc)
+        yield Picture("presence", "presence", shows, partial(_presence, results, auc))
 
 
-def draw_controls(results: RunResults) -> Iterator[Drawn]:
+def _presence(results: RunResults, auc: Mapping[str, Any]) -> "Figure":
+    from medsam_exp.report.figures.grounding import presence_figure
+
+    score, present = _presence_scores(_known_presence(results.engine))
+    point = operating_point(score, present, _threshold(results.cfg))
+    return presence_figure(score, present, point, auc)
+
+
+def draw_controls(results: RunResults) -> Iterator[Picture]:
     """The map of the first few images under their own and the control texts."""
     if "grounding" in results.engine.artifacts:
         for sample_id in results.engine.sample_ids[: 2 * results.cfg.report_cases]:
-            yield f"grounding: {sample_id}", f"grounding_{sample_id}", _controls(results, sample_id)
+            name, shows = f"grounding_{sample_id}", results.decided_by(sample_id)
+            yield Picture(f"grounding: {sample_id}", name, shows, partial(_controls, results, sample_id))
 
 
-def _controls(results: RunResults, sample_id: str) -> Figure:
+def _controls(results: RunResults, sample_id: str) -> "Figure":
+    from medsam_exp.report.figures.grounding import TextPanel, controls_figure
+
     stages = results.engine.artifacts
     record = stages["grounding"].info(sample_id)
     scores: dict[str, float] = record["scores"]["grounding"]

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from medsam_exp.config.tuned import write_tuned
 from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.measures import ALL_MEASURES, Measure, score_cell
-from medsam_exp.report.figures.style import Drawn
-from medsam_exp.report.figures.tuning import tuning_figure
+from medsam_exp.report.pictures import Picture
 from medsam_exp.report.section import Part, Row, Section, Table
 from medsam_exp.stages.pipeline import stage_title
 from medsam_exp.training.search.space import describe
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _HINT = "The chosen trial’s interval is that of a winner on these images: expect less on others."
 
@@ -90,8 +93,14 @@ def tuning_results(engine: Engine, cfg: DictConfig, choices: Mapping[str, str]) 
     return {**record, "files": list(map(str, files))}
 
 
-def draw_tuning(tuning: Mapping[str, Any]) -> Iterator[Drawn]:
+def draw_tuning(tuning: Mapping[str, Any]) -> Iterator[Picture]:
     """The trials of a search, which has no images of its own to show; nothing without a search."""
     if tuning:
         caption = "tuning: score of every trial over each number that was varied"
-        yield caption, "tuning", tuning_figure(tuning, _tuned_label(tuning))
+        yield Picture(caption, "tuning", tuning, partial(_picture, tuning))
+
+
+def _picture(tuning: Mapping[str, Any]) -> "Figure":
+    from medsam_exp.report.figures.tuning import tuning_figure
+
+    return tuning_figure(tuning, _tuned_label(tuning))

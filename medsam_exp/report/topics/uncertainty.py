@@ -1,10 +1,10 @@
 """Of what use an ensemble's uncertainty is: how masks were made, which score ranks errors, what to review first."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from medsam_exp.engine.engine import Engine
@@ -12,18 +12,14 @@ from medsam_exp.metrics.measures import MISSING, Cell, interval, number, signed
 from medsam_exp.nnunet.uncertainty.quality import Curve
 from medsam_exp.nnunet.uncertainty.reliability import POSSIBLE, ReliabilityBins
 from medsam_exp.nnunet.uncertainty.scores import HIGHER_IS_SURER, SCORES, uncertainties
-from medsam_exp.report.figures.style import Drawn
-from medsam_exp.report.figures.uncertainty import (
-    SCORE_LABELS,
-    reliability_figure,
-    risk_coverage_figure,
-    thumbnail,
-    uncertainty_scatter,
-)
-from medsam_exp.report.figures.uncertainty_panel import uncertainty_panel
+from medsam_exp.report.pictures import Picture
 from medsam_exp.report.results import RunResults
 from medsam_exp.report.section import Part, Row, Section, Table
 from medsam_exp.stages.pipeline import scored_labels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 _UNCERTAINTY = "uncertainty/"
 """Names of the figures in summary.json begin so."""
@@ -94,7 +90,7 @@ def _as_named(score: str, correlation: Mapping[str, Any] | None) -> dict[str, An
 
 def _score_label(score: str) -> str:
     """A score's name for readers."""
-    label = SCORE_LABELS.get(score, score)
+    label = SCORES.get(score, score)
     return f"{label[0].upper()}{label[1:]}"
 
 
@@ -171,7 +167,7 @@ def _ranking_sentence(facts: Mapping[str, Any]) -> list[str]:
 
 def _ranking_hints(facts: Mapping[str, Any]) -> list[str]:
     """What a reader must know to believe the table."""
-    best, used = (SCORE_LABELS.get(facts[name], facts[name]) for name in ("best_score", "review_by"))
+    best, used = (SCORES.get(facts[name], facts[name]) for name in ("best_score", "review_by"))
     hindsight = f"With hindsight “{best}” ranks these images best; that must hold on others first."
     return [
         "Spearman and Pearson: correlation with the true DSC over images, [95 % confidence interval]; scores of "
@@ -195,7 +191,7 @@ def _calibration_hint(facts: Mapping[str, Any]) -> str:
 def _review_sentence(facts: Mapping[str, Any], images: int) -> str:
     """What the list is."""
     shown = min(facts["review"], images)
-    label = SCORE_LABELS.get(facts["review_by"], facts["review_by"])
+    label = SCORES.get(facts["review_by"], facts["review_by"])
     surest = "lowest" if facts["review_by"] in HIGHER_IS_SURER else "highest"
     which = "All" if shown == images else f"The {shown} least sure of"
     return f"{which} {images} images, {surest} {label} first; true masks play no part in the order."
@@ -288,48 +284,75 @@ def doubt_scores(engine: Engine) -> dict[str, dict[str, float]]:
     return {name: ensemble.info(name)["scores"]["uncertainty"] for name in engine.sample_ids}
 
 
-def draw_doubt(results: RunResults) -> Iterator[Drawn]:
+def draw_doubt(results: RunResults) -> Iterator[Picture]:
     """Risk and coverage, calibration, and each image's deciding score beside its DSC."""
-    stages, by = results.engine.artifacts, results.cfg.review.by
-    if "uncertainty" not in stages:
+    if "uncertainty" not in results.engine.artifacts:
         return
-    record, scores = stages["uncertainty"].info("all"), doubt_scores(results.engine)
+    shows = (results.decided_by_all(), results.cfg.review.by, results.cfg.uncertainty.bins)
+    draws = {"risk_coverage": _risk_coverage, "scatter": _scatter, "reliability": _reliability}
+    for name, draw in draws.items():
+        caption = f"uncertainty: {_CAPTIONS[name]}"
+        yield Picture(caption, f"uncertainty_{name}", shows, partial(draw, results))
+
+
+def _risk_coverage(results: RunResults) -> "Figure":
+    from medsam_exp.report.figures.uncertainty import risk_coverage_figure
+
+    record = results.engine.artifacts["uncertainty"].info("all")
     curves = {name: _curve(found["curve"]) for name, found in record["ranking"].items()}
+    return risk_coverage_figure(curves, _curve(record["oracle"]))
+
+
+def _scatter(results: RunResults) -> "Figure":
+    from medsam_exp.report.figures.uncertainty import uncertainty_scatter
+
+    record, by = results.engine.artifacts["uncertainty"].info("all"), results.cfg.review.by
+    scores = doubt_scores(results.engine)
+    correlation = {name: _as_named(by, record["ranking"][by][name]) for name in ("pearson", "spearman")}
+    doubt, dsc = [scores[name][by] for name in record["dsc"]], list(record["dsc"].values())
+    return uncertainty_scatter(doubt, dsc, by, correlation)
+
+
+def _reliability(results: RunResults) -> "Figure":
+    from medsam_exp.report.figures.uncertainty import reliability_figure
+
+    record = results.engine.artifacts["uncertainty"].info("all")
     before, after = (
         ReliabilityBins.restore(results.cfg.uncertainty.bins, record[name]) if name in record else None
         for name in ("calibration", "calibrated")
     )
     assert before is not None
-    near = f"pixels within {record['near_px']:g} px of what is predicted"
-    correlation = {name: _as_named(by, record["ranking"][by][name]) for name in ("pearson", "spearman")}
-    doubt, dsc = [scores[name][by] for name in record["dsc"]], list(record["dsc"].values())
-    figures = {
-        "risk_coverage": risk_coverage_figure(curves, _curve(record["oracle"])),
-        "scatter": uncertainty_scatter(doubt, dsc, by, correlation),
-        "reliability": reliability_figure(before, after, near),
-    }
-    for name, figure in figures.items():
-        yield f"uncertainty: {_CAPTIONS[name]}", f"uncertainty_{name}", figure
+    return reliability_figure(before, after, f"pixels within {record['near_px']:g} px of what is predicted")
 
 
 def _curve(found: dict[str, list[float]]) -> Curve:
     return np.asarray(found["coverage"]), np.asarray(found["risk"])
 
 
-def draw_review(results: RunResults) -> Iterator[Drawn]:
+def draw_review(results: RunResults) -> Iterator[Picture]:
     """A small picture of each image on the list to review, and large ones of the first."""
-    engine, cfg = results.engine, results.cfg
-    rows = review_rows(doubt_scores(engine), cfg.review.by)[: cfg.review.images]
+    cfg = results.cfg
+    rows = review_rows(doubt_scores(results.engine), cfg.review.by)[: cfg.review.images]
     for row in rows:
-        mask = engine.artifacts["nnunet_ensemble"].mask(row["id"])
-        small = thumbnail(results.dataset.read_image(row["id"]), mask)
-        yield f"thumbnail: {row['id']}", f"thumbnail_{row['rank']:02d}_{row['id']}", small
+        sample_id, name = row["id"], f"thumbnail_{row['rank']:02d}_{row['id']}"
+        shows = results.decided_by(sample_id)
+        yield Picture(f"thumbnail: {sample_id}", name, shows, partial(_thumbnail, results, sample_id))
     for row in rows[: 2 * cfg.report_cases]:
-        caption, name = f"review: {row['rank']}. {row['id']}", f"review_{row['rank']:02d}_{row['id']}"
-        yield caption, name, _panel(results, row["id"])
+        sample_id, name = row["id"], f"review_{row['rank']:02d}_{row['id']}"
+        caption, shows = f"review: {row['rank']}. {sample_id}", results.decided_by(sample_id)
+        yield Picture(caption, name, shows, partial(_panel, results, sample_id))
 
 
-def _panel(results: RunResults, sample_id: str) -> Figure:
+def _thumbnail(results: RunResults, sample_id: str) -> "Image":
+    from medsam_exp.report.figures.uncertainty import thumbnail
+
+    mask = results.engine.artifacts["nnunet_ensemble"].mask(sample_id)
+    return thumbnail(results.dataset.read_image(sample_id), mask)
+
+
+def _panel(results: RunResults, sample_id: str) -> "Figure":
+    from medsam_exp.report.figures.uncertainty_panel import uncertainty_panel
+
     stages = results.engine.artifacts
     ensemble, single = stages["nnunet_ensemble"], stages.get("nnunet_single")
     return uncertainty_panel(

@@ -1,0 +1,73 @@
+"""Parts of a report that are kept with the stored results, by all that decides them, and made again when it changes."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import medsam_exp
+from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
+from medsam_exp.runtime.digests import text_digest
+
+_DRAWN_BY = ("matplotlib", "pillow", "scikit-image")
+_SHOWN = ("metrics/measures.py", "stages/pipeline.py")
+"""Names, units, titles and colours that pictures show, beside the code of this room."""
+
+
+class Kept:
+    """Parts of one kind; they lie beside the stages' results, so the same clean-up removes those of forgotten runs.
+
+    Args:
+        root: folder of all artifacts.
+        kind: of the parts; a folder has its name.
+        keys: of the stages whose results are shown.
+        shows: digest of what else each part shows, by the part's name.
+        settings: what else decides all of them, JSON-able.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        kind: str,
+        keys: Mapping[str, str],
+        shows: Mapping[str, str],
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        config = {"code": code_digest(), **(settings or {})}
+        self._description: dict[str, Any] = {
+            "stage": kind,
+            "version": 1,
+            "config": config,
+            "parents": dict(keys),
+            "weights": {},
+        }
+        self._stored = StageArtifacts(root, kind, stage_key(**self._description), shows)
+        self._names, self._made = list(shows), False
+        self._stored.mark_used()
+
+    def part(self, name: str, make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """A part, JSON-able; one that is not there, or cannot be read or stored, is made."""
+        if not self._stored.pending([name]):
+            with suppress(OSError, ValueError):
+                return self._stored.info(name)
+        made = make()
+        self._made = True
+        with suppress(OSError):  # results that others computed may lie where nothing can be written
+            self._stored.save(name, made)
+        return made
+
+    def close(self) -> None:
+        """Say what the parts are of, where some were made."""
+        if self._made and not self._stored.pending(self._names):
+            with suppress(OSError):
+                self._stored.write_manifest(self._description, self._names)
+
+
+@cache
+def code_digest() -> str:
+    """Digest of the code and of the versions of the libraries that decide how pictures look."""
+    package = Path(medsam_exp.__file__).parent
+    files = sorted([*(package / "report").rglob("*.py"), *(package / name for name in _SHOWN)])
+    return text_digest(*map(version, _DRAWN_BY), *(file.read_text() for file in files))
