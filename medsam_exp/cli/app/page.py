@@ -2,7 +2,7 @@
 
 import html
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -171,27 +171,32 @@ class _Page:
         self._service.leave(_who(request))
         return self._only("")
 
-    def _ask(self, request: gr.Request, text: str, second: str, *values: str) -> list[Any]:
+    def _ask(self, request: gr.Request, text: str, second: str, *values: str) -> Iterator[list[Any]]:
         who, choices = _who(request), dict(zip(self._dropdowns, values, strict=True))
 
-        def work() -> list[Any]:
+        def work() -> Iterator[list[Any]]:
             for group, name in choices.items():  # before anything is downloaded or computed
                 if problem := problem_of(self._choices[group][name], self._weights):
                     raise UserError(f"{group}={name} cannot be used yet: {problem}")
-            found = self._service.ask(who, VIEWERS[0], text or "", choices)
+            first = self._service.ask(who, VIEWERS[0], text or "", choices)
             if not (second or "").strip():
                 self._service.forget_answer(who, VIEWERS[1])
-                return self._only(found)
-            other = self._service.ask(who, VIEWERS[1], second, choices)
-            return [facts_of_two(*self._service.current(who).values()), found, other, gr.update(visible=True)]
+                yield from map(self._only, first)
+                return
+            for message in first:
+                yield ["", message, gr.skip(), gr.skip()]
+            for message in self._service.ask(who, VIEWERS[1], second, choices):
+                yield ["", gr.skip(), message, gr.update(visible=True)]
+            yield [facts_of_two(*self._service.current(who).values()), *[gr.skip()] * 3]
 
-        return self._answer(work)
+        yield from self._answers(work())
 
-    def _ask_again(self, request: gr.Request, text: str, second: str, *values: str) -> list[Any]:
+    def _ask_again(self, request: gr.Request, text: str, second: str, *values: str) -> Iterator[list[Any]]:
         """After another choice: at once where there is something to ask."""
-        if not self._service.current(_who(request)):
-            return [gr.skip()] * 4
-        return self._ask(request, text, second, *values)
+        if self._service.current(_who(request)):
+            yield from self._ask(request, text, second, *values)
+        else:
+            yield [gr.skip()] * 4
 
     def _correct(self, viewer: str) -> Callable[..., list[Any]]:
         def correct(event: gr.EventData, request: gr.Request) -> list[Any]:
@@ -237,12 +242,15 @@ class _Page:
         """What work gives, or what went wrong in the place of the status."""
         try:
             return work()
-        except UserError as error:
-            said = str(error)
         except Exception as error:  # a page must not go silent
-            log.exception("a question failed")
-            said = f"{type(error).__name__}: the question could not be answered; the console of the app says more"
-        return [f'<span class="mx-error" role="alert">{html.escape(said)}</span>', *[gr.skip()] * 3]
+            return _failure(error)
+
+    def _answers(self, work: Iterator[list[Any]]) -> Iterator[list[Any]]:
+        """The same of work in steps."""
+        try:
+            yield from work
+        except Exception as error:
+            yield _failure(error)
 
     def _change(self, work: Callable[[], str]) -> list[Any]:
         """The same for one viewer, which stands before the status."""
@@ -251,6 +259,15 @@ class _Page:
 
     def _leave(self, request: gr.Request) -> None:
         self._service.leave(_who(request))
+
+
+def _failure(error: Exception) -> list[Any]:
+    if isinstance(error, UserError):
+        said = str(error)
+    else:
+        log.error("a question failed", exc_info=error)
+        said = f"{type(error).__name__}: the question could not be answered; the console of the app says more"
+    return [f'<span class="mx-error" role="alert">{html.escape(said)}</span>', *[gr.skip()] * 3]
 
 
 def _who(request: gr.Request) -> str:

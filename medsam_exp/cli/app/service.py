@@ -4,7 +4,7 @@ import re
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,8 +102,8 @@ class Service:
         message = self._open(who, path, f"examples/{path.name}", _EXAMPLE_NOTE)
         return message, chosen.texts[0], chosen.texts[1] if len(chosen.texts) > 1 else ""
 
-    def ask(self, who: str, viewer: str, text: str, choices: Mapping[str, str]) -> str:
-        """Segment the tab's image; return the viewer's message.
+    def ask(self, who: str, viewer: str, text: str, choices: Mapping[str, str]) -> Iterator[str]:
+        """Segment the tab's image; give the viewer's messages: that of the answer, a draft's before it if need be.
 
         Raises:
             UserError: there is no image or no text, or the choices cannot work.
@@ -111,12 +111,18 @@ class Service:
         tab = self._tab(who)
         if tab.image is None:
             raise UserError("there is no image yet: drop one, or pick an example")
+        from medsam_exp.cli.app.view import draft_message
+        from medsam_exp.cli.interactive.result import Draft
+
         try:
-            answer = self._session.segment(tab.image, text, choices)
+            for found in self._session.segment_with_draft(tab.image, text, choices):
+                if isinstance(found, Draft):
+                    yield draft_message(found, tab.name)
+                else:
+                    tab.automatic[viewer] = tab.current[viewer] = found
+                    yield _message(found, tab, whole=True)
         except UserError as error:
             raise UserError(str(error).replace(str(tab.image), tab.name)) from error
-        tab.automatic[viewer] = tab.current[viewer] = answer
-        return _message(answer, tab, whole=True)
 
     def correct(
         self, who: str, viewer: str, points: Sequence[Sequence[float]], box: Sequence[float] | None

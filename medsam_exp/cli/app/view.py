@@ -9,11 +9,11 @@ from PIL import Image
 
 from medsam_exp.cli.app.images import data_address
 from medsam_exp.cli.interactive.correction import as_given
-from medsam_exp.cli.interactive.result import Answer
+from medsam_exp.cli.interactive.result import Answer, Draft
 from medsam_exp.report.web.drawings import outline
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.sam.families import FAMILIES
-from medsam_exp.types import RGBImage
+from medsam_exp.types import RGBImage, SaliencyMap
 
 _IMAGE_SIDE, _MAP_SIDE = 1600, 512
 """Pixels of the longer side in the browser at most; masks, clicks and boxes are in the file's own pixels always."""
@@ -32,8 +32,20 @@ _serial = itertools.count(1)
 
 def image_message(image: RGBImage, name: str) -> str:
     """The message for an image about which nothing was asked yet."""
+    return json_text(_unanswered(image, name))
+
+
+def draft_message(draft: Draft, name: str) -> str:
+    """The message for the draft of a map, before there is a mask."""
+    said = f"draft ({draft.method}): a first map; the mask comes with the chosen saliency."
+    asked = {"text": draft.text, "saliency": _map(draft.saliency_map), "said": said}
+    return json_text(_unanswered(draft.image, name) | asked)
+
+
+def _unanswered(image: RGBImage, name: str) -> dict[str, Any]:
     height, width = image.shape[:2]
-    message = {
+    return {
+        "serial": next(_serial),
         **_picture(image, name),
         "width": width,
         "height": height,
@@ -47,7 +59,6 @@ def image_message(image: RGBImage, name: str) -> str:
         "takes_points": True,
         "threshold": None,
     }
-    return json_text(message | {"serial": next(_serial)})
 
 
 def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
@@ -82,9 +93,12 @@ def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
         "said": _said(answer),
     }
     if whole:
-        saliency = Image.fromarray(np.rint(answer.saliency_map * 255).astype(np.uint8))
-        message |= _picture(answer.image, name) | {"saliency": data_address(saliency, "png", _MAP_SIDE)}
+        message |= _picture(answer.image, name) | {"saliency": _map(answer.saliency_map)}
     return json_text(message)
+
+
+def _map(saliency_map: SaliencyMap) -> str:
+    return data_address(Image.fromarray(np.rint(saliency_map * 255).astype(np.uint8)), "png", _MAP_SIDE)
 
 
 def _picture(image: RGBImage, name: str) -> dict[str, str]:

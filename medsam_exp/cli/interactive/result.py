@@ -14,6 +14,23 @@ from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
 
 
 @dataclass(frozen=True)
+class Draft:
+    """A first saliency map of one forward pass, to look at until the chosen method's is there; nothing builds on it.
+
+    Attributes:
+        text: what was asked for.
+        image: (H, W, 3) uint8.
+        saliency_map: (H, W) float32 in [0, 1], original frame.
+        method: that drew it, as `saliency=` names it.
+    """
+
+    text: str
+    image: RGBImage
+    saliency_map: SaliencyMap
+    method: str
+
+
+@dataclass(frozen=True)
 class Answer:
     """Every step from an image and a text to a mask, all in the original frame.
 

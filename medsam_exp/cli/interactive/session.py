@@ -6,9 +6,9 @@ import threading
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from medsam_exp.cli.interactive.correction import Correction, corrected_prompts
 from medsam_exp.cli.interactive.request import Question
-from medsam_exp.cli.interactive.result import Answer
+from medsam_exp.cli.interactive.result import Answer, Draft
 from medsam_exp.config.build import build, keyed_values, weight_files
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.plan import Plan
@@ -27,14 +27,28 @@ from medsam_exp.masks.postprocess.threshold import Threshold
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.seeding import numpy_generator
+from medsam_exp.saliency.patch_text import PatchText
 from medsam_exp.sam.prompt.given import GivenPrompts
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.sam_mask import from_record
+from medsam_exp.training.prediction import read_images
+from medsam_exp.training.saliency import ImageSaliency
 from medsam_exp.training.sam_inference import answer_prompts
 from medsam_exp.types import Dataset, Mask, Prompts
 
 _NETWORKS = ("medsam_exp.clip.load.load_clip", "medsam_exp.sam.load.load_sam")
 _NETWORKS_OF_A_KIND = 2
+_DRAFT = "patch_text"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A question that is planned, and the seconds that took."""
+
+    question: Question
+    dataset: Dataset
+    engine: Engine
+    preparation: float
 
 
 class Session(AbstractContextManager["Session"]):
@@ -73,7 +87,21 @@ class Session(AbstractContextManager["Session"]):
         Raises:
             UserError: the image cannot be read, the text is empty, weights are missing, or a choice cannot work.
         """
-        return self._answer(Question(image, text, choices or {}, (*self._settings, *settings)))
+        work = self._plan(Question(image, text, choices or {}, (*self._settings, *settings)))
+        return self._answer(work)
+
+    def segment_with_draft(
+        self, image: Path, text: str, choices: Mapping[str, str] | None = None, settings: Sequence[str] = ()
+    ) -> Iterator[Draft | Answer]:
+        """As `segment`, with a draft of the saliency map before the answer where that is still to be computed.
+
+        There is no draft of methods that are as fast, or do not read the text, or where the network has no patches in
+        the space of its texts.
+        """
+        work = self._plan(Question(image, text, choices or {}, (*self._settings, *settings)))
+        if (draft := self._draft(work)) is not None:
+            yield draft
+        yield self._answer(work)
 
     def correct(self, answer: Answer, correction: Correction) -> Answer:
         """Ask SAM again with what a human clicked and drew; the stored embedding spares the networks.
@@ -148,18 +176,42 @@ class Session(AbstractContextManager["Session"]):
         """Close it."""
         self.close()
 
-    def _answer(self, question: Question) -> Answer:
+    def _plan(self, question: Question) -> _Work:
         with self._lock:
             started = time.perf_counter()
             folder = self._folder_of(question.image)
             cfg = question.configuration(folder)
             dataset: Dataset = build(cfg.data)
             texts = build(cfg.text).bind(dataset.samples)
-            stages = list(cfg.stages)
-            plan = Plan(cfg, stages, dataset, texts, self._digests, make=self._networks)
-            engine = Engine(plan, quiet=True)
-            prepared = time.perf_counter() - started
-            for stage in stages:
+            plan = Plan(cfg, list(cfg.stages), dataset, texts, self._digests, make=self._networks)
+            return _Work(question, dataset, Engine(plan, quiet=True), time.perf_counter() - started)
+
+    def _draft(self, work: _Work) -> Draft | None:
+        plan = work.engine.plan
+        with self._lock:
+            method, awaited = PatchText(), self._networks(plan.cfg.saliency)
+            if not awaited.uses_text or isinstance(awaited, PatchText):
+                return None
+            if not plan.artifacts["saliency"].pending(plan.sample_ids):
+                return None
+            clip = plan.objects.to_work_with("clip")
+            if clip.layout.refusal(method.needs, _DRAFT):
+                return None
+            dataset, saliency = work.dataset, ImageSaliency(clip, method, {_DRAFT: plan.texts}, plan.cfg.seed)
+            batch = read_images(dataset, saliency.geometry.preprocess, 1, plan.sample_ids)
+            ((name, found),) = saliency(batch)
+            return Draft(
+                text=work.question.text,
+                image=dataset.read_image(name),
+                saliency_map=found[_DRAFT].saliency_map,
+                method=_DRAFT,
+            )
+
+    def _answer(self, work: _Work) -> Answer:
+        question, engine = work.question, work.engine
+        cfg, dataset = engine.plan.cfg, work.dataset
+        with self._lock:
+            for stage in engine.artifacts:
                 engine.run(stage)
             name, made, timing = engine.sample_ids[0], engine.artifacts, engine.timing
             record, presence = made["sam_mask"].info(name), made["presence"].info(name)
@@ -177,7 +229,8 @@ class Session(AbstractContextManager["Session"]):
                 presence=presence["score"],
                 calibrated_on=build(cfg.presence).calibrated_on,
                 vetoed=made["coarse_mask"].info(name)["vetoed"],
-                seconds={"preparation": prepared} | {stage: taken.seconds for stage, taken in timing.items()},
+                seconds={"preparation": work.preparation}
+                | {stage: taken.seconds for stage, taken in timing.items()},
                 reused=tuple(stage for stage, taken in timing.items() if not taken.images),
                 cfg=cfg,
                 embedding=made["sam_embedding"].features(dataset.samples[0].image),

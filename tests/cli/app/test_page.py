@@ -1,6 +1,7 @@
 """The page in a browser: upload, text, run, correct, compare, download, what goes wrong, a phone."""
 
 import io
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medsam_exp.cli.interactive.session import Session
 from tests.chromium import PHONE
 from tests.cli.app.conftest import TEXT
 
@@ -88,6 +90,25 @@ def test_upload_text_mask_correction_download(visit: Callable[..., Any], scan: P
     page.focus("#mx-first [data-slider=threshold]")
     after(page, lambda: page.keyboard.press("ArrowRight"))
     assert "postprocess=threshold" in page.text_content("#mx-first .mx-command code")
+
+
+def test_a_draft_stands_until_the_answer_comes(
+    visit: Callable[..., Any], scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, answer = threading.Event(), Session._answer
+    monkeypatch.setattr(Session, "_answer", lambda *given: seen.wait(60) and answer(*given))
+    page = visit()
+    page.set_input_files(FILE, str(scan))
+    page.wait_for_selector("#mx-first .mx-viewer:not(.mx-bare)")
+    page.fill("#mx-text textarea", "a tumor that nobody asked for yet")
+    page.click("#mx-segment")
+    page.wait_for_selector("#mx-first .mx-said:has-text('draft (patch_text)')")
+    assert page.query_selector(f"#mx-first {ANSWERED}") is None
+    opaque = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(x => x > 0)"
+    assert page.eval_on_selector("#mx-first .mx-heat", opaque)
+    seen.set()
+    page.wait_for_selector(f"#mx-first {ANSWERED}")
+    assert "draft" not in page.inner_text("#mx-first")
 
 
 def test_what_goes_wrong_is_said(visit: Callable[..., Any], scan: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,11 +39,16 @@ def uploaded(service: Service, side: int = 40, content: bytes | None = None) -> 
     return str(path)
 
 
+def answered(service: Service, *question: Any) -> str:
+    """The last message, that of the answer."""
+    return list(service.ask(*question))[-1]
+
+
 def test_tabs_do_not_mix(service: Service) -> None:
     service.upload("a", uploaded(service, 40), "mine.png")
     service.upload("b", uploaded(service, 50), "yours.png")
-    first = json.loads(service.ask("a", "first", "a mass", CHOICES))
-    second = json.loads(service.ask("b", "first", "a ring", CHOICES))
+    first = json.loads(answered(service, "a", "first", "a mass", CHOICES))
+    second = json.loads(answered(service, "b", "first", "a ring", CHOICES))
     assert (first["width"], second["width"]) == (40, 50)
     assert (first["text"], second["text"]) == ("a mass", "a ring")
     assert "data.path=mine.png" in first["command"]
@@ -53,9 +59,18 @@ def test_tabs_do_not_mix(service: Service) -> None:
     assert service.current("b")["first"].question.prompts is None
 
 
+def test_a_draft_comes_before_an_answer_that_takes_long(service: Service) -> None:
+    service.upload("a", uploaded(service), "mine.png")
+    draft, answer = map(json.loads, service.ask("a", "first", "a new mass", CHOICES))
+    assert (draft["answered"], answer["answered"]) == (False, True)
+    assert draft["said"].startswith("draft (patch_text)")
+    assert draft["saliency"] not in (None, answer["saliency"])
+    assert draft["serial"] < answer["serial"]
+
+
 def test_a_cleared_correction_is_the_first_answer(service: Service) -> None:
     service.upload("a", uploaded(service), "mine.png")
-    before = json.loads(service.ask("a", "first", "a mass", CHOICES))
+    before = json.loads(answered(service, "a", "first", "a mass", CHOICES))
     service.correct("a", "first", [], [5.0, 5.0, 30.0, 99.0])
     after = json.loads(service.correct("a", "first", [], None))
     same = ("mask", "coarse", "boxes", "points", "command", "mask_png")
@@ -64,7 +79,7 @@ def test_a_cleared_correction_is_the_first_answer(service: Service) -> None:
 
 def test_a_threshold_stays_under_later_corrections(service: Service) -> None:
     service.upload("a", uploaded(service), "mine.png")
-    service.ask("a", "first", "a mass", CHOICES)
+    answered(service, "a", "first", "a mass", CHOICES)
     assert json.loads(service.threshold("a", "first", 7))["threshold"] == 1.0
     cut = json.loads(service.threshold("a", "first", 0.25))
     corrected = json.loads(service.correct("a", "first", [], [5, 5, 30, 30]))
@@ -106,7 +121,7 @@ def test_what_is_no_image_is_said_without_paths_of_this_machine(
         service.upload("a", uploaded(service, side, content), "notes.png")
     assert str(service._folder) not in str(caught.value)
     with pytest.raises(UserError, match="there is no image yet"):
-        service.ask("a", "first", "a mass", CHOICES)
+        answered(service, "a", "first", "a mass", CHOICES)
 
 
 def test_what_comes_too_early_is_said(service: Service) -> None:
@@ -116,7 +131,7 @@ def test_what_comes_too_early_is_said(service: Service) -> None:
         service.threshold("new", "first", 0.5)
     service.example("new", 0)
     with pytest.raises(UserError, match="the text is empty"):
-        service.ask("new", "first", " ", CHOICES)
+        answered(service, "new", "first", " ", CHOICES)
 
 
 def test_tabs_that_are_closed_or_long_unused_are_forgotten_with_their_files(service: Service) -> None:
@@ -133,10 +148,10 @@ def test_an_example_brings_its_texts_and_how_to_draw_it(service: Service) -> Non
     assert json.loads(message)["answered"] is False
     assert "spiculated" in text
     assert "cyst" in second
-    answer = json.loads(service.ask("a", "first", text, {}))
+    answer = json.loads(answered(service, "a", "first", text, {}))
     assert "data.path=examples/chest_xray.png" in answer["command"]
     assert "medsam-exp app-examples" in answer["command_note"]
-    service.ask("a", "second", second, {})
+    answered(service, "a", "second", second, {})
     assert "overlap with a DSC of" in facts_of_two(*service.current("a").values())
 
 

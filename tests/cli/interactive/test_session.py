@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from medsam_exp.cli.interactive.correction import Correction
-from medsam_exp.cli.interactive.result import Answer
+from medsam_exp.cli.interactive.result import Answer, Draft
 from medsam_exp.cli.interactive.session import Session
 from medsam_exp.cli.runner import run
 from medsam_exp.stages.maps import in_original_frame
@@ -114,6 +114,30 @@ def test_a_correction_runs_no_encoder_and_takes_less_than_300_ms(
         for step in range(5)
     ]
     assert min(taken) < 0.3
+
+
+def test_a_draft_is_the_map_of_patch_text_and_leaves_the_answer_alone(session: Session, scan: Path) -> None:
+    text = "a small bright round tumor"
+    with Session() as other:
+        draft, answer = other.segment_with_draft(scan, text)
+    assert isinstance(draft, Draft)
+    assert isinstance(answer, Answer)
+    assert (draft.method, draft.text) == ("patch_text", text)
+    assert np.array_equal(
+        draft.saliency_map, session.segment(scan, text, {"saliency": draft.method}).saliency_map
+    )
+    without = session.segment(scan, text)
+    assert not np.array_equal(draft.saliency_map, answer.saliency_map)
+    for name in ("image", "saliency_map", "coarse_mask", "mask"):
+        assert getattr(answer, name).tobytes() == getattr(without, name).tobytes()
+    assert answer.record()["command"] == without.record()["command"]
+
+
+def test_no_draft_of_what_is_known_or_as_fast_or_reads_no_text(session: Session, scan: Path) -> None:
+    session.segment(scan, TEXT)
+    for choices in ({}, {"saliency": "patch_text"}, {"saliency": "attention_rollout"}):
+        (answer,) = session.segment_with_draft(scan, TEXT, choices)
+        assert isinstance(answer, Answer)
 
 
 def test_what_is_known_is_not_computed_again(session: Session, scan: Path) -> None:
