@@ -7,10 +7,13 @@ though no part of their outlines is nearer than 10. Use it to compare with publi
 has the boundary NSD.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from medsam_exp.metrics.places import bounding_box
 from medsam_exp.types import Mask
 
 _CUT_CORNER = np.sqrt(3) / 8  # triangle between the middles of a unit cube's three edges at one corner
@@ -38,9 +41,14 @@ def nsd_released(prediction: Mask, ground_truth: Mask, tolerance_px: float = 2.0
     if not (prediction.any() and ground_truth.any()):
         return float(not prediction.any() and not ground_truth.any())
     predicted, true = _element_areas(prediction), _element_areas(ground_truth)
+    margin = math.ceil(min(tolerance_px, max(prediction.shape)))
+    rows, columns = (
+        slice(max(0, side.start - margin), side.stop + 1 + margin)
+        for side in bounding_box(prediction | ground_truth)
+    )  # beyond lies nothing within the tolerance
+    near = predicted[rows, columns], true[rows, columns]
     within = sum(
-        own[distance_transform_edt(other == 0) <= tolerance_px].sum()
-        for own, other in ((predicted, true), (true, predicted))
+        own[distance_transform_edt(other == 0) <= tolerance_px].sum() for own, other in (near, near[::-1])
     )
     return float(within / (predicted.sum() + true.sum()))
 
@@ -57,9 +65,13 @@ def _element_areas(mask: Mask) -> NDArray[np.float64]:
     Returns:
         (H + 1, W + 1), one per corner of the pixel grid, in squared pixels; 0 where no pixel of the mask is near.
     """
-    padded = np.pad(mask, 1)
+    box = bounding_box(mask)
+    padded = np.pad(mask[box], 1)
     upper_left, upper_right = padded[:-1, :-1], padded[:-1, 1:]
     lower_left, lower_right = padded[1:, :-1], padded[1:, 1:]
-    pixels = sum(corner.astype(np.intp) for corner in (upper_left, upper_right, lower_left, lower_right))
+    pixels = sum(corner.astype(np.uint8) for corner in (upper_left, upper_right, lower_left, lower_right))
     opposite = (pixels == 2) & (upper_left == lower_right)
-    return np.where(opposite, 2 * _CUT_CORNER, _AREA_BY_PIXELS[pixels])
+    areas = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1))
+    rows, columns = (slice(side.start, side.stop + 1) for side in box)
+    areas[rows, columns] = np.where(opposite, 2 * _CUT_CORNER, _AREA_BY_PIXELS[pixels])
+    return areas

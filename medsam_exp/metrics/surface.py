@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, find_objects
+from scipy.ndimage import distance_transform_edt
 
+from medsam_exp.metrics.places import bounding_box, places
 from medsam_exp.types import Mask
 
 _ROUNDING = 1 + 1e-9
 """A distance that equals the tolerance but for rounding (0.1 mm * 3 against 0.3 mm) is within it."""
+_FEW = 0.1
+"""Share of the pixel grid's corners up to which outlines are searched faster by a tree than by a distance transform."""
 
 
 @dataclass(frozen=True)
@@ -97,32 +100,44 @@ def compare_outlines(
         both_empty = not (prediction.any() or ground_truth.any())
         return OutlineComparison(None, None, both_empty, diagonal)
     # Outside the box around both masks there is no outline, so nothing there can change a distance.
-    (box,) = find_objects((prediction | ground_truth).astype(np.uint8))
-    predicted = _element_lengths(prediction[box], spacing)
-    true = _element_lengths(ground_truth[box], spacing)
+    box = bounding_box(prediction | ground_truth)
+    predicted, true = _elements(prediction[box], spacing), _elements(ground_truth[box], spacing)
     return OutlineComparison(
         _seen_from(true, predicted, spacing), _seen_from(predicted, true, spacing), False, diagonal
     )
 
 
-def _element_lengths(mask: Mask, spacing: tuple[float, float]) -> NDArray[np.float64]:
-    """Length of the outline within each 2 x 2 neighbourhood of a mask.
+@dataclass(frozen=True)
+class _Elements:
+    """The outline of an (H, W) mask, by corners of its pixel grid.
+
+    Attributes:
+        corners: (H + 1, W + 1) bool, where an element is centred.
+        centres: (E, 2) row and column of each, in scan order.
+        lengths: (E,) of the elements, in the spacing's unit.
+    """
+
+    corners: Mask
+    centres: NDArray[np.intp]
+    lengths: NDArray[np.float64]
+
+
+def _elements(mask: Mask, spacing: tuple[float, float]) -> _Elements:
+    """The outline within each 2 x 2 neighbourhood of a mask.
 
     Args:
         mask: (H, W) bool; beyond its edge is outside.
         spacing: (row, column) size of a pixel.
-
-    Returns:
-        (H + 1, W + 1), one per corner of the pixel grid, 0 where no outline runs, in the spacing's unit.
     """
     padded = np.pad(mask, 1)
-    code = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.intp)
-    for bit, (rows, columns) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
-        code |= padded[rows : rows + code.shape[0], columns : columns + code.shape[1]].astype(np.intp) << bit
-    return _lengths_by_code(spacing)[code]
+    quarters = (padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:])
+    corners = (quarters[0] != quarters[1]) | (quarters[0] != quarters[2]) | (quarters[0] != quarters[3])
+    centres = places(corners)
+    pattern = sum(quarter[*centres.T].astype(np.intp) << bit for bit, quarter in enumerate(quarters))
+    return _Elements(corners, centres, _lengths_by_pattern(spacing)[pattern])
 
 
-def _lengths_by_code(spacing: tuple[float, float]) -> NDArray[np.float64]:
+def _lengths_by_pattern(spacing: tuple[float, float]) -> NDArray[np.float64]:
     """(16,) outline length by pattern; bits 0 to 3: upper left, upper right, lower left, lower right."""
     row_height, column_width = spacing
     cut_corner = 0.5 * np.hypot(row_height, column_width)
@@ -134,7 +149,15 @@ def _lengths_by_code(spacing: tuple[float, float]) -> NDArray[np.float64]:
     return lengths
 
 
-def _seen_from(other: NDArray[np.float64], own: NDArray[np.float64], spacing: tuple[float, float]) -> Outline:
-    distance_to_other = distance_transform_edt(other == 0, sampling=spacing)
-    elements = own > 0
-    return Outline(distance_to_other[elements], own[elements])
+def _seen_from(other: _Elements, own: _Elements, spacing: tuple[float, float]) -> Outline:
+    """Distances in pixels are roots of whole numbers, so both ways give the same bits; in mm rounding would decide."""
+    few = len(own.lengths) + len(other.lengths) < _FEW * own.corners.size
+    if few and spacing == (1.0, 1.0):
+        from scipy.spatial import (
+            KDTree,
+        )  # slow to import, and commands that score nothing need not wait for it
+
+        distances = KDTree(other.centres).query(own.centres)[0]
+    else:
+        distances = distance_transform_edt(~other.corners, sampling=spacing)[own.corners]
+    return Outline(np.asarray(distances), own.lengths)

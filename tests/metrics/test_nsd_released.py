@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.measure import marching_cubes, mesh_surface_area
 
+from benchmarks.plain_host import plain_nsd_released
 from medsam_exp.metrics.nsd_released import _element_areas, nsd_released
 from medsam_exp.metrics.surface import compare_outlines
 from medsam_exp.types import Mask
@@ -51,6 +52,14 @@ def test_equals_the_released_evaluation(goldens: Path, number: int) -> None:
     stored = np.load(goldens / "metrics.npz")
     prediction, truth = stored[f"pred_{number}"], stored[f"gt_{number}"]
     assert nsd_released(prediction, truth, 2.0) == pytest.approx(stored[f"nsd_slab_tol2_{number}"], abs=1e-12)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1.5, 2.0, 7.3, 1e9])
+def test_same_bits_as_over_the_whole_image(tolerance: float) -> None:
+    for seed, margin in product(range(5), (0, 1, 9)):
+        prediction, truth = np.pad(blobs(seed), margin), np.pad(blobs(seed + 50), margin)
+        expected = plain_nsd_released(prediction, truth, tolerance)
+        assert nsd_released(prediction, truth, tolerance) == expected
 
 
 @pytest.mark.parametrize("seed", range(6))

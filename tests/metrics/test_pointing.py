@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks.plain_host import plain_peak_distance
 from medsam_exp.metrics.saliency_maps import peak_distance
 
 
@@ -14,6 +15,17 @@ def test_equals_all_pairs(seed: int) -> None:
     y, x = np.unravel_index(saliency_map.argmax(), saliency_map.shape)
     expected = min(math.hypot(y - v, x - u) for v, u in np.argwhere(truth))
     assert peak_distance(saliency_map, truth) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("levels", [2, 30, 1_000_000])
+def test_same_bits_as_a_distance_transform_of_the_whole_image(levels: int) -> None:
+    rng = np.random.default_rng(levels)
+    for share in (0.001, 0.1, 0.6, 1.0):
+        for shape in ((31, 50), (50, 31), (1, 40), (40, 1)):
+            truth = rng.random(shape) < share
+            truth[rng.integers(shape[0]), rng.integers(shape[1])] = True
+            saliency_map = (rng.integers(0, levels, shape) / levels).astype(np.float32)
+            assert peak_distance(saliency_map, truth) == plain_peak_distance(saliency_map, truth)
 
 
 def test_inside_outside_and_equal_peaks() -> None:

@@ -1,3 +1,4 @@
+import itertools
 import math
 from pathlib import Path
 
@@ -6,7 +7,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.measure import find_contours
 
-from medsam_exp.metrics.surface import _element_lengths, compare_outlines
+from benchmarks.plain_host import plain_outlines
+from medsam_exp.metrics.surface import _elements, compare_outlines
 from medsam_exp.types import Mask
 
 Element = tuple[float, float, float]
@@ -101,13 +103,31 @@ def test_equals_all_pairs(seed: int, spacing: tuple[float, float]) -> None:
     assert 0 < comparison.nsd(0.9) < 1
 
 
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (0.1, 0.1), (0.3, 0.7)])
+def test_same_bits_as_a_distance_transform_of_the_whole_image(spacing: tuple[float, float]) -> None:
+    masks = [blobs(seed, (57, 90)) for seed in range(5)] + [
+        disk(5, (9, 20), 90)[:57],
+        disk(3, size=90)[10:67],
+    ]
+    masks += [np.random.default_rng(0).random((57, 90)) < share for share in (0.0005, 0.5, 1.0)]
+    for prediction, truth in itertools.product(masks, repeat=2):
+        found = compare_outlines(prediction, truth, spacing)
+        assert found.prediction is not None
+        assert found.ground_truth is not None
+        for outline, expected in zip(
+            (found.prediction, found.ground_truth), plain_outlines(prediction, truth, spacing), strict=True
+        ):
+            np.testing.assert_array_equal(outline.distances, expected[0])
+            np.testing.assert_array_equal(outline.lengths, expected[1])
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_total_length_is_that_of_the_contour_lines(seed: int) -> None:
     mask = blobs(seed, (40, 25))
     lines = find_contours(np.pad(mask, 1).astype(float), 0.5)
     expected = sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in lines)
-    assert _element_lengths(mask, (1.0, 1.0)).sum() == pytest.approx(expected)
-    assert _element_lengths(mask, (3.0, 3.0)).sum() == pytest.approx(3 * expected)
+    assert _elements(mask, (1.0, 1.0)).lengths.sum() == pytest.approx(expected)
+    assert _elements(mask, (3.0, 3.0)).lengths.sum() == pytest.approx(3 * expected)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +183,7 @@ def test_no_pair_is_further_apart_than_the_penalty() -> None:
 
 def test_the_edge_of_the_image_is_an_outline() -> None:
     full = np.ones((9, 12), bool)
-    assert _element_lengths(full, (1.0, 1.0)).sum() == pytest.approx(2 * (8 + 11) + 4 * math.sqrt(0.5))
+    assert _elements(full, (1.0, 1.0)).lengths.sum() == pytest.approx(2 * (8 + 11) + 4 * math.sqrt(0.5))
     inside = np.pad(full, 5)
     shrunk = np.pad(np.ones((7, 12), bool), ((1, 1), (0, 0)))
     expected = compare_outlines(inside, np.pad(shrunk, 5))
