@@ -8,8 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.build import build
@@ -56,7 +54,7 @@ def run(
     """
     with alive(run_dir) if is_first_node() else nullcontext():
         cfg = check(cfg)
-        if cfg.trainer.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
+        if cfg.trainer.get("accelerator") in ("gpu", "cuda") and not _has_cuda():
             raise UserError("trainer.accelerator=gpu, but this machine has no CUDA device; use trainer=cpu")
         own = {group: name for group, name in choices.items() if group in cfg or group == "experiment"}
         refuse_to_overwrite(cfg, own)
@@ -104,7 +102,6 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     """Run all stages of a checked configuration on this process and write the run's files."""
     warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")  # advice for its own users
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    pl.seed_everything(cfg.seed, workers=True, verbose=False)
     scored_later = _scored_later(cfg)
     cfg = _with_tuning(cfg)
     first = distributed.rank() == 0
@@ -122,7 +119,7 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
             write_keys(run_dir, plan.keys_in_use())
         for line in plan.precision_lines() if first else ():
             log.info("%-12s %s", "precision", line)
-        engine = Engine(plan, tracker.loggers, tracker.log)
+        engine = Engine(plan, lambda: tracker.loggers, tracker.log, seed=cfg.seed)
         for name in stages:
             engine.run(name)
         if first:
@@ -131,6 +128,12 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
             )
             tracker.summarise(summary, engine.artifacts, results)
         distributed.barrier()
+
+
+def _has_cuda() -> bool:
+    import torch  # takes seconds, which other runs need not wait for
+
+    return torch.cuda.is_available()
 
 
 def _scored_later(cfg: DictConfig) -> Dataset | None:

@@ -3,11 +3,10 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from open_clip import SimpleTokenizer
-
-from medsam_exp.clip.model import Tokenizer
+if TYPE_CHECKING:
+    from medsam_exp.clip.model import Tokenizer
 
 _WORDS_SHOWN = 3
 
@@ -29,7 +28,7 @@ class CutText:
     last_words: str
 
 
-def cut_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> list[CutText]:
+def cut_texts(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[CutText]:
     """Those of some texts that are longer than the model's context, in their order.
 
     Args:
@@ -45,8 +44,10 @@ def cut_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> list[CutText]:
     ]
 
 
-def count_tokens(tokenizer: Tokenizer, text: str) -> int:
+def count_tokens(tokenizer: "Tokenizer", text: str) -> int:
     """Number of tokens of a text before truncation, special tokens included; 0 for unknown kinds of tokenizer."""
+    from open_clip import SimpleTokenizer  # slow to import
+
     if isinstance(tokenizer, SimpleTokenizer):
         return len(tokenizer.encode(text)) + 2
     inner: Any = getattr(tokenizer, "tokenizer", None)
@@ -58,7 +59,7 @@ def count_tokens(tokenizer: Tokenizer, text: str) -> int:
     return len(inner(clean(text), verbose=False)["input_ids"])
 
 
-def _last_words(tokenizer: Tokenizer, text: str, context: int) -> str:
+def _last_words(tokenizer: "Tokenizer", text: str, context: int) -> str:
     words = text.split()
     counts = range(1, len(words))
     fitting = bisect_right(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
-from scipy.cluster.hierarchy import DisjointSet
+import scipy
 
 Node = TypeVar("Node", int, str)
 
@@ -18,7 +18,7 @@ def connected_components(nodes: Iterable[Node], edges: Iterable[tuple[Node, Node
     Returns:
         Groups in the order of their first members, members in ascending order; a node without edges is alone.
     """
-    groups = DisjointSet(nodes)
+    groups = scipy.cluster.hierarchy.DisjointSet(nodes)
     for a, b in edges:
         groups.merge(a, b)
     return [sorted(group) for group in groups.subsets()]

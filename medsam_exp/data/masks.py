@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter, minimum_filter
 
 from medsam_exp.data.decoding import DICOM_SUFFIX, decode
 from medsam_exp.data.pixels import Pixels
@@ -169,7 +169,7 @@ def _palette_hint(numbers: NDArray[Any] | None) -> str:
 def _has_middle_level(levels: NDArray[Any]) -> bool:
     """Whether there are flat regions between background and foreground, which ringing and soft edges never are."""
     height = levels.astype(np.float64) / levels.max()
-    flat = maximum_filter(height, 3) - minimum_filter(height, 3) <= 0.1
+    flat = scipy.ndimage.maximum_filter(height, 3) - scipy.ndimage.minimum_filter(height, 3) <= 0.1
     middle = flat & (height >= 0.25) & (height <= 0.75)
     return bool(middle.sum() > 0.01 * (height >= 0.25).sum())
 

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn
-from scipy.ndimage import gaussian_filter
 
 from medsam_exp.runtime.extras import require
 
@@ -79,7 +78,7 @@ def perceptual_hashes(thumbnail: NDArray[np.uint8]) -> tuple[int, ...]:
     small = np.asarray(
         picture.resize((_HASHED_SIDE, _HASHED_SIDE), Image.Resampling.LANCZOS), dtype=np.float64
     )
-    low = dctn(small)[:_FREQUENCIES, :_FREQUENCIES]
+    low = scipy.fft.dctn(small)[:_FREQUENCIES, :_FREQUENCIES]
     odd = (-1.0) ** np.arange(_FREQUENCIES)
     across, down, both = low * odd, low * odd[:, None], low * odd * odd[:, None]
     turned = [across, both, down, low.T, across.T, down.T, both.T]
@@ -151,8 +150,8 @@ def _candidates(table: NDArray[np.uint64]) -> Iterator[tuple[int, int, int, int]
 def _fine(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Fine structure alone, over its local strength."""
     values = thumbnail.astype(np.float32)
-    values -= gaussian_filter(values, _SMOOTH)
-    values /= np.sqrt(gaussian_filter(values**2, _SMOOTH)) + np.float32(_FAINT)
+    values -= scipy.ndimage.gaussian_filter(values, _SMOOTH)
+    values /= np.sqrt(scipy.ndimage.gaussian_filter(values**2, _SMOOTH)) + np.float32(_FAINT)
     return values
 
 

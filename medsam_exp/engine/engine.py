@@ -4,19 +4,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
-
-import pytorch_lightning as pl
+from typing import TYPE_CHECKING, Any
 
 from medsam_exp.config.build import build
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.console import stage_progress
 from medsam_exp.stages.auto_precision import FULL
-from medsam_exp.stages.context import AuxiliaryImages, StageContext
 from medsam_exp.stages.pipeline import STAGES, stage_function
-from medsam_exp.training.precision import network_dtype
 from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from medsam_exp.stages.context import AuxiliaryImages, StageContext
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,12 @@ def _ignore(_: Any) -> None:
     """Progress of processes that show none, and figures of trials."""
 
 
+def _no_loggers() -> Sequence[Any]:
+    return ()
+
+
 class Engine:
-    """Carries out a plan.
+    """Carries out a plan; what computes (torch, Lightning) is imported for the first stage that has work.
 
     Attributes:
         plan: keys and stored results of the stages.
@@ -46,8 +51,9 @@ class Engine:
 
     Args:
         plan: see above.
-        loggers: Lightning loggers for training stages.
+        loggers: gives Lightning loggers for training stages.
         log: receives figures while stages work.
+        seed: of the generators that are no sample's own, set before the first work; None leaves them as they are.
         quiet: show no progress.
         images: which images these are, in words for the progress, where they are not the run's own.
     """
@@ -55,9 +61,10 @@ class Engine:
     def __init__(
         self,
         plan: Plan,
-        loggers: Sequence[Any] = (),
+        loggers: Callable[[], Sequence[Any]] = _no_loggers,
         log: Callable[[Mapping[str, float]], None] = _ignore,
         *,
+        seed: int | None = None,
         quiet: bool = False,
         images: str = "",
     ) -> None:
@@ -65,8 +72,9 @@ class Engine:
         self.artifacts, self.dataset = plan.artifacts, plan.dataset
         self.sample_ids, self.scores = plan.sample_ids, plan.scores
         self.timing: dict[str, _Timing] = {}
-        self._loggers = list(loggers)
+        self._loggers = loggers
         self._log = log
+        self._seed = seed
         self._quiet = quiet
         self._images = images
 
@@ -101,6 +109,9 @@ class Engine:
                 self._finish(name, wanted)
 
     def _compute(self, name: str, pending: tuple[str, ...]) -> None:
+        from medsam_exp.stages.context import AuxiliaryImages
+
+        self._seed_once()
         auxiliary = None
         if STAGES[name].auxiliary:
             plan = self.plan.auxiliary(name)
@@ -114,6 +125,14 @@ class Engine:
         progress = stage_progress(title, len(pending)) if shown else nullcontext(_ignore)
         with progress as advance, self.plan.digests.trusted():
             stage_function(name)(self._context(name, pending, advance, auxiliary))
+
+    def _seed_once(self) -> None:
+        if self._seed is None:
+            return
+        import pytorch_lightning as pl
+
+        pl.seed_everything(self._seed, workers=True, verbose=False)
+        self._seed = None
 
     def _finish(self, name: str, wanted: tuple[str, ...]) -> None:
         missing = self.artifacts[name].pending(wanted)
@@ -141,8 +160,11 @@ class Engine:
         name: str,
         pending: tuple[str, ...],
         advance: Callable[[int], None],
-        auxiliary: AuxiliaryImages | None,
-    ) -> StageContext:
+        auxiliary: "AuxiliaryImages | None",
+    ) -> "StageContext":
+        from medsam_exp.stages.context import StageContext
+        from medsam_exp.training.precision import network_dtype
+
         stage, cfg = STAGES[name], self.plan.cfg
         precision, _ = self.plan.precisions[name]
         encoder_dtype = network_dtype(precision)
@@ -153,7 +175,7 @@ class Engine:
             planned = self.plan.descriptions[name]["weights"].get(group, ())
             return self.plan.objects.to_work_with(group, planned, **overrides)
 
-        def trainer(**options: Any) -> pl.Trainer:
+        def trainer(**options: Any) -> "pl.Trainer":
             silent = ("enable_progress_bar", "enable_model_summary", "use_distributed_sampler")
             around = FULL if encoder_dtype else precision  # of what is not an encoder
             own = {"precision": around} if "precision" in cfg.trainer else {}
@@ -171,7 +193,7 @@ class Engine:
             seed=cfg.seed,
             batch_size=cfg.batch_size.get(name, 1),
             workers=cfg.workers,
-            loggers=self._loggers,
+            loggers=list(self._loggers()),
             advance=advance,
             log=self._log,
             auxiliary=auxiliary,

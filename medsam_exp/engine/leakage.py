@@ -5,13 +5,14 @@ of the pixels that were decoded when the datasets were read, whatever names and 
 number. What a stage learnt from stays beside its weights, so that later runs with these weights know it, too.
 """
 
+import csv
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
 
-import pandas as pd
 from omegaconf import DictConfig
 from pydantic import TypeAdapter
 
@@ -160,10 +161,14 @@ def _refuse_shared(
         return
     listed = run_dir / SHARED
     if distributed.rank() == 0:
-        table = pd.DataFrame(shared, columns=["name", "as"])
-        table.insert(1, "split", measured.split)
-        table.insert(2, "learnt_from", source.images.key)
-        write_atomically(listed, table.to_csv(index=False, lineterminator="\r\n").encode())
+        table = io.StringIO(newline="")
+        csv.writer(table).writerows(
+            [
+                ("name", "split", "learnt_from", "as"),
+                *((name, measured.split, source.images.key, other) for name, other in shared),
+            ]
+        )
+        write_atomically(listed, table.getvalue().encode())
     first = ", ".join(name if name == other else f"{name} = {other}" for name, other in shared[:_SHOWN])
     more = f", ...; all stand in {listed}" if len(shared) > _SHOWN else ""
     all_of_them = len(shared) == len(measured.identities)

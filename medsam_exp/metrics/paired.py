@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata, ttest_1samp, ttest_rel, wilcoxon
 
 from medsam_exp.metrics.clusters import FEWEST, Clusters, numbered, totals, varies
 from medsam_exp.metrics.summary import summarise
@@ -80,8 +80,8 @@ def compare_pairs(
     differences, members = second - first, numbered(clusters)
     summary = summarise(differences.tolist(), seed, clusters)
     if members is None:
-        wilcoxon_p = float(wilcoxon(second, first).pvalue) if differences.any() else None
-        t_p = float(ttest_rel(second, first).pvalue) if varies(differences) else None
+        wilcoxon_p = float(scipy.stats.wilcoxon(second, first).pvalue) if differences.any() else None
+        t_p = float(scipy.stats.ttest_rel(second, first).pvalue) if varies(differences) else None
     else:
         wilcoxon_p, t_p = signed_rank_p(differences, members), _t_by_patient(differences, members)
     return PairedComparison(
@@ -113,7 +113,7 @@ def rank_biserial(differences: NDArray[np.float64]) -> float | None:
     some = differences[differences != 0]
     if not some.size:
         return None
-    ranks = rankdata(np.abs(some))
+    ranks = scipy.stats.rankdata(np.abs(some))
     return float((ranks[some > 0].sum() - ranks[some < 0].sum()) / ranks.sum())
 
 
@@ -135,12 +135,12 @@ def signed_rank_p(differences: NDArray[np.float64], members: NDArray[np.intp]) -
     some = differences != 0
     if not some.any():
         return None
-    ranks = 2 * rankdata(np.abs(differences[some]))  # whole numbers, so that sums are exact
+    ranks = 2 * scipy.stats.rankdata(np.abs(differences[some]))  # whole numbers, so that sums are exact
     by_patient, _ = totals(np.sign(differences[some]) * ranks, members[some], int(members.max()) + 1)
     by_patient = by_patient[by_patient != 0]
     found = abs(by_patient.sum())
     if len(by_patient) > _EXACT:
-        return float(2 * norm.sf(found / np.sqrt((by_patient**2).sum())))
+        return float(2 * scipy.stats.norm.sf(found / np.sqrt((by_patient**2).sum())))
     sums = np.zeros(1)
     for own in by_patient:
         sums = np.concatenate([sums + own, sums - own])
@@ -149,7 +149,7 @@ def signed_rank_p(differences: NDArray[np.float64], members: NDArray[np.intp]) -
 
 def _t_by_patient(differences: NDArray[np.float64], members: NDArray[np.intp]) -> float | None:
     sums, sizes = totals(differences, members, int(members.max()) + 1)
-    return float(ttest_1samp(sums / sizes, 0.0).pvalue) if varies(sums / sizes) else None
+    return float(scipy.stats.ttest_1samp(sums / sizes, 0.0).pvalue) if varies(sums / sizes) else None
 
 
 def _remarks(differences: NDArray[np.float64], members: NDArray[np.intp] | None) -> list[str]:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import rankdata
-from sklearn.metrics import roc_curve
 
 from medsam_exp.metrics import calibration
 from medsam_exp.metrics.clusters import (
@@ -93,7 +92,7 @@ def area_under_roc(score: NDArray[np.float64], present: NDArray[np.bool_]) -> fl
     """
     positives = int(np.count_nonzero(present))
     negatives = len(present) - positives
-    excess = rankdata(score)[present].sum() - positives * (positives + 1) / 2
+    excess = scipy.stats.rankdata(score)[present].sum() - positives * (positives + 1) / 2
     return float(excess / (positives * negatives))
 
 
@@ -133,6 +132,8 @@ def roc_points(
     score: NDArray[np.float64], present: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """False-positive and true-positive rates of the ROC curve, each (k,)."""
+    from sklearn.metrics import roc_curve  # slow to import
+
     false_positive, true_positive, _ = roc_curve(present, score, drop_intermediate=False)
     return false_positive, true_positive
 

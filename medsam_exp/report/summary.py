@@ -4,6 +4,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -12,7 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
 import medsam_exp
@@ -173,15 +173,13 @@ def _per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> lis
 
 def _environment() -> dict[str, str]:
     """The machine and the versions that results depend on."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     packages = {name: _version(name) for name in _PACKAGES}
     return {
         "medsam_exp": medsam_exp.__version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor_threads": str(torch.get_num_threads()),
-        "gpu": device,
+        **_devices(),
         **packages,
     }
 
@@ -194,6 +192,14 @@ def _precision(engine: Engine) -> str:
     return "; ".join(
         value if len(stages) == 1 else f"{value}: {', '.join(names)}" for value, names in stages.items()
     )
+
+
+def _devices() -> dict[str, str]:
+    """What networks ran on; nothing where all results were stored, so that torch was never imported."""
+    if (torch := sys.modules.get("torch")) is None:
+        return {}
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {"processor_threads": str(torch.get_num_threads()), "gpu": gpu}
 
 
 def _version(package: str) -> str:

@@ -13,10 +13,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from types import ModuleType
 from typing import NoReturn, TypeVar
-
-import torch
-import torch.distributed as dist
 
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.interrupts import ENDED_BY_SIGNAL, Stopped, die_with_parent, stops_when_asked
@@ -29,37 +27,43 @@ _SECONDS_FOR_THE_GROUP = 10.0
 T = TypeVar("T")
 
 
+def _group() -> ModuleType | None:
+    """`torch.distributed` in a process that has joined others; one that never imported it has not."""
+    dist = sys.modules.get("torch.distributed")
+    return dist if dist is not None and dist.is_initialized() else None
+
+
 def rank() -> int:
     """Number of this process within its job; 0 when there is only one."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    return group.get_rank() if (group := _group()) else 0
 
 
 def world_size() -> int:
     """Number of processes of this job."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return group.get_world_size() if (group := _group()) else 1
 
 
 def barrier() -> None:
     """Wait until every process of the job has come here."""
-    if dist.is_initialized():
-        dist.barrier()
+    if group := _group():
+        group.barrier()
 
 
 def from_rank_zero(value: T) -> T:
     """The value that process 0 has, on every process."""
-    if not dist.is_initialized():
+    if (group := _group()) is None:
         return value
     box = [value]
-    dist.broadcast_object_list(box, src=0)
+    group.broadcast_object_list(box, src=0)
     return box[0]
 
 
 def to_rank_zero(value: T) -> list[T]:
     """The values of all processes in order of rank, on process 0; nothing on the others."""
-    if not dist.is_initialized():
+    if (group := _group()) is None:
         return [value]
     gathered: list[T | None] | None = [None] * world_size() if rank() == 0 else None
-    dist.gather_object(value, gathered)
+    group.gather_object(value, gathered)
     return gathered or []  # type: ignore[return-value]
 
 
@@ -103,6 +107,9 @@ def work_as_member(work: Callable[[], None]) -> NoReturn:
 
 
 def _join() -> None:
+    import torch
+    import torch.distributed as dist
+
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -1,18 +1,20 @@
 """Saliency maps in the store: as the network gave them, brought to the original frame when they are read."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.stages.records import Frame, MapRecord
-from medsam_exp.training.saliency import SaliencyResult
 from medsam_exp.types import SaliencyMap
 
+if TYPE_CHECKING:
+    from medsam_exp.training.saliency import SaliencyResult
 
-def stored_form(result: SaliencyResult) -> tuple[NDArray[np.floating[Any]], MapRecord]:
+
+def stored_form(result: "SaliencyResult") -> tuple[NDArray[np.floating[Any]], MapRecord]:
     """What to store of a map, and what its record must say.
 
     Returns:

@@ -1,6 +1,10 @@
 """The records that stages write and other stages, the summary and the report read, by field."""
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
+
+import numpy as np
+
+from medsam_exp.types import Prompts
 
 Scores = dict[str, dict[str, float]]
 """What is scored ("coarse", "presence") -> measure -> number."""
@@ -85,6 +89,23 @@ class PromptRecord(TypedDict):
     boxes_xyxy: list[list[float]] | None
     point_coords: list[list[list[float]]] | None
     point_labels: list[list[int]] | None
+
+
+def prompt_record(prompts: Prompts) -> PromptRecord:
+    """Prompts as JSON-able lists."""
+    arrays = {name: getattr(prompts, name) for name in PromptRecord.__annotations__}
+    lists = {name: None if array is None else array.tolist() for name, array in arrays.items()}
+    return cast(PromptRecord, lists)
+
+
+def prompts_of(record: PromptRecord) -> Prompts:
+    """Prompts from what `prompt_record` made of them."""
+    boxes, coords, labels = (record[key] for key in ("boxes_xyxy", "point_coords", "point_labels"))
+    return Prompts(
+        boxes_xyxy=None if boxes is None else np.asarray(boxes, np.float32).reshape(-1, 4),
+        point_coords=None if coords is None else np.asarray(coords, np.float32),
+        point_labels=None if labels is None else np.asarray(labels, np.int64),
+    )
 
 
 class SamRecord(TypedDict):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.networks import sam_of_run
-from medsam_exp.stages.records import PromptRecord, SamRecord
+from medsam_exp.stages.records import SamRecord, prompt_record
 from medsam_exp.training.prediction import StoredEmbedding, read_embeddings
 from medsam_exp.training.sam_inference import SamAnswer, sam_answers
 from medsam_exp.types import Prompts
@@ -36,7 +35,7 @@ def run(context: StageContext) -> None:
         info: SamRecord = {
             "presence": 1.0,
             "iou_predictions": answer.iou_predictions,
-            "prompts": as_record(prompts[sample_id]),
+            "prompts": prompt_record(prompts[sample_id]),
         }
         if fusion.multimask:
             info["proposal_iou_predictions"] = answer.proposal_iou_predictions
@@ -45,7 +44,7 @@ def run(context: StageContext) -> None:
 
     for name in context.pending if distributed.rank() == 0 else ():
         if not len(prompts[name]):
-            absent: SamRecord = {"presence": 0.0, "iou_predictions": [], "prompts": as_record(Prompts())}
+            absent: SamRecord = {"presence": 0.0, "iou_predictions": [], "prompts": prompt_record(Prompts())}
             context.save(name, absent, np.zeros_like(coarse.mask(name)))
     if not asked:
         return
@@ -66,20 +65,3 @@ def _reader(context: StageContext) -> Callable[[str], StoredEmbedding]:
         return embedding, (rows, columns)
 
     return read
-
-
-def as_record(prompts: Prompts) -> PromptRecord:
-    """Prompts as JSON-able lists."""
-    arrays = {name: getattr(prompts, name) for name in PromptRecord.__annotations__}
-    lists = {name: None if array is None else array.tolist() for name, array in arrays.items()}
-    return cast(PromptRecord, lists)
-
-
-def from_record(record: PromptRecord) -> Prompts:
-    """Prompts from what `as_record` wrote."""
-    boxes, coords, labels = (record[key] for key in ("boxes_xyxy", "point_coords", "point_labels"))
-    return Prompts(
-        boxes_xyxy=None if boxes is None else np.asarray(boxes, np.float32).reshape(-1, 4),
-        point_coords=None if coords is None else np.asarray(coords, np.float32),
-        point_labels=None if labels is None else np.asarray(labels, np.int64),
-    )

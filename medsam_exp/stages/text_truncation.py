@@ -4,28 +4,30 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medsam_exp.clip.context_length import CutText, cut_texts
-from medsam_exp.clip.model import ClipModel
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.stages.records import CutRecord
 from medsam_exp.types import PairSource
 
+if TYPE_CHECKING:
+    from medsam_exp.clip.model import ClipModel
+
 log = logging.getLogger(__name__)
 
 _MEND = "shorten them, or read them in pieces with text=windows, or smaller ones with text.words"
 
 
-def record_of_cuts(clip: ClipModel, texts: Sequence[str]) -> CutRecord:
+def record_of_cuts(clip: "ClipModel", texts: Sequence[str]) -> CutRecord:
     """For a sample's record: its texts that are longer than the model's context; nothing where all are read whole."""
     found = [asdict(cut) for cut in cut_texts(clip.tokenizer, texts)]
     return {"cut_texts": found} if found else {}
 
 
-def warn_of_cuts(clip: ClipModel, texts: Mapping[str, Sequence[str]]) -> None:
+def warn_of_cuts(clip: "ClipModel", texts: Mapping[str, Sequence[str]]) -> None:
     """Say at once, by one process, which samples' texts are cut, before anything is computed from them."""
     if distributed.rank() == 0:
         known = {text: cut_texts(clip.tokenizer, [text]) for own in texts.values() for text in own}
@@ -65,7 +67,7 @@ def _cut_note(cut: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:
     ]
 
 
-def caption_notes(clip: ClipModel, parts: Mapping[str, PairSource | None]) -> list[str]:
+def caption_notes(clip: "ClipModel", parts: Mapping[str, PairSource | None]) -> list[str]:
     """Sentences about captions that are cut or not all used, by part of the pairs."""
     notes = []
     for part, pairs in parts.items():
@@ -80,7 +82,7 @@ def caption_notes(clip: ClipModel, parts: Mapping[str, PairSource | None]) -> li
     return notes
 
 
-def cut_captions(clip: ClipModel, part: str, pairs: PairSource) -> list[str]:
+def cut_captions(clip: "ClipModel", part: str, pairs: PairSource) -> list[str]:
     """A sentence about the captions of a part of the pairs that are not read to their end; none where all are."""
     by_caption = {caption: pair_id for pair_id in pairs.ids for caption in pairs.captions(pair_id)}
     cut: list[CutText] = cut_texts(clip.tokenizer, list(by_caption))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medsam_exp.config.build import build
-from medsam_exp.stages.sam_mask import as_record, from_record
+from medsam_exp.stages.records import prompt_record, prompts_of
 from medsam_exp.testing.arrays import example_masks
 from medsam_exp.testing.sam import check_prompter
 from medsam_exp.types import Prompter
@@ -42,7 +42,7 @@ def test_contract(case: tuple[str, Prompter]) -> None:
 
 def test_prompts_survive_their_record(case: tuple[str, Prompter]) -> None:
     prompts = case[1](example_masks((47, 21))["a disk and a pixel"], np.random.default_rng(0))
-    again = from_record(as_record(prompts))
-    assert as_record(again) == as_record(prompts)
+    again = prompts_of(prompt_record(prompts))
+    assert prompt_record(again) == prompt_record(prompts)
     for name in ("boxes_xyxy", "point_coords", "point_labels"):
         assert getattr(again, name) is None or getattr(again, name).dtype == getattr(prompts, name).dtype

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from medsam_exp.cli.interactive.request import Question
-from medsam_exp.stages.sam_mask import as_record
+from medsam_exp.stages.records import prompt_record
 from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
 
 
@@ -81,7 +81,7 @@ class Answer:
             "presence": {"score": self.presence, "calibrated_on": self.calibrated_on, "vetoed": self.vetoed},
             "iou_predictions": list(self.iou_predictions),
             "area_px": {"coarse_mask": int(self.coarse_mask.sum()), "mask": int(self.mask.sum())},
-            "prompts": as_record(self.prompts),
+            "prompts": prompt_record(self.prompts),
             "corrected": self.question.prompts is not None,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "reused": list(self.reused),

@@ -30,7 +30,7 @@ from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.saliency.patch_text import PatchText
 from medsam_exp.sam.prompt.given import GivenPrompts
 from medsam_exp.stages.maps import read_map
-from medsam_exp.stages.sam_mask import from_record
+from medsam_exp.stages.records import prompts_of
 from medsam_exp.training.prediction import read_images
 from medsam_exp.training.saliency import ImageSaliency
 from medsam_exp.training.sam_inference import answer_prompts
@@ -215,7 +215,7 @@ class Session(AbstractContextManager["Session"]):
                 engine.run(stage)
             name, made, timing = engine.sample_ids[0], engine.artifacts, engine.timing
             record, presence = made["sam_mask"].info(name), made["presence"].info(name)
-            prompts = from_record(record["prompts"])
+            prompts = prompts_of(record["prompts"])
             return Answer(
                 question=question,
                 image_id=name,

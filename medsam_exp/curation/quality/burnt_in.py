@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from medsam_exp.data.connected_components import connected_components
 from medsam_exp.types import Mask, RGBImage
@@ -133,9 +133,9 @@ def _words(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> list[Box]:
 
 def _letters(gray: NDArray[np.uint8], strokes: NDArray[np.bool_]) -> list[_Letter]:
     """Connected strokes of a letter's size and shape; none at the upper edge, where ultrasound has bright skin."""
-    labels, _ = ndimage.label(strokes, np.ones((3, 3)))
+    labels, _ = scipy.ndimage.label(strokes, np.ones((3, 3)))
     letters = []
-    for number, place in enumerate(ndimage.find_objects(labels), 1):
+    for number, place in enumerate(scipy.ndimage.find_objects(labels), 1):
         rows, columns = place
         height, width = rows.stop - rows.start, columns.stop - columns.start
         if rows.start < 2 or not _SHORTEST <= height <= _TALLEST or width > 1.8 * height:
@@ -165,11 +165,11 @@ def _crosses(gray: NDArray[np.uint8], strokes: NDArray[np.bool_], words: list[Bo
     marked = _crossings(gray, strokes)
     for x0, y0, x1, y1 in words:
         marked[max(0, y0 - 2) : y1 + 2, max(0, x0 - 2) : x1 + 2] = False
-    labels, count = ndimage.label(_maximum(marked, 5))
+    labels, count = scipy.ndimage.label(_maximum(marked, 5))
     if count < _CROSSES:
         return []
-    peaks = ndimage.maximum(gray, labels, range(1, count + 1))
-    centres = ndimage.center_of_mass(marked, labels, range(1, count + 1))
+    peaks = scipy.ndimage.maximum(gray, labels, range(1, count + 1))
+    centres = scipy.ndimage.center_of_mass(marked, labels, range(1, count + 1))
     bright = np.max(peaks) - _UNEVEN
     found = [(round(x), round(y)) for (y, x), peak in zip(centres, peaks, strict=True) if peak >= bright]
     return _alike(gray, found)

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import scipy
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
-from scipy import ndimage
 
 from medsam_exp.curation.quality.burnt_in import find_overlay, outline_is_drawn
 from medsam_exp.curation.quality.facts import (
@@ -112,7 +112,7 @@ def _union(
 
 def _specks(mask: Mask) -> int:
     """Parts that are hardly there, beside one that is."""
-    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    labels, count = scipy.ndimage.label(mask, np.ones((3, 3)))
     if count < 2:
         return 0
     sizes = np.bincount(labels.ravel())[1:]

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
-
-from pytorch_lightning.loggers import Logger
+from typing import TYPE_CHECKING, Any, Self
 
 from medsam_exp.report.results import RunResults
 from medsam_exp.runtime.artifacts import StageArtifacts
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 """Headings and rows, as they are printed."""
@@ -17,7 +18,7 @@ class NullTracker:
     """Records nothing; a tracker overrides the methods of what it records."""
 
     @property
-    def loggers(self) -> list[Logger]:
+    def loggers(self) -> "list[Logger]":
         """Loggers for a Lightning Trainer."""
         return []
 

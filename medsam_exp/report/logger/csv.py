@@ -1,12 +1,14 @@
 """Figures in the run's own folder, which every tracker keeps."""
 
 from collections.abc import Mapping
-from typing import Any
-
-from pytorch_lightning.loggers import CSVLogger, Logger
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from medsam_exp.report.logger.base import NullTracker
 from medsam_exp.report.logger.job import TrackedRun
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import CSVLogger, Logger
 
 
 class CsvTracker(NullTracker):
@@ -18,11 +20,18 @@ class CsvTracker(NullTracker):
 
     def __init__(self, run: TrackedRun) -> None:
         self._run = run
-        self._csv = CSVLogger(run.folder, name="curves", version="")
         self._step = 0
 
+    @cached_property
+    def _csv(self) -> "CSVLogger":
+        from pytorch_lightning.loggers import (
+            CSVLogger,
+        )  # takes seconds, which a run without curves need not wait for
+
+        return CSVLogger(self._run.folder, name="curves", version="")
+
     @property
-    def loggers(self) -> list[Logger]:
+    def loggers(self) -> "list[Logger]":
         """Loggers for a Lightning Trainer."""
         return [self._csv]
 
@@ -34,7 +43,8 @@ class CsvTracker(NullTracker):
 
     def close(self, *, failed: bool) -> None:
         """Complete the file of curves."""
-        self._csv.finalize("failed" if failed else "success")  # unlike `save`, it spares old curves
+        if "_csv" in vars(self):  # else there are no curves
+            self._csv.finalize("failed" if failed else "success")  # unlike `save`, it spares old curves
 
 
 def final_figures(summary: Mapping[str, Any]) -> dict[str, float]:

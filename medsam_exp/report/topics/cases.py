@@ -10,7 +10,7 @@ from medsam_exp.report.results import RunResults
 from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.pipeline import STAGES, mask_stages
-from medsam_exp.stages.sam_mask import from_record
+from medsam_exp.stages.records import prompts_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -126,7 +126,7 @@ def _overlay(results: RunResults, sample_id: str) -> "Figure":
         image=results.dataset.read_image(sample_id),
         saliency_map=read_map(stages["saliency"], sample_id) if "saliency" in stages else None,
         coarse_mask=stages["coarse_mask"].mask(sample_id) if "coarse_mask" in stages else None,
-        prompts=from_record(sam.info(sample_id)["prompts"]) if sam else None,
+        prompts=prompts_of(sam.info(sample_id)["prompts"]) if sam else None,
         mask=sam.mask(sample_id) if sam else None,
         nnunet_masks={
             name: stages[stage].mask(sample_id)

@@ -16,7 +16,7 @@ from medsam_exp.cli.interactive.result import Answer, Draft
 from medsam_exp.cli.interactive.session import Session
 from medsam_exp.cli.runner import run
 from medsam_exp.stages.maps import in_original_frame
-from medsam_exp.stages.sam_mask import as_record
+from medsam_exp.stages.records import prompt_record
 from medsam_exp.types import UserError
 from tests.cli.interactive.conftest import TEXT
 from tests.compose import CONF, composed
@@ -60,7 +60,7 @@ def assert_equal(answer: Answer, folder: Path) -> None:
     coarse = np.asarray(Image.open(stored(folder, summary, "coarse_mask", ".png"))) > 0
     assert np.array_equal(coarse, answer.coarse_mask)
     record = json.loads(stored(folder, summary, "sam_mask", ".json").read_text())
-    assert record["prompts"] == as_record(answer.prompts)
+    assert record["prompts"] == prompt_record(answer.prompts)
     assert record["iou_predictions"] == pytest.approx(list(answer.iou_predictions), abs=1e-6)
     assert json.loads(stored(folder, summary, "presence", ".json").read_text())["score"] == answer.presence
 
