@@ -11,6 +11,7 @@ from medsam_exp.cli.runner import run
 from medsam_exp.nnunet.checkpoint import read_checkpoint
 from tests.compose import composed
 from tests.nnunet_toy import SMALL
+from tests.stored import stored
 
 CHAIN = (
     "clip=tiny_random",
@@ -44,8 +45,7 @@ def artifacts(outputs: Path, stage: str) -> Path:
 
 def record(outputs: Path, stage: str) -> dict[str, Any]:
     """What a stage that works on all images at once says of its result."""
-    (file,) = (path for path in artifacts(outputs, stage).glob("*.json") if '"id": "all"' in path.read_text())
-    return json.loads(file.read_text())
+    return stored(artifacts(outputs, stage)).info("all")
 
 
 def weights(outputs: Path) -> dict[str, dict[str, torch.Tensor]]:

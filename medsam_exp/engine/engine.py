@@ -123,7 +123,7 @@ class Engine:
         shown = distributed.rank() == 0 and not self._quiet
         title = f"{name} ({self._images})" if self._images else name
         progress = stage_progress(title, len(pending)) if shown else nullcontext(_ignore)
-        with progress as advance, self.plan.digests.trusted():
+        with progress as advance, self.plan.digests.trusted(), self.artifacts[name].gathered():
             stage_function(name)(self._context(name, pending, advance, auxiliary))
 
     def _seed_once(self) -> None:

@@ -1,8 +1,7 @@
 """Files in a run's folder for its user: rows of scores, masks, label maps, probabilities, the list to review."""
 
 import csv
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +27,22 @@ def write_mask_files(run_dir: Path, engine: Engine, dataset: Dataset, review_by:
     final = final_stage(engine)
     if final is None:
         return
-    _copy(run_dir / "masks", {name: engine.artifacts[final].mask_path(name) for name in engine.sample_ids})
+    _write(run_dir / "masks", ".png", engine.artifacts[final].mask_png, engine.sample_ids)
     # Trained networks decide between classes, so that their masks cannot overlap.
     if any(sample.image_id for sample in dataset.samples) and STAGES[final].supervision != "none":
         _write_label_maps(run_dir / "labels", engine, dataset, final)
     if "nnunet_ensemble" in engine.artifacts:
         ensemble = engine.artifacts["nnunet_ensemble"]
-        _copy(run_dir / "uncertainty", {name: ensemble.maps_path(name) for name in engine.sample_ids})
+        _write(run_dir / "uncertainty", ".npz", ensemble.maps_npz, engine.sample_ids)
         rows = review_rows(doubt_scores(engine), review_by)
         write_rows(run_dir / "review.csv", rows, first=("rank", "id"))
 
 
-def _copy(folder: Path, files: Mapping[str, Path]) -> None:
-    """Copies by id, not links: what a user does to them must not reach the stored results."""
+def _write(folder: Path, suffix: str, content: Callable[[str], bytes], sample_ids: Sequence[str]) -> None:
+    """One file a sample."""
     folder.mkdir(exist_ok=True)
-    for sample_id, path in files.items():
-        shutil.copyfile(path, folder / f"{sample_id}{path.suffix}")
+    for sample_id in sample_ids:
+        (folder / f"{sample_id}{suffix}").write_bytes(content(sample_id))
 
 
 def _write_label_maps(folder: Path, engine: Engine, dataset: Dataset, final: str) -> None:

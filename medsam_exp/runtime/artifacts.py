@@ -1,7 +1,7 @@
 """What a stage has computed, on disk: one folder per key, one record per sample, written atomically.
 
 A key names everything that decides a stage's results except the single sample: the stage and its code version, the
-config groups it reads, its parents' keys, the checksums of weights. A sample's files add the digest of its own image
+config groups it reads, its parents' keys, the checksums of weights. A sample's record adds the digest of its own image
 and text. So one new image computes one sample, and a changed setting computes only what depends on it.
 """
 
@@ -9,11 +9,11 @@ import hashlib
 import io
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,11 @@ from medsam_exp.runtime.digests import text_digest, write_atomically
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.locks import waiting_lock
+from medsam_exp.runtime.shards import Shard, ShardReader, ShardWriter, shards_in
 
 Record = TypeVar("Record")
 _KEY_LENGTH = 16
+_DIGEST_LENGTH = 12
 
 
 def stage_key(
@@ -56,10 +58,15 @@ class StageArtifacts:
         self.key = key
         self.folder = root / stage / key
         self._sample_digests = sample_digests
+        self._writer, self._reader = ShardWriter(self.folder), ShardReader()
+        self._looking = threading.Lock()
+        self._seen: tuple[Shard, ...] = ()
+        self._places: dict[str, tuple[Shard, int]] = {}
 
     def pending(self, sample_ids: Sequence[str]) -> tuple[str, ...]:
         """Ids that have no finished record yet, in the given order."""
-        return tuple(sample_id for sample_id in sample_ids if not self._path(sample_id, ".json").is_file())
+        self._look()
+        return tuple(sample_id for sample_id in sample_ids if sample_id not in self._places)
 
     def save(
         self,
@@ -68,7 +75,7 @@ class StageArtifacts:
         array: NDArray[np.bool_] | NDArray[np.floating[Any]] | None = None,
         maps: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> None:
-        """Write a sample's result; the record is written last, so its existence means that all of it is there.
+        """Add a sample's record, whole or not at all; from any thread.
 
         Args:
             sample_id: which sample.
@@ -77,19 +84,27 @@ class StageArtifacts:
                 (float, stored as .npy).
             maps: further (H, W) float32 maps by name, original frame, stored together as a compressed .npz.
         """
-        if array is not None:
-            suffix = ".png" if array.dtype == np.bool_ else ".npy"
-            write_atomically(self._path(sample_id, suffix), _encode(array))
-        if maps is not None:
-            buffer = io.BytesIO()
-            np.savez_compressed(buffer, **maps)  # type: ignore[arg-type]  # names, not options
-            write_atomically(self._path(sample_id, ".npz"), buffer.getvalue())
-        record = json_text({"id": sample_id, **info}, indent=1)
-        write_atomically(self._path(sample_id, ".json"), record.encode())
+        self._writer.add(
+            sample_id,
+            self._digest(sample_id),
+            json_text({"id": sample_id, **info}),
+            None if array is None else _encode(array),
+            None if maps is None else _encode_all(maps),
+        )
+        with self._looking:
+            self._places.pop(sample_id, None)  # of an earlier record
+
+    def gathered(self) -> AbstractContextManager[None]:
+        """Let `save` write many records at a time within a block; what a kill may lose is a few seconds' work."""
+        return self._writer.gathered()
 
     def info(self, sample_id: str) -> dict[str, Any]:
-        """The facts saved with a sample."""
-        content: dict[str, Any] = json.loads(self._path(sample_id, ".json").read_text())
+        """The facts saved with a sample.
+
+        Raises:
+            UserError: it has no record, or its file is damaged; likewise in all that follows.
+        """
+        content: dict[str, Any] = json.loads(self._value(sample_id, "info"))
         return content
 
     def record(self, sample_id: str, kind: type[Record]) -> Record:
@@ -105,38 +120,41 @@ class StageArtifacts:
         content = self.info(sample_id)
         absent = sorted(getattr(kind, "__required_keys__", frozenset()) - content.keys())
         if absent:
-            path = self._path(sample_id, ".json")
             raise UserError(
-                f"{path} has no {absent[0]!r}, so this stage did not write it; remove {self.folder}"
+                f"the record of {sample_id} in {self.folder} has no {absent[0]!r}, so this stage did not write it; "
+                "remove that folder"
             )
         return cast(Record, content)
 
-    def mask_path(self, sample_id: str) -> Path:
+    def mask_png(self, sample_id: str) -> bytes:
         """PNG {0, 255} of a sample's mask, original frame."""
-        return self._path(sample_id, ".png")
+        png: bytes = self._value(sample_id, "array")
+        return png
 
     def mask(self, sample_id: str) -> NDArray[np.bool_]:
         """(H, W) bool mask of a sample, original frame."""
-        with Image.open(self.mask_path(sample_id)) as image:
+        with Image.open(io.BytesIO(self.mask_png(sample_id))) as image:
             return np.asarray(image) > 0
 
     def features(self, sample_id: str) -> NDArray[np.float32]:
         """A network's answer to a sample, in the shape and type in which it was saved."""
-        array: NDArray[np.float32] = np.load(self._path(sample_id, ".npy"), allow_pickle=False)
+        stored = io.BytesIO(self._value(sample_id, "array"))
+        array: NDArray[np.float32] = np.load(stored, allow_pickle=False)
         return array
 
-    def maps_path(self, sample_id: str) -> Path:
+    def maps_npz(self, sample_id: str) -> bytes:
         """Compressed .npz of a sample's maps."""
-        return self._path(sample_id, ".npz")
+        npz: bytes = self._value(sample_id, "maps")
+        return npz
 
     def maps(self, sample_id: str) -> dict[str, NDArray[np.float32]]:
         """(H, W) float32 maps of a sample by name, original frame."""
-        with np.load(self.maps_path(sample_id), allow_pickle=False) as stored:
+        with np.load(io.BytesIO(self.maps_npz(sample_id)), allow_pickle=False) as stored:
             return dict(stored)
 
     def write_manifest(self, description: Mapping[str, Any], sample_ids: Sequence[str]) -> None:
-        """Say in words what the key stands for and which samples are finished; written last."""
-        manifest = {**description, "key": self.key, "samples": list(sample_ids)}
+        """Say in words what the key stands for and how many samples are finished; written last."""
+        manifest = {**description, "key": self.key, "samples": len(sample_ids)}
         write_atomically(
             self.folder / "manifest.json", json_text(manifest, indent=1, sort_keys=True).encode()
         )
@@ -167,9 +185,43 @@ class StageArtifacts:
         """Whether the stage was once finished under this key."""
         return (self.folder / "manifest.json").is_file()
 
-    def _path(self, sample_id: str, suffix: str) -> Path:
-        name = quote(sample_id, safe=" ()[]+,=@")
-        return self.folder / f"{name}.{self._sample_digests[sample_id][:12]}{suffix}"
+    def _digest(self, sample_id: str) -> str:
+        return self._sample_digests[sample_id][:_DIGEST_LENGTH]
+
+    def _value(self, sample_id: str, column: str) -> Any:
+        if sample_id not in self._places:
+            self._look()
+        found = None
+        if place := self._places.get(sample_id):
+            found = self._reader.value(*place, column)
+        if found is None:
+            raise UserError(
+                f"{self.folder} has no {column} of {sample_id}; run the command again that is to make it"
+            )
+        return found
+
+    def _look(self) -> None:
+        """Learn where records lie that were written since the last look; of one sample's the newest counts."""
+        with self._looking:
+            there = tuple(shards_in(self.folder))
+            if self._seen != there[: len(self._seen)]:  # one was written anew, or is gone
+                self._seen, self._places = (), {}
+            places = dict(self._places)
+            for shard in there[len(self._seen) :]:
+                for number, sample, digest in self._reader.rows(shard):
+                    if sample in self._sample_digests and digest == self._digest(sample):
+                        places[sample] = shard, number
+            self._seen, self._places = there, places
+
+
+def stored_digests(folder: Path) -> dict[str, list[str]]:
+    """The digests of each sample that has records in a stage's folder, oldest first."""
+    found: dict[str, list[str]] = {}
+    reader = ShardReader()
+    for shard in shards_in(folder):
+        for _, sample, digest in reader.rows(shard):
+            found.setdefault(sample, []).append(digest)
+    return found
 
 
 def _encode(array: NDArray[np.bool_] | NDArray[np.floating[Any]]) -> bytes:
@@ -178,4 +230,10 @@ def _encode(array: NDArray[np.bool_] | NDArray[np.floating[Any]]) -> bytes:
         Image.fromarray(array.astype(np.uint8) * 255).save(buffer, format="PNG")
     else:
         np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _encode_all(maps: Mapping[str, NDArray[np.float32]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **maps)  # type: ignore[arg-type]  # names, not options
     return buffer.getvalue()

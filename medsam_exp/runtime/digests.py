@@ -24,16 +24,24 @@ def text_digest(*parts: str) -> str:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees all of it or nothing, also after a kill."""
+    with replaced_atomically(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replaced_atomically(path: Path) -> Iterator[Path]:
+    """Give an empty file to fill within a block; it takes the place of `path` at the end, or vanishes at an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.stem[:40]}{path.suffix[:20]}."  # of a name that may be as long as names get
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
+    os.close(handle)
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

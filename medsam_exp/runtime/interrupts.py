@@ -1,8 +1,9 @@
 """A request to stop ends whatever runs, in seconds, after one sentence: Ctrl-C, or SIGTERM of a cluster or W&B agent.
 
 The request unwinds the main thread as an error would, so that trackers are closed, locks are freed and child processes
-are ended; what does not unwind in time is cut off. As each result is written atomically, both lose nothing that was
-finished. The exit code is 128 and the signal's number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM.
+are ended; what does not unwind in time is cut off. As results are written atomically, the former loses nothing that was
+finished, and the latter the last two seconds at most. The exit code is 128 and the signal's number, as shells have it:
+130 for Ctrl-C, 143 for SIGTERM.
 """
 
 import atexit

@@ -43,7 +43,7 @@ def read_map(stored: StageArtifacts, sample_id: str, place: int | None = None) -
 
 
 def in_original_frame(values: NDArray[np.float32], record: Mapping[str, Any]) -> SaliencyMap:
-    """A map (H, W) from what `stored_form` gave, or an earlier version, which stored no grids."""
+    """A map (H, W) from what `stored_form` gave."""
     from medsam_exp.saliency.geometry import from_stored_grid  # torch, which a report may do without
 
     frame = record.get("frame")

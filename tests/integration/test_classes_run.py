@@ -10,6 +10,7 @@ from PIL import Image
 
 from medsam_exp.cli.runner import run
 from tests.compose import composed
+from tests.stored import stored, stored_ids
 
 RANDOM = (
     "clip=tiny_random",
@@ -104,7 +105,7 @@ def test_the_two_classes_of_an_image_get_maps_of_their_own(tmp_path: Path, two_s
     summary, _, _ = results(tmp_path, *options, "data.classes={bright_square: [1], dark_square: [2]}")
     key = summary["keys"]["saliency"]
     folder = tmp_path / "artifacts" / "saliency" / key
-    grids = {path.name.split(".")[0]: np.load(path) for path in folder.glob("*.npy")}
+    grids = {name: stored(folder).features(name) for name in stored_ids(folder)}
     assert len(grids) == 6
     assert not np.array_equal(grids["s0@bright_square"], grids["s0@dark_square"])
 

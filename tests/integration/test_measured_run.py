@@ -10,6 +10,7 @@ import pytest
 from medsam_exp.cli.runner import run
 from medsam_exp.report.compare import compare_runs
 from tests.compose import composed
+from tests.stored import stored_infos
 
 SMALL = (
     "clip=tiny",
@@ -63,8 +64,8 @@ def test_rows_records_and_pictures(finished: tuple[Path, dict[str, Any]]) -> Non
     assert all(0 <= float(row["roc_auc"]) <= 1 for row in rows)
     assert {row["confidence_increase"] for row in rows} <= {"0.0", "1.0"}
     records = run_dir.parent / "artifacts" / "text_saliency" / summary["keys"]["text_saliency"]
-    for path in records.glob("phantom*.json"):
-        (text,) = json.loads(path.read_text())["texts"]
+    for info in stored_infos(records):
+        (text,) = info["texts"]
         assert " ".join(text["words"]).split()[0] in text["text"]
         assert len(text["words"]) == len(text["relevance"])
     assert len(list((run_dir / "figures").glob("words_*.png"))) == 3

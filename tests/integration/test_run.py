@@ -13,6 +13,7 @@ from medsam_exp.cli.runner import run
 from medsam_exp.masks.component_filter.largest import LargestComponents
 from medsam_exp.types import UserError
 from tests.compose import composed
+from tests.stored import stored_infos
 
 RANDOM = ("clip=tiny_random", "sam=tiny_scratch", "saliency.steps=2", "saliency.noise_samples=1")
 
@@ -170,8 +171,7 @@ def test_fusion_and_mask_filter_act_on_sams_mask_alone(runs: Runs, drawn: Path) 
 
 def sam_records(runs: Runs, run_dir: Path) -> list[dict]:
     key = json.loads((run_dir / "summary.json").read_text())["keys"]["sam_mask"]
-    paths = sorted((runs.folder / "artifacts" / "sam_mask" / key).glob("*.json"))
-    return [json.loads(path.read_text()) for path in paths if path.name != "manifest.json"]
+    return stored_infos(runs.folder / "artifacts" / "sam_mask" / key)
 
 
 def test_where_and_how_it_runs_is_not_part_of_the_key(runs: Runs, drawn: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from medsam_exp.training.nnunet_training import NnunetModule
+from tests.stored import stored, stored_ids
 from tests.weak_chain import CHAIN, TRAINING, artifacts, finish, record, weights
 
 pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed (make setup)")
@@ -33,12 +34,15 @@ def assert_equal_weights(left: Path, right: Path) -> None:
 
 def results(outputs: Path, stage: str) -> dict[str, Any]:
     """Everything that a stage stored, apart from the manifest."""
-    folder = artifacts(outputs, stage)
-    return {
-        str(file.relative_to(folder)): file.read_bytes()
-        for file in sorted(folder.rglob("*"))
-        if file.suffix in {".png", ".npy", ".npz", ".json"} and file.name != "manifest.json"
-    }
+    records = stored(artifacts(outputs, stage))
+    found = {}
+    for sample_id in stored_ids(records.folder):
+        found[sample_id] = [records.info(sample_id)]
+        if stage != "evaluate":
+            found[sample_id].append(records.mask_png(sample_id))
+        if stage == "nnunet_ensemble":
+            found[sample_id].append(records.maps_npz(sample_id))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +115,7 @@ def kill_when(outputs: Path, ready: Callable[[], bool]) -> None:
 def test_killed_in_training_and_in_prediction_and_resumed(tmp_path: Path, undisturbed: Path) -> None:
     kill_when(tmp_path, lambda: any(tmp_path.glob("artifacts/train_nnunet/*/checkpoints/*/last.ckpt")))
     assert not any(tmp_path.glob("artifacts/train_nnunet/*/manifest.json"))
-    kill_when(tmp_path, lambda: any(tmp_path.glob("artifacts/nnunet_ensemble/*/*.json")))
+    kill_when(tmp_path, lambda: any(tmp_path.glob("artifacts/nnunet_ensemble/*/*.records")))
     done = subprocess.run(command(tmp_path), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert_equal_weights(undisturbed, tmp_path)
@@ -169,8 +173,9 @@ def test_classes_get_labels_and_masks_of_their_own(tmp_path: Path) -> None:
     labels = [np.asarray(Image.open(file)) for file in sorted(folder.glob("labelsTr/*.png"))]
     assert all(len(np.unique(label)) > 2 for label in labels), "every scan has two lesions"
     by_image: dict[str, list[Any]] = {}
-    for file in artifacts(tmp_path, "nnunet_single").glob("*.png"):
-        by_image.setdefault(file.stem.split("@")[0], []).append(np.asarray(Image.open(file)) > 0)
+    single = stored(artifacts(tmp_path, "nnunet_single"))
+    for sample_id in stored_ids(single.folder):
+        by_image.setdefault(sample_id.split("@")[0], []).append(single.mask(sample_id))
     assert len(by_image) == 2
     for name, masks in by_image.items():
         assert len(masks) >= 2, name

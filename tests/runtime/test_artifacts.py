@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medsam_exp.runtime import digests
 from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
 from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
+from medsam_exp.runtime.errors import UserError
 
 BASE = {
     "stage": "saliency",
@@ -56,20 +56,67 @@ def test_mask_and_features_round_trip_without_loss(artifacts: StageArtifacts) ->
     assert artifacts.info("a")["presence"] == 1.0
 
 
-def test_a_sample_is_pending_until_its_record_is_written(
+def test_a_record_is_there_whole_or_not_at_all(
     artifacts: StageArtifacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = digests.write_atomically
+    artifacts.save("a", {"first": 1}, np.ones((2, 2), bool))
+    there = sorted(artifacts.folder.iterdir())
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    for sample_id in ("a", "b c%/"):
+        with pytest.raises(KeyboardInterrupt):
+            artifacts.save(sample_id, {"second": 2}, np.zeros((2, 2), bool))
+    assert artifacts.pending(["a", "b c%/"]) == ("b c%/",)
+    assert artifacts.info("a") == {"id": "a", "first": 1}
+    assert artifacts.mask("a").all()
+    assert sorted(artifacts.folder.iterdir()) == there, "no litter"
 
-    def dies_at_record(path: Path, data: bytes) -> None:
-        if path.suffix == ".json":
-            raise KeyboardInterrupt
-        real(path, data)
 
-    monkeypatch.setattr("medsam_exp.runtime.artifacts.write_atomically", dies_at_record)
-    with pytest.raises(KeyboardInterrupt):
-        artifacts.save("a", {}, np.ones((2, 2), bool))
-    assert artifacts.pending(["a"]) == ("a",)
+def test_what_is_not_there_is_said(artifacts: StageArtifacts) -> None:
+    artifacts.save("a", {})
+    with pytest.raises(UserError, match=r"k has no info of b c%/; run the command again"):
+        artifacts.info("b c%/")
+    with pytest.raises(UserError, match="has no array of a; "):
+        artifacts.mask("a")
+
+
+def test_the_last_record_of_a_sample_counts(tmp_path: Path) -> None:
+    digests_of = dict.fromkeys("abc", "1" * 64)
+    store = StageArtifacts(tmp_path, "s", "k", digests_of)
+    store.save("a", {"turn": 0})
+    assert store.info("a")["turn"] == 0
+    with store.gathered():
+        for turn in (1, 2):
+            for name in ("a", "b"):
+                store.save(name, {"turn": turn})
+    store.save("b", {"turn": 3})
+    for reader in (store, StageArtifacts(tmp_path, "s", "k", digests_of)):
+        assert [reader.info(name)["turn"] for name in "ab"] == [2, 3]
+        assert reader.pending("abc") == ("c",)
+
+
+@pytest.mark.parametrize("content", [b"", b"SQLite format 3\0", None], ids=["empty", "head only", "cut"])
+def test_a_damaged_file_is_named_and_can_be_removed(artifacts: StageArtifacts, content: bytes | None) -> None:
+    artifacts.save("a", {}, np.random.default_rng(0).random((99, 99)).astype(np.float32))
+    (file,) = artifacts.folder.iterdir()
+    file.write_bytes(file.read_bytes()[:8192] if content is None else content)
+    again = StageArtifacts(artifacts.folder.parents[1], "coarse_mask", "k", {"a": "1" * 64})
+    with pytest.raises(UserError, match=rf"{file.name} cannot be read .*; remove it, and the next run"):
+        again.pending(["a"]) or again.features("a")
+    file.unlink()
+    assert again.pending(["a"]) == ("a",)
+
+
+def test_a_store_that_may_not_be_written_can_be_read(artifacts: StageArtifacts) -> None:
+    artifacts.save("a", {"fact": 1}, np.ones((2, 2), bool))
+    (file,) = artifacts.folder.iterdir()
+    file.chmod(0o400)
+    artifacts.folder.chmod(0o500)
+    try:
+        again = StageArtifacts(artifacts.folder.parents[1], "coarse_mask", "k", {"a": "1" * 64})
+        assert (again.pending(["a"]), again.info("a")["fact"], again.mask("a").all()) == ((), 1, True)
+        assert list(artifacts.folder.iterdir()) == [file]
+    finally:
+        artifacts.folder.chmod(0o700)
 
 
 def test_another_text_or_image_is_another_record(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from unicodedata import normalize
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,9 @@ from medsam_exp.data.decoding import PICTURE_SUFFIXES, decode
 from medsam_exp.data.masks import label_values, read_mask
 from medsam_exp.data.volumes.scan import ScanRecord
 from medsam_exp.nnunet.raw_dataset import case_name
-from medsam_exp.stages.maps import in_original_frame
-from medsam_exp.types import SaliencyMap, UserError
+from medsam_exp.runtime.artifacts import StageArtifacts, stored_digests
+from medsam_exp.stages.maps import read_map
+from medsam_exp.types import UserError
 
 _Planes = Mapping[str, Callable[[], NDArray[Any]]]
 """By sample id what reads the (H, W) prediction of a slice: bool masks, or float32 maps in [0, 1]."""
@@ -144,11 +144,6 @@ def _map(path: Path) -> NDArray[np.float32]:
         return np.asarray(stored["probability"], np.float32)
 
 
-def _saliency_map(path: Path) -> SaliencyMap:
-    record = json.loads(path.with_suffix(".json").read_text())
-    return in_original_frame(np.load(path, allow_pickle=False), record)
-
-
 def _image_id(name: str, others: Mapping[str, str]) -> str:
     """Id of an image by its file's name, which may be nnU-Net's name of the case that was made of it."""
     composed = normalize("NFC", name)
@@ -210,10 +205,10 @@ def _saliency(folder: Path, wanted: Collection[str]) -> dict[str, Callable[[], N
         raise UserError(
             f"the saliency maps of {folder} are not among the stored results any more: run it again"
         )
-    known = {quote(image_id, safe=" ()[]+,=@"): image_id for image_id in wanted}
-    found: dict[str, Callable[[], NDArray[Any]]] = {}
-    for path in sorted(stored.glob("*.npy"), key=lambda path: path.stat().st_mtime):
-        name, _, of_class = path.name.rsplit(".", 2)[0].partition(_OF_CLASS)
-        if name in known:
-            found[_OF_CLASS.join(filter(None, (known[name], of_class)))] = partial(_saliency_map, path)
-    return found
+    newest = {sample_id: digests[-1] for sample_id, digests in stored_digests(stored).items()}
+    maps = StageArtifacts(stored.parents[1], "saliency", key, newest)
+    return {
+        sample_id: partial(read_map, maps, sample_id)
+        for sample_id in newest
+        if sample_id.partition(_OF_CLASS)[0] in wanted
+    }

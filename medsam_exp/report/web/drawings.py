@@ -16,7 +16,7 @@ from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.pipeline import mask_stages, stage_colour, stage_title
-from medsam_exp.types import Mask, RGBImage, SaliencyMap
+from medsam_exp.types import Mask, RGBImage, SaliencyMap, UserError
 
 _FEW = 200
 _LARGE, _SMALL, _QUALITY = 384, 224, 62
@@ -110,7 +110,7 @@ class Drawings:
                 try:
                     drawn = _drawn(stage, artifacts, sample_id)
                     prompts = artifacts.info(sample_id)["prompts"] if stage == "sam_mask" else {}
-                except (KeyError, OSError):
+                except (KeyError, UserError):
                     continue
                 self.layers.setdefault(stage, {}).setdefault(key, {})[sample_id] = drawn
                 size += len(drawn) + len(sample_id) + 6

@@ -1,9 +1,7 @@
 """Draw the images that a sweep's runs share, with the map and masks of each run."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import unquote
 
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -11,12 +9,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.config.build import build
 from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
-from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.runtime.artifacts import StageArtifacts, stored_digests
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.sweep.read import Job, configuration_of
 from medsam_exp.types import Dataset, Mask, RGBImage, UserError
-
-_RECORD = re.compile(r"(.+)\.([0-9a-f]{12})\.json")
 
 
 def draw_images(jobs: Sequence[Job], sample_ids: Iterable[str], budget: int) -> Drawings:
@@ -59,18 +55,14 @@ def _stored_stages(jobs: Sequence[Job]) -> dict[str, dict[str, StageArtifacts]]:
             key = _keys(job).get(stage)
             if root is None or key is None or key in found.get(stage, {}):
                 continue
-            if (folder := Path(root) / stage / key).is_dir():
-                artifacts = StageArtifacts(Path(root), stage, key, _digests(folder))
-                found.setdefault(stage, {})[key] = artifacts
+            if digests := _digests(Path(root) / stage / key):
+                found.setdefault(stage, {})[key] = StageArtifacts(Path(root), stage, key, digests)
     return found
 
 
 def _digests(folder: Path) -> dict[str, str]:
     """Digest of each sample's record; a sample whose image was changed meanwhile has several, and is left out."""
-    found: dict[str, set[str]] = {}
-    for path in folder.iterdir():
-        if named := _RECORD.fullmatch(path.name):
-            found.setdefault(unquote(named[1]), set()).add(named[2])
+    found = {sample_id: set(digests) for sample_id, digests in stored_digests(folder).items()}
     return {sample_id: digests.pop() for sample_id, digests in found.items() if len(digests) == 1}
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS
 from medsam_exp.data.volumes.scan import read_record
 from medsam_exp.nnunet.raw_dataset import case_name
+from medsam_exp.runtime.artifacts import StageArtifacts
 from tests.command import command
 from tests.data.volumes.synthetic import dicom_image, dicom_series, items, turned
 from tests.data.volumes.test_grid import random_affine
@@ -389,18 +390,15 @@ def test_frames_that_a_segmentation_would_lose_are_refused(tmp_path, capsys) -> 
 
 def run_with_maps(tmp_path: Path, source: Path, maps: np.ndarray) -> Path:
     """A run's folder beside the stored results, as a run leaves both."""
-    run, stored = (
-        tmp_path / "outputs" / "runs" / "dev" / "1",
-        tmp_path / "outputs" / "artifacts" / "saliency" / "abc",
-    )
-    for folder in (run / "uncertainty", stored):
-        folder.mkdir(parents=True)
+    run = tmp_path / "outputs" / "runs" / "dev" / "1"
+    (run / "uncertainty").mkdir(parents=True)
     (run / "summary.json").write_text(json.dumps({"keys": {"saliency": "abc"}}))
     (record,) = read_record(source)
+    root, digests = tmp_path / "outputs" / "artifacts", dict.fromkeys(record.slices, "0123456789ab")
+    stored = StageArtifacts(root, "saliency", "abc", digests)
     for name, index in record.slices.items():
         plane = record.view.take(maps, index)
-        np.save(stored / f"{name}.0123456789ab.npy", plane)
-        (stored / f"{name}.0123456789ab.json").write_text("{}")
+        stored.save(name, {}, plane)
         np.savez(run / "uncertainty" / f"{name}.npz", probability=plane, entropy=plane * 0)
     return run
 
