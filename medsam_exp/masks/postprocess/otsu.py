@@ -35,20 +35,31 @@ class Otsu:
 
     def __call__(self, saliency_map: SaliencyMap, image: RGBImage) -> Mask:
         """Return the (H, W) mask of a finite (H, W) map; empty for a constant map."""
-        # float64, or bin edges would be rounded to float32 and pixels on an edge fall at random.
-        levels, counts = np.unique(saliency_map.astype(np.float64), return_counts=True)
-        if len(levels) == 1:
+        ordered = np.sort(saliency_map, axis=None)
+        if ordered[0] == ordered[-1]:
             return np.zeros(saliency_map.shape, bool)
-        starts = np.arange(len(levels)) if len(levels) <= self.bins else self._bin_starts(levels)
-        cut = _best_cut(np.add.reduceat(counts, starts), np.add.reduceat(counts * levels, starts))
-        foreground: Mask = saliency_map >= levels[starts[cut]]
+        rises = ordered[1:] > ordered[:-1]
+        if np.count_nonzero(rises) < self.bins:
+            starts = np.append(0, np.flatnonzero(rises) + 1)
+        else:
+            starts = self._bin_starts(ordered)
+        counts = np.diff(starts, append=len(ordered))
+        cut = _best_cut(counts, np.add.reduceat(ordered, starts, dtype=np.float64))
+        foreground: Mask = saliency_map >= ordered[starts[cut]]
         return foreground
 
-    def _bin_starts(self, levels: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Index of the first of the ascending levels in each equally wide bin that has one."""
-        share = (levels - levels[0]) / (levels[-1] - levels[0])
-        number = np.minimum((share * self.bins).astype(np.intp), self.bins - 1)
-        return np.flatnonzero(np.diff(number, prepend=-1))
+    def _bin_starts(self, ordered: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Index of the first of the ascending values in each equally wide bin that has one, all found by bisection."""
+        # float64, or bin edges would be rounded to float32 and pixels on an edge fall at random.
+        lowest, highest = ordered[[0, -1]].astype(np.float64)
+        numbers = np.arange(self.bins)
+        first, last = np.zeros_like(numbers), np.full_like(numbers, len(ordered) - 1)
+        while (first < last).any():
+            middle = (first + last) // 2
+            share = (ordered[middle].astype(np.float64) - lowest) / (highest - lowest)
+            reached = share * self.bins >= numbers
+            first, last = np.where(reached, first, middle + 1), np.where(reached, middle, last)
+        return np.unique(first)
 
 
 def _best_cut(counts: NDArray[np.int64], sums: NDArray[np.float64]) -> int:

@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.filters import threshold_otsu
 
+from benchmarks.plain_host import plain_otsu
 from medsam_exp.masks.postprocess.kmeans import KMeans
 from medsam_exp.masks.postprocess.otsu import Otsu
 from medsam_exp.types import Mask, SaliencyMap, UserError
@@ -45,6 +47,17 @@ def test_equals_the_definition(seed: int, bins: int) -> None:
     low, width = min(values), (max(values) - min(values)) / bins
     threshold = slow_threshold(values, lambda value: min(int((value - low) / width), bins - 1))
     assert np.array_equal(binarise(saliency_map, bins), saliency_map >= threshold)
+
+
+@pytest.mark.parametrize("levels", [2, 7, 40, 10**9])
+@pytest.mark.parametrize("bins", [2, 16, 256])
+def test_equals_bins_filled_value_by_value(levels: int, bins: int) -> None:
+    """Also where values lie on a bin's edge, and where bins are empty."""
+    for seed, exponent in itertools.product(range(5), (1, 6)):
+        saliency_map = (
+            np.floor(smooth_map(seed, (31, 47), 2) ** exponent * levels).astype(np.float32) / levels
+        )
+        assert np.array_equal(binarise(saliency_map, bins), plain_otsu(saliency_map, bins))
 
 
 @pytest.mark.parametrize("levels", [2, 3, 5, 17, 64])
