@@ -1,10 +1,74 @@
 """Connected components of a mask, as all component filters see them."""
 
+from dataclasses import dataclass
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from medsam_exp.types import Mask
+
+Value = TypeVar("Value", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The separate regions of a mask; pixels that touch at a corner belong together (8-connectivity).
+
+    They are made of runs, foreground pixels side by side in a row. A mask has few of them, so that most work is
+    done by run and not by pixel.
+
+    Attributes:
+        mask: (H, W) bool.
+        lengths: (R,) number of pixels of each run, in scan order.
+        owners: (R,) region of each run: 0 to count - 1, in scan order of each region's first pixel.
+        count: number of regions.
+    """
+
+    mask: Mask
+    lengths: NDArray[np.intp]
+    owners: NDArray[np.intp]
+    count: int
+
+    @property
+    def areas(self) -> NDArray[np.intp]:
+        """(count,) number of pixels of each region."""
+        return np.bincount(self.owners, self.lengths, self.count).astype(np.intp)
+
+    def by_pixel(self, values: NDArray[Value]) -> NDArray[Value]:
+        """The region's one of (count,) values for each foreground pixel, (n,) in scan order."""
+        return np.repeat(values[self.owners], self.lengths)
+
+    def only(self, kept: NDArray[np.bool_]) -> Mask:
+        """(H, W) mask of those regions alone that are kept, (count,)."""
+        if kept.all():
+            return self.mask
+        mask = np.zeros_like(self.mask)
+        mask[self.mask] = self.by_pixel(kept)
+        return mask
+
+
+def regions_of(mask: Mask) -> Regions:
+    """Find the separate regions of an (H, W) mask."""
+    pitch = mask.shape[1] + 1
+    padded = np.zeros(
+        (len(mask), pitch), bool
+    )  # with a column of background, which ends the last run of each row
+    padded[:, :-1] = mask
+    edges = np.flatnonzero(np.diff(padded.ravel(), prepend=False))
+    starts, stops = edges[::2], edges[1::2]
+    # The runs in the row above that touch a run, also at a corner, follow each other: those from `first` to `last`.
+    first = np.searchsorted(stops, starts - pitch)
+    last = np.searchsorted(starts, stops - pitch, side="right")
+    touching = np.maximum(last - first, 0)
+    ends = np.append(0, np.cumsum(touching))
+    neighbours = np.arange(ends[-1]) - np.repeat(ends[:-1] - first, touching)
+    graph = csr_array((np.ones(ends[-1], bool), neighbours, ends), shape=(len(starts), len(starts)))
+    count, owners = connected_components(graph, directed=False)
+    in_scan_order = np.argsort(np.argsort(np.unique(owners, return_index=True)[1]))
+    return Regions(mask, stops - starts, in_scan_order[owners], count)
 
 
 def label_components(mask: Mask) -> tuple[NDArray[np.int32], int]:
@@ -17,5 +81,7 @@ def label_components(mask: Mask) -> tuple[NDArray[np.int32], int]:
         labels: (H, W) int32, 0 background, 1..count in scan order of each region's first pixel.
         count: number of regions.
     """
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
-    return labels.astype(np.int32, copy=False), count
+    regions = regions_of(mask)
+    labels = np.zeros(mask.shape, np.int32)
+    labels[mask] = regions.by_pixel(np.arange(1, regions.count + 1, dtype=np.int32))
+    return labels, regions.count

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medsam_exp.masks.components import label_components
+from medsam_exp.masks.components import regions_of
 from medsam_exp.types import Mask, SaliencyMap, UserError
 
 
@@ -32,9 +32,7 @@ class ConfidentComponents:
 
     def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:
         """Return the (H, W) mask with the confident regions only, from (H, W) saliency in [0, 1]."""
-        labels, count = label_components(coarse_mask)
-        areas = np.bincount(labels.ravel(), minlength=count + 1)
-        saliency_sums = np.bincount(labels.ravel(), weights=saliency_map.ravel(), minlength=count + 1)
-        confident = saliency_sums > self.threshold * areas
-        confident[0] = False
-        return confident[labels]
+        regions = regions_of(coarse_mask)
+        owners = regions.by_pixel(np.arange(regions.count))
+        saliency_sums = np.bincount(owners, saliency_map[coarse_mask], regions.count)
+        return regions.only(saliency_sums > self.threshold * regions.areas)

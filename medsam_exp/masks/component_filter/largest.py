@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medsam_exp.masks.components import label_components
+from medsam_exp.masks.components import regions_of
 from medsam_exp.types import Mask, SaliencyMap, UserError
 
 
@@ -28,7 +28,7 @@ class LargestComponents:
 
     def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:
         """Return the (H, W) mask with the largest regions only; (H, W) saliency is not looked at."""
-        labels, count = label_components(coarse_mask)
-        areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-        largest_first = np.argsort(-areas, kind="stable")
-        return np.isin(labels, largest_first[: self.count] + 1)
+        regions = regions_of(coarse_mask)
+        kept = np.zeros(regions.count, bool)
+        kept[np.argsort(-regions.areas, kind="stable")[: self.count]] = True
+        return regions.only(kept)

@@ -1,9 +1,11 @@
+import itertools
 from collections import deque
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.plain_host import plain_confident_components
 from medsam_exp.masks.component_filter.confidence import ConfidentComponents
 from medsam_exp.masks.component_filter.largest import LargestComponents
 from medsam_exp.masks.component_filter.none import AllComponents
@@ -54,6 +56,16 @@ def test_labels_number_the_regions_in_scan_order(density: float) -> None:
     assert np.array_equal(labels > 0, mask)
     for number, region in enumerate(regions, 1):
         assert {int(labels[pixel]) for pixel in region} == {number}
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 30), (30, 1), (2, 9), (9, 2), (40, 57)])
+def test_confident_regions_are_those_of_labels_and_sums_over_the_whole_image(shape: tuple[int, int]) -> None:
+    for seed, density in itertools.product(range(5), (0.0, 0.2, 0.4, 0.7, 1.0)):
+        mask = random_mask(seed, density, shape)
+        saliency_map = np.random.default_rng(seed).random(shape, np.float32)
+        for threshold in (0.0, 0.5, 0.6):
+            expected = plain_confident_components(mask, saliency_map, threshold)
+            assert np.array_equal(ConfidentComponents(threshold)(mask, saliency_map), expected)
 
 
 @pytest.mark.parametrize("density", [0.0, 0.05, 0.2, 0.35, 1.0])
