@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from medsam_exp.clip.load import load_clip, save_clip
-from medsam_exp.clip.source import PACKAGED
+from medsam_exp.clip.weight_files import PACKAGED
 from medsam_exp.sam.load import load_sam, save_sam
 from medsam_exp.types import UserError
 

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.build import build
-from medsam_exp.config.schema import check
+from medsam_exp.config.passed import check_once
 from medsam_exp.config.settings import changed_settings
 from medsam_exp.config.trials import searches, tuning_config
 from medsam_exp.config.tuned import refuse_to_overwrite
@@ -53,7 +53,7 @@ def run(
         UserError: the configuration or the data cannot work.
     """
     with alive(run_dir) if is_first_node() else nullcontext():
-        cfg = check(cfg)
+        cfg = check_once(cfg)
         if cfg.trainer.get("accelerator") in ("gpu", "cuda") and not _has_cuda():
             raise UserError("trainer.accelerator=gpu, but this machine has no CUDA device; use trainer=cpu")
         own = {group: name for group, name in choices.items() if group in cfg or group == "experiment"}
@@ -90,7 +90,7 @@ def plan_digest(cfg: DictConfig) -> str:
     Raises:
         UserError: the configuration or the data cannot work.
     """
-    cfg = _with_tuning(check(cfg))
+    cfg = _with_tuning(check_once(cfg))
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json")
     dataset, texts, _ = _inputs(cfg, say_notes=False)
     stages = _possible_stages(cfg, dataset)

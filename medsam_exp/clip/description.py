@@ -14,12 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 from transformers import CLIPTextConfig, CLIPVisionConfig
 
 import medsam_exp.clip.tiny_trunk  # noqa: F401 - registers the trunk with timm
+from medsam_exp.clip.weight_files import CONFIG, TRANSFORMERS_CONFIG, TRANSFORMERS_INPUT
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
 
-CONFIG = "open_clip_config.json"
-TRANSFORMERS_CONFIG, TRANSFORMERS_INPUT = "config.json", "preprocessor_config.json"
-"""What transformers' CLIPs lie with instead: of the network, and of its input."""
 INTERPOLATIONS = ("bicubic", "bilinear")
 _NEEDED = ("embed_dim", "vision_cfg", "text_cfg")
 _KNOWN = {

@@ -10,16 +10,6 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
 from medsam_exp.types import UserError
 
-WEIGHT_NAMES = (
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.safetensors",
-    "open_clip_pytorch_model.bin",
-    "open_clip_pytorch_model.pth",
-    "model.safetensors",
-    "pytorch_model.bin",
-)
-"""Names under which open_clip looks for weights in a folder, best first."""
-
 _local_files_only = ContextVar("local_files_only", default=False)
 
 

@@ -11,12 +11,12 @@ from open_clip.model import _build_vision_tower
 from safetensors.torch import save_file
 
 from medsam_exp.clip.capabilities import VisionLayout
-from medsam_exp.clip.description import CONFIG
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.network import as_described, build_network
-from medsam_exp.clip.source import find_source, find_weights, tokenizer_files
+from medsam_exp.clip.source import find_source, find_weights
 from medsam_exp.clip.tokenizer import load_tokenizer
 from medsam_exp.clip.towers import vision_tower
+from medsam_exp.clip.weight_files import CONFIG
 from medsam_exp.clip.weights import put_weights
 from medsam_exp.runtime.checkpoint.read import read_weights
 from medsam_exp.runtime.finite import refuse_broken_weights, refuse_unstorable
@@ -67,17 +67,6 @@ def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, s
             saliency_layer=saliency_layer,
             interpolation=source.preprocess["interpolation"],
         ).eval()
-
-
-def weight_files(model: str, weights: str | None = None, **_: object) -> list[Path]:
-    """Local files that decide what `load_clip` with the same arguments computes; missing ones are downloaded.
-
-    Raises:
-        UserError: as `load_clip`.
-    """
-    source = find_source(model, weights)
-    path = find_weights(source, weights)
-    return [*tokenizer_files(source), *([] if path is None else [path])]
 
 
 def vision_layout(model: str) -> VisionLayout:

@@ -11,16 +11,21 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
 from medsam_exp.clip.activation import activation_problem
-from medsam_exp.clip.description import CONFIG, TRANSFORMERS_CONFIG, TRANSFORMERS_INPUT, read_description
-from medsam_exp.clip.hub import WEIGHT_NAMES, hub_file
+from medsam_exp.clip.description import read_description
+from medsam_exp.clip.hub import hub_file
+from medsam_exp.clip.weight_files import (
+    CONFIG,
+    PACKAGED,
+    TOKENIZER_NAMES,
+    TRANSFORMERS_CONFIG,
+    TRANSFORMERS_INPUT,
+    WEIGHT_NAMES,
+    described_by,
+    own_weights,
+)
 from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)
-
-PACKAGED = {"tiny": Path(__file__).resolve().parent.parent / "embedded" / "tiny_clip"}
-"""Models that come with this package."""
-TOKENIZER_NAMES = ("tokenizer.json", "vocab.txt")
-"""Files of which a Hugging Face tokenizer needs one."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,7 @@ def tokenizer_files(source: ClipSource) -> list[Path]:
         return []
     if source.repository is not None and source.model_cfg["text_cfg"].get("hf_tokenizer_name"):
         fetch_tokenizer(source.repository)
-    names = [CONFIG, TRANSFORMERS_CONFIG, "tokenizer_config.json", "special_tokens_map.json", "merges.txt"]
-    if not (source.folder / CONFIG).is_file():
-        names.append(TRANSFORMERS_INPUT)
-    paths = (source.folder / name for name in (*names, *TOKENIZER_NAMES))
-    return sorted(path for path in paths if path.is_file())
+    return described_by(source.folder)
 
 
 def fetch_tokenizer(repository: str) -> bool:
@@ -149,8 +150,7 @@ def _own_weights(source: ClipSource) -> Path:
     if source.repository is not None:
         found = hub_file(source.repository, *WEIGHT_NAMES)
     elif source.folder is not None:
-        present = (source.folder / name for name in WEIGHT_NAMES)
-        found = next((path for path in present if path.is_file()), None)
+        found = own_weights(source.folder)
     else:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(source.name)) or "none"
         raise UserError(

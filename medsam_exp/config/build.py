@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Collection
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,12 @@ def build(node: DictConfig, **overrides: Any) -> Any:
 def weight_files(node: DictConfig) -> list[Path]:
     """Local files that decide the weights of the network a node describes, without loading it.
 
-    The module of the node's `_target_` answers through its own function `weight_files(**arguments)`.
+    The function `weight_files(**arguments)` answers, of the module `weight_files` beside that of the node's `_target_`,
+    which imports no network's code; where there is none, of the module of the `_target_` itself.
     """
-    module = importlib.import_module(str(node["_target_"]).rpartition(".")[0])
+    own = str(node["_target_"]).rpartition(".")[0]
+    beside = f"{own.rpartition('.')[0]}.weight_files"
+    module = importlib.import_module(beside if own.count(".") and find_spec(beside) else own)
     files: list[Path] = module.weight_files(**_arguments(node))
     return files
 

@@ -179,6 +179,22 @@ def check(cfg: DictConfig) -> DictConfig:
     # Here, as it imports torch, which --cfg and --help need not wait for.
     from medsam_exp.config.checks import MEANING_CHECKS
 
+    resolve(cfg)
+    problems = [*_broken_numbers(cfg), *signature_problems(cfg)] or [
+        line for rule in MEANING_CHECKS for line in rule(cfg)
+    ]
+    if problems:
+        raise UserError("; ".join(problems))
+    OmegaConf.set_readonly(cfg, True)
+    return cfg
+
+
+def resolve(cfg: DictConfig) -> None:
+    """Replace all that refers to other values by these.
+
+    Raises:
+        UserError: a value is not set, or refers to one that is not there.
+    """
     try:
         missing = sorted(OmegaConf.missing_keys(cfg))
         OmegaConf.resolve(cfg)
@@ -197,13 +213,6 @@ def check(cfg: DictConfig) -> DictConfig:
         raise UserError(
             f"{missing[0]} is not set; give it a value, as in: {start_command()} {missing[0]}=..."
         )
-    problems = [*_broken_numbers(cfg), *signature_problems(cfg)] or [
-        line for rule in MEANING_CHECKS for line in rule(cfg)
-    ]
-    if problems:
-        raise UserError("; ".join(problems))
-    OmegaConf.set_readonly(cfg, True)
-    return cfg
 
 
 def _broken_numbers(content: Any, key: str = "") -> Iterator[str]:

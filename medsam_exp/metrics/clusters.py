@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
 
 RESAMPLES = 2000
 FEWEST = 6
@@ -67,7 +67,9 @@ def interval(resampled: NDArray[np.float64], clusters: int) -> list[float] | Non
     defined = resampled[np.isfinite(resampled)]
     if clusters < FEWEST or not varies(defined):
         return None
-    tail = ndtr(-np.sqrt(clusters / (clusters - 1)) * stdtrit(clusters - 1, 0.975))
+    tail = scipy.special.ndtr(
+        -np.sqrt(clusters / (clusters - 1)) * scipy.special.stdtrit(clusters - 1, 0.975)
+    )
     return [float(bound) for bound in np.quantile(defined, (tail, 1 - tail))]
 
 

@@ -1,7 +1,6 @@
 """SAM networks by name, from local files."""
 
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 
 import safetensors.torch
@@ -13,19 +12,17 @@ from medsam_exp.runtime.checkpoint.read import read_weights
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.finite import refuse_broken_weights, refuse_unstorable
 from medsam_exp.runtime.seeding import derive_seed
-from medsam_exp.sam.families import FAMILIES, published_as
+from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD
 from medsam_exp.sam.huggingface_layout import from_huggingface, is_huggingface
 from medsam_exp.sam.model import SamModel
+from medsam_exp.sam.weight_files import weight_files
 from medsam_exp.types import UserError
 
-RANDOM = "random"
-"""In place of a checkpoint: random weights, for training from scratch."""
 _OF_SAM_HQ = ("mask_decoder.hf_token.", "mask_decoder.hf_mlp.")
 _POSITIONS = "image_encoder.pos_embed"
 _CONSTANTS = {"pixel_mean": PIXEL_MEAN, "pixel_std": PIXEL_STD}
 """What images are standardised with; some save it beside the weights."""
-TINY_WEIGHTS = Path(str(files("medsam_exp"))) / "embedded" / "tiny_sam.safetensors"
 
 
 def load_sam(architecture: str, checkpoint: str | None = None, seed: int = 0) -> SamModel:
@@ -85,36 +82,6 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in state.items()}
 
 
-def weight_files(architecture: str, checkpoint: str | None = None, seed: int = 0) -> list[Path]:  # noqa: ARG001
-    """Local files that decide the weights of `load_sam` with the same arguments.
-
-    Args:
-        architecture: as of `load_sam`.
-        checkpoint: as of `load_sam`.
-        seed: as of `load_sam`; no file depends on it.
-
-    Raises:
-        UserError: no such architecture; the file is missing, with where to get it; or it has the name under
-            which another architecture's weights are published.
-    """
-    if architecture not in FAMILIES:
-        raise UserError(f"sam.architecture={architecture} does not exist; there are {', '.join(FAMILIES)}.")
-    if checkpoint == RANDOM:
-        return []
-    if checkpoint is None and architecture != "tiny":
-        raise UserError(f"sam.checkpoint is not set for {architecture}: {_where_from(architecture)}.")
-    path = TINY_WEIGHTS if checkpoint is None else Path(checkpoint)
-    if not path.is_file():
-        raise UserError(f"sam.checkpoint={path} is not a file: {_where_from(architecture)}.")
-    named = published_as(path)
-    if named not in (None, architecture):
-        raise UserError(
-            f"sam.checkpoint={path} has the name of the published weights of {named}, not {architecture}: "
-            f"choose sam={named}, or give the file another name if that is what you mean."
-        )
-    return [path]
-
-
 def save_sam(model: SamModel, path: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write a network's weights as safetensors under Meta's names, atomically.
 
@@ -169,10 +136,3 @@ def _advice(state: Mapping[str, Tensor], diff: StateDictDiff, architecture: str)
     return (
         diff.surplus_advice(architecture) or "point sam.checkpoint at a whole checkpoint of this architecture"
     )
-
-
-def _where_from(architecture: str) -> str:
-    family = FAMILIES[architecture]
-    if architecture == "tiny":
-        return f"{family.where_from}, and sam=tiny_scratch starts from random weights"
-    return f"{family.where_from} and let sam.checkpoint point at it (or MEDSAM_WEIGHTS at its folder)"

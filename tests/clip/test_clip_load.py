@@ -1,4 +1,5 @@
 import inspect
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import yaml
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from medsam_exp.clip.load import load_clip, save_clip, weight_files
+from medsam_exp.clip.load import load_clip, save_clip
+from medsam_exp.clip.source import find_source, find_weights, tokenizer_files
+from medsam_exp.clip.weight_files import weight_files
 from medsam_exp.types import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,3 +140,24 @@ def test_open_clip_itself_loads_a_saved_folder(tiny_folder: Path, tmp_path: Path
         images = torch.linspace(-1, 1, 2 * 3 * 32 * 32).reshape(2, 3, 32, 32)
         torch.testing.assert_close(network.encode_image(images), embeddings(clip)[0])
     assert "Resize(size=(32, 32)" in str(transform)  # squashed, as here
+
+
+@pytest.mark.parametrize("weights", [None, "random"])
+@pytest.mark.parametrize("model", ["tiny", "local-dir:{}", "{}"])
+def test_a_folders_files_are_those_of_its_read_description(
+    model: str, weights: str | None, tiny_folder: Path
+) -> None:
+    named = model.format(tiny_folder)
+    source = find_source(named, weights)
+    path = find_weights(source, weights)
+    assert weight_files(named, weights) == [*tokenizer_files(source), *([path] if path else [])]
+
+
+def test_a_network_of_open_clips_comes_before_a_folder_of_its_name(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_folder, tiny_folder.parent / "here" / "ViT-B" / "16")
+    monkeypatch.chdir(tiny_folder.parent / "here")
+    assert len(weight_files("local-dir:ViT-B/16", "random")) > 0
+    assert find_source("ViT-B/16").folder is None
+    assert weight_files("ViT-B/16", "random") == []

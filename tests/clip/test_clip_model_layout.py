@@ -13,8 +13,9 @@ from transformers import CLIPConfig, CLIPModel
 
 from medsam_exp.clip import hub
 from medsam_exp.clip.layouts import is_clip_model
-from medsam_exp.clip.load import load_clip, vision_layout, weight_files
+from medsam_exp.clip.load import load_clip, vision_layout
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.clip.weight_files import weight_files
 from medsam_exp.types import UserError
 
 VISION = {

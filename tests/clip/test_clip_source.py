@@ -12,8 +12,9 @@ from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_mod
 from medsam_exp.clip import activation
 from medsam_exp.clip import source as source_module
 from medsam_exp.clip.activation import activation_problem
-from medsam_exp.clip.load import load_clip, vision_layout, weight_files
+from medsam_exp.clip.load import load_clip, vision_layout
 from medsam_exp.clip.source import find_source
+from medsam_exp.clip.weight_files import weight_files
 from medsam_exp.types import UserError
 
 Same = Callable[..., None]

@@ -13,14 +13,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from medsam_exp.clip.load import load_clip, save_clip
-from medsam_exp.clip.source import PACKAGED
+from medsam_exp.clip.weight_files import PACKAGED
 from medsam_exp.config.schema import check
 from medsam_exp.masks.presence.calibrated import PACKAGED as CALIBRATION
 from medsam_exp.masks.presence.calibration import read_calibration
 from medsam_exp.runtime.finite import all_finite, broken_weights, first_broken_module
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.sam.fusion.single import SingleMask
-from medsam_exp.sam.load import TINY_WEIGHTS, load_sam, save_sam
+from medsam_exp.sam.load import load_sam, save_sam
+from medsam_exp.sam.weight_files import TINY_WEIGHTS
 from medsam_exp.training.embeddings import TextEmbeddings
 from medsam_exp.training.faithfulness import Faithfulness
 from medsam_exp.training.prediction import EmbeddingBatch, ImageBatch, PredictModule

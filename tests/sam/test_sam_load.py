@@ -8,9 +8,10 @@ import safetensors.torch
 import torch
 from segment_anything import sam_model_registry
 
-from medsam_exp.sam import load as module
+from medsam_exp.sam import weight_files as module
 from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD
-from medsam_exp.sam.load import load_sam, save_sam, weight_files
+from medsam_exp.sam.load import load_sam, save_sam
+from medsam_exp.sam.weight_files import weight_files
 from medsam_exp.types import UserError
 
 

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from medsam_exp.cli.weights.catalogue import CATALOGUE, catalogue, find, published_at, read_catalogue
 from medsam_exp.clip.load import vision_layout
 from medsam_exp.clip.source import find_source
-from medsam_exp.sam.families import FAMILIES
+from medsam_exp.sam.weight_files import PUBLISHED
 from medsam_exp.types import UserError
 from tests.compose import CONF, composed
 
@@ -42,10 +42,10 @@ def test_entries_say_everything(entry) -> None:
     assert descriptions in ([], [len(entry.files) - 1])  # a folder that has it is whole
 
 
-@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"tiny"}))
+@pytest.mark.parametrize("family", sorted(set(PUBLISHED) - {"tiny"}))
 def test_the_advice_of_a_missing_sam_names_an_entry(family: str) -> None:
-    name = re.search(r"weights get (\w+)", FAMILIES[family].where_from)[1]
-    assert find(name).files[0].path == FAMILIES[family].file
+    name = re.search(r"weights get (\w+)", PUBLISHED[family].where_from)[1]
+    assert find(name).files[0].path == PUBLISHED[family].file
 
 
 def test_metas_names_carry_the_first_digits_of_their_md5() -> None:
