@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from medsam_exp.clip.folder import PACKAGED
 from medsam_exp.clip.tiny_trunk import TINY_TRUNK
-from medsam_exp.clip.weight_files import PACKAGED
 from medsam_exp.data.phantom.pairs import PhantomPairs
 from medsam_exp.runtime.json_text import json_text
 

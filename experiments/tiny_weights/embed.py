@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from medsam_exp.clip.folder import PACKAGED
 from medsam_exp.clip.load import load_clip, save_clip
-from medsam_exp.clip.weight_files import PACKAGED
 from medsam_exp.sam.load import load_sam, save_sam
 from medsam_exp.types import UserError
 

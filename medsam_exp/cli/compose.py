@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -19,6 +20,8 @@ from medsam_exp.types import UserError
 def register() -> None:
     """Register the schema as `schema` and the resolvers `sweep_job_folder` and `fetched`; may be called again."""
     register_schema()
+    # For each group that it lists, Hydra copies the store, which nobody changes: most of the time of --help.
+    ConfigStore.__deepcopy__ = lambda store, _: store  # type: ignore[attr-defined]
     OmegaConf.register_new_resolver("sweep_job_folder", folder_of_overrides, replace=True)
     OmegaConf.register_new_resolver("fetched", fetched, replace=True)
 

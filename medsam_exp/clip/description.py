@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from transformers import CLIPTextConfig, CLIPVisionConfig
 
 import medsam_exp.clip.tiny_trunk  # noqa: F401 - registers the trunk with timm
-from medsam_exp.clip.weight_files import CONFIG, TRANSFORMERS_CONFIG, TRANSFORMERS_INPUT
+from medsam_exp.clip.folder import CONFIG, TRANSFORMERS_CONFIG, TRANSFORMERS_INPUT
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
 

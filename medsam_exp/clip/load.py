@@ -11,12 +11,12 @@ from open_clip.model import _build_vision_tower
 from safetensors.torch import save_file
 
 from medsam_exp.clip.capabilities import VisionLayout
+from medsam_exp.clip.folder import CONFIG
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.network import as_described, build_network
 from medsam_exp.clip.source import find_source, find_weights
 from medsam_exp.clip.tokenizer import load_tokenizer
 from medsam_exp.clip.towers import vision_tower
-from medsam_exp.clip.weight_files import CONFIG
 from medsam_exp.clip.weights import put_weights
 from medsam_exp.runtime.checkpoint.read import read_weights
 from medsam_exp.runtime.finite import refuse_broken_weights, refuse_unstorable

@@ -12,8 +12,8 @@ from torch import nn
 from transformers import BertConfig
 
 from medsam_exp.clip.description import read_json
+from medsam_exp.clip.folder import CONFIG, TRANSFORMERS_CONFIG
 from medsam_exp.clip.source import ClipSource
-from medsam_exp.clip.weight_files import CONFIG, TRANSFORMERS_CONFIG
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
 

@@ -12,8 +12,7 @@ from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
 from medsam_exp.clip.activation import activation_problem
 from medsam_exp.clip.description import read_description
-from medsam_exp.clip.hub import hub_file
-from medsam_exp.clip.weight_files import (
+from medsam_exp.clip.folder import (
     CONFIG,
     PACKAGED,
     TOKENIZER_NAMES,
@@ -23,6 +22,7 @@ from medsam_exp.clip.weight_files import (
     described_by,
     own_weights,
 )
+from medsam_exp.clip.hub import hub_file
 from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)

@@ -3,9 +3,9 @@
 import open_clip
 
 from medsam_exp.clip.description import is_transformers_folder
+from medsam_exp.clip.folder import TOKENIZER_NAMES
 from medsam_exp.clip.model import Tokenizer
 from medsam_exp.clip.source import ClipSource, fetch_tokenizer
-from medsam_exp.clip.weight_files import TOKENIZER_NAMES
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
 

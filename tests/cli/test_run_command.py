@@ -1,5 +1,6 @@
 """The way into a run: which configuration files are read, and what a run says was typed."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,31 @@ def test_the_folder_of_a_whole_project_is_left_alone(here: Path, capsys: pytest.
     assert "another" not in configuration(capsys)
     with pytest.raises((SystemExit, MissingConfigException)):  # the latter under a tracer, such as coverage's
         configuration(capsys, "data=mine")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [["--help"], ["--cfg", "job"], ["-sc", "query=bash"]],
+    ids=["help", "configuration", "completion"],
+)
+def test_what_only_composes_imports_no_network_code(typed: list[str]) -> None:
+    code = """
+import sys
+from medsam_exp.cli.run import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(sorted({"torch", "pytorch_lightning", "pandas", "scipy.ndimage"} & sys.modules.keys()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *typed],
+        env={**os.environ, "COMP_LINE": "python run.py saliency="},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "m2ib" in done.stdout
+    assert done.stdout.endswith("\n[]\n")
 
 
 def test_run_py_is_this_entry() -> None:

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from medsam_exp.clip.folder import PACKAGED
 from medsam_exp.clip.load import load_clip, save_clip
-from medsam_exp.clip.weight_files import PACKAGED
 from medsam_exp.config.schema import check
 from medsam_exp.masks.presence.calibrated import PACKAGED as CALIBRATION
 from medsam_exp.masks.presence.calibration import read_calibration
