@@ -81,7 +81,7 @@ class _TransformerTower(VisionTower):
 
     def _through(self, stack: Any, tokens: Tensor) -> Tensor:
         for block in stack:
-            tokens = block(tokens)
+            tokens = blocks.through(block, tokens)
         return tokens
 
     def _embedded(self, images: Tensor) -> Tensor:

@@ -167,7 +167,6 @@ class Engine:
 
         stage, cfg = STAGES[name], self.plan.cfg
         precision, _ = self.plan.precisions[name]
-        encoder_dtype = network_dtype(precision)
 
         def make(group: str, **overrides: Any) -> Any:
             if group not in stage.reads:
@@ -177,7 +176,7 @@ class Engine:
 
         def trainer(**options: Any) -> "pl.Trainer":
             silent = ("enable_progress_bar", "enable_model_summary", "use_distributed_sampler")
-            around = FULL if encoder_dtype else precision  # of what is not an encoder
+            around = FULL if network_dtype(precision) else precision  # of what is not an encoder
             own = {"precision": around} if "precision" in cfg.trainer else {}
             result: pl.Trainer = build(cfg.trainer, **{**dict.fromkeys(silent, False), **own, **options})
             return result
@@ -198,5 +197,5 @@ class Engine:
             log=self._log,
             auxiliary=auxiliary,
             trial=self._trial,
-            encoder_dtype=encoder_dtype,
+            precision=precision,
         )

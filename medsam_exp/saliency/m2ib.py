@@ -60,9 +60,11 @@ class M2IB(Bottleneck, SaliencyMethod):
         with frozen(clip), torch.no_grad():
             tokens = clip.vision_prefix(images, self.layer)
             signal = tokens.float()
+            device = signal.device.type
+            dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tokens.dtype
 
             def objective(alpha: Tensor, mixed: Tensor) -> Tensor:
-                embedding = clip.vision_suffix(mixed.flatten(0, 1).to(tokens.dtype), self.layer)
+                embedding = clip.vision_suffix(mixed.flatten(0, 1).to(dtype), self.layer)
                 compression = capacity(alpha, signal).mean(dim=(1, 2))
                 return self.beta * compression - mean_similarity(text_embedding, embedding)
 

@@ -149,7 +149,7 @@ class StageContext:
         auxiliary: images that the stage works on beside the run's own; for stages that declare them.
         trial: run the pipeline with changed values (by dotted key) and return the scores by sample id, what is scored
             and measure; for stages that declare it.
-        encoder_dtype: what encoders compute in, where the Trainer's precision is a true one other than float32.
+        precision: that encoders compute in.
     """
 
     build: Builder
@@ -167,7 +167,7 @@ class StageContext:
     log: Callable[[Mapping[str, float]], None]
     auxiliary: AuxiliaryImages | None
     trial: Callable[[Mapping[str, Any], Sequence[str]], dict[str, dict[str, dict[str, float]]]]
-    encoder_dtype: torch.dtype | None = None
+    precision: str = "32-true"
 
     def save(
         self,
@@ -210,7 +210,7 @@ class StageContext:
         trainer = self.trainer(
             inference_mode=False, logger=False, enable_checkpointing=False, callbacks=[RestoreSignals()]
         )
-        with encoders_in(module, self.encoder_dtype):
+        with encoders_in(module, self.precision):
             # A process without a share still joins the others.
             if len(loader) or distributed.world_size() > 1:
                 trainer.predict(module, loader, return_predictions=False)

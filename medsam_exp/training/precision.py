@@ -1,8 +1,11 @@
-"""The true precisions of the Trainer (bf16-true, 16-true, 64-true): of the networks, and of nothing around them.
+"""The precisions of the Trainer, as frozen encoders compute in them.
 
-Lightning would convert everything: boxes, clicks and noise too, and every number that a method makes by itself. Here
-the encoders alone compute in the precision, while geometry, noise, losses, similarities and SAM's decoder stay in
-float32.
+True ones (bf16-true, 16-true, 64-true) are of the networks, and of nothing around them. Lightning would convert
+everything: boxes, clicks and noise too, and every number that a method makes by itself. Here the encoders alone compute
+in the precision, while geometry, noise, losses, similarities and SAM's decoder stay in float32.
+
+Mixed ones (bf16-mixed, 16-mixed) are Lightning's: autocast, which converts the frozen weights of each product anew each
+time. Here they are converted once; the numbers are the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from open_clip.transformer import TextTransformer, Transformer
 from torch import nn
 
 from medsam_exp.clip.model import ClipModel
@@ -21,6 +25,9 @@ _TRUE = {
     "64-true": torch.float64,
     "64": torch.float64,
 }
+_MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+_PRODUCTS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+"""Modules whose parameters autocast converts; torch's own attention has a kernel that autocast does not reach."""
 _KEPT = ("logit_scale", "logit_bias")
 """Parameters that are read as numbers, outside of the network."""
 
@@ -47,8 +54,13 @@ def precision_problems(precision: object, stages: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def encoders_in(module: nn.Module, dtype: torch.dtype | None) -> Iterator[None]:
-    """Let a module's encoders compute in `dtype`; afterwards their weights are what they were, bit for bit."""
+def encoders_in(module: nn.Module, precision: str) -> Iterator[None]:
+    """Let a module's encoders compute in a precision; afterwards their weights are what they were, bit for bit."""
+    if (dtype := _MIXED.get(precision)) is not None:
+        with _products_in(module, dtype):
+            yield
+        return
+    dtype = network_dtype(precision)
     parts = [] if dtype is None else [part for one in module.modules() for part in _encoders(one)]
     parameters = [
         (parameter, parameter.data)
@@ -75,6 +87,32 @@ def encoders_in(module: nn.Module, dtype: torch.dtype | None) -> Iterator[None]:
             parameter.data = values
         for owner, name, values in buffers:
             setattr(owner, name, values)
+
+
+@contextmanager
+def _products_in(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """Keep in `dtype` what autocast would convert to it; an open_clip text tower would take it for its whole stream."""
+    towers = [part for one in module.modules() for part in _encoders(one)]
+    towers = [
+        part
+        for tower in towers
+        for part in (tower.children() if hasattr(tower, "visual") else (tower,))
+        if not isinstance(part, TextTransformer | Transformer)
+    ]
+    parameters = [
+        (parameter, parameter.data)
+        for tower in towers
+        for part in tower.modules()
+        if isinstance(part, _PRODUCTS)
+        for parameter in part.parameters(recurse=False)
+    ]
+    for parameter, values in parameters:
+        parameter.data = values.to(dtype)
+    try:
+        yield
+    finally:
+        for parameter, values in parameters:
+            parameter.data = values
 
 
 def _encoders(module: Any) -> list[nn.Module]:

@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import open_clip
 import pytest
 import torch
+from transformers import BertConfig
 
 from medsam_exp.cli.runner import run
 from medsam_exp.clip.load import load_clip
@@ -43,7 +46,7 @@ def test_clip_computes_in_the_precision_and_comes_back(clip: ClipModel, precisio
     images = torch.rand(1, 3, *clip.preprocess.size, generator=torch.Generator().manual_seed(0))
     text = clip.encode_text(clip.tokenize(["a dark lesion"])).detach()
     plain = clip.encode_image(images), GradientRollout()(clip, images, text, [torch.Generator()])
-    with encoders_in(torch.nn.ModuleList([clip]), dtype):
+    with encoders_in(torch.nn.ModuleList([clip]), precision):
         found = clip.encode_image(images), GradientRollout()(clip, images, text, [torch.Generator()])
         assert found[0].dtype == clip.encode_text(clip.tokenize(["x"])).dtype == dtype
         assert found[1].dtype == clip.logit_scale.dtype == torch.float32
@@ -58,6 +61,14 @@ def test_clip_computes_in_the_precision_and_comes_back(clip: ClipModel, precisio
         assert values.dtype == buffers[name].dtype, name
 
 
+def test_sams_weights_converted_once_give_autocasts_numbers(sam: SamModel) -> None:
+    inputs = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        expected = sam.encode(inputs)
+        with encoders_in(sam, "bf16-mixed"):
+            assert torch.equal(sam.encode(inputs), expected)
+
+
 @pytest.mark.parametrize("precision", TRUE)
 def test_sams_decoder_stays_in_float32(sam: SamModel, precision: str) -> None:
     image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
@@ -65,7 +76,7 @@ def test_sams_decoder_stays_in_float32(sam: SamModel, precision: str) -> None:
     inputs = sam.preprocess(image)[None]
     before = {name: values.clone() for name, values in sam.state_dict().items()}
     ((logits, _),) = sam.decode(sam.encode(inputs)[0], prompts, (60, 80))
-    with encoders_in(sam, network_dtype(precision)):
+    with encoders_in(sam, precision):
         embedding = sam.encode(inputs)
         assert embedding.dtype == network_dtype(precision)
         assert {values.dtype for values in sam.prompt_encoder.state_dict().values()} == {torch.float32}
@@ -73,6 +84,56 @@ def test_sams_decoder_stays_in_float32(sam: SamModel, precision: str) -> None:
     assert found.dtype == torch.float32
     assert likeness(logits, found) > 0.99
     assert all(torch.equal(values, before[name]) for name, values in sam.state_dict().items())
+
+
+VISION: dict[str, dict[str, Any]] = {
+    "open_clip": {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 2},
+    "timm": {"timm_model_name": "test_vit", "timm_pool": "", "image_size": 64},
+    "resnet": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 16},
+}
+TEXT: dict[str, Any] = {"context_length": 8, "vocab_size": 100, "width": 32, "heads": 2, "layers": 1}
+
+
+def small_clip(vision: str, text: str, folder: Path) -> ClipModel:
+    """Random weights; the text tower is open_clip's own or a BERT."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertConfig(**sizes).save_pretrained(folder)
+    bert = {"hf_model_name": str(folder), "hf_model_pretrained": False, "hf_proj_type": "mlp"}
+    model_cfg = {
+        "embed_dim": 24,
+        "vision_cfg": VISION[vision],
+        "text_cfg": TEXT
+        if text == "open_clip"
+        else bert | {"hf_pooler_type": "cls_last_hidden_state_pooler"},
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = (open_clip.CLIP if text == "open_clip" else open_clip.CustomTextCLIP)(**model_cfg).eval()
+    return ClipModel(network, torch.tensor, model_cfg, mean=[0.5] * 3, std=[0.2] * 3, saliency_layer=0)
+
+
+@pytest.mark.parametrize(
+    ("vision", "text"),
+    [("open_clip", "open_clip"), ("timm", "bert"), ("timm", "open_clip"), ("resnet", "bert")],
+)
+def test_weights_converted_once_give_autocasts_numbers(vision: str, text: str, tmp_path: Path) -> None:
+    clip = small_clip(vision, text, tmp_path)
+    before = {name: values.clone() for name, values in clip.state_dict().items()}
+    images = torch.rand(1, 3, *clip.preprocess.size, generator=torch.Generator().manual_seed(0))
+    tokens = torch.arange(1, 9)[None]
+
+    def answers() -> list[torch.Tensor]:
+        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+            return [clip.encode_image(images), clip.encode_text(tokens)]
+
+    expected = answers()
+    with encoders_in(torch.nn.ModuleList([clip]), "bf16-mixed"):
+        assert torch.bfloat16 in {values.dtype for values in clip.state_dict().values()}
+        found = answers()
+    assert all(map(torch.equal, found, expected))
+    for name, values in clip.state_dict().items():
+        assert values.dtype == before[name].dtype
+        assert torch.equal(values, before[name]), name
 
 
 @pytest.mark.parametrize("precision", ["32-true", "32", "bf16-mixed", "16-mixed", None])
