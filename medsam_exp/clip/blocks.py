@@ -33,7 +33,7 @@ def through(block: Any, tokens: Tensor) -> Tensor:
     query, key, value = _queries_keys_values(block, tokens)
     with torch.autocast("cpu", enabled=False):  # it would bring the weights of attention to float32 and back
         mixed = (query.shape[-1] ** -0.5 * query @ key.mT).softmax(dim=-1) @ value
-    return _after_attention(block, tokens, mixed)
+    return _after_attention(block, tokens, _merged(mixed))
 
 
 def _half_on_cpu(tokens: Tensor) -> bool:
@@ -65,7 +65,7 @@ def for_cls(block: Block | ResidualAttentionBlock, tokens: Tensor) -> Tensor:
 def _values_for_cls(
     normed: Tensor, weight: Tensor, bias: Tensor | None, heads: int, query_norm: nn.Module
 ) -> Tensor:
-    """Values (B, heads, 1, C / heads) that CLS gathers from normalised tokens (B, T, C), itself among them.
+    """Values (B, 1, C) that CLS gathers from normalised tokens (B, T, C), itself among them.
 
     Args:
         normed: see above.
@@ -83,7 +83,7 @@ def _values_for_cls(
     values = torch.einsum("bhc,hdc->bhd", paid.to(asked.dtype) @ normed, of_value)
     if bias_of_value is not None:
         values = values + bias_of_value.unflatten(0, (heads, -1))
-    return values[:, :, None].contiguous()
+    return values.flatten(1)[:, None].contiguous()
 
 
 def with_attention(block: Block | ResidualAttentionBlock, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,7 +95,7 @@ def with_attention(block: Block | ResidualAttentionBlock, tokens: Tensor) -> tup
     """
     query, key, value = _queries_keys_values(block, tokens)
     paid = (query.shape[-1] ** -0.5 * query @ key.mT).softmax(dim=-1)
-    return _after_attention(block, tokens, paid @ value), paid
+    return _after_attention(block, tokens, _merged(paid @ value)), paid
 
 
 def _queries_keys_values(
@@ -114,13 +114,17 @@ def _queries_keys_values(
     return attention.q_norm(query), attention.k_norm(key), value
 
 
-def _after_attention(block: Block | ResidualAttentionBlock, tokens: Tensor, mixed: Tensor) -> Tensor:
-    """Output tokens (B, T, C) of a plain block, of its input and of values mixed by head (B, heads, T, C / heads)."""
+def _after_attention(block: Block | ResidualAttentionBlock, tokens: Tensor, values: Tensor) -> Tensor:
+    """Output tokens (B, T, C) of a plain block, of its input and of the values (B, T, C) that its tokens attend to."""
     attention = block.attn
-    merged = mixed.transpose(1, 2).flatten(2)
     if isinstance(block, ResidualAttentionBlock):
-        return _rest(block, tokens, attention.out_proj(merged))
-    return _rest(block, tokens, attention.proj_drop(attention.proj(attention.norm(merged))))
+        return _rest(block, tokens, attention.out_proj(values))
+    return _rest(block, tokens, attention.proj_drop(attention.proj(attention.norm(values))))
+
+
+def _merged(values: Tensor) -> Tensor:
+    """(B, heads, T, C / heads) as (B, T, C)."""
+    return values.transpose(1, 2).flatten(2)
 
 
 def value_path(block: Block | ResidualAttentionBlock, tokens: Tensor) -> Tensor:
@@ -131,9 +135,9 @@ def value_path(block: Block | ResidualAttentionBlock, tokens: Tensor) -> Tensor:
         bias = attention.in_proj_bias
         value_bias = None if bias is None else bias[2 * channels :]
         values = linear(block.ln_1(tokens), attention.in_proj_weight[2 * channels :], value_bias)
-        return _rest(block, tokens, attention.out_proj(values))
+        return _after_attention(block, tokens, values)
     values = attention.qkv(block.norm1(tokens)).chunk(3, dim=-1)[2]
-    return _rest(block, tokens, _projected(attention, _heads(values, attention.num_heads)))
+    return _after_attention(block, tokens, values)
 
 
 def _rest(block: Block | ResidualAttentionBlock, tokens: Tensor, attended: Tensor) -> Tensor:

@@ -284,3 +284,20 @@ def test_layer_outside_the_tower(make_clip: Callable[..., ClipModel], layer: int
     clip = make_clip("open_clip")
     with pytest.raises(UserError, match=f"layer {layer} .* 4 layers, counted from 0 to 3"):
         clip.vision_prefix(images(clip), layer)
+
+
+@pytest.mark.parametrize("kind", ["timm", "open_clip"])
+def test_a_block_in_half_precision_and_its_gradient(kind: str) -> None:
+    torch.manual_seed(0)
+    block = Block(32, 4, qkv_bias=True) if kind == "timm" else ResidualAttentionBlock(32, 4)
+    block.eval().requires_grad_(False)
+    tokens, weights = torch.randn(2, 3, 9, 32)
+    found, expected = [], []
+    for answers, forward in ((expected, block), (found, lambda given: blocks.through(block, given))):
+        with torch.autocast("cpu", torch.bfloat16, enabled=answers is found):
+            given = tokens.clone().requires_grad_()
+            after = forward(given)
+            answers += [after.detach(), torch.autograd.grad((after * weights).sum(), given)[0]]
+    for one, other in zip(found, expected, strict=True):
+        assert not torch.equal(one, other)
+        torch.testing.assert_close(one, other, rtol=0.02, atol=0.02)
