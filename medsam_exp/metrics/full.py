@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from medsam_exp.metrics.overlap import precision, recall, specificity
-from medsam_exp.metrics.saliency_maps import average_precision, roc_auc
+from medsam_exp.metrics.saliency_maps import Ranking
 from medsam_exp.metrics.scores import SegmentationMeasures
 from medsam_exp.types import Mask, SaliencyMap
 
@@ -34,7 +34,8 @@ class FullMeasures(SegmentationMeasures):
         """
         scores = super().of_map(saliency_map, ground_truth)
         if ground_truth.any():
-            scores["average_precision"] = average_precision(saliency_map, ground_truth)
-        if ground_truth.any() and not ground_truth.all():
-            scores["roc_auc"] = roc_auc(saliency_map, ground_truth)
+            ranking = Ranking.of(saliency_map, ground_truth)
+            scores["average_precision"] = ranking.average_precision()
+            if not ground_truth.all():
+                scores["roc_auc"] = ranking.roc_auc()
         return scores

@@ -1,5 +1,7 @@
 """Measures of a saliency map: does it point at the target, rank its pixels first, and keep what the network used?"""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
@@ -48,44 +50,97 @@ def _rim(mask: Mask) -> NDArray[np.intp]:
     return rim
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """How many pixels are at least as bright as each of a map's values, which ascend.
+
+    Attributes:
+        inside: (k,) such pixels of the target; the first counts all of them.
+        outside: (k,) the others.
+    """
+
+    inside: NDArray[np.int64]
+    outside: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, saliency_map: SaliencyMap, ground_truth: Mask) -> "Ranking":
+        """Rank the pixels of a map.
+
+        Args:
+            saliency_map: (H, W) float32, finite and not below 0, original frame.
+            ground_truth: (H, W) bool.
+
+        Raises:
+            ValueError: the map has negative values or such that are not finite.
+        """
+        if not 0 <= saliency_map.min() <= saliency_map.max() < np.inf:
+            raise ValueError(
+                "pixels are ranked by finite saliency of at least 0, but the map has other values"
+            )
+        # The bits of float32 from 0 on ascend as the numbers do, and leave one bit free: is it in the target?
+        bits = np.ascontiguousarray(saliency_map, np.float32).view(np.uint32)
+        ordered = np.sort(bits << 1 | ground_truth, axis=None)
+        values = ordered >> 1
+        starts = np.append(0, np.flatnonzero(values[1:] != values[:-1]) + 1)
+        below = np.append(0, np.cumsum(ordered & 1, dtype=np.int64))
+        inside = below[-1] - below[starts]
+        return cls(inside, len(ordered) - starts - inside)
+
+    def roc_auc(self) -> float:
+        """Area under the ROC curve; see the function of that name. Both kinds of pixel must occur."""
+        steps = np.diff(self.inside), np.diff(self.outside)
+        bends = (steps[0][1:] != steps[0][:-1]) | (steps[1][1:] != steps[1][:-1])
+        corners = np.concatenate(([0], np.flatnonzero(bends) + 1, [len(self.inside) - 1]))[::-1]
+        found, mistaken = (
+            np.append(0, counts[corners]) / counts[0] for counts in (self.inside, self.outside)
+        )
+        return float(np.trapezoid(found, mistaken))
+
+    def average_precision(self) -> float:
+        """Average precision; see the function of that name. There must be a target."""
+        recall = np.append(self.inside / self.inside[0], 0.0)
+        terms = np.zeros(len(self.inside))
+        some = np.flatnonzero(np.diff(self.inside, append=0))
+        precision = self.inside[some] / (self.inside[some] + self.outside[some])
+        terms[some] = (recall[some] - recall[some + 1]) * precision
+        return float(terms.sum())
+
+
 def roc_auc(saliency_map: SaliencyMap, ground_truth: Mask) -> float:
     """Chance that a pixel of the target is brighter than one outside it: area under the ROC curve over pixels.
 
     Args:
-        saliency_map: (H, W) finite, original frame.
+        saliency_map: (H, W) finite and not below 0, original frame.
         ground_truth: (H, W) bool, with pixels inside and outside the target.
 
     Returns:
         In [0, 1]; 0.5 for a constant map, as for chance; equal values count half.
 
     Raises:
-        ValueError: the true mask is empty or covers the whole image, so that there is nothing to tell apart.
+        ValueError: the true mask is empty or covers the whole image, so that there is nothing to tell apart; or the map
+            has negative values or such that are not finite.
     """
     if ground_truth.all() or not ground_truth.any():
         raise ValueError("roc_auc needs pixels inside and outside the target")
-    from sklearn.metrics import roc_auc_score  # slow to import, and few runs need it
-
-    return float(roc_auc_score(ground_truth.ravel(), saliency_map.ravel()))
+    return Ranking.of(saliency_map, ground_truth).roc_auc()
 
 
 def average_precision(saliency_map: SaliencyMap, ground_truth: Mask) -> float:
     """Precision at each threshold of the map, averaged over the target's pixels (area under precision and recall).
 
     Args:
-        saliency_map: (H, W) finite, original frame.
+        saliency_map: (H, W) finite and not below 0, original frame.
         ground_truth: (H, W) bool, not empty.
 
     Returns:
         In (0, 1]; the target's share of the image for a constant map, as for chance: compare with that.
 
     Raises:
-        ValueError: the true mask is empty.
+        ValueError: the true mask is empty; or the map has negative values or such that are not finite.
     """
     if not ground_truth.any():
         raise ValueError("average_precision needs a target, but the true mask is empty")
-    from sklearn.metrics import average_precision_score
-
-    return float(average_precision_score(ground_truth.ravel(), saliency_map.ravel()))
+    return Ranking.of(saliency_map, ground_truth).average_precision()
 
 
 def confidence_drop(original: float, masked: float) -> float | None:
