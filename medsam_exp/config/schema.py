@@ -151,6 +151,7 @@ class Run:
     workers: int = MISSING
     sweep: Sweep = MISSING
     report_cases: int = MISSING
+    report_images: int = MISSING
     sam_embedding: SamEmbedding = MISSING
     review: Review = MISSING
 

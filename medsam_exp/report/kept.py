@@ -1,15 +1,16 @@
 """Parts of a report that are kept with the stored results, by all that decides them, and made again when it changes."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import medsam_exp
 from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
 from medsam_exp.runtime.digests import text_digest
+from medsam_exp.runtime.errors import UserError
 
 _DRAWN_BY = ("matplotlib", "pillow", "scikit-image")
 _SHOWN = ("metrics/measures.py", "stages/pipeline.py")
@@ -44,24 +45,33 @@ class Kept:
             "weights": {},
         }
         self._stored = StageArtifacts(root, kind, stage_key(**self._description), shows)
-        self._names, self._made = list(shows), False
+        self._names = list(shows)
+        self._lacking = set(shows)
+        with suppress(OSError, UserError):
+            self._lacking = set(self._stored.pending(self._names))
         self._stored.mark_used()
+        self._open = ExitStack()
 
     def part(self, name: str, make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
         """A part, JSON-able; one that is not there, or cannot be read or stored, is made."""
-        if not self._stored.pending([name]):
-            with suppress(OSError, ValueError):
+        if name not in self._lacking:
+            with suppress(UserError, ValueError):
                 return self._stored.info(name)
         made = make()
-        self._made = True
         with suppress(OSError):  # results that others computed may lie where nothing can be written
             self._stored.save(name, made)
         return made
 
-    def close(self) -> None:
-        """Say what the parts are of, where some were made."""
-        if self._made and not self._stored.pending(self._names):
-            with suppress(OSError):
+    def __enter__(self) -> Self:
+        """Store many parts at a time."""
+        self._open.enter_context(self._stored.gathered())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Store the last parts, and say what all are of."""
+        with suppress(OSError):
+            self._open.close()
+            if self._lacking:
                 self._stored.write_manifest(self._description, self._names)
 
 

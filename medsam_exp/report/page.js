@@ -12,6 +12,13 @@ const masks = Object.keys(data.stages).filter((stage) => `${stage}/dsc` in score
 const all = Object.entries(data.scores);
 const across = fillSelect("across", all, masks.length > 1 ? `${masks[0]}/dsc` : undefined);
 const up = fillSelect("up", all, masks.length ? `${masks.at(-1)}/dsc` : undefined);
+// Of many images every so many-th is drawn in a plot that has a point for each.
+const thinning = Math.ceil(data.images.length / each);
+const drawn = (values) => values.filter((_, image) => image % thinning === 0);
+if (thinning > 1) {
+  const said = { boxes: "Of so many images the boxes are of all, and points at most of those outside the whiskers.", scatter: `Of ${data.images.length} images one in ${thinning} is drawn.` };
+  for (const [id, textContent] of Object.entries(said)) byId(id)?.closest(".plot").append(element("p", { className: "hint", textContent }));
+}
 const hover = data.images.map((id) => (id.length > 60 ? `${id.slice(0, 58)}…` : id));
 
 const plots = startPlots({
@@ -19,7 +26,8 @@ const plots = startPlots({
     const measures = shownMeasures.value.split(",");
     const traces = Object.keys(data.stages).flatMap((stage, index) => {
       const known = measures.filter((measure) => `${stage}/${measure}` in scores);
-      const points = data.images.length * known.length <= each ? "all" : "outliers";
+      const count = data.images.length * known.length;
+      const points = count <= each ? "all" : count <= 10 * each ? "outliers" : false;
       const ink = colours[stage] ?? palette[(index + 6) % 8];
       return known.length ? [{
         type: "box", name: data.stages[stage], y: known.flatMap((measure) => scores[`${stage}/${measure}`]), x: known.flatMap((measure) => data.images.map(() => data.measures[measure])),
@@ -33,7 +41,7 @@ const plots = startPlots({
   scatter: () => {
     const [x, y] = [across.value, up.value];
     const trace = {
-      type: "scatter", mode: "markers", x: scores[x], y: scores[y], customdata: data.images, text: hover, marker: { size: 7, opacity: 0.7, color: colours[y.split("/")[0]] ?? palette[0] },
+      type: "scatter", mode: "markers", x: drawn(scores[x]), y: drawn(scores[y]), customdata: drawn(data.images), text: drawn(hover), marker: { size: 7, opacity: 0.7, color: colours[y.split("/")[0]] ?? palette[0] },
       hovertemplate: `%{text}<br>${data.scores[x]} %{x:.3f}<br>${data.scores[y]} %{y:.3f}<extra></extra>`,
     };
     const both = [x, y].every((name) => inUnit(name.split("/")[1])) && x.split("/")[1] === y.split("/")[1];
@@ -43,4 +51,5 @@ const plots = startPlots({
   },
 });
 for (const select of [shownMeasures, across, up]) select?.addEventListener("change", plots.redraw);
-if (browser) browser.show(document.querySelector("table.images tr[data-id]").dataset.id);
+document.querySelector("table[data-pages]")?.filter();
+if (browser) browser.show(besides[0] ?? [...document.querySelectorAll("table.images tr[data-id]")].map((row) => row.dataset.id).find(isDrawn));

@@ -1,6 +1,9 @@
-"""A run's HTML report: one file that loads nothing, so that it can be mailed, archived and printed; under 20 MB."""
+"""A run's HTML report: one file that loads nothing, so that it can be mailed, archived and printed; under 20 MB.
 
-from collections.abc import Callable, Mapping, Sequence
+Of many images, scores and drawings lie in a folder beside it, in scripts that the page loads.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,11 @@ from medsam_exp.report.contents import contents
 from medsam_exp.report.section import FigureFile, Section
 from medsam_exp.report.topics.retrieval import RETRIEVAL
 from medsam_exp.report.topics.uncertainty import review_list
-from medsam_exp.report.web.drawings import Drawings, write_with_drawings
-from medsam_exp.report.web.render import as_json, compressed_plotly
+from medsam_exp.report.web.beside import DRAWINGS_IN_PAGE, IMAGES_IN_PAGE, Beside
+from medsam_exp.report.web.drawings import Drawing, Drawings
+from medsam_exp.report.web.render import as_json, compressed_plotly, render
 from medsam_exp.report.web.scores import run_data
+from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.stages.pipeline import mask_stages, stage_colour, stage_place, stage_title
 
 _GROUPS = {
@@ -41,9 +46,9 @@ def write_report(
     summary: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
     figures: Sequence[FigureFile],
-    draw: Callable[[int], Drawings] | None = None,
+    drawn: Iterable[tuple[str, Drawing]] = (),
 ) -> None:
-    """Write a run's report as one self-contained HTML file.
+    """Write a run's report as one self-contained HTML file, of many images with a folder beside it.
 
     Args:
         path: of the report.
@@ -52,8 +57,13 @@ def write_report(
         rows: those of per_image.csv, one per image and stage; none when the run had no images.
         figures: of all groups. The group "distribution" stands with the scores, "tuning" with the trials, "uncertainty"
             with its tables, "thumbnail: ID" and "review" with the list to review.
-        draw: makes the image browser's drawings, of at most so many characters; None leaves the browser out.
+        drawn: the image browser's drawings with the images' ids, the most telling first; none leaves the browser out.
     """
+    images, beside = _image_table(rows), Beside(path)
+    drawings, many = _collected(drawn, beside, many=images["count"] > IMAGES_IN_PAGE)
+    if len(drawings.names) < images["count"] and drawings.names:
+        shown = f"{len(drawings.names)} of {images['count']} images are shown, those with the worst masks"
+        drawings.remarks.append(f"{shown}; all masks are in the run's folder")
     data, review = run_data(title, summary["keys"], rows), review_list(summary, rows)
     has_plots, groups = bool(data["scores"]), _figure_groups(figures)
     sections = contents(summary)
@@ -70,14 +80,32 @@ def write_report(
         "thumbnails": {shown["caption"]: shown for shown in groups.pop("thumbnail", [])},
         "distribution": groups.pop("distribution", []),
         "figure_groups": {_GROUPS.get(group, group.capitalize()): found for group, found in groups.items()},
-        "images": _image_table(rows),
+        "images": images,
+        "beside": beside.folder if many else "",
+        "drawings": drawings,
+        "drawings_json": as_json(beside.index(drawings) if many else drawings.content),
         "number": number,
         "stage_colours": {label: stage_colour(label) for label in mask_stages().values()},
         "data": data,
-        "data_json": as_json(data),
+        "data_json": as_json(run_data(title, {}, []) if many else data),
         "plotly": compressed_plotly() if has_plots else "",
     }
-    write_with_drawings(path, Path(__file__).with_name("page.html"), content, draw if rows else None)
+    if many:
+        beside.write_scores({**data, "found": _found(images)})
+    write_atomically(path, render(Path(__file__).with_name("page.html"), **content).encode())
+
+
+def _collected(drawn: Iterable[tuple[str, Drawing]], beside: Beside, *, many: bool) -> tuple[Drawings, bool]:
+    """The drawings, and whether they lie beside the page, which is so of many images or where they do not fit in."""
+    found = Drawings()
+    for sample_id, drawing in drawn:
+        found.add(sample_id, drawing)
+        many = many or found.size > DRAWINGS_IN_PAGE
+        if many:
+            beside.write_drawings(found, rest=False)
+    if many:
+        beside.write_drawings(found, rest=True)
+    return found, many
 
 
 def _headings(sections: Sequence[Section], *, has_plots: bool, has_review: bool) -> dict[str, str]:
@@ -120,7 +148,14 @@ def _image_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "last_stage": next((row["stage"] for row in reversed(rows) if "presence" in row), ""),
         "same_text": texts.pop() if len(texts) == 1 else None,
         "lines": by_image,
+        "count": len(by_image),
     }
+
+
+def _found(images: Mapping[str, Any]) -> list[bool | None]:
+    """Whether the last mask of each image has any pixel; None where there is no mask."""
+    found = (stages.get(images["last_stage"], {}).get("presence") for stages in images["lines"].values())
+    return [None if presence is None else bool(presence) for presence in found]
 
 
 def _figure_groups(figures: Sequence[FigureFile]) -> dict[str, list[dict[str, str]]]:

@@ -53,14 +53,14 @@ def save_pictures(
         keys: of the run's stages.
     """
     pictures = list(pictures)
-    kept = Kept(root, "figures", keys, {one.name: text_digest(json_text(one.shows)) for one in pictures})
+    shows = {one.name: text_digest(json_text(one.shows)) for one in pictures}
     files = []
-    for one in pictures:
-        part = kept.part(one.name, partial(_drawn, one))
-        path = folder / f"{one.name}.png"
-        write_atomically(path, base64.b64decode(part["png"]))
-        files.append(FigureFile(one.caption, path, part["source"]))
-    kept.close()
+    with Kept(root, "figures", keys, shows) as kept:
+        for one in pictures:
+            part = kept.part(one.name, partial(_drawn, one))
+            path = folder / f"{one.name}.png"
+            write_atomically(path, base64.b64decode(part["png"]))
+            files.append(FigureFile(one.caption, path, part["source"]))
     return files
 
 

@@ -5,10 +5,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from medsam_exp.report.topics.retrieval import retrieval_results
 from medsam_exp.report.topics.tuning import draw_tuning, tuning_results
 from medsam_exp.report.topics.uncertainty import uncertainty_results
 from medsam_exp.report.topics.weak import comparisons, label_notes, weak_label_results
+from medsam_exp.report.web.drawings import Drawing
 from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
@@ -118,7 +118,8 @@ def finish_run(
     }
     write_atomically(run_dir / "summary.json", json_text(summary, indent=1).encode())
     pictures = [*_of_trainings(run_dir / "curves" / "metrics.csv"), *draw_tuning(tuning)]
-    draw = results = None
+    drawn: Iterable[tuple[str, Drawing]] = ()
+    results = None
     if dataset is not None:
         if rows:
             further = sorted({key for row in rows for key in row} - set(_COLUMNS))
@@ -126,11 +127,11 @@ def finish_run(
             write_mask_files(run_dir, engine, dataset, cfg.review.by)
         results = RunResults(cfg, engine, dataset, texts, rows, summary)
         pictures += pictures_of(results)
-        draw = partial(draw_browser, results)
+        drawn = draw_browser(results) if rows else ()
     root = Path(cfg.paths.artifacts)
     figures = save_pictures(pictures, run_dir / "figures", root, summary["keys"])
     report = run_dir / "report.html"
-    write_report(report, title=cfg.name, summary=summary, rows=rows, figures=figures, draw=draw)
+    write_report(report, title=cfg.name, summary=summary, rows=rows, figures=figures, drawn=drawn)
     print_summary(summary, run_dir=run_dir)
     return summary, results if rows else None
 

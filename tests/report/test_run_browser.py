@@ -9,7 +9,7 @@ import pytest
 from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.report.figures.overlay import ImageResult
 from medsam_exp.report.page import write_report
-from medsam_exp.report.web.drawings import Drawings, draw
+from medsam_exp.report.web.drawings import draw_image
 from medsam_exp.runtime.artifacts import StageArtifacts
 from tests.chromium import DESKTOP, PHONE, Page, visit
 
@@ -43,12 +43,10 @@ def report(tmp_path: Path, case: ImageResult, rows: Any, summary: dict[str, Any]
         mask = case.mask if number else np.zeros_like(case.mask)
         stored["sam_mask"]["m"].save(name, {"prompts": prompts}, mask)
 
-    def drawn(budget: int) -> Drawings:
-        return draw(ids, lambda _: (case.image, case.ground_truth), stored, budget)
-
+    drawn = [(name, draw_image(name, case.image, case.ground_truth, stored, side=384)) for name in ids]
     summary = {**summary, "keys": keys, "changed_settings": {"prompt.expansion": ["0.0", "<b>"]}}
     write_report(
-        tmp_path / "report.html", title="run", summary=summary, rows=rows, figures=pictures, draw=drawn
+        tmp_path / "report.html", title="run", summary=summary, rows=rows, figures=pictures, drawn=drawn
     )
     return tmp_path / "report.html"
 
@@ -161,7 +159,7 @@ def test_a_thousand_images_stay_under_20_mb_and_answer(tmp_path: Path, summary: 
     report = tmp_path / "report.html"
     write_report(
         report, title="thousand", summary={**summary, "keys": keys}, rows=rows, figures=[],
-        draw=lambda budget: draw(ids, lambda n: (scans.read_image(n), scans.read_ground_truth(n)), stored, budget),
+        drawn=((n, draw_image(n, scans.read_image(n), scans.read_ground_truth(n), stored, 224)) for n in ids),
     )  # fmt: skip
     assert report.stat().st_size < 20_000_000
 
@@ -170,3 +168,101 @@ def test_a_thousand_images_stay_under_20_mb_and_answer(tmp_path: Path, summary: 
         return await page.ask("[Object.keys(drawings.images).length, byId('shown').textContent]")
 
     assert visit(report, DESKTOP, look) == [1000, ids[999]]
+
+
+MANY = 50_000
+BARE: dict[str, Any] = {
+    "date": "2031-02-03T04:05:06+00:00", "command": "python run.py", "metrics": {}, "choices": {}, "timing": {},
+    "keys": {"sam_mask": "key"}, "environment": {}, "ground_truth_used_for": [], "notes": [],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a run over many images, each with a text of its own; 250 of them have pictures, the last first."""
+    folder = tmp_path_factory.mktemp("large")
+    ids = [f"scan_{number:05d}" for number in range(MANY)]
+    rows = [
+        {"id": name, "text": f"a bright mass number {number}", "stage": stage, "presence": float(number % 2),
+         "dsc": number // 500 / 100, "iou": number / MANY, "nsd": 0.5, "hd95_px": 12.5}
+        for stage in ("coarse", "sam")
+        for number, name in enumerate(ids)
+    ]  # fmt: skip
+    image = np.full((6, 8, 3), 90, np.uint8)
+    drawn = ((name, draw_image(name, image, image[..., 0] > 0, {}, side=8)) for name in ids[:-251:-1])
+    write_report(folder / "report.html", title="many", summary=BARE, rows=rows, figures=[], drawn=drawn)
+    return folder / "report.html"
+
+
+def test_the_page_of_many_images_stays_small(large: Path) -> None:
+    assert large.stat().st_size < 3_000_000
+    beside = {path.name: path.stat().st_size for path in (large.parent / "report").iterdir()}
+    assert sorted(beside) == ["images_0000.js", "images_0001.js", "images_0002.js", "scores.js"]
+    assert beside["scores.js"] < 120 * MANY
+    assert "250 of 50000 images are shown" in large.read_text()
+
+
+def test_the_page_of_many_images_sorts_filters_and_shows_all_of_them(large: Path) -> None:
+    table = "document.querySelector('table.images')"
+    cells = f"[...{table}.tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent))"
+
+    async def look(page: Page) -> dict[str, Any]:
+        found: dict[str, Any] = {"rows": await page.ask(cells)}
+        found["opened"] = await page.ask(
+            "loaded('scan_49999').then(() => [browser.shown(), document.querySelectorAll('.panels svg').length])"
+        )
+        await page.ask("byId('next').click()")
+        found["next"] = await page.ask("byId('shown').textContent")
+        heading = f"headingsOf({table}).find((cell) => cell.dataset.name === 'sam/dsc')"
+        for _ in range(2):
+            await page.ask(f"{heading}.querySelector('button').click()")
+        found["highest"] = (await page.ask(cells))[0]
+        field = f"{table}.closest('.sorts').previousElementSibling"
+        await page.ask(f"{field}.querySelector('input').focus()")
+        await page.type("SCAN_4 sam/dsc<0.81")
+        found["filtered"] = await page.ask(cells)
+        found["counted"] = await page.ask(f"{field}.querySelector('output').textContent")
+        turn = f"{table}.closest('.sorts').nextElementSibling"
+        await page.ask(f"[...{turn}.querySelectorAll('button')].at(-1).click()")
+        found["second"] = [
+            await page.ask(f"{turn}.querySelector('span').textContent"),
+            (await page.ask(cells))[0][0],
+        ]
+        await page.ask("plots.drawAll().then(() => 0)")
+        found["points"] = await page.ask(
+            "['boxes', 'scatter'].map((id) => document.querySelectorAll(`#${id} .point`).length)"
+        )
+        return found
+
+    seen = visit(large, DESKTOP, look)
+    assert len(seen["rows"]) == 100
+    assert seen["rows"][1][:7] == [
+        "scan_00001", "a bright mass number 1", "yes", "0.000", "0.000", "0.500", "12.5",
+    ]  # fmt: skip
+    assert seen["opened"] == ["scan_49999", 2]
+    assert seen["next"] == "scan_49750"  # by the table's order, the first that has a picture
+    assert (seen["highest"][0], seen["highest"][7]) == ("scan_49500", "0.990")
+    assert seen["counted"] == "500 of 50000 rows"
+    assert seen["filtered"][0][0] == "scan_40000"
+    assert seen["second"] == ["rows 101 to 200 of 500", "scan_40100"]
+    assert seen["points"][0] == 0
+    assert 3_000 < seen["points"][1] <= 6_000
+
+
+def test_the_page_of_many_images_says_what_it_lacks_without_its_folder(large: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "report.html"
+    alone.write_bytes(large.read_bytes())
+
+    async def look(page: Page) -> bool:
+        said: bool = await page.ask("byId('alone').hidden")
+        page.problems.clear()
+        return said
+
+    assert visit(alone, DESKTOP, look) is False
+
+
+def test_a_page_that_holds_everything_has_no_folder(report: Path) -> None:
+    stale = report.with_suffix("")
+    stale.mkdir()
+    write_report(report, title="run", summary=BARE, rows=[], figures=[])
+    assert not stale.exists()

@@ -3,11 +3,15 @@
 import math
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+from medsam_exp.report.kept import Kept
 from medsam_exp.report.pictures import Picture
 from medsam_exp.report.results import RunResults
-from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
+from medsam_exp.report.web.drawings import Drawing, Stored, draw_image, drawn_stages, thumbnail_side
+from medsam_exp.runtime.digests import text_digest
+from medsam_exp.runtime.json_text import json_text
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.pipeline import STAGES, mask_stages
 from medsam_exp.stages.records import prompts_of
@@ -66,30 +70,29 @@ def draw_words(results: RunResults) -> Iterator[Picture]:
         )
 
 
-def draw_browser(results: RunResults, budget: int) -> Drawings:
-    """Every image with what was found in it, for the report's image browser, the worst masks first.
-
-    Args:
-        results: of the run.
-        budget: characters of all drawings together.
-    """
+def draw_browser(results: RunResults) -> Iterator[tuple[str, Drawing]]:
+    """Images with what was found in them, for the report's image browser, the worst masks first."""
     dsc, engine = _final_dsc(results), results.engine
-    ids = sorted(engine.sample_ids, key=lambda name: (dsc.get(name, math.inf), name))
+    ids = sorted(engine.sample_ids, key=lambda name: (dsc.get(name, math.inf), name))[
+        : results.cfg.report_images
+    ]
     stored = {
         stage: {found.key: found}
         for stage in drawn_stages()
         if (found := engine.artifacts.get(stage)) is not None
     }
-    drawings = draw(
-        ids,
-        lambda sample_id: (results.dataset.read_image(sample_id), results.ground_truth(sample_id)),
-        stored,
-        budget,
-    )
-    drawings.remarks = [
-        f"{said}, those with the worst masks; all masks are in the run's folder" for said in drawings.remarks
-    ]
-    return drawings
+    side = thumbnail_side(len(ids))
+    keys = {stage: key for stage, own in stored.items() for key in own}
+    shows = {name: text_digest(json_text(results.decided_by(name))) for name in ids}
+    with Kept(Path(results.cfg.paths.artifacts), "drawings", keys, shows, {"side": side}) as kept:
+        for name in ids:
+            drawing = kept.part(name, partial(_drawing, results, name, stored, side))
+            yield name, cast("Drawing", drawing)
+
+
+def _drawing(results: RunResults, sample_id: str, stored: Stored, side: int) -> Drawing:
+    image, truth = results.dataset.read_image(sample_id), results.ground_truth(sample_id)
+    return draw_image(sample_id, image, truth, stored, side)
 
 
 def _chosen(results: RunResults) -> list[tuple[str, str]]:

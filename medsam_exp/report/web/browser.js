@@ -1,5 +1,27 @@
 // The image browser: one image as one or two runs see it, panels side by side. They are made when an image is opened.
 const drawings = JSON.parse(byId("drawings").textContent);
+// Drawings of many images lie in scripts beside the page, which are loaded when one of their images is asked for.
+const { folder, each: perScript, names: besides } = drawings.beside ?? { names: [] };
+const scriptOf = new Map(besides.map((id, number) => [id, Math.floor(number / perScript)]));
+const isDrawn = (id) => id in drawings.images || scriptOf.has(id);
+const addDrawings = ({ images, layers, prompts }) => {
+  Object.assign(drawings.images, images);
+  for (const [stage, byKey] of Object.entries({ ...layers, "": prompts })) {
+    const own = stage ? (drawings.layers[stage] ??= {}) : drawings.prompts;
+    for (const [key, drawn] of Object.entries(byKey)) Object.assign((own[key] ??= {}), drawn);
+  }
+};
+const loads = new Map();
+const loaded = (id) => {
+  if (id in drawings.images) return Promise.resolve();
+  const script = scriptOf.get(id);
+  if (!loads.has(script)) {
+    const src = `${folder}/images_${String(script).padStart(4, "0")}.js`;
+    loads.set(script, new Promise((onload, onerror) => document.head.append(element("script", { src, onload, onerror }))));
+  }
+  return loads.get(script);
+};
+const places = new Map(data.images?.map((id, place) => [id, place]));
 const svg = (name, attributes) => {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -22,7 +44,7 @@ const promptMarks = (found, size) => {
   return marks;
 };
 const written = (value, decimals = 3) => (value === null || value === undefined ? "–" : value.toFixed(decimals));
-const scoreOf = (job, name, id) => job.scores[name]?.[data.images.indexOf(id)] ?? null;
+const scoreOf = (job, name, id) => job.scores[name]?.[places.get(id)] ?? null;
 
 const startBrowser = () => {
   const viewer = byId("viewer");
@@ -86,18 +108,23 @@ const startBrowser = () => {
   const seriesOf = (job, id) => {
     const on = new Set(choices.filter((box) => box.checked).map((box) => box.value));
     const panels = drawings.panels.filter(({ name }) => on.has(name)).flatMap((panel) => panelOf(panel, job, id));
-    const text = data.texts[job.texts[data.images.indexOf(id)]];
+    const text = data.texts[job.texts[places.get(id)]];
     const heading = element("p", { className: "run" }, ...(selects.length ? [element("b", { textContent: job.label }), " "] : []), ...(text ? [`“${text}”`] : []));
     return element("div", { className: "series" }, heading, element("div", { className: "panels" }, ...panels));
   };
+  const fill = (id) => byId("series").replaceChildren(...[...new Set(shownJobs())].map((job) => seriesOf(job, id)));
   const show = (id) => {
     current = id;
     byId("shown").textContent = id;
-    byId("series").replaceChildren(...[...new Set(shownJobs())].map((job) => seriesOf(job, id)));
+    if (id in drawings.images) fill(id);
+    else {
+      byId("series").replaceChildren("…");
+      loaded(id).then(() => current === id && fill(id), () => current === id && byId("series").replaceChildren(`The pictures are not there: they lie in the folder ${folder}.`));
+    }
     for (const row of document.querySelectorAll("tr[data-id]")) row.classList.toggle("chosen", row.dataset.id === id);
   };
   const open = (id, job) => {
-    if (!(id in drawings.images)) return;
+    if (!isDrawn(id)) return;
     if (selects.length && job !== undefined) {
       selects[0].value = job;
       selects[0].dispatchEvent(new Event("change"));
@@ -107,7 +134,7 @@ const startBrowser = () => {
     viewer.scrollIntoView({ block: "nearest" });
   };
   const step = (by) => {
-    const ids = [...table.tBodies[0].rows].filter((row) => !row.hidden && row.dataset.id in drawings.images).map((row) => row.dataset.id);
+    const ids = table.rowsOf.shown().map(table.rowsOf.idOf).filter(isDrawn);
     if (ids.length) show(ids[(ids.indexOf(current) + by + ids.length) % ids.length]);
   };
   document.addEventListener("click", (event) => {

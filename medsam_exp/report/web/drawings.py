@@ -1,16 +1,13 @@
 """Small pictures for the image browser: each image once, and what each run found in it as outlines over it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
-from matplotlib import colormaps
 from PIL import Image
-from skimage.measure import approximate_polygon, find_contours
 
-from medsam_exp.report.figures.panels import COLOUR_MAP
 from medsam_exp.report.web.render import LARGEST, as_json, data_uri, render
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.digests import write_atomically
@@ -29,30 +26,55 @@ Stored = Mapping[str, Mapping[str, StageArtifacts]]
 """What runs stored, by stage and key; runs that share a key share it here too."""
 
 
+class Drawing(TypedDict):
+    """All that the browser shows of one image.
+
+    Attributes:
+        image: `source`, the thumbnail as a data URI; `width` and `height` of the original; `truth`, the outline of the
+            true mask, None where none is read.
+        layers: stage -> key -> outline of a mask, or data URI of a saliency map.
+        prompts: key of sam_mask -> boxes and points, in pixels.
+    """
+
+    image: dict[str, Any]
+    layers: dict[str, dict[str, str]]
+    prompts: dict[str, Any]
+
+
 def drawn_stages() -> tuple[str, ...]:
     """Stages whose maps and masks are drawn, in the order of the panels."""
     return ("saliency", *mask_stages())
 
 
+def thumbnail_side(count: int) -> int:
+    """Pixels of the longer side of each thumbnail of so many images."""
+    return _LARGE if count <= _FEW else _SMALL
+
+
 @dataclass
 class Drawings:
-    """What the browser shows, JSON-able.
+    """What the browser shows.
 
     Attributes:
-        images: by id: thumbnail as a data URI, width and height of the original, outline of the true mask.
-        layers: stage -> key -> id -> outline of a mask, or data URI of a saliency map.
-        prompts: key of sam_mask -> id -> boxes and points, in pixels.
+        names: of the images, in the order in which they were added.
+        images: `image` of their drawings, by name.
+        layers: stage -> key -> name -> layer.
+        prompts: key of sam_mask -> name -> prompts.
         remarks: what could not be shown, one sentence each.
+        size: characters of all drawings, about.
     """
 
+    names: dict[str, None] = field(default_factory=dict)
     images: dict[str, dict[str, Any]] = field(default_factory=dict)
     layers: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     prompts: dict[str, dict[str, Any]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    size: int = 0
+    _shown: set[str] = field(default_factory=set)
 
     @property
     def content(self) -> dict[str, Any]:
-        """Everything that the browser's script reads."""
+        """Everything that the browser's script reads, JSON-able."""
         return {
             "images": self.images,
             "layers": self.layers,
@@ -65,59 +87,82 @@ class Drawings:
         """What stands side by side for each image, in order: name, label, and of masks the stage's short name."""
         panels = [{"name": "image", "label": "Image"}]
         for stage in drawn_stages():
-            if stage == "sam_mask" and self.prompts:
+            if stage == "sam_mask" and "prompts" in self._shown:
                 panels.append({"name": "prompts", "label": "Prompts", "colour": "#F0E442"})
-            if stage == "saliency" and stage in self.layers:
+            if stage == "saliency" and stage in self._shown:
                 panels.append({"name": stage, "label": "Saliency map"})
-            elif stage in self.layers:
+            elif stage in self._shown:
                 short = mask_stages()[stage]
                 colour = stage_colour(short)
                 panels.append({"name": stage, "label": stage_title(short), "stage": short, "colour": colour})
-        if any(image["truth"] is not None for image in self.images.values()):
+        if "truth" in self._shown:
             panels.append({"name": "truth", "label": "Ground truth", "colour": "#FFFFFF"})
         return panels
 
     def renamed(self, name: Callable[[str], str]) -> "Drawings":
         """The same with another name for each image."""
 
-        def of(by_id: Mapping[str, _Drawn]) -> dict[str, _Drawn]:
-            return {name(sample_id): drawn for sample_id, drawn in by_id.items()}
+        def of(by_name: Mapping[str, _Drawn]) -> dict[str, _Drawn]:
+            return {name(own): drawn for own, drawn in by_name.items()}
 
         layers = {stage: {key: of(own) for key, own in keys.items()} for stage, keys in self.layers.items()}
         prompts = {key: of(own) for key, own in self.prompts.items()}
-        return Drawings(of(self.images), layers, prompts, self.remarks)
+        return replace(self, names=of(self.names), images=of(self.images), layers=layers, prompts=prompts)
 
-    def add(self, sample_id: str, image: RGBImage, truth: Mask | None, stored: Stored, side: int) -> int:
-        """Add one image with all that was found in it.
+    def add(self, name: str, drawing: Drawing) -> None:
+        """Add one image."""
+        self.names[name] = None
+        self.images[name] = drawing["image"]
+        self.size += len(name) + len(drawing["image"]["source"]) + len(drawing["image"]["truth"] or "")
+        self._shown |= {"truth"} if drawing["image"]["truth"] is not None else set()
+        for stage, by_key in drawing["layers"].items():
+            self._shown.add(stage)
+            for key, layer in by_key.items():
+                self.layers.setdefault(stage, {}).setdefault(key, {})[name] = layer
+                self.size += len(layer) + len(name) + 6
+        for key, prompts in drawing["prompts"].items():
+            self._shown.add("prompts")
+            self.prompts.setdefault(key, {})[name] = prompts
+            self.size += len(str(prompts))
 
-        Args:
-            sample_id: its id.
-            image: (H, W, 3), original frame.
-            truth: (H, W), None where none is read.
-            stored: what runs found.
-            side: pixels of the thumbnail's longer side.
+    def take(self, names: Sequence[str]) -> dict[str, Any]:
+        """`images`, `layers` and `prompts` of some images, as in `content`; they are not held here any more."""
 
-        Returns:
-            The characters that it takes.
-        """
-        height, width = image.shape[:2]
-        source = _webp(Image.fromarray(image), side, _QUALITY)
-        border = None if truth is None else outline(truth)
-        self.images[sample_id] = {"source": source, "width": width, "height": height, "truth": border}
-        size = len(source) + len(border or "")
-        for stage, by_key in stored.items():
-            for key, artifacts in by_key.items():
-                try:
-                    drawn = _drawn(stage, artifacts, sample_id)
-                    prompts = artifacts.info(sample_id)["prompts"] if stage == "sam_mask" else {}
-                except (KeyError, UserError):
-                    continue
-                self.layers.setdefault(stage, {}).setdefault(key, {})[sample_id] = drawn
-                size += len(drawn) + len(sample_id) + 6
-                if any(prompts.values()):
-                    self.prompts.setdefault(key, {})[sample_id] = prompts
-                    size += len(str(prompts))
-        return size
+        def of(by_name: dict[str, _Drawn]) -> dict[str, _Drawn]:
+            return {name: by_name.pop(name) for name in names if name in by_name}
+
+        layers = {stage: {key: of(own) for key, own in keys.items()} for stage, keys in self.layers.items()}
+        prompts = {key: of(own) for key, own in self.prompts.items()}
+        return {"images": of(self.images), "layers": layers, "prompts": prompts}
+
+
+def draw_image(sample_id: str, image: RGBImage, truth: Mask | None, stored: Stored, side: int) -> Drawing:
+    """Draw one image with all that was found in it.
+
+    Args:
+        sample_id: its id.
+        image: (H, W, 3), original frame.
+        truth: (H, W), None where none is read.
+        stored: what runs found.
+        side: pixels of the thumbnail's longer side.
+    """
+    height, width = image.shape[:2]
+    border = None if truth is None else outline(truth)
+    source = _webp(Image.fromarray(image), side, _QUALITY)
+    drawing = Drawing(
+        image={"source": source, "width": width, "height": height, "truth": border}, layers={}, prompts={}
+    )
+    for stage, by_key in stored.items():
+        for key, artifacts in by_key.items():
+            try:
+                drawn = _drawn(stage, artifacts, sample_id)
+                prompts = artifacts.info(sample_id)["prompts"] if stage == "sam_mask" else {}
+            except (KeyError, UserError):
+                continue
+            drawing["layers"].setdefault(stage, {})[key] = drawn
+            if any(prompts.values()):
+                drawing["prompts"][key] = prompts
+    return drawing
 
 
 def draw(
@@ -134,14 +179,13 @@ def draw(
         stored: what runs found.
         budget: characters of all drawings together.
     """
-    found, room = Drawings(), budget
-    side = _LARGE if len(sample_ids) <= _FEW else _SMALL
+    found, side = Drawings(), thumbnail_side(len(sample_ids))
     for sample_id in sample_ids:
-        room -= found.add(sample_id, *read(sample_id), stored, side)
-        if room < 0:
+        found.add(sample_id, draw_image(sample_id, *read(sample_id), stored, side))
+        if found.size > budget:
             break
-    if len(found.images) < len(sample_ids):
-        found.remarks.append(f"{len(found.images)} of {len(sample_ids)} images are shown")
+    if len(found.names) < len(sample_ids):
+        found.remarks.append(f"{len(found.names)} of {len(sample_ids)} images are shown")
     return found
 
 
@@ -166,6 +210,8 @@ def write_with_drawings(
 
 def outline(mask: Mask) -> str:
     """The border of an (H, W) mask as an SVG path in pixels, 0 at the image's left and upper edge; "" when empty."""
+    from skimage.measure import approximate_polygon, find_contours  # slow to import, and pictures are kept
+
     ys, xs = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not len(ys):
         return ""
@@ -193,6 +239,10 @@ def _drawn(stage: str, artifacts: StageArtifacts, sample_id: str) -> str:
 
 
 def _saliency(saliency_map: SaliencyMap) -> str:
+    from matplotlib import colormaps  # slow to import, and pictures are kept
+
+    from medsam_exp.report.figures.panels import COLOUR_MAP
+
     size = _size(saliency_map.shape[::-1], _MAP_SIDE)
     small = np.asarray(Image.fromarray(saliency_map).resize(size, Image.Resampling.BOX))
     coloured = colormaps[COLOUR_MAP](np.clip(small, 0, 1))[..., :3] * 255
