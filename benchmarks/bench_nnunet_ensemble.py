@@ -99,7 +99,7 @@ def ours(folder: Path, images: Path, out: Path) -> None:
 
     predictor = Predictor(results_folder(folder, _PATTERN))
     names = sorted(path.name for path in images.glob("*.png"))
-    loader = batch_loader(names, read, batch_size=16, workers=0)
+    loader = batch_loader(names, read, batch_size=16, threads=0)
     trainer = pl.Trainer(
         accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False
     )

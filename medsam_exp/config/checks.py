@@ -66,7 +66,9 @@ def _positive_sizes(cfg: DictConfig) -> Iterator[str]:
     for key, value in (sizes | {f"fit.{key}": cfg.fit[key] for key in fit}).items():
         if value is not None and value < 1:
             yield f"{key}={value}, but it must be at least 1"
-    if cfg.workers < 0:
+    if cfg.workers != "auto" and not isinstance(cfg.workers, int):
+        yield f"workers={cfg.workers}, but it is a number or auto"
+    elif cfg.workers != "auto" and cfg.workers < 0:
         yield f"workers={cfg.workers}, but it cannot be negative"
 
 

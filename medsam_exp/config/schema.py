@@ -148,7 +148,7 @@ class Run:
     logger: Any = MISSING
     paths: Paths = MISSING
     batch_size: Any = field(default_factory=_batch_sizes)
-    workers: int = MISSING
+    workers: int | str = MISSING
     sweep: Sweep = MISSING
     report_cases: int = MISSING
     report_images: int = MISSING

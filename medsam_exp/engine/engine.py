@@ -6,10 +6,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import DictConfig
+
 from medsam_exp.config.build import build
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.console import stage_progress
+from medsam_exp.runtime.threads import usable_cores
 from medsam_exp.stages.auto_precision import FULL
 from medsam_exp.stages.pipeline import STAGES, stage_function
 from medsam_exp.types import UserError
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from medsam_exp.stages.context import AuxiliaryImages, StageContext
+
+_MOST_LOADING = 8
+"""Processes that load for a training, each with its own share of a network's images in memory."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +197,8 @@ class Engine:
             pending=pending,
             seed=cfg.seed,
             batch_size=cfg.batch_size.get(name, 1),
-            workers=cfg.workers,
+            workers=_loading_processes(cfg),
+            threads=_threads(cfg),
             loggers=list(self._loggers()),
             advance=advance,
             log=self._log,
@@ -199,3 +206,20 @@ class Engine:
             trial=self._trial,
             precision=precision,
         )
+
+
+def _threads(cfg: DictConfig) -> int:
+    """Threads beside the main one: as many as asked for, or the machine's cores shared by the job's processes on it."""
+    if cfg.workers != "auto":
+        return int(cfg.workers)
+    return max(1, usable_cores() // distributed.processes_here())
+
+
+def _loading_processes(cfg: DictConfig) -> int:
+    """Processes that load for a training: as many as asked for; else none beside a network that takes all cores."""
+    if cfg.workers != "auto":
+        return int(cfg.workers)
+    import torch  # a plan whose stages are all stored does without it
+
+    on_gpu = cfg.trainer.get("accelerator") != "cpu" and torch.cuda.is_available()
+    return min(_MOST_LOADING, _threads(cfg)) if on_gpu else 0

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from types import ModuleType
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.interrupts import ENDED_BY_SIGNAL, Stopped, die_with_parent, stops_when_asked
@@ -43,6 +43,11 @@ def world_size() -> int:
     return group.get_world_size() if (group := _group()) else 1
 
 
+def processes_here() -> int:
+    """Number of processes of this job on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", world_size())) if _group() else 1
+
+
 def barrier() -> None:
     """Wait until every process of the job has come here."""
     if group := _group():
@@ -65,6 +70,15 @@ def to_rank_zero(value: T) -> list[T]:
     gathered: list[T | None] | None = [None] * world_size() if rank() == 0 else None
     group.gather_object(value, gathered)
     return gathered or []  # type: ignore[return-value]
+
+
+def to_all(value: T) -> list[T]:
+    """The values of all processes in order of rank, on every process."""
+    if not (group := _group()):
+        return [value]
+    gathered: list[Any] = [None] * world_size()
+    group.all_gather_object(gathered, value)
+    return gathered
 
 
 @contextmanager

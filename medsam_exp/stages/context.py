@@ -1,12 +1,13 @@
 """What a stage is given: objects and folders, never a configuration."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 import numpy as np
 import pytorch_lightning as pl
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.runtime.threads import Behind, map_in_threads
 from medsam_exp.training.callbacks import (
     AccumulationMean,
     FiniteWeights,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from medsam_exp.saliency.method import SaliencyMethod
     from medsam_exp.sam.model import SamModel
 
+Computed = TypeVar("Computed")
 CHECKPOINT_EVERY = timedelta(minutes=10)
 """A training that is killed within a long epoch loses no more than this."""
 
@@ -128,6 +131,16 @@ class AuxiliaryImages:
 
 
 @dataclass(frozen=True)
+class Result:
+    """What a stage stores of a sample; see `StageArtifacts.save`."""
+
+    sample_id: str
+    info: Mapping[str, Any]
+    array: NDArray[np.bool_] | NDArray[np.floating[Any]] | None = None
+    maps: Mapping[str, NDArray[np.float32]] | None = None
+
+
+@dataclass(frozen=True)
 class StageContext:
     """One stage of one run, on one process.
 
@@ -142,7 +155,8 @@ class StageContext:
         pending: ids to compute, equal on every process.
         seed: the run's seed.
         batch_size: images per batch.
-        workers: reading processes.
+        workers: loading processes of a training.
+        threads: that work beside the main one: read ahead of a network and write behind it, or work on samples.
         loggers: Lightning loggers for training.
         advance: tell the progress bar that this many samples are done.
         log: send figures to the run's logger while the stage works.
@@ -162,6 +176,7 @@ class StageContext:
     seed: int
     batch_size: int
     workers: int
+    threads: int
     loggers: list[Any]
     advance: Callable[[int], None]
     log: Callable[[Mapping[str, float]], None]
@@ -180,15 +195,59 @@ class StageContext:
         self.artifacts.save(sample_id, info, array, maps)
         self.advance(1)
 
+    def keep(self, result: Result) -> None:
+        """Write a result, as `save` does."""
+        self.save(result.sample_id, result.info, result.array, result.maps)
+
+    @property
+    def share(self) -> Sequence[str]:
+        """The pending samples of this process; what is shared goes by their place, so that all are alike long."""
+        return self.pending[distributed.rank() :: distributed.world_size()]
+
+    def computed(self, compute: Callable[[str], Computed]) -> Iterator[Computed]:
+        """What is computed of each sample of this process's share, in order.
+
+        Args:
+            compute: called by several threads at once.
+        """
+        with closing(map_in_threads(compute, self.share, self.threads)) as results:
+            yield from results
+
+    def compute(self, result: Callable[[str], Result]) -> None:
+        """Store what is computed of each sample of this process's share, in order; `result` as for `computed`."""
+        for each in self.computed(result):
+            self.keep(each)
+
     def images(self, preprocess: Callable[[RGBImage], Tensor]) -> Callable[[Sequence[str]], ImageBatch]:
         """What reads images by id as a batch for `predict`; `preprocess` makes network input of an (H, W, 3) uint8."""
         return partial(read_images, self.dataset, preprocess, self.batch_size)
+
+    def store(
+        self,
+        network: nn.Module,
+        answers: Callable[[Any], Iterable[tuple[Any, ...]]],
+        result: Callable[..., Result],
+        read: Callable[[Sequence[Any]], Any],
+        items: Sequence[Any] | None = None,
+    ) -> None:
+        """Answer this process's share of some items, and store what is made of the answers, in their order.
+
+        Args:
+            network: as for `predict`.
+            answers: as for `predict`.
+            result: of each answer's parts; called by several threads at once while the network goes on.
+            read: as for `predict`.
+            items: as for `predict`.
+        """
+        waiting = self.batch_size + self.threads
+        with Behind(result, self.keep, threads=self.threads, waiting=waiting) as take:
+            self.predict(network, answers, take, read, items)
 
     def predict(
         self,
         network: nn.Module,
         answers: Callable[[Any], Iterable[tuple[Any, ...]]],
-        save: Callable[..., object],
+        take: Callable[..., object],
         read: Callable[[Sequence[Any]], Any],
         items: Sequence[Any] | None = None,
     ) -> None:
@@ -196,21 +255,21 @@ class StageContext:
 
         Args:
             network: moved to the Trainer's device.
-            answers: batch to the answers of its items, tuples of an id and what `save` is to receive with it.
-            save: receives each answer's parts.
-            read: up to `batch_size` items to a batch.
+            answers: batch to the answers of its items, tuples of an id and what `take` is to receive with it.
+            take: receives each answer's parts.
+            read: up to `batch_size` items to a batch; called by several threads at once.
             items: all of the job, equal on every process; `pending` by default.
         """
         items = self.pending if items is None else items
-        module = PredictModule(network, answers, save)
-        loader = batch_loader(items, read, batch_size=self.batch_size, workers=self.workers)
+        module = PredictModule(network, answers, take)
+        loader = batch_loader(items, read, batch_size=self.batch_size, threads=self.threads)
         module.requires_grad_(False)
         module.allow_zero_length_dataloader_with_multiple_devices = True  # few batches leave some without
         # Saliency needs gradients of its own variables, which inference mode would forbid for good.
         trainer = self.trainer(
             inference_mode=False, logger=False, enable_checkpointing=False, callbacks=[RestoreSignals()]
         )
-        with encoders_in(module, self.precision):
+        with closing(loader), encoders_in(module, self.precision):
             # A process without a share still joins the others.
             if len(loader) or distributed.world_size() > 1:
                 trainer.predict(module, loader, return_predictions=False)

@@ -3,7 +3,7 @@
 from functools import partial
 
 from medsam_exp.metrics.saliency_maps import confidence_drop, confidence_increase
-from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.context import Result, StageContext
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.training.faithfulness import Faithfulness
@@ -17,14 +17,14 @@ def run(context: StageContext) -> None:
     """
     clip = clip_of_run(context)
 
-    def save(sample_id: str, original: float, masked: float) -> None:
+    def result(sample_id: str, original: float, masked: float) -> Result:
         drop = confidence_drop(original, masked)
         scores = {
             **({} if drop is None else {"confidence_drop": drop}),
             "confidence_increase": confidence_increase(original, masked),
         }
         similarities = {"similarity": original, "similarity_masked": masked}
-        context.save(sample_id, {"scores": {"saliency": scores}, **similarities})
+        return Result(sample_id, {"scores": {"saliency": scores}, **similarities})
 
     answers = Faithfulness(clip, context.texts, partial(read_map, context.parents["saliency"]))
-    context.predict(clip, answers, save, context.images(clip.preprocess))
+    context.store(clip, answers, result, context.images(clip.preprocess))

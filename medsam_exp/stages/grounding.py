@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 
 from medsam_exp.masks.presence.features import network_fingerprint
-from medsam_exp.runtime import distributed
 from medsam_exp.saliency.grounding.control_texts import KINDS
 from medsam_exp.saliency.grounding.map_shift import diagonal_px, map_correlation, peak_shift_px
 from medsam_exp.stages.coarse_mask import mask_maker
-from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.context import Result, StageContext
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import ControlRecord, PresenceRecord
@@ -23,7 +22,7 @@ def run(context: StageContext) -> None:
     make = mask_maker(context)
     saliency, controls = context.parents["saliency"], context.parents["control_maps"]
 
-    def save(sample_id: str, presence: Mapping[str, float]) -> None:
+    def result(sample_id: str, presence: Mapping[str, float]) -> Result:
         image, own = context.dataset.read_image(sample_id), read_map(saliency, sample_id)
         maps = {kind: read_map(controls, sample_id, place) for place, kind in enumerate(KINDS)}
         scores: dict[str, float] = {}
@@ -34,16 +33,15 @@ def run(context: StageContext) -> None:
             scores[f"empty_{label}"] = float(not make(saliency_map, image, score)[0].any())
             scores |= {} if score is None else {f"presence_{label}": score}
         texts = controls.record(sample_id, ControlRecord)["texts"]
-        context.save(sample_id, {"texts": texts, "scores": {"grounding": scores}})
+        return Result(sample_id, {"texts": texts, "scores": {"grounding": scores}})
 
     if "presence" in context.parents:
-        _find_presence(context, save)
-        return
-    for sample_id in context.pending if distributed.rank() == 0 else ():
-        save(sample_id, {})
+        _find_presence(context, result)
+    else:
+        context.compute(lambda sample_id: result(sample_id, {}))
 
 
-def _find_presence(context: StageContext, save: Callable[[str, Mapping[str, float]], None]) -> None:
+def _find_presence(context: StageContext, result: Callable[[str, Mapping[str, float]], Result]) -> None:
     """The control texts get a presence score too, by the same network and scorer as the image's own text."""
     clip, scorer, controls = clip_of_run(context), context.build("presence"), context.parents["control_maps"]
     scorer.check_network(network_fingerprint(clip))
@@ -52,18 +50,18 @@ def _find_presence(context: StageContext, save: Callable[[str, Mapping[str, floa
     def map_of(sample_id: str, kind: str) -> SaliencyMap:
         return read_map(controls, sample_id, KINDS.index(kind))
 
-    def score(sample_id: str, found: dict[str, dict[str, float]]) -> None:
+    def scored(sample_id: str, found: dict[str, dict[str, float]]) -> Result:
         relevance = records[sample_id]["relevance"]
         own = context.parents["presence"].record(sample_id, PresenceRecord)["score"]
         presence = {kind: scorer(features | relevance[kind]) for kind, features in found.items()}
-        save(sample_id, {_OWN: own, **presence})
+        return result(sample_id, {_OWN: own, **presence})
 
     texts = {
         sample_id: {kind: tuple(given) for kind, given in record["texts"].items()}
         for sample_id, record in records.items()
     }
     answers = PresenceFeatures(clip, scorer, texts, map_of)
-    context.predict(clip, answers, score, context.images(clip.preprocess))
+    context.store(clip, answers, scored, context.images(clip.preprocess))
 
 
 def _shift(own: SaliencyMap, control: SaliencyMap, kind: str) -> dict[str, float]:

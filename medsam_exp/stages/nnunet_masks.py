@@ -1,7 +1,6 @@
 """Stage: masks, probabilities and uncertainty by an ensemble of nnU-Net's checkpoints, or by the last one alone."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,8 @@ from medsam_exp.nnunet.results import ResultsFolder, results_folder
 from medsam_exp.nnunet.uncertainty.scores import image_scores
 from medsam_exp.nnunet.uncertainty.temperature import apply_temperature
 from medsam_exp.nnunet.weak_label.compose import by_image, label_value
-from medsam_exp.stages.context import StageContext
-from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.stages.context import Result, StageContext
+from medsam_exp.stages.pipeline import STAGES, Stage
 from medsam_exp.stages.records import NnunetTrainedRecord
 from medsam_exp.stages.train_nnunet import members_pattern
 from medsam_exp.training.nnunet_inference import EnsembleAnswer, ensemble_answers
@@ -41,12 +40,15 @@ def run(context: StageContext) -> None:
             for image_id in image_ids
         ]
 
-    def save(image_id: str, answer: EnsembleAnswer) -> None:
-        for sample in samples[image_id]:
-            _save(context, sample.id, values[sample.id], answer, chosen)
+    def answers(batch: Sequence[tuple[str, PreparedImage]]) -> Iterator[tuple[str, EnsembleAnswer]]:
+        for image_id, answer in ensemble_answers(predictor, batch):
+            for sample in samples[image_id]:
+                yield sample.id, answer
 
-    answers = partial(ensemble_answers, predictor)
-    context.predict(predictor.network, answers, save, read, list(samples))
+    def result(sample_id: str, answer: EnsembleAnswer) -> Result:
+        return _result(STAGES[context.artifacts.stage], sample_id, values[sample_id], answer, chosen)
+
+    context.store(predictor.network, answers, result, read, list(samples))
 
 
 def _members(context: StageContext, settings: EnsembleSettings, *, single: bool) -> ResultsFolder:
@@ -66,9 +68,9 @@ def _members(context: StageContext, settings: EnsembleSettings, *, single: bool)
     return results_folder(folder, members_pattern(record), record["folds"])
 
 
-def _save(
-    context: StageContext, sample_id: str, value: int | None, answer: EnsembleAnswer, chosen: dict[str, Any]
-) -> None:
+def _result(
+    row: Stage, sample_id: str, value: int | None, answer: EnsembleAnswer, chosen: dict[str, Any]
+) -> Result:
     probabilities = answer.probabilities
     wanted = [value] if value is not None else list(range(1, len(probabilities)))
     foreground = probabilities[wanted].sum(0)
@@ -81,7 +83,6 @@ def _save(
         maps["calibrated_probability"] = calibrated[wanted].sum(0)
     info: dict[str, Any] = {"members": answer.members, "classes": len(probabilities) - 1, "scores": {}}
     info |= {key: chosen[key] for key in ("threshold", "temperature")}
-    row = STAGES[context.artifacts.stage]
     if row.supervision == "weak" and not row.single:
         info["scores"] = {"uncertainty": scores}
-    context.save(sample_id, info, mask, maps)
+    return Result(sample_id, info, mask, maps)

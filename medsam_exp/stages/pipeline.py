@@ -204,6 +204,7 @@ STAGES: dict[str, Stage] = {
         reads=("postprocess", "component_filter", "veto"),
         parents=("saliency",),
         conditional_parents={"presence": "veto.threshold"},
+        processes="all",
         before_labels=True,
         label="coarse",
         title="Coarse mask",

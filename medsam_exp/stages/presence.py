@@ -1,7 +1,7 @@
 """Stage: is the target of the text in the image at all?"""
 
 from medsam_exp.masks.presence.features import network_fingerprint
-from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.context import Result, StageContext
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import PresenceRecord, SaliencyRecord
@@ -14,13 +14,13 @@ def run(context: StageContext) -> None:
     network = network_fingerprint(clip)
     scorer.check_network(network)
 
-    def save(sample_id: str, found: dict[str, dict[str, float]]) -> None:
+    def result(sample_id: str, found: dict[str, dict[str, float]]) -> Result:
         features = found["text"] | saliency.record(sample_id, SaliencyRecord)["relevance"]
         score = scorer(features)
         scores = {"presence": {"probability": score}}
         info: PresenceRecord = {"score": score, "features": features, "network": network, "scores": scores}
-        context.save(sample_id, info)
+        return Result(sample_id, info)
 
     texts = {sample_id: {"text": context.texts[sample_id]} for sample_id in context.pending}
     answers = PresenceFeatures(clip, scorer, texts, lambda name, _: read_map(saliency, name))
-    context.predict(clip, answers, save, context.images(clip.preprocess))
+    context.store(clip, answers, result, context.images(clip.preprocess))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.runtime import distributed
-from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.context import Result, StageContext
 from medsam_exp.stages.networks import sam_of_run
 from medsam_exp.training.sam_inference import sam_embeddings
 from medsam_exp.types import UserError
@@ -39,7 +39,7 @@ def run(context: StageContext) -> None:
     first_sample = {sample.image: sample.id for sample in reversed(context.dataset.samples)}
     image_of = {first_sample[image]: image for image in context.pending}
 
-    def save(sample_id: str, embedding: NDArray[np.float32]) -> None:
-        context.save(image_of[sample_id], {"shape": list(embedding.shape)}, embedding)
+    def result(sample_id: str, embedding: NDArray[np.float32]) -> Result:
+        return Result(image_of[sample_id], {"shape": list(embedding.shape)}, embedding)
 
-    context.predict(sam, partial(sam_embeddings, sam), save, context.images(sam.preprocess), tuple(image_of))
+    context.store(sam, partial(sam_embeddings, sam), result, context.images(sam.preprocess), tuple(image_of))

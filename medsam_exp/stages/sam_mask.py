@@ -5,9 +5,10 @@ from functools import partial
 
 import numpy as np
 
+from medsam_exp.masks.component_filter.none import AllComponents
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.seeding import numpy_generator
-from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.context import Result, StageContext
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.networks import sam_of_run
 from medsam_exp.stages.records import SamRecord, prompt_record
@@ -25,13 +26,15 @@ def run(context: StageContext) -> None:
     prompter, fusion = context.build("prompt"), context.build("fusion")
     mask_filter = context.build("mask_filter")
     coarse = context.parents["coarse_mask"]
-    prompts: dict[str, Prompts] = {
-        name: prompter(coarse.mask(name), numpy_generator(context.seed, name, "prompt"))
-        for name in context.pending
-    }
+
+    def prompts_of(sample_id: str) -> Prompts:
+        return prompter(coarse.mask(sample_id), numpy_generator(context.seed, sample_id, "prompt"))
+
+    mine = dict(zip(context.share, context.computed(prompts_of), strict=True))
+    prompts = {name: found for share in distributed.to_all(mine) for name, found in share.items()}
     asked = tuple(name for name in context.pending if len(prompts[name]))
 
-    def save(sample_id: str, answer: SamAnswer) -> None:
+    def result(sample_id: str, answer: SamAnswer) -> Result:
         info: SamRecord = {
             "presence": 1.0,
             "iou_predictions": answer.iou_predictions,
@@ -39,11 +42,13 @@ def run(context: StageContext) -> None:
         }
         if fusion.multimask:
             info["proposal_iou_predictions"] = answer.proposal_iou_predictions
+        if isinstance(mask_filter, AllComponents):  # no map need be read
+            return Result(sample_id, info, answer.mask)
         mask = mask_filter(answer.mask, read_map(context.parents["saliency"], sample_id))
-        context.save(sample_id, info, mask)
+        return Result(sample_id, info, mask)
 
-    for name in context.pending if distributed.rank() == 0 else ():
-        if not len(prompts[name]):
+    for name, found in mine.items():
+        if not len(found):
             absent: SamRecord = {"presence": 0.0, "iou_predictions": [], "prompts": prompt_record(Prompts())}
             context.save(name, absent, np.zeros_like(coarse.mask(name)))
     if not asked:
@@ -52,7 +57,7 @@ def run(context: StageContext) -> None:
     answers = partial(sam_answers, sam, fusion, prompts)
     stored = "sam_embedding" in context.parents
     read = partial(read_embeddings, _reader(context)) if stored else context.images(sam.preprocess)
-    context.predict(sam, answers, save, read, asked)
+    context.store(sam, answers, result, read, asked)
 
 
 def _reader(context: StageContext) -> Callable[[str], StoredEmbedding]:

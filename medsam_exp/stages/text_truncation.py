@@ -21,23 +21,27 @@ log = logging.getLogger(__name__)
 _MEND = "shorten them, or read them in pieces with text=windows, or smaller ones with text.words"
 
 
-def record_of_cuts(clip: "ClipModel", texts: Sequence[str]) -> CutRecord:
-    """For a sample's record: its texts that are longer than the model's context; nothing where all are read whole."""
-    found = [asdict(cut) for cut in cut_texts(clip.tokenizer, texts)]
-    return {"cut_texts": found} if found else {}
+def records_of_cuts(clip: "ClipModel", texts: Mapping[str, Sequence[str]]) -> dict[str, CutRecord]:
+    """For each sample's record: its texts that are longer than the model's context; nothing where all are read whole.
+
+    Called before threads are at work: a tokenizer serves one at a time.
+    """
+    distinct = dict.fromkeys(text for own in texts.values() for text in own)
+    known = {cut.text: asdict(cut) for cut in cut_texts(clip.tokenizer, list(distinct))}
+    found = {name: [known[text] for text in own if text in known] for name, own in texts.items()}
+    return {name: {"cut_texts": cuts} if cuts else {} for name, cuts in found.items()}
 
 
-def warn_of_cuts(clip: "ClipModel", texts: Mapping[str, Sequence[str]]) -> None:
+def warn_of_cuts(records: Mapping[str, CutRecord]) -> None:
     """Say at once, by one process, which samples' texts are cut, before anything is computed from them."""
     if distributed.rank() == 0:
-        known = {text: cut_texts(clip.tokenizer, [text]) for own in texts.values() for text in own}
-        cut = {name: asdict(known[text][0]) for name, own in texts.items() for text in own if known[text]}
-        for note in _cut_note(cut, len(texts)):
+        cut = {name: record["cut_texts"][-1] for name, record in records.items() if record}
+        for note in _cut_note(cut, len(records)):
             log.warning("text: %s", note)
 
 
 def cut_of_samples(artifacts: Mapping[str, StageArtifacts], ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Of each finished sample with a cut text, that text as `record_of_cuts` has it; of several the longest."""
+    """Of each finished sample with a cut text, that text as `records_of_cuts` has it; of several the longest."""
     stage = next((artifacts[name] for name in ("saliency", "text_saliency") if name in artifacts), None)
     found = {name: stage.info(name).get("cut_texts") for name in ids} if stage else {}
     return {name: max(cut, key=itemgetter("tokens")) for name, cut in found.items() if cut}
@@ -52,7 +56,7 @@ def _cut_note(cut: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:
     """A sentence about the samples with a text whose end is not read; none where there are none.
 
     Args:
-        cut: a cut text, as `record_of_cuts` has it, by sample id.
+        cut: a cut text, as `records_of_cuts` has it, by sample id.
         count: of all samples.
     """
     if not cut:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from medsam_exp.runtime.locks import acquired, waiting_lock
+from medsam_exp.runtime.threads import usable_cores
 from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,7 @@ def reserved_gpus(count: int, pool: Sequence[str], folder: Path = _LOCKS) -> Ite
 
 def threads_per_process(processes: int) -> int:
     """Threads that each of some processes may use: the machine's cores shared, or fewer if the user wants fewer."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = max(1, cores // processes)
+    share = max(1, usable_cores() // processes)
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return min(share, int(wanted)) if wanted.isdigit() and int(wanted) else share
 

@@ -1,5 +1,6 @@
 """Embeddings of image-text pairs."""
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -59,13 +60,14 @@ def pair_reader(
         batch_size: B of every batch.
     """
     captioned = AugmentedPairs(pairs, pairs.read_image, clip.preprocess, 1.0, seed)
+    one_at_a_time = threading.Lock()  # tokenizers of the Hugging Face refuse to serve several threads
 
     def read(indices: Sequence[int]) -> CaptionedBatch:
         items = [captioned[0, index] for index in indices]
         images, captions = zip(*items, *items[-1:] * (batch_size - len(items)), strict=True)
-        return CaptionedBatch(
-            tuple(indices), captions[: len(indices)], torch.stack(images), clip.tokenize(list(captions))
-        )
+        with one_at_a_time:
+            tokens = clip.tokenize(list(captions))
+        return CaptionedBatch(tuple(indices), captions[: len(indices)], torch.stack(images), tokens)
 
     return read
 

@@ -1,19 +1,19 @@
 """Prediction under a Lightning Trainer: batches of one fixed shape, every sample exactly once over all processes."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.tensor_batch import TensorBatch
+from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import Dataset, RGBImage
 
 T = TypeVar("T")
@@ -109,20 +109,47 @@ def read_embeddings(read: Callable[[str], StoredEmbedding], ids: Sequence[str]) 
 
 
 def batch_loader(
-    items: Sequence[T], load: Callable[[Sequence[T]], Any], *, batch_size: int, workers: int
-) -> DataLoader[Any]:
+    items: Sequence[T], load: Callable[[Sequence[T]], Any], *, batch_size: int, threads: int
+) -> "Ahead[Sequence[T]]":
     """Loader of this process's share of batches; what is in a batch does not depend on the number of processes.
 
     Args:
         items: of the whole job, equal on every process, which takes every world_size-th batch.
         load: up to batch_size items to a batch.
         batch_size: items of every batch but the last.
-        workers: reading processes; 0 reads in this one.
+        threads: that read ahead; 0 reads in this one.
     """
     rank, world_size = distributed.rank(), distributed.world_size()
     starts = range(rank * batch_size, len(items), world_size * batch_size)
-    chunks = [items[start : start + batch_size] for start in starts]
-    return DataLoader(Loaded(chunks, load), batch_size=None, num_workers=workers)
+    return Ahead([items[start : start + batch_size] for start in starts], load, threads)
+
+
+class Ahead(Generic[T]):
+    """What `load` makes of each item, in order, some of it in advance.
+
+    Args:
+        items: what to load.
+        load: called from several threads at once.
+        threads: how many; 0 loads each when it is asked for.
+    """
+
+    def __init__(self, items: Sequence[T], load: Callable[[T], Any], threads: int) -> None:
+        self._items, self._load, self._threads = items, load, threads
+        self._loading: Generator[Any, None, None] | None = None
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Load all."""
+        self._loading = map_in_threads(self._load, self._items, self._threads)
+        return self._loading
+
+    def close(self) -> None:
+        """Load nothing more."""
+        if self._loading is not None:
+            self._loading.close()
 
 
 class Loaded(TorchDataset[Any]):

@@ -1,10 +1,5 @@
-"""Lists within sentences, and work in threads."""
+"""Lists within sentences."""
 
-from contextlib import closing
-
-import pytest
-
-from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.runtime.wording import first_few, joined_with_and, nearest
 
 
@@ -25,16 +20,3 @@ def test_an_enumeration() -> None:
 def test_the_nearest_word_or_all() -> None:
     assert nearest("sam_vit_x", ["sam_vit_b", "medsam"]) == "did you mean sam_vit_b?"
     assert nearest("qqq", ["run", "segment"]) == "there are run, segment"
-
-
-def test_results_come_in_order_and_errors_come_through() -> None:
-    assert list(map_in_threads(lambda n: n * n, range(50))) == [n * n for n in range(50)]
-    with pytest.raises(ZeroDivisionError):
-        list(map_in_threads(lambda n: 1 // n, [2, 1, 0]))
-
-
-def test_what_is_closed_starts_nothing_more() -> None:
-    begun: list[int] = []
-    with closing(map_in_threads(begun.append, range(100_000))) as results:
-        next(results)
-    assert len(begun) < 100_000

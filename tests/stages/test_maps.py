@@ -56,13 +56,6 @@ def test_one_map_of_several(tmp_path: Path) -> None:
         assert np.array_equal(read_map(artifacts, "a", place), result.saliency_map)
 
 
-def test_a_map_that_an_earlier_version_stored(tmp_path: Path) -> None:
-    artifacts = StageArtifacts(tmp_path, "saliency", "k", {"a": "1" * 64})
-    saliency_map = np.random.default_rng(0).random((20, 30), np.float32)
-    artifacts.save("a", {"presence": 1.0}, saliency_map)
-    assert np.array_equal(read_map(artifacts, "a"), saliency_map)
-
-
 def test_a_stored_map_takes_no_more_than_a_kilobyte(tmp_path: Path) -> None:
     grid = np.random.default_rng(0).random((14, 14), np.float32)
     array, record = stored_form(SaliencyResult(grid, Squash(PREPROCESS), (2048, 2500)))

@@ -11,7 +11,7 @@ from medsam_exp.stages.text_truncation import (
     caption_notes,
     cut_of_samples,
     notes_of_cuts,
-    record_of_cuts,
+    records_of_cuts,
     warn_of_cuts,
 )
 
@@ -27,7 +27,7 @@ def test_a_run_names_the_samples_and_where_reading_stops(
     clip: ClipModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     texts = {f"x{n}": ("a mass", LONG) if n < 7 else ("a mass",) for n in range(9)}
-    infos = {name: {"presence": 1.0, **record_of_cuts(clip, own)} for name, own in texts.items()}
+    infos = {name: {"presence": 1.0, **record} for name, record in records_of_cuts(clip, texts).items()}
     assert infos["x8"] == {"presence": 1.0}
     artifacts = {"saliency": SimpleNamespace(info=infos.__getitem__)}
     cut = cut_of_samples(artifacts, list(texts))
@@ -41,7 +41,7 @@ def test_a_run_names_the_samples_and_where_reading_stops(
     assert f"x0 ({tokens} tokens, read up to '" in note
     assert "and 2 more: shorten them, or read them in pieces with text=windows" in note
     with caplog.at_level(logging.WARNING):
-        warn_of_cuts(clip, texts)
+        warn_of_cuts(records_of_cuts(clip, texts))
     assert caplog.messages == [f"text: {note}"]
     assert notes_of_cuts({}, list(texts)) == []
 

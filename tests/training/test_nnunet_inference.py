@@ -42,7 +42,7 @@ def results(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> ResultsFolder
 
 
 def answers(
-    results: ResultsFolder, ids: Any = tuple(IMAGES), *, at_once: int = 16, workers: int = 0
+    results: ResultsFolder, ids: Any = tuple(IMAGES), *, at_once: int = 16, threads: int = 0
 ) -> dict[str, EnsembleAnswer]:
     """The ensemble's answers, by a loader and a Trainer as the stage has them."""
     found: dict[str, EnsembleAnswer] = {}
@@ -51,7 +51,7 @@ def answers(
     def read(names: Any) -> Any:
         return [(name, predictor.prepare(IMAGES[name])) for name in names]
 
-    loader = batch_loader(ids, read, batch_size=at_once, workers=workers)
+    loader = batch_loader(ids, read, batch_size=at_once, threads=threads)
     trainer = pl.Trainer(
         accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False
     )
@@ -103,11 +103,11 @@ def test_outside_the_crop_is_background_for_certain(reference: dict[str, Ensembl
         assert (values[~margin] > 0).mean() > 0.9, name
 
 
-@pytest.mark.parametrize(("at_once", "workers"), [(1, 0), (2, 0), (16, 2), (2, 2)])
+@pytest.mark.parametrize(("at_once", "threads"), [(1, 0), (2, 0), (16, 2), (2, 2)])
 def test_sharing_out_the_images_changes_nothing(
-    results: ResultsFolder, reference: dict[str, EnsembleAnswer], at_once: int, workers: int
+    results: ResultsFolder, reference: dict[str, EnsembleAnswer], at_once: int, threads: int
 ) -> None:
-    found = answers(results, at_once=at_once, workers=workers)
+    found = answers(results, at_once=at_once, threads=threads)
     assert_equal(reference, found)
     assert list(found) == list(IMAGES)
 

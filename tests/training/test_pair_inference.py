@@ -11,14 +11,14 @@ from medsam_exp.training.prediction import PredictModule, batch_loader
 def embed(small_clip, small_pairs, make_trainer, monkeypatch):
     """Embeddings of 11 pairs, computed by as many processes as asked, one after the other."""
 
-    def run(batch_size: int = 4, workers: int = 0, world_size: int = 1, seed: int = 0) -> EmbeddedPairs:
+    def run(batch_size: int = 4, threads: int = 0, world_size: int = 1, seed: int = 0) -> EmbeddedPairs:
         clip, parts = small_clip(), []
         module = PredictModule(clip, lambda batch: [(embed_pairs(clip, batch),)], parts.append)
         read = pair_reader(small_pairs(11), clip, seed, batch_size)
         monkeypatch.setattr(distributed, "world_size", lambda: world_size)
         for rank in range(world_size):
             monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
-            loader = batch_loader(range(11), read, batch_size=batch_size, workers=workers)
+            loader = batch_loader(range(11), read, batch_size=batch_size, threads=threads)
             make_trainer().predict(module, loader, return_predictions=False)
         return in_order(parts, 11)
 
@@ -35,8 +35,8 @@ def test_embeddings_are_those_of_each_pair_alone(embed, small_clip, small_pairs)
         assert found.captions[index] in pairs.captions(pair_id)
 
 
-@pytest.mark.parametrize("options", [{"world_size": 2}, {"world_size": 5}, {"workers": 2}])
-def test_processes_and_workers_change_nothing(embed, options: dict[str, int]) -> None:
+@pytest.mark.parametrize("options", [{"world_size": 2}, {"world_size": 5}, {"threads": 2}])
+def test_processes_and_threads_change_nothing(embed, options: dict[str, int]) -> None:
     one, other = embed(), embed(**options)
     assert one.captions == other.captions
     assert torch.equal(one.image, other.image)
@@ -70,7 +70,7 @@ def test_captions_are_those_of_validation_while_training(embed, small_clip, smal
 
 def test_every_batch_has_one_shape_and_padding_is_no_pair(small_clip, small_pairs) -> None:
     read = pair_reader(small_pairs(11), small_clip(), seed=0, batch_size=4)
-    batches = list(batch_loader(range(11), read, batch_size=4, workers=0))
+    batches = list(batch_loader(range(11), read, batch_size=4, threads=0))
     assert {(len(batch.images), len(batch.tokens)) for batch in batches} == {(4, 4)}
     assert [index for batch in batches for index in batch.indices] == list(range(11))
     assert torch.equal(batches[-1].images[2], batches[-1].images[3])

@@ -39,7 +39,7 @@ def relevance(make_trainer):
         clip = load_clip("tiny")
         module = PredictModule(clip, TextSaliency(clip, first_noise, TEXTS, 0), found.__setitem__)
         read = partial(read_images, Scans(), clip.preprocess, batch_size)
-        loader = batch_loader(ids, read, batch_size=batch_size, workers=0)
+        loader = batch_loader(ids, read, batch_size=batch_size, threads=0)
         make_trainer().predict(module, loader, return_predictions=False)
         return found
 
