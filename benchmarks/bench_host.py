@@ -24,11 +24,13 @@ from benchmarks.plain_host import (
     plain_outlines,
     plain_peak_distance,
     plain_read,
+    plain_read_mask,
     plain_roc_auc,
     plain_to_original_frame,
 )
 from benchmarks.rows import Row
 from medsam_exp.data.decoding import read_image
+from medsam_exp.data.masks import read_mask
 from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.masks.component_filter.confidence import ConfidentComponents
 from medsam_exp.masks.postprocess.otsu import Otsu
@@ -85,6 +87,9 @@ def rows() -> Iterator[Row]:
 def steps(size: tuple[int, int], folder: Path) -> Iterator[Step]:
     """All steps for a scan of (H, W) pixels that is stored in the folder."""
     gray, rgb, truth, grid = scan(size, folder)
+    gray_mask, rgb_mask = folder / f"gray_mask_{size[0]}.png", folder / f"rgb_mask_{size[0]}.png"
+    Image.fromarray(truth).convert("L").save(gray_mask)
+    Image.fromarray(truth).convert("RGB").save(rgb_mask)
     geometry, otsu, confident = Squash(torch.from_numpy), Otsu(BINS), ConfidentComponents(CONFIDENCE)
     image, saliency_map = read_image(rgb), geometry.to_original_frame(grid, size)
     coarse = otsu(saliency_map, image)
@@ -92,6 +97,8 @@ def steps(size: tuple[int, int], folder: Path) -> Iterator[Step]:
     of_map = saliency_map, truth
     yield Step("read RGB", partial(plain_read, rgb), partial(read_image, rgb))
     yield Step("read gray", partial(plain_read, gray), partial(read_image, gray), usual=False)
+    yield Step("read gray mask", partial(plain_read_mask, gray_mask), partial(read_mask, gray_mask))
+    yield Step("read RGB mask", partial(plain_read_mask, rgb_mask), partial(read_mask, rgb_mask), usual=False)
     yield Step(
         "map to its frame",
         partial(plain_to_original_frame, grid, size),

@@ -22,6 +22,17 @@ def plain_read(path: Path) -> RGBImage:
     return np.array(values if values.ndim == 3 else np.repeat(values[..., None], 3, axis=-1))
 
 
+def plain_read_mask(path: Path) -> Mask:
+    """(H, W) bool of an 8-bit PNG of two values, gray or RGB: the higher is foreground."""
+    with Image.open(path) as image:
+        values = np.asarray(image)
+    with Image.open(path) as image:
+        image.verify()
+    levels = values if values.ndim == 2 else values.max(axis=-1)
+    mask: Mask = levels == np.unique(levels)[1]
+    return mask
+
+
 def plain_to_original_frame(grid: Tensor, size: tuple[int, int]) -> SaliencyMap:
     """(H, W) float32 in [0, 1] of a (gh, gw) grid that is not constant: bilinear, then min-max."""
     stretched = interpolate(grid.double()[None, None], size, mode="bilinear", align_corners=False)[0, 0]

@@ -54,10 +54,10 @@ def to_rgb(pixels: Pixels, path: Path) -> RGBImage:
     """
     values = pixels.values if pixels.values.dtype == np.uint8 else _stretched(pixels.values, path)
     if values.ndim == 2:
-        values = np.repeat(values[..., None], 3, axis=-1)
+        values = np.stack((values, values, values), axis=-1)
     if pixels.alpha is not None:
         values = np.rint(values * pixels.alpha[..., None])
-    return np.array(values, dtype=np.uint8, order="C")  # a copy, since Pillow's pixels are read-only
+    return np.require(values, np.uint8, ("C", "W"))  # Pillow's pixels are read-only
 
 
 def refuse_elongated(size: tuple[int, ...], path: Path) -> None:
@@ -135,7 +135,9 @@ def _pixels(image: ImageFile.ImageFile, content: bytes) -> Pixels:
     if deep_colour:
         return _deep_colour(content, orientation)
     image.load()
-    upright = ImageOps.exif_transpose(image)
+    upright = (
+        image if orientation == 1 else ImageOps.exif_transpose(image)
+    )  # each step of Pillow's copies all pixels
     alpha = None
     if upright.mode[0] in "IF":
         values = np.asarray(upright)
@@ -144,7 +146,8 @@ def _pixels(image: ImageFile.ImageFile, content: bytes) -> Pixels:
         rgba = np.asarray(upright.convert("RGBA"))
         values, alpha = rgba[..., :3], _telling_alpha(rgba[..., 3])
     else:
-        values = np.asarray(upright.convert("L" if upright.mode in {"1", "L"} else "RGB"))
+        mode = "L" if upright.mode in {"1", "L"} else "RGB"
+        values = np.asarray(upright if upright.mode == mode else upright.convert(mode))
     numbers = np.asarray(upright) if upright.mode == "P" else values // step if step else None
     return Pixels(values, alpha, lossy, orientation, numbers=numbers)
 

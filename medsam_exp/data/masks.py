@@ -49,7 +49,7 @@ def to_mask(pixels: Pixels, path: Path, foreground: Collection[int] | None = Non
     `path` names the file in errors; `foreground`, result and errors are those of `read_mask`.
     """
     levels = _grey_levels(pixels, path) if foreground is None else label_values(pixels, path, foreground)
-    found = np.unique(levels)
+    found = _distinct(levels)
     if not np.isfinite(found).all() or found[0] < 0:
         raise UserError(f"{path} has negative or non-finite values: save the mask with values 0 and 255")
     if foreground is not None:
@@ -121,7 +121,7 @@ def label_values(pixels: Pixels, path: Path, asked: Collection[int] = ()) -> NDA
             return pixels.numbers
     if path.suffix.lower() == DICOM_SUFFIX:
         raise UserError(f"{path} is a DICOM image, read as a screen shows it: save its labels as gray PNG")
-    if values.ndim == 3 and (values.max(axis=-1) != values.min(axis=-1)).any():
+    if values.ndim == 3 and np.not_equal(*_extremes(values)).any():
         raise UserError(
             f"{path} is coloured, so it has no label values: save it as gray PNG, one value per class"
         )
@@ -137,11 +137,24 @@ def _grey_levels(pixels: Pixels, path: Path) -> NDArray[Any]:
         values = np.rint(values * (pixels.alpha if values.ndim == 2 else pixels.alpha[..., None]))
     if values.ndim == 2:
         return values
-    brightest = values.max(axis=-1)
-    if (brightest - values.min(axis=-1)).max() <= brightest.max() / 4:
-        result: NDArray[Any] = brightest
-        return result
+    darkest, brightest = _extremes(values)
+    if (brightest - darkest).max() <= brightest.max() / 4:
+        return brightest
     return _two_colours(values.astype(np.int64), path, pixels.numbers)
+
+
+def _distinct(levels: NDArray[Any]) -> NDArray[Any]:
+    """The different values, ascending; a mask of two values need not be sorted for that."""
+    lowest, highest = levels.min(), levels.max()
+    if ((levels == lowest) | (levels == highest)).all():
+        return np.unique([lowest, highest])
+    return np.unique(levels)
+
+
+def _extremes(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(H, W) darkest and brightest channel of (H, W, 3) values: by channel, as NumPy is slow along a short axis."""
+    red, green, blue = np.moveaxis(values, -1, 0)
+    return np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
 
 
 def _two_colours(values: NDArray[np.int64], path: Path, numbers: NDArray[Any] | None) -> NDArray[np.bool_]:
