@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,6 +14,8 @@ from typing import Any
 from medsam_exp.runtime.extras import EXTRAS
 
 _PROC = Path("/proc/meminfo")
+_DRIVERS = tuple(map(Path, ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd")))
+"""What the drivers of GPUs leave on Linux: NVIDIA's, in a container, under Windows, AMD's."""
 _VERSIONS = ("medsam-exp", "torch", "torchvision", "open_clip_torch", "segment-anything", "pytorch-lightning")
 
 
@@ -93,7 +96,10 @@ def _or(otherwise: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _gpus() -> tuple[tuple[Gpu, ...], str, dict[str, str]]:
-    import torch
+    driver = shutil.which("nvidia-smi") is not None or any(each.exists() for each in _DRIVERS)
+    if sys.platform == "linux" and not driver:
+        return (), "", {}
+    import torch  # takes seconds, which a machine without a driver need not wait for
 
     built_for = {"CUDA of torch": torch.version.cuda} if torch.version.cuda else {}
     if torch.cuda.is_available():

@@ -1,10 +1,12 @@
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from medsam_exp.cli import preflight
@@ -13,7 +15,7 @@ from medsam_exp.cli.main import main as medsam_exp
 from medsam_exp.cli.weights.catalogue import catalogue, find
 from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.runtime.extras import EXTRAS
-from tests.compose import composed
+from tests.compose import CONF, composed
 from tests.sockets import refuse_sockets
 
 
@@ -120,6 +122,13 @@ def test_a_wrong_checksum(
     assert "quiltnet_b16         WRONG" in page(capsys, "demo")  # remembered
 
 
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The driver of a GPU."""
+    monkeypatch.setattr(machine, "_DRIVERS", (tmp_path,))
+
+
+@pytest.mark.usefixtures("driver")
 def test_a_gpu(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -136,6 +145,15 @@ def test_a_driver_that_torch_cannot_use(monkeypatch: pytest.MonkeyPatch) -> None
     assert "its CUDA may not fit the driver (make setup TORCH_BACKEND" in machine.look({}).gpu_note
 
 
+def test_without_a_driver_torch_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_DRIVERS", ())
+    monkeypatch.setattr(machine.sys, "platform", "linux")
+    monkeypatch.setattr(machine.shutil, "which", lambda name: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("torch was asked"))
+    assert machine.look({}).gpus == ()
+
+
+@pytest.mark.usefixtures("driver")
 def test_a_strange_machine_is_no_reason_to_fail(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,7 +174,7 @@ def test_a_strange_machine_is_no_reason_to_fail(
 def test_packages_that_are_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "find_spec", lambda name: None)
+    monkeypatch.setattr(preflight, "find_spec", lambda name: None if name in EXTRAS else find_spec(name))
     cfg = composed("postprocess=crf")
     OmegaConf.resolve(cfg)
     (need,) = preflight.packages(cfg)
@@ -164,6 +182,13 @@ def test_packages_that_are_missing(
     assert not list(preflight.packages(composed("postprocess=otsu")))
     monkeypatch.setattr(machine, "find_spec", lambda name: None)
     assert "pydensecrf     not here, for postprocess=crf: make setup-crf" in page(capsys, "demo")
+
+
+def test_what_a_method_needs_is_read_from_its_source_as_it_is_when_imported() -> None:
+    named = {OmegaConf.load(path).get("_target_") for path in CONF.rglob("*.yaml")} - {None}
+    read = {target: preflight._required(target) for target in named}
+    assert read == {target: getattr(get_object(target), "requires", None) for target in named}
+    assert {"peft", "SimpleITK", "pydensecrf", "tensorboard"} <= set(read.values())
 
 
 def test_values_that_only_the_user_knows(capsys: pytest.CaptureFixture[str]) -> None:
