@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.rows import Row
 from medsam_exp.nnunet.environment import PREPROCESSED, RAW, RESULTS
 
 _PATTERN = "checkpoint_epoch_*.pth"
@@ -158,10 +159,25 @@ def main() -> None:
         {"ours": ours, "stock": stock}[given.way](*given.places)
         return
     with tempfile.TemporaryDirectory() as folder:
-        _compare(Path(folder), given)
+        costs, apart = _compare(Path(folder), given)
+    _show(costs, given, apart)
 
 
-def _compare(root: Path, given: Any) -> None:
+def rows() -> Iterator[Row]:
+    """Stock nnU-Net's predictor for each member against ours, in one process each, in processor seconds."""
+    given = argparse.Namespace(members=10, images=2, patch=96, features=8, cli=0)
+    with tempfile.TemporaryDirectory() as folder:
+        costs, (apart, pixels) = _compare(Path(folder), given)
+    yield Row(
+        f"nnU-Net ensemble, {given.members} members, {given.images} images, with start",
+        "s",
+        costs["stock"].processor,
+        costs["ours"].processor,
+        note=f"mean probabilities differ by {apart:.0e} at most, masks in {pixels} pixels",
+    )
+
+
+def _compare(root: Path, given: Any) -> tuple[dict[str, Cost], tuple[float, int]]:
     itself = [sys.executable, "-W", "ignore", "-m", "benchmarks.bench_nnunet_ensemble"]
     numbers = [f"--{name}={getattr(given, name)}" for name in ("members", "images", "patch", "features")]
     spend([*itself, *numbers, str(root), "--way", "make"], root)
@@ -175,7 +191,7 @@ def _compare(root: Path, given: Any) -> None:
         out, member = root / "cli" / str(number), f"checkpoint_epoch_{number:04d}.pth"
         cost = spend(command_line(folder, root / "images", out, member), root)
         costs["cli"] = cost if number == 0 or cost.wall < costs["cli"].wall else costs["cli"]
-    _show(costs, given, _largest_difference(root))
+    return costs, _largest_difference(root)
 
 
 def _largest_difference(root: Path) -> tuple[float, int]:

@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.nnunet_phantoms import planned, settings
+from benchmarks.rows import Row
 from medsam_exp.nnunet.environment import nnunet_folders
 from medsam_exp.nnunet.settings import NnunetSettings
 from medsam_exp.nnunet.training import TrainingParts
@@ -117,21 +119,34 @@ def main() -> None:
     options.add_argument("--batch", type=int, default=4)
     options.add_argument("--features", type=int, default=32, help="of the first stage; nnU-Net plans 32")
     given = options.parse_args()
+    chosen = _settings(given.patch, given.batch, given.features)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, apart = _compare(Path(folder), chosen, given.steps + WARM_UP, given.runs)
+    _show(seconds, apart, given.steps)
+
+
+def rows() -> Iterator[Row]:
+    """A step of training by both, in processor seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, apart = _compare(Path(folder), _settings(patch=96, batch=4, features=16), 6 + WARM_UP, 3)
+    own, ours = (statistics.median(processor for _, processor in runs) for runs in seconds.values())
+    note = f"losses differ by {apart:.0e} at most"
+    yield Row("nnU-Net training step, 4 patches of 96x96, 16 features", "s", own, ours, note=note)
+
+
+def _settings(patch: int, batch: int, features: int) -> NnunetSettings:
+    return settings(
+        batch_size=batch, patch_size=[patch] * 2, base_features=features, max_features=256, folds=["all"]
+    )
+
+
+def _compare(
+    root: Path, chosen: NnunetSettings, steps: int, runs: int
+) -> tuple[dict[str, list[tuple[float, float]]], float]:
+    """Seconds of a step, (wall, processor) of each run by whose trainer it was, and how far losses are apart."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    chosen = settings(
-        batch_size=given.batch,
-        patch_size=[given.patch] * 2,
-        base_features=given.features,
-        max_features=256,
-        folds=["all"],
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        _compare(Path(folder), chosen, given.steps + WARM_UP, given.runs)
-
-
-def _compare(root: Path, chosen: NnunetSettings, steps: int, runs: int) -> None:
     plans = planned(root, chosen, 20)
     seconds: dict[str, list[tuple[float, float]]] = {"nnU-Net's own trainer": [], "ours, under Lightning": []}
     apart = 0.0
@@ -146,7 +161,7 @@ def _compare(root: Path, chosen: NnunetSettings, steps: int, runs: int) -> None:
             seconds[name].append(clock.mean())
             curves.append(losses)
         apart = max(apart, max(abs(one - two) for one, two in zip(*curves, strict=True)))
-    _show(seconds, apart, steps - WARM_UP)
+    return seconds, apart
 
 
 def _show(seconds: dict[str, list[tuple[float, float]]], apart: float, steps: int) -> None:
