@@ -1,6 +1,10 @@
 """Rows of the table of `make bench`: ours against a plain reference, and how fast it could be at most."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
 
 
 class Row(NamedTuple):
@@ -26,3 +30,13 @@ class Row(NamedTuple):
     def ratio(self) -> float:
         """How many times better ours is than the reference."""
         return self.reference / self.ours
+
+
+def print_rows(title: str, rows: Iterable[Row]) -> None:
+    """Print each row's plain and own figure, their ratio, and the limit."""
+    table = Table("what", "unit", "plain", "ours", "ratio", "limit", "note", title=title)
+    for row in rows:
+        limit = "" if row.limit is None else f"{row.limit:.2f}"
+        figures = f"{row.reference:.2f}", f"{row.ours:.2f}", f"{row.ratio:.1f} x", limit
+        table.add_row(row.what, row.unit, *figures, row.note)
+    Console().print(table)

@@ -6,13 +6,20 @@ import resource
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from segment_anything import sam_model_registry
 
 from medsam_exp.cli.runner import run
 from medsam_exp.clip.load import load_clip
+from medsam_exp.data.decoding import read_image
+from medsam_exp.metrics.overlap import iou
+from medsam_exp.saliency.m2ib import M2IB
 from medsam_exp.sam.families import FAMILIES
+from medsam_exp.sam.load import load_sam
+from medsam_exp.training.precision import encoders_in
+from medsam_exp.types import Prompts
 from tests.compose import composed
 
 
@@ -52,6 +59,32 @@ def test_biomedclip_and_sam_vit_b_segment_two_images(
     run(composed(*overrides), run_dir, {}, overrides)
     with (run_dir / "per_image.csv").open() as file:
         assert sum(row["stage"] == "sam" for row in csv.DictReader(file)) == 2
+
+
+@pytest.mark.slow
+def test_bfloat16_keeps_maps_and_masks(tmp_path: Path, shared: Path) -> None:
+    clip = load_clip(str(biomedclip_folder(tmp_path, shared)), "random")
+    sam = load_sam("vit_b", "random")
+    for name, parameter in sam.image_encoder.named_parameters():
+        if "pos" in name:  # they start at zero
+            torch.nn.init.normal_(parameter, std=0.2, generator=torch.Generator().manual_seed(0))
+    image = read_image(sorted((shared / "data" / "breast_tumors" / "test_images").glob("*.png"))[0])
+    height, width = image.shape[:2]
+    boxes = np.array([[0.3 * width, 0.2 * height, 0.7 * width, 0.6 * height]], np.float32)
+    maps, masks = [], []
+    for precision in ("32-true", "bf16-mixed"):
+        low = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed")
+        with encoders_in(torch.nn.ModuleList([clip, sam]), precision), torch.no_grad(), low:
+            text = clip.encode_text(clip.tokenize(["a dark, irregular mass"]))
+            pixels = clip.preprocess(image)[None]
+            method = M2IB(layer=9, beta=1.0)
+            maps.append(method(clip, pixels, text, [torch.Generator().manual_seed(0)]))
+            embedding = sam.encode(sam.preprocess(image)[None])[0]
+            ((logits, _),) = sam.decode(embedding, Prompts(boxes_xyxy=boxes), (height, width))
+            masks.append((logits[0] > 0).numpy())
+    assert np.corrcoef(*(each.flatten() for each in maps))[0, 1] > 0.99
+    assert 0.01 < masks[0].mean() < 0.99
+    assert iou(*masks) > 0.98
 
 
 @pytest.mark.slow

@@ -14,7 +14,10 @@ from medsam_exp.cli.runner import run
 from medsam_exp.clip.load import load_clip
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.config.schema import check
+from medsam_exp.data.phantom.dataset import PhantomDataset
+from medsam_exp.metrics.overlap import iou
 from medsam_exp.saliency.gradient_rollout import GradientRollout
+from medsam_exp.saliency.m2ib import M2IB
 from medsam_exp.sam.load import load_sam
 from medsam_exp.sam.model import SamModel
 from medsam_exp.training.precision import encoders_in, network_dtype
@@ -134,6 +137,27 @@ def test_weights_converted_once_give_autocasts_numbers(vision: str, text: str, t
     for name, values in clip.state_dict().items():
         assert values.dtype == before[name].dtype
         assert torch.equal(values, before[name]), name
+
+
+def test_mixed_bfloat16_keeps_the_embedded_networks_maps_and_masks(clip: ClipModel, sam: SamModel) -> None:
+    scans = PhantomDataset(seed=5, count=3)
+    method = M2IB(layer=3, beta=0.1, steps=6, noise_samples=4)
+    for sample in scans.samples:
+        image = scans.read_image(sample.id)
+        boxes = np.array([[40, 50, 120, 110]], np.float32)
+        maps, masks = [], []
+        for precision in ("32-true", "bf16-mixed"):
+            low = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed")
+            with encoders_in(torch.nn.ModuleList([clip, sam]), precision), torch.no_grad(), low:
+                text = clip.encode_text(clip.tokenize([sample.description]))
+                pixels = clip.preprocess(image)[None]
+                maps.append(method(clip, pixels, text, [torch.Generator().manual_seed(0)]))
+                embedding = sam.encode(sam.preprocess(image)[None])[0]
+                ((logits, _),) = sam.decode(embedding, Prompts(boxes_xyxy=boxes), image.shape[:2])
+                masks.append((logits > 0).numpy())
+        assert not torch.equal(*maps)
+        assert likeness(*maps) > 0.99
+        assert iou(*masks) > 0.98
 
 
 @pytest.mark.parametrize("precision", ["32-true", "32", "bf16-mixed", "16-mixed", None])
