@@ -139,6 +139,10 @@ def finish_run(
 def _of_trainings(curves: Path) -> list[Picture]:
     if not curves.is_file():
         return []
+    with curves.open() as file:
+        columns = file.readline()
+    if "train/" not in columns and "val/" not in columns:
+        return []  # figures of other stages
     from medsam_exp.report.figures.training import draw_trainings  # imports pandas and matplotlib
 
     return list(draw_trainings(curves))

@@ -11,6 +11,7 @@ import base64
 import gzip
 import io
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from PIL import Image
 
 from medsam_exp.runtime.json_text import json_text
 
+_HERE = Path(__file__).parent
 LARGEST = 19_000_000
 """Characters of a whole page."""
 
@@ -31,14 +33,25 @@ def render(template: Path, **content: Any) -> str:
         template: its file; what it includes or imports lies beside it or in this folder.
         content: what it needs, all of it.
     """
+    return _environment(template.parent).get_template(template.name).render(content)
+
+
+@cache
+def _environment(folder: Path) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader([template.parent, Path(__file__).parent]),
+        loader=FileSystemLoader([folder, _HERE]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template.name).render(content)
+    environment.globals["source"] = _source
+    return environment
+
+
+def _source(name: str) -> Markup:
+    """A stylesheet or script of this folder as it is; as a template it would be compiled first."""
+    return Markup((_HERE / name).read_text().rstrip("\n"))
 
 
 def as_json(content: Any) -> Markup:
@@ -57,9 +70,8 @@ def data_uri(picture: Image.Image, kind: str, **options: Any) -> str:
 @cache
 def compressed_plotly() -> Markup:
     """Plotly's script, gzip as base64; "" where plotly is not installed, and a page then has no plots."""
-    try:
-        from plotly.offline import get_plotlyjs
-    except ModuleNotFoundError:
+    if (plotly := find_spec("plotly")) is None or plotly.origin is None:
         return Markup("")
-    packed = gzip.compress(get_plotlyjs().encode(), compresslevel=9, mtime=0)
+    script = Path(plotly.origin).parent / "package_data" / "plotly.min.js"  # importing plotly takes longer
+    packed = gzip.compress(script.read_bytes(), compresslevel=6, mtime=0)
     return Markup(base64.b64encode(packed).decode())

@@ -24,7 +24,9 @@ async def _look(page: Page) -> dict[str, Any]:
     found["wide"] = await page.ask("document.documentElement.scrollWidth - innerWidth")
     table = "document.querySelector('.sorts table')"
     heading = f"headingsOf({table}).find((cell) => nameOf(cell) === 'dsc')"
-    values = f"[...{table}.tBodies[0].rows].map((row) => Number(valueOf(row, {heading}.cellIndex)))"
+    values = (
+        f"[...{table}.tBodies[0].rows].map((row) => Number({table}.rowsOf.value(row, {heading}.cellIndex)))"
+    )
     for order in ("ascending", "descending"):
         await page.ask(f"{heading}.querySelector('button').focus()")
         await page.press("Enter")
