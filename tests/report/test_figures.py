@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from medsam_exp.report.figures.overlay import ImageResult, distribution_figure, overlay_figure
-from medsam_exp.report.figures.style import save_png
+from medsam_exp.report.figures.style import MOST_POINTS, save_png
 
 NOTHING = {"saliency_map": None, "coarse_mask": None, "prompts": None, "mask": None, "ground_truth": None}
 
@@ -131,6 +131,18 @@ def test_distribution_counts_images_by_stage(rows: list[dict[str, Any]], tmp_pat
     drawn = np.sort(figure.axes[0].collections[0].get_offsets()[:, 1])
     np.testing.assert_allclose(drawn, [0.5, 0.6, 0.7])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_distribution_of_many_images_draws_evenly_many_of_the_sorted_scores() -> None:
+    scores = np.random.default_rng(0).permutation(np.linspace(0, 1, 4 * MOST_POINTS + 1))
+    figure = distribution_figure(
+        [{"id": str(score), "stage": "sam", "dsc": float(score)} for score in scores]
+    )
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [
+        f"SAM mask\nn = {len(scores)}, {MOST_POINTS} drawn"
+    ]
+    drawn = np.sort(figure.axes[0].collections[0].get_offsets()[:, 1])
+    np.testing.assert_allclose(drawn, np.linspace(0, 1, MOST_POINTS), atol=1 / len(scores))
 
 
 def test_distribution_without_scores(tmp_path: Path) -> None:

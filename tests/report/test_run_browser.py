@@ -264,5 +264,10 @@ def test_the_page_of_many_images_says_what_it_lacks_without_its_folder(large: Pa
 def test_a_page_that_holds_everything_has_no_folder(report: Path) -> None:
     stale = report.with_suffix("")
     stale.mkdir()
+    for name in ("scores.js", "images_0007.js", "own.txt"):
+        (stale / name).write_text("")
+    write_report(report, title="run", summary=BARE, rows=[], figures=[])
+    assert [path.name for path in stale.iterdir()] == ["own.txt"]  # nobody else's file is touched
+    (stale / "own.txt").unlink()
     write_report(report, title="run", summary=BARE, rows=[], figures=[])
     assert not stale.exists()

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from medsam_exp.nnunet.uncertainty.quality import correlations, risk_coverage
-from medsam_exp.report.figures.style import save_png
+from medsam_exp.report.figures.style import MOST_POINTS, save_png
 from medsam_exp.report.figures.uncertainty import (
     reliability_figure,
     risk_coverage_figure,
@@ -271,6 +271,13 @@ def test_scatter_shows_every_image_and_the_coefficients() -> None:
 
 def test_expected_dsc_is_compared_with_the_diagonal() -> None:
     assert len(uncertainty_scatter([0.5, 0.7], [0.4, 0.9], "expected_dsc").axes[0].lines) == 1
+
+
+def test_of_many_images_one_in_so_many_is_drawn() -> None:
+    score = np.linspace(0, 1, 2 * MOST_POINTS + 1)
+    axes = uncertainty_scatter(score, score, "expected_dsc").axes[0]
+    np.testing.assert_array_equal(axes.collections[0].get_offsets()[:, 0], score[::3])
+    assert axes.get_title(loc="left") == f"n = {len(score)}, one in 3 drawn"
 
 
 @pytest.mark.parametrize("values", [[], [0.4], [0.4, 0.4, 0.4]])

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from medsam_exp.metrics.measures import MEASURES, number
 from medsam_exp.report.figures import panels
-from medsam_exp.report.figures.style import GRID, INK, new_figure, swarm
+from medsam_exp.report.figures.style import GRID, INK, MOST_POINTS, new_figure, swarm
 from medsam_exp.stages.pipeline import stage_colour, stage_place, stage_title
 from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
 
@@ -153,13 +153,17 @@ def _draw_scores(figure: Figure, result: ImageResult) -> None:
     figure.text(1 - panels.MARGIN / width, 1 - 0.12 / height, scores, ha="right", fontsize=11, **panels.PLAIN)
 
 
+def _count(images: int) -> str:
+    return f"n = {images}" if images <= MOST_POINTS else f"n = {images}, {MOST_POINTS} drawn"
+
+
 def _draw_columns(axes: Axes, columns: Mapping[str, Sequence[float]]) -> None:
-    """A box over each stage's points."""
+    """A box over each stage's points; of many images the points are evenly spaced among the sorted scores."""
     for place, (stage, values) in enumerate(columns.items()):
         colour = stage_colour(stage)
-        axes.scatter(
-            place + swarm(len(values), 0.36), np.sort(values), s=13, color=colour, alpha=0.75, lw=0, zorder=2
-        )
+        count = min(len(values), MOST_POINTS)
+        points = np.sort(values)[np.linspace(0, len(values) - 1, count).round().astype(int)]
+        axes.scatter(place + swarm(count, 0.36), points, s=13, color=colour, alpha=0.75, lw=0, zorder=2)
         axes.boxplot(
             [values],
             positions=[place],
@@ -170,7 +174,7 @@ def _draw_columns(axes: Axes, columns: Mapping[str, Sequence[float]]) -> None:
             whiskerprops={"color": INK},
             capprops={"color": INK},
         )
-    labels = [f"{stage_title(stage)}\nn = {len(values)}" for stage, values in columns.items()]
+    labels = [f"{stage_title(stage)}\n{_count(len(values))}" for stage, values in columns.items()]
     slanted: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "linespacing": 1.0}
     style = {"fontsize": 9.5} if len(columns) <= _LEVEL_NAMES else {"fontsize": 8.5, **slanted}
     axes.set_xticks(range(len(columns)), labels, color=INK, **style)

@@ -12,6 +12,8 @@ DOTS_PER_INCH = 150
 INK, FAINT, GRID = "#1a1a1a", "#5c5c5c", "#e4e4e4"
 BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
 """From the palette of Okabe and Ito, which colour-blind readers tell apart."""
+MOST_POINTS = 2000
+"""Of more images a figure draws so many points at most, and says so."""
 DIAGONAL: dict[str, Any] = {"color": "#9a9a9a", "lw": 1.2, "ls": (0, (4, 3))}
 """Of a line of equality or of chance."""
 _COMPRESSION = 3  # of 9; a third of the time of 6, which is usual, for files that are hardly larger

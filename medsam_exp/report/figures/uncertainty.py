@@ -14,7 +14,16 @@ from medsam_exp.metrics.measures import interval, number, signed
 from medsam_exp.nnunet.uncertainty.quality import Curve
 from medsam_exp.nnunet.uncertainty.reliability import ReliabilityBins
 from medsam_exp.nnunet.uncertainty.scores import SCORES
-from medsam_exp.report.figures.style import BLUE, DIAGONAL, FAINT, INK, RED, new_figure, style_axes
+from medsam_exp.report.figures.style import (
+    BLUE,
+    DIAGONAL,
+    FAINT,
+    INK,
+    MOST_POINTS,
+    RED,
+    new_figure,
+    style_axes,
+)
 from medsam_exp.stages.pipeline import stage_colour
 from medsam_exp.types import Mask, RGBImage
 
@@ -101,7 +110,7 @@ def reliability_figure(
 def uncertainty_scatter(
     score: ArrayLike, dsc: ArrayLike, label: str, correlation: Mapping[str, Any] | None = None
 ) -> Figure:
-    """Draw each image's score and DSC.
+    """Draw each image's score and DSC, of many images evenly many.
 
     Args:
         score: (n,) of images.
@@ -114,10 +123,12 @@ def uncertainty_scatter(
     axes = figure.add_subplot()
     if label == "expected_dsc":  # on the DSC's own scale, so it should be equal to it
         axes.axline((0, 0), slope=1, **DIAGONAL)
-    axes.scatter(x, y, s=22, color=BLUE, alpha=0.7, lw=0, clip_on=False, zorder=3)
+    step = -(-len(x) // MOST_POINTS)
+    axes.scatter(x[::step], y[::step], s=22, color=BLUE, alpha=0.7, lw=0, clip_on=False, zorder=3)
     axes.set(ylim=(-0.02, 1.02))
     axes.margins(x=0.06)
-    facts = [f"n = {len(x)}", *(_coefficient(*figures) for figures in (correlation or {}).items())]
+    drawn = f", one in {step} drawn" if step > 1 else ""
+    facts = [f"n = {len(x)}{drawn}", *(_coefficient(*figures) for figures in (correlation or {}).items())]
     axes.set_title("\n".join(facts), fontsize=9, color=INK, loc="left", linespacing=1.3)
     style_axes(axes, x=SCORES.get(label, label), y="DSC")
     return figure

@@ -15,12 +15,14 @@ from medsam_exp.types import Mask, RGBImage
 if TYPE_CHECKING:
     import wandb
 
+MOST_ROWS = 10_000
+"""W&B's page is slow beyond; `per_image.csv`, which is sent as well, has all."""
 _CLASSES = {"prediction": 1, "ground truth": 2, "coarse": 3}
 """Class number of each mask; numbers of their own give colours of their own."""
 
 
 def per_image_table(results: RunResults, images: int, longest_side: int) -> wandb.Table:
-    """One row per image, the worst first; the first `images` rows have a picture with masks.
+    """One row per image, the worst first and at most `MOST_ROWS`; the first `images` rows have a picture with masks.
 
     Args:
         results: a finished run.
@@ -32,7 +34,7 @@ def per_image_table(results: RunResults, images: int, longest_side: int) -> wand
     rows = _rows_by_image(results.rows)
     measures = sorted({name for row in rows.values() for name in row} - {"id", "text"})
     table = wandb.Table(columns=["id", "text", "image", *measures])
-    for place, sample_id in enumerate(_worst_first(rows)):
+    for place, sample_id in enumerate(_worst_first(rows)[:MOST_ROWS]):
         row = rows[sample_id]
         picture = _picture(results, sample_id, longest_side) if place < images else None
         table.add_data(sample_id, row["text"], picture, *(row.get(name) for name in measures))

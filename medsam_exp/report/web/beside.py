@@ -3,8 +3,8 @@
 A page that is opened from a file may load scripts that lie beside it, but no data.
 """
 
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ IMAGES_IN_PAGE = 1000
 """Of more images the scores and drawings lie beside the page, so that it stays under 20 MB however many there are."""
 DRAWINGS_IN_PAGE = 12_000_000
 """Characters of drawings that a page holds; where they are more, scores and drawings lie beside it, too."""
+_SCORES = "scores.js"
 _EACH = 100  # images whose drawings are in one script: about a megabyte
 
 
 class Beside:
-    """The folder beside a page, which is removed at first: a page that holds everything has none.
+    """The folder beside a page; what an earlier page had there is removed, and a page that holds everything has none.
 
     Args:
         page: the page's file; "report.html" has the folder "report".
@@ -30,7 +31,10 @@ class Beside:
     def __init__(self, page: Path) -> None:
         self._folder = page.with_suffix("")
         self._written = 0
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for script in (self._folder / _SCORES, *self._folder.glob("images_*.js")):
+            script.unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or not empty
+            self._folder.rmdir()
 
     @property
     def folder(self) -> str:
@@ -39,7 +43,7 @@ class Beside:
 
     def write_scores(self, data: Mapping[str, Any]) -> None:
         """Write what the page's scripts make plots and tables from."""
-        self._write("scores.js", f"const reportData = {_json(data)};")
+        self._write(_SCORES, f"const reportData = {_json(data)};")
 
     def write_drawings(self, drawings: Drawings, *, rest: bool) -> None:
         """Move drawings into scripts, in the order in which they were added, so many in each.

@@ -1,4 +1,4 @@
-"""Write a sweep's report: one HTML file with everything in it, plots by plotly, under 20 MB."""
+"""Write a sweep's report: one HTML file, plots by plotly, under 20 MB; the scores of many images lie beside it."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from medsam_exp.config.settings import differing, flat_settings
 from medsam_exp.metrics.measures import DISCLAIMER, MEASURES
+from medsam_exp.report.web.beside import IMAGES_IN_PAGE, Beside
 from medsam_exp.report.web.drawings import Drawings, write_with_drawings
 from medsam_exp.report.web.render import as_json, compressed_plotly
 from medsam_exp.report.web.scores import interned, rounded
@@ -31,7 +32,10 @@ def write_sweep_report(path: Path, sweep: SweepResults, sheets: Mapping[str, She
         sweep: read back.
         sheets: its tables by name; the overviews of several measures first.
     """
-    data = page_data(sweep)
+    data, beside = page_data(sweep), Beside(path)
+    many = len(data["images"]) > IMAGES_IN_PAGE
+    if many:
+        beside.write_scores(data)
     content = {
         "title": sweep.name,
         "disclaimer": DISCLAIMER,
@@ -40,11 +44,18 @@ def write_sweep_report(path: Path, sweep: SweepResults, sheets: Mapping[str, She
         "data": data,
         "tables": {name: (sheet, Markup(html_table(sheet))) for name, sheet in sheets.items()},
         "environment": environments(sweep.finished),
-        "data_json": as_json(data),
+        "data_json": as_json(_without_images(data) if many else data),
+        "beside": beside.folder if many else "",
         "plotly": compressed_plotly() if data["scores"] else "",
     }
     draw = partial(_drawings, sweep, data) if data["images"] else None
     write_with_drawings(path, Path(__file__).with_name("page.html"), content, draw)
+
+
+def _without_images(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a page has whose scores lie beside it and are not there."""
+    jobs = [{**job, "scores": dict.fromkeys(job["scores"], ()), "texts": []} for job in data["jobs"]]
+    return {**data, "images": [], "texts": [], "jobs": jobs}
 
 
 def _drawings(sweep: SweepResults, data: Mapping[str, Any], budget: int) -> Drawings:

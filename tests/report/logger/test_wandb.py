@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medsam_exp.report.logger import image_table
 from medsam_exp.report.logger.image_table import _rows_by_image, _shrunk, _worst_first
 from medsam_exp.report.logger.job import SweepJob, TrackedRun
 from medsam_exp.report.logger.sync import wandb_runs
@@ -201,6 +202,18 @@ def test_trained_networks_are_kept_by_their_stages_keys_and_stay_where_they_are(
         )
         stage, _, key = name.partition("-")
         assert json.loads(artifact["metadata"]) == {"stage": stage, "key": key}
+
+
+def test_the_table_has_the_worst_of_many_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setattr(image_table, "MOST_ROWS", 2)
+    rows = [
+        {"id": name, "text": "", "stage": "sam", "dsc": score}
+        for name, score in zip("abcd", (0.4, 0.1, 0.3, 0.9), strict=True)
+    ]
+    results = RunResults(None, None, None, {}, rows, {})  # type: ignore[arg-type]  # no picture is asked for
+    table = image_table.per_image_table(results, images=0, longest_side=8)
+    assert [row[0] for row in table.data] == ["b", "c"]
 
 
 def test_the_worst_come_first_and_those_without_a_score_last() -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from medsam_exp.runtime.json_text import json_text
 from medsam_exp.sweep.collect import collect
 from medsam_exp.sweep.read import read_sweep
+from medsam_exp.sweep.report import page as page_module
 from medsam_exp.sweep.report.images import draw_images
 from medsam_exp.sweep.report.page import by_disagreement, page_data
 from tests.chromium import DESKTOP, PHONE, Page, visit
@@ -111,6 +113,22 @@ def test_the_page_loads_nothing_and_does_not_change(small_sweep: Path) -> None:
     assert "<b&c" not in page  # names are escaped
     collect([small_sweep], small_sweep)
     assert (small_sweep / "report.html").read_bytes() == before
+
+
+def test_scores_of_many_images_lie_beside_the_page(
+    small_sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "IMAGES_IN_PAGE", 3)
+    sweep = read_sweep([small_sweep])
+    page_module.write_sweep_report(tmp_path / "report.html", sweep, {})
+    held = re.findall(r'id="data">(.*?)</script>', (tmp_path / "report.html").read_text())
+    assert [len(json.loads(data)["images"]) for data in held] == [0]
+
+    async def look(opened: Page) -> Any:
+        return json.loads(await opened.ask("JSON.stringify(data)"))
+
+    shown = visit(tmp_path / "report.html", DESKTOP, look)
+    assert shown == json.loads(json_text(page_data(sweep)))
 
 
 def test_pictures_are_small_shared_and_within_their_budget(small_sweep: Path) -> None:
