@@ -1,0 +1,271 @@
+"""The path of images through the stages with networks that answer at once: `python -m benchmarks.bench_host_path`.
+
+Plain is one step after the other, in the plainest form, on one thread; ours are the very stages.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from benchmarks.bench_host import BINS, CONFIDENCE, TOLERANCE_PX
+from benchmarks.plain_host import (
+    plain_confident_components,
+    plain_otsu,
+    plain_outlines,
+    plain_peak_distance,
+    plain_read,
+    plain_to_original_frame,
+)
+from benchmarks.rows import Row
+from medsam_exp.data.folder import FolderDataset
+from medsam_exp.data.phantom.dataset import PhantomDataset
+from medsam_exp.masks.component_filter.confidence import ConfidentComponents
+from medsam_exp.masks.component_filter.none import AllComponents
+from medsam_exp.masks.postprocess.otsu import Otsu
+from medsam_exp.masks.veto.none import NoVeto
+from medsam_exp.metrics.scores import SegmentationMeasures
+from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.runtime.digests import FileDigests
+from medsam_exp.runtime.threads import usable_cores
+from medsam_exp.saliency.geometry import Squash
+from medsam_exp.sam.fusion.single import SingleMask
+from medsam_exp.sam.prompt.box import BoxPerComponent
+from medsam_exp.stages.context import StageContext
+from medsam_exp.stages.pipeline import STAGES, stage_function
+from medsam_exp.types import Prompts, RGBImage
+
+IMAGES = {(480, 560): 32, (1024, 1024): 16}
+"""How many of each (H, W)."""
+_ORDER = ("saliency", "coarse_mask", "sam_mask", "evaluate")
+_BATCH = 8
+_SIDE = 56
+
+
+class Spent(NamedTuple):
+    """Milliseconds an image: on the clock, and of processors."""
+
+    wall: float
+    processor: float
+
+
+def main() -> None:
+    """Print milliseconds an image of both ways, and their ratio."""
+    table = Table("what", "plain, ms", "ours, ms", "ratio", "besides")
+    for row in rows():
+        table.add_row(row.what, f"{row.reference:.1f}", f"{row.ours:.1f}", f"{row.ratio:.1f} x", row.note)
+    Console().print(table)
+
+
+def rows() -> Iterator[Row]:
+    """The path of images of each size at several numbers of threads."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    for (height, width), count in IMAGES.items():
+        with TemporaryDirectory() as folder:
+            root = Path(folder)
+            write_images(root, (height, width), count)
+            dataset = FolderDataset("bench", folder, "test")
+            load = f"load {os.getloadavg()[0]:.1f} on {usable_cores()} cores"
+            reference = measured(partial(plain, root, root / "plain"), count)
+            for threads in dict.fromkeys((0, 1, usable_cores())):
+                ours = measured(partial(stages, dataset, root / f"ours_{threads}", threads), count)
+                yield Row(
+                    f"{height} x {width}, {threads} threads beside the main one",
+                    "ms on the clock",
+                    reference.wall,
+                    ours.wall,
+                    note=f"processor time {reference.processor:.1f} and {ours.processor:.1f} ms; {load}",
+                )
+
+
+def measured(run: Callable[[], None], count: int) -> Spent:
+    """What one image takes of a run over several."""
+    clock, processor = time.perf_counter(), time.process_time()
+    run()
+    return Spent(1e3 * (time.perf_counter() - clock) / count, 1e3 * (time.process_time() - processor) / count)
+
+
+def write_images(root: Path, size: tuple[int, int], count: int) -> None:
+    """Drawn scans enlarged to (H, W), as RGB PNG, with their targets."""
+    scans = PhantomDataset(seed=2, count=count)
+    for folder in ("test_images", "test_masks"):
+        (root / folder).mkdir()
+    for sample in scans.samples:
+        drawn, truth = (
+            Image.fromarray(scans.read_image(sample.id)),
+            Image.fromarray(scans.read_ground_truth(sample.id)),
+        )
+        drawn.resize(size[::-1], Image.Resampling.BICUBIC).save(root / "test_images" / f"{sample.id}.png")
+        truth.resize(size[::-1], Image.Resampling.NEAREST).save(root / "test_masks" / f"{sample.id}.png")
+
+
+def small(image: RGBImage) -> Tensor:
+    """(3, h, w) float32 in [0, 1] of an (H, W, 3) image."""
+    squashed = Image.fromarray(image).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.asarray(squashed)).permute(2, 0, 1) / 255
+
+
+def relevance(images: Tensor) -> Tensor:
+    """(B, 14, 14), the brightness of (B, 3, h, w)."""
+    return adaptive_avg_pool2d(images.mean(1), 14)
+
+
+class InstantClip(nn.Module):
+    """Has one embedding for every text."""
+
+    preprocess = staticmethod(small)
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """(n, 3) tokens."""
+        return torch.zeros(len(texts), 3, dtype=torch.int64)
+
+    tokenizer = tokenize
+
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """(n, 4) embeddings."""
+        return torch.ones(len(tokens), 4)
+
+
+class InstantSaliency:
+    """Finds what is bright."""
+
+    def geometry(self, clip: InstantClip) -> Squash:
+        """The whole image."""
+        return Squash(clip.preprocess)
+
+    def __call__(self, _: InstantClip, images: Tensor, *__: Any) -> Tensor:
+        """(B, 14, 14) relevance of (B, 3, h, w)."""
+        return relevance(images)
+
+
+class InstantSam(nn.Module):
+    """Fills each box."""
+
+    preprocess = staticmethod(small)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(B, 1, 1, 1) of (B, 3, h, w)."""
+        return torch.zeros(len(images), 1, 1, 1)
+
+    def decode(
+        self, _: Tensor, prompts: Prompts, size: tuple[int, int], **__: bool
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """(1, H, W) logits and (1,) expected IoU of each prompt."""
+        assert prompts.boxes_xyxy is not None
+        for left, top, right, bottom in prompts.boxes_xyxy.astype(int).tolist():
+            logits = torch.full((1, *size), -1.0)
+            logits[:, top:bottom, left:right] = 1
+            yield logits, torch.ones(1)
+
+
+def stages(dataset: FolderDataset, artifacts: Path, threads: int) -> None:
+    """Carry out the stages of a zero-shot run over a dataset."""
+    digests, objects = FileDigests(), _objects()
+    keys = {sample.id: dataset.image_digest(sample.id, digests) for sample in dataset.samples}
+    stored = {name: StageArtifacts(artifacts, name, "k", keys) for name in _ORDER}
+    ids = tuple(keys)
+    for name in _ORDER:
+        with stored[name].gathered():
+            stage_function(name)(
+                StageContext(
+                    build=lambda group, **_: objects[group],
+                    trainer=partial(
+                        pl.Trainer,
+                        accelerator="cpu",
+                        devices=1,
+                        enable_progress_bar=False,
+                        enable_model_summary=False,
+                    ),
+                    artifacts=stored[name],
+                    parents={parent: stored[parent] for parent in _ORDER[: _ORDER.index(name)]},
+                    dataset=dataset,
+                    texts=dict.fromkeys(ids, ("a bright region",)),
+                    pending=ids,
+                    seed=0,
+                    batch_size=_BATCH if STAGES[name].batch_size else 1,
+                    workers=0,
+                    threads=threads,
+                    loggers=[],
+                    advance=lambda _: None,
+                    log=lambda _: None,
+                    auxiliary=None,
+                    trial=lambda *_: {},
+                )
+            )
+
+
+def _objects() -> dict[str, Any]:
+    return {
+        "clip": InstantClip(),
+        "saliency": InstantSaliency(),
+        "postprocess": Otsu(BINS),
+        "component_filter": ConfidentComponents(CONFIDENCE),
+        "veto": NoVeto(),
+        "prompt": BoxPerComponent(expansion=0.0, jitter=0.0),
+        "sam": InstantSam(),
+        "fusion": SingleMask(),
+        "mask_filter": AllComponents(),
+        "metrics": SegmentationMeasures(TOLERANCE_PX, "px"),
+    }
+
+
+def plain(root: Path, out: Path) -> None:
+    """The same over a folder: each stage reads what it needs from files, and writes one file a result."""
+    out.mkdir()
+    images = sorted((root / "test_images").glob("*.png"))
+    for stage in (_plain_saliency, _plain_coarse, _plain_sam, _plain_scores):
+        for path in images:
+            stage(path, out / path.stem)
+
+
+def _plain_saliency(path: Path, out: Path) -> None:
+    image = plain_read(path)
+    grid = relevance(small(image)[None])[0]
+    np.save(out.with_suffix(".npy"), plain_to_original_frame(grid, (image.shape[0], image.shape[1])))
+
+
+def _plain_coarse(path: Path, out: Path) -> None:
+    saliency_map = np.load(out.with_suffix(".npy"))
+    plain_read(path)  # for post-processors that look at the image
+    coarse = plain_confident_components(plain_otsu(saliency_map, BINS), saliency_map, CONFIDENCE)
+    Image.fromarray(coarse).save(out.with_suffix(".coarse.png"))
+
+
+def _plain_sam(path: Path, out: Path) -> None:
+    coarse = plain_read(out.with_suffix(".coarse.png"))[..., 0] > 0
+    small(plain_read(path))
+    united = np.zeros(coarse.shape, bool)
+    prompts = BoxPerComponent(expansion=0.0, jitter=0.0)(coarse, np.random.default_rng(0))
+    if len(prompts):
+        for logits, _ in InstantSam().decode(torch.zeros(1), prompts, (coarse.shape[0], coarse.shape[1])):
+            united |= (logits[0] > 0).numpy()
+    Image.fromarray(united).save(out.with_suffix(".sam.png"))
+
+
+def _plain_scores(path: Path, out: Path) -> None:
+    truth = plain_read(path.parent.parent / "test_masks" / path.name)[..., 0] > 0
+    for kind in ("coarse", "sam"):
+        mask = plain_read(out.with_suffix(f".{kind}.png"))[..., 0] > 0
+        (mask & truth).sum(), (mask | truth).sum()
+        if mask.any() and truth.any():
+            plain_outlines(mask, truth)
+    if truth.any():
+        plain_peak_distance(np.load(out.with_suffix(".npy")), truth)
+
+
+if __name__ == "__main__":
+    main()
