@@ -1,6 +1,7 @@
 """What the code imports is what pyproject.toml declares; and a run needs the core alone."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -167,6 +168,13 @@ def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     )
     monkeypatch.undo()
     require("torch")
+
+
+def test_a_search_without_optuna_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.delitem(sys.modules, "medsam_exp.training.search.study", raising=False)
+    with pytest.raises(UserError, match="the stage tune needs the package optuna"):
+        importlib.import_module("medsam_exp.training.search.study")
 
 
 WITHOUT_EXTRAS = """

@@ -20,7 +20,7 @@ from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.runtime.word_lists import WordLists
-from medsam_exp.runtime.wording import nearest
+from medsam_exp.runtime.wording import did_you_mean
 
 _RESEARCH_ONLY = "Research use only; not a medical device."
 _WORDS_FOR_OTHERS = {"ignore_unknown_options": True, "help_option_names": []}
@@ -33,7 +33,7 @@ class _Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that is named."""
         if args[0] not in self.commands:
-            ctx.fail(f"medsam-exp has no command {args[0]!r}; {nearest(args[0], self.commands)}")
+            ctx.fail(f"medsam-exp has no command {args[0]!r}; {did_you_mean(args[0], self.commands)}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:

@@ -15,6 +15,7 @@ from medsam_exp.cli.weights.catalogue import Weights, catalogue, published_at
 from medsam_exp.cli.weights.local_cache import DESCRIPTION, state
 from medsam_exp.config.trials import searches
 from medsam_exp.runtime.extras import EXTRAS
+from medsam_exp.runtime.wording import first_line
 from medsam_exp.stages.pipeline import STAGES, readers
 from medsam_exp.types import UserError
 
@@ -68,7 +69,7 @@ def needs_of(overrides: Sequence[str]) -> list[Need]:
         ]
         return [*unset, *(need for look in LOOKS for need in look(cfg))]
     except (UserError, OmegaConfBaseException) as error:
-        return [Need("its configuration", str(error).splitlines()[0], "see the file that it names")]
+        return [Need("its configuration", first_line(error), "see the file that it names")]
 
 
 def images(cfg: DictConfig) -> Iterator[Need]:

@@ -149,8 +149,8 @@ def _value_problem(where: str, value: Any, kind: Any) -> str | None:
         return f"{where} is {value!r:.60}, but it must be {wanted}"
     most = _MOST.get(name, _MOST_OF_OTHERS)
     for number in value if isinstance(value, list | tuple) else [value]:
-        fits = not _is_a(number, float) or 0 < number <= most or (number == 0 and name in _MAY_BE_ZERO)
-        if not fits:
+        counts = isinstance(number, int | float) and not isinstance(number, bool)
+        if counts and not (0 < number <= most or (number == 0 and name in _MAY_BE_ZERO)):
             return f"{where} is {value!r:.60}, but it must be above 0 and at most {most}"
     return None
 
@@ -213,10 +213,10 @@ def _open_clip_description(config: Mapping[str, Any], where: str) -> dict[str, A
                 "vocab_size": text.vocab_size,
             },
         }
+        activations = {vision.hidden_act, text.hidden_act}
     except Exception as error:  # transformers refuses a wrong value in its own way
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise UserError(f"{where} does not describe a CLIP of transformers' ({said[:200]}).") from error
-    activations = {vision.hidden_act, text.hidden_act}
     if len(activations) > 1 or cfg["quick_gelu"] is None:
         raise UserError(
             f"{where}: hidden_act is {' and '.join(sorted(map(str, activations)))}, but a CLIP has quick_gelu or gelu, "

@@ -12,7 +12,7 @@ from medsam_exp.data.decoding import IMAGE_SUFFIXES
 from medsam_exp.data.tables import is_missing, number, place_of, read_table, value_of
 from medsam_exp.types import UserError
 
-COLUMNS = ("spacing_row_mm", "spacing_column_mm")
+SPACING_COLUMNS = ("spacing_row_mm", "spacing_column_mm")
 Spacing = tuple[float, float]
 Value = TypeVar("Value")
 _SCANS = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
@@ -67,12 +67,12 @@ class Index:
         return self.one_each(((stem, value_of(row[column])) for stem, row in rows), "classes")
 
     def spacings(self) -> dict[str, Spacing | None]:
-        """(row, column) sizes of pixels in mm by the image's stem; None where both of `COLUMNS` are empty.
+        """(row, column) sizes of pixels in mm by the image's stem; None where both of `SPACING_COLUMNS` are empty.
 
         Raises:
             UserError: the file or a column is missing, a size is no positive number, or one image has two.
         """
-        rows = self.rows(COLUMNS, "set data.spacing_mm to a CSV file")
+        rows = self.rows(SPACING_COLUMNS, "set data.spacing_mm to a CSV file")
         return self.one_each(((stem, _size(self.path, stem, row)) for stem, row in rows), "sizes of a pixel")
 
     def rows(self, columns: Sequence[str], absent: str) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -130,7 +130,7 @@ def stem_of(name: str) -> str:
 
 
 def _size(path: Path, stem: str, row: Mapping[str, str]) -> Spacing | None:
-    texts = [row[column].strip() for column in COLUMNS]
+    texts = [row[column].strip() for column in SPACING_COLUMNS]
     if all(map(is_missing, texts)):
         return None
     height, width = (math.nan if (value := number(text)) is None else value for text in texts)

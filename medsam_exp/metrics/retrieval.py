@@ -25,11 +25,11 @@ TOP = (1, 2)
 """Places that count within a batch (paper, Table 2)."""
 RECALL = (1, 5, 10)
 """Places that count among all pairs."""
-WAYS = ("image_to_text", "text_to_image")
+DIRECTIONS = ("image_to_text", "text_to_image")
 _CELLS_AT_ONCE = 2**24  # of similarities in memory
 
 Hits = dict[str, dict[int, Tensor]]
-"""Of `WAYS`, by k: hits of the queries, in [0, 1]; of images asked for texts, and of texts asked for images."""
+"""Of `DIRECTIONS`, by k: hits of the queries, in [0, 1]; of images asked for texts, and of texts asked for images."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class OneCaption:
             shuffles=self.shuffles,
             seed=seed,
             clusters=patients,
-            whole=True,
+            drop_last=True,
         )
         return {"figures": figures, "facts": facts}
 
@@ -113,14 +113,16 @@ class CaptionedImages:
         described = self._describes[images.numpy()][:, self.groups[texts].numpy()]
         return torch.from_numpy(described.toarray())
 
-    def _hits(self, images: Tensor, texts: Tensor, ks: Sequence[int], ways: Sequence[str] = WAYS) -> Hits:
+    def _hits(
+        self, images: Tensor, texts: Tensor, ks: Sequence[int], directions: Sequence[str] = DIRECTIONS
+    ) -> Hits:
         """Find each image's captions among these texts, and each text's images among these images."""
         similarity, right = self.image[images] @ self.text[texts].T, self._right(images, texts)
         turned = {"image_to_text": (similarity, right), "text_to_image": (similarity.T, right.T)}
-        return {way: _find(*turned[way], ks) for way in ways}
+        return {direction: _find(*turned[direction], ks) for direction in directions}
 
     def in_batches(
-        self, batch_size: int, shuffles: int, seed: int, ks: Sequence[int] = TOP, *, whole: bool = False
+        self, batch_size: int, shuffles: int, seed: int, ks: Sequence[int] = TOP, *, drop_last: bool = False
     ) -> Hits:
         """Find partners among the images of a batch and their captions; the images are shuffled several times.
 
@@ -129,7 +131,7 @@ class CaptionedImages:
             shuffles: how often (paper: 5).
             seed: of the shuffles; equal for equal seeds whatever the embeddings.
             ks: places that count.
-            whole: leave out the images of a shuffle that fill no batch; else they are the last batch.
+            drop_last: leave out the images of a shuffle that fill no batch; else they are the last batch.
 
         Returns:
             Hits (shuffles, N) of images and (shuffles, M) of texts, float64; NaN for what is left out.
@@ -138,24 +140,24 @@ class CaptionedImages:
             UserError: there are fewer images than one whole batch.
         """
         count = len(self.image)
-        if whole and count < batch_size:
+        if drop_last and count < batch_size:
             raise UserError(
                 f"There are {count} pairs, fewer than one retrieval batch of {batch_size}: "
                 f"set retrieval.batch_size to at most {count}, or give more pairs."
             )
-        sizes = dict(zip(WAYS, (count, len(self.text)), strict=True))
+        sizes = dict(zip(DIRECTIONS, (count, len(self.text)), strict=True))
         hits = {
-            way: {k: torch.full((shuffles, size), torch.nan, dtype=torch.float64) for k in ks}
-            for way, size in sizes.items()
+            direction: {k: torch.full((shuffles, size), torch.nan, dtype=torch.float64) for k in ks}
+            for direction, size in sizes.items()
         }
         for shuffle in range(shuffles):
             order = torch.randperm(count, generator=torch_generator(seed, "retrieval", shuffle))
-            for images in order[: count - count % batch_size if whole else count].split(batch_size):
+            for images in order[: count - count % batch_size if drop_last else count].split(batch_size):
                 texts = torch.isin(self.owner, images).nonzero()[:, 0]
-                for way, found in self._hits(images, texts, ks).items():
-                    asked = images if way == "image_to_text" else texts
+                for direction, found in self._hits(images, texts, ks).items():
+                    asked = images if direction == "image_to_text" else texts
                     for k in ks:
-                        hits[way][k][shuffle, asked] = found[k]
+                        hits[direction][k][shuffle, asked] = found[k]
         return hits
 
     def of_all(self, ks: Sequence[int] = RECALL, rows_at_once: int | None = None) -> Hits:
@@ -171,11 +173,12 @@ class CaptionedImages:
         images, texts = torch.arange(len(self.image)), torch.arange(len(self.text))
         rows = rows_at_once or max(1, _CELLS_AT_ONCE // len(texts))
         parts = {
-            "image_to_text": [self._hits(some, texts, ks, WAYS[:1]) for some in images.split(rows)],
-            "text_to_image": [self._hits(images, some, ks, WAYS[1:]) for some in texts.split(rows)],
+            "image_to_text": [self._hits(some, texts, ks, DIRECTIONS[:1]) for some in images.split(rows)],
+            "text_to_image": [self._hits(images, some, ks, DIRECTIONS[1:]) for some in texts.split(rows)],
         }
         return {
-            way: {k: torch.cat([part[way][k] for part in found]) for k in ks} for way, found in parts.items()
+            direction: {k: torch.cat([part[direction][k] for part in found]) for k in ks}
+            for direction, found in parts.items()
         }
 
 
@@ -186,7 +189,7 @@ def retrieval_figures(
     shuffles: int,
     seed: int,
     clusters: Clusters | None = None,
-    whole: bool = False,
+    drop_last: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Both protocols in both directions.
 
@@ -197,7 +200,7 @@ def retrieval_figures(
         seed: of shuffles and confidence intervals.
         clusters: (N,) what to draw together in intervals, such as the patient of each image; its captions go with it.
             None where all are independent.
-        whole: see `CaptionedImages.in_batches`.
+        drop_last: see `CaptionedImages.in_batches`.
 
     Returns:
         By name, such as `top1_image_to_text` (within batches) and `recall5_text_to_image` (among all): `mean`;
@@ -210,17 +213,19 @@ def retrieval_figures(
     """
     ones = torch.ones(len(images.text), 1)
     alike = CaptionedImages(ones[: len(images.image)], ones, images.owner, images.groups)
-    found, by_lot = (each.in_batches(batch_size, shuffles, seed, whole=whole) for each in (images, alike))
+    found, by_lot = (
+        each.in_batches(batch_size, shuffles, seed, drop_last=drop_last) for each in (images, alike)
+    )
     among_all, lot_of_all = images.of_all(), alike.of_all()
     of_texts = clusters and [clusters[owner] for owner in images.owner.tolist()]
     figures: dict[str, dict[str, Any]] = {}
-    for way, own in zip(WAYS, (clusters, of_texts), strict=True):
-        for k, hits in found[way].items():
-            chance = float(by_lot[way][k].nanmean())
-            figures[f"top{k}_{way}"] = _over_shuffles(hits, seed, own) | {"chance": chance}
-        for k, hits in among_all[way].items():
-            chance = float(lot_of_all[way][k].mean())
-            figures[f"recall{k}_{way}"] = summarise(hits.tolist(), seed, own) | {"chance": chance}
+    for direction, own in zip(DIRECTIONS, (clusters, of_texts), strict=True):
+        for k, hits in found[direction].items():
+            chance = float(by_lot[direction][k].nanmean())
+            figures[f"top{k}_{direction}"] = _over_shuffles(hits, seed, own) | {"chance": chance}
+        for k, hits in among_all[direction].items():
+            chance = float(lot_of_all[direction][k].mean())
+            figures[f"recall{k}_{direction}"] = summarise(hits.tolist(), seed, own) | {"chance": chance}
     return figures
 
 

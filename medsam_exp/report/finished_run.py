@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from medsam_exp.data.patients import clusters_of
 from medsam_exp.metrics.measures import ALL_MEASURES
+from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
 
 _OF_TEXTS = ("target", "modality", "sentences", "sentence_lists")
@@ -83,7 +84,7 @@ def read_run(folder: Path, *, without_images: bool = False) -> FinishedRun:
         summary = json.loads((folder / "summary.json").read_text())
         rows = _read_rows(folder / "per_image.csv") if rows_there else []
     except (ValueError, csv.Error) as error:
-        raise UserError(f"{folder} cannot be read: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{folder} cannot be read: {first_line(error)}") from error
     if not isinstance(summary, dict) or "choices" not in summary:
         raise UserError(f"{folder / 'summary.json'} does not name the choices of a run")
     if rows_there and (not rows or not {"id", "stage"} <= rows[0].keys()):

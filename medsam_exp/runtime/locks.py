@@ -21,12 +21,12 @@ _SECONDS_BETWEEN_LOOKS = 0.25
 """Hundreds of waiting jobs should not wear out a file server."""
 
 
-def acquired(path: Path, seconds: float = 0.0) -> FileLock | None:
-    """The lock of a file, held from now on; None where another process holds it and goes on so for some seconds."""
+def acquired(path: Path) -> FileLock | None:
+    """The lock of a file, held from now on; None where another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=seconds)
+        lock.acquire(timeout=0)
     except Timeout:
         return None
     return lock

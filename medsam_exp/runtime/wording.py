@@ -34,7 +34,7 @@ def joined_with_and(names: Iterable[str], most: int = 4) -> str:
     return f"{', '.join(before)} and {last}" if before else last
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """What somebody may have meant by a word that is not known, such as "did you mean a or b?"."""
     names = list(known)
     near = difflib.get_close_matches(word, names, 2)

@@ -8,7 +8,6 @@ import numpy as np
 from medsam_exp.data.patients import patients_of_samples
 from medsam_exp.metrics.clusters import picked
 from medsam_exp.runtime import distributed
-from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.seeding import derive_seed
 from medsam_exp.stages.context import StageContext
 from medsam_exp.training.search.space import Value, parse_space
@@ -27,7 +26,6 @@ def run(context: StageContext) -> None:
     Raises:
         UserError: every trial failed, or Optuna is not installed.
     """
-    require("optuna")
     from medsam_exp.training.search.study import Search
 
     settings = context.build("search")

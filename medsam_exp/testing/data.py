@@ -76,7 +76,7 @@ def _check_sample(made: Dataset, again: Dataset, sample: Sample) -> None:
 
 
 @contract
-def check_text(source: TextSource | Any, samples: Sequence[Sample], *, exchanges: bool = False) -> None:
+def check_text(source: TextSource | Any, /, samples: Sequence[Sample], *, exchanges: bool = False) -> None:
     """Check a source of texts: one or more for each sample, whatever the order; labels used only where declared.
 
     Args:

@@ -16,7 +16,7 @@ _SCORES = (0.0, 1e-9, 0.2, 0.5, 0.8, 1.0)
 
 
 @contract
-def check_postprocess(postprocess: PostProcessor | Any) -> None:
+def check_postprocess(postprocess: PostProcessor | Any, /) -> None:
     """Check a post-processor: any map and image of any shape give a mask of that shape, the same each time."""
     for shape in SHAPES.values():
         maps, images = example_maps(shape), example_images(shape)
@@ -40,7 +40,7 @@ def check_postprocess(postprocess: PostProcessor | Any) -> None:
 
 
 @contract
-def check_component_filter(component_filter: ComponentFilter | Any) -> None:
+def check_component_filter(component_filter: ComponentFilter | Any, /) -> None:
     """Check a component filter: it keeps or drops whole connected components and adds no pixel."""
     for shape in SHAPES.values():
         maps = example_maps(shape)
@@ -59,7 +59,7 @@ def check_component_filter(component_filter: ComponentFilter | Any) -> None:
 
 
 @contract
-def check_mask_filter(mask_filter: ComponentFilter | Any) -> None:
+def check_mask_filter(mask_filter: ComponentFilter | Any, /) -> None:
     """Check a filter of SAM's mask: it only removes pixels, and keeps a single component."""
     for shape in SHAPES.values():
         saliency_map = example_maps(shape)["blob"]
@@ -74,7 +74,7 @@ def check_mask_filter(mask_filter: ComponentFilter | Any) -> None:
 
 
 @contract
-def check_veto(veto: Veto | Any) -> None:
+def check_veto(veto: Veto | Any, /) -> None:
     """Check a veto: plain booleans, the same each time, and none for a higher score where a lower one has none."""
     answers = [veto(score) for score in _SCORES]
     expect(all(isinstance(answer, bool) for answer in answers), "answers must be True or False")
@@ -85,7 +85,7 @@ def check_veto(veto: Veto | Any) -> None:
 
 
 @contract
-def check_presence(scorer: Any) -> None:
+def check_presence(scorer: Any, /) -> None:
     """Check a presence score: in [0, 1] for any features, rising with the match, with texts to contrast with."""
     nothing, full = dict.fromkeys(FEATURES, 0.0), dict.fromkeys(FEATURES, 1.0)
     extremes = (

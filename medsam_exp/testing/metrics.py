@@ -20,7 +20,7 @@ _SHAPE = SHAPES["not square"]
 
 
 @contract
-def check_metrics(measures: SegmentationMeasures | Any) -> None:
+def check_metrics(measures: SegmentationMeasures | Any, /) -> None:
     """Check measures: finite numbers in range for any masks and maps, the same each time, best for equal masks."""
     expect(isinstance(measures, SegmentationMeasures), "must be a SegmentationMeasures")
     for spacing in _SPACINGS:

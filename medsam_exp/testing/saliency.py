@@ -61,7 +61,7 @@ def small_clip(tower: str) -> ClipModel:
 
 
 @contract
-def check_saliency(method: SaliencyMethod | Any, towers: Mapping[str, ClipModel] | None = None) -> None:
+def check_saliency(method: SaliencyMethod | Any, /, towers: Mapping[str, ClipModel] | None = None) -> None:
     """Check a saliency method on every kind of vision tower, and its way back to the image's frame.
 
     On each tower that the method's `needs` admit: shape, type and finiteness of the maps, the same maps for the same
@@ -80,7 +80,7 @@ def check_saliency(method: SaliencyMethod | Any, towers: Mapping[str, ClipModel]
 
 
 @contract
-def check_text_saliency(method: Any, clip: ClipModel | None = None) -> None:
+def check_text_saliency(method: Any, /, clip: ClipModel | None = None) -> None:
     """Check a method that finds the relevant words: any text and image, the same each time, padding is 0.
 
     Args:

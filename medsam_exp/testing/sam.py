@@ -25,7 +25,7 @@ _DECODED = ("square", "not square", "a row")
 
 
 @contract
-def check_prompter(prompter: Prompter | Any, *, per_component: bool = True) -> None:
+def check_prompter(prompter: Prompter | Any, /, *, per_component: bool = True) -> None:
     """Check a prompter: any mask becomes prompts that SAM takes, the same for the same generator.
 
     Args:
@@ -55,7 +55,7 @@ def check_prompter(prompter: Prompter | Any, *, per_component: bool = True) -> N
 
 
 @contract
-def check_fusion(fusion: MaskFusion | Any) -> None:
+def check_fusion(fusion: MaskFusion | Any, /) -> None:
     """Check a fusion: one mask of the image's size, the same each time; proposals that agree are kept."""
     for size in _SIZES:
         logits, iou = _proposals(fusion, size)
@@ -90,7 +90,7 @@ def check_fusion(fusion: MaskFusion | Any) -> None:
 
 
 @contract
-def check_sam(sam: SamModel | Any) -> None:
+def check_sam(sam: SamModel | Any, /) -> None:
     """Check a SAM model: any image size and prompts are answered in the image's frame, each prompt for itself.
 
     A narrow model with random weights is fastest.

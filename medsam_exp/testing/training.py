@@ -21,7 +21,7 @@ _IMAGES = 32
 
 
 @contract
-def check_loss(loss: ContrastiveLoss | Any) -> None:
+def check_loss(loss: ContrastiveLoss | Any, /) -> None:
     """Check a contrastive loss: a finite float32 scalar with right gradients that tells pairs from negatives."""
     image, text = _pairs(7)
     value = loss(image, text)
@@ -55,7 +55,7 @@ def check_loss(loss: ContrastiveLoss | Any) -> None:
 
 
 @contract
-def check_pruner(pruner: Any) -> None:
+def check_pruner(pruner: Any, /) -> None:
     """Check a pruner: growing numbers of images that end with all, and a rule that stops only hopeless trials."""
     import optuna  # an extra
 
@@ -83,7 +83,7 @@ def check_pruner(pruner: Any) -> None:
 
 
 @contract
-def check_nnunet_schedule(schedule: Any, *, cyclic: bool = False) -> None:
+def check_nnunet_schedule(schedule: Any, /, *, cyclic: bool = False) -> None:
     """Check a learning-rate schedule: a positive rate for each epoch that does not rise within a cycle.
 
     Args:
@@ -121,7 +121,7 @@ def _check_rates(schedule: Any, epochs: int, cycles: int, initial_rate: float) -
 
 
 @contract
-def check_weak_label(policy: Any) -> None:
+def check_weak_label(policy: Any, /) -> None:
     """Check a label policy: a known source; of zero-shot masks one short reason to drop or None, always the same."""
     expect(policy.source in _SOURCES, f"source is {policy.source!r}, not one of {', '.join(_SOURCES)}")
     zero_shot = policy.source == "zero_shot"

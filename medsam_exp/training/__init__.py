@@ -1,4 +1,4 @@
-"""LightningModules and their data: everything that runs a network under a Trainer."""
+"""Answers of networks that `PredictModule` runs, and trainings with their data: all that a Trainer runs."""
 
 import lazy_loader
 

@@ -117,6 +117,7 @@ def test_the_folder_says_the_activation_and_the_epsilon(tmp_path: Path) -> None:
             10**9,
             r"vision_cfg\.layers is 1000000000, but it must be above 0",
         ),
+        ("text_config", "hidden_act", ["gelu"], "does not describe a CLIP of transformers'"),
         ("vision_config", "num_attention_heads", 0, "does not describe a CLIP of transformers'"),
         # The latter is what earlier versions of transformers say.
         ("vision_config", "num_attention_heads", "many", r"_heads' expected int, got str|'int' and 'str'"),

@@ -39,6 +39,7 @@ VISION, TEXT = "model_cfg.vision_cfg", "model_cfg.text_cfg"
         ("model_cfg.embed_dims", 3, "is unknown"),
         (f"{VISION}.layers", 10**9, "is 1000000000, but it must be above 0 and at most 1000"),
         (f"{TEXT}.layers", 10**9, "is 1000000000, but it must be above 0 and at most 1000"),
+        (f"{TEXT}.layers", 10**400, "is 1000000000"),
         (f"{TEXT}.width", -1, "is -1, but it must be above 0 and at most 100000"),
         (f"{TEXT}.heads", True, "is True, but it must be int"),
         (f"{TEXT}.layers", None, "is None, but it must be int"),

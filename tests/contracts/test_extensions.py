@@ -4,6 +4,7 @@ Its files are those that the pages on extending show, and as many as they say; n
 """
 
 import csv
+import inspect
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from medsam_exp import testing
 from medsam_exp.metrics.measures import ALL_MEASURES, FURTHER_MEASURES
 from medsam_exp.testing import check_dataset, check_loss, check_metrics, check_prompter
 from tests.conftest import ROOT
@@ -30,6 +32,12 @@ EXAMPLES = {
 """What is added, as the table of docs/extend-stage.md calls it, and the stems of the example's files."""
 STEMS = set().union(*EXAMPLES.values())
 _FILE = re.compile(r"cat > (\S+) <<'(EOF_\w+)'\n(.*?)\n\2\n", re.S)
+
+
+@pytest.mark.parametrize("name", sorted(set(testing.__all__) - {"check_dataset"}))
+def test_a_check_takes_its_method_by_position_and_says_so(name: str) -> None:
+    first = next(iter(inspect.signature(getattr(testing, name)).parameters.values()))
+    assert first.kind is inspect.Parameter.POSITIONAL_ONLY
 
 
 def shown_files() -> dict[str, str]:

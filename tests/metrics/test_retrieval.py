@@ -23,11 +23,11 @@ def recall_at_k(query: Tensor, key: Tensor, groups: Tensor, **options: Any) -> d
 
 
 def batched_top_k(query: Tensor, key: Tensor, groups: Tensor, **options: Any) -> dict[int, Tensor]:
-    return pairs(query, key, groups).in_batches(**options, whole=True)["image_to_text"]
+    return pairs(query, key, groups).in_batches(**options, drop_last=True)["image_to_text"]
 
 
 def retrieval_figures(image: Tensor, text: Tensor, groups: Tensor, **options: Any) -> dict[str, Any]:
-    return retrieval.retrieval_figures(pairs(image, text, groups), **options, whole=True)
+    return retrieval.retrieval_figures(pairs(image, text, groups), **options, drop_last=True)
 
 
 def slow_hits(query: Tensor, key: Tensor, groups: list[int], k: int) -> list[float]:

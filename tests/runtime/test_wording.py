@@ -1,6 +1,6 @@
 """Lists within sentences."""
 
-from medsam_exp.runtime.wording import first_few, joined_with_and, nearest
+from medsam_exp.runtime.wording import did_you_mean, first_few, joined_with_and
 
 
 def test_the_first_few_of_a_list() -> None:
@@ -18,5 +18,5 @@ def test_an_enumeration() -> None:
 
 
 def test_the_nearest_word_or_all() -> None:
-    assert nearest("sam_vit_x", ["sam_vit_b", "medsam"]) == "did you mean sam_vit_b?"
-    assert nearest("qqq", ["run", "segment"]) == "there are run, segment"
+    assert did_you_mean("sam_vit_x", ["sam_vit_b", "medsam"]) == "did you mean sam_vit_b?"
+    assert did_you_mean("qqq", ["run", "segment"]) == "there are run, segment"

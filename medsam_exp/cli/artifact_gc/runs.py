@@ -12,6 +12,7 @@ from medsam_exp.metrics.measures import ALL_MEASURES, MEASURES
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.run_status import ERROR_FILE, is_running
 from medsam_exp.runtime.sizes import Extent, extent
+from medsam_exp.runtime.wording import first_line
 from medsam_exp.stages.pipeline import scored_labels
 from medsam_exp.sweep.status import SWEEP_FILE, error_of, status_of
 
@@ -198,7 +199,7 @@ def _summary(path: Path) -> tuple[dict[str, Any], str]:
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        return {}, f"{path.name} cannot be read: {str(error).splitlines()[0]}"
+        return {}, f"{path.name} cannot be read: {first_line(error)}"
     if not isinstance(content, dict) or not content:
         return {}, f"{path.name} is not what a run leaves"
     return content, ""

@@ -19,6 +19,7 @@ from medsam_exp.cli.artifact_gc.runs import Run, find_runs
 from medsam_exp.runtime.locks import is_locked
 from medsam_exp.runtime.run_status import KEYS_FILE, is_running
 from medsam_exp.runtime.sizes import Extent, extent
+from medsam_exp.runtime.wording import first_line
 from medsam_exp.sweep.status import SWEEP_FILE
 from medsam_exp.types import UserError
 
@@ -122,7 +123,7 @@ def take_inventory(outputs: Sequence[Path], artifacts: Path, checkouts: Sequence
     without_keys = []
     for folder in (folder for run in runs for folder in run.folders):
         try:
-            texts = {path.name: finder.read(path) for path in _texts_of_run(folder)}
+            texts = {str(path.relative_to(folder)): finder.read(path) for path in _texts_of_run(folder)}
         except OSError as error:
             finder.unreadable.append(f"{folder} cannot be read ({error.strerror})")
             continue
@@ -186,7 +187,7 @@ class _Finder:
             if path.name in (_SUMMARY, "manifest.json"):
                 json.loads(text)
         except (OSError, ValueError) as error:
-            self.unreadable.append(f"{path} cannot be read ({str(error).splitlines()[0]})")
+            self.unreadable.append(f"{path} cannot be read ({first_line(error)})")
             return ""
         return text
 

@@ -13,6 +13,7 @@ from medsam_exp.cli.weights.local_cache import State, file_state, known_digests,
 from medsam_exp.cli.weights.settings import Settings, configured_paths, settings
 from medsam_exp.report.logger.wandb_auth import has_key
 from medsam_exp.runtime.conf_folder import conf_folder, head_comment
+from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
 
 QUICK_BYTES = 300_000_000
@@ -99,8 +100,7 @@ def _needs(experiment: str) -> list[Need]:
     try:
         return needs_of([f"+experiment={experiment}"])
     except Exception as error:  # one that is broken must not hide the others
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return [Need("its configuration", said, "see its YAML")]
+        return [Need("its configuration", first_line(error), "see its YAML")]
 
 
 def title_of(experiment: str) -> str:

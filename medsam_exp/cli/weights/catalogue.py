@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from rich.filesize import decimal
 
 from medsam_exp.config.start_command import start_command
-from medsam_exp.runtime.wording import nearest
+from medsam_exp.runtime.wording import did_you_mean
 from medsam_exp.types import UserError
 
 CATALOGUE = Path(__file__).parent / "catalogue.yaml"
@@ -150,7 +150,7 @@ def find(name: str) -> Weights:
         UserError: there are none of this name.
     """
     if (found := catalogue().get(name)) is None:
-        raise UserError(f"the catalogue has no weights {name!r}; {nearest(name, catalogue())}")
+        raise UserError(f"the catalogue has no weights {name!r}; {did_you_mean(name, catalogue())}")
     return found
 
 

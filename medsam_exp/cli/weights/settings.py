@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from medsam_exp.cli.weights.catalogue import PublishedFile
 from medsam_exp.runtime.conf_folder import conf_folder, own_folder
+from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
 
 _EVERYTHING = "all"
@@ -48,7 +49,7 @@ def configured_paths() -> dict[str, Any]:
     try:
         content = OmegaConf.to_container(OmegaConf.create({"paths": OmegaConf.load(path)}), resolve=True)
     except Exception as error:  # omegaconf and yaml have many
-        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path} cannot be read: {first_line(error)}") from error
     assert isinstance(content, dict)
     paths: dict[str, Any] = content["paths"]
     if lacking := [key for key in _NEEDED if not paths.get(key)]:

@@ -24,7 +24,7 @@ from medsam_exp.curation.prepare.output import Items, Prepared, Request, write_p
 from medsam_exp.curation.prepare.source import Source
 from medsam_exp.data.captions import clean_caption
 from medsam_exp.data.patients import INDEX
-from medsam_exp.data.sample_index import COLUMNS as SPACING_COLUMNS
+from medsam_exp.data.sample_index import SPACING_COLUMNS
 from medsam_exp.data.tables import csv_text
 from medsam_exp.types import Mask, UserError
 

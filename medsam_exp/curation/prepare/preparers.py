@@ -13,7 +13,7 @@ from medsam_exp.curation.prepare import datasets
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.runtime.word_lists import WordLists
-from medsam_exp.runtime.wording import nearest
+from medsam_exp.runtime.wording import did_you_mean
 
 
 class _Preparers(TyperGroup):
@@ -27,7 +27,7 @@ class _Preparers(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of a preparer."""
         if cmd_name not in (names := self.list_commands(ctx)):
-            raise UserError(f"medsam-exp prepare has no {cmd_name!r}: {nearest(cmd_name, names)}")
+            ctx.fail(f"medsam-exp prepare has no {cmd_name!r}; {did_you_mean(cmd_name, names)}")
         module = import_module(f"{datasets.__name__}.{cmd_name}")
         about = str(module.__doc__)
         alone = typer.Typer(rich_markup_mode=None, add_completion=False)

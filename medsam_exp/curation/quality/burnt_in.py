@@ -98,8 +98,7 @@ def find_overlay(gray: NDArray[np.uint8]) -> Overlay:
     """Look for words and measuring crosses in an (H, W) image."""
     step = -(-max(gray.shape) // _LONGEST_SIDE)
     small = np.ascontiguousarray(gray[::step, ::step])
-    bright_share = (small >= 0.95 * small.max()).mean() if small.size else 0
-    if min(small.shape) < 2 * _STROKE or bright_share > _LARGEST_BRIGHT_SHARE:
+    if min(small.shape) < 2 * _STROKE or (small >= 0.95 * small.max()).mean() > _LARGEST_BRIGHT_SHARE:
         return Overlay()
     strokes = (_white_top_hat(small, _STROKE) > _CONTRAST) & (small > _BRIGHT)
     words = _words(small, strokes)

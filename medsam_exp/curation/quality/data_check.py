@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from rich import box
-from rich.table import Column, Table
+from rich.markup import escape
 
 from medsam_exp.curation.quality.checks import Examination, examine
 from medsam_exp.curation.quality.duplicates import find_duplicates
@@ -13,7 +12,7 @@ from medsam_exp.curation.quality.layout import find_collection, without
 from medsam_exp.curation.quality.lists import overview, write_lists
 from medsam_exp.curation.quality.measure import FactStore, measure_dataset
 from medsam_exp.curation.quality.page import write_page
-from medsam_exp.runtime.console import open_console, stage_progress
+from medsam_exp.runtime.console import open_console, plain_table, stage_progress
 from medsam_exp.runtime.digests import FileDigests
 
 
@@ -65,9 +64,9 @@ def print_examination(examination: Examination, folder: Path) -> None:
         classes = ", ".join(f"{name} {count}" for name, count in sorted(part["classes"].items()))
         line = f"{part['name'] or 'images':<8} {part['images']} images, {part['masks']} masks ({part['empty']} empty)"
         out.print(f"{line}{'; ' + classes if classes else ''}", markup=False)
-    table = Table("severity", Column("found", justify="right"), "what", Column("first", overflow="fold"))
-    table.box, table.pad_edge = box.SIMPLE_HEAD, False
+    table = plain_table("severity", ">found", "what", "first")
     for kind, findings in examination.by_kind().items():
-        table.add_row(KINDS[kind].severity, str(len(findings)), KINDS[kind].title, findings[0].example)
+        cells = (KINDS[kind].severity, str(len(findings)), KINDS[kind].title, findings[0].example)
+        table.add_row(*map(escape, cells))
     out.print(table if examination.findings else "nothing found")
     out.print(f"page: {folder / 'data_quality.html'}", markup=False, soft_wrap=True)

@@ -22,7 +22,6 @@ from medsam_exp.report.logger.job import TrackedRun
 from medsam_exp.report.logger.sync import NOT_SENT, RUNNING, mark
 from medsam_exp.report.logger.wandb_auth import has_key
 from medsam_exp.report.logger.wandb_content import (
-    first_line,
     keep_file,
     keep_masks,
     keep_weights,
@@ -33,6 +32,7 @@ from medsam_exp.report.logger.wandb_content import (
 from medsam_exp.report.results import RunResults
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.extras import require
+from medsam_exp.runtime.wording import first_line
 
 log = logging.getLogger(__name__)
 

@@ -86,9 +86,3 @@ def quiet_and_here(folder: Path) -> Iterator[None]:
     finally:
         for name in ours:
             os.environ.pop(name, None)
-
-
-def first_line(error: BaseException) -> str:
-    """What went wrong, in one line."""
-    said = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__

@@ -12,6 +12,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
+from medsam_exp.metrics.clusters import Clusters
+from medsam_exp.metrics.summary import summarise
+from medsam_exp.runtime.extras import require
+from medsam_exp.training.pruner.none import NoPruner
+from medsam_exp.training.pruner.rungs import Pruner
+from medsam_exp.training.search.space import Choices, Range, Space, Value, describe, grid
+from medsam_exp.training.search.workers import Workers
+
+require("optuna")  # first, as it says what installs it
+
+# ruff: noqa: E402
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -22,13 +34,6 @@ from optuna.distributions import (
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
-
-from medsam_exp.metrics.clusters import Clusters
-from medsam_exp.metrics.summary import summarise
-from medsam_exp.training.pruner.none import NoPruner
-from medsam_exp.training.pruner.rungs import Pruner
-from medsam_exp.training.search.space import Choices, Range, Space, Value, describe, grid
-from medsam_exp.training.search.workers import Workers
 
 log = logging.getLogger(__name__)
 

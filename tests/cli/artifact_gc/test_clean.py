@@ -76,6 +76,16 @@ def test_a_folder_named_in_a_configuration_or_script_stays(outputs: Outputs, pla
     assert remaining(outputs) == {"finetune_clip/1"}
 
 
+def test_files_of_one_name_in_a_runs_folder_do_not_hide_each_other(outputs: Outputs) -> None:
+    outputs.result("saliency", 1)
+    outputs.run("a/1", keys={})
+    for place, named in ((".hydra", key(1)), (".", "none")):
+        (outputs.folder / "runs" / "a" / "1" / place).mkdir(parents=True, exist_ok=True)
+        (outputs.folder / "runs" / "a" / "1" / place / "config.yaml").write_text(f"network: {named}\n")
+    clean()
+    assert remaining(outputs) == {"saliency/1"}
+
+
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"keys": null}', ""])
 def test_with_one_unreadable_summary_everything_stays(
     outputs: Outputs, content: str, capsys: pytest.CaptureFixture[str]

@@ -173,8 +173,8 @@ def test_the_list_of_commands_says_what_each_is(capsys: pytest.CaptureFixture[st
 
 
 def test_an_unknown_preparer_is_answered_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["busj", "raw"]) == 1
-    assert "has no 'busj': did you mean busi?" in capsys.readouterr().err
+    assert main(["busj", "raw"]) == 2
+    assert "has no 'busj'; did you mean busi?" in capsys.readouterr().err
 
 
 def test_out_is_where_the_configuration_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

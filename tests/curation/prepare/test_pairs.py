@@ -124,7 +124,7 @@ def test_roco_of_the_second_version(tmp_path: Path) -> None:
             "\n".join(["ID,Caption", *said, f"{ids[0]},CT, cut", f"{ids[0]},CT again of it"])
         )
     (raw / "license_information.csv").write_text(
-        "ID,PMCID,Attribution,Link\nROCOv2_2023_train_000001,PMC7,CC BY-NC [a. n. other],x\n"
+        "ID,PMCID,Attribution,Link\nROCOv2_2023_train_000001,PMC7,CC BY-NC [a. n. other],x\ncut,PMC8\n"
     )
     out = prepared("roco", raw, tmp_path / "out")
     assert rows(out / "train.csv")[1] == {
@@ -138,6 +138,6 @@ def test_roco_of_the_second_version(tmp_path: Path) -> None:
     summary_lines = json.loads((out / "prepared.json").read_text())
     assert summary_lines["notes"] == [
         "left out, images that are not there: 2",
-        "left out, rows of a table with more or fewer fields than its header: 2",
+        "left out, rows of a table with more or fewer fields than its header: 3",
         "left out, second captions of an image: 2",
     ]

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from medsam_exp.curation.quality.facts import Limits
+from medsam_exp.curation.quality.checks import Examination
+from medsam_exp.curation.quality.data_check import print_examination
+from medsam_exp.curation.quality.duplicates import Duplicates
+from medsam_exp.curation.quality.facts import DatasetListing, Limits, MeasuredDataset
+from medsam_exp.curation.quality.finding import Finding
 from medsam_exp.curation.quality.layout import find_collection
 from medsam_exp.curation.quality.measure import FactStore, measure_dataset
 from medsam_exp.data.folder import FolderDataset
@@ -160,3 +164,10 @@ def test_the_same_scan_of_two_classes_in_real_breast_images(shared_data, tmp_pat
     counts = Counter(row["kind"] for row in found)
     assert 40 <= counts["words"] <= 46
     assert 36 <= counts["crosses"] <= 42
+
+
+def test_names_with_brackets_are_printed_as_they_are(tmp_path, capsys):
+    finding = Finding("identical_labels", ("scan[/b].png",), "two labels")
+    nothing = MeasuredDataset(DatasetListing(tmp_path, "raw", ()), {})
+    print_examination(Examination(nothing, Duplicates((), ()), (finding,)), tmp_path)
+    assert "scan[/b].png" in capsys.readouterr().out

@@ -41,7 +41,10 @@ _LICENCE_NAME = re.compile(r"CC[ -](?:0|BY(?:-(?:NC|SA|ND))*)|CC0", re.IGNORECAS
 
 @dataclass
 class _Part:
-    """One split of the download: files and what its tables say, by image file name (of ROCOv2, its stem) or number."""
+    """One split of the download: files and what its tables say, by image file name (of ROCOv2, its stem) or number.
+
+    Its faults are rows of a wrong length, by table.
+    """
 
     images: dict[str, str] = field(default_factory=dict)
     tables: list[str] = field(default_factory=list)
@@ -49,7 +52,7 @@ class _Part:
     names: dict[str, str] = field(default_factory=dict)
     licences: dict[str, str] = field(default_factory=dict)
     articles: dict[str, str] = field(default_factory=dict)
-    faults: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
     further: int = 0
 
     def add_caption(self, number: str, caption: str) -> None:
@@ -68,9 +71,11 @@ def prepare(
     """Prepare ROCO."""
     with open_source(download) as source:
         parts = _parts(source)
-        left_out: Counter[str] = Counter()
+        faults = {name: count for part in parts.values() for name, count in part.faults.items()}
+        left_out = Counter(
+            {"rows of a table with more or fewer fields than its header": sum(faults.values())}
+        )
         for part in parts.values():
-            left_out["rows of a table with more or fewer fields than its header"] += part.faults
             left_out["second captions of an image"] += part.further
         pairs = [
             pair
@@ -153,7 +158,7 @@ def _read_table(source: Source, name: str, part: _Part) -> None:
 def _rows(source: Source, name: str, part: _Part) -> Iterable[dict[str, str]]:
     """Rows of a table by their columns in small letters; those of a wrong length are counted."""
     table = table_of(source.text(name), f"{source.shown}: {name}")
-    part.faults += len(table.faults)
+    part.faults[name] = len(table.faults)
     columns = [plain_column(column) for column in table.header]
     return [dict(zip(columns, map(str.strip, row), strict=True)) for _, row in table.rows]
 
