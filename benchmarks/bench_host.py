@@ -18,6 +18,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from benchmarks.plain_host import (
     plain_average_precision,
+    plain_boxes,
     plain_confident_components,
     plain_nsd_released,
     plain_otsu,
@@ -33,6 +34,7 @@ from medsam_exp.data.decoding import read_image
 from medsam_exp.data.masks import read_mask
 from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.masks.component_filter.confidence import ConfidentComponents
+from medsam_exp.masks.components import regions_of
 from medsam_exp.masks.postprocess.otsu import Otsu
 from medsam_exp.metrics.nsd_released import nsd_released
 from medsam_exp.metrics.saliency_maps import average_precision, peak_distance, roc_auc
@@ -110,6 +112,7 @@ def steps(size: tuple[int, int], folder: Path) -> Iterator[Step]:
         partial(plain_confident_components, coarse, saliency_map, CONFIDENCE),
         partial(confident, coarse, saliency_map),
     )
+    yield Step("boxes of regions", partial(plain_boxes, coarse), lambda: regions_of(coarse).boxes)
     yield Step("outlines of two masks", partial(plain_outlines, *masks), partial(compare_outlines, *masks))
     yield Step("distance of the peak", partial(plain_peak_distance, *of_map), partial(peak_distance, *of_map))
     yield Step(

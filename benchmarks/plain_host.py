@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import distance_transform_edt, label
+from scipy.ndimage import distance_transform_edt, find_objects, label
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -67,6 +67,13 @@ def plain_confident_components(mask: Mask, saliency_map: SaliencyMap, threshold:
     confident = sums > threshold * areas
     confident[0] = False
     return confident[labels]
+
+
+def plain_boxes(mask: Mask) -> NDArray[np.float32]:
+    """(N, 4) smallest box x0, y0, x1, y1 around each region of an (H, W) mask, in scan order."""
+    places = find_objects(label(mask, structure=np.ones((3, 3)))[0])
+    boxes = [(columns.start, rows.start, columns.stop, rows.stop) for rows, columns in places]
+    return np.array(boxes, np.float32).reshape(-1, 4)
 
 
 def plain_peak_distance(saliency_map: SaliencyMap, ground_truth: Mask) -> float:

@@ -22,12 +22,16 @@ class Regions:
 
     Attributes:
         mask: (H, W) bool.
-        lengths: (R,) number of pixels of each run, in scan order.
+        rows: (R,) row of each run, in scan order.
+        columns: (R,) column of each run's first pixel.
+        lengths: (R,) number of pixels of each run.
         owners: (R,) region of each run: 0 to count - 1, in scan order of each region's first pixel.
         count: number of regions.
     """
 
     mask: Mask
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
     lengths: NDArray[np.intp]
     owners: NDArray[np.intp]
     count: int
@@ -36,6 +40,19 @@ class Regions:
     def areas(self) -> NDArray[np.intp]:
         """(count,) number of pixels of each region."""
         return np.bincount(self.owners, self.lengths, self.count).astype(np.intp)
+
+    @property
+    def boxes(self) -> NDArray[np.float32]:
+        """(count, 4) smallest box x0, y0, x1, y1 around each region."""
+        boxes = np.tile(np.array([np.inf, np.inf, 0, 0], np.float32), (self.count, 1))
+        for side, places, fit in (
+            (0, self.columns, np.minimum),
+            (1, self.rows, np.minimum),
+            (2, self.columns + self.lengths, np.maximum),
+            (3, self.rows + 1, np.maximum),
+        ):
+            fit.at(boxes[:, side], self.owners, places)
+        return boxes
 
     def by_pixel(self, values: NDArray[Value]) -> NDArray[Value]:
         """The region's one of (count,) values for each foreground pixel, (n,) in scan order."""
@@ -68,7 +85,7 @@ def regions_of(mask: Mask) -> Regions:
     graph = csr_array((np.ones(ends[-1], bool), neighbours, ends), shape=(len(starts), len(starts)))
     count, owners = connected_components(graph, directed=False)
     in_scan_order = np.argsort(np.argsort(np.unique(owners, return_index=True)[1]))
-    return Regions(mask, stops - starts, in_scan_order[owners], count)
+    return Regions(mask, *np.divmod(starts, pitch), stops - starts, in_scan_order[owners], count)
 
 
 def label_components(mask: Mask) -> tuple[NDArray[np.int32], int]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.masks.components import label_components
+from medsam_exp.masks.components import regions_of
 from medsam_exp.sam.prompt.perturb import PerturbedBoxes
 from medsam_exp.types import Mask
 
@@ -22,6 +22,6 @@ class BoxPerComponent(PerturbedBoxes):
         [[2.0, 1.0, 6.0, 3.0]]
     """
 
-    def numbered(self, mask: Mask) -> NDArray[np.int32]:
-        """Number the connected components."""
-        return label_components(mask)[0]
+    def tight(self, mask: Mask) -> NDArray[np.float32]:
+        """The box of each connected component."""
+        return regions_of(mask).boxes

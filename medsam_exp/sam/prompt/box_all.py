@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from medsam_exp.metrics.places import bounding_box
 from medsam_exp.sam.prompt.perturb import PerturbedBoxes
 from medsam_exp.types import Mask
 
@@ -13,6 +14,8 @@ class BoxAroundAll(PerturbedBoxes):
     Arguments are those of `PerturbedBoxes`.
     """
 
-    def numbered(self, mask: Mask) -> NDArray[np.uint8]:
-        """All of the mask is one region."""
-        return mask.astype(np.uint8)
+    def tight(self, mask: Mask) -> NDArray[np.float32]:
+        """The box of all of the mask."""
+        rows, columns = bounding_box(mask)
+        boxes = [(columns.start, rows.start, columns.stop, rows.stop)] if mask.any() else []
+        return np.array(boxes, np.float32).reshape(-1, 4)

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from medsam_exp.masks.components import label_components
-from medsam_exp.sam.prompt.perturb import tight_boxes
+from medsam_exp.masks.components import regions_of
 from medsam_exp.types import Mask, Prompts
 
 
@@ -33,5 +32,4 @@ def released_boxes(mask: Mask) -> NDArray[np.float32]:
     """
     height, width = mask.shape
     last = np.array([width, height, width - 1, height - 1], np.float32)
-    outlines, _ = label_components(ndimage.binary_fill_holes(mask))
-    return np.minimum(tight_boxes(outlines), last)
+    return np.minimum(regions_of(ndimage.binary_fill_holes(mask)).boxes, last)

@@ -2,11 +2,10 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from medsam_exp.types import Mask, Prompts, UserError
 
@@ -41,7 +40,7 @@ class PerturbedBoxes(ABC):
 
     def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
         """Return N boxes for a (H, W) mask, never without area; none for an empty mask."""
-        tight = tight_boxes(self.numbered(coarse_mask))
+        tight = self.tight(coarse_mask)
         sides = np.tile(tight[:, 2:] - tight[:, :2], 2)
         moves = np.full(tight.shape, self.expansion) * [-1, -1, 1, 1]
         if self.jitter:  # the generator is left alone otherwise
@@ -51,13 +50,5 @@ class PerturbedBoxes(ABC):
         return Prompts(boxes_xyxy=moved.astype(np.float32))
 
     @abstractmethod
-    def numbered(self, mask: Mask) -> NDArray[Any]:
-        """Number the regions of a (H, W) mask that have a box each, from 1 on; 0 is background."""
-
-
-def tight_boxes(labels: NDArray[Any]) -> NDArray[np.float32]:
-    """Smallest box (N, 4) x0, y0, x1, y1 around each of the N regions that (H, W) labels number, in this order."""
-    boxes = [
-        (columns.start, rows.start, columns.stop, rows.stop) for rows, columns in ndimage.find_objects(labels)
-    ]
-    return np.array(boxes, np.float32).reshape(-1, 4)
+    def tight(self, mask: Mask) -> NDArray[np.float32]:
+        """Smallest boxes (N, 4) x0, y0, x1, y1 around what has a box each in a (H, W) mask; none for an empty mask."""

@@ -1,5 +1,6 @@
 """Random points inside each region of the coarse mask (the paper's other prompt)."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from medsam_exp.masks.components import label_components
+from medsam_exp.metrics.places import bounding_box, places
 from medsam_exp.sam.prompt.draw_points import check_counts, draw_points
 from medsam_exp.types import Mask, Prompts, UserError
 
@@ -53,10 +55,16 @@ class PointsPerComponent:
     def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
         """Return N prompts of P points for the N regions of a (H, W) mask, in scan order; none for an empty mask."""
         labels, regions = label_components(coarse_mask)
-        depth = ndimage.distance_transform_edt(np.pad(coarse_mask, 1))[1:-1, 1:-1]
+        box = bounding_box(coarse_mask)
+        depth = np.zeros(coarse_mask.shape)
+        depth[box] = ndimage.distance_transform_edt(np.pad(coarse_mask[box], 1))[1:-1, 1:-1]
         background: NDArray[np.intp] = np.zeros((0, 2), np.intp)
         if regions and self.negative_count:
-            distance = ndimage.distance_transform_edt(~coarse_mask)
+            # What is further away than twice the margin lies deep enough, however far it is.
+            reach = math.ceil(2 * self.negative_margin) + 1
+            near = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in box)
+            distance = np.full(coarse_mask.shape, np.inf)
+            distance[near] = ndimage.distance_transform_edt(~coarse_mask[near])
             background = _deep_pixels(~coarse_mask, distance, self.negative_margin, self.negative_count)
         drawn = []
         for number, place in enumerate(ndimage.find_objects(labels), 1):
@@ -77,5 +85,5 @@ def _deep_pixels(region: Mask, depth: NDArray[np.float64], margin: float, count:
     """
     if not region.any():
         return np.zeros((0, 2), np.intp)
-    deep = np.argwhere(region & (depth > min(margin, depth[region].max() / 2)))
-    return deep if len(deep) >= count else np.argwhere(region)
+    deep = places(region & (depth > min(margin, depth[region].max() / 2)))
+    return deep if len(deep) >= count else places(region)

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from medsam_exp.metrics.places import places
 from medsam_exp.sam.prompt.draw_points import Points, check_counts, draw_points
 from medsam_exp.types import Mask, Prompts
 
@@ -42,5 +43,5 @@ class PointsOverMask:
 
     def draw(self, coarse_mask: Mask, generator: np.random.Generator) -> Points:
         """Points (P, 2) and labels (P,) of a (H, W) mask; "no point" (label -1) where it has too few pixels."""
-        inside, outside = np.argwhere(coarse_mask), np.argwhere(~coarse_mask)
+        inside, outside = places(coarse_mask), places(~coarse_mask)
         return draw_points(inside, self.count, outside, self.negative_count, generator)

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.plain_host import plain_confident_components
+from benchmarks.plain_host import plain_boxes, plain_confident_components
 from medsam_exp.masks.component_filter.confidence import ConfidentComponents
 from medsam_exp.masks.component_filter.largest import LargestComponents
 from medsam_exp.masks.component_filter.none import AllComponents
-from medsam_exp.masks.components import label_components
+from medsam_exp.masks.components import label_components, regions_of
 from medsam_exp.types import Mask, SaliencyMap, UserError
 
 UNUSED = np.zeros((1, 1), np.float32)
@@ -59,9 +59,10 @@ def test_labels_number_the_regions_in_scan_order(density: float) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 30), (30, 1), (2, 9), (9, 2), (40, 57)])
-def test_confident_regions_are_those_of_labels_and_sums_over_the_whole_image(shape: tuple[int, int]) -> None:
+def test_regions_are_those_of_labels_of_the_whole_image(shape: tuple[int, int]) -> None:
     for seed, density in itertools.product(range(5), (0.0, 0.2, 0.4, 0.7, 1.0)):
         mask = random_mask(seed, density, shape)
+        assert np.array_equal(regions_of(mask).boxes, plain_boxes(mask))
         saliency_map = np.random.default_rng(seed).random(shape, np.float32)
         for threshold in (0.0, 0.5, 0.6):
             expected = plain_confident_components(mask, saliency_map, threshold)

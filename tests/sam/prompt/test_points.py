@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from medsam_exp.masks.components import label_components
 from medsam_exp.sam.prompt.points import PointsPerComponent
@@ -78,6 +79,20 @@ def test_the_images_edge_is_a_border() -> None:
         assert rows.max() <= 24
         assert columns.min() >= 5
         assert columns.max() <= 34
+
+
+@pytest.mark.parametrize("negative_margin", [0, 2.5, 9, 40])
+def test_background_points_are_those_of_distances_over_the_whole_image(negative_margin: float) -> None:
+    for place in ((20, 30), (0, 0), (110, 150)):  # inside, in a corner, and where the far corner is near
+        mask = np.zeros((120, 160), bool)
+        mask[place[0] : place[0] + 10, place[1] : place[1] + 10] = True
+        depth = distance_transform_edt(~mask)
+        far = np.argwhere(depth > min(negative_margin, depth.max() / 2))
+        chosen = PointsPerComponent(1, 0, 9, negative_margin)(mask, np.random.default_rng(0)).point_coords
+        generator = np.random.default_rng(0)
+        generator.choice(np.argwhere(mask), 1, replace=False)
+        assert chosen is not None
+        assert np.array_equal(chosen[0, 1:, ::-1], generator.choice(far, 9, replace=False))
 
 
 def test_thin_regions_shrink_the_margin() -> None:
