@@ -1,4 +1,4 @@
-"""A finished run again, at growing numbers of images: `python -m benchmarks.bench_scale [--counts 1000,10000] [--profile]`.
+"""A finished run again, at growing numbers of images: `python -m benchmarks.bench_scale [--counts N,N] [--profile]`.
 
 Networks that answer at once are stood for by records that are written straight into the store, of the form that the
 stages give. What is measured is the work around them: reading the dataset, the plan, the check for leakage, the stages
@@ -26,9 +26,14 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from medsam_exp.cli import runner
 from medsam_exp.cli.compose import composed
 from medsam_exp.config.schema import check
+from medsam_exp.curation.quality.quick_check import find_leaks
+from medsam_exp.engine.engine import Engine
+from medsam_exp.engine.leakage import refuse_learnt_images
 from medsam_exp.engine.plan import Plan
+from medsam_exp.report import summary
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.sizes import extent
 
@@ -93,16 +98,15 @@ def _fill(artifacts: Mapping[str, StageArtifacts], ids: tuple[str, ...]) -> None
                 artifacts[stage].save(sample_id, facts[stage], array)
     with artifacts["evaluate"].gathered():
         for sample_id in ids:
-            masks = {label: dict(zip(_MEASURES, generator.random(5), strict=True)) for label in ("coarse", "sam")}
+            masks = {
+                label: dict(zip(_MEASURES, generator.random(5), strict=True)) for label in ("coarse", "sam")
+            }
             maps = dict(zip(_OF_MAPS, generator.random(3), strict=True))
             artifacts["evaluate"].save(sample_id, {"scores": {**masks, "saliency": maps}})
 
 
 def _run_again(folder: Path, *, fill: bool) -> dict[str, float]:
     """Seconds of processor time of each part of a run; with `fill`, the records are written in the place of stages."""
-    from medsam_exp.cli import runner
-    from medsam_exp.report import summary
-
     parts: dict[str, float] = {}
 
     @contextmanager
@@ -119,29 +123,31 @@ def _run_again(folder: Path, *, fill: bool) -> dict[str, float]:
         return call
 
     def planned(*arguments: Any, **options: Any) -> Plan:
-        plan = timing("plan", Plan)(*arguments, **options)
+        plan: Plan = timing("plan", Plan)(*arguments, **options)
         if fill:
             with timed("records"):
                 _fill(plan.artifacts, plan.sample_ids)
         return plan
 
-    def run_stage(engine: Any, name: str) -> None:
+    stage = Engine.run
+
+    def run_stage(engine: Engine, name: str) -> None:
         started = time.process_time()
         stage(engine, name)
         parts["stages"] = parts.get("stages", 0.0) + time.process_time() - started
 
-    stage = runner.Engine.run
     cfg = _configuration(folder)
     run_dir = folder / "run"
     run_dir.mkdir(exist_ok=True)
     origin = {"choices": {"data": "folder"}, "command": "bench"}
+    place = "medsam_exp.cli.runner"
     with (
-        patch.object(runner, "_inputs", timing("dataset", runner._inputs)),
-        patch.object(runner, "Plan", planned),
-        patch.object(runner, "find_leaks", timing("leaks", runner.find_leaks)),
-        patch.object(runner, "refuse_learnt_images", timing("leakage", runner.refuse_learnt_images)),
-        patch.object(runner.Engine, "run", run_stage),
-        patch.object(runner, "finish_run", timing("summary", runner.finish_run)),
+        patch(f"{place}._inputs", timing("dataset", runner._inputs)),
+        patch(f"{place}.Plan", planned),
+        patch(f"{place}.find_leaks", timing("leaks", find_leaks)),
+        patch(f"{place}.refuse_learnt_images", timing("leakage", refuse_learnt_images)),
+        patch.object(Engine, "run", run_stage),
+        patch(f"{place}.finish_run", timing("summary", summary.finish_run)),
         patch.object(summary, "write_report", lambda *_, **__: None),
         patch.object(summary, "pictures_of", lambda *_: []),
         patch.object(summary, "print_summary", lambda *_, **__: None),
@@ -159,7 +165,9 @@ def _measured(count: int, *, profile: bool) -> dict[str, float]:
         _child(folder, "fill")
         stored = [extent(stage) for stage in (folder / "artifacts").iterdir() if stage.is_dir()]
         if profile:
-            subprocess.run([sys.executable, "-m", "benchmarks.bench_scale", "--child", name, "profile"], check=True)
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.bench_scale", "--child", name, "profile"], check=True
+            )
         figures = _child(folder, "again")
         figures["store_bytes"] = sum(one.bytes for one in stored) / count
         figures["store_files"] = sum(one.files for one in stored)
@@ -177,7 +185,9 @@ def _work(folder: Path, what: str) -> None:
     if what == "profile":
         profile = cProfile.Profile()
         profile.runcall(_run_again, folder, fill=False)
-        pstats.Stats(profile).sort_stats("cumulative").print_stats("medsam_exp|scipy|genericpath|pathlib|json|csv", 60)
+        pstats.Stats(profile).sort_stats("cumulative").print_stats(
+            "medsam_exp|scipy|genericpath|pathlib|json|csv", 60
+        )
         return
     figures = _run_again(folder, fill=what == "fill")
     figures["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

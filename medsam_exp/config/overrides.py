@@ -23,7 +23,7 @@ _TEXT_KEYS = {
     "clip": "model weights",
     "data": (
         "class_column class_name class_pattern index modality name name_column path patient_column "
-        "patient_pattern root sentences split split_column target"
+        "patient_pattern remembered_in root sentences split split_column target"
     ),
     "ensemble": "checkpoints results",
     "logger": "entity group project",

@@ -59,6 +59,7 @@ def _record(cfg: DictConfig) -> Path | None:
     if any(word.startswith(_HUB) for word in words) or not all(map(_is_installed, targets | modules)):
         return None
     places = dict.fromkeys(_texts({key: value for key, value in content.items() if key != "paths"}))
+    places.pop(cfg.paths.artifacts, None)  # changes with every result
     seen = text_digest(json_text(content, sort_keys=True), *_code(), *map(_state, filter(None, places)))
     return Path(cfg.paths.artifacts) / FOLDER / seen[:32]
 

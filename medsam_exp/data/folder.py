@@ -64,6 +64,8 @@ class FolderDataset(FileDataset):
             `medsam-exp data-check`; None for none. They are not even decoded, and `notes` names them.
         on_error: "raise" stops at faulty files, "skip" leaves their samples out and lists them in `notes`.
         limit: look at the first so many images only, for trials; None for all.
+        remembered_in: folder of artifacts in which is stored what was found in the files, so that those of the same
+            sizes and times are not decoded again; None for none.
 
     Attributes:
         chosen_by_masks: how masks decided which samples there are, one sentence each; for the summary.
@@ -110,6 +112,7 @@ class FolderDataset(FileDataset):
         exclude: str | Sequence[str] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         limit: int | None = None,
+        remembered_in: str | None = None,
     ) -> None:
         _check_arguments(spacing_mm, on_error, limit, class_name=class_name, index=index, classes=classes)
         self.name, self.split, self.modality, self.target = name, split, modality, target
@@ -126,7 +129,7 @@ class FolderDataset(FileDataset):
         found = pair_files(images, mask_folders(masks, targets))
         wanted, left_out = read_exclusion(exclude, self.root, split).without(found, images)
         files = dict(islice(wanted.items(), limit))
-        checks = check_pairs(files, targets)
+        checks = check_pairs(files, targets, None if remembered_in is None else Path(remembered_in))
         class_of: Mapping[str, str | None]
         if index is None:
             class_of = {stem: class_name or class_in(stem, expression) for stem in files}

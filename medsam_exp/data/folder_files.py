@@ -3,15 +3,20 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from unicodedata import normalize
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from medsam_exp.data.decoding import IMAGE_SUFFIXES, decode, refuse_elongated, to_rgb
 from medsam_exp.data.masks import label_values, refuse_unlisted_values, to_mask
 from medsam_exp.data.pixels import Pixels, pixel_digest
+from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
+from medsam_exp.runtime.digests import text_digest
 from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import UserError
 
@@ -307,16 +312,50 @@ def _pairing_problem(
     return None
 
 
-def check_pairs(files: dict[str, FilePair], targets: Targets) -> dict[str, PairCheck]:
+_CHECK = TypeAdapter(PairCheck)
+_VERSION = 1
+"""Of what a check finds; raised when the code finds other things in the same files."""
+
+
+def check_pairs(
+    files: dict[str, FilePair], targets: Targets, remembered_in: Path | None = None
+) -> dict[str, PairCheck]:
     """Decode every file and compare sizes, several files at a time.
 
     Args:
         files: image and masks by stem.
         targets: what is to be found in the masks.
+        remembered_in: folder of artifacts in which checks are stored, so that files of the same sizes and times are not
+            decoded again; None for none. Faults and patients' identities are not stored.
 
     Returns:
         What was found by stem; a fault is the check's `problem`, not an exception.
     """
+    if remembered_in is None:
+        return _checks(files, targets)
+    with_files = {stem: pair for stem, pair in files.items() if not pair.problem}
+    config = {"targets": [asdict(target) for target in targets.each], "listed": sorted(targets.listed or ())}
+    key = stage_key("checked_files", _VERSION, {**config, "pillow": version("pillow")}, {}, {})
+    states = {stem: _state(pair) for stem, pair in with_files.items()}
+    stored = StageArtifacts(remembered_in, "checked_files", key, states)
+    new = set(stored.pending(list(states)))
+    found = _checks({stem: pair for stem, pair in files.items() if stem in new or pair.problem}, targets)
+    with suppress(OSError), stored.gathered():  # nothing may be written where others have stored
+        for stem in new:
+            if not found[stem].problem and not found[stem].patient:
+                stored.save(stem, {"check": _CHECK.dump_python(found[stem], mode="json")})
+    known = {stem: _CHECK.validate_python(stored.info(stem)["check"]) for stem in states if stem not in new}
+    return {stem: found.get(stem) or known[stem] for stem in files}
+
+
+def _state(pair: FilePair) -> str:
+    """Changes with the name, size and time of each of an image's files."""
+    statuses = [(path, path.stat()) for path in (pair.image, *pair.masks.values())]
+    files = [f"{path} {of.st_ino} {of.st_size} {of.st_mtime_ns}" for path, of in statuses]
+    return text_digest(*files, *pair.masks)
+
+
+def _checks(files: Mapping[str, FilePair], targets: Targets) -> dict[str, PairCheck]:
     return dict(zip(files, map_in_threads(lambda pair: _check(pair, targets), files.values()), strict=True))
 
 

@@ -25,6 +25,7 @@ _SAME_IMAGES_WHATEVER = (
     "exclude",
     "count",
     "on_error",
+    "remembered_in",
     "name",
     *_OF_TEXTS,
     *_OF_CLASSES,

@@ -73,22 +73,26 @@ class FileDigests:
 
     def remembers(self, path: Path) -> bool:
         """Whether the hash of `path` is known without reading it."""
-        resolved = path.resolve()
-        status = resolved.stat()
-        known = self._known.get(str(resolved))
-        return known is not None and known[:2] == [status.st_size, status.st_mtime_ns]
+        return self._look(path)[2] is not None
 
     def of(self, path: Path) -> str:
         """SHA-256 (hex) of the bytes of `path`."""
-        resolved = path.resolve()
-        if self.remembers(path):
-            return str(self._known[str(resolved)][2])
-        status = resolved.stat()
-        with resolved.open("rb") as file:
+        resolved, seen, known = self._look(path)
+        if known is not None:
+            return known
+        with open(resolved, "rb") as file:  # noqa: PTH123  # of hundreds of thousands
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self._known[str(resolved)] = [status.st_size, status.st_mtime_ns, digest]
+        self._known[resolved] = [*seen, digest]
         self._changed = True
         return digest
+
+    def _look(self, path: Path) -> tuple[str, list[int], str | None]:
+        """The file behind links, its size and time, and its hash if that is known."""
+        resolved = os.path.realpath(path)
+        status = os.stat(resolved)  # noqa: PTH116
+        seen = [status.st_size, status.st_mtime_ns]
+        known = self._known.get(resolved)
+        return resolved, seen, str(known[2]) if known is not None and known[:2] == seen else None
 
     @contextmanager
     def trusted(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
+from medsam_exp.data import folder_files
 from medsam_exp.data.decoding import MOST_ELONGATED
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.image import ImageDataset
@@ -64,6 +65,41 @@ def test_stems_with_dots_spaces_and_case_are_exact(root):
         Image.fromarray(disk()).save(root / "test_masks" / f"{stem}.png")
     ids = [sample.id for sample in folder(root).samples]
     assert ids == sorted(["PMC12.001", "benign (1)", "Case_0", *(f"case_{i}" for i in range(4))])
+
+
+def all_of(dataset: FolderDataset) -> tuple:
+    of_each = [(dataset.identity(one.id), dataset.pixel_spacing_mm(one.id)) for one in dataset.samples]
+    masks = [dataset.read_ground_truth(one.id).tobytes() for one in dataset.samples]
+    return dataset.samples, dataset.notes, dataset.label_names, of_each, masks
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"mask_values": [255]}, {"classes": {"bright": [255], "gray": [7]}, "absent": "drop"}],
+    ids=["two-valued", "values", "classes"],
+)
+def test_files_that_were_checked_are_not_decoded_to_be_checked_again(root, tmp_path, monkeypatch, arguments):
+    """Whatever is remembered, the dataset is the one of fresh eyes; a changed file is looked at again."""
+    gray = 7 if arguments else 0
+    other = np.where(disk(), 255, gray * (np.arange(16) > 12)).astype(np.uint8)
+    Image.fromarray(other).save(root / "test_masks" / "case_0.png")
+    arguments = {**arguments, "on_error": "skip"}
+    remembered = {**arguments, "remembered_in": str(tmp_path / "artifacts")}
+    Image.fromarray(scan(9, (5, 5))).save(root / "test_masks" / "case_3.tiff")  # of another size: faulty
+    fresh, decoded, real = all_of(folder(root, **arguments)), [], folder_files.decode
+    monkeypatch.setattr(
+        folder_files, "decode", lambda path, *rest: decoded.append(path.stem) or real(path, *rest)
+    )
+    assert all_of(folder(root, **remembered)) == fresh
+    assert sorted(set(decoded)) == [f"case_{number}" for number in range(4)]
+    decoded.clear()
+    assert all_of(folder(root, **remembered)) == fresh
+    assert set(decoded) == {"case_3"}, "faults are not remembered"
+    Image.fromarray(scan(7)).save(root / "test_images" / "case_2.tif")
+    decoded.clear()
+    changed = all_of(folder(root, **remembered))
+    assert set(decoded) == {"case_2", "case_3"}
+    assert changed == all_of(folder(root, **arguments)) != fresh
 
 
 def test_order_does_not_depend_on_the_file_system(root, monkeypatch):
@@ -376,7 +412,9 @@ def test_real_classes(shared_data):
 def test_yaml_names_every_argument_and_its_folder(tmp_path, choice, place):
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        data = compose(f"data/{choice}", overrides=[f"+paths.data={tmp_path}"]).data
+        data = compose(
+            f"data/{choice}", overrides=[f"+paths.data={tmp_path}", f"+paths.artifacts={tmp_path}"]
+        ).data
     arguments = dict(data)
     assert arguments.pop("_target_") == "medsam_exp.data.folder.FolderDataset"
     assert set(arguments) == set(inspect.signature(FolderDataset).parameters)
