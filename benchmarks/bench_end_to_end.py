@@ -33,6 +33,7 @@ from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.masks.component_filter.confidence import ConfidentComponents
 from medsam_exp.masks.postprocess.otsu import Otsu
 from medsam_exp.metrics.overlap import iou
+from medsam_exp.runtime.heap import keep_freed_memory
 from medsam_exp.runtime.seeding import torch_generator
 from medsam_exp.saliency.bottleneck import draw_noise
 from medsam_exp.sam.fusion.single import SingleMask
@@ -72,6 +73,7 @@ def rows(folder: Path | None = None) -> Iterator[Row]:
         plain_seconds = processor_seconds(
             lambda: plain.extend(plain_mask(clip, original, path) for path in paths[:PLAIN_IMAGES])
         )
+        keep_freed_memory()  # as a run does
         sam, ours = SamModel(original), dict[str, Mask]()
         our_seconds = processor_seconds(lambda: ours.update(our_masks(clip, sam, paths)))
         yield Row(

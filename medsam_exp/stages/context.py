@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.runtime.heap import keep_freed_memory
 from medsam_exp.runtime.threads import Behind, map_in_threads
 from medsam_exp.training.callbacks import (
     AccumulationMean,
@@ -269,6 +270,7 @@ class StageContext:
         trainer = self.trainer(
             inference_mode=False, logger=False, enable_checkpointing=False, callbacks=[RestoreSignals()]
         )
+        keep_freed_memory()
         with closing(loader), encoders_in(module, self.precision):
             # A process without a share still joins the others.
             if len(loader) or distributed.world_size() > 1:
