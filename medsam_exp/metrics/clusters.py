@@ -11,8 +11,10 @@ RESAMPLES = 2000
 FEWEST = 6
 """Patients below which there is no 95 % interval: the whole range that a bootstrap of five can reach, from the lowest
 to the highest patient, covers 1 - 2 / 2^5 = 94 % at most."""
-NUMBERS_AT_ONCE = 10_000_000
-"""Resampled values in memory."""
+NUMBERS_AT_ONCE = 1_000_000
+"""Resampled values in memory; of more, they would no longer stay in a processor's cache."""
+_COUNTS_AT_ONCE = 10_000_000
+"""Counts of drawn patients in memory."""
 
 Clusters = Sequence[str]
 """The patient of each image, as a name."""
@@ -46,7 +48,7 @@ def resamples(
 
 def draws(clusters: int, generator: np.random.Generator) -> Iterator[NDArray[np.float64]]:
     """How often each patient is drawn in each of `RESAMPLES` bootstrap samples, in blocks (rows, clusters)."""
-    rows, even = max(1, NUMBERS_AT_ONCE // clusters), np.full(clusters, 1 / clusters)
+    rows, even = max(1, _COUNTS_AT_ONCE // clusters), np.full(clusters, 1 / clusters)
     for start in range(0, RESAMPLES, rows):
         yield generator.multinomial(clusters, even, min(rows, RESAMPLES - start)).astype(np.float64)
 

@@ -125,9 +125,8 @@ def stretched_in_blocks(
         return np.zeros(size, np.float32)
     large = interpolate(grid[None, None], network_size, mode="bilinear", align_corners=False)[0, 0]
     low, high = large.aminmax()
-    levels = (255 * (large - low) / (high - low)).round().numpy()
-    in_blocks: SaliencyMap = (nearest(levels, size) / 255).astype(np.float32)
-    return in_blocks
+    levels = (255 * (large - low) / (high - low)).round() / 255
+    return nearest(levels.to(torch.float32).numpy(), size)
 
 
 def finite_grid(relevance: Tensor) -> Tensor:

@@ -32,6 +32,14 @@ def test_depends_on_seed_but_not_on_order() -> None:
     assert summarise(values.tolist(), 5)["ci95"] != summarise(values.tolist(), 6)["ci95"]
 
 
+def test_same_bits_however_many_values_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(4).random(101).tolist()
+    expected = summarise(values, 5)
+    for numbers in (1, 1000, 150_000):
+        monkeypatch.setattr("medsam_exp.metrics.summary.NUMBERS_AT_ONCE", numbers)
+        assert summarise(values, 5) == expected
+
+
 def test_one_image_and_equal_images() -> None:
     assert summarise([0.25]) == {"mean": 0.25, "std": 0.0, "ci95": None, "n": 1}
     assert summarise([0.5] * 7) == {"mean": 0.5, "std": 0.0, "ci95": None, "n": 7}
