@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
@@ -52,7 +53,7 @@ class Engine:
         artifacts: the plan's, stored results by stage.
         dataset: the plan's images.
         sample_ids: of the dataset.
-        scores: the plan's function from a sample's id to its scores.
+        scores: the plan's function from a sample's id to its scores, which are read once.
         timing: of the stages that were run.
 
     Args:
@@ -76,7 +77,7 @@ class Engine:
     ) -> None:
         self.plan = plan
         self.artifacts, self.dataset = plan.artifacts, plan.dataset
-        self.sample_ids, self.scores = plan.sample_ids, plan.scores
+        self.sample_ids, self.scores = plan.sample_ids, cache(plan.scores)
         self.timing: dict[str, _Timing] = {}
         self._loggers = loggers
         self._log = log

@@ -38,7 +38,7 @@ from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.stages.pipeline import mask_stages
-from medsam_exp.stages.text_truncation import cut_of_samples, notes_of_cuts
+from medsam_exp.stages.text_truncation import cut_notes, cut_of_samples
 from medsam_exp.types import Dataset
 
 _COLUMNS = ("id", "text", "stage", "dsc", "iou", "nsd", "hd95_px", "presence")
@@ -80,7 +80,8 @@ def finish_run(
     Returns:
         The content of summary.json, and what a run over images has.
     """
-    rows = _per_image_rows(engine, texts)
+    cut = cut_of_samples(engine.artifacts, engine.sample_ids)
+    rows = _per_image_rows(engine, texts, cut)
     scores, retrieval, presence = _scores(engine), retrieval_results(engine), presence_results(engine, cfg)
     images, patients = _image_ids(dataset), patients_of_samples(dataset)
     class_names = {sample.id: sample.class_name for sample in dataset.samples} if dataset else {}
@@ -97,7 +98,7 @@ def finish_run(
         "uncertainty": uncertainty_results(engine, cfg),
         "changed_settings": origin.get("changed_settings"),
     }
-    notes = [*leaks, *_notes(engine, dataset), *label_notes(labels)]
+    notes = [*leaks, *_notes(engine, dataset, cut), *label_notes(labels)]
     if by_class and (unlabelled := list(class_names.values()).count(None)):
         notes.append(f"in no class's scores, as they have no class: {unlabelled} images")
     summary = {
@@ -148,7 +149,9 @@ def _of_trainings(curves: Path) -> list[Picture]:
     return list(draw_trainings(curves))
 
 
-def _per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+def _per_image_rows(
+    engine: Engine, texts: Mapping[str, tuple[str, ...]], cut: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """One row per sample and stage; scores are absent where there is no ground truth.
 
     A sample of an image that is asked for several classes has the image's own id too, and one whose patient is known
@@ -159,7 +162,6 @@ def _per_image_rows(engine: Engine, texts: Mapping[str, tuple[str, ...]]) -> lis
     stages = {"saliency": "saliency", **mask_stages()}
     made = {short: stage for stage, short in stages.items() if stage in engine.artifacts}
     scores = {sample_id: engine.scores(sample_id) for sample_id in engine.sample_ids}
-    cut = cut_of_samples(engine.artifacts, engine.sample_ids)
     scored = dict.fromkeys(short for found in scores.values() for short in found)
     rows = []
     for short in dict.fromkeys([*made, *scored]):
@@ -243,9 +245,9 @@ def _image_ids(dataset: Dataset | None) -> dict[str, str]:
     return {sample.id: sample.image_id for sample in samples if sample.image_id}
 
 
-def _notes(engine: Engine, dataset: Dataset | None) -> list[str]:
+def _notes(engine: Engine, dataset: Dataset | None, cut: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What was cleaned, mended or skipped in images and pairs, each said once."""
-    notes = [*notes_of_cuts(engine.artifacts, engine.sample_ids)]
+    notes = cut_notes(cut, len(engine.sample_ids))
     notes += patient_notes(known_patients(dataset)) if "evaluate" in engine.artifacts else []
     notes += dataset.notes if dataset else ()
     for stage in ("finetune_clip", "retrieval"):

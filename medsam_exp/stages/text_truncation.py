@@ -36,7 +36,7 @@ def warn_of_cuts(records: Mapping[str, CutRecord]) -> None:
     """Say at once, by one process, which samples' texts are cut, before anything is computed from them."""
     if distributed.rank() == 0:
         cut = {name: record["cut_texts"][-1] for name, record in records.items() if record}
-        for note in _cut_note(cut, len(records)):
+        for note in cut_notes(cut, len(records)):
             log.warning("text: %s", note)
 
 
@@ -47,12 +47,7 @@ def cut_of_samples(artifacts: Mapping[str, StageArtifacts], ids: Sequence[str]) 
     return {name: max(cut, key=itemgetter("tokens")) for name, cut in found.items() if cut}
 
 
-def notes_of_cuts(artifacts: Mapping[str, StageArtifacts], ids: Sequence[str]) -> list[str]:
-    """What a finished run says of its samples' texts that are cut."""
-    return _cut_note(cut_of_samples(artifacts, ids), len(ids))
-
-
-def _cut_note(cut: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:
+def cut_notes(cut: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:
     """A sentence about the samples with a text whose end is not read; none where there are none.
 
     Args:

@@ -9,8 +9,8 @@ from medsam_exp.clip.load import load_clip
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.stages.text_truncation import (
     caption_notes,
+    cut_notes,
     cut_of_samples,
-    notes_of_cuts,
     records_of_cuts,
     warn_of_cuts,
 )
@@ -33,7 +33,7 @@ def test_a_run_names_the_samples_and_where_reading_stops(
     cut = cut_of_samples(artifacts, list(texts))
     assert list(cut) == [f"x{n}" for n in range(7)]
     assert (cut["x0"]["context"], cut["x0"]["text"]) == (40, LONG)
-    (note,) = notes_of_cuts(artifacts, list(texts))
+    (note,) = cut_notes(cut, len(texts))
     tokens = cut["x0"]["tokens"]
     assert note.startswith(
         "the texts of 7 of 9 samples are longer than CLIP's 40 tokens, and what follows is not read:"
@@ -43,7 +43,7 @@ def test_a_run_names_the_samples_and_where_reading_stops(
     with caplog.at_level(logging.WARNING):
         warn_of_cuts(records_of_cuts(clip, texts))
     assert caplog.messages == [f"text: {note}"]
-    assert notes_of_cuts({}, list(texts)) == []
+    assert cut_notes({}, len(texts)) == []
 
 
 def test_a_training_counts_captions_that_it_cuts_or_does_not_use(clip: ClipModel) -> None:
