@@ -27,14 +27,15 @@ $(READY): requirements.lock pyproject.toml | $(filter .tools/%,$(UV))
 	@! [ -L .venv ] || { echo ".venv is a link to another environment; set that one up instead"; exit 1; }
 	$(UV) venv --quiet --clear --python '>=3.11' .venv
 ifeq ($(TORCH_BACKEND),)
-	$(UV) pip install --require-hashes -r requirements.lock
+	$(UV) pip install --compile-bytecode --require-hashes -r requirements.lock
 else
-	$(UV) pip install --torch-backend=$(TORCH_BACKEND) $$(grep -oE '^(torch|torchvision)==[^ ;]+' requirements.lock)
+	$(UV) pip install --compile-bytecode --torch-backend=$(TORCH_BACKEND) $$(grep -oE '^(torch|torchvision)==[^ ;]+' requirements.lock)
 	awk '/^[a-z0-9]/ {keep = !/^(torch|torchvision|triton|nvidia-|cuda-)/} keep' requirements.lock > .venv/rest.lock
-	$(UV) pip install --no-deps --require-hashes -r .venv/rest.lock
+	$(UV) pip install --compile-bytecode --no-deps --require-hashes -r .venv/rest.lock
 	echo '$(TORCH_BACKEND)' > .venv/.torch_backend
 endif
 	$(UV) pip install --quiet --no-deps -e .
+	$(PY) -m compileall -q medsam_exp hydra_plugins
 	touch $@
 
 .PHONY: setup-crf

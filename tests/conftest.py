@@ -44,6 +44,7 @@ DEFAULT = {
         "test_without_masks_it_predicts_and_says_so",
         "test_a_missing_checkpoint_is_named_before_anything_is_computed",
         "test_a_missing_gpu_is_named_before_anything_is_computed",
+        "test_a_run_whose_results_are_stored_imports_nothing_that_computes",
     ),
     "integration/test_training_run.py": ("test_a_short_training_leaves_its_curves_in_file_and_report",),
     "contracts/test_sweep.py": (

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.metrics.clusters import (
-    NUMBERS_AT_ONCE,
-    RESAMPLES,
     Clusters,
     mean_interval,
     numbered,
     patients_part,
+    percentiles,
+    resamples,
     varies,
 )
 
@@ -54,14 +54,5 @@ def _percentiles(sample: NDArray[np.float64], seed: int) -> list[float] | None:
     """Percentile bootstrap over independent images."""
     if not varies(sample):
         return None
-    from scipy.stats import bootstrap  # takes a second, which commands that score nothing need not wait for
-
-    interval = bootstrap(
-        (sample,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        batch=max(1, NUMBERS_AT_ONCE // len(sample)),
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return [float(bound) for bound in interval]
+    chosen = resamples(len(sample), np.random.default_rng(seed))
+    return percentiles(np.concatenate([sample[places].mean(axis=1) for places in chosen]))

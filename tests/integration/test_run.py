@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from medsam_exp.cli.runner import run
 from medsam_exp.masks.component_filter.largest import LargestComponents
 from medsam_exp.types import UserError
 from tests.compose import composed
+from tests.conftest import ROOT
 from tests.stored import stored_infos
 
 RANDOM = ("clip=tiny_random", "sam=tiny_scratch", "saliency.steps=2", "saliency.noise_samples=1")
@@ -277,6 +280,32 @@ def test_a_missing_gpu_is_named_before_anything_is_computed(
     with pytest.raises(UserError, match="no CUDA device; use trainer=cpu"):
         fresh_runs("data.count=1", "trainer=gpu")
     assert [path.name for path in (fresh_runs.folder / "artifacts").iterdir()] == ["passed_checks"]
+
+
+COMPUTE = {
+    "torch", "pytorch_lightning", "torchmetrics", "open_clip", "transformers", "segment_anything", "sklearn", "pandas",
+    "scipy.stats", "scipy.ndimage", "matplotlib", "skimage.measure",
+}  # fmt: skip
+
+
+def test_a_run_whose_results_are_stored_imports_nothing_that_computes(runs: Runs) -> None:
+    """Neither for its checks, nor for its report; the first run with these paths fills both memories."""
+    runs("data.count=2")
+    code = """
+import sys
+from medsam_exp import run
+run(*sys.argv[2:])
+print(set(sys.argv[1].split()) & sys.modules.keys())
+"""
+    again = [*RANDOM, f"paths.outputs={runs.folder}", "data.count=2"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, " ".join(COMPUTE), *again],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.endswith("\nset()\n")
 
 
 def test_a_failing_stage_keeps_what_is_done(fresh_runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@ import statistics
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap
 
 from medsam_exp.metrics.summary import summarise
 
@@ -17,6 +18,17 @@ def test_equals_the_definitions() -> None:
     means = sorted(statistics.fmean(resampler.choice(values, 60)) for _ in range(4000))
     tenth_of_width = 0.1 * (means[3900] - means[99])
     assert summary["ci95"] == pytest.approx([means[99], means[3899]], abs=tenth_of_width)
+
+
+@pytest.mark.parametrize("count", [2, 7, 24, 6000])
+def test_the_interval_is_that_of_scipys_percentile_bootstrap(count: int) -> None:
+    values = np.sort(np.random.default_rng(count).beta(2, 5, count))
+    rng = np.random.default_rng(3)
+    expected = bootstrap(
+        (values,), np.mean, n_resamples=2000, method="percentile", batch=10_000_000 // count, rng=rng
+    )
+    found = summarise(values.tolist(), seed=3)["ci95"]
+    assert found == pytest.approx(list(expected.confidence_interval), rel=1e-12)
 
 
 def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:

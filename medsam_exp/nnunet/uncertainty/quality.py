@@ -4,8 +4,8 @@ import warnings
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import ConstantInputWarning, NearConstantInputWarning, pearsonr, rankdata
 
 from medsam_exp.metrics.clusters import (
     RESAMPLES,
@@ -146,13 +146,13 @@ def _weighted_pearson(
 def _pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     """(R,) correlation of each of R rows; NaN where one is constant."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConstantInputWarning)
-        warnings.simplefilter("ignore", NearConstantInputWarning)
-        return np.asarray(pearsonr(x, y, axis=1).statistic)
+        warnings.simplefilter("ignore", scipy.stats.ConstantInputWarning)
+        warnings.simplefilter("ignore", scipy.stats.NearConstantInputWarning)
+        return np.asarray(scipy.stats.pearsonr(x, y, axis=1).statistic)
 
 
 def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    return _pearson(rankdata(x, axis=1), rankdata(y, axis=1))
+    return _pearson(scipy.stats.rankdata(x, axis=1), scipy.stats.rankdata(y, axis=1))
 
 
 def _with_interval(

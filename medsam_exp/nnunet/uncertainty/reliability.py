@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from medsam_exp.metrics.calibration import bin_totals, expected_calibration_error
 from medsam_exp.types import Mask
@@ -150,4 +150,4 @@ def near_prediction(foreground_probability: NDArray[np.floating[Any]], distance_
     possible = np.asarray(foreground_probability) >= POSSIBLE
     if not possible.any():
         return np.ones_like(possible)
-    return np.asarray(distance_transform_edt(~possible) <= distance_px)
+    return np.asarray(scipy.ndimage.distance_transform_edt(~possible) <= distance_px)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt
 
 from medsam_exp.types import Mask
 
@@ -81,7 +81,9 @@ def _mean_along_boundary(uncertainty: Map, mask: Mask) -> float:
     """
     if mask.all() or not mask.any():
         return float(uncertainty.max())
-    distance = np.where(mask, distance_transform_edt(mask), distance_transform_edt(~mask))
+    distance = np.where(
+        mask, scipy.ndimage.distance_transform_edt(mask), scipy.ndimage.distance_transform_edt(~mask)
+    )
     return float(uncertainty[distance <= _BAND_PX].mean())
 
 
@@ -91,7 +93,7 @@ def _entropy_per_edge_released(entropy: Map, mask: Mask) -> float:
     As there, entropy is in bits, and edge pixels are those outside the mask that touch it by a side or a corner.
     A mask without any, empty or full, divides by 0 there; here by 1, so that it comes out large but finite.
     """
-    edge = binary_dilation(mask, np.ones((3, 3), bool)) & ~mask
+    edge = scipy.ndimage.binary_dilation(mask, np.ones((3, 3), bool)) & ~mask
     return float(100 * entropy.sum() / np.log(2) / max(np.count_nonzero(edge), 1))
 
 
