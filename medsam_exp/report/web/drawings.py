@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from medsam_exp.report.web.render import LARGEST, as_json, data_uri, render
+from medsam_exp.report.web.simplify import kept_points
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.stages.maps import read_map
@@ -210,20 +211,20 @@ def write_with_drawings(
 
 def outline(mask: Mask) -> str:
     """The border of an (H, W) mask as an SVG path in pixels, 0 at the image's left and upper edge; "" when empty."""
-    from skimage.measure import approximate_polygon, find_contours  # slow to import, and pictures are kept
+    from skimage.measure import find_contours  # slow to import, and pictures are kept
 
     ys, xs = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not len(ys):
         return ""
     top, left = int(ys[0]), int(xs[0])
     part = mask[top : ys[-1] + 1, left : xs[-1] + 1]
-    tolerance = _ROUGHNESS * max(mask.shape)
     rounded = 1 if max(mask.shape) < 600 else None
+    borders = find_contours(np.pad(part, 1).astype(np.float32), 0.5)
+    lengths = np.array([len(border) for border in borders])
+    kept = kept_points(np.concatenate(borders), lengths, _ROUGHNESS * max(mask.shape))
     lines = []
-    for line in find_contours(np.pad(part, 1).astype(np.float32), 0.5):
-        simple = (
-            approximate_polygon(line, tolerance) - 0.5
-        )  # the padding's pixel, and half a pixel to its edge
+    for border, stays in zip(borders, np.split(kept, np.cumsum(lengths)[:-1]), strict=True):
+        simple = border[stays] - 0.5  # the padding's pixel, and half a pixel to its edge
         points = " ".join(
             f"{round(float(x) + left, rounded):g} {round(float(y) + top, rounded):g}" for y, x in simple
         )
