@@ -32,6 +32,7 @@ from benchmarks.plain_host import (
 )
 from benchmarks.rows import Row
 from medsam_exp.data.folder import FolderDataset
+from medsam_exp.data.kept_images import KeptImages
 from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.masks.component_filter.confidence import ConfidentComponents
 from medsam_exp.masks.component_filter.none import AllComponents
@@ -177,7 +178,7 @@ def stages(dataset: FolderDataset, artifacts: Path, threads: int) -> None:
     digests, objects = FileDigests(), _objects()
     keys = {sample.id: dataset.image_digest(sample.id, digests) for sample in dataset.samples}
     stored = {name: StageArtifacts(artifacts, name, "k", keys) for name in _ORDER}
-    ids = tuple(keys)
+    ids, read_image = tuple(keys), KeptImages(dataset, digests)
     for name in _ORDER:
         with stored[name].gathered():
             stage_function(name)(
@@ -193,6 +194,7 @@ def stages(dataset: FolderDataset, artifacts: Path, threads: int) -> None:
                     artifacts=stored[name],
                     parents={parent: stored[parent] for parent in _ORDER[: _ORDER.index(name)]},
                     dataset=dataset,
+                    read_image=read_image,
                     texts=dict.fromkeys(ids, ("a bright region",)),
                     pending=ids,
                     seed=0,

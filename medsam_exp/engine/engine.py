@@ -194,6 +194,7 @@ class Engine:
             artifacts=self.artifacts[name],
             parents=self.plan.parents(name),
             dataset=self.dataset,  # type: ignore[arg-type]  # stages on samples always have one
+            read_image=self.plan.read_image,  # type: ignore[arg-type]  # likewise
             texts=self.plan.texts,
             pending=pending,
             seed=cfg.seed,

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from medsam_exp.config.auxiliary_images import auxiliary_config
 from medsam_exp.config.build import build, keyed_values
 from medsam_exp.config.trials import trial_config
+from medsam_exp.data.kept_images import KeptImages
 from medsam_exp.engine.input_digests import auxiliary_digests, input_digests
 from medsam_exp.engine.planned_objects import PlannedObjects
 from medsam_exp.runtime import distributed
@@ -34,6 +35,7 @@ class Plan:
         dataset: the images; None when no stage works on samples.
         texts: texts by sample id.
         digests: content hashes of files.
+        read_image: an image of the dataset by a sample's id; what it keeps is decoded once for all stages and trials.
         sample_ids: of the dataset.
         objects: what keys were made with.
         artifacts: stored results by stage, in the order of the run.
@@ -47,6 +49,7 @@ class Plan:
         texts: see above.
         digests: see above.
         make: makes the objects of the stages' config nodes; a session that keeps its networks gives its own.
+        read_image: of another plan over the same dataset; by default one of this plan's own.
 
     Raises:
         UserError: a file of weights is missing.
@@ -60,11 +63,13 @@ class Plan:
         texts: Mapping[str, tuple[str, ...]],
         digests: FileDigests,
         make: Callable[..., Any] = build,
+        read_image: KeptImages | None = None,
     ) -> None:
         self.cfg = cfg
         self.dataset = dataset
         self.texts = texts
         self.digests = digests
+        self.read_image = KeptImages(dataset, digests) if dataset and read_image is None else read_image
         self.sample_ids = tuple(sample.id for sample in dataset.samples) if dataset else ()
         self.objects = PlannedObjects(cfg, digests, make)
         self.artifacts: dict[str, StageArtifacts] = {}
@@ -126,7 +131,7 @@ class Plan:
     def trial(self, values: Mapping[str, Any]) -> "Plan":
         """The plan of a trial: the pipeline with changed values, over the same images."""
         cfg = trial_config(self.cfg, values)
-        return Plan(cfg, list(cfg.stages), self.dataset, self.texts, self.digests)
+        return Plan(cfg, list(cfg.stages), self.dataset, self.texts, self.digests, read_image=self.read_image)
 
     def auxiliary(self, name: str) -> "Plan":
         """The plan of the stages that a stage needs over its auxiliary images."""

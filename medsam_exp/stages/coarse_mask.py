@@ -17,7 +17,7 @@ def run(context: StageContext) -> None:
     def result(sample_id: str) -> Result:
         saliency_map = read_map(context.parents["saliency"], sample_id)
         score = presence.record(sample_id, PresenceRecord)["score"] if presence else None
-        coarse_mask, vetoed = make(saliency_map, context.dataset.read_image(sample_id), score)
+        coarse_mask, vetoed = make(saliency_map, context.read_image(sample_id), score)
         info: CoarseRecord = {
             "vetoed": vetoed,
             "presence": float(coarse_mask.any()),

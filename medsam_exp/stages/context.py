@@ -152,6 +152,7 @@ class StageContext:
         artifacts: where this stage writes.
         parents: artifacts of the stages it builds on, by stage name.
         dataset: the images; None for stages that do not work on samples.
+        read_image: an image (H, W, 3) uint8 by a sample's id, as the dataset reads it; from memory where it is kept.
         texts: texts by sample id.
         pending: ids to compute, equal on every process.
         seed: the run's seed.
@@ -172,6 +173,7 @@ class StageContext:
     artifacts: StageArtifacts
     parents: Mapping[str, StageArtifacts]
     dataset: Dataset
+    read_image: Callable[[str], RGBImage]
     texts: Mapping[str, tuple[str, ...]]
     pending: tuple[str, ...]
     seed: int
@@ -221,7 +223,7 @@ class StageContext:
 
     def images(self, preprocess: Callable[[RGBImage], Tensor]) -> Callable[[Sequence[str]], ImageBatch]:
         """What reads images by id as a batch for `predict`; `preprocess` makes network input of an (H, W, 3) uint8."""
-        return partial(read_images, self.dataset, preprocess, self.batch_size)
+        return partial(read_images, self.read_image, preprocess, self.batch_size)
 
     def store(
         self,

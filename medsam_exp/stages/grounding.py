@@ -23,7 +23,7 @@ def run(context: StageContext) -> None:
     saliency, controls = context.parents["saliency"], context.parents["control_maps"]
 
     def result(sample_id: str, presence: Mapping[str, float]) -> Result:
-        image, own = context.dataset.read_image(sample_id), read_map(saliency, sample_id)
+        image, own = context.read_image(sample_id), read_map(saliency, sample_id)
         maps = {kind: read_map(controls, sample_id, place) for place, kind in enumerate(KINDS)}
         scores: dict[str, float] = {}
         for kind, control in maps.items():

@@ -36,7 +36,7 @@ def run(context: StageContext) -> None:
 
     def read(image_ids: Sequence[str]) -> list[tuple[str, PreparedImage]]:
         return [
-            (image_id, predictor.prepare(context.dataset.read_image(samples[image_id][0].id)))
+            (image_id, predictor.prepare(context.read_image(samples[image_id][0].id)))
             for image_id in image_ids
         ]
 

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.tensor_batch import TensorBatch
 from medsam_exp.runtime.threads import map_in_threads
-from medsam_exp.types import Dataset, RGBImage
+from medsam_exp.types import RGBImage
 
 T = TypeVar("T")
 
@@ -66,17 +66,20 @@ class ImageBatch(TensorBatch):
 
 
 def read_images(
-    dataset: Dataset, preprocess: Callable[[RGBImage], Tensor], batch_size: int, ids: Sequence[str]
+    read: Callable[[str], RGBImage],
+    preprocess: Callable[[RGBImage], Tensor],
+    batch_size: int,
+    ids: Sequence[str],
 ) -> ImageBatch:
     """Read up to B images.
 
     Args:
-        dataset: where the images come from.
+        read: an image (H, W, 3) uint8 by its id.
         preprocess: image (H, W, 3) uint8 to network input (3, h, w).
         batch_size: B.
         ids: of the images.
     """
-    originals = [dataset.read_image(sample_id) for sample_id in ids]
+    originals = [read(sample_id) for sample_id in ids]
     inputs = [preprocess(image) for image in originals]
     padding = [inputs[-1]] * (batch_size - len(inputs))
     sizes = tuple((image.shape[0], image.shape[1]) for image in originals)

@@ -40,7 +40,7 @@ def similarities(small_clip, make_trainer):
         clip, scans = small_clip(), Scans()
         answers = Faithfulness(clip, TEXTS, scans.saliency_map)
         module = PredictModule(clip, answers, lambda name, *pair: found.__setitem__(name, pair))
-        read = partial(read_images, scans, clip.preprocess, batch_size)
+        read = partial(read_images, scans.read_image, clip.preprocess, batch_size)
         loader = batch_loader(ids, read, batch_size=batch_size, threads=0)
         make_trainer().predict(module, loader, return_predictions=False)
         return found

@@ -38,7 +38,7 @@ def relevance(make_trainer):
         found: dict[str, list[TextRelevance]] = {}
         clip = load_clip("tiny")
         module = PredictModule(clip, TextSaliency(clip, first_noise, TEXTS, 0), found.__setitem__)
-        read = partial(read_images, Scans(), clip.preprocess, batch_size)
+        read = partial(read_images, Scans().read_image, clip.preprocess, batch_size)
         loader = batch_loader(ids, read, batch_size=batch_size, threads=0)
         make_trainer().predict(module, loader, return_predictions=False)
         return found

@@ -198,7 +198,7 @@ class Session(AbstractContextManager["Session"]):
             if clip.layout.refusal(method.needs, _DRAFT):
                 return None
             dataset, saliency = work.dataset, ImageSaliency(clip, method, {_DRAFT: plan.texts}, plan.cfg.seed)
-            batch = read_images(dataset, saliency.geometry.preprocess, 1, plan.sample_ids)
+            batch = read_images(dataset.read_image, saliency.geometry.preprocess, 1, plan.sample_ids)
             ((name, found),) = saliency(batch)
             return Draft(
                 text=work.question.text,
