@@ -7,6 +7,7 @@ that find everything stored, and the summary with its table and masks. The repor
 
 import argparse
 import cProfile
+import io
 import json
 import pstats
 import resource
@@ -26,6 +27,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.rows import Row, print_rows
 from medsam_exp.cli import runner
 from medsam_exp.cli.compose import composed
 from medsam_exp.config.schema import check
@@ -35,6 +37,7 @@ from medsam_exp.engine.leakage import refuse_learnt_images
 from medsam_exp.engine.plan import Plan
 from medsam_exp.report import summary
 from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.sizes import extent
 
 _SIDE = 32
@@ -157,6 +160,33 @@ def _run_again(folder: Path, *, fill: bool) -> dict[str, float]:
     return parts
 
 
+def rows(count: int = 2000) -> Iterator[Row]:
+    """The store alone against two plain files for each record: write all, find what is pending, read all facts."""
+    ids = tuple(f"scan_{number:06d}" for number in range(count))
+    info, mask = {"vetoed": False, "presence": 1.0, "area_px": 160}, np.zeros((_SIDE, _SIDE), bool)
+    with tempfile.TemporaryDirectory() as name:
+        started = time.process_time()
+        for sample_id in ids:
+            buffer = io.BytesIO()
+            Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, format="PNG")
+            write_atomically(Path(name, "plain", f"{sample_id}.png"), buffer.getvalue())
+            write_atomically(
+                Path(name, "plain", f"{sample_id}.json"), json.dumps({"id": sample_id, **info}).encode()
+            )
+        plain = [Path(name, "plain", f"{sample_id}.json") for sample_id in ids]
+        facts = [json.loads(path.read_text()) for path in plain if path.is_file()]
+        taken = time.process_time() - started
+        stored = StageArtifacts(Path(name), "coarse_mask", "key", dict.fromkeys(ids, "0" * 12))
+        started = time.process_time()
+        with stored.gathered():
+            for sample_id in ids:
+                stored.save(sample_id, info, mask)
+        assert not stored.pending(ids)
+        assert [stored.info(sample_id) for sample_id in ids] == facts
+        ours = time.process_time() - started
+    yield Row("store: write, find and read a record", "ms", 1000 * taken / count, 1000 * ours / count)
+
+
 def _measured(count: int, *, profile: bool) -> dict[str, float]:
     """Figures of one number of images, each part in a process of its own."""
     with tempfile.TemporaryDirectory() as name:
@@ -204,6 +234,7 @@ def main() -> None:
     if arguments.child:
         _work(Path(arguments.child[0]), arguments.child[1])
         return
+    print_rows("the store", rows())
     counts = [int(count) for count in arguments.counts.split(",")]
     found = {count: _measured(count, profile=arguments.profile) for count in counts}
     table = Table("what", *(f"{count} images" for count in counts))
