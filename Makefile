@@ -96,8 +96,8 @@ format: $(READY)  ## Format the code and mend what the linter can
 	$(PY) -m ruff format .
 
 .PHONY: bench
-bench: $(READY)  ## Benchmarks against plain references, as ratios (minutes)
-	for bench in benchmarks/bench_*.py; do $(PY) -m benchmarks.$$(basename $$bench .py); done
+bench: $(READY)  ## Benchmarks against plain references in one table (half an hour; ARGS="m2ib host" takes these alone)
+	$(PY) -m benchmarks $(ARGS)
 
 .PHONY: tiny-weights
 tiny-weights: $(READY)  ## Train the embedded CLIP and SAM from scratch on drawn scans (about 90 minutes on 2 cores)

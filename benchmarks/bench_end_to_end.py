@@ -16,17 +16,17 @@ from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
-from benchmarks.arithmetic import processor_seconds
-from benchmarks.bench_m2ib import METHOD, SEED, biomedclip_with_random_weights
-from benchmarks.bench_sam_encoder import random_vit_b
 from benchmarks.plain_host import (
     plain_confident_components,
     plain_otsu,
     plain_read,
     plain_to_original_frame,
 )
-from benchmarks.plain_m2ib import plain_m2ib
-from benchmarks.rows import Row, print_rows
+from medsam_exp.cli.benchmark.arithmetic import processor_seconds
+from medsam_exp.cli.benchmark.m2ib import METHOD, SEED, biomedclip_with_random_weights
+from medsam_exp.cli.benchmark.plain_m2ib import plain_m2ib
+from medsam_exp.cli.benchmark.rows import Row, print_rows
+from medsam_exp.cli.benchmark.sam_encoder import random_vit_b
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.data.decoding import read_image
 from medsam_exp.data.phantom.dataset import PhantomDataset

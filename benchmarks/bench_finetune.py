@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader
 
-from benchmarks.bench_m2ib import biomedclip_with_random_weights
+from medsam_exp.cli.benchmark.m2ib import biomedclip_with_random_weights
 from medsam_exp.clip.loss.infonce import InfoNCE
 from medsam_exp.training.clip_finetune import ClipFinetuneModule
 from medsam_exp.training.schedules import step_decay

@@ -29,7 +29,7 @@ from benchmarks.plain_host import (
     plain_roc_auc,
     plain_to_original_frame,
 )
-from benchmarks.rows import Row
+from medsam_exp.cli.benchmark.rows import Row
 from medsam_exp.data.decoding import read_image
 from medsam_exp.data.masks import read_mask
 from medsam_exp.data.phantom.dataset import PhantomDataset

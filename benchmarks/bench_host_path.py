@@ -30,7 +30,7 @@ from benchmarks.plain_host import (
     plain_read,
     plain_to_original_frame,
 )
-from benchmarks.rows import Row
+from medsam_exp.cli.benchmark.rows import Row
 from medsam_exp.data.folder import FolderDataset
 from medsam_exp.data.kept_images import KeptImages
 from medsam_exp.data.phantom.dataset import PhantomDataset

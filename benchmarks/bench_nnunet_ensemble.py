@@ -24,7 +24,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.rows import Row
+from medsam_exp.cli.benchmark.rows import Row
 from medsam_exp.nnunet.environment import PREPROCESSED, RAW, RESULTS
 
 _PATTERN = "checkpoint_epoch_*.pth"

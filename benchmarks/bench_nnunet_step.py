@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.nnunet_phantoms import planned, settings
-from benchmarks.rows import Row
+from medsam_exp.cli.benchmark.rows import Row
 from medsam_exp.nnunet.environment import nnunet_folders
 from medsam_exp.nnunet.settings import NnunetSettings
 from medsam_exp.nnunet.training import TrainingParts

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bench_m2ib import METHOD, biomedclip_with_random_weights
+from medsam_exp.cli.benchmark.m2ib import METHOD, biomedclip_with_random_weights
 from medsam_exp.saliency.attention_rollout import AttentionRollout
 from medsam_exp.saliency.gradcam import GradCAM
 from medsam_exp.saliency.gradient_rollout import GradientRollout

@@ -27,8 +27,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.rows import Row, print_rows
 from medsam_exp.cli import runner
+from medsam_exp.cli.benchmark.rows import Row, print_rows
 from medsam_exp.cli.compose import composed
 from medsam_exp.config.schema import check
 from medsam_exp.curation.quality.quick_check import find_leaks

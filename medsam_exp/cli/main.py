@@ -226,6 +226,24 @@ def doctor(
     print(json_text(as_record(found), indent=1, default=str) if as_json else "\n".join(lines(found)).rstrip())
 
 
+@app.command()
+def benchmark(
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto for the GPU where there is one.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the table there.")
+    ] = None,
+) -> None:
+    """Time the full-size networks on this machine.
+
+    M2IB at BiomedCLIP's size and SAM's ViT-B encoder, with random weights, in float32 and in bfloat16, against plain
+    references: seconds an image, ratio, and how fast it could be at most by this machine's matrix products. Takes some
+    minutes on a processor.
+    """
+    from medsam_exp.cli.benchmark.command import benchmark_machine
+
+    benchmark_machine(device, out)
+
+
 app.add_typer(weights_app, name="weights")
 app.add_typer(preparers_app, name="prepare")
 

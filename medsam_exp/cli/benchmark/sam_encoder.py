@@ -1,4 +1,4 @@
-"""SAM's image encoder, segment-anything's own against ours: `python -m benchmarks.bench_sam_encoder`."""
+"""SAM's image encoder, segment-anything's own against ours: `python -m medsam_exp.cli.benchmark.sam_encoder`."""
 
 import copy
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
 from torch import Tensor
 
-from benchmarks.arithmetic import operations, processor_rate, processor_seconds
-from benchmarks.rows import Row, print_rows
+from medsam_exp.cli.benchmark.arithmetic import operations, rate, seconds_on
+from medsam_exp.cli.benchmark.rows import Row, print_rows
 from medsam_exp.sam.model import SamModel
 from medsam_exp.training.precision import encoders_in
 
@@ -21,12 +21,16 @@ def main() -> None:
     print_rows("SAM's image encoder, one image, one thread", rows())
 
 
-def rows() -> Iterator[Row]:
-    """Float32, then bf16-mixed as a run computes it; the fastest of rounds counts, and the ways take turns."""
+def rows(device: str = "cpu") -> Iterator[Row]:
+    """Float32, then bf16-mixed as a run computes it; the fastest of rounds counts, and the ways take turns.
+
+    Args:
+        device: "cpu", with one thread, or "cuda".
+    """
     torch.set_num_threads(1)
-    original = random_vit_b()
+    original = random_vit_b().to(device)
     model = SamModel(copy.deepcopy(original))
-    image = torch.randn(1, 3, 1024, 1024, generator=torch.Generator().manual_seed(0))
+    image = torch.randn(1, 3, 1024, 1024, generator=torch.Generator().manual_seed(0)).to(device)
     seconds: dict[str, list[float]] = {"plain": [], "32-true": [], "bf16-mixed": []}
     outputs: dict[str, Tensor] = {}
 
@@ -38,8 +42,8 @@ def rows() -> Iterator[Row]:
         for _ in range(ROUNDS):
             for name, taken in seconds.items():
                 low = name == "bf16-mixed"
-                with encoders_in(model, name), torch.autocast("cpu", torch.bfloat16, enabled=low):
-                    taken.append(processor_seconds(lambda name=name: encode(name)))  # type: ignore[misc]
+                with encoders_in(model, name), torch.autocast(device, torch.bfloat16, enabled=low):
+                    taken.append(seconds_on(device, lambda name=name: encode(name)))  # type: ignore[misc]
     for name, precision, dtype in (
         ("float32", "32-true", torch.float32),
         ("bf16-mixed", "bf16-mixed", torch.bfloat16),
@@ -50,7 +54,7 @@ def rows() -> Iterator[Row]:
             f"of a standard deviation of {outputs['plain'].std():.2f}"
         )
         plain, ours = min(seconds["plain"]), min(seconds[precision])
-        limit = counted / processor_rate(dtype)
+        limit = counted / rate(dtype, device)
         yield Row(f"SAM ViT-B at 1024 px, {name}", "s", plain, ours, limit, note)
 
 

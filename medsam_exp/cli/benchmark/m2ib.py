@@ -1,13 +1,13 @@
-"""M2IB at BiomedCLIP's size against the plain way, on the same noise: `python -m benchmarks.bench_m2ib`."""
+"""M2IB at BiomedCLIP's size against the plain way, on the same noise: `python -m medsam_exp.cli.benchmark.m2ib`."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from benchmarks.arithmetic import operations, processor_rate, processor_seconds
-from benchmarks.plain_m2ib import plain_m2ib, unit_map
-from benchmarks.rows import Row, print_rows
+from medsam_exp.cli.benchmark.arithmetic import operations, rate, seconds_on
+from medsam_exp.cli.benchmark.plain_m2ib import plain_m2ib, unit_map
+from medsam_exp.cli.benchmark.rows import Row, print_rows
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.network import build_network
 from medsam_exp.clip.source import ClipSource
@@ -26,13 +26,17 @@ def main() -> None:
     print_rows("M2IB, one image and its text, one thread", rows())
 
 
-def rows() -> Iterator[Row]:
-    """Float32, then bf16-mixed as a run computes it; the plain way is in float32."""
+def rows(device: str = "cpu") -> Iterator[Row]:
+    """Float32, then bf16-mixed as a run computes it; the plain way is in float32.
+
+    Args:
+        device: "cpu", with one thread, or "cuda".
+    """
     torch.set_num_threads(1)
-    clip = biomedclip_with_random_weights()
+    clip = biomedclip_with_random_weights().to(device)
     generator = torch.Generator().manual_seed(SEED)
-    image = torch.randn(1, 3, 224, 224, generator=generator)
-    tokens = torch.randint(1000, 28000, (1, 256), generator=generator)
+    image = torch.randn(1, 3, 224, 224, generator=generator).to(device)
+    tokens = torch.randint(1000, 28000, (1, 256), generator=generator).to(device)
     plain_seconds, plain = timed_plain(clip, image, tokens)
     keep_freed_memory()  # as a run does
     counted = operations(lambda: ours(clip, image, tokens))  # the first pass pays for memory too
@@ -47,7 +51,7 @@ def rows() -> Iterator[Row]:
         one, other = (unit_map(each, 224).flatten() for each in (relevance[0], plain))
         alike = torch.corrcoef(torch.stack([one, other]))[0, 1]
         note = f"maps in [0, 1] differ by up to {(one - other).abs().max():.0e}, correlation {alike:.4f}"
-        yield Row(f"{what}, {name}", unit, plain_seconds, taken, counted / processor_rate(dtype), note)
+        yield Row(f"{what}, {name}", unit, plain_seconds, taken, counted / rate(dtype, device), note)
 
 
 def biomedclip_with_random_weights() -> ClipModel:
@@ -70,25 +74,29 @@ def ours(clip: ClipModel, image: Tensor, tokens: Tensor) -> Tensor:
     """Relevance (1, gh, gw) of one image (1, 3, h, w) to one text (1, L)."""
     with torch.no_grad():
         text = clip.encode_text(tokens)
-    return METHOD(clip, image, text, [torch.Generator().manual_seed(SEED)])
+    return METHOD(clip, image, text, [torch.Generator(image.device).manual_seed(SEED)])
 
 
 def timed(clip: ClipModel, image: Tensor, tokens: Tensor, precision: str) -> tuple[float, Tensor]:
     """Seconds of `ours` and its relevance, in a precision of the Trainer."""
     found: list[Tensor] = []
-    with encoders_in(clip, precision), torch.autocast("cpu", torch.bfloat16, enabled=precision != "32-true"):
-        seconds = processor_seconds(lambda: found.append(ours(clip, image, tokens)))
+    with (
+        encoders_in(clip, precision),
+        torch.autocast(image.device.type, torch.bfloat16, enabled=precision != "32-true"),
+    ):
+        seconds = seconds_on(image.device.type, lambda: found.append(ours(clip, image, tokens)))
     return seconds, found[0]
 
 
 def timed_plain(clip: ClipModel, image: Tensor, tokens: Tensor) -> tuple[float, Tensor]:
     """Seconds of the plain way and its relevance (gh, gw); its noise is drawn outside the clock."""
     shape = (METHOD.noise_samples, 1 + clip.grid[0] * clip.grid[1], 768)
-    generator = torch.Generator().manual_seed(SEED)
-    noise = [draw_noise([generator], shape, "cpu")[0] for _ in range(METHOD.steps)]
+    generator = torch.Generator(image.device).manual_seed(SEED)
+    noise = [draw_noise([generator], shape, image.device)[0] for _ in range(METHOD.steps)]
     found: list[Tensor] = []
-    seconds = processor_seconds(
-        lambda: found.append(plain_m2ib(clip, image, tokens, noise, METHOD.layer, METHOD.beta))
+    seconds = seconds_on(
+        image.device.type,
+        lambda: found.append(plain_m2ib(clip, image, tokens, noise, METHOD.layer, METHOD.beta)),
     )
     return seconds, found[0]
 

@@ -1,0 +1,1 @@
+"""How fast the networks are on this machine, against plain references in the same run."""
