@@ -28,6 +28,8 @@ from medsam_exp.runtime.shards import Shard, ShardReader, ShardWriter, shards_in
 Record = TypeVar("Record")
 _KEY_LENGTH = 16
 _DIGEST_LENGTH = 12
+_ONE_HEADER = threading.Lock()
+"""Of arrays NumPy reads the header by Python's parser, which in Python 3.11 fails where several threads parse at once."""
 
 
 def stage_key(
@@ -139,7 +141,8 @@ class StageArtifacts:
     def features(self, sample_id: str) -> NDArray[np.float32]:
         """A network's answer to a sample, in the shape and type in which it was saved."""
         stored = io.BytesIO(self._value(sample_id, "array"))
-        array: NDArray[np.float32] = np.load(stored, allow_pickle=False)
+        with _ONE_HEADER:
+            array: NDArray[np.float32] = np.load(stored, allow_pickle=False)
         return array
 
     def maps_npz(self, sample_id: str) -> bytes:
@@ -149,7 +152,7 @@ class StageArtifacts:
 
     def maps(self, sample_id: str) -> dict[str, NDArray[np.float32]]:
         """(H, W) float32 maps of a sample by name, original frame."""
-        with np.load(io.BytesIO(self.maps_npz(sample_id)), allow_pickle=False) as stored:
+        with _ONE_HEADER, np.load(io.BytesIO(self.maps_npz(sample_id)), allow_pickle=False) as stored:
             return dict(stored)
 
     def write_manifest(self, description: Mapping[str, Any], sample_ids: Sequence[str]) -> None:
