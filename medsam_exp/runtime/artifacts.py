@@ -29,7 +29,7 @@ Record = TypeVar("Record")
 _KEY_LENGTH = 16
 _DIGEST_LENGTH = 12
 _ONE_HEADER = threading.Lock()
-"""Of arrays NumPy reads the header by Python's parser, which in Python 3.11 fails where several threads parse at once."""
+"""NumPy reads an array's header by Python's parser, which fails in Python 3.11 where several threads parse at once."""
 
 
 def stage_key(
