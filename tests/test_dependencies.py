@@ -135,6 +135,7 @@ def test_every_declared_package_is_of_use() -> None:
         if (found := distribution(each))
     }
     by_name = {
+        "plotly",
         "pyarrow",
         "tensorboard",
         "python-gdcm",

@@ -1,10 +1,12 @@
 import math
 import statistics
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
+from medsam_exp.metrics.clusters import resamples
 from medsam_exp.metrics.summary import summarise
 
 
@@ -48,7 +50,8 @@ def test_same_bits_however_many_values_are_in_memory(monkeypatch: pytest.MonkeyP
     values = np.random.default_rng(4).random(101).tolist()
     expected = summarise(values, 5)
     for numbers in (1, 1000, 150_000):
-        monkeypatch.setattr("medsam_exp.metrics.summary.NUMBERS_AT_ONCE", numbers)
+        in_blocks = partial(resamples, numbers_at_once=numbers)
+        monkeypatch.setattr("medsam_exp.metrics.summary.resamples", in_blocks)
         assert summarise(values, 5) == expected
 
 

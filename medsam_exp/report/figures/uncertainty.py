@@ -123,7 +123,7 @@ def uncertainty_scatter(
     axes = figure.add_subplot()
     if label == "expected_dsc":  # on the DSC's own scale, so it should be equal to it
         axes.axline((0, 0), slope=1, **DIAGONAL)
-    step = -(-len(x) // MOST_POINTS)
+    step = max(1, -(-len(x) // MOST_POINTS))
     axes.scatter(x[::step], y[::step], s=22, color=BLUE, alpha=0.7, lw=0, clip_on=False, zorder=3)
     axes.set(ylim=(-0.02, 1.02))
     axes.margins(x=0.06)
