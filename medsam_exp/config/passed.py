@@ -28,6 +28,7 @@ FOLDER = "passed_checks"
 """In the folder of artifacts."""
 _PACKAGE, _OWN = Path(medsam_exp.__file__).parent, medsam_exp.__name__
 _HUB = "hf-hub:"
+_LOCAL = "local-dir:"
 _DISTRIBUTIONS = (".dist-info", ".egg-info")
 """What installed packages leave, with their versions in the name."""
 
@@ -54,9 +55,9 @@ def _record(cfg: DictConfig) -> Path | None:
     """The file that is there after a passed check; None where a check sees more than its name can tell."""
     content: dict[str, Any] = OmegaConf.to_container(cfg)  # type: ignore[assignment]
     words = list(_texts(content))
-    targets = {value for key, value in flatten(content).items() if key.rpartition(".")[2] == "_target_"}
+    targets = [value for key, value in flatten(content).items() if key.rpartition(".")[2] == "_target_"]
     modules = {stage.module for name in content["stages"] if (stage := STAGES.get(name)) and stage.module}
-    if any(word.startswith(_HUB) for word in words) or not all(map(_is_installed, targets | modules)):
+    if any(word.startswith(_HUB) for word in words) or not all(map(_is_installed, [*targets, *modules])):
         return None
     places = dict.fromkeys(_texts({key: value for key, value in content.items() if key != "paths"}))
     places.pop(cfg.paths.artifacts, None)  # changes with every result
@@ -76,12 +77,17 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(part)
 
 
-def _is_installed(name: str) -> bool:
-    """Whether something lies in this package or an installed one, whose version tells its code."""
+def _is_installed(name: object) -> bool:
+    """Whether a name is that of something in this package or an installed one, whose version tells its code."""
+    if not isinstance(name, str):
+        return False
     top = name.partition(".")[0]
     if top == _OWN:
         return True
-    spec = find_spec(top)  # does not import it
+    try:
+        spec = find_spec(top)  # does not import it
+    except (ImportError, ValueError):  # the latter of "" and "__main__"
+        return False
     places = [Path(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib")]
     return spec is not None and spec.origin is not None and any(map(Path(spec.origin).is_relative_to, places))
 
@@ -90,24 +96,33 @@ def _code() -> Iterator[str]:
     """What changes with the code of this package and the versions of all installed ones."""
     yield sys.version
     for place in map(Path, dict.fromkeys(sys.path)):
-        if place.is_dir():
-            yield from sorted(each.name for each in place.iterdir() if each.suffix in _DISTRIBUTIONS)
+        yield from (each.name for each in _entries(place) if each.suffix in _DISTRIBUTIONS)
     for folder, _, names in os.walk(_PACKAGE):
-        for name in sorted(names):
-            if not name.endswith(".pyc"):
-                yield _status(Path(folder) / name)
+        if Path(folder).name != "__pycache__":
+            yield from (_status(Path(folder) / name) for name in sorted(names))
 
 
 def _state(text: str) -> str:
     """What changes with the file, or the files in the folder, that a text names; most texts name none."""
     try:
-        path = Path(text).expanduser()
-        return "\n".join([_status(path), *(map(_status, sorted(path.iterdir())) if path.is_dir() else ())])
-    except (OSError, ValueError, RuntimeError):  # the last where nobody has that home
+        path = Path(text.removeprefix(_LOCAL)).expanduser()
+        return "\n".join(map(_status, [path, *_entries(path)]))
+    except (ValueError, RuntimeError):  # the latter where nobody has that home
         return "absent"
 
 
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted; nothing where there is no folder or it cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
 def _status(path: Path) -> str:
-    found = path.stat()
+    try:
+        found = path.stat()
+    except OSError:  # such as a link to nothing
+        return f"{path} absent"
     when = found.st_mtime_ns if stat.S_ISREG(found.st_mode) else ""
     return f"{path} {found.st_mode} {found.st_size} {found.st_ino} {when}"

@@ -51,6 +51,15 @@ def test_a_refused_configuration_is_refused_again(ask: Ask) -> None:
             ask("batch_size.saliency=0")
 
 
+@pytest.mark.parametrize(
+    ("target", "named"),
+    [("null", "None"), ("3", "3"), ("[a]", r"\['a'\]"), ("__main__.Foo", "__main__"), (".Foo", r"\.Foo")],
+)
+def test_what_names_no_code_is_refused(target: str, named: str, ask: Ask) -> None:
+    with pytest.raises(UserError, match=named):
+        ask(f"saliency._target_={target}")
+
+
 def test_a_folder_that_is_gone_is_missed_again(ask: Ask, tmp_path: Path) -> None:
     ask()
     (tmp_path / "data").rmdir()
@@ -78,6 +87,21 @@ def test_what_lies_in_a_named_folder_counts(
     assert len(checked) == 2
 
 
+@pytest.mark.parametrize("model", ["{}", "local-dir:{}"])
+def test_a_changed_network_is_checked(
+    model: str, ask: Ask, checked: list[DictConfig], tmp_path: Path
+) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    (clip / "lock").symlink_to(clip / "nothing")
+    (clip / "open_clip_config.json").write_text("{}")
+    for content in ("{}", '{"unknown": 1}'):
+        (clip / "open_clip_config.json").write_text(content)
+        for _ in range(2):
+            ask(f"clip.model={model.format(clip)}")
+    assert len(checked) == 2
+
+
 def test_another_value_is_checked(ask: Ask, checked: list[DictConfig]) -> None:
     ask()
     ask("seed=1")
@@ -99,6 +123,19 @@ def test_changed_code_and_packages_are_checked(
     (packages / "other-2.0.dist-info").mkdir()
     ask()
     assert len(checked) == 3
+
+
+def test_links_to_nothing_and_byte_code_are_no_change_of_the_code(
+    ask: Ask, checked: list[DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = tmp_path / "code" / "__pycache__"
+    compiled.mkdir(parents=True)
+    (tmp_path / "code" / ".#module.py").symlink_to("user@host.1234")
+    monkeypatch.setattr(passed, "_PACKAGE", tmp_path / "code")
+    ask()
+    (compiled / "module.pyc.140234").touch()
+    ask()
+    assert len(checked) == 1
 
 
 @pytest.mark.parametrize(
