@@ -1,8 +1,8 @@
-"""Whether the device of a run computes bfloat16 natively; neither torch nor CUDA is woken for it."""
+"""Whether the device of a run computes bfloat16 natively; CUDA is not woken for it, as a sweep forks afterwards."""
 
 from pathlib import Path
 
-from medsam_exp.runtime.gpus import oldest_capability, visible_gpus
+from medsam_exp.runtime.gpus import GPU_DRIVERS, named_gpus, oldest_capability
 
 _PROCESSOR = Path("/proc/cpuinfo")
 _INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
@@ -16,10 +16,22 @@ def native_bf16(accelerator: str) -> str:
     Args:
         accelerator: as of Lightning's Trainer; what is neither a CPU nor an NVIDIA GPU is not known.
     """
-    if accelerator in ("gpu", "cuda") or (accelerator == "auto" and visible_gpus()):
+    taken = _taken_by_auto() if accelerator == "auto" else accelerator
+    if taken in ("gpu", "cuda"):
         capability = oldest_capability()
         return f"a GPU of compute capability {capability}" if capability >= _AMPERE else ""
-    return _processors_instruction() if accelerator in ("cpu", "auto") else ""
+    return _processors_instruction() if taken == "cpu" else ""
+
+
+def _taken_by_auto() -> str:
+    """What Lightning takes for "auto"; "" where a driver is there, but does not name its GPUs (as AMD's)."""
+    if not any(trace.exists() for trace in GPU_DRIVERS):
+        return "cpu"
+    if not named_gpus():
+        return ""
+    import torch  # takes seconds, which a machine without GPUs need not wait for
+
+    return "gpu" if torch.cuda.device_count() else "cpu"  # 0 too where torch was built without CUDA
 
 
 def _processors_instruction() -> str:

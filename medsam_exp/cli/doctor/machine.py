@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from medsam_exp.runtime.extras import EXTRAS
+from medsam_exp.runtime.gpus import GPU_DRIVERS
 
 _PROC = Path("/proc/meminfo")
-_DRIVERS = tuple(map(Path, ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd")))
-"""What the drivers of GPUs leave on Linux: NVIDIA's, in a container, under Windows, AMD's."""
 _VERSIONS = ("medsam-exp", "torch", "torchvision", "open_clip_torch", "segment-anything", "pytorch-lightning")
 
 
@@ -96,7 +95,7 @@ def _or(otherwise: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _gpus() -> tuple[tuple[Gpu, ...], str, dict[str, str]]:
-    driver = shutil.which("nvidia-smi") is not None or any(each.exists() for each in _DRIVERS)
+    driver = shutil.which("nvidia-smi") is not None or any(each.exists() for each in GPU_DRIVERS)
     if sys.platform == "linux" and not driver:
         return (), "", {}
     import torch  # takes seconds, which a machine without a driver need not wait for

@@ -125,7 +125,7 @@ def test_a_wrong_checksum(
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The driver of a GPU."""
-    monkeypatch.setattr(machine, "_DRIVERS", (tmp_path,))
+    monkeypatch.setattr(machine, "GPU_DRIVERS", (tmp_path,))
 
 
 @pytest.mark.usefixtures("driver")
@@ -146,7 +146,7 @@ def test_a_driver_that_torch_cannot_use(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_without_a_driver_torch_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_DRIVERS", ())
+    monkeypatch.setattr(machine, "GPU_DRIVERS", ())
     monkeypatch.setattr(machine.sys, "platform", "linux")
     monkeypatch.setattr(machine.shutil, "which", lambda name: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("torch was asked"))
