@@ -1,6 +1,6 @@
 """What `trainer.precision=auto` takes for a stage: bfloat16 where device, network and result are made for it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from medsam_exp.runtime.native_bf16 import native_bf16
@@ -12,7 +12,7 @@ _LARGE = 64 * 2**20
 """Bytes of weights from which on a network's time is its matrix products; the embedded networks have 4 and 6 MB."""
 
 
-def stage_precision(stage: Stage, accelerator: str, weights: Iterable[Path]) -> tuple[str, str]:
+def stage_precision(stage: Stage, accelerator: str, weights: Collection[Path]) -> tuple[str, str]:
     """Choose a stage's precision.
 
     Args:
@@ -25,6 +25,8 @@ def stage_precision(stage: Stage, accelerator: str, weights: Iterable[Path]) -> 
     """
     if not stage.bears_bf16:
         return FULL, "weights and scores are computed in float32"
+    if not weights:
+        return FULL, "its weights are in no file, which would tell its size"
     if sum(path.stat().st_size for path in weights) < _LARGE:
         return FULL, "the network is small"
     if device := native_bf16(accelerator):

@@ -52,8 +52,12 @@ def test_what_it_takes_is_in_the_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("made_for_bf16")
-def test_maps_and_masks_alone_bear_it() -> None:
-    taken = {name for name, stage in STAGES.items() if stage_precision(stage, "cpu", ())[0] == "bf16-mixed"}
+def test_maps_and_masks_alone_bear_it(tmp_path: Path) -> None:
+    weights = [tmp_path / "weights"]
+    weights[0].touch()
+    taken = {
+        name for name, stage in STAGES.items() if stage_precision(stage, "cpu", weights)[0] == "bf16-mixed"
+    }
     assert taken == MAPS_AND_MASKS
     assert not any(STAGES[name].trains or STAGES[name].gives_scores for name in taken)
 
@@ -70,6 +74,10 @@ def test_large_networks_on_known_devices_alone(tmp_path: Path, monkeypatch: pyte
         "a processor computes bfloat16 natively",
     )
     assert stage_precision(stage, "cpu", weights[:1]) == ("32-true", "the network is small")
+    assert stage_precision(stage, "cpu", ()) == (
+        "32-true",
+        "its weights are in no file, which would tell its size",
+    )
     assert stage_precision(stage, "gpu", weights)[0] == "32-true"
 
 
