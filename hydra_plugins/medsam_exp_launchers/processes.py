@@ -9,7 +9,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from medsam_exp.runtime.gpus import visible_gpus
-from medsam_exp.sweep.devices import limit_threads, reserved_gpus, threads_per_process
+from medsam_exp.runtime.threads import threads_per_process
+from medsam_exp.sweep.devices import limit_threads, reserved_gpus
 from medsam_exp.sweep.launch import LaunchedJob, job_returns, pending_jobs, run_processes
 from medsam_exp.sweep.status import record_failure
 

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -338,12 +338,17 @@ def check_pairs(
     key = stage_key("checked_files", _VERSION, {**config, "pillow": version("pillow")}, {}, {})
     states = {stem: _state(pair) for stem, pair in with_files.items()}
     stored = StageArtifacts(remembered_in, "checked_files", key, states)
-    new = set(stored.pending(list(states)))
-    found = _checks({stem: pair for stem, pair in files.items() if stem in new or pair.problem}, targets)
-    with suppress(OSError), stored.gathered():  # nothing may be written where others have stored
-        for stem in new:
-            if not found[stem].problem and not found[stem].patient:
-                stored.save(stem, {"check": _CHECK.dump_python(found[stem], mode="json")})
+    stored.mark_used()
+    with ExitStack() as alone:
+        if stored.pending(list(states)):
+            with suppress(OSError):  # nothing may be written where others have stored
+                alone.enter_context(stored.locked())
+        new = set(stored.pending(list(states)))
+        found = _checks({stem: pair for stem, pair in files.items() if stem in new or pair.problem}, targets)
+        with suppress(OSError), stored.gathered():
+            for stem in new:
+                if not found[stem].problem and not found[stem].patient:
+                    stored.save(stem, {"check": _CHECK.dump_python(found[stem], mode="json")})
     known = {stem: _CHECK.validate_python(stored.info(stem)["check"]) for stem in states if stem not in new}
     return {stem: found.get(stem) or known[stem] for stem in files}
 
@@ -351,7 +356,7 @@ def check_pairs(
 def _state(pair: FilePair) -> str:
     """Changes with the name, size and time of each of an image's files."""
     statuses = [(path, path.stat()) for path in (pair.image, *pair.masks.values())]
-    files = [f"{path} {of.st_ino} {of.st_size} {of.st_mtime_ns}" for path, of in statuses]
+    files = [f"{path} {of.st_ino} {of.st_size} {of.st_mtime_ns} {of.st_ctime_ns}" for path, of in statuses]
     return text_digest(*files, *pair.masks)
 
 

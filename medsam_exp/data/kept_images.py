@@ -1,6 +1,7 @@
 """Decoded images that several stages of a run look at, so that each is decoded once where memory allows."""
 
 import threading
+from contextlib import suppress
 
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.types import Dataset, RGBImage
@@ -22,7 +23,7 @@ class KeptImages:
     """
 
     def __init__(self, dataset: Dataset, digests: FileDigests, most_bytes: int = MOST_BYTES) -> None:
-        self._dataset, self._digests, self._room = dataset, digests, most_bytes
+        self.dataset, self._digests, self._room = dataset, digests, most_bytes
         self._images = {sample.id: sample.image for sample in dataset.samples}
         self._kept: dict[str, RGBImage] = {}
         self._lock = threading.Lock()
@@ -36,9 +37,10 @@ class KeptImages:
         """
         name = self._images[sample_id]
         if name in self._kept:
-            self._dataset.image_digest(sample_id, self._digests)
-            return self._kept[name].copy()
-        image = self._dataset.read_image(sample_id)
+            with suppress(OSError):  # a file that is gone is named by who reads it
+                self.dataset.image_digest(sample_id, self._digests)
+                return self._kept[name].copy()
+        image = self.dataset.read_image(sample_id)
         with self._lock:
             if name not in self._kept and image.nbytes <= self._room:
                 self._room -= image.nbytes

@@ -13,7 +13,7 @@ from medsam_exp.config.build import build
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.console import stage_progress
-from medsam_exp.runtime.threads import usable_cores
+from medsam_exp.runtime.threads import threads_per_process
 from medsam_exp.stages.auto_precision import FULL
 from medsam_exp.stages.pipeline import STAGES, stage_function
 from medsam_exp.types import UserError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from medsam_exp.stages.context import AuxiliaryImages, StageContext
 
 _MOST_LOADING = 8
+_MOST_THREADS = 16
 """Processes that load for a training, each with its own share of a network's images in memory."""
 
 
@@ -211,10 +212,13 @@ class Engine:
 
 
 def _threads(cfg: DictConfig) -> int:
-    """Threads beside the main one: as many as asked for, or the machine's cores shared by the job's processes on it."""
+    """Threads beside the main one: as many as asked for, or the machine's cores shared by the job's processes on it.
+
+    More than a few wait for each other, and each reads ahead a batch.
+    """
     if cfg.workers != "auto":
         return int(cfg.workers)
-    return max(1, usable_cores() // distributed.processes_here())
+    return min(_MOST_THREADS, threads_per_process(distributed.processes_here()))
 
 
 def _loading_processes(cfg: DictConfig) -> int:

@@ -137,18 +137,17 @@ class Plan:
         """The plan of the stages that a stage needs over its auxiliary images."""
         if name not in self._auxiliary:
             cfg, stages = auxiliary_config(self.cfg, name)
-            dataset = self._shared_dataset(cfg.data)
+            read_image = self._reader_of(cfg.data)
+            dataset: Dataset = build(cfg.data) if read_image is None else read_image.dataset
             texts = build(cfg.text).bind(dataset.samples) if stages else {}
-            self._auxiliary[name] = Plan(cfg, stages, dataset, texts, self.digests)
+            plan = Plan(cfg, stages, dataset, texts, self.digests, read_image=read_image)
+            self._auxiliary[name] = plan
         return self._auxiliary[name]
 
-    def _shared_dataset(self, data: DictConfig) -> Dataset:
-        """The auxiliary images of an earlier stage where they are the same, because their files are read once."""
-        for plan in self._auxiliary.values():
-            if plan.cfg.data == data and plan.dataset is not None:
-                return plan.dataset
-        dataset: Dataset = build(data)
-        return dataset
+    def _reader_of(self, data: DictConfig) -> KeptImages | None:
+        """Of an earlier stage whose auxiliary images are the same, because their files are read once."""
+        plans = (plan for plan in self._auxiliary.values() if plan.cfg.data == data)
+        return next((plan.read_image for plan in plans), None)
 
     def _description(self, name: str) -> dict[str, Any]:
         """What a key stands for; every process must ask at the same time, as weights may be downloaded."""

@@ -13,12 +13,12 @@ from medsam_exp.runtime.digests import text_digest
 from medsam_exp.runtime.errors import UserError
 
 _DRAWN_BY = ("matplotlib", "pillow", "scikit-image")
-_SHOWN = ("metrics/measures.py", "stages/pipeline.py")
-"""Names, units, titles and colours that pictures show, beside the code of this room."""
+_SHOWN = ("report", "metrics", "nnunet/uncertainty", "saliency", "stages")
+"""Rooms whose code decides what pictures show: numbers, maps, names, units, titles and colours."""
 
 
 class Kept:
-    """Parts of one kind; they lie beside the stages' results, so the same clean-up removes those of forgotten runs.
+    """Parts of one kind, beside the stages' results; the same clean-up removes those that were not used lately.
 
     Args:
         root: folder of all artifacts.
@@ -79,5 +79,5 @@ class Kept:
 def code_digest() -> str:
     """Digest of the code and of the versions of the libraries that decide how pictures look."""
     package = Path(medsam_exp.__file__).parent
-    files = sorted([*(package / "report").rglob("*.py"), *(package / name for name in _SHOWN)])
+    files = sorted(file for room in _SHOWN for file in (package / room).rglob("*.py"))
     return text_digest(*map(version, _DRAWN_BY), *(file.read_text() for file in files))

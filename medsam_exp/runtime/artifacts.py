@@ -23,7 +23,7 @@ from medsam_exp.runtime.digests import text_digest, write_atomically
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.locks import waiting_lock
-from medsam_exp.runtime.shards import Shard, ShardReader, ShardWriter, shards_in
+from medsam_exp.runtime.shards import Shard, ShardWriter, rows_of, shards_in, value_in
 
 Record = TypeVar("Record")
 _KEY_LENGTH = 16
@@ -60,7 +60,7 @@ class StageArtifacts:
         self.key = key
         self.folder = root / stage / key
         self._sample_digests = sample_digests
-        self._writer, self._reader = ShardWriter(self.folder), ShardReader()
+        self._writer = ShardWriter(self.folder)
         self._looking = threading.Lock()
         self._seen: tuple[Shard, ...] = ()
         self._places: dict[str, tuple[Shard, int]] = {}
@@ -196,7 +196,7 @@ class StageArtifacts:
             self._look()
         found = None
         if place := self._places.get(sample_id):
-            found = self._reader.value(*place, column)
+            found = value_in(*place, column)
         if found is None:
             raise UserError(
                 f"{self.folder} has no {column} of {sample_id}; run the command again that is to make it"
@@ -211,7 +211,7 @@ class StageArtifacts:
                 self._seen, self._places = (), {}
             places = dict(self._places)
             for shard in there[len(self._seen) :]:
-                for number, sample, digest in self._reader.rows(shard):
+                for number, sample, digest in rows_of(shard):
                     if sample in self._sample_digests and digest == self._digest(sample):
                         places[sample] = shard, number
             self._seen, self._places = there, places
@@ -220,9 +220,8 @@ class StageArtifacts:
 def stored_digests(folder: Path) -> dict[str, list[str]]:
     """The digests of each sample that has records in a stage's folder, oldest first."""
     found: dict[str, list[str]] = {}
-    reader = ShardReader()
     for shard in shards_in(folder):
-        for _, sample, digest in reader.rows(shard):
+        for _, sample, digest in rows_of(shard):
             found.setdefault(sample, []).append(digest)
     return found
 

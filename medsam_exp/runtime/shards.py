@@ -5,6 +5,7 @@ then it begins the next. So nobody ever sees half a record, no two processes wri
 this holds on network file systems, too, and where nothing may be written.
 """
 
+import errno
 import os
 import secrets
 import sqlite3
@@ -12,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -25,8 +26,12 @@ _FULL_AT_RECORDS = 4096
 _FULL_AT_BYTES = 64 * 2**20
 _SECONDS_UNWRITTEN = 2.0
 """What a killed process may lose."""
-_OPEN_SHARDS = 8
+_OPEN_SHARDS = 16
 """For each thread that reads."""
+_PAGES_KIB = 256
+"""Of an open shard in memory: records are read once."""
+_NOT_NOW = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
+"""What SQLite says of a file that is whole, as far as is known."""
 _TABLE = (
     "CREATE TABLE records (sample TEXT NOT NULL, digest TEXT NOT NULL, info TEXT NOT NULL, array BLOB, maps BLOB, "
     "PRIMARY KEY (sample, digest))"
@@ -72,33 +77,28 @@ def _new_name() -> str:
     return f"{time.time_ns()}-{secrets.token_hex(4)}{_SUFFIX}"
 
 
-class ShardReader:
-    """Reads shards, on any number of threads and after a fork."""
+def rows_of(shard: Shard) -> list[Row]:
+    """The names of all records of a shard; on any number of threads and after a fork, as `value_in`.
 
-    def __init__(self) -> None:
-        self._open = _OpenShards()
+    Raises:
+        UserError: the file is damaged, or cannot be opened.
+    """
+    with _readable(shard):
+        found = _open_shards.connection(shard).execute("SELECT rowid, sample, digest FROM records")
+        return [Row(*row) for row in found]
 
-    def rows(self, shard: Shard) -> list[Row]:
-        """The names of all records of a shard.
 
-        Raises:
-            UserError: the file is damaged.
-        """
-        with _readable(shard):
-            found = self._open.connection(shard).execute("SELECT rowid, sample, digest FROM records")
-            return [Row(*row) for row in found]
+def value_in(shard: Shard, number: int, column: str) -> str | bytes | None:
+    """One of a record's "info" (text), "array" and "maps" (bytes, or None where it has none).
 
-    def value(self, shard: Shard, number: int, column: str) -> str | bytes | None:
-        """One of a record's "info" (text), "array" and "maps" (bytes, or None where it has none).
-
-        Raises:
-            UserError: the file is damaged.
-        """
-        with _readable(shard):
-            query = f"SELECT {column} FROM records WHERE rowid = ?"
-            (value,) = self._open.connection(shard).execute(query, (number,)).fetchone()
-            found: str | bytes | None = value
-            return found
+    Raises:
+        UserError: as of `rows_of`.
+    """
+    with _readable(shard):
+        query = f"SELECT {column} FROM records WHERE rowid = ?"
+        (value,) = _open_shards.connection(shard).execute(query, (number,)).fetchone()
+        found: str | bytes | None = value
+        return found
 
 
 class _OpenShards(threading.local):
@@ -112,12 +112,21 @@ class _OpenShards(threading.local):
         if self._process != os.getpid():
             self._process, self._connections = os.getpid(), OrderedDict()
         if shard not in self._connections:
-            address = f"file:{quote(shard.path)}?mode=ro&immutable=1"
-            self._connections[shard] = sqlite3.connect(address, uri=True)
-            if len(self._connections) > _OPEN_SHARDS:
+            if len(self._connections) >= _OPEN_SHARDS:
                 self._connections.popitem(last=False)[1].close()
+            opened = sqlite3.connect(_address(shard.path, "mode=ro&immutable=1"), uri=True)
+            opened.execute(f"PRAGMA cache_size = -{_PAGES_KIB}")
+            self._connections[shard] = opened
         self._connections.move_to_end(shard)
         return self._connections[shard]
+
+
+_open_shards = _OpenShards()
+
+
+def _address(path: str | Path, options: str) -> str:
+    """A path as SQLite takes it; one that begins with two slashes is no name of a machine."""
+    return f"file://{quote(bytes(Path(path).absolute()))}?{options}"
 
 
 @contextmanager
@@ -125,6 +134,11 @@ def _readable(shard: Shard) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in _NOT_NOW:
+            raise UserError(
+                f"{shard.path} cannot be opened ({error}): look at the disk, and at how many files may be open "
+                "(ulimit -n), and run the same command again"
+            ) from error
         raise UserError(
             f"{shard.path} cannot be read ({error}); remove it, and the next run computes anew what it held"
         ) from error
@@ -143,6 +157,7 @@ class ShardWriter:
         self._gathers = False
         self._filled: _Filled | None = None
         self._written_at = 0.0
+        self._later: threading.Timer | None = None
 
     def add(self, sample: str, digest: str, info: str, array: bytes | None, maps: bytes | None) -> None:
         """Add a record, or put it in the place of the one with its names; written now, unless they are gathered."""
@@ -153,8 +168,11 @@ class ShardWriter:
             if not self._gathers or self._filled.is_full:
                 self._finish()
             elif time.monotonic() - self._written_at >= _SECONDS_UNWRITTEN:
-                self._filled.write()
-                self._written_at = time.monotonic()
+                self._write()
+            elif self._later is None:  # the next record may be long in coming
+                self._later = threading.Timer(_SECONDS_UNWRITTEN, self._write_what_waits)
+                self._later.daemon = True
+                self._later.start()
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
@@ -167,11 +185,25 @@ class ShardWriter:
                 self._gathers = False
                 self._finish()
 
-    def _finish(self) -> None:
+    def _write_what_waits(self) -> None:
+        with self._lock, suppress(OSError):  # the next record meets the same error
+            if self._later is threading.current_thread():
+                self._write()
+
+    def _write(self) -> None:
+        """Write what is filled so far; the caller holds the lock."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if self._filled is not None:
             self._filled.write()
+            self._written_at = time.monotonic()
+
+    def _finish(self) -> None:
+        self._write()
+        if self._filled is not None:
             self._filled.close()
-            self._filled, self._written_at = None, time.monotonic()
+            self._filled = None
 
 
 class _Filled:
@@ -198,10 +230,12 @@ class _Filled:
     def write(self) -> None:
         with replaced_atomically(self._path) as temporary:
             # Nobody else knows this file, so it needs neither locks nor a journal.
-            target = sqlite3.connect(f"file:{quote(str(temporary))}?nolock=1", uri=True)
+            target = sqlite3.connect(_address(temporary, "nolock=1"), uri=True)
             try:
                 target.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
                 self._database.backup(target)
+            except sqlite3.OperationalError as error:  # such as a full disk
+                raise OSError(errno.EIO, str(error), str(self._path)) from error
             finally:
                 target.close()
 

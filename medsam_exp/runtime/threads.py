@@ -27,6 +27,13 @@ def usable_cores() -> int:
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
+def threads_per_process(processes: int) -> int:
+    """Threads that each of some processes may use: the machine's cores shared, or fewer if the user wants fewer."""
+    share = max(1, usable_cores() // processes)
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(wanted)) if wanted.isdigit() and int(wanted) else share
+
+
 def map_in_threads(
     function: Callable[[Given], Result], items: Iterable[Given], threads: int | None = None
 ) -> Generator[Result, None, None]:
@@ -142,9 +149,9 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
 
     own, started = torch.get_num_threads(), threading.Barrier(threads + 1)
     with _ended(ThreadPoolExecutor(threads, initializer=alone)) as pool:
-        for _ in range(threads):
-            pool.submit(started.wait)
         try:
+            for _ in range(threads):
+                pool.submit(started.wait)
             started.wait()
         finally:
             started.abort()

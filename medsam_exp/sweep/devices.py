@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from medsam_exp.runtime.locks import acquired, waiting_lock
-from medsam_exp.runtime.threads import usable_cores
 from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)
@@ -60,13 +59,6 @@ def reserved_gpus(count: int, pool: Sequence[str], folder: Path = _LOCKS) -> Ite
                     time.sleep(_SECONDS_BETWEEN_LOOKS)
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
         yield names
-
-
-def threads_per_process(processes: int) -> int:
-    """Threads that each of some processes may use: the machine's cores shared, or fewer if the user wants fewer."""
-    share = max(1, usable_cores() // processes)
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return min(share, int(wanted)) if wanted.isdigit() and int(wanted) else share
 
 
 def limit_threads(count: int) -> None:

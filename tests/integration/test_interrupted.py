@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from medsam_exp.runtime.artifacts import stored_digests
-from medsam_exp.runtime.shards import Shard, ShardReader, shards_in
+from medsam_exp.runtime.shards import Shard, rows_of, shards_in
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["clip=tiny_random", "sam=tiny_scratch", "saliency.steps=2", "saliency.noise_samples=1"]
@@ -59,9 +59,9 @@ def records(outputs: Path, stage: str) -> set[str]:
 
 def shards(outputs: Path, stage: str) -> dict[Shard, list[str]]:
     """Ids of the samples in each file of a stage."""
-    reader, folders = ShardReader(), (outputs / "artifacts" / stage).glob("*/")
+    folders = (outputs / "artifacts" / stage).glob("*/")
     found = [shard for folder in folders for shard in shards_in(folder)]
-    return {shard: [row.sample for row in reader.rows(shard)] for shard in found}
+    return {shard: [row.sample for row in rows_of(shard)] for shard in found}
 
 
 def masks(run_dir: Path) -> dict[str, bytes]:

@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import resource
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from medsam_exp.runtime import shards
 from medsam_exp.runtime.artifacts import StageArtifacts, stored_digests
+from medsam_exp.runtime.errors import UserError
 
 IDS = tuple(f"image_{number}" for number in range(60))
 
@@ -164,3 +167,47 @@ def test_digests_of_a_sample_that_was_changed_stand_in_their_order(tmp_path: Pat
     StageArtifacts(tmp_path, "s", "k", {"two": "c" * 64}).save("two", {})
     assert stored_digests(tmp_path / "s" / "k") == {"one": ["b" * 12, "a" * 12], "two": ["c" * 12]}
     assert stored_digests(tmp_path / "nowhere") == {}
+
+
+def test_a_record_is_written_in_time_though_no_other_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "_SECONDS_UNWRITTEN", 0.2)
+    writing, reading = store(tmp_path), store(tmp_path)
+    with writing.gathered():
+        for name in IDS[:8]:
+            save(writing, name)
+        deadline = time.monotonic() + 20
+        while reading.pending(IDS[:8]) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not reading.pending(IDS[:8])
+
+
+def test_a_file_that_cannot_be_opened_now_is_not_called_damaged(tmp_path: Path) -> None:
+    save(store(tmp_path), IDS[0])
+    (shard,) = shards.shards_in(store(tmp_path).folder)
+    Path(shard.path).unlink()
+    with pytest.raises(UserError, match=r"cannot be opened .*run the same command again"):
+        shards.rows_of(shard)
+
+
+def test_a_disk_that_takes_nothing_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            save(store(tmp_path), IDS[0])
+        except OSError:
+            os._exit(3)
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join(20)
+    assert process.exitcode == 3
+
+
+@pytest.mark.parametrize("name", ["a?b#c%d", "ünï 'x'"])
+def test_any_folder_may_hold_a_store(tmp_path: Path, name: str) -> None:
+    root = Path(f"/{tmp_path}") / name  # two slashes at the beginning
+    save(store(root), IDS[0])
+    assert store(root).info(IDS[0])["number"] == 0

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from medsam_exp.runtime.gpus import visible_gpus
-from medsam_exp.sweep.devices import limit_threads, reserved_gpus, threads_per_process
+from medsam_exp.runtime.threads import threads_per_process
+from medsam_exp.sweep.devices import limit_threads, reserved_gpus
 from medsam_exp.types import UserError
 
 ON_A_GPU = """

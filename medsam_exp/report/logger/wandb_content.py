@@ -25,11 +25,19 @@ def keep_file(run: Any, path: Path) -> None:
 
 
 def show_report(run: Any, path: Path) -> None:
-    """Show the report, which loads nothing, as a panel."""
+    """Show the report as a panel; of many images, what it loads from the folder beside it goes to the run's files.
+
+    A panel loads nothing: it shows the page's figures, and the whole report opens from the run's files.
+    """
     import wandb
 
-    if path.is_file():
-        run.log({"report": wandb.Html(path.read_text(), inject=False)})
+    if not path.is_file():
+        return
+    run.log({"report": wandb.Html(path.read_text(), inject=False)})
+    if (beside := path.parent / "report").is_dir():
+        shutil.copytree(beside, Path(run.dir) / beside.name, dirs_exist_ok=True)
+        run.save(str(Path(run.dir) / beside.name / "*"), base_path=run.dir, policy="now")
+        keep_file(run, path)
 
 
 def show_tables(run: Any, tables: Mapping[str, Table]) -> None:
