@@ -8,7 +8,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-_NOT_COMPARED = ("paths.", "hydra.", "logger.", "name")
+NO_RESULT_OF_DATA = ("remembered_in",)
+"""Settings of a dataset that change no result."""
+_NOT_COMPARED = ("paths.", "hydra.", "logger.", "name", *(f"data.{name}" for name in NO_RESULT_OF_DATA))
 """Settings that begin so change no result."""
 _ABSENT = "–"
 _HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "sync_batchnorm")

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from medsam_exp.config.settings import NO_RESULT_OF_DATA
 from medsam_exp.data.patients import clusters_of
 from medsam_exp.metrics.measures import ALL_MEASURES
 from medsam_exp.runtime.wording import first_line
@@ -25,8 +26,8 @@ _SAME_IMAGES_WHATEVER = (
     "exclude",
     "count",
     "on_error",
-    "remembered_in",
     "name",
+    *NO_RESULT_OF_DATA,
     *_OF_TEXTS,
     *_OF_CLASSES,
     *_OF_PATIENTS,

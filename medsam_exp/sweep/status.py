@@ -13,6 +13,7 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.build import keyed_values
+from medsam_exp.config.settings import NO_RESULT_OF_DATA
 from medsam_exp.config.start_command import conf_folders
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
@@ -39,6 +40,7 @@ _FILES_OF_A_RUN = (
     "summary.json",
     "per_image.csv",
     "report.html",
+    "report",
     "masks",
     "figures",
 )
@@ -166,6 +168,7 @@ def _configuration_digest(cfg: DictConfig) -> str:
     content = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(content, dict)
     kept: dict[str, Any] = {str(key): value for key, value in content.items() if key not in _IRRELEVANT}
+    kept["data"] = keyed_values(cfg.data, without=NO_RESULT_OF_DATA)
     kept |= {group: keyed_values(cfg[group], without_paths=True) for group in _WEIGHT_GROUPS if group in kept}
     versions = {name: STAGES[name].version for name in cfg.stages if name in STAGES}
     return hashlib.sha256(json_text([kept, versions], sort_keys=True).encode()).hexdigest()

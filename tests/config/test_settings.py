@@ -2,7 +2,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from medsam_exp.cli.compose import register
-from medsam_exp.config.schema import check
+from medsam_exp.config.schema import check, resolve
 from medsam_exp.config.settings import changed_settings
 from tests.compose import CONF
 
@@ -34,6 +34,16 @@ def test_the_machine_decides_no_result_but_its_precision_does() -> None:
         "trainer.precision": ("auto", "bf16-mixed"),
         "trainer.max_steps": ("–", "5"),
     }
+
+
+def test_where_a_folders_checks_are_stored_decides_no_result() -> None:
+    options = ["data=folder", "data.root=images", "paths.artifacts=elsewhere"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", options)
+        resolve(cfg)
+        found = changed_settings(cfg, {"data": "folder"})
+    assert found["data.root"][1] == "images"
+    assert "data.remembered_in" not in found
 
 
 def test_without_hydra_nothing_is_known() -> None:

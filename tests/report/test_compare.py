@@ -120,6 +120,7 @@ def test_degenerate_runs_are_said_in_words(tmp_path: Path, capsys: pytest.Captur
         ("{root: /a, split: test}", "{root: /b, split: test}", "folder", False),
         ("{root: /a, split: test}", "{root: /b, split: test}", "busi", True),
         ("{root: /a, split: test}", "{root: /a, split: val}", "busi", False),
+        ("{root: /a, remembered_in: /x}", "{root: /a, remembered_in: /y}", "folder", True),
         ("{root: '${paths.data}/x'}", "{root: /here/x}", "folder", True),
     ],
 )

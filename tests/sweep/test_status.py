@@ -55,6 +55,15 @@ def test_a_changed_configuration_is_run_again(tmp_path: Path, override: str, tim
     assert work.times == times
 
 
+def test_where_a_folders_checks_are_stored_leaves_a_job_done(tmp_path: Path) -> None:
+    work, images = Work(tmp_path), ("data=folder", "data.root=images")
+    for artifacts in ("here", "there"):
+        attempt(composed(*images, f"paths.artifacts={artifacts}"), tmp_path, work, plan)
+    assert work.times == 1
+    attempt(composed(*images, "data.limit=3"), tmp_path, work, plan)
+    assert work.times == 2
+
+
 def test_fetching_the_weights_that_the_hub_gave_leaves_a_job_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,14 +143,15 @@ def test_an_error_without_words_is_named() -> None:
     assert error_line(ValueError()) == "ValueError"
 
 
-def test_a_job_whose_files_changed_is_run_again_from_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("old", ["masks/old.png", "report/images.js"])
+def test_a_job_whose_files_changed_is_run_again_from_nothing(tmp_path: Path, old: str) -> None:
     work = Work(tmp_path)
     attempt(composed(), tmp_path, work, plan)
-    (tmp_path / "masks").mkdir()
-    (tmp_path / "masks" / "old.png").write_text("")
+    (tmp_path / old).parent.mkdir()
+    (tmp_path / old).touch()
     attempt(composed(), tmp_path, work, lambda _: "one corrected mask")
     assert (work.times, status_of(tmp_path)) == (2, "done")
-    assert not (tmp_path / "masks").exists()
+    assert not (tmp_path / old).parent.exists()
 
 
 def test_a_job_that_cannot_say_what_it_would_compute_fails_by_itself(tmp_path: Path) -> None:
