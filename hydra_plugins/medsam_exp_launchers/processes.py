@@ -38,9 +38,7 @@ class ProcessesLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs; the status of each is in its folder."""
-        from medsam_exp.cli.runner import (
-            plan_digest,  # imports torch once, for all the processes that are forked
-        )
+        from medsam_exp.cli.runner import plan_digest
 
         gpus = visible_gpus()
         jobs = pending_jobs(self._context, self._config, job_overrides, initial_job_idx, plan_digest)

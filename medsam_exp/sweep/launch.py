@@ -3,8 +3,8 @@
 Why not a pool of workers, as joblib's? A worker that is killed, most often for want of memory, breaks a pool: its
 other jobs are lost and nobody knows which job it was. And submitit's local executor starts all jobs at once. Here each
 job is a fresh process, so a death is that job's own and is named, memory and GPU are given back at its end, and one
-job leaves nothing behind for the next. The processes are forked from one that has imported torch, so that this costs
-seconds once and not for each job; nothing may have touched a GPU or computed in several threads before.
+job leaves nothing behind for the next. The processes are forked from one that has imported what computes, so that this
+costs seconds once and not for each job; nothing may have touched a GPU or computed in several threads before.
 """
 
 import logging
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -108,6 +109,8 @@ def run_processes(
         at_once: processes at a time.
         on_death: called with the folder of a job whose process died, and the reason.
     """
+    if work:
+        import_module("medsam_exp.stages.context")  # torch, Lightning and the networks' libraries
     waiting, running = list(work)[::-1], dict[Path, BaseProcess]()
     try:
         with stops_when_asked():

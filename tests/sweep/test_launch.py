@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +15,18 @@ import pytest
 from medsam_exp.sweep.launch import CONSOLE_FILE, run_processes
 
 Deaths = dict[str, str]
+FRESH = """
+import sys
+from pathlib import Path
+from medsam_exp.sweep.launch import run_processes
+
+def look():
+    Path(sys.argv[1], "seen").write_text(" ".join(sys.modules))
+
+run_processes({}, 1, print)
+assert "torch" not in sys.modules
+run_processes({Path(sys.argv[1]): look}, 1, print)
+"""
 
 
 def run_all(tmp_path: Path, work: dict[str, Callable[[Path], None]], at_once: int = 2) -> Deaths:
@@ -116,6 +129,12 @@ def test_each_job_has_a_process_of_its_own_and_starts_in_it_from_the_same_state(
     assert len(set(seen)) == 2
     assert all(" " not in text for text in seen)
     assert not left_behind
+
+
+def test_jobs_are_forked_from_a_process_that_has_imported_what_computes(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FRESH, str(tmp_path)], check=True)
+    seen = (tmp_path / "seen").read_text().split()
+    assert {"torch", "pytorch_lightning", "open_clip", "segment_anything"} <= set(seen)
 
 
 def test_what_a_killed_job_has_started_ends_with_it(tmp_path: Path) -> None:
