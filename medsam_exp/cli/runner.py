@@ -27,6 +27,7 @@ from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.nodes import is_first_node, job_nodes
 from medsam_exp.runtime.run_status import alive, write_keys
+from medsam_exp.stages.auto_precision import AUTO, FULL
 from medsam_exp.stages.pipeline import STAGES, readers
 from medsam_exp.types import Dataset, UserError
 
@@ -85,12 +86,16 @@ def run(
 def plan_digest(cfg: DictConfig) -> str:
     """Digest of what a run of this configuration computes: its stages' keys, and what its images and texts hold now.
 
-    No network is loaded; of files, only those are read whose content is not known yet.
+    No network is loaded; of files, only those are read whose content is not known yet. What `trainer.precision=auto`
+    takes is left out: a sweep's jobs may be asked about on another machine than the one that computes them.
 
     Raises:
         UserError: the configuration or the data cannot work.
     """
     cfg = _with_tuning(check_once(cfg))
+    if cfg.trainer.get("precision") == AUTO:
+        cfg = cfg.copy()
+        OmegaConf.update(cfg, "trainer.precision", FULL)
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json")
     dataset, texts, _ = _inputs(cfg, say_notes=False)
     stages = _possible_stages(cfg, dataset)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from medsam_exp.cli.runner import run
+from medsam_exp.cli.runner import plan_digest, run
 from medsam_exp.config.build import build
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime.digests import FileDigests
@@ -49,6 +49,19 @@ def test_embedded_networks_have_the_keys_of_float32(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("made_for_bf16")
 def test_what_it_takes_is_in_the_key(tmp_path: Path) -> None:
     assert keys(planned(tmp_path)) == keys(planned(tmp_path, "trainer.precision=bf16-mixed"))
+
+
+@pytest.mark.usefixtures("made_for_bf16")
+def test_a_job_is_the_same_on_machines_that_take_other_precisions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ("+experiment=demo", "tuned=none", "data.count=1", f"paths.outputs={tmp_path}")
+    auto, mixed = composed(*given), composed(*given, "trainer.precision=bf16-mixed")
+    here, keys_here = plan_digest(auto), keys(planned(tmp_path))
+    assert plan_digest(mixed) != here
+    monkeypatch.setattr(auto_precision, "native_bf16", lambda _: "")
+    assert keys(planned(tmp_path)) != keys_here
+    assert plan_digest(auto) == here
 
 
 @pytest.mark.usefixtures("made_for_bf16")
