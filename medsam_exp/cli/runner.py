@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from medsam_exp.config.build import build
 from medsam_exp.config.passed import check_once
@@ -95,7 +95,8 @@ def plan_digest(cfg: DictConfig) -> str:
     cfg = _with_tuning(check_once(cfg))
     if cfg.trainer.get("precision") == AUTO:
         cfg = cfg.copy()
-        OmegaConf.update(cfg, "trainer.precision", FULL)
+        with read_write(cfg):
+            cfg.trainer.precision = FULL
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json")
     dataset, texts, _ = _inputs(cfg, say_notes=False)
     stages = _possible_stages(cfg, dataset)
