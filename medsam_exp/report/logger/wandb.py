@@ -200,7 +200,8 @@ class WandbTracker(CsvTracker):
         except Exception as error:  # whatever the service does, the run goes on
             self._broken = True
             log.warning(
-                "W&B stopped taking figures (%s); the run goes on, everything is in its folder",
+                "W&B stopped taking figures (%s: %s); the run goes on, everything is in its folder",
+                type(error).__name__,
                 first_line(error),
             )
 

@@ -15,11 +15,12 @@ from medsam_exp.cli.interactive.correction import Correction
 from medsam_exp.cli.interactive.result import Answer, Draft
 from medsam_exp.cli.interactive.session import Session
 from medsam_exp.cli.runner import run
-from medsam_exp.stages.maps import in_original_frame
+from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.records import prompt_record
 from medsam_exp.types import UserError
 from tests.cli.interactive.conftest import TEXT
 from tests.compose import CONF, composed
+from tests.stored import stored
 
 CHOICES = {
     "defaults": {},
@@ -44,25 +45,18 @@ def run_of(answer: Answer, folder: Path) -> tuple[Path, dict]:
     return run_dir, json.loads((run_dir / "summary.json").read_text())
 
 
-def stored(folder: Path, summary: dict, stage: str, suffix: str) -> Path:
-    found = (folder / "artifacts" / stage / summary["keys"][stage]).glob(f"*{suffix}")
-    return next(path for path in found if path.name != "manifest.json")
-
-
 def assert_equal(answer: Answer, folder: Path) -> None:
     """Everything of an answer is what the run of its command left."""
     run_dir, summary = run_of(answer, folder)
     mask = np.asarray(Image.open(run_dir / "masks" / f"{answer.image_id}.png")) > 0
     assert np.array_equal(mask, answer.mask)
-    grid, record = (stored(folder, summary, "saliency", suffix) for suffix in (".npy", ".json"))
-    saliency_map = in_original_frame(np.load(grid), json.loads(record.read_text()))
-    assert np.array_equal(saliency_map, answer.saliency_map)
-    coarse = np.asarray(Image.open(stored(folder, summary, "coarse_mask", ".png"))) > 0
-    assert np.array_equal(coarse, answer.coarse_mask)
-    record = json.loads(stored(folder, summary, "sam_mask", ".json").read_text())
+    stages = {stage: stored(folder / "artifacts" / stage / key) for stage, key in summary["keys"].items()}
+    assert np.array_equal(read_map(stages["saliency"], answer.image_id), answer.saliency_map)
+    assert np.array_equal(stages["coarse_mask"].mask(answer.image_id), answer.coarse_mask)
+    record = stages["sam_mask"].info(answer.image_id)
     assert record["prompts"] == prompt_record(answer.prompts)
     assert record["iou_predictions"] == pytest.approx(list(answer.iou_predictions), abs=1e-6)
-    assert json.loads(stored(folder, summary, "presence", ".json").read_text())["score"] == answer.presence
+    assert stages["presence"].info(answer.image_id)["score"] == answer.presence
 
 
 @pytest.mark.parametrize(
