@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from medsam_exp.stages.context import AuxiliaryImages, StageContext
 
-_MOST_LOADING = 8
 _MOST_THREADS = 16
+_MOST_LOADING = 8
 """Processes that load for a training, each with its own share of a network's images in memory."""
 
 

@@ -34,9 +34,18 @@ def _taken_by_auto() -> str:
     return "gpu" if torch.cuda.device_count() else "cpu"  # 0 too where torch was built without CUDA
 
 
+def processor_facts() -> dict[str, str]:
+    """What Linux says of the first processor, by name, such as "model name" and "flags"; nothing elsewhere."""
+    content = _PROCESSOR.read_text() if _PROCESSOR.is_file() else ""
+    facts: dict[str, str] = {}
+    for line in content.splitlines():
+        name, _, value = line.partition(":")
+        facts.setdefault(name.strip(), value.strip())
+    return facts
+
+
 def _processors_instruction() -> str:
     """Of Linux on x86; elsewhere the speed is not known."""
-    content = _PROCESSOR.read_text() if _PROCESSOR.is_file() else ""
-    flags = next((line.split() for line in content.splitlines() if line.startswith("flags")), [])
+    flags = processor_facts().get("flags", "").split()
     known = next((name for name in _INSTRUCTIONS if name in flags), "")
     return f"a processor with {known}" if known else ""

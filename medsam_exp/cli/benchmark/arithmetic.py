@@ -15,12 +15,12 @@ _FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def processor_seconds(work: Callable[[], Any]) -> float:
-    """Processor time of all threads."""
+    """Seconds of processor time of all threads."""
     return seconds_on("cpu", work)
 
 
 def seconds_on(device: str, work: Callable[[], Any]) -> float:
-    """Time of some work: of all threads of a processor, which other programs do not lengthen; of a GPU by the clock."""
+    """Seconds of some work: a processor's of all threads, which others hardly lengthen; a GPU's by the clock."""
     if device == "cpu":
         start = time.process_time()
         work()

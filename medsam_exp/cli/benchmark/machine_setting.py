@@ -5,13 +5,12 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from medsam_exp.cli.benchmark.rows import Row
 from medsam_exp.cli.doctor.machine import look
+from medsam_exp.runtime.native_bf16 import processor_facts
 
-_CPU_INFO = Path("/proc/cpuinfo")
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 """That decide how fast matrices are multiplied."""
 
@@ -67,10 +66,10 @@ def setting(rates: dict[str, dict[str, float]]) -> Setting:
     Args:
         rates: as measured.
     """
-    machine = look({})
-    name, flags = _processor()
+    machine, processor = look({}), processor_facts()
+    flags = processor.get("flags", "").split()
     return Setting(
-        processor=name,
+        processor=processor.get("model name", platform.machine()),
         instructions=tuple(each for each in _INSTRUCTIONS if each in flags),
         cores=machine.cores,
         gpus=tuple(gpu.name for gpu in machine.gpus),
@@ -85,14 +84,3 @@ def setting(rates: dict[str, dict[str, float]]) -> Setting:
 def as_record(rows: Sequence[Row], where: Setting) -> dict[str, Any]:
     """Rows and setting for JSON."""
     return {"machine": asdict(where), "rows": [{**row._asdict(), "ratio": row.ratio} for row in rows]}
-
-
-def _processor() -> tuple[str, frozenset[str]]:
-    """The processor's name and the names of its instructions, as far as the system tells."""
-    if not _CPU_INFO.is_file():
-        return platform.processor() or platform.machine(), frozenset()
-    facts: dict[str, str] = {}
-    for line in _CPU_INFO.read_text().splitlines():
-        name, _, value = line.partition(":")
-        facts.setdefault(name.strip(), value.strip())
-    return facts.get("model name", platform.machine()), frozenset(facts.get("flags", "").split())
