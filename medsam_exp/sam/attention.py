@@ -1,11 +1,15 @@
-"""The image encoder's attention without (tokens x tokens) matrices of weights: faster, and lean in memory."""
+"""The image encoder's attention without (tokens x tokens) matrices of weights: faster, and lean in memory.
+
+Its tokens lie in memory as its layers read them: behind the convolution of patches, channels would come first, and each
+sum and norm of each block would jump through memory.
+"""
 
 from functools import partial
 from itertools import product
 
 import torch
 from segment_anything.modeling import ImageEncoderViT
-from segment_anything.modeling.image_encoder import Attention, get_rel_pos
+from segment_anything.modeling.image_encoder import Attention, PatchEmbed, get_rel_pos
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -88,7 +92,25 @@ def _sum(bias_h: Tensor, bias_w: Tensor) -> Tensor:
     return torch.cat([bias_h, bias_w], dim=-1) @ both
 
 
+class ContiguousPatches(nn.Module):
+    """What segment-anything's `PatchEmbed` computes, (B, gh, gw, C) with the channels of a token side by side.
+
+    Args:
+        patches: gives its parameters over; their names stay.
+    """
+
+    def __init__(self, patches: PatchEmbed) -> None:
+        super().__init__()
+        self.proj = patches.proj
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embed the patches of images (B, 3, S, S)."""
+        tokens: Tensor = self.proj(images)
+        return tokens.permute(0, 2, 3, 1).contiguous()
+
+
 def use_fused_attention(encoder: ImageEncoderViT) -> None:
     """Replace the attention of every block of an image encoder, in place; parameters and their names stay."""
+    encoder.patch_embed = ContiguousPatches(encoder.patch_embed)
     for block in encoder.blocks:
         block.attn = FusedAttention(block.attn)
