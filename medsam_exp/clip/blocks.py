@@ -1,9 +1,10 @@
-"""Forward passes of transformer blocks: for the class token alone, with the attention maps, or by the value path.
+"""Forward passes of transformer blocks: for the class token alone, with the attention maps, or with another attention.
 
 For the usual block of timm and that of open_clip. Shapes: B images, T tokens, C channels. Nothing here changes a block,
 sets a flag or leaves a hook.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ def through(block: Any, tokens: Tensor) -> Tensor:
     if not (is_plain(block) and torch.is_grad_enabled() and _half_on_cpu(tokens)):
         result: Tensor = block(tokens)
         return result
-    query, key, value = _queries_keys_values(block, tokens)
+    query, key, value = _queries_keys_values(block, _normed(block, tokens))
     with torch.autocast("cpu", enabled=False):  # it would bring the weights of attention to float32 and back
         mixed = (query.shape[-1] ** -0.5 * query @ key.mT).softmax(dim=-1) @ value
     return _after_attention(block, tokens, _merged(mixed))
@@ -93,20 +94,59 @@ def with_attention(block: Block | ResidualAttentionBlock, tokens: Tensor) -> tup
         Tokens, and attention (B, heads, T, T): row by query, each row sums to 1; the tokens depend on it, so that
         gradients can be taken with respect to it.
     """
-    query, key, value = _queries_keys_values(block, tokens)
+    query, key, value = _queries_keys_values(block, _normed(block, tokens))
     paid = (query.shape[-1] ** -0.5 * query @ key.mT).softmax(dim=-1)
     return _after_attention(block, tokens, _merged(paid @ value)), paid
 
 
+@dataclass(frozen=True)
+class PlainBlock:
+    """A plain block in parts, for methods that let its tokens attend otherwise.
+
+    `mixed` below is what each head's tokens attend to, (B, heads, T, C / heads): a product of weights and values.
+    """
+
+    block: Block | ResidualAttentionBlock
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """Output tokens (B, T, C), as the network computes them."""
+        return through(self.block, tokens)
+
+    def with_attention(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """As the function `with_attention`."""
+        return with_attention(self.block, tokens)
+
+    def normed(self, tokens: Tensor) -> Tensor:
+        """What queries, keys and values are made of, (B, T, C)."""
+        return _normed(self.block, tokens)
+
+    def queries_keys_values(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Each (B, heads, T, C / heads), of the block's input."""
+        return _queries_keys_values(self.block, self.normed(tokens))
+
+    def attended(self, mixed: Tensor) -> Tensor:
+        """What attention adds to the residual path, (B, T, C)."""
+        return _attended(self.block, _merged(mixed))
+
+    def after_attention(self, tokens: Tensor, mixed: Tensor) -> Tensor:
+        """Output tokens (B, T, C), of the block's input and what its tokens attend to."""
+        return _after_attention(self.block, tokens, _merged(mixed))
+
+
+def _normed(block: Block | ResidualAttentionBlock, tokens: Tensor) -> Tensor:
+    result: Tensor = block.ln_1(tokens) if isinstance(block, ResidualAttentionBlock) else block.norm1(tokens)
+    return result
+
+
 def _queries_keys_values(
-    block: Block | ResidualAttentionBlock, tokens: Tensor
+    block: Block | ResidualAttentionBlock, normed: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values (B, heads, T, C / heads) of a plain block, contiguous, as products want them."""
     attention = block.attn
     if isinstance(block, ResidualAttentionBlock):
-        mixed_in = linear(block.ln_1(tokens), attention.in_proj_weight, attention.in_proj_bias)
+        mixed_in = linear(normed, attention.in_proj_weight, attention.in_proj_bias)
     else:
-        mixed_in = attention.qkv(block.norm1(tokens))
+        mixed_in = attention.qkv(normed)
     parts = mixed_in.unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4).contiguous()
     query, key, value = parts.unbind(0)
     if isinstance(block, ResidualAttentionBlock):
@@ -116,10 +156,24 @@ def _queries_keys_values(
 
 def _after_attention(block: Block | ResidualAttentionBlock, tokens: Tensor, values: Tensor) -> Tensor:
     """Output tokens (B, T, C) of a plain block, of its input and of the values (B, T, C) that its tokens attend to."""
-    attention = block.attn
+    tokens = tokens + _attended(block, values)
+    result: Tensor
     if isinstance(block, ResidualAttentionBlock):
-        return _rest(block, tokens, attention.out_proj(values))
-    return _rest(block, tokens, attention.proj_drop(attention.proj(attention.norm(values))))
+        result = tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
+    else:
+        result = tokens + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))
+    return result
+
+
+def _attended(block: Block | ResidualAttentionBlock, values: Tensor) -> Tensor:
+    """What a plain block's attention adds to the residual path, (B, T, C), of the values (B, T, C) attended to."""
+    attention = block.attn
+    result: Tensor
+    if isinstance(block, ResidualAttentionBlock):
+        result = block.ls_1(attention.out_proj(values))
+    else:
+        result = block.drop_path1(block.ls1(attention.proj_drop(attention.proj(attention.norm(values)))))
+    return result
 
 
 def _merged(values: Tensor) -> Tensor:
@@ -129,24 +183,12 @@ def _merged(values: Tensor) -> Tensor:
 
 def value_path(block: Block | ResidualAttentionBlock, tokens: Tensor) -> Tensor:
     """Output tokens (B, T, C) of a plain block in which each token attends to itself alone (MaskCLIP, Zhou 2022)."""
-    attention = block.attn
+    attention, normed = block.attn, _normed(block, tokens)
     if isinstance(block, ResidualAttentionBlock):
         channels = tokens.shape[-1]
         bias = attention.in_proj_bias
         value_bias = None if bias is None else bias[2 * channels :]
-        values = linear(block.ln_1(tokens), attention.in_proj_weight[2 * channels :], value_bias)
+        values = linear(normed, attention.in_proj_weight[2 * channels :], value_bias)
         return _after_attention(block, tokens, values)
-    values = attention.qkv(block.norm1(tokens)).chunk(3, dim=-1)[2]
+    values = attention.qkv(normed).chunk(3, dim=-1)[2]
     return _after_attention(block, tokens, values)
-
-
-def _rest(block: Block | ResidualAttentionBlock, tokens: Tensor, attended: Tensor) -> Tensor:
-    """What follows a block's attention: residual path and MLP."""
-    result: Tensor
-    if isinstance(block, ResidualAttentionBlock):
-        tokens = tokens + block.ls_1(attended)
-        result = tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
-    else:
-        tokens = tokens + block.drop_path1(block.ls1(attended))
-        result = tokens + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))
-    return result

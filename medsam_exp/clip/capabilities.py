@@ -8,12 +8,16 @@ from medsam_exp.types import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
-Capability = Literal["features", "tokens", "attention"]
-"""Features after a layer; those of a transformer, token by token; and its attention maps."""
+    from medsam_exp.clip.blocks import PlainBlock
+
+Capability = Literal["features", "tokens", "blocks", "attention"]
+"""Features after a layer; those of a transformer, token by token; its blocks in parts, as queries, keys and values; and
+attention maps that alone lead from the patches to the embedding."""
 
 _MEANING: dict[Capability, str] = {
     "features": "a vision tower that can be split: a plain vision transformer or a convolutional network",
     "tokens": "a plain vision transformer",
+    "blocks": "a plain vision transformer with the usual attention in its blocks",
     "attention": "a plain vision transformer that reads its embedding from a class token or pooled patches",
 }
 
@@ -35,6 +39,11 @@ class VisionLayout:
     depth: int = 0
     last_layer: int = -1
     capabilities: frozenset[Capability] = frozenset()
+
+    @property
+    def reads_class_token(self) -> bool:
+        """Whether the embedding is read from a class token alone."""
+        return self.last_layer < self.depth - 1
 
     def refusal(self, needs: Capability | None, who: str) -> str | None:
         """One sentence that says why `who` cannot work on this tower; None when it can."""
@@ -95,19 +104,23 @@ class VisionTower:
 
     def entering(self, images: "Tensor", layer: int) -> "Tensor":
         """Tokens (B, T, C) of images (B, 3, h, w) that enter the 0-based layer `layer`."""
-        raise self._refusal("attention")
+        raise self._refusal("tokens")
 
-    def with_attention(self, tokens: "Tensor", layer: int) -> "tuple[Tensor, Tensor]":
-        """Tokens (B, T, C) after the 0-based layer `layer`, of those that enter it; its attention (B, heads, T, T)."""
-        raise self._refusal("attention")
+    def block(self, layer: int) -> "PlainBlock":
+        """The 0-based layer `layer` in parts."""
+        raise self._refusal("blocks")
 
     def pooled(self, tokens: "Tensor") -> "Tensor":
         """Embeddings (B, D) of the tokens (B, T, C) after any layer, their mean in the place of a class token."""
-        raise self._refusal("attention")
+        raise self._refusal("tokens")
 
     def patch_embeddings(self, tokens: "Tensor") -> "Tensor":
         """Embeddings (B, gh * gw, D) of each patch by itself, of the tokens (B, T, C) that enter the last layer."""
-        raise self._refusal("attention")
+        raise self._refusal("blocks")
+
+    def embedded_alone(self, tokens: "Tensor") -> "Tensor":
+        """Embeddings (B, gh * gw, D) of each patch by itself, of the tokens (B, T, C) after the last layer."""
+        raise self._refusal("tokens")
 
     def _refusal(self, needs: Capability) -> UserError:
         return UserError(f"{self.layout.refusal(needs, 'the saliency')}.")

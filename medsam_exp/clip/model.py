@@ -8,6 +8,7 @@ from open_clip import CLIP, CustomTextCLIP
 from open_clip.utils import to_2tuple
 from torch import Tensor, nn
 
+from medsam_exp.clip.blocks import PlainBlock
 from medsam_exp.clip.capabilities import Capability
 from medsam_exp.clip.preprocess import Preprocess
 from medsam_exp.clip.towers import vision_tower
@@ -139,16 +140,21 @@ class ClipModel(nn.Module):
         """Tokens (B, T, C) of images (B, 3, h, w) that enter the 0-based vision layer `layer`.
 
         Raises:
-            UserError: the tower has no attention maps among its patches, as below.
+            UserError: the tower is no plain vision transformer, as below.
         """
         return self._tower.entering(images.to(self._dtype), layer)
 
-    def layer_attention(self, tokens: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """Tokens (B, T, C) after a vision layer, of those that enter it, and the layer's attention (B, heads, T, T).
+    def vision_from(self, tokens: Tensor, layer: int) -> Tensor:
+        """Un-normalised embeddings (B, D) of tokens (B, T, C), or some of them, that enter the 0-based layer."""
+        return self._tower.suffix(tokens, layer - 1)
 
-        The tokens depend on the attention, whose rows by query each sum to 1, so that gradients can be taken.
+    def block(self, layer: int) -> PlainBlock:
+        """A 0-based vision layer in parts: its queries, keys and values, and what it makes of another attention.
+
+        Raises:
+            UserError: the tower has no blocks of the usual kind, as below.
         """
-        return self._tower.with_attention(tokens, layer)
+        return self._tower.block(layer)
 
     def pooled(self, tokens: Tensor) -> Tensor:
         """Un-normalised embeddings (B, D) of the tokens (B, T, C) after any vision layer.
@@ -164,6 +170,13 @@ class ClipModel(nn.Module):
         patch attends to itself alone, the value path of MaskCLIP, and is projected as the class token is.
         """
         return self._tower.patch_embeddings(tokens)
+
+    def embedded_alone(self, tokens: Tensor) -> Tensor:
+        """Un-normalised embeddings (B, gh * gw, D) of each patch by itself, of tokens (B, T, C) after the last layer.
+
+        Each patch as if the image held nothing else: normed, pooled and projected alone.
+        """
+        return self._tower.embedded_alone(tokens)
 
     def vision_prefix(self, images: Tensor, layer: int) -> Tensor:
         """Tokens (B, T, C) after the 0-based vision layer `layer` of images (B, 3, h, w).

@@ -26,8 +26,8 @@ class _TransformerTower(VisionTower):
         self._blocks = stack
         self._grid, self._reads_cls = grid, reads_cls
         capabilities: set[Capability] = {"features", "tokens"}
-        if knows_attention and all(map(blocks.is_plain, self._blocks)):
-            capabilities.add("attention")
+        if all(map(blocks.is_plain, self._blocks)):
+            capabilities |= {"blocks", "attention"} if knows_attention else {"blocks"}
         depth = len(self._blocks)
         last_layer = depth - 2 if reads_cls else depth - 1
         super().__init__(VisionLayout("VisionTransformer", depth, last_layer, frozenset(capabilities)))
@@ -50,16 +50,18 @@ class _TransformerTower(VisionTower):
         return self._embedding(tokens)
 
     def forward_with_attention(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        if "attention" not in self.layout.capabilities:
+            raise self._refusal("attention")
         tokens, attention = self._embedded(images), []
-        for layer in range(self.layout.depth):
-            tokens, paid = self.with_attention(tokens, layer)
+        for block in self._blocks:
+            tokens, paid = blocks.with_attention(block, tokens)
             attention.append(paid)
         return self._embedding(tokens), attention
 
-    def with_attention(self, tokens: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        if "attention" not in self.layout.capabilities:
-            raise self._refusal("attention")
-        return blocks.with_attention(self._blocks[layer], tokens)
+    def block(self, layer: int) -> blocks.PlainBlock:
+        if "blocks" not in self.layout.capabilities:
+            raise self._refusal("blocks")
+        return blocks.PlainBlock(self._blocks[layer])
 
     def pooled(self, tokens: Tensor) -> Tensor:
         if not self._reads_cls:
@@ -67,10 +69,13 @@ class _TransformerTower(VisionTower):
         return self._each_embedded(tokens.mean(dim=1, keepdim=True)).squeeze(1)
 
     def patch_embeddings(self, tokens: Tensor) -> Tensor:
-        if "attention" not in self.layout.capabilities:
-            raise self._refusal("attention")
+        if "blocks" not in self.layout.capabilities:
+            raise self._refusal("blocks")
         last = self._blocks[-1]
         tokens = blocks.value_path(last, tokens) if self._reads_cls else self._through([last], tokens)
+        return self.embedded_alone(tokens)
+
+    def embedded_alone(self, tokens: Tensor) -> Tensor:
         return self._each_embedded(tokens[:, self.prefix_tokens :])
 
     def _each_embedded(self, tokens: Tensor) -> Tensor:

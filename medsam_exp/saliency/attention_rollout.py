@@ -38,6 +38,6 @@ class AttentionRollout(SaliencyMethod):
 def read_out(clip: ClipModel, passed: Tensor) -> Tensor:
     """The patches' share (B, gh, gw) in what makes the embedding, of (B, T, T): rows by output, columns by input."""
     first = clip.prefix_tokens
-    rows = passed[:, :1] if clip.layout.last_layer < clip.depth - 1 else passed[:, first:]
+    rows = passed[:, :1] if clip.layout.reads_class_token else passed[:, first:]
     result: Tensor = rows.mean(dim=1)[:, first:].unflatten(1, clip.grid)
     return result

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from medsam_exp.clip.capabilities import Capability
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.saliency.geometry import Geometry, Squash
+from medsam_exp.types import UserError
 
 
 class SaliencyMethod(ABC):
@@ -63,3 +64,19 @@ def frozen(module: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
         for part in training:
             part.training = True
+
+
+def unit(values: Tensor, dim: int | tuple[int, ...] = (1, 2)) -> Tensor:
+    """Values scaled to [0, 1] over `dim`, which is each grid of (B, gh, gw); all zero where they are constant."""
+    low, high = values.amin(dim, keepdim=True), values.amax(dim, keepdim=True)
+    return (values - low) / (high - low).where(high > low, 1)
+
+
+def at_least_one(name: str, value: int) -> None:
+    """Refuse a count below 1.
+
+    Raises:
+        UserError: it is.
+    """
+    if value < 1:
+        raise UserError(f"saliency.{name} must be at least 1, but is {value}.")

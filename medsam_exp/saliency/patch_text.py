@@ -33,7 +33,7 @@ class PatchText(SaliencyMethod):
         (12, 12)
     """
 
-    needs: ClassVar[Capability | None] = "attention"
+    needs: ClassVar[Capability | None] = "blocks"
 
     def __call__(
         self, clip: ClipModel, images: Tensor, text_embedding: Tensor, generators: Sequence[torch.Generator]
@@ -41,12 +41,12 @@ class PatchText(SaliencyMethod):
         """Relevance (B, gh, gw) float32 in [-1, 1]; see `SaliencyMethod`."""
         clip.require(self.needs, "patch-text cosine")
         with frozen(clip), torch.no_grad():
-            return patch_cosine(clip, clip.vision_entering(images, clip.depth - 1), text_embedding)
+            patches = clip.patch_embeddings(clip.vision_entering(images, clip.depth - 1))
+            return patch_cosine(clip, patches, text_embedding)
 
 
-def patch_cosine(clip: ClipModel, tokens: Tensor, text_embedding: Tensor) -> Tensor:
-    """Cosine (B, gh, gw) float32 of patches and texts (B, D), of the tokens (B, T, C) that enter the last layer."""
-    patches = clip.patch_embeddings(tokens).float()
-    cosine = cosine_similarity(patches, text_embedding.float()[:, None], dim=-1)
+def patch_cosine(clip: ClipModel, patches: Tensor, text_embedding: Tensor) -> Tensor:
+    """Cosine (B, gh, gw) float32 of embedded patches (B, gh * gw, D) and texts (B, D)."""
+    cosine = cosine_similarity(patches.float(), text_embedding.float()[:, None], dim=-1)
     result: Tensor = cosine.unflatten(1, clip.grid)
     return result

@@ -13,6 +13,7 @@ TOWERS: dict[str, dict[str, Any]] = {
     "open_clip": {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 4},
     "timm": {"timm_model_name": "test_vit", "timm_pool": "", "image_size": 64},
     "maximum": {"timm_model_name": "test_vit2", "timm_pool": "max", "image_size": 64},
+    "attention_pool": {"timm_model_name": "test_vit3", "timm_pool": "", "image_size": 160},
     "resnet": {"image_size": 128, "layers": [1, 1, 1, 1], "width": 8, "head_width": 16},
 }
 TOWERS["average"] = TOWERS["open_clip"] | {"pool_type": "avg"}

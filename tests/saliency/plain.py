@@ -94,6 +94,12 @@ def plain_gscorecam(clip: ClipModel, image: Tensor, text: Tensor, layer: int, co
 
 def attention_by_hand(clip: ClipModel, image: Tensor) -> list[Tensor]:
     """Attention (heads, T, T) of each block, from its own input, queries and keys, head by head."""
+    entering = entering_by_hand(clip, image)
+    return [_attention_of(block, tokens) for block, tokens in zip(layers_of(clip), entering, strict=True)]
+
+
+def entering_by_hand(clip: ClipModel, image: Tensor) -> list[Tensor]:
+    """Tokens (T, C) that enter each block."""
     inputs: list[Tensor] = []
     blocks = layers_of(clip)
     handles = [
@@ -106,7 +112,7 @@ def attention_by_hand(clip: ClipModel, image: Tensor) -> list[Tensor]:
     finally:
         for handle in handles:
             handle.remove()
-    return [_attention_of(block, tokens) for block, tokens in zip(blocks, inputs, strict=True)]
+    return inputs
 
 
 def _attention_of(block: Any, tokens: Tensor) -> Tensor:
@@ -144,11 +150,11 @@ def plain_rollout(clip: ClipModel, image: Tensor) -> Tensor:
 
 def _read(clip: ClipModel, product: Tensor) -> Tensor:
     first = clip.prefix_tokens
-    row = product[0] if _reads_cls(clip) else product[first:].mean(dim=0)
+    row = product[0] if reads_cls(clip) else product[first:].mean(dim=0)
     return row[first:].reshape(clip.grid)
 
 
-def _reads_cls(clip: ClipModel) -> bool:
+def reads_cls(clip: ClipModel) -> bool:
     visual: Any = clip.network.visual
     return visual.trunk.global_pool == "token" if hasattr(visual, "trunk") else visual.pool_type == "tok"
 
@@ -178,9 +184,9 @@ def plain_patch_text(clip: ClipModel, image: Tensor, text: Tensor) -> Tensor:
     itself = torch.eye(clip.prefix_tokens + clip.grid[0] * clip.grid[1], dtype=image.dtype)
     heads = len(attention_by_hand(clip, image)[-1])
     with torch.no_grad():
-        tokens = _given_out(clip, image, -1, torch.stack([itself] * heads) if _reads_cls(clip) else None)
+        tokens = _given_out(clip, image, -1, torch.stack([itself] * heads) if reads_cls(clip) else None)
         found = [
-            cosine(_embedded(clip, image, torch.stack([patch] * len(tokens))), text)
+            cosine(embedded(clip, image, torch.stack([patch] * len(tokens))), text)
             for patch in tokens[clip.prefix_tokens :]
         ]
     return torch.stack(found).reshape(clip.grid)
@@ -193,9 +199,9 @@ def plain_legrad(clip: ClipModel, image: Tensor, text: Tensor, last: int) -> Ten
     for layer in range(len(attentions) - last, len(attentions)):
         nudge = torch.zeros_like(attentions[layer], requires_grad=True)
         tokens = _given_out(clip, image, layer, attentions[layer] + nudge)
-        if _reads_cls(clip):
+        if reads_cls(clip):
             tokens = torch.stack([sum(tokens) / len(tokens)] * len(tokens))
-        (gradient,) = torch.autograd.grad(cosine(_embedded(clip, image, tokens), text), nudge)
+        (gradient,) = torch.autograd.grad(cosine(embedded(clip, image, tokens), text), nudge)
         for head in gradient:
             for query in head:
                 result += query.clamp(min=0) / (len(gradient) * len(head))
@@ -224,7 +230,7 @@ def _given_out(clip: ClipModel, image: Tensor, layer: int, paid: Tensor | None) 
     return outputs[0]
 
 
-def _embedded(clip: ClipModel, image: Tensor, tokens: Tensor) -> Tensor:
+def embedded(clip: ClipModel, image: Tensor, tokens: Tensor) -> Tensor:
     """The image's embedding (D,), had its last block given out these tokens (T, C)."""
     handle = layers_of(clip)[-1].register_forward_hook(lambda *_: tokens[None])
     try:

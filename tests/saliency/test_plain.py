@@ -13,6 +13,7 @@ from medsam_exp.saliency.attention_rollout import AttentionRollout
 from medsam_exp.saliency.gradcam import GradCAM
 from medsam_exp.saliency.gradient_rollout import GradientRollout
 from medsam_exp.saliency.gscorecam import GScoreCAM, unit_masks
+from medsam_exp.saliency.legrad import LeGrad
 from medsam_exp.saliency.legrad_patch_text import LeGradPatchText
 from medsam_exp.saliency.patch_text import PatchText
 from medsam_exp.types import UserError
@@ -20,6 +21,7 @@ from tests.saliency.plain import (
     plain_gradcam,
     plain_gradient_rollout,
     plain_gscorecam,
+    plain_legrad,
     plain_legrad_patch_text,
     plain_patch_text,
     plain_rollout,
@@ -76,7 +78,15 @@ def test_gradient_rollout(make_tiny: Make, kind: str) -> None:
     same(GradientRollout()(clip, images, texts, generators), torch.stack(expected))
 
 
-@pytest.mark.parametrize("kind", ["open_clip", "timm", "average", "maximum"])
+@pytest.mark.parametrize("kind", ["open_clip", "timm", "average", "maximum", "attention_pool"])
+def test_legrad(make_tiny: Make, kind: str) -> None:
+    clip = make_tiny(kind).double()
+    images, texts, generators = batch(clip, 2)
+    expected = [plain_legrad(clip, *row, 2) for row in zip(images, texts, strict=True)]
+    same(LeGrad(2)(clip, images, texts, generators), torch.stack(expected))
+
+
+@pytest.mark.parametrize("kind", ["open_clip", "timm", "average", "maximum", "attention_pool"])
 def test_patch_text(make_tiny: Make, kind: str) -> None:
     clip = make_tiny(kind).double()
     images, texts, generators = batch(clip, 2)
