@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
@@ -82,8 +82,8 @@ def make(root: Path, members: int, images: int, patch: int, features: int) -> No
         Image.fromarray(case.image[..., 0]).save(root / "images" / f"scan{number:02d}_0000.png")
 
 
-def ours(folder: Path, images: Path, out: Path) -> None:
-    """What the stage nnunet_ensemble does."""
+def ours(folder: Path, images: Path, out: Path, precision: str = "32-true") -> None:
+    """What the stage nnunet_ensemble does under `ensemble.precision`."""
     import pytorch_lightning as pl
 
     from medsam_exp.nnunet.inference import Predictor, PreparedImage
@@ -98,13 +98,14 @@ def ours(folder: Path, images: Path, out: Path) -> None:
     def save(name: str, answer: EnsembleAnswer) -> None:
         np.save(out / f"{name.removesuffix('_0000.png')}.npy", answer.probabilities[1])
 
-    predictor = Predictor(results_folder(folder, _PATTERN))
+    predictor = Predictor(results_folder(folder, _PATTERN), precision=precision)
     names = sorted(path.name for path in images.glob("*.png"))
     loader = batch_loader(names, read, batch_size=16, threads=0)
     trainer = pl.Trainer(
         accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False
     )
     module = PredictModule(predictor.network, partial(ensemble_answers, predictor), save)
+    module.requires_grad_(False)
     trainer.predict(module, loader, return_predictions=False)
 
 
@@ -142,6 +143,13 @@ def command_line(folder: Path, images: Path, out: Path, member: str) -> list[str
     return [program, *places, "-device", "cpu", "-npp", "0", "-nps", "0", "--save_probabilities"]
 
 
+_WAYS: dict[str, Callable[..., None]] = {
+    "stock": stock,
+    "ours": ours,
+    "bf16": partial(ours, precision="bf16-mixed"),
+}
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--members", type=int, default=30)
@@ -149,14 +157,14 @@ def main() -> None:
     options.add_argument("--patch", type=int, default=96)
     options.add_argument("--features", type=int, default=8)
     options.add_argument("--cli", type=int, default=2, help="members that nnU-Net's command line predicts")
-    options.add_argument("--way", choices=["make", "ours", "stock"], help=argparse.SUPPRESS)
+    options.add_argument("--way", choices=["make", *_WAYS], help=argparse.SUPPRESS)
     options.add_argument("places", type=Path, nargs="*", help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.way == "make":
         make(given.places[0], given.members, given.images, given.patch, given.features)
         return
     if given.way:
-        {"ours": ours, "stock": stock}[given.way](*given.places)
+        _WAYS[given.way](*given.places)
         return
     with tempfile.TemporaryDirectory() as folder:
         costs, apart = _compare(Path(folder), given)
@@ -165,25 +173,26 @@ def main() -> None:
 
 def rows() -> Iterator[Row]:
     """Stock nnU-Net's predictor for each member against ours, in one process each, in processor seconds."""
-    given = argparse.Namespace(members=10, images=2, patch=96, features=8, cli=0)
+    given = argparse.Namespace(members=30, images=2, patch=128, features=16, cli=0)
     with tempfile.TemporaryDirectory() as folder:
-        costs, (apart, pixels) = _compare(Path(folder), given)
-    yield Row(
-        f"nnU-Net ensemble, {given.members} members, {given.images} images, with start",
-        "s",
-        costs["stock"].processor,
-        costs["ours"].processor,
-        note=f"mean probabilities differ by {apart:.0e} at most, masks in {pixels} pixels",
-    )
+        costs, apart = _compare(Path(folder), given)
+    for way, precision in (("ours", "float32"), ("bf16", "bf16-mixed")):
+        yield Row(
+            f"nnU-Net ensemble, {given.members} members, {given.images} images, {precision}, with start",
+            "s",
+            costs["stock"].processor,
+            costs[way].processor,
+            note=apart[way],
+        )
 
 
-def _compare(root: Path, given: Any) -> tuple[dict[str, Cost], tuple[float, int]]:
+def _compare(root: Path, given: Any) -> tuple[dict[str, Cost], dict[str, str]]:
     itself = [sys.executable, "-W", "ignore", "-m", "benchmarks.bench_nnunet_ensemble"]
     numbers = [f"--{name}={getattr(given, name)}" for name in ("members", "images", "patch", "features")]
     spend([*itself, *numbers, str(root), "--way", "make"], root)
     (folder,) = (root / RESULTS).glob("*/*")
     costs = {}
-    for way in ("stock", "ours"):
+    for way in _WAYS:
         (root / way).mkdir()
         places = [str(path) for path in (folder, root / "images", root / way)]
         costs[way] = spend([*itself, *places, "--way", way], root)
@@ -191,13 +200,13 @@ def _compare(root: Path, given: Any) -> tuple[dict[str, Cost], tuple[float, int]
         out, member = root / "cli" / str(number), f"checkpoint_epoch_{number:04d}.pth"
         cost = spend(command_line(folder, root / "images", out, member), root)
         costs["cli"] = cost if number == 0 or cost.wall < costs["cli"].wall else costs["cli"]
-    return costs, _largest_difference(root)
+    return costs, {way: _difference(root, way) for way in ("ours", "bf16")}
 
 
-def _largest_difference(root: Path) -> tuple[float, int]:
-    """Of the mean probability of stock nnU-Net's members and ours, and how many pixels of the masks differ."""
-    apart, pixels = 0.0, 0
-    for file in sorted((root / "ours").glob("*.npy")):
+def _difference(root: Path, way: str) -> str:
+    """How far mean probabilities and masks are from those of stock nnU-Net's members."""
+    apart, pixels, all_pixels = 0.0, 0, 0
+    for file in sorted((root / way).glob("*.npy")):
         members = sorted((root / "stock").glob(f"*/{file.stem}.npz"))
         mean = np.mean(
             [np.load(member)["probabilities"][1, 0] for member in members], axis=0, dtype=np.float64
@@ -205,12 +214,14 @@ def _largest_difference(root: Path) -> tuple[float, int]:
         found = np.load(file)
         apart = max(apart, float(np.abs(found - mean).max()))
         pixels += int(((found > 0.5) != (mean > 0.5)).sum())
-    return apart, pixels
+        all_pixels += found.size
+    return f"mean probabilities differ by {apart:.0e} at most, masks in {pixels} of {all_pixels} pixels"
 
 
-def _show(costs: dict[str, Cost], given: Any, apart: tuple[float, int]) -> None:
+def _show(costs: dict[str, Cost], given: Any, apart: dict[str, str]) -> None:
     names = {
         "ours": "ours, one process",
+        "bf16": "ours, ensemble.precision=bf16-mixed",
         "stock": f"nnU-Net's predictor {given.members} times, one process",
         "cli": f"nnU-Net's command line {given.members} times (first {given.cli} run, the faster counted)",
     }
@@ -228,8 +239,7 @@ def _show(costs: dict[str, Cost], given: Any, apart: tuple[float, int]) -> None:
             ratio = f"{cost.wall / first.wall:.1f} x, {cost.processor / first.processor:.1f} x"
             table.add_row(name, f"{cost.wall:.1f}", f"{cost.processor:.1f}", ratio, f"{cost.memory:.2f}")
     note = "nnU-Net's command line takes as many threads as there are cores, all else one."
-    said = f"{note}\nMean probabilities differ by {apart[0]:.1e} at most, masks in {apart[1]} pixels."
-    Console(width=140).print(table, said, sep="\n")
+    Console(width=140).print(table, note, *(f"{names[way]}: {said}" for way, said in apart.items()), sep="\n")
 
 
 if __name__ == "__main__":

@@ -114,8 +114,8 @@ def _several_devices_need_a_strategy(cfg: DictConfig) -> Iterator[str]:
 
 
 def _precision_fits_stages(cfg: DictConfig) -> list[str]:
-    """Trainings keep their weights in float32, and nnU-Net chooses for itself."""
-    return precision_problems(cfg.trainer.get("precision"), readers(cfg.stages, "fit", "nnunet", "ensemble"))
+    """Trainings keep their weights in float32."""
+    return precision_problems(cfg.trainer.get("precision"), readers(cfg.stages, "fit", "nnunet"))
 
 
 def _methods_can_be_made(cfg: DictConfig) -> Iterator[str]:

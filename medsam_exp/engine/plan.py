@@ -183,6 +183,8 @@ class Plan:
 
     def _precision(self, stage: Stage) -> tuple[str, str]:
         """The Trainer's precision of a stage, and why; the first process's device decides for all."""
+        if stage.own_precision:
+            return OmegaConf.select(self.cfg, stage.own_precision), stage.own_precision
         asked = self.cfg.trainer.get("precision", FULL)
         if asked != AUTO:
             return asked, "trainer.precision"

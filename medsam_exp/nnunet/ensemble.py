@@ -8,6 +8,8 @@ from typing import Any
 from medsam_exp.nnunet.results import NEEDED, ResultsFolder, results_folder
 from medsam_exp.types import UserError
 
+PRECISIONS = ("32-true", "bf16-mixed")
+
 
 @dataclass(frozen=True)
 class EnsembleSettings:
@@ -21,6 +23,8 @@ class EnsembleSettings:
         mirroring: average over mirrored images, four times the work.
         step: of the sliding window, as a share of the patch, in (0, 1].
         threshold: of the foreground's mean probability, in (0, 1); of several classes the likeliest wins instead.
+        precision: of the network, "32-true" or "bf16-mixed" (`medsam_exp.nnunet.bfloat16`); the Trainer's is of
+            trainings.
     """
 
     results: str | None
@@ -29,12 +33,15 @@ class EnsembleSettings:
     mirroring: bool
     step: float
     threshold: float
+    precision: str
 
     def __post_init__(self) -> None:
         if not 0 < self.step <= 1:
             raise UserError(f"ensemble.step is {self.step}, but it must be in (0, 1]")
         if not 0 < self.threshold < 1:
             raise UserError(f"ensemble.threshold is {self.threshold}, but it must be in (0, 1)")
+        if self.precision not in PRECISIONS:
+            raise UserError(f"ensemble.precision is {self.precision}; give {' or '.join(PRECISIONS)}")
 
     def trained_elsewhere(self) -> ResultsFolder | None:
         """The given results folder, or None.

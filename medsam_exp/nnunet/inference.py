@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medsam_exp.nnunet.bfloat16 import compute_in_bfloat16
 from medsam_exp.nnunet.checkpoint import read_checkpoint
 from medsam_exp.nnunet.results import ResultsFolder, make_predictor
 from medsam_exp.runtime.finite import refuse_broken_weights
@@ -42,11 +43,16 @@ class Predictor:
         results: network and members.
         mirroring: average the logits of mirrored images, as nnU-Net does.
         step: of the sliding window, as a share of the patch.
+        precision: of the network, "32-true" or "bf16-mixed".
     """
 
-    def __init__(self, results: ResultsFolder, *, mirroring: bool = True, step: float = 0.5) -> None:
+    def __init__(
+        self, results: ResultsFolder, *, mirroring: bool = True, step: float = 0.5, precision: str = "32-true"
+    ) -> None:
         self.results = results
         self._nnunet = make_predictor(results, mirroring=mirroring, step=step)
+        if precision == "bf16-mixed":
+            compute_in_bfloat16(self.network)
 
     @property
     def network(self) -> torch.nn.Module:

@@ -26,7 +26,9 @@ def run(context: StageContext) -> None:
     """
     settings = context.build("ensemble")
     results = _members(context, settings, single=STAGES[context.artifacts.stage].single)
-    predictor = Predictor(results, mirroring=settings.mirroring, step=settings.step)
+    predictor = Predictor(
+        results, mirroring=settings.mirroring, step=settings.step, precision=settings.precision
+    )
     pending = frozenset(context.pending)
     asked = [sample for sample in context.dataset.samples if sample.id in pending]
     samples, labels = by_image(asked), results.labels

@@ -65,6 +65,7 @@ class Stage:
         batch_size: images per batch without a setting; None for stages that make no batches of images.
         bears_bf16: whether `trainer.precision=auto` may compute it in bfloat16: a frozen network whose map or mask
             hardly changes, not one that is trained, and no scores, which bfloat16 would round.
+        own_precision: configuration key of its precision, where `trainer.precision` does not decide it.
         ground_truth: why it reads ground truth, for the run's summary; None when it cannot.
         judges: whether it only scores results, so that a run on images without true masks does without it.
         scope: what one result is of: single samples of the dataset with their texts, its images whatever is asked of
@@ -110,6 +111,7 @@ class Stage:
     processes: Literal["first", "all"] = "first"
     batch_size: int | None = None
     bears_bf16: bool = False
+    own_precision: str | None = None
     ground_truth: str | None = None
     judges: bool = False
     scope: Literal["samples", "images", "split", "pairs", "dataset", "parents"] = "samples"
@@ -311,6 +313,7 @@ def _nnunet_stages(label: str, train: str, masks: str, supervision: Supervision)
         weights=("ensemble",) if weak else (),
         processes="all",
         batch_size=16,
+        own_precision="ensemble.precision",
         inputs="images",
         gives_scores=True,
         supervision=supervision,

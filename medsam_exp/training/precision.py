@@ -38,18 +38,17 @@ def network_dtype(precision: object) -> torch.dtype | None:
 
 
 def precision_problems(precision: object, stages: Sequence[str]) -> list[str]:
-    """Why stages that train, or whose network nnU-Net runs, cannot work in a precision.
+    """Why stages that train cannot work in a precision.
 
     Args:
         precision: of the Trainer.
-        stages: those of a run that train or run nnU-Net.
+        stages: those of a run that train.
     """
     if network_dtype(precision) is None or not stages:
         return []
     return [
         f"trainer.precision={precision} is for CLIP and SAM as they are, but {' and '.join(stages)} would lose small "
-        "steps of the weights in it, or let nnU-Net choose for itself; set trainer.precision=32-true, bf16-mixed or "
-        "16-mixed"
+        "steps of the weights in it; set trainer.precision=32-true, bf16-mixed or 16-mixed"
     ]
 
 

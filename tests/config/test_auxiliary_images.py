@@ -115,10 +115,13 @@ def test_labels_and_training_are_made_anew_when_what_decides_them_changes(
     ("override", "changed"),
     [
         ("uncertainty.bins=7", {"uncertainty"}),
+        ("ensemble.precision=bf16-mixed", {"calibrate_ensemble", "nnunet_ensemble", "uncertainty"}),
         ("uncertainty.near_px=5", {"calibrate_ensemble", "nnunet_ensemble", "uncertainty"}),
     ],
 )
-def test_bins_of_the_diagram_calibrate_nothing_anew(override: str, changed: set[str], tmp_path: Path) -> None:
+def test_predictions_are_made_anew_when_what_decides_them_changes(
+    override: str, changed: set[str], tmp_path: Path
+) -> None:
     before, after = (label_keys(tmp_path, *some, stages=ENSEMBLE) for some in ((), (override,)))
     assert {name for name in before if before[name] != after[name]} == changed
 

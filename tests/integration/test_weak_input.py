@@ -83,6 +83,7 @@ def test_bad_labels_are_named_before_anything_is_trained(
             "3 of the 3 images of data .phantom, seed 2., which evaluate measures on",
         ),
         (["nnunet.planner=NoPlanner"], "nnunet.planner=NoPlanner is no planner"),
+        (["ensemble.precision=bf16-true"], "ensemble.precision is bf16-true; give 32-true or bf16-mixed"),
         (["nnunet.batch_size=3", "trainer=ddp", "trainer.accelerator=cpu"], "a process of this job failed"),
         (
             ["nnunet.disk_limit_gb=0.001"],

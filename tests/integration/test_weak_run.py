@@ -123,6 +123,20 @@ def test_killed_in_training_and_in_prediction_and_resumed(tmp_path: Path, undist
         assert results(undisturbed, stage) == results(tmp_path, stage), stage
 
 
+def test_predictions_in_bfloat16_train_nothing_anew(tmp_path: Path, undisturbed: Path) -> None:
+    """Nor does the Trainer's precision decide a prediction."""
+    shutil.copytree(undisturbed / "artifacts", tmp_path / "artifacts")
+    shutil.rmtree(tmp_path / "artifacts" / "nnunet_ensemble")
+    summary = finish(tmp_path, "ensemble.precision=bf16-mixed")
+    assert "bf16-mixed: nnunet_single, nnunet_ensemble" in summary["environment"]["precision"]
+    assert_equal_weights(undisturbed, tmp_path)
+    full, mixed = (stored(artifacts(outputs, "nnunet_ensemble")) for outputs in (undisturbed, tmp_path))
+    for sample_id in stored_ids(full.folder):
+        for kind, values in full.maps(sample_id).items():
+            found = mixed.maps(sample_id)[kind]
+            assert 0 < np.abs(found - values).max() < 0.05, kind
+
+
 def test_two_processes_predict_what_one_does(tmp_path: Path, undisturbed: Path) -> None:
     """The same training, so the same members; each process takes its share of the images."""
     for stage in ("weak_label", "train_nnunet"):

@@ -165,7 +165,7 @@ def test_other_precisions_are_lightnings(precision: str | None) -> None:
     assert network_dtype(precision) is None
 
 
-def test_trainings_and_nnunet_refuse_true_precisions() -> None:
+def test_trainings_refuse_true_precisions() -> None:
     for chosen in ("experiment=phantom_finetune", "experiment=tiny_sam", "experiment=phantom_weak"):
         with pytest.raises(UserError, match=r"trainer\.precision=bf16-true .*32-true, bf16-mixed"):
             check(composed(f"+{chosen}", "trainer.precision=bf16-true"))
