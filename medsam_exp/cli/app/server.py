@@ -1,5 +1,6 @@
 """Serves the page on this machine and cleans up behind itself."""
 
+import inspect
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -50,7 +51,8 @@ def running_app(
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "DO_NOT_TRACK": "1",
         }
-        import gradio as gr  # slow; and what it reads of its surroundings it reads now
+        with _no_stubs_written():
+            import gradio as gr  # slow; and what it reads of its surroundings it reads now
 
         from medsam_exp.cli.app.page import build_page, text_of
         from medsam_exp.cli.app.service import Service
@@ -82,6 +84,25 @@ def running_app(
         if warm:
             threading.Thread(target=service.begin, daemon=True).start()
         yield blocks
+
+
+@contextmanager
+def _no_stubs_written() -> Iterator[None]:
+    """Import Gradio in 0.6 of the time, and leave its installed files alone.
+
+    For each of its components Gradio parses its own code and renews a stub for editors beside it, unless Python cannot
+    say in which file the component stands.
+    """
+
+    def unknown(_: object) -> str:
+        raise OSError
+
+    told = inspect.getfile
+    inspect.getfile = unknown  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        inspect.getfile = told
 
 
 def _theme(gr: Any) -> Any:
