@@ -20,11 +20,13 @@ QUERIES = 768
 
 
 class FusedAttention(nn.Module):
-    """What segment-anything's `Attention` computes, by torch's fused kernel, a few heads and rows of queries at a time.
+    """What segment-anything's `Attention` computes, by torch's fused kernel.
 
-    The decomposed relative positions enter as an additive bias, made only for the block at work, so that
-    memory does not grow with the square of the tokens. The alternative, positions appended to queries and
-    keys, took 1.7 times longer for global attention on a CPU: the fused kernel wants values as wide as keys.
+    Decomposed relative positions are a sum of two biases, of the key's row and of its column. In half precision they
+    are appended to the queries, and to the keys ones for their row and column: the kernel's own product then adds
+    them, and no bias is made. In float32 that took 1.7 times longer on a CPU, as the kernel wants values as wide as
+    keys (measured); there they are an additive bias, made for a few heads and rows of queries at a time, so that
+    memory does not grow with the square of the tokens.
 
     Args:
         attention: gives its parameters over; their names stay, and so do the keys of a state dict.
@@ -47,18 +49,8 @@ class FusedAttention(nn.Module):
         """
         B, gh, gw, _ = x.shape
         q, k, v = self.qkv(x).reshape(B, gh * gw, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-        bias_h, bias_w = self._position_bias(q, gh, gw)
-        attended = q.new_empty(B, gh * gw, self.num_heads, q.shape[-1])
-        images, heads, rows = self._at_once(B, gh, gw, q.element_size())
-        for image, head, top in product(
-            range(0, B, images), range(0, self.num_heads, heads), range(0, gh, rows)
-        ):
-            some = slice(image, image + images), slice(head, head + heads)
-            queries = slice(top * gw, (top + rows) * gw)
-            block = *some, slice(top, top + rows)
-            bias = _sum(bias_h[block], bias_w[block]).flatten(2, 3)
-            result = scaled_dot_product_attention(q[*some, queries], k[some], v[some], attn_mask=bias)
-            attended[some[0], queries, some[1]] = result.transpose(1, 2)
+        attend = _with_positions_appended if q.element_size() == 2 else self._in_blocks
+        attended = attend(q, k, v, *self._position_bias(q, gh, gw))
         projected: Tensor = self.proj(attended.reshape(B, gh, gw, -1))
         return projected
 
@@ -68,6 +60,23 @@ class FusedAttention(nn.Module):
         bias_h = torch.einsum("bnhwc,hkc->bnhwk", queries, get_rel_pos(gh, gh, self.rel_pos_h))
         bias_w = torch.einsum("bnhwc,wkc->bnhwk", queries, get_rel_pos(gw, gw, self.rel_pos_w))
         return bias_h.contiguous(), bias_w.contiguous()
+
+    def _in_blocks(self, q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
+        """Attended values (B, tokens, heads, c) of queries, keys and values (B, heads, tokens, c) and their biases."""
+        B, _, gh, gw, _ = bias_h.shape
+        k, v = k.contiguous(), v.contiguous()
+        attended = q.new_empty(B, gh * gw, self.num_heads, q.shape[-1])
+        images, heads, rows = self._at_once(B, gh, gw, q.element_size())
+        for image, head, top in product(
+            range(0, B, images), range(0, self.num_heads, heads), range(0, gh, rows)
+        ):
+            some = slice(image, image + images), slice(head, head + heads)
+            queries = slice(top * gw, (top + rows) * gw)
+            block = *some, slice(top, top + rows)
+            bias = (bias_h[block][..., None] + bias_w[block][..., None, :]).flatten(-2).flatten(2, 3)
+            result = scaled_dot_product_attention(q[*some, queries], k[some], v[some], attn_mask=bias)
+            attended[some[0], queries, some[1]] = result.transpose(1, 2)
+        return attended
 
     def _at_once(self, images: int, gh: int, gw: int, element_size: int) -> tuple[int, int, int]:
         """Images, heads and rows of queries of one block; a head's rows depend on nothing but the grid."""
@@ -79,17 +88,16 @@ class FusedAttention(nn.Module):
         return max(1, heads // self.num_heads), min(heads, self.num_heads), rows
 
 
-def _sum(bias_h: Tensor, bias_w: Tensor) -> Tensor:
-    """Each bias (..., gh) of rows plus each (..., gw) of columns: (..., gh gw).
-
-    In half precision by a product with zeros and ones, for which processors have instructions: the same numbers.
-    """
-    if bias_h.element_size() != 2:
-        return (bias_h[..., None] + bias_w[..., None, :]).flatten(-2)
-    gh, gw = bias_h.shape[-1], bias_w.shape[-1]
-    ones = partial(torch.eye, dtype=bias_h.dtype, device=bias_h.device)
-    both = torch.cat([ones(gh).repeat_interleave(gw, dim=1), ones(gw).repeat(1, gh)])
-    return torch.cat([bias_h, bias_w], dim=-1) @ both
+def _with_positions_appended(q: Tensor, k: Tensor, v: Tensor, bias_h: Tensor, bias_w: Tensor) -> Tensor:
+    """As `_in_blocks`: [q, bias_h, bias_w] . [k, row, column], where row and column are one-hot."""
+    B, heads, gh, gw, _ = bias_h.shape
+    width, scale = q.shape[-1], q.shape[-1] ** -0.5
+    one_hot = partial(torch.eye, dtype=q.dtype, device=q.device)
+    row, column = one_hot(gh).repeat_interleave(gw, dim=0), one_hot(gw).repeat(gh, 1)
+    queries = torch.cat([q, bias_h.flatten(2, 3) / scale, bias_w.flatten(2, 3) / scale], dim=-1)
+    keys = torch.cat([k, torch.cat([row, column], dim=-1).expand(B, heads, -1, -1)], dim=-1)
+    values = torch.cat([v, v.new_zeros(1).expand(B, heads, gh * gw, gh + gw)], dim=-1)
+    return scaled_dot_product_attention(queries, keys, values, scale=scale)[..., :width].transpose(1, 2)
 
 
 class ContiguousPatches(nn.Module):

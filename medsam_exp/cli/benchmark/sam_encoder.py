@@ -10,6 +10,7 @@ from torch import Tensor
 
 from medsam_exp.cli.benchmark.arithmetic import operations, rate, seconds_on
 from medsam_exp.cli.benchmark.rows import Row, print_rows
+from medsam_exp.runtime.heap import keep_freed_memory
 from medsam_exp.sam.model import SamModel
 from medsam_exp.training.precision import encoders_in
 
@@ -28,6 +29,7 @@ def rows(device: str = "cpu") -> Iterator[Row]:
         device: "cpu", with one thread, or "cuda".
     """
     torch.set_num_threads(1)
+    keep_freed_memory()  # as a run does
     original = random_vit_b().to(device)
     model = SamModel(copy.deepcopy(original))
     image = torch.randn(1, 3, 1024, 1024, generator=torch.Generator().manual_seed(0)).to(device)
