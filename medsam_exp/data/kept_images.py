@@ -1,9 +1,9 @@
 """Decoded images that several stages of a run look at, so that each is decoded once where memory allows."""
 
-import threading
 from contextlib import suppress
 
 from medsam_exp.runtime.digests import FileDigests
+from medsam_exp.runtime.kept_arrays import KeptArrays
 from medsam_exp.types import Dataset, RGBImage
 
 MOST_BYTES = 512 * 2**20
@@ -23,10 +23,8 @@ class KeptImages:
     """
 
     def __init__(self, dataset: Dataset, digests: FileDigests, most_bytes: int = MOST_BYTES) -> None:
-        self.dataset, self._digests, self._room = dataset, digests, most_bytes
+        self.dataset, self._digests, self._kept = dataset, digests, KeptArrays(most_bytes)
         self._images = {sample.id: sample.image for sample in dataset.samples}
-        self._kept: dict[str, RGBImage] = {}
-        self._lock = threading.Lock()
 
     def __call__(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 of a sample's image; the caller's own.
@@ -36,13 +34,10 @@ class KeptImages:
             ChangedFileError: the file was replaced.
         """
         name = self._images[sample_id]
-        if name in self._kept:
+        if (kept := self._kept.get(name)) is not None:
             with suppress(OSError):  # a file that is gone is named by who reads it
                 self.dataset.image_digest(sample_id, self._digests)
-                return self._kept[name].copy()
+                return kept
         image = self.dataset.read_image(sample_id)
-        with self._lock:
-            if name not in self._kept and image.nbytes <= self._room:
-                self._room -= image.nbytes
-                self._kept[name] = image.copy()
+        self._kept.keep(name, image)
         return image

@@ -1,7 +1,7 @@
 """Connected components of a mask, as all component filters see them."""
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,14 @@ class Regions:
     def by_pixel(self, values: NDArray[Value]) -> NDArray[Value]:
         """The region's one of (count,) values for each foreground pixel, (n,) in scan order."""
         return np.repeat(values[self.owners], self.lengths)
+
+    def sums(self, values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """(count,) sum over each region of values (H, W)."""
+        if not self.count:
+            return np.zeros(0)
+        starts = np.cumsum(self.lengths) - self.lengths
+        of_runs = np.add.reduceat(values[self.mask], starts, dtype=np.float64)
+        return np.bincount(self.owners, of_runs, self.count).astype(np.float64, copy=False)
 
     def only(self, kept: NDArray[np.bool_]) -> Mask:
         """(H, W) mask of those regions alone that are kept, (count,)."""

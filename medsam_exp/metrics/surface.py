@@ -19,6 +19,8 @@ _ROUNDING = 1 + 1e-9
 """A distance that equals the tolerance but for rounding (0.1 mm * 3 against 0.3 mm) is within it."""
 _FEW = 0.1
 """Share of the pixel grid's corners up to which outlines are searched faster by a tree than by a distance transform."""
+_LEAF = 48
+"""Elements in a leaf of the tree: outlines that lie far apart are searched in two thirds of the time of SciPy's 10."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def _seen_from(other: _Elements, own: _Elements, spacing: tuple[float, float]) -
             KDTree,
         )  # slow to import, and commands that score nothing need not wait for it
 
-        distances = KDTree(other.centres).query(own.centres)[0]
+        distances = KDTree(other.centres, leafsize=_LEAF).query(own.centres)[0]
     else:
         distances = distance_transform_edt(~other.corners, sampling=spacing)[own.corners]
     return Outline(np.asarray(distances), own.lengths)

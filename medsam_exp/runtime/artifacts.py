@@ -22,12 +22,17 @@ from PIL import Image
 from medsam_exp.runtime.digests import text_digest, write_atomically
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.kept_arrays import KeptArrays
 from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.runtime.shards import Shard, ShardWriter, rows_of, shards_in, value_in
 
 Record = TypeVar("Record")
 _KEY_LENGTH = 16
 _DIGEST_LENGTH = 12
+_MASKS_KEPT = 32 * 2**20
+"""Bytes in memory of the masks that a process has stored, eight pixels a byte: some 1,000 of 480 x 560 pixels."""
+_MAPS_KEPT = 256 * 2**20
+"""Likewise of maps in the original frame, where a stage keeps them: some 250."""
 _ONE_HEADER = threading.Lock()
 """NumPy reads an array's header by Python's parser, which fails in Python 3.11 where several threads parse at once."""
 
@@ -53,6 +58,9 @@ class StageArtifacts:
         stage: the stage's name.
         key: from `stage_key`.
         sample_digests: digest of each sample's own inputs, by id.
+
+    Attributes:
+        kept_maps: what a stage has made of the results that it stored, for the stages after it.
     """
 
     def __init__(self, root: Path, stage: str, key: str, sample_digests: Mapping[str, str]) -> None:
@@ -60,6 +68,8 @@ class StageArtifacts:
         self.key = key
         self.folder = root / stage / key
         self._sample_digests = sample_digests
+        self.kept_maps = KeptArrays(_MAPS_KEPT)
+        self._kept_masks, self._widths = KeptArrays(_MASKS_KEPT), dict[str, int]()
         self._writer = ShardWriter(self.folder)
         self._looking = threading.Lock()
         self._seen: tuple[Shard, ...] = ()
@@ -95,6 +105,9 @@ class StageArtifacts:
         )
         with self._looking:
             self._places.pop(sample_id, None)  # of an earlier record
+        if array is not None and array.dtype == np.bool_:
+            self._widths[sample_id] = array.shape[1]
+            self._kept_masks.keep(sample_id, np.packbits(array.astype(np.bool_, copy=False), axis=1))
 
     def gathered(self) -> AbstractContextManager[None]:
         """Let `save` write many records at a time within a block; what a kill may lose is a few seconds' work."""
@@ -135,6 +148,8 @@ class StageArtifacts:
 
     def mask(self, sample_id: str) -> NDArray[np.bool_]:
         """(H, W) bool mask of a sample, original frame."""
+        if (packed := self._kept_masks.get(sample_id)) is not None:
+            return np.unpackbits(packed, axis=1, count=self._widths[sample_id]).view(np.bool_)
         with Image.open(io.BytesIO(self.mask_png(sample_id))) as image:
             return np.asarray(image) > 0
 

@@ -38,6 +38,8 @@ def read_map(stored: StageArtifacts, sample_id: str, place: int | None = None) -
     Returns:
         (H, W) float32 in [0, 1], original frame.
     """
+    if place is None and (kept := stored.kept_maps.get(sample_id)) is not None:
+        return kept
     values = stored.features(sample_id)
     return in_original_frame(values if place is None else values[place], stored.info(sample_id))
 

@@ -32,6 +32,8 @@ def run(context: StageContext) -> None:
             "relevance": relevance_features(found[_TEXT].relevance),
             **stored_as,
         }
+        if stored_as:  # a grid, of which the stages after this one would make the map again
+            context.artifacts.kept_maps.keep(sample_id, saliency_map)
         return Result(sample_id, info, array)
 
     answers = ImageSaliency(clip, context.build("saliency"), {_TEXT: context.texts}, context.seed)

@@ -10,6 +10,7 @@ import torch
 
 from medsam_exp.clip.preprocess import Preprocess
 from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.runtime.kept_arrays import KeptArrays
 from medsam_exp.saliency.geometry import Geometry, Squash
 from medsam_exp.saliency.m2ib_released import CentreCrop
 from medsam_exp.stages.maps import read_map, stored_form
@@ -45,6 +46,27 @@ def test_what_is_read_is_what_the_geometry_gave(
         artifacts.save(name, record, array)
         assert array.shape == (shape if geometry.stored else size)
         assert read_map(artifacts, name).tobytes() == result.saliency_map.tobytes() == expected.tobytes()
+
+
+def test_maps_that_a_stage_keeps_are_read_from_memory_as_far_as_there_is_room(tmp_path: Path) -> None:
+    artifacts = StageArtifacts(tmp_path, "saliency", "k", {"a": "1" * 64, "b": "2" * 64})
+    artifacts.kept_maps = KeptArrays(most_bytes=4 * 20 * 30)
+    results = {
+        name: SaliencyResult(
+            np.random.default_rng(seed).random((14, 14), np.float32), Squash(PREPROCESS), (20, 30)
+        )
+        for seed, name in enumerate("ab")
+    }
+    for name, result in results.items():
+        array, record = stored_form(result)
+        artifacts.kept_maps.keep(name, result.saliency_map)
+        artifacts.save(name, record, array)
+    assert [artifacts.kept_maps.get(name) is None for name in "ab"] == [False, True]
+    for name, result in results.items():
+        for _ in range(2):
+            found = read_map(artifacts, name)
+            assert found.tobytes() == result.saliency_map.tobytes()
+            found[:] = 0  # the caller's own
 
 
 def test_one_map_of_several(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from medsam_exp.masks.components import regions_of
 from medsam_exp.types import Mask, SaliencyMap, UserError
 
@@ -33,6 +31,4 @@ class ConfidentComponents:
     def __call__(self, coarse_mask: Mask, saliency_map: SaliencyMap) -> Mask:
         """Return the (H, W) mask with the confident regions only, from (H, W) saliency in [0, 1]."""
         regions = regions_of(coarse_mask)
-        owners = regions.by_pixel(np.arange(regions.count))
-        saliency_sums = np.bincount(owners, saliency_map[coarse_mask], regions.count)
-        return regions.only(saliency_sums > self.threshold * regions.areas)
+        return regions.only(regions.sums(saliency_map) > self.threshold * regions.areas)
