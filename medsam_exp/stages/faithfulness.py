@@ -26,5 +26,6 @@ def run(context: StageContext) -> None:
         similarities = {"similarity": original, "similarity_masked": masked}
         return Result(sample_id, {"scores": {"saliency": scores}, **similarities})
 
-    answers = Faithfulness(clip, context.texts, partial(read_map, context.parents["saliency"]))
+    maps = partial(read_map, context.parents["saliency"])
+    answers = Faithfulness(clip, context.texts, maps, context.threads)
     context.store(clip, answers, result, context.images(clip.preprocess))

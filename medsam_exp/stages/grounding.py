@@ -60,7 +60,7 @@ def _find_presence(context: StageContext, result: Callable[[str, Mapping[str, fl
         sample_id: {kind: tuple(given) for kind, given in record["texts"].items()}
         for sample_id, record in records.items()
     }
-    answers = PresenceFeatures(clip, scorer, texts, map_of)
+    answers = PresenceFeatures(clip, scorer, texts, map_of, context.threads)
     context.store(clip, answers, scored, context.images(clip.preprocess))
 
 

@@ -22,5 +22,5 @@ def run(context: StageContext) -> None:
         return Result(sample_id, info)
 
     texts = {sample_id: {"text": context.texts[sample_id]} for sample_id in context.pending}
-    answers = PresenceFeatures(clip, scorer, texts, lambda name, _: read_map(saliency, name))
+    answers = PresenceFeatures(clip, scorer, texts, lambda name, _: read_map(saliency, name), context.threads)
     context.store(clip, answers, result, context.images(clip.preprocess))

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, interpolate
 
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.training.embeddings import TextEmbeddings, embed_images
 from medsam_exp.training.prediction import ImageBatch
 from medsam_exp.types import SaliencyMap
@@ -20,12 +21,14 @@ class Faithfulness:
     Args:
         clip: the adapter of a CLIP model.
         texts: texts by sample id.
-        saliency_map: reads a sample's map (H, W) in [0, 1], original frame.
+        saliency_map: reads a sample's map (H, W) in [0, 1], original frame; called by several threads at once.
+        threads: that read a batch's maps; 0 reads them in this one.
     """
 
     clip: ClipModel
     texts: Mapping[str, tuple[str, ...]]
     saliency_map: Callable[[str], SaliencyMap]
+    threads: int = 0
 
     def __post_init__(self) -> None:
         self._embeddings = TextEmbeddings(self.clip)
@@ -39,9 +42,13 @@ class Faithfulness:
         ids = batch.padded_ids
         device = batch.images.device
         text = torch.stack([self._embeddings.mean_of(self.texts[name], device) for name in ids])
-        maps = {name: self.saliency_map(name) for name in batch.ids}
         size = (batch.images.shape[-2], batch.images.shape[-1])
-        weights = torch.stack([to_network_frame(maps[name], size) for name in ids]).to(batch.images)
+
+        def squashed(sample_id: str) -> Tensor:
+            return to_network_frame(self.saliency_map(sample_id), size)
+
+        made = dict(zip(batch.ids, map_in_threads(squashed, batch.ids, self.threads), strict=True))
+        weights = torch.stack([made[name] for name in ids]).to(batch.images)
         faded = batch.images * weights[:, None]  # 0 is the mean colour of the training images
         original, masked = (
             cosine_similarity(embed_images(self.clip, images, batch.ids), text).tolist()

@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate, normalize
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.masks.presence.features import match_features, paint_over_salient
 from medsam_exp.runtime.finite import all_finite, not_finite
+from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.training.embeddings import TextEmbeddings, embed_images
 from medsam_exp.training.prediction import ImageBatch
 from medsam_exp.types import PresenceScorer, SaliencyMap
@@ -23,13 +24,15 @@ class PresenceFeatures:
         clip: the adapter of a CLIP model.
         scorer: has the texts to contrast with.
         texts: by sample id, then by label ("text", or a kind of control); several texts are averaged.
-        maps: gives the saliency map (H, W) of a sample id and a label.
+        maps: gives the saliency map (H, W) of a sample id and a label; called by several threads at once.
+        threads: that make a batch's maps; 0 makes them in this one.
     """
 
     clip: ClipModel
     scorer: PresenceScorer
     texts: Mapping[str, Mapping[str, tuple[str, ...]]]
     maps: Callable[[str, str], SaliencyMap]
+    threads: int = 0
 
     def __post_init__(self) -> None:
         self._embedded = TextEmbeddings(self.clip)
@@ -69,9 +72,11 @@ class PresenceFeatures:
 
     def _maps_of(self, batch: ImageBatch, label: str) -> Tensor:
         """(B, h, w) maps in the frame of the network's input."""
-        size = batch.images.shape[-2:]
-        squashed = []
-        for sample_id in batch.padded_ids:
-            map_ = torch.from_numpy(self.maps(sample_id, label)).to(batch.images.device)
-            squashed.append(interpolate(map_[None, None], size=size, mode="bilinear", antialias=True)[0, 0])
-        return torch.stack(squashed)
+        size, device = batch.images.shape[-2:], batch.images.device
+
+        def squashed(sample_id: str) -> Tensor:
+            map_ = torch.from_numpy(self.maps(sample_id, label)).to(device)
+            return interpolate(map_[None, None], size=size, mode="bilinear", antialias=True)[0, 0]
+
+        made = dict(zip(batch.ids, map_in_threads(squashed, batch.ids, self.threads), strict=True))
+        return torch.stack([made[sample_id] for sample_id in batch.padded_ids])

@@ -35,10 +35,12 @@ IDS = tuple(TEXTS)
 
 @pytest.fixture
 def similarities(small_clip, make_trainer):
-    def run(ids: tuple[str, ...] = IDS, batch_size: int = 2) -> dict[str, tuple[float, float]]:
+    def run(
+        ids: tuple[str, ...] = IDS, batch_size: int = 2, threads: int = 0
+    ) -> dict[str, tuple[float, float]]:
         found: dict[str, tuple[float, float]] = {}
         clip, scans = small_clip(), Scans()
-        answers = Faithfulness(clip, TEXTS, scans.saliency_map)
+        answers = Faithfulness(clip, TEXTS, scans.saliency_map, threads)
         module = PredictModule(clip, answers, lambda name, *pair: found.__setitem__(name, pair))
         read = partial(read_images, scans.read_image, clip.preprocess, batch_size)
         loader = batch_loader(ids, read, batch_size=batch_size, threads=0)
@@ -67,7 +69,7 @@ def test_similarities_are_those_of_each_image_alone(similarities, small_clip) ->
 def test_order_and_batch_mates_do_not_matter(similarities) -> None:
     assert similarities(IDS[::-1])["s2"] == pytest.approx(similarities()["s2"], abs=1e-6)
     assert similarities(batch_size=5)["s2"] == pytest.approx(similarities()["s2"], abs=1e-6)
-    assert similarities() == similarities()
+    assert similarities() == similarities() == similarities(threads=2)
 
 
 def test_the_map_goes_the_way_of_its_image() -> None:

@@ -1,8 +1,9 @@
 """Masks and maps of a run, or of a folder of mask images, put back together as volumes on their scans' voxels."""
 
+import csv
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from medsam_exp.data.volumes.scan import ScanRecord
 from medsam_exp.nnunet.raw_dataset import case_name
 from medsam_exp.runtime.artifacts import StageArtifacts, stored_digests
 from medsam_exp.stages.maps import read_map
+from medsam_exp.stages.records import SaliencyRecord
 from medsam_exp.types import UserError
 
 _Planes = Mapping[str, Callable[[], NDArray[Any]]]
@@ -79,6 +81,7 @@ def _volume(record: ScanRecord, planes: _Planes) -> NDArray[Any]:
 
 
 What = Literal["masks", "labels", "probability", "saliency"]
+_TEXTS = " | "  # between a sample's texts in per_image.csv
 _OF_CLASS = "@"  # between an image's id and the class it is asked for
 
 
@@ -194,7 +197,7 @@ def _has_label(path: Path, value: int) -> NDArray[np.bool_]:
 
 
 def _saliency(folder: Path, wanted: Collection[str]) -> dict[str, Callable[[], NDArray[Any]]]:
-    """A run's maps in the stored results; of a sample whose image or text changed since, the newest."""
+    """A run's maps in the stored results; of a sample whose image changed since, the newest."""
     try:
         key = json.loads((folder / "summary.json").read_text())["keys"]["saliency"]
     except (OSError, ValueError, KeyError) as error:
@@ -205,10 +208,48 @@ def _saliency(folder: Path, wanted: Collection[str]) -> dict[str, Callable[[], N
         raise UserError(
             f"the saliency maps of {folder} are not among the stored results any more: run it again"
         )
-    newest = {sample_id: digests[-1] for sample_id, digests in stored_digests(stored).items()}
-    maps = StageArtifacts(stored.parents[1], "saliency", key, newest)
+    digests = stored_digests(stored)
+    if not digests:
+        raise UserError(
+            f"{stored} has no maps that this version can read (earlier ones stored each in a file of its own): "
+            f"run {folder} again"
+        )
+    generations = [
+        StageArtifacts(
+            stored.parents[1],
+            "saliency",
+            key,
+            {sample_id: each[age] for sample_id, each in digests.items() if len(each) > age},
+        )
+        for age in range(max(map(len, digests.values())))
+    ]
+    texts = _texts_of_run(folder)
     return {
-        sample_id: partial(read_map, maps, sample_id)
-        for sample_id in newest
+        sample_id: partial(
+            read_map, _of_text(generations[: len(each)], sample_id, texts.get(sample_id)), sample_id
+        )
+        for sample_id, each in digests.items()
         if sample_id.partition(_OF_CLASS)[0] in wanted
     }
+
+
+def _of_text(found: Sequence[StageArtifacts], sample_id: str, text: str | None) -> StageArtifacts:
+    """Where the newest of a sample's maps is that is of the run's text, if it was asked for several."""
+    if len(found) == 1:
+        return found[0]
+    by_text = {_TEXTS.join(one.record(sample_id, SaliencyRecord)["texts"]): one for one in found}
+    if len(by_text) > 1 and text not in by_text:
+        raise UserError(
+            f"{found[0].folder} has maps of {sample_id} for several texts ({', '.join(map(repr, by_text))}), and the "
+            "run's per_image.csv does not say which is its own: run it again"
+        )
+    return by_text[text] if text in by_text else found[-1]
+
+
+def _texts_of_run(folder: Path) -> dict[str, str]:
+    """What a run asked of each sample, where its table says it; several texts in one line."""
+    table = folder / "per_image.csv"
+    if not table.is_file():
+        return {}
+    with table.open(newline="") as file:
+        return {row["id"]: row["text"] for row in csv.DictReader(file) if "id" in row and "text" in row}

@@ -422,6 +422,31 @@ def test_maps_in_both_formats(tmp_path, what) -> None:
         np.testing.assert_allclose(planes[1, uid, 1] / 255, maps[:, :, k].T, atol=0.6 / 255)
 
 
+def test_of_maps_for_several_texts_those_of_the_run_are_taken(tmp_path, capsys) -> None:
+    source = prepared(tmp_path, dicom(tmp_path))
+    run = tmp_path / "outputs" / "runs" / "dev" / "1"
+    run.mkdir(parents=True)
+    (run / "summary.json").write_text(json.dumps({"keys": {"saliency": "abc"}}))
+    (record,) = read_record(source)
+    root = tmp_path / "outputs" / "artifacts"
+    (root / "saliency" / "abc").mkdir(parents=True)
+    options = ("--to", "nifti", "--what", "saliency")
+    assert write(run, tmp_path / "back", source, *options) == 1
+    assert "no maps that this version can read" in capsys.readouterr().err
+    for value, text in ((0.25, "a mass"), (0.5, "a cyst")):
+        stored = StageArtifacts(root, "saliency", "abc", dict.fromkeys(record.slices, f"{value:.10f}"))
+        for name, index in record.slices.items():
+            plane = np.full_like(record.view.take(np.zeros(SHAPE, np.float32), index), value)
+            info = {"texts": [text], "presence": 1.0, "peak_x": 0, "peak_y": 0, "relevance": {}}
+            stored.save(name, info, plane)
+    assert write(run, tmp_path / "back", source, *options) == 1
+    assert "for several texts ('a mass', 'a cyst')" in capsys.readouterr().err
+    rows = "".join(f"{name},a mass,coarse\n" for name in record.slices)
+    (run / "per_image.csv").write_text(f"id,text,stage\n{rows}")
+    assert write(run, tmp_path / "nifti", source, *options) == 0
+    assert (np.asarray(nibabel.load(tmp_path / "nifti" / "p001_ct01.nii.gz").dataobj) == 0.25).all()
+
+
 def failure(capsys: pytest.CaptureFixture[str], masks: Path, out: Path, source: Path, *options: str) -> str:
     assert write(masks, out, source, *options) == 1
     assert not out.exists() or not list(out.iterdir()) or out == source
