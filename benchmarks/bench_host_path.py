@@ -6,7 +6,7 @@ Plain is one step after the other, in the plainest form, on one thread; ours are
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,10 +18,9 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
 
 from benchmarks.bench_host import BINS, CONFIDENCE, TOLERANCE_PX
+from benchmarks.instant import InstantClip, InstantSaliency, InstantSam, relevance, small
 from benchmarks.plain_host import (
     plain_confident_components,
     plain_otsu,
@@ -42,18 +41,15 @@ from medsam_exp.metrics.scores import SegmentationMeasures
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.runtime.threads import usable_cores
-from medsam_exp.saliency.geometry import Squash
 from medsam_exp.sam.fusion.single import SingleMask
 from medsam_exp.sam.prompt.box import BoxPerComponent
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.pipeline import STAGES, stage_function
-from medsam_exp.types import Prompts, RGBImage
 
 IMAGES = {(480, 560): 32, (1024, 1024): 16}
 """How many of each (H, W)."""
 _ORDER = ("saliency", "coarse_mask", "sam_mask", "evaluate")
 _BATCH = 8
-_SIDE = 56
 
 
 class Spent(NamedTuple):
@@ -112,65 +108,6 @@ def write_images(root: Path, size: tuple[int, int], count: int) -> None:
         )
         drawn.resize(size[::-1], Image.Resampling.BICUBIC).save(root / "test_images" / f"{sample.id}.png")
         truth.resize(size[::-1], Image.Resampling.NEAREST).save(root / "test_masks" / f"{sample.id}.png")
-
-
-def small(image: RGBImage) -> Tensor:
-    """(3, h, w) float32 in [0, 1] of an (H, W, 3) image."""
-    squashed = Image.fromarray(image).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.asarray(squashed)).permute(2, 0, 1) / 255
-
-
-def relevance(images: Tensor) -> Tensor:
-    """(B, 14, 14), the brightness of (B, 3, h, w)."""
-    return adaptive_avg_pool2d(images.mean(1), 14)
-
-
-class InstantClip(nn.Module):
-    """Has one embedding for every text."""
-
-    preprocess = staticmethod(small)
-
-    def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """(n, 3) tokens."""
-        return torch.zeros(len(texts), 3, dtype=torch.int64)
-
-    tokenizer = tokenize
-
-    def encode_text(self, tokens: Tensor) -> Tensor:
-        """(n, 4) embeddings."""
-        return torch.ones(len(tokens), 4)
-
-
-class InstantSaliency:
-    """Finds what is bright."""
-
-    def geometry(self, clip: InstantClip) -> Squash:
-        """The whole image."""
-        return Squash(clip.preprocess)
-
-    def __call__(self, _: InstantClip, images: Tensor, *__: Any) -> Tensor:
-        """(B, 14, 14) relevance of (B, 3, h, w)."""
-        return relevance(images)
-
-
-class InstantSam(nn.Module):
-    """Fills each box."""
-
-    preprocess = staticmethod(small)
-
-    def encode(self, images: Tensor) -> Tensor:
-        """(B, 1, 1, 1) of (B, 3, h, w)."""
-        return torch.zeros(len(images), 1, 1, 1)
-
-    def decode(
-        self, _: Tensor, prompts: Prompts, size: tuple[int, int], **__: bool
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """(1, H, W) logits and (1,) expected IoU of each prompt."""
-        assert prompts.boxes_xyxy is not None
-        for left, top, right, bottom in prompts.boxes_xyxy.astype(int).tolist():
-            logits = torch.full((1, *size), -1.0)
-            logits[:, top:bottom, left:right] = 1
-            yield logits, torch.ones(1)
 
 
 def stages(dataset: FolderDataset, artifacts: Path, threads: int) -> None:

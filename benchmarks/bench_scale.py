@@ -1,22 +1,24 @@
-"""A finished run again, at growing numbers of images: `python -m benchmarks.bench_scale [--counts N,N] [--profile]`.
+"""A run from images to report at growing numbers of images: `python -m benchmarks.bench_scale [--counts N,N]`.
 
-Networks that answer at once are stood for by records that are written straight into the store, of the form that the
-stages give. What is measured is the work around them: reading the dataset, the plan, the check for leakage, the stages
-that find everything stored, and the summary with its table and masks. The report is no part of it.
+Stages, engine, store, summary and report are the real ones; networks answer at once, so that what is measured is the
+work around them: a first run, the same run again, and a first run shared by two processes.
+`--folder` keeps what was drawn and computed, so that a later call measures the same run again.
 """
 
 import argparse
 import cProfile
 import io
 import json
+import logging
 import pstats
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -28,25 +30,32 @@ from rich.console import Console
 from rich.table import Table
 
 from medsam_exp.cli import runner
-from medsam_exp.cli.benchmark.rows import Row, print_rows
+from medsam_exp.cli.benchmark.rows import Row
 from medsam_exp.cli.compose import composed
-from medsam_exp.config.schema import check
+from medsam_exp.config.build import build
+from medsam_exp.config.passed import check_once
 from medsam_exp.curation.quality.quick_check import find_leaks
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.leakage import refuse_learnt_images
 from medsam_exp.engine.plan import Plan
 from medsam_exp.report import summary
+from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.sizes import extent
 
 _SIDE = 32
-_MEASURES = ("dsc", "iou", "nsd", "hd95_px", "missed")
-_OF_MAPS = ("roc_auc", "average_precision", "peak_distance_px")
+_PROCESSES = 2
+_STAGES = ("saliency", "coarse_mask", "sam_mask", "evaluate")
+_PARTS = ("dataset", "plan", "leaks", "leakage", *_STAGES, "summary", "report", "all")
+_FIRST, _AGAIN, _SHARED = "first", "again", "shared"
+"""A first run by one process, the same again, and a first run by several."""
 
 
-def _configuration(folder: Path) -> DictConfig:
-    return check(
+def _configuration(folder: Path, what: str) -> DictConfig:
+    """Of a run; several processes store beside what one has stored."""
+    devices = (f"trainer.devices={_PROCESSES}", "trainer.accelerator=cpu") if what == _SHARED else ()
+    return check_once(
         composed(
             [
                 "data=folder",
@@ -57,7 +66,10 @@ def _configuration(folder: Path) -> DictConfig:
                 "clip=tiny_random",
                 "saliency=intensity",
                 "sam=tiny_scratch",
-                f"paths.outputs={folder}",
+                f"paths.outputs={folder / (_SHARED if what == _SHARED else _FIRST)}",
+                f"trainer={'ddp' if devices else 'cpu'}",
+                "workers=0",
+                *devices,
             ]
         )
     )
@@ -76,87 +88,66 @@ def _draw(folder: Path, count: int) -> None:
         Image.fromarray(mask).save(folder / "test_masks" / f"scan_{number:06d}.png", compress_level=0)
 
 
-def _fill(artifacts: Mapping[str, StageArtifacts], ids: tuple[str, ...]) -> None:
-    """Write what the stages of a run would."""
-    generator = np.random.default_rng(0)
-    mask, grid = np.zeros((_SIDE, _SIDE), bool), generator.random((14, 14), dtype=np.float32)
-    mask[10:20, 8:24] = True
-    prompts = {"boxes_xyxy": [[8.0, 10.0, 24.0, 20.0]], "point_coords": None, "point_labels": None}
-    frame = {"geometry": "squeezed", "size": [_SIDE, _SIDE]}
-    facts: dict[str, dict[str, Any]] = {
-        "saliency": {
-            "texts": ["a lesion in an ultrasound image"],
-            "presence": 1.0,
-            "peak_x": 9,
-            "peak_y": 12,
-            "relevance": {f"feature_{number}": number / 7 for number in range(8)},
-            "frame": frame,
-        },
-        "coarse_mask": {"vetoed": False, "presence": 1.0, "area_px": int(mask.sum())},
-        "sam_mask": {"presence": 1.0, "iou_predictions": [0.9], "prompts": prompts},
-    }
-    for stage, array in (("saliency", grid), ("coarse_mask", mask), ("sam_mask", mask)):
-        with artifacts[stage].gathered():
-            for sample_id in ids:
-                artifacts[stage].save(sample_id, facts[stage], array)
-    with artifacts["evaluate"].gathered():
-        for sample_id in ids:
-            masks = {
-                label: dict(zip(_MEASURES, generator.random(5), strict=True)) for label in ("coarse", "sam")
-            }
-            maps = dict(zip(_OF_MAPS, generator.random(3), strict=True))
-            artifacts["evaluate"].save(sample_id, {"scores": {**masks, "saliency": maps}})
+def _instant(cfg: DictConfig) -> Callable[..., Any]:
+    """What makes networks that answer at once, and all else as the configuration says."""
+
+    def make(node: DictConfig, **overrides: Any) -> Any:
+        from benchmarks.instant import (
+            InstantClip,
+            InstantSaliency,
+            InstantSam,
+        )  # torch, which a run again needs not
+
+        instant = {"clip": InstantClip, "saliency": InstantSaliency, "sam": InstantSam}
+        made = next((network for group, network in instant.items() if node == cfg[group]), None)
+        return build(node, **overrides) if made is None else made()
+
+    return make
 
 
-def _run_again(folder: Path, *, fill: bool) -> dict[str, float]:
-    """Seconds of processor time of each part of a run; with `fill`, the records are written in the place of stages."""
+def _run(folder: Path, what: str) -> dict[str, float]:
+    """Seconds of processor time of each part of a run, of this process."""
     parts: dict[str, float] = {}
 
     @contextmanager
     def timed(name: str) -> Iterator[None]:
         started = time.process_time()
         yield
-        parts[name] = time.process_time() - started
+        parts[name] = parts.get(name, 0.0) + time.process_time() - started
 
-    def timing(name: str, function: Any) -> Any:
+    def timing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             with timed(name):
                 return function(*arguments, **options)
 
         return call
 
-    def planned(*arguments: Any, **options: Any) -> Plan:
-        plan: Plan = timing("plan", Plan)(*arguments, **options)
-        if fill:
-            with timed("records"):
-                _fill(plan.artifacts, plan.sample_ids)
-        return plan
+    def run_stage(engine: Engine, name: str, *_: Any) -> None:
+        timing(name, stage)(engine, name)
 
-    stage = Engine.run
-
-    def run_stage(engine: Engine, name: str) -> None:
-        started = time.process_time()
-        stage(engine, name)
-        parts["stages"] = parts.get("stages", 0.0) + time.process_time() - started
-
-    cfg = _configuration(folder)
-    run_dir = folder / "run"
+    stage, cfg = Engine.run, _configuration(folder, what)
+    run_dir = Path(cfg.paths.outputs) / "run"
     run_dir.mkdir(exist_ok=True)
     origin = {"choices": {"data": "folder"}, "command": "bench"}
     place = "medsam_exp.cli.runner"
+    logging.getLogger("medsam_exp").setLevel(logging.ERROR)
     with (
         patch(f"{place}._inputs", timing("dataset", runner._inputs)),
-        patch(f"{place}.Plan", planned),
+        patch(f"{place}.Plan", timing("plan", partial(Plan, make=_instant(cfg)))),
         patch(f"{place}.find_leaks", timing("leaks", find_leaks)),
         patch(f"{place}.refuse_learnt_images", timing("leakage", refuse_learnt_images)),
         patch.object(Engine, "run", run_stage),
         patch(f"{place}.finish_run", timing("summary", summary.finish_run)),
-        patch.object(summary, "write_report", lambda *_, **__: None),
-        patch.object(summary, "pictures_of", lambda *_: []),
+        patch.object(summary, "save_pictures", timing("report", summary.save_pictures)),
+        patch.object(summary, "write_report", timing("report", summary.write_report)),
         patch.object(summary, "print_summary", lambda *_, **__: None),
         timed("all"),
     ):
         runner.execute(cfg, run_dir, origin)
+    if distributed.rank() == 0:
+        parts["summary"] -= parts["report"]
+    parts["page_mb"] = (run_dir / "report.html").stat().st_size / 1e6
+    parts["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return parts
 
 
@@ -187,69 +178,90 @@ def rows(count: int = 2000) -> Iterator[Row]:
     yield Row("store: write, find and read a record", "ms", 1000 * taken / count, 1000 * ours / count)
 
 
-def _measured(count: int, *, profile: bool) -> dict[str, float]:
-    """Figures of one number of images, each part in a process of its own."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+def _measured(folder: Path, count: int, runs: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Figures of some runs over some images, each in a process of its own; what was drawn before is used again."""
+    if not (folder / "data").is_dir():
         _draw(folder / "data", count)
-        _child(folder, "fill")
-        stored = [extent(stage) for stage in (folder / "artifacts").iterdir() if stage.is_dir()]
-        if profile:
-            subprocess.run(
-                [sys.executable, "-m", "benchmarks.bench_scale", "--child", name, "profile"], check=True
-            )
-        figures = _child(folder, "again")
-        figures["store_bytes"] = sum(one.bytes for one in stored) / count
-        figures["store_files"] = sum(one.files for one in stored)
-        return figures
+    found = {}
+    for what in runs:
+        processes = _PROCESSES if what == _SHARED else 1
+        started = time.perf_counter()
+        module, arguments = "benchmarks.bench_scale", ["--child", str(folder), what]
+        if processes > 1:
+            failed = distributed.launch(module, arguments, processes)
+        else:
+            failed = subprocess.run([sys.executable, "-m", module, *arguments], check=False).returncode
+        if failed:
+            raise SystemExit(f"the {what} run over {count} images failed")
+        seconds = time.perf_counter() - started
+        shares = [json.loads((folder / f"{what}_{rank}.json").read_text()) for rank in range(processes)]
+        found[what] = {**max(shares, key=lambda share: share["all"]), "on_the_clock": seconds}
+        store = [extent(stage) for stage in (folder / what / "artifacts").glob("*")] if what == _FIRST else []
+        found[what] |= {"store_bytes": sum(one.bytes for one in store) / count}
+        found[what] |= {"store_files": sum(one.files for one in store)}
+    return found
 
 
-def _child(folder: Path, what: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.bench_scale", "--child", str(folder), what]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+def _child(folder: Path, what: str) -> None:
+    figures = _run(folder, what)
+    (folder / f"{what}_{distributed.rank()}.json").write_text(json.dumps(figures))
 
 
-def _work(folder: Path, what: str) -> None:
-    if what == "profile":
-        profile = cProfile.Profile()
-        profile.runcall(_run_again, folder, fill=False)
-        pstats.Stats(profile).sort_stats("cumulative").print_stats(
-            "medsam_exp|scipy|genericpath|pathlib|json|csv", 60
-        )
-        return
-    figures = _run_again(folder, fill=what == "fill")
-    figures["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(figures))
+def _profile(folder: Path, what: str) -> None:
+    profile = cProfile.Profile()
+    profile.runcall(_run, folder, what)
+    pstats.Stats(profile).sort_stats("cumulative").print_stats("medsam_exp|genericpath|pathlib|json|csv", 70)
+
+
+def _print(what: str, found: dict[int, dict[str, float]]) -> None:
+    """Milliseconds an image of each part, by number of images."""
+    counts = list(found)
+    table = Table("processor time", *(f"{count} images" for count in counts), title=f"{what} run")
+    for part in _PARTS:
+        cells = (f"{1000 * found[count].get(part, 0) / count:.3f} ms an image" for count in counts)
+        table.add_row(part, *cells)
+    table.add_row("peak memory", *(f"{found[count]['peak_mb']:.0f} MB" for count in counts))
+    table.add_row("page", *(f"{found[count]['page_mb']:.1f} MB" for count in counts))
+    if what == _FIRST:
+        table.add_row("store", *(f"{found[count]['store_bytes']:.0f} bytes an image" for count in counts))
+        table.add_row("files of the store", *(f"{found[count]['store_files']:.0f}" for count in counts))
+    if len(counts) > 1:
+        first, last = counts[0], counts[-1]
+        grown = found[last]["all"] / found[first]["all"]
+        table.add_row("exponent of all in the number", f"{np.log(grown) / np.log(last / first):.2f}")
+    Console().print(table)
 
 
 def main() -> None:
-    """Print milliseconds an image of each part, peak memory and the store, by number of images."""
+    """Print figures of each kind of run, by number of images."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--counts", default="1000,4000")
-    parser.add_argument("--profile", action="store_true")
-    parser.add_argument("--child", nargs=2, metavar=("FOLDER", "WHAT"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        _work(Path(arguments.child[0]), arguments.child[1])
+    parser.add_argument("--runs", default=f"{_FIRST},{_AGAIN},{_SHARED}")
+    parser.add_argument(
+        "--folder", type=Path, help="of images and results, one folder for each number of images"
+    )
+    parser.add_argument("--child", nargs=2, metavar=("FOLDER", "RUN"), help=argparse.SUPPRESS)
+    parser.add_argument("--profile", nargs=2, metavar=("FOLDER", "RUN"), help="of a folder that is there")
+    options = parser.parse_args()
+    if options.child:
+        distributed.work_as_member(partial(_child, Path(options.child[0]), options.child[1]))
+    if options.profile:
+        _profile(Path(options.profile[0]), options.profile[1])
         return
-    print_rows("the store", rows())
-    counts = [int(count) for count in arguments.counts.split(",")]
-    found = {count: _measured(count, profile=arguments.profile) for count in counts}
-    table = Table("what", *(f"{count} images" for count in counts))
-    parts = ("dataset", "plan", "leaks", "leakage", "stages", "summary", "all")
-    for part in parts:
-        cells = (f"{1000 * found[count][part] / count:.3f} ms an image" for count in counts)
-        table.add_row(f"{part}, processor time", *cells)
-    table.add_row("peak memory", *(f"{found[count]['peak_mb']:.0f} MB" for count in counts))
-    table.add_row("store", *(f"{found[count]['store_bytes']:.0f} bytes an image" for count in counts))
-    table.add_row("files of the store", *(f"{found[count]['store_files']:.0f}" for count in counts))
-    if len(counts) > 1:
-        first, last = counts[0], counts[-1]
-        exponent = np.log(found[last]["all"] / found[first]["all"]) / np.log(last / first)
-        table.add_row("exponent of the time in the number", f"{exponent:.2f}")
-    Console().print(table)
+    found: dict[str, dict[int, dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        for count in map(int, options.counts.split(",")):
+            folder = (options.folder or Path(name)).absolute() / str(count)
+            for what, figures in _measured(folder, count, options.runs.split(",")).items():
+                found.setdefault(what, {})[count] = figures
+    for what, by_count in found.items():
+        _print(what, by_count)
+    for count in found.get(_SHARED, {}).keys() & found.get(_FIRST, {}).keys():
+        one, share = found[_FIRST][count], found[_SHARED][count]
+        print(
+            f"{count} images: {one['all'] / share['all']:.2f} x less processor time of the busier of two processes, "
+            f"{one['on_the_clock'] / share['on_the_clock']:.2f} x on the clock"
+        )
 
 
 if __name__ == "__main__":
