@@ -2,7 +2,8 @@
 
 Stages, engine, store, summary and report are the real ones; networks answer at once, so that what is measured is the
 work around them: a first run, the same run again, and a first run shared by two processes.
-`--folder` keeps what was drawn and computed, so that a later call measures the same run again.
+`--folder` keeps what was drawn and computed, so that a later call measures the same run again; `--runs filled,again`
+does without a first run over many images.
 """
 
 import argparse
@@ -48,8 +49,11 @@ _SIDE = 32
 _PROCESSES = 2
 _STAGES = ("saliency", "coarse_mask", "sam_mask", "evaluate")
 _PARTS = ("dataset", "plan", "leaks", "leakage", *_STAGES, "summary", "report", "all")
-_FIRST, _AGAIN, _SHARED = "first", "again", "shared"
-"""A first run by one process, the same again, and a first run by several."""
+_FIRST, _FILLED, _AGAIN, _SHARED = "first", "filled", "again", "shared"
+"""A first run by one process; one whose stages compute few images and store the same of all others, where a first run
+takes too long; the same again; and a first run by several processes."""
+_COMPUTED = 64
+"""Images of a filled run."""
 
 
 def _configuration(folder: Path, what: str) -> DictConfig:
@@ -105,6 +109,17 @@ def _instant(cfg: DictConfig) -> Callable[..., Any]:
     return make
 
 
+def _fill(stored: StageArtifacts, ids: tuple[str, ...]) -> None:
+    """Store of each image what was computed of one of the first."""
+    arrays = {"saliency": stored.features, "coarse_mask": stored.mask, "sam_mask": stored.mask}
+    read = arrays.get(stored.stage, lambda _: None)
+    known = [(stored.info(name), read(name)) for name in ids[:_COMPUTED]]
+    with stored.gathered():
+        for number, name in enumerate(ids[_COMPUTED:]):
+            info, array = known[number % len(known)]
+            stored.save(name, {**info, "id": name}, array)
+
+
 def _run(folder: Path, what: str) -> dict[str, float]:
     """Seconds of processor time of each part of a run, of this process."""
     parts: dict[str, float] = {}
@@ -122,7 +137,10 @@ def _run(folder: Path, what: str) -> dict[str, float]:
 
         return call
 
-    def run_stage(engine: Engine, name: str, *_: Any) -> None:
+    def run_stage(engine: Engine, name: str) -> None:
+        if what == _FILLED:
+            stage(engine, name, engine.sample_ids[:_COMPUTED])
+            _fill(engine.artifacts[name], engine.sample_ids)
         timing(name, stage)(engine, name)
 
     stage, cfg = Engine.run, _configuration(folder, what)

@@ -343,13 +343,15 @@ def check_pairs(
         if stored.pending(list(states)):
             with suppress(OSError):  # nothing may be written where others have stored
                 alone.enter_context(stored.locked())
-        new = set(stored.pending(list(states)))
+        new = dict.fromkeys(stored.pending(list(states)))
         found = _checks({stem: pair for stem, pair in files.items() if stem in new or pair.problem}, targets)
         with suppress(OSError), stored.gathered():
             for stem in new:
                 if not found[stem].problem and not found[stem].patient:
                     stored.save(stem, {"check": _CHECK.dump_python(found[stem], mode="json")})
-    known = {stem: _CHECK.validate_python(stored.info(stem)["check"]) for stem in states if stem not in new}
+    old = [stem for stem in states if stem not in new]
+    infos = zip(old, stored.infos(old), strict=True)
+    known = {stem: _CHECK.validate_python(info["check"]) for stem, info in infos}
     return {stem: found.get(stem) or known[stem] for stem in files}
 
 

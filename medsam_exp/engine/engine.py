@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
@@ -16,6 +16,7 @@ from medsam_exp.runtime.console import stage_progress
 from medsam_exp.runtime.threads import threads_per_process
 from medsam_exp.stages.auto_precision import FULL
 from medsam_exp.stages.pipeline import STAGES, stage_function
+from medsam_exp.stages.records import Scores
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ class Engine:
         artifacts: the plan's, stored results by stage.
         dataset: the plan's images.
         sample_ids: of the dataset.
-        scores: the plan's function from a sample's id to its scores, which are read once.
         timing: of the stages that were run.
 
     Args:
@@ -78,7 +78,7 @@ class Engine:
     ) -> None:
         self.plan = plan
         self.artifacts, self.dataset = plan.artifacts, plan.dataset
-        self.sample_ids, self.scores = plan.sample_ids, cache(plan.scores)
+        self.sample_ids = plan.sample_ids
         self.timing: dict[str, _Timing] = {}
         self._loggers = loggers
         self._log = log
@@ -115,6 +115,11 @@ class Engine:
             )
             if distributed.rank() == 0:
                 self._finish(name, wanted)
+
+    @cached_property
+    def scores(self) -> Mapping[str, Scores]:
+        """All scores of each sample, read once, after the last stage."""
+        return self.plan.scores(self.sample_ids)
 
     def _compute(self, name: str, pending: tuple[str, ...]) -> None:
         from medsam_exp.stages.context import AuxiliaryImages
@@ -161,7 +166,7 @@ class Engine:
         trial = Engine(self.plan.trial(values), quiet=True)
         for name in trial.artifacts:
             trial.run(name, sample_ids)
-        return {sample_id: trial.scores(sample_id) for sample_id in sample_ids}
+        return trial.plan.scores(sample_ids)
 
     def _context(
         self,

@@ -5,9 +5,10 @@ without computing them (the checks before a run, its summary and report) works o
 computes what is not stored yet.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -23,7 +24,7 @@ from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.stages.auto_precision import AUTO, FULL, stage_precision
 from medsam_exp.stages.pipeline import STAGES, Stage, possible_parents
-from medsam_exp.stages.records import Scored
+from medsam_exp.stages.records import Scored, Scores
 from medsam_exp.types import Dataset, UserError
 
 
@@ -119,13 +120,16 @@ class Plan:
             return tuple(dict.fromkeys(sample.image for sample in self.dataset.samples))
         return self.sample_ids if scope == "samples" else ("all",)
 
-    def scores(self, sample_id: str) -> dict[str, dict[str, float]]:
-        """All scores that stages of this run gave one sample, by what is scored ("coarse", "sam") and measure."""
-        found: dict[str, dict[str, float]] = {}
+    def scores(self, sample_ids: Sequence[str]) -> dict[str, Scores]:
+        """All scores that stages of this run gave each sample."""
+        found: dict[str, Scores] = {sample_id: {} for sample_id in sample_ids}
         for name, artifacts in self.artifacts.items():
             if STAGES[name].gives_scores:
-                for scored, measures in artifacts.record(sample_id, Scored)["scores"].items():
-                    found.setdefault(scored, {}).update(measures)
+                for own, record in zip(found.values(), artifacts.records(sample_ids, Scored), strict=True):
+                    for scored, measures in record["scores"].items():
+                        own.setdefault(scored, {}).update(
+                            zip(map(intern, measures), measures.values(), strict=True)
+                        )
         return found
 
     def trial(self, values: Mapping[str, Any]) -> "Plan":

@@ -18,7 +18,7 @@ from medsam_exp.metrics.clusters import (
     totals,
     varies,
 )
-from medsam_exp.metrics.summary import summarise
+from medsam_exp.metrics.summary import summarise_each
 
 Scores = Mapping[str, Mapping[str, float]]
 """Scores by sample id and name ("sam/dsc"); a sample has only those that are defined for it."""
@@ -35,15 +35,22 @@ def over_images(
         seed: of the bootstrap.
         patients: each sample's patient; None where patients are unknown.
     """
-    columns: dict[str, dict[str, list[float]]] = {}
     of_image = patients and {images.get(name, name): patients[name] for name in scores}
-    for sample_id, own in scores.items():
-        for name, value in own.items():
-            columns.setdefault(name, {}).setdefault(images.get(sample_id, sample_id), []).append(value)
-    return {
-        name: summarise([fmean(values) for values in column.values()], seed, picked(of_image, column))
-        for name, column in sorted(columns.items())
-    }
+    names = sorted({name for own in scores.values() for name in own})
+    columns = {name: _by_image(scores, images, name) for name in names}
+    clusters = {name: picked(of_image, column) for name, column in columns.items()}
+    return summarise_each({name: list(column.values()) for name, column in columns.items()}, seed, clusters)
+
+
+def _by_image(scores: Scores, images: Mapping[str, str], name: str) -> dict[str, float]:
+    """One score of each image, the mean over its samples."""
+    column = {sample_id: own[name] for sample_id, own in scores.items() if name in own}
+    if not images:
+        return column
+    values: dict[str, list[float]] = {}
+    for sample_id, value in column.items():
+        values.setdefault(images.get(sample_id, sample_id), []).append(value)
+    return {image: fmean(found) for image, found in values.items()}
 
 
 def breakdown(
@@ -74,17 +81,28 @@ def breakdown(
         return {}
     together = patients or {name: (images or {}).get(name, name) for name in class_names}
     names = sorted({name for ids in members.values() for own in ids for name in scores[own]})
-    by_class: dict[str, dict[str, Any]] = {class_name: {} for class_name in sorted(members)}
+    by_class = {key: _of_class(scores, names, members[key], seed, patients) for key in sorted(members)}
     macro = {}
     for name in names:
         ids = {key: [own for own in members[key] if name in scores[own]] for key in by_class}
         values = {key: [scores[own][name] for own in found] for key, found in ids.items() if found}
-        for key, column in values.items():
-            by_class[key][name] = summarise(column, seed, picked(patients, ids[key]))
         clusters = {key: [together[own] for own in ids[key]] for key in values}
         everyone = picked(patients, (own for found in ids.values() for own in found))
         macro[name] = _summarise_over_classes(values, seed, clusters) | patients_part(everyone)
     return {"by_class": by_class, "macro": macro}
+
+
+def _of_class(
+    scores: Scores,
+    names: Sequence[str],
+    members: Sequence[str],
+    seed: int,
+    patients: Mapping[str, str] | None,
+) -> dict[str, Any]:
+    """Figures of the scores of a class's samples."""
+    ids = {name: [own for own in members if name in scores[own]] for name in names}
+    columns = {name: [scores[own][name] for own in found] for name, found in ids.items() if found}
+    return summarise_each(columns, seed, {name: picked(patients, ids[name]) for name in columns})
 
 
 def _summarise_over_classes(

@@ -1,6 +1,6 @@
 """One measure over all images: mean, standard deviation, confidence interval, number of images and patients."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,23 +36,57 @@ def summarise(values: Sequence[float], seed: int = 0, clusters: Clusters | None 
     Raises:
         ValueError: no values, or some are not finite.
     """
+    return summarise_each({"": values}, seed, {"": clusters})[""]
+
+
+def summarise_each(
+    columns: Mapping[str, Sequence[float]], seed: int, clusters: Mapping[str, Clusters | None]
+) -> dict[str, dict[str, Any]]:
+    """The figures of `summarise` of several measures by name; those of equally many images share their resamples.
+
+    Args:
+        columns: (n,) of each measure, as for `summarise`.
+        seed: of the bootstrap.
+        clusters: (n,) of each measure, likewise.
+    """
+    samples = {name: _sorted(values) for name, values in columns.items()}
+    members = {name: numbered(clusters[name]) for name in columns}
+    intervals = _percentiles({name: own for name, own in samples.items() if members[name] is None}, seed)
+    for name, own in members.items():
+        if own is not None:
+            intervals[name] = mean_interval(np.asarray(columns[name], np.float64), own, seed)
+    return {
+        name: {
+            "mean": float(sample.mean()),
+            "std": float(sample.std(ddof=1)) if len(sample) > 1 else 0.0,
+            "ci95": intervals.get(name),
+            "n": len(sample),
+            **patients_part(clusters[name]),
+        }
+        for name, sample in samples.items()
+    }
+
+
+def _sorted(values: Sequence[float]) -> NDArray[np.float64]:
+    """Finite values in order.
+
+    Raises:
+        ValueError: there are none, or some are not finite.
+    """
     given = np.asarray(values, np.float64)
     broken = np.count_nonzero(~np.isfinite(given))
     if not len(given) or broken:
         raise ValueError(f"cannot summarise {len(given)} values of which {broken} are not finite")
-    sample, members = np.sort(given), numbered(clusters)
-    return {
-        "mean": float(sample.mean()),
-        "std": float(sample.std(ddof=1)) if len(sample) > 1 else 0.0,
-        "ci95": _percentiles(sample, seed) if members is None else mean_interval(given, members, seed),
-        "n": len(sample),
-        **patients_part(clusters),
-    }
+    return np.sort(given)
 
 
-def _percentiles(sample: NDArray[np.float64], seed: int) -> list[float] | None:
-    """Percentile bootstrap over independent images."""
-    if not varies(sample):
-        return None
-    chosen = resamples(len(sample), np.random.default_rng(seed))
-    return percentiles(np.concatenate([sample[places].mean(axis=1) for places in chosen]))
+def _percentiles(samples: Mapping[str, NDArray[np.float64]], seed: int) -> dict[str, list[float] | None]:
+    """Percentile bootstrap over independent images, of samples that vary; each is resampled as if it were alone."""
+    varying = {name: sample for name, sample in samples.items() if varies(sample)}
+    means: dict[str, list[NDArray[np.float64]]] = {name: [] for name in varying}
+    for count in dict.fromkeys(map(len, varying.values())):
+        alike = {name: sample for name, sample in varying.items() if len(sample) == count}
+        for places in resamples(count, np.random.default_rng(seed)):
+            for name, sample in alike.items():
+                means[name].append(sample.take(places).mean(axis=1))
+    return {name: percentiles(np.concatenate(found)) for name, found in means.items()}

@@ -1,7 +1,8 @@
 """Files in a run's folder for its user: rows of scores, masks, label maps, probabilities, the list to review."""
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +28,28 @@ def write_mask_files(run_dir: Path, engine: Engine, dataset: Dataset, review_by:
     final = final_stage(engine)
     if final is None:
         return
-    _write(run_dir / "masks", ".png", engine.artifacts[final].mask_png, engine.sample_ids)
+    ids = engine.sample_ids
+    _write(run_dir / "masks", ".png", engine.artifacts[final].mask_pngs(ids), ids)
     # Trained networks decide between classes, so that their masks cannot overlap.
     if any(sample.image_id for sample in dataset.samples) and STAGES[final].supervision != "none":
         _write_label_maps(run_dir / "labels", engine, dataset, final)
     if "nnunet_ensemble" in engine.artifacts:
         ensemble = engine.artifacts["nnunet_ensemble"]
-        _write(run_dir / "uncertainty", ".npz", ensemble.maps_npz, engine.sample_ids)
+        _write(run_dir / "uncertainty", ".npz", map(ensemble.maps_npz, ids), ids)
         rows = review_rows(doubt_scores(engine), review_by)
         write_rows(run_dir / "review.csv", rows, first=("rank", "id"))
 
 
-def _write(folder: Path, suffix: str, content: Callable[[str], bytes], sample_ids: Sequence[str]) -> None:
-    """One file a sample."""
+def _write(folder: Path, suffix: str, contents: Iterable[bytes], sample_ids: Sequence[str]) -> None:
+    """One file a sample; one that holds these very bytes is left as it is."""
     folder.mkdir(exist_ok=True)
-    for sample_id in sample_ids:
-        (folder / f"{sample_id}{suffix}").write_bytes(content(sample_id))
+    for sample_id, content in zip(sample_ids, contents, strict=True):
+        path = f"{folder}/{sample_id}{suffix}"
+        with suppress(FileNotFoundError), open(path, "rb", buffering=0) as file:  # noqa: PTH123  # of hundreds of thousands
+            if file.read(len(content) + 1) == content:
+                continue
+        with open(path, "wb", buffering=0) as file:  # noqa: PTH123  # likewise
+            file.write(content)
 
 
 def _write_label_maps(folder: Path, engine: Engine, dataset: Dataset, final: str) -> None:
@@ -62,8 +69,8 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], first: Sequence[st
         rows: value by column.
         first: columns that come first, in this order; the others follow in the order of their first row.
     """
-    columns = dict.fromkeys([*first, *(key for row in rows for key in row)])
+    columns = list(dict.fromkeys([*first, *(key for row in rows for key in row)]))
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(columns))
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([row.get(column) for column in columns] for row in rows)

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import repeat
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from omegaconf import DictConfig
@@ -159,22 +161,25 @@ def _per_image_rows(
     """
     image_of = _image_ids(engine.dataset)
     patient_of = {sample.id: sample.patient for sample in (engine.dataset.samples if engine.dataset else ())}
-    stages = {"saliency": "saliency", **mask_stages()}
-    made = {short: stage for stage, short in stages.items() if stage in engine.artifacts}
-    scores = {sample_id: engine.scores(sample_id) for sample_id in engine.sample_ids}
-    scored = dict.fromkeys(short for found in scores.values() for short in found)
+    of_masks = mask_stages()
+    stages = {"saliency": "saliency", **of_masks}
+    made = {short: engine.artifacts[stage] for stage, short in stages.items() if stage in engine.artifacts}
+    scored = dict.fromkeys(short for found in engine.scores.values() for short in found)
+    said = {sample_id: " | ".join(texts[sample_id]) for sample_id in engine.sample_ids}
     rows = []
     for short in dict.fromkeys([*made, *scored]):
-        for sample_id in engine.sample_ids:
-            info = engine.artifacts[made[short]].info(sample_id) if short in made else {}
-            facts = {key: info[key] for key in ("presence", "vetoed", "peak_x", "peak_y") if key in info}
-            if made.get(short) in mask_stages() and "presence" not in info:
-                facts["presence"] = float(engine.artifacts[made[short]].mask(sample_id).any())
-            row: dict[str, Any] = {"id": sample_id, "text": " | ".join(texts[sample_id]), "stage": short}
+        stored = made.get(short)
+        infos = repeat({}) if stored is None else stored.infos(engine.sample_ids)
+        for sample_id, info in zip(engine.sample_ids, infos, strict=False):
+            row: dict[str, Any] = {"id": sample_id, "text": said[sample_id], "stage": short}
             row |= {key: cut[sample_id][key] for key in ("tokens", "context") if sample_id in cut}
             row |= {"image_id": image_id} if (image_id := image_of.get(sample_id)) else {}
             row |= {"patient": patient} if (patient := patient_of.get(sample_id)) else {}
-            rows.append(row | scores[sample_id].get(short, {}) | facts)
+            row |= engine.scores[sample_id].get(short, {})
+            row |= {key: info[key] for key in ("presence", "vetoed", "peak_x", "peak_y") if key in info}
+            if stored is not None and stored.stage in of_masks and "presence" not in info:
+                row["presence"] = float(stored.mask(sample_id).any())
+            rows.append(row)
     return rows
 
 
@@ -227,10 +232,10 @@ def _commit() -> str:
 def _scores(engine: Engine) -> dict[str, dict[str, float]]:
     """Every score of every sample, as "stage/measure", with the hits of the pointing game."""
     found: dict[str, dict[str, float]] = {}
-    for sample_id in engine.sample_ids:
+    for sample_id, scores in engine.scores.items():
         own = found[sample_id] = {
-            f"{stage}/{measure}": value
-            for stage, measures in engine.scores(sample_id).items()
+            intern(f"{stage}/{measure}"): value
+            for stage, measures in scores.items()
             for measure, value in measures.items()
         }
         if "saliency/peak_distance_px" in own:

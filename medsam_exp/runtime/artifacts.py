@@ -24,7 +24,7 @@ from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.kept_arrays import KeptArrays
 from medsam_exp.runtime.locks import waiting_lock
-from medsam_exp.runtime.shards import Shard, ShardWriter, rows_of, shards_in, value_in
+from medsam_exp.runtime.shards import Shard, ShardWriter, rows_of, shards_in, value_in, values_in
 
 Record = TypeVar("Record")
 _KEY_LENGTH = 16
@@ -33,6 +33,8 @@ _MASKS_KEPT = 32 * 2**20
 """Bytes in memory of the masks that a process has stored, eight pixels a byte: some 1,000 of 480 x 560 pixels."""
 _MAPS_KEPT = 256 * 2**20
 """Likewise of maps in the original frame, where a stage keeps them: some 250."""
+_READ_AT_ONCE = 1024
+"""Records of a stage, where many are asked for."""
 _ONE_HEADER = threading.Lock()
 """NumPy reads an array's header by Python's parser, which fails in Python 3.11 where several threads parse at once."""
 
@@ -122,6 +124,10 @@ class StageArtifacts:
         content: dict[str, Any] = json.loads(self._value(sample_id, "info"))
         return content
 
+    def infos(self, sample_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The facts of many samples, in the given order."""
+        return map(json.loads, self._values(sample_ids, "info"))
+
     def record(self, sample_id: str, kind: type[Record]) -> Record:
         """The same facts, of a stage whose record has a type.
 
@@ -132,14 +138,16 @@ class StageArtifacts:
         Raises:
             UserError: a field is not there.
         """
-        content = self.info(sample_id)
-        absent = sorted(getattr(kind, "__required_keys__", frozenset()) - content.keys())
-        if absent:
-            raise UserError(
-                f"the record of {sample_id} in {self.folder} has no {absent[0]!r}, so this stage did not write it; "
-                "remove that folder"
-            )
-        return cast(Record, content)
+        return self._typed(sample_id, self.info(sample_id), kind)
+
+    def records(self, sample_ids: Sequence[str], kind: type[Record]) -> Iterator[Record]:
+        """The same of many samples, in the given order."""
+        for sample_id, content in zip(sample_ids, self.infos(sample_ids), strict=True):
+            yield self._typed(sample_id, content, kind)
+
+    def mask_pngs(self, sample_ids: Sequence[str]) -> Iterator[bytes]:
+        """PNG {0, 255} of many samples' masks, original frame, in the given order."""
+        return self._values(sample_ids, "array")
 
     def mask_png(self, sample_id: str) -> bytes:
         """PNG {0, 255} of a sample's mask, original frame."""
@@ -203,6 +211,15 @@ class StageArtifacts:
         """Whether the stage was once finished under this key."""
         return (self.folder / "manifest.json").is_file()
 
+    def _typed(self, sample_id: str, content: dict[str, Any], kind: type[Record]) -> Record:
+        absent = sorted(getattr(kind, "__required_keys__", frozenset()) - content.keys())
+        if absent:
+            raise UserError(
+                f"the record of {sample_id} in {self.folder} has no {absent[0]!r}, so this stage did not write it; "
+                "remove that folder"
+            )
+        return cast(Record, content)
+
     def _digest(self, sample_id: str) -> str:
         return self._sample_digests[sample_id][:_DIGEST_LENGTH]
 
@@ -217,6 +234,21 @@ class StageArtifacts:
                 f"{self.folder} has no {column} of {sample_id}; run the command again that is to make it"
             )
         return found
+
+    def _values(self, sample_ids: Sequence[str], column: str) -> Iterator[Any]:
+        """As `_value`; so many at a time are read from each shard that holds them."""
+        for start in range(0, len(sample_ids), _READ_AT_ONCE):
+            block = sample_ids[start : start + _READ_AT_ONCE]
+            if any(sample_id not in self._places for sample_id in block):
+                self._look()
+            places = [self._places.get(sample_id) for sample_id in block]
+            numbers: dict[Shard, list[int]] = {}
+            for shard, number in filter(None, places):
+                numbers.setdefault(shard, []).append(number)
+            found = {shard: values_in(shard, own, column) for shard, own in numbers.items()}
+            for sample_id, place in zip(block, places, strict=True):
+                value = None if place is None else found[place[0]].get(place[1])
+                yield self._value(sample_id, column) if value is None else value  # it says what is missing
 
     def _look(self) -> None:
         """Learn where records lie that were written since the last look; of one sample's the newest counts."""

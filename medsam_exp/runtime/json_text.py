@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 
@@ -13,6 +14,8 @@ def json_text(content: Any, **options: Any) -> str:
         content: mappings, lists, tuples, strings, numbers, booleans, None.
         options: of `json.dumps`, such as `indent`.
     """
+    with suppress(TypeError, ValueError):  # mappings that are no dict, numbers that are not finite
+        return json.dumps(content, allow_nan=False, **options)
     return json.dumps(_finite(content), allow_nan=False, **options)
 
 

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -99,6 +99,17 @@ def value_in(shard: Shard, number: int, column: str) -> str | bytes | None:
         (value,) = _open_shards.connection(shard).execute(query, (number,)).fetchone()
         found: str | bytes | None = value
         return found
+
+
+def values_in(shard: Shard, numbers: Sequence[int], column: str) -> dict[int, str | bytes | None]:
+    """The same of many records, by number; several thousand at most, as they are named in one query.
+
+    Raises:
+        UserError: as of `rows_of`.
+    """
+    with _readable(shard):
+        query = f"SELECT rowid, {column} FROM records WHERE rowid IN ({','.join(map(str, numbers))})"
+        return dict(_open_shards.connection(shard).execute(query).fetchall())
 
 
 class _OpenShards(threading.local):

@@ -43,8 +43,9 @@ def warn_of_cuts(records: Mapping[str, CutRecord]) -> None:
 def cut_of_samples(artifacts: Mapping[str, StageArtifacts], ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Of each finished sample with a cut text, that text as `records_of_cuts` has it; of several the longest."""
     stage = next((artifacts[name] for name in ("saliency", "text_saliency") if name in artifacts), None)
-    found = {name: stage.info(name).get("cut_texts") for name in ids} if stage else {}
-    return {name: max(cut, key=itemgetter("tokens")) for name, cut in found.items() if cut}
+    found = zip(ids, stage.infos(ids), strict=True) if stage else ()
+    cut = ((name, info.get("cut_texts")) for name, info in found)
+    return {name: max(texts, key=itemgetter("tokens")) for name, texts in cut if texts}
 
 
 def cut_notes(cut: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:

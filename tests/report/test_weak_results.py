@@ -46,15 +46,12 @@ class FinishedEngine:
             inputs={key: {} for key in ("samples", "images", "truth", "dataset", "parents")}
         )
         self.artifacts: dict[str, StageArtifacts] = {}
-        self.by_id: dict[str, dict[str, dict[str, float]]] = {name: {} for name in ids}
+        self.scores: dict[str, dict[str, dict[str, float]]] = {name: {} for name in ids}
 
     def add(self, stage: str) -> StageArtifacts:
         names = dict.fromkeys((*self.sample_ids, "all"), "0" * 64)
         self.artifacts[stage] = StageArtifacts(self.root, stage, "key", names)
         return self.artifacts[stage]
-
-    def scores(self, sample_id: str) -> dict[str, dict[str, float]]:
-        return self.by_id[sample_id]
 
 
 @pytest.fixture
@@ -138,7 +135,7 @@ def test_comparisons_are_those_of_the_shared_images(engine: Any) -> None:
     generator = np.random.default_rng(0)
     dsc = {short: generator.uniform(size=4) for short in ("sam", "weak_single", "weak", "reference")}
     for place, name in enumerate(IDS):
-        engine.by_id[name] = {short: {"dsc": float(values[place])} for short, values in dsc.items()}
+        engine.scores[name] = {short: {"dsc": float(values[place])} for short, values in dsc.items()}
     found = comparisons(engine, dataset(tuple(map(Sample, IDS))), 3)
     assert [(line["a"], line["b"]) for line in found] == [
         ("sam", "weak"),
@@ -155,7 +152,7 @@ def test_classes_of_one_image_count_as_one_pair(engine: Any) -> None:
     for stage in ("coarse_mask", "nnunet_single", "evaluate"):
         engine.add(stage)
     for name, (coarse, weak) in zip(IDS, [(0.1, 0.5), (0.3, 0.9), (0.2, 0.2), (0.4, 0.6)], strict=True):
-        engine.by_id[name] = {"coarse": {"dsc": coarse}, "weak_single": {"dsc": weak}}
+        engine.scores[name] = {"coarse": {"dsc": coarse}, "weak_single": {"dsc": weak}}
     images = dict(zip(IDS, ("one", "one", "two", "two"), strict=True))
     (line,) = comparisons(engine, dataset(tuple(Sample(n, image_id=images[n]) for n in IDS)), 0)
     assert line["n"] == 2
@@ -272,7 +269,7 @@ def test_images_of_known_patients_are_compared_by_patient(engine: Any) -> None:
     for stage in ("sam_mask", "nnunet_ensemble", "evaluate"):
         engine.add(stage)
     for number, name in enumerate(IDS):
-        engine.by_id[name] = {
+        engine.scores[name] = {
             "sam": {"dsc": 0.1 * number},
             "weak": {"dsc": 0.1 * number + 0.02 * (number + 1)},
         }

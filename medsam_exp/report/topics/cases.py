@@ -137,7 +137,7 @@ def _overlay(results: RunResults, sample_id: str) -> "Figure":
             if stage in stages and STAGES[stage].supervision != "none"
         },
         ground_truth=results.ground_truth(sample_id),
-        scores=results.engine.scores(sample_id).get(results.final_label, {}),
+        scores=results.engine.scores[sample_id].get(results.final_label, {}),
         scored=results.final_label,
     )
     return overlay_figure(result)

@@ -136,7 +136,7 @@ def presence_results(engine: Engine, cfg: DictConfig) -> dict[str, dict[str, Any
 
 def _known_presence(engine: Engine) -> dict[str, dict[str, float]]:
     """Presence score and truth by id, of samples that have both."""
-    found = {sample_id: engine.scores(sample_id).get("presence", {}) for sample_id in engine.sample_ids}
+    found = {sample_id: own.get("presence", {}) for sample_id, own in engine.scores.items()}
     return {name: row for name, row in found.items() if {"probability", "target_present"} <= row.keys()}
 
 
@@ -183,7 +183,7 @@ def veto_notes(engine: Engine) -> list[str]:
     """How many masks a veto emptied."""
     if "coarse_mask" not in engine.artifacts:
         return []
-    vetoed = sum(engine.artifacts["coarse_mask"].info(name)["vetoed"] for name in engine.sample_ids)
+    vetoed = sum(info["vetoed"] for info in engine.artifacts["coarse_mask"].infos(engine.sample_ids))
     total = len(engine.sample_ids)
     return [f"{vetoed} of {total} masks were emptied by the veto"] if vetoed else []
 

@@ -281,7 +281,8 @@ def doubt_scores(engine: Engine) -> dict[str, dict[str, float]]:
     if "nnunet_ensemble" not in engine.artifacts:
         return {}
     ensemble = engine.artifacts["nnunet_ensemble"]
-    return {name: ensemble.info(name)["scores"]["uncertainty"] for name in engine.sample_ids}
+    infos = zip(engine.sample_ids, ensemble.infos(engine.sample_ids), strict=True)
+    return {name: info["scores"]["uncertainty"] for name, info in infos}
 
 
 def draw_doubt(results: RunResults) -> Iterator[Picture]:
@@ -363,5 +364,5 @@ def _panel(results: RunResults, sample_id: str) -> "Figure":
         single.mask(sample_id) if single else None,
         ensemble.maps(sample_id),
         ensemble.info(sample_id)["scores"]["uncertainty"],
-        results.engine.scores(sample_id).get("weak", {}).get("dsc"),
+        results.engine.scores[sample_id].get("weak", {}).get("dsc"),
     )

@@ -265,10 +265,9 @@ def comparisons(engine: Engine, dataset: Dataset | None, seed: int) -> list[dict
     others = [next((short for short in row if short in made - {ours}), None) for row in _AGAINST]
     image_of = {sample.id: sample.image for sample in dataset.samples}
     patients = clusters_of(known_patients(dataset))
-    scores = {sample_id: engine.scores(sample_id) for sample_id in engine.sample_ids}
     found = []
     for other, measure in itertools.product(filter(None, others), _COMPARED):
-        a, b = (_by_image(scores, image_of, short, measure) for short in (other, ours))
+        a, b = (_by_image(engine.scores, image_of, short, measure) for short in (other, ours))
         if shared := sorted(a.keys() & b.keys()):
             pairs = [a[name] for name in shared], [b[name] for name in shared]
             compared = compare_pairs(*pairs, seed, picked(patients, shared))

@@ -23,12 +23,16 @@ def run_data(label: str, keys: Mapping[str, str], rows: Sequence[Mapping[str, An
         ("stage/measure"), `measures` and `stages` by name.
     """
     ids = list(dict.fromkeys(row["id"] for row in rows))
-    by_place = {(row["id"], row["stage"]): row for row in rows}
-    stages = sorted(dict.fromkeys(row["stage"] for row in rows), key=stage_place)
+    by_stage: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        by_stage.setdefault(row["stage"], {})[row["id"]] = row
+    stages = sorted(by_stage, key=stage_place)
     scores = {}
     for stage in stages:
-        for measure in ALL_MEASURES:
-            values = [rounded(by_place.get((name, stage), {}).get(measure)) for name in ids]
+        found = [by_stage[stage].get(name, {}) for name in ids]
+        used = {key for row in found for key in row}
+        for measure in filter(used.__contains__, ALL_MEASURES):
+            values = [rounded(row.get(measure)) for row in found]
             if any(value is not None for value in values):
                 scores[f"{stage}/{measure}"] = values
     texts, (own_texts,) = interned([{row["id"]: row["text"] for row in rows}], ids)
