@@ -49,12 +49,17 @@ def summarise_each(
         seed: of the bootstrap.
         clusters: (n,) of each measure, likewise.
     """
-    samples = {name: _sorted(values) for name, values in columns.items()}
-    members = {name: numbered(clusters[name]) for name in columns}
-    intervals = _percentiles({name: own for name, own in samples.items() if members[name] is None}, seed)
-    for name, own in members.items():
-        if own is not None:
-            intervals[name] = mean_interval(np.asarray(columns[name], np.float64), own, seed)
+    samples: dict[str, NDArray[np.float64]] = {}
+    independent: dict[str, NDArray[np.float64]] = {}
+    intervals: dict[str, list[float] | None] = {}
+    for name, values in columns.items():
+        given, members = _finite(values), numbered(clusters[name])
+        samples[name] = sample = np.sort(given)
+        if members is None:
+            independent[name] = sample
+        else:
+            intervals[name] = mean_interval(given, members, seed)
+    intervals |= _percentiles(independent, seed)
     return {
         name: {
             "mean": float(sample.mean()),
@@ -67,8 +72,8 @@ def summarise_each(
     }
 
 
-def _sorted(values: Sequence[float]) -> NDArray[np.float64]:
-    """Finite values in order.
+def _finite(values: Sequence[float]) -> NDArray[np.float64]:
+    """Values as an array.
 
     Raises:
         ValueError: there are none, or some are not finite.
@@ -77,7 +82,7 @@ def _sorted(values: Sequence[float]) -> NDArray[np.float64]:
     broken = np.count_nonzero(~np.isfinite(given))
     if not len(given) or broken:
         raise ValueError(f"cannot summarise {len(given)} values of which {broken} are not finite")
-    return np.sort(given)
+    return given
 
 
 def _percentiles(samples: Mapping[str, NDArray[np.float64]], seed: int) -> dict[str, list[float] | None]:

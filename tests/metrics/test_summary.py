@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import bootstrap
 
 from medsam_exp.metrics.clusters import resamples
-from medsam_exp.metrics.summary import summarise
+from medsam_exp.metrics.summary import summarise, summarise_each
 
 
 def test_equals_the_definitions() -> None:
@@ -64,3 +64,17 @@ def test_one_image_and_equal_images() -> None:
 def test_nothing_missing_is_dropped_silently(values: list[float]) -> None:
     with pytest.raises(ValueError, match="cannot summarise"):
         summarise(values)
+
+
+def test_measures_that_share_resamples_have_the_figures_of_each_alone() -> None:
+    generator = np.random.default_rng(0)
+    columns = {
+        "a": generator.random(9),
+        "b": generator.random(9),
+        "same": np.ones(9),
+        "few": generator.random(4),
+    }
+    columns |= {"patients": generator.random(12)}
+    patients = dict.fromkeys(columns) | {"patients": [str(number // 2) for number in range(12)]}
+    alone = {name: summarise(column.tolist(), 5, patients[name]) for name, column in columns.items()}
+    assert summarise_each({name: column.tolist() for name, column in columns.items()}, 5, patients) == alone

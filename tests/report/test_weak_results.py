@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -241,6 +242,30 @@ def test_masks_that_may_overlap_give_no_label_map(tmp_path: Path) -> None:
     samples = tuple(Sample(name, name[2:], image_id=name[0]) for name in ids)
     write_mask_files(tmp_path, engine, dataset(samples), "expected_dsc")  # type: ignore[arg-type]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["artifacts", "masks"]
+
+
+def test_mask_files_that_are_right_are_left_and_others_mended(tmp_path: Path) -> None:
+    engine = FinishedEngine(tmp_path / "artifacts")
+    masks = engine.add("sam_mask")
+    for name in IDS:
+        masks.save(name, {}, np.ones((4, 6), bool))
+
+    def written() -> dict[str, tuple[bytes, int]]:
+        write_mask_files(tmp_path, engine, dataset(tuple(map(Sample, IDS))), "expected_dsc")  # type: ignore[arg-type]
+        return {
+            path.stem: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "masks").iterdir()
+        }
+
+    first = written()
+    right = first["a"][0]
+    for path in (tmp_path / "masks").iterdir():
+        os.utime(path, ns=(1, 1))
+    for name, damage in (("b", right[:-1] + b"?"), ("c", right + b"?")):
+        (tmp_path / "masks" / f"{name}.png").write_bytes(damage)
+    (tmp_path / "masks" / "d.png").unlink()
+    second = written()
+    assert {name: content for name, (content, _) in second.items()} == dict.fromkeys(IDS, right)
+    assert [name for name, (_, when) in second.items() if when == 1] == ["a"]
 
 
 def test_without_truth_the_list_has_its_pictures(engine: Any, tmp_path: Path) -> None:

@@ -60,6 +60,18 @@ def test_mask_and_features_round_trip_without_loss(artifacts: StageArtifacts) ->
     assert artifacts.info("a")["presence"] == 1.0
 
 
+def test_facts_of_many_samples_are_those_of_each_in_the_given_order(tmp_path: Path) -> None:
+    ids = [f"scan_{number}" for number in range(3000)]
+    artifacts = StageArtifacts(tmp_path, "coarse_mask", "k", dict.fromkeys(ids, "1" * 64))
+    with artifacts.gathered():
+        for number, name in enumerate(ids[::-1]):
+            artifacts.save(name, {"number": number})
+    artifacts.save(ids[7], {"number": -1})
+    assert list(artifacts.infos(ids)) == [artifacts.info(name) for name in ids]
+    with pytest.raises(UserError, match="has no array of scan_0"):
+        list(artifacts.mask_pngs(ids))
+
+
 def test_a_record_is_there_whole_or_not_at_all(
     artifacts: StageArtifacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
