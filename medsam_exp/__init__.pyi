@@ -16,6 +16,7 @@ from .saliency.m2ib import M2IB as M2IB
 from .sam.load import load_sam as load_sam
 from .sam.model import SamModel as SamModel
 from .sam.prompt.box import BoxPerComponent as BoxPerComponent
+from .sam.promptable import PromptableModel as PromptableModel
 from .stages.pipeline import Stage as Stage
 from .stages.pipeline import register_stage as register_stage
 from .types import Prompts as Prompts

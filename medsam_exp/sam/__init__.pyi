@@ -12,3 +12,4 @@ from .prompt.box_all import BoxAroundAll as BoxAroundAll
 from .prompt.center_box import CenterBox as CenterBox
 from .prompt.given import GivenPrompts as GivenPrompts
 from .prompt.points import PointsPerComponent as PointsPerComponent
+from .promptable import PromptableModel as PromptableModel

@@ -1,14 +1,27 @@
-"""The SAM networks that can be chosen: how each is built and framed."""
+"""The promptable networks that can be chosen: how each is built, framed and read from files."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from segment_anything import sam_model_registry
-from segment_anything.modeling import Sam
+from torch import Tensor
 
 from medsam_exp.sam.build import build_tiny_sam
-from medsam_exp.sam.framing import Framing, LongestSide, MedSamFraming, SamMed2dFraming
+from medsam_exp.sam.framing import Framing, LongestSide, MedSamFraming, Sam2Framing, SamMed2dFraming
+from medsam_exp.sam.huggingface_layout import from_huggingface, is_huggingface
+from medsam_exp.sam.model import SamModel
+from medsam_exp.sam.promptable import PromptableModel
+from medsam_exp.sam.sam2 import Sam2, build_sam2
+from medsam_exp.sam.sam2_layout import sam2_names
 from medsam_exp.sam.sam_med2d import build_sam_med2d
+
+Weights = Mapping[str, Tensor]
+
+
+def _metas_names(weights: Weights, _: Any) -> dict[str, Tensor]:
+    """segment-anything's names, of transformers' too."""
+    return from_huggingface(weights) if is_huggingface(weights) else dict(weights)
 
 
 @dataclass(frozen=True)
@@ -18,14 +31,28 @@ class Family:
     Attributes:
         build: makes the network with random weights.
         framing: the way into its input frame.
+        model: what asks it.
+        names: (weights by the names of their file, network) to weights by the network's names; unknown ones stay.
     """
 
-    build: Callable[[], Sam]
+    build: Callable[[], Any]
     framing: type[Framing]
+    model: type[PromptableModel] = SamModel
+    names: Callable[[Weights, Any], dict[str, Tensor]] = _metas_names
+
+    def make(self, network: Any = None) -> PromptableModel:
+        """The whole model, with random weights, or with a network that was built elsewhere."""
+        network = self.build() if network is None else network
+        wrap: Callable[[Any, Framing], PromptableModel] = self.model
+        return wrap(network, self.framing(self.model.side_of(network)))
 
 
 def _meta(name: str) -> Family:
     return Family(sam_model_registry[name], LongestSide)
+
+
+def _sam2(build: Callable[[], Any]) -> Family:
+    return Family(build, Sam2Framing, Sam2, sam2_names)
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -35,4 +62,5 @@ FAMILIES: Mapping[str, Family] = {
     "medsam": Family(sam_model_registry["vit_b"], MedSamFraming),
     "sam_med2d": Family(build_sam_med2d, SamMed2dFraming),
     "tiny": Family(build_tiny_sam, LongestSide),
+    "sam2_tiny": _sam2(build_sam2),
 }

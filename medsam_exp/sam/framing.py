@@ -130,3 +130,28 @@ class SamMed2dFraming(Framing):
         """Return (3, S, S) float32 on the CPU, input frame, of an (H, W, 3) uint8 image."""
         pixels = torch.from_numpy(nearest(image, (self._image_size,) * 2)).permute(2, 0, 1)
         return ((pixels - PIXEL_MEAN) / PIXEL_STD).contiguous()
+
+
+class Sam2Framing(Framing):
+    """SAM 2's (Ravi 2024): the image is squashed to S x S by anti-aliased bilinear interpolation of its real values.
+
+    Follows Meta's image predictor, which brings low-resolution logits straight to the original size. transformers'
+    processor differs by rounding the squashed pixels to whole gray values.
+    """
+
+    _mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+    _std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+
+    def preprocess(self, image: RGBImage) -> Tensor:
+        """Return (3, S, S) float32 on the CPU, input frame, of an (H, W, 3) uint8 image."""
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255
+        return ((self._squashed(pixels) - self._mean) / self._std).contiguous()
+
+    def to_original(self, low_res: Tensor, original_size: tuple[int, int]) -> Tensor:
+        """Return logits (N, M, H, W), original frame, of (N, M, 4g, 4g) over the input frame."""
+        return interpolate(low_res, original_size, mode="bilinear", align_corners=False)
+
+    def _squashed(self, pixels: Tensor) -> Tensor:
+        """(3, S, S) of (3, H, W) in [0, 1]."""
+        side = self._image_size
+        return interpolate(pixels[None], (side, side), mode="bilinear", antialias=True)[0]

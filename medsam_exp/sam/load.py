@@ -1,4 +1,4 @@
-"""SAM networks by name, from local files."""
+"""Promptable networks by name, from local files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +14,8 @@ from medsam_exp.runtime.finite import refuse_broken_weights, refuse_unstorable
 from medsam_exp.runtime.seeding import derive_seed
 from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.framing import PIXEL_MEAN, PIXEL_STD
-from medsam_exp.sam.huggingface_layout import from_huggingface, is_huggingface
-from medsam_exp.sam.model import SamModel
+from medsam_exp.sam.promptable import PromptableModel
+from medsam_exp.sam.transformers_settings import refuse_other_settings
 from medsam_exp.sam.weight_files import weight_files
 from medsam_exp.types import UserError
 
@@ -25,14 +25,14 @@ _CONSTANTS = {"pixel_mean": PIXEL_MEAN, "pixel_std": PIXEL_STD}
 """What images are standardised with; some save it beside the weights."""
 
 
-def load_sam(architecture: str, checkpoint: str | None = None, seed: int = 0) -> SamModel:
-    """Build a SAM network with its weights, in float32 on the CPU, in evaluation mode.
+def load_sam(architecture: str, checkpoint: str | None = None, seed: int = 0) -> PromptableModel:
+    """Build a promptable network with its weights, in float32 on the CPU, in evaluation mode.
 
     Args:
-        architecture: vit_b, vit_l, vit_h, medsam, sam_med2d or tiny.
-        checkpoint: a file of weights, as `read_state_dict` takes it; float16 is raised to float32. None takes the
-            weights in the package, which only tiny has. "random" draws them by segment-anything's own
-            initialisation, for training from scratch.
+        architecture: of `medsam_exp.sam.families.FAMILIES`, such as vit_b, medsam, sam2_tiny or tiny.
+        checkpoint: a file of weights, as `read_state_dict` takes it, by its publisher's names or by transformers'; or
+            a folder that transformers wrote. float16 is raised to float32. None takes the weights in the package,
+            which only tiny has. "random" draws them by the network's own initialisation, for training from scratch.
         seed: of random weights; without effect on others. The global generators stay as they are.
 
     Raises:
@@ -46,31 +46,32 @@ def load_sam(architecture: str, checkpoint: str | None = None, seed: int = 0) ->
     paths = weight_files(architecture, checkpoint, seed)
     if not paths:
         return _random(architecture, seed).eval()
-    state = read_state_dict(paths[0])
+    state, family = read_state_dict(paths[0]), FAMILIES[architecture]
     model = _empty(architecture)
-    if diff := state_dict_diff(state, model):
+    for config in paths[1:]:
+        refuse_other_settings(config, model.network, architecture)
+    named = family.names(state, model.network)
+    if diff := state_dict_diff(named, model.network):
         raise UserError(
             f"sam.checkpoint={paths[0]} does not fit {architecture} ({diff.summary()}); "
             f"{_advice(state, diff, architecture)}:{diff.table()}"
         )
-    model.load_state_dict(state, assign=True)
-    refuse_broken_weights(model.state_dict(), f"sam.architecture={architecture}", paths[0])
+    model.network.load_state_dict(named, assign=True)
+    refuse_broken_weights(model.network.state_dict(), f"sam.architecture={architecture}", paths[0])
     return model.eval()
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read the weights of a SAM from a file of any writer that `read_weights` knows, or of transformers' `SamModel`.
+    """Read the weights of a promptable network from a file of any writer that `read_weights` knows.
 
     Returns:
-        Tensors by segment-anything's names, float32 on the CPU.
+        Tensors by the file's own names, float32 on the CPU.
 
     Raises:
         UserError: the file is no checkpoint, holds code, or was trained on images that are standardised otherwise.
     """
     named = f"sam.checkpoint={path}"
     state = read_weights(path, named)
-    if is_huggingface(state):
-        state = from_huggingface(state)
     for name, used in _CONSTANTS.items():
         stored, expected = (each.flatten().tolist() for each in (state.pop(name, used), used))
         if any(abs(one - other) > 0.01 for one, other in zip(stored, expected, strict=False)):
@@ -79,11 +80,11 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
                 f"{named} was trained with {name}={taken}, but images are standardised with {expected} here; take "
                 "weights trained with these."
             )
-    return {name: tensor.float() for name, tensor in state.items()}
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
 
-def save_sam(model: SamModel, path: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write a network's weights as safetensors under Meta's names, atomically.
+def save_sam(model: PromptableModel, path: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write a network's weights as safetensors under its own names (Meta's or transformers'), atomically.
 
     Args:
         model: the network.
@@ -93,32 +94,35 @@ def save_sam(model: SamModel, path: Path, dtype: torch.dtype = torch.float16) ->
     Raises:
         UserError: a weight is too large for `dtype`.
     """
-    state = {name: tensor.cpu().to(dtype).contiguous() for name, tensor in model.state_dict().items()}
+    state = {
+        name: tensor.cpu().to(dtype if tensor.is_floating_point() else tensor.dtype, copy=True).contiguous()
+        for name, tensor in model.network.state_dict().items()
+    }
     refuse_unstorable(state, path)
     write_atomically(path, safetensors.torch.save(state, metadata={"format": "pt"}))
 
 
-def _build(architecture: str) -> SamModel:
-    sam = FAMILIES[architecture].build()
-    return SamModel(sam, FAMILIES[architecture].framing(sam.image_encoder.img_size))
-
-
-def _empty(architecture: str) -> SamModel:
+def _empty(architecture: str) -> PromptableModel:
     """The network without memory for its weights: nothing is drawn in vain."""
     with torch.device("meta"):
-        return _build(architecture)
+        return FAMILIES[architecture].make()
 
 
-def _random(architecture: str, seed: int) -> SamModel:
+def _random(architecture: str, seed: int) -> PromptableModel:
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would also seed the GPUs, which fork_rng does not restore here.
         torch.default_generator.manual_seed(derive_seed("random_sam", architecture, seed))
-        return _build(architecture)
+        return FAMILIES[architecture].make()
+
+
+def _fits(state: Mapping[str, Tensor], architecture: str) -> bool:
+    network = _empty(architecture).network
+    return not state_dict_diff(FAMILIES[architecture].names(state, network), network)
 
 
 def _advice(state: Mapping[str, Tensor], diff: StateDictDiff, architecture: str) -> str:
     """What to do with weights that do not fit an architecture."""
-    if fitting := [name for name in FAMILIES if not state_dict_diff(state, _empty(name))]:
+    if fitting := [name for name in FAMILIES if _fits(state, name)]:
         return f"this looks like {' or '.join(fitting)}, so choose sam={' or sam='.join(fitting)}"
     if network_kind(state) == "CLIP":
         return "this looks like a CLIP, so give it as clip.weights"

@@ -10,7 +10,9 @@ from medsam_exp.types import UserError
 RANDOM = "random"
 """In place of a checkpoint: random weights, for training from scratch."""
 TINY_WEIGHTS = Path(str(files("medsam_exp"))) / "embedded" / "tiny_sam.safetensors"
-_META = "https://dl.fbaipublicfiles.com/segment_anything/"
+_META = "https://dl.fbaipublicfiles.com/segment_anything"
+_IN_FOLDER = ("model.safetensors", "pytorch_model.bin")
+"""What transformers calls weights in a folder of its own."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,12 @@ class Published:
     Attributes:
         file: name of the checkpoint.
         where_from: how to come by it, in the words of an error's advice.
+        others: names of further files of the same architecture.
     """
 
     file: str
     where_from: str
+    others: tuple[str, ...] = ()
 
 
 def _get(name: str, by_hand: str) -> str:
@@ -32,7 +36,12 @@ def _get(name: str, by_hand: str) -> str:
 
 
 def _meta(name: str, file: str) -> Published:
-    return Published(file, _get(f"sam_{name}", f"download {_META}{file}"))
+    return Published(file, _get(f"sam_{name}", f"download {_META}/{file}"))
+
+
+def _sam2(size: str) -> Published:
+    file = f"sam2.1_hiera_{size}.pt"
+    return Published(file, _get(f"sam2_{size}", f"download {_META}_2/092824/{file}"))
 
 
 PUBLISHED: Mapping[str, Published] = {
@@ -49,6 +58,7 @@ PUBLISHED: Mapping[str, Published] = {
             "sam_med2d", "download sam-med2d_b.pth from where https://github.com/OpenGVLab/SAM-Med2D points"
         ),
     ),
+    "sam2_tiny": _sam2("tiny"),
     "tiny": Published("tiny_sam.safetensors", "`make tiny-weights` makes it"),
 }
 """By architecture; `medsam_exp.sam.families` builds each."""
@@ -73,16 +83,30 @@ def weight_files(architecture: str, checkpoint: str | None = None, seed: int = 0
     if checkpoint is None and architecture != "tiny":
         raise UserError(f"sam.checkpoint is not set for {architecture}: {_where_from(architecture)}.")
     path = TINY_WEIGHTS if checkpoint is None else Path(checkpoint)
-    if not path.is_file():
-        raise UserError(f"sam.checkpoint={path} is not a file: {_where_from(architecture)}.")
     # MedSAM's tensors look like those of vit_b.
-    named = next((name for name, published in PUBLISHED.items() if published.file == path.name), architecture)
-    if named != architecture:
+    named = next(
+        (name for name, known in PUBLISHED.items() if path.name in (known.file, *known.others)), architecture
+    )
+    if named != architecture and path.is_file():
         raise UserError(
             f"sam.checkpoint={path} has the name of the published weights of {named}, not {architecture}: "
             f"choose sam={named}, or give the file another name if that is what you mean."
         )
+    if path.is_dir():
+        return _files_in(path)
+    if not path.is_file():
+        raise UserError(f"sam.checkpoint={path} is not a file: {_where_from(architecture)}.")
     return [path]
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The weights in a folder of transformers, and the description of their network where it is there."""
+    weights = [folder / name for name in _IN_FOLDER if (folder / name).is_file()][:1]
+    if not weights:
+        raise UserError(
+            f"sam.checkpoint={folder} is a folder without {' or '.join(_IN_FOLDER)}: name the file of weights in it."
+        )
+    return weights + [path for path in (folder / "config.json",) if path.is_file()]
 
 
 def _where_from(architecture: str) -> str:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from medsam_exp.nnunet.ensemble import EnsembleSettings
     from medsam_exp.nnunet.settings import NnunetSettings
     from medsam_exp.saliency.method import SaliencyMethod
-    from medsam_exp.sam.model import SamModel
+    from medsam_exp.sam.promptable import PromptableModel
 
 Computed = TypeVar("Computed")
 CHECKPOINT_EVERY = timedelta(minutes=10)
@@ -65,7 +65,7 @@ class Builder(Protocol):
     def __call__(self, group: Literal["clip"], **overrides: Any) -> "ClipModel": ...
 
     @overload
-    def __call__(self, group: Literal["sam"], **overrides: Any) -> "SamModel": ...
+    def __call__(self, group: Literal["sam"], **overrides: Any) -> "PromptableModel": ...
 
     @overload
     def __call__(self, group: Literal["saliency"], **overrides: Any) -> "SaliencyMethod": ...

@@ -9,7 +9,7 @@ from medsam_exp.stages.records import TrainedRecord
 
 if TYPE_CHECKING:
     from medsam_exp.clip.model import ClipModel
-    from medsam_exp.sam.model import SamModel
+    from medsam_exp.sam.promptable import PromptableModel
 
 
 def _trained_network(context: StageContext, group: str) -> Path | None:
@@ -27,8 +27,8 @@ def clip_of_run(context: StageContext) -> "ClipModel":
     return model
 
 
-def sam_of_run(context: StageContext) -> "SamModel":
+def sam_of_run(context: StageContext) -> "PromptableModel":
     """The SAM of the run, trained where that stage is part of it."""
     trained = _trained_network(context, "sam")
-    model: SamModel = context.build("sam", **({"checkpoint": str(trained)} if trained else {}))
+    model: PromptableModel = context.build("sam", **({"checkpoint": str(trained)} if trained else {}))
     return model

@@ -1,6 +1,7 @@
 """Stage: encode each image for SAM once, for all the prompts that a sweep tries on it."""
 
 import logging
+import math
 from functools import partial
 
 import numpy as np
@@ -24,8 +25,7 @@ def run(context: StageContext) -> None:
         UserError: they would take more than `sam_embedding.disk_limit_gb`.
     """
     sam = sam_of_run(context)
-    channels, side = sam.prompt_encoder.embed_dim, sam.prompt_encoder.image_embedding_size[0]
-    each = channels * side * side * _BYTES
+    each = math.prod(sam.embedding_shape) * _BYTES
     needed, limit = each * len(context.pending) / 1e9, context.build("sam_embedding")["disk_limit_gb"]
     if needed > limit:
         raise UserError(

@@ -11,7 +11,7 @@ from medsam_exp.masks.components import label_components
 from medsam_exp.sam.fusion.best_iou import BestIou
 from medsam_exp.sam.fusion.single import SingleMask
 from medsam_exp.sam.load import load_sam
-from medsam_exp.sam.model import SamModel
+from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.testing.arrays import SHAPES, example_masks
 from medsam_exp.testing.expectation import about, contract, expect
 from medsam_exp.testing.networks import left_as_it_was
@@ -90,7 +90,7 @@ def check_fusion(fusion: MaskFusion | Any, /) -> None:
 
 
 @contract
-def check_sam(sam: SamModel | Any, /) -> None:
+def check_sam(sam: PromptableModel | Any, /) -> None:
     """Check a SAM model: any image size and prompts are answered in the image's frame, each prompt for itself.
 
     A narrow model with random weights is fastest.
@@ -113,7 +113,7 @@ def check_sam(sam: SamModel | Any, /) -> None:
     expect(torch.equal(torch.random.get_rng_state(), random_state), "global random numbers were drawn")
 
 
-def _check_image(sam: SamModel, size: tuple[int, int]) -> None:
+def _check_image(sam: PromptableModel, size: tuple[int, int]) -> None:
     image = _image(size)
     pixels = sam.preprocess(image)
     fits = pixels.shape == (3, sam.image_size, sam.image_size) and pixels.dtype == torch.float32
@@ -125,7 +125,7 @@ def _check_image(sam: SamModel, size: tuple[int, int]) -> None:
         _expect_answer(answer_prompts(sam, fusion, embedding, prompts, size), 2, proposals, size)
 
 
-def _check_prompts(sam: SamModel, kind: str) -> None:
+def _check_prompts(sam: PromptableModel, kind: str) -> None:
     (embedding,) = _embeddings(sam, _image(_SIZE))
     for count in (1, 40):
         prompts = _prompts(count, _SIZE, kind)
@@ -166,7 +166,7 @@ def _image(size: tuple[int, int], seed: int = 0) -> RGBImage:
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
 
 
-def _embeddings(sam: SamModel, *images: RGBImage) -> Tensor:
+def _embeddings(sam: PromptableModel, *images: RGBImage) -> Tensor:
     with torch.no_grad():
         return sam.encode(torch.stack([sam.preprocess(image) for image in images]))
 

@@ -17,7 +17,7 @@ from open_clip.transformer import TextTransformer, Transformer
 from torch import nn
 
 from medsam_exp.clip.model import ClipModel
-from medsam_exp.sam.model import SamModel
+from medsam_exp.sam.promptable import PromptableModel
 
 _TRUE = {
     "bf16-true": torch.bfloat16,
@@ -117,4 +117,4 @@ def _products_in(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
 def _encoders(module: Any) -> list[nn.Module]:
     if isinstance(module, ClipModel):
         return [module.network]
-    return [module.image_encoder] if isinstance(module, SamModel) else []
+    return [module.encoder] if isinstance(module, PromptableModel) else []

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.runtime.tensor_batch import TensorBatch
-from medsam_exp.sam.model import SamModel
+from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.training.prompt_jitter import (
     filled_box,
     jittered_box,
@@ -73,7 +73,7 @@ class PromptedMasks(TorchDataset[MaskPromptBatch]):
     images: dict[str, RGBImage]
     masks: dict[str, Mask]
     sample_ids: list[str]
-    sam: SamModel
+    sam: PromptableModel
     seed: int
     smallest_iou: float
     point_count: int
@@ -132,7 +132,7 @@ class MaskPromptDataModule(TrainingData):
     def __init__(
         self,
         dataset: Dataset,
-        sam: SamModel,
+        sam: PromptableModel,
         *,
         batch_size: int,
         seed: int,

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from medsam_exp.runtime.finite import all_finite, first_broken_module, not_finite, refuse_broken_rows
-from medsam_exp.sam.model import SamModel
+from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.training.prediction import EmbeddingBatch, ImageBatch
 from medsam_exp.types import Mask, MaskFusion, Prompts
 
@@ -28,7 +28,7 @@ class SamAnswer:
     proposal_iou_predictions: list[list[float]]
 
 
-def sam_embeddings(sam: SamModel, batch: ImageBatch) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def sam_embeddings(sam: PromptableModel, batch: ImageBatch) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Each image's id and (C, g, g) float32 embedding, for prompts that come later.
 
     Raises:
@@ -38,7 +38,10 @@ def sam_embeddings(sam: SamModel, batch: ImageBatch) -> Iterator[tuple[str, NDAr
 
 
 def sam_answers(
-    sam: SamModel, fusion: MaskFusion, prompts: Mapping[str, Prompts], batch: ImageBatch | EmbeddingBatch
+    sam: PromptableModel,
+    fusion: MaskFusion,
+    prompts: Mapping[str, Prompts],
+    batch: ImageBatch | EmbeddingBatch,
 ) -> Iterator[tuple[str, SamAnswer]]:
     """Each sample's id and answer; the masks of several prompts are united.
 
@@ -57,7 +60,7 @@ def sam_answers(
         yield sample_id, answer_prompts(sam, fusion, embedding, prompts[sample_id], size, sample_id)
 
 
-def _encode(sam: SamModel, batch: ImageBatch) -> torch.Tensor:
+def _encode(sam: PromptableModel, batch: ImageBatch) -> torch.Tensor:
     """Embeddings (B, C, g, g) of a batch; a broken one is refused with the place in the network."""
     embeddings = sam.encode(batch.images)
     refuse_broken_rows(
@@ -71,7 +74,7 @@ def _encode(sam: SamModel, batch: ImageBatch) -> torch.Tensor:
 
 
 def answer_prompts(
-    sam: SamModel,
+    sam: PromptableModel,
     fusion: MaskFusion,
     embedding: torch.Tensor,
     prompts: Prompts,

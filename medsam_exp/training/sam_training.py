@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, mse_loss
 
-from medsam_exp.sam.model import SamModel
+from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.training.callbacks import divergence_error
 from medsam_exp.training.gather import gather_rows
 from medsam_exp.training.optimization import OptimizerFactory, SchedulerFactory, optimizer_and_schedule
@@ -27,10 +27,12 @@ class SamTrainingModule(pl.LightningModule):
         scheduler: `(optimizer, total_steps=...)` to a schedule per step.
     """
 
-    def __init__(self, sam: SamModel, optimizer: OptimizerFactory, scheduler: SchedulerFactory) -> None:
+    def __init__(
+        self, sam: PromptableModel, optimizer: OptimizerFactory, scheduler: SchedulerFactory
+    ) -> None:
         super().__init__()
         self.sam = sam
-        self.sam.prompt_encoder.mask_downscaling.requires_grad_(False)  # no prompt here is a mask
+        self.sam.mask_prompt_layers.requires_grad_(False)  # no prompt here is a mask
         self._optimizer, self._scheduler = optimizer, scheduler
 
     def on_fit_start(self) -> None:

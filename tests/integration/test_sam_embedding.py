@@ -1,15 +1,19 @@
 """Stored SAM embeddings spare the encoder and change nothing."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from medsam_exp.cli.runner import run
+from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.model import SamModel
+from medsam_exp.sam.sam2 import Sam2
 from medsam_exp.types import UserError
 from tests.compose import composed
+from tests.sam.small_networks import small_sam2
 
 SMALL = ("clip=tiny_random", "sam=tiny_scratch", "saliency.steps=2", "data=phantom_classes", "data.count=3")
 STORED = "stages=[saliency,coarse_mask,sam_embedding,sam_mask,evaluate]"
@@ -28,20 +32,23 @@ def masks(run_dir: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (run_dir / "masks").glob("*.png")}
 
 
+@pytest.mark.parametrize("sam", [(), ("sam=sam2_tiny", "sam.checkpoint=random")], ids=["sam", "sam2"])
 def test_masks_and_keys_are_the_same_and_each_image_is_encoded_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sam: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three scans with two lesions each are six samples; two prompts are tried on them."""
-    plain = finish(tmp_path / "plain", "run", "batch_size.sam_mask=1")
+    monkeypatch.setitem(FAMILIES, "sam2_tiny", replace(FAMILIES["sam2_tiny"], build=small_sam2))
+    plain = finish(tmp_path / "plain", "run", "batch_size.sam_mask=1", *sam)
     encoded: list[int] = []
-    encode = SamModel.encode
+    kind: Any = Sam2 if sam else SamModel
+    encode = kind.encode
 
-    def counted(sam: SamModel, images: Any) -> Any:
+    def counted(model: Any, images: Any) -> Any:
         encoded.append(len(images))
-        return encode(sam, images)
+        return encode(model, images)
 
-    monkeypatch.setattr(SamModel, "encode", counted)
-    sizes = ("batch_size.sam_embedding=1", "batch_size.sam_mask=4")
+    monkeypatch.setattr(kind, "encode", counted)
+    sizes = ("batch_size.sam_embedding=1", "batch_size.sam_mask=4", *sam)
     stored = finish(tmp_path / "stored", "run", STORED, *sizes)
     other = finish(tmp_path / "stored", "points", STORED, *sizes, "prompt=points")
     assert encoded == [1, 1, 1]

@@ -16,6 +16,7 @@ from medsam_exp.sam.load import load_sam
 from medsam_exp.sam.model import SamModel
 from medsam_exp.types import UserError
 from tests.sam.layouts import published_layout
+from tests.sam.layouts.sam2 import HIERA, sam2_layout
 
 ENCODERS = {"vit_b": "vit_b", "vit_l": "vit_l", "vit_h": "vit_h", "medsam": "vit_b", "sam_med2d": "sam_med2d"}
 
@@ -39,8 +40,11 @@ def test_the_network_has_the_published_names_and_shapes(architecture: str) -> No
     assert {name: tuple(t.shape) for name, t in state.items()} == published_layout(ENCODERS[architecture])
 
 
+SAM2 = {f"sam2_{size}": size for size in HIERA}
+
+
 def test_every_published_family_has_a_table() -> None:
-    assert set(ENCODERS) == set(FAMILIES) - {"tiny"}
+    assert {*ENCODERS, *SAM2} >= set(FAMILIES) - {"tiny"}
 
 
 State = dict[str, torch.Tensor]
@@ -52,10 +56,11 @@ def stored(name: str) -> State:
     if name == "tiny":
         with torch.device("meta"):
             return SamModel(FAMILIES[name].build()).state_dict()
-    return {
-        tensor: torch.empty(shape, device="meta")
-        for tensor, shape in published_layout(ENCODERS[name]).items()
-    }
+    if name in SAM2:
+        shapes = {tensor: shape for tensor, (shape, _) in sam2_layout(HIERA[SAM2[name]]).items()}
+    else:
+        shapes = published_layout(ENCODERS[name])
+    return {tensor: torch.empty(shape, device="meta") for tensor, shape in shapes.items()}
 
 
 @pytest.fixture

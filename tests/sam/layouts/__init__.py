@@ -12,12 +12,12 @@ def published_layout(encoder: str) -> dict[str, tuple[int, ...]]:
         for line in (Path(__file__).parent / f"{file}.txt").read_text().splitlines():
             if not line.startswith("#"):
                 pattern, shape = line.split("  ")
-                for name in _names(pattern):
+                for name in expanded(pattern):
                     shapes[name] = tuple(int(side) for side in shape.split())
     return shapes
 
 
-def _names(pattern: str) -> list[str]:
+def expanded(pattern: str) -> list[str]:
     """All names of "a.{0-2}.b_{h,w}"."""
     parts = re.split(r"\{(.*?)\}", pattern)
     choices = [_choices(part) if number % 2 else [part] for number, part in enumerate(parts)]

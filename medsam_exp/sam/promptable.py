@@ -1,0 +1,147 @@
+"""What every promptable network does alike: process and encode an image once, decode prompts as often as wanted."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medsam_exp.sam.framing import Framing
+from medsam_exp.types import Prompts, RGBImage, UserError
+
+PROMPTS_AT_ONCE = 16
+"""The decoder works on a copy of the image embedding for each prompt: hundreds would fill the memory."""
+
+
+class PromptableModel(nn.Module, ABC):
+    """A network that answers visual prompts on an image with masks.
+
+    The *input frame* is the network's square of S x S pixels; how an image gets there and a mask back is its
+    family's own `framing`. g is the side of the encoder's grid, C the channels of an image's embedding, which holds
+    all that decoding needs of the image, M the masks of one prompt: one answer, or three proposals.
+
+    Args:
+        framing: of its family.
+        image_size: S, in pixels.
+    """
+
+    def __init__(self, framing: Framing, image_size: int) -> None:
+        super().__init__()
+        self.framing = framing
+        self.image_size = image_size
+
+    @staticmethod
+    @abstractmethod
+    def side_of(network: Any) -> int:
+        """S of a network that this class wraps."""
+
+    @property
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """The module whose state dict has the names of its files of weights."""
+
+    @property
+    @abstractmethod
+    def encoder(self) -> nn.Module:
+        """What `encode` spends its time in; the rest computes in float32 whatever the Trainer's precision."""
+
+    @property
+    @abstractmethod
+    def mask_prompt_layers(self) -> nn.Module:
+        """What would read a mask as a prompt; no prompt here is one."""
+
+    @property
+    @abstractmethod
+    def embedding_shape(self) -> tuple[int, int, int]:
+        """(C, g, g)."""
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Tensor:
+        """Embed images (B, 3, S, S), input frame; returns (B, C, g, g)."""
+
+    @abstractmethod
+    def decode_low_res(
+        self,
+        image_embeddings: Tensor,
+        boxes: Tensor | None,
+        points: Tensor | None = None,
+        labels: Tensor | None = None,
+        multimask: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Turn N prompts, of one image or one of each image, into M masks each, differentiably.
+
+        Args:
+            image_embeddings: (1, C, g, g) of the image of all, or (N, C, g, g).
+            boxes: (N, 4) float x0, y0, x1, y1 in pixels of the input frame. Or None.
+            points: (N, P, 2) float x, y in pixels of the input frame. Or None.
+            labels: (N, P) 1 foreground, 0 background, -1 no point. Or None.
+            multimask: M is 3 instead of 1.
+
+        Returns:
+            Mask logits (N, M, h, w) float32 over the input frame, four per cell of the coarsest grid in each
+            direction; and predicted IoU (N, M) float32.
+        """
+
+    def preprocess(self, image: RGBImage) -> Tensor:
+        """Bring an (H, W, 3) uint8 RGB image into the input frame: (3, S, S) float32 on the CPU.
+
+        Raises:
+            UserError: the image cannot be brought there.
+        """
+        return self.framing.preprocess(image)
+
+    @torch.no_grad()
+    def decode(
+        self,
+        image_embedding: Tensor,
+        prompts: Prompts,
+        original_size: tuple[int, int],
+        multimask: bool = False,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Turn the visual prompts of one image into masks, one prompt after the other.
+
+        Only one prompt's masks exist in the original frame at a time: hundreds of prompts on a large image
+        would fill the memory. Always in float32, whatever the Trainer's precision: decoding is cheap, and it
+        draws the border.
+
+        Args:
+            image_embedding: (C, g, g) of the image.
+            prompts: N prompts, original frame.
+            original_size: (H, W) of the image.
+            multimask: ask for three proposals instead of one answer.
+
+        Yields:
+            N times: mask logits (M, H, W) float32, original frame, foreground above 0; and the IoU (M,) float32
+            that the network itself expects of each mask.
+
+        Raises:
+            UserError: there are points, and the network understands boxes only.
+        """
+        device, count = image_embedding.device, len(prompts)
+        parts = self._in_input_frame(prompts, original_size, device)
+        for start in range(0, count, PROMPTS_AT_ONCE):
+            some = slice(start, min(start + PROMPTS_AT_ONCE, count))
+            boxes, points, labels = (None if part is None else part[some] for part in parts)
+            with torch.autocast(device.type, enabled=False):
+                low_res, iou_predictions = self.decode_low_res(
+                    image_embedding.float()[None], boxes, points, labels, multimask
+                )
+            for one, iou in zip(low_res, iou_predictions, strict=True):
+                yield self.framing.to_original(one[None], original_size)[0], iou
+
+    def _in_input_frame(
+        self, prompts: Prompts, original_size: tuple[int, int], device: torch.device
+    ) -> list[Tensor | None]:
+        """Boxes (N, 4), point coordinates (N, P, 2) and labels (N, P) as the prompt encoder takes them."""
+        boxes, coords, labels = prompts.boxes_xyxy, prompts.point_coords, prompts.point_labels
+        if coords is not None and not self.framing.takes_points:
+            raise UserError("This SAM understands boxes only, not points: choose prompt=box, or another sam.")
+        if boxes is not None:
+            boxes = self.framing.to_input(boxes.reshape(-1, 2, 2), original_size).reshape(-1, 4)
+        if coords is not None:
+            coords = self.framing.to_input(coords, original_size)
+        typed = ((boxes, torch.float32), (coords, torch.float32), (labels, torch.int64))
+        return [
+            None if part is None else torch.as_tensor(part, dtype=kind, device=device) for part, kind in typed
+        ]

@@ -1,0 +1,38 @@
+"""Each choice's kind of network, but narrow and with random weights: full-size ones are for the slow tier."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from medsam_exp.sam.build import build_tiny_sam
+from medsam_exp.sam.families import FAMILIES
+from medsam_exp.sam.promptable import PromptableModel
+from medsam_exp.sam.sam2 import build_sam2
+from medsam_exp.sam.sam_med2d import build_sam_med2d
+
+
+def small_sam2(side: int = 256) -> nn.Module:
+    return build_sam2(width=16, blocks=(1, 1, 2, 1), global_blocks=(3,), side=side, channels=32, mlp_dim=64)
+
+
+SMALL: dict[str, Callable[[], Any]] = {
+    "sam_med2d": lambda: build_sam_med2d(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,)),
+    "sam2_tiny": small_sam2,
+}
+
+
+def small_model(architecture: str) -> PromptableModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = SMALL.get(architecture, build_tiny_sam)()
+        if architecture in SMALL and hasattr(network, "config"):
+            stir(network)
+    return FAMILIES[architecture].make(network).eval()
+
+
+def stir(network: nn.Module) -> None:
+    """Give each weight of a network of transformers, biases and norms too, a value of its own."""
+    for parameter in network.parameters():
+        parameter.data.add_(torch.randn_like(parameter), alpha=0.1)

@@ -1,0 +1,110 @@
+"""Networks of transformers, asked through `PromptableModel`, answer as by their own `forward`."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from transformers import Sam2ImageProcessor
+
+from medsam_exp.sam.framing import Sam2Framing
+from medsam_exp.training.precision import encoders_in
+from medsam_exp.types import RGBImage
+from tests.sam.small_networks import SMALL, small_model
+
+ARCHITECTURES = [name for name in SMALL if name != "sam_med2d"]
+PROMPTS: dict[str, tuple[str, ...]] = {
+    "boxes": ("input_boxes",),
+    "points": ("input_points", "input_labels"),
+    "both": ("input_boxes", "input_points", "input_labels"),
+}
+
+
+def random_image(height: int, width: int) -> RGBImage:
+    return np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def random_prompts(kind: str, side: int) -> dict[str, Tensor]:
+    """Three prompts in the library's shapes, without the axis of images."""
+    generator = torch.Generator().manual_seed(1)
+    corners = torch.rand(3, 2, 2, generator=generator).sort(dim=1).values * side
+    every: dict[str, Tensor] = {
+        "input_boxes": corners.flatten(1),
+        "input_points": torch.rand(3, 4, 2, generator=generator) * side,
+        "input_labels": torch.tensor([[1, 0, 1, -1]] * 3),
+    }
+    return {name: every[name] for name in PROMPTS[kind]}
+
+
+def answered(
+    model: Any, embeddings: Tensor, prompts: dict[str, Tensor], multimask: bool
+) -> tuple[Tensor, Tensor]:
+    given = (prompts.get(name) for name in ("input_boxes", "input_points", "input_labels"))
+    answer: tuple[Tensor, Tensor] = model.decode_low_res(embeddings, *given, multimask=multimask)
+    return answer
+
+
+@pytest.mark.parametrize("multimask", [False, True])
+@pytest.mark.parametrize("kind", PROMPTS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_masks_and_predicted_ious_equal_the_librarys_own_forward(
+    architecture: str, kind: str, multimask: bool
+) -> None:
+    model = small_model(architecture)
+    image = model.preprocess(random_image(60, 90))[None]
+    prompts = random_prompts(kind, model.image_size)
+    with torch.no_grad():
+        said = model.network(
+            pixel_values=image,
+            multimask_output=multimask,
+            **{name: part[None] for name, part in prompts.items()},
+        )
+        embedding = model.encode(image)
+        assert embedding.shape[1:] == model.embedding_shape
+        logits, iou = answered(model, embedding, prompts, multimask)
+        torch.testing.assert_close(logits, said.pred_masks[0], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(iou, said.iou_scores[0], rtol=1e-5, atol=1e-5)
+        assert logits.std() > 0.01
+        assert logits.shape[1] == (3 if multimask else 1)
+        # One prompt of each of three images, of which the first is asked here.
+        others = torch.randn(3, *model.embedding_shape, generator=torch.Generator().manual_seed(2))
+        others[0] = embedding[0]
+        each, each_iou = answered(model, others, prompts, multimask)
+        torch.testing.assert_close(each[0], logits[0], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(each_iou[0], iou[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_encoder_alone_computes_in_a_low_precision(architecture: str, precision: str) -> None:
+    model = small_model(architecture)
+    image, prompts = model.preprocess(random_image(60, 90))[None], random_prompts("both", model.image_size)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with (
+        torch.no_grad(),
+        encoders_in(model, precision),
+        torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"),
+    ):
+        low = model.encode(image).float()
+        found = answered(model, low, prompts, multimask=True)
+    with torch.no_grad():
+        high = model.encode(image)
+        expected = answered(model, low, prompts, multimask=True)
+    assert 1e-5 < (low - high).std() / high.std() < 0.1
+    assert all(map(torch.equal, found, expected))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("size", [(60, 90), (300, 170), (1, 40)])
+def test_sam2s_framing_is_the_librarys_on_real_values(size: tuple[int, int]) -> None:
+    image, framing = random_image(*size), Sam2Framing(128)
+    processor = Sam2ImageProcessor(size={"height": 128, "width": 128})
+    real = torch.from_numpy(image).permute(2, 0, 1).float() / 255
+    expected = processor(real, do_rescale=False, input_data_format="channels_first", return_tensors="pt")[
+        "pixel_values"
+    ][0]
+    torch.testing.assert_close(framing.preprocess(image), expected, rtol=0, atol=1e-6)
+    rounded = processor(image, input_data_format="channels_last", return_tensors="pt")["pixel_values"][0]
+    gray_value = 1 / 255 / 0.224
+    assert (framing.preprocess(image) - rounded).abs().max() < 1.01 * gray_value  # rounded twice
