@@ -10,7 +10,7 @@ def compute_in_bfloat16(network: nn.Module) -> None:
     """Let a network compute in bfloat16, in place; weights that are loaded afterwards are rounded to it.
 
     Convolutions and what is between them are in bfloat16, channels last in memory. In float32 stay sums of products,
-    statistics, scales and shifts of norms, and all that comes after the network, whose logits are float32.
+    statistics, scales and shifts of norms, and all that comes after the network: its rounded logits go on as float32.
 
     Args:
         network: takes (1, C, H, W) from now on. Its instance norms become batch norms of that one image, which are the

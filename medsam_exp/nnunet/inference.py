@@ -76,14 +76,20 @@ class Predictor:
         Raises:
             UserError: they are for another network, or not finite.
         """
+        weights, own = read_checkpoint(member)["network_weights"], self.network.state_dict()
+        alike = weights.keys() == own.keys()
+        if alike:  # most tensors have several names, of which the last would be loaded last
+            last_names = {tensor.data_ptr(): name for name, tensor in own.items()}.values()
+            weights = {name: weights[name] for name in last_names}
         try:
-            self.network.load_state_dict(read_checkpoint(member)["network_weights"])
+            self.network.load_state_dict(weights, strict=not alike)
         except RuntimeError as error:
             raise UserError(
                 f"{member} does not fit the network of {self._nnunet.plans_manager.plans_name}: "
                 f"{str(error).splitlines()[-1].strip()}"
             ) from error
-        refuse_broken_weights(self.network.state_dict(), "nnU-Net", member)
+        tensors = dict(self.network.named_parameters()) | dict(self.network.named_buffers())
+        refuse_broken_weights(tensors, "nnU-Net", member)
 
     def probabilities(self, image: PreparedImage) -> Tensor:
         """(K, h, w) float32 probabilities of the member in use, in the frame of the cropped image."""

@@ -134,7 +134,7 @@ def test_predictions_in_bfloat16_train_nothing_anew(tmp_path: Path, undisturbed:
     for sample_id in stored_ids(full.folder):
         for kind, values in full.maps(sample_id).items():
             found = mixed.maps(sample_id)[kind]
-            assert 0 < np.abs(found - values).max() < 0.05, kind
+            assert 0 < np.abs(found - values).mean() < 0.02, kind
 
 
 def test_two_processes_predict_what_one_does(tmp_path: Path, undisturbed: Path) -> None:
