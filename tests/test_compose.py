@@ -1,8 +1,14 @@
 """The configuration that tests compose is the one that Hydra composes, and no test sees what another changed."""
 
+from pathlib import Path
+
+import hydra
 import pytest
+from hydra._internal import defaults_list
+from hydra._internal.config_repository import ConfigRepository
 from omegaconf import OmegaConf
 
+from medsam_exp.cli.quick_hydra import INTERPOLATION_MAP, LOAD, quicken
 from tests.compose import composed, composed_by_hydra
 
 
@@ -59,3 +65,27 @@ def test_what_one_test_changes_no_other_sees() -> None:
     changed = composed("saliency=m2ib")
     changed.saliency.beta = 77
     assert composed("saliency=m2ib").saliency.beta != 77
+
+
+@pytest.mark.parametrize("experiment", ["busi_weak", "loss_ablation", "demo"])
+def test_quick_ways_compose_as_hydra_does(experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = (f"+experiment={experiment}", "data=phantom_classes", "presence=calibrated")
+    quick = [composed_by_hydra(*overrides) for _ in range(2)]
+    monkeypatch.setattr(ConfigRepository, "load_config", LOAD)
+    monkeypatch.setattr(defaults_list, "_create_interpolation_map", INTERPOLATION_MAP)
+    plain = composed_by_hydra(*overrides)
+    assert [OmegaConf.to_yaml(each) for each in quick] == [OmegaConf.to_yaml(plain)] * 2
+    assert quick[0] == quick[1] == plain
+
+
+def test_a_file_that_has_changed_is_read_again_and_a_configuration_is_nobody_elses(tmp_path: Path) -> None:
+    quicken()
+    seen = []
+    for number in (1, 2):
+        (tmp_path / "config.yaml").write_text(f"number: {number}\nlisted: [{number}]\n")
+        for _ in range(2):
+            with hydra.initialize_config_dir(str(tmp_path), version_base="1.3"):
+                cfg = hydra.compose("config")
+            seen.append(OmegaConf.to_container(cfg))
+            cfg.number = cfg.listed[0] = 77
+    assert seen == [{"number": 1, "listed": [1]}] * 2 + [{"number": 2, "listed": [2]}] * 2

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medsam_exp.cli.weights.local_cache import fetched
-from medsam_exp.cli.weights.settings import configured_paths
+from medsam_exp.cli.quick_hydra import quicken
 from medsam_exp.config.overrides import hydra_value, quoted
 from medsam_exp.config.schema import register_schema
 from medsam_exp.runtime.conf_folder import conf_folder, own_folder
@@ -19,11 +17,10 @@ from medsam_exp.types import UserError
 
 def register() -> None:
     """Register the schema as `schema` and the resolvers `sweep_job_folder` and `fetched`; may be called again."""
+    quicken()
     register_schema()
-    # For each group that it lists, Hydra copies the store, which nobody changes: most of the time of --help.
-    ConfigStore.__deepcopy__ = lambda store, _: store  # type: ignore[attr-defined]
     OmegaConf.register_new_resolver("sweep_job_folder", folder_of_overrides, replace=True)
-    OmegaConf.register_new_resolver("fetched", fetched, replace=True)
+    OmegaConf.register_new_resolver("fetched", _fetched, replace=True)
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:
@@ -43,10 +40,18 @@ def composed(overrides: Sequence[str]) -> DictConfig:
         raise UserError(sentence or type(error).__name__) from error
 
 
+def _fetched(*choices: str) -> str:
+    from medsam_exp.cli.weights.local_cache import fetched  # here, as the catalogue takes a tenth of a second
+
+    return fetched(*choices)
+
+
 def _own_paths() -> list[str]:
     """Where the user's own `conf/paths` beside them says that things lie, as options."""
     own = own_folder()
     if own is None or not (own / "paths" / "default.yaml").is_file():
         return []
+    from medsam_exp.cli.weights.settings import configured_paths
+
     paths = configured_paths()
     return [f"paths.{key}={hydra_value(str(paths[key]))}" for key in ("data", "weights", "outputs")]

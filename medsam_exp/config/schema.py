@@ -15,7 +15,6 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medsam_exp.config.signatures import signature_problems
 from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.stages.pipeline import STAGES
@@ -177,8 +176,9 @@ def check(cfg: DictConfig) -> DictConfig:
     Raises:
         UserError: everything that is wrong, one sentence a problem.
     """
-    # Here, as it imports torch, which --cfg and --help need not wait for.
+    # Here, as they import pydantic and torch, which --cfg and --help need not wait for.
     from medsam_exp.config.checks import MEANING_CHECKS
+    from medsam_exp.config.signatures import signature_problems
 
     resolve(cfg)
     problems = [*_broken_numbers(cfg), *signature_problems(cfg)] or [

@@ -32,12 +32,20 @@ def test_without_a_command_it_lists_them(words: list[str], capsys: pytest.Captur
     assert "export-clip" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", commands())
-def test_every_command_has_its_own_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    if name == "run":  # Hydra's
-        return
-    assert main([name, "--help"]) == 0
-    assert f"Usage: medsam-exp {name}" in capsys.readouterr().out
+def test_every_command_has_its_own_help_and_imports_nothing_that_computes_for_it() -> None:
+    words = [[name] for name in commands() if name != "run"]  # that is Hydra's: test_run_command.py
+    words += [[name, part] for name, group in commands().items() for part in getattr(group, "commands", ())]
+    code = f"""
+import contextlib, io, sys
+from medsam_exp.cli.main import main
+for words in {words}:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert main([*words, "--help"]) == 0
+    assert "Usage: medsam-exp " + words[0] in said.getvalue()
+    heavy = {{"torch", "pytorch_lightning", "hydra", "gradio", "pandas", "wandb"}} & sys.modules.keys()
+    assert not heavy, (words, heavy)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize(("typed", "said"), [("segmnt", "did you mean segment?"), ("qqq", "there are run, ")])

@@ -73,27 +73,33 @@ def test_the_folder_of_a_whole_project_is_left_alone(here: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    "typed",
-    [["--help"], ["--cfg", "job"], ["-sc", "query=bash"]],
-    ids=["help", "configuration", "completion"],
+    ("typed", "line", "said"),
+    [
+        (["--help"], "", "m2ib"),
+        (["--cfg", "job"], "", "m2ib"),
+        (["-sc", "query=bash"], "saliency=", "saliency=m2ib"),
+        (["-sc", "query=bash"], "sal", "saliency="),
+        (["-sc", "query=bash"], "", "saliency="),
+    ],
+    ids=["help", "configuration", "choices", "beginning", "nothing"],
 )
-def test_what_only_composes_imports_no_network_code(typed: list[str]) -> None:
+def test_what_only_composes_imports_no_network_code(typed: list[str], line: str, said: str) -> None:
     code = """
 import sys
 from medsam_exp.cli.run import main
 try:
     main(sys.argv[1:])
 finally:
-    print(sorted({"torch", "pytorch_lightning", "pandas", "scipy.ndimage"} & sys.modules.keys()))
+    print(sorted({"torch", "pytorch_lightning", "pandas", "scipy", "pydantic"} & sys.modules.keys()))
 """
     done = subprocess.run(
         [sys.executable, "-c", code, *typed],
-        env={**os.environ, "COMP_LINE": "python run.py saliency="},
+        env={**os.environ, "COMP_LINE": f"python run.py {line}"},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "m2ib" in done.stdout
+    assert said in done.stdout
     assert done.stdout.endswith("\n[]\n")
 
 
