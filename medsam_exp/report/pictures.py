@@ -70,18 +70,17 @@ def _drawn(picture: Picture) -> dict[str, str]:
     if isinstance(drawn, Image.Image):
         drawn.save(buffer, "png")
     else:
-        from medsam_exp.report.figures.style import save_png
+        from medsam_exp.report.figures.style import pixels_of, save_png
 
+        drawn = pixels_of(drawn)
         save_png(drawn, buffer)
-    png = buffer.getvalue()
-    return {"png": base64.b64encode(png).decode(), "source": embedded(png)}
+    return {"png": base64.b64encode(buffer.getvalue()).decode(), "source": embedded(drawn)}
 
 
-def embedded(png: bytes) -> str:
-    """A PNG file made small for the page: JPEG for scans, PNG for drawings, which have few colours and sharp edges."""
-    with Image.open(io.BytesIO(png)) as opened:
-        picture = opened.convert("RGB")
-    picture.thumbnail((_WIDTH, 4 * _WIDTH), Image.Resampling.LANCZOS)
-    if picture.getcolors(_COLOURS_OF_A_DRAWING) is not None:
-        return data_uri(picture, "png")
-    return data_uri(picture, "jpeg", quality=_JPEG_QUALITY, subsampling=0)
+def embedded(picture: Image.Image) -> str:
+    """A picture made small for the page: JPEG for scans, PNG for drawings, which have few colours and sharp edges."""
+    small = picture.convert("RGB")
+    small.thumbnail((_WIDTH, 4 * _WIDTH), Image.Resampling.LANCZOS)
+    if small.getcolors(_COLOURS_OF_A_DRAWING) is not None:
+        return data_uri(small, "png")
+    return data_uri(small, "jpeg", quality=_JPEG_QUALITY, subsampling=0)

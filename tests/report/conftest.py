@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from medsam_exp.report.figures.overlay import ImageResult, overlay_figure
 from medsam_exp.report.figures.style import save_png
@@ -90,8 +91,7 @@ def pictures(case: ImageResult, tmp_path: Path) -> list[FigureFile]:
     path.parent.mkdir()
     save_png(overlay_figure(case), path)
     return [
-        FigureFile(caption, path, embedded(path.read_bytes()))
-        for caption in ("best: scan_07", "distribution")
+        FigureFile(caption, path, embedded(Image.open(path))) for caption in ("best: scan_07", "distribution")
     ]
 
 

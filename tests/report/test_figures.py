@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from medsam_exp.report.figures.overlay import ImageResult, distribution_figure, overlay_figure
-from medsam_exp.report.figures.style import MOST_POINTS, save_png
+from medsam_exp.report.figures.style import DOTS_PER_INCH, MOST_POINTS, pixels_of, save_png
 
 NOTHING = {"saliency_map": None, "coarse_mask": None, "prompts": None, "mask": None, "ground_truth": None}
 
@@ -21,6 +21,13 @@ def titles(figure: Figure) -> list[str]:
 
 def texts(figure: Figure) -> str:
     return " ".join(text.get_text() for text in figure.texts)
+
+
+@pytest.mark.parametrize("draw", [overlay_figure, lambda _: distribution_figure([])])
+def test_a_pictures_pixels_are_those_that_matplotlib_writes(case: ImageResult, draw: Any) -> None:
+    buffer = io.BytesIO()
+    draw(case).savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    assert np.array_equal(pixels_of(draw(case)), Image.open(buffer).convert("RGB"))
 
 
 def test_same_case_same_bytes(case: ImageResult, tmp_path: Path) -> None:

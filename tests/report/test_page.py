@@ -180,7 +180,7 @@ def test_same_run_same_page(write: Any) -> None:
 def test_large_pictures_are_made_small(write: Any, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (900, 3200, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "large.png")
-    source = embedded((tmp_path / "large.png").read_bytes())
+    source = embedded(Image.open(tmp_path / "large.png"))
     html, page = write(figures=[FigureFile("best: scan_07", tmp_path / "large.png", source)])
     assert "data:image/jpeg" in html
     assert len(html) < (tmp_path / "large.png").stat().st_size / 2

@@ -5,8 +5,10 @@ from typing import IO, Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 
 DOTS_PER_INCH = 150
 INK, FAINT, GRID = "#1a1a1a", "#5c5c5c", "#e4e4e4"
@@ -51,10 +53,17 @@ def style_axes(axes: Axes, label_size: float = 9, x: str = "", y: str = "", titl
     axes.spines["bottom"].set_color(FAINT)
 
 
-def save_png(figure: Figure, file: Path | IO[bytes]) -> None:
-    """Write a figure whose bytes depend on the picture alone, not on the date or the program's version."""
-    settings = {"compress_level": _COMPRESSION}
-    figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None}, pil_kwargs=settings)
+def pixels_of(figure: Figure) -> Image.Image:
+    """A figure's pixels, RGB."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def save_png(picture: Figure | Image.Image, file: Path | IO[bytes]) -> None:
+    """Write a picture whose bytes depend on its pixels alone, not on the date or a program's version."""
+    pixels = pixels_of(picture) if isinstance(picture, Figure) else picture
+    pixels.save(file, "png", compress_level=_COMPRESSION, dpi=(DOTS_PER_INCH, DOTS_PER_INCH))
 
 
 def cut_name(name: str, length: int) -> str:

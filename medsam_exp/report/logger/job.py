@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,12 @@ def sweep_job(hydra: HydraConf) -> SweepJob | None:
     return SweepJob(folder.name, values)
 
 
+@cache
 def _swept_keys(multirun: Path) -> set[str]:
-    """Keys with several values on the command line of a sweep, which only the sweep's own record has."""
+    """Keys with several values on the command line of a sweep, which only the sweep's own record has.
+
+    Reading it takes longer than the rest of a job's start, and its folder is named by the sweep's grid.
+    """
     if not multirun.is_file():
         return set()
     typed = list(OmegaConf.load(multirun).hydra.overrides.task)
