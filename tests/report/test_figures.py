@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from medsam_exp.report.figures import panels
 from medsam_exp.report.figures.overlay import ImageResult, distribution_figure, overlay_figure
 from medsam_exp.report.figures.style import DOTS_PER_INCH, MOST_POINTS, pixels_of, save_png
 
@@ -21,6 +22,20 @@ def titles(figure: Figure) -> list[str]:
 
 def texts(figure: Figure) -> str:
     return " ".join(text.get_text() for text in figure.texts)
+
+
+def test_panels_that_share_an_image_show_it_as_matplotlib_does(case: ImageResult) -> None:
+    def row(*, plain: bool) -> Figure:
+        figure, row = panels.row(case.image.shape, 3, 0.5, 0.5)
+        resampled: panels.Resampled = {}
+        for axes in row:
+            panels.draw_image(axes, case.image, "Image", resampled)
+            if plain:
+                axes.images[0].remove()
+                axes.imshow(case.image)
+        return figure
+
+    assert np.array_equal(pixels_of(row(plain=True)), pixels_of(row(plain=False)))
 
 
 @pytest.mark.parametrize("draw", [overlay_figure, lambda _: distribution_figure([])])

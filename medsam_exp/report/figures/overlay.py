@@ -73,8 +73,9 @@ def overlay_figure(result: ImageResult) -> Figure:
     figure, row = panels.row(result.image.shape, len(chosen), top, _FOOTER, least=2)
     panels.draw_name(figure, result.sample_id, 5, "\n".join(text), gap=0.23, fontsize=9.5, linespacing=1.2)
     _draw_scores(figure, result)
+    resampled: panels.Resampled = {}
     for axes, (title, draw) in zip(row, chosen, strict=True):
-        panels.draw_image(axes, result.image, title)
+        panels.draw_image(axes, result.image, title, resampled)
         entries = draw(axes)
         small = sum(len(label) for label, _ in entries) > _LONG_LEGEND
         spacing = {"columnspacing": 1.2, "handlelength": 2.2, "handletextpad": 0.6}

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
@@ -110,9 +111,41 @@ def draw_name(
     figure.text(left, top - gap / height, below, **style, **PLAIN)
 
 
-def draw_image(axes: Axes, image: RGBImage, title: str = "") -> None:
-    """Show an (H, W, 3) image; pixel centres lie at whole numbers, x to the right, y down."""
-    axes.imshow(image)
+Resampled = dict[tuple[float, ...], tuple[Any, float, float]]
+"""Pixels of one image by the size of a panel, and where in the panel they lie, in dots."""
+
+
+class _PanelImage(AxesImage):
+    """An image that several panels show, which is resampled once for all of the same size."""
+
+    def __init__(self, axes: Axes, image: RGBImage, resampled: Resampled) -> None:
+        super().__init__(axes, resample=True)
+        self._resampled = resampled
+        self.set_data(image)
+        self.set_clip_path(axes.patch)
+        self.set_extent(self.get_extent())
+
+    def make_image(self, renderer: Any, magnification: float = 1.0, unsampled: bool = False) -> Any:
+        panel = self.axes.bbox
+        size = (*panel.size.round(6), magnification)
+        if size not in self._resampled:
+            pixels, left, bottom, _ = super().make_image(renderer, magnification, unsampled)
+            self._resampled[size] = pixels, left - panel.x0, bottom - panel.y0
+        pixels, left, bottom = self._resampled[size]
+        return pixels, panel.x0 + left, panel.y0 + bottom, None
+
+
+def draw_image(axes: Axes, image: RGBImage, title: str = "", resampled: Resampled | None = None) -> None:
+    """Show an (H, W, 3) image; pixel centres lie at whole numbers, x to the right, y down.
+
+    Args:
+        axes: of the panel.
+        image: see above.
+        title: above it.
+        resampled: shared by the panels that show the same image.
+    """
+    axes.set_aspect("equal")
+    axes.add_image(_PanelImage(axes, image, {} if resampled is None else resampled))
     axes.set_axis_off()
     axes.set_title(title, fontsize=10, color=INK, pad=5, y=1)  # where it stands need not be searched for
 
