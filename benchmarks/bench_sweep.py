@@ -1,21 +1,21 @@
-"""A sweep of 48 jobs against the same jobs apart: `python -m benchmarks.bench_sweep [--alone N] [--count N]`.
+"""A sweep against the same jobs apart: `python -m benchmarks.bench_sweep [--alone N] [--count N]` runs 48 jobs.
 
 The jobs share what their settings leave alone: six saliency stages instead of 48. Apart, each job is a command of
-its own with an empty store; N of them are run, spread evenly over the grid, and stand for all.
+its own with an empty store; N of them are run, spread evenly over the grid, and stand for all. `make bench` runs a grid
+of eight jobs.
 """
 
 import argparse
 import json
+import math
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from medsam_exp.cli.benchmark.rows import Row, print_rows
 
 AXES = {
     "saliency": ("m2ib", "m2ib_released", "gradcam"),
@@ -23,49 +23,56 @@ AXES = {
     "prompt": ("box", "points"),
     "seed": ("0", "1"),
 }
+FEW = {**AXES, "saliency": ("gradcam",), "seed": ("0",)}
 
 
 def main() -> None:
-    """Print wall-clock and processor seconds of both ways and their ratio."""
+    """Print processor seconds of both ways and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--alone", type=int, default=6, help="jobs that are run apart")
     parser.add_argument("--count", type=int, default=20, help="drawn scans")
     options = parser.parse_args()
-    fixed = [f"data.count={options.count}", "stages=[saliency,coarse_mask,sam_embedding,sam_mask,evaluate]"]
-    table = Table(
-        "", "wall-clock seconds", "processor seconds", title=f"48 jobs, {options.count} drawn scans"
-    )
+    print_rows("a sweep and its jobs apart", [_measured(AXES, options.count, options.alone)])
+
+
+def rows() -> list[Row]:
+    """A small grid, for `python -m benchmarks`."""
+    return [_measured(FEW, count=6, alone=1)]
+
+
+def _measured(axes: Mapping[str, Sequence[str]], count: int, alone: int) -> Row:
+    """Processor seconds of one command for the whole grid, and of a command for each job."""
+    fixed = [f"data.count={count}", "stages=[saliency,coarse_mask,sam_embedding,sam_mask,evaluate]"]
+    number = math.prod(map(len, axes.values()))
     with tempfile.TemporaryDirectory() as folder:
-        grid = [f"{key}={','.join(values)}" for key, values in AXES.items()]
+        grid = [f"{key}={','.join(values)}" for key, values in axes.items()]
         together = _seconds(["-m", *fixed, *grid, f"paths.outputs={folder}/together"])
         (sweep,) = Path(folder).glob("together/sweeps/*/*/sweep.json")
         jobs = json.loads(sweep.read_text())["jobs"]
-        assert len(jobs) == 48
-        chosen = [jobs[place * len(jobs) // options.alone] for place in range(options.alone)]
-        alone = [0.0, 0.0]
-        for number, job in enumerate(chosen):
-            values = [f"{key}={value}" for key, value in job["overrides"].items()]
-            spent = _seconds([*fixed, *values, f"paths.outputs={folder}/alone/{number}"])
-            alone = [before + now * len(jobs) / len(chosen) for before, now in zip(alone, spent, strict=True)]
-            shutil.rmtree(f"{folder}/alone/{number}")
-    table.add_row("one sweep", *(f"{value:.0f}" for value in together))
-    table.add_row(
-        f"apart ({len(chosen)} run, times {len(jobs) / len(chosen):g})", *(f"{value:.0f}" for value in alone)
+        assert [job["status"] for job in jobs] == ["done"] * number
+        apart = []
+        for place in range(alone):
+            job = jobs[place * number // alone]["overrides"]
+            values = [f"{key}={value}" for key, value in job.items()]
+            apart.append(_seconds([*fixed, *values, f"paths.outputs={folder}/apart/{place}"]))
+    note = f"apart: {alone} jobs run, times {number / alone:g}"
+    return Row(
+        f"sweep, {number} jobs, {count} drawn scans", "s", sum(apart) * number / alone, together, note=note
     )
-    table.add_row("ratio", *(f"{b / a:.1f}" for a, b in zip(together, alone, strict=True)))
-    Console().print(table)
 
 
-def _seconds(arguments: list[str]) -> tuple[float, float]:
+def _seconds(arguments: list[str]) -> float:
+    """Processor seconds of a command and all that it starts."""
+
     def spent() -> float:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         return usage.ru_utime + usage.ru_stime
 
-    start, before = time.perf_counter(), spent()
+    before = spent()
     done = subprocess.run([sys.executable, "run.py", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stdout[-2000:] + done.stderr[-2000:])
-    return time.perf_counter() - start, spent() - before
+    return spent() - before
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ class _PanelImage(AxesImage):
 
     def make_image(self, renderer: Any, magnification: float = 1.0, unsampled: bool = False) -> Any:
         panel = self.axes.bbox
-        size = (*panel.size.round(6), magnification)
+        size = (round(panel.width, 6), round(panel.height, 6), magnification)
         if size not in self._resampled:
             pixels, left, bottom, _ = super().make_image(renderer, magnification, unsampled)
             self._resampled[size] = pixels, left - panel.x0, bottom - panel.y0

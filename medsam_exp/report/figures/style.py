@@ -55,7 +55,7 @@ def style_axes(axes: Axes, label_size: float = 9, x: str = "", y: str = "", titl
 
 def pixels_of(figure: Figure) -> Image.Image:
     """A figure's pixels, RGB."""
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
