@@ -1,5 +1,6 @@
 """The files of one split of a folder: targets, image and mask paired by stem, decoded and checked."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -237,9 +238,10 @@ def mask_folders(masks: Path | None, targets: Targets) -> dict[str, Path]:
 
 def _images_by_stem(folder: Path) -> dict[str, list[Path]]:
     """Image files of a folder by stem (Unicode's NFC); hidden files and files that are no images do not count."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    with os.scandir(folder) as entries:
+        names = sorted(one.name for one in entries if one.is_file() and not one.name.startswith("."))
     images: dict[str, list[Path]] = {}
-    for path in files:
+    for path in map(folder.joinpath, names):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             images.setdefault(normalize("NFC", path.stem), []).append(path)
     return images
@@ -247,13 +249,12 @@ def _images_by_stem(folder: Path) -> dict[str, list[Path]]:
 
 def note_of_ignored_files(folder: Path) -> list[str]:
     """Note of files in a folder of images that are no images, by ending; hidden files are not counted."""
-    there = [
-        path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in _OF_SYSTEMS
-    ]
+    with os.scandir(folder) as entries:
+        there = {Path(one.name): one.is_dir() for one in entries if not one.name.startswith(".")}
     kinds = Counter(
-        "folders" if path.is_dir() else path.suffix.lower() or path.name
-        for path in there
-        if path.is_dir() or path.suffix.lower() not in IMAGE_SUFFIXES
+        "folders" if is_folder else path.suffix.lower() or path.name
+        for path, is_folder in there.items()
+        if path.name not in _OF_SYSTEMS and (is_folder or path.suffix.lower() not in IMAGE_SUFFIXES)
     )
     shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_KINDS_SHOWN))
     return [f"{folder.name}: {kinds.total()} not read, as they are no images: {shown}"] if kinds else []
