@@ -17,6 +17,7 @@ ROOMS = (
     "masks",
     "saliency",
     "sam",
+    "text_segmenter",
     "nnunet",
     "training",
     "stages",

@@ -169,6 +169,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], Iterable[str]], ...] = (
     methods.veto_has_its_score,
     methods.calibration_spares_the_test_split,
     methods.calibrated_elsewhere,
+    methods.thresholds_are_shares,
     methods.absent_targets_need_descriptions,
     methods.layer_within_network,
     tune_problems,

@@ -47,8 +47,18 @@ def millimetres_need_a_spacing(cfg: DictConfig) -> Iterator[str]:
 
 def class_name_needs_a_target(cfg: DictConfig) -> Iterator[str]:
     """The text that only names the target needs to know it."""
-    if readers(cfg.stages, "saliency") and "target" in cfg.text and not cfg.text.target:
+    if readers(cfg.stages, "saliency", "text_segmenter") and "target" in cfg.text and not cfg.text.target:
         yield "text=class_name, but data.target is not set; say what to find (data.target='breast tumor')"
+
+
+def thresholds_are_shares(cfg: DictConfig) -> Iterator[str]:
+    """A text-prompted segmenter's thresholds are compared with numbers in (0, 1)."""
+    if not readers(cfg.stages, "text_segmenter"):
+        return
+    for key in ("threshold", "mask_threshold"):
+        value = cfg.text_segmenter.get(key)
+        if value is not None and not 0 < value < 1:
+            yield f"text_segmenter.{key}={value}, but it must be above 0 and below 1"
 
 
 def absent_targets_need_descriptions(cfg: DictConfig) -> Iterator[str]:

@@ -25,7 +25,7 @@ _TEXT_KEYS = {
         "class_column class_name class_pattern index modality name name_column path patient_column "
         "patient_pattern remembered_in root sentences split split_column target"
     ),
-    "ensemble": "checkpoints results",
+    "ensemble": "checkpoints precision results",
     "logger": "entity group project",
     "nnunet": "planner",
     "pairs": "caption_column file group_column image_column root separator",
@@ -34,6 +34,7 @@ _TEXT_KEYS = {
     "retrieval": "part",
     "sam": "architecture checkpoint",
     "text": "name_column path sentences target text_column",
+    "text_segmenter": "model",
     "train_data": "root",
     "weak_label": "root",
 }

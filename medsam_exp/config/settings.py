@@ -89,6 +89,9 @@ def _default(search_path: str) -> tuple[dict[str, str], Any]:  # noqa: ARG001
     default = loader.load_configuration("config", overrides=[], run_mode=RunMode.RUN)
     choices = dict(default.hydra.runtime.choices)
     OmegaConf.set_struct(default, False)
-    for node in ("hydra", "paths"):  # they change no result, and may ask for what only a job has
-        default.pop(node, None)
-    return choices, OmegaConf.to_container(default, resolve=True)
+    default.pop("hydra", None)  # asks for what only a job has
+    content = OmegaConf.to_container(default, resolve=True)
+    assert isinstance(content, dict)
+    return choices, {
+        name: value for name, value in content.items() if name != "paths"
+    }  # they change no result

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from medsam_exp.nnunet.settings import NnunetSettings
     from medsam_exp.saliency.method import SaliencyMethod
     from medsam_exp.sam.promptable import PromptableModel
+    from medsam_exp.text_segmenter.segmenter import TextSegmenter
 
 Computed = TypeVar("Computed")
 CHECKPOINT_EVERY = timedelta(minutes=10)
@@ -66,6 +67,9 @@ class Builder(Protocol):
 
     @overload
     def __call__(self, group: Literal["sam"], **overrides: Any) -> "PromptableModel": ...
+
+    @overload
+    def __call__(self, group: Literal["text_segmenter"], **overrides: Any) -> "TextSegmenter": ...
 
     @overload
     def __call__(self, group: Literal["saliency"], **overrides: Any) -> "SaliencyMethod": ...

@@ -6,7 +6,8 @@
                                             |    |  |  `-> presence -^ (veto) -> calibrate
                                             |    |  `----> faithfulness (does the salient part match the text?)
                                             |    `-------> control_maps -> grounding (does the text matter?)
-                                            `-> text_saliency (which words does the image ask for?)
+                                            |-> text_saliency (which words does the image ask for?)
+                                            `-> text_mask (a rival's mask, without saliency) -> evaluate
                                                tune runs saliency to evaluate on a split of its own, again and again
     the same up to sam_mask, on train_data -> weak_label -> train_nnunet -> nnunet_single, nnunet_ensemble -> evaluate
                       true masks of train_data -> reference_label -> train_reference -> reference_... -> evaluate
@@ -255,6 +256,16 @@ STAGES: dict[str, Stage] = {
         title="SAM mask",
         colour="#E69F00",
         version=2,
+    ),
+    "text_mask": Stage(
+        reads=("text_segmenter",),
+        weights=("text_segmenter",),
+        processes="all",
+        batch_size=4,
+        before_labels=True,
+        label="text",
+        title="Text-prompted mask",
+        colour="#882255",
     ),
     "evaluate": Stage(
         reads=("metrics",),

@@ -117,6 +117,22 @@ class SamRecord(TypedDict):
     proposal_iou_predictions: NotRequired[list[list[float]]]
 
 
+class TextMaskRecord(CutRecord):
+    """Of one text-prompted mask: presence in [0, 1], and boxes (pixels, original frame) of networks that find objects.
+
+    Attributes:
+        texts: that were asked for.
+        presence: mean of the texts'.
+        boxes_xyxy: N.
+        scores: N, in [0, 1].
+    """
+
+    texts: list[str]
+    presence: float
+    boxes_xyxy: list[list[float]]
+    scores: list[float]
+
+
 class LabelRecord(TypedDict):
     """Of a set of labels: nnU-Net's raw dataset below the stage's folder, whose masks they are, what was dropped."""
 

@@ -15,19 +15,22 @@ from medsam_exp.types import PairSource
 
 if TYPE_CHECKING:
     from medsam_exp.clip.model import ClipModel
+    from medsam_exp.text_segmenter.segmenter import TextSegmenter
 
 log = logging.getLogger(__name__)
 
 _MEND = "shorten them, or read them in pieces with text=windows, or smaller ones with text.words"
 
 
-def records_of_cuts(clip: "ClipModel", texts: Mapping[str, Sequence[str]]) -> dict[str, CutRecord]:
-    """For each sample's record: its texts that are longer than the model's context; nothing where all are read whole.
+def records_of_cuts(
+    network: "ClipModel | TextSegmenter", texts: Mapping[str, Sequence[str]]
+) -> dict[str, CutRecord]:
+    """For each sample's record: its texts that are longer than the network's context; nothing where all are read whole.
 
     Called before threads are at work: a tokenizer serves one at a time.
     """
     distinct = dict.fromkeys(text for own in texts.values() for text in own)
-    known = {cut.text: asdict(cut) for cut in cut_texts(clip.tokenizer, list(distinct))}
+    known = {cut.text: asdict(cut) for cut in cut_texts(network.tokenizer, list(distinct))}
     found = {name: [known[text] for text in own if text in known] for name, own in texts.items()}
     return {name: {"cut_texts": cuts} if cuts else {} for name, cuts in found.items()}
 
@@ -42,7 +45,8 @@ def warn_of_cuts(records: Mapping[str, CutRecord]) -> None:
 
 def cut_of_samples(artifacts: Mapping[str, StageArtifacts], ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Of each finished sample with a cut text, that text as `records_of_cuts` has it; of several the longest."""
-    stage = next((artifacts[name] for name in ("saliency", "text_saliency") if name in artifacts), None)
+    readers = ("saliency", "text_saliency", "text_mask")
+    stage = next((artifacts[name] for name in readers if name in artifacts), None)
     found = zip(ids, stage.infos(ids), strict=True) if stage else ()
     cut = ((name, info.get("cut_texts")) for name, info in found)
     return {name: max(texts, key=itemgetter("tokens")) for name, texts in cut if texts}
@@ -62,8 +66,8 @@ def cut_notes(cut: Mapping[str, Mapping[str, Any]], count: int) -> list[str]:
         f"{name} ({one['tokens']} tokens, read up to '{one['last_words']}')" for name, one in cut.items()
     )
     return [
-        f"the texts of {len(cut)} of {count} samples are longer than CLIP's {context} tokens, and what follows is not "
-        f"read: {first_few(texts, 5)}: {_MEND}"
+        f"the texts of {len(cut)} of {count} samples are longer than the {context} tokens that the network "
+        f"reads, and what follows is not read: {first_few(texts, 5)}: {_MEND}"
     ]
 
 

@@ -36,7 +36,8 @@ def test_a_run_names_the_samples_and_where_reading_stops(
     (note,) = cut_notes(cut, len(texts))
     tokens = cut["x0"]["tokens"]
     assert note.startswith(
-        "the texts of 7 of 9 samples are longer than CLIP's 40 tokens, and what follows is not read:"
+        "the texts of 7 of 9 samples are longer than the 40 tokens that the network reads, and what follows "
+        "is not read:"
     )
     assert f"x0 ({tokens} tokens, read up to '" in note
     assert "and 2 more: shorten them, or read them in pieces with text=windows" in note
