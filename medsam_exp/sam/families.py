@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from segment_anything import sam_model_registry
@@ -63,4 +64,20 @@ FAMILIES: Mapping[str, Family] = {
     "sam_med2d": Family(build_sam_med2d, SamMed2dFraming),
     "tiny": Family(build_tiny_sam, LongestSide),
     "sam2_tiny": _sam2(build_sam2),
+    "sam2_small": _sam2(partial(build_sam2, blocks=(1, 2, 11, 2), global_blocks=(7, 10, 13))),
+    "sam2_base_plus": _sam2(
+        partial(
+            build_sam2, width=112, heads=2, blocks=(2, 3, 16, 3), global_blocks=(12, 16, 20), background=14
+        )
+    ),
+    "sam2_large": _sam2(
+        partial(
+            build_sam2,
+            width=144,
+            heads=2,
+            blocks=(2, 6, 36, 4),
+            global_blocks=(23, 33, 43),
+            windows=(8, 4, 16, 8),
+        )
+    ),
 }

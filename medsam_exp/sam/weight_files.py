@@ -58,7 +58,7 @@ PUBLISHED: Mapping[str, Published] = {
             "sam_med2d", "download sam-med2d_b.pth from where https://github.com/OpenGVLab/SAM-Med2D points"
         ),
     ),
-    "sam2_tiny": _sam2("tiny"),
+    **{f"sam2_{size}": _sam2(size) for size in ("tiny", "small", "base_plus", "large")},
     "tiny": Published("tiny_sam.safetensors", "`make tiny-weights` makes it"),
 }
 """By architecture; `medsam_exp.sam.families` builds each."""

@@ -13,13 +13,13 @@ from medsam_exp.sam.sam2 import build_sam2
 from medsam_exp.sam.sam_med2d import build_sam_med2d
 
 
-def small_sam2(side: int = 256) -> nn.Module:
+def small_sam2(side: int = 128) -> nn.Module:
     return build_sam2(width=16, blocks=(1, 1, 2, 1), global_blocks=(3,), side=side, channels=32, mlp_dim=64)
 
 
 SMALL: dict[str, Callable[[], Any]] = {
     "sam_med2d": lambda: build_sam_med2d(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,)),
-    "sam2_tiny": small_sam2,
+    **dict.fromkeys(("sam2_tiny", "sam2_small", "sam2_base_plus", "sam2_large"), small_sam2),
 }
 
 

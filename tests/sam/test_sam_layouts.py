@@ -83,14 +83,20 @@ def refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, S
 
 
 def test_whoever_follows_the_advice_gets_a_network_that_loads(refusal) -> None:
-    for held, chosen in itertools.product(FAMILIES, repeat=2):
+    twins = itertools.product(FAMILIES, ("vit_b", "sam2_tiny"))  # others have their shapes too
+    alone = ((held, "vit_b" if held == "tiny" else "tiny") for held in FAMILIES)
+    for held, chosen in (*((a, b) for a, b in twins if same(a, b)), *alone):
         said = refusal(chosen, stored(held))
         if said:
             advised = re.findall(r"(?:choose|or) sam=(\w+)", said.split("\n")[0])
             assert held in advised, said
             assert [refusal(name, stored(held)) for name in advised] == [""] * len(advised)
         else:
-            assert ENCODERS.get(held, held) == ENCODERS.get(chosen, chosen)
+            assert same(held, chosen)
+
+
+def same(held: str, chosen: str) -> bool:
+    return ENCODERS.get(held, held) == ENCODERS.get(chosen, chosen)
 
 
 def resized(state: State) -> State:
