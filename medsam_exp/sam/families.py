@@ -9,7 +9,14 @@ from segment_anything import sam_model_registry
 from torch import Tensor
 
 from medsam_exp.sam.build import build_tiny_sam
-from medsam_exp.sam.framing import Framing, LongestSide, MedSamFraming, Sam2Framing, SamMed2dFraming
+from medsam_exp.sam.framing import (
+    Framing,
+    LongestSide,
+    MedSam2Framing,
+    MedSamFraming,
+    Sam2Framing,
+    SamMed2dFraming,
+)
 from medsam_exp.sam.huggingface_layout import from_huggingface, is_huggingface
 from medsam_exp.sam.model import SamModel
 from medsam_exp.sam.promptable import PromptableModel
@@ -52,8 +59,8 @@ def _meta(name: str) -> Family:
     return Family(sam_model_registry[name], LongestSide)
 
 
-def _sam2(build: Callable[[], Any]) -> Family:
-    return Family(build, Sam2Framing, Sam2, sam2_names)
+def _sam2(build: Callable[[], Any], framing: type[Framing] = Sam2Framing) -> Family:
+    return Family(build, framing, Sam2, sam2_names)
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -80,4 +87,5 @@ FAMILIES: Mapping[str, Family] = {
             windows=(8, 4, 16, 8),
         )
     ),
+    "medsam2": _sam2(partial(build_sam2, side=512), MedSam2Framing),
 }

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from segment_anything.utils.transforms import ResizeLongestSide
 from skimage.transform import resize
 from torch import Tensor
@@ -155,3 +156,16 @@ class Sam2Framing(Framing):
         """(3, S, S) of (3, H, W) in [0, 1]."""
         side = self._image_size
         return interpolate(pixels[None], (side, side), mode="bilinear", antialias=True)[0]
+
+
+class MedSam2Framing(Sam2Framing):
+    """MedSAM2's (Ma 2025): as SAM 2's, but by Pillow's bicubic interpolation, in whole gray values.
+
+    Follows the published `medsam2_infer_3D_CT.py`. Its windowing of CT values is the dataset's business.
+    """
+
+    def _squashed(self, pixels: Tensor) -> Tensor:
+        """(3, S, S) of (3, H, W) in [0, 1]."""
+        gray_values = (pixels * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        squashed = Image.fromarray(gray_values).resize((self._image_size,) * 2, Image.Resampling.BICUBIC)
+        return torch.from_numpy(np.array(squashed)).permute(2, 0, 1).float() / 255

@@ -59,6 +59,16 @@ PUBLISHED: Mapping[str, Published] = {
         ),
     ),
     **{f"sam2_{size}": _sam2(size) for size in ("tiny", "small", "base_plus", "large")},
+    "medsam2": Published(
+        "MedSAM2_latest.pt",
+        _get("medsam2", "download MedSAM2_latest.pt from https://huggingface.co/wanglab/MedSAM2"),
+        others=(
+            "MedSAM2_2411.pt",
+            "MedSAM2_US_Heart.pt",
+            "MedSAM2_MRI_LiverLesion.pt",
+            "MedSAM2_CTLesion.pt",
+        ),
+    ),
     "tiny": Published("tiny_sam.safetensors", "`make tiny-weights` makes it"),
 }
 """By architecture; `medsam_exp.sam.families` builds each."""

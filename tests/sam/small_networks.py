@@ -19,7 +19,7 @@ def small_sam2(side: int = 128) -> nn.Module:
 
 SMALL: dict[str, Callable[[], Any]] = {
     "sam_med2d": lambda: build_sam_med2d(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,)),
-    **dict.fromkeys(("sam2_tiny", "sam2_small", "sam2_base_plus", "sam2_large"), small_sam2),
+    **dict.fromkeys(("sam2_tiny", "sam2_small", "sam2_base_plus", "sam2_large", "medsam2"), small_sam2),
 }
 
 

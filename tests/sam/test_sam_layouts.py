@@ -40,7 +40,7 @@ def test_the_network_has_the_published_names_and_shapes(architecture: str) -> No
     assert {name: tuple(t.shape) for name, t in state.items()} == published_layout(ENCODERS[architecture])
 
 
-SAM2 = {f"sam2_{size}": size for size in HIERA}
+SAM2 = {**{f"sam2_{size}": size for size in HIERA}, "medsam2": "tiny"}
 
 
 def test_every_published_family_has_a_table() -> None:
@@ -96,7 +96,8 @@ def test_whoever_follows_the_advice_gets_a_network_that_loads(refusal) -> None:
 
 
 def same(held: str, chosen: str) -> bool:
-    return ENCODERS.get(held, held) == ENCODERS.get(chosen, chosen)
+    tables = {**ENCODERS, **SAM2}
+    return tables.get(held, held) == tables.get(chosen, chosen)
 
 
 def resized(state: State) -> State:

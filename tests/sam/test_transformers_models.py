@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from transformers import Sam2ImageProcessor
 
-from medsam_exp.sam.framing import Sam2Framing
+from medsam_exp.sam.framing import MedSam2Framing, Sam2Framing
 from medsam_exp.training.precision import encoders_in
 from medsam_exp.types import RGBImage
 from tests.sam.small_networks import small_model
@@ -109,3 +110,11 @@ def test_sam2s_framing_is_the_librarys_on_real_values(size: tuple[int, int]) -> 
     rounded = processor(image, input_data_format="channels_last", return_tensors="pt")["pixel_values"][0]
     gray_value = 1 / 255 / 0.224
     assert (framing.preprocess(image) - rounded).abs().max() < 1.01 * gray_value  # rounded twice
+
+
+def test_medsam2s_framing_is_pillows_resize() -> None:
+    image = random_image(60, 90)
+    squashed = np.asarray(Image.fromarray(image).resize((128, 128)))  # bicubic, as published
+    expected = (squashed / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    found = MedSam2Framing(128).preprocess(image)
+    np.testing.assert_allclose(found.permute(1, 2, 0).numpy(), expected, rtol=0, atol=1e-6)
