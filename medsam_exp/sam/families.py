@@ -22,6 +22,7 @@ from medsam_exp.sam.model import SamModel
 from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.sam.sam2 import Sam2, build_sam2
 from medsam_exp.sam.sam2_layout import sam2_names
+from medsam_exp.sam.sam_hq import SamHq, build_sam_hq, sam_hq_names
 from medsam_exp.sam.sam_med2d import build_sam_med2d
 
 Weights = Mapping[str, Tensor]
@@ -63,6 +64,10 @@ def _sam2(build: Callable[[], Any], framing: type[Framing] = Sam2Framing) -> Fam
     return Family(build, framing, Sam2, sam2_names)
 
 
+def _sam_hq(build: Callable[[], Any]) -> Family:
+    return Family(build, LongestSide, SamHq, sam_hq_names)
+
+
 FAMILIES: Mapping[str, Family] = {
     "vit_b": _meta("vit_b"),
     "vit_l": _meta("vit_l"),
@@ -87,5 +92,8 @@ FAMILIES: Mapping[str, Family] = {
             windows=(8, 4, 16, 8),
         )
     ),
+    "sam_hq_b": _sam_hq(build_sam_hq),
+    "sam_hq_l": _sam_hq(partial(build_sam_hq, width=1024, depth=24, heads=16, global_blocks=(5, 11, 17, 23))),
+    "sam_hq_h": _sam_hq(partial(build_sam_hq, width=1280, depth=32, heads=16, global_blocks=(7, 15, 23, 31))),
     "medsam2": _sam2(partial(build_sam2, side=512), MedSam2Framing),
 }

@@ -19,7 +19,6 @@ from medsam_exp.sam.transformers_settings import refuse_other_settings
 from medsam_exp.sam.weight_files import weight_files
 from medsam_exp.types import UserError
 
-_OF_SAM_HQ = ("mask_decoder.hf_token.", "mask_decoder.hf_mlp.")
 _POSITIONS = "image_encoder.pos_embed"
 _CONSTANTS = {"pixel_mean": PIXEL_MEAN, "pixel_std": PIXEL_STD}
 """What images are standardised with; some save it beside the weights."""
@@ -126,10 +125,6 @@ def _advice(state: Mapping[str, Tensor], diff: StateDictDiff, architecture: str)
         return f"this looks like {' or '.join(fitting)}, so choose sam={' or sam='.join(fitting)}"
     if network_kind(state) == "CLIP":
         return "this looks like a CLIP, so give it as clip.weights"
-    if any(name.startswith(_OF_SAM_HQ) for name in state):
-        return (
-            "this looks like SAM-HQ, whose decoder has parts that no SAM here has; take weights without them"
-        )
     held, wanted = diff.misshapen.get(_POSITIONS, ((), ()))
     if not diff.missing and len(held) == 4:
         grids = [f"{rows} x {columns}" for _, rows, columns, _ in (held, wanted)]

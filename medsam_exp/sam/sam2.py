@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from medsam_exp.sam.transformers_model import TransformersModel
+from medsam_exp.sam.transformers_model import TransformersModel, share_positions
 
 
 class Sam2(TransformersModel):
@@ -114,9 +114,4 @@ def sam2_shaped(
     config = kind.config_class(
         vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder
     )
-    network: Any = kind(config)
-    # One random matrix of positions, for images and for prompts.
-    positions = network.prompt_encoder.shared_embedding.positional_embedding
-    positions.copy_(network.shared_image_embedding.positional_embedding)
-    whole: nn.Module = network
-    return whole
+    return share_positions(kind(config))

@@ -74,3 +74,11 @@ class TransformersModel(PromptableModel):
             image = self._image_of(image_embeddings.float())
             found = self.sam(**image, **by_image, multimask_output=multimask)
         return found.pred_masks.flatten(0, 1).float(), found.iou_scores.flatten(0, 1).float()
+
+
+def share_positions(network: Any) -> nn.Module:
+    """Make of a network's two random matrices of positions, for images and for prompts, one and the same."""
+    positions = network.prompt_encoder.shared_embedding.positional_embedding
+    positions.data.copy_(network.shared_image_embedding.positional_embedding)
+    shared: nn.Module = network
+    return shared

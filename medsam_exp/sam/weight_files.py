@@ -44,6 +44,13 @@ def _sam2(size: str) -> Published:
     return Published(file, _get(f"sam2_{size}", f"download {_META}_2/092824/{file}"))
 
 
+def _sam_hq(size: str) -> Published:
+    file = f"sam_hq_vit_{size}.pth"
+    return Published(
+        file, _get(f"sam_hq_{size}", f"download {file} from https://huggingface.co/lkeab/hq-sam")
+    )
+
+
 PUBLISHED: Mapping[str, Published] = {
     "vit_b": _meta("vit_b", "sam_vit_b_01ec64.pth"),
     "vit_l": _meta("vit_l", "sam_vit_l_0b3195.pth"),
@@ -59,6 +66,7 @@ PUBLISHED: Mapping[str, Published] = {
         ),
     ),
     **{f"sam2_{size}": _sam2(size) for size in ("tiny", "small", "base_plus", "large")},
+    **{f"sam_hq_{size}": _sam_hq(size) for size in ("b", "l", "h")},
     "medsam2": Published(
         "MedSAM2_latest.pt",
         _get("medsam2", "download MedSAM2_latest.pt from https://huggingface.co/wanglab/MedSAM2"),

@@ -10,6 +10,7 @@ from medsam_exp.sam.build import build_tiny_sam
 from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.sam.sam2 import build_sam2
+from medsam_exp.sam.sam_hq import build_sam_hq
 from medsam_exp.sam.sam_med2d import build_sam_med2d
 
 
@@ -17,19 +18,28 @@ def small_sam2(side: int = 128) -> nn.Module:
     return build_sam2(width=16, blocks=(1, 1, 2, 1), global_blocks=(3,), side=side, channels=32, mlp_dim=64)
 
 
+def small_sam_hq() -> nn.Module:
+    return build_sam_hq(width=32, depth=3, heads=2, global_blocks=(1, 2), side=128, channels=32, mlp_dim=64)
+
+
 SMALL: dict[str, Callable[[], Any]] = {
     "sam_med2d": lambda: build_sam_med2d(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,)),
     **dict.fromkeys(("sam2_tiny", "sam2_small", "sam2_base_plus", "sam2_large", "medsam2"), small_sam2),
+    **dict.fromkeys(("sam_hq_b", "sam_hq_l", "sam_hq_h"), small_sam_hq),
 }
 
 
-def small_model(architecture: str) -> PromptableModel:
+def small_network(architecture: str) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = SMALL.get(architecture, build_tiny_sam)()
-        if architecture in SMALL and hasattr(network, "config"):
+        if hasattr(network, "config"):
             stir(network)
-    return FAMILIES[architecture].make(network).eval()
+    return network.eval()
+
+
+def small_model(architecture: str) -> PromptableModel:
+    return FAMILIES[architecture].make(small_network(architecture)).eval()
 
 
 def stir(network: nn.Module) -> None:

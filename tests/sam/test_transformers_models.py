@@ -12,9 +12,9 @@ from transformers import Sam2ImageProcessor
 from medsam_exp.sam.framing import MedSam2Framing, Sam2Framing
 from medsam_exp.training.precision import encoders_in
 from medsam_exp.types import RGBImage
-from tests.sam.small_networks import small_model
+from tests.sam.small_networks import small_model, small_network
 
-ARCHITECTURES = ["sam2_tiny"]
+ARCHITECTURES = ["sam2_tiny", "sam_hq_b"]
 """One of each kind of network."""
 PROMPTS: dict[str, tuple[str, ...]] = {
     "boxes": ("input_boxes",),
@@ -57,7 +57,7 @@ def test_masks_and_predicted_ious_equal_the_librarys_own_forward(
     image = model.preprocess(random_image(60, 90))[None]
     prompts = random_prompts(kind, model.image_size)
     with torch.no_grad():
-        said = model.network(
+        said = small_network(architecture)(
             pixel_values=image,
             multimask_output=multimask,
             **{name: part[None] for name, part in prompts.items()},

@@ -2,12 +2,8 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
-from tests.sam.layouts import expanded
-
-Row = tuple[tuple[int, ...], str | None]
-"""Shape, and transformers' name; None for what a single image does not need."""
+from tests.sam.layouts import Row, paired_layout
 
 
 @dataclass(frozen=True)
@@ -31,15 +27,7 @@ BYTES = {"tiny": 156008466, "small": 184416285, "base_plus": 323606802, "large":
 
 def sam2_layout(hiera: Hiera) -> dict[str, Row]:
     """Shape and transformers' name by Meta's name."""
-    rows: dict[str, Row] = {}
-    for file in ("sam2_heads", "sam2_video"):
-        for line in (Path(__file__).parent / f"{file}.txt").read_text().splitlines():
-            if not line.startswith("#"):
-                pattern, sides, *other = line.split("  ")
-                shape = tuple(int(side) for side in sides.split())
-                names = expanded(pattern)
-                others = expanded(other[0]) if other else [None] * len(names)
-                rows |= {name: (shape, its) for name, its in zip(names, others, strict=True)}
+    rows = paired_layout("sam2_heads") | paired_layout("sam2_video")
     for kind in range(4):  # four tables of one row, which transformers keeps in one
         rows[f"sam_prompt_encoder.point_embeddings.{kind}.weight"] = ((1, 256), None)
     return rows | _trunk(hiera) | _neck(hiera)
