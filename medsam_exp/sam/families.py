@@ -9,6 +9,7 @@ from segment_anything import sam_model_registry
 from torch import Tensor
 
 from medsam_exp.sam.build import build_tiny_sam
+from medsam_exp.sam.edgetam import build_edgetam
 from medsam_exp.sam.framing import (
     Framing,
     LongestSide,
@@ -96,4 +97,5 @@ FAMILIES: Mapping[str, Family] = {
     "sam_hq_l": _sam_hq(partial(build_sam_hq, width=1024, depth=24, heads=16, global_blocks=(5, 11, 17, 23))),
     "sam_hq_h": _sam_hq(partial(build_sam_hq, width=1280, depth=32, heads=16, global_blocks=(7, 15, 23, 31))),
     "medsam2": _sam2(partial(build_sam2, side=512), MedSam2Framing),
+    "edgetam": _sam2(build_edgetam),
 }

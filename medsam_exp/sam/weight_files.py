@@ -77,6 +77,10 @@ PUBLISHED: Mapping[str, Published] = {
             "MedSAM2_CTLesion.pt",
         ),
     ),
+    "edgetam": Published(
+        "edgetam.pt",
+        _get("edgetam", "download checkpoints/edgetam.pt of https://github.com/facebookresearch/EdgeTAM"),
+    ),
     "tiny": Published("tiny_sam.safetensors", "`make tiny-weights` makes it"),
 }
 """By architecture; `medsam_exp.sam.families` builds each."""

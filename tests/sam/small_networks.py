@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from medsam_exp.sam.build import build_tiny_sam
+from medsam_exp.sam.edgetam import build_edgetam
 from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.sam.sam2 import build_sam2
@@ -26,6 +27,7 @@ SMALL: dict[str, Callable[[], Any]] = {
     "sam_med2d": lambda: build_sam_med2d(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,)),
     **dict.fromkeys(("sam2_tiny", "sam2_small", "sam2_base_plus", "sam2_large", "medsam2"), small_sam2),
     **dict.fromkeys(("sam_hq_b", "sam_hq_l", "sam_hq_h"), small_sam_hq),
+    "edgetam": lambda: build_edgetam(side=128, channels=32, mlp_dim=64),
 }
 
 
@@ -44,5 +46,6 @@ def small_model(architecture: str) -> PromptableModel:
 
 def stir(network: nn.Module) -> None:
     """Give each weight of a network of transformers, biases and norms too, a value of its own."""
-    for parameter in network.parameters():
-        parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
+    for name, parameter in network.named_parameters():
+        spread = 0.02 if "timm_model" in name else 0.1  # in many layers without norms numbers grow
+        parameter.data.add_(torch.randn_like(parameter), alpha=spread)

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.load import load_sam, save_sam
 from medsam_exp.sam.sam2_layout import sam2_names
 from medsam_exp.types import UserError
-from tests.sam.layouts.sam2 import BYTES, HIERA, Hiera, sam2_layout
+from tests.sam.layouts.sam2 import BYTES, HIERA, Hiera, edgetam_layout, sam2_layout
 from tests.sam.small_networks import small_sam2, stir
 
 POSITIONS = "shared_image_embedding.positional_embedding"
@@ -28,11 +29,17 @@ def test_the_tables_have_the_size_of_the_published_files(size: str) -> None:
     assert 300 < for_names / len(shapes) < 340
 
 
-@pytest.mark.parametrize("size", [size for size in HIERA if f"sam2_{size}" in FAMILIES])
-def test_every_published_tensor_has_its_place_or_is_of_videos(size: str) -> None:
+LAYOUTS = {
+    **{f"sam2_{size}": partial(sam2_layout, hiera) for size, hiera in HIERA.items()},
+    "edgetam": edgetam_layout,
+}
+
+
+@pytest.mark.parametrize("architecture", LAYOUTS)
+def test_every_published_tensor_has_its_place_or_is_of_videos(architecture: str) -> None:
     with torch.device("meta"):
-        network = FAMILIES[f"sam2_{size}"].make().network
-        stored = {name: torch.empty(shape) for name, (shape, _) in sam2_layout(HIERA[size]).items()}
+        network = FAMILIES[architecture].make().network
+        stored = {name: torch.empty(shape) for name, (shape, _) in LAYOUTS[architecture]().items()}
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     assert {name: tuple(value.shape) for name, value in sam2_names(stored, network).items()} == wanted
 

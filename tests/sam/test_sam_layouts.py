@@ -16,7 +16,7 @@ from medsam_exp.sam.load import load_sam
 from medsam_exp.sam.model import SamModel
 from medsam_exp.types import UserError
 from tests.sam.layouts import published_layout, sam_hq_layout
-from tests.sam.layouts.sam2 import HIERA, sam2_layout
+from tests.sam.layouts.sam2 import HIERA, edgetam_layout, sam2_layout
 
 ENCODERS = {"vit_b": "vit_b", "vit_l": "vit_l", "vit_h": "vit_h", "medsam": "vit_b", "sam_med2d": "sam_med2d"}
 
@@ -47,7 +47,7 @@ SAM_HQ = {f"sam_hq_{size}": f"vit_{size}" for size in ("b", "l", "h")}
 
 
 def test_every_published_family_has_a_table() -> None:
-    assert {*ENCODERS, *SAM2, *SAM_HQ} >= set(FAMILIES) - {"tiny"}
+    assert {*ENCODERS, *SAM2, *SAM_HQ, "edgetam", "tiny"} == set(FAMILIES)
 
 
 State = dict[str, torch.Tensor]
@@ -61,6 +61,8 @@ def stored(name: str) -> State:
             return SamModel(FAMILIES[name].build()).state_dict()
     if name in SAM2:
         shapes = {tensor: shape for tensor, (shape, _) in sam2_layout(HIERA[SAM2[name]]).items()}
+    elif name == "edgetam":
+        shapes = {tensor: shape for tensor, (shape, _) in edgetam_layout().items()}
     elif name in SAM_HQ:
         shapes = sam_hq_layout(SAM_HQ[name])
     else:

@@ -14,7 +14,7 @@ from medsam_exp.training.precision import encoders_in
 from medsam_exp.types import RGBImage
 from tests.sam.small_networks import small_model, small_network
 
-ARCHITECTURES = ["sam2_tiny", "sam_hq_b"]
+ARCHITECTURES = ["sam2_tiny", "sam_hq_b", "edgetam"]
 """One of each kind of network."""
 PROMPTS: dict[str, tuple[str, ...]] = {
     "boxes": ("input_boxes",),

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+import timm
+import torch
+
 from tests.sam.layouts import Row, paired_layout
 
 
@@ -27,10 +30,25 @@ BYTES = {"tiny": 156008466, "small": 184416285, "base_plus": 323606802, "large":
 
 def sam2_layout(hiera: Hiera) -> dict[str, Row]:
     """Shape and transformers' name by Meta's name."""
+    return _heads() | _trunk(hiera) | _neck(hiera.width)
+
+
+def edgetam_layout() -> dict[str, Row]:
+    """The same of EdgeTAM, whose image encoder is timm's, by `TimmBackbone` of facebookresearch/EdgeTAM."""
+    with torch.device("meta"):
+        weights = timm.create_model("repvit_m1", features_only=True, out_indices=(0, 1, 2, 3)).state_dict()
+    own, its = "image_encoder.trunk.body.", "vision_encoder.backbone.timm_model."
+    trunk: dict[str, Row] = {
+        f"{own}{name}": (tuple(value.shape), f"{its}{name}") for name, value in weights.items()
+    }
+    return _heads() | trunk | _neck(48) | {"spatial_perceiver.latents": ((256, 64), None)}
+
+
+def _heads() -> dict[str, Row]:
     rows = paired_layout("sam2_heads") | paired_layout("sam2_video")
     for kind in range(4):  # four tables of one row, which transformers keeps in one
         rows[f"sam_prompt_encoder.point_embeddings.{kind}.weight"] = ((1, 256), None)
-    return rows | _trunk(hiera) | _neck(hiera)
+    return rows
 
 
 def _trunk(hiera: Hiera) -> dict[str, Row]:
@@ -60,10 +78,10 @@ def _trunk(hiera: Hiera) -> dict[str, Row]:
     return rows
 
 
-def _neck(hiera: Hiera) -> dict[str, Row]:
+def _neck(width: int) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for number in range(4):
         name, other = f"image_encoder.neck.convs.{number}.conv", f"vision_encoder.neck.convs.{number}"
-        rows[f"{name}.weight"] = ((256, hiera.width * 2 ** (3 - number), 1, 1), f"{other}.weight")
+        rows[f"{name}.weight"] = ((256, width * 2 ** (3 - number), 1, 1), f"{other}.weight")
         rows[f"{name}.bias"] = ((256,), f"{other}.bias")
     return rows
