@@ -76,9 +76,8 @@ def rows() -> Iterator[Row]:
             root = Path(folder)
             write_images(root, (height, width), count)
             dataset = FolderDataset("bench", folder, "test")
-            ways = {"plain": partial(plain, root)} | {
-                threads: partial(stages, dataset, threads=threads) for threads in (0, usable_cores())
-            }
+            ways: dict[Any, Callable[[Path], None]] = {"plain": partial(plain, root)}
+            ways |= {threads: partial(stages, dataset, threads=threads) for threads in (0, usable_cores())}
             spent = fastest(ways, root, count)
             reference = spent.pop("plain")
             for threads, ours in spent.items():

@@ -47,6 +47,12 @@ class RunResults:
         """The same of the run as a whole."""
         return {stage: stored.content_digest for stage, stored in self.engine.artifacts.items()}
 
+    def image(self, sample_id: str) -> RGBImage:
+        """(H, W, 3) uint8 of a sample's image; from memory where the run's stages have kept it."""
+        read = self.engine.plan.read_image
+        assert read is not None
+        return read(sample_id)
+
     def ground_truth(self, sample_id: str) -> Mask | None:
         """The true mask, where the run reads any."""
         return self.dataset.read_ground_truth(sample_id) if "evaluate" in self.engine.artifacts else None
@@ -58,7 +64,7 @@ class RunResults:
         if "coarse_mask" in stages and final != "coarse_mask":
             masks["coarse"] = stages["coarse_mask"].mask(sample_id)
         truth = self.ground_truth(sample_id)
-        return self.dataset.read_image(sample_id), masks | ({} if truth is None else {"ground truth": truth})
+        return self.image(sample_id), masks | ({} if truth is None else {"ground truth": truth})
 
 
 def final_stage(engine: Engine) -> str | None:

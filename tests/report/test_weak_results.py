@@ -44,7 +44,8 @@ class FinishedEngine:
     def __init__(self, root: Path, ids: tuple[str, ...] = IDS) -> None:
         self.root, self.sample_ids = root, ids
         self.plan = SimpleNamespace(
-            inputs={key: {} for key in ("samples", "images", "truth", "dataset", "parents")}
+            inputs={key: {} for key in ("samples", "images", "truth", "dataset", "parents")},
+            read_image=lambda _: np.full((4, 6, 3), 80, np.uint8),
         )
         self.artifacts: dict[str, StageArtifacts] = {}
         self.scores: dict[str, dict[str, dict[str, float]]] = {name: {} for name in ids}
@@ -276,9 +277,8 @@ def test_without_truth_the_list_has_its_pictures(engine: Any, tmp_path: Path) ->
         stored = engine.artifacts["nnunet_ensemble"]
         maps = {"probability": flat, "entropy": flat, "mutual_information": flat}
         stored.save(name, stored.info(name), stored.mask(name), maps)
-    images = SimpleNamespace(read_image=lambda _: np.full((4, 6, 3), 80, np.uint8))
     cfg = OmegaConf.merge(CFG, {"report_cases": 1})
-    results = RunResults(cfg, engine, images, {}, [], {})  # type: ignore[arg-type]
+    results = RunResults(cfg, engine, None, {}, [], {})  # type: ignore[arg-type]
     found = save_pictures(draw_review(results), tmp_path, tmp_path / "artifacts", {})
     assert [caption for caption, *_ in found] == [
         "thumbnail: a",

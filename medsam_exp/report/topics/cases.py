@@ -91,7 +91,7 @@ def draw_browser(results: RunResults) -> Iterator[tuple[str, Drawing]]:
 
 
 def _drawing(results: RunResults, sample_id: str, stored: Stored, side: int) -> Drawing:
-    image, truth = results.dataset.read_image(sample_id), results.ground_truth(sample_id)
+    image, truth = results.image(sample_id), results.ground_truth(sample_id)
     return draw_image(sample_id, image, truth, stored, side)
 
 
@@ -126,7 +126,7 @@ def _overlay(results: RunResults, sample_id: str) -> "Figure":
     result = ImageResult(
         sample_id=sample_id,
         text=" | ".join(results.texts[sample_id]),
-        image=results.dataset.read_image(sample_id),
+        image=results.image(sample_id),
         saliency_map=read_map(stages["saliency"], sample_id) if "saliency" in stages else None,
         coarse_mask=stages["coarse_mask"].mask(sample_id) if "coarse_mask" in stages else None,
         prompts=prompts_of(sam.info(sample_id)["prompts"]) if sam else None,

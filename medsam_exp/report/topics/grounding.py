@@ -232,7 +232,7 @@ def _controls(results: RunResults, sample_id: str) -> "Figure":
         )
         for place, kind in enumerate(KINDS)
     ]
-    return controls_figure(sample_id, results.dataset.read_image(sample_id), [own, *controls])
+    return controls_figure(sample_id, results.image(sample_id), [own, *controls])
 
 
 def _facts(scores: dict[str, float], kind: str) -> tuple[str, ...]:

@@ -348,7 +348,7 @@ def _thumbnail(results: RunResults, sample_id: str) -> "Image":
     from medsam_exp.report.figures.uncertainty import thumbnail
 
     mask = results.engine.artifacts["nnunet_ensemble"].mask(sample_id)
-    return thumbnail(results.dataset.read_image(sample_id), mask)
+    return thumbnail(results.image(sample_id), mask)
 
 
 def _panel(results: RunResults, sample_id: str) -> "Figure":
@@ -358,7 +358,7 @@ def _panel(results: RunResults, sample_id: str) -> "Figure":
     ensemble, single = stages["nnunet_ensemble"], stages.get("nnunet_single")
     return uncertainty_panel(
         sample_id,
-        results.dataset.read_image(sample_id),
+        results.image(sample_id),
         results.ground_truth(sample_id),
         ensemble.mask(sample_id),
         single.mask(sample_id) if single else None,

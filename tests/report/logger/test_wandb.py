@@ -161,10 +161,11 @@ def phantom_results() -> RunResults:
     half = np.zeros((32, 64), bool)
     half[:, :20] = True
     made = SimpleNamespace(mask=lambda _: half)
-    engine: Any = SimpleNamespace(artifacts={"coarse_mask": made, "sam_mask": made, "evaluate": made})
-    dataset: Any = SimpleNamespace(
-        read_image=lambda _: np.full((32, 64, 3), 128, np.uint8), read_ground_truth=lambda _: half
+    engine: Any = SimpleNamespace(
+        artifacts={"coarse_mask": made, "sam_mask": made, "evaluate": made},
+        plan=SimpleNamespace(read_image=lambda _: np.full((32, 64, 3), 128, np.uint8)),
     )
+    dataset: Any = SimpleNamespace(read_ground_truth=lambda _: half)
     scores = {"a": 0.5, "b": 0.25, "c": 0.75}
     rows = [
         {"id": key, "text": f"text of {key}", "stage": "sam", "dsc": dsc, "iou": dsc / 2}
