@@ -18,14 +18,18 @@ from medsam_exp.types import UserError
 
 def saliency_fits_network(cfg: DictConfig) -> Iterator[str]:
     """The vision tower must offer what the saliency method looks at."""
-    needs = getattr(get_object(cfg.saliency["_target_"]), "needs", None)
-    if needs is None or not readers(cfg.stages, "saliency"):
-        return
-    from medsam_exp.clip.load import vision_layout  # needs open_clip, which is slow to import
+    method = cfg.saliency
+    while method is not None and readers(cfg.stages, "saliency"):  # then the one that it wraps
+        needs, who = (
+            getattr(get_object(method["_target_"]), "needs", None),
+            method["_target_"].rpartition(".")[2],
+        )
+        if needs is not None:
+            from medsam_exp.clip.load import vision_layout  # needs open_clip, which is slow to import
 
-    who = cfg.saliency["_target_"].rpartition(".")[2]
-    if problem := vision_layout(cfg.clip.model).refusal(needs, f"saliency {who}"):
-        yield problem
+            if problem := vision_layout(cfg.clip.model).refusal(needs, f"saliency {who}"):
+                yield problem
+        method = method.get("inner")
 
 
 def layer_within_network(cfg: DictConfig) -> Iterator[str]:

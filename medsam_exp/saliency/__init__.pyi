@@ -1,7 +1,10 @@
+from .affinity import Affinity as Affinity
 from .attention_rollout import AttentionRollout as AttentionRollout
 from .clip_surgery import CLIPSurgery as CLIPSurgery
+from .dense_gradient import DenseGradient as DenseGradient
 from .gem import GEM as GEM
 from .geometry import Geometry as Geometry
+from .geometry import Pad as Pad
 from .geometry import Squash as Squash
 from .grad_eclip import GradECLIP as GradECLIP
 from .gradcam import GradCAM as GradCAM
@@ -14,6 +17,9 @@ from .m2ib import M2IB as M2IB
 from .m2ib_released import M2IBReleased as M2IBReleased
 from .method import SaliencyMethod as SaliencyMethod
 from .naclip import NACLIP as NACLIP
+from .pad import Padded as Padded
 from .patch_text import PatchText as PatchText
+from .rise import RISE as RISE
 from .sclip import SCLIP as SCLIP
 from .text_saliency.m2ib_text import M2IBText as M2IBText
+from .winclip import WinCLIP as WinCLIP

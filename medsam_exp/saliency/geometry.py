@@ -1,15 +1,16 @@
 """Transforms of an image to the network's input, and of its saliency map from the patch grid to the original frame."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
+from medsam_exp.clip.preprocess import Preprocess
 from medsam_exp.masks.nearest import nearest
 from medsam_exp.runtime.finite import all_finite
 from medsam_exp.types import RGBImage, SaliencyMap
@@ -56,6 +57,43 @@ class Squash:
         return stretched(relevance, size)
 
 
+@dataclass(frozen=True)
+class Pad:
+    """The whole image in the network's square with its aspect ratio kept, bars of the mean colour beside it.
+
+    Args:
+        clip_preprocess: of the CLIP model; its size, mean and standard deviation are kept.
+    """
+
+    clip_preprocess: Preprocess
+
+    def preprocess(self, image: RGBImage) -> Tensor:
+        """Return (3, h, w) of an (H, W, 3) image, in the middle; the bars are the training images' mean, which is 0."""
+        (height, width), (top, left, rows, columns) = self._size, _frame(self._size, image.shape[:2])
+        inner = replace(self.clip_preprocess, size=(rows, columns))(image)
+        return pad(inner, (left, width - left - columns, top, height - top - rows))
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.clip_preprocess.size
+
+    @property
+    def stored(self) -> Mapping[str, Any]:
+        """The way back goes by the network's own size."""
+        return {"geometry": "pad", "network_size": list(self._size)}
+
+    def to_original_frame(self, relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
+        """As `stretched_without_bars`."""
+        return stretched_without_bars(relevance, self._size, size)
+
+
+def _frame(network_size: tuple[int, int], size: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Top, left, rows and columns of an image of `size` in the network's input, in whole pixels."""
+    scale = min(network_size[0] / size[0], network_size[1] / size[1])
+    rows, columns = (max(1, round(scale * side)) for side in size[:2])
+    return (network_size[0] - rows) // 2, (network_size[1] - columns) // 2, rows, columns
+
+
 def from_stored_grid(
     grid: NDArray[np.floating[Any]], stored: Mapping[str, Any], size: Sequence[int]
 ) -> SaliencyMap:
@@ -73,7 +111,8 @@ def from_stored_grid(
     if stored["geometry"] == "squash":
         return stretched(relevance, (height, width))
     rows, columns = stored["network_size"]
-    return stretched_in_blocks(relevance, (rows, columns), (height, width))
+    back = stretched_without_bars if stored["geometry"] == "pad" else stretched_in_blocks
+    return back(relevance, (rows, columns), (height, width))
 
 
 def stretched(relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
@@ -94,9 +133,46 @@ def stretched(relevance: Tensor, size: tuple[int, int]) -> SaliencyMap:
     """
     grid = finite_grid(relevance)
     large = interpolate(grid[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+    return _scaled(grid, large)
+
+
+def stretched_without_bars(
+    relevance: Tensor, network_size: tuple[int, int], size: tuple[int, int]
+) -> SaliencyMap:
+    """Stretch what a relevance grid says of a padded image over the image, and scale it to [0, 1].
+
+    Bilinear between the patches' centres as in `stretched`, at the places where the image lies in the input.
+
+    Args:
+        relevance: (gh, gw), any unit.
+        network_size: (h, w) of the network's input.
+        size: (H, W) of the original image in pixels.
+
+    Returns:
+        (H, W) float32 in [0, 1], original frame; all zero where nothing stands out.
+
+    Raises:
+        ValueError: the relevance is not finite.
+    """
+    grid = finite_grid(relevance)
+    top, left, rows, columns = _frame(network_size, size)
+    down = _bilinear(grid.shape[0], network_size[0], top, rows, size[0])
+    across = _bilinear(grid.shape[1], network_size[1], left, columns, size[1])
+    return _scaled(grid, down @ grid @ across.T)
+
+
+def _bilinear(patches: int, network_side: int, start: int, length: int, side: int) -> Tensor:
+    """Weights (side, patches) of patches on an axis, for each pixel of an image that fills `length` from `start` on."""
+    centres = start + (torch.arange(side, dtype=torch.float64) + 0.5) * length / side
+    places = (centres * patches / network_side - 0.5).clamp(0, patches - 1)
+    return (1 - (places[:, None] - torch.arange(patches)).abs()).clamp(min=0)
+
+
+def _scaled(grid: Tensor, large: Tensor) -> SaliencyMap:
+    """A stretched grid (H, W) scaled to [0, 1]; all zero where nothing stands out."""
     low, high = large.aminmax()
     if not (stands_out(grid) and _apart(low, high)):
-        return np.zeros(size, np.float32)
+        return np.zeros(tuple(large.shape), np.float32)
     scaled: SaliencyMap = large.sub_(low).div_(high - low).to(torch.float32).numpy()
     return scaled
 

@@ -75,12 +75,18 @@ class GScoreCAM(SaliencyMethod):
         """Weights (K,) of K channels' maps (K, gh, gw) of one image (3, h, w); they sum to 1."""
         scores = []
         for some in maps.split(self.chunk_size):
-            masked = unit_masks(some, (image.shape[1], image.shape[2]))[:, None] * image
-            # Through the split tower, because there the last block runs for the class token alone.
-            last = clip.layout.last_layer
-            embedding = clip.vision_suffix(clip.vision_prefix(masked.to(image.dtype), last), last)
-            scores.append(cosine_similarity(text_embedding.float()[None], embedding.float(), dim=-1))
+            masks = unit_masks(some, (image.shape[1], image.shape[2]))
+            scores.append(masked_similarity(clip, image, masks, text_embedding))
         return (clip.logit_scale.float().exp() * torch.cat(scores)).softmax(dim=0)
+
+
+def masked_similarity(clip: ClipModel, image: Tensor, masks: Tensor, text_embedding: Tensor) -> Tensor:
+    """Cosine (K,) of a text (D,) with an image (3, h, w) under each of the masks (K, h, w) in [0, 1]."""
+    # Through the split tower, because there the last block runs for the class token alone.
+    last = clip.layout.last_layer
+    masked = (masks[:, None] * image).to(image.dtype)
+    embedding = clip.vision_suffix(clip.vision_prefix(masked, last), last)
+    return cosine_similarity(text_embedding.float()[None], embedding.float(), dim=-1)
 
 
 def unit_masks(maps: Tensor, size: tuple[int, int]) -> Tensor:

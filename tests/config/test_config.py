@@ -43,7 +43,9 @@ def layout(tmp_path: Path) -> str:
 @pytest.fixture
 def any_depth(monkeypatch: pytest.MonkeyPatch) -> None:
     """All networks, also those whose description lies on a hub, count as as deep as the deepest."""
-    layout = VisionLayout("VisionTransformer", 24, 22, frozenset({"features", "tokens", "attention"}))
+    layout = VisionLayout(
+        "VisionTransformer", 24, 22, frozenset({"features", "tokens", "blocks", "attention"})
+    )
     monkeypatch.setattr("medsam_exp.clip.load.vision_layout", lambda _: layout)
 
 

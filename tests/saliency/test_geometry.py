@@ -2,24 +2,29 @@ import numpy as np
 import pytest
 import torch
 
-from medsam_exp.saliency.geometry import Squash
+from medsam_exp.clip.preprocess import Preprocess
+from medsam_exp.saliency.geometry import Pad, Squash
 
 to_original_frame = Squash(torch.from_numpy).to_original_frame
 
 
-def bilinear(grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Loops: sample the grid at each pixel's centre, edges continued."""
+def sampled(grid: np.ndarray, y: float, x: float) -> float:
+    """Between the centres of four cells, edges continued; y and x in cells, from the centre of the first."""
     rows, columns = grid.shape
-    out = np.empty(size)
+    y, x = min(max(y, 0), rows - 1), min(max(x, 0), columns - 1)
+    y0, x0 = int(y), int(x)
+    y1, x1 = min(y0 + 1, rows - 1), min(x0 + 1, columns - 1)
+    top = grid[y0, x0] * (1 - (x - x0)) + grid[y0, x1] * (x - x0)
+    low = grid[y1, x0] * (1 - (x - x0)) + grid[y1, x1] * (x - x0)
+    return float(top * (1 - (y - y0)) + low * (y - y0))
+
+
+def bilinear(grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Loops: sample the grid at each pixel's centre."""
+    (rows, columns), out = grid.shape, np.empty(size)
     for i in range(size[0]):
         for j in range(size[1]):
-            y = min(max((i + 0.5) * rows / size[0] - 0.5, 0), rows - 1)
-            x = min(max((j + 0.5) * columns / size[1] - 0.5, 0), columns - 1)
-            y0, x0 = int(y), int(x)
-            y1, x1 = min(y0 + 1, rows - 1), min(x0 + 1, columns - 1)
-            top = grid[y0, x0] * (1 - (x - x0)) + grid[y0, x1] * (x - x0)
-            low = grid[y1, x0] * (1 - (x - x0)) + grid[y1, x1] * (x - x0)
-            out[i, j] = top * (1 - (y - y0)) + low * (y - y0)
+            out[i, j] = sampled(grid, (i + 0.5) * rows / size[0] - 0.5, (j + 0.5) * columns / size[1] - 0.5)
     return out
 
 
@@ -73,3 +78,26 @@ def test_scale_and_offset_do_not_matter() -> None:
 def test_result_on_bfloat16_and_with_gradient() -> None:
     grid = torch.rand(4, 4).bfloat16().requires_grad_()
     assert to_original_frame(grid, (9, 9)).max() == 1
+
+
+@pytest.mark.parametrize(("size", "inside"), [((30, 60), (14, 0, 28, 56)), ((90, 30), (0, 18, 56, 19))])
+def test_an_image_is_padded_to_a_square_and_its_map_comes_back(
+    size: tuple[int, int], inside: tuple[int, int, int, int]
+) -> None:
+    preprocess = Preprocess((56, 56), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+    geometry, (top, left, rows, columns) = Pad(preprocess), inside
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (*size, 3), np.uint8)
+    pixels = geometry.preprocess(image)
+    alone = Preprocess((rows, columns), preprocess.mean, preprocess.std)(image)
+    assert torch.equal(pixels[:, top : top + rows, left : left + columns], alone)
+    assert int((pixels != 0).sum()) == int((alone != 0).sum())  # the bars have the mean colour
+    grid = random.normal(size=(5, 4))
+    expected = np.empty(size)
+    for i in range(size[0]):
+        for j in range(size[1]):
+            y, x = top + (i + 0.5) * rows / size[0], left + (j + 0.5) * columns / size[1]
+            expected[i, j] = sampled(grid, y / 56 * 5 - 0.5, x / 56 * 4 - 0.5)
+    expected = (expected - expected.min()) / (expected.max() - expected.min())
+    found = geometry.to_original_frame(torch.from_numpy(grid), size)
+    np.testing.assert_allclose(found, expected, atol=1e-6)

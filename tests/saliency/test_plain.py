@@ -10,6 +10,7 @@ from medsam_exp.clip.load import load_clip
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.saliency.attention_rollout import AttentionRollout
+from medsam_exp.saliency.dense_gradient import DenseGradient
 from medsam_exp.saliency.gradcam import GradCAM
 from medsam_exp.saliency.gradient_rollout import GradientRollout
 from medsam_exp.saliency.gscorecam import GScoreCAM, unit_masks
@@ -18,6 +19,7 @@ from medsam_exp.saliency.legrad_patch_text import LeGradPatchText
 from medsam_exp.saliency.patch_text import PatchText
 from medsam_exp.types import UserError
 from tests.saliency.plain import (
+    features_and_gradient,
     plain_gradcam,
     plain_gradient_rollout,
     plain_gscorecam,
@@ -102,6 +104,17 @@ def test_legrad_times_patch_text(make_tiny: Make, kind: str, last: int) -> None:
     rows = zip(images, texts, strict=True)
     expected = [plain_legrad_patch_text(clip, *row, min(last, clip.depth)) for row in rows]
     same(LeGradPatchText(last)(clip, images, texts, generators), torch.stack(expected))
+
+
+@pytest.mark.parametrize("kind", ["open_clip", "timm", "average", "maximum", "attention_pool"])
+def test_dense_gradient(make_tiny: Make, kind: str) -> None:
+    clip = make_tiny(kind).double()
+    images, texts, generators = batch(clip, 1)
+    _, gradient = features_and_gradient(clip, images[0], texts[0], clip.depth - 2)
+    length = sum(channel**2 for channel in gradient) ** 0.5
+    dense = plain_patch_text(clip, images[0], texts[0])
+    length, dense = ((x - x.min()) / (x.max() - x.min()) for x in (length, dense))
+    same(DenseGradient()(clip, images, texts, generators), (length * dense)[None])
 
 
 def test_legrad_of_no_block_is_refused() -> None:

@@ -11,7 +11,7 @@ import torch
 from medsam_exp.clip.preprocess import Preprocess
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.kept_arrays import KeptArrays
-from medsam_exp.saliency.geometry import Geometry, Squash
+from medsam_exp.saliency.geometry import Geometry, Pad, Squash
 from medsam_exp.saliency.m2ib_released import CentreCrop
 from medsam_exp.stages.maps import read_map, stored_form
 from medsam_exp.training.saliency import SaliencyResult
@@ -30,7 +30,10 @@ class Elsewhere:
         return np.full(size, float(relevance.max()), np.float32)
 
 
-@pytest.mark.parametrize("geometry", [Squash(PREPROCESS), CentreCrop(PREPROCESS), Elsewhere()], ids=type)
+GEOMETRIES = [Squash(PREPROCESS), CentreCrop(PREPROCESS), Pad(PREPROCESS), Elsewhere()]
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=type)
 @pytest.mark.parametrize("size", [(40, 56), (28, 28), (1, 9), (131, 70)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_what_is_read_is_what_the_geometry_gave(
