@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
+from medsam_exp.runtime.native_bf16 import TF32
 from medsam_exp.stages.auto_precision import AUTO
 
 _RESERVED = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
@@ -34,7 +35,7 @@ def signature_problems(cfg: DictConfig) -> Iterator[str]:
             yield f"{path}._target_ names {node['_target_']}, which cannot be imported"
             continue
         arguments = {key: value for key, value in node.items() if key not in _RESERVED}
-        if path == "trainer" and node.get("precision") == AUTO:  # a plan says what the Trainer gets
+        if path == "trainer" and node.get("precision") in (AUTO, TF32):  # a plan says what the Trainer gets
             del arguments["precision"]
         yield from _binding_problems(path, target, arguments, partial=bool(node.get("_partial_", False)))
 

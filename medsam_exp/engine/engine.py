@@ -176,7 +176,7 @@ class Engine:
         auxiliary: "AuxiliaryImages | None",
     ) -> "StageContext":
         from medsam_exp.stages.context import StageContext
-        from medsam_exp.training.precision import network_dtype
+        from medsam_exp.training.precision import of_encoders_alone
 
         stage, cfg = STAGES[name], self.plan.cfg
         precision, _ = self.plan.precisions[name]
@@ -189,7 +189,7 @@ class Engine:
 
         def trainer(**options: Any) -> "pl.Trainer":
             silent = ("enable_progress_bar", "enable_model_summary", "use_distributed_sampler")
-            around = FULL if network_dtype(precision) else precision  # of what is not an encoder
+            around = FULL if of_encoders_alone(precision) else precision  # of what is not an encoder
             own = {"precision": around} if "precision" in cfg.trainer else {}
             result: pl.Trainer = build(cfg.trainer, **{**dict.fromkeys(silent, False), **own, **options})
             return result

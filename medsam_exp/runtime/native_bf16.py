@@ -4,6 +4,8 @@ from pathlib import Path
 
 from medsam_exp.runtime.gpus import GPU_DRIVERS, named_gpus, oldest_capability
 
+TF32 = "tf32"
+"""The precision in which NVIDIA's GPUs round what enters float32 products (`medsam_exp.training.precision`)."""
 _PROCESSOR = Path("/proc/cpuinfo")
 _INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
 _AMPERE = 8.0

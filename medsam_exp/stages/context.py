@@ -269,13 +269,14 @@ class StageContext:
         """
         items = self.pending if items is None else items
         module = PredictModule(network, answers, take)
-        loader = batch_loader(items, read, batch_size=self.batch_size, threads=self.threads)
         module.requires_grad_(False)
         module.allow_zero_length_dataloader_with_multiple_devices = True  # few batches leave some without
         # Saliency needs gradients of its own variables, which inference mode would forbid for good.
         trainer = self.trainer(
             inference_mode=False, logger=False, enable_checkpointing=False, callbacks=[RestoreSignals()]
         )
+        pinned = trainer.strategy.root_device.type == "cuda"
+        loader = batch_loader(items, read, batch_size=self.batch_size, threads=self.threads, pinned=pinned)
         keep_freed_memory()
         with closing(loader), encoders_in(module, self.precision):
             # A process without a share still joins the others.

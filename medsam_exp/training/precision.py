@@ -6,6 +6,10 @@ in the precision, while geometry, noise, losses, similarities and SAM's decoder 
 
 Mixed ones (bf16-mixed, 16-mixed) are Lightning's: autocast, which converts the frozen weights of each product anew each
 time. Here they are converted once; the numbers are the same.
+
+"tf32" lets a GPU round what enters float32 products and convolutions to 10 bits of mantissa (TensorFloat-32,
+https://docs.pytorch.org/docs/stable/notes/cuda.html); in every other precision it may not, torch's default for
+convolutions notwithstanding.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +21,7 @@ from open_clip.transformer import TextTransformer, Transformer
 from torch import nn
 
 from medsam_exp.clip.model import ClipModel
+from medsam_exp.runtime.native_bf16 import TF32
 from medsam_exp.sam.promptable import PromptableModel
 
 _TRUE = {
@@ -37,6 +42,11 @@ def network_dtype(precision: object) -> torch.dtype | None:
     return _TRUE.get(str(precision))
 
 
+def of_encoders_alone(precision: object) -> bool:
+    """Whether a precision is kept from Lightning, for which the rest is in float32."""
+    return precision == TF32 or network_dtype(precision) is not None
+
+
 def precision_problems(precision: object, stages: Sequence[str]) -> list[str]:
     """Why stages that train cannot work in a precision.
 
@@ -44,17 +54,35 @@ def precision_problems(precision: object, stages: Sequence[str]) -> list[str]:
         precision: of the Trainer.
         stages: those of a run that train.
     """
-    if network_dtype(precision) is None or not stages:
+    if not of_encoders_alone(precision) or not stages:
         return []
     return [
         f"trainer.precision={precision} is for CLIP and SAM as they are, but {' and '.join(stages)} would lose small "
-        "steps of the weights in it; set trainer.precision=32-true, bf16-mixed or 16-mixed"
+        "steps of the weights in it, or do without it; set trainer.precision=32-true, bf16-mixed or 16-mixed"
     ]
 
 
 @contextmanager
 def encoders_in(module: nn.Module, precision: str) -> Iterator[None]:
     """Let a module's encoders compute in a precision; afterwards their weights are what they were, bit for bit."""
+    with _tensor_float_32(precision == TF32), _weights_in(module, precision):
+        yield
+
+
+@contextmanager
+def _tensor_float_32(wanted: bool) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if wanted else "highest")
+    torch.backends.cudnn.allow_tf32 = wanted
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+@contextmanager
+def _weights_in(module: nn.Module, precision: str) -> Iterator[None]:
     if (dtype := _MIXED.get(precision)) is not None:
         with _products_in(module, dtype):
             yield

@@ -112,7 +112,12 @@ def read_embeddings(read: Callable[[str], StoredEmbedding], ids: Sequence[str]) 
 
 
 def batch_loader(
-    items: Sequence[T], load: Callable[[Sequence[T]], Any], *, batch_size: int, threads: int
+    items: Sequence[T],
+    load: Callable[[Sequence[T]], Any],
+    *,
+    batch_size: int,
+    threads: int,
+    pinned: bool = False,
 ) -> "Ahead[Sequence[T]]":
     """Loader of this process's share of batches; what is in a batch does not depend on the number of processes.
 
@@ -121,10 +126,18 @@ def batch_loader(
         load: up to batch_size items to a batch.
         batch_size: items of every batch but the last.
         threads: that read ahead; 0 reads in this one.
+        pinned: bring batches to page-locked memory, from where a GPU takes them while the processor goes on.
     """
+
+    def load_pinned(some: Sequence[T]) -> Any:
+        batch = load(some)
+        return batch.pin_memory() if isinstance(batch, TensorBatch) else batch
+
     rank, world_size = distributed.rank(), distributed.world_size()
     starts = range(rank * batch_size, len(items), world_size * batch_size)
-    return Ahead([items[start : start + batch_size] for start in starts], load, threads)
+    return Ahead(
+        [items[start : start + batch_size] for start in starts], load_pinned if pinned else load, threads
+    )
 
 
 class Ahead(Generic[T]):

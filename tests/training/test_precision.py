@@ -1,5 +1,6 @@
 """True precisions are the encoders' own; what lies around them stays in float32, and weights come back as they were."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -160,20 +161,46 @@ def test_mixed_bfloat16_keeps_the_embedded_networks_maps_and_masks(clip: ClipMod
         assert iou(*masks) > 0.98
 
 
+def test_tensor_float_32_is_allowed_where_it_is_asked_for_alone(sam: SamModel) -> None:
+    def allowed() -> tuple[str, bool]:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+    before = allowed()
+    for precision, expected in (("tf32", ("high", True)), ("32-true", ("highest", False))):
+        with encoders_in(sam, precision):
+            assert allowed() == expected
+        assert allowed() == before
+
+
+@pytest.mark.gpu
+def test_tensor_float_32_changes_a_gpus_numbers_little(sam: SamModel) -> None:
+    moved = copy.deepcopy(sam).cuda()
+    images = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = sam.encode(images)
+        with encoders_in(moved, "tf32"):
+            low = moved.encode(images.cuda()).cpu()
+        with encoders_in(moved, "32-true"):
+            full = moved.encode(images.cuda()).cpu()
+    assert (full - expected).abs().max() < (low - expected).abs().max()
+    assert likeness(low, expected) > 0.999
+
+
 @pytest.mark.parametrize("precision", ["32-true", "32", "bf16-mixed", "16-mixed", None])
 def test_other_precisions_are_lightnings(precision: str | None) -> None:
     assert network_dtype(precision) is None
 
 
 def test_trainings_refuse_true_precisions() -> None:
-    for chosen in ("experiment=phantom_finetune", "experiment=tiny_sam", "experiment=phantom_weak"):
-        with pytest.raises(UserError, match=r"trainer\.precision=bf16-true .*32-true, bf16-mixed"):
-            check(composed(f"+{chosen}", "trainer.precision=bf16-true"))
+    trainings = ("experiment=phantom_finetune", "experiment=tiny_sam", "experiment=phantom_weak")
+    for chosen, precision in zip(trainings, ("bf16-true", "tf32", "bf16-true"), strict=True):
+        with pytest.raises(UserError, match=rf"trainer\.precision={precision} .*32-true, bf16-mixed"):
+            check(composed(f"+{chosen}", f"trainer.precision={precision}"))
 
 
 def test_a_run_in_a_true_precision(tmp_path: Path) -> None:
     keys = set()
-    for precision in ("bf16-true", "32-true"):
+    for precision in ("bf16-true", "tf32", "32-true"):
         given = (
             "+experiment=demo",
             "tuned=none",
@@ -188,4 +215,4 @@ def test_a_run_in_a_true_precision(tmp_path: Path) -> None:
         summary = json.loads((folder / "summary.json").read_text())
         assert summary["metrics"]["sam/dsc"]["mean"] >= 0
         keys.add(summary["keys"]["saliency"])
-    assert len(keys) == 2, "precision is part of a result's key"
+    assert len(keys) == 3, "precision is part of a result's key"
