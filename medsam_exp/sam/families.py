@@ -16,6 +16,7 @@ from medsam_exp.sam.framing import (
     MedSam2Framing,
     MedSamFraming,
     Sam2Framing,
+    Sam3Framing,
     SamMed2dFraming,
 )
 from medsam_exp.sam.huggingface_layout import from_huggingface, is_huggingface
@@ -23,6 +24,7 @@ from medsam_exp.sam.model import SamModel
 from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.sam.sam2 import Sam2, build_sam2
 from medsam_exp.sam.sam2_layout import sam2_names
+from medsam_exp.sam.sam3_tracker import build_sam3_tracker, sam3_names
 from medsam_exp.sam.sam_hq import SamHq, build_sam_hq, sam_hq_names
 from medsam_exp.sam.sam_med2d import build_sam_med2d
 
@@ -98,4 +100,5 @@ FAMILIES: Mapping[str, Family] = {
     "sam_hq_h": _sam_hq(partial(build_sam_hq, width=1280, depth=32, heads=16, global_blocks=(7, 15, 23, 31))),
     "medsam2": _sam2(partial(build_sam2, side=512), MedSam2Framing),
     "edgetam": _sam2(build_edgetam),
+    "sam3_tracker": Family(build_sam3_tracker, Sam3Framing, Sam2, sam3_names),
 }

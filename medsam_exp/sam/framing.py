@@ -158,6 +158,13 @@ class Sam2Framing(Framing):
         return interpolate(pixels[None], (side, side), mode="bilinear", antialias=True)[0]
 
 
+class Sam3Framing(Sam2Framing):
+    """SAM 3's (Carion 2025): as SAM 2's, in other units."""
+
+    _mean = torch.tensor(0.5)
+    _std = torch.tensor(0.5)
+
+
 class MedSam2Framing(Sam2Framing):
     """MedSAM2's (Ma 2025): as SAM 2's, but by Pillow's bicubic interpolation, in whole gray values.
 

@@ -73,7 +73,6 @@ def build_sam2(
     widths, head_counts = ([first * 2**stage for stage in range(4)] for first in (width, heads))
     backbone = Sam2HieraDetConfig(
         hidden_size=width,
-        num_attention_heads=heads,
         image_size=[side, side],
         window_positional_embedding_background_size=[background, background],
         blocks_per_stage=list(blocks),

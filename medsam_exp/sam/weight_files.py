@@ -81,6 +81,10 @@ PUBLISHED: Mapping[str, Published] = {
         "edgetam.pt",
         _get("edgetam", "download checkpoints/edgetam.pt of https://github.com/facebookresearch/EdgeTAM"),
     ),
+    "sam3_tracker": Published(
+        "sam3",
+        "ask for access at https://huggingface.co/facebook/sam3, download its config.json and model.safetensors",
+    ),
     "tiny": Published("tiny_sam.safetensors", "`make tiny-weights` makes it"),
 }
 """By architecture; `medsam_exp.sam.families` builds each."""

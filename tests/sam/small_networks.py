@@ -11,6 +11,7 @@ from medsam_exp.sam.edgetam import build_edgetam
 from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.sam.sam2 import build_sam2
+from medsam_exp.sam.sam3_tracker import build_sam3_tracker
 from medsam_exp.sam.sam_hq import build_sam_hq
 from medsam_exp.sam.sam_med2d import build_sam_med2d
 
@@ -27,6 +28,18 @@ SMALL: dict[str, Callable[[], Any]] = {
     "sam_med2d": lambda: build_sam_med2d(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,)),
     **dict.fromkeys(("sam2_tiny", "sam2_small", "sam2_base_plus", "sam2_large", "medsam2"), small_sam2),
     **dict.fromkeys(("sam_hq_b", "sam_hq_l", "sam_hq_h"), small_sam_hq),
+    "sam3_tracker": lambda: build_sam3_tracker(
+        width=32,
+        hidden=64,
+        depth=3,
+        heads=2,
+        global_blocks=(1, 2),
+        window=4,
+        side=112,
+        pretrained_side=56,
+        channels=32,
+        mlp_dim=64,
+    ),
     "edgetam": lambda: build_edgetam(side=128, channels=32, mlp_dim=64),
 }
 

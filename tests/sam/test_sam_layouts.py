@@ -47,7 +47,7 @@ SAM_HQ = {f"sam_hq_{size}": f"vit_{size}" for size in ("b", "l", "h")}
 
 
 def test_every_published_family_has_a_table() -> None:
-    assert {*ENCODERS, *SAM2, *SAM_HQ, "edgetam", "tiny"} == set(FAMILIES)
+    assert {*ENCODERS, *SAM2, *SAM_HQ, "edgetam", "tiny", "sam3_tracker"} == set(FAMILIES)
 
 
 State = dict[str, torch.Tensor]
@@ -56,9 +56,9 @@ State = dict[str, torch.Tensor]
 @functools.cache
 def stored(name: str) -> State:
     """By the published table alone; tensors on the meta device have shapes and no memory."""
-    if name == "tiny":
+    if name in ("tiny", "sam3_tracker"):  # own; under transformers' names
         with torch.device("meta"):
-            return SamModel(FAMILIES[name].build()).state_dict()
+            return FAMILIES[name].make().network.state_dict()
     if name in SAM2:
         shapes = {tensor: shape for tensor, (shape, _) in sam2_layout(HIERA[SAM2[name]]).items()}
     elif name == "edgetam":

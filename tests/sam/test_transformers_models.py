@@ -7,14 +7,15 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import Sam2ImageProcessor
+from transformers import Sam2ImageProcessor, Sam3ImageProcessor
 
-from medsam_exp.sam.framing import MedSam2Framing, Sam2Framing
+from medsam_exp.sam.families import FAMILIES
+from medsam_exp.sam.framing import MedSam2Framing, Sam2Framing, Sam3Framing
 from medsam_exp.training.precision import encoders_in
 from medsam_exp.types import RGBImage
-from tests.sam.small_networks import small_model, small_network
+from tests.sam.small_networks import small_model
 
-ARCHITECTURES = ["sam2_tiny", "sam_hq_b", "edgetam"]
+ARCHITECTURES = ["sam2_tiny", "sam_hq_b", "edgetam", "sam3_tracker"]
 """One of each kind of network."""
 PROMPTS: dict[str, tuple[str, ...]] = {
     "boxes": ("input_boxes",),
@@ -39,6 +40,13 @@ def random_prompts(kind: str, side: int) -> dict[str, Tensor]:
     return {name: every[name] for name in PROMPTS[kind]}
 
 
+def untouched(network: Any) -> Any:
+    """The library's own network with the same weights."""
+    reference = type(network)(network.config).eval()
+    reference.load_state_dict(network.state_dict())
+    return reference
+
+
 def answered(
     model: Any, embeddings: Tensor, prompts: dict[str, Tensor], multimask: bool
 ) -> tuple[Tensor, Tensor]:
@@ -57,7 +65,7 @@ def test_masks_and_predicted_ious_equal_the_librarys_own_forward(
     image = model.preprocess(random_image(60, 90))[None]
     prompts = random_prompts(kind, model.image_size)
     with torch.no_grad():
-        said = small_network(architecture)(
+        said = untouched(model.network)(
             pixel_values=image,
             multimask_output=multimask,
             **{name: part[None] for name, part in prompts.items()},
@@ -99,17 +107,20 @@ def test_the_encoder_alone_computes_in_a_low_precision(architecture: str, precis
 
 
 @pytest.mark.parametrize("size", [(60, 90), (300, 170), (1, 40)])
-def test_sam2s_framing_is_the_librarys_on_real_values(size: tuple[int, int]) -> None:
-    image, framing = random_image(*size), Sam2Framing(128)
-    processor = Sam2ImageProcessor(size={"height": 128, "width": 128})
+@pytest.mark.parametrize(
+    ("framing", "processor"), [(Sam2Framing, Sam2ImageProcessor), (Sam3Framing, Sam3ImageProcessor)]
+)
+def test_the_framing_is_the_librarys_on_real_values(
+    framing: Any, processor: Any, size: tuple[int, int]
+) -> None:
+    image, ours, theirs = random_image(*size), framing(128), processor(size={"height": 128, "width": 128})
     real = torch.from_numpy(image).permute(2, 0, 1).float() / 255
-    expected = processor(real, do_rescale=False, input_data_format="channels_first", return_tensors="pt")[
-        "pixel_values"
-    ][0]
-    torch.testing.assert_close(framing.preprocess(image), expected, rtol=0, atol=1e-6)
-    rounded = processor(image, input_data_format="channels_last", return_tensors="pt")["pixel_values"][0]
+    options = {"input_data_format": "channels_first", "return_tensors": "pt"}
+    expected = theirs(real, do_rescale=False, **options)["pixel_values"][0]
+    torch.testing.assert_close(ours.preprocess(image), expected, rtol=0, atol=1e-6)
+    rounded = theirs(image, **options | {"input_data_format": "channels_last"})["pixel_values"][0]
     gray_value = 1 / 255 / 0.224
-    assert (framing.preprocess(image) - rounded).abs().max() < 1.01 * gray_value  # rounded twice
+    assert (ours.preprocess(image) - rounded).abs().max() < 1.01 * gray_value  # rounded twice
 
 
 def test_medsam2s_framing_is_pillows_resize() -> None:
@@ -118,3 +129,22 @@ def test_medsam2s_framing_is_pillows_resize() -> None:
     expected = (squashed / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     found = MedSam2Framing(128).preprocess(image)
     np.testing.assert_allclose(found.permute(1, 2, 0).numpy(), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["sam2_tiny", "medsam2", "sam_hq_b", "edgetam"])
+def test_full_size(architecture: str) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = FAMILIES[architecture].build().eval()
+        for parameter in network.parameters():
+            parameter.data.add_(torch.randn_like(parameter), alpha=0.03)
+    reference = untouched(network)
+    model = FAMILIES[architecture].make(network).eval()
+    image, prompts = model.preprocess(random_image(300, 500))[None], random_prompts("both", model.image_size)
+    with torch.no_grad():
+        said = reference(pixel_values=image, **{name: part[None] for name, part in prompts.items()})
+        logits, iou = answered(model, model.encode(image), prompts, multimask=True)
+    assert logits.std() > 0.01
+    torch.testing.assert_close(logits, said.pred_masks[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(iou, said.iou_scores[0], rtol=1e-4, atol=1e-4)
