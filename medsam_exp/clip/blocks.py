@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from open_clip.transformer import ResidualAttentionBlock
-from timm.layers import Attention
+from timm.layers import Attention, AttentionPoolLatent
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -179,6 +179,22 @@ def _attended(block: Block | ResidualAttentionBlock, values: Tensor) -> Tensor:
 def _merged(values: Tensor) -> Tensor:
     """(B, heads, T, C / heads) as (B, T, C)."""
     return values.transpose(1, 2).flatten(2)
+
+
+def pooled_by_attention(pool: AttentionPoolLatent, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """What timm's attention pooling makes of tokens, and its attention.
+
+    Returns:
+        (B, C), and attention (B, heads, latents, T), on which it depends: each row sums to 1.
+    """
+    if pool.pos_embed is not None:
+        tokens = tokens + pool.pos_embed[None].to(tokens.dtype)
+    query = pool.q_norm(pool.q(pool.latent).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2))
+    key, value = pool.kv(tokens).unflatten(-1, (2, pool.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    paid = (pool.scale * query @ pool.k_norm(key).mT).softmax(dim=-1)
+    mixed = pool.proj_drop(pool.proj(_merged(paid @ value)))
+    mixed = mixed + pool.mlp(pool.norm(mixed))
+    return (mixed[:, 0] if pool.pool == "token" else mixed.mean(dim=1)), paid
 
 
 def value_path(block: Block | ResidualAttentionBlock, tokens: Tensor) -> Tensor:

@@ -110,8 +110,11 @@ class VisionTower:
         """The 0-based layer `layer` in parts."""
         raise self._refusal("blocks")
 
-    def pooled(self, tokens: "Tensor") -> "Tensor":
-        """Embeddings (B, D) of the tokens (B, T, C) after any layer, their mean in the place of a class token."""
+    def pooled(self, tokens: "Tensor") -> "tuple[Tensor, Tensor | None]":
+        """Embeddings (B, D) of the tokens (B, T, C) after any layer, their mean in the place of a class token.
+
+        And the attention that pools them (B, heads, latents, T), where that is how they are pooled.
+        """
         raise self._refusal("tokens")
 
     def patch_embeddings(self, tokens: "Tensor") -> "Tensor":

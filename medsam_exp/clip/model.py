@@ -156,10 +156,12 @@ class ClipModel(nn.Module):
         """
         return self._tower.block(layer)
 
-    def pooled(self, tokens: Tensor) -> Tensor:
+    def pooled(self, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
         """Un-normalised embeddings (B, D) of the tokens (B, T, C) after any vision layer.
 
         Pooled as the network pools its last tokens; where it reads a class token, the mean of all stands for that.
+        The second is the attention that pools them (B, heads, latents, T), on which they depend; None where no
+        attention pools.
         """
         return self._tower.pooled(tokens)
 

@@ -9,6 +9,7 @@ import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer as OpenClipVit
+from timm.layers import AttentionPoolLatent
 from timm.models.vision_transformer import VisionTransformer as TimmVit
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -63,10 +64,10 @@ class _TransformerTower(VisionTower):
             raise self._refusal("blocks")
         return blocks.PlainBlock(self._blocks[layer])
 
-    def pooled(self, tokens: Tensor) -> Tensor:
+    def pooled(self, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
         if not self._reads_cls:
-            return self._embedding(tokens)
-        return self._each_embedded(tokens.mean(dim=1, keepdim=True)).squeeze(1)
+            return self._embedding(tokens), None
+        return self._each_embedded(tokens.mean(dim=1, keepdim=True)).squeeze(1), None
 
     def patch_embeddings(self, tokens: Tensor) -> Tensor:
         if "blocks" not in self.layout.capabilities:
@@ -119,6 +120,13 @@ class _TimmTower(_TransformerTower):
     def _embedding(self, tokens: Tensor) -> Tensor:
         result: Tensor = self._visual.head(self._trunk.forward_head(self._trunk.norm(tokens)))
         return result
+
+    def pooled(self, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
+        trunk = self._trunk
+        if not isinstance(trunk.attn_pool, AttentionPoolLatent):
+            return super().pooled(tokens)
+        pooled, paid = blocks.pooled_by_attention(trunk.attn_pool, trunk.norm(tokens))
+        return self._visual.head(trunk.head(trunk.head_drop(trunk.fc_norm(pooled)))), paid
 
 
 class _OpenClipTower(_TransformerTower):

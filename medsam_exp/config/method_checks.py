@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hydra.utils import get_object
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from medsam_exp.config.build import build
 from medsam_exp.config.trials import shares_images
@@ -18,29 +18,35 @@ from medsam_exp.types import UserError
 
 def saliency_fits_network(cfg: DictConfig) -> Iterator[str]:
     """The vision tower must offer what the saliency method looks at."""
-    method = cfg.saliency
-    while method is not None and readers(cfg.stages, "saliency"):  # then the one that it wraps
-        needs, who = (
-            getattr(get_object(method["_target_"]), "needs", None),
-            method["_target_"].rpartition(".")[2],
-        )
-        if needs is not None:
+    for method in _saliency_methods(cfg).values():
+        target = method["_target_"]
+        if needs := getattr(get_object(target), "needs", None):
             from medsam_exp.clip.load import vision_layout  # needs open_clip, which is slow to import
 
+            who = target.rpartition(".")[2]
             if problem := vision_layout(cfg.clip.model).refusal(needs, f"saliency {who}"):
                 yield problem
-        method = method.get("inner")
 
 
 def layer_within_network(cfg: DictConfig) -> Iterator[str]:
     """The saliency's layer must be one of the vision tower's, and its patches must reach the embedding."""
-    layer = OmegaConf.select(cfg, "saliency.layer")
-    if layer is None or any(saliency_fits_network(cfg)) or not readers(cfg.stages, "saliency"):
+    if any(saliency_fits_network(cfg)):
         return
-    from medsam_exp.clip.load import vision_layout  # needs open_clip, which is slow to import
+    for key, method in _saliency_methods(cfg).items():
+        if (layer := method.get("layer")) is not None:
+            from medsam_exp.clip.load import vision_layout  # needs open_clip, which is slow to import
 
-    if problem := vision_layout(cfg.clip.model).layer_problem(layer):
-        yield f"saliency.layer={layer}, but {cfg.clip.model} {problem}"
+            if problem := vision_layout(cfg.clip.model).layer_problem(layer):
+                yield f"{key}.layer={layer}, but {cfg.clip.model} {problem}"
+
+
+def _saliency_methods(cfg: DictConfig) -> dict[str, DictConfig]:
+    """The saliency method and those that it wraps, by key; none where no stage reads it."""
+    methods, key, method = {}, "saliency", cfg.saliency if readers(cfg.stages, "saliency") else None
+    while method is not None:
+        methods[key] = method
+        key, method = f"{key}.inner", method.get("inner")
+    return methods
 
 
 def millimetres_need_a_spacing(cfg: DictConfig) -> Iterator[str]:

@@ -22,8 +22,10 @@ class LeGrad(SaliencyMethod):
     for the patches. The embedding of Z_l is pooled as the network pools its last tokens; where it reads a class token,
     the mean over all tokens stands for that, as in LeGrad.
 
+    Where a network pools by attention, A_l is the attention of its pool over Z_l instead. The released code then also
+    blanks what an empty text marks strongly; that is not repeated.
+
     A gradient of s_l needs block l alone, so all of it costs one forward pass and a backward pass of these blocks.
-    Where a network pools by attention, LeGrad looks at the pool's attention instead; here at the blocks' there too.
 
     Args:
         blocks: how many of the last blocks to look at, at least 1; all when the network has fewer.
@@ -58,7 +60,9 @@ def attention_gradient(
         entering = tokens
         with torch.enable_grad():
             after, attention = clip.block(layer).with_attention(tokens.detach().requires_grad_())
-            (gradient,) = similarity_gradient(text_embedding, clip.pooled(after), [attention])
+            embedding, pooling = clip.pooled(after)
+            looked_at = attention if pooling is None else pooling
+            (gradient,) = similarity_gradient(text_embedding, embedding, [looked_at])
         gained = gradient.float().relu().mean(dim=(1, 2))[:, clip.prefix_tokens :]
         legrad += gained.unflatten(1, clip.grid)
         tokens = after.detach()

@@ -37,6 +37,10 @@ def test_prefix_then_suffix_is_the_whole_tower(make_clip: Callable[..., ClipMode
             tokens = clip.vision_prefix(batch, layer)
             assert tokens.shape[1] == clip.prefix_tokens + clip.grid[0] * clip.grid[1]
             torch.testing.assert_close(clip.vision_suffix(tokens, layer), whole, rtol=1e-5, atol=1e-5)
+        if not clip.layout.reads_class_token:
+            pooled, paid = clip.pooled(tokens)
+            torch.testing.assert_close(pooled, whole, rtol=1e-5, atol=1e-5)
+            assert (paid is not None) == (kind == "timm_attention_pool")
 
 
 def test_quick_gelu_model(make_clip: Callable[..., ClipModel]) -> None:

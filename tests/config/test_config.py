@@ -139,6 +139,8 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is() -> None:
         (["clip=openai_rn50"], "saliency M2IB needs a plain vision transformer, but clip.model has"),
         (["clip=openai_rn50", "saliency=attention_rollout"], "of kind ModifiedResNet; choose another clip"),
         (["clip=openai_rn50", "saliency=gradcam", "saliency.layer=4"], "RN50-quickgelu has 4 layers"),
+        (["clip=openai_rn50", "saliency=pad"], "saliency M2IB needs a plain vision transformer"),
+        (["saliency=affinity", "saliency.inner.layer=99"], "saliency.inner.layer=99, but tiny has"),
         (["data=folder", "data.root=/no/such/place"], "data.root=/no/such/place is not a folder"),
         (["data=folder"], "data.root is not set"),
         (["pairs=csv"], "pairs.train.file is not set"),

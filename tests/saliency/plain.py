@@ -197,6 +197,9 @@ def plain_legrad(clip: ClipModel, image: Tensor, text: Tensor, last: int) -> Ten
     attentions = attention_by_hand(clip, image)
     result = torch.zeros(len(attentions[0][0]), dtype=image.dtype)
     for layer in range(len(attentions) - last, len(attentions)):
+        if pools_by_attention(clip):
+            result += _pool_gradient(clip, _given_out(clip, image, layer, None).detach(), text)
+            continue
         nudge = torch.zeros_like(attentions[layer], requires_grad=True)
         tokens = _given_out(clip, image, layer, attentions[layer] + nudge)
         if reads_cls(clip):
@@ -206,6 +209,32 @@ def plain_legrad(clip: ClipModel, image: Tensor, text: Tensor, last: int) -> Ten
             for query in head:
                 result += query.clamp(min=0) / (len(gradient) * len(head))
     return result[clip.prefix_tokens :].reshape(clip.grid)
+
+
+def pools_by_attention(clip: ClipModel) -> bool:
+    visual: Any = clip.network.visual
+    return hasattr(visual, "trunk") and visual.trunk.attn_pool is not None
+
+
+def _pool_gradient(clip: ClipModel, tokens: Tensor, text: Tensor) -> Tensor:
+    """(T,): mean over heads of how the match grows with the pool's attention to each of the tokens (T, C)."""
+    visual: Any = clip.network.visual
+    pool, normed = visual.trunk.attn_pool, visual.trunk.norm(tokens)
+    channels, width = tokens.shape[1], tokens.shape[1] // pool.num_heads
+    query, key_value = pool.q(pool.latent[0, 0]), pool.kv(normed)
+    mixed, nudges = [], []
+    for start in range(0, channels, width):
+        key = key_value[:, start : start + width]
+        value = key_value[:, channels + start : channels + start + width]
+        logits = torch.stack([query[start : start + width] @ one / width**0.5 for one in key])
+        nudges.append(torch.zeros_like(logits, requires_grad=True))
+        paid = torch.exp(logits) / torch.exp(logits).sum() + nudges[-1]
+        mixed.append(sum(weight * one for weight, one in zip(paid, value, strict=True)))
+    pooled = pool.proj(torch.cat(mixed))
+    pooled = pooled + pool.mlp(pool.norm(pooled))
+    embedding = visual.head(visual.trunk.fc_norm(pooled[None]))[0]
+    gradients = torch.autograd.grad(cosine(embedding, text), nudges)
+    return sum(gradient.clamp(min=0) for gradient in gradients) / len(gradients)
 
 
 def plain_legrad_patch_text(clip: ClipModel, image: Tensor, text: Tensor, last: int) -> Tensor:
