@@ -23,7 +23,7 @@ from benchmarks.plain_host import (
     plain_to_original_frame,
 )
 from medsam_exp.cli.benchmark.arithmetic import processor_seconds
-from medsam_exp.cli.benchmark.m2ib import METHOD, SEED, biomedclip_with_random_weights
+from medsam_exp.cli.benchmark.m2ib import LAYER, METHOD, SEED, biomedclip_with_random_weights
 from medsam_exp.cli.benchmark.plain_m2ib import plain_m2ib
 from medsam_exp.cli.benchmark.rows import Row, print_rows
 from medsam_exp.cli.benchmark.sam_encoder import random_vit_b
@@ -123,7 +123,7 @@ def plain_mask(clip: ClipModel, sam: Sam, path: Path) -> Mask:
     shape = (METHOD.noise_samples, 1 + clip.grid[0] * clip.grid[1], 768)
     noise = [draw_noise([generator], shape, "cpu")[0] for _ in range(METHOD.steps)]
     pixels, tokens = clip.preprocess(image)[None], clip.tokenize([TEXT])
-    relevance = plain_m2ib(clip, pixels, tokens, noise, METHOD.layer, METHOD.beta)
+    relevance = plain_m2ib(clip, pixels, tokens, noise, LAYER, METHOD.beta)
     found = plain_to_original_frame(relevance, image.shape[:2])
     coarse = plain_confident_components(plain_otsu(found, BINS), found, CONFIDENCE)
     predictor = SamPredictor(sam)

@@ -45,6 +45,11 @@ class VisionLayout:
         """Whether the embedding is read from a class token alone."""
         return self.last_layer < self.depth - 1
 
+    @property
+    def three_quarters(self) -> int:
+        """The layer at three quarters of the depth, as 9 of BiomedCLIP's 12; the last useful one where that is less."""
+        return max(0, min(3 * self.depth // 4, self.last_layer))
+
     def refusal(self, needs: Capability | None, who: str) -> str | None:
         """One sentence that says why `who` cannot work on this tower; None when it can."""
         if needs is None or needs in self.capabilities:

@@ -25,7 +25,9 @@ from medsam_exp.runtime.json_text import json_text
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # loading processes are forked after the first text
 
 
-def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, seed: int = 0) -> ClipModel:
+def load_clip(
+    model: str, weights: str | None = None, saliency_layer: int | None = None, seed: int = 0
+) -> ClipModel:
     """Load a CLIP model, in evaluation mode and float32; no socket is opened when its files are local.
 
     Args:
@@ -33,7 +35,8 @@ def load_clip(model: str, weights: str | None = None, saliency_layer: int = 9, s
             to open_clip.
         weights: None for the model's own; a file as `read_weights` takes it, with the names of open_clip, of
             transformers' CLIPModel or of BiomedCLIP's Hugging Face port; a tag of open_clip; or `random`.
-        saliency_layer: 0-based vision block after which saliency methods look, unless told otherwise.
+        saliency_layer: 0-based vision block after which saliency methods look, unless told otherwise; None for three
+            quarters of the depth.
         seed: decides random weights; the global random state is neither used nor changed.
 
     Raises:

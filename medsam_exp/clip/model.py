@@ -27,7 +27,8 @@ class ClipModel(nn.Module):
         model_cfg: open_clip's description of the network (`embed_dim`, `vision_cfg`, `text_cfg`, ...).
         mean: of red, green, blue in [0, 1], to be subtracted from images.
         std: of red, green, blue, to divide by.
-        saliency_layer: 0-based vision block after which saliency methods look, unless told otherwise.
+        saliency_layer: 0-based vision block after which saliency methods look, unless told otherwise; None for three
+            quarters of the depth.
         interpolation: of images that are brought to the network's size, bicubic or bilinear.
 
     Attributes:
@@ -54,7 +55,7 @@ class ClipModel(nn.Module):
         *,
         mean: Sequence[float],
         std: Sequence[float],
-        saliency_layer: int,
+        saliency_layer: int | None,
         interpolation: str = "bicubic",
     ) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class ClipModel(nn.Module):
         self.depth, self.prefix_tokens = self.layout.depth, self._tower.prefix_tokens
         self.grid = self._tower.grid_after(self.layout.last_layer)
         self.embed_dim = int(model_cfg["embed_dim"])
-        self.saliency_layer = saliency_layer
+        self.saliency_layer = self.layout.three_quarters if saliency_layer is None else saliency_layer
 
     @property
     def logit_scale(self) -> nn.Parameter:

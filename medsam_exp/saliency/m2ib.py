@@ -26,7 +26,7 @@ class M2IB(Bottleneck, SaliencyMethod):
     - minimised over alpha by Adam: beta mean(capacity) - mean over noise samples of cos(text, image(z)).
 
     Args:
-        layer: 0-based vision block after which the bottleneck sits.
+        layer: 0-based vision block after which the bottleneck sits; None for the network's `saliency_layer`.
 
     The other arguments are those of `Bottleneck`.
 
@@ -45,7 +45,7 @@ class M2IB(Bottleneck, SaliencyMethod):
 
     needs: ClassVar[Capability | None] = "tokens"
     group: ClassVar[str] = "saliency"
-    layer: int
+    layer: int | None
 
     def __call__(
         self, clip: ClipModel, images: Tensor, text_embedding: Tensor, generators: Sequence[torch.Generator]
@@ -57,14 +57,15 @@ class M2IB(Bottleneck, SaliencyMethod):
         if not len(images) == len(text_embedding) == len(generators):
             raise ValueError("each image needs one text embedding and one generator")
         clip.require(self.needs, "M2IB")
+        layer = clip.saliency_layer if self.layer is None else self.layer
         with frozen(clip), torch.no_grad():
-            tokens = clip.vision_prefix(images, self.layer)
+            tokens = clip.vision_prefix(images, layer)
             signal = tokens.float()
             device = signal.device.type
             dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tokens.dtype
 
             def objective(alpha: Tensor, mixed: Tensor) -> Tensor:
-                embedding = clip.vision_suffix(mixed.flatten(0, 1).to(dtype), self.layer)
+                embedding = clip.vision_suffix(mixed.flatten(0, 1).to(dtype), layer)
                 compression = capacity(alpha, signal).mean(dim=(1, 2))
                 return self.beta * compression - mean_similarity(text_embedding, embedding)
 

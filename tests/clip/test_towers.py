@@ -6,6 +6,7 @@ from open_clip.transformer import ResidualAttentionBlock
 from timm.models.vision_transformer import Block
 
 from medsam_exp.clip import blocks
+from medsam_exp.clip.capabilities import VisionLayout
 from medsam_exp.clip.load import vision_layout
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.types import UserError
@@ -305,3 +306,11 @@ def test_a_block_in_half_precision_and_its_gradient(kind: str) -> None:
     for one, other in zip(found, expected, strict=True):
         assert not torch.equal(one, other)
         torch.testing.assert_close(one, other, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("depth", "last_layer", "expected"),
+    [(12, 10, 9), (12, 11, 9), (24, 22, 18), (27, 26, 20), (3, 1, 1), (1, 0, 0), (0, -1, 0)],
+)
+def test_saliency_looks_three_quarters_down(depth: int, last_layer: int, expected: int) -> None:
+    assert VisionLayout("any", depth, last_layer).three_quarters == expected

@@ -63,7 +63,7 @@ def given_for(group: str, choice: str, folder: Path) -> list[str]:
         ("data", "folder"): [f"data.root={folder}"],
         ("data", "image"): [f"data.path={folder}"],
         ("prompt", "given"): ["prompt.prompts=[{points: [[3, 4, 1]]}]"],
-        ("clip", "folder"): [f"clip.model={folder}", "clip.saliency_layer=3"],
+        ("clip", "folder"): [f"clip.model={folder}"],
         ("clip", "biomedclip_finetuned"): [f"clip.weights={folder}"],
         ("pairs", "csv"): ["pairs.train.file=pairs.csv"],
         ("weak_label", "folder"): [f"weak_label.root={folder}"],

@@ -74,6 +74,16 @@ def test_equals_the_slow_reference(make_tiny: Make, kind: str, layer: int, beta:
         torch.testing.assert_close(relevance[i], reference, rtol=1e-5, atol=1e-5 * float(reference.max()))
 
 
+def test_the_layer_is_the_networks_unless_said(make_tiny: Make) -> None:
+    clip = make_tiny("open_clip")
+    images, texts = batch(clip, 1)
+    own, said = (
+        M2IB(layer=layer, beta=0.1, steps=2, noise_samples=2)(clip, images, texts, generators(1))
+        for layer in (None, clip.saliency_layer)
+    )
+    assert torch.equal(own, said)
+
+
 def test_maps_depend_on_the_text(make_tiny: Make) -> None:
     clip = make_tiny("open_clip")
     images, texts = batch(clip, 2)

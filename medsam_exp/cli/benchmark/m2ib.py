@@ -17,7 +17,8 @@ from medsam_exp.saliency.bottleneck import draw_noise
 from medsam_exp.saliency.m2ib import M2IB
 from medsam_exp.training.precision import encoders_in
 
-METHOD = M2IB(layer=9, beta=1.0, steps=10, lr=1.0, noise_samples=10, initial_alpha=5.0)
+LAYER = 9
+METHOD = M2IB(layer=LAYER, beta=1.0, steps=10, lr=1.0, noise_samples=10, initial_alpha=5.0)
 SEED, ROUNDS = 0, 3
 
 
@@ -65,7 +66,7 @@ def biomedclip_with_random_weights() -> ClipModel:
         BIOMEDCLIP,
         mean=[0.5] * 3,
         std=[0.25] * 3,
-        saliency_layer=METHOD.layer,
+        saliency_layer=LAYER,
     )
     return clip.eval().requires_grad_(False)
 
@@ -96,7 +97,7 @@ def timed_plain(clip: ClipModel, image: Tensor, tokens: Tensor) -> tuple[float, 
     found: list[Tensor] = []
     seconds = seconds_on(
         image.device.type,
-        lambda: found.append(plain_m2ib(clip, image, tokens, noise, METHOD.layer, METHOD.beta)),
+        lambda: found.append(plain_m2ib(clip, image, tokens, noise, LAYER, METHOD.beta)),
     )
     return seconds, found[0]
 
