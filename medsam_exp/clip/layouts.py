@@ -1,4 +1,4 @@
-"""Layouts of CLIP weights on disk, under open_clip's names: transformers' `CLIPModel`, and BiomedCLIP's port.
+"""Layouts of CLIP weights on disk, under open_clip's names: transformers' `CLIPModel`, BiomedCLIP's port, UniMed-CLIP.
 
 transformers' `CLIPModel`, as OpenAI's CLIPs and PubMedCLIP are published, computes what open_clip does; it keeps
 queries, keys and values apart, and projections as linear layers.
@@ -6,6 +6,9 @@ queries, keys and values apart, and projections as linear layers.
 The Hugging Face port of BiomedCLIP (`BiomedCLIPModel`: a timm-free ViT, a BERT under CLIP's names) is what the paper's
 authors publish as `pytorch_model.bin`. It computes what open_clip does, but for the epsilon of its vision layer norms:
 1e-12, where open_clip trained with 1e-6, which moves embeddings in their fourth or fifth digit.
+
+UniMed-CLIP (Khattak 2024, arXiv 2412.10372; https://github.com/mbzuai-oryx/UniMed-CLIP) computes what open_clip does
+with a BERT as BiomedCLIP's, and names it otherwise: read in its code, not in the weights.
 """
 
 import re
@@ -77,6 +80,7 @@ _PORT_FLAT = {
 }
 """open_clip's whole name to the port's, and the leading axes of length 1 that the port leaves out."""
 _SHARED = ("logit_scale", "logit_bias")
+_UNIMED_TEXT = "text_encoder."
 
 
 def is_clip_model(names: Iterable[str]) -> bool:
@@ -89,6 +93,19 @@ def is_clip_model(names: Iterable[str]) -> bool:
 def from_clip_model(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename weights to open_clip's names; unknown names, and incomplete triples of query, key and value, stay."""
     return _to_open_clip(_with_fused_qkv(weights, ("vision_model.", "text_model.")), _CLIP_STEMS, _CLIP_WHOLE)
+
+
+def is_unimed(names: Iterable[str]) -> bool:
+    """Whether these are names of UniMed-CLIP, a branch of open_clip that calls a BERT `text_encoder`."""
+    return any(name.startswith(f"{_UNIMED_TEXT}transformer.embeddings.") for name in names)
+
+
+def from_unimed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename weights to open_clip's names."""
+    return {
+        f"text.{name.removeprefix(_UNIMED_TEXT)}" if name.startswith(_UNIMED_TEXT) else name: value
+        for name, value in weights.items()
+    }
 
 
 def is_huggingface(names: Iterable[str]) -> bool:

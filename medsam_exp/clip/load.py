@@ -34,7 +34,8 @@ def load_clip(
         model: `tiny`, a folder (open_clip's layout or transformers' CLIPModel), `hf-hub:OWNER/NAME`, or a name known
             to open_clip.
         weights: None for the model's own; a file as `read_weights` takes it, with the names of open_clip, of
-            transformers' CLIPModel or of BiomedCLIP's Hugging Face port; a tag of open_clip; or `random`.
+            transformers' CLIPModel, of BiomedCLIP's Hugging Face port or of UniMed-CLIP; a tag of open_clip; or
+            `random`.
         saliency_layer: 0-based vision block after which saliency methods look, unless told otherwise; None for three
             quarters of the depth.
         seed: decides random weights; the global random state is neither used nor changed.

@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from medsam_exp.clip.hub import hub_file
 from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)
+open_clip.add_model_config(
+    Path(__file__).parent / "published"
+)  # networks whose publishers leave no description
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class ClipSource:
         preprocess: open_clip's description of the input; `mean`, `std` and `interpolation` are always there.
         folder: where its files lie; None for open_clip's names.
         repository: on the hub; None for folders and names.
-        name: open_clip's name; None for folders and repositories.
+        name: open_clip's name, or one of `published`; None for folders and repositories.
+        tokenizer: a folder that has the tokenizer of a network by name, beside the given weights.
     """
 
     model: str
@@ -47,6 +52,7 @@ class ClipSource:
     folder: Path | None = None
     repository: str | None = None
     name: str | None = None
+    tokenizer: Path | None = None
 
 
 def find_source(model: str, weights: str | None = None) -> ClipSource:
@@ -61,7 +67,10 @@ def find_source(model: str, weights: str | None = None) -> ClipSource:
         return _from_hub(model, model.removeprefix("hf-hub:"))
     name = model.replace("/", "-")
     if not model.startswith("local-dir:") and (model_cfg := open_clip.get_model_config(name)) is not None:
-        return ClipSource(model, model_cfg, _with_defaults(_input_of(name, weights)), name=name)
+        beside = _tokenizer_beside(model_cfg, weights)
+        return ClipSource(
+            model, model_cfg, _with_defaults(_input_of(name, weights)), name=name, tokenizer=beside
+        )
     folder = Path(model.removeprefix("local-dir:")).expanduser()
     if folder.is_dir() or model.startswith("local-dir:") or len(folder.parts) > 1:
         return _from_folder(model, folder)
@@ -115,10 +124,18 @@ def tokenizer_files(source: ClipSource) -> list[Path]:
     They must all be there before a key is made of them, or the next run, which finds them, would make another.
     """
     if source.folder is None:
-        return []
+        return [] if source.tokenizer is None else described_by(source.tokenizer)
     if source.repository is not None and source.model_cfg["text_cfg"].get("hf_tokenizer_name"):
         fetch_tokenizer(source.repository)
     return described_by(source.folder)
+
+
+def _tokenizer_beside(model_cfg: Mapping[str, Any], weights: str | None) -> Path | None:
+    """The folder of a file of weights, where the network needs a Hugging Face tokenizer and one lies there."""
+    path = Path(weights or "").expanduser()
+    if not model_cfg["text_cfg"].get("hf_tokenizer_name") or not path.is_file():
+        return None
+    return path.parent if any((path.parent / name).is_file() for name in TOKENIZER_NAMES) else None
 
 
 def fetch_tokenizer(repository: str) -> bool:

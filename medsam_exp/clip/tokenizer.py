@@ -1,6 +1,11 @@
 """Tokenizers of CLIP models."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import open_clip
+from open_clip.tokenizer import HFTokenizer
 
 from medsam_exp.clip.description import is_transformers_folder
 from medsam_exp.clip.folder import TOKENIZER_NAMES
@@ -20,14 +25,10 @@ def load_tokenizer(source: ClipSource) -> Tokenizer:
     if source.folder is not None and is_transformers_folder(source.folder):
         result = open_clip.SimpleTokenizer(context_length=source.model_cfg["text_cfg"]["context_length"])
         return result
+    if source.tokenizer is not None:
+        return _in_folder(source.tokenizer, source.model_cfg["text_cfg"])
     if source.folder is not None and _has_tokenizer(source):
-        try:
-            result = open_clip.get_tokenizer(f"local-dir:{source.folder}", **_no_code(source))
-            return result
-        except Exception as error:  # broken files fail in as many ways as there are kinds of tokenizer
-            raise UserError(
-                f"the tokenizer in {source.folder} cannot be read ({first_line(error)}); put its files there anew."
-            ) from error
+        return _in_folder(source.folder, source.model_cfg["text_cfg"])
     if source.folder is not None and source.repository is None:
         raise UserError(
             f"{source.folder} has no tokenizer; put tokenizer.json and tokenizer_config.json of "
@@ -39,6 +40,24 @@ def load_tokenizer(source: ClipSource) -> Tokenizer:
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             f"the tokenizer of clip.model={source.model} is not in the local cache and cannot be downloaded."
+        ) from error
+
+
+def _in_folder(folder: Path, text_cfg: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer that a folder holds, or open_clip's own where the network needs none of Hugging Face's."""
+    options = {"context_length": text_cfg.get("context_length", 77)} | text_cfg.get("tokenizer_kwargs", {})
+    if not text_cfg.get("hf_tokenizer_name"):
+        own: Tokenizer = open_clip.SimpleTokenizer(**options)
+        return own
+    try:
+        result: Tokenizer = HFTokenizer(
+            str(folder),
+            **options | {"tokenizer_mode": text_cfg.get("tokenizer_mode"), "trust_remote_code": False},
+        )
+        return result
+    except Exception as error:  # broken files fail in as many ways as there are kinds of tokenizer
+        raise UserError(
+            f"the tokenizer in {folder} cannot be read ({first_line(error)}); put its files there anew."
         ) from error
 
 
