@@ -21,7 +21,7 @@ from medsam_exp.testing import check_dataset, check_loss, check_metrics, check_p
 from tests.conftest import ROOT
 
 EXAMPLES = {
-    "a saliency method": {"gradient_input"},
+    "a saliency method": {"gradient_length"},
     "a prompt": {"deepest_point"},
     "a dataset class": {"squares"},
     "a loss": {"sigmoid"},
@@ -87,7 +87,7 @@ def test_as_many_files_as_promised(package: Path) -> None:
 def test_all_of_it_runs(package: Path, tmp_path: Path) -> None:
     stages = "saliency,coarse_mask,grown,sam_mask,evaluate"
     choices = (
-        "data=squares data.count=2 text=description saliency=gradient_input prompt=deepest_point "
+        "data=squares data.count=2 text=description saliency=gradient_length prompt=deepest_point "
         "metrics=balanced +growth=small"
     )
     done = subprocess.run(

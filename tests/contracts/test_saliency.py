@@ -21,7 +21,7 @@ def method_of(choice: str) -> SaliencyMethod:
 
 def faster(node: DictConfig) -> DictConfig:
     node = node.copy()
-    node.update({name: value for name, value in FASTER.items() if name in node})
+    node.update({name: value for name, value in FASTER.items() if node.get(name) is not None})
     if "inner" in node:
         node.inner = faster(node.inner)
     return node
