@@ -5,7 +5,9 @@ import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from torch import nn
 
+from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.model import SamModel
+from medsam_exp.sam.sam_hq import build_sam_hq
 from medsam_exp.training.sam_data import MaskPromptBatch, MaskPromptDataModule
 from medsam_exp.training.sam_training import SamTrainingModule, dice, mask_loss
 from medsam_exp.types import UserError
@@ -84,6 +86,21 @@ def test_the_gradient_reaches_encoder_prompts_and_decoder(sam, cosine) -> None:
     for name in ("image_encoder.patch_embed.proj.weight", "mask_decoder.iou_token.weight"):
         assert name in reached
     assert sum("point_embeddings" in name for name in reached) == 4
+
+
+@pytest.mark.filterwarnings("ignore:You are trying to `self.log")
+def test_sam_hq_is_trained_with_its_further_parts(cosine) -> None:
+    network = build_sam_hq(width=32, depth=2, heads=2, global_blocks=(1,), side=64, channels=32, mlp_dim=64)
+    module = SamTrainingModule(FAMILIES["sam_hq_b"].make(network), torch.optim.AdamW, cosine)
+    module.training_step(batch()).backward()
+    reached = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
+    for name in (
+        "vision_encoder.layers.0.attn.rel_pos_h",
+        "mask_decoder.hq_token.weight",
+        "mask_decoder.iou_token.weight",
+    ):
+        assert name in reached
+    assert not any(".mask_embed." in name for name in reached)
 
 
 @pytest.mark.filterwarnings("ignore:You are trying to `self.log")
