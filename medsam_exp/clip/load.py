@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from medsam_exp.clip.capabilities import VisionLayout
 from medsam_exp.clip.folder import CONFIG
+from medsam_exp.clip.image_size import set_image_size
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.clip.network import as_described, build_network
 from medsam_exp.clip.source import find_source, find_weights
@@ -26,7 +27,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # loading processes ar
 
 
 def load_clip(
-    model: str, weights: str | None = None, saliency_layer: int | None = None, seed: int = 0
+    model: str,
+    weights: str | None = None,
+    saliency_layer: int | None = None,
+    seed: int = 0,
+    image_size: int | None = None,
 ) -> ClipModel:
     """Load a CLIP model, in evaluation mode and float32; no socket is opened when its files are local.
 
@@ -39,6 +44,8 @@ def load_clip(
         saliency_layer: 0-based vision block after which saliency methods look, unless told otherwise; None for three
             quarters of the depth.
         seed: decides random weights; the global random state is neither used nor changed.
+        image_size: side in pixels of the images that the network sees; positional embeddings are interpolated, which
+            the network was not trained for. None for its own.
 
     Raises:
         UserError: something is missing, cannot be downloaded, does not fit, or is not finite.
@@ -61,11 +68,15 @@ def load_clip(
     if path is not None:
         put_weights(network, read_weights(path), path, model)
         refuse_broken_weights(network.state_dict(), f"clip.model={model}", path)
+    model_cfg = source.model_cfg
+    if image_size is not None:
+        set_image_size(network, image_size)
+        model_cfg = model_cfg | {"vision_cfg": model_cfg["vision_cfg"] | {"image_size": image_size}}
     with as_described(source):
         return ClipModel(
             network.float().eval(),
             tokenizer,
-            source.model_cfg,
+            model_cfg,
             mean=source.preprocess["mean"],
             std=source.preprocess["std"],
             saliency_layer=saliency_layer,

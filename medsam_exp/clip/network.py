@@ -8,11 +8,13 @@ from typing import Any
 
 import open_clip
 from open_clip.hf_configs import arch_dict
+from open_clip.timm_model import TimmModel
 from torch import nn
 from transformers import BertConfig
 
 from medsam_exp.clip.description import read_json
 from medsam_exp.clip.folder import CONFIG, TRANSFORMERS_CONFIG
+from medsam_exp.clip.image_size import has_plain_grid, set_timm_size
 from medsam_exp.clip.source import ClipSource
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
@@ -39,6 +41,9 @@ def build_network(source: ClipSource) -> nn.Module:
         if text.get("hf_model_name"):
             text |= {"hf_model_name": _text_config(source, folder), "hf_model_pretrained": False}
         result: nn.Module = kind(**arguments)
+        visual: Any = result.visual
+        if isinstance(visual, TimmModel) and has_plain_grid(visual.trunk):
+            set_timm_size(visual, visual.image_size)  # open_clip leaves the trunk's own size
         return result
 
 

@@ -250,7 +250,7 @@ def vision_tower(visual: nn.Module) -> VisionTower:
     """Wrap a vision network so that it can be split after a layer; unknown kinds refuse when they are split."""
     kind = type(visual).__name__
     if isinstance(visual, TimmModel):
-        if _is_splittable(visual.trunk):
+        if is_splittable(visual.trunk):
             return _TimmTower(visual)
         if (grid := _map_grid(visual)) is not None:
             return _TimmMapTower(visual, grid)
@@ -264,7 +264,7 @@ def vision_tower(visual: nn.Module) -> VisionTower:
     return VisionTower(VisionLayout(kind))
 
 
-def _is_splittable(trunk: nn.Module) -> bool:
+def is_splittable(trunk: nn.Module) -> bool:
     """Whether a timm network runs as timm's plain vision transformer does."""
     kind: Any = type(trunk)
     return (
