@@ -11,10 +11,11 @@ from typing import Any, get_type_hints
 import timm
 from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from pydantic import TypeAdapter, ValidationError
-from transformers import CLIPTextConfig, CLIPVisionConfig
+from transformers import CLIPTextConfig, CLIPVisionConfig, SiglipTextConfig, SiglipVisionConfig
 
 import medsam_exp.clip.tiny_trunk  # noqa: F401 - registers the trunk with timm
 from medsam_exp.clip.folder import CONFIG, TRANSFORMERS_CONFIG, TRANSFORMERS_INPUT
+from medsam_exp.clip.siglip_trunk import register_trunk, trunk_name
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
 
@@ -40,6 +41,15 @@ _MAY_BE_ZERO = (
 )
 _VOCABULARY = 49408
 _ACTIVATIONS = {"quick_gelu": True, "gelu": False}
+_RESAMPLING = {"2": "bilinear", "3": "bicubic"}
+"""Pillow's numbers, by which transformers' image processors say it."""
+_SIGLIP_EPS, _SIGLIP_ACTIVATION = 1e-6, "gelu_pytorch_tanh"
+_SIGLIP_VOCABULARIES = {
+    32000: "timm/ViT-B-16-SigLIP",
+    250000: "timm/ViT-B-16-SigLIP-i18n-256",
+    256000: "timm/ViT-B-16-SigLIP2",
+}
+"""Where open_clip has the tokenizer of a vocabulary of so many words, as tokenizer.json."""
 _EPS = 1e-5
 """Of layer norms, where nothing else is said; PyTorch's and so open_clip's own."""
 _LEGACY_EOS = 2
@@ -73,8 +83,10 @@ def read_description(folder: Path, model: str) -> tuple[dict[str, Any], dict[str
         model_cfg, preprocess = content.get("model_cfg"), content.get("preprocess_cfg") or {}
     elif is_transformers_folder(folder):
         path = folder / TRANSFORMERS_CONFIG
-        model_cfg = _open_clip_description(read_json(path), str(path))
-        preprocess = _input_of_transformers(folder)
+        content = read_json(path)
+        siglip = content["model_type"] == "siglip"
+        model_cfg = (_siglip_description if siglip else _open_clip_description)(content, str(path))
+        preprocess = _input_of_transformers(folder, {"mean": [0.5] * 3, "std": [0.5] * 3} if siglip else {})
     else:
         state = f"lacks {CONFIG}" if folder.is_dir() else "is not a folder"
         raise UserError(
@@ -91,20 +103,25 @@ def read_description(folder: Path, model: str) -> tuple[dict[str, Any], dict[str
 
 
 def is_transformers_folder(folder: Path) -> bool:
-    """Whether a folder holds transformers' CLIP, and no description of open_clip's."""
+    """Whether a folder holds transformers' CLIP or SigLIP, and no description of open_clip's."""
     path = folder / TRANSFORMERS_CONFIG
     if (folder / CONFIG).is_file() or not path.is_file():
         return False
     content = read_json(path)
-    return isinstance(content, dict) and content.get("model_type") == "clip"
+    return isinstance(content, dict) and content.get("model_type") in ("clip", "siglip")
 
 
-def _input_of_transformers(folder: Path) -> dict[str, Any]:
+def _input_of_transformers(folder: Path, defaults: dict[str, Any]) -> dict[str, Any]:
     path = folder / TRANSFORMERS_INPUT
     content = read_json(path) if path.is_file() else {}
     if not isinstance(content, dict):
         raise UserError(f"{path} does not describe a CLIP's input.")
-    return {"mean": content.get("image_mean"), "std": content.get("image_std")}
+    said = {
+        "mean": content.get("image_mean"),
+        "std": content.get("image_std"),
+        "interpolation": _RESAMPLING.get(str(content.get("resample"))),
+    }
+    return defaults | {key: value for key, value in said.items() if value is not None}
 
 
 def _problem(cfg: Mapping[str, Any]) -> str | None:
@@ -121,6 +138,7 @@ def _problem(cfg: Mapping[str, Any]) -> str | None:
         if problem := _tower_problem(f"model_cfg.{key}", cfg[key], get_type_hints(kind)):
             return problem
     name = cfg["vision_cfg"].get("timm_model_name")
+    register_trunk(str(name))
     if name is not None and not timm.is_model(name):
         return f"model_cfg.vision_cfg.timm_model_name is {name!r}, which timm does not know"
     if sum(_parameters(cfg[key]) for key in towers) > _MOST_PARAMETERS:
@@ -230,7 +248,64 @@ def _open_clip_description(config: Mapping[str, Any], where: str) -> dict[str, A
     return cfg
 
 
-def _sizes_of(tower: CLIPVisionConfig | CLIPTextConfig) -> dict[str, Any]:
+def _siglip_description(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """As `_open_clip_description`, of a network that transformers' `SiglipConfig` describes.
+
+    Raises:
+        UserError: something is missing, or is not as in any published SigLIP.
+    """
+    try:
+        vision = SiglipVisionConfig(**config.get("vision_config", {}))
+        text = SiglipTextConfig(**config.get("text_config", {}))
+        sizes = (
+            vision.hidden_size,
+            vision.num_hidden_layers,
+            vision.num_attention_heads,
+            vision.intermediate_size,
+            vision.patch_size,
+        )
+        cfg = {
+            "embed_dim": vision.hidden_size,
+            "init_logit_bias": -10,
+            "custom_text": True,
+            "vision_cfg": {
+                **_sizes_of(vision),
+                "image_size": vision.image_size,
+                "timm_model_name": trunk_name(*sizes),
+                "timm_pool": "map",
+                "timm_proj": "none",
+            },
+            "text_cfg": {
+                **_sizes_of(text),
+                "heads": text.num_attention_heads,
+                "context_length": text.max_position_embeddings,
+                "vocab_size": text.vocab_size,
+                "hf_tokenizer_name": _SIGLIP_VOCABULARIES.get(text.vocab_size, "its publishers"),
+                "tokenizer_kwargs": {"clean": "canonicalize"},
+                "no_causal_mask": True,
+                "proj_bias": True,
+                "pool_type": "last",
+                "act_kwargs": {"approximate": "tanh"},
+            },
+        }
+    except Exception as error:  # transformers refuses a wrong value in its own way
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UserError(f"{where} does not describe a SigLIP of transformers' ({said[:200]}).") from error
+    alike = all(
+        (tower.hidden_act, tower.layer_norm_eps) == (_SIGLIP_ACTIVATION, _SIGLIP_EPS)
+        for tower in (vision, text)
+    )
+    if not alike or not vision.vision_use_head or text.projection_size != vision.hidden_size:
+        raise UserError(
+            f"{where}: a SigLIP has {_SIGLIP_ACTIVATION}, layer_norm_eps {_SIGLIP_EPS}, a pooling head, and texts "
+            "projected to as many channels as images have."
+        )
+    return cfg
+
+
+def _sizes_of(
+    tower: CLIPVisionConfig | CLIPTextConfig | SiglipVisionConfig | SiglipTextConfig,
+) -> dict[str, Any]:
     sizes = {
         "width": tower.hidden_size,
         "layers": tower.num_hidden_layers,

@@ -1,7 +1,8 @@
-"""Layouts of CLIP weights on disk, under open_clip's names: transformers' `CLIPModel`, BiomedCLIP's port, UniMed-CLIP.
+"""Layouts of CLIP weights on disk, under open_clip's names: those of transformers, BiomedCLIP's port, UniMed-CLIP.
 
 transformers' `CLIPModel`, as OpenAI's CLIPs and PubMedCLIP are published, computes what open_clip does; it keeps
-queries, keys and values apart, and projections as linear layers.
+queries, keys and values apart, and projections as linear layers. Its `SiglipModel`, as MedSigLIP is published, computes
+what open_clip's SigLIP does.
 
 The Hugging Face port of BiomedCLIP (`BiomedCLIPModel`: a timm-free ViT, a BERT under CLIP's names) is what the paper's
 authors publish as `pytorch_model.bin`. It computes what open_clip does, but for the epsilon of its vision layer norms:
@@ -79,6 +80,41 @@ _PORT_FLAT = {
     "visual.trunk.pos_embed": ("vision_model.embeddings.position_embedding.weight", 1),
 }
 """open_clip's whole name to the port's, and the leading axes of length 1 that the port leaves out."""
+_SIGLIP_STEMS = (
+    {
+        "vision_model.embeddings.patch_embedding": "visual.trunk.patch_embed.proj",
+        "vision_model.post_layernorm": "visual.trunk.norm",
+        "vision_model.head.attention.q": "visual.trunk.attn_pool.q",
+        "vision_model.head.attention.kv": "visual.trunk.attn_pool.kv",
+        "vision_model.head.attention.out_proj": "visual.trunk.attn_pool.proj",
+        "vision_model.head.layernorm": "visual.trunk.attn_pool.norm",
+        "vision_model.head.mlp.fc1": "visual.trunk.attn_pool.mlp.fc1",
+        "vision_model.head.mlp.fc2": "visual.trunk.attn_pool.mlp.fc2",
+        "text_model.head": "text.text_projection",
+    }
+    | {theirs: f"text.{own}" for theirs, own in _CLIP_STEMS.items() if theirs.startswith("text_model.")}
+    | {
+        f"vision_model.encoder.layers.#.{theirs}": f"visual.trunk.blocks.#.{own}"
+        for theirs, own in {
+            "layer_norm1": "norm1",
+            "layer_norm2": "norm2",
+            "self_attn.qkv_proj": "attn.qkv",
+            "self_attn.out_proj": "attn.proj",
+            "mlp.fc1": "mlp.fc1",
+            "mlp.fc2": "mlp.fc2",
+        }.items()
+    }
+)
+"""transformers' SigLIP's name to open_clip's with timm's trunk, as above."""
+_SIGLIP_WHOLE: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
+    "vision_model.embeddings.position_embedding.weight": (
+        "visual.trunk.pos_embed",
+        lambda value: value[None],
+    ),
+    "vision_model.head.probe": ("visual.trunk.attn_pool.latent", Tensor.contiguous),
+    "text_model.embeddings.position_embedding.weight": ("text.positional_embedding", Tensor.contiguous),
+}
+_SIGLIP_POOLING = "vision_model.head.attention.in_proj_"
 _SHARED = ("logit_scale", "logit_bias")
 _UNIMED_TEXT = "text_encoder."
 
@@ -106,6 +142,24 @@ def from_unimed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         f"text.{name.removeprefix(_UNIMED_TEXT)}" if name.startswith(_UNIMED_TEXT) else name: value
         for name, value in weights.items()
     }
+
+
+def is_siglip(names: Iterable[str]) -> bool:
+    """Whether these are names of transformers' SigLIP, which pools by attention."""
+    return "vision_model.head.probe" in names
+
+
+def from_siglip(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename weights to open_clip's names; queries of the pooling stand apart from its keys and values there."""
+    split = dict(weights)
+    for leaf in ("weight", "bias"):
+        if (fused := split.pop(f"{_SIGLIP_POOLING}{leaf}", None)) is not None:
+            query, *others = fused.chunk(3)
+            split[f"vision_model.head.attention.q.{leaf}"] = query
+            split[f"vision_model.head.attention.kv.{leaf}"] = torch.cat(others)
+    return _to_open_clip(
+        _with_fused_qkv(split, ("vision_model.", "text_model.")), _SIGLIP_STEMS, _SIGLIP_WHOLE
+    )
 
 
 def is_huggingface(names: Iterable[str]) -> bool:

@@ -36,11 +36,11 @@ def load_clip(
     """Load a CLIP model, in evaluation mode and float32; no socket is opened when its files are local.
 
     Args:
-        model: `tiny`, a folder (open_clip's layout or transformers' CLIPModel), `hf-hub:OWNER/NAME`, or a name known
-            to open_clip.
+        model: `tiny`, a folder (open_clip's layout, transformers' CLIPModel or SiglipModel), `hf-hub:OWNER/NAME`, or a
+            name known to open_clip.
         weights: None for the model's own; a file as `read_weights` takes it, with the names of open_clip, of
-            transformers' CLIPModel, of BiomedCLIP's Hugging Face port or of UniMed-CLIP; a tag of open_clip; or
-            `random`.
+            transformers' CLIPModel or SiglipModel, of BiomedCLIP's Hugging Face port or of UniMed-CLIP; a tag of
+            open_clip; or `random`.
         saliency_layer: 0-based vision block after which saliency methods look, unless told otherwise; None for three
             quarters of the depth.
         seed: decides random weights; the global random state is neither used nor changed.

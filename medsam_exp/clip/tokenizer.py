@@ -5,14 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
-from open_clip.tokenizer import HFTokenizer
+from open_clip.tokenizer import HFTokenizer, get_clean_fn
+from transformers import PreTrainedTokenizerFast
 
-from medsam_exp.clip.description import is_transformers_folder
+from medsam_exp.clip.description import read_json
 from medsam_exp.clip.folder import TOKENIZER_NAMES
 from medsam_exp.clip.model import Tokenizer
 from medsam_exp.clip.source import ClipSource, fetch_tokenizer
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
+
+
+class _SiglipTokenizer(HFTokenizer):  # type: ignore[misc]
+    """SigLIP's as tokenizer.json holds it; the class that its tokenizer_config.json names needs SentencePiece."""
+
+    def __init__(self, folder: Path, context_length: int, clean: str = "canonicalize") -> None:
+        self.tokenizer_mode, self.strip_sep_token = "", False
+        self.context_length, self.clean_fn = context_length, get_clean_fn(clean)
+        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder))
 
 
 def load_tokenizer(source: ClipSource) -> Tokenizer:
@@ -22,9 +32,6 @@ def load_tokenizer(source: ClipSource) -> Tokenizer:
         UserError: the tokenizer's files are missing, or cannot be downloaded.
     """
     result: Tokenizer
-    if source.folder is not None and is_transformers_folder(source.folder):
-        result = open_clip.SimpleTokenizer(context_length=source.model_cfg["text_cfg"]["context_length"])
-        return result
     if source.tokenizer is not None:
         return _in_folder(source.tokenizer, source.model_cfg["text_cfg"])
     if source.folder is not None and _has_tokenizer(source):
@@ -50,6 +57,9 @@ def _in_folder(folder: Path, text_cfg: Mapping[str, Any]) -> Tokenizer:
         own: Tokenizer = open_clip.SimpleTokenizer(**options)
         return own
     try:
+        if _says_siglip(folder / "tokenizer_config.json"):
+            siglip: Tokenizer = _SiglipTokenizer(folder, **options)
+            return siglip
         result: Tokenizer = HFTokenizer(
             str(folder),
             **options | {"tokenizer_mode": text_cfg.get("tokenizer_mode"), "trust_remote_code": False},
@@ -59,6 +69,10 @@ def _in_folder(folder: Path, text_cfg: Mapping[str, Any]) -> Tokenizer:
         raise UserError(
             f"the tokenizer in {folder} cannot be read ({first_line(error)}); put its files there anew."
         ) from error
+
+
+def _says_siglip(config: Path) -> bool:
+    return config.is_file() and read_json(config).get("tokenizer_class") == "SiglipTokenizer"
 
 
 def _no_code(source: ClipSource) -> dict[str, bool]:

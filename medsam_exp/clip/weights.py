@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from medsam_exp.clip.layouts import (
     from_clip_model,
     from_huggingface,
+    from_siglip,
     from_unimed,
     is_clip_model,
     is_huggingface,
+    is_siglip,
     is_unimed,
 )
 from medsam_exp.clip.network import build_network
@@ -25,7 +27,12 @@ from medsam_exp.types import UserError
 
 _SHOWN = 3
 _POSITIONS = ("positional_embedding", "pos_embed", "position_embeddings.weight")
-_LAYOUTS = ((is_clip_model, from_clip_model), (is_huggingface, from_huggingface), (is_unimed, from_unimed))
+_LAYOUTS = (
+    (is_siglip, from_siglip),  # before CLIP, whose text tower has the same names
+    (is_clip_model, from_clip_model),
+    (is_huggingface, from_huggingface),
+    (is_unimed, from_unimed),
+)
 """Whether names are of a layout, and the weights under open_clip's names."""
 _CONSTANTS = ("position_ids", "token_type_ids")
 """Buffers that older versions of transformers saved."""
@@ -51,7 +58,7 @@ def put_weights(network: nn.Module, weights: Mapping[str, Tensor], path: Path, m
     Args:
         network: open_clip's.
         weights: named as open_clip names them, with or without `text.` before the text tower's, or as in
-            transformers' CLIPModel, BiomedCLIP's Hugging Face port or UniMed-CLIP.
+            transformers' CLIPModel or SiglipModel, BiomedCLIP's Hugging Face port or UniMed-CLIP.
         path: where they come from, to be named in errors.
         model: as the user wrote it, likewise.
 
