@@ -256,7 +256,8 @@ def _siglip_description(config: Mapping[str, Any], where: str) -> dict[str, Any]
     """
     try:
         vision = SiglipVisionConfig(**config.get("vision_config", {}))
-        text = SiglipTextConfig(**config.get("text_config", {}))
+        unused = {"bos_token_id": None, "eos_token_id": None}  # the defaults are no words of the vocabulary
+        text = SiglipTextConfig(**config.get("text_config", {}) | unused)
         sizes = (
             vision.hidden_size,
             vision.num_hidden_layers,

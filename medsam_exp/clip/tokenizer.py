@@ -42,6 +42,10 @@ def load_tokenizer(source: ClipSource) -> Tokenizer:
             f"{source.model_cfg['text_cfg']['hf_tokenizer_name']} there."
         )
     try:
+        if source.repository is not None:
+            return _of_hugging_face(
+                source.model_cfg["text_cfg"]["hf_tokenizer_name"], source.model_cfg["text_cfg"]
+            )
         result = open_clip.get_tokenizer(source.name or source.model, **_no_code(source))
         return result
     except (OSError, RuntimeError, ValueError) as error:
@@ -52,23 +56,33 @@ def load_tokenizer(source: ClipSource) -> Tokenizer:
 
 def _in_folder(folder: Path, text_cfg: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer that a folder holds, or open_clip's own where the network needs none of Hugging Face's."""
-    options = {"context_length": text_cfg.get("context_length", 77)} | text_cfg.get("tokenizer_kwargs", {})
     if not text_cfg.get("hf_tokenizer_name"):
-        own: Tokenizer = open_clip.SimpleTokenizer(**options)
+        own: Tokenizer = open_clip.SimpleTokenizer(**_options(text_cfg))
         return own
     try:
         if _says_siglip(folder / "tokenizer_config.json"):
-            siglip: Tokenizer = _SiglipTokenizer(folder, **options)
+            siglip: Tokenizer = _SiglipTokenizer(folder, **_options(text_cfg))
             return siglip
-        result: Tokenizer = HFTokenizer(
-            str(folder),
-            **options | {"tokenizer_mode": text_cfg.get("tokenizer_mode"), "trust_remote_code": False},
-        )
-        return result
+        return _of_hugging_face(str(folder), text_cfg)
     except Exception as error:  # broken files fail in as many ways as there are kinds of tokenizer
         raise UserError(
             f"the tokenizer in {folder} cannot be read ({first_line(error)}); put its files there anew."
         ) from error
+
+
+def _of_hugging_face(where: str, text_cfg: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer in a folder or a repository; no remote code is trusted, whatever the description says."""
+    options = {
+        **_options(text_cfg),
+        "tokenizer_mode": text_cfg.get("tokenizer_mode"),
+        "trust_remote_code": False,
+    }
+    result: Tokenizer = HFTokenizer(where, **options)
+    return result
+
+
+def _options(text_cfg: Mapping[str, Any]) -> dict[str, Any]:
+    return {"context_length": text_cfg.get("context_length", 77)} | (text_cfg.get("tokenizer_kwargs") or {})
 
 
 def _says_siglip(config: Path) -> bool:

@@ -37,6 +37,7 @@ _LAYOUTS = (
 _CONSTANTS = ("position_ids", "token_type_ids")
 """Buffers that older versions of transformers saved."""
 _BERT = ("text.transformer.embeddings.", "text_model.embeddings.token_type_embedding")
+_UNIMED = ("unimed_clip_b16", "unimed_clip_l14")
 BIOMEDCLIP: dict[str, Any] = {
     "embed_dim": 512,
     "vision_cfg": {
@@ -102,6 +103,8 @@ def looks_like(weights: Mapping[str, Tensor]) -> str:
         return "they look like a SAM's, so give them as sam.checkpoint"
     if any(name.startswith(_BERT) for name in weights) and _fits(_named("biomedclip"), weights):
         return "they look like BiomedCLIP's, so choose clip=biomedclip_finetuned"
+    if is_unimed(weights) and (name := next((one for one in _UNIMED if _fits(_named(one), weights)), None)):
+        return f"they look like UniMed-CLIP's, so choose clip={name}"
     weights = from_clip_model(weights) if is_clip_model(weights) else weights
     names = [name for name in _similar(weights) if _fits(_named(name), weights)]
     if not names:

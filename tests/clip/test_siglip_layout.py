@@ -9,7 +9,13 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import SiglipConfig, SiglipModel
 
+from medsam_exp.clip import tokenizer
+from medsam_exp.clip.description import _siglip_description
+from medsam_exp.clip.layouts import from_siglip
 from medsam_exp.clip.load import load_clip, save_clip, vision_layout
+from medsam_exp.clip.network import build_network
+from medsam_exp.clip.source import ClipSource
+from medsam_exp.clip.tokenizer import load_tokenizer
 from medsam_exp.clip.weight_files import weight_files
 from medsam_exp.types import UserError
 
@@ -81,6 +87,43 @@ def test_a_whole_folder(small: SiglipModel, folder: Path, tmp_path: Path) -> Non
         assert torch.equal(
             again.encode_text(again.tokenize(["A benign breast tumor."])), clip.encode_text(tokens[:1])
         )
+
+
+def test_a_repository_without_a_tokenizer_has_that_of_its_vocabulary(
+    small: SiglipModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = []
+
+    def hub_tokenizer(name: str, **options: Any) -> None:
+        names.append((name, options["context_length"], options["clean"]))
+
+    monkeypatch.setattr(tokenizer, "HFTokenizer", hub_tokenizer)
+    monkeypatch.setattr(tokenizer, "fetch_tokenizer", lambda _: False)
+    cfg = small.config.to_dict()
+    cfg["text_config"]["vocab_size"] = 32000
+    load_tokenizer(
+        ClipSource("hf-hub:a/b", _siglip_description(cfg, "here"), {}, folder=folder, repository="a/b")
+    )
+    assert names == [("timm/ViT-B-16-SigLIP", 10, "canonicalize")]
+
+
+def test_names_and_shapes_of_the_published_size() -> None:
+    """MedSigLIP's, without memory for its weights."""
+    sizes = {
+        "hidden_size": 1152,
+        "intermediate_size": 4304,
+        "num_hidden_layers": 27,
+        "num_attention_heads": 16,
+    }
+    config = SiglipConfig(vision_config=sizes | {"image_size": 448, "patch_size": 14}, text_config=sizes)
+    with torch.device("meta"):
+        theirs = SiglipModel(config).state_dict()
+        network = build_network(ClipSource("here", _siglip_description(config.to_dict(), "here"), {}))
+    shapes = {
+        name: value.shape for name, value in from_siglip(theirs).items() if not name.startswith("logit_")
+    }
+    own = {name: value.shape for name, value in network.state_dict().items() if not name.startswith("logit_")}
+    assert shapes == own
 
 
 def test_the_folder_says_the_input(folder: Path) -> None:

@@ -13,6 +13,7 @@ from medsam_exp.clip.load import load_clip, vision_layout
 from medsam_exp.clip.network import build_network
 from medsam_exp.clip.source import find_source
 from medsam_exp.clip.weight_files import weight_files
+from medsam_exp.clip.weights import looks_like
 
 VISION = {"image_size": 32, "patch_size": 8, "width": 64, "head_width": 32, "layers": 3}
 
@@ -50,6 +51,14 @@ def test_a_checkpoint_beside_its_tokenizer(
         )
         torch.testing.assert_close(clip.encode_text(tokens), reference.encode_text(tokens), rtol=0, atol=1e-5)
     assert bert_folder / "tokenizer.json" in weight_files("unimed_clip_b16", str(path))
+
+
+@pytest.mark.parametrize("name", ["unimed_clip_b16", "unimed_clip_l14"])
+def test_its_weights_are_recognised(name: str) -> None:
+    with torch.device("meta"):
+        state = build_network(find_source(name)).state_dict()
+    theirs = {one.replace("text.", "text_encoder.", 1): value for one, value in state.items()}
+    assert looks_like(theirs) == f"they look like UniMed-CLIP's, so choose clip={name}"
 
 
 @pytest.mark.parametrize(
