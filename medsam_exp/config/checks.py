@@ -165,7 +165,6 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], Iterable[str]], ...] = (
     methods.review_by_a_known_score,
     methods.saliency_fits_network,
     methods.points_are_understood,
-    methods.training_needs_metas_framing,
     methods.veto_has_its_score,
     methods.calibration_spares_the_test_split,
     methods.calibrated_elsewhere,

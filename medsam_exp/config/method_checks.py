@@ -119,17 +119,6 @@ def _gives_points(cfg: DictConfig) -> bool:
         return False  # another check says why it cannot be made
 
 
-def training_needs_metas_framing(cfg: DictConfig) -> Iterator[str]:
-    """The training of a SAM makes its masks and prompts for images that are padded, not squashed."""
-    if not trainers(cfg.stages, "sam"):
-        return
-    from medsam_exp.sam.families import FAMILIES  # needs segment_anything, which is slow to import
-
-    family = FAMILIES.get(cfg.sam.get("architecture"))
-    if family is not None and not family.framing.pads:
-        yield f"train_sam cannot train {cfg.sam.architecture}, which squashes images; choose sam=vit_b or sam=tiny"
-
-
 def veto_has_its_score(cfg: DictConfig) -> Iterator[str]:
     """A veto by presence needs the presence score before it."""
     if cfg.veto.get("threshold") is None:

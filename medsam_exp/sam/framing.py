@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from medsam_exp.masks.nearest import nearest
-from medsam_exp.types import RGBImage, UserError
+from medsam_exp.types import Mask, RGBImage, UserError
 
 PIXEL_MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
 PIXEL_STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
@@ -31,11 +31,9 @@ class Framing(ABC):
 
     Attributes:
         takes_points: whether the network was trained to understand points; boxes are always understood.
-        pads: whether an image keeps its aspect ratio and is padded to the square; else it is squashed.
     """
 
     takes_points: ClassVar[bool] = True
-    pads: ClassVar[bool] = False
 
     def __init__(self, image_size: int) -> None:
         self._image_size = image_size
@@ -48,6 +46,13 @@ class Framing(ABC):
         """Return (..., 2) x, y in pixels of the input frame of (..., 2) x, y of an image of (H, W) pixels."""
         height, width = original_size
         return coords.astype(np.float64) * (self._image_size / width, self._image_size / height)
+
+    def mask_to_input(self, mask: Mask) -> Tensor:
+        """Return (S, S) float in {0, 1}, input frame, of an (H, W) mask."""
+        height, width = self._filled(mask.shape)
+        pixels = torch.from_numpy(np.ascontiguousarray(mask))[None, None].float()
+        resized = interpolate(pixels, (height, width), mode="bilinear")[0, 0]
+        return pad((resized >= 0.5).float(), (0, self._image_size - width, 0, self._image_size - height))
 
     def to_original(self, low_res: Tensor, original_size: tuple[int, int]) -> Tensor:
         """Return logits (N, M, H, W), original frame, of (N, M, 4g, 4g) over the input frame."""
@@ -62,8 +67,6 @@ class Framing(ABC):
 
 class LongestSide(Framing):
     """Meta's framing: the longer side becomes S, zeros fill the square at the right and the bottom."""
-
-    pads = True
 
     def __init__(self, image_size: int) -> None:
         super().__init__(image_size)

@@ -52,10 +52,9 @@ class SamModel(PromptableModel):
         return encoder
 
     @property
-    def mask_prompt_layers(self) -> nn.Module:
-        """Of the prompt encoder."""
-        layers: nn.Module = self.prompt_encoder.mask_downscaling
-        return layers
+    def untrained(self) -> tuple[nn.Module, ...]:
+        """What reads masks as prompts."""
+        return (self.prompt_encoder.mask_downscaling,)
 
     @property
     def embedding_shape(self) -> tuple[int, int, int]:

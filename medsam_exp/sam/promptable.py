@@ -48,8 +48,8 @@ class PromptableModel(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def mask_prompt_layers(self) -> nn.Module:
-        """What would read a mask as a prompt; no prompt here is one."""
+    def untrained(self) -> tuple[nn.Module, ...]:
+        """Parts that no mask depends on: what would read a mask as a prompt, for one."""
 
     @property
     @abstractmethod

@@ -31,6 +31,11 @@ class Sam2(TransformersModel):
         sam.vision_encoder.neck.position_encoding = _Unread()
 
     @property
+    def untrained(self) -> tuple[nn.Module, ...]:
+        """What reads masks as prompts, and what says whether an object is hidden."""
+        return *super().untrained, self.sam.mask_decoder.pred_obj_score_head
+
+    @property
     def embedding_shape(self) -> tuple[int, int, int]:
         """(4 D, g, g)."""
         return 4 * self.sam.prompt_encoder.hidden_size, *self.sam.prompt_encoder.image_embedding_size

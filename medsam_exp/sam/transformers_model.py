@@ -43,10 +43,9 @@ class TransformersModel(PromptableModel):
         return encoder
 
     @property
-    def mask_prompt_layers(self) -> nn.Module:
-        """Of the prompt encoder."""
-        layers: nn.Module = self.sam.prompt_encoder.mask_embed
-        return layers
+    def untrained(self) -> tuple[nn.Module, ...]:
+        """What reads masks as prompts."""
+        return (self.sam.prompt_encoder.mask_embed,)
 
     @abstractmethod
     def _image_of(self, embeddings: Tensor) -> dict[str, Any]:

@@ -171,7 +171,7 @@ STAGES: dict[str, Stage] = {
         auxiliary="train_data",
         learns_from="train_data",
         trains="sam",
-        version=3,
+        version=4,
     ),
     "saliency": Stage(
         reads=("clip", "saliency", "seed"),

@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, pad
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
@@ -42,14 +41,6 @@ class MaskPromptBatch(TensorBatch):
     boxes: Tensor
     points: Tensor
     point_labels: Tensor
-
-
-def mask_to_input_frame(mask: Mask, image_size: int) -> Tensor:
-    """(S, S) float in {0, 1} of an (H, W) mask: longest side resized to S, padded below and to the right."""
-    scale = image_size / max(mask.shape)
-    height, width = (int(side * scale + 0.5) for side in mask.shape)
-    resized = interpolate(torch.from_numpy(mask)[None, None].float(), (height, width), mode="bilinear")[0, 0]
-    return pad((resized >= 0.5).float(), (0, image_size - width, 0, image_size - height))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -104,12 +95,15 @@ class PromptedMasks(TorchDataset[MaskPromptBatch]):
         else:
             box, target = empty, np.zeros_like(mask)
             points, labels = random_points(filled_box(box, size), box, self.point_count, generator)
-        scale = self.sam.image_size / max(size)
+        framing = self.sam.framing
+        corners, places = (
+            framing.to_input(each, size).astype(np.float32) for each in (box.reshape(2, 2), points)
+        )
         return MaskPromptBatch(
             image=self.sam.preprocess(image),
-            mask=mask_to_input_frame(target, self.sam.image_size),
-            boxes=torch.from_numpy(box * np.float32(scale)),
-            points=torch.from_numpy(points * np.float32(scale)),
+            mask=framing.mask_to_input(target),
+            boxes=torch.from_numpy(corners.reshape(4)),
+            points=torch.from_numpy(places),
             point_labels=torch.from_numpy(labels),
         )
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, mse_loss
 
 from medsam_exp.sam.promptable import PromptableModel
@@ -15,7 +15,7 @@ from medsam_exp.training.sam_data import MaskPromptBatch
 
 
 class SamTrainingModule(pl.LightningModule):
-    """Teaches a SAM to return the object that a rough box, some points, or both mean.
+    """Teaches a SAM to return the object that a rough box, some points, or both mean; a box where it takes no points.
 
     Each image is encoded once and decoded once per kind of prompt. The loss compares logits brought to the
     input's size (as for inference) with the true mask: cross entropy + Dice, and the squared error of the
@@ -32,12 +32,16 @@ class SamTrainingModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.sam = sam
-        self.sam.mask_prompt_layers.requires_grad_(False)  # no prompt here is a mask
+        for part in self.sam.untrained:
+            part.requires_grad_(False)
         self._optimizer, self._scheduler = optimizer, scheduler
 
     def on_fit_start(self) -> None:
         """Networks come from loading in evaluation mode, and Lightning leaves the mode alone."""
         self.train()
+        for module in self.sam.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()  # its statistics are of many more images than these
 
     def training_step(self, batch: MaskPromptBatch, _: int = 0) -> Tensor:
         """Return the mean loss over the kinds of prompts.
@@ -81,6 +85,8 @@ class SamTrainingModule(pl.LightningModule):
             "points": {"boxes": None, **points},
             "both": {"boxes": batch.boxes, **points},
         }
+        if not self.sam.framing.takes_points:
+            kinds = {"box": kinds["box"]}
         decoded = {}
         for kind, prompts in kinds.items():
             low_res, iou_prediction = self.sam.decode_low_res(embeddings, **prompts)

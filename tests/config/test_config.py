@@ -182,8 +182,6 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is() -> None:
         (["stages=[finetune_clip]", "fit.batch_size=1"], "fit.batch_size=1, but a contrastive loss needs"),
         (["stages=[finetune_clip]", "+trainer.max_epochs=1"], "trainer.max_epochs has no effect"),
         (["stages=[train_sam]", "+trainer.fast_dev_run=true"], "use fit.epochs=1 and fewer pairs or images"),
-        (["stages=[train_sam]", "sam=medsam"], "train_sam cannot train medsam, which squashes images"),
-        (["stages=[train_sam]", "sam=sam_med2d"], "train_sam cannot train sam_med2d"),
         (["+fusion.iterations=3"], "fusion.iterations is not an option of SingleMask"),
         (["mask_filter=largest", "mask_filter.count=two"], "mask_filter.count is 'two'"),
         (["veto=presence"], "veto=presence needs the stage 'presence' before 'coarse_mask' in stages"),

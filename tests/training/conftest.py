@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from medsam_exp.runtime.digests import FileDigests
+from medsam_exp.sam.framing import LongestSide
 from medsam_exp.training.schedules import warmup_cosine
 from medsam_exp.types import Mask, RGBImage, Sample
 
@@ -131,6 +132,7 @@ class PlainSam:
     """Only the preprocessing of a SAM: half the size, no standardisation."""
 
     image_size = 32
+    framing = LongestSide(32)
 
     def preprocess(self, image: RGBImage) -> Tensor:
         small = torch.nn.functional.avg_pool2d(torch.from_numpy(image).permute(2, 0, 1).float(), 2)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from medsam_exp.training.sam_data import MaskPromptDataModule, mask_to_input_frame
+from medsam_exp.sam.framing import LongestSide, MedSamFraming, Sam2Framing, SamMed2dFraming
+from medsam_exp.training.sam_data import MaskPromptDataModule
 from medsam_exp.types import UserError
 
 
@@ -101,9 +102,28 @@ def test_images_without_an_object_are_left_out(discs, plain_sam) -> None:
 def test_mask_in_input_frame_keeps_its_share_of_the_image() -> None:
     mask = np.zeros((60, 90), dtype=bool)
     mask[:30, 30:60] = True
-    framed = mask_to_input_frame(mask, 30)
+    framing = LongestSide(30)
+    framed = framing.mask_to_input(mask)
     expected = torch.zeros(30, 30)
     expected[:10, 10:20] = 1
     assert torch.equal(framed, expected)
-    assert torch.equal(mask_to_input_frame(mask.T, 30), expected.T)
-    assert mask_to_input_frame(np.ones((7, 3), dtype=bool), 14).sum() == 14 * 6
+    assert torch.equal(framing.mask_to_input(mask.T), expected.T)
+    assert LongestSide(14).mask_to_input(np.ones((7, 3), dtype=bool)).sum() == 14 * 6
+    squashed = torch.zeros(30, 30)
+    squashed[:15, 10:20] = 1
+    assert torch.equal(Sam2Framing(30).mask_to_input(mask), squashed)
+
+
+@pytest.mark.parametrize("framing", [LongestSide, MedSamFraming, SamMed2dFraming, Sam2Framing])
+def test_masks_and_prompts_go_the_way_of_the_image(framing) -> None:
+    """A bright rectangle is where its mask and its corners are."""
+    mask = np.zeros((60, 90), dtype=bool)
+    mask[12:36, 30:72] = True
+    image = np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 255
+    own = framing(128)
+    framed, bright = own.mask_to_input(mask).bool(), own.preprocess(image)[0]
+    assert ((bright > (bright.max() + bright.min()) / 2) != framed).float().mean() < 0.02
+    (x0, y0), (x1, y1) = own.to_input(np.array([[30.0, 12], [72, 36]]), (60, 90))
+    rows, columns = torch.nonzero(framed, as_tuple=True)
+    tight = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    np.testing.assert_allclose(tight, [x0, y0, x1, y1], atol=0.6)
