@@ -213,6 +213,22 @@ class MaskFusion(Protocol):
         """Return the (H, W) bool mask of (M, H, W) logits, and its predicted IoU from the (M,) of those."""
 
 
+@runtime_checkable
+class MapFusion(Protocol):
+    """Makes the fusion of an image, where its saliency map decides which of SAM's masks is taken.
+
+    Attributes:
+        multimask: as of the `MaskFusion` that it makes.
+    """
+
+    @property
+    def multimask(self) -> bool:
+        """Known before any mask is."""
+
+    def on_map(self, saliency_map: SaliencyMap) -> MaskFusion:
+        """Return the fusion of the image of a (H, W) map."""
+
+
 class PresenceScorer(Protocol):
     """Says how probable it is that an image shows the target of a text at all.
 

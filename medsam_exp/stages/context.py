@@ -36,6 +36,7 @@ from medsam_exp.types import (
     ComponentFilter,
     ContrastiveLoss,
     Dataset,
+    MapFusion,
     MaskFusion,
     PairSource,
     PostProcessor,
@@ -92,7 +93,7 @@ class Builder(Protocol):
     def __call__(self, group: Literal["prompt"], **overrides: Any) -> Prompter: ...
 
     @overload
-    def __call__(self, group: Literal["fusion"], **overrides: Any) -> MaskFusion: ...
+    def __call__(self, group: Literal["fusion"], **overrides: Any) -> MaskFusion | MapFusion: ...
 
     @overload
     def __call__(self, group: Literal["loss"], **overrides: Any) -> ContrastiveLoss: ...

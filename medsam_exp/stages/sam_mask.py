@@ -14,7 +14,7 @@ from medsam_exp.stages.networks import sam_of_run
 from medsam_exp.stages.records import SamRecord, prompt_record
 from medsam_exp.training.prediction import StoredEmbedding, read_embeddings
 from medsam_exp.training.sam_inference import SamAnswer, sam_answers
-from medsam_exp.types import Prompts
+from medsam_exp.types import MapFusion, MaskFusion, Prompts
 
 
 def run(context: StageContext) -> None:
@@ -29,6 +29,11 @@ def run(context: StageContext) -> None:
 
     def prompts_of(sample_id: str) -> Prompts:
         return prompter(coarse.mask(sample_id), numpy_generator(context.seed, sample_id, "prompt"))
+
+    def fusion_of(sample_id: str) -> MaskFusion:
+        if isinstance(fusion, MapFusion):
+            return fusion.on_map(read_map(context.parents["saliency"], sample_id))
+        return fusion
 
     mine = dict(zip(context.share, context.computed(prompts_of), strict=True))
     prompts = {name: found for share in distributed.to_all(mine) for name, found in share.items()}
@@ -54,7 +59,7 @@ def run(context: StageContext) -> None:
     if not asked:
         return
     sam = sam_of_run(context)
-    answers = partial(sam_answers, sam, fusion, prompts)
+    answers = partial(sam_answers, sam, fusion_of, prompts)
     stored = "sam_embedding" in context.parents
     read = partial(read_embeddings, _reader(context)) if stored else context.images(sam.preprocess)
     context.store(sam, answers, result, read, asked)

@@ -16,7 +16,7 @@ from medsam_exp.testing.arrays import SHAPES, example_masks
 from medsam_exp.testing.expectation import about, contract, expect
 from medsam_exp.testing.networks import left_as_it_was
 from medsam_exp.training.sam_inference import SamAnswer, answer_prompts
-from medsam_exp.types import Mask, MaskFusion, Prompter, Prompts, RGBImage
+from medsam_exp.types import MapFusion, Mask, MaskFusion, Prompter, Prompts, RGBImage
 
 _SIZES = ((1, 1), (1, 40), (40, 1), (3, 2), (37, 53), (150, 200))
 _IMAGE_SIZES = ((60, 90), (90, 60), (1, 40), (40, 1), (1, 1), (5, 3), (700, 900))
@@ -55,9 +55,10 @@ def check_prompter(prompter: Prompter | Any, /, *, per_component: bool = True) -
 
 
 @contract
-def check_fusion(fusion: MaskFusion | Any, /) -> None:
+def check_fusion(choice: MaskFusion | MapFusion | Any, /) -> None:
     """Check a fusion: one mask of the image's size, the same each time; proposals that agree are kept."""
     for size in _SIZES:
+        fusion = _on_some_map(choice, size)
         logits, iou = _proposals(fusion, size)
         before = logits.clone(), iou.clone()
         mask, kept = fusion(logits, iou)
@@ -70,10 +71,12 @@ def check_fusion(fusion: MaskFusion | Any, /) -> None:
         again = fusion(logits, iou)
         expect(torch.equal(again[0], mask) and again[1] == kept, "another mask the second time")
     for size in ((1, 9), (30, 20)):
+        fusion = _on_some_map(choice, size)
         logits, iou = _proposals(fusion, size)
         for kind, one in _agreed(size).items():
             mask, _ = fusion(one.expand_as(logits), iou)
             expect(torch.equal(mask, one > 0), f"proposals that all show {kind} are not kept")
+    fusion = _on_some_map(choice, (8, 9))
     logits, iou = _proposals(fusion, (8, 9))
     for values in ((-5, -5, 5), (5, 5, -5), (-5, 5, 5)):
         mask, kept = fusion(torch.tensor(values)[: len(logits), None, None].expand_as(logits).float(), iou)
@@ -260,6 +263,13 @@ def _expect_decodable(prompts: list[Prompts], shape: tuple[int, int]) -> None:
             expect(fits, f"SAM's logits for an image of {shape} are {tuple(logits.shape)}")
             finite = bool(torch.isfinite(logits).all() and torch.isfinite(iou).all())
             expect(finite, "SAM's answer to these prompts is not finite")
+
+
+def _on_some_map(fusion: MaskFusion | MapFusion, size: tuple[int, int]) -> MaskFusion:
+    """The fusion of an image whose map is noise, where the map decides."""
+    if not isinstance(fusion, MapFusion):
+        return fusion
+    return fusion.on_map(np.random.default_rng(2).random(size, np.float32))
 
 
 def _proposals(fusion: MaskFusion, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

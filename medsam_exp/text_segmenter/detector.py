@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from medsam_exp.clip.model import Tokenizer
 from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.text_segmenter.segmenter import TextMask, TextSegmenter, pixel_values, refuse_broken
-from medsam_exp.types import MaskFusion, Prompts, RGBImage
+from medsam_exp.types import MapFusion, MaskFusion, Prompts, RGBImage, UserError
 
 
 class BoxDetector(TextSegmenter):
@@ -24,6 +24,9 @@ class BoxDetector(TextSegmenter):
         fusion: of SAM's proposals for a box.
         threshold: of a box's score, in (0, 1).
         boxes: how many at most, those of highest score.
+
+    Raises:
+        UserError: the fusion reads a saliency map.
     """
 
     def __init__(
@@ -38,6 +41,11 @@ class BoxDetector(TextSegmenter):
         boxes: int,
     ) -> None:
         super().__init__(tokenizer)
+        if isinstance(fusion, MapFusion):
+            raise UserError(
+                "A detector's boxes come without a saliency map, which this fusion reads: choose another, such as "
+                "fusion=best_iou."
+            )
         self.network, self.sam = network, sam
         self._image_processor, self._fusion = image_processor, fusion
         self._threshold, self._boxes = threshold, boxes

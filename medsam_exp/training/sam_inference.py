@@ -1,6 +1,6 @@
 """SAM's embeddings and masks of batches of images."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +39,7 @@ def sam_embeddings(sam: PromptableModel, batch: ImageBatch) -> Iterator[tuple[st
 
 def sam_answers(
     sam: PromptableModel,
-    fusion: MaskFusion,
+    fusion_of: Callable[[str], MaskFusion],
     prompts: Mapping[str, Prompts],
     batch: ImageBatch | EmbeddingBatch,
 ) -> Iterator[tuple[str, SamAnswer]]:
@@ -47,7 +47,7 @@ def sam_answers(
 
     Args:
         sam: the network.
-        fusion: makes one mask of those that the network gives for one prompt.
+        fusion_of: a sample id, what makes one mask of those that the network gives for one prompt.
         prompts: at least one prompt for each sample id.
         batch: images, or embeddings that were stored.
 
@@ -57,6 +57,7 @@ def sam_answers(
     if isinstance(batch, ImageBatch):
         batch = EmbeddingBatch(batch.ids, batch.sizes, tuple(_encode(sam, batch)))
     for sample_id, size, embedding in zip(batch.ids, batch.sizes, batch.embeddings, strict=False):
+        fusion = fusion_of(sample_id)
         yield sample_id, answer_prompts(sam, fusion, embedding, prompts[sample_id], size, sample_id)
 
 

@@ -34,7 +34,7 @@ from medsam_exp.stages.records import prompts_of
 from medsam_exp.training.prediction import read_images
 from medsam_exp.training.saliency import ImageSaliency
 from medsam_exp.training.sam_inference import answer_prompts
-from medsam_exp.types import Dataset, Mask, Prompts
+from medsam_exp.types import Dataset, MapFusion, Mask, Prompts
 
 _NETWORKS = ("medsam_exp.clip.load.load_clip", "medsam_exp.sam.load.load_sam")
 _NETWORKS_OF_A_KIND = 2
@@ -158,6 +158,8 @@ class Session(AbstractContextManager["Session"]):
         sam, fusion, mask_filter = (
             self._networks(answer.cfg[name]) for name in ("sam", "fusion", "mask_filter")
         )
+        if isinstance(fusion, MapFusion):
+            fusion = fusion.on_map(answer.saliency_map)
         found = answer_prompts(
             sam,
             fusion,

@@ -11,6 +11,7 @@ from torch import Tensor
 from medsam_exp.sam.fusion.average import AverageMask
 from medsam_exp.sam.fusion.best_iou import BestIou
 from medsam_exp.sam.fusion.iou_weighted import IouWeightedMask
+from medsam_exp.sam.fusion.map_agreement import MapAgreement
 from medsam_exp.sam.fusion.single import SingleMask
 from medsam_exp.sam.fusion.staple import StapleMask
 from medsam_exp.types import UserError
@@ -142,6 +143,23 @@ def test_staple_is_no_majority_vote() -> None:
         logits = overlapping(seed)
         differing += bool(((logits > 0).sum(0) >= 2).ne(StapleMask(100)(logits, IOU)[0]).any())
     assert differing
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_map_agreement_is_the_largest_contrast_of_saliency(seed: int) -> None:
+    logits, saliency = proposals(seed), np.random.default_rng(seed).random((13, 17), np.float32)
+    logits[seed % 3] = -1  # of an empty mask the inside counts 0
+    scores = []
+    for proposal in logits.numpy():
+        values: dict[bool, list[float]] = {True: [], False: []}
+        for y, x in np.ndindex(saliency.shape):
+            values[bool(proposal[y, x] > 0)].append(float(saliency[y, x]))
+        inside, outside = (sum(some) / max(len(some), 1) for some in (values[True], values[False]))
+        scores.append(inside - outside)
+    best = scores.index(max(scores))
+    mask, kept = MapAgreement().on_map(saliency)(logits, IOU)
+    assert torch.equal(mask, logits[best] > 0)
+    assert kept == float(IOU[best])
 
 
 @NEEDS_SIMPLEITK
