@@ -12,14 +12,18 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import Sam3Config, Sam3ImageProcessor, Sam3Model
 
+from medsam_exp.runtime.checkpoint.fit import state_dict_diff
 from medsam_exp.runtime.checkpoint.read import read_weights
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.text_segmenter.folder import load_network
 from medsam_exp.text_segmenter.meta_sam3_layout import from_meta
 from medsam_exp.text_segmenter.segmenter import TextMask, TextSegmenter, pixel_values, refuse_broken
-from medsam_exp.types import RGBImage
+from medsam_exp.types import RGBImage, UserError
 
 _CONTEXT = 32
 """Tokens of a text that SAM 3 reads (its published tokenizer's length)."""
+_NO_BOX = -10
+"""Label of a box that is masked, in transformers."""
 
 
 class Sam3(TextSegmenter):
@@ -49,7 +53,15 @@ class Sam3(TextSegmenter):
     def answer(self, features: Any, text: str, size: tuple[int, int]) -> TextMask:
         """Answer one text; presence is the network's own."""
         tokens = self.tokenizer([text]).to(features.fpn_hidden_states[0].device)
-        found = self.network(vision_embeds=features, input_ids=tokens, attention_mask=(tokens > 0).long())
+        # Without a box Meta's network still reads the class token of its prompts' geometry, which transformers' leaves
+        # out; with a masked box it reads that alone.
+        found = self.network(
+            vision_embeds=features,
+            input_ids=tokens,
+            attention_mask=(tokens > 0).long(),
+            input_boxes=torch.zeros(1, 1, 4, device=tokens.device),
+            input_boxes_labels=torch.full((1, 1), _NO_BOX, device=tokens.device),
+        )
         refuse_broken(found.pred_masks, "a mask", self)
         refuse_broken(found.pred_logits, "a score", self)
         presence = found.presence_logits.float().sigmoid()[0, 0]
@@ -77,10 +89,18 @@ def load_sam3(model: str, threshold: float, mask_threshold: float) -> Sam3:
         UserError: something is missing or does not fit.
     """
     path = Path(model).expanduser()
-    given: dict[str, Any] = {}
-    if path.is_file():
-        given = {
-            "config": Sam3Config(),
-            "state": from_meta(read_weights(path, f"text_segmenter.model={path}")),
-        }
-    return Sam3(load_network(Sam3Model, model, **given), threshold, mask_threshold).eval()
+    network = _from_file(path) if path.is_file() else load_network(Sam3Model, model)
+    return Sam3(network, threshold, mask_threshold).eval()
+
+
+def _from_file(path: Path) -> Sam3Model:
+    named, config = f"text_segmenter.model={path}", Sam3Config()
+    state = from_meta(read_weights(path, named))
+    with torch.device("meta"):  # what does not fit is known before gigabytes are made
+        absent = state_dict_diff(state, Sam3Model(config)).missing
+    if absent:
+        raise UserError(
+            f"{named} does not fit SAM 3: {len(absent)} weights are missing ({first_few(absent, 3)}); take Meta's "
+            "sam3.pt, a checkpoint fine-tuned from it, or the hub's folder."
+        )
+    return load_network(Sam3Model, str(path), config, state)

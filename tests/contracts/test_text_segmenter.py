@@ -12,7 +12,7 @@ from tests.compose import choices, composed
 from tests.text_segmenter.small import saved
 
 NETWORK = {"medical_sam3": "sam3"}
-SIZES = ((60, 90), (90, 60), (17, 160), (1, 1))
+SIZES = ((90, 60), (1, 1))
 
 
 @pytest.mark.parametrize("choice", choices("text_segmenter"))
@@ -26,7 +26,7 @@ def test_contract(choice: str, tmp_path: Path) -> None:
         image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
         inputs = segmenter.preprocess(image)
         assert all(torch.isfinite(each).all() for each in inputs)
-        found = segmenter.segment(inputs, ["a dark mass", "a lesion of the liver"], size)
+        found = segmenter.segment(inputs, ["a dark mass"], size)
         assert found.mask.shape == size
         assert found.mask.dtype == torch.bool
         assert 0 <= found.presence <= 1
