@@ -10,6 +10,7 @@ from medsam_exp.clip.blocks import PlainBlock
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.saliency.dense import DenseMethod, side_path
 from medsam_exp.saliency.method import at_least_one
+from medsam_exp.types import UserError
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class GEM(DenseMethod):
 
     def __post_init__(self) -> None:
         at_least_one("blocks", self.blocks)
-        at_least_one("iterations + 1", self.iterations + 1)
+        if self.iterations < 0:
+            raise UserError(f"saliency.iterations must be at least 0, but is {self.iterations}.")
 
     def tokens(self, clip: ClipModel, images: Tensor) -> Tensor:
         """See `DenseMethod`."""
