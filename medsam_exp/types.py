@@ -153,6 +153,8 @@ class Prompts:
         boxes_xyxy: (N, 4) float32 x0, y0, x1, y1 in pixels; x1 and y1 one past the last pixel. Or None.
         point_coords: (N, P, 2) float32 x, y in pixels; whole numbers are pixel centres, as in mask[y, x]. Or None.
         point_labels: (N, P) int64, 1 foreground, 0 background, -1 no point (its place is ignored). Or None.
+        mask_logits: (N, h, w) float32 of a mask over the whole image, at any resolution, besides boxes or points.
+            Or None.
 
     Example:
         >>> import numpy as np
@@ -164,6 +166,7 @@ class Prompts:
     boxes_xyxy: NDArray[np.float32] | None = None
     point_coords: NDArray[np.float32] | None = None
     point_labels: NDArray[np.int64] | None = None
+    mask_logits: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """N, the number of prompts."""
@@ -194,6 +197,22 @@ class Prompter(Protocol):
 
     def __call__(self, coarse_mask: Mask, generator: np.random.Generator) -> Prompts:
         """Return the prompts of a (H, W) mask; no prompts (length 0) for an empty mask."""
+
+
+@runtime_checkable
+class MapPrompter(Protocol):
+    """Makes the prompter of an image, where its saliency map is part of the prompts.
+
+    Attributes:
+        gives_points: as of the `Prompter` that it makes.
+    """
+
+    @property
+    def gives_points(self) -> bool:
+        """Known before any map is."""
+
+    def on_map(self, saliency_map: SaliencyMap) -> Prompter:
+        """Return the prompter of the image of a (H, W) map."""
 
 
 class MaskFusion(Protocol):

@@ -60,6 +60,19 @@ class Framing(ABC):
         height, width = self._filled(original_size)
         return interpolate(square[..., :height, :width], original_size, mode="bilinear", align_corners=False)
 
+    def mask_prompts(self, logits: Tensor, original_size: tuple[int, int], side: int) -> Tensor:
+        """Return (N, 1, side, side) over the input frame of logits (N, h, w) over an image of (H, W) pixels.
+
+        What pads the image is as surely background as its least likely pixel.
+        """
+        height, width = (
+            max(1, round(part * side / self._image_size)) for part in self._filled(original_size)
+        )
+        placed = interpolate(logits[:, None], (height, width), mode="bilinear", antialias=True)
+        frame = logits.amin((1, 2))[:, None, None, None].repeat(1, 1, side, side)
+        frame[..., :height, :width] = placed
+        return frame
+
     def _filled(self, original_size: tuple[int, ...]) -> tuple[int, int]:
         """(height, width) of the image inside the input frame."""
         return self._image_size, self._image_size

@@ -26,6 +26,8 @@ class SamModel(PromptableModel):
         (1, 128, 16, 16)
     """
 
+    takes_masks = True
+
     def __init__(self, sam: Sam, framing: Framing | None = None) -> None:
         side = self.side_of(sam)
         super().__init__(framing or LongestSide(side), side)
@@ -73,12 +75,13 @@ class SamModel(PromptableModel):
         points: Tensor | None = None,
         labels: Tensor | None = None,
         multimask: bool = False,
+        masks: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Turn N prompts into M masks each; see `PromptableModel`."""
         # In half precision a coordinate would be off by pixels.
         with torch.autocast(image_embeddings.device.type, enabled=False):
             sparse, dense = self.prompt_encoder(
-                points=None if points is None else (points, labels), boxes=boxes, masks=None
+                points=None if points is None else (points, labels), boxes=boxes, masks=masks
             )
             image_pe = self.prompt_encoder.get_dense_pe()
         # The decoder repeats the embedding of one image for all prompts and adds `dense` to it; several

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,12 @@ class PromptableModel(nn.Module, ABC):
     Args:
         framing: of its family.
         image_size: S, in pixels.
+
+    Attributes:
+        takes_masks: whether `decode_low_res` reads masks as prompts.
     """
+
+    takes_masks: ClassVar[bool] = False
 
     def __init__(self, framing: Framing, image_size: int) -> None:
         super().__init__()
@@ -49,7 +54,7 @@ class PromptableModel(nn.Module, ABC):
     @property
     @abstractmethod
     def untrained(self) -> tuple[nn.Module, ...]:
-        """Parts that no mask depends on: what would read a mask as a prompt, for one."""
+        """Parts that no mask in training depends on: what reads a mask as a prompt, for one."""
 
     @property
     @abstractmethod
@@ -68,6 +73,7 @@ class PromptableModel(nn.Module, ABC):
         points: Tensor | None = None,
         labels: Tensor | None = None,
         multimask: bool = False,
+        masks: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Turn N prompts, of one image or one of each image, into M masks each, differentiably.
 
@@ -77,6 +83,7 @@ class PromptableModel(nn.Module, ABC):
             points: (N, P, 2) float x, y in pixels of the input frame. Or None.
             labels: (N, P) 1 foreground, 0 background, -1 no point. Or None.
             multimask: M is 3 instead of 1.
+            masks: (N, 1, 4g, 4g) logits over the input frame, where the network takes masks. Or None.
 
         Returns:
             Mask logits (N, M, h, w) float32 over the input frame, four per cell of the coarsest grid in each
@@ -116,19 +123,34 @@ class PromptableModel(nn.Module, ABC):
             that the network itself expects of each mask.
 
         Raises:
-            UserError: there are points, and the network understands boxes only.
+            UserError: there are points, or masks, which the network does not understand.
         """
         device, count = image_embedding.device, len(prompts)
         parts = self._in_input_frame(prompts, original_size, device)
         for start in range(0, count, PROMPTS_AT_ONCE):
             some = slice(start, min(start + PROMPTS_AT_ONCE, count))
             boxes, points, labels = (None if part is None else part[some] for part in parts)
+            masks = self._masks(prompts, some, original_size, device)
             with torch.autocast(device.type, enabled=False):
                 low_res, iou_predictions = self.decode_low_res(
-                    image_embedding.float()[None], boxes, points, labels, multimask
+                    image_embedding.float()[None], boxes, points, labels, multimask, masks
                 )
             for one, iou in zip(low_res, iou_predictions, strict=True):
                 yield self.framing.to_original(one[None], original_size)[0], iou
+
+    def _masks(
+        self, prompts: Prompts, some: slice, original_size: tuple[int, int], device: torch.device
+    ) -> Tensor | None:
+        """Masks (n, 1, 4g, 4g) of some prompts as the prompt encoder takes them."""
+        if prompts.mask_logits is None:
+            return None
+        if not self.takes_masks:
+            raise UserError(
+                "This SAM is not asked with masks: choose a prompt without one, such as prompt=box, or one of Meta's "
+                "first SAMs, such as sam=vit_h."
+            )
+        logits = torch.as_tensor(prompts.mask_logits[some], dtype=torch.float32, device=device)
+        return self.framing.mask_prompts(logits, original_size, 4 * self.embedding_shape[1])
 
     def _in_input_frame(
         self, prompts: Prompts, original_size: tuple[int, int], device: torch.device

@@ -62,6 +62,7 @@ class TransformersModel(PromptableModel):
         points: Tensor | None = None,
         labels: Tensor | None = None,
         multimask: bool = False,
+        masks: None = None,  # type: ignore[override]  # `decode` refuses them
     ) -> tuple[Tensor, Tensor]:
         """Turn N prompts into M masks each; see `PromptableModel`."""
         prompts = {"input_boxes": boxes, "input_points": points, "input_labels": labels}

@@ -37,6 +37,7 @@ from medsam_exp.types import (
     ContrastiveLoss,
     Dataset,
     MapFusion,
+    MapPrompter,
     MaskFusion,
     PairSource,
     PostProcessor,
@@ -90,7 +91,7 @@ class Builder(Protocol):
     def __call__(self, group: Literal["veto"], **overrides: Any) -> Veto: ...
 
     @overload
-    def __call__(self, group: Literal["prompt"], **overrides: Any) -> Prompter: ...
+    def __call__(self, group: Literal["prompt"], **overrides: Any) -> Prompter | MapPrompter: ...
 
     @overload
     def __call__(self, group: Literal["fusion"], **overrides: Any) -> MaskFusion | MapFusion: ...

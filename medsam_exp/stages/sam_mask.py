@@ -14,7 +14,7 @@ from medsam_exp.stages.networks import sam_of_run
 from medsam_exp.stages.records import SamRecord, prompt_record
 from medsam_exp.training.prediction import StoredEmbedding, read_embeddings
 from medsam_exp.training.sam_inference import SamAnswer, sam_answers
-from medsam_exp.types import MapFusion, MaskFusion, Prompts
+from medsam_exp.types import MapFusion, MapPrompter, MaskFusion, Prompter, Prompts
 
 
 def run(context: StageContext) -> None:
@@ -28,12 +28,8 @@ def run(context: StageContext) -> None:
     coarse = context.parents["coarse_mask"]
 
     def prompts_of(sample_id: str) -> Prompts:
-        return prompter(coarse.mask(sample_id), numpy_generator(context.seed, sample_id, "prompt"))
-
-    def fusion_of(sample_id: str) -> MaskFusion:
-        if isinstance(fusion, MapFusion):
-            return fusion.on_map(read_map(context.parents["saliency"], sample_id))
-        return fusion
+        generator = numpy_generator(context.seed, sample_id, "prompt")
+        return _prompter_of(context, prompter, sample_id)(coarse.mask(sample_id), generator)
 
     mine = dict(zip(context.share, context.computed(prompts_of), strict=True))
     prompts = {name: found for share in distributed.to_all(mine) for name, found in share.items()}
@@ -59,10 +55,22 @@ def run(context: StageContext) -> None:
     if not asked:
         return
     sam = sam_of_run(context)
-    answers = partial(sam_answers, sam, fusion_of, prompts)
+    answers = partial(sam_answers, sam, partial(_fusion_of, context, fusion), prompts)
     stored = "sam_embedding" in context.parents
     read = partial(read_embeddings, _reader(context)) if stored else context.images(sam.preprocess)
     context.store(sam, answers, result, read, asked)
+
+
+def _prompter_of(context: StageContext, prompter: Prompter | MapPrompter, sample_id: str) -> Prompter:
+    if isinstance(prompter, MapPrompter):
+        return prompter.on_map(read_map(context.parents["saliency"], sample_id))
+    return prompter
+
+
+def _fusion_of(context: StageContext, fusion: MaskFusion | MapFusion, sample_id: str) -> MaskFusion:
+    if isinstance(fusion, MapFusion):
+        return fusion.on_map(read_map(context.parents["saliency"], sample_id))
+    return fusion
 
 
 def _reader(context: StageContext) -> Callable[[str], StoredEmbedding]:

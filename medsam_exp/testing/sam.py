@@ -16,7 +16,7 @@ from medsam_exp.testing.arrays import SHAPES, example_masks
 from medsam_exp.testing.expectation import about, contract, expect
 from medsam_exp.testing.networks import left_as_it_was
 from medsam_exp.training.sam_inference import SamAnswer, answer_prompts
-from medsam_exp.types import MapFusion, Mask, MaskFusion, Prompter, Prompts, RGBImage
+from medsam_exp.types import MapFusion, MapPrompter, Mask, MaskFusion, Prompter, Prompts, RGBImage
 
 _SIZES = ((1, 1), (1, 40), (40, 1), (3, 2), (37, 53), (150, 200))
 _IMAGE_SIZES = ((60, 90), (90, 60), (1, 40), (40, 1), (1, 1), (5, 3), (700, 900))
@@ -25,7 +25,7 @@ _DECODED = ("square", "not square", "a row")
 
 
 @contract
-def check_prompter(prompter: Prompter | Any, /, *, per_component: bool = True) -> None:
+def check_prompter(prompter: Prompter | MapPrompter | Any, /, *, per_component: bool = True) -> None:
     """Check a prompter: any mask becomes prompts that SAM takes, the same for the same generator.
 
     Args:
@@ -187,12 +187,14 @@ def _prompts(count: int, size: tuple[int, int], kind: str) -> Prompts:
     )
 
 
-def _prompt(prompter: Prompter, mask: Mask) -> Prompts:
+def _prompt(prompter: Prompter | MapPrompter, mask: Mask) -> Prompts:
+    if isinstance(prompter, MapPrompter):
+        prompter = prompter.on_map(np.random.default_rng(2).random(mask.shape, np.float32))
     return prompter(mask, np.random.default_rng(5))
 
 
 def _parts(prompts: Prompts) -> tuple[Any, ...]:
-    return prompts.boxes_xyxy, prompts.point_coords, prompts.point_labels
+    return prompts.boxes_xyxy, prompts.point_coords, prompts.point_labels, prompts.mask_logits
 
 
 def _equal(one: Prompts, other: Prompts) -> bool:
@@ -215,7 +217,7 @@ def _expect_boxes(prompts: Prompts, shape: tuple[int, int]) -> None:
     expect(inside, "boxes must be x0, y0, x1, y1 within the image; are x and y swapped?")
 
 
-def _expect_points(prompts: Prompts, mask: Mask, prompter: Prompter) -> None:
+def _expect_points(prompts: Prompts, mask: Mask, prompter: Prompter | MapPrompter) -> None:
     """Points are different pixels of the image; foreground in the mask, background outside."""
     coords, labels = prompts.point_coords, prompts.point_labels
     expect((coords is None) == (labels is None), "point coordinates and labels belong together")

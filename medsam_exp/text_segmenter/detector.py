@@ -35,7 +35,7 @@ class BoxDetector(TextSegmenter):
         tokenizer: Tokenizer,
         image_processor: Any,
         sam: PromptableModel,
-        fusion: MaskFusion,
+        fusion: MaskFusion | MapFusion,
         *,
         threshold: float,
         boxes: int,

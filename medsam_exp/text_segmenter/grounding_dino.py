@@ -8,7 +8,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, GroundingDinoForObje
 from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.text_segmenter.detector import BoxDetector
 from medsam_exp.text_segmenter.folder import load_network, load_processor
-from medsam_exp.types import MaskFusion
+from medsam_exp.types import MapFusion, MaskFusion
 
 
 class GroundingDino(BoxDetector):
@@ -53,7 +53,7 @@ class SentenceTokenizer:
 
 
 def load_grounding_dino(
-    model: str, sam: PromptableModel, fusion: MaskFusion, threshold: float, boxes: int
+    model: str, sam: PromptableModel, fusion: MaskFusion | MapFusion, threshold: float, boxes: int
 ) -> GroundingDino:
     """Load Grounding DINO from a local folder.
 

@@ -7,7 +7,7 @@ from transformers import AutoImageProcessor, Owlv2ForObjectDetection
 from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.text_segmenter.detector import BoxDetector
 from medsam_exp.text_segmenter.folder import load_network, load_processor
-from medsam_exp.types import MaskFusion
+from medsam_exp.types import MapFusion, MaskFusion
 
 
 class Owlv2(BoxDetector):
@@ -24,7 +24,9 @@ class Owlv2(BoxDetector):
         return max(size), max(size)
 
 
-def load_owlv2(model: str, sam: PromptableModel, fusion: MaskFusion, threshold: float, boxes: int) -> Owlv2:
+def load_owlv2(
+    model: str, sam: PromptableModel, fusion: MaskFusion | MapFusion, threshold: float, boxes: int
+) -> Owlv2:
     """Load OWLv2 from a local folder.
 
     Args:

@@ -7,7 +7,7 @@ from medsam_exp.config.build import build
 from medsam_exp.stages.records import prompt_record, prompts_of
 from medsam_exp.testing.arrays import example_masks
 from medsam_exp.testing.sam import check_prompter
-from medsam_exp.types import Prompter
+from medsam_exp.types import MapPrompter, Prompter
 from tests.compose import CONF, choices, composed
 
 CHOICES = choices("prompt")
@@ -28,20 +28,23 @@ CASES = [
 
 
 @pytest.fixture(params=CASES, ids=lambda case: " ".join([case[0], *case[1]]))
-def case(request: pytest.FixtureRequest) -> tuple[str, Prompter]:
+def case(request: pytest.FixtureRequest) -> tuple[str, Prompter | MapPrompter]:
     """A choice as configured, and with background points where it has such an option."""
     choice, options = request.param
     return choice, build(composed(f"prompt={choice}", *GIVEN.get(choice, []), *options).prompt)
 
 
-def test_contract(case: tuple[str, Prompter]) -> None:
+def test_contract(case: tuple[str, Prompter | MapPrompter]) -> None:
     choice, prompter = case
     whole = choice.endswith("_released")  # the released code gives every prompt the points of the whole mask
     check_prompter(prompter, per_component=not whole)
 
 
-def test_prompts_survive_their_record(case: tuple[str, Prompter]) -> None:
-    prompts = case[1](example_masks((47, 21))["a disk and a pixel"], np.random.default_rng(0))
+def test_prompts_survive_their_record(case: tuple[str, Prompter | MapPrompter]) -> None:
+    prompter, generator = case[1], np.random.default_rng(0)
+    if isinstance(prompter, MapPrompter):
+        prompter = prompter.on_map(generator.random((47, 21), np.float32))
+    prompts = prompter(example_masks((47, 21))["a disk and a pixel"], generator)
     again = prompts_of(prompt_record(prompts))
     assert prompt_record(again) == prompt_record(prompts)
     for name in ("boxes_xyxy", "point_coords", "point_labels"):

@@ -92,6 +92,28 @@ def test_decode_equals_metas_predictor(
     assert torch.equal(iou, expected_iou)
 
 
+@pytest.mark.parametrize(
+    ("size", "low"), [((90, 90), (64, 64)), ((200, 300), (43, 64)), ((300, 100), (64, 21))]
+)
+@pytest.mark.parametrize("multimask", [False, True])
+def test_a_mask_prompt_is_metas(pair, size: tuple[int, int], low: tuple[int, int], multimask: bool) -> None:
+    predictor, image = pair.predictor, random_image(*size)
+    predictor.set_image(image)
+    logits = 10 * torch.randn(low, generator=torch.Generator().manual_seed(3)).numpy()
+    given = np.full((1, 64, 64), logits.min(), np.float32)
+    given[0, : low[0], : low[1]] = logits
+    box = np.array([5, 6, 60, 70], np.float32)
+    expected, expected_iou, _ = predictor.predict(
+        box=box, mask_input=given, multimask_output=multimask, return_logits=True
+    )
+    prompts = Prompts(box[None], mask_logits=logits[None])
+    ((masks, iou),) = pair.ours.decode(predictor.features[0], prompts, size, multimask)
+    np.testing.assert_allclose(masks.numpy(), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(iou.numpy(), expected_iou, rtol=0, atol=1e-6)
+    ((without, _),) = pair.ours.decode(predictor.features[0], Prompts(box[None]), size, multimask)
+    assert not torch.allclose(without, masks, atol=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["boxes", "points", "both"])
 def test_many_prompts_are_decoded_a_few_at_a_time(pair, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     predictor, image = pair.predictor, random_image(50, 70)

@@ -20,6 +20,7 @@ from transformers import (
     Sam3Processor,
 )
 
+from medsam_exp.sam.fusion.map_agreement import MapAgreement
 from medsam_exp.sam.fusion.single import SingleMask
 from medsam_exp.sam.load import load_sam
 from medsam_exp.sam.promptable import PromptableModel
@@ -170,6 +171,13 @@ def test_several_texts_vote(segmenters: dict[str, TextSegmenter], choice: str) -
     votes = torch.stack([each.mask for each in apart]).sum(0)
     assert torch.equal(together.mask, votes >= 2)
     assert together.presence == pytest.approx(sum(each.presence for each in apart) / 3)
+
+
+def test_a_fusion_that_reads_a_saliency_map_is_refused(
+    folders: dict[str, Path], sam: PromptableModel
+) -> None:
+    with pytest.raises(UserError, match="without a saliency map"):
+        load_owlv2(str(folders["owlv2"]), sam, MapAgreement(), 0.01, 3)
 
 
 def test_nothing_above_the_threshold_is_an_empty_mask(folders: dict[str, Path], sam: PromptableModel) -> None:

@@ -34,7 +34,7 @@ from medsam_exp.stages.records import prompts_of
 from medsam_exp.training.prediction import read_images
 from medsam_exp.training.saliency import ImageSaliency
 from medsam_exp.training.sam_inference import answer_prompts
-from medsam_exp.types import Dataset, MapFusion, Mask, Prompts
+from medsam_exp.types import Dataset, MapFusion, MapPrompter, Mask, Prompts
 
 _NETWORKS = ("medsam_exp.clip.load.load_clip", "medsam_exp.sam.load.load_sam")
 _NETWORKS_OF_A_KIND = 2
@@ -137,7 +137,10 @@ class Session(AbstractContextManager["Session"]):
             saliency_map = answer.saliency_map
             binary = Threshold(value)(saliency_map, answer.image)
             coarse_mask = self._networks(cfg.component_filter)(binary, saliency_map) & (not answer.vetoed)
-            prompts = self._networks(cfg.prompt)(coarse_mask, generator)
+            prompter = self._networks(cfg.prompt)
+            if isinstance(prompter, MapPrompter):
+                prompter = prompter.on_map(saliency_map)
+            prompts = prompter(coarse_mask, generator)
             mask, iou_predictions = self._ask_sam(answer, prompts)
         return replace(
             answer,
