@@ -139,6 +139,10 @@ reproduce-phantom: $(READY)  ## All tables and ablations on drawn scans with the
 methods-table: $(READY) $(CRF_READY)  ## Saliency x post-processing x prompt on 200 held-out drawn scans
 	OMP_NUM_THREADS=1 $(PY) -m experiments.reproduce methods --on phantom-large
 
+.PHONY: leaderboard
+leaderboard: $(READY)  ## Saliency methods x kinds of drawn scans x texts, with presence, checked
+	OMP_NUM_THREADS=1 $(PY) -m experiments.reproduce leaderboard --on phantom-large $(ARGS)
+
 .PHONY: component-ablation-table
 component-ablation-table: $(READY)  ## The chain of parts (Table 4) on 200 held-out drawn scans
 	$(PY) -m experiments.reproduce table4 --on phantom-large

@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 import yaml
 from commented_yaml import CommentedYaml, Setting, read_commented_yaml
 from docstrings import OWN, Docstring, docstring_of, markdown
+from method_facts import facts as facts_of
 
 from medsam_exp.config.schema import config_type
 from medsam_exp.stages.pipeline import STAGES, possible_parents
@@ -159,6 +160,9 @@ def _choice(
     lines += [", ".join(facts), ""] if facts else []
     lines += [f"Takes {taken}.", ""] if (taken := ", ".join(_taken(group, file, groups))) else []
     lines += [described.text, ""] if described.text and target else []
+    built = target or next((base.targets[""] for base in bases if base.targets.get("")), "")
+    for fact in facts_of(group, name, built, file.header):
+        lines += [fact, ""]
     inherited = {setting.name: setting.comment for base in reversed(bases) for setting in base.settings}
     return lines + _definitions(file.settings, described, inherited)
 

@@ -14,7 +14,7 @@ Capability = Literal["features", "tokens", "blocks", "attention"]
 """Features after a layer; those of a transformer, token by token; its blocks in parts, as queries, keys and values; and
 attention maps that alone lead from the patches to the embedding."""
 
-_MEANING: dict[Capability, str] = {
+MEANING: dict[Capability, str] = {
     "features": "a vision tower that can be split: a plain vision transformer or a convolutional network",
     "tokens": "a plain vision transformer",
     "blocks": "a plain vision transformer with the usual attention in its blocks",
@@ -55,7 +55,7 @@ class VisionLayout:
         if needs is None or needs in self.capabilities:
             return None
         return (
-            f"{who} needs {_MEANING[needs]}, but clip.model has a vision tower of kind {self.kind}; "
+            f"{who} needs {MEANING[needs]}, but clip.model has a vision tower of kind {self.kind}; "
             "choose another clip or another saliency"
         )
 

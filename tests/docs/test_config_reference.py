@@ -51,6 +51,24 @@ def _not_said(page: str, path: Path) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize(
+    ("page", "choice", "facts"),
+    [
+        (
+            "saliency.md",
+            "gem",
+            ["https://arxiv.org/abs/2312.00878", "Needs a plain vision transformer", "On drawn scans"],
+        ),
+        ("sam.md", "vit_b", ["375.0 MB; licence: Apache-2.0."]),
+    ],
+)
+def test_a_section_has_the_facts_that_other_files_know(
+    pages: dict[str, str], page: str, choice: str, facts: list[str]
+) -> None:
+    section = pages[page].partition(f"## `{choice}`\n")[2].partition("\n## ")[0]
+    assert [fact for fact in facts if fact not in section] == []
+
+
 def test_every_comment_of_a_choice_is_shown(pages: dict[str, str]) -> None:
     shown = {name: re.sub(r"\s+", " ", page.replace("\\", "")) for name, page in pages.items()}
     assert not [

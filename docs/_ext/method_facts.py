@@ -1,0 +1,74 @@
+"""Facts on a choice beside its words: papers, needs, weights and their licence, and what it scored on drawn scans."""
+
+import importlib
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from docstrings import OWN, markdown
+
+from experiments.leaderboard.board import MEASURES, TEXTS, mean_score, read_costs, read_scores
+from medsam_exp.cli.weights.catalogue import Weights, catalogue
+from medsam_exp.clip.capabilities import MEANING
+
+_ARXIV = re.compile(r"arXiv[: ](\d{4}\.\d{4,5})")
+_DOI = re.compile(r"doi[: ]\s*(10\.\d+/[^\s,;)]+)", re.I)
+
+
+def facts(group: str, name: str, target: str, words: str) -> list[str]:
+    """One line of Markdown for each fact that is known.
+
+    Args:
+        group: of the choice.
+        name: of the choice.
+        target: dotted name of what it builds, "" for none.
+        words: what its file says, which may name papers too.
+    """
+    built = _Built(target)
+    papers = dict.fromkeys([*_papers(words), *_papers(built.docstrings)])
+    found = [f"Paper: {', '.join(papers)}."] if papers else []
+    if group == "saliency" and built.needs:
+        found.append(f"Needs {MEANING[built.needs]}.")
+    if weights := _weights().get(f"{group}={name}"):
+        found.append(
+            f"Weights: {markdown(weights.title)}; {weights.download_size}; licence: {markdown(weights.licence)}."
+        )
+    return found + ([_measured(name)] if group == "saliency" and name in read_costs() else [])
+
+
+class _Built:
+    """What a choice builds, as its own module and class say."""
+
+    def __init__(self, target: str) -> None:
+        self.docstrings, self.needs = "", None
+        if target.startswith(OWN):
+            module = importlib.import_module(target.rpartition(".")[0])
+            thing = getattr(module, target.rpartition(".")[2])
+            self.docstrings = f"{module.__doc__ or ''} {thing.__doc__ or ''}"
+            self.needs = getattr(thing, "needs", None)
+
+
+def _papers(text: str) -> Iterator[str]:
+    for number in _ARXIV.findall(text):
+        yield f"[arXiv {number}](https://arxiv.org/abs/{number})"
+    for doi in _DOI.findall(text):
+        yield f"[doi {doi.rstrip('.')}](https://doi.org/{doi.rstrip('.')})"
+
+
+@cache
+def _weights() -> dict[str, Weights]:
+    return {weights.use: weights for weights in catalogue().values()}
+
+
+def _measured(name: str) -> str:
+    """Means over kinds of scans, from the committed leaderboard."""
+    scores = read_scores()[name]
+    texts = ", ".join(
+        f"with the {text} {mean_score(scores, text, MEASURES[0]):.2f} "
+        f"(coarse {mean_score(scores, text, MEASURES[1]):.2f})"
+        for text in TEXTS
+    )
+    return (
+        f"On drawn scans, DSC of SAM's mask with the embedded networks: {texts}; {read_costs()[name]:.3f} s of one "
+        "thread an image (`experiments/leaderboard`)."
+    )

@@ -1,0 +1,1 @@
+"""Leaderboard: saliency methods on four kinds of drawn scans, with their times."""
