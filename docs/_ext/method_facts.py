@@ -26,7 +26,7 @@ def facts(group: str, name: str, target: str, words: str) -> list[str]:
     """
     built = _Built(target)
     papers = dict.fromkeys([*_papers(words), *_papers(built.docstrings)])
-    found = [f"Paper: {', '.join(papers)}."] if papers else []
+    found = [f"Cites {', '.join(papers)}."] if papers else []
     if group == "saliency" and built.needs:
         found.append(f"Needs {MEANING[built.needs]}.")
     if weights := _weights().get(f"{group}={name}"):
