@@ -164,7 +164,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], Iterable[str]], ...] = (
     methods.retrieval_has_something_to_find,
     methods.review_by_a_known_score,
     methods.saliency_fits_network,
-    methods.points_are_understood,
+    methods.prompts_are_understood,
     methods.veto_has_its_score,
     methods.calibration_spares_the_test_split,
     methods.calibrated_elsewhere,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from hydra.utils import get_object
 from omegaconf import DictConfig
@@ -100,23 +101,32 @@ def review_by_a_known_score(cfg: DictConfig) -> Iterator[str]:
         yield f"review.by={cfg.review.by}, but the scores are {', '.join(SCORES)}"
 
 
-def points_are_understood(cfg: DictConfig) -> Iterator[str]:
-    """MedSAM was trained on boxes; points would mean nothing to it."""
-    if not readers(cfg.stages, "prompt") or not _gives_points(cfg):
+def prompts_are_understood(cfg: DictConfig) -> Iterator[str]:
+    """MedSAM was trained on boxes, and transformers' networks are not asked with masks."""
+    prompter = _prompter(cfg) if readers(cfg.stages, "prompt") else None
+    points, masks = (bool(getattr(prompter, name, False)) for name in ("gives_points", "gives_masks"))
+    if not points and not masks:
         return
     from medsam_exp.sam.families import FAMILIES  # needs segment_anything, which is slow to import
 
     family = FAMILIES.get(cfg.sam.get("architecture"))
-    if family is not None and not family.framing.takes_points:
-        architecture, method = cfg.sam.architecture, str(cfg.prompt["_target_"]).split(".")[-2]
+    if family is None:
+        return
+    architecture, method = cfg.sam.architecture, str(cfg.prompt["_target_"]).split(".")[-2]
+    if points and not family.framing.takes_points:
         yield f"sam={architecture} understands boxes only, but prompt={method} gives points; use prompt=box"
+    if masks and not family.model.takes_masks:
+        yield (
+            f"sam={architecture} is not asked with masks here, but prompt={method} gives them; use prompt=box, or a "
+            "network of segment-anything's (sam=vit_b, vit_l, vit_h)"
+        )
 
 
-def _gives_points(cfg: DictConfig) -> bool:
+def _prompter(cfg: DictConfig) -> Any:
     try:
-        return bool(getattr(build(cfg.prompt), "gives_points", False))
+        return build(cfg.prompt)
     except UserError:
-        return False  # another check says why it cannot be made
+        return None  # another check says why it cannot be made
 
 
 def veto_has_its_score(cfg: DictConfig) -> Iterator[str]:

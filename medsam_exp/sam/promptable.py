@@ -27,6 +27,12 @@ class PromptableModel(nn.Module, ABC):
 
     Attributes:
         takes_masks: whether `decode_low_res` reads masks as prompts.
+
+    Example:
+        >>> from medsam_exp import PromptableModel, load_sam
+        >>> sam = load_sam("tiny")
+        >>> isinstance(sam, PromptableModel), sam.embedding_shape
+        (True, (128, 16, 16))
     """
 
     takes_masks: ClassVar[bool] = False

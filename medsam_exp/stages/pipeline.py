@@ -173,6 +173,16 @@ STAGES: dict[str, Stage] = {
         trains="sam",
         version=4,
     ),
+    "text_mask": Stage(
+        reads=("text_segmenter",),
+        weights=("text_segmenter",),
+        processes="all",
+        batch_size=4,
+        before_labels=True,
+        label="text",
+        title="Text-prompted mask",
+        colour="#882255",
+    ),
     "saliency": Stage(
         reads=("clip", "saliency", "seed"),
         optional_parents=("finetune_clip",),
@@ -256,16 +266,6 @@ STAGES: dict[str, Stage] = {
         title="SAM mask",
         colour="#E69F00",
         version=2,
-    ),
-    "text_mask": Stage(
-        reads=("text_segmenter",),
-        weights=("text_segmenter",),
-        processes="all",
-        batch_size=4,
-        before_labels=True,
-        label="text",
-        title="Text-prompted mask",
-        colour="#882255",
     ),
     "evaluate": Stage(
         reads=("metrics",),

@@ -14,9 +14,9 @@ from omegaconf.errors import ReadonlyConfigError
 from medsam_exp.clip.capabilities import VisionLayout
 from medsam_exp.config import checks
 from medsam_exp.config.build import build
-from medsam_exp.config.method_checks import points_are_understood
+from medsam_exp.config.method_checks import prompts_are_understood
 from medsam_exp.config.schema import check
-from medsam_exp.types import UserError
+from medsam_exp.types import MapPrompter, UserError
 from tests.compose import CONF, composed
 from tests.conftest import ROOT
 
@@ -247,14 +247,27 @@ def test_points_are_refused_before_anything_is_computed_where_they_mean_nothing(
 ) -> None:
     cfg = composed(f"sam={sam}")
     cfg.prompt = composed(f"prompt={choice}", *PROMPTS[choice]).prompt
-    drawn = build(cfg.prompt)(np.eye(64, dtype=bool), np.random.default_rng(0)).point_coords is not None
+    prompter = build(cfg.prompt)
+    if isinstance(prompter, MapPrompter):
+        prompter = prompter.on_map(np.zeros((64, 64), np.float32))
+    drawn = prompter(np.eye(64, dtype=bool), np.random.default_rng(0)).point_coords is not None
     assert build(cfg.prompt).gives_points == drawn
     said = [f"sam={sam} understands boxes only, but prompt={choice} gives points; use prompt=box"]
-    assert list(points_are_understood(cfg)) == (said if drawn and sam == "medsam" else [])
+    assert list(prompts_are_understood(cfg)) == (said if drawn and sam == "medsam" else [])
 
 
 def test_boxes_that_are_given_are_understood_by_all() -> None:
-    assert not list(points_are_understood(composed("sam=medsam", "prompt=given", GIVEN % "")))
+    assert not list(prompts_are_understood(composed("sam=medsam", "prompt=given", GIVEN % "")))
+
+
+@pytest.mark.parametrize("sam", ["sam2_tiny", "vit_b"])
+def test_mask_prompts_that_the_network_is_not_asked_with_are_refused(sam: str) -> None:
+    said = "sam=sam2_tiny is not asked with masks here, but prompt=map_and_box gives them; use prompt=box"
+    found = [
+        line.partition(", or")[0]
+        for line in prompts_are_understood(composed(f"sam={sam}", "prompt=map_and_box"))
+    ]
+    assert found == ([said] if sam == "sam2_tiny" else [])
 
 
 def test_a_wrong_prompt_is_one_sentence() -> None:

@@ -175,7 +175,10 @@ def test_numbers_of_an_earlier_search_do_not_stay_in_a_new_one_unseen() -> None:
             "search.space names metrics.nsd_tolerance, but only",
         ),
         (["~search.space.saliency"], "search.space is empty"),
-        (["search.metric=coarse/dice"], "search.metric is coarse/dice; give coarse/ or sam/ and one of dsc"),
+        (
+            ["search.metric=coarse/dice"],
+            "search.metric is coarse/dice; give text/ or coarse/ or sam/ and one of dsc",
+        ),
         (["search.metric=dsc"], "search.metric is dsc"),
         (["search.direction=minimize"], "search.direction is minimize, but of DSC one wants to maximize"),
         (["search.sampler=random"], "search.sampler is random; choose grid or tpe"),

@@ -48,15 +48,19 @@ def test_rows_name_stages_that_exist() -> None:
 
 
 def test_masks_in_the_order_of_results_and_in_that_of_readers() -> None:
-    labels = ["coarse", "sam", "reference_single", "reference", "weak_single", "weak"]
+    labels = ["text", "coarse", "sam", "reference_single", "reference", "weak_single", "weak"]
     assert list(mask_stages().values()) == labels
-    assert sorted(labels, key=stage_place) == ["coarse", "sam", "weak_single", "weak", *labels[2:4]]
+    assert sorted(labels, key=stage_place) == ["text", "coarse", "sam", "weak_single", "weak", *labels[3:5]]
     assert len({stage_colour(label) for label in labels}) == len(labels)
 
 
 def test_trials_run_what_a_mask_is_made_of() -> None:
     coarse = ["saliency", "coarse_mask", "evaluate"]
-    assert trial_stages() == {"coarse": coarse, "sam": ["saliency", "coarse_mask", "sam_mask", "evaluate"]}
+    assert trial_stages() == {
+        "text": ["text_mask", "evaluate"],
+        "coarse": coarse,
+        "sam": ["saliency", "coarse_mask", "sam_mask", "evaluate"],
+    }
 
 
 def test_readers_and_trainers_leave_unknown_names_out() -> None:

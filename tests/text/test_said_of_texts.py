@@ -29,7 +29,7 @@ def test_a_run_names_the_samples_and_where_reading_stops(
     texts = {f"x{n}": ("a mass", LONG) if n < 7 else ("a mass",) for n in range(9)}
     infos = {name: {"presence": 1.0, **record} for name, record in records_of_cuts(clip, texts).items()}
     assert infos["x8"] == {"presence": 1.0}
-    artifacts = {"saliency": SimpleNamespace(info=infos.__getitem__)}
+    artifacts = {"saliency": SimpleNamespace(infos=lambda ids: [infos[name] for name in ids])}
     cut = cut_of_samples(artifacts, list(texts))
     assert list(cut) == [f"x{n}" for n in range(7)]
     assert (cut["x0"]["context"], cut["x0"]["text"]) == (40, LONG)

@@ -29,6 +29,7 @@ class MapAndBox:
     """
 
     gives_points: ClassVar[bool] = False
+    gives_masks: ClassVar[bool] = True
 
     box: BoxPerComponent
     scale: float
