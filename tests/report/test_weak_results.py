@@ -150,6 +150,20 @@ def test_comparisons_are_those_of_the_shared_images(engine: Any) -> None:
         assert (line["ci95"], line["t_p"]) == (expected.ci95, expected.t_p)
 
 
+def test_zero_shot_masks_are_compared_with_a_rivals_alone(engine: Any) -> None:
+    for stage in ("text_mask", "coarse_mask", "sam_mask", "evaluate"):
+        engine.add(stage)
+    for number, name in enumerate(IDS):
+        engine.scores[name] = {
+            "text": {"dsc": 0.1 * number},
+            "coarse": {"dsc": 0.2},
+            "sam": {"dsc": 0.3 + 0.2 * number},
+        }
+    (line,) = comparisons(engine, dataset(tuple(map(Sample, IDS))), 0)
+    assert (line["a"], line["b"]) == ("text", "sam")
+    assert line["difference"] == pytest.approx(0.3 + 0.1 * np.mean(range(len(IDS))))
+
+
 def test_classes_of_one_image_count_as_one_pair(engine: Any) -> None:
     for stage in ("coarse_mask", "nnunet_single", "evaluate"):
         engine.add(stage)

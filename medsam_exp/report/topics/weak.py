@@ -35,9 +35,11 @@ _SOURCES = {
     "folder": "masks of a folder",
     "ground_truth": "true masks",
 }
-_RESULTS = ("weak", "weak_single")
-_AGAINST = (("sam", "coarse"), ("weak_single",), ("reference", "reference_single"))
-"""What the last weakly supervised masks are compared with: of each row the first that the run has."""
+_WEAK = ("weak", "weak_single")
+_RIVAL = ("text",)
+_AGAINST = (("sam", "coarse"), ("weak_single",), ("reference", "reference_single"), _RIVAL)
+"""What the last weakly supervised masks are compared with: of each row the first that the run has. Those of the zero-shot
+method are compared with a rival's alone."""
 _COMPARED = ("dsc", "nsd")
 
 
@@ -248,7 +250,8 @@ def labels_of_network(engine: Engine) -> dict[str, int] | None:
 
 
 def comparisons(engine: Engine, dataset: Dataset | None, seed: int) -> list[dict[str, Any]]:
-    """Weakly supervised masks against zero-shot ones, a single checkpoint and a reference, image by image.
+    """Weakly supervised masks against zero-shot ones, a single checkpoint and a reference, image by image; and any masks
+    against those of a text-prompted segmenter.
 
     Of an image that is asked for several classes the mean over its classes counts, and where images share patients
     the patients are compared, so that what is compared is independent.
@@ -259,10 +262,11 @@ def comparisons(engine: Engine, dataset: Dataset | None, seed: int) -> list[dict
     if dataset is None or "evaluate" not in engine.artifacts:
         return []
     made = {short for stage, short in mask_stages().items() if stage in engine.artifacts}
-    ours = next((short for short in _RESULTS if short in made), None)
+    ours = next((short for short in (*_WEAK, "sam", "coarse") if short in made), None)
     if ours is None:
         return []
-    others = [next((short for short in row if short in made - {ours}), None) for row in _AGAINST]
+    rows = _AGAINST if ours in _WEAK else (_RIVAL,)
+    others = [next((short for short in row if short in made - {ours}), None) for row in rows]
     image_of = {sample.id: sample.image for sample in dataset.samples}
     patients = clusters_of(known_patients(dataset))
     found = []
