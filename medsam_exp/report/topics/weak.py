@@ -38,8 +38,8 @@ _SOURCES = {
 _WEAK = ("weak", "weak_single")
 _RIVAL = ("text",)
 _AGAINST = (("sam", "coarse"), ("weak_single",), ("reference", "reference_single"), _RIVAL)
-"""What the last weakly supervised masks are compared with: of each row the first that the run has. Those of the zero-shot
-method are compared with a rival's alone."""
+"""What the last weakly supervised masks are compared with: of each row the first that the run has. Those of the
+zero-shot method are compared with a rival's alone."""
 _COMPARED = ("dsc", "nsd")
 
 
@@ -250,8 +250,9 @@ def labels_of_network(engine: Engine) -> dict[str, int] | None:
 
 
 def comparisons(engine: Engine, dataset: Dataset | None, seed: int) -> list[dict[str, Any]]:
-    """Weakly supervised masks against zero-shot ones, a single checkpoint and a reference, image by image; and any masks
-    against those of a text-prompted segmenter.
+    """Weakly supervised masks against zero-shot ones, a single checkpoint and a reference, image by image.
+
+    And any of a run's masks against those of a text-prompted segmenter.
 
     Of an image that is asked for several classes the mean over its classes counts, and where images share patients
     the patients are compared, so that what is compared is independent.
