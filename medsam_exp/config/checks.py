@@ -15,7 +15,7 @@ from medsam_exp.stages.pipeline import STAGES, possible_parents, readers
 from medsam_exp.training.precision import precision_problems
 from medsam_exp.types import UserError
 
-_SLOW_TO_MAKE = ("clip", "sam", "pairs")
+_SLOW_TO_MAKE = ("clip", "sam", "text_segmenter", "pairs")
 """Config groups that load a network or read data when they are made."""
 _OWNED_BY_FIT = {
     "max_epochs": "fit.epochs",
@@ -168,7 +168,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], Iterable[str]], ...] = (
     methods.veto_has_its_score,
     methods.calibration_spares_the_test_split,
     methods.calibrated_elsewhere,
-    methods.thresholds_are_shares,
+    methods.text_segmenter_can_answer,
     methods.absent_targets_need_descriptions,
     methods.layer_within_network,
     tune_problems,

@@ -62,14 +62,23 @@ def class_name_needs_a_target(cfg: DictConfig) -> Iterator[str]:
         yield "text=class_name, but data.target is not set; say what to find (data.target='breast tumor')"
 
 
-def thresholds_are_shares(cfg: DictConfig) -> Iterator[str]:
-    """A text-prompted segmenter's thresholds are compared with numbers in (0, 1)."""
+def text_segmenter_can_answer(cfg: DictConfig) -> Iterator[str]:
+    """Thresholds are compared with numbers in (0, 1); a detector has at least one box, and no map for a fusion."""
     if not readers(cfg.stages, "text_segmenter"):
         return
     for key in ("threshold", "mask_threshold"):
         value = cfg.text_segmenter.get(key)
         if value is not None and not 0 < value < 1:
             yield f"text_segmenter.{key}={value}, but it must be above 0 and below 1"
+    if (boxes := cfg.text_segmenter.get("boxes", 1)) < 1:
+        yield f"text_segmenter.boxes={boxes}, but it must be at least 1"
+    fusion = cfg.text_segmenter.get("fusion")
+    if fusion is not None and hasattr(get_object(fusion["_target_"]), "on_map"):
+        yield (
+            "text_segmenter.fusion asks for a saliency map, which a detector's boxes do not come with; choose another "
+            "fusion, such as fusion=best_iou, or another one for the detector alone: "
+            "text_segmenter.fusion._target_=medsam_exp.sam.fusion.best_iou.BestIou"
+        )
 
 
 def absent_targets_need_descriptions(cfg: DictConfig) -> Iterator[str]:

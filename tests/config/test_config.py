@@ -14,7 +14,7 @@ from omegaconf.errors import ReadonlyConfigError
 from medsam_exp.clip.capabilities import VisionLayout
 from medsam_exp.config import checks
 from medsam_exp.config.build import build
-from medsam_exp.config.method_checks import prompts_are_understood
+from medsam_exp.config.method_checks import prompts_are_understood, text_segmenter_can_answer
 from medsam_exp.config.schema import check
 from medsam_exp.types import MapPrompter, UserError
 from tests.compose import CONF, composed
@@ -258,6 +258,21 @@ def test_points_are_refused_before_anything_is_computed_where_they_mean_nothing(
 
 def test_boxes_that_are_given_are_understood_by_all() -> None:
     assert not list(prompts_are_understood(composed("sam=medsam", "prompt=given", GIVEN % "")))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ("text_segmenter.threshold=1.5", "text_segmenter.threshold=1.5, but it must be above 0 and below 1"),
+        ("text_segmenter.boxes=0", "text_segmenter.boxes=0, but it must be at least 1"),
+        ("fusion=map_agreement", "text_segmenter.fusion asks for a saliency map"),
+    ],
+)
+def test_a_text_segmenter_that_cannot_answer_is_refused_before_it_is_loaded(changed: str, said: str) -> None:
+    cfg = composed("text_segmenter=owlv2", "stages=[text_mask]", changed)
+    (line,) = text_segmenter_can_answer(cfg)
+    assert line.startswith(said)
+    assert not list(text_segmenter_can_answer(composed("text_segmenter=owlv2", "stages=[text_mask]")))
 
 
 @pytest.mark.parametrize("sam", ["sam2_tiny", "vit_b"])

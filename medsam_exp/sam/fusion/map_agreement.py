@@ -12,9 +12,10 @@ from medsam_exp.types import MaskFusion, SaliencyMap
 class MapAgreement:
     """Takes the proposal whose mean saliency inside exceeds that outside most; of equals the first.
 
-    With s the map and m a proposal's mask, the score is mean(s | m) - mean(s | not m), where the mean over no pixels
-    is 0. BiPrompt-SAM (Xu 2025, arXiv 2503.19769) chooses likewise, by the overlap with a mask that a text gave; this
-    score is ours, and needs no threshold. How large the map's values are does not matter.
+    With s the map and m a proposal's mask, the score is mean(s | m) - mean(s | not m). Inside of an empty mask the mean
+    is 0; outside of the whole image it is that of the image. BiPrompt-SAM (Xu 2025, arXiv 2503.19769) chooses likewise,
+    by the overlap with a mask that a text gave; this score is ours, and needs no threshold. A factor on the map does
+    not matter.
     """
 
     multimask: ClassVar[bool] = True
@@ -35,5 +36,6 @@ class _AgreementWith:
         inside, outside = (
             (saliency * where).sum((1, 2)) / where.sum((1, 2)).clamp(min=1) for where in (masks, ~masks)
         )
+        outside = torch.where(masks.all(2).all(1), inside, outside)
         best = int((inside - outside).argmax())
         return masks[best], float(iou_predictions[best])
