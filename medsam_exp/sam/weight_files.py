@@ -1,91 +1,31 @@
 """The files that hold the weights of SAMs: how they are called when published, where from; torch is not imported."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 
+import medsam_exp.sam.architecture as home
+from medsam_exp.sam.published import Published
 from medsam_exp.types import UserError
 
 RANDOM = "random"
 """In place of a checkpoint: random weights, for training from scratch."""
 TINY_WEIGHTS = Path(str(files("medsam_exp"))) / "embedded" / "tiny_sam.safetensors"
-_META = "https://dl.fbaipublicfiles.com/segment_anything"
 _IN_FOLDER = ("model.safetensors", "pytorch_model.bin")
 """What transformers calls weights in a folder of its own."""
 
 
-@dataclass(frozen=True)
-class Published:
-    """The published weights of one architecture.
-
-    Attributes:
-        file: name of the checkpoint.
-        where_from: how to come by it, in the words of an error's advice.
-        others: names of further files of the same architecture.
-    """
-
-    file: str
-    where_from: str
-    others: tuple[str, ...] = ()
-
-
-def _get(name: str, by_hand: str) -> str:
-    """Advice that names the catalogue's entry."""
-    return f"`medsam-exp weights get {name}` fetches it; or {by_hand}"
-
-
-def _meta(name: str, file: str) -> Published:
-    return Published(file, _get(f"sam_{name}", f"download {_META}/{file}"))
-
-
-def _sam2(size: str) -> Published:
-    file = f"sam2.1_hiera_{size}.pt"
-    return Published(file, _get(f"sam2_{size}", f"download {_META}_2/092824/{file}"))
-
-
-def _sam_hq(size: str) -> Published:
-    file = f"sam_hq_vit_{size}.pth"
-    return Published(
-        file, _get(f"sam_hq_{size}", f"download {file} from https://huggingface.co/lkeab/hq-sam")
-    )
+def modules() -> list[ModuleType]:
+    """Those of `medsam_exp.sam.architecture`, by name: a file there is a choice."""
+    names = sorted(module.name for module in iter_modules(home.__path__))
+    return [import_module(f"{home.__name__}.{name}") for name in names]
 
 
 PUBLISHED: Mapping[str, Published] = {
-    "vit_b": _meta("vit_b", "sam_vit_b_01ec64.pth"),
-    "vit_l": _meta("vit_l", "sam_vit_l_0b3195.pth"),
-    "vit_h": _meta("vit_h", "sam_vit_h_4b8939.pth"),
-    "medsam": Published(
-        "medsam_vit_b.pth",
-        _get("medsam", "download medsam_vit_b.pth from where https://github.com/bowang-lab/MedSAM points"),
-    ),
-    "sam_med2d": Published(
-        "sam-med2d_b.pth",
-        _get(
-            "sam_med2d", "download sam-med2d_b.pth from where https://github.com/OpenGVLab/SAM-Med2D points"
-        ),
-    ),
-    **{f"sam2_{size}": _sam2(size) for size in ("tiny", "small", "base_plus", "large")},
-    **{f"sam_hq_{size}": _sam_hq(size) for size in ("b", "l", "h")},
-    "medsam2": Published(
-        "MedSAM2_latest.pt",
-        _get("medsam2", "download MedSAM2_latest.pt from https://huggingface.co/wanglab/MedSAM2"),
-        others=(
-            "MedSAM2_2411.pt",
-            "MedSAM2_US_Heart.pt",
-            "MedSAM2_MRI_LiverLesion.pt",
-            "MedSAM2_CTLesion.pt",
-        ),
-    ),
-    "edgetam": Published(
-        "edgetam.pt",
-        _get("edgetam", "download checkpoints/edgetam.pt of https://github.com/facebookresearch/EdgeTAM"),
-    ),
-    "sam3_tracker": Published(
-        "sam3",
-        "ask for access at https://huggingface.co/facebook/sam3, download its config.json and model.safetensors",
-    ),
-    "tiny": Published("tiny_sam.safetensors", "`make tiny-weights` makes it"),
+    name: published for module in modules() for name, published in module.PUBLISHED.items()
 }
 """By architecture; `medsam_exp.sam.families` builds each."""
 

@@ -107,7 +107,9 @@ def test_a_missing_file_says_where_to_get_it(function, architecture: str, name: 
 
 
 def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"sam\.architecture=vit_x does not exist; there are vit_b"):
+    with pytest.raises(
+        UserError, match=r"sam\.architecture=vit_x does not exist; there are edgetam, medsam,"
+    ):
         load_sam("vit_x", "random")
 
 
