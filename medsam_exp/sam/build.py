@@ -33,22 +33,31 @@ def build_encoder(
     )
 
 
-def build_around(encoder: ImageEncoderViT, *, channels: int, num_heads: int, mlp_dim: int) -> Sam:
+def build_around(
+    encoder: nn.Module,
+    *,
+    channels: int,
+    num_heads: int,
+    mlp_dim: int,
+    side: int = IMAGE_SIZE,
+    grid: int = IMAGE_SIZE // PATCH_SIZE,
+) -> Sam:
     """Build the prompt encoder and the mask decoder for an image encoder.
 
     Args:
-        encoder: of `build_encoder`.
+        encoder: of `build_encoder`, or another one with its `img_size`.
         channels: of the image embedding.
         num_heads: attention heads of the decoder.
         mlp_dim: width of the decoder's MLPs.
+        side: of the images, in pixels.
+        grid: side of the image embedding.
     """
-    grid = IMAGE_SIZE // PATCH_SIZE
     return Sam(
         image_encoder=encoder,
         prompt_encoder=PromptEncoder(
             embed_dim=channels,
             image_embedding_size=(grid, grid),
-            input_image_size=(IMAGE_SIZE, IMAGE_SIZE),
+            input_image_size=(side, side),
             mask_in_chans=16,
         ),
         mask_decoder=MaskDecoder(

@@ -1,7 +1,7 @@
 """Segment Anything (Kirillov 2023), by segment-anything's own networks."""
 
 import torch
-from segment_anything.modeling import Sam
+from segment_anything.modeling import ImageEncoderViT, Sam
 from torch import Tensor, nn
 
 from medsam_exp.sam.attention import use_fused_attention
@@ -10,7 +10,9 @@ from medsam_exp.sam.promptable import PromptableModel
 
 
 class SamModel(PromptableModel):
-    """Meta's networks with fused attention; numbers equal those of `segment_anything.SamPredictor`.
+    """Meta's prompt encoder and mask decoder behind any image encoder; Meta's own one gets fused attention.
+
+    Numbers equal those of `segment_anything.SamPredictor`.
 
     Args:
         sam: gives its three networks over; the keys of the state dict stay Meta's.
@@ -31,7 +33,8 @@ class SamModel(PromptableModel):
     def __init__(self, sam: Sam, framing: Framing | None = None) -> None:
         side = self.side_of(sam)
         super().__init__(framing or LongestSide(side), side)
-        use_fused_attention(sam.image_encoder)
+        if isinstance(sam.image_encoder, ImageEncoderViT):
+            use_fused_attention(sam.image_encoder)
         self.image_encoder = sam.image_encoder
         self.prompt_encoder = sam.prompt_encoder
         self.mask_decoder = sam.mask_decoder

@@ -24,6 +24,16 @@ def small_sam_hq() -> nn.Module:
     return build_sam_hq(width=32, depth=3, heads=2, global_blocks=(1, 2), side=128, channels=32, mlp_dim=64)
 
 
+SMALL_TINY_VIT: dict[str, Any] = {
+    "widths": (8, 8, 12, 16),
+    "heads": (1, 2, 3, 2),
+    "windows": (7, 3, 4, 8),
+    "channels": 32,
+    "num_heads": 2,
+    "mlp_dim": 64,
+}
+
+
 SMALL: dict[str, Callable[[], Any]] = {
     "sam_med2d": lambda: build_sam_med2d(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,)),
     **dict.fromkeys(("sam2_tiny", "sam2_small", "sam2_base_plus", "sam2_large", "medsam2"), small_sam2),
