@@ -1,5 +1,6 @@
 """Whether the device of a run computes bfloat16 natively; CUDA is not woken for it, as a sweep forks afterwards."""
 
+from functools import cache
 from pathlib import Path
 
 from medsam_exp.runtime.gpus import GPU_DRIVERS, named_gpus, oldest_capability
@@ -44,6 +45,12 @@ def processor_facts() -> dict[str, str]:
         name, _, value = line.partition(":")
         facts.setdefault(name.strip(), value.strip())
     return facts
+
+
+@cache
+def has_amx() -> bool:
+    """Whether the processor multiplies whole tiles of bfloat16 at once; False where it is not known (not Linux)."""
+    return "amx_bf16" in processor_facts().get("flags", "").split()
 
 
 def _processors_instruction() -> str:

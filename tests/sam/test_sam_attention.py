@@ -73,7 +73,13 @@ def test_images_of_a_batch_get_the_bits_that_they_get_alone(monkeypatch: pytest.
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("size", [(5, 7), (16, 16)])
-def test_half_precision_rounds_the_original(dtype: torch.dtype, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("by_products", [False, True])
+def test_half_precision_rounds_the_original(
+    dtype: torch.dtype, size: tuple[int, int], by_products: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "has_amx", lambda: not by_products)
+    monkeypatch.setattr(module, "LONG", 30)
+    monkeypatch.setattr(module, "PRODUCT_QUERIES", 24)
     torch.manual_seed(0)
     original = random_attention(48, 3, size).to(dtype)
     x = torch.randn(2, *size, 48).to(dtype)
@@ -81,6 +87,21 @@ def test_half_precision_rounds_the_original(dtype: torch.dtype, size: tuple[int,
     with torch.no_grad():
         expected, plain, ours = exact(x.float()), original(x).float(), FusedAttention(original)(x).float()
     assert (ours - expected).abs().mean() <= 1.2 * (plain - expected).abs().mean()
+
+
+def test_products_have_the_gradients_of_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PRODUCT_QUERIES", 24)
+    torch.manual_seed(0)
+    fused = FusedAttention(random_attention(48, 3, (6, 8)))
+    inputs = [torch.randn(2, 3, 48, 16, requires_grad=True) for _ in range(3)]
+    biases = [torch.randn(2, 3, 6, 8, n, requires_grad=True) for n in (6, 8)]
+    weights = torch.randn(2, 48, 3, 16)
+    gradients = [
+        torch.autograd.grad((attend(*inputs, *biases) * weights).sum(), [*inputs, *biases])
+        for attend in (fused._in_blocks, module._by_products)
+    ]
+    for expected, ours in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_gradients_equal_the_original() -> None:
