@@ -14,6 +14,7 @@ from medsam_exp.sam.sam2 import build_sam2
 from medsam_exp.sam.sam3_tracker import build_sam3_tracker
 from medsam_exp.sam.sam_hq import build_sam_hq
 from medsam_exp.sam.sam_med2d import build_sam_med2d
+from medsam_exp.sam.tiny_vit import build_tiny_vit_sam
 
 
 def small_sam2(side: int = 128) -> nn.Module:
@@ -51,6 +52,7 @@ SMALL: dict[str, Callable[[], Any]] = {
         mlp_dim=64,
     ),
     "edgetam": lambda: build_edgetam(side=128, channels=32, mlp_dim=64),
+    "mobile_sam": lambda: build_tiny_vit_sam(128, **SMALL_TINY_VIT),
 }
 
 

@@ -17,6 +17,7 @@ from medsam_exp.sam.model import SamModel
 from medsam_exp.types import UserError
 from tests.sam.layouts import published_layout, sam_hq_layout
 from tests.sam.layouts.sam2 import HIERA, edgetam_layout, sam2_layout
+from tests.sam.layouts.tiny_vit import mobile_sam_layout
 
 ENCODERS = {"vit_b": "vit_b", "vit_l": "vit_l", "vit_h": "vit_h", "medsam": "vit_b", "sam_med2d": "sam_med2d"}
 
@@ -43,11 +44,20 @@ def test_the_network_has_the_published_names_and_shapes(architecture: str) -> No
 SAM2 = {**{f"sam2_{size}": size for size in HIERA}, "medsam2": "tiny"}
 
 
+TINY_VIT = {"mobile_sam": mobile_sam_layout}
 SAM_HQ = {f"sam_hq_{size}": f"vit_{size}" for size in ("b", "l", "h")}
 
 
 def test_every_published_family_has_a_table() -> None:
-    assert {*ENCODERS, *SAM2, *SAM_HQ, "edgetam", "tiny", "sam3_tracker"} == set(FAMILIES)
+    assert {*ENCODERS, *SAM2, *SAM_HQ, *TINY_VIT, "edgetam", "tiny", "sam3_tracker"} == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("name", "tensors", "bytes_stored"), [("mobile_sam", 439, 40_728_226)])
+def test_a_table_adds_up_to_the_published_file(name: str, tensors: int, bytes_stored: int) -> None:
+    """Float32, and the archive's own bytes for each tensor."""
+    shapes = TINY_VIT[name]()
+    assert len(shapes) == tensors
+    assert 0 < bytes_stored - 4 * sum(map(math.prod, shapes.values())) < 1000 * tensors
 
 
 State = dict[str, torch.Tensor]
@@ -63,6 +73,8 @@ def stored(name: str) -> State:
         shapes = {tensor: shape for tensor, (shape, _) in sam2_layout(HIERA[SAM2[name]]).items()}
     elif name == "edgetam":
         shapes = {tensor: shape for tensor, (shape, _) in edgetam_layout().items()}
+    elif name in TINY_VIT:
+        shapes = TINY_VIT[name]()
     elif name in SAM_HQ:
         shapes = sam_hq_layout(SAM_HQ[name])
     else:

@@ -89,10 +89,8 @@ def test_the_gradient_reaches_encoder_prompts_and_decoder(sam, cosine) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:You are trying to `self.log")
-@pytest.mark.parametrize("architecture", ["sam_hq_b", "sam2_tiny", "edgetam", "sam3_tracker"])
-def test_every_weight_of_transformers_networks_is_reached_or_known_to_be_of_no_mask(
-    architecture: str, cosine
-) -> None:
+@pytest.mark.parametrize("architecture", ["sam_hq_b", "sam2_tiny", "edgetam", "sam3_tracker", "mobile_sam"])
+def test_every_weight_of_a_network_is_reached_or_known_to_be_of_no_mask(architecture: str, cosine) -> None:
     """Else training on several devices would wait for gradients that never come."""
     sam = small_model(architecture)
     module = SamTrainingModule(sam, torch.optim.AdamW, cosine)

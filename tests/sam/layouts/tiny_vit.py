@@ -1,6 +1,6 @@
 """TinyViT as image encoder of published SAMs: its publisher's names and shapes."""
 
-from tests.sam.layouts import paired_layout
+from tests.sam.layouts import paired_layout, published_layout
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -19,3 +19,9 @@ def tiny_vit_layout(
     shapes = {name: shape for name, (shape, _) in paired_layout("tiny_vit", **sides).items()}
     norms = [name.removesuffix("weight") for name in shapes if name.endswith(".bn.weight")]
     return shapes | {f"{norm}num_batches_tracked": () for norm in norms}
+
+
+def mobile_sam_layout() -> Shapes:
+    """The whole of mobile_sam.pt."""
+    classifier = {name: shape for name, (shape, _) in paired_layout("tiny_vit_classifier", D=320).items()}
+    return tiny_vit_layout() | classifier | published_layout("decoder")
