@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from medsam_exp.masks.nearest import nearest
+from medsam_exp.sam.area import resized_by_area
 from medsam_exp.types import Mask, RGBImage, UserError
 
 PIXEL_MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
@@ -96,10 +97,9 @@ class LongestSide(Framing):
                 f"An image of {image.shape[0]} x {image.shape[1]} pixels is too elongated for SAM at "
                 f"{self._image_size} pixels: crop it."
             )
-        pixels = torch.as_tensor(self._resize.apply_image(image)).permute(2, 0, 1).contiguous()
-        normalised = (pixels - PIXEL_MEAN) / PIXEL_STD
+        pixels = self._pixels(image)
         height, width = pixels.shape[1:]
-        return pad(normalised, (0, self._image_size - width, 0, self._image_size - height))
+        return pad(pixels, (0, self._image_size - width, 0, self._image_size - height))
 
     def to_input(self, coords: NDArray[np.floating[Any]], original_size: tuple[int, int]) -> NDArray[Any]:
         """Scale (..., 2) x, y in pixels of an (H, W) image to the input frame."""
@@ -109,6 +109,18 @@ class LongestSide(Framing):
     def _filled(self, original_size: tuple[int, ...]) -> tuple[int, int]:
         height, width = self._resize.get_preprocess_shape(*original_size, self._image_size)
         return height, width
+
+    def _pixels(self, image: RGBImage) -> Tensor:
+        """(3, h, w) float32 of what fills the input frame."""
+        pixels = torch.as_tensor(self._resize.apply_image(image)).permute(2, 0, 1).contiguous()
+        return (pixels - PIXEL_MEAN) / PIXEL_STD
+
+
+def _in_unit_range(pixels: RGBImage) -> Tensor:
+    """(3, h, w) float32 of (h, w, 3), from 0 at the darkest value to 1 at the brightest; all 0 of a flat one."""
+    low, high = int(pixels.min()), int(pixels.max())
+    scaled = (pixels - low) / max(high - low, _FLAT)
+    return torch.from_numpy(scaled).float().permute(2, 0, 1).contiguous()
 
 
 class MedSamFraming(Framing):
@@ -125,15 +137,28 @@ class MedSamFraming(Framing):
         """Return (3, S, S) float32 in [0, 1] on the CPU of an (H, W, 3) uint8 image; all 0 of a flat one."""
         side = self._image_size
         squashed = resize(image, (side, side), order=3, preserve_range=True, anti_aliasing=True)
-        pixels = squashed.astype(np.uint8)  # cut, not rounded, as published
-        low, high = int(pixels.min()), int(pixels.max())
-        scaled = (pixels - low) / max(high - low, _FLAT)
-        return torch.from_numpy(scaled).float().permute(2, 0, 1).contiguous()
+        return _in_unit_range(squashed.astype(np.uint8))  # cut, not rounded, as published
 
     def to_original(self, low_res: Tensor, original_size: tuple[int, int]) -> Tensor:
         """Interpolate the probabilities of (N, M, 4g, 4g) logits; return them as logits (N, M, H, W)."""
         probabilities = interpolate(low_res.sigmoid(), original_size, mode="bilinear", align_corners=False)
         return probabilities.logit(_CERTAIN)
+
+
+class LiteMedSamFraming(LongestSide):
+    """LiteMedSAM's (Ma 2024): Meta's, but resized by area and scaled to [0, 1]; boxes lie on whole pixels.
+
+    Follows the published `CVPR24_LiteMedSAM_infer.py`: min-max over the image without what pads it.
+    """
+
+    takes_points = False
+
+    def to_input(self, coords: NDArray[np.floating[Any]], original_size: tuple[int, int]) -> NDArray[Any]:
+        """Scale (..., 2) x, y in pixels of an (H, W) image to whole pixels of the input frame."""
+        return np.trunc(coords.astype(np.float64) * (self._image_size / max(original_size)))
+
+    def _pixels(self, image: RGBImage) -> Tensor:
+        return _in_unit_range(resized_by_area(image, self._filled(image.shape[:2])))
 
 
 class SamMed2dFraming(Framing):

@@ -53,6 +53,7 @@ SMALL: dict[str, Callable[[], Any]] = {
     ),
     "edgetam": lambda: build_edgetam(side=128, channels=32, mlp_dim=64),
     "mobile_sam": lambda: build_tiny_vit_sam(128, **SMALL_TINY_VIT),
+    "lite_medsam": lambda: build_tiny_vit_sam(32, stem=1, **SMALL_TINY_VIT),
 }
 
 

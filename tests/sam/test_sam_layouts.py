@@ -17,7 +17,7 @@ from medsam_exp.sam.model import SamModel
 from medsam_exp.types import UserError
 from tests.sam.layouts import published_layout, sam_hq_layout
 from tests.sam.layouts.sam2 import HIERA, edgetam_layout, sam2_layout
-from tests.sam.layouts.tiny_vit import mobile_sam_layout
+from tests.sam.layouts.tiny_vit import lite_medsam_layout, mobile_sam_layout
 
 ENCODERS = {"vit_b": "vit_b", "vit_l": "vit_l", "vit_h": "vit_h", "medsam": "vit_b", "sam_med2d": "sam_med2d"}
 
@@ -44,7 +44,7 @@ def test_the_network_has_the_published_names_and_shapes(architecture: str) -> No
 SAM2 = {**{f"sam2_{size}": size for size in HIERA}, "medsam2": "tiny"}
 
 
-TINY_VIT = {"mobile_sam": mobile_sam_layout}
+TINY_VIT = {"mobile_sam": mobile_sam_layout, "lite_medsam": lite_medsam_layout}
 SAM_HQ = {f"sam_hq_{size}": f"vit_{size}" for size in ("b", "l", "h")}
 
 

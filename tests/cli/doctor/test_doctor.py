@@ -83,7 +83,7 @@ def test_which_segmenters_are_here_and_which_fit_in_memory(
     monkeypatch.setattr(machine, "_memory", lambda: {"MemTotal": 4 * 10**9, "MemAvailable": 2 * 10**9})
     lines = section(page(capsys, "demo"), "Segmenters")
     assert lines[0] == "weights here   edgetam"
-    assert lines[1].startswith("fit in memory  mobile_sam, edgetam, ")
+    assert lines[1].startswith("fit in memory  lite_medsam, mobile_sam, edgetam, ")
     assert lines[2].endswith("sam_hq_h")
     names = [name for line in lines[1:3] for name in line.split(maxsplit=3)[3].split(", ")]
     assert len(names) == sum(entry.kind == "sam" for entry in catalogue().values())

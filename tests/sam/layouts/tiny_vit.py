@@ -25,3 +25,10 @@ def mobile_sam_layout() -> Shapes:
     """The whole of mobile_sam.pt."""
     classifier = {name: shape for name, (shape, _) in paired_layout("tiny_vit_classifier", D=320).items()}
     return tiny_vit_layout() | classifier | published_layout("decoder")
+
+
+def lite_medsam_layout() -> Shapes:
+    """The whole of lite_medsam.pth, as the LiteMedSAM branch of bowang-lab/MedSAM builds it at commit b0fab47."""
+    stem = {"seq.0": (32, 3, 1, 1), "seq.2": (64, 32, 1, 1)}
+    own = {f"image_encoder.patch_embed.{name}.c.weight": shape for name, shape in stem.items()}
+    return tiny_vit_layout() | own | published_layout("decoder")
