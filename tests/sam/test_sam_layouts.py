@@ -19,7 +19,14 @@ from tests.sam.layouts import published_layout, sam_hq_layout
 from tests.sam.layouts.sam2 import HIERA, edgetam_layout, sam2_layout
 from tests.sam.layouts.tiny_vit import lite_medsam_layout, mobile_sam_layout
 
-ENCODERS = {"vit_b": "vit_b", "vit_l": "vit_l", "vit_h": "vit_h", "medsam": "vit_b", "sam_med2d": "sam_med2d"}
+ENCODERS = {
+    "vit_b": "vit_b",
+    "vit_l": "vit_l",
+    "vit_h": "vit_h",
+    "medsam": "vit_b",
+    "medicosam": "vit_b",
+    "sam_med2d": "sam_med2d",
+}
 
 
 @pytest.mark.parametrize(

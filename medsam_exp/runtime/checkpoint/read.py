@@ -31,8 +31,8 @@ _CALLS = {"GLOBAL", "STACK_GLOBAL", "INST"}
 """Instructions of a pickle that fetch something to run."""
 _LOOKED_AT = 1 << 20
 """Bytes at a file's start that tell a plain pickle; weights lie in archives."""
-_TABLES = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
-"""Where trainers keep the weights, among optimizer and epoch (`module`: DeepSpeed's)."""
+_TABLES = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "weights")
+"""Where trainers keep the weights, among optimizer and epoch (`module`: DeepSpeed's, `model_state`: micro-sam's)."""
 _AVERAGES = ("state_dict_ema", "ema_state_dict", "model_ema", "ema")
 """Where some keep a running average of them; taken where nothing else is there."""
 _WRAPPER = re.compile(r"(?:(?:module|model|network|net|clip|clip_model|sam|base_model)\.)+")
