@@ -189,8 +189,11 @@ def was_asked() -> bool:
 
 
 def take_back_signals() -> None:
-    """Let the block's handlers stand again, after a library has put its own in their place."""
-    if _current and _current[-1].is_ours:
+    """Let the block's handlers stand again, after a library has put its own in their place.
+
+    Only the main thread can set handlers, so in others no library has put any.
+    """
+    if threading.current_thread() is threading.main_thread() and _current and _current[-1].is_ours:
         _current[-1].stand()
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,12 @@ def test_handlers_of_others_stay_and_ours_go_with_the_block() -> None:
         assert signal.set_wakeup_fd(-1) == -1
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_thread_of_a_server_takes_no_signals_back() -> None:
+    """As the app's, which answers while the main thread waits in the block."""
+    with stops_when_asked(), ThreadPoolExecutor() as pool:
+        pool.submit(interrupts.take_back_signals).result()
 
 
 def test_an_error_of_the_block_goes_its_way() -> None:
