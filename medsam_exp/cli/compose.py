@@ -1,6 +1,9 @@
 """Configurations composed by Hydra from options of `run.py`, with the schema and the resolvers that `conf/` uses."""
 
+import re
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
@@ -14,6 +17,8 @@ from medsam_exp.runtime.conf_folder import conf_folder, own_folder
 from medsam_exp.sweep.identity import folder_of_overrides
 from medsam_exp.types import UserError
 
+_AUTO = re.compile(r"\+{0,2}sam=(.*,)?\s*auto\s*(,.*)?")
+
 
 def register() -> None:
     """Register the schema as `schema` and the resolvers `sweep_job_folder` and `fetched`; may be called again."""
@@ -24,15 +29,37 @@ def register() -> None:
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:
-    """The configuration that these options of `run.py` make, unchecked.
+    """The configuration that these options of `run.py` make, unchecked; `sam=auto` becomes a name.
 
     Raises:
-        UserError: there is no such choice or key.
+        UserError: there is no such choice or key, or `sam=auto` finds nothing.
     """
+    return _composed(with_names(overrides))
+
+
+def with_names(overrides: Sequence[str], own: Path | None = None) -> list[str]:
+    """The same options of `run.py`, where `sam=auto` becomes the name of a segmenter that is here and fits.
+
+    Args:
+        overrides: as typed.
+        own: folder of further choices.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not any(map(_AUTO.fullmatch, overrides)):
+        return list(overrides)
+    from medsam_exp.cli.auto_sam import named  # here, as the catalogue takes a tenth of a second
+
+    return named(overrides, partial(_composed, own=own))
+
+
+def _composed(overrides: Sequence[str], own: Path | None = None) -> DictConfig:
     register()
+    further = [] if own is None else [f"hydra.searchpath=[{hydra_value(f'file://{own}')}]"]
     try:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            return compose("config", quoted([*_own_paths(), *overrides]))
+            return compose("config", [*further, *quoted([*_own_paths(), *overrides])])
     except (HydraException, OmegaConfBaseException) as error:
         said = str(error).partition("Config search path")[0].splitlines()
         lines = [line.strip() for line in said if line.strip()]

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from medsam_exp.cli.compose import register
+from medsam_exp.cli.compose import register, with_names
 from medsam_exp.config.overrides import quoted
 from medsam_exp.runtime.conf_folder import conf_folder, own_folder
 from medsam_exp.runtime.interrupts import stops_when_asked
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     typed = list(sys.argv[1:] if arguments is None else arguments)
     try:
         own, rest = _own_folder(typed)
-        rest = quoted(rest)
+        rest = quoted(with_names(rest, own))
     except UserError as error:
         sys.exit(f"error: {error}")
     added = [] if own is None else ["--config-dir", str(conf_folder())]  # Hydra looks there last

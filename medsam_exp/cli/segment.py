@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 
+from medsam_exp.cli.compose import with_names
 from medsam_exp.cli.interactive.result import Answer
 from medsam_exp.cli.interactive.session import Session
 from medsam_exp.report.figures import panels
@@ -38,11 +39,12 @@ def segment_images(words: Sequence[str], text: str, out: Path, choices: Mapping[
         UserError: no image is named, two would get the same name, or a setting cannot work.
     """
     images, settings = _sorted(words)
+    settings = with_names([*settings, *(f"{group}={choice}" for group, choice in choices.items())])
     failed = 0
     with Session(settings) as session:
         for image in images:
             try:
-                answer = session.segment(image, text, choices)
+                answer = session.segment(image, text)
             except UserError as error:
                 print(f"error: {image}: {error}" if len(images) > 1 else f"error: {error}", file=sys.stderr)
                 failed += 1

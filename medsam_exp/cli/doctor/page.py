@@ -2,9 +2,11 @@
 
 import textwrap
 from collections.abc import Iterator
+from contextlib import suppress
 
 from rich.filesize import decimal
 
+from medsam_exp.cli.auto_sam import choice_of, fits, pick, segmenters
 from medsam_exp.cli.doctor.findings import Findings, title_of
 from medsam_exp.cli.doctor.machine import Machine
 from medsam_exp.cli.preflight import PREPARED, Need
@@ -13,13 +15,12 @@ from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.extras import EXTRAS
 from medsam_exp.runtime.wording import first_few
+from medsam_exp.types import UserError
 
 _INDENT = "  "
 _NAME = 14
 _EXPERIMENT = 28
 _WIDTH = 90
-_AROUND_WEIGHTS = 1_700_000_000
-"""Bytes of memory besides a segmenter's weights, for one image at 1024 px on a CPU; measured: 1.1 to 1.7 GB."""
 
 
 def lines(found: Findings) -> Iterator[str]:
@@ -87,16 +88,21 @@ def _weights(found: Findings) -> Iterator[str]:
 
 def _segmenters(found: Findings) -> Iterator[str]:
     """Which of them are here, and which fit into this machine's memory."""
-    sams = sorted((each for each in catalogue().values() if each.kind == "sam"), key=lambda each: each.bytes)
-    free = found.machine.memory_free
+    sams, free = segmenters(), found.machine.memory_free
+    here = [each for each in sams if found.weights[each.name].usable]
     lists = {
-        "weights here": [each for each in sams if found.weights[each.name].usable],
-        "fit in memory": [each for each in sams if free and each.bytes + _AROUND_WEIGHTS <= free],
-        "too large now": [each for each in sams if free and each.bytes + _AROUND_WEIGHTS > free],
+        "weights here": here,
+        "fit in memory": [each for each in sams if free and fits(each, free)],
+        "too large now": [each for each in sams if not fits(each, free)],
     }
     for title, listed in lists.items():
         if listed:
-            yield _row(title, ", ".join(each.use.removeprefix("sam=") for each in listed))
+            yield _row(title, ", ".join(map(choice_of, listed)))
+    for on_gpu in (False, True) if here else ():
+        if not on_gpu or found.machine.gpus:
+            with suppress(UserError):  # none fits, which the rows above say
+                taken, why = pick(here, found.machine, on_gpu=on_gpu)
+                yield _row("sam=auto", f"takes {choice_of(taken)}: {why}")
     if not found.machine.gpus:
         yield _row("on a CPU", "edgetam and medsam2 take a tenth of vit_b's time and less, sam2_tiny a third")
 

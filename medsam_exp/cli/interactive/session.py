@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
+from medsam_exp.cli.compose import with_names
 from medsam_exp.cli.interactive.correction import Correction, corrected_prompts
 from medsam_exp.cli.interactive.request import Question
 from medsam_exp.cli.interactive.result import Answer, Draft
@@ -66,7 +67,7 @@ class Session(AbstractContextManager["Session"]):
     def __init__(self, settings: Sequence[str] = (), images: int = 24) -> None:
         warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")  # advice for its own users
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-        self._settings, self._images = tuple(settings), images
+        self._settings, self._images = tuple(with_names(settings)), images
         self._kept = TemporaryDirectory(prefix="medsam_exp_", ignore_cleanup_errors=True)
         self._folder = Path(self._kept.name)
         self._known: OrderedDict[str, Path] = OrderedDict()

@@ -85,6 +85,9 @@ def test_which_segmenters_are_here_and_which_fit_in_memory(
     assert lines[0] == "weights here   edgetam"
     assert lines[1].startswith("fit in memory  lite_medsam, mobile_sam, edgetam, ")
     assert lines[2].endswith("sam_hq_h")
+    assert lines[3].startswith(
+        "sam=auto       takes edgetam: of what is here and fits into 2.0 GB of free memory (edgetam)"
+    )
     names = [name for line in lines[1:3] for name in line.split(maxsplit=3)[3].split(", ")]
     assert len(names) == sum(entry.kind == "sam" for entry in catalogue().values())
 
