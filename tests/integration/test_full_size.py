@@ -18,6 +18,7 @@ from medsam_exp.metrics.overlap import iou
 from medsam_exp.saliency.m2ib import M2IB
 from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.load import load_sam
+from medsam_exp.sam.weight_files import PUBLISHED
 from medsam_exp.training.precision import encoders_in
 from medsam_exp.types import Prompts
 from tests.compose import composed
@@ -92,9 +93,8 @@ def test_bfloat16_keeps_maps_and_masks(tmp_path: Path, shared: Path) -> None:
 def test_a_medical_sam_in_its_published_layout_segments_an_image(
     architecture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    family = FAMILIES[architecture]
-    state = family.build().state_dict()
-    checkpoint = tmp_path / family.file
+    state = FAMILIES[architecture].build().state_dict()
+    checkpoint = tmp_path / PUBLISHED[architecture].file
     torch.save({"model": state} if architecture == "sam_med2d" else state, checkpoint)
     run_dir = tmp_path / "run"
     run_dir.mkdir()

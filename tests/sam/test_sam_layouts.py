@@ -15,18 +15,8 @@ from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.load import load_sam
 from medsam_exp.sam.model import SamModel
 from medsam_exp.types import UserError
-from tests.sam.layouts import published_layout, sam_hq_layout
-from tests.sam.layouts.sam2 import HIERA, edgetam_layout, sam2_layout
-from tests.sam.layouts.tiny_vit import lite_medsam_layout, mobile_sam_layout
-
-ENCODERS = {
-    "vit_b": "vit_b",
-    "vit_l": "vit_l",
-    "vit_h": "vit_h",
-    "medsam": "vit_b",
-    "medicosam": "vit_b",
-    "sam_med2d": "sam_med2d",
-}
+from tests.sam.layouts import published_layout
+from tests.sam.layouts.stored import ENCODERS, SAM2, SAM_HQ, TINY_VIT, stored
 
 
 @pytest.mark.parametrize(
@@ -48,13 +38,6 @@ def test_the_network_has_the_published_names_and_shapes(architecture: str) -> No
     assert {name: tuple(t.shape) for name, t in state.items()} == published_layout(ENCODERS[architecture])
 
 
-SAM2 = {**{f"sam2_{size}": size for size in HIERA}, "medsam2": "tiny"}
-
-
-TINY_VIT = {"mobile_sam": mobile_sam_layout, "lite_medsam": lite_medsam_layout}
-SAM_HQ = {f"sam_hq_{size}": f"vit_{size}" for size in ("b", "l", "h")}
-
-
 def test_every_published_family_has_a_table() -> None:
     assert {*ENCODERS, *SAM2, *SAM_HQ, *TINY_VIT, "edgetam", "tiny", "sam3_tracker"} == set(FAMILIES)
 
@@ -68,25 +51,6 @@ def test_a_table_adds_up_to_the_published_file(name: str, tensors: int, bytes_st
 
 
 State = dict[str, torch.Tensor]
-
-
-@functools.cache
-def stored(name: str) -> State:
-    """By the published table alone; tensors on the meta device have shapes and no memory."""
-    if name in ("tiny", "sam3_tracker"):  # own; under transformers' names
-        with torch.device("meta"):
-            return FAMILIES[name].make().network.state_dict()
-    if name in SAM2:
-        shapes = {tensor: shape for tensor, (shape, _) in sam2_layout(HIERA[SAM2[name]]).items()}
-    elif name == "edgetam":
-        shapes = {tensor: shape for tensor, (shape, _) in edgetam_layout().items()}
-    elif name in TINY_VIT:
-        shapes = TINY_VIT[name]()
-    elif name in SAM_HQ:
-        shapes = sam_hq_layout(SAM_HQ[name])
-    else:
-        shapes = published_layout(ENCODERS[name])
-    return {tensor: torch.empty(shape, device="meta") for tensor, shape in shapes.items()}
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from PIL import Image
 from torch import Tensor
 from transformers import Sam2ImageProcessor, Sam3ImageProcessor
 
-from medsam_exp.sam.families import FAMILIES
 from medsam_exp.sam.framing import MedSam2Framing, Sam2Framing, Sam3Framing
 from medsam_exp.training.precision import encoders_in
 from medsam_exp.types import RGBImage
@@ -129,22 +128,3 @@ def test_medsam2s_framing_is_pillows_resize() -> None:
     expected = (squashed / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     found = MedSam2Framing(128).preprocess(image)
     np.testing.assert_allclose(found.permute(1, 2, 0).numpy(), expected, rtol=0, atol=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["sam2_tiny", "medsam2", "sam_hq_b", "edgetam"])
-def test_full_size(architecture: str) -> None:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = FAMILIES[architecture].build().eval()
-        for parameter in network.parameters():
-            parameter.data.add_(torch.randn_like(parameter), alpha=0.03)
-    reference = untouched(network)
-    model = FAMILIES[architecture].make(network).eval()
-    image, prompts = model.preprocess(random_image(300, 500))[None], random_prompts("both", model.image_size)
-    with torch.no_grad():
-        said = reference(pixel_values=image, **{name: part[None] for name, part in prompts.items()})
-        logits, iou = answered(model, model.encode(image), prompts, multimask=True)
-    assert logits.std() > 0.01
-    torch.testing.assert_close(logits, said.pred_masks[0], rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(iou, said.iou_scores[0], rtol=1e-4, atol=1e-4)
