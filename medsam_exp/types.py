@@ -8,7 +8,7 @@ image's own pixel grid, as a viewer shows it (EXIF orientation applied).
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -270,6 +270,20 @@ class PresenceScorer(Protocol):
         Raises:
             UserError: it was calibrated for another one.
         """
+
+
+@runtime_checkable
+class NetworkPresence(Protocol):
+    """Has a network of its own to say whether an image shows the target of a text, which needs no CLIP and no map.
+
+    Attributes:
+        calibrated_on: as of `PresenceScorer`.
+    """
+
+    calibrated_on: str | None
+
+    def network(self) -> Any:
+        """Return the network, a `medsam_exp.text_segmenter.segmenter.TextSegmenter`, loaded when it is asked for."""
 
 
 class PairSource(Protocol):

@@ -159,6 +159,11 @@ def calibration_spares_the_test_split(cfg: DictConfig) -> Iterator[str]:
             f"calibrate would read the masks of the test split of {cfg.data.name}; "
             "give another one (data.split=val, data=phantom_calibration)"
         )
+    if hasattr(get_object(cfg.presence["_target_"]), "network"):
+        yield (
+            "calibrate fits a score to CLIP's features of image and text, which this presence score has not; use "
+            "presence=clip_contrast"
+        )
     if cfg.calibration.folds < 2:
         yield f"calibration.folds={cfg.calibration.folds}, but it must be at least 2"
     if cfg.calibration.regularization <= 0:

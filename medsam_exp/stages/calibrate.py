@@ -10,19 +10,20 @@ from medsam_exp.masks.presence.features import FEATURES
 from medsam_exp.metrics.clusters import Clusters, numbered, picked
 from medsam_exp.metrics.presence import area_under_roc, presence_figures
 from medsam_exp.stages.context import StageContext
-from medsam_exp.stages.records import PresenceRecord
-from medsam_exp.types import UserError
+from medsam_exp.stages.records import FeaturePresenceRecord
+from medsam_exp.types import NetworkPresence, UserError
 
 
 def run(context: StageContext) -> None:
     """Write `calibration.json` for `presence=calibrated presence.file=...`, and what it reached out of fold."""
     settings, scorer, data = context.build("calibration"), context.build("presence"), context.dataset
+    assert not isinstance(scorer, NetworkPresence)  # the configuration's check has refused it
     if data.split == "test":
         raise UserError(
             f"calibrate would read the masks of {data.name}'s test split; give another data.split"
         )
     ids = [sample.id for sample in data.samples]
-    records = [context.parents["presence"].record(sample_id, PresenceRecord) for sample_id in ids]
+    records = [context.parents["presence"].record(sample_id, FeaturePresenceRecord) for sample_id in ids]
     present = np.array([data.read_ground_truth(sample_id).any() for sample_id in ids])
     rows = [record["features"] for record in records]
     values = feature_table(rows, settings["features"])

@@ -39,6 +39,7 @@ from medsam_exp.types import (
     MapFusion,
     MapPrompter,
     MaskFusion,
+    NetworkPresence,
     PairSource,
     PostProcessor,
     PresenceScorer,
@@ -77,7 +78,7 @@ class Builder(Protocol):
     def __call__(self, group: Literal["saliency"], **overrides: Any) -> "SaliencyMethod": ...
 
     @overload
-    def __call__(self, group: Literal["presence"], **overrides: Any) -> PresenceScorer: ...
+    def __call__(self, group: Literal["presence"], **overrides: Any) -> PresenceScorer | NetworkPresence: ...
 
     @overload
     def __call__(self, group: Literal["postprocess"], **overrides: Any) -> PostProcessor: ...

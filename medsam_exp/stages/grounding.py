@@ -1,6 +1,7 @@
 """Stage: how far the map moves under control texts, and how often they give an empty mask."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from medsam_exp.masks.presence.features import network_fingerprint
 from medsam_exp.saliency.grounding.control_texts import KINDS
@@ -11,7 +12,8 @@ from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.networks import clip_of_run
 from medsam_exp.stages.records import ControlRecord, PresenceRecord
 from medsam_exp.training.presence import PresenceFeatures
-from medsam_exp.types import SaliencyMap
+from medsam_exp.training.text_segmentation import prepare_images, text_presence
+from medsam_exp.types import NetworkPresence, SaliencyMap
 
 _OWN = "own"
 """The label of the image's own text beside the kinds of control."""
@@ -43,25 +45,37 @@ def run(context: StageContext) -> None:
 
 def _find_presence(context: StageContext, result: Callable[[str, Mapping[str, float]], Result]) -> None:
     """The control texts get a presence score too, by the same network and scorer as the image's own text."""
-    clip, scorer, controls = clip_of_run(context), context.build("presence"), context.parents["control_maps"]
-    scorer.check_network(network_fingerprint(clip))
+    scorer, controls = context.build("presence"), context.parents["control_maps"]
     records = {sample_id: controls.record(sample_id, ControlRecord) for sample_id in context.pending}
+
+    texts = {
+        sample_id: {kind: tuple(given) for kind, given in record["texts"].items()}
+        for sample_id, record in records.items()
+    }
+
+    def with_own(sample_id: str, presence: Mapping[str, float]) -> Result:
+        own = context.parents["presence"].record(sample_id, PresenceRecord)["score"]
+        return result(sample_id, {_OWN: own, **presence})
+
+    if isinstance(scorer, NetworkPresence):
+        network = scorer.network()
+        answers = partial(text_presence, network, texts)
+        context.store(network, answers, with_own, partial(prepare_images, context.read_image, network))
+        return
+    clip = clip_of_run(context)
+    scorer.check_network(network_fingerprint(clip))
 
     def map_of(sample_id: str, kind: str) -> SaliencyMap:
         return read_map(controls, sample_id, KINDS.index(kind))
 
     def scored(sample_id: str, found: dict[str, dict[str, float]]) -> Result:
         relevance = records[sample_id]["relevance"]
-        own = context.parents["presence"].record(sample_id, PresenceRecord)["score"]
-        presence = {kind: scorer(features | relevance[kind]) for kind, features in found.items()}
-        return result(sample_id, {_OWN: own, **presence})
+        return with_own(
+            sample_id, {kind: scorer(features | relevance[kind]) for kind, features in found.items()}
+        )
 
-    texts = {
-        sample_id: {kind: tuple(given) for kind, given in record["texts"].items()}
-        for sample_id, record in records.items()
-    }
-    answers = PresenceFeatures(clip, scorer, texts, map_of, context.threads)
-    context.store(clip, answers, scored, context.images(clip.preprocess))
+    features = PresenceFeatures(clip, scorer, texts, map_of, context.threads)
+    context.store(clip, features, scored, context.images(clip.preprocess))
 
 
 def _shift(own: SaliencyMap, control: SaliencyMap, kind: str) -> dict[str, float]:

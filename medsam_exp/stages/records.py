@@ -67,10 +67,15 @@ class ControlRecord(MapRecord):
     relevance: dict[str, dict[str, float]]
 
 
-class PresenceRecord(Scored):
-    """Of one image and text: the score in [0, 1], the features it is made from, and the network's fingerprint."""
+class PresenceRecord(Scored, CutRecord):
+    """Of one image and text: the score in [0, 1], and which texts were cut by a network that reads them itself."""
 
     score: float
+
+
+class FeaturePresenceRecord(PresenceRecord):
+    """Also the features of CLIP that the score is made from, and that network's fingerprint."""
+
     features: dict[str, float]
     network: str
 

@@ -12,7 +12,7 @@ from transformers.utils import logging
 
 from medsam_exp.runtime.finite import refuse_broken_weights
 from medsam_exp.runtime.wording import first_few, first_line
-from medsam_exp.text_segmenter.weight_files import weight_files
+from medsam_exp.text_segmenter.weight_files import GROUP, weight_files
 from medsam_exp.types import UserError
 
 _Network = TypeVar("_Network", bound=PreTrainedModel)
@@ -23,6 +23,7 @@ def load_network(
     model: str,
     config: PretrainedConfig | None = None,
     state: Mapping[str, Tensor] | None = None,
+    key: str = GROUP,
 ) -> _Network:
     """Load a network in float32 and evaluation mode.
 
@@ -31,14 +32,15 @@ def load_network(
         model: a folder with config.json and weights; or the file that `state` was read from.
         config: of the network; None where the folder says it.
         state: weights by transformers' names; None where they are in the folder.
+        key: configuration group that names the model, for messages.
 
     Raises:
         UserError: another network is described, or the weights do not fit or are not finite.
     """
     path = Path(model).expanduser()
-    named = f"text_segmenter.model={path}"
+    named = f"{key}.model={path}"
     given = {} if config is None else {"config": config, "state_dict": state}
-    weight_files(model)  # says what is missing
+    weight_files(model, key=key)  # says what is missing
     network: _Network
     with _refused_as_unfit(f"{named} does not load as {kind.__name__}"):
         network, info = kind.from_pretrained(
@@ -65,7 +67,7 @@ def load_processor(kind: Any, model: str) -> Any:
         UserError: its files are not in the folder.
     """
     path = Path(model).expanduser()
-    with _refused_as_unfit(f"text_segmenter.model={path} lacks the files of {kind.__name__}"):
+    with _refused_as_unfit(f"{GROUP}.model={path} lacks the files of {kind.__name__}"):
         return kind.from_pretrained(path, local_files_only=True)
 
 

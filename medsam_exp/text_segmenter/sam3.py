@@ -18,6 +18,7 @@ from medsam_exp.runtime.wording import first_few
 from medsam_exp.text_segmenter.folder import load_network
 from medsam_exp.text_segmenter.meta_sam3_layout import from_meta
 from medsam_exp.text_segmenter.segmenter import TextMask, TextSegmenter, pixel_values, refuse_broken
+from medsam_exp.text_segmenter.weight_files import GROUP
 from medsam_exp.types import RGBImage, UserError
 
 _CONTEXT = 32
@@ -76,7 +77,7 @@ class Sam3(TextSegmenter):
         return TextMask(mask, float(presence), boxes.tolist(), scores[kept].tolist())
 
 
-def load_sam3(model: str, threshold: float, mask_threshold: float) -> Sam3:
+def load_sam3(model: str, threshold: float, mask_threshold: float, key: str = GROUP) -> Sam3:
     """Load SAM 3 from a local folder, or from one file of weights of the full-size network.
 
     Args:
@@ -84,17 +85,18 @@ def load_sam3(model: str, threshold: float, mask_threshold: float) -> Sam3:
             Medical SAM3's checkpoint.
         threshold: of an instance's score, in (0, 1).
         mask_threshold: of a pixel's probability within an instance, in (0, 1).
+        key: configuration group that names the model, for messages.
 
     Raises:
         UserError: something is missing or does not fit.
     """
     path = Path(model).expanduser()
-    network = _from_file(path) if path.is_file() else load_network(Sam3Model, model)
+    network = _from_file(path, key) if path.is_file() else load_network(Sam3Model, model, key=key)
     return Sam3(network, threshold, mask_threshold).eval()
 
 
-def _from_file(path: Path) -> Sam3Model:
-    named, config = f"text_segmenter.model={path}", Sam3Config()
+def _from_file(path: Path, key: str) -> Sam3Model:
+    named, config = f"{key}.model={path}", Sam3Config()
     state = from_meta(read_weights(path, named))
     with torch.device("meta"):  # what does not fit is known before gigabytes are made
         absent = state_dict_diff(state, Sam3Model(config)).missing
@@ -103,4 +105,4 @@ def _from_file(path: Path) -> Sam3Model:
             f"{named} does not fit SAM 3: {len(absent)} weights are missing ({first_few(absent, 3)}); take Meta's "
             "sam3.pt, a checkpoint fine-tuned from it, or the hub's folder."
         )
-    return load_network(Sam3Model, str(path), config, state)
+    return load_network(Sam3Model, str(path), config, state, key)

@@ -1,7 +1,7 @@
 """What every text-prompted segmenter is: an image is prepared, encoded once, and asked for each of its texts."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -77,6 +77,26 @@ class TextSegmenter(nn.Module, ABC):
             [box for answer in answers for box in answer.boxes_xyxy],
             [score for answer in answers for score in answer.scores],
         )
+
+    @torch.no_grad()
+    def presence(
+        self, inputs: tuple[Tensor, ...], texts: Mapping[str, Sequence[str]], size: tuple[int, int]
+    ) -> dict[str, float]:
+        """Presence by label, as `segment` has it; the image is encoded once for all texts.
+
+        Args:
+            inputs: of `preprocess`, on the network's device.
+            texts: at least one for each label.
+            size: (H, W) of the original frame.
+
+        Raises:
+            UserError: an answer is not finite.
+        """
+        features = self.encode(inputs)
+        return {
+            label: fmean(self.answer(features, text, size).presence for text in own)
+            for label, own in texts.items()
+        }
 
 
 def pixel_values(image_processor: Any, image: RGBImage) -> Tensor:

@@ -44,3 +44,15 @@ def text_masks(
     """
     for sample_id, size, inputs in zip(batch.ids, batch.sizes, batch.inputs, strict=True):
         yield sample_id, segmenter.segment(inputs, texts[sample_id], size)
+
+
+def text_presence(
+    segmenter: TextSegmenter, texts: Mapping[str, Mapping[str, Sequence[str]]], batch: PreparedImages
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Each sample's id and, by label, the presence in [0, 1] of its texts.
+
+    Raises:
+        UserError: an answer is not finite; comes after those of the images before it.
+    """
+    for sample_id, size, inputs in zip(batch.ids, batch.sizes, batch.inputs, strict=True):
+        yield sample_id, segmenter.presence(inputs, texts[sample_id], size)

@@ -37,7 +37,11 @@ from medsam_exp.training.saliency import ImageSaliency
 from medsam_exp.training.sam_inference import answer_prompts
 from medsam_exp.types import Dataset, MapFusion, MapPrompter, Mask, Prompts
 
-_NETWORKS = ("medsam_exp.clip.load.load_clip", "medsam_exp.sam.load.load_sam")
+_NETWORKS = (
+    "medsam_exp.clip.load.load_clip",
+    "medsam_exp.sam.load.load_sam",
+    "medsam_exp.text_segmenter.presence.sam3.Sam3Presence",
+)
 _NETWORKS_OF_A_KIND = 2
 _DRAFT = "patch_text"
 

@@ -1,0 +1,1 @@
+"""Presence scores that a text-prompted segmenter gives by itself."""
