@@ -6,6 +6,7 @@ import torch
 
 from medsam_exp.sam.model import SamModel
 from medsam_exp.sam.tiny_vit import build_tiny_vit_sam, tiny_vit_names
+from medsam_exp.training.precision import encoders_in
 from tests.sam.layouts.tiny_vit import tiny_vit_layout
 from tests.sam.small_networks import SMALL_TINY_VIT
 from tests.sam.tiny_vit_reference import encode
@@ -78,3 +79,18 @@ def test_names_of_ones_own_stay() -> None:
     assert tiny_vit_names(state, sam).keys() == state.keys()
     with_classifier = state | {"image_encoder.head.bias": torch.zeros(5), "other": torch.zeros(1)}
     assert tiny_vit_names(with_classifier, sam).keys() == {*state, "other"}
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed"])
+def test_the_encoder_alone_computes_in_a_low_precision(precision: str) -> None:
+    sam, _ = loaded(4)
+    image = torch.randn(1, 3, sam.image_size, sam.image_size, generator=torch.Generator().manual_seed(1))
+    with (
+        torch.no_grad(),
+        encoders_in(sam, precision),
+        torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"),
+    ):
+        low = sam.encode(image).float()
+    with torch.no_grad():
+        high = sam.encode(image)
+    assert 1e-4 < (low - high).std() / high.std() < 0.1
