@@ -17,7 +17,7 @@ from tests.compose import composed, composed_by_hydra
     [
         (),
         ("saliency=gradcam", "saliency.layer=4", "seed=7", "+saliency.new=[1,2]"),
-        ("+experiment=phantom_weak", "~tuned", "train_data.seed=9", "++calibration_data.count=3"),
+        ("+experiment=phantom_weak", "~tuned/network", "train_data.seed=9", "++calibration_data.count=3"),
         (
             "stages=[tune]",
             "search=phantom",

@@ -23,8 +23,8 @@ _WORDS = {
     "experiment": "Whole experiments: each selects choices of the other groups. `python run.py +experiment=NAME`.",
     "sweep": "Axes of sweeps; several multiply. `python run.py '+sweep=[saliency,seeds]'`, without `-m`.",
     "component_ablation": "Rows of the paper's Table 4, each with one part more than the row before.",
-    "tuned": "Numbers of a method for one dataset and network. They apply by themselves when all parts of a name are "
-    "chosen together, and every run says that they were used.",
+    "tuned": "Numbers of a method for one dataset and network, or below `network` for any dataset. They apply by "
+    "themselves when all parts of a name are chosen together, and every run says that they were used.",
     "hydra/launcher": "How the jobs of a sweep are started; without a choice, one after the other in this process.",
     "wandb_sweep": "Sweeps that W&B's own server steers; files for `wandb sweep`, not choices of a run.",
 }

@@ -13,6 +13,8 @@ from medsam_exp.types import UserError
 
 TUNABLE = ("saliency", "postprocess", "component_filter", "prompt")
 """Groups whose numbers may be tuned: methods without weights of their own."""
+NETWORK = "network"
+"""Stands in `tuned_on` in place of a group, for numbers that belong to a network whatever images it sees."""
 
 
 def searches(cfg: DictConfig) -> bool:
@@ -65,6 +67,17 @@ def split_name(data: DictConfig) -> str:
 def shares_images(name: str, split: str, data: DictConfig) -> bool:
     """Whether a named split and a dataset may show the same images; drawn scans of one seed always do."""
     return split == split_name(data) and (split.startswith("seed ") or name == data.get("name"))
+
+
+def values_of(group: str, record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Numbers of an entry of `tuned_on` by dotted key of the configuration, such as saliency.beta."""
+    for key, value in leaves(OmegaConf.to_container(record["values"], resolve=True)):  # type: ignore[arg-type]
+        yield key if group == NETWORK else f"{group}.{key}", value
+
+
+def without_tuned(group: str) -> str:
+    """What to type to leave the tuned numbers of a group out."""
+    return "~tuned" if group == "saliency" else f"~tuned/{group}"
 
 
 def tune_problems(cfg: DictConfig) -> Iterator[str]:
@@ -137,16 +150,18 @@ def _split_problems(cfg: DictConfig) -> Iterator[str]:
 
 
 def _fixed_problems(cfg: DictConfig) -> Iterator[str]:
-    """Numbers of an earlier search must not stay in this one unseen."""
-    searched = space_of(cfg)
-    fixed = [
-        f"{group}.{key}"
-        for group, record in cfg.tuned_on.items()
-        for key, value in leaves(OmegaConf.to_container(record["values"], resolve=True))  # type: ignore[arg-type]
-        if f"{group}.{key}" not in searched and OmegaConf.select(cfg[group], key) == value
-    ]
-    if fixed:
-        yield (
-            f"{', '.join(fixed)} came from an earlier search; add it to search.space, or start from the method's own "
-            "numbers with ~tuned"
-        )
+    """Numbers of an earlier search must not stay in this one unseen; a network's own may, on other images."""
+    searched, data = space_of(cfg), tuning_config(cfg).data
+    for group, record in cfg.tuned_on.items():
+        if group == NETWORK and not shares_images(record["data"], record["split"], data):
+            continue
+        fixed = [
+            key
+            for key, value in values_of(group, record)
+            if key not in searched and OmegaConf.select(cfg, key) == value
+        ]
+        if fixed:
+            yield (
+                f"{', '.join(fixed)} came from an earlier search; add it to search.space, or start from the method's "
+                f"own numbers with {without_tuned(group)}"
+            )

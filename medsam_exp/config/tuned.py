@@ -3,6 +3,8 @@
 A file of `conf/tuned/` holds numbers of one method for one dataset and network, and a record of which masks chose
 them (`tuned_on`). Numbers of saliency are picked up by `DATA_CLIP_SALIENCY.yaml`; those of a later method by
 `POSTPROCESS/DATA_CLIP_SALIENCY_CHOICE.yaml` and the like, so that a swapped method never gets another one's numbers.
+Numbers that belong to a network, whatever images it sees, are picked up by `network/CLIP_SALIENCY.yaml`; those for a
+dataset win.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,10 +15,10 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from medsam_exp.config.trials import searches, shares_images, space_of
+from medsam_exp.config.trials import NETWORK, searches, shares_images, space_of, values_of, without_tuned
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.stages.pipeline import readers
-from medsam_exp.training.search.space import describe, leaves
+from medsam_exp.training.search.space import describe
 from medsam_exp.types import UserError
 
 
@@ -89,11 +91,6 @@ def studies_in_use(cfg: DictConfig) -> list[tuple[str, str]]:
     return [(group, record["study"]) for group, record, _ in _in_use(cfg) if record.get("study")]
 
 
-def without_tuned(group: str) -> str:
-    """What to type to leave the tuned numbers of a group out."""
-    return "~tuned" if group == "saliency" else f"~tuned/{group}"
-
-
 def tuned_elsewhere(cfg: DictConfig) -> Iterator[str]:
     """Numbers must not be scored on the masks that chose them."""
     for group, record, values in _in_use(cfg) if readers(cfg.stages, "metrics") else ():
@@ -107,7 +104,7 @@ def tuned_elsewhere(cfg: DictConfig) -> Iterator[str]:
 def tuned_for_these_data(cfg: DictConfig) -> Iterator[str]:
     """Numbers that were tuned for one folder must not go to another one unseen."""
     for group, record, values in _in_use(cfg) if "mask_values" in cfg.data else ():
-        if record["data"] != cfg.data.name:
+        if group != NETWORK and record["data"] != cfg.data.name:
             yield (
                 f"{describe(values)}: chosen for {_source(record)}, not for {cfg.data.name}; tune anew, or leave the "
                 f"tuned numbers out with {without_tuned(group)}"
@@ -117,9 +114,8 @@ def tuned_for_these_data(cfg: DictConfig) -> Iterator[str]:
 def _in_use(cfg: DictConfig) -> Iterator[tuple[str, Any, dict[str, Any]]]:
     """(Group, record, values by dotted key) of tuned numbers that nothing else has replaced."""
     for group, record in cfg.tuned_on.items():
-        tuned = leaves(OmegaConf.to_container(record["values"]))  # type: ignore[arg-type]
         values = {
-            f"{group}.{key}": value for key, value in tuned if OmegaConf.select(cfg[group], key) == value
+            key: value for key, value in values_of(group, record) if OmegaConf.select(cfg, key) == value
         }
         if values:
             yield str(group), record, values

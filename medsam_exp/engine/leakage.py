@@ -18,8 +18,8 @@ from pydantic import TypeAdapter
 
 from medsam_exp.config.auxiliary_images import auxiliary_data
 from medsam_exp.config.build import weight_files
-from medsam_exp.config.trials import TUNABLE, searches, split_name
-from medsam_exp.config.tuned import studies_in_use, without_tuned
+from medsam_exp.config.trials import TUNABLE, searches, split_name, without_tuned
+from medsam_exp.config.tuned import studies_in_use
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.digests import write_atomically

@@ -106,7 +106,7 @@ def test_choices_fit_the_signatures_of_their_targets_together(layout: str, tmp_p
         given = [value for group, choice in row for value in given_for(group, choice, tmp_path)]
         overrides = [f"{group}={choice}" for group, choice in row]
         try:
-            check(composed("~tuned", layout, *overrides, *given))
+            check(composed("~tuned/network", layout, *overrides, *given))
         except (UserError, ConfigCompositionException) as error:
             wrong.append(f"{' '.join(overrides)}: {error}")
     assert not wrong

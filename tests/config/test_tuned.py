@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from medsam_exp.config.schema import check
 from medsam_exp.config.trials import shares_images, split_name, trial_config, tuning_config
-from medsam_exp.config.tuned import refuse_to_overwrite, tuned_uses, write_tuned
+from medsam_exp.config.tuned import refuse_to_overwrite, tuned_for_these_data, tuned_uses, write_tuned
 from medsam_exp.types import UserError
 from tests.compose import CONF, composed
 
@@ -113,7 +113,30 @@ def test_every_tuned_file_says_which_masks_chose_all_of_its_numbers(path: Path) 
         assert "# released" in text
         return
     provenance = content.pop("tuned_on")
+    if path.parent.name == "network":
+        assert provenance.pop("network")["values"] == content
+        assert not provenance
+        return
     assert {group: given["values"] for group, given in provenance.items()} == content
+
+
+@pytest.mark.parametrize("data", ["phantom", "phantom_train", "image", "folder", "busi"])
+def test_a_networks_own_numbers_are_taken_whatever_images_it_sees(data: str) -> None:
+    cfg = composed(f"data={data}")
+    assert (cfg.saliency.beta, cfg.saliency.layer) == (0.3, 3)
+    assert len(tuned_uses(cfg)) == 1
+    assert not list(tuned_for_these_data(cfg)), "they are no numbers of another folder"
+
+
+def test_numbers_for_a_dataset_win_over_the_networks_own(tmp_path: Path) -> None:
+    (tmp_path / "tuned").mkdir()
+    own = tmp_path / "tuned" / "folder_tiny_m2ib.yaml"
+    own.write_text("# @package _global_\nsaliency: {beta: 0.7}\n")
+    cfg = composed(f"hydra.searchpath=[file://{tmp_path}]", "data=folder")
+    assert (cfg.saliency.beta, cfg.saliency.layer) == (0.7, 3)
+    assert tuned_uses(cfg) == [
+        "tuned: saliency.layer=3, chosen with the masks of 60 images of phantom (seed 77)"
+    ]
 
 
 def test_a_file_written_by_hand_is_not_replaced_unless_told(tmp_path: Path) -> None:
@@ -151,9 +174,9 @@ def test_masks_that_score_must_not_choose(overrides: tuple[str, ...], sentence: 
 
 
 def test_numbers_are_not_scored_on_the_masks_that_chose_them() -> None:
-    with pytest.raises(UserError, match=r"saliency\.beta=0\.3, saliency\.layer=3.*~tuned"):
+    with pytest.raises(UserError, match=r"saliency\.beta=0\.3, saliency\.layer=3.*~tuned/network"):
         check(composed("data.seed=77"))
-    check(composed("data.seed=77", "~tuned"))
+    check(composed("data.seed=77", "~tuned/network"))
     check(composed("data.seed=77", "stages=[saliency,coarse_mask]"))
     check(composed("data.seed=77", "saliency.beta=1", "saliency.layer=2"))
 
@@ -161,7 +184,7 @@ def test_numbers_are_not_scored_on_the_masks_that_chose_them() -> None:
 def test_numbers_of_an_earlier_search_do_not_stay_in_a_new_one_unseen() -> None:
     with pytest.raises(UserError, match=r"saliency\.layer came from an earlier search"):
         check(composed(*TUNE, "~search.space.saliency.layer"))
-    check(composed(*TUNE, "~search.space.saliency.layer", "~tuned"))
+    check(composed(*TUNE, "~search.space.saliency.layer", "~tuned/network"))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +228,12 @@ def test_the_base_values_of_what_is_searched_do_not_decide_the_study() -> None:
     def of(*overrides: str) -> DictConfig:
         return tuning_config(check(composed(*TUNE, *overrides)))
 
-    assert of() == of("saliency.beta=2", "saliency.layer=1") == of("search.overwrite=true") == of("~tuned")
+    assert (
+        of()
+        == of("saliency.beta=2", "saliency.layer=1")
+        == of("search.overwrite=true")
+        == of("~tuned/network")
+    )
     assert of() != of("saliency.steps=3")
 
 

@@ -21,7 +21,9 @@ MAPS_AND_MASKS = {"saliency", "control_maps", "sam_embedding", "sam_mask"}
 
 
 def planned(folder: Path, *overrides: str) -> Plan:
-    cfg = composed("+experiment=demo", "tuned=none", "data.count=1", f"paths.outputs={folder}", *overrides)
+    cfg = composed(
+        "+experiment=demo", "tuned/network=none", "data.count=1", f"paths.outputs={folder}", *overrides
+    )
     dataset = build(cfg.data)
     return Plan(cfg, list(cfg.stages), dataset, build(cfg.text).bind(dataset.samples), FileDigests(None))
 
@@ -55,7 +57,7 @@ def test_what_it_takes_is_in_the_key(tmp_path: Path) -> None:
 def test_a_job_is_the_same_on_machines_that_take_other_precisions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = ("+experiment=demo", "tuned=none", "data.count=1", f"paths.outputs={tmp_path}")
+    given = ("+experiment=demo", "tuned/network=none", "data.count=1", f"paths.outputs={tmp_path}")
     auto, mixed = composed(*given), composed(*given, "trainer.precision=bf16-mixed")
     here, keys_here = plan_digest(auto), keys(planned(tmp_path))
     assert plan_digest(mixed) != here
@@ -106,7 +108,7 @@ def test_a_run_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SamModel, "encode", watched)
     given = (
         "+experiment=demo",
-        "tuned=none",
+        "tuned/network=none",
         "data.count=1",
         "saliency=gradcam",
         f"paths.outputs={tmp_path}",

@@ -221,7 +221,11 @@ def test_labels_made_with_tuned_numbers_remember_what_these_were_tuned_on(tmp_pa
         "identities": {"x": "of no scan"},
     }
     (study / FILE).write_text(json.dumps([{"stage": "tune", "images": images}]))
-    tuned = ("+experiment=phantom_weak", "data.count=3", "tuned_on.saliency.study=search")
+    chosen = "data: phantom, split: seed 77, images: 60, values: {beta: 0.3}, study: search"
+    own = tmp_path / "conf/tuned/phantom_heldout_tiny_m2ib.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(f"# @package _global_\nsaliency: {{beta: 0.3}}\ntuned_on: {{saliency: {{{chosen}}}}}\n")
+    tuned = ("+experiment=phantom_weak", "data.count=3", f"hydra.searchpath=[file://{tmp_path}/conf]")
     made = plan(tmp_path, *tuned)
     stages = {name: (folder / FILE).read_text() for name, folder in made.items() if (folder / FILE).is_file()}
     assert "of no scan" in stages["train_nnunet"]

@@ -28,7 +28,15 @@ SMALL = [
 SCANS = ["search.data.count=3", "batch_size.saliency=3"]
 BETAS, BINS = [0.1, 3.0], [2, 256]
 SPACE = [f"search.space.saliency.beta={BETAS}", f"+search.space.postprocess.bins={BINS}"]
-TUNE = [*SMALL, "~tuned", "stages=[tune]", "search=phantom", *SCANS, *SPACE, "~search.space.saliency.layer"]
+TUNE = [
+    *SMALL,
+    "~tuned/network",
+    "stages=[tune]",
+    "search=phantom",
+    *SCANS,
+    *SPACE,
+    "~search.space.saliency.layer",
+]
 CHOICES = {
     "data": "phantom",
     "clip": "tiny_random",
@@ -60,7 +68,7 @@ def test_a_search_equals_separate_runs_and_every_later_run_says_where_its_number
             f"postprocess.bins={bins}",
             "data.seed=77",
             "data.count=3",
-            "~tuned",
+            "~tuned/network",
         ]
         alone = execute(
             tmp_path / "alone", f"{beta}_{bins}", *SMALL, *values, "stages=[saliency,coarse_mask,evaluate]"
@@ -103,7 +111,7 @@ def test_a_failing_trial_does_not_stop_the_search(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Otsu, "__call__", fails_for_few_bins)
     failing = [
         *SMALL,
-        "~tuned",
+        "~tuned/network",
         "stages=[tune]",
         "search=phantom",
         "search.data.count=1",

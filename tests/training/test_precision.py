@@ -203,7 +203,7 @@ def test_a_run_in_a_true_precision(tmp_path: Path) -> None:
     for precision in ("bf16-true", "tf32", "32-true"):
         given = (
             "+experiment=demo",
-            "tuned=none",
+            "tuned/network=none",
             "data.count=1",
             "saliency=gradcam",
             f"paths.outputs={tmp_path}",
