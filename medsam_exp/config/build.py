@@ -18,9 +18,15 @@ _HUB = "hf-hub:"
 def build(node: DictConfig, **overrides: Any) -> Any:
     """Make the object that a config node describes.
 
+    Args:
+        node: of the configuration.
+        overrides: arguments of the object; a table changes those keys alone of a nested node.
+
     Raises:
         UserError: the object itself refused its arguments; its own sentence.
     """
+    if overrides:
+        node = resolved_copy(node)  # a table would replace a nested node whole that is an interpolation
     try:
         return instantiate(node, **overrides, _convert_="all")
     except InstantiationException as error:

@@ -10,6 +10,7 @@ from medsam_exp.stages.records import TrainedRecord
 if TYPE_CHECKING:
     from medsam_exp.clip.model import ClipModel
     from medsam_exp.sam.promptable import PromptableModel
+    from medsam_exp.text_segmenter.segmenter import TextSegmenter
 
 
 def _trained_network(context: StageContext, group: str) -> Path | None:
@@ -31,4 +32,12 @@ def sam_of_run(context: StageContext) -> "PromptableModel":
     """The SAM of the run, trained where that stage is part of it."""
     trained = _trained_network(context, "sam")
     model: PromptableModel = context.build("sam", **({"checkpoint": str(trained)} if trained else {}))
+    return model
+
+
+def text_segmenter_of_run(context: StageContext) -> "TextSegmenter":
+    """The text-prompted segmenter of the run; a detector's SAM is the run's, trained where that stage is part of it."""
+    trained = _trained_network(context, "sam")
+    changed = {"sam": {"checkpoint": str(trained)}} if trained else {}
+    model: TextSegmenter = context.build("text_segmenter", **changed)
     return model

@@ -175,6 +175,7 @@ STAGES: dict[str, Stage] = {
     ),
     "text_mask": Stage(
         reads=("text_segmenter",),
+        conditional_parents={"train_sam": "text_segmenter.sam"},
         weights=("text_segmenter",),
         processes="all",
         batch_size=4,

@@ -3,6 +3,7 @@
 from functools import partial
 
 from medsam_exp.stages.context import Result, StageContext
+from medsam_exp.stages.networks import text_segmenter_of_run
 from medsam_exp.stages.records import TextMaskRecord
 from medsam_exp.stages.text_truncation import records_of_cuts, warn_of_cuts
 from medsam_exp.text_segmenter.segmenter import TextMask
@@ -11,7 +12,7 @@ from medsam_exp.training.text_segmentation import prepare_images, text_masks
 
 def run(context: StageContext) -> None:
     """Write a mask in the original frame, and the network's own presence, for each pending sample."""
-    segmenter = context.build("text_segmenter")
+    segmenter = text_segmenter_of_run(context)
     cuts = records_of_cuts(segmenter, {name: context.texts[name] for name in context.pending})
     warn_of_cuts(cuts)
 

@@ -19,7 +19,7 @@ from medsam_exp.nnunet.weak_label.folder import FolderMasks, Wanted
 from medsam_exp.runtime import distributed
 from medsam_exp.stages.context import AuxiliaryImages, StageContext
 from medsam_exp.stages.pipeline import mask_stages
-from medsam_exp.stages.records import LabelRecord, PresenceRecord, SamRecord
+from medsam_exp.stages.records import LabelRecord, PresenceRecord, SamRecord, TextMaskRecord
 from medsam_exp.types import Dataset, Mask, Sample, UserError
 
 
@@ -79,6 +79,12 @@ def _zero_shot(policy: Any, other: AuxiliaryImages, labels: Mapping[str, int]) -
     made = other.artifacts
     final = made[[name for name in mask_stages() if name in made][-1]]
 
+    def certainty(found: Candidate) -> float:
+        """What SAM expects of a mask, or the own presence of a network that made it from the text alone."""
+        if final.stage == "text_mask":
+            return final.record(found.sample_id, TextMaskRecord)["presence"]
+        return min(found.iou_predictions, default=0.0)
+
     def candidate(sample: Sample) -> Candidate:
         name = sample.id
         sam = made["sam_mask"].record(name, SamRecord)["iou_predictions"] if "sam_mask" in made else []
@@ -102,7 +108,7 @@ def _zero_shot(policy: Any, other: AuxiliaryImages, labels: Mapping[str, int]) -
                 return str(reason) if len(samples) == 1 else f"{sample.class_name}: {reason}"
             value = label_value(labels, sample)
             masks[value] = found.mask
-            priority[value] = min(found.iou_predictions, default=0.0)
+            priority[value] = certainty(found)
         return label_map(masks, priority)
 
     return read
