@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.cli.compose import composed
 from medsam_exp.cli.weights.catalogue import Weights, catalogue, published_at
-from medsam_exp.cli.weights.local_cache import DESCRIPTION, state
+from medsam_exp.cli.weights.local_cache import DESCRIPTIONS, state
 from medsam_exp.config.trials import searches
 from medsam_exp.runtime.extras import EXTRAS
 from medsam_exp.runtime.wording import first_line
@@ -98,9 +98,14 @@ def pairs(cfg: DictConfig) -> Iterator[Need]:
 
 
 def sam(cfg: DictConfig) -> Iterator[Need]:
-    """A checkpoint of SAM that is named must be there, and whole."""
-    file = OmegaConf.select(cfg, "sam.checkpoint")
-    if file is not None and file != "random" and _any(cfg, lambda name: "sam" in STAGES[name].weights):
+    """A checkpoint of SAM that is named must be there, and whole; a detector of a text's boxes needs one too."""
+    file, detector = OmegaConf.select(cfg, "sam.checkpoint"), "sam" in cfg.text_segmenter
+    groups = {"sam", "text_segmenter"} if detector else {"sam"}
+    if (
+        file is not None
+        and file != "random"
+        and _any(cfg, lambda name: bool(groups & {*STAGES[name].weights}))
+    ):
         yield from _file("sam.checkpoint", file, cfg)
 
 
@@ -112,7 +117,7 @@ def clip(cfg: DictConfig) -> Iterator[Need]:
     found = list(_file("clip.weights", weights, cfg)) if weights is not None and "/" in str(weights) else []
     yield from found
     fetched = [catalogue().get(need.thing.removeprefix("weights ")) for need in found]
-    if any(entry and entry.files[-1].name == DESCRIPTION for entry in fetched):
+    if any(entry and entry.files[-1].name in DESCRIPTIONS for entry in fetched):
         return  # what fetches the weights fetches the rest of the model, too
     if model.startswith(_HUB) and not in_hub_cache(model):
         page = f"https://huggingface.co/{model.removeprefix(_HUB)}"
@@ -122,6 +127,21 @@ def clip(cfg: DictConfig) -> Iterator[Need]:
     elif "/" in model and not model.startswith(_HUB) and not Path(model).expanduser().is_dir():
         what = f"clip.model={model} is not a folder"
         yield Need(f"the folder {model}", what, "point clip.model at one in open_clip's layout")
+
+
+def text_segmenter(cfg: DictConfig) -> Iterator[Need]:
+    """The folder or file of a text-prompted segmenter must be there."""
+    if not _any(cfg, lambda name: "text_segmenter" in STAGES[name].weights):
+        return
+    model, folder = str(cfg.text_segmenter.model), Path(cfg.paths.weights).expanduser()
+    path = Path(model).expanduser()
+    if not path.exists():
+        what = f"text_segmenter.model={model} is neither a folder nor a file"
+        entry = published_at(path / "config.json", folder) or published_at(path, folder)
+        if entry is not None and entry.by_hand:
+            yield Need(f"weights {entry.name}", what, entry.by_hand)
+        else:
+            yield _fetched(entry, model, what, "point text_segmenter.model at one")
 
 
 def packages(cfg: DictConfig) -> Iterator[Need]:
@@ -139,7 +159,14 @@ def packages(cfg: DictConfig) -> Iterator[Need]:
             )
 
 
-LOOKS: tuple[Callable[[DictConfig], Iterator[Need]], ...] = (images, pairs, clip, sam, packages)
+LOOKS: tuple[Callable[[DictConfig], Iterator[Need]], ...] = (
+    images,
+    pairs,
+    clip,
+    sam,
+    text_segmenter,
+    packages,
+)
 
 
 def in_hub_cache(model: str) -> bool:

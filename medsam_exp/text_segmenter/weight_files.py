@@ -36,8 +36,8 @@ def weight_files(
         files = [path]
     else:
         raise UserError(
-            f"{key}.model={path} is neither a folder nor a file; put the hub's repository there, which the "
-            f"comment in conf/{key} names, or let {key}.model point at it."
+            f"{key}.model={path} is neither a folder nor a file; `medsam-exp weights list` says what can be "
+            f"fetched and what only by hand; or let {key}.model point at the hub's folder, which conf/{key} names."
         )
     if sam is not None:
         arguments = {str(key): value for key, value in sam.items() if not str(key).startswith("_")}

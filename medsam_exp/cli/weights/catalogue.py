@@ -86,19 +86,21 @@ class Weights:
         page: where its publishers describe it.
         use: options of `run.py`.
         files: what it needs, in the order in which they are fetched.
+        by_hand: why its publishers' pages give it to no program, and what to do instead; None where `get` fetches it.
     """
 
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     name: str
     title: str
-    kind: Literal["clip", "sam"]
+    kind: Literal["clip", "sam", "text_segmenter"]
     architecture: str
     layout: str
     licence: str
     page: str
     use: str
     files: tuple[PublishedFile, ...]
+    by_hand: str | None = None
 
     @property
     def bytes(self) -> int:
@@ -118,6 +120,7 @@ class Weights:
             f"  network   {self.architecture}",
             f"  tensors   {self.layout}",
             f"  licence   {self.licence}",
+            *([f"  by hand   {self.by_hand}"] if self.by_hand else []),
             f"  page      {self.page}",
             f"  use       {start_command()} {self.use}",
         ]

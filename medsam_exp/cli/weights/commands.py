@@ -50,7 +50,8 @@ def list_weights(
         return
     table = plain_table("name", "what", ">size", "licence", "here?", "options of a run")
     for each in entries:
-        row = (each.name, each.title, each.download_size, each.licence, str(state(each, place)), each.use)
+        here = f"{state(each, place)}{', by hand' if each.by_hand else ''}"
+        row = (each.name, each.title, each.download_size, each.licence, here, each.use)
         table.add_row(*map(escape, row))
     console.print(table)
     console.print(f"folder: {place.absolute()} (MEDSAM_WEIGHTS or paths.weights)", markup=False)

@@ -46,8 +46,12 @@ class Downloader:
             Those that were fetched now.
 
         Raises:
-            UserError: a file cannot be had, is not the published one, or does not fit on the disk.
+            UserError: a file cannot be had, is not the published one, or does not fit on the disk; or a program is not
+                given it, and no mirror is named.
         """
+        here = all(self._is_there(file) for file in weights.files)
+        if weights.by_hand and not here and not self._settings.mirrors:
+            raise UserError(weights.by_hand)
         return [path for file in weights.files if (path := self.get_file(file)) is not None]
 
     def get_file(self, file: PublishedFile) -> Path | None:

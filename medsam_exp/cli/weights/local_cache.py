@@ -20,8 +20,8 @@ _WORDS: dict[_Kind, str] = {
     "there": "here",
     "verified": "here, verified",
 }
-DESCRIPTION = "open_clip_config.json"
-"""The last file of a folder that is fetched."""
+DESCRIPTIONS = ("open_clip_config.json", "config.json")
+"""The last file of a folder that is fetched: open_clip's, transformers'."""
 _DIGESTS = ".digests.json"
 """In the folder of weights: computed checksums, by path, size and time."""
 
@@ -96,7 +96,11 @@ def fetched(*choices: str) -> str:
     """
     *places, otherwise = choices
     paths = {place: Path(place).expanduser() for place in places}
-    there = (place for place, path in paths.items() if path.is_file() or (path / DESCRIPTION).is_file())
+    there = (
+        place
+        for place, path in paths.items()
+        if path.is_file() or any((path / name).is_file() for name in DESCRIPTIONS)
+    )
     return next(there, otherwise)
 
 

@@ -48,6 +48,20 @@ def test_the_advice_of_a_missing_sam_names_an_entry(family: str) -> None:
     assert find(name).files[0].path == PUBLISHED[family].file
 
 
+@pytest.mark.parametrize("path", sorted((CONF / "text_segmenter").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_text_segmenter_has_an_entry(path: Path) -> None:
+    assert find(path.stem).use == f"text_segmenter={path.stem}"
+
+
+OWN = {"folder", "tiny", "tiny_random", "tiny_scratch"}
+"""CLIPs that are any folder's, or the package's own."""
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "clip").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_published_clip_has_an_entry(path: Path) -> None:
+    assert path.stem in OWN or find(path.stem).use == f"clip={path.stem}"
+
+
 def test_metas_names_carry_the_first_digits_of_their_md5() -> None:
     for name in ("sam_vit_b", "sam_vit_l", "sam_vit_h"):
         file = find(name).files[0]

@@ -19,7 +19,7 @@ import requests
 from gdown.exceptions import FileURLRetrievalError
 
 from medsam_exp.cli.weights import download, partial
-from medsam_exp.cli.weights.catalogue import PublishedFile
+from medsam_exp.cli.weights.catalogue import PublishedFile, Weights
 from medsam_exp.cli.weights.download import Downloader
 from medsam_exp.cli.weights.local_cache import State, file_state
 from medsam_exp.cli.weights.settings import Settings
@@ -531,3 +531,18 @@ def test_a_page_that_google_gives_instead_is_found_out(
     ):
         get(tmp_path, on_drive())
     assert leftovers(tmp_path) == []
+
+
+def test_what_no_program_is_given_is_said_and_taken_from_a_mirror_alone(
+    server: Server, tmp_path: Path
+) -> None:
+    words = ("net", "Net", "sam", "small", "own", "MIT", "https://page", "sam=net")
+    entry = Weights(*words, (published(server, url="https://page/"),), by_hand="gated: ask on its page")
+    with pytest.raises(UserError, match=r"^gated: ask on its page$"):
+        Downloader(Settings(tmp_path), QUICK).get(entry)
+    assert not server.behaviour.asked
+    assert Downloader(Settings(tmp_path, {"https://page": server.url}), QUICK).get(entry) == [
+        tmp_path / "net.pth"
+    ]
+    assert_whole(tmp_path)
+    assert not Downloader(Settings(tmp_path), QUICK).get(entry)
