@@ -148,6 +148,7 @@ def segment(
     mask_filter: Annotated[str | None, _choice("mask_filter")] = None,
     presence: Annotated[str | None, _choice("presence")] = None,
     veto: Annotated[str | None, _choice("veto")] = None,
+    text_segmenter: Annotated[str | None, _choice("text_segmenter")] = None,
 ) -> int:
     """Find in images what a text says, and write the masks."""
     from medsam_exp.cli.segment import segment_images
@@ -163,6 +164,7 @@ def segment(
         "mask_filter": mask_filter,
         "presence": presence,
         "veto": veto,
+        "text_segmenter": text_segmenter,
     }
     chosen = {group: choice for group, choice in choices.items() if choice is not None}
     return segment_images(images, text, out, chosen)

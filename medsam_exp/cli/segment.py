@@ -74,6 +74,8 @@ def _files(answer: Answer, folder: Path) -> Iterator[tuple[Path, bytes]]:
     """What is written about one image: paths and contents."""
     name = answer.image_id
     yield folder / f"{name}_mask.png", _mask_png(answer.mask)
+    if answer.rival is not None:
+        yield folder / f"{name}_text_mask.png", _mask_png(answer.rival.mask)
     yield folder / f"{name}_saliency.png", _saliency_png(answer.saliency_map)
     yield folder / f"{name}_overlay.png", _overlay_png(answer)
     yield folder / f"{name}.json", (json_text(answer.record(), indent=1) + "\n").encode()
@@ -113,6 +115,8 @@ def _overlay_png(answer: Answer) -> bytes:
         panels.draw_outline(axes, answer.mask, panels.SAM),
         *panels.draw_prompts(axes, answer.prompts),
     ]
+    if answer.rival is not None:
+        entries.append(panels.draw_outline(axes, answer.rival.mask, panels.TEXT))
     labels, artists = zip(*entries, strict=True)
     legend: Any = axes.legend(artists, labels, loc="lower left", fontsize=9, framealpha=0.75)
     legend.set_zorder(10)

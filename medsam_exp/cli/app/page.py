@@ -12,7 +12,7 @@ from PIL import Image
 from medsam_exp.cli.app.examples import examples
 from medsam_exp.cli.app.images import data_address
 from medsam_exp.cli.app.service import VIEWERS, Service, facts_of_two
-from medsam_exp.cli.interactive.choices import choices_of, default_of, problem_of
+from medsam_exp.cli.interactive.choices import Choice, choices_of, default_of, problem_of
 from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.data.decoding import IMAGE_SUFFIXES
 from medsam_exp.types import UserError
@@ -21,8 +21,10 @@ log = logging.getLogger(__name__)
 
 MAIN, MORE = (
     ("clip", "saliency", "postprocess", "prompt", "sam"),
-    ("component_filter", "fusion", "mask_filter", "veto"),
+    ("component_filter", "fusion", "mask_filter", "veto", "text_segmenter"),
 )
+_NONE = "none"
+"""Chosen where no rival is asked."""
 _HEAD = """
 <h1>Text-driven segmentation</h1>
 <p>Say in words what to find in a scan. <span class="mx-warning">Research use only; not a medical device.</span>
@@ -69,6 +71,8 @@ class _Page:
         self._choices = {
             group: {choice.name: choice for choice in choices_of(group)} for group in (*MAIN, *MORE)
         }
+        none = Choice("text_segmenter", _NONE, "No other network is asked.")
+        self._choices["text_segmenter"] = {_NONE: none, **self._choices["text_segmenter"]}
         self._dropdowns: dict[str, gr.Dropdown] = {}
         self._viewers: dict[str, gr.HTML] = {}
 
@@ -107,7 +111,8 @@ class _Page:
                     self._add_dropdown(group)
 
     def _add_dropdown(self, group: str) -> None:
-        choices, default = self._choices[group], default_of(group)
+        choices = self._choices[group]
+        default = _NONE if group == "text_segmenter" else default_of(group)
         self._dropdowns[group] = gr.Dropdown(
             list(choices),
             value=default,
@@ -176,8 +181,10 @@ class _Page:
 
         def work() -> Iterator[list[Any]]:
             for group, name in choices.items():  # before anything is downloaded or computed
-                if problem := problem_of(self._choices[group][name], self._weights):
+                if problem := self._problem(group, name):
                     raise UserError(f"{group}={name} cannot be used yet: {problem}")
+            if choices["text_segmenter"] == _NONE:
+                del choices["text_segmenter"]
             first = self._service.ask(who, VIEWERS[0], text or "", choices)
             if not (second or "").strip():
                 self._service.forget_answer(who, VIEWERS[1])
@@ -215,7 +222,7 @@ class _Page:
     def _explain(self, group: str) -> Callable[[str], Any]:
         def explain(name: str) -> Any:
             choice = self._choices[group][name]
-            problem = problem_of(choice, self._weights)
+            problem = self._problem(group, name)
             return gr.update(
                 info=f"{choice.comment} Not on this machine: {problem}" if problem else choice.comment
             )
@@ -227,12 +234,19 @@ class _Page:
         return [
             gr.update(
                 choices=[
-                    (f"{name} (not here)" if problem_of(choice, self._weights) else name, name)
-                    for name, choice in self._choices[group].items()
+                    (f"{name} (not here)" if self._problem(group, name) else name, name)
+                    for name in self._choices[group]
                 ]
             )
             for group in self._dropdowns
         ]
+
+    def _problem(self, group: str, name: str) -> str | None:
+        return (
+            None
+            if name == _NONE and group == "text_segmenter"
+            else problem_of(self._choices[group][name], self._weights)
+        )
 
     def _only(self, message: str) -> list[Any]:
         """Show one viewer, and nothing in the other."""

@@ -10,6 +10,7 @@ from PIL import Image
 from medsam_exp.cli.app.images import data_address
 from medsam_exp.cli.interactive.correction import as_given
 from medsam_exp.cli.interactive.result import Answer, Draft
+from medsam_exp.metrics.overlap import dice
 from medsam_exp.report.web.drawings import outline
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.sam.families import FAMILIES
@@ -24,6 +25,7 @@ _STEPS = {
     "coarse_mask": "coarse mask",
     "sam_embedding": "SAM's view of the image",
     "sam_mask": "SAM's mask",
+    "text_mask": "rival's mask",
     "correction": "SAM's mask",
     "threshold": "coarse mask and SAM's mask",
 }
@@ -53,6 +55,7 @@ def _unanswered(image: RGBImage, name: str) -> dict[str, Any]:
         "answered": False,
         "mask": "",
         "coarse": "",
+        "rival": "",
         "boxes": [],
         "points": [],
         "facts": [],
@@ -79,6 +82,7 @@ def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
         "answered": True,
         "text": answer.question.text,
         "coarse": outline(answer.coarse_mask),
+        "rival": "" if answer.rival is None else outline(answer.rival.mask),
         "mask": outline(answer.mask),
         "boxes": [prompt["box"] for prompt in prompts if "box" in prompt],
         "points": [point for prompt in prompts for point in prompt.get("points", [])],
@@ -125,7 +129,22 @@ def _facts(answer: Answer) -> list[list[str]]:
         ["Presence score", f"{answer.presence:.2f}", "mask emptied by the veto" if answer.vetoed else kind],
         ["SAM expects an IoU of", sure, "its own estimate, for each prompt"],
         ["Mask", f"{pixels:,} px", f"{100 * answer.mask.mean():.1f} % of the image"],
+        *_fact_of_rival(answer),
         ["Time", f"{sum(answer.seconds.values()):.2f} s", steps],
+    ]
+
+
+def _fact_of_rival(answer: Answer) -> list[list[str]]:
+    if answer.rival is None:
+        return []
+    kept, ours = answer.rival, answer.mask
+    agree = (
+        f"DSC {dice(kept.mask, ours):.2f} with the mask"
+        if kept.mask.any() or ours.any()
+        else "both are empty"
+    )
+    return [
+        ["Rival's mask", f"{int(kept.mask.sum()):,} px", f"{agree}; its own presence {kept.presence:.2f}"]
     ]
 
 

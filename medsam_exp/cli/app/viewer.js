@@ -54,6 +54,7 @@ function drawLines() {
     drawLine(shown.mask, "#E69F00", 2.2);
   }
   if (visible("coarse") && shown.coarse && !moving) drawLine(shown.coarse, "#56B4E9", 1.8, "6 3");
+  if (visible("rival") && shown.rival) drawLine(shown.rival, "#CC4C86", 2.2, "8 4");
   if (visible("prompts")) {
     for (const box of shown.boxes) drawLine(boxPath(box), "#F0E442", 1.4);
     for (const [x, y, label] of shown.points) drawPoint(x, y, label, false);

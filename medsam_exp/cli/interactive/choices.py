@@ -10,7 +10,7 @@ from medsam_exp.config.build import build, weight_files
 from medsam_exp.runtime.conf_folder import conf_folder, head_comment
 from medsam_exp.types import UserError
 
-_NETWORKS = ("clip", "sam")
+_NETWORKS = ("clip", "sam", "text_segmenter")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,10 @@ def problem_of(choice: Choice, weights: str) -> str | None:
     if choice.group not in (*_NETWORKS, "postprocess"):  # some choices of the latter need a further package
         return None
     node = _node(conf_folder() / choice.group / f"{choice.name}.yaml")
-    whole = OmegaConf.create({choice.group: node, "paths": {"weights": weights}, "seed": 0})
+    parts = {choice.group: node, "paths": {"weights": weights}, "seed": 0}
+    if "sam" in node:  # whether the chosen one is here is said of it
+        parts |= {"sam": None, "fusion": None}
+    whole = OmegaConf.create(parts)
     try:
         with local_files_only():
             if choice.group in _NETWORKS:

@@ -11,5 +11,6 @@ GROUPS = {
     "fusion": "Fusion of SAM's proposals",
     "sam": "SAM: draws the mask",
     "mask_filter": "Regions of SAM's mask",
+    "text_segmenter": "Rival beside it: a mask from the text alone",
 }
 """What each of them is, in the order of the pipeline."""

@@ -15,6 +15,8 @@ from medsam_exp.config.start_command import start_command
 from medsam_exp.types import UserError
 
 _CALIBRATED_FOR = "tiny"
+_WITH_RIVAL = "stages=[saliency,presence,coarse_mask,sam_embedding,sam_mask,text_mask]"
+"""Those of +experiment=one_image, and the rival's."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Question:
             chosen["prompt"] = "given"
             others = [setting for setting in others if not setting.startswith("prompt.")]
             others.append(f"prompt.prompts={hydra_value(list(self.prompts))}")
+        if "text_segmenter" in chosen:
+            others.append(_WITH_RIVAL)
         place, text = hydra_value(path or str(self.image)), hydra_value(self.text)
         choices = [f"{group}={chosen[group]}" for group in GROUPS if group in chosen]
         return ["+experiment=one_image", f"data.path={place}", f"text.text={text}", *choices, *others]

@@ -31,6 +31,19 @@ class Draft:
 
 
 @dataclass(frozen=True)
+class RivalMask:
+    """What a text-prompted segmenter says of the same image and text.
+
+    Attributes:
+        mask: (H, W) bool, original frame.
+        presence: its own, in [0, 1].
+    """
+
+    mask: Mask
+    presence: float
+
+
+@dataclass(frozen=True)
 class Answer:
     """Every step from an image and a text to a mask, all in the original frame.
 
@@ -51,6 +64,7 @@ class Answer:
         reused: steps whose result was there already.
         cfg: the checked configuration.
         embedding: (C, g, g) float32 of the image, by SAM.
+        rival: a text-prompted segmenter's answer; None where none was chosen.
     """
 
     question: Question
@@ -69,6 +83,7 @@ class Answer:
     reused: tuple[str, ...]
     cfg: DictConfig = field(repr=False)
     embedding: NDArray[np.float32] = field(repr=False)
+    rival: RivalMask | None = None
 
     def record(self) -> dict[str, Any]:
         """Scores, prompts, timings and the command, JSON-able."""
@@ -81,9 +96,15 @@ class Answer:
             "presence": {"score": self.presence, "calibrated_on": self.calibrated_on, "vetoed": self.vetoed},
             "iou_predictions": list(self.iou_predictions),
             "area_px": {"coarse_mask": int(self.coarse_mask.sum()), "mask": int(self.mask.sum())},
+            **self._record_of_rival(),
             "prompts": prompt_record(self.prompts),
             "corrected": self.question.prompts is not None,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "reused": list(self.reused),
             "command": self.question.command(),
         }
+
+    def _record_of_rival(self) -> dict[str, Any]:
+        if self.rival is None:
+            return {}
+        return {"text_mask": {"presence": self.rival.presence, "area_px": int(self.rival.mask.sum())}}

@@ -20,28 +20,26 @@ from omegaconf import DictConfig
 from medsam_exp.cli.compose import with_names
 from medsam_exp.cli.interactive.correction import Correction, corrected_prompts
 from medsam_exp.cli.interactive.request import Question
-from medsam_exp.cli.interactive.result import Answer, Draft
+from medsam_exp.cli.interactive.result import Answer, Draft, RivalMask
 from medsam_exp.config.build import build, keyed_values, weight_files
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.plan import Plan
 from medsam_exp.masks.postprocess.threshold import Threshold
+from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.saliency.patch_text import PatchText
 from medsam_exp.sam.prompt.given import GivenPrompts
 from medsam_exp.stages.maps import read_map
-from medsam_exp.stages.records import prompts_of
+from medsam_exp.stages.records import TextMaskRecord, prompts_of
 from medsam_exp.training.prediction import read_images
 from medsam_exp.training.saliency import ImageSaliency
 from medsam_exp.training.sam_inference import answer_prompts
 from medsam_exp.types import Dataset, MapFusion, MapPrompter, Mask, Prompts
 
-_NETWORKS = (
-    "medsam_exp.clip.load.load_clip",
-    "medsam_exp.sam.load.load_sam",
-    "medsam_exp.text_segmenter.presence.sam3.Sam3Presence",
-)
+_NETWORKS = ("medsam_exp.clip.load.", "medsam_exp.sam.load.", "medsam_exp.text_segmenter.")
+"""What the targets of networks begin with."""
 _NETWORKS_OF_A_KIND = 2
 _DRAFT = "patch_text"
 
@@ -244,6 +242,7 @@ class Session(AbstractContextManager["Session"]):
                 reused=tuple(stage for stage, taken in timing.items() if not taken.images),
                 cfg=cfg,
                 embedding=made["sam_embedding"].features(dataset.samples[0].image),
+                rival=_rival(made["text_mask"], name) if "text_mask" in made else None,
             )
 
     def _folder_of(self, image: Path) -> Path:
@@ -256,6 +255,10 @@ class Session(AbstractContextManager["Session"]):
         return folder
 
 
+def _rival(made: StageArtifacts, name: str) -> RivalMask:
+    return RivalMask(made.mask(name), made.record(name, TextMaskRecord)["presence"])
+
+
 class _NetworkCache:
     """Makes the object of a config node as `build` does; the last used networks of each kind stay in memory.
 
@@ -263,12 +266,13 @@ class _NetworkCache:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, OrderedDict[str, Any]] = {target: OrderedDict() for target in _NETWORKS}
+        self._kept: dict[str, OrderedDict[str, Any]] = {}
 
     def __call__(self, node: DictConfig, **overrides: Any) -> Any:
-        kept = self._kept.get(str(node.get("_target_")))
-        if kept is None:
+        target = str(node.get("_target_"))
+        if not target.startswith(_NETWORKS):
             return build(node, **overrides)
+        kept = self._kept.setdefault(target, OrderedDict())
         files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in weight_files(node)]
         key = json_text([keyed_values(node), overrides, files], default=str)
         if key not in kept:

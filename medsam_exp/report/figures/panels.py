@@ -55,6 +55,7 @@ class Outline:
 
 COARSE = Outline("coarse mask", stage_colour("coarse"), 2.0)
 SAM = Outline("SAM mask", stage_colour("sam"), 2.4)
+TEXT = Outline("text-prompted mask", stage_colour("text"), 2.0, (0, (5, 2)))
 ENSEMBLE = Outline("ensemble", stage_colour("weak"), 2.4)
 SINGLE = Outline("last checkpoint", stage_colour("weak_single"), 1.2, halo=0.4)
 REFERENCE = Outline("reference", stage_colour("reference"), 1.2, halo=0.4)

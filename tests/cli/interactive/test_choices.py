@@ -37,6 +37,9 @@ def test_embedded_networks_lack_nothing_and_others_say_what(
     assert f"{tmp_path}/sam_vit_b_01ec64.pth is not a file" in str(
         problem_of(Choice("sam", "vit_b", ""), str(tmp_path))
     )
+    for name in ("sam3", "owlv2"):
+        problem = str(problem_of(Choice("text_segmenter", name, ""), str(tmp_path)))
+        assert f"{tmp_path}/{name} is neither a folder nor a file" in problem
     finetuned = str(problem_of(Choice("clip", "biomedclip_finetuned", ""), str(tmp_path)))
     assert "cannot be downloaded" in finetuned or "is not a file" in finetuned
     (tmp_path / "sam_vit_b_01ec64.pth").touch()

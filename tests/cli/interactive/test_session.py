@@ -1,5 +1,6 @@
 """What a session answers is what a run answers, pixel for pixel, and what it keeps spares the networks."""
 
+import io
 import json
 import os
 import shlex
@@ -11,16 +12,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medsam_exp.cli.app.view import answer_message
 from medsam_exp.cli.interactive.correction import Correction
 from medsam_exp.cli.interactive.result import Answer, Draft
 from medsam_exp.cli.interactive.session import Session
 from medsam_exp.cli.runner import run
+from medsam_exp.cli.segment import _files
+from medsam_exp.report.web.drawings import outline
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.records import prompt_record
 from medsam_exp.types import UserError
 from tests.cli.interactive.conftest import TEXT
 from tests.compose import CONF, composed
 from tests.stored import stored
+from tests.text_segmenter.small import saved
 
 CHOICES = {
     "defaults": {},
@@ -108,6 +113,33 @@ def test_a_correction_runs_no_encoder_and_takes_less_than_300_ms(
         for step in range(5)
     ]
     assert min(taken) < 0.3
+
+
+def test_a_rivals_mask_comes_with_the_answer_and_is_that_of_a_run(scan: Path, tmp_path: Path) -> None:
+    settings = (
+        f"text_segmenter.model={saved('clipseg', tmp_path / 'clipseg')}",
+        "text_segmenter.threshold=0.4",
+    )
+    with Session(settings) as session:
+        answer = session.segment(scan, TEXT, {"text_segmenter": "clipseg", "saliency": "patch_text"})
+        again = session.segment(scan, TEXT, {"saliency": "patch_text"})
+    assert answer.rival is not None
+    assert answer.rival.mask.any()
+    assert not answer.rival.mask.all()
+    _, summary = run_of(answer, tmp_path)
+    kept = stored(tmp_path / "artifacts" / "text_mask" / summary["keys"]["text_mask"])
+    assert np.array_equal(kept.mask(answer.image_id), answer.rival.mask)
+    assert kept.info(answer.image_id)["presence"] == pytest.approx(answer.rival.presence, abs=1e-6)
+    assert answer.record()["text_mask"]["area_px"] == answer.rival.mask.sum()
+    assert again.rival is None
+    assert "text_mask" not in again.record()
+    assert np.array_equal(again.mask, answer.mask)
+    message = json.loads(answer_message(answer, "scan.png", note="", whole=False))
+    assert message["rival"] == outline(answer.rival.mask)
+    assert json.loads(answer_message(again, "scan.png", note="", whole=False))["rival"] == ""
+    written = dict(_files(answer, tmp_path / "out"))
+    png = written[tmp_path / "out" / f"{answer.image_id}_text_mask.png"]
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(png))) > 0, answer.rival.mask)
 
 
 def test_a_draft_is_the_map_of_patch_text_and_leaves_the_answer_alone(session: Session, scan: Path) -> None:
