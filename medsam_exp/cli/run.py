@@ -5,6 +5,7 @@ folder that `--config-dir FOLDER` names; they come before those of the package.
 """
 
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.types import UserError
 
 _OPTIONS = ("--config-dir", "-cd")
+_STARTED = time.time()
+"""About when this process began."""
 
 
 @stops_when_asked()
@@ -81,7 +84,8 @@ def job(cfg: DictConfig) -> None:
     folder, choices, typed = Path(job.runtime.output_dir), dict(job.runtime.choices), list(job.overrides.task)
 
     def work() -> None:
-        run(cfg, folder, choices, typed, sweep_job(job))
+        started = _STARTED if job.mode == RunMode.RUN else None
+        run(cfg, folder, choices, typed, sweep_job(job), started)
 
     if job.mode == RunMode.MULTIRUN:
         attempt(cfg, folder, work, plan_digest)

@@ -19,10 +19,12 @@ from medsam_exp.curation.quality.quick_check import find_leaks, leak_notes, refu
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.leakage import refuse_learnt_images, remember
 from medsam_exp.engine.plan import Plan
+from medsam_exp.report.console import print_summary
 from medsam_exp.report.logger.base import NullTracker
 from medsam_exp.report.logger.job import SweepJob, TrackedRun
 from medsam_exp.report.summary import command_line, finish_run
 from medsam_exp.runtime import distributed
+from medsam_exp.runtime.console import only_warnings
 from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.nodes import is_first_node, job_nodes
@@ -40,6 +42,7 @@ def run(
     choices: Mapping[str, str],
     overrides: list[str],
     sweep: SweepJob | None = None,
+    started: float | None = None,
 ) -> None:
     """Check a composed configuration and execute it, as a process group of its own when it has several devices.
 
@@ -49,11 +52,16 @@ def run(
         choices: chosen option of each config group.
         overrides: what the user typed.
         sweep: this run's place in a sweep, for its tracker.
+        started: when the run's process began, in seconds since the epoch, for what it says of its time.
 
     Raises:
         UserError: the configuration or the data cannot work.
     """
-    with alive(run_dir) if is_first_node() else nullcontext():
+    quiet = sweep is not None and sweep.shares_console
+    with (
+        alive(run_dir) if is_first_node() else nullcontext(),
+        only_warnings() if quiet else nullcontext(),
+    ):
         cfg = check_once(cfg)
         if cfg.trainer.get("accelerator") in ("gpu", "cuda") and not _has_cuda():
             raise UserError("trainer.accelerator=gpu, but this machine has no CUDA device; use trainer=cpu")
@@ -64,6 +72,7 @@ def run(
             "command": command_line(overrides),
             "sweep": asdict(sweep) if sweep else None,
             "changed_settings": changed_settings(cfg, own),
+            "started": started,
         }
         nodes = job_nodes()
         if (asked := cfg.trainer.get("num_nodes", 1)) != (given := nodes.count if nodes else 1):
@@ -133,6 +142,8 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
                 cfg, run_dir, origin, engine, dataset, texts, texts_tell, leak_notes(cfg, leaks)
             )
             tracker.summarise(summary, engine.artifacts, results)
+            if not (origin["sweep"] and origin["sweep"]["shares_console"]):
+                print_summary(summary, run_dir, started=origin["started"])
         distributed.barrier()
 
 

@@ -1,5 +1,6 @@
 """What a run prints when it is done."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,20 @@ _PLAIN = str.maketrans({"±": "+-", MISSING: "-", "−": "-", "“": '"', "”":
 """Signs of reports that old encodings lack."""
 
 
-def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | None = None) -> None:
+def print_summary(
+    summary: Mapping[str, Any],
+    run_dir: Path,
+    console: Console | None = None,
+    *,
+    started: float | None = None,
+) -> None:
     """Print a finished run's scores, notes, times and where its files are; plain text when not on a terminal.
 
     Args:
         summary: content of summary.json.
         run_dir: the run's folder.
         console: where to print; standard output by default.
+        started: when the run's process began, in seconds since the epoch; None leaves its whole time out.
     """
     console = console or Console()
     if not console.is_terminal:
@@ -43,7 +51,8 @@ def print_summary(summary: Mapping[str, Any], run_dir: Path, console: Console | 
     for use in summary["ground_truth_used_for"]:
         if not use.startswith(_ONLY_JUDGES):  # what a reader of the scores must know
             _line(console, "note", use)
-    _line(console, "time", _timing(summary["timing"]))
+    took = None if started is None else time.time() - started
+    _line(console, "time", _timing(summary["timing"], took))
     _line(console, "run", str(run_dir))
     if (run_dir / "report.html").is_file():
         _line(console, "report", str(run_dir / "report.html"))
@@ -95,10 +104,13 @@ def _printable(console: Console, text: str) -> str:
     return text.encode(console.encoding, "backslashreplace").decode(console.encoding)
 
 
-def _timing(timing: Mapping[str, Mapping[str, float]]) -> str:
-    """Seconds by stage; what was there already is said."""
+def _timing(timing: Mapping[str, Mapping[str, float]], took: float | None) -> str:
+    """Seconds by stage, and of all the rest; what was there already is said."""
     parts = []
     for stage, cost in timing.items():
         reused = f" ({cost['cached']:.0f} reused)" if cost["cached"] else ""
         parts.append(f"{stage} {cost['seconds']:.1f} s{reused}")
+    if took is not None:
+        rest = max(0.0, took - sum(cost["seconds"] for cost in timing.values()))
+        parts.append(f"start, checks and report {rest:.1f} s")
     return ", ".join(parts) or "nothing to do"

@@ -70,6 +70,7 @@ def write_report(
     used = {part.figures for section in sections for part in section.parts}
     content = {
         "title": title,
+        "of": _subject(summary),
         "disclaimer": DISCLAIMER,
         "summary": summary,
         "choices": _headline(summary, has_images=bool(rows)),
@@ -118,6 +119,12 @@ def _headings(sections: Sequence[Section], *, has_plots: bool, has_review: bool)
         if section.id == "uncertainty" and has_review:
             headings["review"] = "Look at these first"
     return headings
+
+
+def _subject(summary: Mapping[str, Any]) -> str:
+    """Dataset, method and date, which tell one tab of a browser from another."""
+    chosen = [summary["choices"].get(group, "") for group in ("data", "saliency", "sam")]
+    return ", ".join(filter(None, [*chosen, str(summary.get("date", ""))[:10]]))
 
 
 def _headline(summary: Mapping[str, Any], *, has_images: bool) -> list[tuple[str, str]]:

@@ -21,7 +21,6 @@ from medsam_exp.config.start_command import start_command
 from medsam_exp.data.patients import known_patients, patient_notes, patients_of_samples
 from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.by_class import breakdown, over_images
-from medsam_exp.report.console import print_summary
 from medsam_exp.report.contents import pictures_of
 from medsam_exp.report.declarations import truth_uses
 from medsam_exp.report.finished_run import ONCE_PER_IMAGE
@@ -67,7 +66,7 @@ def finish_run(
     texts_tell: str,
     leaks: Sequence[str] = (),
 ) -> tuple[dict[str, Any], RunResults | None]:
-    """Write a finished run's files and print its table.
+    """Write a finished run's files.
 
     Args:
         cfg: of the run.
@@ -135,7 +134,6 @@ def finish_run(
     figures = save_pictures(pictures, run_dir / "figures", root, summary["keys"])
     report = run_dir / "report.html"
     write_report(report, title=cfg.name, summary=summary, rows=rows, figures=figures, drawn=drawn)
-    print_summary(summary, run_dir=run_dir)
     return summary, results if rows else None
 
 

@@ -44,6 +44,23 @@ def plain_table(*headings: str) -> Table:
 
 
 @contextmanager
+def only_warnings() -> Iterator[None]:
+    """Keep the lines of ordinary progress from the console; files still get them."""
+    shown = [
+        (handler, handler.level)
+        for handler in logging.getLogger().handlers
+        if type(handler) is logging.StreamHandler
+    ]
+    for handler, _ in shown:
+        handler.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for handler, level in shown:
+            handler.setLevel(level)
+
+
+@contextmanager
 def stage_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show how far a stage is; yields a function to call with the number of samples just done."""
     started = time.perf_counter()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,7 +21,7 @@ from medsam_exp.sweep.pivot import Layout, Pivot, pivot
 from medsam_exp.sweep.read import SweepResults, read_sweep
 from medsam_exp.sweep.report.page import write_sweep_report
 from medsam_exp.sweep.scores import NotComparableError, known_measure, known_scores
-from medsam_exp.sweep.sheets import WRITERS, Sheet, overview_sheet, pivot_sheet, write_sheet
+from medsam_exp.sweep.sheets import WRITERS, Sheet, TableCell, overview_sheet, pivot_sheet, write_sheet
 from medsam_exp.sweep.tidy import NO_PARQUET, images_table, jobs_table, write_table
 from medsam_exp.types import UserError
 
@@ -29,6 +30,9 @@ _PIVOTS = "pivots"
 """Folder of the pivot tables."""
 
 _ERRORS_SHOWN = 5
+_INTERVAL = "95 % CI"
+_BETWEEN = 3
+"""Letters from one column to the next."""
 
 
 @dataclass(frozen=True)
@@ -106,20 +110,41 @@ def print_collected(collected: Collected, folder: Path, console: Console) -> Non
     _print_line(
         console, f"{count} of {len(collected.sweep.jobs)} jobs, {len(collected.files)} files in {folder}"
     )
+    _print_line(console, f"report       {folder / 'report.html'}")
 
 
 def print_sheet(sheet: Sheet, console: Console) -> None:
-    """Print a table with its notes."""
+    """Print a table with its notes; where the console is narrow, each interval stands below its figure."""
+    header, lines = list(sheet.header), [[_marked(item) for item in line] for line in sheet.lines]
+    texts = [[item.text for item in line] for line in sheet.lines]
+    widths = [max(map(cell_len, column)) for column in zip(header, *texts, strict=True)]
+    if sum(widths) + _BETWEEN * len(widths) > console.width:
+        header, lines = _stacked(header, lines)
     table = Table(title=sheet.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column, heading in enumerate(sheet.header):
+    for column, heading in enumerate(header):
         table.add_column(
             escape(heading), justify="left" if column < sheet.labels else "right", overflow="fold"
         )
-    for line in sheet.lines:
-        table.add_row(*(f"[bold]{escape(i.text)}[/]" if i.best else escape(i.text) for i in line))
+    for line in lines:
+        table.add_row(*line)
     console.print(table)
     for note in sheet.notes:
         _print_line(console, note)
+
+
+def _marked(item: TableCell) -> str:
+    return f"[bold]{escape(item.text)}[/]" if item.best else escape(item.text)
+
+
+def _stacked(header: Sequence[str], lines: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """The columns without those of intervals, whose cells stand below those before them."""
+    kept = [column for column, heading in enumerate(header) if not heading.startswith(_INTERVAL)]
+    below = {column - 1: column for column in range(len(header)) if column not in kept}
+
+    def cell(line: Sequence[str], column: int) -> str:
+        return f"{line[column]}\n{line[below[column]]}" if column in below else line[column]
+
+    return [cell(header, column) for column in kept], [[cell(line, c) for c in kept] for line in lines]
 
 
 def _print_line(console: Console, sentence: str) -> None:

@@ -24,7 +24,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from medsam_exp.runtime.interrupts import ENDED_BY_SIGNAL, die_with_parent, stops_when_asked
-from medsam_exp.sweep.status import Planner, is_up_to_date, last_line
+from medsam_exp.sweep.status import Planner, is_up_to_date, last_line, outcome, status_of
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,8 @@ def run_processes(
                     if process.exitcode:
                         on_death(folder, _exit_reason(process.exitcode, folder / CONSOLE_FILE))
                     number = len(work) - len(waiting) - len(running)
-                    log.info("%-12s %s: ended, %d of %d", "job", folder.name, number, len(work))
+                    told = outcome(folder) if status_of(folder) == "done" else f"{folder.name}: ended"
+                    log.info("%-12s %s (%d of %d that were left)", "job", told, number, len(work))
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
     finally:
         for process in running.values():

@@ -15,11 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 from medsam_exp.config.build import keyed_values
 from medsam_exp.config.settings import NO_RESULT_OF_DATA
 from medsam_exp.config.start_command import conf_folders
+from medsam_exp.metrics.measures import MEASURES, score_cell
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.runtime.nodes import is_first_node
-from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.stages.pipeline import STAGES, scored_labels, stage_title
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planne
         for name in _FILES_OF_A_RUN:  # of an earlier attempt, which may be another configuration's
             path = folder / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        started = time.time()
         try:
             computed = {"configuration": _configuration_digest(cfg), "plan": plan(cfg)}
             run()
@@ -80,6 +82,7 @@ def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planne
             record_failure(folder, error_line(error))
         else:
             _write(folder, {"status": "done", "error": None, "at": time.time(), **computed})
+            log.info("%-12s %s, %.1f s", "job", outcome(folder), time.time() - started)
 
 
 def _skip_reason(cfg: DictConfig, folder: Path, plan: Planner) -> str | None:
@@ -156,6 +159,28 @@ def last_line(text: str) -> str:
     """Last line of a text that is not blank, stripped; "" where there is none."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""
+
+
+def outcome(folder: Path) -> str:
+    """What came of a done job: "3 of 48  saliency=gradcam: SAM mask, DSC 0.950 ± 0.032", or without scores its name.
+
+    Args:
+        folder: of the job.
+    """
+    metrics = json.loads((folder / "summary.json").read_text()).get("metrics", {})
+    score = next(
+        (
+            f": {stage_title(stage)}, {measure.label} {score_cell(found, measure.decimals).value}"
+            for stage in reversed(scored_labels(metrics))
+            for measure in MEASURES
+            if (found := metrics.get(f"{stage}/{measure.name}"))
+        ),
+        "",
+    )
+    known = folder.parent / SWEEP_FILE
+    jobs = [job["folder"] for job in json.loads(known.read_text())["jobs"]] if known.is_file() else []
+    place = f"{jobs.index(folder.name) + 1} of {len(jobs)}  " if folder.name in jobs else ""
+    return f"{place}{folder.name}{score}"
 
 
 def error_line(error: BaseException) -> str:

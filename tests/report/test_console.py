@@ -1,4 +1,5 @@
 import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,19 @@ def test_no_figure_is_cut_on_a_narrow_terminal(summary: dict[str, Any], tmp_path
 
 def test_time_and_reuse(summary: dict[str, Any], tmp_path: Path) -> None:
     assert "saliency 2.5 s, sam_mask 0.0 s (3 reused)" in printed(summary, tmp_path)
+
+
+def test_the_rest_of_the_time_is_said_too(summary: dict[str, Any], tmp_path: Path) -> None:
+    said = io.StringIO()
+    print_summary(summary, tmp_path, Console(file=said), started=time.time() - 10)
+    assert "(3 reused), start, checks and report 7.5 s" in said.getvalue()
+
+
+def test_the_distance_of_an_empty_mask_is_explained(summary: dict[str, Any], tmp_path: Path) -> None:
+    sentence = "HD95 of an empty mask is the image's diagonal"
+    assert sentence not in printed(summary, tmp_path)
+    missed = {"sam/missed": {"mean": 1 / 3, "std": 0.5, "ci95": None, "n": 3}}
+    assert sentence in printed({**summary, "metrics": {**summary["metrics"], **missed}}, tmp_path)
 
 
 def test_paths_are_never_broken(summary: dict[str, Any], tmp_path: Path) -> None:

@@ -89,8 +89,9 @@ def test_page_says_everything_of_the_run(write: Any, rows: Any, summary: dict[st
 
 
 def test_disclaimer_stands_first_and_last(write: Any) -> None:
-    _, page = write()
-    body = page.text.split("report", 1)[1].strip()
+    html, page = write()
+    assert "report, phantom, 2031-02-03</title>" in html
+    body = page.text.split("2031-02-03", 1)[1].strip()
     sentence = "Research use only; not a medical device."
     assert body.startswith(sentence)
     assert body.endswith(sentence)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
-from medsam_exp.sweep.collect import collect
+from medsam_exp.sweep.collect import collect, print_sheet
 from medsam_exp.sweep.pivot import Layout, pivot
 from medsam_exp.sweep.read import read_sweep
 from medsam_exp.sweep.scores import known_measure
@@ -254,3 +255,24 @@ def test_runs_without_images_have_a_table_of_jobs(tmp_path: Path) -> None:
     made = collect([tmp_path / "s"], tmp_path)
     assert "no pivot tables" in made.remarks[-1]
     assert made.main is None
+
+
+def test_on_a_narrow_console_intervals_stand_below_their_figures() -> None:
+    cells = ("patch_text", "0.950 ± 0.032", "[0.926, 0.971]", "6", "-0.005", "[-0.011, +0.000]")
+    header = ("saliency", "DSC ↑", "95 % CI", "images", "difference", "95 % CI of it")
+    sheet = Sheet("SAM mask, DSC", header, 1, (tuple(map(TableCell, cells)),), ())
+
+    def printed(width: int) -> list[str]:
+        file = io.StringIO()
+        print_sheet(sheet, Console(file=file, width=width))
+        return [line.rstrip() for line in file.getvalue().splitlines()]
+
+    wide, narrow = printed(100), printed(60)
+    assert any(all(cell in line for cell in cells) for line in wide)
+    assert max(map(len, narrow)) <= 60
+    for cell in (*cells, *header):
+        assert any(cell in line for line in narrow)  # no figure is broken
+    above = next(line for line in narrow if cells[1] in line)
+    below = narrow[narrow.index(above) + 1]
+    assert cells[2] in below
+    assert cells[5] in below

@@ -1,5 +1,6 @@
 """A job of a sweep: run once, failed by itself, run again when its configuration changed."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from medsam_exp.sweep.status import (
     error_of,
     invalidate,
     is_up_to_date,
+    outcome,
     record_failure,
     status_of,
 )
@@ -171,3 +173,19 @@ def test_an_invalidated_job_counts_again_once_it_was_checked(tmp_path: Path) -> 
     assert not is_up_to_date(composed("seed=5"), tmp_path, plan)
     assert is_up_to_date(composed(), tmp_path, plan)
     assert (work.times, status_of(tmp_path)) == (1, "done")
+
+
+def test_a_done_job_is_told_by_its_place_and_its_last_score(tmp_path: Path) -> None:
+    folder = tmp_path / "seed=1"
+    folder.mkdir()
+
+    def score(mean: float) -> dict[str, object]:
+        return {"mean": mean, "std": 0.1, "ci95": None, "n": 3}
+
+    metrics = {"coarse/dsc": score(0.5), "sam/dsc": score(0.75), "sam/hd95_px": score(3)}
+    (folder / "summary.json").write_text(json.dumps({"metrics": metrics}))
+    assert outcome(folder) == "seed=1: SAM mask, DSC 0.750 ± 0.100"
+    (tmp_path / "sweep.json").write_text(json.dumps({"jobs": [{"folder": "seed=0"}, {"folder": "seed=1"}]}))
+    assert outcome(folder) == "2 of 2  seed=1: SAM mask, DSC 0.750 ± 0.100"
+    (folder / "summary.json").write_text(json.dumps({"metrics": {}}))
+    assert outcome(folder) == "2 of 2  seed=1"

@@ -28,10 +28,12 @@ class SweepJob:
     Attributes:
         id: of the sweep.
         varied: this job's value on each of the sweep's axes.
+        shares_console: whether the sweep's jobs write to one console, where each has a line for its scores.
     """
 
     id: str
     varied: Mapping[str, Any]
+    shares_console: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def sweep_job(hydra: HydraConf) -> SweepJob | None:
         for override in own
         if override.get_key_element() in varied
     }
-    return SweepJob(folder.name, values)
+    one_after_the_other = str(hydra.launcher["_target_"]).endswith("BasicLauncher")
+    return SweepJob(folder.name, values, shares_console=one_after_the_other)
 
 
 @cache

@@ -17,6 +17,7 @@ from medsam_exp.report.section import Part, Row, Section, Table
 from medsam_exp.stages.pipeline import STAGES, mask_stages, scored_labels, stage_colour, stage_title
 
 _MACRO = "mean over classes"
+_OF_EMPTY = "HD95 of an empty mask is the image's diagonal"
 _MOST_CLASSES = 10  # on the console
 _OTHER_TOPICS = ("grounding/", "presence/", "retrieval/", "uncertainty/")
 """Names of figures that have a topic of their own."""
@@ -47,6 +48,9 @@ def _mask_parts(summary: Mapping[str, Any], *, grouped: bool) -> list[Part]:
         f"{f' NSD at {tolerance}.' if tolerance else ''} ↑ higher is better, ↓ lower is better."
     )
     brief = f"m{said}{', by patient' if grouped else ''}]{f'; NSD at {tolerance}' if tolerance else ''}"
+    if any(metrics.get(f"{stage}/missed", {}).get("mean") for stage in scored_labels(metrics)):
+        hint += f" {_OF_EMPTY[0].upper()}{_OF_EMPTY[1:]}."
+        brief += f"; {_OF_EMPTY}"
     parts = [Part(table=_stage_table("Scores", metrics, MEASURES), hints=[hint], console=[("", brief)])]
     if further := used_measures(metrics, FURTHER_MEASURES):
         name = "Further scores of the masks"

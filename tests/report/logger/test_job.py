@@ -38,6 +38,7 @@ def hydra(folder: Path, mode: RunMode, task: list[str]) -> SimpleNamespace:
     return SimpleNamespace(
         mode=mode,
         sweep=SimpleNamespace(dir=str(folder)),
+        launcher={"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"},
         sweeper=SimpleNamespace(params={"saliency": "m2ib,gradcam"}),
         overrides=SimpleNamespace(task=task),
     )
@@ -51,7 +52,12 @@ def test_axes_come_from_sweep_files_and_from_the_command_line(tmp_path: Path) ->
     )
     task = ["seed=1", "clip=tiny", "data.count=6", "saliency=gradcam"]
     job = sweep_job(hydra(folder, RunMode.MULTIRUN, task))  # type: ignore[arg-type]
-    assert job == SweepJob("some id", {"seed": "1", "saliency": "gradcam"})
+    assert job == SweepJob("some id", {"seed": "1", "saliency": "gradcam"}, shares_console=True)
+    elsewhere = hydra(folder, RunMode.MULTIRUN, task)
+    elsewhere.launcher = {"_target_": "medsam_exp.sweep.Processes"}
+    job = sweep_job(elsewhere)  # type: ignore[arg-type]
+    assert job is not None
+    assert not job.shares_console
     without_file = hydra(folder, RunMode.MULTIRUN, task)
     without_file.sweeper.params = None  # as Hydra has it for -m
     job = sweep_job(without_file)  # type: ignore[arg-type]
