@@ -67,9 +67,12 @@ async def _look(page: Page) -> dict[str, Any]:
     await page.ask(f"{table}.closest('.sorts').previousElementSibling.querySelector('input').focus()")
     await page.type("SCAN sam/dsc<0.8")
     found["filtered"] = await page.ask(order)
-    found["counted"] = await page.ask(
-        f"{table}.closest('.sorts').previousElementSibling.querySelector('output').textContent"
-    )
+    filtering = f"{table}.closest('.sorts').previousElementSibling"
+    found["counted"] = await page.ask(f"{filtering}.querySelector('output').textContent")
+    await page.type(" sam/dcs<1")
+    found["misspelt"] = await page.ask(f"{filtering}.querySelector('output').textContent")
+    for _ in " sam/dcs<1":
+        await page.press("Backspace")
     await page.press("Tab")  # to the table's own scrolling place, then into it
     await page.ask(f"{table}.tBodies[0].rows[1].querySelector('button').focus()")
     await page.press("Enter")
@@ -110,6 +113,8 @@ def test_a_runs_page_works_by_keys(report: Path, size: tuple[int, int]) -> None:
     assert seen["sorted"] == ["descending", [last, "scan_07", "scan_03"]]
     assert seen["filtered"] == ["scan_07", "scan_03"]
     assert seen["counted"] == "2 of 3 rows"
+    assert seen["misspelt"].startswith("0 of 3 rows: there is no column sam/dcs of numbers, but ")
+    assert "sam/dsc, " in seen["misspelt"]
     assert (seen["opened"], seen["next"], seen["after"], seen["back"]) == (
         "scan_07",
         "scan_03",

@@ -100,14 +100,22 @@ const sortBy = (table, column, descending) => {
 // A part like "sam/dsc<0.5" asks for a column's number, any other part for a word.
 const nameOf = (heading) => heading.dataset.name || heading.textContent.toLowerCase().replace(/[^\w/]+/g, "");
 const holds = { "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b, "=": (a, b) => a === b };
+const comparison = (part) => part.match(/^([^<>=]+)(<=|>=|<|>|=)(-?[\d.]+)$/) || [];
+const partsOf = (typed) => typed.toLowerCase().split(/\s+/).filter(Boolean);
+// Says which column of the parts is not there, and which are.
+const unknownColumn = (table, typed) => {
+  const numbers = headingsOf(table).filter((heading) => heading.classList.contains("number")).map(nameOf);
+  const unknown = partsOf(typed).map((part) => comparison(part)[1]).find((name) => name && !numbers.includes(name));
+  return unknown ? `: there is no column ${unknown} of numbers, but ${numbers.join(", ") || "none"}` : "";
+};
 const asked = (table, part) => {
-  const [, name, sign, limit] = part.match(/^([^<>=]+)(<=|>=|<|>|=)(-?[\d.]+)$/) || [];
+  const [, name, sign, limit] = comparison(part);
   const column = headingsOf(table).findIndex((heading) => nameOf(heading) === name);
   if (column < 0) return (row) => table.rowsOf.words(row).includes(part);
   return (row) => table.rowsOf.value(row, column) !== "" && holds[sign](Number(table.rowsOf.value(row, column)), Number(limit));
 };
 const filterRows = (table, typed) => {
-  const wanted = typed.toLowerCase().split(/\s+/).filter(Boolean).map((part) => asked(table, part));
+  const wanted = partsOf(typed).map((part) => asked(table, part));
   table.rowsOf.filter((row) => wanted.every((fits) => fits(row)));
 };
 // After rows were made anew: order and filter as before.
@@ -137,7 +145,7 @@ for (const place of document.querySelectorAll(".sorts")) {
   const count = element("output");
   table.filter = () => {
     filterRows(table, search.value);
-    count.textContent = search.value.trim() ? `${table.rowsOf.shown().length} of ${table.rowsOf.all().length} rows` : "";
+    count.textContent = search.value.trim() ? `${table.rowsOf.shown().length} of ${table.rowsOf.all().length} rows${unknownColumn(table, search.value)}` : "";
   };
   search.addEventListener("input", table.filter);
   place.before(element("p", { className: "filter" }, element("label", {}, "Filter rows ", search), " ", count));
