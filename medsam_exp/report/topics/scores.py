@@ -118,6 +118,12 @@ def _class_parts(summary: Mapping[str, Any], *, grouped: bool) -> list[Part]:
     return [Part(f"By class: {stage_title(stage)}", table=table, hints=[hint], console=[("", brief)])]
 
 
+def _in_words(name: str) -> str:
+    """A figure's name in a table: "sam/missed" is the share of SAM's masks without a pixel."""
+    stage, _, measure = name.partition("/")
+    return f"Empty: {stage_title(stage)}" if measure == "missed" else name
+
+
 def _map_parts(metrics: Mapping[str, Any]) -> list[Part]:
     """A row for each measure of saliency maps, as each is defined for other images, and for all that is left."""
     of_maps = {f"saliency/{measure.name}": measure for measure in MAP_MEASURES}
@@ -129,7 +135,7 @@ def _map_parts(metrics: Mapping[str, Any]) -> list[Part]:
         if name in metrics
     ]
     others = [
-        _row(name, [score_cell(figures)])
+        _row(_in_words(name), [score_cell(figures)])
         for name, figures in metrics.items()
         if name not in elsewhere | of_maps.keys() and not name.startswith(_OTHER_TOPICS)
     ]
