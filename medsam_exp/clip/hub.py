@@ -1,7 +1,7 @@
 """Files of a Hugging Face repository: from the local cache when they are there, else downloaded."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -26,14 +26,17 @@ def local_files_only() -> Iterator[None]:
 def hub_file(repository: str, *names: str) -> Path | None:
     """The first of `names` that the repository has; a cached one goes before a download, and opens no socket.
 
+    That a repository lacks a file is cached too, so that what was fetched once is found again without a network.
+
     Raises:
         UserError: none is cached, and the hub cannot be reached or does not give access.
     """
-    for name in names:
-        cached = try_to_load_from_cache(repository, name)
-        if isinstance(cached, str):
-            return Path(cached)
-    return next((path for name in names if (path := _download(repository, name)) is not None), None)
+    cached = {name: try_to_load_from_cache(repository, name) for name in names}
+    for path in cached.values():
+        if isinstance(path, str):
+            return Path(path)
+    unknown = (name for name, known in cached.items() if known is None)
+    return next((path for name in unknown if (path := _download(repository, name)) is not None), None)
 
 
 def _download(repository: str, name: str) -> Path | None:
@@ -45,6 +48,8 @@ def _download(repository: str, name: str) -> Path | None:
         return Path(hf_hub_download(repository, name))
     except Exception as error:  # its client changes its HTTP library, and so its errors, between versions
         if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+            with suppress(Exception):
+                hf_hub_download(repository, name)  # notes in the cache that it is absent
             return None  # absent; the other one means out of reach
         raise UserError(
             f"{name} of hf-hub:{repository} is not in the local cache and cannot be downloaded; check the "

@@ -64,4 +64,7 @@ def _set_open_clips(network: nn.Module, visual: Any, size: int) -> None:
     visual.grid_size = (size // visual.patch_size[0], size // visual.patch_size[1])
     weights = {"visual.positional_embedding": visual.positional_embedding.detach()}
     resize_pos_embed(weights, network)
-    visual.positional_embedding = nn.Parameter(weights["visual.positional_embedding"])
+    frozen = not visual.positional_embedding.requires_grad  # of sines and cosines
+    visual.positional_embedding = nn.Parameter(
+        weights["visual.positional_embedding"], requires_grad=not frozen
+    )

@@ -6,10 +6,11 @@ import huggingface_hub.constants
 import open_clip
 import pytest
 import torch
+from huggingface_hub.errors import EntryNotFoundError
 from open_clip.constants import IMAGENET_MEAN, OPENAI_DATASET_MEAN
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
-from medsam_exp.clip import activation
+from medsam_exp.clip import activation, hub
 from medsam_exp.clip import source as source_module
 from medsam_exp.clip.activation import activation_problem
 from medsam_exp.clip.load import load_clip, vision_layout
@@ -86,6 +87,42 @@ def test_hub_repository_in_the_cache(
     assert_same(load_clip("hf-hub:some/clip"), load_clip(str(bert_folder)))
     assert vision_layout("hf-hub:some/clip").depth == 6
     assert snapshot / "open_clip_model.safetensors" in weight_files("hf-hub:some/clip")
+
+
+def test_what_a_repository_lacks_is_known_without_a_network(
+    bert_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assert_same: Same
+) -> None:
+    """The cache notes that there is no special_tokens_map.json, as newer repositories have none."""
+    repository = tmp_path / "cache" / "models--some--clip"
+    shutil.copytree(bert_folder, repository / "snapshots" / "0123abc")
+    (repository / "snapshots" / "0123abc" / "special_tokens_map.json").unlink(missing_ok=True)
+    for folder, name, content in (
+        ("refs", "main", "0123abc"),
+        (".no_exist/0123abc", "special_tokens_map.json", ""),
+    ):
+        (repository / folder).mkdir(parents=True)
+        (repository / folder / name).write_text(content)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    assert_same(load_clip("hf-hub:some/clip"), load_clip(str(bert_folder)))
+
+
+def test_what_the_hub_says_it_lacks_is_noted_in_the_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+
+    def absent(*_: object, **__: object) -> None:
+        raise EntryNotFoundError.__new__(EntryNotFoundError)
+
+    def download(repository: str, name: str) -> None:
+        asked.append((repository, name))
+        absent()
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "get_hf_file_metadata", absent)
+    monkeypatch.setattr(hub, "hf_hub_download", download)
+    assert hub.hub_file("some/clip", "special_tokens_map.json") is None
+    assert asked == [("some/clip", "special_tokens_map.json")]
 
 
 def test_a_first_run_from_the_hub_has_the_key_of_the_second(

@@ -38,6 +38,14 @@ def test_open_clips_tower(kind: str, size: int) -> None:
         )
 
 
+def test_positions_that_are_not_trained_stay_so() -> None:
+    network = randomised(TOWERS["open_clip"] | {"pos_embed_type": "sin_cos_2d"})
+    assert not network.visual.positional_embedding.requires_grad
+    set_image_size(network, 48)
+    assert not network.visual.positional_embedding.requires_grad
+    assert network.visual.positional_embedding.shape[0] > 16
+
+
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "test_vit"])
 def test_timms_tower(name: str) -> None:
     network = randomised({"timm_model_name": name, "timm_pool": "", "timm_proj": "linear", "image_size": 224})
