@@ -106,7 +106,7 @@ def _run_page(conf: Path, usual: dict[str, str]) -> str:
         parents = [
             *stage.parents,
             *possible_parents(name),
-            *(f"({parent})" for parent in stage.optional_parents),
+            *(f"({parent})" for parent in (*stage.optional_parents, *stage.conditional_parents)),
         ]
         reads = ", ".join(
             f"[`{group}`]({_slug(group)}.md)" if group in usual else f"`{group}`" for group in stage.reads

@@ -1,9 +1,11 @@
 """Facts on a choice beside its words: papers, needs, weights and their licence, and what it scored on drawn scans."""
 
+import csv
 import importlib
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 from docstrings import OWN, markdown
 
@@ -12,6 +14,7 @@ from medsam_exp.cli.weights.catalogue import Weights, catalogue
 from medsam_exp.clip.capabilities import MEANING
 
 _ARXIV = re.compile(r"arXiv[: ](\d{4}\.\d{4,5})")
+_FULL_SIZE = Path(__file__).with_name("full_size.csv")
 _DOI = re.compile(r"doi[: ]\s*(10\.\d+/[^\s,;)]+)", re.I)
 
 
@@ -32,6 +35,14 @@ def facts(group: str, name: str, target: str, words: str) -> list[str]:
     if weights := _weights().get(f"{group}={name}"):
         found.append(
             f"Weights: {markdown(weights.title)}; {weights.download_size}; licence: {markdown(weights.licence)}."
+        )
+        if weights.by_hand:
+            found.append(f"By hand: {markdown(weights.by_hand)}.")
+    if cost := _full_size().get((group, name)):
+        text = f", {cost['text_s']} s a text" if cost["text_s"] else ""
+        found.append(
+            f"At full size, with random weights: {cost['parameters_m']} M parameters, {cost['image_s']} s of one "
+            f"thread an image{text}, {cost['peak_gb']} GB at most, loading included."
         )
     return found + ([_measured(name)] if group == "saliency" and name in read_costs() else [])
 
@@ -58,6 +69,13 @@ def _papers(text: str) -> Iterator[str]:
 @cache
 def _weights() -> dict[str, Weights]:
     return {weights.use: weights for weights in catalogue().values()}
+
+
+@cache
+def _full_size() -> dict[tuple[str, str], dict[str, str]]:
+    """Committed figures of tests/clip/full_size.py and tests/text_segmenter/full_size.py."""
+    with _FULL_SIZE.open() as file:
+        return {(row["group"], row["choice"]): row for row in csv.DictReader(file)}
 
 
 def _measured(name: str) -> str:

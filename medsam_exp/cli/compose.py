@@ -24,6 +24,11 @@ def register() -> None:
     """Register the schema as `schema` and the resolvers `sweep_job_folder` and `fetched`; may be called again."""
     quicken()
     register_schema()
+    register_resolvers()
+
+
+def register_resolvers() -> None:
+    """Register the resolvers alone, which every file of `conf/` may use; may be called again."""
     OmegaConf.register_new_resolver("sweep_job_folder", folder_of_overrides, replace=True)
     OmegaConf.register_new_resolver("fetched", _fetched, replace=True)
 

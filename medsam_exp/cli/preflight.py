@@ -174,7 +174,8 @@ def in_hub_cache(model: str) -> bool:
     from huggingface_hub import try_to_load_from_cache  # slow to import
 
     repository = model.removeprefix(_HUB)
-    return repository == model or isinstance(try_to_load_from_cache(repository, "open_clip_config.json"), str)
+    found = (try_to_load_from_cache(repository, name) for name in DESCRIPTIONS)
+    return repository == model or any(isinstance(path, str) for path in found)
 
 
 def _any(cfg: DictConfig, which: Callable[[str], bool]) -> bool:

@@ -60,6 +60,8 @@ def _not_said(page: str, path: Path) -> list[str]:
             ["https://arxiv.org/abs/2312.00878", "Needs a plain vision transformer", "On drawn scans"],
         ),
         ("sam.md", "vit_b", ["375.0 MB; licence: Apache-2.0."]),
+        ("clip.md", "biomedclip", ["licence: MIT", "195.9 M parameters", "GB at most, loading included"]),
+        ("text_segmenter.md", "sam3", ["licence: SAM License", "By hand: gated"]),
     ],
 )
 def test_a_section_has_the_facts_that_other_files_know(

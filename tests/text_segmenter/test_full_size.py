@@ -1,5 +1,8 @@
-"""SAM 3 at full size, from random weights under the names of its publisher."""
+"""Text-prompted segmenters at full size: SAM 3 from its publisher's names, the others from folders as on the hub."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,12 @@ import pytest
 import torch
 
 from medsam_exp.text_segmenter.sam3 import load_sam3
+from tests.conftest import ROOT
 from tests.sam.layouts import paired_layout
+from tests.text_segmenter.full_size import BUILD
+
+MEMORY_GB = 8
+"""The most that one may take here."""
 
 
 @pytest.mark.slow
@@ -26,3 +34,28 @@ def test_metas_checkpoint_loads_and_answers(tmp_path: Path) -> None:
     found = segmenter.segment(segmenter.preprocess(image), ["a dark mass"], (300, 420))
     assert found.mask.shape == (300, 420)
     assert 0 < found.presence < 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared")  # a vocabulary of BERT's size lies there
+@pytest.mark.parametrize("choice", BUILD)
+def test_a_folder_as_on_the_hub_loads_and_answers(
+    choice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A process's peak memory is of all that it did, so that writing and loading have one each."""
+    assert not run("write", choice, tmp_path)
+    found = run("ours", choice, tmp_path)
+    with capsys.disabled():
+        print(f"\n{choice}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
+    assert found["parameters"] > 150
+    assert 0 <= found["presence"] <= 1
+    assert 0 <= found["foreground"] <= 1
+    assert found["peak_gb"] < MEMORY_GB
+
+
+def run(step: str, choice: str, folder: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "tests.text_segmenter.full_size", step, choice, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    printed: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return printed

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from medsam_exp.cli.compose import register_resolvers
 from medsam_exp.clip.hub import local_files_only
 from medsam_exp.config.build import build, weight_files
 from medsam_exp.runtime.conf_folder import conf_folder, head_comment
@@ -60,6 +61,7 @@ def problem_of(choice: Choice, weights: str) -> str | None:
     """
     if choice.group not in (*_NETWORKS, "postprocess"):  # some choices of the latter need a further package
         return None
+    register_resolvers()
     node = _node(conf_folder() / choice.group / f"{choice.name}.yaml")
     parts = {choice.group: node, "paths": {"weights": weights}, "seed": 0}
     if "sam" in node:  # whether the chosen one is here is said of it
