@@ -19,6 +19,7 @@ from medsam_exp.curation.quality.quick_check import find_leaks, leak_notes, refu
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.leakage import refuse_learnt_images, remember
 from medsam_exp.engine.plan import Plan
+from medsam_exp.engine.provenance import caution
 from medsam_exp.report.console import print_summary
 from medsam_exp.report.logger.base import NullTracker
 from medsam_exp.report.logger.job import SweepJob, TrackedRun
@@ -130,6 +131,9 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
         learnt = refuse_learnt_images(cfg, plan, run_dir, scored_later)
         refuse_leaky_training(cfg, plan, leaks)
         remember(plan, learnt)
+        said = caution(plan, learnt) if first else ""
+        if said:
+            log.warning(said)
         if first:
             write_keys(run_dir, plan.keys_in_use())
         for line in plan.precision_lines() if first else ():
@@ -139,7 +143,7 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
             engine.run(name)
         if first:
             summary, results = finish_run(
-                cfg, run_dir, origin, engine, dataset, texts, texts_tell, leak_notes(cfg, leaks)
+                cfg, run_dir, origin, engine, dataset, texts, texts_tell, leak_notes(cfg, leaks), said
             )
             tracker.summarise(summary, engine.artifacts, results)
             if not (origin["sweep"] and origin["sweep"]["shares_console"]):

@@ -40,7 +40,7 @@ def segment_images(words: Sequence[str], text: str, out: Path, choices: Mapping[
     """
     images, settings = _sorted(words)
     settings = with_names([*settings, *(f"{group}={choice}" for group, choice in choices.items())])
-    failed = 0
+    failed, cautions = 0, dict[str, None]()
     with Session(settings) as session:
         for image in images:
             try:
@@ -52,6 +52,9 @@ def segment_images(words: Sequence[str], text: str, out: Path, choices: Mapping[
             for path, content in _files(answer, out):
                 write_atomically(path, content)
             print(_line(answer, out))
+            cautions.setdefault(answer.caution)
+    for caution in filter(None, cautions):
+        print(f"caution: {caution}", file=sys.stderr)
     return int(failed > 0)
 
 
@@ -84,7 +87,7 @@ def _files(answer: Answer, folder: Path) -> Iterator[tuple[Path, bytes]]:
 def _line(answer: Answer, folder: Path) -> str:
     share = 100 * answer.mask.mean()
     taken = sum(answer.seconds.values())
-    sure = ", ".join(f"{value:.2f}" for value in answer.iou_predictions) or "not asked"
+    sure = ", ".join(f"{value:.2f}" for value in answer.shown_iou_predictions) or "none"
     return (
         f"{folder / answer.image_id}_mask.png  {int(answer.mask.sum())} px ({share:.1f} %)  "
         f"presence {answer.presence:.2f}  SAM's expected IoU {sure}  {taken:.1f} s"

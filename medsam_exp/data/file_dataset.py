@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medsam_exp.data.phantom.files import is_drawn_file
 from medsam_exp.data.verified_files import VerifiedFiles
 from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.types import Mask, RGBImage, UserError
@@ -44,6 +45,10 @@ class FileDataset:
     def read_image(self, sample_id: str) -> RGBImage:
         """(H, W, 3) uint8 RGB of one image."""
         return self._files.image(self._entries[sample_id].image)
+
+    def is_drawn(self, sample_id: str) -> bool:
+        """Whether the image's file says that the project has drawn it."""
+        return is_drawn_file(self._entries[sample_id].image)
 
     def pixel_spacing_mm(self, sample_id: str) -> tuple[float, float] | None:
         """(row, column) size of a pixel of one image; None when unknown."""

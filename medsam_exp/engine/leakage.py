@@ -31,6 +31,8 @@ FILE = "learnt_from.json"
 """In the folder of a stage that learns: of which images."""
 SHARED = "shared_images.csv"
 """In the folder of a run that was refused; `data.exclude` takes it."""
+RANDOM = "random"
+"""In place of weights: none yet."""
 _ABOVE = 6  # folders above a file of weights in which FILE is looked for; nnU-Net's checkpoints lie deepest
 _SHOWN = 3
 
@@ -61,12 +63,14 @@ class Learnt:
         images: of which.
         group: config group of the weights or tuned numbers that hold it; "" where this run's own stage learns.
         file: of an earlier run's weights or search; "" likewise.
+        from_scratch: whether the weights were random before, so that they know nothing else.
     """
 
     stage: str
     images: Images
     group: str = ""
     file: str = ""
+    from_scratch: bool = False
 
 
 def refuse_learnt_images(
@@ -87,12 +91,12 @@ def refuse_learnt_images(
         UserError: images are shared.
     """
     images_of = cache(partial(_images_of, cfg, plan))
-    learnt = list(_learnt_earlier(cfg, plan))
+    learnt = list(learnt_earlier(cfg, plan))
     for name in plan.artifacts:
         for source in learnt:
             _refuse_shared(cfg, name, images_of(STAGES[name].measures), source, run_dir)
         if images := images_of(STAGES[name].learns_from):
-            learnt.append(Learnt(name, images))
+            learnt.append(Learnt(name, images, from_scratch=_starts_random(cfg, STAGES[name].trains)))
             if scored_later is not None:
                 later = _of_dataset("data", scored_later)
                 _refuse_shared(cfg, "a later run", later, learnt[-1], run_dir)
@@ -115,15 +119,16 @@ def datasets_of(plan: Plan) -> dict[str, Dataset]:
     return {key: dataset for key, dataset in found.items() if dataset is not None}
 
 
-def _learnt_earlier(cfg: DictConfig, plan: Plan) -> Iterator[Learnt]:
+def learnt_earlier(cfg: DictConfig, plan: Plan) -> Iterator[Learnt]:
     """What weights and numbers of earlier runs learnt from, as far as those runs left it beside them."""
     for group in dict.fromkeys(group for name in plan.artifacts for group in STAGES[name].weights):
         for path in weight_files(cfg[group]):
-            above = path.resolve().parents[:_ABOVE]
-            yield from _read(next((folder for folder in above if (folder / FILE).is_file()), None), group)
+            above = (folder / FILE for folder in path.resolve().parents[:_ABOVE])
+            records = (path.resolve().with_suffix(f".{FILE}"), *above)
+            yield from _read(next((record for record in records if record.is_file()), None), group)
     (search,) = (name for name, stage in STAGES.items() if stage.runs_trials)
     for group, study in studies_in_use(cfg):
-        yield from _read(Path(cfg.paths.artifacts) / search / study, group)
+        yield from _read(Path(cfg.paths.artifacts) / search / study / FILE, group)
 
 
 def _images_of(cfg: DictConfig, plan: Plan, key: str | None) -> Images | None:
@@ -239,19 +244,24 @@ def _below(plan: Plan, stage: str) -> set[str]:
     return found
 
 
-def _read(folder: Path | None, group: str) -> Iterator[Learnt]:
-    """What a stage left in its folder.
+def _starts_random(cfg: DictConfig, group: str | None) -> bool:
+    """Whether the network that a stage trains has random weights before; files that only describe it do not count."""
+    return group is not None and RANDOM in (cfg[group].get("weights"), cfg[group].get("checkpoint"))
+
+
+def _read(record: Path | None, group: str) -> Iterator[Learnt]:
+    """What a stage left in its folder, or beside a file of weights.
 
     Raises:
         UserError: the file is damaged.
     """
-    if folder is None or not (folder / FILE).is_file():
+    if record is None or not record.is_file():
         return
     try:
-        found = TypeAdapter(list[Learnt]).validate_json((folder / FILE).read_bytes())
+        found = TypeAdapter(list[Learnt]).validate_json(record.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{folder / FILE} cannot be read ({type(error).__name__}), so nobody knows which images these weights have "
+            f"{record} cannot be read ({type(error).__name__}), so nobody knows which images these weights have "
             "seen: remove it if you know that they are not scored, or train anew"
         ) from error
-    yield from (replace(each, group=group, file=str(folder)) for each in found)
+    yield from (replace(each, group=group, file=str(record.parent)) for each in found)

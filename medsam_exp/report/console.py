@@ -43,6 +43,8 @@ def print_summary(
     console.print()
     for section in contents(summary):
         _print_section(section, console)
+    if "caution" in summary:
+        _line(console, "caution", summary["caution"])
     notes = list(summary["notes"])
     for note in notes[:_NOTES_SHOWN]:
         _line(console, "note", note)

@@ -65,6 +65,7 @@ def finish_run(
     texts: Mapping[str, tuple[str, ...]],
     texts_tell: str,
     leaks: Sequence[str] = (),
+    caution: str = "",
 ) -> tuple[dict[str, Any], RunResults | None]:
     """Write a finished run's files.
 
@@ -77,6 +78,7 @@ def finish_run(
         texts: by sample id.
         texts_tell: what texts give away of what images truly show; "" for nothing.
         leaks: between splits of the data, one sentence each.
+        caution: what must stand beside the results, one sentence; "" for nothing.
 
     Returns:
         The content of summary.json, and what a run over images has.
@@ -90,6 +92,7 @@ def finish_run(
     labels, scored = weak_label_results(engine, cfg), "evaluate" in engine.artifacts
     tuning = tuning_results(engine, cfg, origin["choices"])
     optional = {
+        "caution": caution,
         "nsd_tolerance": f"{cfg.metrics.nsd_tolerance:g} {cfg.metrics.tolerance_unit}" if scored else "",
         "tuning": tuning,
         "retrieval": retrieval["facts"],
@@ -175,7 +178,7 @@ def _per_image_rows(
             row |= {"patient": patient} if (patient := patient_of.get(sample_id)) else {}
             row |= engine.scores[sample_id].get(short, {})
             row |= {key: info[key] for key in ("presence", "vetoed", "peak_x", "peak_y") if key in info}
-            if stored is not None and stored.stage in of_masks and "presence" not in info:
+            if stored is not None and stored.stage in of_masks and info.get("presence", 1.0):
                 row["presence"] = float(stored.mask(sample_id).any())
             rows.append(row)
     return rows

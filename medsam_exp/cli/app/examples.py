@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from PIL import Image
-
 from medsam_exp.data.phantom.draw import draw_phantom
+from medsam_exp.data.phantom.files import write_drawn
 from medsam_exp.data.phantom.plan import SCANS_BY_MODALITY, Content
 from medsam_exp.types import RGBImage
 
@@ -55,5 +54,5 @@ def write_examples(folder: Path) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = {example.name: folder / f"{example.name}.png" for example in examples()}
     for example in examples():
-        Image.fromarray(example.image).convert("L").save(paths[example.name])
+        write_drawn(paths[example.name], example.image)
     return paths

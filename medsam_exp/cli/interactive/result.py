@@ -62,6 +62,7 @@ class Answer:
         vetoed: whether the score emptied the masks.
         seconds: that each step took; "preparation" is configuration, checks and reading.
         reused: steps whose result was there already.
+        caution: what must stand beside the answer, one sentence; "" for nothing.
         cfg: the checked configuration.
         embedding: (C, g, g) float32 of the image, by SAM.
         rival: a text-prompted segmenter's answer; None where none was chosen.
@@ -81,9 +82,15 @@ class Answer:
     vetoed: bool
     seconds: Mapping[str, float]
     reused: tuple[str, ...]
+    caution: str
     cfg: DictConfig = field(repr=False)
     embedding: NDArray[np.float32] = field(repr=False)
     rival: RivalMask | None = None
+
+    @property
+    def shown_iou_predictions(self) -> tuple[float, ...]:
+        """What SAM expects of its masks, where that tells a reader anything: of no empty mask, and not under a caution."""
+        return () if self.caution or not self.mask.any() else tuple(self.iou_predictions)
 
     def record(self) -> dict[str, Any]:
         """Scores, prompts, timings and the command, JSON-able."""
@@ -98,6 +105,7 @@ class Answer:
             "area_px": {"coarse_mask": int(self.coarse_mask.sum()), "mask": int(self.mask.sum())},
             **self._record_of_rival(),
             "prompts": prompt_record(self.prompts),
+            **({"caution": self.caution} if self.caution else {}),
             "corrected": self.question.prompts is not None,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "reused": list(self.reused),

@@ -23,7 +23,9 @@ from medsam_exp.cli.interactive.request import Question
 from medsam_exp.cli.interactive.result import Answer, Draft, RivalMask
 from medsam_exp.config.build import build, keyed_values, weight_files
 from medsam_exp.engine.engine import Engine
+from medsam_exp.engine.leakage import learnt_earlier
 from medsam_exp.engine.plan import Plan
+from medsam_exp.engine.provenance import caution
 from medsam_exp.masks.postprocess.threshold import Threshold
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.digests import FileDigests
@@ -240,6 +242,7 @@ class Session(AbstractContextManager["Session"]):
                 seconds={"preparation": work.preparation}
                 | {stage: taken.seconds for stage, taken in timing.items()},
                 reused=tuple(stage for stage, taken in timing.items() if not taken.images),
+                caution=caution(engine.plan, list(learnt_earlier(cfg, engine.plan))),
                 cfg=cfg,
                 embedding=made["sam_embedding"].features(dataset.samples[0].image),
                 rival=_rival(made["text_mask"], name) if "text_mask" in made else None,

@@ -6,3 +6,5 @@ networks. They carry no medical evidence.
 
 GENERATOR_VERSION = "3"
 """Raise it when any drawing or caption changes, and retrain the embedded networks; part of every digest."""
+DRAWN = "drawn scan"
+"""How the identities of drawn scans begin."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from medsam_exp.data.phantom import GENERATOR_VERSION
+from medsam_exp.data.phantom import DRAWN, GENERATOR_VERSION
 from medsam_exp.data.phantom.captions import lesion_captions
 from medsam_exp.data.phantom.draw import captions_of, draw_image, draw_lesions
 from medsam_exp.data.phantom.lesions import LesionPlan
@@ -63,7 +63,7 @@ class PhantomScans:
 
     def identity(self, scan_id: str) -> str:
         """Which drawn scan it is; scans of equal names have equal pixels, whatever dataset draws them."""
-        return f"drawn scan {GENERATOR_VERSION} {self._seed} {self._index[scan_id]}"
+        return f"{DRAWN} {GENERATOR_VERSION} {self._seed} {self._index[scan_id]}"
 
     def _plan(self, scan_id: str) -> PhantomPlan:
         return plan_phantom(self._seed, self._index[scan_id], self._content)
