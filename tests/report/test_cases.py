@@ -43,7 +43,12 @@ def test_order_of_the_input_does_not_matter() -> None:
 
 
 def test_a_single_image_is_the_best() -> None:
-    assert _choose_cases({"only": 0.0}) == [("best", "only")]
+    assert _choose_cases({"only": 0.1}) == [("best", "only")]
+
+
+def test_a_mask_that_misses_its_target_is_no_best_case() -> None:
+    assert _choose_cases({"only": 0.0}) == [("worst", "only")]
+    assert "best" not in dict(_choose_cases(dict.fromkeys("abc", 0.0)))
 
 
 def test_without_ground_truth_the_first_ones() -> None:

@@ -89,7 +89,7 @@ class Answer:
 
     @property
     def shown_iou_predictions(self) -> tuple[float, ...]:
-        """What SAM expects of its masks, where that tells a reader anything: of no empty mask, and not under a caution."""
+        """What SAM expects of its masks; none of an empty mask or under a caution, as it then tells nothing."""
         return () if self.caution or not self.mask.any() else tuple(self.iou_predictions)
 
     def record(self) -> dict[str, Any]:

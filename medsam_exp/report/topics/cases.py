@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def _choose_cases(scores: Mapping[str, float], count_each: int = 3) -> list[tuple[str, str]]:
     """("best", "median" or "worst", sample id), extreme cases of a kind first, whatever the order of the images.
 
-    A mask that misses its target, by a score of 0, is no best case. Few images are shared out evenly, so that none is shown twice. Without any finite score the first 3 x `count_each`
-    ids are "example"s.
+    A mask that misses its target, by a score of 0, is no best case but one of the worst. Few images are shared out
+    evenly, so that none is shown twice. Without any finite score the first 3 x `count_each` ids are "example"s.
     """
     ranked = sorted((name for name in scores if math.isfinite(scores[name])), key=lambda n: (-scores[n], n))
     if not ranked:
@@ -33,7 +33,7 @@ def _choose_cases(scores: Mapping[str, float], count_each: int = 3) -> list[tupl
     middle = ranked[best : len(ranked) - worst]
     first = (len(middle) - median) // 2
     return [
-        *(("best", name) for name in ranked[:best] if scores[name] > 0),
+        *(("best" if scores[name] > 0 else "worst", name) for name in ranked[:best]),
         *(("median", name) for name in middle[first : first + median]),
         *(("worst", name) for name in ranked[::-1][:worst]),
     ]
