@@ -12,7 +12,7 @@ from method_facts import facts as facts_of
 from medsam_exp.config.schema import config_type
 from medsam_exp.stages.pipeline import STAGES, possible_parents
 
-NO_CHOICES = {"hydra/help", "hydra/hydra_logging", "hydra/job_logging"}
+NO_CHOICES = {"hydra/hydra_logging", "hydra/job_logging"}
 """Folders of configuration that say how Hydra speaks; nobody chooses among them."""
 _ADDED = {"experiment", "sweep", "component_ablation"}
 """Groups that are added to a command with a plus sign."""

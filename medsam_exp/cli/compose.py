@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.cli.quick_hydra import quicken
+from medsam_exp.cli.refusals import FAILURES, refusal
 from medsam_exp.config.overrides import hydra_value, quoted
 from medsam_exp.config.schema import register_schema
 from medsam_exp.runtime.conf_folder import conf_folder, own_folder
@@ -62,14 +63,14 @@ def with_names(overrides: Sequence[str], own: Path | None = None) -> list[str]:
 def _composed(overrides: Sequence[str], own: Path | None = None) -> DictConfig:
     register()
     further = [] if own is None else [f"hydra.searchpath=[{hydra_value(f'file://{own}')}]"]
-    try:
-        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            return compose("config", [*further, *quoted([*_own_paths(), *overrides])])
-    except (HydraException, OmegaConfBaseException) as error:
-        said = str(error).partition("Config search path")[0].splitlines()
-        lines = [line.strip() for line in said if line.strip()]
-        sentence = f"{' '.join(lines[:2])} {', '.join(lines[2:])}".strip()
-        raise UserError(sentence or type(error).__name__) from error
+    typed = [*further, *quoted([*_own_paths(), *overrides])]
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        try:
+            return compose("config", typed)
+        except FAILURES as error:
+            loader = GlobalHydra.instance().config_loader()
+            assert isinstance(loader, ConfigLoaderImpl)
+            raise UserError(refusal(error, typed, loader)) from error
 
 
 def _fetched(*choices: str) -> str:

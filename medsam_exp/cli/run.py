@@ -8,13 +8,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.cli.compose import register, with_names
+from medsam_exp.cli.help_page import help_page
+from medsam_exp.cli.refusals import in_one_sentence, stray_word
 from medsam_exp.config.overrides import quoted
 from medsam_exp.runtime.conf_folder import conf_folder, own_folder
 from medsam_exp.runtime.interrupts import stops_when_asked
@@ -35,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     typed = list(sys.argv[1:] if arguments is None else arguments)
     try:
         own, rest = _own_folder(typed)
+        if {"--help", "-h"} & set(rest):
+            print(help_page(_program(), [*([own] if own else []), conf_folder()]), end="")
+            return
+        if stray := stray_word(rest, conf_folder()):
+            raise UserError(stray)
         rest = quoted(with_names(rest, own))
     except UserError as error:
         sys.exit(f"error: {error}")
@@ -42,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.argv[1:] = [*added, *rest]  # Hydra reads them there
     register()
     first = str(conf_folder() if own is None else own)
-    hydra.main(version_base="1.3", config_path=first, config_name="config")(job)()
+    with in_one_sentence():
+        hydra.main(version_base="1.3", config_path=first, config_name="config")(job)()
 
 
 def run(*words: str) -> None:
@@ -81,7 +90,8 @@ def job(cfg: DictConfig) -> None:
     from medsam_exp.sweep.status import attempt
 
     job = HydraConfig.get()
-    folder, choices, typed = Path(job.runtime.output_dir), dict(job.runtime.choices), list(job.overrides.task)
+    folder, choices = Path(job.runtime.output_dir), dict(job.runtime.choices)
+    typed: Any = OmegaConf.to_container(job.overrides.task)  # unresolved: an escaped `${` stays one
 
     def work() -> None:
         started = _STARTED if job.mode == RunMode.RUN else None
@@ -94,6 +104,11 @@ def job(cfg: DictConfig) -> None:
         work()
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+def _program() -> str:
+    """What was typed to come here."""
+    return "python run.py" if Path(sys.argv[0]).name == "run.py" else "medsam-exp run"
 
 
 def _own_folder(typed: Sequence[str]) -> tuple[Path | None, list[str]]:

@@ -6,14 +6,14 @@ meant is plain, and the quotes are put here.
 """
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Quote, QuotedString
 from hydra.errors import HydraException
 
+from medsam_exp.config.shells import in_every_shell
 from medsam_exp.types import UserError
 
 FREE_TEXTS = frozenset({"text.text", "name"})
@@ -26,6 +26,7 @@ _TEXT_KEYS = {
         "patient_pattern remembered_in root sentences split split_column target"
     ),
     "ensemble": "checkpoints precision results",
+    "hydra": "dir subdir",
     "logger": "entity group project",
     "nnunet": "planner",
     "pairs": "caption_column file group_column image_column root separator",
@@ -45,7 +46,6 @@ _OTHER_KINDS = frozenset({"data.exclude", "data.spacing_mm"})
 _OVERRIDE = re.compile(r"(?P<key>\+{0,2}[\w/.@]+)=(?P<value>.*)", re.DOTALL)
 _SWEEPS = re.compile(r"-m|--multirun|\+{1,2}sweep=.*|\+{0,2}hydra\.mode=MULTIRUN", re.DOTALL)
 _PLAIN_TEXT = re.compile(r"[A-Za-z/]([A-Za-z0-9 ._/:%+-]*[A-Za-z0-9._/%+-])?")
-_UNSAFE_IN_DOUBLE_QUOTES = set('"$`\\!')
 _WORDS_WITH_A_MEANING = {"null", "true", "false", "nan", "inf"}
 
 
@@ -62,6 +62,28 @@ def quoted(typed: Sequence[str]) -> list[str]:
     return [word if word.startswith("-") else _quoted(word, sweeps=sweeps) for word in typed]
 
 
+def divided_text(line: str) -> str:
+    """What to know of a text that a sweep divides at a comma with a blank after it; empty for all other options.
+
+    Args:
+        line: KEY=VALUE, as a sweep took it.
+    """
+    found = _OVERRIDE.fullmatch(line)
+    if (
+        found is None
+        or _plain(found["key"]) not in FREE_TEXTS | TEXTS
+        or not re.search(r",\s", found["value"])
+    ):
+        return ""
+    override = OverridesParser.create().parse_override(line)
+    meant = override.value()
+    if not isinstance(meant, ChoiceSweep):
+        return ""
+    values = " | ".join(str(getattr(text, "text", text)) for text in meant.list)
+    one = in_every_shell(f"{found['key']}={hydra_value(found['value'])}")
+    return f"{found['key']} is divided at its commas: {values}; as one text it is typed {one}"
+
+
 def hydra_value(value: Any) -> str:
     """A value as Hydra's command line takes it, whatever characters it has."""
     if isinstance(value, Mapping):
@@ -76,21 +98,12 @@ def hydra_value(value: Any) -> str:
     return QuotedString(literal, Quote.single).with_quotes()
 
 
-def for_shell(part: str) -> str:
-    """Quoted only where the shell would otherwise change it, in double quotes where these do."""
-    if shlex.quote(part) == part:
-        return part
-    key, _, value = part.partition("=")
-    return shlex.quote(part) if _UNSAFE_IN_DOUBLE_QUOTES & set(value) else f'{key}="{value}"'
-
-
 def _quoted(word: str, *, sweeps: bool) -> str:
     found = _OVERRIDE.fullmatch(word)
     if found is None:
         return word
     key, value = found["key"], found["value"]
-    parts = key.lstrip("+").split(".")
-    plain = f"{parts[0]}.{parts[-1]}" if len(parts) > 1 else key.lstrip("+")
+    plain = _plain(key)
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException as error:
@@ -106,10 +119,16 @@ def _quoted(word: str, *, sweeps: bool) -> str:
     return word if is_text else f"{key}={hydra_value(value)}"
 
 
+def _plain(key: str) -> str:
+    """First and last part of a key, as in `TEXTS`."""
+    parts = key.lstrip("+").split(".")
+    return f"{parts[0]}.{parts[-1]}" if len(parts) > 1 else parts[0]
+
+
 def _unreadable(key: str, value: str, *, sweeps: bool) -> UserError:
-    one = for_shell(f"{key}={hydra_value(value)}")
+    one = in_every_shell(f"{key}={hydra_value(value)}")
     if sweeps and "," in value:
-        several = for_shell(f"{key}={','.join(hydra_value(part.strip()) for part in value.split(','))}")
+        several = in_every_shell(f"{key}={','.join(hydra_value(part.strip()) for part in value.split(','))}")
         return UserError(
             f"{key}={value} has signs that need quotes within the shell's: {one} for one value, {several} for a sweep"
         )

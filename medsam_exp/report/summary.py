@@ -1,7 +1,6 @@
 """What a run leaves behind: summary.json, per_image.csv, masks, figures and the report."""
 
 import platform
-import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 import medsam_exp
+from medsam_exp.config.shells import for_shell
 from medsam_exp.config.start_command import start_command
 from medsam_exp.data.patients import known_patients, patient_notes, patients_of_samples
 from medsam_exp.engine.engine import Engine
@@ -267,4 +267,4 @@ def _notes(engine: Engine, dataset: Dataset | None, cut: Mapping[str, Mapping[st
 def command_line(overrides: list[str]) -> str:
     """The command that repeats this run."""
     own = [part for part in overrides if not part.startswith("+sweep=")]  # a job of a sweep is one run
-    return " ".join([start_command(), *map(shlex.quote, own)])
+    return " ".join([start_command(), *map(for_shell, own)])

@@ -34,10 +34,15 @@ def joined_with_and(names: Iterable[str], most: int = 4) -> str:
     return f"{', '.join(before)} and {last}" if before else last
 
 
+def near_names(word: str, known: Iterable[str]) -> list[str]:
+    """The two names at most that look most like a word."""
+    return difflib.get_close_matches(word, list(known), 2)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """What somebody may have meant by a word that is not known, such as "did you mean a or b?"."""
     names = list(known)
-    near = difflib.get_close_matches(word, names, 2)
+    near = near_names(word, names)
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
 
 

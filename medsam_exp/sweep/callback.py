@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from medsam_exp.config.overrides import divided_text, hydra_value
 from medsam_exp.runtime.console import open_console
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.interrupts import was_asked
@@ -63,7 +64,7 @@ class SweepCallback(Callback):
         self._folder = Path(config.paths.outputs) / "sweeps" / config.name / plan.id
         with read_write(config), open_dict(config):
             config.hydra.sweep.dir = str(self._folder)
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{self._folder}'")
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={hydra_value(str(self._folder))}")
         self._configuration = configuration_files_digest()
         known = self._folder / SWEEP_FILE
         before = json.loads(known.read_text()).get("configuration") if known.is_file() else None
@@ -80,6 +81,9 @@ class SweepCallback(Callback):
             "%-12s %s: %d jobs, %d of them done before: %s",
             "sweep", plan.id, len(self._jobs), done, self._folder,
         )  # fmt: skip
+        for line in typed:
+            if said := divided_text(line):
+                log.info("%-12s %s", "sweep", said)
         atexit.register(self._finish)  # Hydra does not call on_multirun_end when a launcher raises
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
@@ -96,6 +100,8 @@ class SweepCallback(Callback):
         jobs = self._write("ended")
         lacking = [job for job in jobs if job["status"] != "done"]
         if was_asked():  # to stop, which must not take long
+            return len(lacking)
+        if not any((self._folder / name).exists() for name in self._jobs):  # what ended it stands above
             return len(lacking)
         done = len(jobs) - len(lacking)
         new = sum(done_at(self._folder / name) >= self._started for name in self._jobs)

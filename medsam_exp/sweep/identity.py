@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import json
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
 
+from medsam_exp.config.shells import for_shell
 from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.sweep.status import SWEEP_FILE
@@ -45,7 +45,7 @@ class SweepPlan:
     def command(self, job: Mapping[str, str]) -> str:
         """What to type to run one job alone."""
         parts = [*self.fixed, *(f"{key}={value}" for key, value in job.items())]
-        return " ".join([start_command(), *map(shlex.quote, parts)])
+        return " ".join([start_command(), *map(for_shell, parts)])
 
 
 def plan_sweep(params: Mapping[str, object], typed: Sequence[str]) -> SweepPlan:

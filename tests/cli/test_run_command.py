@@ -1,6 +1,7 @@
 """The way into a run: which configuration files are read, and what a run says was typed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,11 @@ import yaml
 from hydra.errors import MissingConfigException
 
 from medsam_exp.cli import run
+from medsam_exp.cli.help_page import MAIN_GROUPS
 from medsam_exp.config.start_command import conf_folders, start_command
 from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.sweep.status import configuration_files_digest
-from tests.compose import composed
+from tests.compose import CONF, composed
 from tests.conftest import ROOT
 
 
@@ -101,6 +103,26 @@ finally:
     )
     assert said in done.stdout
     assert done.stdout.endswith("\n[]\n")
+
+
+def test_help_begins_with_what_most_people_change_and_names_every_group(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_choice(here / "conf")
+    for program, words in (("run.py", "python run.py"), ("bin/medsam-exp", "medsam-exp run")):
+        monkeypatch.setattr("sys.argv", [program])
+        run.main(["--help"])
+        page = capsys.readouterr().out
+        assert f"Usage: {words} [GROUP=CHOICE" in page
+        assert ("python run.py" in page) == (program == "run.py")
+        groups = [
+            line.split("=")[0].strip(" +") for line in page.splitlines() if re.match(r"  \+?\S+=  ", line)
+        ]
+        assert groups[:10] == list(MAIN_GROUPS)
+        with_choices = {path.parent.relative_to(CONF).as_posix() for path in CONF.glob("*/*.yaml")}
+        assert set(groups) - {"hydra/launcher"} == with_choices - {"tuned", "wandb_sweep"}
+        assert re.search(r"\bmine\b", page)
+        assert max(map(len, page.splitlines())) <= 120
 
 
 def test_run_py_is_this_entry() -> None:

@@ -7,16 +7,19 @@ import sys
 import types
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_object
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from medsam_exp.cli import run
 from medsam_exp.cli.compose import composed
-from medsam_exp.config.overrides import FREE_TEXTS, TEXTS, for_shell, quoted
+from medsam_exp.config.overrides import FREE_TEXTS, TEXTS, divided_text, hydra_value, quoted
 from medsam_exp.config.schema import Paths
+from medsam_exp.config.shells import for_shell
 from medsam_exp.report.summary import command_line
 from medsam_exp.types import UserError
 from tests.compose import CONF
@@ -56,6 +59,8 @@ PATHS = [
     "a,b.png",
     "a&b;c",
 ]
+NASTY = [*TYPED, *PATHS, "a dark mass, irregular (3 cm) = lesion", "5 mm", "a\tb", "${left", "two  blanks"]
+NASTY.remove("null")  # which only keys that always take a text have as one
 
 
 def arrived(word: str) -> str:
@@ -142,6 +147,51 @@ def test_the_error_shows_what_to_type(words: list[str], key: str, options: list[
         OverridesParser.create().parse_override(option)
 
 
+KEYS = [
+    "text.text",
+    *(f"data.{key}" for key in ("root", "class_name", "class_pattern", "index", "patient_pattern", "target")),
+    *("clip.weights", "paths.weights", "paths.tuned", "paths.artifacts", "name"),
+]
+"""Keys of texts and paths."""
+OPTIONS = ["text=free", "data=folder", "clip=biomedclip"]
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["run", "sweep"])
+def test_they_arrive_in_runs_and_sweeps_and_when_these_are_repeated(
+    several: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[list[str], list[str]]] = []
+
+    def ran(cfg: DictConfig, folder: Path, choices: object, typed: list[str], *_: object) -> None:
+        (folder / "summary.json").write_text("{}")
+        seen.append(([OmegaConf.select(cfg, key) for key in KEYS], typed))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["run.py"])
+    monkeypatch.setattr("medsam_exp.cli.runner.run", ran)
+    monkeypatch.setattr("medsam_exp.sweep.callback.SweepCallback._collect", lambda *_, **__: None)
+    monkeypatch.setattr("medsam_exp.cli.runner.plan_digest", lambda _: "")
+    for first in range(0, len(NASTY), len(KEYS)):
+        texts = (NASTY[first:] + NASTY)[: len(KEYS)]
+        typed = [
+            f"{key}={hydra_value(text) if several and ',' in text else text}"
+            for key, text in zip(KEYS, texts, strict=True)
+        ]
+        where = ["hydra.run.dir=run (1)"]
+        run.main([*(["-m"] if several else []), *OPTIONS, *typed, *where])
+        values, recorded = seen.pop()
+        assert values == texts
+        again = composed(shlex.split(command_line(recorded))[2:])
+        assert [OmegaConf.select(again, key) for key in KEYS] == texts
+
+
+def test_a_sweep_says_that_it_divides_a_text() -> None:
+    said = divided_text("text.text=a dark mass, round")
+    assert said.endswith("""a dark mass | round; as one text it is typed text.text="'a dark mass, round'\"""")
+    for line in ("text.text=a mass,a cyst", "text.text='a, b'", "saliency=m2ib, rise", "+sweep=[a, b]"):
+        assert divided_text(line) == ""
+
+
 def test_run_py_takes_them() -> None:
     def run(text: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "run.py", "text=free", text, "--cfg", "job", "--package", "text"]
@@ -177,5 +227,5 @@ def test_the_keys_are_those_whose_only_kind_is_text() -> None:
         group = path.parent.name
         if group not in {"hydra", "experiment", "trainer"}:
             found |= set(_texts_of(OmegaConf.to_container(OmegaConf.load(path), resolve=False), (group,)))
-    own = {"calibration_data.root", "train_data.root", "name"}
+    own = {"calibration_data.root", "train_data.root", "name", "hydra.dir", "hydra.subdir"}
     assert (FREE_TEXTS | TEXTS) - own == found

@@ -112,7 +112,7 @@ def test_a_dead_process_fails_the_job(tmp_path: Path) -> None:
     ("overrides", "sentence"),
     [
         (["saliency.layer=77"], "error: saliency.layer=77, but tiny has 6 layers, counted from 0 to 5"),
-        (["saliency.betta=1"], "Could not override 'saliency.betta'"),
+        (["saliency.betta=1"], "saliency=m2ib has no key betta; did you mean saliency.beta?"),
         (["data=folder", "data.root=nowhere"], "error: data.root=nowhere is not a folder"),
     ],
 )

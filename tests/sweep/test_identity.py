@@ -55,8 +55,7 @@ def test_the_command_runs_one_job_alone() -> None:
         {}, ["+experiment=demo", "+sweep=[x]", "hydra/launcher=processes", "text.text='a b'", "seed=0,1"]
     )
     assert (
-        plan.command({"seed": "1"}).partition(" ")[2]
-        == "run.py +experiment=demo 'text.text='\"'\"'a b'\"'\"'' seed=1"
+        plan.command({"seed": "1"}).partition(" ")[2] == "run.py +experiment=demo text.text=\"'a b'\" seed=1"
     )
 
 

@@ -9,8 +9,9 @@ from omegaconf import DictConfig
 
 from medsam_exp.cli.compose import composed
 from medsam_exp.cli.interactive.groups import GROUPS
-from medsam_exp.config.overrides import for_shell, hydra_value
+from medsam_exp.config.overrides import hydra_value
 from medsam_exp.config.schema import check
+from medsam_exp.config.shells import for_shell
 from medsam_exp.config.start_command import start_command
 from medsam_exp.types import UserError
 
