@@ -1,6 +1,7 @@
 """A run's pictures: what each shows, as files of the run's folder and for its page; drawn where they are not kept."""
 
 import base64
+import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,17 +12,21 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from medsam_exp.report.kept import Kept
+from medsam_exp.report.png_file import save_pixels
 from medsam_exp.report.section import FigureFile
 from medsam_exp.report.web.render import data_uri
 from medsam_exp.runtime.digests import text_digest, write_atomically
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.recent import Recent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_WIDTH = 1600  # pixels; twice a reader's column, for sharp screens
+_WIDTH = 1840  # pixels; twice a reader's column, for sharp screens, and a row of four panels, which need no resampling
 _JPEG_QUALITY = 88
 _COLOURS_OF_A_DRAWING = 4096
+_written: Recent[dict[str, str]] = Recent(most=60)
+"""By pixels; about 1 MB each."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,19 @@ def save_pictures(
 
 
 def _drawn(picture: Picture) -> dict[str, str]:
-    """The picture as a PNG file, base64, and as it stands in the page."""
-    drawn, buffer = picture.draw(), io.BytesIO()
-    if isinstance(drawn, Image.Image):
-        drawn.save(buffer, "png")
-    else:
-        from medsam_exp.report.figures.style import pixels_of, save_png
+    """The picture as a PNG file, base64, and as it stands in the page; equal ones of several runs are written once."""
+    drawn = picture.draw()
+    if not isinstance(drawn, Image.Image):
+        from medsam_exp.report.figures.style import pixels_of
 
         drawn = pixels_of(drawn)
-        save_png(drawn, buffer)
+    pixels = hashlib.sha256(drawn.tobytes()).digest()
+    return _written.of((drawn.mode, drawn.size, pixels), partial(_as_files, drawn))
+
+
+def _as_files(drawn: Image.Image) -> dict[str, str]:
+    buffer = io.BytesIO()
+    save_pixels(drawn, buffer)
     return {"png": base64.b64encode(buffer.getvalue()).decode(), "source": embedded(drawn)}
 
 

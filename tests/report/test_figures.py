@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from medsam_exp.report.figures import panels
-from medsam_exp.report.figures.overlay import ImageResult, distribution_figure, overlay_figure
-from medsam_exp.report.figures.style import DOTS_PER_INCH, MOST_POINTS, pixels_of, save_png
+from medsam_exp.report.figures.overlay import (
+    ImageResult,
+    distribution_figure,
+    overlay_figure,
+    overlay_picture,
+)
+from medsam_exp.report.figures.style import MOST_POINTS, pixels_of, save_png
+from medsam_exp.report.png_file import DOTS_PER_INCH
 
 NOTHING = {"saliency_map": None, "coarse_mask": None, "prompts": None, "mask": None, "ground_truth": None}
 
@@ -43,6 +50,38 @@ def test_a_pictures_pixels_are_those_that_matplotlib_writes(case: ImageResult, d
     buffer = io.BytesIO()
     draw(case).savefig(buffer, format="png", dpi=DOTS_PER_INCH)
     assert np.array_equal(pixels_of(draw(case)), Image.open(buffer).convert("RGB"))
+
+
+@pytest.mark.parametrize("text", ["", "a bright round lesion", "very long " * 100])
+def test_a_picture_of_remembered_panels_looks_as_the_whole_figure_does(case: ImageResult, text: str) -> None:
+    """Up to rounding of what lies between two dots; each of the cases has panels in common with another one."""
+    empty = np.zeros_like(case.mask)
+    others = (
+        replace(case, text=text),
+        replace(case, text=text, mask=~case.mask, scores={"dsc": 0.1}),
+        replace(case, text=text, coarse_mask=empty, prompts=None, ground_truth=None),
+        replace(case, text=text, image=255 - case.image, nnunet_masks={"weak": case.mask}, scored="weak"),
+        replace(case, text=text, **NOTHING),
+    )
+    for other in others:
+        whole = np.asarray(pixels_of(overlay_figure(other))).astype(int)
+        picture = np.asarray(overlay_picture(other)).astype(int)
+        assert picture.shape == whole.shape
+        lowest, highest = minimum_filter(whole, (3, 3, 1)), maximum_filter(whole, (3, 3, 1))
+        assert ((picture < lowest - 4) | (picture > highest + 4)).mean() < 1e-4
+        assert np.array_equal(overlay_picture(other), picture)
+
+
+def test_panels_that_pictures_have_in_common_are_drawn_once(
+    case: ImageResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    draw = panels.draw_image
+    monkeypatch.setattr(panels, "draw_image", lambda *own: (drawn.append(own[2]), draw(*own)))
+    first = replace(case, image=case.image // 2 + 3)
+    overlay_picture(first)
+    overlay_picture(replace(first, sample_id="another", scores={}, mask=~case.mask))
+    assert drawn == ["Image", "Saliency map", "Coarse mask and prompts", *2 * ["SAM mask and ground truth"]]
 
 
 def test_same_case_same_bytes(case: ImageResult, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Pictures of a run: one image with all that was found in it, and the distribution of the scores."""
 
+import hashlib
+import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +11,21 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
 
 from medsam_exp.metrics.measures import MEASURES, number
 from medsam_exp.report.figures import panels
-from medsam_exp.report.figures.style import GRID, INK, MOST_POINTS, new_figure, swarm
+from medsam_exp.report.figures.style import (
+    GRID,
+    INK,
+    MOST_POINTS,
+    new_figure,
+    pixels_of,
+    swarm,
+)
+from medsam_exp.report.png_file import DOTS_PER_INCH
+from medsam_exp.runtime.recent import Recent
 from medsam_exp.stages.pipeline import stage_colour, stage_place, stage_title
 from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
 
@@ -56,8 +69,28 @@ class ImageResult:
     scored: str = ""
 
 
-_Panel = tuple[str, Callable[[Axes], list[panels.LegendEntry]]]
-"""A title, and what draws over the image and returns the legend."""
+_Panel = tuple[str, Callable[..., list[panels.LegendEntry]], tuple[Any, ...]]
+"""A title, and what draws over the image and returns the legend, with what it draws."""
+_drawn: Recent[NDArray[np.uint8]] = Recent(most=120)
+"""Pixels of panels, 1.2 MB each at most: jobs of a sweep, and parts of one run, have many in common."""
+_resampled: Recent[panels.Resampled] = Recent(most=60)
+"""Images at the size of a panel, 1.1 MB each at most."""
+
+
+def overlay_picture(result: ImageResult) -> Image.Image:
+    """The same pixels as those of `overlay_figure`, of panels that are drawn only where they are not remembered."""
+    chosen, top = _panels(result), _top(result)
+    pixels = _with_header(result, len(chosen), top)
+    image = _digest(result.image)
+    for column, panel in enumerate(chosen):
+        draw = partial(_panel_pixels, result.image, image, panel, top)
+        found = _drawn.of(_digest(image, top, panel), draw)
+        left = round(column * panels.PITCH * DOTS_PER_INCH)
+        under = pixels[:, left : left + found.shape[1]]
+        np.minimum(
+            under, found[:, : under.shape[1]], out=under
+        )  # what is drawn is darker than the white between
+    return Image.fromarray(pixels)
 
 
 def overlay_figure(result: ImageResult) -> Figure:
@@ -66,21 +99,80 @@ def overlay_figure(result: ImageResult) -> Figure:
     Panels whose parts the result does not have are left out. A text of more than two lines is cut.
     """
     chosen = _panels(result)
-    quoted = f"“{result.text}”" if result.text else ""
-    letters = int(11.5 * panels.row_width(max(len(chosen), 2)))
-    text = textwrap.wrap(quoted, letters, max_lines=2, placeholder=" …")
-    top = _HEADER + _TEXT_LINE * len(text) + _PANEL_TITLE
-    figure, row = panels.row(result.image.shape, len(chosen), top, _FOOTER, least=2)
-    panels.draw_name(figure, result.sample_id, 5, "\n".join(text), gap=0.23, fontsize=9.5, linespacing=1.2)
-    _draw_scores(figure, result)
+    figure, row = panels.row(result.image.shape, len(chosen), _top(result), _FOOTER, least=2)
+    _draw_header(figure, result)
     resampled: panels.Resampled = {}
-    for axes, (title, draw) in zip(row, chosen, strict=True):
-        panels.draw_image(axes, result.image, title, resampled)
-        entries = draw(axes)
-        small = sum(len(label) for label, _ in entries) > _LONG_LEGEND
-        spacing = {"columnspacing": 1.2, "handlelength": 2.2, "handletextpad": 0.6}
-        panels.draw_legend(axes, entries, 7 if small else 8.5, **spacing)
+    for axes, panel in zip(row, chosen, strict=True):
+        _draw_panel(axes, result.image, panel, resampled)
     return figure
+
+
+def _digest(*parts: Any) -> bytes:
+    """Of everything in values: arrays, functions by their names, what holds others, and plain values."""
+    hasher = hashlib.sha256()
+    for part in parts:
+        match part:
+            case np.ndarray():
+                said, content = f"{part.shape} {part.dtype}", part.tobytes()
+            case Prompts():
+                said, content = "prompts", _digest(*vars(part).values())
+            case list() | tuple():
+                said, content = "several", _digest(*part)
+            case bytes():
+                said, content = "bytes", part
+            case _:
+                said, content = getattr(part, "__qualname__", ""), repr(part).encode()
+        hasher.update(f"{said} {len(content)} ".encode())
+        hasher.update(content)
+    return hasher.digest()
+
+
+def _with_header(result: ImageResult, count: int, top: float) -> NDArray[np.uint8]:
+    """(height, width, 3) pixels of a picture that has no panels yet; only as much is drawn as the header needs."""
+    figure, _ = panels.row(result.image.shape, 0, top, _FOOTER, least=max(count, 2))
+    width, height = figure.get_size_inches()
+    dots = int(height * DOTS_PER_INCH)
+    below = max(0, dots - math.ceil(top * DOTS_PER_INCH))
+    figure.set_size_inches(width, height - below / DOTS_PER_INCH)
+    _draw_header(figure, result)
+    header = np.asarray(pixels_of(figure))
+    return np.pad(header, ((0, dots - len(header)), (0, 0), (0, 0)), constant_values=255)
+
+
+def _panel_pixels(image: RGBImage, digest: bytes, panel: _Panel, top: float) -> NDArray[np.uint8]:
+    """(height of the picture, width of a panel and its margins, 3) pixels of one panel, white around it."""
+    figure, (axes,) = panels.row(image.shape, 1, top, _FOOTER)
+    _draw_panel(axes, image, panel, _resampled.of(digest, dict))
+    pixels = np.array(pixels_of(figure))
+    pixels.setflags(write=False)
+    return pixels
+
+
+def _draw_panel(axes: Axes, image: RGBImage, panel: _Panel, resampled: panels.Resampled) -> None:
+    title, draw, shown = panel
+    panels.draw_image(axes, image, title, resampled)
+    entries = draw(*shown, axes)
+    small = sum(len(label) for label, _ in entries) > _LONG_LEGEND
+    spacing = {"columnspacing": 1.2, "handlelength": 2.2, "handletextpad": 0.6}
+    panels.draw_legend(axes, entries, 7 if small else 8.5, **spacing)
+
+
+def _quoted(result: ImageResult) -> list[str]:
+    """The lines of the text."""
+    letters = int(11.5 * panels.row_width(max(len(_panels(result)), 2)))
+    quoted = f"“{result.text}”" if result.text else ""
+    return textwrap.wrap(quoted, letters, max_lines=2, placeholder=" …")
+
+
+def _top(result: ImageResult) -> float:
+    """Room above the panels, in inches."""
+    return _HEADER + _TEXT_LINE * len(_quoted(result)) + _PANEL_TITLE
+
+
+def _draw_header(figure: Figure, result: ImageResult) -> None:
+    said = "\n".join(_quoted(result))
+    panels.draw_name(figure, result.sample_id, 5, said, gap=0.23, fontsize=9.5, linespacing=1.2)
+    _draw_scores(figure, result)
 
 
 def distribution_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
@@ -106,27 +198,27 @@ def _panels(result: ImageResult) -> list[_Panel]:
     """What the result has: masks one over the other, the truth over all, so that all are seen where they agree."""
     found, scored = result.mask is not None, result.ground_truth is not None
     coarse, truth = (result.coarse_mask, panels.COARSE), (result.ground_truth, panels.TRUTH)
-    chosen: list[_Panel] = [("Image", partial(_draw_size, result.image))]
+    chosen: list[_Panel] = [("Image", _draw_size, (result.image.shape,))]
     if result.saliency_map is not None:
-        chosen.append(("Saliency map", partial(_draw_saliency, result.saliency_map)))
+        chosen.append(("Saliency map", _draw_saliency, (result.saliency_map,)))
     if result.coarse_mask is not None or result.prompts:
         title = "Coarse mask and prompts" if result.prompts else "Coarse mask"
-        chosen.append((title, partial(_draw_masks, [coarse], result.prompts)))
+        chosen.append((title, _draw_masks, ([coarse], result.prompts)))
     if found or (scored and not result.nnunet_masks):
         mask = "SAM mask" if found else "Coarse mask" if result.coarse_mask is not None else ""
         title = " and ".join(part for part in (mask, "ground truth" if scored else "") if part)
         last = (result.mask, panels.SAM) if found else coarse
-        chosen.append((title[0].upper() + title[1:], partial(_draw_masks, [last, truth], None)))
+        chosen.append((title[0].upper() + title[1:], _draw_masks, ([last, truth], None)))
     if result.nnunet_masks:
         outlines = _ENSEMBLES if _ENSEMBLES.keys() & result.nnunet_masks else _SINGLE
         trained = [(result.nnunet_masks.get(name), outline) for name, outline in outlines.items()]
         title = "nnU-Net and ground truth" if scored else "nnU-Net"
-        chosen.append((title, partial(_draw_masks, [*trained, truth], None)))
+        chosen.append((title, _draw_masks, ([*trained, truth], None)))
     return chosen
 
 
-def _draw_size(image: RGBImage, axes: Axes) -> list[panels.LegendEntry]:
-    height, width = image.shape[:2]
+def _draw_size(shape: tuple[int, ...], axes: Axes) -> list[panels.LegendEntry]:
+    height, width = shape[:2]
     panels.say_below(axes, f"{width} × {height} px")
     return []
 

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from contourpy import contour_generator
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PathCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
@@ -25,7 +28,9 @@ UNIT = ScalarMappable(Normalize(0, 1), COLOUR_MAP)
 """The scale of saliency maps."""
 PLAIN: dict[str, Any] = {"va": "top", "parse_math": False, "color": INK}
 """Text as it is written, below its place."""
-MARGIN = 0.14  # inches
+MARGIN, _PANEL, _GAP = 0.14, 2.9, 0.12  # inches
+PITCH = _PANEL + _GAP
+"""From one panel of a row to the next, in inches; at the figures' resolution a whole number of dots, as is a margin."""
 _FLATTEST, _TALLEST = 0.6, 1.4  # a panel's height by its width; beyond, the image does not fill it
 _BOX, _FOREGROUND, _BACKGROUND = "#F0E442", "#2BE3A6", "#FF6A5C"
 _HALO = 1.2  # points of black added to a line's width, so that it is seen on bright tissue too
@@ -64,7 +69,7 @@ TRUTH = Outline("ground truth", "#FFFFFF", 1.2, (0, (3.2, 2.8)), halo=0.4)
 """Thinner than the masks, so that both are seen where they agree."""
 
 
-def row_width(count: int, panel: float = 2.9, gap: float = 0.12) -> float:
+def row_width(count: int, panel: float = _PANEL, gap: float = _GAP) -> float:
     """Width of a row of so many panels, in inches."""
     return 2 * MARGIN + count * (panel + gap) - gap
 
@@ -74,8 +79,8 @@ def row(
     count: int,
     top: float,
     bottom: float,
-    panel: float = 2.9,
-    gap: float = 0.12,
+    panel: float = _PANEL,
+    gap: float = _GAP,
     least: int = 1,
 ) -> tuple[Figure, list[Axes]]:
     """A row of panels in an image's frame; all lengths in inches.
@@ -192,17 +197,32 @@ def draw_outline(axes: Axes, mask: Mask, outline: Outline) -> LegendEntry:
     """Draw the border of an (H, W) mask, also along the image's edge; return its entry of the legend."""
     if not mask.any():
         return f"{outline.label} (empty)", (Line2D([], [], linestyle="none"),)
-    padded = np.pad(mask, 1).astype(np.float32)
-    x, y = np.arange(-1, mask.shape[1] + 1), np.arange(-1, mask.shape[0] + 1)
+    border = _border(mask)
     strokes = (
         ("black", outline.width + outline.halo, "-"),
         (outline.colour, outline.width, outline.dashes),
     )
     for colour, width, dashes in strokes:
-        border = axes.contour(x, y, padded, [0.5], colors=colour, linewidths=width, linestyles=[dashes])
-        border.set_clip_on(False)
+        style: dict[str, Any] = {"edgecolors": colour, "linewidths": width, "linestyles": [dashes]}
+        axes.add_collection(
+            PathCollection(
+                [border], facecolors="none", transform=axes.transData, zorder=2, clip_on=False, **style
+            ),
+            autolim=False,
+        )
     drawn = (Line2D([], [], color=colour, lw=width, ls=dashes) for colour, width, dashes in strokes)
     return outline.label, tuple(drawn)
+
+
+def _border(mask: Mask) -> Path:
+    """The border of an (H, W) mask that is not empty, through the middle between the pixels' centres."""
+    ys, xs = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    top, left = int(ys[0]), int(xs[0])
+    padded = np.pad(mask[top : ys[-1] + 1, left : xs[-1] + 1], 1).astype(np.float32)
+    x, y = np.arange(left - 1, left - 1 + padded.shape[1]), np.arange(top - 1, top - 1 + padded.shape[0])
+    found: Any = contour_generator(x, y, padded, name="mpl2014").create_contour(0.5)  # as matplotlib calls it
+    vertices, codes = found
+    return Path(np.concatenate(vertices), np.concatenate(codes))
 
 
 def draw_outlines(axes: Axes, masks: Iterable[tuple[Mask | None, Outline]]) -> list[LegendEntry]:

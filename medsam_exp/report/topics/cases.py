@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from PIL import Image
+
 from medsam_exp.report.kept import Kept
 from medsam_exp.report.pictures import Picture
 from medsam_exp.report.results import RunResults
@@ -118,8 +120,8 @@ def _words(sample_id: str, text: Mapping[str, Any], largest: float) -> "Figure":
     return words_figure(sample_id, text["words"], text["relevance"], largest)
 
 
-def _overlay(results: RunResults, sample_id: str) -> "Figure":
-    from medsam_exp.report.figures.overlay import ImageResult, overlay_figure
+def _overlay(results: RunResults, sample_id: str) -> Image.Image:
+    from medsam_exp.report.figures.overlay import ImageResult, overlay_picture
 
     stages = results.engine.artifacts
     sam = stages.get("sam_mask")
@@ -140,4 +142,4 @@ def _overlay(results: RunResults, sample_id: str) -> "Figure":
         scores=results.engine.scores[sample_id].get(results.final_label, {}),
         scored=results.final_label,
     )
-    return overlay_figure(result)
+    return overlay_picture(result)

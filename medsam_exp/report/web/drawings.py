@@ -1,17 +1,21 @@
 """Small pictures for the image browser: each image once, and what each run found in it as outlines over it."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from medsam_exp.report.web.render import LARGEST, as_json, data_uri, render
 from medsam_exp.report.web.simplify import kept_points
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.recent import Recent
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.pipeline import mask_stages, stage_colour, stage_title
 from medsam_exp.types import Mask, RGBImage, SaliencyMap, UserError
@@ -21,6 +25,9 @@ _LARGE, _SMALL, _QUALITY = 384, 224, 62
 """Pixels of a thumbnail's longer side for few and for many images; WebP."""
 _MAP_SIDE, _MAP_QUALITY = 48, 60  # a saliency map is smooth
 _ROUGHNESS = 0.003  # of the longer side; an outline is this close to its mask's border
+
+_remembered: Recent[str] = Recent(most=2000)
+"""Parts of drawings by what they show, some kB each: runs of a sweep have many in common, and its page has all."""
 
 _Drawn = TypeVar("_Drawn")
 Stored = Mapping[str, Mapping[str, StageArtifacts]]
@@ -148,8 +155,8 @@ def draw_image(sample_id: str, image: RGBImage, truth: Mask | None, stored: Stor
         side: pixels of the thumbnail's longer side.
     """
     height, width = image.shape[:2]
-    border = None if truth is None else outline(truth)
-    source = _webp(Image.fromarray(image), side, _QUALITY)
+    border = None if truth is None else _once(outline, truth)
+    source = _once(partial(_thumbnail, side), image)
     drawing = Drawing(
         image={"source": source, "width": width, "height": height, "truth": border}, layers={}, prompts={}
     )
@@ -235,8 +242,19 @@ def outline(mask: Mask) -> str:
 
 def _drawn(stage: str, artifacts: StageArtifacts, sample_id: str) -> str:
     if stage == "saliency":
-        return _saliency(read_map(artifacts, sample_id))
-    return outline(artifacts.mask(sample_id))
+        return _once(_saliency, read_map(artifacts, sample_id))
+    return _once(outline, artifacts.mask(sample_id))
+
+
+def _once(make: Callable[[Any], str], array: NDArray[Any]) -> str:
+    """What is made of an array, remembered by its content."""
+    how = (make.func, *make.args) if isinstance(make, partial) else make
+    content = hashlib.sha256(array.tobytes()).digest()
+    return _remembered.of((how, array.shape, array.dtype.str, content), lambda: make(array))
+
+
+def _thumbnail(side: int, image: RGBImage) -> str:
+    return _webp(Image.fromarray(image), side, _QUALITY)
 
 
 def _saliency(saliency_map: SaliencyMap) -> str:
