@@ -23,7 +23,7 @@ from medsam_exp.engine.provenance import caution
 from medsam_exp.report.console import print_summary
 from medsam_exp.report.logger.base import NullTracker
 from medsam_exp.report.logger.job import SweepJob, TrackedRun
-from medsam_exp.report.summary import command_line, finish_run
+from medsam_exp.report.summary import command_line, finish_run, help_to_finish
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.console import only_warnings
 from medsam_exp.runtime.digests import FileDigests, text_digest
@@ -148,6 +148,8 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
             tracker.summarise(summary, engine.artifacts, results)
             if not (origin["sweep"] and origin["sweep"]["shares_console"]):
                 print_summary(summary, run_dir, started=origin["started"])
+        else:
+            help_to_finish(cfg, engine, dataset, texts)
         distributed.barrier()
 
 

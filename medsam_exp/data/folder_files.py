@@ -4,7 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from medsam_exp.data.masks import label_values, refuse_unlisted_values, to_mask
 from medsam_exp.data.pixels import Pixels, pixel_digest
 from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
 from medsam_exp.runtime.digests import text_digest
+from medsam_exp.runtime.shared_work import own_blocks
 from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import UserError
 
@@ -340,17 +341,18 @@ def check_pairs(
     states = {stem: _state(pair) for stem, pair in with_files.items()}
     stored = StageArtifacts(remembered_in, "checked_files", key, states)
     stored.mark_used()
-    with ExitStack() as alone:
-        if stored.pending(list(states)):
-            with suppress(OSError):  # nothing may be written where others have stored
-                alone.enter_context(stored.locked())
-        new = dict.fromkeys(stored.pending(list(states)))
-        found = _checks({stem: pair for stem, pair in files.items() if stem in new or pair.problem}, targets)
-        with suppress(OSError), stored.gathered():
-            for stem in new:
-                if not found[stem].problem and not found[stem].patient:
-                    stored.save(stem, {"check": _CHECK.dump_python(found[stem], mode="json")})
-    old = [stem for stem in states if stem not in new]
+    found = _checks({stem: pair for stem, pair in files.items() if pair.problem}, targets)
+    with suppress(OSError):  # nothing may be written where others have stored
+        for block in own_blocks(stored, list(states)):
+            new = _checks({stem: files[stem] for stem in block}, targets)
+            found |= new
+            with stored.gathered():
+                for stem, check in new.items():
+                    if not check.problem and not check.patient:
+                        stored.save(stem, {"check": _CHECK.dump_python(check, mode="json")})
+    lacking = [stem for stem in stored.pending(list(states)) if stem not in found]
+    found |= _checks({stem: files[stem] for stem in lacking}, targets)
+    old = [stem for stem in states if stem not in found]
     infos = zip(old, stored.infos(old), strict=True)
     known = {stem: _CHECK.validate_python(info["check"]) for stem, info in infos}
     return {stem: found.get(stem) or known[stem] for stem in files}

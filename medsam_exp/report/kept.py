@@ -11,6 +11,7 @@ import medsam_exp
 from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
 from medsam_exp.runtime.digests import text_digest
 from medsam_exp.runtime.errors import UserError
+from medsam_exp.runtime.shared_work import own_blocks
 
 _DRAWN_BY = ("matplotlib", "pillow", "scikit-image")
 _SHOWN = ("report", "metrics", "nnunet/uncertainty", "saliency", "stages")
@@ -49,6 +50,7 @@ class Kept:
         self._lacking = set(shows)
         with suppress(OSError, UserError):
             self._lacking = set(self._stored.pending(self._names))
+        self._is_new = bool(self._lacking)
         self._stored.mark_used()
         self._open = ExitStack()
 
@@ -62,6 +64,19 @@ class Kept:
             self._stored.save(name, made)
         return made
 
+    def make_together(self, make: Callable[[str], Mapping[str, Any]]) -> None:
+        """Make the parts that are not there, some on each process of the job; each of them may call this or not.
+
+        Args:
+            make: a part by its name.
+        """
+        with suppress(OSError):  # as above; who needs a part makes it
+            for names in own_blocks(self._stored, self._names):
+                with self._stored.gathered():
+                    for name in names:
+                        self._stored.save(name, make(name))
+            self._lacking = set(self._stored.pending(self._names))
+
     def __enter__(self) -> Self:
         """Store many parts at a time."""
         self._open.enter_context(self._stored.gathered())
@@ -71,7 +86,7 @@ class Kept:
         """Store the last parts, and say what all are of."""
         with suppress(OSError):
             self._open.close()
-            if self._lacking:
+            if self._is_new:
                 self._stored.write_manifest(self._description, self._names)
 
 

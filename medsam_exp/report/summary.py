@@ -28,13 +28,14 @@ from medsam_exp.report.mask_files import write_mask_files, write_rows
 from medsam_exp.report.page import write_report
 from medsam_exp.report.pictures import Picture, save_pictures
 from medsam_exp.report.results import RunResults
-from medsam_exp.report.topics.cases import draw_browser
+from medsam_exp.report.topics.cases import draw_browser, help_to_draw, shown_in_browser
 from medsam_exp.report.topics.grounding import presence_results, veto_notes
 from medsam_exp.report.topics.retrieval import retrieval_results
 from medsam_exp.report.topics.tuning import draw_tuning, tuning_results
 from medsam_exp.report.topics.uncertainty import uncertainty_results
 from medsam_exp.report.topics.weak import comparisons, label_notes, weak_label_results
-from medsam_exp.report.web.drawings import Drawing
+from medsam_exp.report.web.drawings import Drawing, drawn_stages
+from medsam_exp.runtime import distributed
 from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
@@ -83,6 +84,8 @@ def finish_run(
     Returns:
         The content of summary.json, and what a run over images has.
     """
+    if distributed.world_size() > 1:
+        distributed.from_rank_zero(_to_draw(cfg, engine, dataset, texts))
     cut = cut_of_samples(engine.artifacts, engine.sample_ids)
     rows = _per_image_rows(engine, texts, cut)
     scores, retrieval, presence = _scores(engine), retrieval_results(engine), presence_results(engine, cfg)
@@ -138,6 +141,31 @@ def finish_run(
     report = run_dir / "report.html"
     write_report(report, title=cfg.name, summary=summary, rows=rows, figures=figures, drawn=drawn)
     return summary, results if rows else None
+
+
+def help_to_finish(
+    cfg: DictConfig, engine: Engine, dataset: Dataset | None, texts: Mapping[str, tuple[str, ...]]
+) -> None:
+    """What a job's other processes do while the first is at `finish_run`: they make drawings of its report.
+
+    Args:
+        cfg: of the run.
+        engine: with all stages run.
+        dataset: the images; None for a run without.
+        texts: by sample id.
+    """
+    sample_ids = distributed.from_rank_zero(list[str]())
+    if dataset is not None and sample_ids:
+        help_to_draw(RunResults(cfg, engine, dataset, texts, [], {}), sample_ids)
+
+
+def _to_draw(
+    cfg: DictConfig, engine: Engine, dataset: Dataset | None, texts: Mapping[str, tuple[str, ...]]
+) -> list[str]:
+    """Ids of the images that the report draws; none where a run has nothing to draw."""
+    if dataset is None or not engine.artifacts.keys() & set(drawn_stages()):
+        return []
+    return shown_in_browser(RunResults(cfg, engine, dataset, texts, [], {}))
 
 
 def _of_trainings(curves: Path) -> list[Picture]:

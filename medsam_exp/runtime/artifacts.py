@@ -254,13 +254,19 @@ class StageArtifacts:
         """Learn where records lie that were written since the last look; of one sample's the newest counts."""
         with self._looking:
             there = tuple(shards_in(self.folder))
-            if self._seen != there[: len(self._seen)]:  # one was written anew, or is gone
+            if self._seen == there:
+                return
+            if not set(self._seen) <= set(there):  # one was written anew, or is gone
                 self._seen, self._places = (), {}
-            places = dict(self._places)
-            for shard in there[len(self._seen) :]:
+            places, seen = dict(self._places), set(self._seen)
+            for shard in there:
+                if shard in seen:
+                    continue
                 for number, sample, digest in rows_of(shard):
                     if sample in self._sample_digests and digest == self._digest(sample):
-                        places[sample] = shard, number
+                        known = places.get(sample)
+                        if known is None or known[0] < shard:
+                            places[sample] = shard, number
             self._seen, self._places = there, places
 
 

@@ -1,7 +1,7 @@
 """Single images: the best, median and worst cases, the words of their texts, and all images for the browser."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -12,6 +12,7 @@ from medsam_exp.report.kept import Kept
 from medsam_exp.report.pictures import Picture
 from medsam_exp.report.results import RunResults
 from medsam_exp.report.web.drawings import Drawing, Stored, draw_image, drawn_stages, thumbnail_side
+from medsam_exp.runtime import distributed
 from medsam_exp.runtime.digests import text_digest
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.stages.maps import read_map
@@ -72,24 +73,47 @@ def draw_words(results: RunResults) -> Iterator[Picture]:
         )
 
 
+def shown_in_browser(results: RunResults) -> list[str]:
+    """The ids of the images in the report's image browser, the worst masks first."""
+    dsc, most = _final_dsc(results), results.cfg.report_images
+    return sorted(results.engine.sample_ids, key=lambda name: (dsc.get(name, math.inf), name))[:most]
+
+
 def draw_browser(results: RunResults) -> Iterator[tuple[str, Drawing]]:
-    """Images with what was found in them, for the report's image browser, the worst masks first."""
-    dsc, engine = _final_dsc(results), results.engine
-    ids = sorted(engine.sample_ids, key=lambda name: (dsc.get(name, math.inf), name))[
-        : results.cfg.report_images
-    ]
+    """The browser's images with what was found in them, in their order."""
+    kept, make = _drawings(results, ids := shown_in_browser(results))
+    if distributed.world_size() > 1:
+        kept.make_together(make)
+    with kept:
+        for name in ids:
+            yield name, cast("Drawing", kept.part(name, partial(make, name)))
+
+
+def help_to_draw(results: RunResults, sample_ids: Sequence[str]) -> None:
+    """Make drawings of the browser for the process that writes the report.
+
+    Args:
+        results: without rows and summary.
+        sample_ids: the process's `shown_in_browser`.
+    """
+    kept, make = _drawings(results, sample_ids)
+    kept.make_together(make)
+
+
+def _drawings(
+    results: RunResults, sample_ids: Sequence[str]
+) -> tuple[Kept, Callable[[str], Mapping[str, Any]]]:
+    """Where the drawings of some images are kept, and what makes one."""
     stored = {
         stage: {found.key: found}
         for stage in drawn_stages()
-        if (found := engine.artifacts.get(stage)) is not None
+        if (found := results.engine.artifacts.get(stage)) is not None
     }
-    side = thumbnail_side(len(ids))
+    side = thumbnail_side(len(sample_ids))
     keys = {stage: key for stage, own in stored.items() for key in own}
-    shows = {name: text_digest(json_text(results.decided_by(name))) for name in ids}
-    with Kept(Path(results.cfg.paths.artifacts), "drawings", keys, shows, {"side": side}) as kept:
-        for name in ids:
-            drawing = kept.part(name, partial(_drawing, results, name, stored, side))
-            yield name, cast("Drawing", drawing)
+    shows = {name: text_digest(json_text(results.decided_by(name))) for name in sample_ids}
+    kept = Kept(Path(results.cfg.paths.artifacts), "drawings", keys, shows, {"side": side})
+    return kept, lambda name: cast("Mapping[str, Any]", _drawing(results, name, stored, side))
 
 
 def _drawing(results: RunResults, sample_id: str, stored: Stored, side: int) -> Drawing:
@@ -104,8 +128,8 @@ def _chosen(results: RunResults) -> list[tuple[str, str]]:
 
 def _final_dsc(results: RunResults) -> dict[str, float]:
     """DSC of the last masks by sample id; of images that have one."""
-    final = results.final_label
-    return {row["id"]: row["dsc"] for row in results.rows if row["stage"] == final and "dsc" in row}
+    final, scores = results.final_label, results.engine.scores
+    return {name: own["dsc"] for name, of in scores.items() if "dsc" in (own := of.get(final, {}))}
 
 
 def _distribution(results: RunResults) -> "Figure":
