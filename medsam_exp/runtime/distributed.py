@@ -23,6 +23,10 @@ from medsam_exp.runtime.nodes import Nodes
 _SECONDS_TO_END = 3.0
 """A process that was asked to stop and has not by then is cut off; less than what its launcher has."""
 _SECONDS_FOR_THE_GROUP = 10.0
+_IN_A_ROW = 32
+"""Items that a process takes in a row, so that stages of unlike batches give it the same images, which it keeps."""
+_MANY = 1024
+"""Items of each process from which on a few more or less do not count."""
 
 T = TypeVar("T")
 
@@ -46,6 +50,20 @@ def world_size() -> int:
 def processes_here() -> int:
     """Number of processes of this job on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", world_size())) if _group() else 1
+
+
+def own_starts(count: int, at_once: int = 1) -> list[int]:
+    """Where this process's share of a job's items begins, for every so many of them.
+
+    Processes take turns, so that shares are about equally long, and those of many items about the same whatever
+    `at_once` is.
+
+    Args:
+        count: items of the whole job.
+        at_once: items from each start on; those of the last are fewer.
+    """
+    row = at_once * max(1, _IN_A_ROW // at_once if count >= _MANY * world_size() else 1)
+    return [start for start in range(0, count, at_once) if start // row % world_size() == rank()]
 
 
 def barrier() -> None:

@@ -212,7 +212,7 @@ class StageContext:
     @property
     def share(self) -> Sequence[str]:
         """The pending samples of this process; what is shared goes by their place, so that all are alike long."""
-        return self.pending[distributed.rank() :: distributed.world_size()]
+        return [self.pending[place] for place in distributed.own_starts(len(self.pending))]
 
     def computed(self, compute: Callable[[str], Computed]) -> Iterator[Computed]:
         """What is computed of each sample of this process's share, in order.

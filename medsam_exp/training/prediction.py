@@ -122,7 +122,7 @@ def batch_loader(
     """Loader of this process's share of batches; what is in a batch does not depend on the number of processes.
 
     Args:
-        items: of the whole job, equal on every process, which takes every world_size-th batch.
+        items: of the whole job, equal on every process, which takes its `own_starts`.
         load: up to batch_size items to a batch.
         batch_size: items of every batch but the last.
         threads: that read ahead; 0 reads in this one.
@@ -133,8 +133,7 @@ def batch_loader(
         batch = load(some)
         return batch.pin_memory() if isinstance(batch, TensorBatch) else batch
 
-    rank, world_size = distributed.rank(), distributed.world_size()
-    starts = range(rank * batch_size, len(items), world_size * batch_size)
+    starts = distributed.own_starts(len(items), batch_size)
     return Ahead(
         [items[start : start + batch_size] for start in starts], load_pinned if pinned else load, threads
     )

@@ -50,3 +50,21 @@ def test_one_process_is_given_all_at_once(tmp_path: Path) -> None:
     stored = StageArtifacts(tmp_path, "s", "k", dict.fromkeys(_IDS, "1" * 64))
     stored.save(_IDS[5], {})
     assert list(own_blocks(stored, _IDS)) == [tuple(_IDS[:5] + _IDS[6:])]
+
+
+@pytest.mark.parametrize(("count", "same"), [(9, False), (5000, True)])
+def test_shares_are_whole_and_of_many_items_the_same_for_all_batches(
+    monkeypatch: pytest.MonkeyPatch, count: int, same: bool
+) -> None:
+    monkeypatch.setattr(distributed, "world_size", lambda: 3)
+    shares: dict[int, list[set[int]]] = {}
+    for at_once in (1, 4, 32):
+        for rank in range(3):
+            monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+            starts = distributed.own_starts(count, at_once)
+            own = {place for start in starts for place in range(start, min(start + at_once, count))}
+            shares.setdefault(at_once, []).append(own)
+        assert sorted(place for own in shares[at_once] for place in own) == [*range(count)]
+    assert (shares[1] == shares[4] == shares[32]) == same
+    lengths = [len(own) for own in shares[1]]
+    assert max(lengths) - min(lengths) <= (32 if same else 1)
