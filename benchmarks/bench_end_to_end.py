@@ -102,7 +102,7 @@ def our_masks(clip: ClipModel, sam: SamModel, paths: Sequence[Path]) -> Iterator
                 coarse = confident(otsu(found, images[name]), found)
                 prompts[name] = prompter(coarse, np.random.default_rng(SEED))
         for batch in _batches(images, sam.preprocess, STAGES["sam_mask"]):
-            for name, answer in sam_answers(sam, lambda _: SingleMask(), prompts, batch):
+            for name, answer in sam_answers(sam, lambda _: SingleMask(), prompts.__getitem__, batch):
                 yield name, answer.mask
 
 

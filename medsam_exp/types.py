@@ -147,14 +147,17 @@ class TextSource(Protocol):
 
 @dataclass(frozen=True)
 class Prompts:
-    """Visual prompts for SAM: N prompts, each a box, some points, or both; original frame.
+    """Visual prompts for SAM: N prompts, each a box, some points, a mask, or several of these; original frame.
 
     Attributes:
         boxes_xyxy: (N, 4) float32 x0, y0, x1, y1 in pixels; x1 and y1 one past the last pixel. Or None.
         point_coords: (N, P, 2) float32 x, y in pixels; whole numbers are pixel centres, as in mask[y, x]. Or None.
         point_labels: (N, P) int64, 1 foreground, 0 background, -1 no point (its place is ignored). Or None.
-        mask_logits: (N, h, w) float32 of a mask over the whole image, at any resolution, besides boxes or points.
-            Or None.
+        mask_logits: (N, h, w) float32 of a mask over the whole image, at any resolution. Or None.
+        alternatives: how many prompts in a row ask for one object; a fusion sees the masks of all of them. Divides N.
+        feeds_back: whether the network's best mask of each prompt is given back to it with the prompt, once.
+        further_points: (place of a prompt, the network's best mask (H, W) of it) to foreground points (P, 2) x, y that
+            join the prompt when it is asked again; equal each time. Or None.
 
     Example:
         >>> import numpy as np
@@ -167,11 +170,14 @@ class Prompts:
     point_coords: NDArray[np.float32] | None = None
     point_labels: NDArray[np.int64] | None = None
     mask_logits: NDArray[np.float32] | None = None
+    alternatives: int = 1
+    feeds_back: bool = False
+    further_points: Callable[[int, Mask], NDArray[np.float32]] | None = None
 
     def __len__(self) -> int:
         """N, the number of prompts."""
-        given = self.boxes_xyxy if self.boxes_xyxy is not None else self.point_coords
-        return 0 if given is None else len(given)
+        given = (self.boxes_xyxy, self.point_coords, self.mask_logits)
+        return next((len(part) for part in given if part is not None), 0)
 
 
 PostProcessor = Callable[[SaliencyMap, RGBImage], Mask]
@@ -213,6 +219,22 @@ class MapPrompter(Protocol):
 
     def on_map(self, saliency_map: SaliencyMap) -> Prompter:
         """Return the prompter of the image of a (H, W) map."""
+
+
+@runtime_checkable
+class ImagePrompter(Protocol):
+    """Makes the prompter of an image, where its pixels decide the prompts.
+
+    Attributes:
+        gives_points: as of the prompter that it makes.
+    """
+
+    @property
+    def gives_points(self) -> bool:
+        """Known before any image is."""
+
+    def on_image(self, image: RGBImage) -> Prompter | MapPrompter:
+        """Return the prompter of an (H, W, 3) uint8 RGB image."""
 
 
 class MaskFusion(Protocol):

@@ -165,6 +165,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], Iterable[str]], ...] = (
     methods.review_by_a_known_score,
     methods.saliency_fits_network,
     methods.prompts_are_understood,
+    methods.alternatives_are_chosen_from,
     methods.veto_has_its_score,
     methods.calibration_spares_the_test_split,
     methods.calibrated_elsewhere,

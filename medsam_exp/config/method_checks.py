@@ -131,6 +131,18 @@ def prompts_are_understood(cfg: DictConfig) -> Iterator[str]:
         )
 
 
+def alternatives_are_chosen_from(cfg: DictConfig) -> Iterator[str]:
+    """Several prompts for one object need a fusion that looks at all their masks."""
+    prompter = _prompter(cfg) if readers(cfg.stages, "prompt") else None
+    if getattr(prompter, "alternatives", 1) == 1 or get_object(cfg.fusion["_target_"]).multimask:
+        return
+    method = str(cfg.prompt["_target_"]).split(".")[-2]
+    yield (
+        f"prompt={method} asks several times for each region, of which fusion=single would take the first alone; "
+        "choose another fusion, such as fusion=map_agreement"
+    )
+
+
 def _prompter(cfg: DictConfig) -> Any:
     try:
         return build(cfg.prompt)

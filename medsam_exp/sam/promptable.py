@@ -4,8 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from medsam_exp.sam.framing import Framing
 from medsam_exp.types import Prompts, RGBImage, UserError
@@ -112,7 +114,7 @@ class PromptableModel(nn.Module, ABC):
         original_size: tuple[int, int],
         multimask: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Turn the visual prompts of one image into masks, one prompt after the other.
+        """Turn the visual prompts of one image into masks, one prompt after the other; ask again where they say so.
 
         Only one prompt's masks exist in the original frame at a time: hundreds of prompts on a large image
         would fill the memory. Always in float32, whatever the Trainer's precision: decoding is cheap, and it
@@ -138,9 +140,18 @@ class PromptableModel(nn.Module, ABC):
             boxes, points, labels = (None if part is None else part[some] for part in parts)
             masks = self._masks(prompts, some, original_size, device)
             with torch.autocast(device.type, enabled=False):
-                low_res, iou_predictions = self.decode_low_res(
-                    image_embedding.float()[None], boxes, points, labels, multimask, masks
-                )
+                image = image_embedding.float()[None]
+                low_res, iou_predictions = self.decode_low_res(image, boxes, points, labels, multimask, masks)
+                if prompts.further_points is not None or prompts.feeds_back:
+                    best = low_res[torch.arange(len(low_res)), iou_predictions.argmax(1)][:, None]
+                    further = self._further_points(prompts, start, best, original_size)
+                    points, labels = (
+                        _joined(*parts) for parts in zip((points, labels), further, strict=True)
+                    )
+                    masks = self._given_back(best) if prompts.feeds_back else masks
+                    low_res, iou_predictions = self.decode_low_res(
+                        image, boxes, points, labels, multimask, masks
+                    )
             for one, iou in zip(low_res, iou_predictions, strict=True):
                 yield self.framing.to_original(one[None], original_size)[0], iou
 
@@ -150,13 +161,38 @@ class PromptableModel(nn.Module, ABC):
         """Masks (n, 1, 4g, 4g) of some prompts as the prompt encoder takes them."""
         if prompts.mask_logits is None:
             return None
+        self._must_take_masks()
+        logits = torch.as_tensor(prompts.mask_logits[some], dtype=torch.float32, device=device)
+        return self.framing.mask_prompts(logits, original_size, 4 * self.embedding_shape[1])
+
+    def _given_back(self, low_res: Tensor) -> Tensor:
+        """Masks (n, 1, 4g, 4g) of logits (n, 1, h, w) that the network itself gave."""
+        self._must_take_masks()
+        side = 4 * self.embedding_shape[1]
+        if low_res.shape[-2:] == (side, side):
+            return low_res
+        return interpolate(low_res, (side, side), mode="bilinear", align_corners=False, antialias=True)
+
+    def _must_take_masks(self) -> None:
         if not self.takes_masks:
             raise UserError(
                 "This SAM is not asked with masks: choose a prompt without one, such as prompt=box, or one of Meta's "
                 "first SAMs, such as sam=vit_h."
             )
-        logits = torch.as_tensor(prompts.mask_logits[some], dtype=torch.float32, device=device)
-        return self.framing.mask_prompts(logits, original_size, 4 * self.embedding_shape[1])
+
+    def _further_points(
+        self, prompts: Prompts, start: int, low_res: Tensor, original_size: tuple[int, int]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Coordinates (n, P, 2) and labels (n, P) that join n prompts, by the logits (n, 1, h, w) of their masks."""
+        if prompts.further_points is None:
+            return None, None
+        masks = (self.framing.to_original(one[None], original_size)[0, 0] > 0 for one in low_res)
+        coords = np.stack(
+            [prompts.further_points(start + place, mask.cpu().numpy()) for place, mask in enumerate(masks)]
+        )
+        found = Prompts(point_coords=coords, point_labels=np.ones(coords.shape[:2], np.int64))
+        _, points, labels = self._in_input_frame(found, original_size, low_res.device)
+        return points, labels
 
     def _in_input_frame(
         self, prompts: Prompts, original_size: tuple[int, int], device: torch.device
@@ -173,3 +209,9 @@ class PromptableModel(nn.Module, ABC):
         return [
             None if part is None else torch.as_tensor(part, dtype=kind, device=device) for part, kind in typed
         ]
+
+
+def _joined(some: Tensor | None, more: Tensor | None) -> Tensor | None:
+    """Points or labels of prompts, followed by others."""
+    given = [part for part in (some, more) if part is not None]
+    return torch.cat(given, dim=1) if given else None

@@ -36,6 +36,7 @@ from medsam_exp.types import (
     ComponentFilter,
     ContrastiveLoss,
     Dataset,
+    ImagePrompter,
     MapFusion,
     MapPrompter,
     MaskFusion,
@@ -92,7 +93,9 @@ class Builder(Protocol):
     def __call__(self, group: Literal["veto"], **overrides: Any) -> Veto: ...
 
     @overload
-    def __call__(self, group: Literal["prompt"], **overrides: Any) -> Prompter | MapPrompter: ...
+    def __call__(
+        self, group: Literal["prompt"], **overrides: Any
+    ) -> Prompter | MapPrompter | ImagePrompter: ...
 
     @overload
     def __call__(self, group: Literal["fusion"], **overrides: Any) -> MaskFusion | MapFusion: ...

@@ -8,13 +8,14 @@ import numpy as np
 from medsam_exp.masks.component_filter.none import AllComponents
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.seeding import numpy_generator
+from medsam_exp.sam.prompt.on_image import prompter_of
 from medsam_exp.stages.context import Result, StageContext
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.networks import sam_of_run
 from medsam_exp.stages.records import SamRecord, prompt_record
 from medsam_exp.training.prediction import StoredEmbedding, read_embeddings
 from medsam_exp.training.sam_inference import SamAnswer, sam_answers
-from medsam_exp.types import MapFusion, MapPrompter, MaskFusion, Prompter, Prompts
+from medsam_exp.types import ImagePrompter, MapFusion, MapPrompter, MaskFusion, Prompts
 
 
 def run(context: StageContext) -> None:
@@ -29,17 +30,30 @@ def run(context: StageContext) -> None:
 
     def prompts_of(sample_id: str) -> Prompts:
         generator = numpy_generator(context.seed, sample_id, "prompt")
-        return _prompter_of(context, prompter, sample_id)(coarse.mask(sample_id), generator)
+        read = (
+            partial(read_map, context.parents["saliency"], sample_id),
+            partial(context.read_image, sample_id),
+        )
+        return prompter_of(prompter, *read)(coarse.mask(sample_id), generator)
 
-    mine = dict(zip(context.share, context.computed(prompts_of), strict=True))
-    prompts = {name: found for share in distributed.to_all(mine) for name, found in share.items()}
-    asked = tuple(name for name in context.pending if len(prompts[name]))
+    # What a map or an image is part of would fill the memory, and is made again when it is asked with.
+    kept = not isinstance(prompter, MapPrompter | ImagePrompter)
+    mine = {
+        name: found if kept else len(found)
+        for name, found in zip(context.share, context.computed(prompts_of), strict=True)
+    }
+    made = {name: found for share in distributed.to_all(mine) for name, found in share.items()}
+    asked = tuple(name for name in context.pending if _count(made[name]))
+
+    def asked_with(sample_id: str) -> Prompts:
+        found = made[sample_id]
+        return found if isinstance(found, Prompts) else prompts_of(sample_id)
 
     def result(sample_id: str, answer: SamAnswer) -> Result:
         info: SamRecord = {
             "presence": 1.0,
             "iou_predictions": answer.iou_predictions,
-            "prompts": prompt_record(prompts[sample_id]),
+            "prompts": prompt_record(asked_with(sample_id)),
         }
         if fusion.multimask:
             info["proposal_iou_predictions"] = answer.proposal_iou_predictions
@@ -49,22 +63,20 @@ def run(context: StageContext) -> None:
         return Result(sample_id, info, mask)
 
     for name, found in mine.items():
-        if not len(found):
+        if not _count(found):
             absent: SamRecord = {"presence": 0.0, "iou_predictions": [], "prompts": prompt_record(Prompts())}
             context.save(name, absent, np.zeros_like(coarse.mask(name)))
     if not asked:
         return
     sam = sam_of_run(context)
-    answers = partial(sam_answers, sam, partial(_fusion_of, context, fusion), prompts)
+    answers = partial(sam_answers, sam, partial(_fusion_of, context, fusion), asked_with)
     stored = "sam_embedding" in context.parents
     read = partial(read_embeddings, _reader(context)) if stored else context.images(sam.preprocess)
     context.store(sam, answers, result, read, asked)
 
 
-def _prompter_of(context: StageContext, prompter: Prompter | MapPrompter, sample_id: str) -> Prompter:
-    if isinstance(prompter, MapPrompter):
-        return prompter.on_map(read_map(context.parents["saliency"], sample_id))
-    return prompter
+def _count(found: Prompts | int) -> int:
+    return len(found) if isinstance(found, Prompts) else found
 
 
 def _fusion_of(context: StageContext, fusion: MaskFusion | MapFusion, sample_id: str) -> MaskFusion:

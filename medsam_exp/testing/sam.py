@@ -11,6 +11,7 @@ from medsam_exp.masks.components import label_components
 from medsam_exp.sam.fusion.best_iou import BestIou
 from medsam_exp.sam.fusion.single import SingleMask
 from medsam_exp.sam.load import load_sam
+from medsam_exp.sam.prompt.on_image import prompter_of
 from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.testing.arrays import SHAPES, example_masks
 from medsam_exp.testing.expectation import about, contract, expect
@@ -139,7 +140,9 @@ def _check_prompts(sam: PromptableModel, kind: str) -> None:
     prompts = _prompts(20, _SIZE, kind)
     together = [logits for logits, _ in sam.decode(embedding, prompts, _SIZE)]
     for number in (0, 7, 19):
-        alone = Prompts(*(part if part is None else part[number : number + 1] for part in _parts(prompts)))
+        parts = (part if part is None else part[number : number + 1] for part in _parts(prompts))
+        boxes, coords, labels, masks = parts
+        alone = Prompts(boxes, coords, labels, masks)
         ((logits, _),) = sam.decode(embedding, alone, _SIZE)
         same = torch.allclose(logits, together[number], rtol=1e-4, atol=1e-4)
         expect(same, "a prompt's mask depends on the other prompts")
@@ -188,9 +191,9 @@ def _prompts(count: int, size: tuple[int, int], kind: str) -> Prompts:
 
 
 def _prompt(prompter: Prompter | MapPrompter, mask: Mask) -> Prompts:
-    if isinstance(prompter, MapPrompter):
-        prompter = prompter.on_map(np.random.default_rng(2).random(mask.shape, np.float32))
-    return prompter(mask, np.random.default_rng(5))
+    noise = np.random.default_rng(2)
+    read = lambda: noise.random(mask.shape, np.float32), lambda: _image(mask.shape)
+    return prompter_of(prompter, *read)(mask, np.random.default_rng(5))
 
 
 def _parts(prompts: Prompts) -> tuple[Any, ...]:
@@ -206,7 +209,8 @@ def _equal(one: Prompts, other: Prompts) -> bool:
 
 def _expect_boxes(prompts: Prompts, shape: tuple[int, int]) -> None:
     boxes = prompts.boxes_xyxy
-    expect(boxes is not None or prompts.point_coords is not None, "neither boxes nor points")
+    given = any(part is not None for part in _parts(prompts)) or not len(prompts)
+    expect(given, "neither boxes nor points nor a mask")
     if boxes is None:
         return
     fits = boxes.dtype == np.float32 and boxes.shape == (len(prompts), 4)

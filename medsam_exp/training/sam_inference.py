@@ -1,7 +1,8 @@
 """SAM's embeddings and masks of batches of images."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ class SamAnswer:
 
     Attributes:
         mask: (H, W) bool, original frame, the masks of all N prompts united.
-        iou_predictions: N, what the network expects of each prompt's mask.
-        proposal_iou_predictions: N x M, what it expects of each mask before fusion.
+        iou_predictions: what the network expects of the mask of each prompt, or of each object that several ask for.
+        proposal_iou_predictions: for each of these, what it expects of each mask before fusion.
     """
 
     mask: Mask
@@ -40,7 +41,7 @@ def sam_embeddings(sam: PromptableModel, batch: ImageBatch) -> Iterator[tuple[st
 def sam_answers(
     sam: PromptableModel,
     fusion_of: Callable[[str], MaskFusion],
-    prompts: Mapping[str, Prompts],
+    prompts_of: Callable[[str], Prompts],
     batch: ImageBatch | EmbeddingBatch,
 ) -> Iterator[tuple[str, SamAnswer]]:
     """Each sample's id and answer; the masks of several prompts are united.
@@ -48,7 +49,7 @@ def sam_answers(
     Args:
         sam: the network.
         fusion_of: a sample id, what makes one mask of those that the network gives for one prompt.
-        prompts: at least one prompt for each sample id.
+        prompts_of: a sample id, at least one prompt.
         batch: images, or embeddings that were stored.
 
     Raises:
@@ -58,7 +59,7 @@ def sam_answers(
         batch = EmbeddingBatch(batch.ids, batch.sizes, tuple(_encode(sam, batch)))
     for sample_id, size, embedding in zip(batch.ids, batch.sizes, batch.embeddings, strict=False):
         fusion = fusion_of(sample_id)
-        yield sample_id, answer_prompts(sam, fusion, embedding, prompts[sample_id], size, sample_id)
+        yield sample_id, answer_prompts(sam, fusion, embedding, prompts_of(sample_id), size, sample_id)
 
 
 def _encode(sam: PromptableModel, batch: ImageBatch) -> torch.Tensor:
@@ -82,11 +83,11 @@ def answer_prompts(
     size: tuple[int, int],
     sample_id: str = "",
 ) -> SamAnswer:
-    """Decode the prompts of one image one by one, fuse the masks of each, unite the fused ones.
+    """Decode the prompts of one image one by one, fuse the masks of each object, unite the fused ones.
 
     Args:
         sam: the network.
-        fusion: acts per prompt, before prompts are united.
+        fusion: acts per object, on the masks of one prompt or of several alternatives, before objects are united.
         embedding: (C, g, g) of the image.
         prompts: N prompts, original frame.
         size: (H, W) of the image.
@@ -97,7 +98,9 @@ def answer_prompts(
     """
     united = torch.zeros(size, dtype=torch.bool, device=embedding.device)
     fused_iou, proposal_iou = [], []
-    for logits, iou_predictions in sam.decode(embedding, prompts, size, multimask=fusion.multimask):
+    answers = sam.decode(embedding, prompts, size, multimask=fusion.multimask)
+    while of_one := list(islice(answers, prompts.alternatives)):
+        logits, iou_predictions = (torch.cat(parts) for parts in zip(*of_one, strict=True))
         if not (all_finite(logits) and all_finite(iou_predictions)):
             raise not_finite(f"a mask of {sample_id!r}, or its expected IoU,", "SAM")
         mask, iou = fusion(logits, iou_predictions)

@@ -14,9 +14,14 @@ from omegaconf.errors import ReadonlyConfigError
 from medsam_exp.clip.capabilities import VisionLayout
 from medsam_exp.config import checks
 from medsam_exp.config.build import build
-from medsam_exp.config.method_checks import prompts_are_understood, text_segmenter_can_answer
+from medsam_exp.config.method_checks import (
+    alternatives_are_chosen_from,
+    prompts_are_understood,
+    text_segmenter_can_answer,
+)
 from medsam_exp.config.schema import check
-from medsam_exp.types import MapPrompter, UserError
+from medsam_exp.sam.prompt.on_image import prompter_of
+from medsam_exp.types import UserError
 from tests.compose import CONF, composed
 from tests.conftest import ROOT
 
@@ -64,6 +69,7 @@ def given_for(group: str, choice: str, folder: Path) -> list[str]:
     needed = {
         ("data", "folder"): [f"data.root={folder}"],
         ("data", "image"): [f"data.path={folder}"],
+        ("prompt", "jittered_boxes"): ["fusion=map_agreement"],
         ("prompt", "given"): ["prompt.prompts=[{points: [[3, 4, 1]]}]"],
         ("clip", "folder"): [f"clip.model={folder}"],
         ("clip", "biomedclip_finetuned"): [f"clip.weights={folder}"],
@@ -247,9 +253,8 @@ def test_points_are_refused_before_anything_is_computed_where_they_mean_nothing(
 ) -> None:
     cfg = composed(f"sam={sam}")
     cfg.prompt = composed(f"prompt={choice}", *PROMPTS[choice]).prompt
-    prompter = build(cfg.prompt)
-    if isinstance(prompter, MapPrompter):
-        prompter = prompter.on_map(np.zeros((64, 64), np.float32))
+    read = lambda: np.zeros((64, 64), np.float32), lambda: np.zeros((64, 64, 3), np.uint8)
+    prompter = prompter_of(build(cfg.prompt), *read)
     drawn = prompter(np.eye(64, dtype=bool), np.random.default_rng(0)).point_coords is not None
     assert build(cfg.prompt).gives_points == drawn
     said = [f"sam={sam} understands boxes only, but prompt={choice} gives points; use prompt=box"]
@@ -275,14 +280,22 @@ def test_a_text_segmenter_that_cannot_answer_is_refused_before_it_is_loaded(chan
     assert not list(text_segmenter_can_answer(composed("text_segmenter=owlv2", "stages=[text_mask]")))
 
 
+@pytest.mark.parametrize("prompt", ["map", "map_and_box", "fed_back"])
 @pytest.mark.parametrize("sam", ["sam2_tiny", "vit_b"])
-def test_mask_prompts_that_the_network_is_not_asked_with_are_refused(sam: str) -> None:
-    said = "sam=sam2_tiny is not asked with masks here, but prompt=map_and_box gives them; use prompt=box"
+def test_mask_prompts_that_the_network_is_not_asked_with_are_refused(sam: str, prompt: str) -> None:
+    said = f"sam=sam2_tiny is not asked with masks here, but prompt={prompt} gives them; use prompt=box"
     found = [
         line.partition(", or")[0]
-        for line in prompts_are_understood(composed(f"sam={sam}", "prompt=map_and_box"))
+        for line in prompts_are_understood(composed(f"sam={sam}", f"prompt={prompt}"))
     ]
     assert found == ([said] if sam == "sam2_tiny" else [])
+
+
+def test_boxes_to_choose_from_need_a_fusion_that_chooses() -> None:
+    (line,) = alternatives_are_chosen_from(composed("prompt=jittered_boxes"))
+    assert line.startswith("prompt=jittered_boxes asks several times for each region, of which fusion=single")
+    assert not list(alternatives_are_chosen_from(composed("prompt=jittered_boxes", "fusion=map_agreement")))
+    assert not list(alternatives_are_chosen_from(composed("prompt=box")))
 
 
 def test_a_wrong_prompt_is_one_sentence() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from medsam_exp.config.build import build
+from medsam_exp.sam.prompt.on_image import prompter_of
 from medsam_exp.stages.records import prompt_record, prompts_of
 from medsam_exp.testing.arrays import example_masks
 from medsam_exp.testing.sam import check_prompter
@@ -42,8 +43,8 @@ def test_contract(case: tuple[str, Prompter | MapPrompter]) -> None:
 
 def test_prompts_survive_their_record(case: tuple[str, Prompter | MapPrompter]) -> None:
     prompter, generator = case[1], np.random.default_rng(0)
-    if isinstance(prompter, MapPrompter):
-        prompter = prompter.on_map(generator.random((47, 21), np.float32))
+    image = generator.integers(0, 256, (47, 21, 3), np.uint8)
+    prompter = prompter_of(prompter, lambda: generator.random((47, 21), np.float32), lambda: image)
     prompts = prompter(example_masks((47, 21))["a disk and a pixel"], generator)
     again = prompts_of(prompt_record(prompts))
     assert prompt_record(again) == prompt_record(prompts)

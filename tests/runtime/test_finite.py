@@ -206,7 +206,10 @@ def test_what_sam_gives_is_looked_at(sam: Any, monkeypatch: pytest.MonkeyPatch) 
     images = torch.zeros(2, 3, size, size)
     images[1] = math.inf
     two = ImageBatch(("a", "b"), ((20, 30),) * 2, images)
-    for answers in (sam_embeddings(sam, two), sam_answers(sam, lambda _: SingleMask(), prompts, two)):
+    for answers in (
+        sam_embeddings(sam, two),
+        sam_answers(sam, lambda _: SingleMask(), prompts.__getitem__, two),
+    ):
         with pytest.raises(UserError, match=r"SAM gave the image embedding of 'b'.*first in image_encoder"):
             next(answers)
     good = torch.zeros(128, 16, 16)
@@ -223,7 +226,10 @@ def test_what_sam_gives_is_looked_at(sam: Any, monkeypatch: pytest.MonkeyPatch) 
 
         monkeypatch.setattr(sam, "decode_low_res", decode)
         answers = sam_answers(
-            sam, lambda _: SingleMask(), prompts, EmbeddingBatch(IDS, ((20, 30),) * 3, (good,) * 3)
+            sam,
+            lambda _: SingleMask(),
+            prompts.__getitem__,
+            EmbeddingBatch(IDS, ((20, 30),) * 3, (good,) * 3),
         )
         assert next(answers)[0] == "a", "what comes before is given"
         with pytest.raises(

@@ -1,5 +1,6 @@
 import resource
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,6 +113,36 @@ def test_a_mask_prompt_is_metas(pair, size: tuple[int, int], low: tuple[int, int
     np.testing.assert_allclose(iou.numpy(), expected_iou, rtol=0, atol=1e-6)
     ((without, _),) = pair.ours.decode(predictor.features[0], Prompts(box[None]), size, multimask)
     assert not torch.allclose(without, masks, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["boxes", "points", "both"])
+@pytest.mark.parametrize("multimask", [False, True])
+@pytest.mark.parametrize("size", [(200, 300), (301, 149)])
+def test_a_mask_that_is_fed_back_is_metas_predictor_called_twice(
+    pair, kind: str, size: tuple[int, int], multimask: bool
+) -> None:
+    predictor, image = pair.predictor, random_image(*size)
+    predictor.set_image(image)
+    prompts = random_prompts(3, size, kind)
+    found = list(pair.ours.decode(predictor.features[0], replace(prompts, feeds_back=True), size, multimask))
+    for place, (masks, iou) in enumerate(found):
+        given = {
+            name: None if part is None else part[place]
+            for name, part in (
+                ("box", prompts.boxes_xyxy),
+                ("point_coords", prompts.point_coords),
+                ("point_labels", prompts.point_labels),
+            )
+        }
+        _, first_iou, low_res = predictor.predict(**given, multimask_output=multimask)
+        best = low_res[int(first_iou.argmax())][None]
+        expected, expected_iou, _ = predictor.predict(
+            **given, mask_input=best, multimask_output=multimask, return_logits=True
+        )
+        np.testing.assert_allclose(masks.numpy(), expected, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(iou.numpy(), expected_iou, rtol=0, atol=1e-5)
+    once = stacked(pair.ours.decode(predictor.features[0], prompts, size, multimask))[0]
+    assert not torch.allclose(once, torch.stack([masks for masks, _ in found]), atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["boxes", "points", "both"])

@@ -33,12 +33,13 @@ from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.saliency.patch_text import PatchText
 from medsam_exp.sam.prompt.given import GivenPrompts
+from medsam_exp.sam.prompt.on_image import prompter_of
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.records import TextMaskRecord, prompts_of
 from medsam_exp.training.prediction import read_images
 from medsam_exp.training.saliency import ImageSaliency
 from medsam_exp.training.sam_inference import answer_prompts
-from medsam_exp.types import Dataset, MapFusion, MapPrompter, Mask, Prompts
+from medsam_exp.types import Dataset, MapFusion, Mask, Prompts
 
 _NETWORKS = ("medsam_exp.clip.load.", "medsam_exp.sam.load.", "medsam_exp.text_segmenter.")
 """What the targets of networks begin with."""
@@ -142,9 +143,7 @@ class Session(AbstractContextManager["Session"]):
             saliency_map = answer.saliency_map
             binary = Threshold(value)(saliency_map, answer.image)
             coarse_mask = self._networks(cfg.component_filter)(binary, saliency_map) & (not answer.vetoed)
-            prompter = self._networks(cfg.prompt)
-            if isinstance(prompter, MapPrompter):
-                prompter = prompter.on_map(saliency_map)
+            prompter = prompter_of(self._networks(cfg.prompt), lambda: saliency_map, lambda: answer.image)
             prompts = prompter(coarse_mask, generator)
             mask, iou_predictions = self._ask_sam(answer, prompts)
         return replace(

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import interpolate
 
 from medsam_exp.sam.prompt.box import BoxPerComponent
-from medsam_exp.types import Mask, Prompter, Prompts, SaliencyMap, UserError
+from medsam_exp.sam.prompt.map import above_zero, map_logits
+from medsam_exp.types import Mask, Prompter, Prompts, SaliencyMap
 
 
 @dataclass(frozen=True)
@@ -36,17 +35,11 @@ class MapAndBox:
     side: int
 
     def __post_init__(self) -> None:
-        for name in ("scale", "side"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise UserError(f"prompt.{name} is {getattr(self, name)}, but it must be above 0.")
+        above_zero(scale=self.scale, side=self.side)
 
     def on_map(self, saliency_map: SaliencyMap) -> Prompter:
         """Return the prompter of an image by its (H, W) map."""
-        share = min(1, self.side / max(saliency_map.shape))
-        height, width = (max(1, round(part * share)) for part in saliency_map.shape)
-        values = torch.as_tensor(saliency_map)[None, None]
-        reduced = interpolate(values, (height, width), mode="bilinear", antialias=True)[0, 0]
-        return _BoxWith(self.box, (self.scale * (2 * reduced - 1)).numpy())
+        return _BoxWith(self.box, map_logits(saliency_map, self.scale, self.side))
 
 
 @dataclass(frozen=True)
