@@ -10,7 +10,7 @@ import torch
 from open_clip.model import _build_vision_tower
 from safetensors.torch import save_file
 
-from medsam_exp.clip.capabilities import VisionLayout
+from medsam_exp.clip.capabilities import VisionLayout, VisionTower
 from medsam_exp.clip.folder import CONFIG
 from medsam_exp.clip.image_size import set_image_size
 from medsam_exp.clip.model import ClipModel
@@ -92,17 +92,36 @@ def vision_layout(model: str) -> VisionLayout:
     """
     source = find_source(model)
     with as_described(source):
-        return _described_layout(json_text(source.model_cfg))
+        return _described_tower(json_text(source.model_cfg)).layout
+
+
+def patch_grid(model: str, image_size: int | None = None) -> tuple[int, int]:
+    """(gh, gw) patches after the vision tower's last useful layer, without loading weights.
+
+    Args:
+        model: as of `load_clip`.
+        image_size: likewise.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    source = find_source(model)
+    size = {} if image_size is None else {"image_size": image_size}
+    with as_described(source):
+        tower = _described_tower(
+            json_text(source.model_cfg | {"vision_cfg": source.model_cfg["vision_cfg"] | size})
+        )
+    return tower.grid_after(tower.layout.last_layer)
 
 
 @cache
-def _described_layout(description: str) -> VisionLayout:
+def _described_tower(description: str) -> VisionTower:
     """Of a network's description as JSON; once a process, as timm draws even weights that hold no numbers."""
     model_cfg = json.loads(description)
     vision = model_cfg["vision_cfg"] | {"timm_model_pretrained": False}
     with torch.device("meta"):
         visual = _build_vision_tower(model_cfg["embed_dim"], vision, model_cfg.get("quick_gelu", False))
-        return vision_tower(visual).layout
+        return vision_tower(visual)
 
 
 def save_clip(clip: ClipModel, folder: Path, dtype: torch.dtype = torch.float16) -> None:

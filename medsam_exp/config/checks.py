@@ -172,6 +172,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], Iterable[str]], ...] = (
     methods.text_segmenter_can_answer,
     methods.absent_targets_need_descriptions,
     methods.layer_within_network,
+    methods.windows_within_grid,
     tune_problems,
     _tuned_values_fit,
     tuned_elsewhere,

@@ -41,6 +41,22 @@ def layer_within_network(cfg: DictConfig) -> Iterator[str]:
                 yield f"{key}.layer={layer}, but {cfg.clip.model} {problem}"
 
 
+def windows_within_grid(cfg: DictConfig) -> Iterator[str]:
+    """No window of patches may be larger than the grid of patches."""
+    if any(saliency_fits_network(cfg)):
+        return
+    for key, method in _saliency_methods(cfg).items():
+        if windows := method.get("windows"):
+            from medsam_exp.clip.load import patch_grid  # needs open_clip, which is slow to import
+
+            grid = patch_grid(cfg.clip.model, cfg.clip.get("image_size"))
+            if max(windows) > min(grid):
+                yield (
+                    f"{key}.windows has {max(windows)}, but {cfg.clip.model} has {grid[0]} x {grid[1]} patches; "
+                    "leave it out"
+                )
+
+
 def _saliency_methods(cfg: DictConfig) -> dict[str, DictConfig]:
     """The saliency method and those that it wraps, by key; none where no stage reads it."""
     methods, key, method = {}, "saliency", cfg.saliency if readers(cfg.stages, "saliency") else None

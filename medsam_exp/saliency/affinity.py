@@ -37,7 +37,7 @@ class Affinity(Wrapper):
         threshold: of the map in [0, 1].
 
     Raises:
-        UserError: a number makes no sense, or the inner map has another grid than the patches.
+        UserError: a number makes no sense, or the inner map is not one of patches.
     """
 
     needs: ClassVar[Capability | None] = "blocks"
@@ -49,19 +49,18 @@ class Affinity(Wrapper):
         at_least_one("blocks", self.blocks)
         if not 0 <= self.threshold <= 1:
             raise UserError(f"saliency.threshold must be between 0 and 1, but is {self.threshold}.")
+        if not self.inner.of_patches:
+            raise UserError(
+                f"saliency.inner is {type(self.inner).__name__}, which gives no value for each patch, but affinity "
+                "refines patches; choose another inner method, such as saliency@saliency.inner=patch_text."
+            )
 
     def __call__(
         self, clip: ClipModel, images: Tensor, text_embedding: Tensor, generators: Sequence[torch.Generator]
     ) -> Tensor:
         """Relevance (B, gh, gw) float32 >= 0; see `SaliencyMethod`."""
         clip.require(self.needs, "affinity refinement")
-        relevance = self.inner(clip, images, text_embedding, generators)
-        if relevance.shape[1:] != clip.grid:
-            raise UserError(
-                f"saliency.inner gives a map of {tuple(relevance.shape[1:])}, but affinity refines one value "
-                f"for each patch of {clip.grid}; choose another inner method."
-            )
-        relevance = unit(relevance)
+        relevance = unit(self.inner(clip, images, text_embedding, generators))
         with frozen(clip), torch.no_grad():
             affinity = patch_affinity(clip, images, self.blocks)
             held = relevance * in_boxes(relevance >= self.threshold)

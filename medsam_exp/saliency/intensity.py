@@ -20,6 +20,7 @@ class Intensity(SaliencyMethod):
 
     uses_text: ClassVar[bool] = False
     needs: ClassVar[Capability | None] = None
+    of_patches: ClassVar[bool] = False
 
     def __call__(
         self, clip: ClipModel, images: Tensor, text_embedding: Tensor, generators: Sequence[torch.Generator]

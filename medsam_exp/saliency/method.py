@@ -20,10 +20,12 @@ class SaliencyMethod(ABC):
     Attributes:
         uses_text: False for methods that give the same map whatever the text says.
         needs: what the vision tower must offer; None for methods that run no network.
+        of_patches: whether the relevance has one value for each patch of a vision transformer.
     """
 
     uses_text: ClassVar[bool] = True
     needs: ClassVar[Capability | None] = "features"
+    of_patches: ClassVar[bool] = True
 
     @abstractmethod
     def __call__(

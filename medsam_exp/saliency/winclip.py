@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import ClassVar
 
 import torch
@@ -52,21 +53,27 @@ class WinCLIP(SaliencyMethod):
             tokens = clip.vision_entering(images, 0)
             places = torch.arange(clip.grid[0] * clip.grid[1], device=images.device).unflatten(0, clip.grid)
             inverse = 1 / _scores(clip, tokens[:, None], text_embedding)  # (B, 1), of the whole image
+            inverse = inverse[..., None]
             for side in self.windows:
-                windows = places.unfold(0, side, 1).unfold(1, side, 1).flatten(2).flatten(0, 1)
+                windows = places.unfold(0, side, 1).unfold(1, side, 1)
                 inverse = inverse + _inverse_mean(clip, tokens, windows, text_embedding)
-            relevance: Tensor = ((1 + len(self.windows)) / inverse).unflatten(1, clip.grid)
+            relevance: Tensor = (1 + len(self.windows)) / inverse
             return relevance
 
 
 def _inverse_mean(clip: ClipModel, tokens: Tensor, windows: Tensor, text_embedding: Tensor) -> Tensor:
-    """Mean over the windows (N, patches of each) that hold a patch of 1 / score, (B, gh * gw)."""
-    patches = tokens[:, clip.prefix_tokens :][:, windows]
-    before = tokens[:, None, : clip.prefix_tokens].expand(-1, len(windows), -1, -1)
+    """Mean over the windows (rows, columns, side, side) that hold a patch of 1 / score, (B, gh, gw)."""
+    rows, columns, side, _ = windows.shape
+    patches = tokens[:, clip.prefix_tokens :][:, windows.flatten(2).flatten(0, 1)]
+    before = tokens[:, None, : clip.prefix_tokens].expand(-1, rows * columns, -1, -1)
     inverse = 1 / _scores(clip, torch.cat([before, patches], dim=2), text_embedding)
-    total = inverse.new_zeros(len(tokens), clip.grid[0] * clip.grid[1])
-    each, held = inverse[:, :, None].expand(-1, -1, windows.shape[1]).flatten(1), windows.flatten()
-    return total.index_add(1, held, each) / total.index_add(1, held, torch.ones_like(each))
+    total, held = inverse.new_zeros(len(tokens), *clip.grid), inverse.new_zeros(clip.grid)
+    # Window by window, as scattering would, but in one order on every device.
+    for down, right in product(reversed(range(side)), repeat=2):
+        place = (..., slice(down, down + rows), slice(right, right + columns))
+        total[place] += inverse.unflatten(1, (rows, columns))
+        held[place] += 1
+    return total / held
 
 
 def _scores(clip: ClipModel, tokens: Tensor, text_embedding: Tensor) -> Tensor:

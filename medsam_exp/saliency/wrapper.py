@@ -19,6 +19,7 @@ class Wrapper(SaliencyMethod):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "uses_text", self.inner.uses_text)  # the class knows no inner method; frozen
+        object.__setattr__(self, "of_patches", self.inner.of_patches)
         if type(self).needs is None:
             object.__setattr__(self, "needs", self.inner.needs)
 

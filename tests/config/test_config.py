@@ -148,6 +148,14 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is() -> None:
         (["clip=openai_rn50", "saliency=attention_rollout"], "of kind ModifiedResNet; choose another clip"),
         (["clip=openai_rn50", "saliency=gradcam", "saliency.layer=4"], "RN50-quickgelu has 4 layers"),
         (["clip=openai_rn50", "saliency=pad"], "saliency M2IB needs a plain vision transformer"),
+        (
+            ["saliency=winclip", "saliency.windows=[2,13]"],
+            "saliency.windows has 13, but tiny has 12 x 12 patches",
+        ),
+        (
+            ["saliency=affinity", "saliency@saliency.inner=intensity"],
+            "saliency.inner is Intensity, which gives no",
+        ),
         (["saliency=affinity", "saliency.inner.layer=99"], "saliency.inner.layer=99, but tiny has"),
         (["data=folder", "data.root=/no/such/place"], "data.root=/no/such/place is not a folder"),
         (["data=folder"], "data.root is not set"),

@@ -72,7 +72,7 @@ def test_affinity(make_tiny: Make, kind: str, blocks: int, threshold: float) -> 
 def test_a_wrapper_is_what_its_inner_method_is(make_tiny: Make) -> None:
     clip = make_tiny("open_clip")
     assert (Padded(inner=PatchText()).needs, Padded(inner=Intensity()).needs) == ("blocks", None)
-    assert Affinity(inner=Intensity()).needs == "blocks"
+    assert Affinity(inner=PatchText()).needs == "blocks"
     assert not Padded(inner=AttentionRollout()).uses_text
     released = M2IBReleased(layer=1, beta=1.0)
     assert isinstance(Affinity(inner=released).geometry(clip), CentreCrop)
@@ -80,10 +80,10 @@ def test_a_wrapper_is_what_its_inner_method_is(make_tiny: Make) -> None:
         Padded(inner=PatchText())(make_tiny("resnet"), torch.zeros(1, 3, 128, 128), torch.ones(1, 24), [])
 
 
-def test_affinity_wants_one_value_for_each_patch(make_tiny: Make) -> None:
-    clip = make_tiny("open_clip")
-    with pytest.raises(UserError, match=r"map of \(32, 32\).*each patch of \(4, 4\)"):
-        Affinity(inner=Intensity())(clip, torch.zeros(1, 3, 32, 32), torch.ones(1, 24), [])
+def test_affinity_wants_one_value_for_each_patch() -> None:
+    for inner in (Intensity(), Padded(inner=Intensity())):
+        with pytest.raises(UserError, match=r"^saliency\.inner is \w+, which gives no value for each patch"):
+            Affinity(inner=inner)
     for wrong in ({"blocks": 0}, {"threshold": 1.5}):
         with pytest.raises(UserError, match=r"^saliency\."):
             Affinity(inner=PatchText(), **wrong)  # type: ignore[arg-type]
