@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.types import UserError
@@ -49,6 +49,15 @@ def weight_files(node: DictConfig) -> list[Path]:
     module = importlib.import_module(beside if own.count(".") and find_spec(beside) else own)
     files: list[Path] = module.weight_files(**_arguments(node))
     return files
+
+
+def nested_weight_files(node: Any) -> list[Path]:
+    """Local files of the networks that a method holds: of each node in it whose `_target_` has `weight_files`."""
+    if not isinstance(node, DictConfig):
+        return []
+    own = getattr(get_object(node["_target_"]), "weight_files", None) if "_target_" in node else None
+    files = [] if own is None else list(own(**_arguments(node)))
+    return files + [path for part in node.values() for path in nested_weight_files(part)]
 
 
 def resolved_copy(cfg: DictConfig) -> DictConfig:

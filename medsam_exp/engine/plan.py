@@ -156,10 +156,13 @@ class Plan:
     def _description(self, name: str) -> dict[str, Any]:
         """What a key stands for; every process must ask at the same time, as weights may be downloaded."""
         stage = STAGES[name]
+        nested = {
+            group: sums for group in stage.nested_weights if (sums := self.objects.nested_checksums(group))
+        }
         config = {
             group: keyed_values(
                 self.cfg[group],
-                without_paths=group in (*stage.weights, *stage.content_keyed),
+                without_paths=group in (*stage.weights, *stage.content_keyed, *nested),
                 without=stage.not_keyed.get(group, ()),
             )
             for group in stage.reads
@@ -182,7 +185,7 @@ class Plan:
             "version": stage.version,
             "config": config,
             "parents": parents,
-            "weights": {group: self._checksums(stage, group) for group in stage.weights},
+            "weights": {group: self._checksums(stage, group) for group in stage.weights} | nested,
         }
 
     def _precision(self, stage: Stage) -> tuple[str, str]:

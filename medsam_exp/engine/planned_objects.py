@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from medsam_exp.config.build import build, weight_files
+from medsam_exp.config.build import build, nested_weight_files, weight_files
 from medsam_exp.runtime.digests import ChangedFileError, FileDigests
 
 
@@ -37,6 +37,10 @@ class PlannedObjects:
         """Of the files that decide a network's weights; files of the same size and time are not read again."""
         return [self._digests.of(path) for path in self.weight_files(group)]
 
+    def nested_checksums(self, group: str) -> list[str]:
+        """Of the files of networks that a method holds; none for most methods."""
+        return [self._digests.of(path) for path in nested_weight_files(self._cfg[group])]
+
     def to_work_with(self, group: str, planned: Sequence[str] = (), **overrides: Any) -> Any:
         """The object of a group, or its value.
 
@@ -52,7 +56,7 @@ class PlannedObjects:
             return self._kept[group]
         node = self._cfg[group]
         made = self._make(node, **overrides) if isinstance(node, DictConfig) else node
-        if planned and list(planned) != self.checksums(group):
+        if planned and list(planned) != (self.nested_checksums(group) or self.checksums(group)):
             raise ChangedFileError(
                 f"the files of {group} were changed while the run was at work; run the same command again"
             )

@@ -58,6 +58,7 @@ class Stage:
         conditional_parents: stages whose results are used when they are part of the run and this configuration key is
             set.
         weights: those of `reads` that load a network; their files' checksums enter the key.
+        nested_weights: those of `reads` whose methods may hold a network; its files' checksums enter the key, if any.
         content_keyed: further groups of `reads` whose files enter the key by their content, not by their paths.
         not_keyed: settings, by group of `reads`, that do not change the result.
         trains: the config group whose network it trains: stages with it among their `optional_parents` take the trained
@@ -106,6 +107,7 @@ class Stage:
     cache_parents: tuple[str, ...] = ()
     conditional_parents: Mapping[str, str] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
+    nested_weights: tuple[str, ...] = ()
     content_keyed: tuple[str, ...] = ()
     not_keyed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     trains: str | None = None
@@ -188,6 +190,7 @@ STAGES: dict[str, Stage] = {
         reads=("clip", "saliency", "seed"),
         optional_parents=("finetune_clip",),
         weights=("clip",),
+        nested_weights=("saliency",),
         processes="all",
         batch_size=8,
         bears_bf16=True,
@@ -294,6 +297,7 @@ STAGES: dict[str, Stage] = {
         reads=("clip", "saliency", "grounding", "seed"),
         optional_parents=("finetune_clip",),
         weights=("clip",),
+        nested_weights=("saliency",),
         processes="all",
         batch_size=8,
         bears_bf16=True,

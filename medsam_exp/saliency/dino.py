@@ -1,0 +1,73 @@
+"""Patch features of DINOv2 and DINOv3 (Oquab 2023, Siméoni 2025), which know no text, by transformers."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from medsam_exp.types import UserError
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's images, as both networks were trained."""
+_KINDS = ("dinov2", "dinov2_with_registers", "dinov3_vit")
+_SUFFIXES = {".json", ".safetensors", ".bin"}
+
+
+class Dino:
+    """A DINO in a local folder; it is loaded when it is first asked.
+
+    Args:
+        model: the folder, as on the Hugging Face hub (`facebook/dinov2-base`).
+    """
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    @staticmethod
+    def weight_files(model: str) -> list[Path]:
+        """Local files that decide the features.
+
+        Raises:
+            UserError: there is no such folder.
+        """
+        folder = Path(model).expanduser()
+        if not (folder / "config.json").is_file():
+            raise UserError(
+                f"saliency.proxy.model={folder} is no folder with a config.json; put a DINOv2 or DINOv3 of the hub "
+                "there, such as facebook/dinov2-base, or let saliency.proxy.model point at one."
+            )
+        return sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
+
+    def __call__(self, pixels: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Features (B, gh, gw, C) float32 of images (B, 3, h, w) in [0, 1].
+
+        Images are brought to one patch for each cell of the grid (gh, gw), bilinearly.
+
+        Raises:
+            UserError: there is no such network.
+        """
+        network = _loaded(self._model).to(pixels.device)
+        side = network.config.patch_size
+        mean, std = (torch.tensor(each, device=pixels.device)[:, None, None] for each in (_MEAN, _STD))
+        size = tuple(count * side for count in grid)
+        seen = interpolate(pixels.float(), size, mode="bilinear", antialias=True)
+        with torch.no_grad():
+            tokens = network((seen - mean) / std).last_hidden_state
+        patches: Tensor = tokens[:, -grid[0] * grid[1] :].float().unflatten(1, grid)
+        return patches
+
+
+@cache
+def _loaded(model: str) -> Any:
+    """The network, in evaluation mode, kept for all images."""
+    from transformers import AutoModel  # slow to import
+
+    Dino.weight_files(model)
+    network: nn.Module = AutoModel.from_pretrained(Path(model).expanduser(), local_files_only=True).eval()
+    kind = network.config.model_type  # type: ignore[union-attr]
+    if kind not in _KINDS:
+        raise UserError(f"saliency.proxy.model={model} is a {kind}; choose one of {', '.join(_KINDS)}.")
+    return network.requires_grad_(False)
