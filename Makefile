@@ -168,8 +168,8 @@ clean-artifacts: $(READY)  ## Offer stored results that no run needs; asks first
 	$(PY) -m medsam_exp clean $(ARGS)
 
 .PHONY: wandb-sync
-wandb-sync: $(READY)  ## Send W&B runs that were kept offline
-	$(PY) -m medsam_exp sync outputs
+wandb-sync: $(READY)  ## Send W&B runs that were kept offline (ARGS=--dry-run lists them)
+	$(PY) -m medsam_exp sync outputs $(ARGS)
 
 .PHONY: app
 app: $(READY)  ## Open the web app on this machine: an image, a text, clicks that correct (ARGS="--port 8000")

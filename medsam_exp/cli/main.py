@@ -502,11 +502,14 @@ def clean(
 
 @app.command()
 @stops_when_asked()
-def sync(outputs: _Outputs = Path("outputs")) -> int:
+def sync(
+    outputs: _Outputs = Path("outputs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List them and send nothing.")] = False,
+) -> int:
     """Send W&B runs that were kept offline."""
     from medsam_exp.report.logger import sync as wandb_sync
 
-    return wandb_sync.sync(outputs)
+    return wandb_sync.sync(outputs, dry_run=dry_run)
 
 
 @app.command()

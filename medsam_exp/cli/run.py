@@ -95,7 +95,12 @@ def job(cfg: DictConfig) -> None:
 
     def work() -> None:
         started = _STARTED if job.mode == RunMode.RUN else None
-        run(cfg, folder, choices, typed, sweep_job(job), started)
+        try:
+            run(cfg, folder, choices, typed, sweep_job(job), started)
+        except UserError as error:  # a network does not know by which choice it was asked for
+            raise UserError(
+                str(error).replace("weights get NAME", f"weights get {choices['clip']}")
+            ) from error
 
     if job.mode == RunMode.MULTIRUN:
         attempt(cfg, folder, work, plan_digest)

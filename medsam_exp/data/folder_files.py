@@ -202,9 +202,16 @@ def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
     if not images.is_dir():
         raise UserError(
             f"data.split: {root} has no folder {images.name} (it has {_folders_in(root)}); "
-            f"expected {images.name} and, for scores, {masks.name}"
+            f"expected {images.name} and, for scores, {masks.name}{_is_download(root)}"
         )
     return images, masks if masks.is_dir() else None
+
+
+def _is_download(root: Path) -> str:
+    """What to do with an original download in the place of prepared images; empty for other folders."""
+    if all((root / name).is_dir() for name in ("benign", "malignant", "normal")):
+        return f"; these are the folders of BUSI's download: arrange it by make prepare NAME=busi SRC={root}"
+    return ""
 
 
 def _folders_in(root: Path) -> str:

@@ -46,6 +46,7 @@ class SweepCallback(Callback):
         self._folder = Path()
         self._started = 0.0
         self._logger = DictConfig({})
+        self._choices: dict[str, str] = {}
         self._configuration = ""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -65,6 +66,10 @@ class SweepCallback(Callback):
         with read_write(config), open_dict(config):
             config.hydra.sweep.dir = str(self._folder)
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={hydra_value(str(self._folder))}")
+        chosen = config.hydra.runtime.choices
+        self._choices = {
+            str(group): str(chosen[group]) for group in chosen if group in (*config, "experiment")
+        }
         self._configuration = configuration_files_digest()
         known = self._folder / SWEEP_FILE
         before = json.loads(known.read_text()).get("configuration") if known.is_file() else None
@@ -143,8 +148,12 @@ class SweepCallback(Callback):
         tracked = TrackedRun(
             folder=self._folder,
             name=f"{name} (tables)",
+            config={"sweep": {key: list(values) for key, values in self._plan.axes.items()}},
+            choices={
+                group: choice for group, choice in self._choices.items() if group not in self._plan.axes
+            },
             stages=("sweep",),
-            sweep=SweepJob(self._plan.id, {}),
+            sweep=SweepJob(self._plan.id, {}, name=name),
         )
         tables = {
             title: (sheet.header, [[item.text for item in line] for line in sheet.lines])

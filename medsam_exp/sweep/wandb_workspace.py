@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from medsam_exp.report.logger.job import SweepJob
 from medsam_exp.report.logger.wandb_auth import has_key
 from medsam_exp.runtime.extras import require
 from medsam_exp.sweep.status import SWEEP_FILE
@@ -21,7 +22,7 @@ def workspace(entity: str, project: str, group: str, axes: list[str]) -> Any:
     Args:
         entity: W&B team or user.
         project: W&B project.
-        group: the sweep's id, which is the group of its runs.
+        group: of the sweep's runs.
         axes: what the sweep varies, as in the runs' W&B configuration ("saliency/beta"); may be empty.
     """
     import wandb_workspaces.reports.v2 as panels
@@ -61,12 +62,13 @@ def workspace(entity: str, project: str, group: str, axes: list[str]) -> Any:
 
 
 def group_and_axes(sweep: str) -> tuple[str, list[str]]:
-    """Group and varied keys of a sweep, named by its folder or by its id alone (then no axes are known)."""
+    """Group and varied keys of a sweep, named by its folder or by its group alone (then no axes are known)."""
     folder = Path(sweep)
     if not (folder / SWEEP_FILE).is_file():
         return folder.name, []
     content = json.loads((folder / SWEEP_FILE).read_text())
-    return content["id"], [key.lstrip("+").replace(".", "/") for key in content["axes"]]
+    group = SweepJob(content["id"], {}, name=content["name"]).group
+    return group, [key.lstrip("+").replace(".", "/") for key in content["axes"]]
 
 
 def save_workspace(sweep: str, project: str, entity: str | None = None) -> str:

@@ -81,7 +81,9 @@ def test_a_wrong_option_is_one_sentence(
 
 def test_the_exit_code_is_the_commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen: list[Path] = []
-    monkeypatch.setattr("medsam_exp.report.logger.sync.sync", lambda outputs: seen.append(outputs) or 3)
+    monkeypatch.setattr(
+        "medsam_exp.report.logger.sync.sync", lambda outputs, *, dry_run: seen.append(outputs) or 3
+    )
     monkeypatch.setenv("MEDSAM_OUTPUTS", "elsewhere")
     assert main(["sync"]) == main(["sync", str(tmp_path)]) == 3
     assert seen == [Path("elsewhere"), tmp_path]

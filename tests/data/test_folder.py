@@ -496,3 +496,12 @@ def test_a_folder_declares_that_it_has_other_splits_and_other_datasets_do_not(ro
     image = next((root / "test_images").iterdir())
     assert not isinstance(ImageDataset(str(image)), FolderSplit)
     assert not isinstance(PhantomDataset(0, 1), FolderSplit)
+
+
+def test_the_folders_of_a_download_are_answered_with_the_command_that_arranges_them(tmp_path):
+    for name in ("benign", "malignant", "normal"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(
+        UserError, match=f"BUSI's download: arrange it by make prepare NAME=busi SRC={tmp_path}$"
+    ):
+        folder_files.find_folders(tmp_path, "test")

@@ -73,9 +73,16 @@ def test_it_shows_the_table_of_images_the_reports_and_the_curves(sent: dict[str,
 
 def test_a_sweep_is_named_by_its_folder_or_its_id(tmp_path: Path) -> None:
     assert wandb_workspace.group_and_axes("efc998174c") == ("efc998174c", [])
-    content = {"id": "abc", "axes": {"+saliency.beta": ["1"], "saliency": ["m2ib"], "seed": ["0"]}}
+    content = {
+        "id": "abc",
+        "name": "mine",
+        "axes": {"+saliency.beta": ["1"], "saliency": ["m2ib"], "seed": ["0"]},
+    }
     (tmp_path / "sweep.json").write_text(json.dumps(content))
-    assert wandb_workspace.group_and_axes(str(tmp_path)) == ("abc", ["saliency/beta", "saliency", "seed"])
+    assert wandb_workspace.group_and_axes(str(tmp_path)) == (
+        "mine-abc",
+        ["saliency/beta", "saliency", "seed"],
+    )
     made = wandb_workspace.workspace("team", "medsam_exp", *wandb_workspace.group_and_axes("efc998174c"))
     assert made.name == "sweep efc998174c"
 

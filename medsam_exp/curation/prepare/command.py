@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from medsam_exp.config.shells import for_shell
 from medsam_exp.curation.prepare.layout import SPLITS
 from medsam_exp.curation.prepare.output import Prepared, Request, SourceFacts
 from medsam_exp.runtime.digests import text_digest
@@ -77,5 +78,7 @@ def summary_lines(prepared: Prepared, reads: str) -> Iterator[str]:
     if len(prepared.notes) > 20:
         yield f"and {len(prepared.notes) - 20} more notes in {prepared.out / 'prepared.json'}"
     done = f"{prepared.written} files written" if prepared.written else "everything was there already"
-    root = f" data.root={prepared.out}" if prepared.counts.keys() <= set(SPLITS) else ""
+    root = ""
+    if prepared.counts.keys() <= set(SPLITS):
+        root = f" {for_shell(f'data.root={prepared.out}')} text=class_name"
     yield f"{prepared.out}: {done}; use it with {reads}{root}"

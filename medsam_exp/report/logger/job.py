@@ -15,6 +15,8 @@ from omegaconf import OmegaConf
 
 from medsam_exp.config.settings import flatten
 
+_IN_THE_TITLE = ("data", "clip", "saliency", "postprocess", "prompt", "sam")
+"""Groups whose choices make a run's title, before its seed."""
 _LONGEST_TITLE = 120
 """W&B refuses names of more than 128 characters."""
 _LONGEST_TAG = 64
@@ -29,11 +31,18 @@ class SweepJob:
         id: of the sweep.
         varied: this job's value on each of the sweep's axes.
         shares_console: whether the sweep's jobs write to one console, where each has a line for its scores.
+        name: of the sweep; "" where it has none but its id.
     """
 
     id: str
     varied: Mapping[str, Any]
     shares_console: bool = False
+    name: str = ""
+
+    @property
+    def group(self) -> str:
+        """What its jobs are grouped by: the sweep's name and id."""
+        return f"{self.name}-{self.id}" if self.name else self.id
 
 
 @dataclass(frozen=True)
@@ -60,10 +69,16 @@ class TrackedRun:
 
     @property
     def title(self) -> str:
-        """What tells this run from the others beside it: "saliency=gradcam,seed=1", or the run's name."""
+        """Choices, seed, and what else its sweep varies: "busi-biomedclip-m2ib-otsu-box-vit_b-0,saliency.beta=0.5".
+
+        The run's name, where nothing is known of its choices and its sweep varies nothing.
+        """
+        chosen = [self.choices[group] for group in _IN_THE_TITLE if group in self.choices]
+        said = {*_IN_THE_TITLE, "seed"} if chosen else set()
+        first = ["-".join([*chosen, str(self.config["seed"])])] if chosen and "seed" in self.config else []
         varied = self.sweep.varied if self.sweep else {}
-        title = ",".join(f"{key.lstrip('+')}={value}" for key, value in varied.items())
-        return (title or self.name)[:_LONGEST_TITLE]
+        others = [f"{key.lstrip('+')}={value}" for key, value in varied.items() if key not in said]
+        return (",".join([*first, *others]) or self.name)[:_LONGEST_TITLE]
 
     @property
     def tags(self) -> list[str]:
@@ -97,7 +112,7 @@ def sweep_job(hydra: HydraConf) -> SweepJob | None:
         if override.get_key_element() in varied
     }
     one_after_the_other = str(hydra.launcher["_target_"]).endswith("BasicLauncher")
-    return SweepJob(folder.name, values, shares_console=one_after_the_other)
+    return SweepJob(folder.name, values, shares_console=one_after_the_other, name=folder.parent.name)
 
 
 @cache

@@ -40,8 +40,12 @@ def _state(log: Path) -> State:
     return "unsent" if marked or log.parent.name.startswith("offline-run-") else "sent"
 
 
-def sync(outputs: Path) -> int:
+def sync(outputs: Path, *, dry_run: bool = False) -> int:
     """Send each run below a folder of runs and sweeps that was not sent yet.
+
+    Args:
+        outputs: the folder.
+        dry_run: say what would be sent, and send nothing.
 
     Returns:
         Exit code: 0 all sent, 1 some could not be sent, 2 no key.
@@ -52,6 +56,10 @@ def sync(outputs: Path) -> int:
     still = f"; {running} still running, left alone" if running else ""
     if not unsent:
         print(f"nothing to send below {outputs}: {states.count('sent')} sent{still}")
+        return 0
+    if dry_run:
+        print(f"{len(unsent)} W&B runs below {outputs} would be sent{still}:")
+        print("\n".join(map(str, unsent)))
         return 0
     if not has_key():
         print(

@@ -73,7 +73,7 @@ class WandbTracker(CsvTracker):
         self._about: dict[str, Any] = {
             "project": project,
             "entity": entity,
-            "group": run.sweep.id if run.sweep else group,
+            "group": run.sweep.group if run.sweep else group,
             "job_type": run.stages[-1] if run.stages else None,
             "name": run.title,
             "notes": run.command,

@@ -15,6 +15,17 @@ def test_a_job_is_named_by_what_its_sweep_varies() -> None:
         TrackedRun(Path(), "run", sweep=job).title == "saliency=gradcam,component_ablation=2_finetuned,seed=1"
     )
     assert TrackedRun(Path(), "run").title == "run"
+    choices = {
+        "data": "busi",
+        "text": "free",
+        "clip": "tiny",
+        "saliency": "m2ib",
+        "prompt": "box",
+        "sam": "vit_b",
+    }
+    job = SweepJob("id", {"saliency": "m2ib", "seed": "1", "saliency.beta": "0.5"})
+    named = TrackedRun(Path(), "run", {"seed": 1}, choices, sweep=job)
+    assert named.title == "busi-tiny-m2ib-box-vit_b-1,saliency.beta=0.5"
     assert len(TrackedRun(Path(), "run", sweep=SweepJob("i", {"text": "x" * 500})).title) <= 128
 
 
@@ -52,7 +63,10 @@ def test_axes_come_from_sweep_files_and_from_the_command_line(tmp_path: Path) ->
     )
     task = ["seed=1", "clip=tiny", "data.count=6", "saliency=gradcam"]
     job = sweep_job(hydra(folder, RunMode.MULTIRUN, task))  # type: ignore[arg-type]
-    assert job == SweepJob("some id", {"seed": "1", "saliency": "gradcam"}, shares_console=True)
+    assert job == SweepJob(
+        "some id", {"seed": "1", "saliency": "gradcam"}, shares_console=True, name="ablation"
+    )
+    assert job.group == "ablation-some id"
     elsewhere = hydra(folder, RunMode.MULTIRUN, task)
     elsewhere.launcher = {"_target_": "medsam_exp.sweep.Processes"}
     job = sweep_job(elsewhere)  # type: ignore[arg-type]

@@ -89,6 +89,16 @@ def test_each_is_sent_once_and_failures_are_named(
     assert "run-6" in said
 
 
+def test_a_dry_run_lists_and_sends_nothing(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sending(monkeypatch, lambda folder: pytest.fail(f"{folder} was sent"))
+    assert sync(outputs, dry_run=True) == 0
+    first, *listed = capsys.readouterr().out.splitlines()
+    assert first == f"3 W&B runs below {outputs} would be sent; 1 still running, left alone:"
+    assert sorted(line[-1] for line in listed) == ["2", "4", "6"]
+
+
 def test_nothing_to_send_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sync(tmp_path) == 0
     assert "nothing to send" in capsys.readouterr().out

@@ -50,7 +50,7 @@ def test_names_figures_and_curves_are_kept(tmp_path: Path) -> None:
     found = offline.records(tmp_path)
     (run,) = offline.of_kind(found, "run")
     assert (run["display_name"], run["run_group"], run["job_type"]) == (
-        "saliency=m2ib,seed=7",
+        "busi-m2ib-7",
         "3f9a",
         "evaluate",
     )
