@@ -1,5 +1,7 @@
 """The configuration that tests compose is the one that Hydra composes, and no test sees what another changed."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import hydra
@@ -8,6 +10,7 @@ from hydra._internal import defaults_list
 from hydra._internal.config_repository import ConfigRepository
 from omegaconf import OmegaConf
 
+from medsam_exp.cli.compose import register
 from medsam_exp.cli.quick_hydra import INTERPOLATION_MAP, LOAD, quicken
 from tests.compose import composed, composed_by_hydra
 
@@ -89,3 +92,20 @@ def test_a_file_that_has_changed_is_read_again_and_a_configuration_is_nobody_els
             seen.append(OmegaConf.to_container(cfg))
             cfg.number = cfg.listed[0] = 77
     assert seen == [{"number": 1, "listed": [1]}] * 2 + [{"number": 2, "listed": [2]}] * 2
+
+
+@pytest.mark.parametrize("other", ["hydra.__version__ = '1.4.0'", "omegaconf.__version__ = '2.4.0'"])
+def test_other_versions_compose_by_their_plain_ways(other: str) -> None:
+    code = (
+        f"import sys, hydra, omegaconf; {other}; from medsam_exp.cli.compose import composed; "
+        "content = omegaconf.OmegaConf.to_yaml(composed(['+experiment=demo', 'saliency=gradcam'])); "
+        "assert 'medsam_exp.cli.quick_hydra' not in sys.modules; print(content, end='')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == OmegaConf.to_yaml(composed("+experiment=demo", "saliency=gradcam"))
+
+
+def test_inner_names_that_are_gone_are_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "medsam_exp.cli.quick_hydra", None)
+    register()

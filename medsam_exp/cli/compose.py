@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import hydra
+import omegaconf
 from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from medsam_exp.cli.quick_hydra import quicken
 from medsam_exp.cli.refusals import FAILURES, refusal
 from medsam_exp.config.overrides import hydra_value, quoted
 from medsam_exp.config.schema import register_schema
@@ -19,11 +21,13 @@ from medsam_exp.sweep.identity import folder_of_overrides
 from medsam_exp.types import UserError
 
 _AUTO = re.compile(r"\+{0,2}sam=(.*,)?\s*auto\s*(,.*)?")
+_QUICK_VERSIONS = ("1.3.", "2.3.")
+"""Of Hydra and OmegaConf; others compose the same by their plain ways."""
 
 
 def register() -> None:
     """Register the schema as `schema` and the resolvers `sweep_job_folder` and `fetched`; may be called again."""
-    quicken()
+    _quicken()
     register_schema()
     register_resolvers()
 
@@ -71,6 +75,15 @@ def _composed(overrides: Sequence[str], own: Path | None = None) -> DictConfig:
             loader = GlobalHydra.instance().config_loader()
             assert isinstance(loader, ConfigLoaderImpl)
             raise UserError(refusal(error, typed, loader)) from error
+
+
+def _quicken() -> None:
+    """Let Hydra and OmegaConf compose faster, if they are of the versions whose inner names that rests on."""
+    if (hydra.__version__[:4], omegaconf.__version__[:4]) == _QUICK_VERSIONS:
+        with suppress(ImportError):
+            from medsam_exp.cli.quick_hydra import quicken
+
+            quicken()
 
 
 def _fetched(*choices: str) -> str:

@@ -26,6 +26,8 @@ from medsam_exp.stages.pipeline import STAGES
 
 FOLDER = "passed_checks"
 """In the folder of artifacts."""
+_MOST_RECORDS = 1000
+"""Of checks that passed last, each an empty file."""
 _PACKAGE, _OWN = Path(medsam_exp.__file__).parent, medsam_exp.__name__
 _HUB = "hf-hub:"
 _LOCAL = "local-dir:"
@@ -47,8 +49,16 @@ def check_once(cfg: DictConfig) -> DictConfig:
             with suppress(OSError):  # stored results may lie where nothing can be written
                 record.parent.mkdir(parents=True, exist_ok=True)
                 record.touch()
+                _forget_oldest(record.parent)
     OmegaConf.set_readonly(cfg, True)
     return cfg
+
+
+def _forget_oldest(folder: Path) -> None:
+    """Leave no more records than are kept; a check whose record is gone is made again."""
+    records = [(each.stat().st_mtime_ns, each) for each in folder.iterdir()]
+    for _, oldest in sorted(records)[:-_MOST_RECORDS]:
+        oldest.unlink(missing_ok=True)
 
 
 def _record(cfg: DictConfig) -> Path | None:

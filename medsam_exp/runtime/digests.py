@@ -106,7 +106,8 @@ class FileDigests:
             raise
 
     def save(self) -> None:
-        """Write what was learnt to the cache file, if there is one."""
+        """Write what was learnt to the cache file, if there is one; files that are gone are forgotten."""
         if self._cache_file is not None and self._changed:
+            self._known = {path: known for path, known in self._known.items() if os.path.lexists(path)}
             write_atomically(self._cache_file, json_text(self._known).encode())
             self._changed = False

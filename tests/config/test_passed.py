@@ -161,3 +161,19 @@ def test_a_folder_that_cannot_be_written_is_no_reason_to_fail(
     ask()
     ask()
     assert len(checked) == 2
+
+
+def test_only_the_checks_that_passed_last_are_remembered(
+    ask: Ask, checked: list[DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passed, "_MOST_RECORDS", 2)
+    folder = tmp_path / "artifacts" / passed.FOLDER
+    for seed in range(4):
+        ask(f"seed={seed}")
+        for age, record in enumerate(sorted(folder.iterdir(), key=lambda each: each.stat().st_mtime_ns)):
+            os.utime(record, (1000 * seed + age, 1000 * seed + age))
+    assert len(list(folder.iterdir())) == 2
+    ask("seed=3")
+    assert len(checked) == 4
+    ask("seed=0")
+    assert len(checked) == 5

@@ -177,5 +177,21 @@ def test_file_digest_follows_content_and_survives_runs(tmp_path: Path) -> None:
     assert FileDigests(cache).of(file) != one
 
 
+def test_digests_of_files_that_are_gone_are_forgotten(tmp_path: Path) -> None:
+    cache, files = tmp_path / "digests.json", [tmp_path / name for name in ("a.png", "b.png")]
+    for file in files:
+        file.write_bytes(b"one")
+        digests = FileDigests(cache)
+        digests.of(file)
+        digests.save()
+    assert len(json.loads(cache.read_text())) == 2
+    files[0].unlink()
+    files[1].write_bytes(b"another")
+    digests = FileDigests(cache)
+    digests.of(files[1])
+    digests.save()
+    assert list(json.loads(cache.read_text())) == [str(files[1].resolve())]
+
+
 def test_text_digest_keeps_boundaries() -> None:
     assert text_digest("ab", "c") != text_digest("a", "bc")
