@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from rich import box
 from rich.console import Console
@@ -22,6 +23,7 @@ from rich.table import Table
 
 log = logging.getLogger(__name__)
 
+_within: ContextVar[Callable[[float], None] | None] = ContextVar("within", default=None)
 _SECONDS_BETWEEN_LINES = 30.0
 _WIDTH_OF_A_FILE = 160  # letters, when the output is no terminal
 
@@ -60,9 +62,22 @@ def only_warnings() -> Iterator[None]:
             handler.setLevel(level)
 
 
+def progress_within(samples: float) -> None:
+    """Move the bar of the stage that runs, if one does, by a part of a batch that is not done yet.
+
+    Args:
+        samples: work since the last call: half of the steps of a batch of 8 are 4.
+    """
+    if (move := _within.get()) is not None:
+        move(samples)
+
+
 @contextmanager
 def stage_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how far a stage is; yields a function to call with the number of samples just done."""
+    """Show how far a stage is; yields a function to call with the number of samples just done.
+
+    A method may say by `progress_within` how far it is in samples that are not done yet.
+    """
     started = time.perf_counter()
     columns = (
         TextColumn("{task.description:<14}"),
@@ -72,8 +87,24 @@ def stage_progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, disable=not sys.stdout.isatty(), transient=True) as progress:
-        task = progress.add_task(name, total=total)
-        yield lambda count: progress.advance(task, count)
+        task, done = progress.add_task(name, total=total), 0
+        part = 0.0
+
+        def advance(count: int) -> None:
+            nonlocal done, part
+            done, part = done + count, 0.0
+            progress.update(task, completed=done)
+
+        def within(samples: float) -> None:
+            nonlocal part
+            part += samples
+            progress.update(task, completed=min(done + part, total))
+
+        before = _within.set(within)
+        try:
+            yield advance
+        finally:
+            _within.reset(before)
     log.info("%-12s %d done in %.1f s", name, total, time.perf_counter() - started)
 
 

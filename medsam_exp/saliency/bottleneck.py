@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, logsigmoid
 
+from medsam_exp.runtime.console import progress_within
 from medsam_exp.types import UserError
 
 
@@ -67,6 +68,7 @@ class Bottleneck:
                 mixed = kept * signal[:, None] + (1 - kept) * noise
                 alpha.grad = torch.autograd.grad(objective(alpha, mixed).sum(), alpha)[0]
             optimizer.step()
+            progress_within(len(signal) / self.steps)
         return alpha
 
 
