@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from medsam_exp.data.pixels import MAX_PIXELS, Pixels
 from medsam_exp.types import RGBImage, UserError
@@ -110,6 +110,11 @@ def _unreadable(path: Path, error: Exception) -> UserError:
         return UserError(f"{path} does not exist: check the path")
     if path.is_file() and path.stat().st_size == 0:
         return UserError(f"{path} is empty (0 bytes): copy it again")
+    if isinstance(error, UnidentifiedImageError):
+        return UserError(
+            f"{path} cannot be read as an image: it is none of {', '.join(_FORMATS)}, whatever its name says; replace "
+            "or remove it"
+        )
     reason = " ".join(str(error).replace(str(path), "the file").split())
     return UserError(f"{path} cannot be read as an image ({reason}): replace or remove it")
 

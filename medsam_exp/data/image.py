@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
-from medsam_exp.data.decoding import decode, refuse_elongated, to_rgb
+from medsam_exp.data.decoding import DICOM_SUFFIX, decode, refuse_elongated, to_rgb
 from medsam_exp.data.file_dataset import Entry, FileDataset
-from medsam_exp.data.pixels import pixel_digest
-from medsam_exp.types import Sample, UserError
+from medsam_exp.data.pixels import Pixels, pixel_digest
+from medsam_exp.runtime.digests import FileDigests, text_digest
+from medsam_exp.types import RGBImage, Sample, UserError
 
 
 class ImageDataset(FileDataset):
@@ -22,6 +23,7 @@ class ImageDataset(FileDataset):
         sentences: where texts find sentences about the target; see `medsam_exp.text.sentence_files`.
         sentence_lists: which lists of a file of sentences belong to which class.
         class_name: class of the image, for texts that need it.
+        window: (center, width) in the scan's units that a gray DICOM file is shown by; None for the file's own.
         spacing_mm: (row, column) size of a pixel in mm; None when unknown, or said by the file itself, as DICOM does.
 
     Raises:
@@ -52,6 +54,7 @@ class ImageDataset(FileDataset):
         sentence_lists: Mapping[str, str] | None = None,
         class_name: str | None = None,
         spacing_mm: Sequence[float] | None = None,
+        window: Sequence[float] | None = None,
     ) -> None:
         self.name, self.split, self.modality, self.target = name, split, modality, target
         self.sentences, self.sentence_lists = sentences, sentence_lists
@@ -62,7 +65,9 @@ class ImageDataset(FileDataset):
             raise UserError(
                 f"data.spacing_mm is {list(spacing_mm)}: give two positive numbers, [row, column]"
             )
-        pixels = decode(file)  # at once, so that faults show before any network loads
+        self._window = None if window is None else tuple(map(float, window))
+        # At once, so that faults show before any network loads.
+        pixels = decode(file) if window is None else _windowed(file, window)
         image = to_rgb(pixels, file)
         refuse_elongated(image.shape[:2], file)
         given = None if spacing_mm is None else (float(spacing_mm[0]), float(spacing_mm[1]))
@@ -73,3 +78,25 @@ class ImageDataset(FileDataset):
             {sample.id: Entry(file, pixel_digest(image), given or pixels.spacing_mm)},
             f"{sample.id} has no true mask: use data=folder for images with masks",
         )
+        self._shown = None if window is None else image
+
+    def read_image(self, sample_id: str) -> RGBImage:
+        """(H, W, 3) uint8 RGB of the image."""
+        return super().read_image(sample_id) if self._shown is None else self._shown
+
+    def image_digest(self, sample_id: str, digests: FileDigests) -> str:
+        """SHA-256 (hex) of the image file, and of the window that it is shown by."""
+        digest = super().image_digest(sample_id, digests)
+        return digest if self._window is None else text_digest(digest, str(self._window))
+
+
+def _windowed(file: Path, window: Sequence[float]) -> Pixels:
+    if file.suffix.lower() != DICOM_SUFFIX:
+        raise UserError(f"data.window is for DICOM files (.dcm), and {file} is none: leave it out")
+    if len(window) != 2:
+        raise UserError(f"data.window is {list(window)}: give two numbers, [center, width]")
+    from medsam_exp.data.volumes.dicom_pixels import decode_dicom  # pydicom is hardly ever needed
+    from medsam_exp.data.volumes.windowing import Window
+
+    center, width = map(float, window)
+    return decode_dicom(file, Window(center, width, "LINEAR_EXACT" if 0 < width < 1 else "LINEAR"))

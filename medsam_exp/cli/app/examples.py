@@ -13,11 +13,11 @@ _SEED = 2
 """Held out: the embedded networks were trained on scans of other seeds."""
 _CONTENT = Content(tuple(SCANS_BY_MODALITY), 0.0, 0.4)
 _SCANS = {
-    "breast_ultrasound": ("Breast ultrasound", 11),
-    "brain_mri": ("Brain MRI", 22),
-    "chest_xray": ("Chest X-ray", 1),
-    "lung_ct": ("Lung CT", 13),
-    "abdominal_ct": ("Abdominal CT", 0),
+    "breast_ultrasound": ("Drawn breast scan", 11),
+    "brain_mri": ("Drawn brain MRI", 22),
+    "chest_xray": ("Drawn chest X-ray", 1),
+    "lung_ct": ("Drawn lung CT", 13),
+    "abdominal_ct": ("Drawn belly CT", 0),
 }
 """Label and number of the scan that is drawn, by name."""
 

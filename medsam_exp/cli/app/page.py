@@ -1,6 +1,7 @@
 """The page: Gradio's inputs, the viewers, and what happens when something is pressed. Imported only to serve it."""
 
 import html
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
@@ -14,7 +15,7 @@ from medsam_exp.cli.app.images import data_address
 from medsam_exp.cli.app.service import VIEWERS, Service, facts_of_two
 from medsam_exp.cli.interactive.choices import Choice, choices_of, default_of, problem_of
 from medsam_exp.cli.interactive.groups import GROUPS
-from medsam_exp.data.decoding import IMAGE_SUFFIXES
+from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,8 @@ Images stay on this machine.</p>
 _PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 """Options of an event: it is no programming interface for others."""
 _SILENT = {**_PRIVATE, "show_progress": "hidden"}
-_QUEUED = {**_PRIVATE, "concurrency_id": "networks", "concurrency_limit": 1}
-_LATEST = {**_SILENT, **_QUEUED, "trigger_mode": "always_last"}
+_QUEUED = {**_SILENT, "concurrency_id": "networks", "concurrency_limit": 1}
+_LATEST = {**_QUEUED, "trigger_mode": "always_last"}
 
 
 def text_of(name: str) -> str:
@@ -73,14 +74,17 @@ class _Page:
         }
         none = Choice("text_segmenter", _NONE, "No other network is asked.")
         self._choices["text_segmenter"] = {_NONE: none, **self._choices["text_segmenter"]}
+        self._wants: dict[str, bool] = {}  # tabs that go on to an image whose neighbour was asked about
         self._dropdowns: dict[str, gr.Dropdown] = {}
         self._viewers: dict[str, gr.HTML] = {}
 
     def add_inputs(self) -> None:
         """Left column."""
-        kinds = sorted({suffix.strip(".").upper() for suffix in IMAGE_SUFFIXES} - {"JPEG", "TIF"})
         self._file = gr.File(
-            label=f"Image ({', '.join(kinds)})", file_count="single", height=150, elem_id="mx-file"
+            label="Images (PNG, JPEG, DICOM, ...)",
+            file_count="multiple",
+            height=150,
+            elem_id="mx-file",
         )
         self._examples = gr.HTML(
             html_template=_example_buttons(), js_on_load=text_of("examples.js"), apply_default_css=False
@@ -88,7 +92,7 @@ class _Page:
         self._text = gr.Textbox(
             label="What to find",
             placeholder="a dark irregular mass in the upper left",
-            lines=2,
+            lines=1,
             max_lines=4,
             max_length=1000,
             elem_id="mx-text",
@@ -98,7 +102,8 @@ class _Page:
             self._second = gr.Textbox(
                 label="Second text",
                 placeholder="leave empty to compare nothing",
-                lines=2,
+                lines=1,
+                max_lines=4,
                 max_length=1000,
                 elem_id="mx-second",
             )
@@ -125,6 +130,13 @@ class _Page:
     def add_viewers(self) -> None:
         """Right column."""
         self._said = gr.HTML("", elem_id="mx-said")
+        self._gallery = gr.HTML(
+            "",
+            html_template=text_of("gallery.html"),
+            js_on_load=text_of("gallery.js"),
+            apply_default_css=False,
+            elem_id="mx-gallery",
+        )
         with gr.Row(equal_height=False):
             for name in VIEWERS:
                 with gr.Column(min_width=300, visible=name == VIEWERS[0]) as column:
@@ -141,16 +153,19 @@ class _Page:
     def connect(self, blocks: gr.Blocks) -> None:
         """Say what happens when."""
         first, second = self._viewers.values()
-        shown = [self._said, first, second, self._second_column]
+        shown = [self._said, first, second, self._second_column, self._gallery]
         asked = [self._text, self._second, *self._dropdowns.values()]
         texts = [self._text, self._second, self._compare]
-        self._file.upload(self._upload, self._file, shown, preprocess=False, **_QUEUED)
+        self._file.upload(self._upload, self._file, [*shown, self._file], preprocess=False, **_QUEUED)
         self._file.clear(self._nothing, None, shown, **_PRIVATE)
         self._examples.select(self._example, None, [*shown, *texts], **_QUEUED).then(
             self._ask, asked, shown, **_QUEUED
         )
         for press in (self._segment.click, self._text.submit, self._second.submit):
-            press(self._ask, asked, shown, **_QUEUED)
+            press(_busy, None, self._said, **_SILENT, queue=False).then(self._ask, asked, shown, **_QUEUED)
+        self._gallery.select(self._move, None, shown, **_QUEUED).then(self._ask_anew, asked, shown, **_QUEUED)
+        self._gallery.submit(self._batch, asked, shown, **_QUEUED)
+        self._gallery.release(self._masks, None, self._gallery, **_SILENT)
         for group, dropdown in self._dropdowns.items():
             dropdown.input(self._explain(group), dropdown, dropdown, **_SILENT).then(
                 self._ask_again, asked, shown, **_QUEUED
@@ -161,16 +176,54 @@ class _Page:
         blocks.load(self._mark_missing, None, list(self._dropdowns.values()), **_SILENT)
         blocks.unload(self._leave)
 
-    def _upload(self, file: Any, request: gr.Request) -> list[Any]:
-        content = file if isinstance(file, Mapping) else getattr(file, "__dict__", {})
-        path, name = str(content.get("path", "")), str(content.get("orig_name") or "image")
-        return self._answer(lambda: self._only(self._service.upload(_who(request), path, name)))
+    def _upload(self, files: Any, request: gr.Request) -> list[Any]:
+        given = [_path_and_name(file) for file in getattr(files, "root", files) or ()]
+        who = _who(request)
+
+        def work() -> list[Any]:
+            message, left_out = self._service.upload_all(who, given)
+            said = _error(left_out) if left_out else ""
+            return [said, *self._only(message)[1:-1], self._service.gallery(who), gr.skip()]
+
+        # A file that cannot be read does not stay in the list, as if it could be segmented.
+        return [*self._answer(work), None][:6] if given else [*self._only(""), gr.skip()]
 
     def _example(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         message, text, second = self._service.example(
             _who(request), int(event._data["number"]) % len(examples())
         )
-        return [*self._only(message), text, second, gr.update(open=bool(second))]
+        return [*self._only(message)[:-1], "", text, second, gr.update(open=bool(second))]
+
+    def _move(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        who = _who(request)
+        asked = bool(self._service.current(who))
+        self._wants[who] = asked
+
+        def work() -> list[Any]:
+            return [
+                *self._only(self._service.show(who, int(event._data["place"])))[:-1],
+                self._service.gallery(who),
+            ]
+
+        return self._answer(work)
+
+    def _batch(self, request: gr.Request, text: str, second: str, *values: str) -> Iterator[list[Any]]:
+        """All images of the gallery with the first text."""
+        del second
+        who, choices = _who(request), dict(zip(self._dropdowns, values, strict=True))
+
+        def work() -> Iterator[list[Any]]:
+            self._refuse_missing(choices)
+            for said, message in self._service.batch(who, text or "", choices):
+                yield [_status(said), message, "", gr.update(visible=False), self._service.gallery(who)]
+            yield ["All images are segmented.", *[gr.skip()] * 3, self._service.gallery(who)]
+
+        yield from self._answers(work())
+
+    def _masks(self, request: gr.Request) -> str:
+        """The gallery's message with all masks in it, which it saves."""
+        who = _who(request)
+        return json_text(json.loads(self._service.gallery(who)) | {"zip": self._service.masks(who)})
 
     def _nothing(self, request: gr.Request) -> list[Any]:
         self._service.leave(_who(request))
@@ -180,21 +233,18 @@ class _Page:
         who, choices = _who(request), dict(zip(self._dropdowns, values, strict=True))
 
         def work() -> Iterator[list[Any]]:
-            for group, name in choices.items():  # before anything is downloaded or computed
-                if problem := self._problem(group, name):
-                    raise UserError(f"{group}={name} cannot be used yet: {problem}")
-            if choices["text_segmenter"] == _NONE:
-                del choices["text_segmenter"]
+            self._refuse_missing(choices)
             first = self._service.ask(who, VIEWERS[0], text or "", choices)
             if not (second or "").strip():
                 self._service.forget_answer(who, VIEWERS[1])
-                yield from map(self._only, first)
+                for message in first:
+                    yield [self._progress(who), *self._only(message)[1:-1], self._service.gallery(who)]
                 return
             for message in first:
-                yield ["", message, gr.skip(), gr.skip()]
+                yield [_status("Second text"), message, *[gr.skip()] * 3]
             for message in self._service.ask(who, VIEWERS[1], second, choices):
-                yield ["", gr.skip(), message, gr.update(visible=True)]
-            yield [facts_of_two(*self._service.current(who).values()), *[gr.skip()] * 3]
+                yield ["", gr.skip(), message, gr.update(visible=True), gr.skip()]
+            yield [facts_of_two(*self._service.current(who).values()), *[gr.skip()] * 4]
 
         yield from self._answers(work())
 
@@ -203,7 +253,26 @@ class _Page:
         if self._service.current(_who(request)):
             yield from self._ask(request, text, second, *values)
         else:
-            yield [gr.skip()] * 4
+            yield [gr.skip()] * 5
+
+    def _ask_anew(self, request: gr.Request, text: str, second: str, *values: str) -> Iterator[list[Any]]:
+        """After another image of the gallery: at once where the one before was asked about."""
+        if self._wants.pop(_who(request), False):
+            yield from self._ask(request, text, second, *values)
+        else:
+            yield [gr.skip()] * 5
+
+    def _refuse_missing(self, choices: dict[str, str]) -> None:
+        """Before anything is downloaded or computed; a rival that is not asked is taken out."""
+        for group, name in choices.items():
+            if problem := self._problem(group, name):
+                raise UserError(f"{group}={name} cannot be used yet: {problem}")
+        if choices["text_segmenter"] == _NONE:
+            del choices["text_segmenter"]
+
+    def _progress(self, who: str) -> str:
+        """What to say while an answer is on its way; "" when it has come."""
+        return "" if VIEWERS[0] in self._service.current(who) else _BUSY
 
     def _correct(self, viewer: str) -> Callable[..., list[Any]]:
         def correct(event: gr.EventData, request: gr.Request) -> list[Any]:
@@ -214,6 +283,8 @@ class _Page:
 
     def _threshold(self, viewer: str) -> Callable[..., list[Any]]:
         def threshold(event: gr.EventData, request: gr.Request) -> list[Any]:
+            if (window := event._data.get("window")) is not None:
+                return self._change(lambda: self._service.window(_who(request), *window))
             value = event._data["threshold"]
             return self._change(lambda: self._service.threshold(_who(request), viewer, value))
 
@@ -250,7 +321,7 @@ class _Page:
 
     def _only(self, message: str) -> list[Any]:
         """Show one viewer, and nothing in the other."""
-        return ["", message, "", gr.update(visible=False)]
+        return ["", message, "", gr.update(visible=False), ""]
 
     def _answer(self, work: Callable[[], list[Any]]) -> list[Any]:
         """What work gives, or what went wrong in the place of the status."""
@@ -281,7 +352,27 @@ def _failure(error: Exception) -> list[Any]:
     else:
         log.error("a question failed", exc_info=error)
         said = f"{type(error).__name__}: the question could not be answered; the console of the app says more"
-    return [f'<span class="mx-error" role="alert">{html.escape(said)}</span>', *[gr.skip()] * 3]
+    return [_error(said), *[gr.skip()] * 4]
+
+
+def _error(said: str) -> str:
+    return f'<span class="mx-error" role="alert">{html.escape(said)}</span>'
+
+
+def _status(said: str) -> str:
+    return f'<span class="mx-busy" role="status">{html.escape(said)} …</span>'
+
+
+_BUSY = _status("Segmenting")
+
+
+def _busy() -> str:
+    return _BUSY
+
+
+def _path_and_name(file: Any) -> tuple[str, str]:
+    content = file if isinstance(file, Mapping) else getattr(file, "__dict__", {})
+    return str(content.get("path", "")), str(content.get("orig_name") or "image")
 
 
 def _who(request: gr.Request) -> str:

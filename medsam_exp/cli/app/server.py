@@ -13,6 +13,9 @@ from medsam_exp.cli.weights.settings import settings as weight_settings
 from medsam_exp.runtime.extras import require
 from medsam_exp.types import UserError
 
+_UNTRANSLATED = {"common.upload": "Upload", "common.complete": "Complete"}
+"""Words of Gradio's that it shows by their keys."""
+
 
 @contextmanager
 def running_app(
@@ -68,6 +71,7 @@ def running_app(
                 max_file_size=megabytes * 1024**2,
                 css=text_of("page.css"),
                 theme=_theme(gr),
+                i18n=gr.I18n(en=_UNTRANSLATED),
                 share=False,
                 quiet=True,
                 inbrowser=False,

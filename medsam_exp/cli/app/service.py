@@ -1,8 +1,11 @@
 """What the app does for each browser tab, without knowing the page: images, answers, corrections."""
 
+import base64
+import io
 import re
 import shutil
 import threading
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,31 +13,72 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from medsam_exp.cli.app.examples import examples, write_examples
-from medsam_exp.data.decoding import read_image
+from medsam_exp.cli.app.images import data_address
+from medsam_exp.data.decoding import DICOM_SUFFIX, read_image
 from medsam_exp.metrics.overlap import dice
-from medsam_exp.types import UserError
+from medsam_exp.runtime.json_text import json_text
+from medsam_exp.types import Mask, RGBImage, UserError
 
 if TYPE_CHECKING:  # they bring all networks' libraries, and the page must not wait for those
     from medsam_exp.cli.interactive.result import Answer
     from medsam_exp.cli.interactive.session import Session
+    from medsam_exp.data.volumes.windowing import Window
 
 VIEWERS = ("first", "second")
 _EXAMPLE_NOTE = "Draw the scan first: medsam-exp app-examples"
 _OWN_NOTE = "Run it in the folder of your image."
 _MEGAPIXEL = 1_000_000
+_MOST_IMAGES = 200
+_THUMBNAIL = 96
+
+
+@dataclass
+class _Item:
+    """One image of a tab: its file, the file's name for its owner, and what a batch found in it."""
+
+    path: Path
+    name: str
+    note: str  # what to know before pasting the command
+    thumbnail: str
+    range: "tuple[float, float] | None" = None  # of a DICOM image's values
+    window: tuple[float, float] | None = None  # center and width that it is shown by
+    chosen: bool = False  # whether the user chose the window
+    mask: bytes | None = None  # PNG
+    found: str = ""  # in words
+
+    def settings(self) -> tuple[str, ...]:
+        """Overrides that this image needs."""
+        if not self.chosen or self.window is None:
+            return ()
+        return (f"data.window=[{self.window[0]:g},{self.window[1]:g}]",)
 
 
 @dataclass
 class _Tab:
-    """One browser tab: its image and that file's name for its owner, and the answers of each viewer."""
+    """One browser tab: its images, the one that is shown, and the answers of each viewer about that one."""
 
-    image: Path | None = None
-    name: str = ""
-    note: str = ""  # what to know before pasting the command
+    items: list[_Item] = field(default_factory=list)
+    place: int = 0
     automatic: "dict[str, Answer]" = field(default_factory=dict)  # of the pipeline itself
     current: "dict[str, Answer]" = field(default_factory=dict)  # that are shown
+
+    @property
+    def item(self) -> _Item | None:
+        """The image that is shown."""
+        return self.items[self.place] if self.items else None
+
+    @property
+    def image(self) -> Path | None:
+        """Its file."""
+        return self.item.path if self.item else None
+
+    @property
+    def name(self) -> str:
+        """What its owner calls it."""
+        return self.item.name if self.item else ""
 
 
 class Service:
@@ -86,20 +130,113 @@ class Service:
         Raises:
             UserError: it cannot be read as an image, or is too large.
         """
-        uploaded = Path(path).resolve()
-        if not uploaded.is_relative_to(self._folder):
-            raise UserError("this file was not uploaded here; drop an image")
-        own = self._folder / "tabs" / _plain(who) / (Path(name.replace("\\", "/")).name or "image")
-        shutil.rmtree(own.parent, ignore_errors=True)
-        own.parent.mkdir(parents=True)
-        shutil.copyfile(uploaded, own)
-        return self._open(who, own, own.name, _OWN_NOTE)
+        message, _ = self.upload_all(who, [(path, name)])
+        return message
+
+    def upload_all(self, who: str, files: Sequence[tuple[str, str]]) -> tuple[str, str]:
+        """Take uploaded files, in the order of their names, in place of those before; show the first.
+
+        Args:
+            who: the tab.
+            files: where each was put, and its name.
+
+        Returns:
+            The viewer's message, and which files were left out and why, "" for none.
+
+        Raises:
+            UserError: none can be read as an image.
+        """
+        self._forget(who)
+        folder, items, faults = self._folder / "tabs" / _plain(who), [], []
+        for number, (path, name) in enumerate(sorted(files, key=lambda file: file[1])[:_MOST_IMAGES]):
+            uploaded = Path(path).resolve()
+            if not uploaded.is_relative_to(self._folder):
+                raise UserError("this file was not uploaded here; drop an image")
+            own = folder / str(number) / (Path(name.replace("\\", "/")).name or "image")
+            own.parent.mkdir(parents=True)
+            shutil.copyfile(uploaded, own)
+            try:
+                items.append(self._item(own, own.name, _OWN_NOTE))
+            except UserError as error:
+                own.unlink()
+                faults.append(str(error))
+        if not items:
+            several = f"none of {len(faults)} files is an image: " if len(faults) > 1 else ""
+            raise UserError(several + faults[0])
+        if len(files) > _MOST_IMAGES:
+            faults.append(
+                f"only the first {_MOST_IMAGES} of {len(files)} images are taken; `segment` takes all"
+            )
+        self._tab(who).items = items
+        return self.show(who, 0), "; ".join(faults)
+
+    def show(self, who: str, place: int) -> str:
+        """Show another image of a tab; return the viewer's message."""
+        from medsam_exp.cli.app.view import image_message
+
+        tab = self._tab(who)
+        if not tab.items:
+            raise UserError("there is no image yet: drop one, or pick an example")
+        tab.place, tab.automatic, tab.current = place % len(tab.items), {}, {}
+        item = tab.items[tab.place]
+        return image_message(self._read(item), item.name, _window_message(item))
+
+    def window(self, who: str, center: float, width: float) -> str:
+        """Show a DICOM image by another window; return the viewer's message.
+
+        Raises:
+            UserError: the image has no window.
+        """
+        item = self._tab(who).item
+        if item is None or item.range is None:
+            raise UserError("only gray DICOM images have a window")
+        item.window, item.chosen, item.mask, item.found = (
+            (float(center), max(float(width), 1.0)),
+            True,
+            None,
+            "",
+        )
+        return self.show(who, self._tab(who).place)
+
+    def gallery(self, who: str) -> str:
+        """The message of the strip of images; "" where there is at most one."""
+        tab = self._tab(who)
+        if len(tab.items) < 2:
+            return ""
+        shown = [{"name": item.name, "image": item.thumbnail, "found": item.found} for item in tab.items]
+        return json_text({"items": shown, "place": tab.place, "masks": any(item.mask for item in tab.items)})
+
+    def batch(self, who: str, text: str, choices: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Segment all images of a tab with one text.
+
+        Yields:
+            How far it is, in words, and the message of the image that was segmented last.
+
+        Raises:
+            UserError: as `ask`.
+        """
+        tab = self._tab(who)
+        for place, item in enumerate(tab.items):
+            yield f"Image {place + 1} of {len(tab.items)}: {item.name}", self.show(who, place)
+            for message in self.ask(who, VIEWERS[0], text, choices):
+                last = message
+            yield f"Image {place + 1} of {len(tab.items)}: {item.name}", last
+
+    def masks(self, who: str) -> str:
+        """The masks of all images that were segmented, as the data address of a ZIP file."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+            for name, mask in _named_masks(self._tab(who).items).items():
+                archive.writestr(name, mask)
+        return f"data:application/zip;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
     def example(self, who: str, number: int) -> tuple[str, str, str]:
         """Take a drawn scan; return the viewer's message, a text, and a second one or ""."""
         chosen = examples()[number]
         path = self._examples[chosen.name]
-        message = self._open(who, path, f"examples/{path.name}", _EXAMPLE_NOTE)
+        self._forget(who)
+        self._tab(who).items = [self._item(path, f"examples/{path.name}", _EXAMPLE_NOTE)]
+        message = self.show(who, 0)
         return message, chosen.texts[0], chosen.texts[1] if len(chosen.texts) > 1 else ""
 
     def ask(self, who: str, viewer: str, text: str, choices: Mapping[str, str]) -> Iterator[str]:
@@ -109,20 +246,24 @@ class Service:
             UserError: there is no image or no text, or the choices cannot work.
         """
         tab = self._tab(who)
-        if tab.image is None:
+        item = tab.item
+        if item is None:
             raise UserError("there is no image yet: drop one, or pick an example")
+        text = " ".join(text.splitlines())
         from medsam_exp.cli.app.view import draft_message
         from medsam_exp.cli.interactive.result import Draft
 
         try:
-            for found in self._session.segment_with_draft(tab.image, text, choices):
+            for found in self._session.segment_with_draft(item.path, text, choices, item.settings()):
                 if isinstance(found, Draft):
-                    yield draft_message(found, tab.name)
+                    yield draft_message(found, item.name)
                 else:
                     tab.automatic[viewer] = tab.current[viewer] = found
-                    yield _message(found, tab, whole=True)
+                    if viewer == VIEWERS[0]:
+                        item.mask, item.found = _png(found.mask), f"{int(found.mask.sum()):,} px"
+                    yield _message(found, item, whole=True)
         except UserError as error:
-            raise UserError(str(error).replace(str(tab.image), tab.name)) from error
+            raise UserError(str(error).replace(str(item.path), item.name)) from error
 
     def correct(
         self, who: str, viewer: str, points: Sequence[Sequence[float]], box: Sequence[float] | None
@@ -146,8 +287,9 @@ class Service:
             box=(x0, y0, x1, y1) if box else None,
         )
         answer = self._session.correct(automatic, correction) if correction else automatic
+        ignored = bool(correction) and np.array_equal(answer.mask, tab.current[viewer].mask)
         tab.current[viewer] = answer
-        return _message(answer, tab, whole=False)
+        return _message(answer, _shown(tab), whole=False, remark=_IGNORED if ignored else "")
 
     def threshold(self, who: str, viewer: str, value: float) -> str:
         """Cut the map at another value and ask SAM again; corrections are forgotten.
@@ -158,7 +300,7 @@ class Service:
         tab, automatic = self._answered(who, viewer)
         answer = self._session.threshold(automatic, min(max(float(value), 0.0), 1.0))
         tab.automatic[viewer] = tab.current[viewer] = answer
-        return _message(answer, tab, whole=False)
+        return _message(answer, _shown(tab), whole=False)
 
     def current(self, who: str) -> "Mapping[str, Answer]":
         """The answers that a tab shows, by viewer."""
@@ -176,11 +318,25 @@ class Service:
             self._tabs.pop(who, None)
         shutil.rmtree(self._folder / "tabs" / _plain(who), ignore_errors=True)
 
-    def _open(self, who: str, path: Path, name: str, note: str) -> str:
+    def _forget(self, who: str) -> None:
+        """Forget the images of a tab, and their files."""
         tab = self._tab(who)
-        tab.image, tab.automatic, tab.current = None, {}, {}
+        tab.items, tab.place, tab.automatic, tab.current = [], 0, {}, {}
+        shutil.rmtree(self._folder / "tabs" / _plain(who), ignore_errors=True)
+
+    def _read(self, item: _Item) -> RGBImage:
+        """The image as it is shown, by the window that was chosen."""
+        if not item.chosen or item.window is None:
+            return read_image(item.path)
+        from medsam_exp.data.image import ImageDataset
+
+        found = ImageDataset(str(item.path), window=item.window)
+        return found.read_image(found.samples[0].id)
+
+    def _item(self, path: Path, name: str, note: str) -> _Item:
         try:
             image = read_image(path)
+            values = _values_range(path)
         except UserError as error:
             raise UserError(str(error).replace(str(path), name)) from error
         height, width = image.shape[:2]
@@ -189,10 +345,11 @@ class Service:
                 f"{name} has {width} x {height} pixels, more than the {self._pixels / _MEGAPIXEL:g} megapixels that "
                 "this app takes: shrink it, or start the app with a larger --max-megapixels"
             )
-        tab.image, tab.name, tab.note = path, name, note
-        from medsam_exp.cli.app.view import image_message
-
-        return image_message(image, name)
+        item = _Item(path, name, note, data_address(Image.fromarray(image), "webp", _THUMBNAIL))
+        if values is not None:
+            low, high, window = values
+            item.range, item.window = (low, high), (window.center, window.width)
+        return item
 
     def _tab(self, who: str) -> _Tab:
         with self._lock:
@@ -210,10 +367,51 @@ class Service:
         return tab, tab.automatic[viewer]
 
 
-def _message(answer: "Answer", tab: _Tab, *, whole: bool) -> str:
+_IGNORED = "The mask did not change: this SAM ignored that. Draw a box, or choose another SAM; small ones often do so."
+
+
+def _message(answer: "Answer", item: _Item, *, whole: bool, remark: str = "") -> str:
     from medsam_exp.cli.app.view import answer_message
 
-    return answer_message(answer, tab.name, note=tab.note, whole=whole)
+    return answer_message(answer, item.name, note=item.note, whole=whole, remark=remark)
+
+
+def _shown(tab: _Tab) -> _Item:
+    assert tab.item is not None  # something was answered about it
+    return tab.item
+
+
+def _values_range(path: Path) -> "tuple[float, float, Window] | None":
+    """Of a gray DICOM image; None for others."""
+    if path.suffix.lower() != DICOM_SUFFIX:
+        return None
+    from medsam_exp.data.volumes.dicom_pixels import values_range  # pydicom is hardly ever needed
+
+    return values_range(path)
+
+
+def _window_message(item: _Item) -> dict[str, float] | None:
+    if item.range is None or item.window is None:
+        return None
+    center, width = item.window
+    return {"low": item.range[0], "high": item.range[1], "center": center, "width": width}
+
+
+def _named_masks(items: Sequence[_Item]) -> dict[str, bytes]:
+    """Masks by the names of their files; equal stems get a number."""
+    found: dict[str, bytes] = {}
+    for item in items:
+        if item.mask is not None:
+            stem = Path(item.name).stem
+            same = sum(name == f"{stem}_mask.png" or name.startswith(f"{stem}_mask_") for name in found)
+            found[f"{stem}_mask_{same}.png" if same else f"{stem}_mask.png"] = item.mask
+    return found
+
+
+def _png(mask: Mask) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def facts_of_two(first: "Answer", second: "Answer") -> str:

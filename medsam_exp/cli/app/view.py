@@ -23,7 +23,7 @@ _STEPS = {
     "saliency": "saliency",
     "presence": "presence",
     "coarse_mask": "coarse mask",
-    "sam_embedding": "SAM's view of the image",
+    "sam_embedding": "SAM image embedding",
     "sam_mask": "SAM's mask",
     "text_mask": "rival's mask",
     "correction": "SAM's mask",
@@ -32,9 +32,15 @@ _STEPS = {
 _serial = itertools.count(1)
 
 
-def image_message(image: RGBImage, name: str) -> str:
-    """The message for an image about which nothing was asked yet."""
-    return json_text(_unanswered(image, name))
+def image_message(image: RGBImage, name: str, window: Mapping[str, float] | None = None) -> str:
+    """The message for an image about which nothing was asked yet.
+
+    Args:
+        image: (H, W, 3) uint8.
+        name: of its file.
+        window: of a DICOM image: its center and width, and the range of values; None where there is none.
+    """
+    return json_text(_unanswered(image, name) | {"window": window})
 
 
 def draft_message(draft: Draft, name: str) -> str:
@@ -52,6 +58,7 @@ def _unanswered(image: RGBImage, name: str) -> dict[str, Any]:
         "width": width,
         "height": height,
         "saliency": None,
+        "caution": "",
         "answered": False,
         "mask": "",
         "coarse": "",
@@ -64,13 +71,14 @@ def _unanswered(image: RGBImage, name: str) -> dict[str, Any]:
     }
 
 
-def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
+def answer_message(answer: Answer, name: str, *, note: str, whole: bool, remark: str = "") -> str:
     """The message for an answer.
 
     Args:
         answer: of the pipeline, or corrected.
         name: of the image file, for people.
         note: what to know before pasting the command.
+        remark: what else to say of it, a sentence.
         whole: send the image and its map too; else the browser keeps those it has.
     """
     height, width = answer.mask.shape
@@ -94,7 +102,8 @@ def answer_message(answer: Answer, name: str, *, note: str, whole: bool) -> str:
         "facts": _facts(answer),
         "command": answer.question.command(name),
         "command_note": note,
-        "said": _said(answer),
+        "caution": answer.caution,
+        "said": f"{_said(answer)} {remark}".strip(),
     }
     if whole:
         message |= _picture(answer.image, name) | {"saliency": _map(answer.saliency_map)}
@@ -121,13 +130,15 @@ def _threshold(answer: Answer) -> float:
 def _facts(answer: Answer) -> list[list[str]]:
     """Name, value and remark of what a reader wants to know."""
     kind = f"calibrated on {answer.calibrated_on}" if answer.calibrated_on else "a ranking, no probability"
-    sure = ", ".join(f"{min(value, 1.0):.2f}" for value in answer.iou_predictions) or "–"
+    sure = ", ".join(f"{min(value, 1.0):.2f}" for value in answer.shown_iou_predictions)
+    why_not = "not valid on real images" if answer.caution else "there is no mask"
+    kind = "calibrated on synthetic scans: not valid here" if answer.caution else kind
     pixels = int(answer.mask.sum())
     computed = {name: taken for name, taken in answer.seconds.items() if name not in answer.reused}
     steps = ", ".join(f"{_STEPS[name]} {taken:.2f}" for name, taken in computed.items() if taken >= 0.005)
     return [
         ["Presence score", f"{answer.presence:.2f}", "mask emptied by the veto" if answer.vetoed else kind],
-        ["SAM expects an IoU of", sure, "its own estimate, for each prompt"],
+        ["SAM expects an IoU of", sure or "–", "its own estimate, for each prompt" if sure else why_not],
         ["Mask", f"{pixels:,} px", f"{100 * answer.mask.mean():.1f} % of the image"],
         *_fact_of_rival(answer),
         ["Time", f"{sum(answer.seconds.values()):.2f} s", steps],

@@ -4,12 +4,14 @@ const root = element.querySelector(".mx-viewer");
 const find = (selector) => root.querySelector(selector);
 const all = (selector) => Array.from(root.querySelectorAll(selector));
 const stage = find(".mx-stage"), image = find(".mx-image"), heat = find(".mx-heat"), lines = find(".mx-lines");
+const frame = find(".mx-window-frame");
 const SVG = "http://www.w3.org/2000/svg";
 const VIRIDIS = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129],
   [92, 200, 99], [170, 220, 50], [253, 231, 37]];
 let shown = null;        // the last message, with image and map of the last one that had them
 let saliency = null;     // {width, height, values} of the map, 0 to 255
 let actions = [];        // what was clicked and drawn since the pipeline's own answer
+let zoom = 1, left = 0, top_ = 0, grip = null, pans = false;  // how the stage lies in its frame, in shares of the frame
 let tool = "add", corner = null, dragged = null, cross = null, moving = false;
 
 const opacity = () => Number(find("[data-slider=opacity]").value);
@@ -122,7 +124,7 @@ function showButtons() {
   const answered = Boolean(shown && shown.answered);
   root.classList.toggle("mx-bare", !shown);
   root.classList.toggle("mx-unanswered", !answered);
-  for (const button of all("[data-tool]")) {
+  for (const button of all("button[data-tool]")) {
     button.disabled = !answered || (!shown.takes_points && button.dataset.tool !== "box");
     button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
   }
@@ -131,8 +133,47 @@ function showButtons() {
   stage.dataset.tool = answered ? tool : "";
 }
 
+const LARGEST = 12;
+
+function layOut() {
+  left = Math.min(Math.max(left, 0), zoom - 1);
+  top_ = Math.min(Math.max(top_, 0), zoom - 1);
+  stage.style.width = stage.style.height = 100 * zoom + "%";
+  stage.style.left = -100 * left + "%";
+  stage.style.top = -100 * top_ + "%";
+  find(".mx-scale").textContent = Math.round(100 * zoom) + " %";
+  find("[data-do=farther]").disabled = find("[data-do=fit]").disabled = find("[data-do=pan]").disabled = zoom === 1;
+  if (zoom === 1) pans = false;
+  find("[data-do=pan]").setAttribute("aria-pressed", String(pans));
+  stage.classList.toggle("mx-pans", pans);
+}
+
+function zoomBy(factor, x = 0.5, y = 0.5) {
+  const before = zoom;
+  zoom = Math.min(Math.max(zoom * factor, 1), LARGEST);
+  left = (left + x) * (zoom / before) - x;
+  top_ = (top_ + y) * (zoom / before) - y;
+  layOut();
+  drawLines();
+}
+
+function fit() { zoom = 1; left = top_ = 0; layOut(); drawLines(); }
+
+function showWindow(range) {
+  find(".mx-dicom").classList.toggle("mx-none", !range);
+  if (!range) return;
+  const span = Math.max(range.high - range.low, 1), step = span > 200 ? 1 : span / 200;
+  const [center, width] = ["center", "width"].map((name) => find("[data-window=" + name + "]"));
+  Object.assign(center, { min: Math.floor(Math.min(range.low, range.center)), max: Math.ceil(Math.max(range.high, range.center)), step });
+  Object.assign(width, { min: 1, max: Math.ceil(Math.max(span, range.width)), step });
+  for (const input of [center, width]) {
+    input.value = range[input.dataset.window];
+    input.nextElementSibling.textContent = Math.round(input.value);
+  }
+}
+
 async function show(text) {
-  if (!text) { shown = saliency = null; actions = []; image.removeAttribute("src"); showButtons(); redraw(); return; }
+  if (!text) { fit(); showWindow(null); shown = saliency = null; actions = []; image.removeAttribute("src"); showButtons(); redraw(); return; }
   const message = JSON.parse(text);
   if (message.image) {
     if (message.answered && innerWidth <= 640 && root.getBoundingClientRect().top > innerHeight / 2) {
@@ -140,8 +181,10 @@ async function show(text) {
     }
     image.src = message.image;
     image.alt = message.alt;
-    stage.style.aspectRatio = message.width + " / " + message.height;
-    stage.style.setProperty("--ratio", message.width / message.height);
+    frame.style.aspectRatio = message.width + " / " + message.height;
+    frame.style.setProperty("--ratio", message.width / message.height);
+    if (!message.answered && !message.text) fit();
+    if ("window" in message) showWindow(message.window);
     await loadMap(message.saliency);
   }
   shown = { ...(shown || {}), ...message };
@@ -151,6 +194,7 @@ async function show(text) {
   find(".mx-title").textContent = message.text ? "“" + message.text + "”" : "";
   find(".mx-command code").textContent = message.command || "";
   find(".mx-note").textContent = message.command_note || "";
+  find(".mx-caution").textContent = message.caution || "";
   showFacts(message.facts);
   say(message.said || "");
   moving = false;
@@ -200,23 +244,52 @@ function finish(point) {
 }
 
 stage.addEventListener("pointerdown", (event) => {
+  if (pans || event.button === 1) {
+    grip = [event.clientX, event.clientY];
+    stage.setPointerCapture(event.pointerId);
+    event.preventDefault();
+    return;
+  }
   if (!stage.dataset.tool || event.button > 0) return;
   cross = null;
   if (tool === "box") { corner = place(event); stage.setPointerCapture(event.pointerId); event.preventDefault(); }
 });
 stage.addEventListener("pointermove", (event) => {
+  if (grip) {
+    left -= (event.clientX - grip[0]) / frame.clientWidth;
+    top_ -= (event.clientY - grip[1]) / frame.clientHeight;
+    grip = [event.clientX, event.clientY];
+    layOut();
+    return;
+  }
   if (tool !== "box" || !corner || !stage.dataset.tool) return;
   dragged = between(corner, place(event));
   drawLines();
 });
 stage.addEventListener("pointerup", (event) => {
+  if (grip) { grip = null; return; }
   if (!stage.dataset.tool || event.button > 0 || (tool === "box" && !corner)) return;
   finish(place(event));
 });
-stage.addEventListener("pointercancel", () => { corner = dragged = null; drawLines(); });
+stage.addEventListener("wheel", (event) => {
+  if (!event.ctrlKey && zoom === 1) return;  // the page scrolls; Ctrl, or two fingers on a touchpad, zoom
+  const bounds = frame.getBoundingClientRect();
+  zoomBy(Math.exp(-0.002 * event.deltaY), (event.clientX - bounds.left) / bounds.width, (event.clientY - bounds.top) / bounds.height);
+  event.preventDefault();
+}, { passive: false });
+stage.addEventListener("pointercancel", () => { grip = null; corner = dragged = null; drawLines(); });
 
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const ZOOMS = { "+": () => zoomBy(1.5), "=": () => zoomBy(1.5), "-": () => zoomBy(1 / 1.5), 0: fit };
 stage.addEventListener("keydown", (event) => {
+  if (ZOOMS[event.key] && !event.ctrlKey) { ZOOMS[event.key](); event.preventDefault(); return; }
+  if (pans && STEPS[event.key]) {
+    left += 0.1 * STEPS[event.key][0];
+    top_ += 0.1 * STEPS[event.key][1];
+    layOut();
+    event.preventDefault();
+    return;
+  }
   if (!stage.dataset.tool) return;
   if (STEPS[event.key]) {
     const step = (event.shiftKey ? 0.1 : 0.01) * Math.max(shown.width, shown.height);
@@ -232,8 +305,8 @@ stage.addEventListener("keydown", (event) => {
 });
 stage.addEventListener("blur", drawLines);
 
-for (const button of all("[data-tool]")) {
-  button.addEventListener("click", () => { tool = button.dataset.tool; corner = dragged = null; showButtons(); drawLines(); });
+for (const button of all("button[data-tool]")) {
+  button.addEventListener("click", () => { pans = false; layOut(); tool = button.dataset.tool; corner = dragged = null; showButtons(); drawLines(); });
 }
 for (const box of all("[data-layer]")) box.addEventListener("change", redraw);
 find("[data-slider=opacity]").addEventListener("input", (event) => {
@@ -246,6 +319,13 @@ find("[data-slider=threshold]").addEventListener("input", (event) => {
   redraw();
 });
 find("[data-slider=threshold]").addEventListener("change", () => trigger("release", { threshold: threshold() }));
+
+for (const input of all("[data-window]")) {
+  input.addEventListener("input", () => { input.nextElementSibling.textContent = Math.round(input.value); });
+  input.addEventListener("change", () => {
+    trigger("release", { window: ["center", "width"].map((name) => Number(find("[data-window=" + name + "]").value)) });
+  });
+}
 
 function save(address, name) {
   const link = document.createElement("a");
@@ -285,10 +365,15 @@ const DOES = {
   clear: () => { actions = []; ask(); },
   mask: () => save(shown.mask_png, shown.name + "_mask.png"),
   overlay,
+  closer: () => zoomBy(1.5),
+  farther: () => zoomBy(1 / 1.5),
+  fit,
+  pan: () => { pans = !pans; layOut(); },
   copy: copyCommand,
 };
 for (const button of all("[data-do]")) button.addEventListener("click", () => DOES[button.dataset.do]());
 
+layOut();
 new ResizeObserver(drawLines).observe(stage);
 watch("value", () => show(props.value));
 show(props.value);

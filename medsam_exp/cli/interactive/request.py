@@ -12,7 +12,6 @@ from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.config.overrides import hydra_value
 from medsam_exp.config.schema import check
 from medsam_exp.config.shells import for_shell
-from medsam_exp.config.start_command import start_command
 from medsam_exp.types import UserError
 
 _CALIBRATED_FOR = "tiny"
@@ -68,8 +67,8 @@ class Question:
         )
 
     def command(self, path: str | None = None) -> str:
-        """The command that gives the same mask."""
-        return " ".join([start_command(), *map(for_shell, self.overrides(path))])
+        """The command that gives the same mask, in any folder from which the path leads to the image."""
+        return " ".join(["medsam-exp run", *map(for_shell, self.overrides(path))])
 
     def configuration(self, outputs: Path) -> DictConfig:
         """The checked configuration of the run that answers.

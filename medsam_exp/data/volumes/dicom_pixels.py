@@ -173,22 +173,48 @@ def _by_table(values: NDArray[Any], item: Dataset) -> tuple[NDArray[np.float64],
 _ORIGINAL = "00"  # of LossyImageCompression
 
 
-def decode_dicom(path: Path) -> Pixels:
-    """Pixels as a screen shows them: (H, W) or (H, W, 3) uint8, by the file's own window.
+def decode_dicom(path: Path, window: Window | None = None) -> Pixels:
+    """Pixels as a screen shows them: (H, W) or (H, W, 3) uint8.
+
+    Args:
+        path: the file.
+        window: of a gray image, in place of the file's own.
 
     Raises:
-        UserError: the file is no image, too large, or several images.
+        UserError: the file is no image, too large, several images, or a colour image with a window.
     """
+    path, header = _opened(path)
+    with naming_its_header(path):
+        return _picture(path, header, window)
+
+
+def values_range(path: Path) -> tuple[float, float, Window] | None:
+    """Lowest and highest value of a gray image and the window that it is shown by; None for colours and tables.
+
+    Raises:
+        UserError: as `decode_dicom`.
+    """
+    path, header = _opened(path)
+    with naming_its_header(path):
+        if not is_gray(header):
+            return None
+        frame = frames_of(path, header)[0]
+        if frame.window is None and header.get("VOILUTSequence"):
+            return None
+        values = read_values(frame)
+        return float(values.min()), float(values.max()), frame.window or percentile_window(values, 0, 100)
+
+
+def _opened(path: Path) -> tuple[Path, Dataset]:
     if path.is_file() and path.stat().st_size == 0:
         raise UserError(f"{path} is empty (0 bytes): copy it again")
     header = read_header(path) if path.exists() else None
     if header is None:
         raise UserError(f"{path} does not exist: check the path")
-    with naming_its_header(path):
-        return _picture(path, header)
+    return path, header
 
 
-def _picture(path: Path, header: Dataset) -> Pixels:
+def _picture(path: Path, header: Dataset, window: Window | None) -> Pixels:
     if "Rows" not in header or "BitsAllocated" not in header or header.get("Modality") == "SEG":
         raise UserError(
             f"{path} is a DICOM file without an image ({header.get('Modality')}): replace or remove it"
@@ -203,7 +229,9 @@ def _picture(path: Path, header: Dataset) -> Pixels:
             f"{path} has {header.Columns} x {header.Rows} pixels, more than {MAX_PIXELS}: shrink it"
         )
     frame = frames[0]
-    values = render_gray(read_values(frame), frame, None) if is_gray(header) else read_colours(frame)
+    if window is not None and not is_gray(header):
+        raise UserError(f"{path} is a colour image, which has no window: leave data.window out")
+    values = render_gray(read_values(frame), frame, window) if is_gray(header) else read_colours(frame)
     lossy = header.get("LossyImageCompression", _ORIGINAL) != _ORIGINAL
     return Pixels(
         values,

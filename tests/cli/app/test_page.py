@@ -1,7 +1,9 @@
 """The page in a browser: upload, text, run, correct, compare, download, what goes wrong, a phone."""
 
 import io
+import re
 import threading
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,3 +191,91 @@ def test_missing_weights_are_named_when_chosen(visit: Callable[..., Any], scan: 
     page.click("#mx-sam input")
     page.click("ul[role=listbox] li:has-text('vit_b')")
     page.wait_for_selector("#mx-said .mx-error:has-text('sam=vit_b cannot be used yet')")
+
+
+def test_enter_asks_and_keys_zoom(visit: Callable[..., Any], scan: Path) -> None:
+    page = visit()
+    page.set_input_files(FILE, str(scan))
+    page.wait_for_selector("#mx-first .mx-viewer:not(.mx-bare)")
+    page.focus("#mx-text textarea")
+    page.keyboard.type(TEXT)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#mx-said .mx-busy")
+    page.wait_for_selector(f"#mx-first {ANSWERED}")
+    assert page.inner_text("#mx-said").strip() == ""
+    assert "common." not in page.inner_text("body")
+    assert page.text_content("#mx-first .mx-command code").startswith(
+        "medsam-exp run +experiment=one_image data.path="
+    )
+
+    page.focus("#mx-first .mx-stage")
+    page.keyboard.press("+")
+    page.keyboard.press("+")
+    assert page.inner_text("#mx-first .mx-scale") == "225 %"
+    page.keyboard.press("Tab")  # a point is set where the picture shows it, also when it is large
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+ArrowLeft")
+    after(page, lambda: page.keyboard.press("Enter"))
+    assert "points:[[89,108,1]]" in page.text_content("#mx-first .mx-command code")
+    page.keyboard.press("0")
+    assert page.inner_text("#mx-first .mx-scale") == "100 %"
+
+
+def test_zoomed_and_moved_by_mouse_a_click_is_where_it_is(visit: Callable[..., Any], scan: Path) -> None:
+    page = visit()
+    segment(page, scan)
+    for _ in range(2):
+        page.click("#mx-first [data-do=closer]")
+    page.click("#mx-first [data-do=pan]")
+    frame = page.locator("#mx-first .mx-window-frame")
+    frame.scroll_into_view_if_needed()
+    box = frame.bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"], box["y"])  # half a frame to the upper left
+    page.mouse.up()
+    page.click("#mx-first [data-tool=add]")
+    frame.scroll_into_view_if_needed()
+    box = frame.bounding_box()
+    place = box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"]
+    after(page, lambda: page.mouse.click(*place))
+    # The left edge lay at (2.25 - 1) / 2 = 0.625 frames, then at 1.125; the middle at 1.625 of 2.25.
+    x, y = int(224 * 1.625 / 2.25), int(216 * 1.625 / 2.25)
+    (found,) = re.findall(r"points:\[\[(\d+),(\d+),1\]\]", page.text_content("#mx-first .mx-command code"))
+    assert abs(int(found[0]) - x) <= 1
+    assert abs(int(found[1]) - y) <= 1
+
+
+def test_a_gallery_goes_on_and_back_and_runs_as_a_batch(
+    visit: Callable[..., Any], scan: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.png"
+    Image.open(scan).crop((0, 0, 120, 100)).save(other)
+    page = visit(PHONE)
+    page.set_input_files(FILE, [str(scan), str(other)])
+    page.wait_for_selector("#mx-gallery .mx-place:has-text('1 of 2')")
+    page.fill("#mx-text textarea", "a dark mass")
+    page.click("#mx-segment")
+    page.wait_for_selector(f"#mx-first {ANSWERED}")
+    page.click("#mx-gallery [data-step='1']")
+    page.wait_for_selector("#mx-gallery .mx-place:has-text('2 of 2')")
+    page.wait_for_selector(
+        "#mx-gallery li:nth-child(2) small:has-text('px')"
+    )  # asked at once, as the first was
+    page.click("#mx-gallery [data-run]")
+    page.wait_for_selector("#mx-said:has-text('All images are segmented')")
+    with page.expect_download() as waiting:
+        page.click("#mx-gallery [data-zip]")
+    with zipfile.ZipFile(waiting.value.path()) as archive:
+        assert archive.namelist() == ["my scan (1)_mask.png", "other_mask.png"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+    narrow = """labels => labels.map(label => {
+        const probe = document.createElement("span");
+        label.append(probe);
+        probe.style = "position: absolute; white-space: nowrap; visibility: hidden";
+        probe.textContent = label.textContent.trim().split(" ").reduce((a, b) => a.length > b.length ? a : b);
+        const fits = probe.offsetWidth <= label.clientWidth;
+        probe.remove();
+        return fits;
+    })"""
+    assert all(page.eval_on_selector_all(".mx-examples button", narrow))  # no word is broken

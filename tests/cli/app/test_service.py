@@ -1,7 +1,10 @@
 """What the app does for browser tabs, without a page."""
 
+import base64
+import io
 import json
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsam_exp.cli.app.service import Service, facts_of_two
+from medsam_exp.cli.app.service import Service, _Item, _named_masks, facts_of_two
 from medsam_exp.cli.main import main
 from medsam_exp.types import UserError
 
@@ -160,3 +163,96 @@ def test_the_examples_command_draws_what_the_app_shows(service: Service, tmp_pat
     for path in (tmp_path / "examples").glob("*.png"):
         assert path.read_bytes() == (service._folder / "examples" / path.name).read_bytes()
     shutil.rmtree(tmp_path / "examples")
+
+
+def test_several_images_are_a_gallery(service: Service) -> None:
+    files = []
+    for name, side in (("b.png", 30), ("a.png", 40)):
+        path = service._folder / "uploads" / f"several_{name}"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.random.default_rng(side).integers(0, 255, (side, side), dtype=np.uint8)).save(path)
+        files.append((str(path), name))
+    bad = service._folder / "uploads" / "bad"
+    bad.write_text("no image")
+    message, left_out = service.upload_all("g", [*files, (str(bad), "c.png")])
+    assert json.loads(message)["width"] == 40  # in the order of their names
+    assert left_out.startswith("c.png cannot be read as an image: it is none of PNG")
+    shown = json.loads(service.gallery("g"))
+    assert [item["name"] for item in shown["items"]] == ["a.png", "b.png"]
+    assert (shown["place"], shown["masks"]) == (0, False)
+    assert json.loads(service.show("g", 3))["width"] == 30
+    steps = list(service.batch("g", "a mass", CHOICES))
+    assert [said for said, _ in steps[::2]] == ["Image 1 of 2: a.png", "Image 2 of 2: b.png"]
+    assert [json.loads(message)["width"] for _, message in steps[1::2]] == [40, 30]
+    packed = base64.b64decode(service.masks("g").partition(",")[2])
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.namelist() == ["a_mask.png", "b_mask.png"]
+        sizes = [Image.open(io.BytesIO(archive.read(name))).size for name in archive.namelist()]
+    assert sizes == [(40, 40), (30, 30)]
+    service.upload("g", uploaded(service, 20), "one.png")
+    assert service.gallery("g") == ""
+
+
+def test_equal_stems_get_masks_of_their_own() -> None:
+    items = [
+        _Item(Path(name), name, "", "", mask=name.encode()) for name in ("a.png", "a.tif", "b.png", "a.jpg")
+    ]
+    assert list(_named_masks(items)) == ["a_mask.png", "a_mask_1.png", "b_mask.png", "a_mask_2.png"]
+
+
+def test_a_correction_that_sam_ignores_is_said(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.upload("a", uploaded(service), "mine.png")
+    answered(service, "a", "first", "a mass", CHOICES)
+    monkeypatch.setattr(service._session, "correct", lambda answer, _: answer)
+    assert "The mask did not change" in json.loads(service.correct("a", "first", [[3, 4, 1]], None))["said"]
+    assert "did not change" not in json.loads(service.correct("a", "first", [], None))["said"]
+
+
+def test_small_networks_are_named_beside_real_images_alone(service: Service) -> None:
+    service.upload("a", uploaded(service), "mine.png")
+    real = json.loads(answered(service, "a", "first", "a mass", CHOICES))
+    assert real["caution"].startswith("CLIP and SAM were trained on synthetic scans only")
+    assert real["facts"][1][1:] == ["–", "not valid on real images"]
+    service.example("a", 0)
+    assert json.loads(answered(service, "a", "first", "a mass", CHOICES))["caution"] == ""
+
+
+def test_a_line_break_in_a_text_is_a_space(service: Service) -> None:
+    service.upload("a", uploaded(service), "mine.png")
+    assert (
+        'text.text="a dark mass"'
+        in json.loads(answered(service, "a", "first", "a dark\nmass", CHOICES))["command"]
+    )
+
+
+def test_a_dicom_image_has_a_window(service: Service) -> None:
+    path = write_ct(service._folder / "uploads" / "ct.dcm")
+    before = json.loads(service.upload("d", str(path), "ct.dcm"))
+    assert before["window"] == {"low": -1000.0, "high": 600.0, "center": 50.0, "width": 400.0}
+    after = json.loads(service.window("d", -600, 1500))
+    assert (after["window"]["center"], after["window"]["width"]) == (-600, 1500)
+    assert after["image"] != before["image"]
+    answer = json.loads(answered(service, "d", "first", "a mass", CHOICES))
+    assert answer["image"] == after["image"]
+    assert 'data.window="[-600,1500]"' in answer["command"]
+    service.upload("d", uploaded(service), "mine.png")
+    with pytest.raises(UserError, match="only gray DICOM images"):
+        service.window("d", 0, 1)
+
+
+def write_ct(path: Path) -> Path:
+    """A CT slice of 32 x 32 pixels, from -1000 to 600 HU, to be seen in the window 50, 400."""
+    pydicom = pytest.importorskip("pydicom")
+    values = np.linspace(-1000, 600, 32 * 32).round().reshape(32, 32)
+    header = pydicom.Dataset()
+    header.SOPClassUID, header.SOPInstanceUID = pydicom.uid.CTImageStorage, pydicom.uid.generate_uid()
+    header.Modality, header.PhotometricInterpretation, header.SamplesPerPixel = "CT", "MONOCHROME2", 1
+    header.Rows, header.Columns, header.BitsAllocated, header.BitsStored, header.HighBit = 32, 32, 16, 16, 15
+    header.PixelRepresentation, header.RescaleSlope, header.RescaleIntercept = 1, 1, 0
+    header.WindowCenter, header.WindowWidth = 50, 400
+    header.PixelData = values.astype("<i2").tobytes()
+    header.file_meta = pydicom.dataset.FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    path.parent.mkdir(exist_ok=True)
+    header.save_as(path, enforce_file_format=True)
+    return path

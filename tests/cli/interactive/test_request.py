@@ -45,7 +45,7 @@ def test_values_of_all_kinds() -> None:
 def test_a_plain_question_is_a_plain_command() -> None:
     question = Question(Path("scan.png"), "a dark mass", {"sam": "vit_b", "clip": "biomedclip"})
     assert question.command() == (
-        'python run.py +experiment=one_image data.path=scan.png text.text="a dark mass" clip=biomedclip sam=vit_b'
+        'medsam-exp run +experiment=one_image data.path=scan.png text.text="a dark mass" clip=biomedclip sam=vit_b'
     )
 
 

@@ -227,7 +227,9 @@ def test_the_command_works_as_pasted(session: Session, scan: Path, tmp_path: Pat
     answer = session.correct(
         session.segment(scan, "it's a \"mass\", isn't it?"), Correction(box=(120, 60, 200, 160))
     )
-    command = answer.question.command().replace("python run.py", f"{sys.executable} {CONF.parent / 'run.py'}")
+    command = answer.question.command().replace(
+        "medsam-exp run", f"{sys.executable} {CONF.parent / 'run.py'}"
+    )
     environment = {**os.environ, "MEDSAM_OUTPUTS": str(tmp_path), "PYTHONPATH": str(CONF.parent)}
     done = subprocess.run(
         ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True
