@@ -4,4 +4,14 @@ import lazy_loader
 
 __version__ = "0.2.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_attribute, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__[__all__.index("loss")] = "losses"
+
+
+def __getattr__(name: str) -> object:
+    """What the stub beside this file names, imported when it is first asked for."""
+    if name == "losses":
+        from medsam_exp.clip import loss
+
+        return loss
+    return _attribute(name)

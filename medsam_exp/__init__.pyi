@@ -1,4 +1,10 @@
+from . import metrics as metrics
+from . import saliency as saliency
+from .cli.interactive.result import Answer as Answer
+from .cli.pipeline import Pipeline as Pipeline
+from .cli.pipeline import segment as segment
 from .cli.run import run as run
+from .clip import loss as losses  # noqa: F401
 from .clip.load import load_clip as load_clip
 from .clip.loss.dhn_nce import DHNNCE as DHNNCE
 from .clip.loss.infonce import InfoNCE as InfoNCE

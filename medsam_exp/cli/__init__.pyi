@@ -1,2 +1,4 @@
 from .interactive.session import Session as Session
-from .segment import segment_images as segment_images
+from .pipeline import Pipeline as Pipeline
+from .pipeline import segment as segment
+from .segment.command import segment_images as segment_images

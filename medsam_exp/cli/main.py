@@ -129,15 +129,44 @@ def _choice(group: str) -> Any:
 
 @app.command(epilog=_RESEARCH_ONLY)
 def segment(
-    images: Annotated[
-        list[str],
+    words: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="IMAGE",
-            help="Image files; what has = is a setting as a run takes it, such as saliency.beta=0.5 trainer=gpu.",
+            metavar="[IMAGE]",
+            help="As -i; what has = is a setting as a run takes it, such as saliency.beta=0.5 trainer=gpu.",
         ),
-    ],
-    text: Annotated[str, typer.Option(help='What to find, such as "a dark irregular mass".')],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("segmented"),
+    ] = None,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--input", "-i", metavar="PATH", help="Image, volume or folder of them; may be repeated."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="For the results.")] = Path(
+        "segmented"
+    ),
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help='What to find, such as "a dark irregular mass"; repeated for several classes.'),
+    ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Texts: columns class,text, or filename,Caption for each image's own."
+        ),
+    ] = None,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also folders in folders.")] = False,
+    overlays: Annotated[bool, typer.Option("--overlays", help="Also images with outlines.")] = False,
+    maps: Annotated[bool, typer.Option("--maps", help="Also saliency maps.")] = False,
+    axis: Annotated[
+        Literal["acquired", "axial", "coronal", "sagittal"], typer.Option(help="Plane of a volume's slices.")
+    ] = "acquired",
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of CT, such as lung, or CENTER,WIDTH; by default as the file asks."
+        ),
+    ] = None,
     clip: Annotated[str | None, _choice("clip")] = None,
     saliency: Annotated[str | None, _choice("saliency")] = None,
     postprocess: Annotated[str | None, _choice("postprocess")] = None,
@@ -150,8 +179,13 @@ def segment(
     veto: Annotated[str | None, _choice("veto")] = None,
     text_segmenter: Annotated[str | None, _choice("text_segmenter")] = None,
 ) -> int:
-    """Find in images what a text says, and write the masks."""
-    from medsam_exp.cli.segment import segment_images
+    """Segment images and volumes by text: folder in, folder out.
+
+    PNG, JPEG, TIFF, BMP, WebP and DICOM images; DICOM series, NIfTI, MHA and NRRD slice by slice. Masks are PNG, of
+    volumes NIfTI in the volume's own geometry; results.csv has presence and area of each. A second call computes only
+    what is new.
+    """
+    from medsam_exp.cli.segment.command import Wanted, segment_images
 
     choices = {
         "clip": clip,
@@ -166,8 +200,22 @@ def segment(
         "veto": veto,
         "text_segmenter": text_segmenter,
     }
-    chosen = {group: choice for group, choice in choices.items() if choice is not None}
-    return segment_images(images, text, out, chosen)
+    settings = [word for word in words or [] if "=" in word and not Path(word).exists()]
+    named = [Path(word) for word in words or [] if word not in settings]
+    if not (paths := [*(inputs or []), *named]):
+        raise UserError("no image is named; give an image, a volume or a folder with -i, such as -i scans")
+    return segment_images(
+        paths,
+        text or [],
+        texts,
+        out,
+        settings,
+        {group: choice for group, choice in choices.items() if choice is not None},
+        Wanted(overlays, maps),
+        plane=axis,
+        window=window.split(",") if window else None,
+        recursive=recursive,
+    )
 
 
 @app.command("app", epilog=_RESEARCH_ONLY)

@@ -33,7 +33,8 @@ class FolderDataset(FileDataset):
 
     Args:
         name: short name for tables.
-        root: folder that holds SPLIT_images and, unless only predictions are wanted, SPLIT_masks.
+        root: folder that holds SPLIT_images and, unless only predictions are wanted, SPLIT_masks; or images, which
+            have no masks then.
         split: train, val, test, or any other prefix.
         modality: kind of scan, in words for texts ("ultrasound").
         target: what to find, in words for texts ("breast tumor").

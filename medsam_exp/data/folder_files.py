@@ -189,7 +189,8 @@ def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
         split: prefix of the folders.
 
     Returns:
-        SPLIT_images and SPLIT_masks; None for the latter where there is no such folder.
+        SPLIT_images and SPLIT_masks; None for the latter where there is no such folder. A root with images and without
+        folders of splits is a folder of images itself, without masks.
 
     Raises:
         UserError: the root or the images' folder is missing; gives the expected layout.
@@ -200,9 +201,12 @@ def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
             f"data.root: {root} is not a folder; expected {images} and {masks} with files of equal names"
         )
     if not images.is_dir():
+        if _images_by_stem(root) and not any(root.glob("*_images")):
+            return root, None
         raise UserError(
             f"data.split: {root} has no folder {images.name} (it has {_folders_in(root)}); "
-            f"expected {images.name} and, for scores, {masks.name}{_is_download(root)}"
+            f"expected {images.name} and, for scores, {masks.name}{_is_download(root)}, or images right here; "
+            "for images in folders within folders: medsam-exp segment -i FOLDER --recursive"
         )
     return images, masks if masks.is_dir() else None
 

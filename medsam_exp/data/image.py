@@ -60,7 +60,9 @@ class ImageDataset(FileDataset):
         self.sentences, self.sentence_lists = sentences, sentence_lists
         file = Path(path).expanduser()
         if file.is_dir():
-            raise UserError(f"data.path={path} is a folder; give one image, or use data=folder data.root=...")
+            raise UserError(
+                f"data.path={path} is a folder: give one image here, or run data=folder data.root={path}"
+            )
         if spacing_mm is not None and not (len(spacing_mm) == 2 and min(spacing_mm) > 0):
             raise UserError(
                 f"data.spacing_mm is {list(spacing_mm)}: give two positive numbers, [row, column]"

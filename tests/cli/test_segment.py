@@ -1,12 +1,18 @@
-"""Images from the shell: what is written, what is said."""
+"""Folder in, folder out: what is written, what a second call computes, and the frame of volumes."""
 
+import csv
 import json
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
 
+from medsam_exp.cli.segment.classes import asked_classes
+from medsam_exp.cli.segment.inputs import gather
+from medsam_exp.data.volumes.windowing import parse_window_level
+from medsam_exp.types import UserError
 from tests.command import command, refusal
 
 main = command("segment")
@@ -14,55 +20,111 @@ main = command("segment")
 FEW = ["saliency.steps=2", "saliency.noise_samples=1"]
 
 
+def square(number: int) -> np.ndarray:
+    pixels = np.random.default_rng(number).integers(0, 60, (40, 56), dtype=np.uint8)
+    pixels[10:20, 10:30] += 150
+    return pixels
+
+
 @pytest.fixture
-def images(tmp_path: Path) -> list[str]:
-    paths = []
+def scans(tmp_path: Path) -> Path:
+    folder = tmp_path / "scans"
+    folder.mkdir()
     for number in range(2):
-        pixels = np.random.default_rng(number).integers(0, 60, (40, 56), dtype=np.uint8)
-        pixels[10:20, 10:30] += 150
-        paths.append(tmp_path / f"s{number}.png")
-        Image.fromarray(pixels).save(paths[-1])
-    return [str(path) for path in paths]
+        Image.fromarray(square(number)).save(folder / f"s{number}.png")
+    return folder
 
 
-def test_every_image_leaves_mask_map_overlay_and_record(
-    images: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def rows_of(out: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((out / "results.csv").open()))
+
+
+def test_a_folder_of_images_becomes_a_folder_of_masks_and_a_second_call_computes_nothing(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    (scans / "broken.png").write_text("no image")
+    (scans / "s0_mask.png").write_bytes((scans / "s0.png").read_bytes())
     out = tmp_path / "out"
-    given = [*images, "--text", "a bright square", *FEW, "--postprocess", "otsu", "--mask-filter", "largest"]
-    assert main([*given, "--out", str(out)]) == 0
-    for name in ("s0", "s1"):
-        mask = Image.open(out / f"{name}_mask.png")
-        assert mask.size == (56, 40)
-        assert set(np.unique(np.asarray(mask))) <= {0, 255}
-        assert Image.open(out / f"{name}_saliency.png").size == (56, 40)
-        assert max(Image.open(out / f"{name}_overlay.png").size) == 1024
-        record = json.loads((out / f"{name}.json").read_text())
-        assert record["area_px"]["mask"] == np.count_nonzero(np.asarray(mask))
-        assert "postprocess=otsu" in record["command"]
-        assert "mask_filter=largest" in record["command"]
-    assert len(capsys.readouterr().out.splitlines()) == 2
-
-
-def test_one_bad_image_does_not_spoil_the_others(
-    images: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path(images[0]).write_text("no image")
-    assert main([*images, "--text", "a square", *FEW, "--out", str(tmp_path / "out")]) == 1
+    given = ["-i", str(scans), "-o", str(out), *FEW, "--postprocess", "otsu", "--overlays", "--maps"]
+    given += ["--text", "a bright square", "--text", "a dark, small square"]
+    caplog.set_level("INFO")
+    assert main(given) == 1, "one image is broken"
     said = capsys.readouterr()
-    assert f"error: {images[0]}: {images[0]} cannot be read as an image" in said.err
-    assert (tmp_path / "out" / "s1_mask.png").is_file()
+    assert "broken.png cannot be read as an image" in said.err
+    assert "1 files" in said.out
+    assert "saliency" in caplog.text
+    rows = rows_of(out)
+    assert [row["image"] for row in rows] == ["s0", "s0", "s1", "s1"]
+    masks = {}
+    for row in rows:
+        mask = masks[row["image"], row["class"]] = np.asarray(Image.open(out / row["mask"]))
+        assert set(np.unique(mask)) <= {0, 255}
+        assert int(row["area_px"]) == np.count_nonzero(mask)
+        assert Image.open(out / "saliency" / row["class"] / f"{row['image']}.png").size == (56, 40)
+    for name in ("s0", "s1"):
+        both = [masks[name, "a_bright_square"] > 0, masks[name, "a_dark_small_square"] > 0]
+        labels = np.asarray(Image.open(out / "labels" / f"{name}.png"))
+        assert np.array_equal(labels > 0, both[0] | both[1])
+        assert all(((labels == number) <= mask).all() for number, mask in enumerate(both, start=1))
+        assert max(Image.open(out / "overlays" / f"{name}.png").size) == 1024
+    assert json.loads((out / "labels.json").read_text())["a_dark_small_square"] == 2
+
+    before = {path: path.read_bytes() for path in out.rglob("*.png")}
+    caplog.clear()
+    assert main(given) == 1
+    assert "done in" not in caplog.text, "every stage is stored"
+    assert {path: path.read_bytes() for path in out.rglob("*.png")} == before
 
 
-def test_names_that_would_collide_and_no_image(
-    images: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_volume_gets_masks_in_its_own_geometry(scans: Path, tmp_path: Path) -> None:
+    affine = np.array([[0, -0.5, 0, 10], [0.7, 0, 0, -20], [0, 0, 3, 5], [0, 0, 0, 1]], float)
+    volume = np.stack([square(number).T for number in range(3)], axis=-1).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(volume, affine), scans / "liver.nii.gz")
+    out = tmp_path / "out"
+    assert main(["-i", str(scans), "-o", str(out), "--text", "a bright square", *FEW]) == 0
+    found = nibabel.load(out / "masks" / "liver.nii.gz")
+    assert np.allclose(found.affine, affine)
+    assert found.shape == volume.shape
+    rows = [row for row in rows_of(out) if row["mask"].endswith("liver.nii.gz")]
+    assert [row["image"] for row in rows] == ["liver_0000", "liver_0001", "liver_0002"]
+    for place, row in enumerate(rows):
+        assert int(row["area_px"]) == np.count_nonzero(found.get_fdata()[:, :, place])
+        assert float(row["area_mm2"]) == pytest.approx(int(row["area_px"]) * 0.35, abs=0.01)
+
+
+def test_names_tell_files_of_several_folders_apart(scans: Path, tmp_path: Path) -> None:
+    (scans / "left").mkdir()
+    Image.fromarray(square(3)).save(scans / "left" / "s0.png")
+    look = parse_window_level(None, None)
+    found = gather([scans], tmp_path / "store", "acquired", look, recursive=True)
+    assert sorted(found.pictures) == ["left_s0", "s0", "s1"]
+    flat = gather([scans], tmp_path / "store", "acquired", look, recursive=False)
+    assert sorted(flat.pictures) == ["s0", "s1"]
+    with pytest.raises(UserError, match="no image was found"):
+        gather([tmp_path], tmp_path / "store", "acquired", look, recursive=False)
+
+
+def test_texts_are_classes_or_each_images_own(tmp_path: Path) -> None:
+    table = tmp_path / "classes.csv"
+    table.write_text('class,text\nmass,"a dark mass, irregular"\ncyst,a round cyst\n')
+    assert [one.name for one in asked_classes([], table)] == ["mass", "cyst"]
+    assert asked_classes([], table)[0].options == ("text=free", "text.text='a dark mass, irregular'")
+    table.write_text("filename,Caption\ns0.png,a mass\n")
+    (own,) = asked_classes([], table)
+    assert own.options[0] == "text=per_image"
+    assert [one.name for one in asked_classes(["a mass"], None)] == [""]
+    for texts, file in (([], None), (["a mass"], table), (["a mass", " A mass"], None), ([""], None)):
+        with pytest.raises(UserError):
+            asked_classes(texts, file)
+
+
+def test_what_cannot_work_is_one_sentence(
+    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "other").mkdir()
-    twin = tmp_path / "other" / "s0.png"
-    twin.write_bytes(Path(images[0]).read_bytes())
-    both = ["segment", images[0], str(twin), "--text", "x"]
-    assert "would both be written as s0" in refusal(capsys, both)
     assert "no image is named" in refusal(capsys, ["segment", "seed=1", "--text", "x"])
+    assert "say what to find" in refusal(capsys, ["segment", str(scans)])
+    nowhere = ["segment", "-i", str(tmp_path / "nowhere"), "-o", str(tmp_path / "out"), "--text", "x"]
+    assert "does not exist" in refusal(capsys, nowhere)
 
 
 def test_help_lists_the_choices(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,12 @@ _WITH_RIVAL = "stages=[saliency,presence,coarse_mask,sam_embedding,sam_mask,text
 """Those of +experiment=one_image, and the rival's."""
 
 
+def with_usual_presence(chosen: Mapping[str, str]) -> dict[str, str]:
+    """Choices by group, with the calibrated presence score for the network that has one, unless another is chosen."""
+    own = chosen.get("clip", _CALIBRATED_FOR) == _CALIBRATED_FOR
+    return {**({"presence": "calibrated"} if own else {}), **chosen}
+
+
 @dataclass(frozen=True)
 class Question:
     """What is asked of one image.
@@ -42,9 +48,7 @@ class Question:
         typed = dict(
             setting.split("=", 1) for setting in self.settings if setting.partition("=")[0] in GROUPS
         )
-        chosen = {**typed, **self.choices}
-        if chosen.get("clip", _CALIBRATED_FOR) == _CALIBRATED_FOR:  # others have no calibrated presence score
-            chosen.setdefault("presence", "calibrated")
+        chosen = with_usual_presence({**typed, **self.choices})
         others = [setting for setting in self.settings if setting.partition("=")[0] not in GROUPS]
         if self.prompts is not None:
             chosen["prompt"] = "given"

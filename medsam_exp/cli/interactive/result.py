@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from omegaconf import DictConfig
 from medsam_exp.cli.interactive.request import Question
 from medsam_exp.stages.records import prompt_record
 from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,12 @@ class Answer:
     def shown_iou_predictions(self) -> tuple[float, ...]:
         """What SAM expects of its masks; none of an empty mask or under a caution, as it then tells nothing."""
         return () if self.caution or not self.mask.any() else tuple(self.iou_predictions)
+
+    def plot(self) -> "Figure":
+        """Draw the image with coarse mask, prompts and mask, as a figure of Matplotlib."""
+        from medsam_exp.cli.interactive.overlay import overlay
+
+        return overlay(self.image, {"": self.mask}, self.coarse_mask, self.prompts)
 
     def record(self) -> dict[str, Any]:
         """Scores, prompts, timings and the command, JSON-able."""

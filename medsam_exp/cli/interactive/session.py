@@ -11,17 +11,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 
 from medsam_exp.cli.compose import with_names
 from medsam_exp.cli.interactive.correction import Correction, corrected_prompts
+from medsam_exp.cli.interactive.networks import NetworkCache
 from medsam_exp.cli.interactive.request import Question
 from medsam_exp.cli.interactive.result import Answer, Draft, RivalMask
-from medsam_exp.config.build import build, keyed_values, weight_files
+from medsam_exp.config.build import build
 from medsam_exp.engine.engine import Engine
 from medsam_exp.engine.leakage import learnt_earlier
 from medsam_exp.engine.plan import Plan
@@ -29,7 +28,6 @@ from medsam_exp.engine.provenance import caution
 from medsam_exp.masks.postprocess.threshold import Threshold
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.digests import FileDigests
-from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.seeding import numpy_generator
 from medsam_exp.saliency.patch_text import PatchText
 from medsam_exp.sam.prompt.given import GivenPrompts
@@ -41,9 +39,6 @@ from medsam_exp.training.saliency import ImageSaliency
 from medsam_exp.training.sam_inference import answer_prompts
 from medsam_exp.types import Dataset, MapFusion, Mask, Prompts
 
-_NETWORKS = ("medsam_exp.clip.load.", "medsam_exp.sam.load.", "medsam_exp.text_segmenter.")
-"""What the targets of networks begin with."""
-_NETWORKS_OF_A_KIND = 2
 _DRAFT = "patch_text"
 
 
@@ -76,7 +71,7 @@ class Session(AbstractContextManager["Session"]):
         self._kept = TemporaryDirectory(prefix="medsam_exp_", ignore_cleanup_errors=True)
         self._folder = Path(self._kept.name)
         self._known: OrderedDict[str, Path] = OrderedDict()
-        self._digests, self._networks = FileDigests(None), _NetworkCache()
+        self._digests, self._networks = FileDigests(None), NetworkCache()
         self._lock = threading.RLock()
 
     def segment(
@@ -259,27 +254,3 @@ class Session(AbstractContextManager["Session"]):
 
 def _rival(made: StageArtifacts, name: str) -> RivalMask:
     return RivalMask(made.mask(name), made.record(name, TextMaskRecord)["presence"])
-
-
-class _NetworkCache:
-    """Makes the object of a config node as `build` does; the last used networks of each kind stay in memory.
-
-    A file of weights that was replaced meanwhile is read anew.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[str, OrderedDict[str, Any]] = {}
-
-    def __call__(self, node: DictConfig, **overrides: Any) -> Any:
-        target = str(node.get("_target_"))
-        if not target.startswith(_NETWORKS):
-            return build(node, **overrides)
-        kept = self._kept.setdefault(target, OrderedDict())
-        files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in weight_files(node)]
-        key = json_text([keyed_values(node), overrides, files], default=str)
-        if key not in kept:
-            kept[key] = build(node, **overrides)
-        kept.move_to_end(key)
-        while len(kept) > _NETWORKS_OF_A_KIND:
-            kept.popitem(last=False)
-        return kept[key]

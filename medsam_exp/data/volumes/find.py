@@ -58,18 +58,26 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
 
-def find_scans(root: Path, masks: Path | None = None) -> Found:
+def find_scans(
+    root: Path, masks: Path | None = None, *, pictures: bool = True, recursive: bool = True
+) -> Found:
     """Sort all files below a folder, or one single file.
 
     Args:
         root: the folder, or a file.
         masks: folder in which every file is a mask, wherever it lies; None to tell masks by their names.
+        pictures: whether PNG and the like are looked at.
+        recursive: whether folders in the folder are searched.
 
     Raises:
-        UserError: there is nothing that can be read.
+        UserError: there is nothing that can be read; without `pictures` nothing is found instead.
     """
     sorter = _Sorter(root, masks)
     for path in _files(root, masks):
+        if not recursive and path.parent != root and path != root:
+            continue
+        if not pictures and path.suffix.lower() in PICTURE_SUFFIXES:
+            continue
         try:
             sorter.add(path)
         except UserError as error:
@@ -80,6 +88,8 @@ def find_scans(root: Path, masks: Path | None = None) -> Found:
         found.scans += scans
         found.faults += faults
     found.notes += [f"{count} files passed over: {reason}" for reason, count in sorted(sorter.passed.items())]
+    if not pictures:
+        return found
     if not found.scans and not found.faults and found.mask_files:
         first = found.mask_files[0]
         raise UserError(

@@ -1,0 +1,1 @@
+"""Folder in, folder out: the command `medsam-exp segment`."""
