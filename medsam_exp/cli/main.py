@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 import medsam_exp
+from medsam_exp.cli.evaluate.command import evaluate
 from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.cli.weights.commands import app as weights_app
 from medsam_exp.curation.prepare.preparers import app as preparers_app
@@ -216,6 +217,9 @@ def segment(
         window=window.split(",") if window else None,
         recursive=recursive,
     )
+
+
+app.command()(evaluate)
 
 
 @app.command("app", epilog=_RESEARCH_ONLY)

@@ -1,0 +1,1 @@
+"""Masks in folders against true masks: the command `medsam-exp evaluate`."""
