@@ -3,6 +3,7 @@
 The functions import what they need when they are called, so that `medsam-exp --help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -23,6 +24,7 @@ from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.runtime.word_lists import WordLists
 from medsam_exp.runtime.wording import did_you_mean
 
+_COMPLETION = "_MEDSAM_EXP_COMPLETE"
 _RESEARCH_ONLY = "Research use only; not a medical device."
 _WORDS_FOR_OTHERS = {"ignore_unknown_options": True, "help_option_names": []}
 """Settings of a command whose words are all read by somebody else, options included."""
@@ -72,6 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words in ([], ["help"]):
         words = ["--help"]
+    if _COMPLETION in os.environ:  # set by the script that a shell completes with
+        from typer._completion_classes import completion_init
+
+        completion_init()
     try:
         return app(words, prog_name="medsam-exp", standalone_mode=False) or 0
     except typer.TyperException as error:

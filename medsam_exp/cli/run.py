@@ -98,6 +98,8 @@ def job(cfg: DictConfig) -> None:
         try:
             run(cfg, folder, choices, typed, sweep_job(job), started)
         except UserError as error:  # a network does not know by which choice it was asked for
+            if choices["clip"] == "folder" or "clip.model" not in str(error):
+                raise
             raise UserError(
                 str(error).replace("weights get NAME", f"weights get {choices['clip']}")
             ) from error

@@ -1,5 +1,6 @@
 """The command `medsam-exp`: it starts at once, names what it can do, and says one sentence when it cannot."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,22 @@ def test_a_reader_that_has_seen_enough_is_no_error(monkeypatch: pytest.MonkeyPat
         cwd=ROOT,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "word", "offered"),
+    [("medsam-exp wei", 1, "weights"), ("medsam-exp segment --sal", 2, "--saliency")],
+)
+def test_bash_completes_commands_and_options(words: str, word: int, offered: str) -> None:
+    asked = {"_MEDSAM_EXP_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(word)}
+    done = subprocess.run(
+        [sys.executable, "-m", "medsam_exp"],
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.stdout.split() == [offered]
 
 
 def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
