@@ -12,7 +12,7 @@ from PIL import Image
 
 from medsam_exp.cli.app.examples import examples
 from medsam_exp.cli.app.images import data_address
-from medsam_exp.cli.app.service import VIEWERS, Service, facts_of_two
+from medsam_exp.cli.app.service import VIEWERS, Service, facts_of_two, import_networks
 from medsam_exp.cli.interactive.choices import Choice, choices_of, default_of, problem_of
 from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.runtime.json_text import json_text
@@ -302,6 +302,7 @@ class _Page:
 
     def _mark_missing(self) -> list[Any]:
         """Say in the lists which choices cannot be used on this machine yet."""
+        import_networks()
         return [
             gr.update(
                 choices=[

@@ -1,6 +1,7 @@
 """What the app does for each browser tab, without knowing the page: images, answers, corrections."""
 
 import base64
+import importlib
 import io
 import re
 import shutil
@@ -33,6 +34,14 @@ _OWN_NOTE = "Run it in the folder of your image."
 _MEGAPIXEL = 1_000_000
 _MOST_IMAGES = 200
 _THUMBNAIL = 96
+_IMPORTING = threading.Lock()
+
+
+def import_networks() -> None:
+    """Import the networks' libraries, one thread at a time, as a half-imported one fails in another thread."""
+    with _IMPORTING:
+        importlib.import_module("medsam_exp.cli.interactive.session")
+        importlib.import_module("medsam_exp.clip.source")
 
 
 @dataclass
@@ -112,6 +121,7 @@ class Service:
 
     @property
     def _session(self) -> "Session":
+        import_networks()
         from medsam_exp.cli.interactive.session import Session
 
         with self._beginning:
@@ -172,6 +182,7 @@ class Service:
 
     def show(self, who: str, place: int) -> str:
         """Show another image of a tab; return the viewer's message."""
+        import_networks()
         from medsam_exp.cli.app.view import image_message
 
         tab = self._tab(who)
