@@ -25,7 +25,7 @@ def evaluate(
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="CSV", help="Also write each image's scores.")] = None,
 ) -> None:
-    """Score masks (PNG and the like, NIfTI, MHA, NRRD) against true ones.
+    """Score masks, pictures or volumes, against true ones.
 
     Volumes are scored slice by slice, without slices that are empty in both; a volume's slices count as one patient's.
     With two folders of predictions, tests and intervals are of their paired differences, by patient where one has
