@@ -64,7 +64,7 @@ def test_an_unknown_command_is_answered_with_the_nearest(
     ("words", "said"),
     [
         (["collect"], "Missing argument"),
-        (["segment", "a.png"], "Missing option '--text'"),
+        (["evaluate", "-t", "masks"], "Missing option"),
         (["runs", "--status", "fine"], "'fine' is not one of 'done', 'running'"),
         (["du", "--firts", "3"], "No such option: --firts"),
         (["clean", "--hours", "x"], "Invalid value for '--hours'"),
