@@ -52,11 +52,16 @@ def weight_files(node: DictConfig) -> list[Path]:
 
 
 def nested_weight_files(node: Any) -> list[Path]:
-    """Local files of the networks that a method holds: of each node in it whose `_target_` has `weight_files`."""
+    """Local files of the networks that a method holds: of each node in it whose `_target_` has `weight_files`.
+
+    A node without a text among its arguments names no file, so that its code, which often imports torch, is not read.
+    """
     if not isinstance(node, DictConfig):
         return []
-    own = getattr(get_object(node["_target_"]), "weight_files", None) if "_target_" in node else None
-    files = [] if own is None else list(own(**_arguments(node)))
+    arguments = _arguments(node) if "_target_" in node else {}
+    names_files = any(isinstance(value, str) for value in arguments.values())
+    own = getattr(get_object(node["_target_"]), "weight_files", None) if names_files else None
+    files = [] if own is None else list(own(**arguments))
     return files + [path for part in node.values() for path in nested_weight_files(part)]
 
 
