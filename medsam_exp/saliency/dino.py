@@ -1,6 +1,5 @@
 """Patch features of DINOv2 and DINOv3 (Oquab 2023, Siméoni 2025), which know no text, by transformers."""
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ class Dino:
 
     def __init__(self, model: str) -> None:
         self._model = model
+        self._loaded: Any = None
 
     @staticmethod
     def weight_files(model: str) -> list[Path]:
@@ -49,7 +49,9 @@ class Dino:
         Raises:
             UserError: there is no such network.
         """
-        network = _loaded(self._model).to(pixels.device)
+        if self._loaded is None:
+            self._loaded = _load(self._model)
+        network = self._loaded.to(pixels.device)
         side = network.config.patch_size
         mean, std = (torch.tensor(each, device=pixels.device)[:, None, None] for each in (_MEAN, _STD))
         size = tuple(count * side for count in grid)
@@ -60,9 +62,8 @@ class Dino:
         return patches
 
 
-@cache
-def _loaded(model: str) -> Any:
-    """The network, in evaluation mode, kept for all images."""
+def _load(model: str) -> Any:
+    """The network, in evaluation mode."""
     from transformers import AutoModel  # slow to import
 
     Dino.weight_files(model)
