@@ -21,23 +21,33 @@ def _trained_network(context: StageContext, group: str) -> Path | None:
     return None
 
 
+def _trained_clip(context: StageContext) -> dict[str, str | None]:
+    """Arguments that load the CLIP that the run has fine-tuned; none where it has not."""
+    tuned = _trained_network(context, "clip")
+    return {"model": str(tuned), "weights": None} if tuned else {}
+
+
+def _trained_sam(context: StageContext) -> dict[str, str]:
+    """Arguments that load the SAM that the run has trained; none where it has not."""
+    trained = _trained_network(context, "sam")
+    return {"checkpoint": str(trained)} if trained else {}
+
+
 def clip_of_run(context: StageContext) -> "ClipModel":
     """The CLIP model of the run, fine-tuned where that stage is part of it."""
-    tuned = _trained_network(context, "clip")
-    model: ClipModel = context.build("clip", **({"model": str(tuned), "weights": None} if tuned else {}))
+    model: ClipModel = context.build("clip", **_trained_clip(context))
     return model
 
 
 def sam_of_run(context: StageContext) -> "PromptableModel":
     """The SAM of the run, trained where that stage is part of it."""
-    trained = _trained_network(context, "sam")
-    model: PromptableModel = context.build("sam", **({"checkpoint": str(trained)} if trained else {}))
+    model: PromptableModel = context.build("sam", **_trained_sam(context))
     return model
 
 
 def text_segmenter_of_run(context: StageContext) -> "TextSegmenter":
-    """The text-prompted segmenter of the run; a detector's SAM is the run's, trained where that stage is part of it."""
-    trained = _trained_network(context, "sam")
-    changed = {"sam": {"checkpoint": str(trained)}} if trained else {}
+    """The text-prompted segmenter of the run; a SAM or CLIP within it is the run's, trained where a stage does so."""
+    within = {"sam": _trained_sam(context), "clip": _trained_clip(context)}
+    changed = {group: arguments for group, arguments in within.items() if arguments}
     model: TextSegmenter = context.build("text_segmenter", **changed)
     return model

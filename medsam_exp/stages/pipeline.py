@@ -177,7 +177,7 @@ STAGES: dict[str, Stage] = {
     ),
     "text_mask": Stage(
         reads=("text_segmenter",),
-        conditional_parents={"train_sam": "text_segmenter.sam"},
+        conditional_parents={"train_sam": "text_segmenter.sam", "finetune_clip": "text_segmenter.clip"},
         weights=("text_segmenter",),
         processes="all",
         batch_size=4,

@@ -8,10 +8,12 @@ import pytest
 from PIL import Image
 
 from medsam_exp.cli.runner import run
+from medsam_exp.clip.load import load_clip
 from medsam_exp.config.build import build
 from medsam_exp.sam.fusion.single import SingleMask
 from medsam_exp.sam.load import load_sam
 from medsam_exp.text_segmenter.owlv2 import load_owlv2
+from medsam_exp.text_segmenter.salip import load_salip
 from tests.compose import composed
 from tests.stored import stored, stored_ids
 from tests.text_segmenter.small import saved
@@ -73,6 +75,35 @@ def test_a_segmenter_without_a_sam_does_not_depend_on_one_that_is_trained(tmp_pa
         tmp_path, *own, "data=phantom", "sam=tiny_scratch", *TRAINING, "stages=[train_sam,text_mask]"
     )
     assert alone["text_mask"] == beside["text_mask"]
+
+
+def test_salips_regions_are_chosen_by_the_clip_that_the_run_has_fine_tuned(tmp_path: Path) -> None:
+    own = (
+        *("text_segmenter=salip", "sam=tiny", "clip=tiny_random", "data=phantom", "data.count=2"),
+        *(f"text_segmenter.{key}=0" for key in ("min_iou", "min_stability")),
+        *("text_segmenter.points_per_side=4", "text_segmenter.max_area=1.0"),
+    )
+    training = ("pairs=phantom", *(f"pairs.{split}.count=8" for split in ("train", "validation")))
+    fit = ("fit=phantom", "fit.epochs=1", "fit.batch_size=4", "optimizer.lr=0.01")
+    plain = finish(tmp_path, *own, "stages=[text_mask]")
+    tuned = finish(tmp_path, *own, *training, *fit, "stages=[finetune_clip,text_mask]")
+    assert plain["text_mask"] != tuned["text_mask"]
+    dataset = build(composed(*own).data)
+    texts = build(composed(*own).text).bind(dataset.samples)
+    (folder,) = (path.parent for path in tuned["finetune_clip"].rglob("open_clip_config.json"))
+    salip = load_salip(
+        load_sam("tiny"), SingleMask(), load_clip(str(folder)), 4, 0.0, 0.0, 0.7, max_area=1.0, regions=1
+    )
+    scores = {}
+    for sample in dataset.samples:
+        image = dataset.read_image(sample.id)
+        expected = salip.segment(salip.preprocess(image), texts[sample.id], (image.shape[0], image.shape[1]))
+        assert np.array_equal(stored(tuned["text_mask"]).mask(sample.id), expected.mask.numpy())
+        scores[sample.id] = [
+            stored(stages["text_mask"]).info(sample.id)["presence"] for stages in (plain, tuned)
+        ]
+        assert scores[sample.id][1] == pytest.approx(expected.presence, abs=1e-6)
+    assert all(abs(before - after) > 1e-4 for before, after in scores.values()), scores
 
 
 @pytest.fixture
