@@ -69,6 +69,17 @@ def test_page_is_whole(write: Any) -> None:
     assert page.tags.count("h1") == 1
 
 
+def test_what_must_stand_beside_the_results_is_shown_where_there_is_something(
+    write: Any, summary: dict[str, Any]
+) -> None:
+    html, page = write()
+    assert 'class="caution"' not in html
+    said = "SAM was trained on synthetic scans only: masks mean nothing. Fetch <others>."
+    html, page = write(summary={**summary, "caution": said})
+    assert html.count('class="caution"') == 1
+    assert said in page.text
+
+
 def test_page_says_everything_of_the_run(write: Any, rows: Any, summary: dict[str, Any]) -> None:
     _, page = write()
     said = [row["id"] for row in rows] + [row["text"] for row in rows]
