@@ -22,7 +22,8 @@ class ProxyCLIP(DenseMethod):
     With s_pq the cosine of the proxy's features of patches p and q, and m its mean over all pairs, the attention of p
     to q gives way to softmax over the q with s_pq > beta m of gamma (s_pq - beta m). What is attended to is projected;
     residual path and MLP of the block are left out. The authors bring CLIP's values to the proxy's grid; here the
-    proxy's image is brought to CLIP's grid. Tokens before the patches attend to themselves.
+    proxy's image is brought to CLIP's grid. They slide a window of 336 pixels by 112 over larger images; here the whole
+    image is seen at once. Tokens before the patches attend to themselves.
 
     Args:
         proxy: a network that tells like from unlike patches.

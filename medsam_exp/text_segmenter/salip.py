@@ -22,6 +22,9 @@ class SaLIP(TextSegmenter):
     these. A region's score is (1 + cosine) / 2, and the best one's is the presence, which is 0 where nothing is
     proposed.
 
+    The released code differs: it proposes from crops of the image too and fills small holes of what is proposed; CLIP
+    sees the middle square of a region; and a box leaves out its last row and column.
+
     Args:
         sam: proposes and draws.
         fusion: of SAM's proposals for a box.
