@@ -205,16 +205,22 @@ def find_folders(root: Path, split: str) -> tuple[Path, Path | None]:
             return root, None
         raise UserError(
             f"data.split: {root} has no folder {images.name} (it has {_folders_in(root)}); "
-            f"expected {images.name} and, for scores, {masks.name}{_is_download(root)}, or images right here; "
-            "for images in folders within folders: medsam-exp segment -i FOLDER --recursive"
+            f"{_download_hint(root) or _layout_hint(images, masks)}"
         )
     return images, masks if masks.is_dir() else None
 
 
-def _is_download(root: Path) -> str:
-    """What to do with an original download in the place of prepared images; empty for other folders."""
+def _layout_hint(images: Path, masks: Path) -> str:
+    return (
+        f"expected {images.name} and, for scores, {masks.name}, or images right here; "
+        "for images in folders within folders: medsam-exp segment -i FOLDER --recursive"
+    )
+
+
+def _download_hint(root: Path) -> str:
+    """What to do with an original download, which is not prepared; empty for other folders."""
     if all((root / name).is_dir() for name in ("benign", "malignant", "normal")):
-        return f"; these are the folders of BUSI's download: arrange it by make prepare NAME=busi SRC={root}"
+        return f"these are the folders of BUSI's download; arrange them first: medsam-exp prepare busi '{root}'"
     return ""
 
 

@@ -359,3 +359,18 @@ def test_what_only_composes_does_not_wait_for_torch(words: tuple[str, ...]) -> N
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "omegaconf" in imported
     assert not imported & {"torch", "scipy", "pandas"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "score"),
+    [
+        ([], "Calibrated"),
+        (["+experiment=one_image", "data.path=a.png", "text.text=a"], "Calibrated"),
+        (["presence=clip_contrast"], "ClipContrast"),
+        (["clip=biomedclip"], "ClipContrast"),
+        (["clip=tiny_random"], "ClipContrast"),
+        (["+experiment=phantom_grounding", "clip=biomedclip"], "Calibrated"),
+    ],
+)
+def test_a_network_brings_the_presence_score_that_is_calibrated_for_it(typed: list[str], score: str) -> None:
+    assert composed(*typed).presence["_target_"].endswith(f".{score}")

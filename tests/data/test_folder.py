@@ -502,6 +502,6 @@ def test_the_folders_of_a_download_are_answered_with_the_command_that_arranges_t
     for name in ("benign", "malignant", "normal"):
         (tmp_path / name).mkdir()
     with pytest.raises(
-        UserError, match=f"BUSI's download: arrange it by make prepare NAME=busi SRC={tmp_path}$"
+        UserError, match=f"BUSI's download; arrange them first: medsam-exp prepare busi '{tmp_path}'$"
     ):
         folder_files.find_folders(tmp_path, "test")

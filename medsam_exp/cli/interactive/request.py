@@ -14,15 +14,8 @@ from medsam_exp.config.schema import check
 from medsam_exp.config.shells import for_shell
 from medsam_exp.types import UserError
 
-_CALIBRATED_FOR = "tiny"
 _WITH_RIVAL = "stages=[saliency,presence,coarse_mask,sam_embedding,sam_mask,text_mask]"
 """Those of +experiment=one_image, and the rival's."""
-
-
-def with_usual_presence(chosen: Mapping[str, str]) -> dict[str, str]:
-    """Choices by group, with the calibrated presence score for the network that has one, unless another is chosen."""
-    own = chosen.get("clip", _CALIBRATED_FOR) == _CALIBRATED_FOR
-    return {**({"presence": "calibrated"} if own else {}), **chosen}
 
 
 @dataclass(frozen=True)
@@ -48,7 +41,7 @@ class Question:
         typed = dict(
             setting.split("=", 1) for setting in self.settings if setting.partition("=")[0] in GROUPS
         )
-        chosen = with_usual_presence({**typed, **self.choices})
+        chosen = {**typed, **self.choices}
         others = [setting for setting in self.settings if setting.partition("=")[0] not in GROUPS]
         if self.prompts is not None:
             chosen["prompt"] = "given"

@@ -12,7 +12,6 @@ from omegaconf import DictConfig
 from medsam_exp.cli.compose import composed
 from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.cli.interactive.networks import NetworkCache
-from medsam_exp.cli.interactive.request import with_usual_presence
 from medsam_exp.cli.segment.classes import AskedClass, asked_classes
 from medsam_exp.cli.segment.inputs import Inputs, gather, linked
 from medsam_exp.cli.segment.results import Written, write_results
@@ -125,8 +124,7 @@ def segment_images(
 def _overrides(settings: Sequence[str], choices: Mapping[str, str]) -> list[str]:
     typed = dict(setting.split("=", 1) for setting in settings if setting.partition("=")[0] in GROUPS)
     others = [setting for setting in settings if setting.partition("=")[0] not in GROUPS]
-    chosen = with_usual_presence({**typed, **choices})
-    return [*(f"{group}={choice}" for group, choice in chosen.items()), *others]
+    return [*(f"{group}={choice}" for group, choice in {**typed, **choices}.items()), *others]
 
 
 def _dataset(cfg: DictConfig, inputs: Inputs) -> Dataset:

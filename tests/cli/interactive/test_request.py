@@ -56,8 +56,4 @@ def test_choices_may_come_as_settings() -> None:
 
 def test_given_prompts_take_the_place_of_the_chosen_ones() -> None:
     asked = Question(Path("s.png"), "m", {"prompt": "points"}, ("prompt.count=3",), [{"points": [[1, 2, 1]]}])
-    assert asked.overrides()[3:] == [
-        "presence=calibrated",
-        "prompt=given",
-        "prompt.prompts=[{points:[[1,2,1]]}]",
-    ]
+    assert asked.overrides()[3:] == ["prompt=given", "prompt.prompts=[{points:[[1,2,1]]}]"]
