@@ -1,20 +1,18 @@
 """Facts on a choice beside its words: papers, needs, weights and their licence, and what it scored on drawn scans."""
 
-import csv
 import importlib
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 from docstrings import OWN, markdown
 
-from experiments.leaderboard.board import MEASURES, TEXTS, mean_score, read_costs, read_scores
+from experiments.leaderboard.board import MEASURES, TEXTS, mean_score, read_scores
+from medsam_exp.cli.info.costs import full_size_costs, saliency_costs
 from medsam_exp.cli.weights.catalogue import Weights, catalogue
 from medsam_exp.clip.capabilities import MEANING
 
 _ARXIV = re.compile(r"arXiv[: ](\d{4}\.\d{4,5})")
-_FULL_SIZE = Path(__file__).with_name("full_size.csv")
 _DOI = re.compile(r"doi[: ]\s*(10\.\d+/[^\s,;)]+)", re.I)
 
 
@@ -38,13 +36,13 @@ def facts(group: str, name: str, target: str, words: str) -> list[str]:
         )
         if weights.by_hand:
             found.append(f"By hand: {markdown(weights.by_hand)}.")
-    if cost := _full_size().get((group, name)):
+    if cost := full_size_costs().get((group, name)):
         text = f", {cost['text_s']} s a text" if cost["text_s"] else ""
         found.append(
             f"At full size, with random weights: {cost['parameters_m']} M parameters, {cost['image_s']} s of one "
             f"thread an image{text}, {cost['peak_gb']} GB at most, loading included."
         )
-    return found + ([_measured(name)] if group == "saliency" and name in read_costs() else [])
+    return found + ([_measured(name)] if group == "saliency" and name in saliency_costs() else [])
 
 
 class _Built:
@@ -71,13 +69,6 @@ def _weights() -> dict[str, Weights]:
     return {weights.use: weights for weights in catalogue().values()}
 
 
-@cache
-def _full_size() -> dict[tuple[str, str], dict[str, str]]:
-    """Committed figures of tests/clip/full_size.py and tests/text_segmenter/full_size.py."""
-    with _FULL_SIZE.open() as file:
-        return {(row["group"], row["choice"]): row for row in csv.DictReader(file)}
-
-
 def _measured(name: str) -> str:
     """Means over kinds of scans, from the committed leaderboard."""
     scores = read_scores()[name]
@@ -87,6 +78,6 @@ def _measured(name: str) -> str:
         for text in TEXTS
     )
     return (
-        f"On drawn scans, DSC of SAM's mask with the embedded networks: {texts}; {read_costs()[name]:.3f} s of one "
+        f"On drawn scans, DSC of SAM's mask with the embedded networks: {texts}; {saliency_costs()[name]:.3f} s of one "
         "thread an image (`experiments/leaderboard`)."
     )

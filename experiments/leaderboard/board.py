@@ -1,6 +1,5 @@
-"""The committed leaderboard: scores from expected.json, times from cost.csv; read by its page and the reference."""
+"""The committed leaderboard: scores from expected.json, with costs in tables for its page and the reference."""
 
-import csv
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +10,6 @@ from medsam_exp.metrics.measures import MISSING, interval
 
 HERE = Path(__file__).parent
 SCALE = "phantom-large"
-COST_FILE = HERE / "cost.csv"
 TEXTS = ("class name", "description")
 MEASURES = ("SAM DSC", "Coarse DSC")
 KINDS = ("ultrasound", "MRI", "X-ray", "CT")
@@ -24,12 +22,6 @@ def read_scores() -> dict[str, Scores]:
     content = json.loads((HERE / "expected.json").read_text())
     rows: dict[str, Scores] = content[SCALE]["rows"]
     return rows
-
-
-def read_costs() -> dict[str, float]:
-    """Committed processor seconds an image by saliency method."""
-    with COST_FILE.open() as file:
-        return {row["saliency"]: float(row["processor_seconds_an_image"]) for row in csv.DictReader(file)}
 
 
 def mean_score(scores: Scores, text: str, measure: str) -> float:

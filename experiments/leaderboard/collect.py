@@ -5,10 +5,11 @@ from pathlib import Path
 
 import torch
 
-from experiments.leaderboard.board import COST_FILE, HERE, SCALE, markdown_tables, read_costs, read_scores
+from experiments.leaderboard.board import HERE, SCALE, markdown_tables, read_scores
 from experiments.reproduce.plan import read_table
 from medsam_exp.cli.benchmark.arithmetic import processor_seconds
 from medsam_exp.cli.compose import composed, register
+from medsam_exp.cli.info.costs import SALIENCY, saliency_costs
 from medsam_exp.clip.model import ClipModel
 from medsam_exp.config.build import build
 from medsam_exp.runtime.seeding import torch_generator
@@ -24,7 +25,7 @@ def main() -> None:
     register()
     torch.set_num_threads(1)
     methods = read_table("leaderboard", SCALE).sweeps[0].grid.axes["saliency"]
-    with COST_FILE.open("w", newline="") as file:
+    with SALIENCY.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["saliency", "processor_seconds_an_image"])
         writer.writerows([name, f"{seconds_an_image(name):.4f}"] for name in methods)
@@ -35,7 +36,7 @@ def main() -> None:
 def written(page: Path) -> str:
     """The page with its tables as the committed figures have them."""
     head, _, _ = page.read_text().partition(MARK)
-    return f"{head}{MARK}\n{markdown_tables(read_scores(), read_costs())}\n"
+    return f"{head}{MARK}\n{markdown_tables(read_scores(), saliency_costs())}\n"
 
 
 def seconds_an_image(saliency: str) -> float:

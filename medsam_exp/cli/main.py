@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 import medsam_exp
 from medsam_exp.cli.evaluate.command import evaluate
+from medsam_exp.cli.info.command import info
 from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.cli.weights.commands import app as weights_app
 from medsam_exp.curation.prepare.preparers import app as preparers_app
@@ -226,6 +227,7 @@ def segment(
 
 
 app.command()(evaluate)
+app.command()(info)
 
 
 @app.command("app", epilog=_RESEARCH_ONLY)

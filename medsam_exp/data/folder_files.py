@@ -220,7 +220,9 @@ def _layout_hint(images: Path, masks: Path) -> str:
 def _download_hint(root: Path) -> str:
     """What to do with an original download, which is not prepared; empty for other folders."""
     if all((root / name).is_dir() for name in ("benign", "malignant", "normal")):
-        return f"these are the folders of BUSI's download; arrange them first: medsam-exp prepare busi '{root}'"
+        return (
+            f"these are the folders of BUSI's download; arrange them first: medsam-exp prepare busi '{root}'"
+        )
     return ""
 
 

@@ -42,7 +42,7 @@ EXTRAS = {
     "nibabel": Extra("volumes", "reading and writing NIfTI"),
     "nnunetv2": Extra("nnunet", "weak supervision with nnU-Net"),
     "optuna": Extra("search", "the stage tune"),
-    "peft": Extra("lora", "tuning=lora"),
+    "peft": Extra("lora", "adaptation=lora"),
     "pyarrow": Extra("parquet", "writing tables as Parquet"),
     "pydensecrf": Extra("crf", "postprocess=crf", "make setup-crf"),
     "pydicom": Extra("dicom", "reading DICOM"),

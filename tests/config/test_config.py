@@ -265,7 +265,8 @@ def test_points_are_refused_before_anything_is_computed_where_they_mean_nothing(
     prompter = prompter_of(build(cfg.prompt), *read)
     drawn = prompter(np.eye(64, dtype=bool), np.random.default_rng(0)).point_coords is not None
     assert build(cfg.prompt).gives_points == drawn
-    said = [f"sam={sam} understands boxes only, but prompt={choice} gives points; use prompt=box"]
+    method = cfg.prompt["_target_"].split(".")[-2]
+    said = [f"sam={sam} understands boxes only, but prompt={method} gives points; use prompt=box"]
     assert list(prompts_are_understood(cfg)) == (said if drawn and sam == "medsam" else [])
 
 

@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal
 
-import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from rich.filesize import decimal
 
 from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.wording import did_you_mean
+from medsam_exp.runtime.yaml_text import parsed_yaml
 from medsam_exp.types import UserError
 
 CATALOGUE = Path(__file__).parent / "catalogue.yaml"
@@ -137,7 +137,7 @@ def read_catalogue(path: Path = CATALOGUE) -> dict[str, Weights]:
     Raises:
         UserError: the file says something that means nothing, with the entry's name.
     """
-    return {name: _entry(name, content, path) for name, content in yaml.safe_load(path.read_text()).items()}
+    return {name: _entry(name, content, path) for name, content in parsed_yaml(path.read_text()).items()}
 
 
 @cache

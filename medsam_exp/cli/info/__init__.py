@@ -1,0 +1,1 @@
+"""What can be chosen, read from the configuration's files without loading a network: the command `medsam-exp info`."""
