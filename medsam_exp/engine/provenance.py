@@ -14,6 +14,8 @@ _PUBLISHED = {
     "sam": ("SAM", "sam_vit_b", "sam=vit_b"),
 }
 """By config group: the network, published weights of such networks in the catalogue, and the choice that takes them."""
+_HOLDER = "text_segmenter"
+"""Config group whose networks may hold one of these within."""
 
 
 def caution(plan: Plan, learnt: Sequence[Learnt]) -> str:
@@ -29,10 +31,10 @@ def caution(plan: Plan, learnt: Sequence[Learnt]) -> str:
         One sentence with the way to other weights; "" where there is nothing to say.
     """
     used = {group for name in plan.artifacts for group in STAGES[name].weights}
+    if _HOLDER in used:
+        used |= {group for group in _PUBLISHED if plan.cfg[_HOLDER].get(group) is not None}
     of_group = {
-        group: [each for each in learnt if group == (each.group or STAGES[each.stage].trains)]
-        for group in _PUBLISHED
-        if group in used
+        group: [each for each in learnt if _is_of(each, group)] for group in _PUBLISHED if group in used
     }
     only_drawn = [group for group, sources in of_group.items() if _only_drawn(sources)]
     if not only_drawn or all(map(_is_drawn, datasets_of(plan).values())):
@@ -42,6 +44,14 @@ def caution(plan: Plan, learnt: Sequence[Learnt]) -> str:
         f"{' and '.join(names)} {'were' if len(names) > 1 else 'was'} trained on synthetic scans only: masks of real "
         f"images are not meaningful. Fetch published weights with `medsam-exp weights get {' '.join(weights)}`, then "
         f"use {' '.join(choices)}."
+    )
+
+
+def _is_of(learnt: Learnt, group: str) -> bool:
+    """Whether it is of the network of a config group; one within another network is known by the stage that trained it."""
+    stage = STAGES.get(learnt.stage)
+    return learnt.group == group or (
+        learnt.group in ("", _HOLDER) and stage is not None and stage.trains == group
     )
 
 

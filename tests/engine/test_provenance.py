@@ -90,6 +90,22 @@ def test_own_weights_are_known_by_their_record(
     assert found.startswith(f"{expected} trained on synthetic scans only")
 
 
+@pytest.mark.parametrize(
+    ("segmenter", "expected"),
+    [("salip", "CLIP and SAM were trained"), ("grounding_dino", "SAM was trained"), ("clipseg", "")],
+)
+def test_networks_within_a_text_prompted_segmenter_count(
+    segmenter: str, expected: str, tmp_path: Path, real: Path
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    own = [] if segmenter == "salip" else [f"text_segmenter.model={model}"]
+    found = said(tmp_path, *one(real), f"text_segmenter={segmenter}", *own, "stages=[text_mask]")
+    assert found.startswith(expected)
+    assert bool(found) == bool(expected)
+
+
 def test_what_the_run_itself_trains_on_counts(tmp_path: Path) -> None:
     for split in ("train", "test"):
         for kind, values in (("images", scan(split == "test")), ("masks", lesion(0))):
