@@ -303,6 +303,8 @@ def test_mask_prompts_that_the_network_is_not_asked_with_are_refused(sam: str, p
 def test_boxes_to_choose_from_need_a_fusion_that_chooses() -> None:
     (line,) = alternatives_are_chosen_from(composed("prompt=jittered_boxes"))
     assert line.startswith("prompt=jittered_boxes asks several times for each region, of which fusion=single")
+    (line,) = alternatives_are_chosen_from(composed("prompt=fed_back", "prompt@prompt.inner=jittered_boxes"))
+    assert line.startswith("prompt=fed_back asks several times")
     assert not list(alternatives_are_chosen_from(composed("prompt=jittered_boxes", "fusion=map_agreement")))
     assert not list(alternatives_are_chosen_from(composed("prompt=box")))
 

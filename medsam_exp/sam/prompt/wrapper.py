@@ -38,6 +38,11 @@ class Wrapped(ABC):
         """As the inner prompter."""
         return bool(getattr(self.inner, "gives_masks", False))
 
+    @property
+    def alternatives(self) -> int:
+        """As the inner prompter."""
+        return int(getattr(self.inner, "alternatives", 1))
+
     def on_map(self, saliency_map: SaliencyMap) -> Prompter:
         """Return the prompter of an image by its (H, W) map."""
         inner = self.inner
