@@ -48,7 +48,7 @@ def caution(plan: Plan, learnt: Sequence[Learnt]) -> str:
 
 
 def _is_of(learnt: Learnt, group: str) -> bool:
-    """Whether it is of the network of a config group; one within another network is known by the stage that trained it."""
+    """Whether it is of the network of a config group; one within another is known by the stage that trained it."""
     stage = STAGES.get(learnt.stage)
     return learnt.group == group or (
         learnt.group in ("", _HOLDER) and stage is not None and stage.trains == group
