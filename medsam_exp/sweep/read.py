@@ -100,7 +100,7 @@ def _from_file(folder: Path) -> SweepResults:
     path = folder / SWEEP_FILE
     try:
         content = json.loads(path.read_text())
-        axes = {_key(key): tuple(map(_text, values)) for key, values in content["axes"].items()}
+        axes = {_key(key): tuple(map(_typed, values)) for key, values in content["axes"].items()}
         jobs = [_recorded_job(folder, entry, axes) for entry in content["jobs"]]
         name = str(content["name"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -109,7 +109,7 @@ def _from_file(folder: Path) -> SweepResults:
 
 
 def _recorded_job(folder: Path, entry: Mapping[str, Any], axes: Iterable[str]) -> Job:
-    own = {_key(key): _text(value) for key, value in entry["overrides"].items()}
+    own = {_key(key): _typed(value) for key, value in entry["overrides"].items()}
     values = {axis: own.get(axis, "") for axis in axes}
     place = folder / entry["folder"]  # an absolute path stays as it is
     job = Job(int(entry["number"]), values, place, str(entry.get("command", "")))
@@ -223,7 +223,7 @@ def _overrides(folder: Path) -> dict[str, str]:
     except yaml.YAMLError as error:
         raise UserError(f"{path} cannot be read: {first_line(error)}") from error
     pairs = (str(part).partition("=") for part in typed)
-    return {_key(key): value for key, _, value in pairs}
+    return {_key(key): _typed(value) for key, _, value in pairs}
 
 
 def _default(job: Job, key: str) -> str:
@@ -256,6 +256,14 @@ def _text(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return json_text(value)
     return str(value)
+
+
+def _typed(value: Any) -> str:
+    """A setting without the backslashes or quotes by which Hydra records spaces and commas."""
+    text = _text(value)
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1]
+    return re.sub(r"\\(.)", r"\1", text)
 
 
 def _shortened(text: str) -> str:

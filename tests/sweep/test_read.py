@@ -27,6 +27,16 @@ def test_hydras_own_layout_gives_the_same(sweep_folder: Path) -> None:
     assert [job.number for job in by_folders.jobs] == list(range(18))  # 10 after 9, not after 1
 
 
+def test_texts_are_read_without_hydras_escapes(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path / "s", {"text.text": [r"a\ dark\ mass", "'a dark, round mass'", "plain"]})
+    plain = ("a dark mass", "a dark, round mass", "plain")
+    for _ in range(2):
+        sweep = read_sweep([folder])
+        assert sweep.axes == {"text.text": plain}
+        assert tuple(job.values["text.text"] for job in sweep.jobs) == plain
+        (folder / "sweep.json").unlink(missing_ok=True)
+
+
 def test_failed_missing_and_broken_jobs_stay_with_their_error(tmp_path: Path) -> None:
     folder = make_sweep(
         tmp_path / "s", {"saliency": ["a", "b", "c", "d"]}, failed={1: "Traceback\nValueError: bad"}
