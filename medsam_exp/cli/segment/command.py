@@ -165,8 +165,9 @@ def _refuse_many_processes(cfg: DictConfig) -> None:
 
 def _last_line(written: Written, out: Path) -> str:
     found = ", ".join(f"{count} with {name or 'a mask'}" for name, count in written.found.items())
-    scans = f" and {written.volumes} volumes" if written.volumes else ""
-    return f"{written.images} images{scans}: {found}; masks, {first_few(written.others)} are in {out}"
+    images = f"{written.images} image{'s' * (written.images != 1)}"
+    scans = f" ({written.volumes} volume{'s' * (written.volumes != 1)})" if written.volumes else ""
+    return f"{images}{scans}: {found}; written to {out}: masks, {first_few(written.others)}"
 
 
 def _speak() -> None:
