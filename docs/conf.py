@@ -16,6 +16,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "api_reference",
+    "page_texts",
 ]
 myst_enable_extensions = ["deflist", "dollarmath", "attrs_inline", "colon_fence"]
 myst_heading_anchors = 3
@@ -33,6 +34,7 @@ napoleon_use_ivar = True
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
 html_math_renderer = "mathml"
 html_copy_source = False
 html_show_sphinx = False

@@ -1,5 +1,6 @@
 """The site builds without a warning, shows equations without a script, and asks nobody for anything."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -109,6 +110,40 @@ def test_a_page_opens_without_complaint_and_fits(site: Path, name: str, size: tu
     width, window, headings = visit(site / f"{name}.html", size, look)
     assert width <= window, "the page is wider than the window"
     assert headings == 1
+
+
+@pytest.mark.slow
+def test_code_is_copied_as_it_is_typed(site: Path) -> None:
+    async def look(page: Page) -> Any:
+        await page.ask("navigator.clipboard.writeText = async (text) => (window.copied = text), 0")
+        await page.ask("document.querySelector('div.highlight-bash .copy-code').click()")
+        return await page.ask("[copied, document.querySelectorAll('article .highlight').length]"), (
+            await page.ask("document.querySelectorAll('.copy-code').length")
+        )
+
+    (copied, blocks), buttons = visit(site / "command-line.html", DESKTOP, look)
+    assert copied.startswith("python run.py +experiment=demo")
+    assert copied.endswith('"a dark mass, irregular (3 cm) = lesion"')
+    assert buttons == blocks
+
+
+@pytest.mark.slow
+def test_the_search_shows_excerpts_where_pages_are_files(site: Path) -> None:
+    async def look(page: Page) -> Any:
+        await page.ask("setTimeout(() => (location.search = '?q=hausdorff'), 0)")
+        for _ in range(100):
+            await asyncio.sleep(0.1)
+            found = await page.ask(
+                "[...document.querySelectorAll('#search-results li')]"
+                ".map((li) => [li.querySelector('a').href, li.querySelector('p.context')?.textContent])"
+            )
+            if found and all(excerpt for _, excerpt in found):
+                break
+        return found
+
+    found = visit(site / "search.html", DESKTOP, look)
+    excerpts = {link.rpartition("/")[2].partition("?")[0]: excerpt for link, excerpt in found}
+    assert "95 % Hausdorff distance" in excerpts["numbers.html"]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
