@@ -17,6 +17,8 @@ import medsam_exp
 from medsam_exp.cli.evaluate.command import evaluate
 from medsam_exp.cli.info.command import info
 from medsam_exp.cli.interactive.groups import GROUPS
+from medsam_exp.cli.interactive.limits import MEGABYTES, MEGAPIXELS
+from medsam_exp.cli.mcp.command import mcp
 from medsam_exp.cli.weights.commands import app as weights_app
 from medsam_exp.curation.prepare.preparers import app as preparers_app
 from medsam_exp.runtime.conf_folder import conf_folder
@@ -242,8 +244,8 @@ def open_app(
         str, typer.Option(help="Address to listen on; by default this machine alone.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 7860,
-    max_mb: Annotated[int, typer.Option(help="Size of an image file at most.")] = 64,
-    max_megapixels: Annotated[float, typer.Option(help="Size of an image at most.")] = 40,
+    max_mb: Annotated[int, typer.Option(help="Size of an image file at most.")] = MEGABYTES,
+    max_megapixels: Annotated[float, typer.Option(help="Size of an image at most.")] = MEGAPIXELS,
 ) -> None:
     """Open the local web app."""
     from medsam_exp.cli.app.server import running_app
@@ -251,6 +253,9 @@ def open_app(
     with running_app(host, port, max_mb, max_megapixels, settings or ()) as blocks:
         print(f"The app is at {blocks.local_url}  (Ctrl+C ends it)", flush=True)
         blocks.block_thread()
+
+
+app.command(epilog=_RESEARCH_ONLY)(mcp)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from PIL import Image
 
 from medsam_exp.cli.app.examples import examples, write_examples
 from medsam_exp.cli.app.images import data_address
+from medsam_exp.cli.interactive.limits import MEGAPIXELS, pixels_problem
 from medsam_exp.data.decoding import DICOM_SUFFIX, read_image
 from medsam_exp.metrics.overlap import dice
 from medsam_exp.runtime.json_text import json_text
@@ -31,7 +32,6 @@ if TYPE_CHECKING:  # they bring all networks' libraries, and the page must not w
 VIEWERS = ("first", "second")
 _EXAMPLE_NOTE = "Draw the scan first: medsam-exp app-examples"
 _OWN_NOTE = "Run it in the folder of your image."
-_MEGAPIXEL = 1_000_000
 _MOST_IMAGES = 200
 _THUMBNAIL = 96
 _IMPORTING = threading.Lock()
@@ -101,9 +101,9 @@ class Service:
     """
 
     def __init__(
-        self, folder: Path, settings: Sequence[str] = (), megapixels: float = 40, tabs: int = 32
+        self, folder: Path, settings: Sequence[str] = (), megapixels: float = MEGAPIXELS, tabs: int = 32
     ) -> None:
-        self._folder, self._settings, self._pixels = folder.resolve(), settings, megapixels * _MEGAPIXEL
+        self._folder, self._settings, self._megapixels = folder.resolve(), settings, megapixels
         self._most, self._lock, self._beginning = tabs, threading.Lock(), threading.Lock()
         self._tabs: OrderedDict[str, _Tab] = OrderedDict()
         self._begun: Session | None = None
@@ -351,11 +351,8 @@ class Service:
         except UserError as error:
             raise UserError(str(error).replace(str(path), name)) from error
         height, width = image.shape[:2]
-        if height * width > self._pixels:
-            raise UserError(
-                f"{name} has {width} x {height} pixels, more than the {self._pixels / _MEGAPIXEL:g} megapixels that "
-                "this app takes: shrink it, or start the app with a larger --max-megapixels"
-            )
+        if problem := pixels_problem(name, height, width, self._megapixels):
+            raise UserError(f"{problem}: shrink it, or start the app with a larger --max-megapixels")
         item = _Item(path, name, note, data_address(Image.fromarray(image), "webp", _THUMBNAIL))
         if values is not None:
             low, high, window = values

@@ -1,0 +1,241 @@
+"""The tools of an assistant: `segment`, `evaluate` and `info`, on the files of one folder."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from medsam_exp.cli.interactive.groups import GROUPS
+from medsam_exp.cli.interactive.limits import MEGABYTES, MEGAPIXELS, pixels_problem
+from medsam_exp.cli.mcp.protocol import Tool
+from medsam_exp.runtime.digests import text_digest, write_atomically
+from medsam_exp.runtime.json_text import json_text
+from medsam_exp.types import UserError
+
+if TYPE_CHECKING:
+    from medsam_exp.cli.interactive.session import Session
+
+RESEARCH_USE = "Research use only; not a medical device."
+_CHOICE = re.compile(r"\w[\w.-]*")
+_BYTES = 1024**2
+_TEXT = {"type": "string"}
+_SEGMENT = {
+    "type": "object",
+    "properties": {
+        "path": {**_TEXT, "description": "Image (PNG, JPEG, TIFF, BMP, WebP, DICOM) in the server's folder."},
+        "text": {**_TEXT, "description": "What to find, such as 'a dark irregular mass'."},
+        "choices": {
+            "type": "object",
+            "properties": {group: {**_TEXT, "description": said} for group, said in GROUPS.items()},
+            "additionalProperties": False,
+            "description": "Choices of config groups, as the tool info lists them.",
+        },
+    },
+    "required": ["path", "text"],
+    "additionalProperties": False,
+}
+_EVALUATE = {
+    "type": "object",
+    "properties": {
+        "predictions": {
+            "type": "array",
+            "items": _TEXT,
+            "minItems": 1,
+            "maxItems": 2,
+            "description": "One folder of masks, or two to compare the second with the first.",
+        },
+        "truth": {**_TEXT, "description": "Folder of true masks, of the same names."},
+        "tolerance": {"type": "number", "description": "Of NSD, in pixels; 2 by default."},
+        "patient": {
+            **_TEXT,
+            "description": "Pattern of the patient in a file's name; its first group counts.",
+        },
+    },
+    "required": ["predictions", "truth"],
+    "additionalProperties": False,
+}
+_INFO = {
+    "type": "object",
+    "properties": {"groups": {"type": "array", "items": _TEXT, "description": "Such as clip; all without."}},
+    "additionalProperties": False,
+}
+
+
+class Tools(AbstractContextManager["Tools"]):
+    """What the tools may read and write; networks stay in memory between calls.
+
+    Args:
+        root: nothing outside is read.
+        out: folder for masks.
+        settings: of every segmentation, as a run takes them.
+        megabytes: larger files are refused.
+        megapixels: larger images are refused.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        out: Path,
+        settings: Sequence[str] = (),
+        megabytes: float = MEGABYTES,
+        megapixels: float = MEGAPIXELS,
+    ) -> None:
+        if not root.is_dir():
+            raise UserError(f"{root} is not a folder: give the one whose images may be read")
+        self._root, self._out, self._settings = root.resolve(), out.absolute(), tuple(settings)
+        self._megabytes, self._megapixels = megabytes, megapixels
+        self._session: Session | None = None
+
+    def all(self) -> list[Tool]:
+        """The tools, with what an assistant is told of them."""
+        about = {
+            "segment": f"Find in an image what a text says; writes a mask. {RESEARCH_USE}",
+            "evaluate": "Score folders of masks against true masks, with intervals and tests.",
+            "info": "List config groups and choices, with needs, costs and licences.",
+        }
+        return [
+            Tool("segment", about["segment"], _SEGMENT, self.segment),
+            Tool("evaluate", about["evaluate"], _EVALUATE, self.evaluate),
+            Tool("info", about["info"], _INFO, self.info),
+        ]
+
+    def segment(self, path: Any, text: Any, choices: Any = None) -> dict[str, Any]:
+        """Segment one image as `medsam-exp segment` does.
+
+        Returns:
+            `mask` (a PNG of 0 and 255 at the image's size), `size`, `area_px`, `share`, `presence`, `iou_predictions`,
+            `caution`, `command` and `research_use`.
+
+        Raises:
+            UserError: an argument is of another kind, the image cannot be read or is too large, a choice cannot work.
+        """
+        image, chosen = self._file(path), _checked_choices(choices)
+        if not isinstance(text, str):
+            raise UserError("text is no text: write what to find")
+        self._refuse_large(image)
+        answer = self._opened().segment(image, text, chosen)
+        mask, record = answer.mask, answer.record()
+        place = self._out / "masks" / self._mask_name(image, text, chosen)
+        write_atomically(place, _png(mask))
+        return {
+            "mask": str(place),
+            "size": list(mask.shape),
+            "area_px": record["area_px"],
+            "share": float(mask.mean()),
+            "presence": record["presence"],
+            "iou_predictions": list(answer.shown_iou_predictions),
+            "caution": answer.caution,
+            "command": record["command"],
+            "research_use": RESEARCH_USE,
+        }
+
+    def evaluate(
+        self, predictions: Any, truth: Any, tolerance: Any = 2.0, patient: Any = None
+    ) -> dict[str, Any]:
+        """Score masks as `medsam-exp evaluate` does.
+
+        Returns:
+            `summary`, `paired`, `notes` and `research_use`.
+
+        Raises:
+            UserError: an argument is of another kind, a folder or file is missing or too large, or sizes differ.
+        """
+        from medsam_exp.cli.evaluate.scores import evaluate_masks
+
+        if not isinstance(predictions, list) or not predictions:
+            raise UserError("predictions is no list of folders: give one, or two to compare")
+        if not isinstance(tolerance, int | float) or isinstance(tolerance, bool):
+            raise UserError("tolerance is no number: give pixels, such as 2")
+        if not isinstance(patient, str | None):
+            raise UserError("patient is no text: give a pattern, such as '^(p[0-9]+)_'")
+        folders = [self._folder(place) for place in predictions]
+        found = evaluate_masks(folders, self._folder(truth), tolerance=float(tolerance), patient=patient)
+        return {key: found[key] for key in ("summary", "paired", "notes")} | {"research_use": RESEARCH_USE}
+
+    def info(self, groups: Any = None) -> dict[str, Any]:
+        """Say what can be chosen, as `medsam-exp info --json` does.
+
+        Raises:
+            UserError: there is no such group.
+        """
+        from medsam_exp.cli.info.choices import groups_info
+
+        if not isinstance(groups, list | None) or not all(isinstance(group, str) for group in groups or ()):
+            raise UserError("groups is no list of names, such as ['clip', 'sam']")
+        return groups_info(groups or ())
+
+    def __exit__(self, *_: object) -> None:
+        """Delete what was kept on disk for the next call; masks stay."""
+        if self._session is not None:
+            self._session.close()
+
+    def _opened(self) -> "Session":
+        from medsam_exp.cli.interactive.session import Session
+
+        self._session = self._session or Session(self._settings)
+        return self._session
+
+    def _inside(self, path: Any) -> Path:
+        """A path that may be read; links count as what they lead to."""
+        if not isinstance(path, str) or not path or "\0" in path:
+            raise UserError("a path is no text: give that of a file or folder in the server's folder")
+        place = (self._root / path).resolve()
+        if not place.is_relative_to(self._root):
+            raise UserError(f"{path} is not in {self._root}, and nothing else is read here")
+        return place
+
+    def _file(self, path: Any) -> Path:
+        place = self._inside(path)
+        if not place.is_file():
+            raise UserError(f"{path} is no file in {self._root}: check the path")
+        self._refuse_large_file(place)
+        return place
+
+    def _folder(self, path: Any) -> Path:
+        place = self._inside(path)
+        if not place.is_dir():
+            raise UserError(f"{path} is no folder in {self._root}: check the path")
+        for file in place.iterdir():
+            self._refuse_large_file(self._inside(str(file)))
+        return place
+
+    def _refuse_large_file(self, file: Path) -> None:
+        if file.is_file() and file.stat().st_size > self._megabytes * _BYTES:
+            raise UserError(
+                f"{file} is larger than the {self._megabytes:g} MB that are taken here: start the server with a larger "
+                "--max-mb"
+            )
+
+    def _refuse_large(self, file: Path) -> None:
+        from medsam_exp.data.decoding import read_image
+
+        height, width = read_image(file).shape[:2]
+        if problem := pixels_problem(file.name, height, width, self._megapixels):
+            raise UserError(f"{problem}: shrink it, or start the server with a larger --max-megapixels")
+
+    def _mask_name(self, image: Path, text: str, choices: Mapping[str, str]) -> str:
+        """Another one for another image, text or choice."""
+        key = text_digest(str(image), text, json_text(dict(sorted(choices.items()))))[:12]
+        return f"{image.stem}_{key}.png"
+
+
+def _checked_choices(choices: Any) -> dict[str, str]:
+    if not isinstance(choices, dict | None):
+        raise UserError("choices is no object, such as {'clip': 'biomedclip'}")
+    for group, choice in (choices or {}).items():
+        if group not in GROUPS:
+            raise UserError(f"there is no choice of {group!r} for one image; there are {', '.join(GROUPS)}")
+        if not isinstance(choice, str) or not _CHOICE.fullmatch(choice):
+            raise UserError(f"choices.{group} is no name of a choice; the tool info lists them")
+    return dict(choices or {})
+
+
+def _png(mask: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, format="PNG")
+    return buffer.getvalue()
