@@ -1,6 +1,7 @@
 """SAMAug's point of maximum difference entropy: the pixel of SAM's first mask whose surroundings are least alike."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,13 +44,20 @@ class EntropyPoint(PointAugmentation):
     def choice(self, saliency_map: SaliencyMap) -> Choice:
         """The pixel that differs most from the first point."""
         assert self.image is not None  # `on_image` comes first
-        gray = (self.image @ _LUMA).round().astype(np.uint8)
-        return _LeastAlike(entropy(gray, np.ones((self.window, self.window), np.uint8)))
+        return _LeastAlike(self.image, self.window)
 
 
 @dataclass(frozen=True)
 class _LeastAlike:
-    entropies: NDArray[np.float64]
+    image: RGBImage
+    window: int
+
+    @cached_property
+    def entropies(self) -> NDArray[np.float64]:
+        """E (H, W); slow, so made when SAM's first mask is there, and once for all prompts of the image."""
+        gray = (self.image @ _LUMA).round().astype(np.uint8)
+        found: NDArray[np.float64] = entropy(gray, np.ones((self.window, self.window), np.uint8))
+        return found
 
     def __call__(
         self, pixels: NDArray[np.int64], first: NDArray[np.float64], generator: np.random.Generator
