@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import Dinov2Config, Dinov2Model, DINOv3ViTConfig, DINOv3ViTModel
 
@@ -74,6 +75,26 @@ def test_features_are_those_of_the_published_network(kind: str, tmp_path: Path) 
     node = composed("saliency=proxyclip", f"saliency.proxy.model={tmp_path}").saliency
     assert tmp_path / "model.safetensors" in nested_weight_files(node)
     assert not nested_weight_files(composed("saliency=m2ib").saliency)
+
+
+def test_a_network_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    network = Dinov2Model(Dinov2Config(image_size=56, patch_size=14, **NARROW))
+    pixels, weights = torch.rand(1, 3, 28, 28), network.state_dict()
+    for name, given, said in (
+        (
+            "missing",
+            {key: value for key, value in weights.items() if "layer.1.norm1" not in key},
+            "lacks 2 weights",
+        ),
+        ("broken", {**weights, "layernorm.bias": torch.full((32,), torch.nan)}, "hold NaN"),
+    ):
+        network.save_pretrained(tmp_path / name)
+        save_file(given, tmp_path / name / "model.safetensors", {"format": "pt"})
+        with pytest.raises(UserError, match=said):
+            Dino(str(tmp_path / name))(pixels, (2, 2))
+    (tmp_path / "missing" / "model.safetensors").write_bytes(b"{")
+    with pytest.raises(UserError, match="does not load"):
+        Dino(str(tmp_path / "missing"))(pixels, (2, 2))
 
 
 def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
