@@ -25,7 +25,7 @@ _WORDS = {
     "component_ablation": "Rows of the paper's Table 4, each with one part more than the row before.",
     "tuned": "Numbers of a method for one dataset and network, or below `network` for any dataset. They apply by "
     "themselves when all parts of a name are chosen together, and every run says that they were used.",
-    "hydra/launcher": "How the jobs of a sweep are started; without a choice, one after the other in this process.",
+    "hydra/launcher": "How the jobs of a sweep are started; by default one after the other in this process.",
     "wandb_sweep": "Sweeps that W&B's own server steers; files for `wandb sweep`, not choices of a run.",
 }
 """What cannot be said in one file of a group."""
@@ -68,7 +68,7 @@ def _index(groups: dict[str, dict[str, CommentedYaml]], usual: dict[str, str]) -
         "value is `GROUP.KEY=VALUE`. These pages are written from those files and from the code that they name, so "
         "they are what this version has. Comments call a number *paper*, *released* (the published code) or *ours*.",
         "",
-        "| group | without a choice | choices |",
+        "| group | default | choices |",
         "|---|---|---|",
     ]
     for group, files in groups.items():
@@ -142,7 +142,7 @@ def _introduction(group: str, usual: dict[str, str]) -> Iterator[str]:
         yield f"Enters the key of the stages {', '.join(f'`{name}`' for name in readers)}."
         yield ""
     if group in usual:
-        yield f"Without a choice: `{group}={usual[group]}`."
+        yield f"Default: `{group}={usual[group]}`."
         yield ""
 
 
@@ -154,7 +154,7 @@ def _choice(
     bases = list(_bases(group, file, groups))
     described = _described(group, [file, *bases])
     lines = [f"## `{name}`", "", markdown(file.header), ""]
-    facts = [typed + (" (taken when nothing is typed)" if is_usual else "")] if typed else []
+    facts = [typed + (" (default)" if is_usual else "")] if typed else []
     facts += [f"built by `{target}`"] if target else []
     facts += [f"`{place}` built by `{named}`" for place, named in file.targets.items() if place]
     lines += [", ".join(facts), ""] if facts else []

@@ -9,6 +9,7 @@ from sphinx.application import Sphinx
 
 _ARTICLE = re.compile(r'<article role="main"[^>]*>(.*?)</article>', re.S)
 _HEADER_LINK = re.compile(r'<a class="headerlink".*?</a>', re.S)
+_BLOCK_END = re.compile(r"</(?:d[dt]|p|li|t[dhr]|h\d|div)>")
 _OTHER_THAN_SECTIONS = re.compile(r"<(?!/?section\b)[^>]*>")
 
 
@@ -29,5 +30,5 @@ def _write(app: Sphinx, failure: Exception | None) -> None:
 def page_text(page: str) -> str:
     """What a page of the theme says, with no tags but those of its sections, by which the search cuts."""
     found = _ARTICLE.search(page)
-    bare = _OTHER_THAN_SECTIONS.sub("", _HEADER_LINK.sub("", found[1] if found else ""))
+    bare = _OTHER_THAN_SECTIONS.sub("", _BLOCK_END.sub(" ", _HEADER_LINK.sub("", found[1] if found else "")))
     return re.sub(r"\s+", " ", bare)

@@ -35,5 +35,6 @@ function answerFromScript() {
 }
 
 for (const word of document.querySelectorAll("td code .pre")) word.classList.toggle("long", word.textContent.length > 24);
+for (const cell of document.querySelectorAll("td")) cell.classList.toggle("short", cell.textContent.length < 9);
 document.querySelectorAll("article div.highlight").forEach(addCopyButton);
 if (location.protocol === "file:" && document.getElementById("search-results")) answerFromScript();

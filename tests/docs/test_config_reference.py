@@ -89,8 +89,8 @@ def test_every_group_stands_in_the_overview(pages: dict[str, str]) -> None:
 
 
 def test_the_choice_of_a_bare_run_is_said(pages: dict[str, str]) -> None:
-    assert "Without a choice: `saliency=m2ib`." in pages["saliency.md"]
-    assert "`saliency=m2ib` (taken when nothing is typed)" in pages["saliency.md"]
+    assert "Default: `saliency=m2ib`." in pages["saliency.md"]
+    assert "`saliency=m2ib` (default)" in pages["saliency.md"]
 
 
 def test_arguments_come_from_the_code_and_numbers_from_the_file(pages: dict[str, str]) -> None:
