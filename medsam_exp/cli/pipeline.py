@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from medsam_exp.cli.interactive.correction import Box, Correction, Point
 from medsam_exp.cli.interactive.result import Answer
 from medsam_exp.cli.interactive.session import Session
 from medsam_exp.types import UserError
@@ -57,6 +58,27 @@ class Pipeline(AbstractContextManager["Pipeline"]):
             path = Path(folder) / f"{name}.png"
             _picture(image).save(path)
             return self._session.segment(path, text, self._choices)
+
+    def correct(
+        self,
+        found: Answer,
+        points: Sequence[Point] = (),
+        box: Box | None = None,
+        *,
+        keep_automatic: bool = True,
+    ) -> Answer:
+        """Ask SAM again with points and a box of your own; no other network works again.
+
+        Args:
+            found: an answer of this pipeline.
+            points: (x, y, label) in pixels; label 1 belongs to the target, 0 does not.
+            box: (x0, y0, x1, y1) in pixels, in the place of all automatic prompts.
+            keep_automatic: whether points are added to the automatic prompts, or stand alone.
+
+        Raises:
+            UserError: the prompts cannot work, or the SAM does not understand points.
+        """
+        return self._session.correct(found, Correction(tuple(points), box, keep_automatic))
 
     def close(self) -> None:
         """Delete what was kept on disk."""

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from medsam_exp import Pipeline
+from medsam_exp.cli.interactive.correction import Correction
 from medsam_exp.cli.interactive.session import Session
 from medsam_exp.cli.main import main
 from medsam_exp.cli.runner import run
@@ -58,3 +59,14 @@ def test_every_way_in_gives_the_same_mask(choices: dict[str, str], scan: Path, t
     assert np.array_equal(python.mask, stored)
     assert np.array_equal(python.saliency_map, answer.saliency_map)
     assert python.plot().axes
+
+
+def test_a_correction_from_python_is_that_of_a_session(scan: Path) -> None:
+    choices = {"saliency": "patch_text"}
+    box = (120, 70, 190, 140)
+    with Session() as session, Pipeline(**choices) as pipeline:
+        expected = session.correct(session.segment(scan, TEXT, choices), Correction(box=box))
+        found = pipeline.correct(pipeline(scan, TEXT), box=box)
+    assert found.mask.any()
+    assert np.array_equal(found.mask, expected.mask)
+    assert found.prompts.boxes_xyxy.tolist() == [list(map(float, box))]
