@@ -3,16 +3,16 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import hydra
 import pytest
-from hydra._internal import defaults_list
-from hydra._internal.config_repository import ConfigRepository
 from omegaconf import OmegaConf
 
 from medsam_exp.cli.compose import register
-from medsam_exp.cli.quick_hydra import INTERPOLATION_MAP, LOAD, quicken
+from medsam_exp.cli.quick_hydra import quicken
 from tests.compose import composed, composed_by_hydra
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,58 @@ def test_what_one_test_changes_no_other_sees() -> None:
     assert composed("saliency=m2ib").saliency.beta != 77
 
 
-@pytest.mark.parametrize("experiment", ["busi_weak", "loss_ablation", "demo"])
-def test_quick_ways_compose_as_hydra_does(experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    overrides = (f"+experiment={experiment}", "data=phantom_classes", "presence=calibrated")
-    quick = [composed_by_hydra(*overrides) for _ in range(2)]
-    monkeypatch.setattr(ConfigRepository, "load_config", LOAD)
-    monkeypatch.setattr(defaults_list, "_create_interpolation_map", INTERPOLATION_MAP)
-    plain = composed_by_hydra(*overrides)
-    assert [OmegaConf.to_yaml(each) for each in quick] == [OmegaConf.to_yaml(plain)] * 2
-    assert quick[0] == quick[1] == plain
+IN_TURN = [
+    ("+experiment=busi_weak", "data=phantom_classes", "presence=calibrated"),
+    ("+experiment=busi_weak", "sam=vit_b"),
+    ("+experiment=busi_salip", "search=phantom"),
+    ("+experiment=busi_salip", "saliency=nowhere"),
+    ("+experiment=loss_ablation", "hydra/launcher=slurm", f"hydra.searchpath=[file://{ROOT}/tests]"),
+    ("~tuned/network", "weak_label@reference_label=all", "+sweep=[seeds,component_filter]"),
+    ("+experiment=demo", "seed=x"),
+    ("+experiment=demo",),
+    ("+experiment=demo",),
+]
+"""Options that begin alike and do not, and some that are refused."""
+
+
+def node_trees() -> str:
+    """All that OmegaConf knows of each configuration of `IN_TURN`, node by node, or why there is none."""
+    found: list[object] = []
+    for overrides in IN_TURN:
+        try:
+            cfg = composed_by_hydra(*overrides)
+        except Exception as error:
+            found.append((type(error).__name__, str(error)))
+        else:
+            found.append(node_tree(cfg, None))
+            cfg.stages.append("changed")  # which no later one may see
+    return repr(found)
+
+
+def node_tree(node: Any, parent: Any) -> object:
+    assert node._get_parent() is parent
+    known = {
+        name: value for name, value in vars(node._metadata).items() if name != "resolver_cache"
+    }  # has the time
+    flags = [node._get_flag(name) for name in ("struct", "readonly", "no_deepcopy_set_nodes")]
+    content = vars(node).get("_content")
+    if isinstance(content, dict):
+        content = {key: node_tree(child, node) for key, child in content.items()}
+    elif isinstance(content, list):
+        content = [node_tree(child, node) for child in content]
+    return type(node), known, flags, content, vars(node).get("_val")
+
+
+def test_quick_ways_compose_as_hydra_does() -> None:
+    code = (
+        "import omegaconf; omegaconf.__version__ = '2.4.0'; from tests.test_compose import node_trees; "
+        "print(node_trees(), end='')"
+    )
+    plain = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert node_trees() == plain.stdout
+    assert "ConfigCompositionException" in plain.stdout
 
 
 def test_a_file_that_has_changed_is_read_again_and_a_configuration_is_nobody_elses(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from rich.filesize import decimal
 from medsam_exp.cli.doctor.machine import Machine, look
 from medsam_exp.cli.weights.catalogue import Weights, catalogue
 from medsam_exp.cli.weights.local_cache import state
-from medsam_exp.config.method_checks import prompts_are_understood
 from medsam_exp.types import UserError
 
 AUTO = "auto"
@@ -111,6 +110,10 @@ def _for_run(cfg: DictConfig) -> tuple[str, str]:
 
 
 def _understands(cfg: DictConfig, choice: str) -> bool:
+    from medsam_exp.config.method_checks import (
+        prompts_are_understood,
+    )  # imports torch, which the doctor does without
+
     cfg.sam.architecture = choice  # each choice of the catalogue has its architecture's name
     return not list(prompts_are_understood(cfg))
 

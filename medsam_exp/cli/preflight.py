@@ -110,8 +110,12 @@ def sam(cfg: DictConfig) -> Iterator[Need]:
 
 
 def clip(cfg: DictConfig) -> Iterator[Need]:
-    """A CLIP's file or folder that is named must be there; the hub's may be in the local cache or are fetched."""
-    if not _any(cfg, lambda name: "clip" in STAGES[name].weights):
+    """A CLIP's file or folder that is named must be there; the hub's may be in the local cache or are fetched.
+
+    A segmenter that chooses among regions by CLIP needs one, too.
+    """
+    groups = {"clip", "text_segmenter"} if "clip" in cfg.text_segmenter else {"clip"}
+    if not _any(cfg, lambda name: bool(groups & {*STAGES[name].weights})):
         return
     weights, model = OmegaConf.select(cfg, "clip.weights"), str(cfg.clip.model)
     found = list(_file("clip.weights", weights, cfg)) if weights is not None and "/" in str(weights) else []
@@ -131,8 +135,10 @@ def clip(cfg: DictConfig) -> Iterator[Need]:
 
 def text_segmenter(cfg: DictConfig) -> Iterator[Need]:
     """The folder or file of a text-prompted segmenter must be there."""
-    if not _any(cfg, lambda name: "text_segmenter" in STAGES[name].weights):
-        return
+    if "model" not in cfg.text_segmenter or not _any(
+        cfg, lambda name: "text_segmenter" in STAGES[name].weights
+    ):
+        return  # or it is made of other groups' networks
     model, folder = str(cfg.text_segmenter.model), Path(cfg.paths.weights).expanduser()
     path = Path(model).expanduser()
     if not path.exists():

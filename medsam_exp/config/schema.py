@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.config.start_command import start_command
 from medsam_exp.runtime.wording import first_line
-from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.stages.pipeline import STAGES, Stage
 from medsam_exp.types import UserError
 
 
@@ -162,9 +162,18 @@ def config_type() -> type:
     return make_dataclass("Config", [(group, Any, None) for group in groups], bases=(Run,))
 
 
+_SCHEMA = "schema"
+_registered: dict[str, Stage] = {}
+"""The stages that the schema which Hydra knows was made for."""
+
+
 def register_schema() -> None:
-    """Make the schema known to Hydra as `schema`."""
-    ConfigStore.instance().store(name="schema", node=config_type())
+    """Make the schema known to Hydra as `schema`, unless it knows that of the same stages."""
+    store = ConfigStore.instance()
+    if f"{_SCHEMA}.yaml" not in store.repo or _registered != STAGES:
+        store.store(name=_SCHEMA, node=config_type())
+        _registered.clear()
+        _registered.update(STAGES)
 
 
 def check(cfg: DictConfig) -> DictConfig:

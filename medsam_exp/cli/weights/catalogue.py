@@ -170,9 +170,14 @@ def published_at(path: Path, folder: Path) -> Weights | None:
     return None
 
 
+@cache
+def _adapter() -> TypeAdapter[Weights]:
+    return TypeAdapter(Weights)
+
+
 def _entry(name: str, content: Mapping[str, Any], path: Path) -> Weights:
     try:
-        return TypeAdapter(Weights).validate_python({"name": name, **content})
+        return _adapter().validate_python({"name": name, **content})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +18,7 @@ from medsam_exp.cli.weights.catalogue import catalogue, find
 from medsam_exp.runtime.conf_folder import conf_folder
 from medsam_exp.runtime.extras import EXTRAS
 from tests.compose import CONF, composed
+from tests.conftest import ROOT
 from tests.sockets import refuse_sockets
 
 
@@ -243,6 +246,30 @@ def test_an_installed_package_is_told_of_its_own_commands(
     assert "medsam-exp sync" in section(text, "W&B")[0]
     assert "run.py" not in text
     assert EXTRAS["pydensecrf"].installs == "pip install 'medsam-exp[crf]'"
+
+
+def test_a_segmenter_made_of_other_groups_networks_needs_theirs(
+    capsys: pytest.CaptureFixture[str], bare: Path
+) -> None:
+    salip = composed("+experiment=busi_salip", "clip=biomedclip_finetuned")
+    OmegaConf.resolve(salip)
+    assert [need.thing for need in preflight.clip(salip)] == ["weights biomedclip_finetuned"]
+    (lacks,) = section(page(capsys, "busi_salip"), "Experiments that lack")
+    assert lacks.split(maxsplit=1)[1] == f"images in {bare}/data/breast_tumors; weights sam_vit_h"
+
+
+def test_it_imports_nothing_that_computes() -> None:
+    code = """
+import sys
+from medsam_exp.cli.doctor import machine
+machine.GPU_DRIVERS, machine.shutil.which = (), lambda name: None
+from medsam_exp.cli.main import main
+main(["doctor", "demo", "busi_salip"])
+print(sorted({"torch", "pytorch_lightning", "pandas", "scipy"} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "Experiments that lack something" in done.stdout
+    assert done.stdout.endswith("\n[]\n")
 
 
 def test_as_record(capsys: pytest.CaptureFixture[str], bare: Path) -> None:
