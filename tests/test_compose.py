@@ -1,5 +1,6 @@
 """The configuration that tests compose is the one that Hydra composes, and no test sees what another changed."""
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import hydra
 import pytest
 from omegaconf import OmegaConf
+from omegaconf.errors import ReadonlyConfigError
 
 from medsam_exp.cli.compose import register
 from medsam_exp.cli.quick_hydra import quicken
@@ -152,3 +154,27 @@ def test_other_versions_compose_by_their_plain_ways(other: str) -> None:
 def test_inner_names_that_are_gone_are_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "medsam_exp.cli.quick_hydra", None)
     register()
+
+
+def test_flags_of_a_copy_are_its_own() -> None:
+    """As Hydra sets them on copies of what it instantiates."""
+    quicken()
+    original = OmegaConf.create({"saliency": {"beta": 1.0}})
+    OmegaConf.set_readonly(original, True)
+    original.saliency._metadata.flags = {}
+    copied = copy.deepcopy(original)
+    OmegaConf.set_readonly(copied.saliency, False)
+    copied.saliency.beta = 2.0
+    with pytest.raises(ReadonlyConfigError):
+        original.saliency.beta = 3.0
+
+
+def test_flags_that_were_looked_up_below_another_parent_are_forgotten() -> None:
+    quicken()
+    child = OmegaConf.create({"beta": {"value": 1.0}})
+    assert not OmegaConf.is_readonly(child.beta)
+    parent = OmegaConf.create({"saliency": {}})
+    parent.saliency = child
+    OmegaConf.set_readonly(parent, True)
+    with pytest.raises(ReadonlyConfigError):
+        parent.saliency.beta.value = 3.0

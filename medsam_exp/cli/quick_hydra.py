@@ -125,7 +125,7 @@ def _copied_metadata(metadata: Any, memo: dict[int, Any]) -> Any:
     """A copy of what is known of a node: types and texts, flags by name, and values that resolvers have given."""
     copied = object.__new__(type(metadata))
     copied.__dict__.update(vars(metadata))
-    copied.flags = metadata.flags and dict(metadata.flags)
+    copied.flags = None if metadata.flags is None else dict(metadata.flags)
     cache = metadata.resolver_cache
     copied.resolver_cache = copy.deepcopy(cache, memo) if cache else defaultdict(dict)
     return copied
@@ -141,11 +141,12 @@ def _make_value(node: Any, parent: Any, value: Any, metadata: Any) -> None:
 
 
 def _adopt(box: Any) -> None:
-    """Make a container the parent of its content; below what is its own already, each has its parent."""
+    """Make a container the parent of all below it; flags that they have looked up were those of other parents."""
     content = box.__dict__["_content"]
     for child in content.values() if isinstance(content, dict) else _listed(content):
-        if child is not None and child.__dict__["_parent"] is not box:
-            child._set_parent(box)
+        if child is not None:
+            fields = child.__dict__
+            fields["_parent"], fields["_flags_cache"] = box, None
             if isinstance(child, base.Box):
                 _adopt(child)
 
