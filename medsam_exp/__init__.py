@@ -4,8 +4,13 @@ import lazy_loader
 
 __version__ = "0.2.0"
 
-_attribute, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__all__[__all__.index("loss")] = "losses"
+_attribute, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__[__all__.index("loss")] = "losses"  # lazy_loader leaves out what comes after "as"
+
+
+def __dir__() -> list[str]:
+    """All public names."""
+    return sorted(__all__)
 
 
 def __getattr__(name: str) -> object:

@@ -138,7 +138,7 @@ def test_retrieval_is_not_measured_on_copies_of_training_pairs(tmp_path: Path) -
         (
             (
                 "data=phantom_calibration", "data.count=4", "text=description",
-                "stages=[saliency,presence,calibrate,coarse_mask,evaluate]",
+                "presence=clip_contrast", "stages=[saliency,presence,calibrate,coarse_mask,evaluate]",
             ),
             "which calibrate learns from",
         ),

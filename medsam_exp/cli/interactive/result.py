@@ -69,6 +69,13 @@ class Answer:
         cfg: the checked configuration.
         embedding: (C, g, g) float32 of the image, by SAM.
         rival: a text-prompted segmenter's answer; None where none was chosen.
+
+    Example:
+        >>> import numpy as np
+        >>> from medsam_exp import Answer, segment
+        >>> found = segment(np.zeros((64, 80), np.uint8), "a bright round lesion", saliency="patch_text")
+        >>> isinstance(found, Answer), found.image.shape, found.coarse_mask.shape
+        (True, (64, 80, 3), (64, 80))
     """
 
     question: Question
