@@ -198,7 +198,7 @@ def test_only_the_last_images_are_kept_and_nothing_after_closing(tmp_path: Path)
     [
         ("scan", "  ", {}, "the text is empty"),
         ("missing.png", TEXT, {}, r"missing\.png does not exist"),
-        ("scan", TEXT, {"sam": "vit_x"}, r"sam/vit_x.*vit_b"),
+        ("scan", TEXT, {"sam": "vit_x"}, "sam has no choice vit_x; did you mean vit_l"),
         ("scan", TEXT, {"sam": "vit_b"}, r"sam\.checkpoint=.*is not a file"),
         ("scan", TEXT, {"sam": "medsam", "prompt": "points"}, "boxes only"),
         ("scan", TEXT, {"saliency": "gradcam", "clip": "openai_vit_x"}, "openai_vit_x"),
