@@ -72,6 +72,13 @@ def test_a_picture_of_remembered_panels_looks_as_the_whole_figure_does(case: Ima
         assert np.array_equal(overlay_picture(other), picture)
 
 
+@pytest.mark.parametrize("shape", [(216, 216), (240, 240), (288, 240), (40, 56)])
+def test_a_picture_is_as_large_as_the_whole_figure(shape: tuple[int, int]) -> None:
+    """Inches times dots are 665.9999999999999 rows for the first of them."""
+    result = ImageResult("scan", "word " * 30, np.zeros((*shape, 3), np.uint8), mask=np.zeros(shape, bool))
+    assert overlay_picture(result).size == pixels_of(overlay_figure(result)).size
+
+
 def test_panels_that_pictures_have_in_common_are_drawn_once(
     case: ImageResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,10 +86,9 @@ def overlay_picture(result: ImageResult) -> Image.Image:
         draw = partial(_panel_pixels, result.image, image, panel, top)
         found = _drawn.of(_digest(image, top, panel), draw)
         left = round(column * panels.PITCH * DOTS_PER_INCH)
-        under = pixels[:, left : left + found.shape[1]]
-        np.minimum(
-            under, found[:, : under.shape[1]], out=under
-        )  # what is drawn is darker than the white between
+        under = pixels[: len(found), left : left + found.shape[1]]
+        # What is drawn is darker than the white between.
+        np.minimum(under, found[: len(under), : under.shape[1]], out=under)
     return Image.fromarray(pixels)
 
 
@@ -131,7 +130,7 @@ def _with_header(result: ImageResult, count: int, top: float) -> NDArray[np.uint
     """(height, width, 3) pixels of a picture that has no panels yet; only as much is drawn as the header needs."""
     figure, _ = panels.row(result.image.shape, 0, top, _FOOTER, least=max(count, 2))
     width, height = figure.get_size_inches()
-    dots = int(height * DOTS_PER_INCH)
+    dots = int(round(height * DOTS_PER_INCH, 6))  # 665.9999999 are 666, as for matplotlib
     below = max(0, dots - math.ceil(top * DOTS_PER_INCH))
     figure.set_size_inches(width, height - below / DOTS_PER_INCH)
     _draw_header(figure, result)
