@@ -21,7 +21,7 @@ COPY Makefile pyproject.toml setup.py requirements.lock README.md LICENSE NOTICE
 COPY conf conf
 COPY hydra_plugins hydra_plugins
 COPY medsam_exp medsam_exp
-RUN make setup TORCH_BACKEND=${TORCH_BACKEND} && rm -rf /root/.cache
+RUN UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 make setup TORCH_BACKEND=${TORCH_BACKEND}
 
 ENV PATH=/opt/medsam_exp/.venv/bin:$PATH \
     HOME=/tmp \

@@ -21,7 +21,6 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, ValueNode, _utils, base
 LOAD = ConfigRepository.load_config
 EMBED = ConfigLoaderImpl._embed_result_config
 MERGE = ConfigLoaderImpl._compose_config_from_defaults_list
-MAKE_VALUE = ValueNode.__init__
 INTERPOLATION_MAP = defaults_list._create_interpolation_map
 _COPIED = frozenset(
     kind
@@ -82,8 +81,6 @@ def quicken() -> None:
         kind.__deepcopy__ = _copied_entry  # type: ignore[union-attr]
     for node in _COPIED:
         node.__deepcopy__ = _copied_node  # type: ignore[method-assign, union-attr]
-    ValueNode.__init__ = _make_value  # type: ignore[method-assign, assignment]
-    base.Metadata.__deepcopy__ = _copied_metadata  # type: ignore[attr-defined]
     base.Box._re_parent = _adopt  # type: ignore[method-assign, assignment]
     defaults_list._create_interpolation_map = _interpolation_map  # type: ignore[assignment]
     ConfigRepository.load_config = _load  # type: ignore[method-assign, assignment]
@@ -129,15 +126,6 @@ def _copied_metadata(metadata: Any, memo: dict[int, Any]) -> Any:
     cache = metadata.resolver_cache
     copied.resolver_cache = copy.deepcopy(cache, memo) if cache else defaultdict(dict)
     return copied
-
-
-def _make_value(node: Any, parent: Any, value: Any, metadata: Any) -> None:
-    """Make a node of a value, without first allowing to set it where nothing forbids that."""
-    if metadata.flags or (parent is not None and parent._get_flag("readonly")):
-        MAKE_VALUE(node, parent, value, metadata)
-    else:
-        base.Node.__init__(node, parent, metadata)
-        node._set_value(value)
 
 
 def _adopt(box: Any) -> None:

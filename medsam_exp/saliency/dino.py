@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from medsam_exp.runtime.finite import refuse_broken_weights
-from medsam_exp.runtime.wording import first_few, first_line
+from medsam_exp.runtime.checkpoint.transformers_folder import load_whole
 from medsam_exp.types import UserError
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -76,22 +75,7 @@ def _load(model: str) -> Any:
 
     Dino.weight_files(model)
     path, named = Path(model).expanduser(), f"saliency.proxy.model={model}"
-    try:
-        network, info = AutoModel.from_pretrained(
-            path, local_files_only=True, dtype=torch.float32, output_loading_info=True
-        )
-    except Exception as error:  # a damaged folder fails in many ways
-        raise UserError(
-            f"{named} does not load ({first_line(error)}); take the hub's folder whole."
-        ) from error
-    kind = network.config.model_type
-    if kind not in _KINDS:
+    network = load_whole(AutoModel, path, named, unused=_ONLY_IN_TRAINING)
+    if (kind := network.config.model_type) not in _KINDS:
         raise UserError(f"{named} is a {kind}; choose one of {', '.join(_KINDS)}.")
-    absent = sorted(str(name) for name in {*info["missing_keys"], *info["mismatched_keys"]})
-    if absent := [name for name in absent if not name.endswith(_ONLY_IN_TRAINING)]:
-        raise UserError(
-            f"{named} lacks {len(absent)} weights of {kind}, or they are of another shape ({first_few(absent, 3)}); "
-            "take the hub's folder whole."
-        )
-    refuse_broken_weights(network.state_dict(), named, path)
-    return network.eval().requires_grad_(False)
+    return network.requires_grad_(False)

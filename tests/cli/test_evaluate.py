@@ -71,3 +71,16 @@ def test_what_cannot_be_paired_is_one_sentence(tmp_path: Path) -> None:
         evaluate_masks([tmp_path / "b"], tmp_path / "truth")
     with pytest.raises(UserError, match="is not a folder"):
         evaluate_masks([tmp_path / "nowhere"], tmp_path / "truth")
+
+
+def test_a_table_names_the_patients_as_any_table_of_the_project_is_read(tmp_path: Path) -> None:
+    for folder in ("truth", "a"):
+        for name in ("x", "y", "z"):
+            save(tmp_path / folder, name, drawn(0))
+    table = tmp_path / "patients.csv"
+    table.write_text("Name;Patient\nx;1\ny;1\nz;\n")
+    known = evaluate_masks([tmp_path / "a"], tmp_path / "truth", patients=table)["patients"]
+    assert known == {"x": "1", "y": "1", "z": None}
+    table.write_text("name,case\nx,1\n")
+    with pytest.raises(UserError, match=r"has no column 'patient'.*--patients"):
+        evaluate_masks([tmp_path / "a"], tmp_path / "truth", patients=table)

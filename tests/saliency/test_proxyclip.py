@@ -84,7 +84,7 @@ def test_a_network_that_is_not_whole_is_refused(tmp_path: Path) -> None:
         (
             "missing",
             {key: value for key, value in weights.items() if "layer.1.norm1" not in key},
-            "lacks 2 weights",
+            "does not fit Dinov2Model: 2 weights are missing",
         ),
         ("broken", {**weights, "layernorm.bias": torch.full((32,), torch.nan)}, "hold NaN"),
     ):

@@ -1,8 +1,5 @@
 """Text-prompted segmenters at full size: SAM 3 from its publisher's names, the others from folders as on the hub."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +7,11 @@ import pytest
 import torch
 
 from medsam_exp.text_segmenter.sam3 import load_sam3
-from tests.conftest import ROOT
+from tests.own_process import run_step, show_figures
 from tests.sam.layouts import paired_layout
 from tests.text_segmenter.full_size import BUILD
 
+MODULE = "tests.text_segmenter.full_size"
 MEMORY_GB = 8
 """The most that one may take here."""
 
@@ -43,19 +41,10 @@ def test_a_folder_as_on_the_hub_loads_and_answers(
     choice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A process's peak memory is of all that it did, so that writing and loading have one each."""
-    assert not run("write", choice, tmp_path)
-    found = run("ours", choice, tmp_path)
-    with capsys.disabled():
-        print(f"\n{choice}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
+    assert not run_step(MODULE, "write", choice, tmp_path)
+    found = run_step(MODULE, "ours", choice, tmp_path)
+    show_figures(choice, found, capsys)
     assert found["parameters"] > 150
     assert 0 <= found["presence"] <= 1
     assert 0 <= found["foreground"] <= 1
     assert found["peak_gb"] < MEMORY_GB
-
-
-def run(step: str, choice: str, folder: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "tests.text_segmenter.full_size", step, choice, str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    printed: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return printed

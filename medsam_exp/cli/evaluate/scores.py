@@ -1,6 +1,6 @@
 """What `medsam-exp evaluate` does: score any masks against true ones, and compare two folders of masks."""
 
-import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from medsam_exp.data.decoding import PICTURE_SUFFIXES
 from medsam_exp.data.masks import read_mask
 from medsam_exp.data.patients import clusters_of, patient_in, patient_notes
 from medsam_exp.data.sample_index import compile_pattern
-from medsam_exp.data.tables import csv_text
+from medsam_exp.data.tables import csv_text, is_missing, place_of, read_table
 from medsam_exp.data.volumes.file_volume import open_file_volume, read_labels, volume_stem, volume_suffix
 from medsam_exp.data.volumes.grid import voxel_size_mm
 from medsam_exp.metrics.clusters import picked
@@ -29,6 +29,8 @@ from medsam_exp.types import Mask, UserError
 
 _AFFINES_AGREE_MM = 1e-3
 _PAIR = 2
+_COLUMNS = ("name", "patient")
+_MEND = "give with --patients a CSV file with the columns name,patient"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ def evaluate_masks(
     if not all(scores.values()):
         raise UserError(f"nothing can be scored: all slices of {truth} and of the predictions are empty")
     shared = sorted(set.intersection(*(set(each) for each in scores.values())))
-    known = {name: _patient(name, file_of[name], patient, _listed(patients)) for name in file_of}
+    listed, expression = _listed(patients), compile_pattern(patient, "--patient")
+    known = {name: _patient(name, file_of[name], expression, listed) for name in file_of}
     clusters = clusters_of(known)
     names = list(next(iter(scores[str(predictions[0])].values())))
     return {
@@ -204,18 +207,18 @@ def _planes(path: Path, like: Path | None = None) -> Iterator[_Plane]:
 
 
 def _listed(table: Path | None) -> dict[str, str]:
+    """Patients by name of file, of a table."""
     if table is None:
         return {}
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            return {row["name"]: row["patient"] for row in csv.DictReader(file)}
-    except (OSError, KeyError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{table} cannot be read ({error!r}): give a CSV with columns name,patient"
-        ) from error
+    found = read_table(table, _MEND, _COLUMNS)
+    name, patient = (place_of(found.header, column, found.shown, _MEND) for column in _COLUMNS)
+    rows = (row for _, row in found.sound_rows())
+    return {normalize("NFC", row[name]): row[patient] for row in rows if not is_missing(row[patient])}
 
 
-def _patient(image: str, file: str, pattern: str | None, listed: Mapping[str, str]) -> str | None:
-    if (expression := compile_pattern(pattern, "--patient")) is not None:
+def _patient(
+    image: str, file: str, expression: re.Pattern[str] | None, listed: Mapping[str, str]
+) -> str | None:
+    if expression is not None:
         return patient_in(file, expression)
     return listed.get(file) or listed.get(image) or (file if image != file else None)

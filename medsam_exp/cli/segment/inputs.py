@@ -196,19 +196,7 @@ def _sliced(
         for image, place in ids.items():
             with replaced_atomically(folder / f"{image}.png") as path:
                 Image.fromarray(np.ascontiguousarray(view.take(volume, place))).save(path, format="PNG")
-        record = ScanRecord(
-            name,
-            facts.kind,
-            facts.modality,
-            facts.shape,
-            facts.affine,
-            facts.placed,
-            facts.spacing_known,
-            view,
-            window_level.describe(),
-            facts.source,
-            ids,
-        )
+        record = ScanRecord.of(name, facts, view, window_level, ids)
         write_record(folder, [record])
     (record,) = read_record(folder)
     return record, {image: folder / f"{image}.png" for image in record.slices}

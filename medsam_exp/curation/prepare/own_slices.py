@@ -227,26 +227,10 @@ class Plan:
 
     def records(self) -> list[ScanRecord]:
         """For `geometry.json`."""
-        windowing = self.window_level.describe()
-        records = []
-        for planned in self.scans:
-            facts = planned.scan.facts
-            records.append(
-                ScanRecord(
-                    planned.id,
-                    facts.kind,
-                    facts.modality,
-                    facts.shape,
-                    facts.affine,
-                    facts.placed,
-                    facts.spacing_known,
-                    planned.view,
-                    windowing,
-                    facts.source,
-                    planned.slices,
-                )
-            )
-        return records
+        return [
+            ScanRecord.of(planned.id, planned.scan.facts, planned.view, self.window_level, planned.slices)
+            for planned in self.scans
+        ]
 
 
 def plan_scans(found: Found, choices: Choices, *, skip_faulty: bool) -> Plan:

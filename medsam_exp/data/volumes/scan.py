@@ -102,6 +102,25 @@ class ScanRecord:
     source: Mapping[str, Any]
     slices: Mapping[str, int]
 
+    @classmethod
+    def of(
+        cls, name: str, facts: ScanFacts, view: View, window_level: WindowLevel, slices: Mapping[str, int]
+    ) -> "ScanRecord":
+        """The record of a scan whose slices were cut and made gray in these ways."""
+        return cls(
+            name,
+            facts.kind,
+            facts.modality,
+            facts.shape,
+            facts.affine,
+            facts.placed,
+            facts.spacing_known,
+            view,
+            window_level.describe(),
+            facts.source,
+            slices,
+        )
+
 
 def write_record(folder: Path, scans: Sequence[ScanRecord]) -> None:
     """Write `geometry.json`; equal scans give equal bytes.

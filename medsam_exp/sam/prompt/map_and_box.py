@@ -7,39 +7,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.sam.prompt.box import BoxPerComponent
-from medsam_exp.sam.prompt.map import above_zero, map_logits
+from medsam_exp.sam.prompt.map import MapLogits
 from medsam_exp.types import Mask, Prompter, Prompts, SaliencyMap
 
 
-@dataclass(frozen=True)
-class MapAndBox:
+@dataclass(frozen=True, kw_only=True)
+class MapAndBox(MapLogits):
     """Prompts SAM with the box of each connected component, and with the image's whole map besides.
 
-    SAM (Kirillov 2023, arXiv 2304.02643) reads logits as a mask prompt, its own of an earlier answer above all. A map
-    with values p in [0, 1] becomes the logits scale (2 p - 1).
+    SAM (Kirillov 2023, arXiv 2304.02643) reads logits as a mask prompt, its own of an earlier answer above all.
 
     Args:
         box: draws the boxes.
-        scale: logit of a map's value 1, above 0.
-        side: longer side of the logits in pixels at most; larger maps are reduced to it.
 
-    Raises:
-        UserError: a number is not above 0.
+    The other arguments are those of `MapLogits`.
     """
 
-    gives_points: ClassVar[bool] = False
-    gives_masks: ClassVar[bool] = True
-
     box: BoxPerComponent
-    scale: float
-    side: int
-
-    def __post_init__(self) -> None:
-        above_zero(scale=self.scale, side=self.side)
 
     def on_map(self, saliency_map: SaliencyMap) -> Prompter:
         """Return the prompter of an image by its (H, W) map."""
-        return _BoxWith(self.box, map_logits(saliency_map, self.scale, self.side))
+        return _BoxWith(self.box, self.logits(saliency_map))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ def prompts_of(saliency: np.ndarray) -> tuple[Prompts, Prompts]:
     mask = np.zeros(saliency.shape, bool)
     mask[1:3, 2:4] = mask[5:7, 5:7] = True
     generator = np.random.default_rng(0)
-    prompter = MapAndBox(BoxPerComponent(), scale=5, side=64).on_map(saliency)
+    prompter = MapAndBox(box=BoxPerComponent(), scale=5, side=64).on_map(saliency)
     return prompter(mask, generator), BoxPerComponent()(mask, generator)
 
 
@@ -38,4 +38,4 @@ def test_a_large_map_is_reduced_in_place() -> None:
 @pytest.mark.parametrize("given", [{"scale": 0, "side": 64}, {"scale": 5, "side": 0}])
 def test_numbers_must_be_above_zero(given: dict[str, int]) -> None:
     with pytest.raises(UserError, match=r"^prompt\.(scale|side) is 0"):
-        MapAndBox(BoxPerComponent(), **given)
+        MapAndBox(box=BoxPerComponent(), **given)
