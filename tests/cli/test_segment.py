@@ -8,12 +8,14 @@ import nibabel
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 
 from medsam_exp.cli.segment.classes import asked_classes
 from medsam_exp.cli.segment.inputs import gather
 from medsam_exp.data.volumes.windowing import parse_window_level
 from medsam_exp.types import UserError
 from tests.command import command, refusal
+from tests.data.volumes.synthetic import dicom_series, turned
 
 main = command("segment")
 
@@ -90,6 +92,72 @@ def test_a_volume_gets_masks_in_its_own_geometry(scans: Path, tmp_path: Path) ->
     for place, row in enumerate(rows):
         assert int(row["area_px"]) == np.count_nonzero(found.get_fdata()[:, :, place])
         assert float(row["area_mm2"]) == pytest.approx(int(row["area_px"]) * 0.35, abs=0.01)
+
+
+ORIGIN, SPACING = (10.0, -20.0, 5.0), (0.5, 0.7, 3.0)
+
+
+def series(folder: Path, count: int = 4, **elements: object) -> np.ndarray:
+    """A turned CT of (56, 40, COUNT) with the window [-200, 400] HU; its numbers in HU, by column, row and slice."""
+    hounsfield = np.stack([square(number).T.astype(np.int16) * 4 - 300 for number in range(count)], axis=-1)
+    asked = {"WindowCenter": 100, "WindowWidth": 600, "RescaleSlope": 2, **elements}
+    dicom_series(folder, hounsfield // 2 + 512, turned((0.1, 0.2, 0.3)), SPACING, ORIGIN, **asked)
+    return hounsfield
+
+
+def by_place(folder: Path) -> list[Path]:
+    normal = turned((0.1, 0.2, 0.3))[:, 2]
+    return sorted(folder.glob("*.dcm"), key=lambda path: normal @ dcmread(path).ImagePositionPatient)
+
+
+def test_a_dicom_series_gets_masks_in_the_scanners_frame(tmp_path: Path) -> None:
+    """Slices are what PNG files of the same window are; the mask lies where the scanner says."""
+    hounsfield = series(tmp_path / "scans" / "ct")
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    by_the_standard = (hounsfield - 99.5) / 599 * 255 + 127.5  # DICOM PS3.3 C.11.2.1.2.1
+    shown = np.rint(np.clip(by_the_standard, 0, 255)).astype(np.uint8)
+    for place in range(4):
+        Image.fromarray(shown[:, :, place].T).save(pictures / f"p{place}.png")
+    text = ["--text", "a bright square", *FEW]
+    out, flat = tmp_path / "out", tmp_path / "flat"
+    assert main(["-i", str(tmp_path / "scans"), "-o", str(out), "--recursive", *text]) == 0
+    assert main(["-i", str(pictures), "-o", str(flat), *text]) == 0
+    found = nibabel.load(out / "masks" / "ct.nii.gz")
+    masks = found.get_fdata()
+    for place in range(4):
+        plain = np.asarray(Image.open(flat / "masks" / f"p{place}.png")) > 0
+        assert np.array_equal(masks[:, :, place].T > 0, plain)
+        assert plain.any()
+    in_ras = turned((0.1, 0.2, 0.3)) @ (np.array(SPACING) * [30, 20, 3]) + ORIGIN
+    np.testing.assert_allclose(found.affine @ [30, 20, 3, 1], [*(in_ras * [-1, -1, 1]), 1], atol=1e-4)
+    names = [path.name for path in by_place(tmp_path / "scans" / "ct")]
+    assert [row["source"] for row in rows_of(out)] == [f"ct/{name}" for name in names]
+    assert float(rows_of(out)[0]["area_mm2"]) == pytest.approx(
+        int(rows_of(out)[0]["area_px"]) * 0.35, abs=0.01
+    )
+
+
+def test_a_folder_of_mixed_series_is_told_apart_and_what_is_incomplete_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    for number, count in enumerate((4, 3, 5)):
+        series(tmp_path / str(number), count, SeriesInstanceUID=f"1.2.3.{number}")
+        slices = by_place(tmp_path / str(number))
+        for path in slices if number < 2 else [*slices[:2], *slices[3:]]:
+            path.rename(scans / f"series{number}_{path.name}")
+    given = ["-o", str(out), "--text", "a bright square", *FEW]
+    assert main(["-i", str(scans), *given]) == 1
+    assert "lacks about 1 of 5 slices" in capsys.readouterr().err
+    volumes = {row["source"].split("_")[0]: row["mask"] for row in rows_of(out)}
+    assert sorted(volumes) == ["series0", "series1"]
+    shapes = [nibabel.load(out / volumes[name]).shape for name in sorted(volumes)]
+    assert shapes == [(56, 40, 4), (56, 40, 3)]
+    for path in scans.glob("series[01]*"):
+        path.unlink()
+    assert "copy the series again" in refusal(capsys, ["segment", "-i", str(scans), *given])
 
 
 def test_names_tell_files_of_several_folders_apart(scans: Path, tmp_path: Path) -> None:

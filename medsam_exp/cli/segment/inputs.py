@@ -18,6 +18,8 @@ from medsam_exp.runtime.digests import replaced_atomically, text_digest
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
+_BETWEEN_FILES = 2  # axis of a volume from file to file of its series
+
 
 @dataclass
 class Inputs:
@@ -65,7 +67,7 @@ def gather(
     """
     inputs = Inputs()
     pictures: list[tuple[Path, str]] = []
-    volumes: list[tuple[Scan, str]] = []
+    volumes: list[tuple[Scan, Path]] = []
     for path in paths:
         files, masks = _files(path, recursive=recursive)
         root = path if path.is_dir() else path.parent
@@ -83,11 +85,11 @@ def gather(
                 if is_image and file.suffix.lower() == DICOM_SUFFIX:
                     pictures.append((file, _shown(file, root)))
                 else:
-                    volumes.append((scan, _shown(file, root)))
+                    volumes.append((scan, root))
     names = _unique([shown for _, shown in pictures] + [_volume_name(*volume) for volume in volumes])
     for (file, shown), name in zip(pictures, names, strict=False):
         inputs.pictures[name], inputs.sources[name] = file, shown
-    for (scan, shown), name in zip(volumes, names[len(pictures) :], strict=True):
+    for (scan, root), name in zip(volumes, names[len(pictures) :], strict=True):
         try:
             record, slices = _sliced(scan, name, store, plane, window_level)
         except UserError as error:
@@ -95,17 +97,15 @@ def gather(
             continue
         inputs.volumes.append(record)
         inputs.slices |= slices
-        inputs.sources |= dict.fromkeys(slices, shown)
+        inputs.sources |= _sources(scan, record, root)
+        inputs.notes += scan.facts.notes
     if not inputs.files:
-        why = first_few(inputs.faults, separator="; ")
+        given, why = ", ".join(map(str, paths)), first_few(inputs.faults, separator="; ")
+        formats = "PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI, MHA, NRRD"
         raise UserError(
-            f"{', '.join(map(str, paths))}: no image"
-            + (
-                f" can be read ({why})"
-                if why
-                else " was found (PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI, MHA, NRRD)"
-            )
-            + ": check the path"
+            f"{given}: no image can be read: {why}"
+            if why
+            else f"{given}: no image was found ({formats}): check the path"
         )
     return inputs
 
@@ -149,12 +149,22 @@ def _shown(file: Path, root: Path) -> str:
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
 
 
-def _volume_name(scan: Scan, shown: str) -> str:
+def _volume_name(scan: Scan, root: Path) -> str:
     """A volume's path with its own name: the file's, or of a DICOM series the folder's."""
-    path = Path(shown)
+    path = Path(_shown(scan.facts.files[0], root))
     if scan.facts.kind == "dicom":
         return path.parent.as_posix() if path.parent.name else scan.facts.stem or path.stem
     return (path.parent / scan.facts.stem).as_posix()
+
+
+def _sources(scan: Scan, record: ScanRecord, root: Path) -> dict[str, str]:
+    """The file of each slice; of a DICOM series that is cut across its files their folder."""
+    files = scan.facts.files
+    if len(set(files)) == 1:
+        return dict.fromkeys(record.slices, _shown(files[0], root))
+    if record.view.axis != _BETWEEN_FILES:
+        return dict.fromkeys(record.slices, _volume_name(scan, root))
+    return {image: _shown(files[place], root) for image, place in record.slices.items()}
 
 
 def _unique(shown: Sequence[str]) -> list[str]:
