@@ -3,23 +3,32 @@
 It runs the demonstration and one sweep on drawn scans, as a user would, and draws from what they leave behind.
 """
 
+import hashlib
 import io
+import json
+import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 DEMO = "+experiment=demo name=docs_case"
+OFFLINE = "+experiment=demo name=docs_wandb data.count=4 logger=wandb"
 SWEEP = "-m +experiment=demo name=docs_sweep report_cases=1"
 METHODS = ("m2ib", "gradient_rollout", "gscorecam", "gradcam", "intensity")
+SHOWN = ("coarse/dsc", "sam/dsc", "sam/nsd", "sam/hd95_px")
+LAYERS = {"coarse": ("#ffc83d", 1.6), "ground truth": ("#ff5c8a", 3.2), "prediction": ("#00c2a8", 1.3)}
+"""Colour and width of the outlines of each mask, from the lowest to the uppermost."""
 PROMPTS = ("box", "points", "both", "center_box")
 COLOURS, WIDEST = 256, 1400  # of the palette, and pixels; they keep a picture below 150 kB
 INK, FAINT = "#1a1a1a", "#5c5c5c"
@@ -56,8 +65,10 @@ WIDTH, HEIGHT = 2.1, 1.1
 
 
 def main() -> None:
-    """Run what is needed and write the three pictures."""
+    """Run what is needed and write the pictures, but for the app's, which is a screenshot."""
     write(pipeline(), "pipeline.png")
+    run(OFFLINE)
+    write(wandb_table(newest("runs/docs_wandb") / "wandb"), "wandb.png")
     run(DEMO)
     keep_case(newest("runs/docs_case"))
     run(f"{SWEEP} saliency={','.join(METHODS)} prompt={','.join(PROMPTS)}")
@@ -66,7 +77,8 @@ def main() -> None:
 
 def run(options: str) -> None:
     """One command as it is typed."""
-    subprocess.run([sys.executable, "run.py", *options.split()], cwd=ROOT, check=True)
+    offline = {**os.environ, "WANDB_MODE": "offline"}
+    subprocess.run([sys.executable, "run.py", *options.split()], cwd=ROOT, check=True, env=offline)
 
 
 def newest(below: str) -> Path:
@@ -80,6 +92,53 @@ def keep_case(folder: Path) -> None:
     (path, *_) = sorted((folder / "figures").glob("*_median_*.png"))
     with Image.open(path) as picture:
         _save(picture.convert("RGB"), "case.png")
+
+
+def wandb_table(kept: Path) -> Figure:
+    """What a run kept for W&B: the rows of its table of images, with the pictures and masks that would be sent."""
+    staged = {
+        hashlib.sha256(path.read_bytes()).hexdigest(): path for path in kept.glob("artifacts/staging/*")
+    }
+    tables = [json.loads(path.read_bytes()) for path in staged.values() if path.read_bytes()[:1] == b"{"]
+    table = next(one for one in tables if one["_type"] == "table")
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    figure = Figure(figsize=(10.8, 1.75 * len(rows) + 0.9))
+    cells = figure.subplots(len(rows), 3, squeeze=False, width_ratios=(1.0, 1.9, 3.2))
+    for (picture, text, scores), row in zip(cells, rows, strict=True):
+        for axes in (picture, text, scores):
+            axes.set_axis_off()
+        picture.imshow(np.asarray(Image.open(staged[row["image"]["sha256"]])))
+        for name, (colour, width) in LAYERS.items():
+            mask = np.asarray(Image.open(staged[row["image"]["masks"][name]["sha256"]])) > 0
+            picture.contour(mask, levels=[0.5], colors=[colour], linewidths=width)
+        words = f"{row['id']}\n\n{textwrap.fill(row['text'], 34)}"
+        text.text(0, 0.5, words, va="center", fontsize=10, color=INK)
+        for place, name in enumerate(SHOWN):
+            said = f"{row[name]:.1f}" if name.endswith("px") else f"{row[name]:.3f}"
+            scores.text(
+                (place + 0.5) / len(SHOWN), 0.5, said, ha="center", va="center", fontsize=11, color=INK
+            )
+    figure.subplots_adjust(
+        left=0.01, right=0.99, top=1 - 0.75 / figure.get_figheight(), bottom=0.01, hspace=0.06, wspace=0.04
+    )
+    _head(figure, cells[0])
+    return figure
+
+
+def _head(figure: Figure, first: np.ndarray) -> None:
+    """Names of the columns above the first row, and of the outlines."""
+    above = 1 - 0.62 / figure.get_figheight()
+    picture, text, scores = (axes.get_position() for axes in first)
+    figure.text(text.x0, above, "id, text", fontsize=10, color=FAINT)
+    for place, name in enumerate(SHOWN):
+        across = scores.x0 + (place + 0.5) / len(SHOWN) * scores.width
+        figure.text(across, above, name, ha="center", fontsize=10, color=FAINT)
+    lines = [Line2D([], [], color=colour, lw=width, label=name) for name, (colour, width) in LAYERS.items()]
+    figure.legend(
+        handles=lines, loc="upper left", ncols=3, frameon=False, fontsize=10, bbox_to_anchor=(picture.x0, 1)
+    )
+    title = "per_image, kept offline, worst first"
+    figure.text(0.99, 1 - 0.3 / figure.get_figheight(), title, ha="right", fontsize=10, color=FAINT)
 
 
 def heat_map(table: Path) -> Figure:

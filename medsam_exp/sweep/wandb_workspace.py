@@ -1,6 +1,7 @@
 """A dashboard of a sweep at W&B (`medsam-exp dashboard`).
 
-It shows the runs of the sweep's group: final scores, what they depend on, the tables of images, and curves.
+It shows the runs of the sweep's group: final scores, of each run and by what the sweep varies, the tables of images,
+and curves.
 """
 
 import json
@@ -33,6 +34,16 @@ def workspace(entity: str, project: str, group: str, axes: list[str]) -> Any:
         panels.ParallelCoordinatesPlotColumn(metric=panels.SummaryMetric(name)) for name in SCORES[:1]
     ]
     scores = [panels.BarPlot(title=name, metrics=[name]) for name in SCORES]
+    by_axis = [
+        panels.BarPlot(
+            title=f"{SCORES[0]} by {axis}",
+            metrics=[SCORES[0]],
+            groupby=panels.Config(axis),
+            groupby_aggfunc="mean",
+            groupby_rangefunc="stddev",
+        )
+        for axis in axes
+    ]
     causes = [
         panels.ParallelCoordinatesPlot(columns=columns),
         panels.ParameterImportancePlot(with_respect_to=SCORES[0]),
@@ -48,10 +59,11 @@ def workspace(entity: str, project: str, group: str, axes: list[str]) -> Any:
         project=project,
         name=f"sweep {group}",
         sections=[
+            *([ws.Section(name="DSC by axis", panels=by_axis, is_open=True)] if by_axis else []),
             ws.Section(name="Scores", panels=scores, is_open=True),
             ws.Section(name="What they depend on", panels=causes, is_open=True),
             ws.Section(name="Images, worst first", panels=images, is_open=True),
-            ws.Section(name="Training", panels=curves),
+            ws.Section(name="Curves", panels=curves, is_open=True),
         ],
         settings=ws.WorkspaceSettings(max_runs=100),
         runset_settings=ws.RunsetSettings(

@@ -62,11 +62,25 @@ def test_its_scores_and_axes_are_named_as_runs_name_them(sent: dict[str, Any]) -
     assert {f"config:{axis}" for axis in AXES} <= set(runs["runFeed"]["columnVisible"])
 
 
+def test_it_opens_with_dsc_by_each_axis(sent: dict[str, Any]) -> None:
+    """Runs with one value of an axis share a bar: their mean, and how far they spread."""
+    sections = sent["spec"]["section"]["panelBankConfig"]["sections"]
+    assert sections[0]["name"] == "DSC by axis"
+    assert all(section["isOpen"] for section in sections)
+    shown = [panel["config"] for panel in sections[0]["panels"]]
+    assert [config["groupBy"] for config in shown] == [f"{axis}.value" for axis in AXES]
+    for config in shown:
+        assert config["metrics"] == ["sam/dsc/mean"]
+        assert (config["groupAgg"], config["groupArea"], config["aggregate"]) == ("mean", "stddev", True)
+    unknown = wandb_workspace.workspace("team", "medsam_exp", "efc998174c", [])
+    assert unknown.sections[0].name == "Scores"
+
+
 def test_it_shows_the_table_of_images_the_reports_and_the_curves(sent: dict[str, Any]) -> None:
     table, reports = panels(sent)["Images, worst first"]
     assert '"val": "per_image"' in json.dumps(table)
     assert reports["config"]["mediaKeys"] == ["report"]
-    [curves] = panels(sent)["Training"]
+    [curves] = panels(sent)["Curves"]
     assert curves["config"]["xAxis"] == "trainer/global_step"
     assert curves["config"]["metrics"] == ["train/loss", "val/loss"]
 
