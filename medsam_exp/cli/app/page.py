@@ -165,6 +165,7 @@ class _Page:
             press(_busy, None, self._said, **_SILENT, queue=False).then(self._ask, asked, shown, **_QUEUED)
         self._gallery.select(self._move, None, shown, **_QUEUED).then(self._ask_anew, asked, shown, **_QUEUED)
         self._gallery.submit(self._batch, asked, shown, **_QUEUED)
+        self._gallery.stop(self._stop, None, self._said, **_SILENT, queue=False)
         self._gallery.release(self._masks, None, self._gallery, **_SILENT)
         for group, dropdown in self._dropdowns.items():
             dropdown.input(self._explain(group), dropdown, dropdown, **_SILENT).then(
@@ -216,9 +217,19 @@ class _Page:
             self._refuse_missing(choices)
             for said, message in self._service.batch(who, text or "", choices):
                 yield [_status(said), message, "", gr.update(visible=False), self._service.gallery(who)]
-            yield ["All images are segmented.", *[gr.skip()] * 3, self._service.gallery(who)]
+            done, count = self._service.segmented(who)
+            said = (
+                "All images are segmented."
+                if done == count
+                else f"Stopped: {done} of {count} images have a mask."
+            )
+            yield [said, *[gr.skip()] * 4]
 
         yield from self._answers(work())
+        yield [*[gr.skip()] * 4, self._service.gallery(who)]
+
+    def _stop(self, request: gr.Request) -> Any:
+        return _status("Stopping after this image") if self._service.stop(_who(request)) else gr.skip()
 
     def _masks(self, request: gr.Request) -> str:
         """The gallery's message with all masks in it, which it saves."""

@@ -73,6 +73,8 @@ class _Tab:
     place: int = 0
     automatic: "dict[str, Answer]" = field(default_factory=dict)  # of the pipeline itself
     current: "dict[str, Answer]" = field(default_factory=dict)  # that are shown
+    running: bool = False  # whether a batch segments its images
+    stopping: bool = False  # whether that is to end with the image at hand
 
     @property
     def item(self) -> _Item | None:
@@ -215,10 +217,13 @@ class Service:
         if len(tab.items) < 2:
             return ""
         shown = [{"name": item.name, "image": item.thumbnail, "found": item.found} for item in tab.items]
-        return json_text({"items": shown, "place": tab.place, "masks": any(item.mask for item in tab.items)})
+        has_masks = any(item.mask for item in tab.items)
+        return json_text({"items": shown, "place": tab.place, "masks": has_masks, "running": tab.running})
 
     def batch(self, who: str, text: str, choices: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        """Segment all images of a tab with one text.
+        """Segment all images of a tab with one text, or those up to the one at which `stop` is called.
+
+        Masks of earlier questions are forgotten, so that those of two texts never stand side by side.
 
         Yields:
             How far it is, in words, and the message of the image that was segmented last.
@@ -227,11 +232,32 @@ class Service:
             UserError: as `ask`.
         """
         tab = self._tab(who)
-        for place, item in enumerate(tab.items):
-            yield f"Image {place + 1} of {len(tab.items)}: {item.name}", self.show(who, place)
-            for message in self.ask(who, VIEWERS[0], text, choices):
-                last = message
-            yield f"Image {place + 1} of {len(tab.items)}: {item.name}", last
+        tab.running, tab.stopping = True, False
+        for item in tab.items:
+            item.mask, item.found = None, ""
+        try:
+            for place, item in enumerate(tab.items):
+                said = f"Image {place + 1} of {len(tab.items)}: {item.name}"
+                yield said, self.show(who, place)
+                for message in self.ask(who, VIEWERS[0], text, choices):
+                    last = message
+                tab.running = not tab.stopping and place + 1 < len(tab.items)
+                yield said, last
+                if not tab.running:
+                    return
+        finally:
+            tab.running = False
+
+    def stop(self, who: str) -> bool:
+        """End a tab's batch after the image at hand; masks that were made stay. False where none runs."""
+        tab = self._tab(who)
+        tab.stopping = tab.running
+        return tab.running
+
+    def segmented(self, who: str) -> tuple[int, int]:
+        """How many images of a tab have a mask, and how many it has."""
+        items = self._tab(who).items
+        return sum(item.mask is not None for item in items), len(items)
 
     def masks(self, who: str) -> str:
         """The masks of all images that were segmented, as the data address of a ZIP file."""

@@ -277,3 +277,49 @@ def test_a_gallery_goes_on_and_back_and_runs_as_a_batch(
         return fits;
     })"""
     assert all(page.eval_on_selector_all(".mx-examples button", narrow))  # no word is broken
+
+
+def test_a_gallery_by_keyboard_alone_and_a_batch_that_is_stopped(
+    visit: Callable[..., Any], scan: Path, tmp_path: Path
+) -> None:
+    """Tab goes through the strip in the order that is seen, arrow keys go along it, and the focus is seen."""
+    files = []
+    for number in range(8):
+        files.append(str(tmp_path / f"{number}.png"))
+        Image.open(scan).crop((number, 0, 120 + number, 100)).save(files[-1])
+    page = visit()
+    page.set_input_files(FILE, files)
+    page.wait_for_selector("#mx-gallery .mx-place:has-text('1 of 8')")
+    page.fill("#mx-text textarea", "a dark mass")
+    strip = "#mx-gallery .mx-strip"
+    page.focus(f"{strip} [data-step='-1']")
+    stops = []
+    for _ in range(4):
+        stops.append(page.evaluate("document.activeElement.innerText.trim() || document.activeElement.title"))
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
+        page.keyboard.press("Tab")
+    assert stops == ["Previous", "Next", "Segment all", "0.png"], "no stop of buttons that can do nothing"
+    page.keyboard.press("Shift+Tab")
+    for key, place in (("ArrowRight", 2), ("End", 8), ("ArrowRight", 1), ("ArrowLeft", 8), ("Home", 1)):
+        page.keyboard.press(key)
+        page.wait_for_selector(f"#mx-gallery .mx-place:has-text('{place} of 8')")
+        page.wait_for_function(f"document.activeElement.title === '{place - 1}.png'")
+    page.focus(f"{strip} [data-step='1']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#mx-gallery .mx-place:has-text('2 of 8')")
+
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.activeElement.matches('[data-stop]')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#mx-said:has-text('Stopped: ')")
+    (done,) = re.findall(r"Stopped: (\d+) of 8 images", page.inner_text("#mx-said"))
+    assert 1 <= int(done) < 8
+    found = page.eval_on_selector_all(f"{strip} small", "all => all.map(one => one.textContent)")
+    assert [bool(one) for one in found] == [True] * int(done) + [False] * (8 - int(done))
+    page.wait_for_function("document.activeElement.matches('[data-run]:not(:disabled)')")
+    with page.expect_download() as waiting:
+        page.focus(f"{strip} [data-zip]")
+        page.keyboard.press("Enter")
+    with zipfile.ZipFile(waiting.value.path()) as archive:
+        assert archive.namelist() == [f"{number}_mask.png" for number in range(int(done))]

@@ -193,6 +193,31 @@ def test_several_images_are_a_gallery(service: Service) -> None:
     assert service.gallery("g") == ""
 
 
+def test_a_batch_that_is_stopped_keeps_what_is_done(service: Service) -> None:
+    files = []
+    for number in range(3):
+        path = service._folder / "uploads" / f"stopped_{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 255, (40, 40), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+        files.append((str(path), f"{number}.png"))
+    service.upload_all("stopped", files)
+    assert not service.stop("stopped"), "nothing runs yet"
+    list(service.batch("stopped", "a mass", CHOICES))
+    assert service.segmented("stopped") == (3, 3)
+
+    running = service.batch("stopped", "a dark mass", CHOICES)
+    next(running)
+    assert json.loads(service.gallery("stopped"))["running"]
+    assert service.segmented("stopped") == (0, 3), "no mask of the other text is left"
+    assert service.stop("stopped")
+    assert [said for said, _ in running] == ["Image 1 of 3: 0.png"]
+    shown = json.loads(service.gallery("stopped"))
+    assert (shown["running"], shown["masks"], service.segmented("stopped")) == (False, True, (1, 3))
+    list(service.batch("stopped", "a dark mass", CHOICES))
+    assert service.segmented("stopped") == (3, 3)
+
+
 def test_equal_stems_get_masks_of_their_own() -> None:
     items = [
         _Item(Path(name), name, "", "", mask=name.encode()) for name in ("a.png", "a.tif", "b.png", "a.jpg")
