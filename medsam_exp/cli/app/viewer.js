@@ -195,6 +195,7 @@ async function show(text) {
   find(".mx-command code").textContent = message.command || "";
   find(".mx-note").textContent = message.command_note || "";
   find(".mx-caution").textContent = message.caution || "";
+  find(".mx-rival").classList.toggle("mx-none", !shown.rival);
   showFacts(message.facts);
   say(message.said || "");
   moving = false;

@@ -63,10 +63,9 @@ def problem_of(choice: Choice, weights: str) -> str | None:
         return None
     register_resolvers()
     node = _node(conf_folder() / choice.group / f"{choice.name}.yaml")
-    parts = {choice.group: node, "paths": {"weights": weights}, "seed": 0}
-    if "sam" in node:  # whether the chosen one is here is said of it
-        parts |= {"sam": None, "fusion": None}
-    whole = OmegaConf.create(parts)
+    # Whether the networks that a choice works with are here is said of them.
+    others = {name: None for name in ("clip", "sam", "fusion") if name in node}
+    whole = OmegaConf.create({choice.group: node, "paths": {"weights": weights}, "seed": 0, **others})
     try:
         with local_files_only():
             if choice.group in _NETWORKS:

@@ -287,9 +287,12 @@ def test_a_gallery_by_keyboard_alone_and_a_batch_that_is_stopped(
     for number in range(8):
         files.append(str(tmp_path / f"{number}.png"))
         Image.open(scan).crop((number, 0, 120 + number, 100)).save(files[-1])
-    page = visit()
+    page = visit(PHONE)
     page.set_input_files(FILE, files)
     page.wait_for_selector("#mx-gallery .mx-place:has-text('1 of 8')")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], (
+        "the strip scrolls, not the page"
+    )
     page.fill("#mx-text textarea", "a dark mass")
     strip = "#mx-gallery .mx-strip"
     page.focus(f"{strip} [data-step='-1']")

@@ -42,5 +42,11 @@ def test_embedded_networks_lack_nothing_and_others_say_what(
         assert f"{tmp_path}/{name} is neither a folder nor a file" in problem
     finetuned = str(problem_of(Choice("clip", "biomedclip_finetuned", ""), str(tmp_path)))
     assert "cannot be downloaded" in finetuned or "is not a file" in finetuned
+    assert problem_of(Choice("text_segmenter", "salip", ""), str(tmp_path)) is None, (
+        "CLIP and SAM are said to lack"
+    )
+    for group in GROUPS:
+        for choice in choices_of(group):
+            problem_of(choice, str(tmp_path))
     (tmp_path / "sam_vit_b_01ec64.pth").touch()
     assert problem_of(Choice("sam", "vit_b", ""), str(tmp_path)) is None
