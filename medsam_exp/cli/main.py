@@ -243,6 +243,10 @@ def open_app(
     host: Annotated[
         str, typer.Option(help="Address to listen on; by default this machine alone.")
     ] = "127.0.0.1",
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", help="Host name under which a browser reaches the page; may be repeated."),
+    ] = None,
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 7860,
     max_mb: Annotated[int, typer.Option(help="Size of an image file at most.")] = MEGABYTES,
     max_megapixels: Annotated[float, typer.Option(help="Size of an image at most.")] = MEGAPIXELS,
@@ -250,7 +254,7 @@ def open_app(
     """Open the local web app."""
     from medsam_exp.cli.app.server import running_app
 
-    with running_app(host, port, max_mb, max_megapixels, settings or ()) as blocks:
+    with running_app(host, port, max_mb, max_megapixels, settings or (), names=names or ()) as blocks:
         print(f"The app is at {blocks.local_url}  (Ctrl+C ends it)", flush=True)
         blocks.block_thread()
 

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.cli.help_page import ADDED_GROUPS, MAIN_GROUPS
 from medsam_exp.config.shells import for_shell, in_every_shell
+from medsam_exp.config.unsafe_values import unsafe_values
 from medsam_exp.runtime.wording import did_you_mean, first_few, near_names
 
 LOAD = ConfigLoaderImpl.load_configuration
@@ -124,12 +125,13 @@ def in_one_sentence() -> Iterator[None]:
         except FAILURES as error:
             if not validate_sweep_overrides:  # Hydra only asks for the mode, and asks again
                 raise
+            if os.environ.get("HYDRA_FULL_ERROR") == "1":
+                raise
             sys.exit(f"error: {refusal(error, overrides, loader, sweeps=sweeps)}")
+        if problems := list(unsafe_values(cfg, overrides)):  # before Hydra makes a folder and writes into it
+            sys.exit(f"error: {'; '.join(problems)}")
         return cfg
 
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
-        yield
-        return
     ConfigLoaderImpl.load_configuration = loaded  # type: ignore[method-assign, assignment]
     try:
         yield

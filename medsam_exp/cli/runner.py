@@ -63,7 +63,7 @@ def run(
         alive(run_dir) if is_first_node() else nullcontext(),
         only_warnings() if quiet else nullcontext(),
     ):
-        cfg = check_once(cfg)
+        cfg = _without_addresses(check_once(cfg))
         if cfg.trainer.get("accelerator") in ("gpu", "cuda") and not _has_cuda():
             raise UserError("trainer.accelerator=gpu, but this machine has no CUDA device; use trainer=cpu")
         own = {group: name for group, name in choices.items() if group in cfg or group == "experiment"}
@@ -153,6 +153,13 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
         distributed.barrier()
 
 
+def _without_addresses(cfg: DictConfig) -> DictConfig:
+    """A run downloads nothing, and addresses from the shell's variables may hold passwords."""
+    with read_write(cfg):
+        cfg.paths.proxy, cfg.paths.mirrors = None, {}
+    return cfg
+
+
 def _has_cuda() -> bool:
     import torch  # takes seconds, which other runs need not wait for
 
@@ -222,8 +229,6 @@ def _refuse_unknown_sizes(cfg: DictConfig, dataset: Dataset | None, stages: list
 def _tracker(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any], stages: list[str]) -> Any:
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
-    for key in ("proxy", "mirrors"):  # of downloads; their addresses may hold passwords
-        config.get("paths", {}).pop(key, None)
     sweep = SweepJob(**origin["sweep"]) if origin.get("sweep") else None
     tracked = TrackedRun(
         folder=run_dir,

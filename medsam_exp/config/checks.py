@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.accelerators import AcceleratorRegistry
 
 from medsam_exp.config import method_checks as methods
 from medsam_exp.config.auxiliary_images import auxiliary_problems
@@ -113,6 +114,13 @@ def _several_devices_need_a_strategy(cfg: DictConfig) -> Iterator[str]:
         yield f"trainer.num_nodes={nodes} needs a distributed strategy; use trainer=ddp"
 
 
+def _accelerator_exists(cfg: DictConfig) -> Iterator[str]:
+    """A run whose results are all stored never asks Lightning."""
+    known = ["auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators())]
+    if (asked := cfg.trainer.get("accelerator", "auto")) not in known:
+        yield f"trainer.accelerator={asked} is no kind of device; choose from {', '.join(known)}"
+
+
 def _precision_fits_stages(cfg: DictConfig) -> list[str]:
     """Trainings keep their weights in float32."""
     return precision_problems(cfg.trainer.get("precision"), readers(cfg.stages, "fit", "nnunet"))
@@ -156,6 +164,7 @@ MEANING_CHECKS: tuple[Callable[[DictConfig], Iterable[str]], ...] = (
     _schedule_fits_training,
     _contrast_needs_two_pairs,
     _several_devices_need_a_strategy,
+    _accelerator_exists,
     _precision_fits_stages,
     methods.millimetres_need_a_spacing,
     methods.class_name_needs_a_target,

@@ -16,6 +16,7 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.config.start_command import start_command
+from medsam_exp.config.unsafe_values import name_problems
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.stages.pipeline import STAGES, Stage
 from medsam_exp.types import UserError
@@ -190,7 +191,7 @@ def check(cfg: DictConfig) -> DictConfig:
     from medsam_exp.config.signatures import signature_problems
 
     resolve(cfg)
-    problems = [*_broken_numbers(cfg), *signature_problems(cfg)] or [
+    problems = [*name_problems(cfg.name), *_broken_numbers(cfg), *signature_problems(cfg)] or [
         line for rule in MEANING_CHECKS for line in rule(cfg)
     ]
     if problems:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
+from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.native_bf16 import TF32
 from medsam_exp.stages.auto_precision import AUTO
 
@@ -33,6 +34,9 @@ def signature_problems(cfg: DictConfig) -> Iterator[str]:
             target = get_object(node["_target_"])
         except (ImportError, ValueError, AttributeError):
             yield f"{path}._target_ names {node['_target_']}, which cannot be imported"
+            continue
+        if not callable(target):
+            yield f"{path}._target_ names {node['_target_']}, which is neither a class nor a function"
             continue
         arguments = {key: value for key, value in node.items() if key not in _RESERVED}
         if path == "trainer" and node.get("precision") in (AUTO, TF32):  # a plan says what the Trainer gets
@@ -79,7 +83,8 @@ def _type_problems(path: str, value: object, hint: Any) -> Iterator[str]:
         # Dataclasses and models bring their own settings.
         adapter = TypeAdapter(hint)
     try:
-        adapter.validate_python(value)
+        # As JSON, whose lists may become tuples and whose texts paths; but true is no number, and "5" is none.
+        adapter.validate_json(json_text(value), strict=True)
     except ValidationError:
         if get_origin(hint) is Literal:
             yield f"{path} is {value!r}; choose from {', '.join(map(str, get_args(hint)))}"

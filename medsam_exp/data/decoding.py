@@ -39,6 +39,23 @@ def read_image(path: Path) -> RGBImage:
     return to_rgb(decode(path), path)
 
 
+def declared_size(path: Path) -> tuple[int, int]:
+    """(H, W) that a file's header declares, before orientation; no pixel is decoded.
+
+    Raises:
+        UserError: as `read_image`, as far as the header tells.
+    """
+    if path.suffix.lower() == DICOM_SUFFIX:
+        from medsam_exp.data.volumes.dicom_header import frames_of, read_all  # pydicom is hardly ever needed
+
+        return frames_of(path, read_all(path))[0].size
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return image.height, image.width
+    except Exception as error:  # as in `decode`
+        raise _unreadable(path, error) from error
+
+
 def to_rgb(pixels: Pixels, path: Path) -> RGBImage:
     """Convert decoded pixels to 8-bit RGB.
 

@@ -17,6 +17,7 @@ import io
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ _KINDS = (  # of each kind first what was made for it, then what may stand for i
     ),
 )
 _MISSING = frozenset({"", "nan", "<na>", "n/a", "#n/a"})
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""How a text begins that a spreadsheet computes, and such a text behind apostrophes."""
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d*)?([eE][+-]?\d+)?|[+-]?[.,]\d+([eE][+-]?\d+)?")
 
 
@@ -287,7 +290,7 @@ def _numbered(shown: str, reader: Any, skipped: int) -> Iterator[tuple[int, list
         except csv.Error as error:
             raise UserError(f"{shown}, line {start}, is no valid CSV ({_reason(error)})") from error
         if any(field.strip() for field in row):
-            yield start, row
+            yield start, [as_written(field) for field in row]
 
 
 def _reason(error: csv.Error) -> str:
@@ -304,7 +307,25 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         rows: as many fields each.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    plain = csv.writer(text, lineterminator="\n")
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in chain([header], rows):
+        fields = list(map(no_formula, row))
+        returns = any(isinstance(field, str) and "\r" in field for field in fields)  # not quoted by itself
+        (quoted if returns else plain).writerow(fields)
     return text.getvalue()
+
+
+def no_formula(field: object) -> object:
+    """A field that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe before it.
+
+    Names of files and texts come from strangers, and Excel and others compute what begins with one of = + - @, a
+    tabulator or a carriage return (https://owasp.org/www-community/attacks/CSV_Injection). Numbers stay as they are.
+    """
+    risky = isinstance(field, str) and _FORMULA.match(field) and number(field) is None
+    return f"'{field}" if risky else field
+
+
+def as_written(field: str) -> str:
+    """What `no_formula` was given for this field."""
+    return field[1:] if field.startswith("'") and _FORMULA.match(field) else field

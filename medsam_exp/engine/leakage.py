@@ -5,8 +5,6 @@ of the pixels that were decoded when the datasets were read, whatever names and 
 number. What a stage learnt from stays beside its weights, so that later runs with these weights know it, too.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
@@ -20,6 +18,7 @@ from medsam_exp.config.auxiliary_images import auxiliary_data
 from medsam_exp.config.build import weight_files
 from medsam_exp.config.trials import TUNABLE, searches, split_name, without_tuned
 from medsam_exp.config.tuned import studies_in_use
+from medsam_exp.data.tables import csv_text
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.digests import write_atomically
@@ -166,14 +165,8 @@ def _refuse_shared(
         return
     listed = run_dir / SHARED
     if distributed.rank() == 0:
-        table = io.StringIO(newline="")
-        csv.writer(table).writerows(
-            [
-                ("name", "split", "learnt_from", "as"),
-                *((name, measured.split, source.images.key, other) for name, other in shared),
-            ]
-        )
-        write_atomically(listed, table.getvalue().encode())
+        rows = ((name, measured.split, source.images.key, other) for name, other in shared)
+        write_atomically(listed, csv_text(("name", "split", "learnt_from", "as"), rows).encode())
     first = ", ".join(name if name == other else f"{name} = {other}" for name, other in shared[:_SHOWN])
     more = f", ...; all stand in {listed}" if len(shared) > _SHOWN else ""
     all_of_them = len(shared) == len(measured.identities)

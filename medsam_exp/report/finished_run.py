@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from medsam_exp.config.settings import NO_RESULT_OF_DATA
 from medsam_exp.data.patients import clusters_of
+from medsam_exp.data.tables import as_written
 from medsam_exp.metrics.measures import ALL_MEASURES
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
@@ -96,7 +97,7 @@ def read_run(folder: Path, *, without_images: bool = False) -> FinishedRun:
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+        return [{key: as_written(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def _data_settings(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from medsam_exp.data.tables import no_formula
 from medsam_exp.engine.engine import Engine
 from medsam_exp.nnunet.weak_label.compose import by_image, foreground_classes, label_map, label_value
 from medsam_exp.report.results import final_stage
@@ -72,5 +73,5 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], first: Sequence[st
     columns = list(dict.fromkeys([*first, *(key for row in rows for key in row)]))
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows([row.get(column) for column in columns] for row in rows)
+        writer.writerow(map(no_formula, columns))
+        writer.writerows([no_formula(row.get(column)) for column in columns] for row in rows)

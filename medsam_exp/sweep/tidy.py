@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from medsam_exp.data.tables import no_formula
 from medsam_exp.report.finished_run import finite
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.extras import missing
@@ -71,7 +72,12 @@ def write_table(table: pd.DataFrame, path: Path) -> list[Path]:
         The files; the CSV alone where pyarrow is not installed.
     """
     csv = path.with_name(f"{path.name}.csv")
-    write_atomically(csv, table.to_csv(index=False, lineterminator="\n").encode())
+    texts = {
+        str(name): table[name].map(no_formula)
+        for name in table
+        if not pd.api.types.is_numeric_dtype(table[name])
+    }
+    write_atomically(csv, table.assign(**texts).to_csv(index=False, lineterminator="\n").encode())
     buffer = io.BytesIO()
     try:
         table.to_parquet(buffer, engine="pyarrow", index=False)

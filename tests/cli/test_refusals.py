@@ -18,6 +18,10 @@ from tests.compose import CONF
         (["-m", "saliency=m2ib,grad_cam"], "saliency has no choice grad_cam; did you mean gradcam or "),
         (["-m", "saliency.bta=1,2"], "saliency.bta=1,2: saliency=m2ib has no key bta; did you mean saliency.beta?"),
         (["-m", "seed=1,abc"], "seed=abc: Value 'abc' of type 'str' could not be converted to Integer"),
+        (["name=../../evil"], "name=../../evil leads out of the folder of runs: give a name such as "),
+        (["name=/etc/passwd"], "name=/etc/passwd leads out of the folder of runs"),
+        (["paths.proxy=http://u:PASSWORD@h:1"], "paths.proxy holds a password, and configurations are written"),
+        (["-m", "seed=1,2", "+paths.mirrors={a: 'http://u:PASSWORD@h'}"], "paths.mirrors"),
         (["text.text=a", "dark mass"], 'dark mass is no option; keep a text together by quotes: text.text="a dark'),
     ],
 )  # fmt: skip

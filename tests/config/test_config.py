@@ -132,6 +132,14 @@ def test_every_choice_begins_with_a_line_that_says_what_it_is() -> None:
     [
         (["+saliency.betta=1"], "saliency.betta is not an option of M2IB"),
         (["saliency.beta=strong"], "saliency.beta is 'strong', which is not a valid float"),
+        (["saliency.beta=true"], "saliency.beta is True, which is not a valid float"),
+        (["saliency.steps='5'"], "saliency.steps is '5', which is not a valid int"),
+        (
+            ["trainer.accelerator=/etc/passwd"],
+            "trainer.accelerator=/etc/passwd is no kind of device; choose from auto",
+        ),
+        (["presence._target_=abc"], "presence._target_ names abc, which is neither a class nor a function"),
+        (["name=../evil"], "name=../evil leads out of the folder of runs"),
         (["saliency.steps=2.5"], "saliency.steps is 2.5, which is not a valid int"),
         (["~sam.architecture"], "sam.architecture is not set"),
         (

@@ -10,7 +10,7 @@ from medsam_exp.curation.quality.layout import find_collection
 from medsam_exp.data.csv_pairs import CsvPairs
 from medsam_exp.data.exclusion import read_exclusion
 from medsam_exp.data.sample_index import Index, stem_of
-from medsam_exp.data.tables import is_missing, number, place_of, read_table, table_of
+from medsam_exp.data.tables import csv_text, is_missing, no_formula, number, place_of, read_table, table_of
 from medsam_exp.text.per_image import PerImage
 from medsam_exp.types import UserError
 
@@ -186,3 +186,21 @@ def test_json_that_names_an_image_twice(tmp_path: Path) -> None:
     path.write_text(100_000 * "[")
     with pytest.raises(UserError, match="is no valid JSON"):
         PerImage(str(path))
+
+
+@pytest.mark.parametrize(
+    "field", ["=1+1", "+a", "-a.png", "@SUM(A1)", "\tx", "\r=1", "=HYPERLINK(1)", "'-x", "''=1"]
+)
+def test_a_formula_becomes_a_text_and_is_read_as_it_was(field: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(csv_text(["id", "text"], [[field, "a"]]), newline="")
+    with path.open(newline="") as file:
+        _, (written, _) = csv.reader(file)
+    assert not written.startswith(("=", "+", "-", "@", "\t", "\r"))
+    ((_, row),) = read_table(path, "mend").rows
+    assert row == (field, "a")
+
+
+@pytest.mark.parametrize("field", [-0.5, 3, None, True, "-0.5", "+3", "-1e-5", "-.5", "", "a=b", "a'b"])
+def test_numbers_and_other_texts_are_written_as_they_are(field: object) -> None:
+    assert no_formula(field) is field

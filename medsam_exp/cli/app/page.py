@@ -15,6 +15,7 @@ from medsam_exp.cli.app.images import data_address
 from medsam_exp.cli.app.service import VIEWERS, Service, facts_of_two, import_networks
 from medsam_exp.cli.interactive.choices import Choice, choices_of, default_of, problem_of
 from medsam_exp.cli.interactive.groups import GROUPS
+from medsam_exp.cli.interactive.limits import LETTERS
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
 
@@ -94,7 +95,7 @@ class _Page:
             placeholder="a dark irregular mass in the upper left",
             lines=1,
             max_lines=4,
-            max_length=1000,
+            max_length=LETTERS,
             elem_id="mx-text",
             submit_btn=False,
         )
@@ -104,7 +105,7 @@ class _Page:
                 placeholder="leave empty to compare nothing",
                 lines=1,
                 max_lines=4,
-                max_length=1000,
+                max_length=LETTERS,
                 elem_id="mx-second",
             )
         self._segment = gr.Button("Segment", variant="primary", elem_id="mx-segment")

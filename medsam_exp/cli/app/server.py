@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from medsam_exp.cli.app.own_page import OwnPageOnly
 from medsam_exp.cli.weights.settings import settings as weight_settings
 from medsam_exp.runtime.extras import require
 from medsam_exp.types import UserError
@@ -25,6 +26,7 @@ def running_app(
     megapixels: float,
     settings: Sequence[str] = (),
     *,
+    names: Sequence[str] = (),
     warm: bool = True,
 ) -> Iterator[Any]:
     """Serve the app inside a block; afterwards everything that was uploaded or computed is deleted.
@@ -35,6 +37,7 @@ def running_app(
         megabytes: larger files are refused.
         megapixels: larger images are refused.
         settings: for every question, as `run.py` takes them.
+        names: host names under which a browser may ask for the page, beside `host`, localhost and addresses in digits.
         warm: load the embedded networks meanwhile, so that the first question is answered sooner.
 
     Yields:
@@ -56,6 +59,8 @@ def running_app(
         }
         with _no_stubs_written():
             import gradio as gr  # slow; and what it reads of its surroundings it reads now
+
+        from starlette.middleware import Middleware
 
         from medsam_exp.cli.app.page import build_page, text_of
         from medsam_exp.cli.app.service import Service
@@ -82,6 +87,7 @@ def running_app(
                 pwa=False,
                 mcp_server=False,
                 footer_links=[],
+                app_kwargs={"middleware": [Middleware(OwnPageOnly, names={host, "localhost", *names})]},
             )
         except OSError as error:
             raise UserError(f"port {port} of {host} is taken: give another one with --port") from error

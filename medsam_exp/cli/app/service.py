@@ -18,7 +18,7 @@ from PIL import Image
 
 from medsam_exp.cli.app.examples import examples, write_examples
 from medsam_exp.cli.app.images import data_address
-from medsam_exp.cli.interactive.limits import MEGAPIXELS, pixels_problem
+from medsam_exp.cli.interactive.limits import MEGAPIXELS, refuse_large, refuse_long
 from medsam_exp.data.decoding import DICOM_SUFFIX, read_image
 from medsam_exp.metrics.overlap import dice
 from medsam_exp.runtime.json_text import json_text
@@ -34,6 +34,8 @@ _EXAMPLE_NOTE = "Draw the scan first: medsam-exp app-examples"
 _OWN_NOTE = "Run it in the folder of your image."
 _MOST_IMAGES = 200
 _THUMBNAIL = 96
+_NAME_BYTES = 120
+"""Of a file's name on disk; most systems take 255."""
 _IMPORTING = threading.Lock()
 
 
@@ -164,7 +166,7 @@ class Service:
             uploaded = Path(path).resolve()
             if not uploaded.is_relative_to(self._folder):
                 raise UserError("this file was not uploaded here; drop an image")
-            own = folder / str(number) / (Path(name.replace("\\", "/")).name or "image")
+            own = folder / str(number) / _file_name(name)
             own.parent.mkdir(parents=True)
             shutil.copyfile(uploaded, own)
             try:
@@ -286,6 +288,7 @@ class Service:
         item = tab.item
         if item is None:
             raise UserError("there is no image yet: drop one, or pick an example")
+        refuse_long(text)
         text = " ".join(text.splitlines())
         from medsam_exp.cli.app.view import draft_message
         from medsam_exp.cli.interactive.result import Draft
@@ -372,13 +375,11 @@ class Service:
 
     def _item(self, path: Path, name: str, note: str) -> _Item:
         try:
+            refuse_large(path, name, self._megapixels, "app")
             image = read_image(path)
             values = _values_range(path)
         except UserError as error:
             raise UserError(str(error).replace(str(path), name)) from error
-        height, width = image.shape[:2]
-        if problem := pixels_problem(name, height, width, self._megapixels):
-            raise UserError(f"{problem}: shrink it, or start the app with a larger --max-megapixels")
         item = _Item(path, name, note, data_address(Image.fromarray(image), "webp", _THUMBNAIL))
         if values is not None:
             low, high, window = values
@@ -453,6 +454,14 @@ def facts_of_two(first: "Answer", second: "Answer") -> str:
     if not first.mask.any() and not second.mask.any():
         return "Both masks are empty."
     return f"The two masks overlap with a DSC of {dice(first.mask, second.mask):.2f}."
+
+
+def _file_name(name: str) -> str:
+    """The last part of a name that a browser sent, such that any file system takes it."""
+    last = "".join(letter for letter in re.split(r"[/\\]", name)[-1] if letter.isprintable())
+    stem, suffix = Path(last).stem, Path(last).suffix
+    short = stem.encode()[: _NAME_BYTES - len(suffix.encode())].decode(errors="ignore") + suffix
+    return "image" if last in ("", ".", "..") or len(suffix.encode()) >= _NAME_BYTES else short
 
 
 def _plain(who: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from medsam_exp.cli.interactive.groups import GROUPS
-from medsam_exp.cli.interactive.limits import MEGABYTES, MEGAPIXELS, pixels_problem
+from medsam_exp.cli.interactive.limits import MEGABYTES, MEGAPIXELS, refuse_large, refuse_long
 from medsam_exp.cli.mcp.protocol import Tool
 from medsam_exp.runtime.digests import text_digest, write_atomically
 from medsam_exp.runtime.json_text import json_text
@@ -117,7 +117,8 @@ class Tools(AbstractContextManager["Tools"]):
         image, chosen = self._file(path), _checked_choices(choices)
         if not isinstance(text, str):
             raise UserError("text is no text: write what to find")
-        self._refuse_large(image)
+        refuse_long(text)
+        refuse_large(image, image.name, self._megapixels, "server")
         answer = self._opened().segment(image, text, chosen)
         mask, record = answer.mask, answer.record()
         place = self._out / "masks" / self._mask_name(image, text, chosen)
@@ -210,13 +211,6 @@ class Tools(AbstractContextManager["Tools"]):
                 f"{file} is larger than the {self._megabytes:g} MB that are taken here: start the server with a larger "
                 "--max-mb"
             )
-
-    def _refuse_large(self, file: Path) -> None:
-        from medsam_exp.data.decoding import read_image
-
-        height, width = read_image(file).shape[:2]
-        if problem := pixels_problem(file.name, height, width, self._megapixels):
-            raise UserError(f"{problem}: shrink it, or start the server with a larger --max-megapixels")
 
     def _mask_name(self, image: Path, text: str, choices: Mapping[str, str]) -> str:
         """Another one for another image, text or choice."""

@@ -44,6 +44,8 @@ class PartialFile:
         self.path = target.with_name(f"{target.name}.part")
         self._note = target.with_name(f"{target.name}.part.json")
         target.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.is_symlink():
+            self.path.unlink()  # what it leads to is not this command's file
         self.continued = self.size > 0
 
     @property

@@ -195,8 +195,13 @@ def _entries(
 
 
 def _of_folder(root: Path) -> Iterator[tuple[str, _Entry]]:
+    within = root.resolve()
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
+        if path.is_symlink() and not path.resolve().is_relative_to(within):
+            raise UserError(
+                f"{path} is a link that leads out of {root}: put the file itself there, or remove it"
+            )
         if path.is_file() and not _is_clutter(name):
             yield name, _Entry(path)
 

@@ -110,6 +110,35 @@ def test_names_of_files_cannot_leave_the_folder(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("..", "image"),
+        ("a/..", "image"),
+        (".", "image"),
+        ("a\0b.png", "ab.png"),
+        ("a\nb.png", "ab.png"),
+        ("ü" * 400 + ".png", "ü" * 58 + ".png"),
+        ("a." + "b" * 400, "image"),
+    ],
+)
+def test_any_name_can_be_stored(name: str, kept: str, service: Service) -> None:
+    service.upload("a", uploaded(service), name)
+    assert service._tab("a").name == kept
+
+
+def test_an_image_is_refused_before_it_is_decoded(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("medsam_exp.cli.app.service.read_image")
+    with pytest.raises(UserError, match=r"^scan\.png has 400 x 400 pixels, more than the 0\.1 megapixels"):
+        service.upload("a", uploaded(service, 400), "scan.png")
+
+
+def test_a_text_that_is_too_long_is_refused(service: Service) -> None:
+    service.upload("a", uploaded(service), "mine.png")
+    with pytest.raises(UserError, match="1,001 letters, more than the 1,000 that are taken here: shorten it"):
+        answered(service, "a", "first", "a" * 1001, CHOICES)
+
+
+@pytest.mark.parametrize(
     ("content", "side", "said"),
     [
         (b"no image at all", 0, r"^notes\.png cannot be read as an image"),

@@ -86,6 +86,18 @@ def test_a_cut_without_a_checksum_or_size_is_noticed(server: Server, tmp_path: P
     assert_whole(tmp_path)
 
 
+def test_nothing_is_written_through_a_link(server: Server, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(DATA[:1000])
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / "net.pth.part").symlink_to(other)
+    get(folder, published(server))
+    assert_whole(folder)
+    assert other.read_bytes() == DATA[:1000]
+    assert not (folder / "net.pth").is_symlink()
+
+
 def test_a_later_command_goes_on(server: Server, tmp_path: Path) -> None:
     server.behaviour.cuts = [100_000, 0, 0, 0, 0]
     with pytest.raises(

@@ -53,6 +53,21 @@ def test_names_that_point_outside_are_refused(tmp_path: Path, name: str) -> None
     assert not list(tmp_path.rglob("evil.png"))
 
 
+def test_a_link_out_of_the_folder_is_refused_and_one_within_is_read(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    (folder / "x.png").write_bytes(b"one")
+    (folder / "y.png").symlink_to(folder / "x.png")
+    with open_source(folder) as source:
+        assert source.read("y.png") == b"one"
+    for target in (tmp_path / "secret.png", tmp_path):
+        (folder / "z.png").symlink_to(target)
+        with pytest.raises(UserError, match=r"z\.png is a link that leads out of"), open_source(folder):
+            pass
+        (folder / "z.png").unlink()
+
+
 def test_a_damaged_member_is_named(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.zip", {"x.png": bytes(range(256)) * 40})
     data = bytearray(path.read_bytes())
