@@ -16,7 +16,7 @@ from medsam_exp.config.settings import changed_settings
 from medsam_exp.config.trials import searches, tuning_config
 from medsam_exp.config.tuned import refuse_to_overwrite
 from medsam_exp.curation.quality.quick_check import find_leaks, leak_notes, refuse_leaky_training
-from medsam_exp.engine.engine import Engine
+from medsam_exp.engine.engine import Engine, with_lost_records_again
 from medsam_exp.engine.leakage import refuse_learnt_images, remember
 from medsam_exp.engine.plan import Plan
 from medsam_exp.engine.provenance import caution
@@ -35,6 +35,9 @@ from medsam_exp.stages.pipeline import STAGES, readers
 from medsam_exp.types import Dataset, UserError
 
 log = logging.getLogger(__name__)
+
+LOST_FILE = "lost_records"
+"""In the folder of a job of several processes, one of which has found a damaged record of a stage passed over."""
 
 
 def run(
@@ -87,7 +90,11 @@ def run(
         if nodes is None or nodes.own == 0:  # the others join only after this one, and read what it wrote
             OmegaConf.save(cfg, run_dir / "job.yaml")
             (run_dir / "job.json").write_text(json_text(origin))
-        if distributed.launch("medsam_exp.cli.worker", [str(run_dir)], cfg.trainer.devices, nodes):
+        failed = distributed.launch("medsam_exp.cli.worker", [str(run_dir)], cfg.trainer.devices, nodes)
+        while failed and nodes is None and (run_dir / LOST_FILE).is_file():
+            (run_dir / LOST_FILE).unlink()
+            failed = distributed.launch("medsam_exp.cli.worker", [str(run_dir)], cfg.trainer.devices)
+        if failed:
             raise UserError(
                 f"a process of this job failed; its error stands above and in {run_dir / 'run.log'}"
             )
@@ -139,17 +146,21 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
         for line in plan.precision_lines() if first else ():
             log.info("%-12s %s", "precision", line)
         engine = Engine(plan, lambda: tracker.loggers, tracker.log, seed=cfg.seed)
-        for name in stages:
-            engine.run(name)
+
+        def work() -> Any:
+            engine.run_all()
+            if first:
+                return finish_run(
+                    cfg, run_dir, origin, engine, dataset, texts, texts_tell, leak_notes(cfg, leaks), said
+                )
+            return help_to_finish(cfg, engine, dataset, texts)
+
+        finished = with_lost_records_again(work)
         if first:
-            summary, results = finish_run(
-                cfg, run_dir, origin, engine, dataset, texts, texts_tell, leak_notes(cfg, leaks), said
-            )
+            summary, results = finished
             tracker.summarise(summary, engine.artifacts, results)
             if not (origin["sweep"] and origin["sweep"]["shares_console"]):
                 print_summary(summary, run_dir, started=origin["started"])
-        else:
-            help_to_finish(cfg, engine, dataset, texts)
         distributed.barrier()
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from medsam_exp.cli.runner import execute
+from medsam_exp.cli.runner import LOST_FILE, execute
 from medsam_exp.runtime import distributed
+from medsam_exp.runtime.artifacts import LostRecordError
 
 
 def main(run_dir: Path) -> None:
@@ -16,7 +17,11 @@ def main(run_dir: Path) -> None:
     cfg = OmegaConf.load(run_dir / "job.yaml")
     OmegaConf.set_readonly(cfg, True)
     _log_to(run_dir / "run.log")
-    execute(cfg, run_dir, json.loads((run_dir / "job.json").read_text()))  # type: ignore[arg-type]
+    try:
+        execute(cfg, run_dir, json.loads((run_dir / "job.json").read_text()))  # type: ignore[arg-type]
+    except LostRecordError:
+        (run_dir / LOST_FILE).touch()
+        raise
 
 
 def _log_to(path: Path) -> None:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from medsam_exp.data.decoding import IMAGE_SUFFIXES, decode, refuse_elongated, to_rgb
 from medsam_exp.data.masks import label_values, refuse_unlisted_values, to_mask
 from medsam_exp.data.pixels import Pixels, pixel_digest
-from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
+from medsam_exp.runtime.artifacts import LostRecordError, StageArtifacts, stage_key
 from medsam_exp.runtime.digests import text_digest
 from medsam_exp.runtime.shared_work import own_blocks
 from medsam_exp.runtime.threads import map_in_threads
@@ -372,8 +372,11 @@ def check_pairs(
     lacking = [stem for stem in stored.pending(list(states)) if stem not in found]
     found |= _checks({stem: files[stem] for stem in lacking}, targets)
     old = [stem for stem in states if stem not in found]
-    infos = zip(old, stored.infos(old), strict=True)
-    known = {stem: _CHECK.validate_python(info["check"]) for stem, info in infos}
+    try:
+        infos = list(stored.infos(old))
+    except LostRecordError:  # damaged, and set aside: those are checked again
+        return check_pairs(files, targets, remembered_in)
+    known = {stem: _CHECK.validate_python(info["check"]) for stem, info in zip(old, infos, strict=True)}
     return {stem: found.get(stem) or known[stem] for stem in files}
 
 

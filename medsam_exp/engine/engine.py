@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from omegaconf import DictConfig
 
 from medsam_exp.config.build import build
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime import distributed
+from medsam_exp.runtime.artifacts import LostRecordError
 from medsam_exp.runtime.console import stage_progress
 from medsam_exp.runtime.threads import threads_per_process
 from medsam_exp.stages.auto_precision import FULL
@@ -25,8 +26,28 @@ if TYPE_CHECKING:
     from medsam_exp.stages.context import AuxiliaryImages, StageContext
 
 _MOST_THREADS = 16
+_MOST_TURNS = 16
+"""In which a store is mended, whose files may turn out to be damaged one after the other."""
 _MOST_LOADING = 8
 """Processes that load for a training, each with its own share of a network's images in memory."""
+
+
+T = TypeVar("T")
+
+
+def with_lost_records_again(work: Callable[[], T]) -> T:
+    """Do work that runs stages and reads their results, once more where records were lost that a stage had stored.
+
+    A damaged record is found when it is read, perhaps long after the stage that made it was passed over. Processes of a
+    job cannot turn back one by one: there, the job is to be started again.
+
+    Raises:
+        LostRecordError: records are lost again and again.
+    """
+    for _ in range(_MOST_TURNS if distributed.world_size() == 1 else 0):
+        with suppress(LostRecordError):
+            return work()
+    return work()
 
 
 @dataclass(frozen=True)
@@ -116,6 +137,11 @@ class Engine:
             if distributed.rank() == 0:
                 self._finish(name, wanted)
 
+    def run_all(self) -> None:
+        """Bring all stages of the plan up to date."""
+        for name in self.artifacts:
+            self.run(name)
+
     @cached_property
     def scores(self) -> Mapping[str, Scores]:
         """All scores of each sample, read once, after the last stage."""
@@ -128,9 +154,7 @@ class Engine:
         auxiliary = None
         if STAGES[name].auxiliary:
             plan = self.plan.auxiliary(name)
-            others = Engine(plan, self._loggers, images=STAGES[name].auxiliary or "")
-            for other in plan.artifacts:
-                others.run(other)
+            Engine(plan, self._loggers, images=STAGES[name].auxiliary or "").run_all()
             assert plan.dataset is not None
             auxiliary = AuxiliaryImages(plan.dataset, plan.artifacts)
         shown = distributed.rank() == 0 and not self._quiet
@@ -153,8 +177,9 @@ class Engine:
             raise UserError(
                 f"stage {name!r} left {len(missing)} samples without a result, the first is {missing[0]!r}"
             )
-        if self.timing[name].images or not self.artifacts[name].has_manifest:
-            self.artifacts[name].write_manifest(self.plan.descriptions[name], wanted)
+        description = self.plan.descriptions[name]
+        if self.timing[name].images or not self.artifacts[name].has_manifest(description):
+            self.artifacts[name].write_manifest(description, wanted)
 
     def _trial(
         self, values: Mapping[str, Any], sample_ids: Sequence[str]

@@ -93,7 +93,8 @@ def write_report(
     }
     if many:
         beside.write_scores({**data, "found": _found(images)})
-    write_atomically(path, render(Path(__file__).with_name("page.html"), **content).encode())
+    page = render(Path(__file__).with_name("page.html"), **content)
+    write_atomically(path, page.encode(), durable=False)
 
 
 def _collected(drawn: Iterable[tuple[str, Drawing]], beside: Beside, *, many: bool) -> tuple[Drawings, bool]:

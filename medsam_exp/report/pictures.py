@@ -64,7 +64,7 @@ def save_pictures(
         for one in pictures:
             part = kept.part(one.name, partial(_drawn, one))
             path = folder / f"{one.name}.png"
-            write_atomically(path, base64.b64decode(part["png"]))
+            write_atomically(path, base64.b64decode(part["png"]), durable=False)
             files.append(FigureFile(one.caption, path, part["source"]))
     return files
 

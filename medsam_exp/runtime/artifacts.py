@@ -24,7 +24,8 @@ from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.kept_arrays import KeptArrays
 from medsam_exp.runtime.locks import waiting_lock
-from medsam_exp.runtime.shards import Shard, ShardWriter, rows_of, shards_in, value_in, values_in
+from medsam_exp.runtime.shard_file import ShardWriter
+from medsam_exp.runtime.shards import DamagedShardError, Row, Shard, rows_of, shards_in, value_in, values_in
 
 Record = TypeVar("Record")
 _KEY_LENGTH = 16
@@ -37,6 +38,10 @@ _READ_AT_ONCE = 1024
 """Records of a stage, where many are asked for."""
 _ONE_HEADER = threading.Lock()
 """NumPy reads an array's header by Python's parser, which fails in Python 3.11 where several threads parse at once."""
+
+
+class LostRecordError(UserError):
+    """A record is not there, or no longer; the stage that makes it finds it pending."""
 
 
 def stage_key(
@@ -101,7 +106,7 @@ class StageArtifacts:
         self._writer.add(
             sample_id,
             self._digest(sample_id),
-            json_text({"id": sample_id, **info}),
+            json_text({"id": sample_id, **info}).encode(),
             None if array is None else _encode(array),
             None if maps is None else _encode_all(maps),
         )
@@ -119,7 +124,7 @@ class StageArtifacts:
         """The facts saved with a sample.
 
         Raises:
-            UserError: it has no record, or its file is damaged; likewise in all that follows.
+            LostRecordError: it has no record, or had one that was damaged; likewise in all that follows.
         """
         content: dict[str, Any] = json.loads(self._value(sample_id, "info"))
         return content
@@ -180,10 +185,14 @@ class StageArtifacts:
 
     def write_manifest(self, description: Mapping[str, Any], sample_ids: Sequence[str]) -> None:
         """Say in words what the key stands for and how many samples are finished; written last."""
-        manifest = {**description, "key": self.key, "samples": len(sample_ids)}
-        write_atomically(
-            self.folder / "manifest.json", json_text(manifest, indent=1, sort_keys=True).encode()
-        )
+        write_atomically(self._manifest, _manifest(description, self.key, len(sample_ids)))
+
+    def has_manifest(self, description: Mapping[str, Any]) -> bool:
+        """Whether the stage was once finished under this key, and that stands there as it was written."""
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+            there = self._manifest.read_bytes()
+            return there == _manifest(description, self.key, json.loads(there)["samples"])
+        return False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -207,9 +216,8 @@ class StageArtifacts:
         return text_digest(self.key, *(f"{name} {of}" for name, of in sorted(self._sample_digests.items())))
 
     @property
-    def has_manifest(self) -> bool:
-        """Whether the stage was once finished under this key."""
-        return (self.folder / "manifest.json").is_file()
+    def _manifest(self) -> Path:
+        return self.folder / "manifest.json"
 
     def _typed(self, sample_id: str, content: dict[str, Any], kind: type[Record]) -> Record:
         absent = sorted(getattr(kind, "__required_keys__", frozenset()) - content.keys())
@@ -224,16 +232,21 @@ class StageArtifacts:
         return self._sample_digests[sample_id][:_DIGEST_LENGTH]
 
     def _value(self, sample_id: str, column: str) -> Any:
+        """A column of a sample's record; what lay in a damaged shard is looked for again in the one in its place."""
         if sample_id not in self._places:
             self._look()
-        found = None
-        if place := self._places.get(sample_id):
-            found = value_in(*place, column)
-        if found is None:
-            raise UserError(
-                f"{self.folder} has no {column} of {sample_id}; run the command again that is to make it"
-            )
-        return found
+        absent = f"{self.folder} has no {column} of {sample_id}; run the command again that is to make it"
+        while place := self._places.get(sample_id):
+            shard, number = place
+            try:
+                found = value_in(shard, self._row(sample_id, number), column)
+            except DamagedShardError:
+                self._look()
+                continue
+            if found is None:
+                raise UserError(absent)
+            return found
+        raise LostRecordError(absent)
 
     def _values(self, sample_ids: Sequence[str], column: str) -> Iterator[Any]:
         """As `_value`; so many at a time are read from each shard that holds them."""
@@ -241,42 +254,59 @@ class StageArtifacts:
             block = sample_ids[start : start + _READ_AT_ONCE]
             if any(sample_id not in self._places for sample_id in block):
                 self._look()
-            places = [self._places.get(sample_id) for sample_id in block]
-            numbers: dict[Shard, list[int]] = {}
-            for shard, number in filter(None, places):
-                numbers.setdefault(shard, []).append(number)
-            found = {shard: values_in(shard, own, column) for shard, own in numbers.items()}
-            for sample_id, place in zip(block, places, strict=True):
-                value = None if place is None else found[place[0]].get(place[1])
+            rows: dict[Shard, list[Row]] = {}
+            for sample_id in block:
+                if place := self._places.get(sample_id):
+                    rows.setdefault(place[0], []).append(self._row(sample_id, place[1]))
+            found: dict[str, Any] = {}
+            for shard, own in rows.items():
+                with suppress(DamagedShardError):
+                    values = values_in(shard, own, column)
+                    found |= {row.sample: values[row.number] for row in own}
+            for sample_id in block:
+                value = found.get(sample_id)
                 yield self._value(sample_id, column) if value is None else value  # it says what is missing
 
     def _look(self) -> None:
         """Learn where records lie that were written since the last look; of one sample's the newest counts."""
         with self._looking:
-            there = tuple(shards_in(self.folder))
-            if self._seen == there:
-                return
-            if not set(self._seen) <= set(there):  # one was written anew, or is gone
-                self._seen, self._places = (), {}
-            places, seen = dict(self._places), set(self._seen)
-            for shard in there:
-                if shard in seen:
-                    continue
-                for number, sample, digest in rows_of(shard):
-                    if sample in self._sample_digests and digest == self._digest(sample):
-                        known = places.get(sample)
-                        if known is None or known[0] < shard:
-                            places[sample] = shard, number
-            self._seen, self._places = there, places
+            while self._seen != (there := tuple(shards_in(self.folder))):  # again where one was set aside
+                if not set(self._seen) <= set(there):  # one was written anew, or is gone
+                    self._seen, self._places = (), {}
+                places, seen = dict(self._places), set(self._seen)
+                for shard in there:
+                    if shard in seen:
+                        continue
+                    for number, sample, digest in _rows_or_none(shard):
+                        if sample in self._sample_digests and digest == self._digest(sample):
+                            known = places.get(sample)
+                            if known is None or known[0] < shard:
+                                places[sample] = shard, number
+                self._seen, self._places = there, places
+
+    def _row(self, sample_id: str, number: int) -> Row:
+        return Row(number, sample_id, self._digest(sample_id))
 
 
 def stored_digests(folder: Path) -> dict[str, list[str]]:
     """The digests of each sample that has records in a stage's folder, oldest first."""
     found: dict[str, list[str]] = {}
     for shard in shards_in(folder):
-        for _, sample, digest in rows_of(shard):
-            found.setdefault(sample, []).append(digest)
+        for row in _rows_or_none(shard):
+            found.setdefault(row.sample, []).append(row.digest)
     return found
+
+
+def _rows_or_none(shard: Shard) -> list[Row]:
+    """The records of a shard; none of a damaged one, which `shards_in` lists no more."""
+    try:
+        return rows_of(shard)
+    except DamagedShardError:
+        return []
+
+
+def _manifest(description: Mapping[str, Any], key: str, samples: int) -> bytes:
+    return json_text({**description, "key": key, "samples": samples}, indent=1, sort_keys=True).encode()
 
 
 def _encode(array: NDArray[np.bool_] | NDArray[np.floating[Any]]) -> bytes:

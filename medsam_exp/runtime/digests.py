@@ -3,14 +3,15 @@
 import hashlib
 import json
 import os
-import tempfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.temporary_files import filled_beside
 
 
 def text_digest(*parts: str) -> str:
@@ -22,27 +23,16 @@ def text_digest(*parts: str) -> str:
     return hasher.hexdigest()
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees all of it or nothing, also after a kill."""
-    with replaced_atomically(path) as temporary:
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a file so that a reader sees all of it or nothing, also after a kill.
+
+    Args:
+        path: of the file.
+        data: its bytes.
+        durable: also after a power cut, which takes milliseconds; for what the same command would not write again.
+    """
+    with filled_beside(path, durable=durable) as temporary:
         temporary.write_bytes(data)
-
-
-@contextmanager
-def replaced_atomically(path: Path) -> Iterator[Path]:
-    """Give an empty file to fill within a block; it takes the place of `path` at the end, or vanishes at an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.stem[:40]}{path.suffix[:20]}."  # of a name that may be as long as names get
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 class ChangedFileError(UserError):
@@ -66,10 +56,7 @@ class FileDigests:
         self._known: dict[str, list[int | str]] = {}
         self._changed = False
         if cache_file is not None and cache_file.is_file():
-            try:
-                self._known = json.loads(cache_file.read_text())
-            except json.JSONDecodeError:
-                self._known = {}
+            self._known = _remembered(cache_file)
 
     def remembers(self, path: Path) -> bool:
         """Whether the hash of `path` is known without reading it."""
@@ -109,5 +96,21 @@ class FileDigests:
         """Write what was learnt to the cache file, if there is one; files that are gone are forgotten."""
         if self._cache_file is not None and self._changed:
             self._known = {path: known for path, known in self._known.items() if os.path.lexists(path)}
-            write_atomically(self._cache_file, json_text(self._known).encode())
+            write_atomically(self._cache_file, _sealed(self._known), durable=False)
             self._changed = False
+
+
+def _sealed(known: dict[str, list[int | str]]) -> bytes:
+    """The content of a cache file: a checksum, and after it what is known as JSON."""
+    body = json_text(known).encode()
+    return b"%08x\n" % zlib.crc32(body) + body
+
+
+def _remembered(cache_file: Path) -> dict[str, list[int | str]]:
+    """What a cache file holds; nothing where it is not what was written, as all of it can be learnt anew."""
+    with suppress(OSError, ValueError, RecursionError):
+        checksum, _, body = cache_file.read_bytes().partition(b"\n")
+        if int(checksum, 16) == zlib.crc32(body):
+            known: dict[str, list[int | str]] = json.loads(body)
+            return known
+    return {}

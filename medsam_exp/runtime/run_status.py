@@ -2,14 +2,12 @@
 
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock
 
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.runtime.locks import is_locked
+from medsam_exp.runtime.locks import ProcessLock, is_locked
 
 KEYS_FILE = "keys.json"
 ERROR_FILE = "error.txt"
@@ -24,12 +22,12 @@ def alive(run_dir: Path) -> Iterator[None]:
         run_dir: existing folder of the run.
     """
     (run_dir / ERROR_FILE).unlink(missing_ok=True)
-    lock = FileLock(run_dir / _LOCK_FILE)
-    with lock:
+    with ProcessLock(run_dir / _LOCK_FILE):
         try:
             yield
         except Exception as error:
-            (run_dir / ERROR_FILE).write_text("".join(traceback.format_exception(error)))
+            with suppress(OSError):  # the error may be of the disk
+                (run_dir / ERROR_FILE).write_text("".join(traceback.format_exception(error)))
             raise
         finally:
             (run_dir / _LOCK_FILE).unlink(missing_ok=True)

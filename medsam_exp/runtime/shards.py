@@ -3,39 +3,48 @@
 A writer gathers records in memory and writes them as a shard of its own, atomically, again and again until it is full;
 then it begins the next. So nobody ever sees half a record, no two processes write one file, and readers need no lock:
 this holds on network file systems, too, and where nothing may be written.
+
+Each part of a record has a checksum over itself and the record's names. A shard that does not hold what was written is
+set aside under another name; its whole records go into a shard in its place, and the others are no longer there.
 """
 
-import errno
+import logging
 import os
-import secrets
 import sqlite3
+import struct
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
-from medsam_exp.runtime.digests import replaced_atomically
 from medsam_exp.runtime.errors import UserError
+from medsam_exp.runtime.shard_file import (
+    COLUMNS,
+    FULL_AT_RECORDS,
+    SUFFIX,
+    FilledShard,
+    address,
+    check_of,
+    checks_in,
+    checks_of,
+)
 
-_SUFFIX = ".records"
-_FULL_AT_RECORDS = 4096
-_FULL_AT_BYTES = 64 * 2**20
-_SECONDS_UNWRITTEN = 2.0
-"""What a killed process may lose."""
+log = logging.getLogger(__name__)
+
+_SET_ASIDE = ".damaged"
+"""Added to the name of a damaged shard."""
 _OPEN_SHARDS = 16
 """For each thread that reads."""
 _PAGES_KIB = 256
 """Of an open shard in memory: records are read once."""
 _NOT_NOW = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
 """What SQLite says of a file that is whole, as far as is known."""
-_TABLE = (
-    "CREATE TABLE records (sample TEXT NOT NULL, digest TEXT NOT NULL, info TEXT NOT NULL, array BLOB, maps BLOB, "
-    "PRIMARY KEY (sample, digest))"
-)
+
+
+class DamagedShardError(Exception):
+    """A shard did not hold what was written; it is no longer among its folder's shards."""
 
 
 class Shard(NamedTuple):
@@ -65,51 +74,56 @@ def shards_in(folder: Path) -> list[Shard]:
     """The shards of a folder, oldest first; none of a folder that is not there."""
     try:
         with os.scandir(folder) as entries:
-            files = [(entry.path, entry.stat()) for entry in entries if entry.name.endswith(_SUFFIX)]
+            files = [(entry.path, entry.stat()) for entry in entries if entry.name.endswith(SUFFIX)]
     except FileNotFoundError:
         return []
     found = [Shard(path, status.st_ino, status.st_mtime_ns, status.st_size) for path, status in files]
-    return sorted(found)
-
-
-def _new_name() -> str:
-    """Nobody else's, and after those of before."""
-    return f"{time.time_ns()}-{secrets.token_hex(4)}{_SUFFIX}"
+    return sorted(set(found) - _ignored)
 
 
 def rows_of(shard: Shard) -> list[Row]:
     """The names of all records of a shard; on any number of threads and after a fork, as `value_in`.
 
     Raises:
-        UserError: the file is damaged, or cannot be opened.
+        DamagedShardError: the file was damaged or removed.
+        UserError: it cannot be opened.
     """
     with _readable(shard):
-        found = _open_shards.connection(shard).execute("SELECT rowid, sample, digest FROM records")
-        return [Row(*row) for row in found]
+        found, _ = _open_shards.connection(shard)
+        return [Row(*row) for row in found.execute("SELECT rowid, sample, digest FROM records")]
 
 
-def value_in(shard: Shard, number: int, column: str) -> str | bytes | None:
-    """One of a record's "info" (text), "array" and "maps" (bytes, or None where it has none).
+def value_in(shard: Shard, row: Row, column: str) -> bytes | None:
+    """One of a record's "info" (JSON), "array" and "maps" (or None where it has none).
 
     Raises:
+        DamagedShardError: as of `rows_of`, or of what was asked for.
         UserError: as of `rows_of`.
     """
-    with _readable(shard):
-        query = f"SELECT {column} FROM records WHERE rowid = ?"
-        (value,) = _open_shards.connection(shard).execute(query, (number,)).fetchone()
-        found: str | bytes | None = value
-        return found
+    return values_in(shard, [row], column)[row.number]
 
 
-def values_in(shard: Shard, numbers: Sequence[int], column: str) -> dict[int, str | bytes | None]:
+def values_in(shard: Shard, rows: Sequence[Row], column: str) -> dict[int, bytes | None]:
     """The same of many records, by number; several thousand at most, as they are named in one query.
 
     Raises:
-        UserError: as of `rows_of`.
-    """
+        DamagedShardError: as of `value_in`.
+        UserError: likewise.
+    """  # Shards of before checksums have none, and are believed.
     with _readable(shard):
-        query = f"SELECT rowid, {column} FROM records WHERE rowid IN ({','.join(map(str, numbers))})"
-        return dict(_open_shards.connection(shard).execute(query).fetchall())
+        connection, checks = _open_shards.connection(shard)
+        numbers = ",".join(str(row.number) for row in rows)
+        query = f"SELECT rowid, sample, digest, {checks}, {column} FROM records WHERE rowid IN ({numbers})"
+        place, values = COLUMNS.index(column), dict[int, bytes | None]()
+        expected = {number: (sample, digest) for number, sample, digest in rows}
+        for number, sample, digest, known, value in connection.execute(query):
+            whole = known is None or checks_in(known)[place] == check_of(sample, digest, value)
+            if not whole or expected[number] != (sample, digest):
+                raise sqlite3.DatabaseError(f"the {column} of {expected[number][0]} is not what was written")
+            values[number] = value
+        if len(values) < len(expected):
+            raise sqlite3.DatabaseError("some of its records are gone")
+        return values
 
 
 class _OpenShards(threading.local):
@@ -117,17 +131,16 @@ class _OpenShards(threading.local):
 
     def __init__(self) -> None:
         self._process = os.getpid()
-        self._connections: OrderedDict[Shard, sqlite3.Connection] = OrderedDict()
+        self._connections: OrderedDict[Shard, tuple[sqlite3.Connection, str]] = OrderedDict()
 
-    def connection(self, shard: Shard) -> sqlite3.Connection:
+    def connection(self, shard: Shard) -> tuple[sqlite3.Connection, str]:
+        """A connection, and what names a record's checksums in a query."""
         if self._process != os.getpid():
             self._process, self._connections = os.getpid(), OrderedDict()
         if shard not in self._connections:
             if len(self._connections) >= _OPEN_SHARDS:
-                self._connections.popitem(last=False)[1].close()
-            opened = sqlite3.connect(_address(shard.path, "mode=ro&immutable=1"), uri=True)
-            opened.execute(f"PRAGMA cache_size = -{_PAGES_KIB}")
-            self._connections[shard] = opened
+                self._connections.popitem(last=False)[1][0].close()
+            self._connections[shard] = _opened(shard.path)
         self._connections.move_to_end(shard)
         return self._connections[shard]
 
@@ -135,120 +148,70 @@ class _OpenShards(threading.local):
 _open_shards = _OpenShards()
 
 
-def _address(path: str | Path, options: str) -> str:
-    """A path as SQLite takes it; one that begins with two slashes is no name of a machine."""
-    return f"file://{quote(bytes(Path(path).absolute()))}?{options}"
+def _opened(path: str) -> tuple[sqlite3.Connection, str]:
+    opened = sqlite3.connect(address(path, "mode=ro&immutable=1"), uri=True)
+    opened.execute(f"PRAGMA cache_size = -{_PAGES_KIB}")
+    columns = [name for _, name, *_ in opened.execute("PRAGMA table_info(records)")]
+    return opened, "checks" if "checks" in columns else "NULL"
 
 
 @contextmanager
 def _readable(shard: Shard) -> Iterator[None]:
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF in _NOT_NOW:
+    except (sqlite3.DatabaseError, struct.error, TypeError) as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        gone = not Path(shard.path).exists()
+        if not gone and code != sqlite3.SQLITE_IOERR_SHORT_READ and code & 0xFF in _NOT_NOW:
             raise UserError(
                 f"{shard.path} cannot be opened ({error}): look at the disk, and at how many files may be open "
                 "(ulimit -n), and run the same command again"
             ) from error
-        raise UserError(
-            f"{shard.path} cannot be read ({error}); remove it, and the next run computes anew what it held"
-        ) from error
+        if not gone:
+            _set_aside(shard, str(error))
+        raise DamagedShardError(shard.path) from error
 
 
-class ShardWriter:
-    """Adds records to a folder, on any number of threads.
-
-    Args:
-        folder: is made when something is written.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._lock = threading.Lock()
-        self._gathers = False
-        self._filled: _Filled | None = None
-        self._written_at = 0.0
-        self._later: threading.Timer | None = None
-
-    def add(self, sample: str, digest: str, info: str, array: bytes | None, maps: bytes | None) -> None:
-        """Add a record, or put it in the place of the one with its names; written now, unless they are gathered."""
-        with self._lock:
-            if self._filled is None:
-                self._filled = _Filled(self._folder / _new_name())
-            self._filled.add(sample, digest, info, array, maps)
-            if not self._gathers or self._filled.is_full:
-                self._finish()
-            elif time.monotonic() - self._written_at >= _SECONDS_UNWRITTEN:
-                self._write()
-            elif self._later is None:  # the next record may be long in coming
-                self._later = threading.Timer(_SECONDS_UNWRITTEN, self._write_what_waits)
-                self._later.daemon = True
-                self._later.start()
-
-    @contextmanager
-    def gathered(self) -> Iterator[None]:
-        """Write records many at a time within a block: when a shard is full, every few seconds, and at the end."""
-        self._gathers = True
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._gathers = False
-                self._finish()
-
-    def _write_what_waits(self) -> None:
-        with self._lock, suppress(OSError):  # the next record meets the same error
-            if self._later is threading.current_thread():
-                self._write()
-
-    def _write(self) -> None:
-        """Write what is filled so far; the caller holds the lock."""
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
-        if self._filled is not None:
-            self._filled.write()
-            self._written_at = time.monotonic()
-
-    def _finish(self) -> None:
-        self._write()
-        if self._filled is not None:
-            self._filled.close()
-            self._filled = None
+def _set_aside(shard: Shard, why: str) -> None:
+    """Rename a damaged shard, after its whole records were written to another one in its place."""
+    path = Path(shard.path)
+    rescued = FilledShard(path.with_name(f"{path.stem}-rescued{SUFFIX}"))
+    for row, values in _whole_records(shard):
+        rescued.add(row.sample, row.digest, *values)
+    try:
+        if rescued.records:
+            rescued.write()
+        path.rename(aside := path.with_name(path.name + _SET_ASIDE))
+    except FileNotFoundError:  # another process has set it aside
+        return
+    except OSError as error:
+        _ignored.add(shard)
+        log.warning("%s is damaged (%s) and cannot be renamed (%s); it is ignored", path, why, error.strerror)
+        return
+    finally:
+        rescued.close()
+    log.warning(
+        "%s was damaged (%s) and is now called %s; %d of its records were whole, any others are computed anew",
+        path,
+        why,
+        aside.name,
+        rescued.records,
+    )
 
 
-class _Filled:
-    """A shard that is being filled in memory."""
+def _whole_records(shard: Shard) -> Iterator[tuple[Row, tuple[bytes, bytes | None, bytes | None]]]:
+    """What a damaged shard still holds as it was written; one without checksums holds nothing that can be trusted."""
+    with suppress(sqlite3.DatabaseError):
+        database, checks = _opened(shard.path)
+        query = f"SELECT rowid, sample, digest, {checks}, {', '.join(COLUMNS)} FROM records WHERE rowid = ?"
+        for number in range(1, FULL_AT_RECORDS + 1):
+            with suppress(sqlite3.DatabaseError, struct.error, TypeError, UnicodeError):
+                for *names, known, info, array, maps in database.execute(query, (number,)):
+                    row, values = Row(*names), (info, array, maps)
+                    if known is not None and known == checks_of(row.sample, row.digest, values):
+                        yield row, values
+        database.close()
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._records = self._bytes = 0
-        self._database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        self._database.execute(_TABLE)
 
-    def add(self, sample: str, digest: str, info: str, array: bytes | None, maps: bytes | None) -> None:
-        self._database.execute(
-            "REPLACE INTO records (sample, digest, info, array, maps) VALUES (?, ?, ?, ?, ?)",
-            (sample, digest, info, array, maps),
-        )
-        self._records += 1
-        self._bytes += len(info) + len(array or b"") + len(maps or b"")
-
-    @property
-    def is_full(self) -> bool:
-        return self._records >= _FULL_AT_RECORDS or self._bytes >= _FULL_AT_BYTES
-
-    def write(self) -> None:
-        with replaced_atomically(self._path) as temporary:
-            # Nobody else knows this file, so it needs neither locks nor a journal.
-            target = sqlite3.connect(_address(temporary, "nolock=1"), uri=True)
-            try:
-                target.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
-                self._database.backup(target)
-            except sqlite3.OperationalError as error:  # such as a full disk
-                raise OSError(errno.EIO, str(error), str(self._path)) from error
-            finally:
-                target.close()
-
-    def close(self) -> None:
-        self._database.close()
+_ignored: set[Shard] = set()
+"""Damaged shards that cannot be renamed."""

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,9 @@ class SweepCallback(Callback):
         }
         self._configuration = configuration_files_digest()
         known = self._folder / SWEEP_FILE
-        before = json.loads(known.read_text()).get("configuration") if known.is_file() else None
+        before = None
+        with suppress(FileNotFoundError, ValueError, AttributeError):  # a damaged one is written anew
+            before = json.loads(known.read_bytes()).get("configuration")
         if before != self._configuration:
             for name in self._jobs:  # each is checked again when its turn comes
                 invalidate(self._folder / name)

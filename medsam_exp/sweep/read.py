@@ -14,7 +14,15 @@ from omegaconf.errors import OmegaConfBaseException
 from medsam_exp.report.finished_run import FinishedRun, read_run
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.wording import first_line
-from medsam_exp.sweep.status import LOCK_FILE, STATUS_FILE, SWEEP_FILE, error_of, last_line, status_of
+from medsam_exp.sweep.status import (
+    LOCK_FILE,
+    STATUS_FILE,
+    SWEEP_FILE,
+    error_of,
+    is_damaged,
+    last_line,
+    status_of,
+)
 from medsam_exp.types import UserError
 
 SEED = "seed"
@@ -164,10 +172,9 @@ def _no_results_reason(folder: Path) -> str | None:
     """Why results in a job's folder do not count: it failed, or is running again; None where they do."""
     if not _has_status(folder):
         return None  # a run alone
-    try:
-        status, error = status_of(folder), error_of(folder)
-    except ValueError as broken:
-        raise UserError(f"{folder / STATUS_FILE} cannot be read: {broken}; run the job again") from broken
+    if is_damaged(folder):
+        raise UserError(f"{folder / STATUS_FILE} cannot be read: run the job again")
+    status, error = status_of(folder), error_of(folder)
     if status == "done":
         return None
     return _shortened(error or "failed") if status == "failed" else "has not come to an end"

@@ -81,7 +81,10 @@ def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planne
             (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
             record_failure(folder, error_line(error))
         else:
-            _write(folder, {"status": "done", "error": None, "at": time.time(), **computed})
+            _write(
+                folder,
+                {"status": "done", "error": None, "at": time.time(), "tables": _tables(folder), **computed},
+            )
             log.info("%-12s %s, %.1f s", "job", outcome(folder), time.time() - started)
 
 
@@ -110,6 +113,9 @@ def is_up_to_date(cfg: DictConfig, folder: Path, plan: Planner) -> bool:
     except Exception:  # the job itself reports what is wrong
         return False
     if any(record.get(key) != value for key, value in now.items()):
+        return False
+    if record.get("tables", tables := _tables(folder)) != tables:
+        log.warning("%-12s %s: its tables are not those that it wrote; it is run again", "job", folder.name)
         return False
     if record["status"] == _INVALIDATED:
         _write(folder, {**record, "status": "done"})
@@ -142,6 +148,11 @@ def status_of(folder: Path) -> Status:
     if status == _INVALIDATED:
         return "missing"
     return status if status != "done" or (folder / "summary.json").is_file() else "missing"
+
+
+def is_damaged(folder: Path) -> bool:
+    """Whether the record of a job is there, but is not what a job writes; the job counts as one without an end."""
+    return (folder / STATUS_FILE).is_file() and not _read(folder)
 
 
 def done_at(folder: Path) -> float:
@@ -199,6 +210,12 @@ def _configuration_digest(cfg: DictConfig) -> str:
     return hashlib.sha256(json_text([kept, versions], sort_keys=True).encode()).hexdigest()
 
 
+def _tables(folder: Path) -> dict[str, str]:
+    """Hashes of the files by which others know a job."""
+    found = (folder / name for name in ("summary.json", "per_image.csv"))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found if path.is_file()}
+
+
 def configuration_files_digest() -> str:
     """Hash of all YAML files that a job may be composed of, with the versions of the stages."""
     found = [
@@ -211,11 +228,13 @@ def configuration_files_digest() -> str:
 
 
 def _read(folder: Path) -> dict[str, Any]:
+    """A job's record; nothing where it is not there yet, or damaged: the job is not done then."""
     try:
-        content: dict[str, Any] = json.loads((folder / STATUS_FILE).read_text())
-    except FileNotFoundError:  # not there yet, or another process is running the job again
+        content = json.loads((folder / STATUS_FILE).read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
-    return content
+    known = isinstance(content, dict) and content.get("status") in ("done", "failed", _INVALIDATED)
+    return content if known else {}
 
 
 def _write(folder: Path, content: dict[str, Any]) -> None:

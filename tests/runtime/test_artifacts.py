@@ -1,12 +1,13 @@
 """Artifacts: keys, atomic records, round trips."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
+from medsam_exp.runtime.artifacts import LostRecordError, StageArtifacts, stage_key
 from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
 from medsam_exp.runtime.errors import UserError
 
@@ -110,16 +111,23 @@ def test_the_last_record_of_a_sample_counts(tmp_path: Path) -> None:
         assert reader.pending("abc") == ("c",)
 
 
-@pytest.mark.parametrize("content", [b"", b"SQLite format 3\0", None], ids=["empty", "head only", "cut"])
-def test_a_damaged_file_is_named_and_can_be_removed(artifacts: StageArtifacts, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"SQLite format 3\0", b"\0" * 20_000, slice(8192), slice(5000)],
+    ids=["empty", "head only", "zeros", "pages cut", "cut within a page"],
+)
+def test_a_damaged_file_is_set_aside_and_what_it_held_is_pending(
+    artifacts: StageArtifacts, content: bytes | slice
+) -> None:
     artifacts.save("a", {}, np.random.default_rng(0).random((99, 99)).astype(np.float32))
     (file,) = artifacts.folder.iterdir()
-    file.write_bytes(file.read_bytes()[:8192] if content is None else content)
+    file.write_bytes(file.read_bytes()[content] if isinstance(content, slice) else content)
     again = StageArtifacts(artifacts.folder.parents[1], "coarse_mask", "k", {"a": "1" * 64})
-    with pytest.raises(UserError, match=rf"{file.name} cannot be read .*; remove it, and the next run"):
-        again.pending(["a"]) or again.features("a")
-    file.unlink()
+    if not again.pending(["a"]):
+        with pytest.raises(LostRecordError):
+            again.features("a")
     assert again.pending(["a"]) == ("a",)
+    assert [path.name for path in artifacts.folder.iterdir()] == [f"{file.name}.damaged"]
 
 
 def test_a_store_that_may_not_be_written_can_be_read(artifacts: StageArtifacts) -> None:
@@ -171,8 +179,9 @@ def test_file_digest_follows_content_and_survives_runs(tmp_path: Path) -> None:
     first = FileDigests(cache)
     one = first.of(file)
     first.save()
-    known = json.loads(cache.read_text())
-    assert next(iter(known.values()))[2] == one
+    again = FileDigests(cache)
+    assert again.remembers(file)
+    assert again.of(file) == one
     file.write_bytes(b"three")
     assert FileDigests(cache).of(file) != one
 
@@ -184,13 +193,50 @@ def test_digests_of_files_that_are_gone_are_forgotten(tmp_path: Path) -> None:
         digests = FileDigests(cache)
         digests.of(file)
         digests.save()
-    assert len(json.loads(cache.read_text())) == 2
+    assert len(json.loads(cache.read_bytes().partition(b"\n")[2])) == 2
     files[0].unlink()
     files[1].write_bytes(b"another")
     digests = FileDigests(cache)
     digests.of(files[1])
     digests.save()
-    assert list(json.loads(cache.read_text())) == [str(files[1].resolve())]
+    assert list(json.loads(cache.read_bytes().partition(b"\n")[2])) == [str(files[1].resolve())]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda _: b"[]",
+        lambda _: b"\xff",
+        lambda content: content[: len(content) // 2],
+        lambda content: content.replace(b"e", b"f", 1),
+        lambda content: content[:9] + b"[" * 100_000,
+    ],
+    ids=["emptied", "list", "no text", "halved", "other digest", "deep"],
+)
+def test_damaged_digests_are_learnt_anew(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    file, cache = tmp_path / "image.png", tmp_path / "digests.json"
+    file.write_bytes(b"one")
+    digests = FileDigests(cache)
+    digest = digests.of(file)
+    digests.save()
+    cache.write_bytes(damage(cache.read_bytes()))
+    again = FileDigests(cache)
+    assert not again.remembers(file)
+    assert again.of(file) == digest
+    again.save()
+    assert FileDigests(cache).remembers(file)
+
+
+def test_a_damaged_manifest_is_written_again(artifacts: StageArtifacts) -> None:
+    description = {"stage": "coarse_mask", "config": {"sizes": (1, 2)}}
+    assert not artifacts.has_manifest(description)
+    artifacts.write_manifest(description, ["a"])
+    assert artifacts.has_manifest(description)
+    file = artifacts.folder / "manifest.json"
+    for content in (b"", b"[]", file.read_bytes()[:-9], file.read_bytes().replace(b"coarse", b"coarsf")):
+        file.write_bytes(content)
+        assert not artifacts.has_manifest(description)
 
 
 def test_text_digest_keeps_boundaries() -> None:

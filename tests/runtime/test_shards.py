@@ -1,9 +1,12 @@
 """Shards of records: few files, many threads and processes, nothing lost but what a kill cut off."""
 
+import contextlib
+import errno
 import multiprocessing
 import os
 import resource
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medsam_exp.runtime import shards
-from medsam_exp.runtime.artifacts import StageArtifacts, stored_digests
+from medsam_exp.runtime import shard_file, shards
+from medsam_exp.runtime.artifacts import LostRecordError, StageArtifacts, stored_digests
 from medsam_exp.runtime.errors import UserError
 
 IDS = tuple(f"image_{number}" for number in range(60))
@@ -86,8 +89,8 @@ def test_records_do_not_depend_on_who_writes_and_how_many_go_into_a_file(
     records: int,
     size: int,
 ) -> None:
-    monkeypatch.setattr(shards, "_FULL_AT_RECORDS", records)
-    monkeypatch.setattr(shards, "_FULL_AT_BYTES", size)
+    monkeypatch.setattr(shard_file, "FULL_AT_RECORDS", records)
+    monkeypatch.setattr(shard_file, "_FULL_AT_BYTES", size)
     write(tmp_path)
     read = store(tmp_path)
     assert contents(read) == one_by_one
@@ -125,7 +128,8 @@ def test_readers_see_what_another_process_adds(tmp_path: Path) -> None:
 def test_a_kill_loses_what_was_not_due_and_the_rest_is_added(
     tmp_path: Path, one_by_one: dict[str, Any], monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(shards, "_SECONDS_UNWRITTEN", seconds)
+    monkeypatch.setattr(shard_file, "_SECONDS_UNWRITTEN", seconds)
+    monkeypatch.setattr(shard_file, "_SHARE_OF_TIME", 1e9)
 
     def work() -> None:
         artifacts = store(tmp_path)
@@ -172,7 +176,8 @@ def test_digests_of_a_sample_that_was_changed_stand_in_their_order(tmp_path: Pat
 def test_a_record_is_written_in_time_though_no_other_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "_SECONDS_UNWRITTEN", 0.2)
+    monkeypatch.setattr(shard_file, "_SECONDS_UNWRITTEN", 0.2)
+    monkeypatch.setattr(shard_file, "_SHARE_OF_TIME", 1e9)
     writing, reading = store(tmp_path), store(tmp_path)
     with writing.gathered():
         for name in IDS[:8]:
@@ -183,12 +188,112 @@ def test_a_record_is_written_in_time_though_no_other_follows(
         assert not reading.pending(IDS[:8])
 
 
-def test_a_file_that_cannot_be_opened_now_is_not_called_damaged(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_now_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save(store(tmp_path), IDS[0])
     (shard,) = shards.shards_in(store(tmp_path).folder)
-    Path(shard.path).unlink()
+    monkeypatch.setattr(shards, "address", lambda *_: "file:///nowhere?mode=ro")  # as without free handles
     with pytest.raises(UserError, match=r"cannot be opened .*run the same command again"):
         shards.rows_of(shard)
+    assert Path(shard.path).is_file()
+
+
+def test_a_removed_file_holds_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    artifacts = store(tmp_path)
+    save(artifacts, IDS[0])
+    assert artifacts.info(IDS[0])["number"] == 0
+    (file,) = artifacts.folder.iterdir()
+    file.unlink()
+    shards._open_shards = shards._OpenShards()  # of another process
+    with pytest.raises(LostRecordError):
+        artifacts.features(IDS[0])
+    assert artifacts.pending(IDS[:1]) == IDS[:1]
+    assert not caplog.messages
+
+
+def flip(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_flipped_bit_changes_nothing_or_is_found(
+    tmp_path: Path, one_by_one: dict[str, Any], seed: int
+) -> None:
+    """Every record reads as it was written, or is pending; those beside the damage stay."""
+    with_threads(tmp_path)
+    file = max(store(tmp_path).folder.iterdir(), key=lambda path: path.stat().st_size)
+    whole, generator = file.read_bytes(), np.random.default_rng(seed)
+    lost = []
+    for place in generator.integers(0, len(whole), 12):
+        for other in file.parent.iterdir():
+            other.unlink()
+        file.write_bytes(flip(whole, int(place)))
+        artifacts = store(tmp_path)
+        found = {}
+        for name in IDS:
+            with contextlib.suppress(LostRecordError):
+                found[name] = (
+                    artifacts.info(name),
+                    artifacts.features(name).tobytes(),
+                    artifacts.maps(name)["half"].tobytes(),
+                )
+        assert {name: one_by_one[name] for name in found} == found
+        assert set(artifacts.pending(IDS)) >= set(IDS) - set(found)
+        lost.append(len(IDS) - len(found))
+    assert max(lost) <= len(IDS)
+    assert sorted(lost)[6] <= len(IDS) // 4, "most damage costs few records"
+
+
+def test_whole_records_of_a_damaged_file_are_kept_and_it_is_named_once(
+    tmp_path: Path, one_by_one: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with_threads(tmp_path)
+    artifacts = store(tmp_path)
+    file = max(artifacts.folder.iterdir(), key=lambda path: path.stat().st_size)
+    before = contents(artifacts)
+    place = file.read_bytes().index(b'"number": 7')
+    file.write_bytes(flip(file.read_bytes(), place))
+    artifacts = store(tmp_path)
+    assert not artifacts.pending(IDS)
+    lost = [name for name in IDS if before[name][0]["number"] == 7]
+    with pytest.raises(LostRecordError):
+        artifacts.info(lost[0])
+    assert list(artifacts.pending(IDS)) == lost
+    save(artifacts, lost[0])
+    assert contents(artifacts) == one_by_one
+    (said,) = caplog.messages
+    assert said.startswith(f"{file} was damaged (the info of {lost[0]} is not what was written)")
+    assert f"now called {file.name}.damaged" in said
+    assert file.with_name(f"{file.name}.damaged").is_file()
+
+
+def test_a_damaged_file_that_cannot_be_renamed_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(store(tmp_path), IDS[0])
+    (shard,) = shards.shards_in(store(tmp_path).folder)
+    Path(shard.path).write_bytes(b"no database at all")
+    refusal = OSError(errno.EROFS, os.strerror(errno.EROFS))
+    monkeypatch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(refusal))
+    for _ in range(2):
+        assert store(tmp_path).pending(IDS[:1]) == IDS[:1]
+    (said,) = caplog.messages
+    assert "cannot be renamed (Read-only file system); it is ignored" in said
+
+
+def test_records_of_before_checksums_are_read(tmp_path: Path) -> None:
+    artifacts = store(tmp_path)
+    artifacts.folder.mkdir(parents=True)
+    with sqlite3.connect(artifacts.folder / "1-a.records") as old:
+        old.execute(
+            "CREATE TABLE records (sample TEXT NOT NULL, digest TEXT NOT NULL, info TEXT NOT NULL, array BLOB, "
+            "maps BLOB, PRIMARY KEY (sample, digest))"
+        )
+        row = (IDS[3], f"{3:012d}", '{"number": 3}', None, None)
+        old.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?)", row)
+    old.close()
+    assert artifacts.info(IDS[3]) == {"number": 3}
 
 
 def test_a_disk_that_takes_nothing_is_an_error_of_the_disk(tmp_path: Path) -> None:

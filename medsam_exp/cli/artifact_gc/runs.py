@@ -14,7 +14,7 @@ from medsam_exp.runtime.run_status import ERROR_FILE, is_running
 from medsam_exp.runtime.sizes import Extent, extent
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.stages.pipeline import scored_labels
-from medsam_exp.sweep.status import SWEEP_FILE, error_of, status_of
+from medsam_exp.sweep.status import SWEEP_FILE, error_of, is_damaged, status_of
 
 Status = Literal["done", "running", "failed", "stopped", "unreadable"]
 _LONGEST_ERROR = 200  # letters
@@ -175,10 +175,9 @@ def _status(folder: Path, summary: Mapping[str, Any]) -> tuple[Status, str]:
     if is_running(folder):
         return "running", ""
     if (folder / "job_status.json").is_file():
-        try:
-            recorded = status_of(folder), error_of(folder) or ""
-        except (OSError, ValueError, KeyError, TypeError):
+        if is_damaged(folder):
             return "unreadable", f"{folder / 'job_status.json'} is broken"
+        recorded = status_of(folder), error_of(folder) or ""
         return ("stopped", "") if recorded[0] == "missing" else recorded  # type: ignore[return-value]
     if (folder / ERROR_FILE).is_file():
         return "failed", _last_line(folder / ERROR_FILE)

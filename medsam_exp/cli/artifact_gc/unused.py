@@ -13,10 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from medsam_exp.cli.artifact_gc.runs import Run, find_runs
-from medsam_exp.runtime.locks import is_locked
+from medsam_exp.runtime.locks import acquired, is_locked
 from medsam_exp.runtime.run_status import KEYS_FILE, is_running
 from medsam_exp.runtime.sizes import Extent, extent
 from medsam_exp.runtime.wording import first_line
@@ -221,18 +219,19 @@ def delete(artifact: Artifact, hours: float) -> int:
         The bytes that were freed; 0 when it was kept.
     """
     trash = artifact.folder.parent / f".deleted-{artifact.key}"
-    try:
-        with FileLock(artifact.lock, timeout=0):
-            if not artifact.half_deleted:
-                if time.time() - extent(artifact.folder).changed < hours * HOUR:
-                    return 0
-                if trash.exists():
-                    shutil.rmtree(trash)
-                artifact.folder.rename(trash)
-            shutil.rmtree(trash)
-            if not artifact.folder.exists():
-                # Unlinked while it is held: whoever waits for it sees that it is gone.
-                artifact.lock.unlink(missing_ok=True)
-            return artifact.extent.bytes
-    except Timeout:
+    if (lock := acquired(artifact.lock)) is None:
         return 0
+    try:
+        if not artifact.half_deleted:
+            if time.time() - extent(artifact.folder).changed < hours * HOUR:
+                return 0
+            if trash.exists():
+                shutil.rmtree(trash)
+            artifact.folder.rename(trash)
+        shutil.rmtree(trash)
+        if not artifact.folder.exists():
+            # Unlinked while it is held: whoever waits for it sees that it is gone.
+            artifact.lock.unlink(missing_ok=True)
+        return artifact.extent.bytes
+    finally:
+        lock.release()

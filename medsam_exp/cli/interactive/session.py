@@ -215,8 +215,7 @@ class Session(AbstractContextManager["Session"]):
         question, engine = work.question, work.engine
         cfg, dataset = engine.plan.cfg, work.dataset
         with self._lock:
-            for stage in engine.artifacts:
-                engine.run(stage)
+            engine.run_all()
             name, made, timing = engine.sample_ids[0], engine.artifacts, engine.timing
             record, presence = made["sam_mask"].info(name), made["presence"].info(name)
             prompts = prompts_of(record["prompts"])

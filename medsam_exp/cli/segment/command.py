@@ -20,7 +20,7 @@ from medsam_exp.config.overrides import hydra_value
 from medsam_exp.config.passed import check_once
 from medsam_exp.data.volumes.grid import Plane
 from medsam_exp.data.volumes.windowing import parse_window_level
-from medsam_exp.engine.engine import Engine
+from medsam_exp.engine.engine import Engine, with_lost_records_again
 from medsam_exp.engine.leakage import learnt_earlier
 from medsam_exp.engine.plan import Plan
 from medsam_exp.engine.provenance import caution
@@ -92,7 +92,7 @@ def segment_images(
     several = ["sam_embedding"] if len(asked) > 1 else []  # spares the encoder for all texts after the first
     rival = any(word.startswith("text_segmenter=") for word in typed)
     stages = [*_STAGES[:-1], *several, _STAGES[-1], *(["text_mask"] if rival else [])]
-    plans, networks, dataset = list[Plan](), NetworkCache(), None
+    engines, networks, dataset = list[Engine](), NetworkCache(), None
     digests = FileDigests(store / "artifacts" / "file_digests.json")
     for one in asked:
         given = [
@@ -106,11 +106,19 @@ def segment_images(
         cfg = check_once(composed(given))
         _refuse_many_processes(cfg)
         dataset = dataset or _dataset(cfg, inputs)
-        plans.append(_computed(cfg, dataset, one, digests, networks, plans))
+        engines.append(_engine(cfg, dataset, one, digests, networks, [engine.plan for engine in engines]))
+        with_lost_records_again(engines[-1].run_all)
+    plans = [engine.plan for engine in engines]
     said = caution(plans[0], list(learnt_earlier(plans[0].cfg, plans[0])))
-    written = write_results(
-        out, inputs, asked, plans, overlays=wanted.overlays, maps=wanted.maps, expects=not said
-    )
+
+    def write() -> Written:
+        for engine in engines:  # computes what was lost since
+            engine.run_all()
+        return write_results(
+            out, inputs, asked, plans, overlays=wanted.overlays, maps=wanted.maps, expects=not said
+        )
+
+    written = with_lost_records_again(write)
     for note in inputs.notes:
         print(f"note: {note}")
     for fault in inputs.faults:
@@ -136,24 +144,21 @@ def _dataset(cfg: DictConfig, inputs: Inputs) -> Dataset:
     return dataset
 
 
-def _computed(
+def _engine(
     cfg: DictConfig,
     dataset: Dataset,
     asked: AskedClass,
     digests: FileDigests,
     networks: NetworkCache,
     before: Sequence[Plan],
-) -> Plan:
-    """The plan of one class, whose results are all stored."""
+) -> Engine:
+    """What computes the masks of one class."""
     texts = build(cfg.text).bind(dataset.samples)
     read_image = before[0].read_image if before else None
     plan = Plan(cfg, list(cfg.stages), dataset, texts, digests, make=networks, read_image=read_image)
     for line in plan.precision_lines() if not before else ():
         log.info("%-12s %s", "precision", line)
-    engine = Engine(plan, seed=cfg.seed, images=asked.name)
-    for name in plan.artifacts:
-        engine.run(name)
-    return plan
+    return Engine(plan, seed=cfg.seed, images=asked.name)
 
 
 def _refuse_many_processes(cfg: DictConfig) -> None:

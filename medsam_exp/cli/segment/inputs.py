@@ -14,7 +14,8 @@ from medsam_exp.data.volumes.find import find_scans, is_mask_name
 from medsam_exp.data.volumes.grid import Plane
 from medsam_exp.data.volumes.scan import GEOMETRY, Scan, ScanRecord, read_record, write_record
 from medsam_exp.data.volumes.windowing import WindowLevel
-from medsam_exp.runtime.digests import replaced_atomically, text_digest
+from medsam_exp.runtime.digests import text_digest
+from medsam_exp.runtime.temporary_files import filled_beside
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
@@ -204,7 +205,7 @@ def _sliced(
         volume = scan.render(window_level)
         folder.mkdir(parents=True, exist_ok=True)
         for image, place in ids.items():
-            with replaced_atomically(folder / f"{image}.png") as path:
+            with filled_beside(folder / f"{image}.png", durable=False) as path:
                 Image.fromarray(np.ascontiguousarray(view.take(volume, place))).save(path, format="PNG")
         record = ScanRecord.of(name, facts, view, window_level, ids)
         write_record(folder, [record])

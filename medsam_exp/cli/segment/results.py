@@ -76,13 +76,12 @@ def write_results(
     pictures = [name for name in names if name in inputs.pictures]
     for one, plan in zip(asked, plans, strict=True):
         for name in pictures:
-            write_atomically(
-                out / "masks" / one.name / f"{name}.png", plan.artifacts["sam_mask"].mask_png(name)
-            )
+            png = plan.artifacts["sam_mask"].mask_png(name)
+            write_atomically(out / "masks" / one.name / f"{name}.png", png, durable=False)
         if "text_mask" in plan.artifacts:
             for name in pictures:
                 png = plan.artifacts["text_mask"].mask_png(name)
-                write_atomically(out / "text_masks" / one.name / f"{name}.png", png)
+                write_atomically(out / "text_masks" / one.name / f"{name}.png", png, durable=False)
     if several:
         _write_labels(out, pictures, asked, plans)
     for record in inputs.volumes:
@@ -105,7 +104,7 @@ def _write_labels(
     out: Path, names: Sequence[str], asked: Sequence[AskedClass], plans: Sequence[Plan]
 ) -> None:
     for name in names:
-        write_atomically(out / "labels" / f"{name}.png", _png(_labels(name, plans)))
+        write_atomically(out / "labels" / f"{name}.png", _png(_labels(name, plans)), durable=False)
     listed = {"background": 0, **{one.name: number for number, one in enumerate(asked, start=1)}}
     write_atomically(out / _LABELS, (json_text(listed, indent=1) + "\n").encode())
 
@@ -114,7 +113,7 @@ def _write_maps(out: Path, names: Sequence[str], asked: Sequence[AskedClass], pl
     for one, plan in zip(asked, plans, strict=True):
         for name in names:
             grey = np.rint(read_map(plan.artifacts["saliency"], name) * 255).astype(np.uint8)
-            write_atomically(out / "saliency" / one.name / f"{name}.png", _png(grey))
+            write_atomically(out / "saliency" / one.name / f"{name}.png", _png(grey), durable=False)
 
 
 def _write_overlays(out: Path, asked: Sequence[AskedClass], plans: Sequence[Plan]) -> None:
@@ -130,7 +129,8 @@ def _write_overlays(out: Path, asked: Sequence[AskedClass], plans: Sequence[Plan
         if len(plans) == 1:
             prompts = prompts_of(made["sam_mask"].record(name, SamRecord)["prompts"])
             steps = (made["coarse_mask"].mask(name), prompts)
-        write_atomically(out / "overlays" / f"{name}.png", overlay_png(read_image(name), masks, *steps))
+        png = overlay_png(read_image(name), masks, *steps)
+        write_atomically(out / "overlays" / f"{name}.png", png, durable=False)
 
 
 def _labels(name: str, plans: Sequence[Plan]) -> NDArray[np.uint8]:

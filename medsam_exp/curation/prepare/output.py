@@ -24,7 +24,9 @@ _FINISHED, _STARTED = "prepared.json", "preparing.json"
 _CHECKSUMS = "checksums.sha256"
 _LOCK = ".preparing.lock"
 _FORMAT = 1  # of prepared.json
-_HALF_WRITTEN = re.compile(r"\..+\.(png|jpg|json|csv|sha256)\.[a-z0-9_]{8}")  # what a killed process leaves
+_HALF_WRITTEN = re.compile(
+    r"\..+\.(png|jpg|json|csv|sha256)\.([0-9a-f]{8}-\d+\.)?[a-z0-9_]{8}"
+)  # what a killed process leaves
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ class FactStore:
         self.measured += 1
         problems = [facts.image.problem, *(mask.problem for mask in facts.masks.values())]
         if path is not None and not any(problems):  # they name paths
-            write_atomically(path, json_text(asdict(facts)).encode())
+            write_atomically(path, json_text(asdict(facts)).encode(), durable=False)
         return facts
 
     def _path(self, item: DatasetItem) -> Path | None:

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 from pydantic import TypeAdapter
 
@@ -32,6 +31,7 @@ from medsam_exp.engine.leakage import datasets_of
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.runtime.wording import joined_with_and
 from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import FolderSplit, UserError
@@ -68,9 +68,8 @@ def _check_once(split: FolderSplit, artifacts: Path, digests: FileDigests) -> tu
         record = folder / "seen" / f"{_fingerprint(split)}.json"
         known, lines = _read(record), list[str]()
         if known is None:
-            record.parent.mkdir(parents=True, exist_ok=True)
             lock = record.with_suffix(".lock")
-            with FileLock(lock, timeout=_WAIT):
+            with waiting_lock(lock, "", _WAIT):
                 known = _read(record)  # another process may have looked meanwhile
                 if known is None:
                     known, lines = _look(split, folder, digests)
@@ -81,7 +80,7 @@ def _check_once(split: FolderSplit, artifacts: Path, digests: FileDigests) -> tu
                     }
                     write_atomically(record, json_text(content, indent=1).encode())
                 lock.unlink(missing_ok=True)  # whoever waits for it finds the record
-    except Timeout:
+    except TimeoutError:
         log.warning("data check: another process still looks at %s; its leaks are not known", split.root)
         return ()
     except Exception as error:  # a check is no reason for a run to fail

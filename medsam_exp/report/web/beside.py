@@ -63,7 +63,7 @@ class Beside:
         return {**drawings.content, "beside": found}
 
     def _write(self, name: str, script: str) -> None:
-        write_atomically(self._folder / name, f"{script}\n".encode())
+        write_atomically(self._folder / name, f"{script}\n".encode(), durable=False)
 
 
 def _json(content: Any) -> str:

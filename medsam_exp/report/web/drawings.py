@@ -213,7 +213,7 @@ def write_with_drawings(
         return render(template, **content, drawings=drawings, drawings_json=as_json(drawings.content))
 
     drawings = draw(LARGEST - len(filled(Drawings()))) if draw else Drawings()
-    write_atomically(path, filled(drawings).encode())
+    write_atomically(path, filled(drawings).encode(), durable=False)
 
 
 def outline(mask: Mask) -> str:

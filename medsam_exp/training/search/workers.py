@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-
-from medsam_exp.runtime.locks import is_locked
+from medsam_exp.runtime.locks import ProcessLock, is_locked
 
 
 class Workers:
@@ -32,8 +30,8 @@ class Workers:
         self.name = uuid.uuid4().hex[:12]
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.lock = FileLock(folder / "study.lock")
-        self._heartbeat = FileLock(self._path(self.name))
+        self.lock = ProcessLock(folder / "study.lock")
+        self._heartbeat = ProcessLock(self._path(self.name))
 
     @contextmanager
     def registered(self) -> Iterator[None]:

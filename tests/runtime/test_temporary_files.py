@@ -1,0 +1,59 @@
+"""Files that are written beside those whose places they take, and what dead writers left."""
+
+import errno
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from medsam_exp.runtime import temporary_files
+from medsam_exp.runtime.digests import write_atomically
+
+
+def test_what_a_dead_writer_left_is_swept_and_what_a_living_one_fills_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a process that writes there; each sweeps a folder once."""
+    process = multiprocessing.get_context("fork").Process(target=_killed_while_it_writes, args=(tmp_path,))
+    process.start()
+    process.join(20)
+    (left,) = tmp_path.iterdir()
+    monkeypatch.setattr(temporary_files, "_swept", set())
+    with temporary_files.filled_beside(tmp_path / "living", durable=False):
+        monkeypatch.setattr(temporary_files, "_swept", set())
+        write_atomically(tmp_path / "file", b"new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "living"]
+    assert left.name.startswith(".file.")
+
+
+def test_files_of_another_machines_writer_are_swept_when_they_are_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporary_files, "_machine", lambda: "0" * 8)
+    young, old = tmp_path / ".file.12345678-1.abcdefgh", tmp_path / ".file.12345678-2.abcdefgh"
+    for path in (young, old):
+        path.touch()
+    os.utime(old, (1e9, 1e9))
+    write_atomically(tmp_path / "file", b"new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "file"]
+
+
+def _killed_while_it_writes(folder: Path) -> None:
+    with temporary_files.filled_beside(folder / "file", durable=False):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path: Path) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with (
+        pytest.raises(OSError, match="No space left") as caught,
+        temporary_files.filled_beside(tmp_path / "file", durable=True),
+    ):
+        full()
+    assert caught.value.filename == str(tmp_path / "file")
+    assert caught.value.errno == errno.ENOSPC
+    assert not list(tmp_path.iterdir())
