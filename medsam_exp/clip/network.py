@@ -20,6 +20,16 @@ from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
 
 _OTHER_BERTS = ("roberta", "albert", "deberta", "distil")
+_BERT_SIZES: dict[str, dict[str, int]] = {
+    "base": {},
+    "large": {
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_attention_heads": 16,
+        "num_hidden_layers": 24,
+    },
+}
+"""Where BERTs of a size, as their names say it, differ from transformers' default (Devlin 2018, arXiv 1810.04805)."""
 
 
 def build_network(source: ClipSource) -> nn.Module:
@@ -27,7 +37,7 @@ def build_network(source: ClipSource) -> nn.Module:
 
     Raises:
         UserError: it is a captioning model, the description is of no network that can be built, or a local folder says
-            nothing about its text tower, which is not of BERT-base's size.
+            nothing about its text tower, which is neither of BERT-base's nor of BERT-large's size.
     """
     arguments = deepcopy(source.model_cfg)
     if "multimodal_cfg" in arguments:
@@ -74,10 +84,11 @@ def _text_config(source: ClipSource, folder: str) -> str:
     words = name.lower()
     if has_text_config(source):
         return str(source.folder)
-    named = all(word in words for word in ("bert", "base", "uncased"))
-    if named and not any(word in words for word in _OTHER_BERTS):
-        # BERT-base, the size of PubMedBERT, which published folders leave out.
-        BertConfig().save_pretrained(folder)
+    size = next((size for size in _BERT_SIZES if size in words), None)
+    is_bert = "bert" in words and "uncased" in words and not any(word in words for word in _OTHER_BERTS)
+    if is_bert and size is not None:
+        # PubMedBERT's sizes, which published folders leave out.
+        BertConfig(**_BERT_SIZES[size]).save_pretrained(folder)
         return folder
     if source.folder is not None and source.repository is None:
         raise UserError(

@@ -37,7 +37,7 @@ _LAYOUTS = (
 _CONSTANTS = ("position_ids", "token_type_ids")
 """Buffers that older versions of transformers saved."""
 _BERT = ("text.transformer.embeddings.", "text_model.embeddings.token_type_embedding")
-_UNIMED = ("unimed_clip_b16", "unimed_clip_l14")
+_UNIMED = ("unimed_clip_b16", "unimed_clip_l14", "unimed_clip_l14_large")
 BIOMEDCLIP: dict[str, Any] = {
     "embed_dim": 512,
     "vision_cfg": {

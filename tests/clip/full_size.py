@@ -1,7 +1,8 @@
 """One full-size CLIP in a process of its own: `python -m tests.clip.full_size STEP CHOICE FOLDER`.
 
-write: random weights in the layout of the published files. ours: load them as `clip=CHOICE`, embed an image and a
-text, make a map by patch_text; prints what that took.
+write: random weights in the layout of the published files, and what the library's own network makes of numbers in
+place of an image and a text. ours: load them as `clip=CHOICE`, embed an image and a text; prints what that took, and
+the largest difference from the library's embeddings, in their standard deviations.
 """
 
 import json
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +31,10 @@ from tests.conftest import SHARED
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (500, 600, 3), np.uint8)
 TEXT = "a dark irregular mass"
+ANSWER = "library.pt"
+"""Numbers in place of an image and a text, and the library's embeddings of them."""
+CONTEXT = 256
+"""Of BiomedCLIP's text tower in tokens, less than its BERT could read."""
 TOKENIZER = SHARED / "models" / "biomedclip_config"
 """BiomedCLIP's published description and tokenizer."""
 
@@ -64,14 +70,44 @@ def _ours(choice: str, folder: Path) -> dict[str, float]:
         with torch.no_grad():
             entering = clip.vision_entering(images, clip.depth - 1)
             tokens = clip.patch_embeddings(entering).shape[1]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    given = torch.load(folder / ANSWER)
+    with torch.no_grad():
+        found = (clip.encode_image(given["pixels"]), clip.encode_text(given["tokens"]))
+    pairs = list(zip(found, (given["image"], given["text"]), strict=True))
     return {
         "parameters": sum(parameter.numel() for parameter in clip.parameters()) / 1e6,
         "image": seen - start,
         "text": read - seen,
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "peak_gb": peak,
         "patches": tokens,
         "spread": float(min(image.std(), text.std())),
+        "difference": max(float((one - other).abs().max() / other.std()) for one, other in pairs),
     }
+
+
+@torch.no_grad()
+def _asked(network: Any, folder: Path) -> dict[str, Tensor]:
+    """The network's weights, after its answer to random numbers is kept beside them."""
+    network = network.eval()
+    theirs = isinstance(network, CLIPModel | SiglipModel)
+    if theirs:
+        side, text = network.config.vision_config.image_size, network.config.text_config
+        words, length = text.vocab_size, text.max_position_embeddings
+    else:
+        side, words, length = network.visual.image_size, network.vocab_size, network.context_length
+    pixels = torch.randn(1, 3, *(side if isinstance(side, tuple) else (side, side)))
+    tokens = torch.randint(2, words - 1, (1, min(length, CONTEXT)))
+    tokens[0, tokens.shape[1] // 2] = words - 1  # OpenAI's end of a text
+    tokens[0, tokens.shape[1] // 2 + 1 :] = 0  # padding
+    if theirs:
+        image, text = network.get_image_features(pixels), network.get_text_features(tokens)
+        image, text = image.pooler_output, text.pooler_output
+    else:
+        image, text = network.encode_image(pixels), network.encode_text(tokens)
+    torch.save({"pixels": pixels, "tokens": tokens, "image": image, "text": text}, folder / ANSWER)
+    state: dict[str, Tensor] = network.state_dict()
+    return state
 
 
 def _open_clips(name: str) -> Callable[[Path], None]:
@@ -79,7 +115,7 @@ def _open_clips(name: str) -> Callable[[Path], None]:
 
     def write(folder: Path) -> None:
         source = find_source(name)
-        torch.save(build_network(source).state_dict(), folder / "open_clip_pytorch_model.bin")
+        torch.save(_asked(build_network(source), folder), folder / "open_clip_pytorch_model.bin")
         content = {"model_cfg": source.model_cfg, "preprocess_cfg": source.preprocess}
         (folder / "open_clip_config.json").write_text(json.dumps(content))
 
@@ -90,24 +126,25 @@ def _openais(name: str) -> Callable[[Path], None]:
     """A file of weights in half precision under OpenAI's names."""
 
     def write(folder: Path) -> None:
-        state = build_network(find_source(name)).state_dict()
-        torch.save({key: value.half() for key, value in state.items()}, folder / "weights.pt")
+        network = build_network(find_source(name)).half().float()
+        torch.save(
+            {key: value.half() for key, value in _asked(network, folder).items()}, folder / "weights.pt"
+        )
 
     return write
 
 
 def _pubmeds_checkpoint(folder: Path) -> None:
     """A training checkpoint."""
-    torch.save(
-        {"state_dict": build_network(find_source("ViT-B-32-quickgelu")).state_dict()}, folder / "weights.pt"
-    )
+    network = build_network(find_source("ViT-B-32-quickgelu"))
+    torch.save({"state_dict": _asked(network, folder)}, folder / "weights.pt")
 
 
 def _unimeds(name: str) -> Callable[[Path], None]:
     """A training checkpoint of its branch of open_clip, beside a tokenizer."""
 
     def write(folder: Path) -> None:
-        state = build_network(find_source(name)).state_dict()
+        state = _asked(build_network(find_source(name)), folder)
         theirs = {key.replace("text.", "text_encoder.", 1): value for key, value in state.items()}
         torch.save({"epoch": 1, "state_dict": theirs}, folder / "weights.pt")
         _copy_tokenizer(folder)
@@ -116,7 +153,7 @@ def _unimeds(name: str) -> Callable[[Path], None]:
 
 
 def _biomedclip(folder: Path, renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict) -> None:
-    state = build_network(ClipSource("biomedclip", BIOMEDCLIP, {})).state_dict()
+    state = _asked(build_network(ClipSource("biomedclip", BIOMEDCLIP, {})), folder)
     named = "weights.pt" if renamed is to_huggingface else "open_clip_pytorch_model.bin"
     torch.save(renamed(state), folder / named)
     _copy_tokenizer(folder)
@@ -131,7 +168,9 @@ def _copy_tokenizer(folder: Path) -> None:
 def _clip_model(folder: Path) -> None:
     """transformers' CLIPModel, ViT-B/32."""
     vision = {"hidden_size": 768, "intermediate_size": 3072, "patch_size": 32, "num_attention_heads": 12}
-    CLIPModel(CLIPConfig(vision_config=vision, text_config={"eos_token_id": 49407})).save_pretrained(folder)
+    network = CLIPModel(CLIPConfig(vision_config=vision, text_config={"eos_token_id": 49407}))
+    _asked(network, folder)
+    network.save_pretrained(folder)
 
 
 def _so400m(folder: Path) -> None:
@@ -144,7 +183,9 @@ def _so400m(folder: Path) -> None:
     }
     vision = {**sizes, "image_size": 448, "patch_size": 14}
     text = {**sizes, "vocab_size": 32000, "projection_size": 1152}
-    SiglipModel(SiglipConfig(vision_config=vision, text_config=text)).save_pretrained(folder)
+    network = SiglipModel(SiglipConfig(vision_config=vision, text_config=text))
+    _asked(network, folder)
+    network.save_pretrained(folder)
     sentence_pieces(folder, "SiglipTokenizer")
 
 
@@ -171,6 +212,7 @@ WRITE: dict[str, Callable[[Path], None]] = {
     "siglip2_b16": _siglip2,
     "unimed_clip_b16": _unimeds("unimed_clip_b16"),
     "unimed_clip_l14": _unimeds("unimed_clip_l14"),
+    "unimed_clip_l14_large": _unimeds("unimed_clip_l14_large"),
 }
 """What writes each choice's files."""
 

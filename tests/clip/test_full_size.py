@@ -18,7 +18,9 @@ CHOICES = sorted({path.stem for path in (CONF / "clip").glob("*.yaml")} - OWN)
 @pytest.mark.slow
 @pytest.mark.usefixtures("shared")  # BiomedCLIP's tokenizer lies there
 @pytest.mark.parametrize("choice", CHOICES)
-def test_it_loads_and_embeds(choice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_embeds_as_its_own_library(
+    choice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A process's peak memory is of all that it did, so that writing and loading have one each."""
     assert choice in WRITE, "say in tests/clip/full_size.py how its files are laid out"
     assert not run_step(MODULE, "write", choice, tmp_path)
@@ -26,4 +28,5 @@ def test_it_loads_and_embeds(choice: str, tmp_path: Path, capsys: pytest.Capture
     show_figures(choice, found, capsys)
     assert found["parameters"] > 80
     assert 0 < found["spread"] < 1e3
+    assert found["difference"] < 1e-4
     assert found["peak_gb"] < MEMORY_GB

@@ -53,7 +53,7 @@ def test_a_checkpoint_beside_its_tokenizer(
     assert bert_folder / "tokenizer.json" in weight_files("unimed_clip_b16", str(path))
 
 
-@pytest.mark.parametrize("name", ["unimed_clip_b16", "unimed_clip_l14"])
+@pytest.mark.parametrize("name", ["unimed_clip_b16", "unimed_clip_l14", "unimed_clip_l14_large"])
 def test_its_weights_are_recognised(name: str) -> None:
     with torch.device("meta"):
         state = build_network(find_source(name)).state_dict()
@@ -63,7 +63,11 @@ def test_its_weights_are_recognised(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "vision"),
-    [("unimed_clip_b16", "ViT-B-16-quickgelu"), ("unimed_clip_l14", "ViT-L-14-336-quickgelu")],
+    [
+        ("unimed_clip_b16", "ViT-B-16-quickgelu"),
+        ("unimed_clip_l14", "ViT-L-14-336-quickgelu"),
+        ("unimed_clip_l14_large", "ViT-L-14-336-quickgelu"),
+    ],
 )
 def test_the_vision_tower_is_openais(name: str, vision: str) -> None:
     own, openais = open_clip.get_model_config(name), open_clip.get_model_config(vision)
@@ -71,3 +75,25 @@ def test_the_vision_tower_is_openais(name: str, vision: str) -> None:
         key: openais[key] for key in ("embed_dim", "quick_gelu", "vision_cfg")
     }
     assert vision_layout(name).three_quarters in (9, 18)
+
+
+def test_the_large_text_tower_is_berts() -> None:
+    """By the table of BERT-large's sizes, and the perceptron between its width and the embedding's."""
+    with torch.device("meta"):
+        shapes = {
+            name: tuple(value.shape)
+            for name, value in build_network(find_source("unimed_clip_l14_large")).state_dict().items()
+            if name.startswith("text.")
+        }
+    block = "text.transformer.encoder.layer.23."
+    expected = {
+        "text.transformer.embeddings.word_embeddings.weight": (30522, 1024),
+        "text.transformer.embeddings.position_embeddings.weight": (512, 1024),
+        f"{block}attention.self.query.weight": (1024, 1024),
+        f"{block}intermediate.dense.weight": (4096, 1024),
+        f"{block}output.dense.weight": (1024, 4096),
+        "text.proj.0.weight": (896, 1024),
+        "text.proj.2.weight": (768, 896),
+    }
+    assert {name: shapes[name] for name in expected} == expected
+    assert not any("layer.24." in name for name in shapes)

@@ -22,7 +22,7 @@ def test_it_answers_as_its_own_library(
     assert not run_step(MODULE, "write", architecture, tmp_path)
     ours = run_step(MODULE, "ours", architecture, tmp_path)
     show_figures(architecture, ours, capsys)
-    assert 0.01 < ours["foreground"] < 0.99
+    assert 1e-3 < ours["foreground"] < 0.999
     assert ours["spread"] > 0.1
     assert ours["peak_gb"] < MEMORY_GB
     if architecture in OWN:  # in no library of the lock: held against a slow recomputation, small
