@@ -13,10 +13,11 @@ from omegaconf.errors import OmegaConfBaseException
 from medsam_exp.cli.compose import composed
 from medsam_exp.cli.weights.catalogue import Weights, catalogue, published_at
 from medsam_exp.cli.weights.local_cache import DESCRIPTIONS, state
+from medsam_exp.config.stage_rows import stage_row
 from medsam_exp.config.trials import searches
 from medsam_exp.runtime.extras import EXTRAS
 from medsam_exp.runtime.wording import first_line
-from medsam_exp.stages.pipeline import STAGES, readers
+from medsam_exp.stages.pipeline import STAGES, Stage, readers
 from medsam_exp.types import UserError
 
 _HUB = "hf-hub:"
@@ -75,7 +76,7 @@ def needs_of(overrides: Sequence[str]) -> list[Need]:
 def images(cfg: DictConfig) -> Iterator[Need]:
     """The folder of images must be there, where a stage works on images."""
     root = OmegaConf.select(cfg, "data.root", throw_on_missing=False)
-    if root is None or not _any(cfg, lambda name: STAGES[name].scope in ("samples", "images", "split")):
+    if root is None or not _any(cfg, lambda stage: stage.scope in ("samples", "images", "split")):
         return
     if not Path(root).is_dir():
         yield _prepared(
@@ -101,11 +102,7 @@ def sam(cfg: DictConfig) -> Iterator[Need]:
     """A checkpoint of SAM that is named must be there, and whole; a detector of a text's boxes needs one too."""
     file, detector = OmegaConf.select(cfg, "sam.checkpoint"), "sam" in cfg.text_segmenter
     groups = {"sam", "text_segmenter"} if detector else {"sam"}
-    if (
-        file is not None
-        and file != "random"
-        and _any(cfg, lambda name: bool(groups & {*STAGES[name].weights}))
-    ):
+    if file is not None and file != "random" and _any(cfg, lambda stage: bool(groups & {*stage.weights})):
         yield from _file("sam.checkpoint", file, cfg)
 
 
@@ -115,7 +112,7 @@ def clip(cfg: DictConfig) -> Iterator[Need]:
     A segmenter that chooses among regions by CLIP needs one, too.
     """
     groups = {"clip", "text_segmenter"} if "clip" in cfg.text_segmenter else {"clip"}
-    if not _any(cfg, lambda name: bool(groups & {*STAGES[name].weights})):
+    if not _any(cfg, lambda stage: bool(groups & {*stage.weights})):
         return
     weights, model = OmegaConf.select(cfg, "clip.weights"), str(cfg.clip.model)
     found = list(_file("clip.weights", weights, cfg)) if weights is not None and "/" in str(weights) else []
@@ -135,9 +132,7 @@ def clip(cfg: DictConfig) -> Iterator[Need]:
 
 def text_segmenter(cfg: DictConfig) -> Iterator[Need]:
     """The folder or file of a text-prompted segmenter must be there."""
-    if "model" not in cfg.text_segmenter or not _any(
-        cfg, lambda name: "text_segmenter" in STAGES[name].weights
-    ):
+    if "model" not in cfg.text_segmenter or not _any(cfg, lambda stage: "text_segmenter" in stage.weights):
         return  # or it is made of other groups' networks
     model, folder = str(cfg.text_segmenter.model), Path(cfg.paths.weights).expanduser()
     path = Path(model).expanduser()
@@ -152,7 +147,7 @@ def text_segmenter(cfg: DictConfig) -> Iterator[Need]:
 
 def packages(cfg: DictConfig) -> Iterator[Need]:
     """Packages that not every set-up has: a method names its own as `requires`."""
-    groups = dict.fromkeys(group for name in cfg.stages if name in STAGES for group in STAGES[name].reads)
+    groups = dict.fromkeys(group for stage in _rows(cfg) for group in stage.reads)
     nodes = [cfg[group] for group in (*groups, "logger") if isinstance(cfg[group], DictConfig)]
     methods = [package for node in nodes if "_target_" in node and (package := _required(node["_target_"]))]
     for package in dict.fromkeys([*methods, *(["optuna"] if searches(cfg) else [])]):
@@ -184,8 +179,12 @@ def in_hub_cache(model: str) -> bool:
     return repository == model or any(isinstance(path, str) for path in found)
 
 
-def _any(cfg: DictConfig, which: Callable[[str], bool]) -> bool:
-    return any(which(name) for name in cfg.stages if name in STAGES)
+def _any(cfg: DictConfig, which: Callable[[Stage], bool]) -> bool:
+    return any(map(which, _rows(cfg)))
+
+
+def _rows(cfg: DictConfig) -> list[Stage]:
+    return [stage_row(cfg, name) for name in cfg.stages if name in STAGES]
 
 
 @cache

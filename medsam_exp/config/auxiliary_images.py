@@ -7,6 +7,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.build import resolved_copy
+from medsam_exp.config.stage_rows import stage_row
 from medsam_exp.config.trials import split_name
 from medsam_exp.runtime.extras import require
 from medsam_exp.stages.pipeline import STAGES, mask_stages, readers, trainers
@@ -79,7 +80,7 @@ def _label_problem(cfg: DictConfig) -> str | None:
     if wrong := [name for name in stages if name not in _label_makers()]:
         return f"label_stages names {wrong[0]!r}; masks of training images are made by {', '.join(_label_makers())}"
     for position, name in enumerate(stages):
-        if missing := [parent for parent in STAGES[name].parents if parent not in stages[:position]]:
+        if missing := [parent for parent in stage_row(cfg, name).parents if parent not in stages[:position]]:
             return f"label_stages: {name!r} needs {missing[0]!r} before it"
     if trained := trainers(cfg.stages, "sam"):
         return f"{trained[0]} reads true masks, so labels cannot be zero-shot beside it; train it in a run of its own"

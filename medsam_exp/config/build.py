@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from medsam_exp.types import UserError
 
@@ -56,6 +56,8 @@ def nested_weight_files(node: Any) -> list[Path]:
 
     A node without a text among its arguments names no file, so that its code, which often imports torch, is not read.
     """
+    if isinstance(node, ListConfig):
+        return [path for part in node for path in nested_weight_files(part)]
     if not isinstance(node, DictConfig):
         return []
     arguments = _arguments(node) if "_target_" in node else {}
@@ -92,14 +94,17 @@ def keyed_values(node: Any, *, without_paths: bool = False, without: Collection[
     return content
 
 
-def _without_paths(node: dict[Any, Any]) -> dict[Any, Any]:
-    return {
-        key: _without_paths(value) if isinstance(value, dict) else value
-        for key, value in node.items()
-        if not (
-            isinstance(value, str) and "/" in value and (_HUB in value or Path(value).expanduser().exists())
-        )
-    }
+def _without_paths(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_paths(value) for key, value in node.items() if not _is_place(value)}
+    if isinstance(node, list):
+        return [_without_paths(value) for value in node if not _is_place(value)]
+    return node
+
+
+def _is_place(value: Any) -> bool:
+    """Whether this is a file, a folder or a repository of the hub."""
+    return isinstance(value, str) and "/" in value and (_HUB in value or Path(value).expanduser().exists())
 
 
 def _arguments(node: DictConfig) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from medsam_exp.config import method_checks as methods
 from medsam_exp.config.auxiliary_images import auxiliary_problems
 from medsam_exp.config.build import build
 from medsam_exp.config.signatures import signature_problems
+from medsam_exp.config.stage_rows import stage_row
 from medsam_exp.config.trials import every_value, searches, tune_problems
 from medsam_exp.config.tuned import tuned_elsewhere, tuned_for_these_data
 from medsam_exp.stages.pipeline import STAGES, possible_parents, readers
@@ -43,7 +44,7 @@ def _known_stages(cfg: DictConfig) -> Iterator[str]:
             continue
         if name in before:
             yield f"stages names {name!r} twice"
-        for parent in STAGES[name].parents:
+        for parent in stage_row(cfg, name).parents:
             if parent not in before:
                 yield f"stage {name!r} needs {parent!r} before it in stages"
         one_of = possible_parents(name)
@@ -128,9 +129,8 @@ def _precision_fits_stages(cfg: DictConfig) -> list[str]:
 
 def _methods_can_be_made(cfg: DictConfig) -> Iterator[str]:
     """Methods without weights are made on trial: a refused number or a missing package is said before hours of work."""
-    for group in dict.fromkeys(
-        group for name in cfg.stages if name in STAGES for group in STAGES[name].reads
-    ):
+    rows = [stage_row(cfg, name) for name in cfg.stages if name in STAGES]
+    for group in dict.fromkeys(group for row in rows for group in row.reads):
         node = cfg.get(group)
         if node is None:
             yield f"the stages read {group}, but none is chosen; choose one, as in +{group}=NAME"

@@ -203,14 +203,13 @@ class Engine:
         from medsam_exp.stages.context import StageContext
         from medsam_exp.training.precision import of_encoders_alone
 
-        stage, cfg = STAGES[name], self.plan.cfg
+        cfg = self.plan.cfg
         precision, _ = self.plan.precisions[name]
 
         def make(group: str, **overrides: Any) -> Any:
-            if group not in stage.reads:
+            if group not in self.plan.rows[name].reads:
                 raise KeyError(f"stage {name!r} does not declare that it reads {group!r}")
-            planned = self.plan.descriptions[name]["weights"].get(group, ())
-            return self.plan.objects.to_work_with(group, planned, **overrides)
+            return self.plan.object_of(name, group, **overrides)
 
         def trainer(**options: Any) -> "pl.Trainer":
             silent = ("enable_progress_bar", "enable_model_summary", "use_distributed_sampler")

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from medsam_exp.config.auxiliary_images import auxiliary_data
 from medsam_exp.config.build import weight_files
+from medsam_exp.config.stage_rows import stage_row
 from medsam_exp.config.trials import TUNABLE, searches, split_name, without_tuned
 from medsam_exp.config.tuned import studies_in_use
 from medsam_exp.data.tables import csv_text
@@ -120,7 +121,7 @@ def datasets_of(plan: Plan) -> dict[str, Dataset]:
 
 def learnt_earlier(cfg: DictConfig, plan: Plan) -> Iterator[Learnt]:
     """What weights and numbers of earlier runs learnt from, as far as those runs left it beside them."""
-    for group in dict.fromkeys(group for name in plan.artifacts for group in STAGES[name].weights):
+    for group in dict.fromkeys(group for row in plan.rows.values() for group in row.weights):
         for path in weight_files(cfg[group]):
             above = (folder / FILE for folder in path.resolve().parents[:_ABOVE])
             records = (path.resolve().with_suffix(f".{FILE}"), *above)
@@ -224,7 +225,7 @@ def _other_seed(cfg: DictConfig) -> int:
 def _is_within(learnt: Learnt, stage: str, plan: Plan) -> bool:
     """Whether what was learnt goes into what a stage learns."""
     below = _below(plan, stage)
-    groups = {group for name in below for group in STAGES[name].reads}
+    groups = {group for name in below for group in stage_row(plan.cfg, name).reads}
     return learnt.group in groups if learnt.group else learnt.stage in below
 
 

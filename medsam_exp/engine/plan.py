@@ -15,13 +15,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.auxiliary_images import auxiliary_config
 from medsam_exp.config.build import build, keyed_values
+from medsam_exp.config.stage_rows import stage_row
 from medsam_exp.config.trials import trial_config
 from medsam_exp.data.kept_images import KeptImages
 from medsam_exp.engine.input_digests import auxiliary_digests, input_digests
 from medsam_exp.engine.planned_objects import PlannedObjects
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.artifacts import StageArtifacts, stage_key
-from medsam_exp.runtime.digests import FileDigests
+from medsam_exp.runtime.digests import ChangedFileError, FileDigests
 from medsam_exp.stages.auto_precision import AUTO, FULL, stage_precision
 from medsam_exp.stages.pipeline import STAGES, Stage, possible_parents
 from medsam_exp.stages.records import Scored, Scores
@@ -39,6 +40,7 @@ class Plan:
         read_image: an image of the dataset by a sample's id; what it keeps is decoded once for all stages and trials.
         sample_ids: of the dataset.
         objects: what keys were made with.
+        rows: of the stages, in the order of the run, as the configuration has them.
         artifacts: stored results by stage, in the order of the run.
         descriptions: what each stage's key stands for.
         precisions: of the Trainer for each stage, and why.
@@ -73,13 +75,14 @@ class Plan:
         self.read_image = KeptImages(dataset, digests) if dataset and read_image is None else read_image
         self.sample_ids = tuple(sample.id for sample in dataset.samples) if dataset else ()
         self.objects = PlannedObjects(cfg, digests, make)
+        self.rows = {name: stage_row(cfg, name) for name in stages}
         self.artifacts: dict[str, StageArtifacts] = {}
         self.descriptions: dict[str, dict[str, Any]] = {}
         self.precisions: dict[str, tuple[str, str]] = {}
         self._auxiliary: dict[str, Plan] = {}
         self.inputs = input_digests(cfg, stages, dataset, texts, digests, self.objects)
         for name in stages:
-            self.precisions[name] = self._precision(STAGES[name])
+            self.precisions[name] = self._precision(self.rows[name])
             self.descriptions[name] = self._description(name)
             key = stage_key(**self.descriptions[name])
             samples = self.inputs[STAGES[name].digests]
@@ -93,7 +96,7 @@ class Plan:
 
     def parents(self, name: str) -> dict[str, StageArtifacts]:
         """Artifacts of the stages before `name` in the run that it builds on."""
-        stage = STAGES[name]
+        stage = self.rows[name]
         candidates = [*stage.parents, *possible_parents(name), *stage.optional_parents, *stage.cache_parents]
         candidates += [
             parent
@@ -153,9 +156,30 @@ class Plan:
         plans = (plan for plan in self._auxiliary.values() if plan.cfg.data == data)
         return next((plan.read_image for plan in plans), None)
 
+    def object_of(self, name: str, group: str, **overrides: Any) -> Any:
+        """The object of a group that a stage reads.
+
+        Args:
+            name: of the stage.
+            group: of the configuration.
+            overrides: arguments of the object.
+
+        Raises:
+            ChangedFileError: its weights are not those that the stage was planned with.
+        """
+        made = self.objects.to_work_with(group, **overrides)
+        planned = self.descriptions[name]["weights"].get(group)
+        nested = group in self.rows[name].nested_weights
+        found = self.objects.nested_checksums if nested else self.objects.checksums
+        if planned and planned != found(group):  # none where the run trains them itself
+            raise ChangedFileError(
+                f"the files of {group} were changed while the run was at work; run the same command again"
+            )
+        return made
+
     def _description(self, name: str) -> dict[str, Any]:
         """What a key stands for; every process must ask at the same time, as weights may be downloaded."""
-        stage = STAGES[name]
+        stage = self.rows[name]
         nested = {
             group: sums for group in stage.nested_weights if (sums := self.objects.nested_checksums(group))
         }

@@ -1,13 +1,13 @@
 """Objects that a run has planned with, or whose weights it has planned with: stages get these and no others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from medsam_exp.config.build import build, nested_weight_files, weight_files
-from medsam_exp.runtime.digests import ChangedFileError, FileDigests
+from medsam_exp.runtime.digests import FileDigests
 
 
 class PlannedObjects:
@@ -41,23 +41,14 @@ class PlannedObjects:
         """Of the files of networks that a method holds; none for most methods."""
         return [self._digests.of(path) for path in nested_weight_files(self._cfg[group])]
 
-    def to_work_with(self, group: str, planned: Sequence[str] = (), **overrides: Any) -> Any:
+    def to_work_with(self, group: str, **overrides: Any) -> Any:
         """The object of a group, or its value.
 
         Args:
             group: of the configuration.
-            planned: checksums of its weights; empty where a run trains them itself.
             overrides: arguments of the object.
-
-        Raises:
-            ChangedFileError: the weights are others by now.
         """
         if group in self._kept:
             return self._kept[group]
         node = self._cfg[group]
-        made = self._make(node, **overrides) if isinstance(node, DictConfig) else node
-        if planned and list(planned) != (self.nested_checksums(group) or self.checksums(group)):
-            raise ChangedFileError(
-                f"the files of {group} were changed while the run was at work; run the same command again"
-            )
-        return made
+        return self._make(node, **overrides) if isinstance(node, DictConfig) else node

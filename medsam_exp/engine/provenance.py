@@ -30,7 +30,7 @@ def caution(plan: Plan, learnt: Sequence[Learnt]) -> str:
     Returns:
         One sentence with the way to other weights; "" where there is nothing to say.
     """
-    used = {group for name in plan.artifacts for group in STAGES[name].weights}
+    used = {group for row in plan.rows.values() for group in row.weights}
     if _HOLDER in used:
         used |= {group for group in _PUBLISHED if plan.cfg[_HOLDER].get(group) is not None}
     of_group = {

@@ -1,9 +1,11 @@
 """All objects that a SAM proposes in an image: its answers to a grid of points, without doubtful and double ones."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from segment_anything.utils.amg import (
     batched_mask_to_box,
     build_point_grid,
@@ -14,10 +16,32 @@ from torchvision.ops import nms
 
 from medsam_exp.runtime.finite import all_finite, not_finite
 from medsam_exp.sam.promptable import PromptableModel
-from medsam_exp.types import Prompts, UserError
+from medsam_exp.types import Mask, Prompts, UserError
 
 _STABILITY_OFFSET = 1.0
 """How far the threshold of the logits is moved either way for the stability score (segment-anything)."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """One object: its mask where its box is, a bit a pixel, as hundreds are held at a time.
+
+    Attributes:
+        box_xyxy: in pixels, x1 and y1 one past the last pixel; one pixel around an empty mask.
+        area: pixels of the mask.
+        bits: of the mask within the box, row by row.
+    """
+
+    box_xyxy: tuple[int, int, int, int]
+    area: int
+    bits: NDArray[np.uint8]
+
+    @property
+    def mask(self) -> Mask:
+        """(y1 - y0, x1 - x0) bool, within the box."""
+        x0, y0, x1, y1 = self.box_xyxy
+        shape = y1 - y0, x1 - x0
+        return np.unpackbits(self.bits, count=shape[0] * shape[1]).astype(bool).reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -25,13 +49,11 @@ class Proposals:
     """Objects, those that SAM trusts most first.
 
     Attributes:
-        masks: (N, H, W) bool, original frame.
-        boxes_xyxy: (N, 4) float32 in pixels, x1 and y1 one past the last pixel.
+        regions: N.
         iou_predictions: (N,) float32.
     """
 
-    masks: Tensor
-    boxes_xyxy: Tensor
+    regions: list[Region]
     iou_predictions: Tensor
 
 
@@ -77,16 +99,18 @@ class Everything:
         prompts = Prompts(
             point_coords=grid[:, None].astype(np.float32), point_labels=np.ones((len(grid), 1), np.int64)
         )
-        kept = [
-            self._trusted(logits, iou) for logits, iou in sam.decode(embedding, prompts, size, multimask=True)
-        ]
-        masks, expected = (torch.cat(parts) for parts in zip(*kept, strict=True))
-        boxes = batched_mask_to_box(
-            masks
-        ).float()  # x1 and y1 are the last pixels, as segment-anything compares them
+        regions: list[Region] = []
+        kept = []
+        for logits, iou in sam.decode(embedding, prompts, size, multimask=True):
+            masks, expected = self._trusted(logits, iou)
+            boxes = batched_mask_to_box(
+                masks
+            )  # x1 and y1 are the last pixels, as segment-anything compares them
+            regions += _packed(masks, boxes)
+            kept.append((boxes.float(), expected))
+        boxes, expected = (torch.cat(parts) for parts in zip(*kept, strict=True))
         best = nms(boxes, expected, self.max_overlap)
-        beyond = torch.tensor([0, 0, 1, 1], device=boxes.device)
-        return Proposals(masks[best], boxes[best] + beyond, expected[best])
+        return Proposals([regions[place] for place in best.tolist()], expected[best])
 
     def _trusted(self, logits: Tensor, iou: Tensor) -> tuple[Tensor, Tensor]:
         """Masks (M, H, W) and expected IoU (M,) of the proposals that are expected to be good, and stable."""
@@ -96,3 +120,10 @@ class Everything:
         logits, iou = logits[good], iou[good]
         stable = calculate_stability_score(logits, 0.0, _STABILITY_OFFSET) >= self.min_stability
         return logits[stable] > 0, iou[stable]
+
+
+def _packed(masks: Tensor, boxes: Tensor) -> Iterator[Region]:
+    """Regions of masks (M, H, W) bool and the boxes (M, 4) around them, x1 and y1 the last pixels."""
+    for mask, (x0, y0, x1, y1) in zip(masks.cpu().numpy(), boxes.int().tolist(), strict=True):
+        within = mask[y0 : y1 + 1, x0 : x1 + 1]
+        yield Region((x0, y0, x1 + 1, y1 + 1), int(within.sum()), np.packbits(within))

@@ -57,6 +57,7 @@ class Stage:
         cache_parents: stages whose results spare work when they are part of the run, and change no result.
         conditional_parents: stages whose results are used when they are part of the run and this configuration key is
             set.
+        idle: by configuration key, the groups of `reads` and the parents that decide nothing where that key is set.
         weights: those of `reads` that load a network; their files' checksums enter the key.
         nested_weights: those of `reads` whose methods may hold a network; its files' checksums enter the key, if any.
         content_keyed: further groups of `reads` whose files enter the key by their content, not by their paths.
@@ -106,6 +107,7 @@ class Stage:
     optional_parents: tuple[str, ...] = ()
     cache_parents: tuple[str, ...] = ()
     conditional_parents: Mapping[str, str] = field(default_factory=dict)
+    idle: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
     nested_weights: tuple[str, ...] = ()
     content_keyed: tuple[str, ...] = ()
@@ -139,6 +141,21 @@ class Stage:
     def digests(self) -> Inputs:
         """Which digests tell one result of the stage from the next."""
         return self.inputs or self.scope
+
+    def under(self, is_set: Callable[[str], bool]) -> "Stage":
+        """The row without what decides nothing; `is_set` says whether a configuration key has a value."""
+        idle = {name for key, names in self.idle.items() if is_set(key) for name in names}
+
+        def left(names: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(name for name in names if name not in idle)
+
+        return replace(
+            self,
+            reads=left(self.reads),
+            parents=left(self.parents),
+            optional_parents=left(self.optional_parents),
+            weights=left(self.weights),
+        )
 
 
 STAGES: dict[str, Stage] = {
@@ -201,6 +218,9 @@ STAGES: dict[str, Stage] = {
         reads=("clip", "presence"),
         parents=("saliency",),
         optional_parents=("finetune_clip",),
+        idle={
+            "presence.model": ("clip", "saliency", "finetune_clip")
+        },  # a network of its own reads image and text
         weights=("clip", "presence"),
         processes="all",
         gives_scores=True,

@@ -36,26 +36,28 @@ def run(context: StageContext) -> None:
         )
         return prompter_of(prompter, *read)(coarse.mask(sample_id), generator)
 
-    # What a map or an image is part of would fill the memory, and is made again when it is asked with.
-    kept = not isinstance(prompter, MapPrompter | ImagePrompter)
-    mine = {
-        name: found if kept else len(found)
-        for name, found in zip(context.share, context.computed(prompts_of), strict=True)
-    }
+    # Prompts that a map or an image is part of would fill the memory: they are made when they are asked with.
+    is_late = isinstance(prompter, MapPrompter | ImagePrompter)
+
+    def known_of(sample_id: str) -> Prompts | None:
+        """The prompts; None where they are made later of a mask that is not empty."""
+        return None if is_late and coarse.mask(sample_id).any() else prompts_of(sample_id)
+
+    mine = dict(zip(context.share, context.computed(known_of), strict=True))
     made = {name: found for share in distributed.to_all(mine) for name, found in share.items()}
-    asked = tuple(name for name in context.pending if _count(made[name]))
+    asked = tuple(name for name in context.pending if not _are_none(made[name]))
 
     def asked_with(sample_id: str) -> Prompts:
         found = made[sample_id]
-        return found if isinstance(found, Prompts) else prompts_of(sample_id)
+        return prompts_of(sample_id) if found is None else found
 
     def result(sample_id: str, answer: SamAnswer) -> Result:
         info: SamRecord = {
-            "presence": 1.0,
+            "presence": float(bool(answer.iou_predictions)),
             "iou_predictions": answer.iou_predictions,
-            "prompts": prompt_record(asked_with(sample_id)),
+            "prompts": prompt_record(answer.prompts),
         }
-        if fusion.multimask:
+        if fusion.multimask and answer.iou_predictions:
             info["proposal_iou_predictions"] = answer.proposal_iou_predictions
         if isinstance(mask_filter, AllComponents):  # no map need be read
             return Result(sample_id, info, answer.mask)
@@ -63,7 +65,7 @@ def run(context: StageContext) -> None:
         return Result(sample_id, info, mask)
 
     for name, found in mine.items():
-        if not _count(found):
+        if _are_none(found):
             absent: SamRecord = {"presence": 0.0, "iou_predictions": [], "prompts": prompt_record(Prompts())}
             context.save(name, absent, np.zeros_like(coarse.mask(name)))
     if not asked:
@@ -75,8 +77,9 @@ def run(context: StageContext) -> None:
     context.store(sam, answers, result, read, asked)
 
 
-def _count(found: Prompts | int) -> int:
-    return len(found) if isinstance(found, Prompts) else found
+def _are_none(found: Prompts | None) -> bool:
+    """Whether it is known that a sample has no prompts."""
+    return found is not None and not len(found)
 
 
 def _fusion_of(context: StageContext, fusion: MaskFusion | MapFusion, sample_id: str) -> MaskFusion:

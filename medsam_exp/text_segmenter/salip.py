@@ -89,23 +89,21 @@ class SaLIP(TextSegmenter):
     ) -> TextMask:
         embedding, image = features
         found = self._everything(self.sam, embedding, size)
-        areas = found.masks.sum((1, 2))
-        small = (areas > 0) & (areas <= self._max_area * size[0] * size[1])
+        small = [each for each in found.regions if 0 < each.area <= self._max_area * size[0] * size[1]]
         mask = torch.zeros(size, dtype=torch.bool, device=embedding.device)
-        if not small.any():
+        if not small:
             return TextMask(mask, 0.0)
-        boxes = found.boxes_xyxy[small]
         text = self.clip.encode_text(self.clip.tokenize(texts).to(embedding.device)).float().mean(0)
-        masks, corners = found.masks[small].cpu().numpy(), boxes.long().cpu().numpy()
-        cosines = region_scores(self.clip, image, masks, corners, text)
+        cosines = region_scores(self.clip, image, ((each.mask, each.box_xyxy) for each in small), text)
         refuse_broken(cosines, "a region's cosine", self.clip)
         best = cosines.argsort(descending=True, stable=True)[: self._regions]
-        prompts = Prompts(boxes_xyxy=boxes[best].cpu().numpy().astype(np.float32))
+        boxes = np.array([small[place].box_xyxy for place in best.tolist()], np.float32)
+        prompts = Prompts(boxes_xyxy=boxes)
         for proposals, iou in self.sam.decode(embedding, prompts, size, multimask=self._fusion.multimask):
             refuse_broken(proposals, "a mask", self.sam)
             mask |= self._fusion(proposals, iou)[0]
         scores = ((1 + cosines[best]) / 2).clamp(0, 1).tolist()
-        return TextMask(mask, max(scores), boxes[best].tolist(), scores)
+        return TextMask(mask, max(scores), boxes.tolist(), scores)
 
 
 def load_salip(

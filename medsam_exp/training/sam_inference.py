@@ -1,7 +1,7 @@
 """SAM's embeddings and masks of batches of images."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -22,11 +22,34 @@ class SamAnswer:
         mask: (H, W) bool, original frame, the masks of all N prompts united.
         iou_predictions: what the network expects of the mask of each prompt, or of each object that several ask for.
         proposal_iou_predictions: for each of these, what it expects of each mask before fusion.
+        prompts: boxes and points that it was asked with at last.
     """
 
     mask: Mask
     iou_predictions: list[float]
     proposal_iou_predictions: list[list[float]]
+    prompts: Prompts
+
+
+@dataclass(frozen=True)
+class _Joining:
+    """Remembers the points that join prompts when they are asked again."""
+
+    choose: Callable[[int, Mask], NDArray[np.float32]]
+    chosen: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+
+    def __call__(self, place: int, mask: Mask) -> NDArray[np.float32]:
+        self.chosen[place] = self.choose(place, mask)
+        return self.chosen[place]
+
+    def joined(self, prompts: Prompts) -> Prompts:
+        """Prompts with these points behind their own."""
+        coords = np.stack([self.chosen[place] for place in range(len(prompts))])
+        labels = np.ones(coords.shape[:2], np.int64)
+        if prompts.point_coords is not None and prompts.point_labels is not None:
+            coords = np.concatenate([prompts.point_coords, coords], axis=1)
+            labels = np.concatenate([prompts.point_labels, labels], axis=1)
+        return replace(prompts, point_coords=coords, point_labels=labels, further_points=None)
 
 
 def sam_embeddings(sam: PromptableModel, batch: ImageBatch) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -44,12 +67,12 @@ def sam_answers(
     prompts_of: Callable[[str], Prompts],
     batch: ImageBatch | EmbeddingBatch,
 ) -> Iterator[tuple[str, SamAnswer]]:
-    """Each sample's id and answer; the masks of several prompts are united.
+    """Each sample's id and answer; the masks of several prompts are united, of none the mask is empty.
 
     Args:
         sam: the network.
         fusion_of: a sample id, what makes one mask of those that the network gives for one prompt.
-        prompts_of: a sample id, at least one prompt.
+        prompts_of: a sample id, its prompts; called once for each.
         batch: images, or embeddings that were stored.
 
     Raises:
@@ -98,7 +121,9 @@ def answer_prompts(
     """
     united = torch.zeros(size, dtype=torch.bool, device=embedding.device)
     fused_iou, proposal_iou = [], []
-    answers = sam.decode(embedding, prompts, size, multimask=fusion.multimask)
+    joining = None if prompts.further_points is None else _Joining(prompts.further_points)
+    asked = replace(prompts, further_points=joining)
+    answers = sam.decode(embedding, asked, size, multimask=fusion.multimask)
     while of_one := list(islice(answers, prompts.alternatives)):
         logits, iou_predictions = (torch.cat(parts) for parts in zip(*of_one, strict=True))
         if not (all_finite(logits) and all_finite(iou_predictions)):
@@ -107,4 +132,5 @@ def answer_prompts(
         united |= mask
         fused_iou.append(iou)
         proposal_iou.append([float(value) for value in iou_predictions.cpu()])
-    return SamAnswer(united.cpu().numpy(), fused_iou, proposal_iou)
+    said = joining.joined(prompts) if joining is not None and joining.chosen else prompts
+    return SamAnswer(united.cpu().numpy(), fused_iou, proposal_iou, replace(said, mask_logits=None))

@@ -16,6 +16,7 @@ from medsam_exp.config.schema import check
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.stages.pipeline import STAGES
+from medsam_exp.types import UserError
 from tests.compose import composed
 from tests.conftest import ROOT
 
@@ -90,6 +91,29 @@ def test_other_weights_of_a_network_within_a_method_compute_its_maps(tmp_path: P
     }
     assert changed(found["one"], found["other"]) == [*CHAIN]
     assert not changed(found["one"], found["elsewhere"])
+
+
+def test_a_presence_score_of_its_own_network_knows_no_clip(tmp_path: Path) -> None:
+    """Neither in its key nor among what must come before it; CLIP's score has both."""
+    model = tmp_path / "sam3.pt"
+    model.write_text("weights")
+
+    def key(presence: str, *overrides: str) -> str:
+        run = (f"presence={presence}", *overrides, "data.count=1", f"paths.outputs={tmp_path}")
+        cfg = check(composed(*run))
+        dataset = build(cfg.data)
+        texts = build(cfg.text).bind(dataset.samples)
+        return Plan(cfg, list(cfg.stages), dataset, texts, FileDigests()).artifacts["presence"].key
+
+    sam3, after = f"presence.model={model}", "stages=[saliency,presence]"
+    alone = key("sam3", sam3, "stages=[presence]")
+    assert alone == key("sam3", sam3, after, "clip=tiny_random", "saliency=patch_text")
+    assert key("clip_contrast", after) != key("clip_contrast", after, "clip=tiny_random")
+    assert key("clip_contrast", after) != key("clip_contrast", after, "saliency=patch_text")
+    with pytest.raises(UserError, match="stage 'presence' needs 'saliency' before it"):
+        key("clip_contrast", "stages=[presence]")
+    model.write_text("others")
+    assert alone != key("sam3", sam3, "stages=[presence]")
 
 
 @pytest.mark.parametrize("options", RECORDED, ids=lambda options: options.removeprefix("+experiment="))

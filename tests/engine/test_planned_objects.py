@@ -24,7 +24,7 @@ def write(path: Path, seed: int) -> None:
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 32), dtype=np.uint8)).save(path)
 
 
-def engine(tmp_path: Path) -> Engine:
+def engine(tmp_path: Path, *overrides: str, stages: tuple[str, ...] = ("saliency",)) -> Engine:
     cfg = check(
         composed(
             "data=folder",
@@ -32,15 +32,16 @@ def engine(tmp_path: Path) -> Engine:
             "text=free",
             "text.text=a mass",
             "saliency=intensity",
-            "stages=[saliency]",
+            f"stages=[{','.join(stages)}]",
             "batch_size.saliency=1",
             f"paths.outputs={tmp_path}/outputs",
+            *overrides,
         )
     )
     dataset = build(cfg.data)
     texts = build(cfg.text).bind(dataset.samples)
     digests = FileDigests(tmp_path / "digests.json")
-    return Engine(Plan(cfg, ["saliency"], dataset, texts, digests), quiet=True)
+    return Engine(Plan(cfg, list(stages), dataset, texts, digests), quiet=True)
 
 
 def test_a_replaced_image_ends_the_run_and_nothing_is_stored_for_it(tmp_path: Path) -> None:
@@ -61,17 +62,29 @@ def test_a_replaced_image_ends_the_run_and_nothing_is_stored_for_it(tmp_path: Pa
     assert not np.array_equal(read_map(old.artifacts["saliency"], "b"), of_the_new_file)
 
 
-def test_weights_that_were_replaced_after_planning_are_refused(tmp_path: Path) -> None:
-    file = tmp_path / "calibration.json"
-    shutil.copy(PACKAGED, file)
-    objects = PlannedObjects(composed("presence=calibrated", f"presence.file={file}"), FileDigests(), build)
-    planned = objects.checksums("presence")
-    objects.to_work_with("presence", planned)
-    file.write_bytes(file.read_bytes() + b"\n")
+@pytest.mark.parametrize("group", ["presence", "saliency"])
+def test_weights_that_were_replaced_after_planning_are_refused(group: str, tmp_path: Path) -> None:
+    """Files of the choice itself, and those of a network that a method holds."""
+    write(tmp_path / "test_images" / "a.png", 0)
+    folder = tmp_path / "dino"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    shutil.copy(PACKAGED, tmp_path / "calibration.json")
+    files = {"presence": tmp_path / "calibration.json", "saliency": folder / "config.json"}
+    plan = engine(
+        tmp_path,
+        "saliency=proxyclip",
+        f"saliency.proxy.model={folder}",
+        "presence=calibrated",
+        f"presence.file={files['presence']}",
+        stages=("saliency", "presence"),
+    ).plan
+    plan.object_of(group, group)
+    files[group].write_bytes(files[group].read_bytes() + b"\n")
     with pytest.raises(
-        ChangedFileError, match="the files of presence were changed while the run was at work"
+        ChangedFileError, match=f"the files of {group} were changed while the run was at work"
     ):
-        objects.to_work_with("presence", planned)
+        plan.object_of(group, group)
 
 
 def test_a_stage_gets_the_pairs_that_the_plan_has_read(tmp_path: Path) -> None:

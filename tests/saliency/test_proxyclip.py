@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import Dinov2Config, Dinov2Model, DINOv3ViTConfig, DINOv3ViTModel
@@ -74,6 +75,8 @@ def test_features_are_those_of_the_published_network(kind: str, tmp_path: Path) 
     torch.testing.assert_close(found.flatten(1, 2), expected, rtol=1e-4, atol=1e-5)
     node = composed("saliency=proxyclip", f"saliency.proxy.model={tmp_path}").saliency
     assert tmp_path / "model.safetensors" in nested_weight_files(node)
+    several = OmegaConf.create({"_target_": "builtins.dict", "inner": [{"first": node}, node]})
+    assert nested_weight_files(several) == 2 * nested_weight_files(node)
     assert not nested_weight_files(composed("saliency=m2ib").saliency)
 
 

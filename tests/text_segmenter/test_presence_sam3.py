@@ -68,6 +68,20 @@ def test_a_run_stores_the_networks_own_presence_and_the_veto_obeys_it(tmp_path: 
     assert sum(vetoed) == 1
 
 
+def test_it_needs_neither_clip_nor_map(tmp_path: Path) -> None:
+    folder, run_dir = saved("sam3", tmp_path / "sam3"), tmp_path / "run"
+    run_dir.mkdir()
+    overrides = [*SMALL, "stages=[presence]", f"presence.model={folder}", "clip.model=no/such/folder"]
+    run(composed(*overrides, f"paths.outputs={tmp_path}"), run_dir, {}, overrides)
+    summary = json.loads((run_dir / "summary.json").read_text())
+    (key,) = summary["keys"].values()
+    dataset = build(composed(*SMALL).data)
+    text = build(composed(*SMALL).text).bind(dataset.samples)
+    name = dataset.samples[0].id
+    score = stored(tmp_path / "artifacts" / "presence" / key).info(name)["score"]
+    assert score == pytest.approx(by_its_forward(folder, dataset.read_image(name), text[name][0]), abs=1e-6)
+
+
 def test_nothing_is_loaded_before_the_network_is_asked_for_and_what_lacks_is_named(tmp_path: Path) -> None:
     scorer = Sam3Presence(str(tmp_path / "absent"))
     assert isinstance(scorer, NetworkPresence)

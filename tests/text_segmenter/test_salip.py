@@ -12,12 +12,12 @@ from torch.nn.functional import cosine_similarity
 
 from medsam_exp.clip.load import load_clip
 from medsam_exp.sam.build import build_tiny_sam
-from medsam_exp.sam.everything import Everything
+from medsam_exp.sam.everything import Everything, Region
 from medsam_exp.sam.fusion.map_agreement import MapAgreement
 from medsam_exp.sam.fusion.single import SingleMask
 from medsam_exp.sam.model import SamModel
 from medsam_exp.text_segmenter.salip import SaLIP, load_salip
-from medsam_exp.types import Prompts, RGBImage, UserError
+from medsam_exp.types import Mask, Prompts, RGBImage, UserError
 
 SIZE = (60, 90)
 TEXTS = ["a bright round mass", "a lesion"]
@@ -75,6 +75,14 @@ def sam(metas: Sam) -> SamModel:
     return SamModel(copy.deepcopy(metas)).eval()
 
 
+def placed(region: Region) -> Mask:
+    """The (H, W) mask of a region."""
+    mask = np.zeros(SIZE, bool)
+    x0, y0, x1, y1 = region.box_xyxy
+    mask[y0:y1, x0:x1] = region.mask
+    return mask
+
+
 @pytest.mark.parametrize(("iou", "stability"), [(0.0, 0.0), (0.3, 0.5), (0.5, 0.8)])
 def test_everything_is_segment_anythings(metas: Sam, sam: SamModel, iou: float, stability: float) -> None:
     generator = SamAutomaticMaskGenerator(
@@ -84,14 +92,14 @@ def test_everything_is_segment_anythings(metas: Sam, sam: SamModel, iou: float, 
     with torch.no_grad():
         embedding = sam.encode(sam.preprocess(picture())[None])[0]
     found = Everything(6, iou, stability, 0.7)(sam, embedding, SIZE)
-    assert len(found.masks) == len(expected)
+    assert len(found.regions) == len(expected)
     assert 5 < len(expected) < 108
-    for mask, box, value, theirs in zip(
-        found.masks.numpy(), found.boxes_xyxy.tolist(), found.iou_predictions.tolist(), expected, strict=True
-    ):
+    for region, value, theirs in zip(found.regions, found.iou_predictions.tolist(), expected, strict=True):
+        mask = placed(region)
         assert np.mean(mask != theirs["segmentation"]) <= 2 / mask.size
+        assert region.area == mask.sum()
         x, y, width, height = theirs["bbox"]
-        np.testing.assert_allclose(box, [x, y, x + width + 1, y + height + 1], atol=1)
+        np.testing.assert_allclose(region.box_xyxy, [x, y, x + width + 1, y + height + 1], atol=1)
         assert value == pytest.approx(theirs["predicted_iou"], abs=1e-4)
 
 
@@ -104,9 +112,8 @@ def test_the_regions_nearest_to_the_mean_of_the_texts_are_drawn(sam: SamModel) -
         proposals = Everything(5, 0.0, 0.0, 0.7)(sam, embedding, SIZE)
         texts = torch.stack([clip.encode_text(clip.tokenize([text]))[0] for text in TEXTS]).mean(0)
         scored = []
-        for mask, (x0, y0, x1, y1) in zip(
-            proposals.masks.numpy(), proposals.boxes_xyxy.int().tolist(), strict=True
-        ):
+        for region in proposals.regions:
+            mask, (x0, y0, x1, y1) = placed(region), region.box_xyxy
             if not 0 < mask.sum() <= 0.5 * mask.size:
                 continue
             cut = np.zeros((y1 - y0, x1 - x0, 3), np.uint8)

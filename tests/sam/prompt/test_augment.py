@@ -7,9 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from medsam_exp.config.build import build
+from medsam_exp.sam.fusion.single import SingleMask
 from medsam_exp.sam.prompt.on_image import prompter_of
+from medsam_exp.sam.promptable import PromptableModel
+from medsam_exp.training.sam_inference import answer_prompts
 from medsam_exp.types import Prompts
 from tests.compose import composed
 
@@ -97,3 +101,26 @@ def test_sam_is_asked_twice_as_by_its_own_predictor(pair) -> None:
         )
         np.testing.assert_allclose(logits.numpy(), expected, rtol=0, atol=1e-4)
         np.testing.assert_allclose(iou.numpy(), expected_iou, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("inner", [[], ["prompt@prompt.inner=box"]])
+def test_an_answer_says_the_points_that_it_was_asked_with_at_last(pair, inner: list[str]) -> None:
+    sam, prompts = pair.ours, prompts_of("distance", *inner)
+    with torch.no_grad():
+        embedding = sam.encode(sam.preprocess(IMAGE)[None])[0]
+    found = answer_prompts(sam, SingleMask(), embedding, prompts, SIZE)
+    assert found.prompts.further_points is None
+    assert found.prompts.point_coords.shape == (2, 1 if inner else 2, 2)
+    first = 0 if inner else 1
+    for place, mask in enumerate(first_masks(sam, embedding, prompts)):
+        expected = prompts.further_points(place, mask)
+        np.testing.assert_array_equal(found.prompts.point_coords[place, first:], expected)
+    again = answer_prompts(sam, SingleMask(), embedding, found.prompts, SIZE)
+    assert np.array_equal(again.mask, found.mask)
+    assert again.iou_predictions == found.iou_predictions
+
+
+def first_masks(sam: PromptableModel, embedding: torch.Tensor, prompts: Prompts) -> list[np.ndarray]:
+    """SAM's first answer to each prompt."""
+    asked_once = replace(prompts, further_points=None)
+    return [logits[0].numpy() > 0 for logits, _ in sam.decode(embedding, asked_once, SIZE)]
