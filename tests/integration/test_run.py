@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -317,3 +318,23 @@ def test_a_failing_stage_keeps_what_is_done(fresh_runs: Runs, monkeypatch: pytes
     timing = fresh_runs.timing(fresh_runs("data.count=2"))
     assert timing["saliency"] == timing["coarse_mask"] == (0, 2)
     assert timing["sam_mask"] == (2, 0)
+
+
+@pytest.mark.parametrize("logger", ["tensorboard", "wandb"])
+def test_a_password_in_the_shells_variables_reaches_no_file(logger: str, tmp_path: Path) -> None:
+    address = "http://user:TOPSECRET@localhost:1"
+    done = subprocess.run(
+        [
+            *(sys.executable, ROOT / "run.py", *RANDOM, "data.count=1", f"logger={logger}"),
+            f"paths.outputs={tmp_path}/outputs",
+            "paths.proxy='${oc.env:PROXY_WITH_PASSWORD}'",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PROXY_WITH_PASSWORD": address, "WANDB_MODE": "offline"},
+        capture_output=True,
+        check=True,
+    )
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"summary.json", "report.html", "config.yaml"} <= {path.name for path in files}
+    assert [path for path in files if b"TOPSECRET" in path.read_bytes()] == []
+    assert b"TOPSECRET" not in done.stdout + done.stderr
