@@ -11,14 +11,11 @@ from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from medsam_exp.report.figures import panels
-from medsam_exp.report.figures.overlay import (
-    ImageResult,
-    distribution_figure,
-    overlay_figure,
-    overlay_picture,
-)
+from medsam_exp.report.figures.canvas import Canvas
+from medsam_exp.report.figures.distribution import distribution_figure, distribution_picture
+from medsam_exp.report.figures.overlay import ImageResult, overlay_figure, overlay_picture
 from medsam_exp.report.figures.style import MOST_POINTS, pixels_of, save_png
-from medsam_exp.report.png_file import DOTS_PER_INCH
+from medsam_exp.report.png_file import DOTS_PER_INCH, save_pixels
 
 NOTHING = {"saliency_map": None, "coarse_mask": None, "prompts": None, "mask": None, "ground_truth": None}
 
@@ -72,6 +69,40 @@ def test_a_picture_of_remembered_panels_looks_as_the_whole_figure_does(case: Ima
         assert np.array_equal(overlay_picture(other), picture)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (300, 20), (20, 300), (216, 216)])
+def test_a_panel_of_any_shape_has_its_title_and_legend_where_the_whole_figure_has_them(
+    shape: tuple[int, int],
+) -> None:
+    mask = np.zeros(shape, bool)
+    mask[shape[0] // 4 : 1 + shape[0] // 2] = True
+    grey = np.full((*shape, 3), 90, np.uint8)
+    result = ImageResult("scan", "a lesion", grey, mask.astype(np.float32), mask, mask=mask)
+    whole = np.asarray(pixels_of(overlay_figure(result))).astype(int)
+    picture = np.asarray(overlay_picture(result)).astype(int)
+    lowest, highest = minimum_filter(whole, (3, 3, 1)), maximum_filter(whole, (3, 3, 1))
+    assert ((picture < lowest - 4) | (picture > highest + 4)).mean() < 1e-4
+
+
+def test_a_canvas_keeps_nothing_of_the_picture_before(case: ImageResult) -> None:
+    figure, (axes,) = panels.row(case.image.shape, 1, 0.3, 0.3)
+    empty = np.asarray(pixels_of(figure))
+    canvas = Canvas(figure)
+
+    def picture(image: Any, mask: Any) -> Any:
+        def draw() -> None:
+            panels.draw_image(axes, image)
+            panels.draw_outline(axes, mask, panels.SAM)
+
+        return canvas.pixels(draw)
+
+    first = picture(case.image, case.mask)
+    other = picture(255 - case.image, ~case.mask)
+    assert not np.array_equal(first, other)
+    assert np.array_equal(first, picture(case.image, case.mask))
+    assert np.array_equal(canvas.pixels(lambda: None), empty)
+    assert np.array_equal(canvas.pixels(lambda: canvas.blank // 2), empty // 2)
+
+
 @pytest.mark.parametrize("shape", [(216, 216), (240, 240), (288, 240), (40, 56)])
 def test_a_picture_is_as_large_as_the_whole_figure(shape: tuple[int, int]) -> None:
     """Inches times dots are 665.9999999999999 rows for the first of them."""
@@ -82,13 +113,15 @@ def test_a_picture_is_as_large_as_the_whole_figure(shape: tuple[int, int]) -> No
 def test_panels_that_pictures_have_in_common_are_drawn_once(
     case: ImageResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn: list[str] = []
+    drawn: list[bytes] = []
     draw = panels.draw_image
-    monkeypatch.setattr(panels, "draw_image", lambda *own: (drawn.append(own[2]), draw(*own)))
+    monkeypatch.setattr(
+        panels, "draw_image", lambda axes, image, **own: (drawn.append(image), draw(axes, image, **own))
+    )
     first = replace(case, image=case.image // 2 + 3)
     overlay_picture(first)
     overlay_picture(replace(first, sample_id="another", scores={}, mask=~case.mask))
-    assert drawn == ["Image", "Saliency map", "Coarse mask and prompts", *2 * ["SAM mask and ground truth"]]
+    assert len(drawn) == 4 + 1
 
 
 def test_same_case_same_bytes(case: ImageResult, tmp_path: Path) -> None:
@@ -103,6 +136,17 @@ def test_png_says_nothing_of_program_or_date(case: ImageResult, tmp_path: Path) 
     save_png(overlay_figure(case), tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as picture:
         assert set(picture.info) <= {"dpi"}
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (30, 41)])
+def test_what_is_written_is_what_is_read(shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    buffer = io.BytesIO()
+    save_pixels(Image.fromarray(pixels), buffer)
+    with Image.open(buffer) as picture:
+        assert (picture.format, picture.mode) == ("PNG", "RGB")
+        assert picture.info["dpi"] == pytest.approx((DOTS_PER_INCH, DOTS_PER_INCH), rel=1e-3)
+        assert np.array_equal(picture, pixels)
 
 
 def test_no_figure_stays_behind(case: ImageResult) -> None:
@@ -211,6 +255,25 @@ def test_distribution_of_many_images_draws_evenly_many_of_the_sorted_scores() ->
     ]
     drawn = np.sort(figure.axes[0].collections[0].get_offsets()[:, 1])
     np.testing.assert_allclose(drawn, np.linspace(0, 1, MOST_POINTS), atol=1 / len(scores))
+
+
+@pytest.mark.parametrize("score", [0.1, 0.9])
+def test_the_picture_of_a_distribution_is_that_of_its_figure(
+    rows: list[dict[str, Any]], score: float
+) -> None:
+    """Also where only the scores differ from those before."""
+    for shown in (rows, [{**row, "dsc": score} for row in rows], rows[:3], []):
+        assert np.array_equal(distribution_picture(shown), pixels_of(distribution_figure(shown)))
+
+
+def test_boxes_are_those_of_matplotlib() -> None:
+    scores = [0.02, 0.5, 0.52, 0.55, 0.6, 0.61, 0.7, 0.98]
+    figure = distribution_figure([{"id": str(score), "stage": "sam", "dsc": score} for score in scores])
+    own = np.concatenate([line for lines in figure.axes[0].collections[1:] for line in lines.get_segments()])
+    axes = Figure().add_subplot()
+    drawn = axes.boxplot([scores], positions=[0], widths=0.5, showfliers=False, manage_ticks=False)
+    theirs = np.concatenate([line.get_xydata() for lines in drawn.values() for line in lines])
+    assert {tuple(point) for point in own.round(6)} == {tuple(point) for point in theirs.round(6)}
 
 
 def test_distribution_without_scores(tmp_path: Path) -> None:

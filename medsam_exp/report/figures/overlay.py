@@ -1,7 +1,6 @@
-"""Pictures of a run: one image with all that was found in it, and the distribution of the scores."""
+"""A picture of one image with all that a run found in it."""
 
 import hashlib
-import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,25 +13,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from medsam_exp.metrics.measures import MEASURES, number
+from medsam_exp.metrics.measures import number
 from medsam_exp.report.figures import panels
-from medsam_exp.report.figures.style import (
-    GRID,
-    INK,
-    MOST_POINTS,
-    new_figure,
-    pixels_of,
-    swarm,
-)
+from medsam_exp.report.figures.canvas import Canvas
+from medsam_exp.report.figures.style import SHOWN_SCORES, new_figure, pixels_of
 from medsam_exp.report.png_file import DOTS_PER_INCH
 from medsam_exp.runtime.recent import Recent
-from medsam_exp.stages.pipeline import stage_colour, stage_place, stage_title
+from medsam_exp.stages.pipeline import stage_title
 from medsam_exp.types import Mask, Prompts, RGBImage, SaliencyMap
 
 _HEADER, _TEXT_LINE, _PANEL_TITLE, _FOOTER = 0.42, 0.18, 0.26, 0.5  # inches
 _LONG_LEGEND = 28  # letters; more do not fit below a panel at the usual size
-_LEVEL_NAMES = 3  # columns at most whose names have room beside each other
-_SHOWN_SCORES = tuple(measure for measure in MEASURES if measure.name in ("dsc", "iou", "nsd"))
 _ENSEMBLES = {"weak": panels.ENSEMBLE, "reference": panels.REFERENCE}
 _SINGLE = {"weak_single": panels.SINGLE, "reference_single": panels.REFERENCE}
 """Shown where a run has no ensemble."""
@@ -75,21 +66,30 @@ _drawn: Recent[NDArray[np.uint8]] = Recent(most=120)
 """Pixels of panels, 1.2 MB each at most: jobs of a sweep, and parts of one run, have many in common."""
 _resampled: Recent[panels.Resampled] = Recent(most=60)
 """Images at the size of a panel, 1.1 MB each at most."""
+_canvases: Recent[Canvas] = Recent(most=20)
+"""By the shape of images, 2.4 MB each at most."""
+_around: Recent[NDArray[np.uint8]] = Recent(most=40)
+"""Titles and legends by their words, 0.7 MB each."""
+_headers: Recent[NDArray[np.uint8]] = Recent(most=60)
+"""Names and texts of images, 0.9 MB each at most."""
 
 
 def overlay_picture(result: ImageResult) -> Image.Image:
-    """The same pixels as those of `overlay_figure`, of panels that are drawn only where they are not remembered."""
-    chosen, top = _panels(result), _top(result)
-    pixels = _with_header(result, len(chosen), top)
+    """The same picture as `overlay_figure`, of parts that are drawn only where they are not remembered."""
+    chosen = _panels(result)
+    pixels = _with_header(result, len(chosen))
     image = _digest(result.image)
     for column, panel in enumerate(chosen):
-        draw = partial(_panel_pixels, result.image, image, panel, top)
-        found = _drawn.of(_digest(image, top, panel), draw)
+        found = _drawn.of(_digest(image, panel), partial(_panel_pixels, result.image, image, panel))
         left = round(column * panels.PITCH * DOTS_PER_INCH)
-        under = pixels[: len(found), left : left + found.shape[1]]
-        # What is drawn is darker than the white between.
-        np.minimum(under, found[: len(under), : under.shape[1]], out=under)
+        _darken(pixels[-len(found) :, left : left + found.shape[1]], found)
     return Image.fromarray(pixels)
+
+
+def _darken(under: NDArray[np.uint8], found: NDArray[np.uint8]) -> None:
+    """Lay pixels over others, of which they show the upper left part; where either has nothing it is white."""
+    height, width = (min(both) for both in zip(under.shape[:2], found.shape[:2], strict=True))
+    np.minimum(under[:height, :width], found[:height, :width], out=under[:height, :width])
 
 
 def overlay_figure(result: ImageResult) -> Figure:
@@ -126,31 +126,73 @@ def _digest(*parts: Any) -> bytes:
     return hasher.digest()
 
 
-def _with_header(result: ImageResult, count: int, top: float) -> NDArray[np.uint8]:
-    """(height, width, 3) pixels of a picture that has no panels yet; only as much is drawn as the header needs."""
-    figure, _ = panels.row(result.image.shape, 0, top, _FOOTER, least=max(count, 2))
-    width, height = figure.get_size_inches()
-    dots = int(round(height * DOTS_PER_INCH, 6))  # 665.9999999 are 666, as for matplotlib
-    below = max(0, dots - math.ceil(top * DOTS_PER_INCH))
-    figure.set_size_inches(width, height - below / DOTS_PER_INCH)
-    _draw_header(figure, result)
-    header = np.asarray(pixels_of(figure))
-    return np.pad(header, ((0, dots - len(header)), (0, 0), (0, 0)), constant_values=255)
+def _with_header(result: ImageResult, count: int) -> NDArray[np.uint8]:
+    """(height, width, 3) pixels of a picture that has no panels yet."""
+    width, height = panels.row_size(result.image.shape, max(count, 2), _top(result), _FOOTER)
+    # 665.9999999 are 666, as for matplotlib.
+    rows, columns = (int(round(inches * DOTS_PER_INCH, 6)) for inches in (height, width))
+    pixels = np.full((rows, columns, 3), 255, np.uint8)
+
+    def drawn(draw: Callable[[Figure, ImageResult], None]) -> NDArray[np.uint8]:
+        figure = new_figure(width, _top(result))
+        draw(figure, result)
+        return np.asarray(pixels_of(figure))
+
+    _darken(pixels, _headers.of((result.sample_id, result.text, count), partial(drawn, _draw_name)))
+    _darken(pixels, drawn(_draw_scores))
+    return pixels
 
 
-def _panel_pixels(image: RGBImage, digest: bytes, panel: _Panel, top: float) -> NDArray[np.uint8]:
-    """(height of the picture, width of a panel and its margins, 3) pixels of one panel, white around it."""
-    figure, (axes,) = panels.row(image.shape, 1, top, _FOOTER)
-    _draw_panel(axes, image, panel, _resampled.of(digest, dict))
-    pixels = np.array(pixels_of(figure))
+def _panel_pixels(image: RGBImage, digest: bytes, panel: _Panel) -> NDArray[np.uint8]:
+    """(height, width, 3) pixels of one panel with its margins, title and legend, white around it."""
+    title, draw, shown = panel
+    canvas = _canvases.of(image.shape[:2], lambda: Canvas(_empty_panel(image.shape)))
+    (axes,) = canvas.axes
+
+    def own() -> NDArray[np.uint8]:
+        panels.draw_image(axes, image, resampled=_resampled.of(digest, dict))
+        return _surrounded(canvas, title, draw(*shown, axes))
+
+    pixels = canvas.pixels(own)
     pixels.setflags(write=False)
     return pixels
+
+
+def _empty_panel(shape: tuple[int, ...]) -> Figure:
+    figure, (axes,) = panels.row(shape, 1, _PANEL_TITLE, _FOOTER)
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+    return figure
+
+
+def _surrounded(canvas: Canvas, title: str, entries: list[panels.LegendEntry]) -> NDArray[np.uint8]:
+    """A canvas with a title above its panel and a legend below it, which look alike at panels of any height."""
+    labels = tuple(label for label, _ in entries)  # each is always drawn in its own style
+    words = _around.of((title, labels), partial(_words_around, title, entries))
+    above, below = (round(inches * DOTS_PER_INCH) for inches in (_PANEL_TITLE, _FOOTER))
+    pixels = canvas.blank.copy()
+    box = canvas.axes[0].bbox
+    top, bottom = (len(pixels) - round(y) for y in (box.y1, box.y0))
+    pixels[max(top - above, 0) : top] = words[max(above - top, 0) : above]
+    pixels[bottom : bottom + below] = words[-below:][: len(pixels) - bottom]
+    return pixels
+
+
+def _words_around(title: str, entries: list[panels.LegendEntry]) -> NDArray[np.uint8]:
+    """(height, width, 4) pixels of a panel that has nothing but a title and a legend."""
+    figure = _empty_panel((3, 5))  # the flattest
+    panels.draw_title(figure.axes[0], title)
+    _draw_legend(figure.axes[0], entries)
+    return Canvas(figure).blank
 
 
 def _draw_panel(axes: Axes, image: RGBImage, panel: _Panel, resampled: panels.Resampled) -> None:
     title, draw, shown = panel
     panels.draw_image(axes, image, title, resampled)
-    entries = draw(*shown, axes)
+    _draw_legend(axes, draw(*shown, axes))
+
+
+def _draw_legend(axes: Axes, entries: list[panels.LegendEntry]) -> None:
     small = sum(len(label) for label, _ in entries) > _LONG_LEGEND
     spacing = {"columnspacing": 1.2, "handlelength": 2.2, "handletextpad": 0.6}
     panels.draw_legend(axes, entries, 7 if small else 8.5, **spacing)
@@ -169,28 +211,13 @@ def _top(result: ImageResult) -> float:
 
 
 def _draw_header(figure: Figure, result: ImageResult) -> None:
-    said = "\n".join(_quoted(result))
-    panels.draw_name(figure, result.sample_id, 5, said, gap=0.23, fontsize=9.5, linespacing=1.2)
+    _draw_name(figure, result)
     _draw_scores(figure, result)
 
 
-def distribution_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw DSC, IoU and NSD of all images: a box with the quartiles and a point for each image, by stage.
-
-    Args:
-        rows: those of per_image.csv; rows without scores are not drawn.
-    """
-    stages = {row["stage"] for row in rows if isinstance(row.get("dsc"), int | float)}
-    height = 3.4 if len(stages) <= _LEVEL_NAMES else 4.4
-    figure = new_figure(9.6, height, "constrained")
-    for axes, measure in zip(figure.subplots(1, 3, sharey=True), _SHOWN_SCORES, strict=True):
-        columns: dict[str, list[float]] = {}
-        for row in rows:
-            if isinstance(row.get(measure.name), int | float):
-                columns.setdefault(row["stage"], []).append(row[measure.name])
-        _draw_columns(axes, {stage: columns[stage] for stage in sorted(columns, key=stage_place)})
-        axes.set_title(measure.label, fontsize=11, color=INK)
-    return figure
+def _draw_name(figure: Figure, result: ImageResult) -> None:
+    said = "\n".join(_quoted(result))
+    panels.draw_name(figure, result.sample_id, 5, said, gap=0.23, fontsize=9.5, linespacing=1.2)
 
 
 def _panels(result: ImageResult) -> list[_Panel]:
@@ -238,40 +265,8 @@ def _draw_masks(
 def _draw_scores(figure: Figure, result: ImageResult) -> None:
     """Scores of the last mask in the upper right corner."""
     width, height = figure.get_size_inches()
-    shown = [m for m in _SHOWN_SCORES if m.name in result.scores]
+    shown = [m for m in SHOWN_SCORES if m.name in result.scores]
     scores = "    ".join(f"{m.label} {number(result.scores[m.name], m.decimals)}" for m in shown)
     if result.nnunet_masks and scores:  # several masks are drawn, so it must be said whose scores these are
         scores = f"{stage_title(result.scored)}:  {scores}"
     figure.text(1 - panels.MARGIN / width, 1 - 0.12 / height, scores, ha="right", fontsize=11, **panels.PLAIN)
-
-
-def _count(images: int) -> str:
-    return f"n = {images}" if images <= MOST_POINTS else f"n = {images}, {MOST_POINTS} drawn"
-
-
-def _draw_columns(axes: Axes, columns: Mapping[str, Sequence[float]]) -> None:
-    """A box over each stage's points; of many images the points are evenly spaced among the sorted scores."""
-    for place, (stage, values) in enumerate(columns.items()):
-        colour = stage_colour(stage)
-        count = min(len(values), MOST_POINTS)
-        points = np.sort(values)[np.linspace(0, len(values) - 1, count).round().astype(int)]
-        axes.scatter(place + swarm(count, 0.36), points, s=13, color=colour, alpha=0.75, lw=0, zorder=2)
-        axes.boxplot(
-            [values],
-            positions=[place],
-            widths=0.5,
-            showfliers=False,
-            medianprops={"color": INK, "lw": 2},
-            boxprops={"color": INK},
-            whiskerprops={"color": INK},
-            capprops={"color": INK},
-        )
-    labels = [f"{stage_title(stage)}\n{_count(len(values))}" for stage, values in columns.items()]
-    slanted: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor", "linespacing": 1.0}
-    style = {"fontsize": 9.5} if len(columns) <= _LEVEL_NAMES else {"fontsize": 8.5, **slanted}
-    axes.set_xticks(range(len(columns)), labels, color=INK, **style)
-    axes.set(xlim=(-0.6, max(len(columns), 1) - 0.4), ylim=(-0.03, 1.03))
-    axes.tick_params(length=0, labelcolor=INK)
-    axes.grid(axis="y", color=GRID, zorder=0)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)

@@ -74,6 +74,17 @@ def row_width(count: int, panel: float = _PANEL, gap: float = _GAP) -> float:
     return 2 * MARGIN + count * (panel + gap) - gap
 
 
+def row_size(
+    shape: tuple[int, ...], count: int, top: float, bottom: float, panel: float = _PANEL, gap: float = _GAP
+) -> tuple[float, float]:
+    """Width and height of a row of so many panels in an image's frame, as `row` makes it, in inches."""
+    return row_width(count, panel, gap), top + _panel_height(shape, panel) + bottom
+
+
+def _panel_height(shape: tuple[int, ...], panel: float) -> float:
+    return panel * float(np.clip(shape[0] / shape[1], _FLATTEST, _TALLEST))
+
+
 def row(
     shape: tuple[int, ...],
     count: int,
@@ -95,8 +106,8 @@ def row(
         least: panels that have room at least.
     """
     height, width = shape[:2]
-    panel_height = panel * float(np.clip(height / width, _FLATTEST, _TALLEST))
-    size = (row_width(max(count, least), panel, gap), top + panel_height + bottom)
+    panel_height = _panel_height(shape, panel)
+    size = row_size(shape, max(count, least), top, bottom, panel, gap)
     figure, axes = new_figure(*size), []
     for column in range(count):
         left = (MARGIN + column * (panel + gap)) / size[0]
@@ -153,6 +164,11 @@ def draw_image(axes: Axes, image: RGBImage, title: str = "", resampled: Resample
     axes.set_aspect("equal")
     axes.add_image(_PanelImage(axes, image, {} if resampled is None else resampled))
     axes.set_axis_off()
+    draw_title(axes, title)
+
+
+def draw_title(axes: Axes, title: str) -> None:
+    """Write above a panel."""
     axes.set_title(title, fontsize=10, color=INK, pad=5, y=1)  # where it stands need not be searched for
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from medsam_exp.metrics.measures import MEASURES
 from medsam_exp.report.png_file import DOTS_PER_INCH, save_pixels
 
 INK, FAINT, GRID = "#1a1a1a", "#5c5c5c", "#e4e4e4"
@@ -17,6 +18,8 @@ BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
 """From the palette of Okabe and Ito, which colour-blind readers tell apart."""
 MOST_POINTS = 2000
 """Of more images a figure draws so many points at most, and says so."""
+SHOWN_SCORES = tuple(measure for measure in MEASURES if measure.name in ("dsc", "iou", "nsd"))
+"""Of masks, in pictures."""
 DIAGONAL: dict[str, Any] = {"color": "#9a9a9a", "lw": 1.2, "ls": (0, (4, 3))}
 """Of a line of equality or of chance."""
 

@@ -132,10 +132,10 @@ def _final_dsc(results: RunResults) -> dict[str, float]:
     return {name: own["dsc"] for name, of in scores.items() if "dsc" in (own := of.get(final, {}))}
 
 
-def _distribution(results: RunResults) -> "Figure":
-    from medsam_exp.report.figures.overlay import distribution_figure
+def _distribution(results: RunResults) -> Image.Image:
+    from medsam_exp.report.figures.distribution import distribution_picture
 
-    return distribution_figure(results.rows)
+    return distribution_picture(results.rows)
 
 
 def _words(sample_id: str, text: Mapping[str, Any], largest: float) -> "Figure":
