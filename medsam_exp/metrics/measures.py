@@ -91,7 +91,7 @@ class Cell:
     """A summarised score, written out.
 
     Attributes:
-        value: "0.812 ± 0.101", mean and standard deviation over images.
+        value: "0.812 ± 0.101", mean and standard deviation over images; of one image its score alone.
         interval: "[0.790, 0.834]", the mean's 95 % confidence interval; a dash where it has none.
         n: number of images, and of patients where they are known: "540 (18 patients)".
     """
@@ -145,8 +145,8 @@ def score_cell(score: Mapping[str, Any] | None, decimals: int = 3) -> Cell:
     """Write out one entry of the summary's metrics; dashes when there is none."""
     if not score:
         return Cell(MISSING, "", "")
-    spread = MISSING if score["n"] == 1 else number(score["std"], decimals)
-    value = f"{number(score['mean'], decimals)} ± {spread}"
+    spread = f" ± {number(score['std'], decimals)}" if score["n"] > 1 else ""
+    value = f"{number(score['mean'], decimals)}{spread}"
     return Cell(value, interval(score["ci95"], decimals), count(score))
 
 

@@ -90,8 +90,14 @@ def _table(table: Table, console: Console) -> rich_table.Table:
 
 
 def _texts(row: Row) -> list[str]:
-    cells = [f"{cell.value}\n{cell.interval}" if isinstance(cell, Cell) else cell for cell in row.cells]
-    return [row.short or row.label, *cells]
+    return [row.short or row.label, *map(_written, row.cells)]
+
+
+def _written(cell: Cell | str) -> str:
+    """A cell's text; the interval of a score, where it has one, stands below it."""
+    if isinstance(cell, str):
+        return cell
+    return cell.value if cell.interval == MISSING else f"{cell.value}\n{cell.interval}"
 
 
 def _line(console: Console, label: str, text: str) -> None:

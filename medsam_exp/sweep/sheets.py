@@ -152,7 +152,8 @@ def _score(entry: Entry | None, measure: Measure) -> TableCell:
         return TableCell(MISSING)
     score = score_cell(entry.score, measure.decimals)
     star = _STAR if entry.p is not None and entry.p < _SIGNIFICANT else ""
-    return TableCell(f"{score.value}{star} {score.interval}", entry.best, entry.score["mean"])
+    bounds = f" {score.interval}" if score.interval != MISSING else ""
+    return TableCell(f"{score.value}{star}{bounds}", entry.best, entry.score["mean"])
 
 
 def signed_difference(value: float, decimals: int) -> str:

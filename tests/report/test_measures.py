@@ -57,8 +57,8 @@ def test_a_cell_counts_patients_where_they_are_known() -> None:
 
 
 def test_one_image_has_neither_spread_nor_interval_even_in_a_run_of_old() -> None:
-    assert score_cell({"mean": 0.5, "std": 0.0, "ci95": None, "n": 1}, 2) == Cell("0.50 ± –", "–", "1")
-    assert score_cell({"mean": 0.5, "std": 0.0, "ci95": [0.5, 0.5], "n": 1}, 2) == Cell("0.50 ± –", "–", "1")
+    assert score_cell({"mean": 0.5, "std": 0.0, "ci95": None, "n": 1}, 2) == Cell("0.50", "–", "1")
+    assert score_cell({"mean": 0.5, "std": 0.0, "ci95": [0.5, 0.5], "n": 1}, 2) == Cell("0.50", "–", "1")
 
 
 def test_a_measure_that_was_registered_just_now_has_its_label(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,9 @@ def write_sweep_report(path: Path, sweep: SweepResults, sheets: Mapping[str, She
         beside.write_scores(data)
     content = {
         "title": sweep.name,
+        "of": ", ".join([*datasets_of(sweep), last_date(sweep)[:10]]),
+        "datasets": datasets_of(sweep),
+        "date": last_date(sweep),
         "disclaimer": DISCLAIMER,
         "choices": [(axis, ", ".join(values)) for axis, values in sweep.axes.items()],
         "sweep": sweep,
@@ -50,6 +53,17 @@ def write_sweep_report(path: Path, sweep: SweepResults, sheets: Mapping[str, She
     }
     draw = partial(_drawings, sweep, data) if data["images"] else None
     write_with_drawings(path, Path(__file__).with_name("page.html"), content, draw)
+
+
+def datasets_of(sweep: SweepResults) -> list[str]:
+    """Choices of `data` of the jobs with results."""
+    chosen = (job.run.summary["choices"].get("data") for job in sweep.finished)
+    return list(dict.fromkeys(filter(None, chosen)))
+
+
+def last_date(sweep: SweepResults) -> str:
+    """When the last job was done, as ISO 8601; "" without results."""
+    return max((str(job.run.summary.get("date", "")) for job in sweep.finished), default="")
 
 
 def _without_images(data: Mapping[str, Any]) -> dict[str, Any]:

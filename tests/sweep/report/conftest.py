@@ -57,6 +57,7 @@ def _job(folder: Path, artifacts: Path, saliency: str, prompt: str, data: Phanto
     summary = {
         "name": "small",
         "choices": {"data": "phantom"},
+        "date": "2026-03-01T12:30:00+00:00",
         "keys": keys,
         "metrics": {},
         "command": "run.py </script>",

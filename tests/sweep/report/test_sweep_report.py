@@ -104,6 +104,14 @@ def test_an_image_opens_beside_another_runs(seen: dict[str, Any], small_sweep: P
     assert seen["differences"] == ["saliency._target_", "prompt._target_"]
 
 
+def test_the_page_says_what_was_segmented_and_when(small_sweep: Path) -> None:
+    page = (small_sweep / "report.html").read_text()
+    assert ", phantom, 2026-03-01</title>" in page
+    assert '<time datetime="2026-03-01T12:30:00+00:00">2026-03-01 12:30</time>' in page
+    # An interval stands below its score, so that more columns fit.
+    assert re.search(r"\d ± [\d.]+\*?(?:</strong>)? <small>\[", page)
+
+
 def test_the_page_loads_nothing_and_does_not_change(small_sweep: Path) -> None:
     before = (small_sweep / "report.html").read_bytes()
     page = before.decode().replace("http://www.w3.org/2000/svg", "")
