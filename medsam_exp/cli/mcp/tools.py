@@ -13,6 +13,7 @@ from PIL import Image
 from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.cli.interactive.limits import MEGABYTES, MEGAPIXELS, refuse_large, refuse_long
 from medsam_exp.cli.mcp.protocol import Tool
+from medsam_exp.data.volumes.file_volume import volume_suffix
 from medsam_exp.runtime.digests import text_digest, write_atomically
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
@@ -24,10 +25,11 @@ RESEARCH_USE = "Research use only; not a medical device."
 _CHOICE = re.compile(r"\w[\w.-]*")
 _BYTES = 1024**2
 _TEXT = {"type": "string"}
+_ONE_IMAGE = "One image (PNG, JPEG, TIFF, BMP, WebP, DICOM) in the server's folder; no volume and no folder."
 _SEGMENT = {
     "type": "object",
     "properties": {
-        "path": {**_TEXT, "description": "Image (PNG, JPEG, TIFF, BMP, WebP, DICOM) in the server's folder."},
+        "path": {**_TEXT, "description": _ONE_IMAGE},
         "text": {**_TEXT, "description": "What to find, such as 'a dark irregular mass'."},
         "choices": {
             "type": "object",
@@ -94,7 +96,7 @@ class Tools(AbstractContextManager["Tools"]):
     def all(self) -> list[Tool]:
         """The tools, with what an assistant is told of them."""
         about = {
-            "segment": f"Find in an image what a text says; writes a mask. {RESEARCH_USE}",
+            "segment": f"Find in one image what a text says; writes a mask. Volumes are not taken. {RESEARCH_USE}",
             "evaluate": "Score folders of masks against true masks, with intervals and tests.",
             "info": "List config groups and choices, with needs, costs and licences.",
         }
@@ -115,6 +117,11 @@ class Tools(AbstractContextManager["Tools"]):
             UserError: an argument is of another kind, the image cannot be read or is too large, a choice cannot work.
         """
         image, chosen = self._file(path), _checked_choices(choices)
+        if volume_suffix(image) is not None:
+            raise UserError(
+                f"{path} is a volume, and one image is taken here: in a shell, `medsam-exp segment -i {path} -o OUT "
+                '--text "..."` segments it slice by slice'
+            )
         if not isinstance(text, str):
             raise UserError("text is no text: write what to find")
         refuse_long(text)

@@ -88,6 +88,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             mask[2 : 10 + number % 2, 2 : 2 + value] = True
             Image.fromarray(mask).save(root / name / f"p{number}.png")
     (root / "first" / "p0.txt").write_text("no mask")
+    (root / "liver.nii.gz").touch()
     return root
 
 
@@ -192,6 +193,7 @@ def test_scores_and_facts_are_those_of_the_commands(assistant: Assistant, folder
         ("segment", {"path": "link.png", "text": "a"}, "nothing else is read here"),
         ("segment", {"path": "large.png", "text": "a"}, "1200 x 900 pixels, more than the 1 megapixels"),
         ("segment", {"path": "first/p0.txt", "text": "a"}, "p0.txt"),
+        ("segment", {"path": "liver.nii.gz", "text": "a"}, "is a volume, and one image is taken here"),
         ("segment", {"path": "scan.png", "text": "a", "choices": {"data": "busi"}}, "no choice of 'data'"),
         ("segment", {"path": "scan.png", "text": "a", "choices": {"sam": "tiny seed=1"}}, "choices.sam is no name"),
         ("segment", {"path": "scan.png", "text": "a", "choices": {"sam": "tinny"}}, "tinny"),
