@@ -72,6 +72,10 @@ test-slow: $(READY)  ## All tests, also full-size networks (random weights), the
 planted-faults: $(READY)  ## Plant known faults one at a time and tell which test finds each (ARGS="--only ID")
 	$(PY) -m tests.planted_faults.run $(ARGS)
 
+.PHONY: chaos
+chaos: $(READY)  ## Disturb runs, sweeps, trainings (kills, full disks, damage), then compare (ARGS="--rounds 50 --seed 1")
+	OMP_NUM_THREADS=1 $(PY) -m tests.chaos.run $(ARGS)
+
 LOWEST := build/lowest
 # Tests of what a zero-shot run does, on real numbers.
 LOWEST_TESTS := tests/clip tests/saliency tests/sam tests/cli/test_segment.py

@@ -22,6 +22,7 @@ from medsam_exp.cli.mcp.command import mcp
 from medsam_exp.cli.weights.commands import app as weights_app
 from medsam_exp.curation.prepare.preparers import app as preparers_app
 from medsam_exp.runtime.conf_folder import conf_folder
+from medsam_exp.runtime.disk_faults import disk_fault
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.interrupts import stops_when_asked
 from medsam_exp.runtime.word_lists import WordLists
@@ -51,6 +52,10 @@ class _Commands(TyperGroup):
         except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
             sys.stderr.close()
             return 0
+        except Exception as error:
+            if said := disk_fault(error):
+                raise typer.TyperException(said) from error
+            raise
 
 
 app = typer.Typer(

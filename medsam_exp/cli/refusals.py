@@ -3,12 +3,13 @@
 import copy
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from hydra._internal import utils
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -21,9 +22,11 @@ from omegaconf.errors import OmegaConfBaseException
 from medsam_exp.cli.help_page import ADDED_GROUPS, MAIN_GROUPS
 from medsam_exp.config.shells import for_shell, in_every_shell
 from medsam_exp.config.unsafe_values import unsafe_values
+from medsam_exp.runtime.disk_faults import disk_fault
 from medsam_exp.runtime.wording import did_you_mean, first_few, near_names
 
 LOAD = ConfigLoaderImpl.load_configuration
+_REPORT = utils.run_and_report
 FAILURES = (HydraException, OmegaConfBaseException, TypeError, ValueError)
 """What Hydra raises where a command line cannot be composed."""
 _LONG = {
@@ -106,6 +109,8 @@ def refusal(
 def in_one_sentence() -> Iterator[None]:
     """Within it, a command line that Hydra cannot compose ends the program with one sentence and exit code 1.
 
+    So does what a disk refuses, to Hydra too, which writes a run's first files.
+
     A sweep's values are tried before the sweep is recorded. With HYDRA_FULL_ERROR=1 Hydra speaks for itself.
     """
 
@@ -133,10 +138,31 @@ def in_one_sentence() -> Iterator[None]:
         return cfg
 
     ConfigLoaderImpl.load_configuration = loaded  # type: ignore[method-assign, assignment]
+    utils.run_and_report = _reported  # type: ignore[assignment]
     try:
         yield
     finally:
         ConfigLoaderImpl.load_configuration = LOAD  # type: ignore[method-assign]
+        utils.run_and_report = _REPORT
+
+
+def _reported(function: Callable[[], Any]) -> Any:
+    """As Hydra does it, but what a disk refuses is one sentence."""
+
+    def called() -> Any:
+        try:
+            return function()
+        except Exception as error:
+            if said := said_of_disk(error):
+                sys.exit(f"error: {said}")
+            raise
+
+    return _REPORT(called)
+
+
+def said_of_disk(error: Exception) -> str:
+    """A sentence on what a disk refuses; "" for other errors, and where whole tracebacks are asked for."""
+    return "" if os.environ.get("HYDRA_FULL_ERROR") == "1" else disk_fault(error)
 
 
 def _try_values(typed: Sequence[str], cfg: DictConfig, loader: ConfigLoaderImpl) -> None:

@@ -4,6 +4,7 @@ One's own choices (a dataset's YAML, say) lie in `conf/GROUP/` of the folder whe
 folder that `--config-dir FOLDER` names; they come before those of the package.
 """
 
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.cli.compose import register, with_names
 from medsam_exp.cli.help_page import help_page
-from medsam_exp.cli.refusals import in_one_sentence, stray_word
+from medsam_exp.cli.refusals import in_one_sentence, said_of_disk, stray_word
 from medsam_exp.config.overrides import quoted
 from medsam_exp.runtime.conf_folder import conf_folder, own_folder
 from medsam_exp.runtime.interrupts import stops_when_asked
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rest = quoted(with_names(rest, own))
     except UserError as error:
         sys.exit(f"error: {error}")
+    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing of it
     added = [] if own is None else ["--config-dir", str(conf_folder())]  # Hydra looks there last
     sys.argv[1:] = [*added, *rest]  # Hydra reads them there
     register()
@@ -111,6 +113,10 @@ def job(cfg: DictConfig) -> None:
         work()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except Exception as error:
+        if said := said_of_disk(error):
+            sys.exit(f"error: {said}")
+        raise
 
 
 def _program() -> str:

@@ -16,6 +16,7 @@ from datetime import timedelta
 from types import ModuleType
 from typing import Any, NoReturn, TypeVar
 
+from medsam_exp.runtime.disk_faults import disk_fault
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.interrupts import ENDED_BY_SIGNAL, Stopped, die_with_parent, stops_when_asked
 from medsam_exp.runtime.nodes import Nodes
@@ -129,8 +130,11 @@ def work_as_member(work: Callable[[], None]) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
     except Stopped as error:
         code = error.exit_code
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        if said := disk_fault(error):
+            print(f"error: {said}", file=sys.stderr)
+        else:
+            traceback.print_exc()
     finally:
         logging.shutdown()
         sys.stdout.flush()

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.disk_faults import name_folder
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.locks import ProcessLock, is_locked
 
@@ -26,6 +27,7 @@ def alive(run_dir: Path) -> Iterator[None]:
         try:
             yield
         except Exception as error:
+            name_folder(error, str(run_dir))
             with suppress(OSError):  # the error may be of the disk
                 (run_dir / ERROR_FILE).write_text("".join(traceback.format_exception(error)))
             raise

@@ -100,9 +100,23 @@ class FilledShard:
                 self._database.backup(target)
             except sqlite3.OperationalError as error:
                 full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
-                raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(self._path)) from error
+                number = errno.ENOSPC if full else self._refused_with(temporary)
+                raise OSError(number, str(error), str(self._path)) from error
             finally:
                 target.close()
+
+    def _refused_with(self, temporary: Path) -> int:
+        """What the system says to a file of this size, which SQLite does not pass on."""
+        (pages,), (size,) = (
+            self._database.execute(f"PRAGMA page_{of}").fetchone() for of in ("count", "size")
+        )
+        try:
+            with temporary.open("r+b", buffering=0) as file:
+                file.seek(pages * size - 1)
+                file.write(b"\0")
+        except OSError as error:
+            return error.errno or errno.EIO
+        return errno.EIO
 
     def close(self) -> None:
         """Give the memory back."""

@@ -7,6 +7,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from medsam_exp.config.settings import NO_RESULT_OF_DATA
 from medsam_exp.config.start_command import conf_folders
 from medsam_exp.metrics.measures import MEASURES, score_cell
 from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.disk_faults import disk_fault, name_folder
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.runtime.nodes import is_first_node
@@ -78,7 +80,9 @@ def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planne
             computed = {"configuration": _configuration_digest(cfg), "plan": plan(cfg)}
             run()
         except Exception as error:
-            (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
+            name_folder(error, str(folder))
+            with suppress(OSError):  # the error may be of the disk
+                (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
             record_failure(folder, error_line(error))
         else:
             _write(
@@ -195,7 +199,9 @@ def outcome(folder: Path) -> str:
 
 
 def error_line(error: BaseException) -> str:
-    """Last line of an error's message, or the error's class where it has no message."""
+    """Last line of an error's message, or the error's class where it has no message; of a disk's, one sentence."""
+    if said := disk_fault(error):
+        return said
     return last_line(str(error)) or type(error).__name__
 
 

@@ -1,5 +1,7 @@
 """Locks between processes: one at a time, the others find its results, the dead hold none."""
 
+import errno
+import fcntl
 import logging
 import multiprocessing
 import os
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from medsam_exp.runtime.artifacts import StageArtifacts
-from medsam_exp.runtime.locks import waiting_lock
+from medsam_exp.runtime.locks import acquired, is_locked, waiting_lock
 
 SAMPLES = [f"image_{number}" for number in range(5)]
 
@@ -82,3 +84,52 @@ def test_who_waits_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture
     holder.join(10)
     with caplog.at_level(logging.INFO), waiting_lock(tmp_path / "lock", "waits"):
         assert caplog.messages == ["waits"], "a free lock is taken in silence"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO, errno.ENOSYS])
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_where_files_cannot_be_locked_a_file_stands_for_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuses(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuses)
+    processes = [forked(compute, tmp_path / "store", str(index)) for index in range(3)]
+    (tmp_path / "store").mkdir(exist_ok=True)
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [0] * 3
+    assert sorted((tmp_path / "store" / "computed").read_text().split()) == SAMPLES
+    held = acquired(tmp_path / "lock")
+    assert held is not None
+    assert acquired(tmp_path / "lock") is None
+    held.release()
+    assert not is_locked(tmp_path / "lock")
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_the_lock_file_of_a_dead_process_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    def die() -> None:
+        acquired(tmp_path / "lock")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(fcntl, "flock", refuses)
+    process = forked(die)
+    process.join(20)
+    with waiting_lock(tmp_path / "lock", "", seconds=20):
+        assert acquired(tmp_path / "lock") is None
+
+
+def test_who_waits_too_long_is_told(tmp_path: Path) -> None:
+    with (
+        waiting_lock(tmp_path / "lock", ""),
+        pytest.raises(TimeoutError, match="held by another process"),
+        waiting_lock(tmp_path / "lock", "", seconds=0.1),
+    ):
+        raise AssertionError
