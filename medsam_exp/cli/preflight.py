@@ -28,6 +28,10 @@ PREPARED = {
     "brain_tumors": "brain_mri",
     "lung_Xray": "lung_xray",
     "lung_CT": "lung_ct",
+    "biomedparse": "biomedparse",
+    "medsegbench": "medsegbench",
+    "medclipseg": "medclipseg",
+    "cvpr_text_3d": "cvpr_text_3d",
     "medpix_dataset": "medpix",
     "roco": "roco",
 }

@@ -41,7 +41,8 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 @pytest.fixture
 def layout(tmp_path: Path) -> str:
     """The folders that prepared experiments expect, empty."""
-    for name in ("breast_tumors", "brain_tumors", "lung_Xray", "lung_CT"):
+    prepared = ("breast_tumors", "brain_tumors", "lung_Xray", "lung_CT")
+    for name in (*prepared, "biomedparse", "medsegbench", "medclipseg", "cvpr_text_3d"):
         (tmp_path / name / "test_images").mkdir(parents=True)
     return f"paths.data={tmp_path}"
 

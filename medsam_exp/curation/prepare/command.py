@@ -10,6 +10,7 @@ import typer
 from medsam_exp.config.shells import for_shell
 from medsam_exp.curation.prepare.layout import SPLITS
 from medsam_exp.curation.prepare.output import Prepared, Request, SourceFacts
+from medsam_exp.data.patients import INDEX
 from medsam_exp.runtime.digests import text_digest
 
 Download = Annotated[Path, typer.Argument(metavar="SRC", help="Folder or zip as it was downloaded.")]
@@ -62,12 +63,13 @@ def request_of(
     return Request(str(given.info_name), version, rule, together, licence, options)
 
 
-def summary_lines(prepared: Prepared, reads: str) -> Iterator[str]:
+def summary_lines(prepared: Prepared, reads: str, text: str = "text=class_name") -> Iterator[str]:
     """What was done, line by line.
 
     Args:
         prepared: the result, counted by split or, of image-text pairs, by table.
         reads: what to write on the command line of `run.py` to use it.
+        text: and which texts; of images with masks.
     """
     for part, counts in prepared.counts.items():
         listed = [f"{count} {name or 'of no class'}" for name, count in counts.items()]
@@ -80,5 +82,11 @@ def summary_lines(prepared: Prepared, reads: str) -> Iterator[str]:
     done = f"{prepared.written} files written" if prepared.written else "everything was there already"
     root = ""
     if prepared.counts.keys() <= set(SPLITS):
-        root = f" {for_shell(f'data.root={prepared.out}')} text=class_name"
+        root = f" {for_shell(f'data.root={prepared.out}')} {text}"
     yield f"{prepared.out}: {done}; use it with {reads}{root}"
+
+
+def texts_of(prepared: Prepared) -> str:
+    """What to write on the command line of `run.py` to use the texts in index.csv."""
+    path = for_shell(f"text.path={prepared.out / INDEX}")
+    return f"text=per_image {path} text.name_column=name text.text_column=text"

@@ -47,6 +47,7 @@ class PreparedImage:
         source: which file of the download it comes from.
         spacing_mm: (row, column) size of a pixel, where the source says it.
         key: what stands for it in a division, where that is not its name.
+        texts: sentences about it by their column in index.csv, such as "text".
     """
 
     name: str
@@ -57,6 +58,7 @@ class PreparedImage:
     source: str = ""
     spacing_mm: tuple[float, float] | None = None
     key: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def plain_name(text: str) -> str:
@@ -133,13 +135,14 @@ def _encoded(case: PreparedImage) -> dict[str, bytes]:
 
 def _index(cases: Sequence[PreparedImage]) -> str:
     with_spacing = any(case.spacing_mm for case in cases)
+    texts = list(dict.fromkeys(column for case in cases for column in case.texts))
     rows = []
     for case in cases:
         row = [case.name, case.split, case.class_name, case.group, case.source]
         if with_spacing:
             row += [f"{size:.6g}" for size in case.spacing_mm] if case.spacing_mm else ["", ""]
-        rows.append(row)
-    return csv_text([*_COLUMNS, *(SPACING_COLUMNS if with_spacing else ())], rows)
+        rows.append(row + [case.texts.get(column, "") for column in texts])
+    return csv_text([*_COLUMNS, *(SPACING_COLUMNS if with_spacing else ()), *texts], rows)
 
 
 def _files(case: PreparedImage) -> tuple[str, str]:

@@ -258,3 +258,89 @@ def authors(root: Path) -> Path:
 def by_split(rows: Mapping[str, Mapping[str, str]], split: str) -> list[str]:
     """Names of one split."""
     return [name for name, row in rows.items() if row["split"] == split]
+
+
+def workbook(path: Path, rows: list[tuple[str, ...]]) -> None:
+    """An Excel file with inline texts, as openpyxl writes them."""
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    cells = [
+        "".join(
+            f'<c r="{chr(65 + column)}{number}" t="inlineStr"><is><t>{text}</t></is></c>'
+            for column, text in enumerate(row)
+        )
+        for number, row in enumerate(rows, 1)
+    ]
+    sheet = "".join(f'<row r="{number}">{row}</row>' for number, row in enumerate(cells, 1))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr("xl/workbook.xml", "<workbook/>")
+        book.writestr(
+            "xl/worksheets/sheet1.xml",
+            f'<worksheet xmlns="{main}"><sheetData>{sheet}</sheetData></worksheet>',
+        )
+
+
+def biomedparse(root: Path) -> Path:
+    """BiomedParseData: two sets; one image with two targets, one of them with a space."""
+    targets = {
+        ("BreastUS", "train", "benign_1_ultrasound_breast"): ["benign+tumor"],
+        ("BreastUS", "test", "malignant_2_ultrasound_breast"): ["malignant+tumor"],
+        ("amos22/CT", "test", "amos_0004_3_CT_abdomen"): ["liver", "left+kidney"],
+    }
+    for number, ((name, split, stem), of_image) in enumerate(targets.items()):
+        save(root / name / split / f"{stem}.png", scan(number))
+        for target in of_image:
+            save(root / name / f"{split}_mask" / f"{stem}_{target}.png", blob(number + len(target)))
+    return root
+
+
+def medsegbench(root: Path, name: str = "busi_128.npz", several: bool = False) -> Path:
+    """MedSegBench: gray images, labels of 0 and 1 (or up to 2), and a subset."""
+    arrays = {}
+    for start, (split, count) in enumerate({"train": 3, "val": 1, "test": 2}.items()):
+        numbers = range(10 * start, 10 * start + count)
+        arrays[f"{split}_images"] = np.stack([scan(number) for number in numbers])
+        labels = np.stack([blob(number).astype(np.uint8) for number in numbers])
+        arrays[f"{split}_label"] = (
+            labels + (labels * (np.arange(32) > 16)).astype(np.uint8) if several else labels
+        )
+        arrays[f"{split}_images_C1"] = arrays[f"{split}_images"][:1]
+        arrays[f"{split}_label_C1"] = arrays[f"{split}_label"][:1]
+    root.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(root / name, **arrays)
+    return root
+
+
+def medclipseg(root: Path, name: str = "BUSI") -> Path:
+    """MedCLIPSeg: a set with its usual texts and contradictory ones, and an image that no list names."""
+    rows: dict[str, list[tuple[str, ...]]] = {}
+    for number, (split, stem) in enumerate(
+        [("Train", "000001"), ("Val", "000002"), ("Test", "000003"), ("Test", "7")]
+    ):
+        save(root / name / f"{split}_Folder/img/{stem}.png", scan(number))
+        save(root / name / f"{split}_Folder/label/{stem}.png", blob(number))
+        rows.setdefault(split, []).append((f"{stem}.png", f"A tumor, number {number}.", f"{stem}.png"))
+    save(root / name / "Test_Folder/img/unnamed.png", scan(9))
+    heading = ("Image", "Description", "Ground Truth")
+    lists = root / name / "Prompts_Folder"
+    for split, end in (("Train", ""), ("Val", ""), ("Test", "_original")):
+        workbook(lists / f"{split}_text{end}.xlsx", [heading, *rows[split]])
+    workbook(lists / "Train_text_10.xlsx", [heading, rows["Train"][0]])
+    workbook(lists / "Test_text_contradictory.xlsx", [heading, ("7.png", "Nothing is there.", "7.png")])
+    return root
+
+
+def cvpr_text_3d(root: Path) -> Path:
+    """CVPR 2025: a volume of two labels with texts, and one of instances whose labels lie in a folder of their own."""
+    root.mkdir(parents=True, exist_ok=True)
+    volume = np.stack([scan(number) for number in range(4)])
+    labels = np.stack([blob(number).astype(np.uint8) * (1 + 4 * (number == 2)) for number in range(4)])
+    labels[3] = 0
+    texts = {"1": "Liver in abdominal CT", "5": "A tumor of the\n liver", "instance_label": 0}
+    spacing = np.array([3.0, 0.5, 0.75])
+    np.savez_compressed(root / "CT_a.npz", imgs=volume, gts=labels, spacing=spacing, text_prompts=texts)
+    texts = {"1": "cell nuclei", "instance_label": np.int64(1)}
+    (root / "3D_val_gt").mkdir()
+    np.savez_compressed(root / "MIC_b.npz", imgs=volume, spacing=spacing, text_prompts=texts)
+    np.savez_compressed(root / "3D_val_gt/MIC_b.npz", gts=labels)
+    return root

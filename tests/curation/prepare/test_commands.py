@@ -34,6 +34,10 @@ DOWNLOADS: dict[str, tuple[Draw, tuple[str, ...]]] = {
     "medpix": (miniatures.medpix, ()),
     "roco": (miniatures.roco, ()),
     "authors": (miniatures.authors, ()),
+    "biomedparse": (miniatures.biomedparse, ()),
+    "medsegbench": (miniatures.medsegbench, ()),
+    "medclipseg": (miniatures.medclipseg, ()),
+    "cvpr_text_3d": (miniatures.cvpr_text_3d, ("--spacing", "zyx")),
 }
 EACH = pytest.mark.parametrize("name", DOWNLOADS)
 

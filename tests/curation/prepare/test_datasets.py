@@ -306,7 +306,11 @@ def test_one_set_of_the_authors(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    "name", ["busi", "udiat", "brain_mri", "lung_xray", "lung_ct", "medpix", "roco", "authors"]
+    "name",
+    [
+        *("busi", "udiat", "brain_mri", "lung_xray", "lung_ct", "medpix", "roco", "authors"),
+        *("biomedparse", "medsegbench", "medclipseg", "cvpr_text_3d"),
+    ],
 )
 def test_a_download_of_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     (tmp_path / "raw").mkdir()

@@ -9,10 +9,7 @@ The paper validates on 50 of them and tests on 113 (82 benign, 31 malignant), wi
 hash, benign and malignant in proportion. `busi --udiat` makes the paper's combination with BUSI.
 """
 
-import io
 import re
-import xml.etree.ElementTree as ElementTree
-import zipfile
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -24,6 +21,7 @@ from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, unique_names, write_layout
 from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.curation.prepare.splitting import divided
+from medsam_exp.curation.prepare.workbook import sheet_rows
 from medsam_exp.data.tables import table_of
 from medsam_exp.types import UserError
 
@@ -31,8 +29,6 @@ LICENCE = "UDIAT (Dataset B): for research, on request to its authors; cite Yap 
 SPLIT = "val=50,test=rest"
 _FILE = r"(?:{folders})(?:/(?:benign|malignant))?/(?P<stem>[^/]+)\.(?:png|bmp|jpe?g|tiff?)"
 _CLASSES = ("benign", "malignant")
-_LARGEST = 1 << 26  # bytes of a spreadsheet's XML
-_MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
 
 def prepare(
@@ -93,7 +89,7 @@ def _classes(source: Source, images: dict[str, str]) -> dict[str, str]:
     for name in source.names:
         path = PurePosixPath(name.lower())
         if path.suffix == ".xlsx" and not path.name.startswith("~"):
-            found |= _of_table(_sheet_rows(source.read(name), f"{source.shown}: {name}"), images)
+            found |= _of_table(sheet_rows(source.read(name), f"{source.shown}: {name}"), images)
         elif path.suffix == ".csv":
             found |= _of_table(_table(source, name), images)
         elif path.suffix == ".txt" and (listed := _class_in(path.stem)):
@@ -133,55 +129,3 @@ def _stems(written: Iterable[str], images: dict[str, str]) -> list[str]:
 
 def _class_in(text: str) -> str | None:
     return next((name for name in _CLASSES if name in text.lower()), None)
-
-
-def _sheet_rows(data: bytes, shown: str) -> list[list[str]]:
-    """Rows of the first sheet of an Excel file as text; whole numbers without a point, empty cells as "".
-
-    Without pandas' `read_excel`, which takes a further package and makes numbers of text that looks like one.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as book:
-            shared = []
-            if "xl/sharedStrings.xml" in book.namelist():
-                shared = [_text_in(item) for item in _xml(book, "xl/sharedStrings.xml").iter(f"{_MAIN}si")]
-            sheets = [name for name in book.namelist() if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name)]
-            first = _xml(book, min(sheets, key=lambda name: (len(name), name)))
-            return [_row(row, shared) for row in first.iter(f"{_MAIN}row")]
-    except (zipfile.BadZipFile, KeyError, IndexError, ValueError, ElementTree.ParseError) as error:
-        raise UserError(
-            f"{shown} cannot be read as an Excel file ({error}): save it again as .xlsx"
-        ) from error
-
-
-def _xml(book: zipfile.ZipFile, name: str) -> ElementTree.Element:
-    data = book.read(name) if book.getinfo(name).file_size <= _LARGEST else b""
-    if (
-        b"<!DOCTYPE" in data or b"<!ENTITY" in data
-    ):  # which no Excel file has, and which can grow without bounds
-        raise ValueError("it declares entities")
-    return ElementTree.fromstring(data)
-
-
-def _text_in(element: ElementTree.Element) -> str:
-    return "".join(part.text or "" for part in element.iter(f"{_MAIN}t"))
-
-
-def _row(row: ElementTree.Element, shared: list[str]) -> list[str]:
-    cells: dict[int, str] = {}
-    for place, cell in enumerate(row.iter(f"{_MAIN}c")):
-        letters = re.match(r"[A-Z]*", cell.get("r", ""))
-        column = 0  # 1 for A, 26 for Z, 27 for AA
-        for letter in letters[0] if letters else "":
-            column = 26 * column + ord(letter) - ord("A") + 1
-        cells[column - 1 if column else place] = _text(cell, shared)
-    return [cells.get(place, "") for place in range(max(cells, default=-1) + 1)]
-
-
-def _text(cell: ElementTree.Element, shared: list[str]) -> str:
-    if cell.get("t") == "inlineStr":
-        return _text_in(cell).strip()
-    text = cell.findtext(f"{_MAIN}v") or ""
-    if cell.get("t") == "s" and text:
-        text = shared[int(text)]
-    return re.sub(r"^(\d+)\.0+$", r"\1", text.strip())
