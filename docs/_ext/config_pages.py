@@ -156,8 +156,9 @@ def _choice(
     lines = [f"## `{name}`", "", markdown(file.header), ""]
     facts = [typed + (" (default)" if is_usual else "")] if typed else []
     facts += [f"built by `{target}`"] if target else []
+    facts.append(f"file {{download}}`conf/{group}/{name}.yaml </../conf/{group}/{name}.yaml>`")
     facts += [f"`{place}` built by `{named}`" for place, named in file.targets.items() if place]
-    lines += [", ".join(facts), ""] if facts else []
+    lines += [", ".join(facts), ""]
     lines += [f"Takes {taken}.", ""] if (taken := ", ".join(_taken(group, file, groups))) else []
     lines += [described.text, ""] if described.text and target else []
     built = target or next((base.targets[""] for base in bases if base.targets.get("")), "")

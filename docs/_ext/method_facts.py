@@ -1,9 +1,12 @@
 """Facts on a choice beside its words: papers, needs, weights and their licence, and what it scored on drawn scans."""
 
+import csv
 import importlib
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cache
+from pathlib import Path
 
 from docstrings import OWN, markdown
 
@@ -12,6 +15,10 @@ from medsam_exp.cli.info.costs import full_size_costs, saliency_costs
 from medsam_exp.cli.weights.catalogue import Weights, catalogue
 from medsam_exp.clip.capabilities import MEANING
 
+CODE = Path(__file__).with_name("code_licences.csv")
+"""Whose code computes a choice, or whose it was written after, by its licence file; the first row that fits counts."""
+_OF_METHODS = ("saliency", "prompt", "text_segmenter", "clip", "sam")
+"""Groups of published methods and networks."""
 _ARXIV = re.compile(r"arXiv[: ](\d{4}\.\d{4,5})")
 _DOI = re.compile(r"doi[: ]\s*(10\.\d+/[^\s,;)]+)", re.I)
 
@@ -30,6 +37,8 @@ def facts(group: str, name: str, target: str, words: str) -> list[str]:
     found = [f"Cites {', '.join(papers)}."] if papers else []
     if group == "saliency" and built.needs:
         found.append(f"Needs {MEANING[built.needs]}.")
+    if group in _OF_METHODS and built.is_own:
+        found.append(code_of(group, name))
     if weights := _weights().get(f"{group}={name}"):
         found.append(
             f"Weights: {markdown(weights.title)}; {weights.download_size}; licence: {markdown(weights.licence)}."
@@ -45,12 +54,34 @@ def facts(group: str, name: str, target: str, words: str) -> list[str]:
     return found + ([_measured(name)] if group == "saliency" and name in saliency_costs() else [])
 
 
+def code_of(group: str, name: str) -> str:
+    """Whose code computes a choice, and under which licence it is."""
+    for row in code_rows():
+        if row["group"] == group and fnmatch(name, row["choice"]):
+            if not row["code"].startswith("https://"):
+                return f"Code: a network of {row['code']} ({row['licence']}), wrapped here (Apache-2.0)."
+            repository = row["code"].removeprefix("https://github.com/")
+            return (
+                f"Code: written anew here (Apache-2.0); its authors' is [{repository}]({row['code']}), licence: "
+                f"{row['licence']}."
+            )
+    return "Code: written here (Apache-2.0)."
+
+
+@cache
+def code_rows() -> list[dict[str, str]]:
+    """The rows of `CODE`."""
+    with CODE.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 class _Built:
     """What a choice builds, as its own module and class say."""
 
     def __init__(self, target: str) -> None:
         self.docstrings, self.needs = "", None
-        if target.startswith(OWN):
+        self.is_own = target.startswith(OWN)
+        if self.is_own:
             module = importlib.import_module(target.rpartition(".")[0])
             thing = getattr(module, target.rpartition(".")[2])
             self.docstrings = f"{module.__doc__ or ''} {thing.__doc__ or ''}"

@@ -33,7 +33,7 @@ _TEXT_KEYS = {
     "paths": "artifacts data outputs proxy tuned weights",
     "presence": "file model",
     "retrieval": "part",
-    "saliency": "model",
+    "saliency": "architecture checkpoint model",
     "sam": "architecture checkpoint",
     "text": "name_column path sentences target text_column",
     "text_segmenter": "key model",

@@ -39,8 +39,8 @@ class Dino:
         folder = Path(model).expanduser()
         if not (folder / "config.json").is_file():
             raise UserError(
-                f"saliency.proxy.model={folder} is no folder with a config.json; put a DINOv2 or DINOv3 of the hub "
-                "there, such as facebook/dinov2-base, or let saliency.proxy.model point at one."
+                f"{_named(model)} is no folder with a config.json; put a DINOv2 or DINOv3 of the hub there, such as "
+                "facebook/dinov2-base, or let that key point at one."
             )
         return sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
 
@@ -65,6 +65,11 @@ class Dino:
         return patches
 
 
+def _named(model: str) -> str:
+    """The setting by both of its keys, as a method does not know whether it stands within another."""
+    return f"the proxy's model={model} (saliency.proxy.model, or saliency.inner.proxy.model within another method)"
+
+
 def _load(model: str) -> Any:
     """The network, float32, in evaluation mode.
 
@@ -74,7 +79,7 @@ def _load(model: str) -> Any:
     from transformers import AutoModel  # slow to import
 
     Dino.weight_files(model)
-    path, named = Path(model).expanduser(), f"saliency.proxy.model={model}"
+    path, named = Path(model).expanduser(), _named(model)
     network = load_whole(AutoModel, path, named, unused=_ONLY_IN_TRAINING)
     if (kind := network.config.model_type) not in _KINDS:
         raise UserError(f"{named} is a {kind}; choose one of {', '.join(_KINDS)}.")

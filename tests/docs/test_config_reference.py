@@ -2,6 +2,7 @@
 
 import re
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ sys.path.insert(0, str(ROOT / "docs" / "_ext"))
 from commented_yaml import read_commented_yaml
 from config_pages import NO_CHOICES, reference_pages
 from docstrings import parsed
+from method_facts import code_of, code_rows
 
 CONF = conf_folder()
 FILES = sorted(path for path in CONF.rglob("*.yaml") if path.parent != CONF)
@@ -57,7 +59,13 @@ def _not_said(page: str, path: Path) -> list[str]:
         (
             "saliency.md",
             "gem",
-            ["https://arxiv.org/abs/2312.00878", "Needs a plain vision transformer", "On drawn scans"],
+            [
+                "https://arxiv.org/abs/2312.00878",
+                "Needs a plain vision transformer",
+                "On drawn scans",
+                "its authors' is [WalBouss/GEM](https://github.com/WalBouss/GEM), licence: MIT.",
+                "{download}`conf/saliency/gem.yaml </../conf/saliency/gem.yaml>`",
+            ],
         ),
         ("sam.md", "vit_b", ["375.0 MB; licence: Apache-2.0."]),
         ("clip.md", "biomedclip", ["licence: MIT", "195.9 M parameters", "GB at most, loading included"]),
@@ -69,6 +77,17 @@ def test_a_section_has_the_facts_that_other_files_know(
 ) -> None:
     section = pages[page].partition(f"## `{choice}`\n")[2].partition("\n## ")[0]
     assert [fact for fact in facts if fact not in section] == []
+
+
+def test_every_row_of_the_licences_of_code_is_of_a_choice_and_the_first_that_fits() -> None:
+    names = {(path.parent.name, path.stem): code_of(path.parent.name, path.stem) for path in CHOICES}
+    for row in code_rows():
+        fitting = [
+            said
+            for (group, name), said in names.items()
+            if group == row["group"] and fnmatch(name, row["choice"])
+        ]
+        assert any(row["code"] in said and row["licence"] in said for said in fitting), row
 
 
 def test_every_comment_of_a_choice_is_shown(pages: dict[str, str]) -> None:
