@@ -93,7 +93,8 @@ def collect(
     files.append(output / "report.html")
     if not known_scores(sweep):
         remarks.append(
-            "no run scored single images, so there are no pivot tables; jobs.csv has each run's figures"
+            "no run scored single images (scores need true masks), so there are no pivot tables: jobs.csv has each "
+            "run's figures, the report.html in each run's folder its masks"
         )
     last = list(_by_stage(pivots))[-1:]
     chief = next((name for name, found in pivots.items() if [found.stage] == last), None)

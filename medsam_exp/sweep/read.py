@@ -12,12 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.report.finished_run import FinishedRun, read_run
-from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.sweep.status import (
     LOCK_FILE,
     STATUS_FILE,
     SWEEP_FILE,
+    as_text,
+    as_typed,
     error_of,
     is_damaged,
     last_line,
@@ -108,7 +109,7 @@ def _from_file(folder: Path) -> SweepResults:
     path = folder / SWEEP_FILE
     try:
         content = json.loads(path.read_text())
-        axes = {_key(key): tuple(map(_typed, values)) for key, values in content["axes"].items()}
+        axes = {_key(key): tuple(map(as_typed, values)) for key, values in content["axes"].items()}
         jobs = [_recorded_job(folder, entry, axes) for entry in content["jobs"]]
         name = str(content["name"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -117,7 +118,7 @@ def _from_file(folder: Path) -> SweepResults:
 
 
 def _recorded_job(folder: Path, entry: Mapping[str, Any], axes: Iterable[str]) -> Job:
-    own = {_key(key): _typed(value) for key, value in entry["overrides"].items()}
+    own = {_key(key): as_typed(value) for key, value in entry["overrides"].items()}
     values = {axis: own.get(axis, "") for axis in axes}
     place = folder / entry["folder"]  # an absolute path stays as it is
     job = Job(int(entry["number"]), values, place, str(entry.get("command", "")))
@@ -230,7 +231,7 @@ def _overrides(folder: Path) -> dict[str, str]:
     except yaml.YAMLError as error:
         raise UserError(f"{path} cannot be read: {first_line(error)}") from error
     pairs = (str(part).partition("=") for part in typed)
-    return {_key(key): _typed(value) for key, _, value in pairs}
+    return {_key(key): as_typed(value) for key, _, value in pairs}
 
 
 def _default(job: Job, key: str) -> str:
@@ -239,7 +240,7 @@ def _default(job: Job, key: str) -> str:
         return str(choices[key])
     configuration = configuration_of(job)
     try:
-        return _text(OmegaConf.select(configuration, key)) if configuration else ""
+        return as_text(OmegaConf.select(configuration, key)) if configuration else ""
     except OmegaConfBaseException:
         return ""
 
@@ -256,21 +257,6 @@ def configuration_of(job: Job) -> DictConfig:
 def _key(key: str) -> str:
     """A key without the signs that add it: `++seed=0,1` varies the seed."""
     return key.lstrip("+~")
-
-
-def _text(value: Any) -> str:
-    """A setting as one types it."""
-    if isinstance(value, bool) or value is None:
-        return json_text(value)
-    return str(value)
-
-
-def _typed(value: Any) -> str:
-    """A setting without the backslashes or quotes by which Hydra records spaces and commas."""
-    text = _text(value)
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        text = text[1:-1]
-    return re.sub(r"\\(.)", r"\1", text)
 
 
 def _shortened(text: str) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 import shutil
 import time
 import traceback
@@ -177,7 +178,7 @@ def last_line(text: str) -> str:
 
 
 def outcome(folder: Path) -> str:
-    """What came of a done job: "3 of 48  saliency=gradcam: SAM mask, DSC 0.950 ± 0.032", or without scores its name.
+    """What came of a done job: "3 of 48  saliency=gradcam: SAM mask, DSC 0.950 ± 0.032"; without scores its values.
 
     Args:
         folder: of the job.
@@ -193,9 +194,27 @@ def outcome(folder: Path) -> str:
         "",
     )
     known = folder.parent / SWEEP_FILE
-    jobs = [job["folder"] for job in json.loads(known.read_text())["jobs"]] if known.is_file() else []
-    place = f"{jobs.index(folder.name) + 1} of {len(jobs)}  " if folder.name in jobs else ""
-    return f"{place}{folder.name}{score}"
+    jobs = json.loads(known.read_text())["jobs"] if known.is_file() else []
+    for number, job in enumerate(jobs, start=1):
+        if job["folder"] == folder.name:
+            values = [
+                f"{key.lstrip('+~')}={as_typed(value)}" for key, value in job.get("overrides", {}).items()
+            ]
+            return f"{number} of {len(jobs)}  {','.join(values) or folder.name}{score}"
+    return f"{folder.name}{score}"
+
+
+def as_text(value: Any) -> str:
+    """A setting as one types it."""
+    return json_text(value) if isinstance(value, bool) or value is None else str(value)
+
+
+def as_typed(value: Any) -> str:
+    """The same without the backslashes or quotes by which Hydra records spaces and commas."""
+    text = as_text(value)
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1]
+    return re.sub(r"\\(.)", r"\1", text)
 
 
 def error_line(error: BaseException) -> str:

@@ -185,7 +185,16 @@ def test_a_done_job_is_told_by_its_place_and_its_last_score(tmp_path: Path) -> N
     metrics = {"coarse/dsc": score(0.5), "sam/dsc": score(0.75), "sam/hd95_px": score(3)}
     (folder / "summary.json").write_text(json.dumps({"metrics": metrics}))
     assert outcome(folder) == "seed=1: SAM mask, DSC 0.750 ± 0.100"
-    (tmp_path / "sweep.json").write_text(json.dumps({"jobs": [{"folder": "seed=0"}, {"folder": "seed=1"}]}))
-    assert outcome(folder) == "2 of 2  seed=1: SAM mask, DSC 0.750 ± 0.100"
+    jobs = [
+        {"folder": "seed=0"},
+        {"folder": "seed=1"},
+        {"folder": "a", "overrides": {"+text.text": "a\\ dark\\ mass"}},
+    ]
+    (tmp_path / "sweep.json").write_text(json.dumps({"jobs": jobs}))
+    assert outcome(folder) == "2 of 3  seed=1: SAM mask, DSC 0.750 ± 0.100"
     (folder / "summary.json").write_text(json.dumps({"metrics": {}}))
-    assert outcome(folder) == "2 of 2  seed=1"
+    assert outcome(folder) == "2 of 3  seed=1"
+    folder.rename(tmp_path / "a")
+    assert outcome(tmp_path / "a") == "3 of 3  text.text=a dark mass", (
+        "as it was typed, not as folders are named"
+    )
