@@ -40,6 +40,7 @@ ELSEWHERE = {
     "experiment": "stages",
     "fit": "training",
     "hydra": "cli",
+    "limits": "runtime",
     "mask_filter": "masks/component_filter",
     "optimizer": "training",
     "pairs": "data",

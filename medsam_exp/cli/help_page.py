@@ -48,6 +48,7 @@ OTHER_GROUPS = {
     "uncertainty": "of an ensemble",
     "component_ablation": "the paper's Table 4",
     "paths": "folders",
+    "limits": "how much a file may hold",
     "hydra/launcher": "how a sweep's jobs start",
 }
 _PAGE = """\

@@ -28,6 +28,7 @@ from medsam_exp.runtime import distributed
 from medsam_exp.runtime.console import only_warnings
 from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.limits import use_limits
 from medsam_exp.runtime.nodes import is_first_node, job_nodes
 from medsam_exp.runtime.run_status import alive, write_keys
 from medsam_exp.stages.auto_precision import AUTO, FULL
@@ -66,6 +67,7 @@ def run(
         alive(run_dir) if is_first_node() else nullcontext(),
         only_warnings() if quiet else nullcontext(),
     ):
+        use_limits(cfg.limits)
         cfg = _without_addresses(check_once(cfg))
         if cfg.trainer.get("accelerator") in ("gpu", "cuda") and not _has_cuda():
             raise UserError("trainer.accelerator=gpu, but this machine has no CUDA device; use trainer=cpu")
@@ -109,6 +111,7 @@ def plan_digest(cfg: DictConfig) -> str:
     Raises:
         UserError: the configuration or the data cannot work.
     """
+    use_limits(cfg.limits)
     cfg = _with_tuning(check_once(cfg))
     if cfg.trainer.get("precision") == AUTO:
         cfg = cfg.copy()
@@ -125,6 +128,7 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     """Run all stages of a checked configuration on this process and write the run's files."""
     warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")  # advice for its own users
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    use_limits(cfg.limits)
     scored_later = _scored_later(cfg)
     cfg = _with_tuning(cfg)
     first = distributed.rank() == 0

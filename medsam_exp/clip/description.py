@@ -1,6 +1,5 @@
 """Description of a CLIP in a folder: read, and checked before anything is built from it."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPVisionConfig, SiglipTextConfig, Sig
 import medsam_exp.clip.tiny_trunk  # noqa: F401 - registers the trunk with timm
 from medsam_exp.clip.folder import CONFIG, TRANSFORMERS_CONFIG, TRANSFORMERS_INPUT
 from medsam_exp.clip.siglip_trunk import register_trunk, trunk_name
-from medsam_exp.runtime.wording import first_line
+from medsam_exp.runtime.foreign import read_json
 from medsam_exp.types import UserError
 
 INTERPOLATIONS = ("bicubic", "bilinear")
@@ -56,18 +55,6 @@ _LEGACY_EOS = 2
 """What OpenAI's ports wrongly say ends a text; transformers then reads the highest token, as open_clip does."""
 _adapter = cache(TypeAdapter)
 _NEVER_NONE = ("embed_dim", "width", "layers", "heads", "mlp_ratio", "context_length", "vocab_size")
-
-
-def read_json(path: Path) -> Any:
-    """Content of a JSON file.
-
-    Raises:
-        UserError: it is none.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as error:  # errors of JSON and of Unicode are ValueErrors
-        raise UserError(f"{path} is no JSON file that can be read ({first_line(error)}).") from error
 
 
 def read_description(folder: Path, model: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,10 +12,10 @@ from open_clip.timm_model import TimmModel
 from torch import nn
 from transformers import BertConfig
 
-from medsam_exp.clip.description import read_json
 from medsam_exp.clip.folder import CONFIG, TRANSFORMERS_CONFIG
 from medsam_exp.clip.image_size import has_plain_grid, set_timm_size
 from medsam_exp.clip.source import ClipSource
+from medsam_exp.runtime.foreign import read_json
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
 

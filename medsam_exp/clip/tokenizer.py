@@ -8,10 +8,10 @@ import open_clip
 from open_clip.tokenizer import HFTokenizer, get_clean_fn
 from transformers import PreTrainedTokenizerFast
 
-from medsam_exp.clip.description import read_json
 from medsam_exp.clip.folder import TOKENIZER_NAMES
 from medsam_exp.clip.model import Tokenizer
 from medsam_exp.clip.source import ClipSource, fetch_tokenizer
+from medsam_exp.runtime.foreign import read_json
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.types import UserError
 
@@ -86,7 +86,8 @@ def _options(text_cfg: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _says_siglip(config: Path) -> bool:
-    return config.is_file() and read_json(config).get("tokenizer_class") == "SiglipTokenizer"
+    content = read_json(config) if config.is_file() else None
+    return isinstance(content, dict) and content.get("tokenizer_class") == "SiglipTokenizer"
 
 
 def _no_code(source: ClipSource) -> dict[str, bool]:

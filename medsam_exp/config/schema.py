@@ -35,6 +35,20 @@ class Paths:
     proxy: str | None = MISSING
 
 
+@dataclass
+class Limits:
+    """How much a file may hold (`medsam_exp.runtime.limits`); decides no result."""
+
+    image_mib: float = MISSING
+    volume_mib: float = MISSING
+    text_mib: float = MISSING
+    nesting: int = MISSING
+    frames: int = MISSING
+    weights_gib: float = MISSING
+    unpacked_gib: float = MISSING
+    packing: float = MISSING
+
+
 def _batch_sizes() -> Any:
     """Images per batch of the stages that run a network, as their rows have them."""
     sizes = [(name, int, stage.batch_size) for name, stage in STAGES.items() if stage.batch_size is not None]
@@ -147,6 +161,7 @@ class Run:
     trainer: Any = MISSING
     logger: Any = MISSING
     paths: Paths = MISSING
+    limits: Limits = MISSING
     batch_size: Any = field(default_factory=_batch_sizes)
     workers: int | str = MISSING
     sweep: Sweep = MISSING

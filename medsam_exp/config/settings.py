@@ -10,7 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 
 NO_RESULT_OF_DATA = ("remembered_in",)
 """Settings of a dataset that change no result."""
-_NOT_COMPARED = ("paths.", "hydra.", "logger.", "name", *(f"data.{name}" for name in NO_RESULT_OF_DATA))
+_NOT_COMPARED = (
+    "paths.",
+    "limits.",
+    "hydra.",
+    "logger.",
+    "name",
+    *(f"data.{name}" for name in NO_RESULT_OF_DATA),
+)
 """Settings that begin so change no result."""
 _ABSENT = "–"
 _HARDWARE = ("accelerator", "devices", "num_nodes", "strategy", "sync_batchnorm")

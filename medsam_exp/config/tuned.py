@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.trials import NETWORK, searches, shares_images, space_of, values_of, without_tuned
 from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.foreign import naming_the_file, read_yaml
 from medsam_exp.stages.pipeline import readers
 from medsam_exp.training.search.space import describe
 from medsam_exp.types import UserError
@@ -135,6 +136,8 @@ def _by_group(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _study_of(path: Path, group: str) -> str | None:
     """The search that wrote a file; None for one written by hand."""
-    content = yaml.safe_load(path.read_text()) or {}
-    study: str | None = content.get("tuned_on", {}).get(group, {}).get("study")
-    return study
+    mend = "mend it, or remove it"
+    content = read_yaml(path, mend) or {}
+    with naming_the_file(path, "does not say who wrote it", mend):
+        study: str | None = content.get("tuned_on", {}).get(group, {}).get("study")
+        return study

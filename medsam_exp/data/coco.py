@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medsam_exp.runtime.limits import refuse_long_text
 from medsam_exp.types import UserError
 
 _LARGEST_LABEL = 255
-_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -83,17 +83,16 @@ def read_coco(path: Path) -> Coco | None:
         return None
     try:
         return _coco(path, content)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise UserError(f"{path} has damaged annotations ({error!r}): export them again") from error
 
 
 def _content(path: Path) -> dict[str, Any] | None:
     """Parsed content of a COCO file; None of any other file."""
-    if path.stat().st_size > _MOST_BYTES:
-        return None
     try:
+        refuse_long_text(path)
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+    except (UserError, OSError, ValueError, RecursionError):
         return None
     lists = ("images", "annotations", "categories")
     is_coco = isinstance(content, dict) and all(isinstance(content.get(key), list) for key in lists)
@@ -117,6 +116,8 @@ def _coco(path: Path, content: Mapping[str, Any]) -> Coco:
 
 def _image(path: Path, item: Mapping[str, Any]) -> CocoImage:
     size = (int(item["height"]), int(item["width"])) if item.get("height") and item.get("width") else None
+    if size is not None and min(size) < 1:
+        raise ValueError(f"{item['file_name']} has {size[1]} x {size[0]} pixels")
     return CocoImage(path, str(item["file_name"]).replace("\\", "/"), size)
 
 

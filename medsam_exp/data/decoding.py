@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from medsam_exp.data.pixels import MAX_PIXELS, Pixels
+from medsam_exp.data.pixels import Pixels, bands, refuse_large
 from medsam_exp.types import RGBImage, UserError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
@@ -69,12 +69,16 @@ def to_rgb(pixels: Pixels, path: Path) -> RGBImage:
     Raises:
         UserError: the pixels hold no finite number.
     """
-    values = pixels.values if pixels.values.dtype == np.uint8 else _stretched(pixels.values, path)
-    if values.ndim == 2:
-        values = np.stack((values, values, values), axis=-1)
-    if pixels.alpha is not None:
-        values = np.rint(values * pixels.alpha[..., None])
-    return np.require(values, np.uint8, ("C", "W"))  # Pillow's pixels are read-only
+    values, alpha = pixels.values, pixels.alpha
+    if values.dtype == np.uint8 and values.ndim == 3 and alpha is None:
+        return np.require(values, np.uint8, ("C", "W"))  # Pillow's pixels are read-only
+    low, scale = (0.0, 1.0) if values.dtype == np.uint8 else _range(values, path)
+    result = np.empty((*values.shape[:2], 3), np.uint8)
+    for rows in bands(values.shape):
+        shown = values[rows] if values.dtype == np.uint8 else _stretched(values[rows], low, scale)
+        shown = shown if shown.ndim == 3 else shown[..., None]
+        result[rows] = shown if alpha is None else np.rint(shown * alpha[rows][..., None])
+    return result
 
 
 def refuse_elongated(size: tuple[int, ...], path: Path) -> None:
@@ -138,13 +142,17 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 def _refuse_odd(image: ImageFile.ImageFile, path: Path) -> None:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UserError(f"{path} has {width} x {height} pixels, more than {MAX_PIXELS}: shrink it")
+    refuse_large(path, (height, width), _bytes_of_pixel(image))
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # a camera's MPO is one photograph with a preview
         raise UserError(f"{path} holds {frames} images, one is expected: save the wanted slice by itself")
     if image.format == "TIFF" and _is_deep_colour(image):
         raise UserError(f"{path} is a colour TIFF of 16 bits, which is not supported: save it as 16-bit PNG")
+
+
+def _bytes_of_pixel(image: ImageFile.ImageFile) -> int:
+    depth = 2 if _is_deep_colour(image) or image.mode.startswith("I;16") else 4 if image.mode in "IF" else 1
+    return depth * len(image.getbands())
 
 
 def _pixels(image: ImageFile.ImageFile, content: bytes) -> Pixels:
@@ -162,16 +170,33 @@ def _pixels(image: ImageFile.ImageFile, content: bytes) -> Pixels:
     )  # each step of Pillow's copies all pixels
     alpha = None
     if upright.mode[0] in "IF":
-        values = np.asarray(upright)
+        values = _array(upright)
         values = np.iinfo(values.dtype).max - values if inverted else values
     elif upright.has_transparency_data:
-        rgba = np.asarray(upright.convert("RGBA"))
+        rgba = _array(upright, "RGBA")
         values, alpha = rgba[..., :3], _telling_alpha(rgba[..., 3])
     else:
         mode = "L" if upright.mode in {"1", "L"} else "RGB"
-        values = np.asarray(upright if upright.mode == mode else upright.convert(mode))
-    numbers = np.asarray(upright) if upright.mode == "P" else values // step if step else None
+        values = _array(upright, mode)
+    numbers = _array(upright) if upright.mode == "P" else values // step if step else None
     return Pixels(values, alpha, lossy, orientation, numbers=numbers)
+
+
+def _array(image: Image.Image, mode: str | None = None) -> NDArray[Any]:
+    """(H, W) or (H, W, channels) of an image, in a mode: band by band, as Pillow copies all pixels several times."""
+    width, height = image.size
+    found = None
+    for rows in bands((height, width, len(image.getbands()))):
+        band = image.crop((0, rows.start, width, rows.stop))
+        band = band if mode in (None, image.mode) else band.convert(mode)
+        part = np.asarray(band)
+        if found is None and rows.stop == height:
+            return part
+        if found is None:
+            found = np.empty((height, *part.shape[1:]), part.dtype)
+        found[rows] = part
+    assert found is not None  # no format has images without rows
+    return found
 
 
 def _is_deep_colour(image: ImageFile.ImageFile) -> bool:
@@ -203,12 +228,22 @@ def _telling_alpha(alpha: NDArray[Any]) -> NDArray[np.float32] | None:
     return alpha.astype(np.float32) / np.float32(np.iinfo(alpha.dtype).max)
 
 
-def _stretched(values: NDArray[Any], path: Path) -> NDArray[np.float64]:
-    """Lowest finite value to 0, highest to 255, rounded; not-a-number and constant images become 0."""
-    numbers = values.astype(np.float64)
-    finite = np.isfinite(numbers)
-    if not finite.any():
+def _range(values: NDArray[Any], path: Path) -> tuple[float, float]:
+    """Lowest finite value, and what takes it to 0 and the highest to 255; 0 where they are equal."""
+    lows, highs = [], []
+    for rows in bands(values.shape):
+        numbers = values[rows]
+        finite = numbers[np.isfinite(numbers)] if numbers.dtype.kind == "f" else numbers
+        if finite.size:
+            lows.append(float(finite.min()))
+            highs.append(float(finite.max()))
+    if not lows:
         raise UserError(f"{path} holds no finite number: export it again")
-    low, high = numbers[finite].min(), numbers[finite].max()
-    scale = 255.0 / (high - low) if high > low else 0.0
-    return np.rint(np.where(finite, numbers - low, 0.0) * scale)
+    low, high = min(lows), max(highs)
+    return low, 255.0 / (high - low) if high > low else 0.0
+
+
+def _stretched(values: NDArray[Any], low: float, scale: float) -> NDArray[np.float64]:
+    """Values from `low` on, scaled and rounded; what is not finite becomes 0."""
+    numbers = values.astype(np.float64)
+    return np.rint(np.where(np.isfinite(numbers), numbers - low, 0.0) * scale)

@@ -19,11 +19,12 @@ import scipy
 from numpy.typing import NDArray
 
 from medsam_exp.data.decoding import DICOM_SUFFIX, decode
-from medsam_exp.data.pixels import Pixels
+from medsam_exp.data.pixels import Pixels, bands
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Mask, UserError
 
 _FEW_LEVELS = 8  # a lossless file with three to eight values holds labels, not ringing
+_MOST_COLOURS = 256  # beyond them it is a picture, whose colours need not be counted
 _DARKEST_LOSSY = 32  # a JPEG of {0, 1} keeps nothing of the mask; a JPEG of an empty mask may rise to 8
 
 
@@ -63,7 +64,7 @@ def to_mask(pixels: Pixels, path: Path, foreground: Collection[int] | None = Non
     if len(found) == 2:
         return levels == found[1], False
     if holds_labels(levels, lossy=pixels.lossy):
-        stored = found if pixels.numbers is None else np.unique(pixels.numbers)
+        stored = found if pixels.numbers is None else _distinct(pixels.numbers)
         raise UserError(
             f"{path} has more than two levels ({_listed(stored)}): give a two-valued mask, or name the "
             "values of the target in data.mask_values"
@@ -78,7 +79,7 @@ def holds_labels(levels: NDArray[Any], *, lossy: bool) -> bool:
         levels: (H, W) one number per pixel.
         lossy: the file's format may have altered them.
     """
-    few = len(np.unique(levels)) <= _FEW_LEVELS
+    few = len(_distinct(levels)) <= _FEW_LEVELS
     return (few and not lossy) or _has_middle_level(levels)
 
 
@@ -93,7 +94,7 @@ def refuse_unlisted_values(pixels: Pixels, path: Path, listed: Collection[int]) 
     Raises:
         UserError: names the other values.
     """
-    found = np.unique(label_values(pixels, path, listed))
+    found = _distinct(label_values(pixels, path, listed))
     others = [value for value in found if value not in listed]
     if others:
         raise UserError(
@@ -134,21 +135,33 @@ def _grey_levels(pixels: Pixels, path: Path) -> NDArray[Any]:
     if pixels.alpha is not None:
         if (values == values[:1, :1]).all():
             return np.rint(pixels.alpha * 255).astype(np.uint8)
-        values = np.rint(values * (pixels.alpha if values.ndim == 2 else pixels.alpha[..., None]))
+        alpha = pixels.alpha if values.ndim == 2 else pixels.alpha[..., None]
+        over_black = np.empty_like(values)
+        for rows in bands(values.shape):
+            over_black[rows] = np.rint(values[rows] * alpha[rows])
+        values = over_black
     if values.ndim == 2:
         return values
     darkest, brightest = _extremes(values)
     if (brightest - darkest).max() <= brightest.max() / 4:
         return brightest
-    return _two_colours(values.astype(np.int64), path, pixels.numbers)
+    return _two_colours(values, path, pixels.numbers)
 
 
 def _distinct(levels: NDArray[Any]) -> NDArray[Any]:
-    """The different values, ascending; a mask of two values need not be sorted for that."""
-    lowest, highest = levels.min(), levels.max()
-    if ((levels == lowest) | (levels == highest)).all():
-        return np.unique([lowest, highest])
-    return np.unique(levels)
+    """The different values, ascending."""
+    if levels.dtype.kind == "u" and levels.dtype.itemsize <= 2:
+        counted = np.zeros(256**levels.dtype.itemsize, np.int64)
+        for rows in bands(levels.shape):
+            counted += np.bincount(levels[rows].ravel(), minlength=counted.size)
+        return np.flatnonzero(counted).astype(levels.dtype)
+    found = levels[:0].ravel()
+    for rows in bands(levels.shape):
+        part = levels[rows]
+        lowest, highest = part.min(), part.max()
+        two = bool(((part == lowest) | (part == highest)).all())  # need not be sorted
+        found = np.union1d(found, [lowest, highest] if two else part).astype(levels.dtype)
+    return found
 
 
 def _extremes(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -157,34 +170,61 @@ def _extremes(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     return np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
 
 
-def _two_colours(values: NDArray[np.int64], path: Path, numbers: NDArray[Any] | None) -> NDArray[np.bool_]:
-    """(H, W) bool, true at the brighter of two colours."""
-    colours, which = np.unique(values.reshape(-1, 3), axis=0, return_inverse=True)
+def _two_colours(values: NDArray[Any], path: Path, numbers: NDArray[Any] | None) -> NDArray[np.bool_]:
+    """(H, W) bool, true at the brighter of two colours; of other images only a few colours are looked for."""
+    colours = np.zeros(0, np.int64)
+    for rows in bands(values.shape):
+        colours = np.union1d(colours, _one_number(values[rows]))
+        if len(colours) > _MOST_COLOURS:
+            break
     if len(colours) > 2:
-        shown = first_few((tuple(colour.tolist()) for colour in colours), _FEW_LEVELS)
+        more = "more than " if len(colours) > _MOST_COLOURS else ""
+        shown = first_few(
+            (_three_numbers(colour) for colour in colours[:_MOST_COLOURS].tolist()), _FEW_LEVELS
+        )
         raise UserError(
-            f"{path} has {len(colours)} colours ({shown}): "
+            f"{path} has {more}{min(len(colours), _MOST_COLOURS)} colours ({shown}): "
             f"save the mask of one class as PNG with values 0 and 255{_palette_hint(numbers)}"
         )
-    brighter = max(range(len(colours)), key=lambda i: (colours[i].max(), colours[i].sum()))
-    result: NDArray[np.bool_] = which.reshape(values.shape[:2]) == brighter
+    brighter = max(map(_three_numbers, colours.tolist()), key=lambda colour: (max(colour), sum(colour)))
+    result = np.zeros(values.shape[:2], bool)
+    for rows in bands(values.shape):
+        result[rows] = (values[rows] == np.array(brighter)).all(axis=-1)
     return result
+
+
+def _one_number(colours: NDArray[Any]) -> NDArray[np.int64]:
+    """(H, W) one number for each colour of up to 16 bits a channel, in the colours' order."""
+    red, green, blue = (np.asarray(channel, np.int64) for channel in np.moveaxis(colours, -1, 0))
+    return (red << 32) + (green << 16) + blue
+
+
+def _three_numbers(colour: int) -> tuple[int, int, int]:
+    return colour >> 32, (colour >> 16) & 0xFFFF, colour & 0xFFFF
 
 
 def _palette_hint(numbers: NDArray[Any] | None) -> str:
     if numbers is None:
         return ""
     return (
-        f", or name the target's numbers in the palette ({_listed(np.unique(numbers))}) in data.mask_values"
+        f", or name the target's numbers in the palette ({_listed(_distinct(numbers))}) in data.mask_values"
     )
 
 
 def _has_middle_level(levels: NDArray[Any]) -> bool:
     """Whether there are flat regions between background and foreground, which ringing and soft edges never are."""
-    height = levels.astype(np.float64) / levels.max()
-    flat = scipy.ndimage.maximum_filter(height, 3) - scipy.ndimage.minimum_filter(height, 3) <= 0.1
-    middle = flat & (height >= 0.25) & (height <= 0.75)
-    return bool(middle.sum() > 0.01 * (height >= 0.25).sum())
+    highest, middle, above = levels.max(), 0, 0
+    for rows in bands(levels.shape):
+        near = slice(
+            max(rows.start - 1, 0), rows.stop + 1
+        )  # with a row's neighbours, of which the filters take account
+        height = levels[near].astype(np.float64) / highest
+        flat = scipy.ndimage.maximum_filter(height, 3) - scipy.ndimage.minimum_filter(height, 3) <= 0.1
+        own = slice(rows.start - near.start, rows.stop - near.start)
+        flat, height = flat[own], height[own]
+        middle += int((flat & (height >= 0.25) & (height <= 0.75)).sum())
+        above += int((height >= 0.25).sum())
+    return middle > 0.01 * above
 
 
 def _listed(found: NDArray[Any]) -> str:

@@ -1,13 +1,31 @@
 """Decoded pixels of an image file, whatever its format, and their digest."""
 
 import hashlib
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs: 256 MiB of RGB
+from medsam_exp.runtime.limits import MIB, refuse_beyond
+
+
+def refuse_large(shown: object, size: tuple[int, int], stored: int) -> None:
+    """Refuse an image before it is decoded, by what its header says.
+
+    Args:
+        shown: the file.
+        size: (H, W) pixels.
+        stored: bytes of a pixel as it is stored; as 8-bit RGB it takes three.
+
+    Raises:
+        UserError: it takes more than `limits.image_mib`.
+    """
+    height, width = size
+    what = f"{shown} has {width} x {height} pixels and"
+    refuse_beyond(what, height * width * max(3, stored), "image_mib", MIB, "shrink it")
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,16 @@ class Pixels:
     remarks: tuple[str, ...] = ()
     numbers: NDArray[np.uint8] | None = None
     patient: str = ""
+
+
+_BAND = 1 << 20
+"""Values that are worked on at a time."""
+
+
+def bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of an array in order, so many at a time that what is computed of them stays small."""
+    step = max(1, _BAND // max(1, math.prod(shape[1:])))
+    yield from (slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step))
 
 
 def pixel_digest(values: NDArray[Any]) -> str:

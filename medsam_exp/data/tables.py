@@ -21,6 +21,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from medsam_exp.runtime.limits import refuse_long_text
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
@@ -160,6 +161,7 @@ def read_table(path: Path, mend: str, expected: Collection[str] = (), separator:
     Raises:
         UserError: the file is missing or empty, or is no CSV in an encoding that can be told.
     """
+    refuse_long_text(path)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -174,6 +176,7 @@ def text_of_file(path: Path, key: str) -> str:
     Raises:
         UserError: it cannot be read.
     """
+    refuse_long_text(path)
     try:
         return _decoded(path.read_bytes(), f"{key}: {path}")
     except OSError as error:

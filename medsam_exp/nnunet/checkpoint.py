@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from medsam_exp.runtime.checkpoint.declared import refuse_oversized
 from medsam_exp.runtime.checkpoint.read import read_pickle, unreadable
 from medsam_exp.types import UserError
 
@@ -25,10 +27,20 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         content = read_pickle(path, _NUMPY_SCALARS, mmap=True)
+    except UserError:
+        raise
     except Exception as error:  # damaged files fail in as many ways as there are instructions in a pickle
         raise unreadable(
             path, str(path), error, "give a checkpoint that nnU-Net's own trainer wrote"
         ) from error
     if not isinstance(content, dict) or "network_weights" not in content:
         raise UserError(f"{path} is no checkpoint of nnU-Net: it has no network_weights")
+    weights, made_with = content["network_weights"], content.get("init_args")
+    of_tensors = isinstance(weights, dict) and all(isinstance(each, Tensor) for each in weights.values())
+    if not of_tensors or not isinstance(made_with, dict) or "trainer_name" not in content:
+        raise UserError(
+            f"{path} is no checkpoint of nnU-Net: it needs network_weights of tensors, init_args and trainer_name; "
+            "give one that nnU-Net's own trainer wrote"
+        )
+    refuse_oversized(weights.values(), str(path))
     return content

@@ -1,7 +1,6 @@
 """A results folder of nnU-Net's: the checkpoints in it, and the network that they are for."""
 
 import io
-import json
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -12,9 +11,11 @@ import torch
 
 from medsam_exp.nnunet.checkpoint import read_checkpoint
 from medsam_exp.nnunet.trusted_names import check_names, trainer_class
+from medsam_exp.runtime.foreign import naming_the_file, read_table_of_json
 from medsam_exp.types import UserError
 
 NEEDED = ("plans.json", "dataset.json")
+_MEND = "give the folder as nnU-Net wrote it"
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,10 @@ class ResultsFolder:
     @property
     def labels(self) -> dict[str, int]:
         """Value of each class in label maps, background first; without nnU-Net's "ignore", which is never predicted."""
-        labels = json.loads((self.folder / "dataset.json").read_text())["labels"]
-        return {name: value for name, value in labels.items() if name != "ignore"}
+        path = self.folder / "dataset.json"
+        content = read_table_of_json(path, _MEND)
+        with naming_the_file(path, "names no labels", _MEND):
+            return {str(name): value for name, value in content["labels"].items() if name != "ignore"}
 
 
 def results_folder(folder: Path, pattern: str, folds: Sequence[int | str] | None = None) -> ResultsFolder:
@@ -76,33 +79,34 @@ def make_predictor(results: ResultsFolder, *, mirroring: bool, step: float) -> A
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     first = read_checkpoint(results.members[0])
-    plans = PlansManager(json.loads((results.folder / "plans.json").read_text()))
-    dataset_json = json.loads((results.folder / "dataset.json").read_text())
-    configuration = plans.get_configuration(first["init_args"]["configuration"])
-    if len(configuration.patch_size) != 2:
-        raise UserError(f"{results.folder} was trained on volumes; give a folder of a 2d configuration")
-    check_names(results.folder, plans.plans, configuration.configuration, dataset_json)
-    labels = plans.get_label_manager(dataset_json)
-    if labels.has_regions:
-        raise UserError(
-            f"{results.folder} was trained on regions that overlap; give a folder with plain labels"
+    with naming_the_file(results.folder, "is no whole results folder of nnU-Net", _MEND):
+        plans = PlansManager(read_table_of_json(results.folder / "plans.json", _MEND))
+        dataset_json = read_table_of_json(results.folder / "dataset.json", _MEND)
+        configuration = plans.get_configuration(first["init_args"]["configuration"])
+        if len(configuration.patch_size) != 2:
+            raise UserError(f"{results.folder} was trained on volumes; give a folder of a 2d configuration")
+        check_names(results.folder, plans.plans, configuration.configuration, dataset_json)
+        labels = plans.get_label_manager(dataset_json)
+        if labels.has_regions:
+            raise UserError(
+                f"{results.folder} was trained on regions that overlap; give a folder with plain labels"
+            )
+        trainer = trainer_class(results.folder, first["trainer_name"])
+        channels = determine_num_input_channels(plans, configuration, dataset_json)
+        heads = labels.num_segmentation_heads
+        network = trainer.build_network_architecture(
+            plans, configuration, channels, heads, enable_deep_supervision=False
         )
-    trainer = trainer_class(results.folder, first["trainer_name"])
-    channels = determine_num_input_channels(plans, configuration, dataset_json)
-    heads = labels.num_segmentation_heads
-    network = trainer.build_network_architecture(
-        plans, configuration, channels, heads, enable_deep_supervision=False
-    )
-    with redirect_stdout(io.StringIO()):  # it says that a CPU is no GPU
-        predictor = nnUNetPredictor(
-            tile_step_size=step,
-            use_mirroring=mirroring,
-            perform_everything_on_device=False,
-            device=torch.device("cpu"),
-            allow_tqdm=False,
+        with redirect_stdout(io.StringIO()):  # it says that a CPU is no GPU
+            predictor = nnUNetPredictor(
+                tile_step_size=step,
+                use_mirroring=mirroring,
+                perform_everything_on_device=False,
+                device=torch.device("cpu"),
+                allow_tqdm=False,
+            )
+        axes = first.get("inference_allowed_mirroring_axes")  # without them nnU-Net does not mirror either
+        predictor.manual_initialization(
+            network, plans, configuration, None, dataset_json, first["trainer_name"], axes
         )
-    axes = first.get("inference_allowed_mirroring_axes")  # without them nnU-Net does not mirror either
-    predictor.manual_initialization(
-        network, plans, configuration, None, dataset_json, first["trainer_name"], axes
-    )
-    return predictor
+        return predictor

@@ -1,7 +1,6 @@
 """Read a finished run's folder back: its summary and the scores of each image."""
 
 import csv
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,13 +9,14 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from pydantic import TypeAdapter
 
 from medsam_exp.config.settings import NO_RESULT_OF_DATA
 from medsam_exp.data.patients import clusters_of
 from medsam_exp.data.tables import as_written
 from medsam_exp.metrics.measures import ALL_MEASURES
-from medsam_exp.runtime.wording import first_line
+from medsam_exp.runtime.foreign import naming_the_file, read_json, read_yaml
+from medsam_exp.runtime.limits import refuse_long_text
 from medsam_exp.types import UserError
 
 _OF_TEXTS = ("target", "modality", "sentences", "sentence_lists")
@@ -69,6 +69,12 @@ class FinishedRun:
     data: Mapping[str, Any]
 
 
+_TABLE = TypeAdapter(dict[str, Any])
+_FIGURE = TypeAdapter(tuple[float | None, float | None, list[float | None] | None, int])
+"""Mean, standard deviation, bounds of the interval and number of images of an entry of a summary's metrics."""
+_AGAIN = "run it again"
+
+
 def read_run(folder: Path, *, without_images: bool = False) -> FinishedRun:
     """Read a run's folder.
 
@@ -83,20 +89,35 @@ def read_run(folder: Path, *, without_images: bool = False) -> FinishedRun:
     for name in ("summary.json", *(() if without_images else ("per_image.csv",))):
         if not (folder / name).is_file():
             raise UserError(f"{folder} has no {name}; give the folder of a finished run over images")
-    try:
-        summary = json.loads((folder / "summary.json").read_text())
-        rows = _read_rows(folder / "per_image.csv") if rows_there else []
-    except (ValueError, csv.Error) as error:
-        raise UserError(f"{folder} cannot be read: {first_line(error)}") from error
+    summary = read_json(folder / "summary.json", _AGAIN)
     if not isinstance(summary, dict) or "choices" not in summary:
         raise UserError(f"{folder / 'summary.json'} does not name the choices of a run")
+    with naming_the_file(folder / "summary.json", "is not what a run leaves", _AGAIN):
+        _check(summary)
+    rows = _read_rows(folder / "per_image.csv") if rows_there else []
     if rows_there and (not rows or not {"id", "stage"} <= rows[0].keys()):
         raise UserError(f"{folder / 'per_image.csv'} has no rows with an id and a stage")
     return FinishedRun(folder, summary, rows, _data_settings(folder / ".hydra" / "config.yaml"))
 
 
+def _check(summary: Mapping[str, Any]) -> None:
+    """Check the form of what is read of a summary; raises anything."""
+    for key in ("choices", "environment", "keys", "metrics"):
+        _TABLE.validate_python(summary.get(key, {}), strict=True)
+    for figure in summary.get("metrics", {}).values():
+        bounds = figure["ci95"]
+        numbers = (figure["mean"], figure["std"], bounds, figure.get("n", 0))
+        _FIGURE.validate_python(numbers, strict=True)
+        if bounds is not None and len(bounds) != 2:
+            raise ValueError(f"ci95 has {len(bounds)} bounds")
+
+
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    refuse_long_text(path)
+    with (
+        naming_the_file(path, "cannot be read as CSV", _AGAIN),
+        path.open(newline="", encoding="utf-8") as file,
+    ):
         return [{key: as_written(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
@@ -104,8 +125,10 @@ def _data_settings(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = OmegaConf.to_container(OmegaConf.select(OmegaConf.load(path), "data"), resolve=True)
-    except (OmegaConfBaseException, YAMLError, ValueError):
+        content = OmegaConf.to_container(
+            OmegaConf.select(OmegaConf.create(read_yaml(path)), "data"), resolve=True
+        )
+    except (OmegaConfBaseException, UserError, ValueError, TypeError, RecursionError):
         return {}
     return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
 

@@ -1,10 +1,10 @@
 """The config.json beside weights of transformers: does it describe the network that was asked for?"""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from medsam_exp.runtime.foreign import naming_the_file, read_table_of_json
 from medsam_exp.types import UserError
 
 _UNSEEN = (
@@ -33,10 +33,9 @@ def refuse_other_settings(path: Path, network: Any, architecture: str) -> None:
     """
     if not hasattr(network, "config"):
         return
-    try:
-        stored = dict(_settings(json.loads(path.read_text())))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}.") from error
+    content = read_table_of_json(path, "take the hub's folder whole")
+    with naming_the_file(path, "describes no network", "take the hub's folder whole"):
+        stored = dict(_settings(content))
     for place, own in _settings(network.config.to_dict()):
         if (value := stored.get(place, own)) != own:
             raise UserError(

@@ -1,18 +1,16 @@
 """Read a sweep back: `sweep.json` and the folders of its jobs, or any folder of finished runs."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.report.finished_run import FinishedRun, read_run
-from medsam_exp.runtime.wording import first_line
+from medsam_exp.runtime.foreign import naming_the_file, read_json, read_yaml
 from medsam_exp.sweep.status import (
     LOCK_FILE,
     STATUS_FILE,
@@ -106,14 +104,15 @@ def read_sweep(folders: Sequence[Path]) -> SweepResults:
 
 def _from_file(folder: Path) -> SweepResults:
     """A sweep by its sweep.json, the only place that knows this file's layout."""
-    path = folder / SWEEP_FILE
-    try:
-        content = json.loads(path.read_text())
+    path, mend = folder / SWEEP_FILE, "run the sweep again"
+    content = read_json(path, mend)
+    with naming_the_file(path, "is not what a sweep leaves", mend):
         axes = {_key(key): tuple(map(as_typed, values)) for key, values in content["axes"].items()}
         jobs = [_recorded_job(folder, entry, axes) for entry in content["jobs"]]
         name = str(content["name"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not what a sweep leaves: {error!r}; run the sweep again") from error
+        for job in jobs:
+            if strange := [axis for axis in axes if job.values[axis] not in axes[axis]]:
+                raise ValueError(f"job {job.number} has a value of {strange[0]} that is on no axis")
     return SweepResults(name, axes, tuple(sorted(jobs, key=lambda job: job.number)))
 
 
@@ -226,10 +225,9 @@ def _overrides(folder: Path) -> dict[str, str]:
     path = folder / ".hydra" / "overrides.yaml"
     if not path.is_file():
         return {}
-    try:
-        typed = yaml.safe_load(path.read_text()) or []
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} cannot be read: {first_line(error)}") from error
+    typed = read_yaml(path, "run it again") or []
+    if not isinstance(typed, list):
+        raise UserError(f"{path} is no list of what was typed: run it again")
     pairs = (str(part).partition("=") for part in typed)
     return {_key(key): as_typed(value) for key, _, value in pairs}
 
@@ -248,10 +246,10 @@ def _default(job: Job, key: str) -> str:
 def configuration_of(job: Job) -> DictConfig:
     """A run's configuration as Hydra left it, with its interpolations; empty where it cannot be read."""
     try:
-        content = OmegaConf.load(job.folder / ".hydra" / "config.yaml")
-    except (OSError, OmegaConfBaseException, yaml.YAMLError):
-        content = None
-    return content if isinstance(content, DictConfig) else DictConfig({})
+        content = read_yaml(job.folder / ".hydra" / "config.yaml")
+        return DictConfig(content) if isinstance(content, dict) else DictConfig({})
+    except (UserError, OmegaConfBaseException, RecursionError):
+        return DictConfig({})
 
 
 def _key(key: str) -> str:

@@ -20,6 +20,7 @@ from medsam_exp.config.start_command import conf_folders
 from medsam_exp.metrics.measures import MEASURES, score_cell
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.disk_faults import disk_fault, name_folder
+from medsam_exp.runtime.foreign import naming_the_file, read_json, read_table_of_json
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.runtime.nodes import is_first_node
@@ -48,7 +49,7 @@ _FILES_OF_A_RUN = (
     "masks",
     "figures",
 )
-_IRRELEVANT = ("paths", "logger", "workers", "sweep")
+_IRRELEVANT = ("paths", "limits", "logger", "workers", "sweep")
 _WEIGHT_GROUPS = ("clip", "sam", "calibration")
 """Groups of weights, whose content is part of the plan: fetching or moving the same weights leaves a job done."""
 
@@ -183,24 +184,29 @@ def outcome(folder: Path) -> str:
     Args:
         folder: of the job.
     """
-    metrics = json.loads((folder / "summary.json").read_text()).get("metrics", {})
-    score = next(
-        (
-            f": {stage_title(stage)}, {measure.label} {score_cell(found, measure.decimals).value}"
-            for stage in reversed(scored_labels(metrics))
-            for measure in MEASURES
-            if (found := metrics.get(f"{stage}/{measure.name}"))
-        ),
-        "",
-    )
+    score = ""
+    with naming_the_file(folder / "summary.json", "is not what a run leaves", "run the job again"):
+        metrics = read_table_of_json(folder / "summary.json").get("metrics", {})
+        for stage in reversed(scored_labels(metrics)):
+            found = [(each, metrics.get(f"{stage}/{each.name}")) for each in MEASURES]
+            if shown := [
+                f": {stage_title(stage)}, {each.label} {score_cell(figures, each.decimals).value}"
+                for each, figures in found
+                if figures
+            ]:
+                score = shown[0]
+                break
     known = folder.parent / SWEEP_FILE
-    jobs = json.loads(known.read_text())["jobs"] if known.is_file() else []
-    for number, job in enumerate(jobs, start=1):
-        if job["folder"] == folder.name:
-            values = [
-                f"{key.lstrip('+~')}={as_typed(value)}" for key, value in job.get("overrides", {}).items()
-            ]
-            return f"{number} of {len(jobs)}  {','.join(values) or folder.name}{score}"
+    if known.is_file():
+        with naming_the_file(known, "is not what a sweep leaves", "run the sweep again"):
+            jobs = read_json(known)["jobs"]
+            for number, job in enumerate(jobs, start=1):
+                if job["folder"] == folder.name:
+                    values = [
+                        f"{key.lstrip('+~')}={as_typed(value)}"
+                        for key, value in job.get("overrides", {}).items()
+                    ]
+                    return f"{number} of {len(jobs)}  {','.join(values) or folder.name}{score}"
     return f"{folder.name}{score}"
 
 

@@ -4,13 +4,13 @@ It shows the runs of the sweep's group: final scores, of each run and by what th
 and curves.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from medsam_exp.report.logger.job import SweepJob
 from medsam_exp.report.logger.wandb_auth import has_key
 from medsam_exp.runtime.extras import require
+from medsam_exp.runtime.foreign import naming_the_file, read_json
 from medsam_exp.sweep.status import SWEEP_FILE
 from medsam_exp.types import UserError
 
@@ -78,9 +78,11 @@ def group_and_axes(sweep: str) -> tuple[str, list[str]]:
     folder = Path(sweep)
     if not (folder / SWEEP_FILE).is_file():
         return folder.name, []
-    content = json.loads((folder / SWEEP_FILE).read_text())
-    group = SweepJob(content["id"], {}, name=content["name"]).group
-    return group, [key.lstrip("+").replace(".", "/") for key in content["axes"]]
+    mend = "run the sweep again"
+    content = read_json(folder / SWEEP_FILE, mend)
+    with naming_the_file(folder / SWEEP_FILE, "is not what a sweep leaves", mend):
+        group = SweepJob(str(content["id"]), {}, name=str(content["name"])).group
+        return group, [str(key).lstrip("+").replace(".", "/") for key in content["axes"]]
 
 
 def save_workspace(sweep: str, project: str, entity: str | None = None) -> str:

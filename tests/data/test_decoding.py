@@ -1,12 +1,15 @@
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from medsam_exp.data import pixels
 from medsam_exp.data.decoding import decode, read_image
+from medsam_exp.runtime import limits as limits_module
 from medsam_exp.types import UserError
 
 GRAY = np.arange(5 * 7, dtype=np.uint8).reshape(5, 7) * 7
@@ -332,3 +335,37 @@ def test_a_damaged_byte_anywhere_in_a_png_is_found(tmp_path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=r"a\.png cannot be read as an image"):
             decode(path)
+
+
+@pytest.mark.parametrize(
+    "kind", ["gray", "deep", "float", "colour", "deep colour", "alpha", "deep alpha", "P", "1"]
+)
+def test_bands_of_rows_give_what_the_whole_image_gives(tmp_path, monkeypatch, kind):
+    """Against pixels of a few rows at a time, the whole in one step."""
+    path = tmp_path / ("a.tif" if kind == "float" else "a.png")
+    varied = np.arange(35, dtype=np.uint8).reshape(5, 7)
+    if kind.startswith("deep "):
+        channels = [DEEP, DEEP[::-1], DEEP[:, ::-1], *([DEEP * 3] if kind == "deep alpha" else [])]
+        write_png16(path, np.stack(channels, axis=-1), 6 if kind == "deep alpha" else 2)
+    elif kind in {"P", "1"}:
+        Image.fromarray(GRAY).convert(kind).save(path)
+    else:
+        values = {"gray": GRAY, "deep": DEEP, "float": DEEP / 7.0, "colour": COLOUR}
+        values["alpha"] = np.dstack((COLOUR, varied))
+        image = values[kind].astype(np.float32) if kind == "float" else values[kind]
+        Image.fromarray(image).save(path)
+    whole = read_image(path)
+    monkeypatch.setattr(pixels, "_BAND", 15)
+    assert (read_image(path) == whole).all()
+
+
+def test_the_limit_counts_bytes_and_not_pixels(tmp_path, monkeypatch):
+    shallow, deep = tmp_path / "a.png", tmp_path / "b.png"
+    Image.fromarray(np.zeros((400, 400, 3), np.uint8)).save(shallow)
+    write_png16(deep, np.zeros((400, 400, 3), np.uint16), 2)
+    monkeypatch.setattr(limits_module, "_in_force", [replace(limits_module.limits(), image_mib=0.5)])
+    assert read_image(shallow).shape == (400, 400, 3)
+    with pytest.raises(
+        UserError, match=r"b\.png has 400 x 400 pixels and takes 1 MiB.*limits\.image_mib=0\.5: shrink"
+    ):
+        read_image(deep)

@@ -82,10 +82,10 @@ def test_fetching_the_weights_that_the_hub_gave_leaves_a_job_done(
 
 
 def test_a_failure_is_recorded_and_stays_the_jobs_own(tmp_path: Path) -> None:
-    work = Work(tmp_path, UserError("first\nthe last line\n"))
+    work = Work(tmp_path, ValueError("first\nthe last line\n"))
     attempt(composed(), tmp_path, work, plan)
     assert (status_of(tmp_path), error_of(tmp_path)) == ("failed", "the last line")
-    assert "UserError" in (tmp_path / "error.txt").read_text()
+    assert "ValueError" in (tmp_path / "error.txt").read_text()
     work.error = None
     attempt(composed(), tmp_path, work, plan)
     assert (status_of(tmp_path), error_of(tmp_path), work.times) == ("done", None, 2)

@@ -20,11 +20,11 @@ import numpy as np
 from medsam_exp.curation.prepare.output import SourceFacts
 from medsam_exp.data.decoding import read_image
 from medsam_exp.data.masks import read_mask
+from medsam_exp.runtime.limits import GIB, limits, refuse_beyond
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Mask, RGBImage, UserError
 
 _LARGEST_FILE = 1 << 30  # bytes of one file inside a zip, unpacked
-_LARGEST_ZIP = 1 << 36  # and of a zip inside a zip
 _CHUNK = 1 << 20
 _DEEPEST = 3  # zips in zips
 _DAMAGE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
@@ -171,24 +171,32 @@ def open_source(path: Path, wanted_zips: Callable[[str], bool] | None = None) ->
     with ExitStack() as stack:
         if not path.exists():
             raise UserError(f"{path} does not exist: give the folder or the zip that was downloaded")
-        entries = _entries(path, path, "", wanted, stack, depth=-1 if path.is_dir() else 0)
+        entries = _entries(path, path, "", wanted, _Opened(stack), depth=-1 if path.is_dir() else 0)
         if not entries:
             raise UserError(f"{path} holds no files: download it again")
         yield Source(path, entries)
 
 
+@dataclass
+class _Opened:
+    """What stays open as long as a source: archives and files that were unpacked, and the bytes of these."""
+
+    stack: ExitStack
+    unpacked: int = 0
+
+
 def _entries(
-    shown: Path, path: Path, prefix: str, wanted: Callable[[str], bool], stack: ExitStack, depth: int
+    shown: Path, path: Path, prefix: str, wanted: Callable[[str], bool], opened: _Opened, depth: int
 ) -> dict[str, _Entry]:
     found: dict[str, _Entry] = {}
-    for inside, entry in _of_folder(path) if path.is_dir() else _of_zip(shown, path, stack):
+    for inside, entry in _of_folder(path) if path.is_dir() else _of_zip(shown, path, opened):
         name = prefix + inside
         if name in found:
             raise UserError(f"{shown} holds {inside} twice: download it again")
         if name.lower().endswith(".zip") and wanted(name) and depth < _DEEPEST:
             inner = Path(f"{shown}/{name}")
-            archive = _unpacked(shown, entry, stack)
-            found |= _entries(inner, archive, name[: -len(".zip")] + "/", wanted, stack, depth + 1)
+            archive = _unpacked(shown, entry, opened)
+            found |= _entries(inner, archive, name[: -len(".zip")] + "/", wanted, opened, depth + 1)
         else:
             found[name] = entry
     return found
@@ -206,10 +214,10 @@ def _of_folder(root: Path) -> Iterator[tuple[str, _Entry]]:
             yield name, _Entry(path)
 
 
-def _of_zip(shown: Path, path: Path, stack: ExitStack) -> Iterator[tuple[str, _Entry]]:
+def _of_zip(shown: Path, path: Path, opened: _Opened) -> Iterator[tuple[str, _Entry]]:
     try:
-        archive = stack.enter_context(zipfile.ZipFile(path))
-    except (OSError, zipfile.BadZipFile) as error:
+        archive = opened.stack.enter_context(zipfile.ZipFile(path))
+    except (*_DAMAGE, ValueError) as error:
         raise UserError(f"{shown} cannot be read as a zip ({error}): download it again") from error
     for member in archive.infolist():
         if not member.is_dir() and not _is_clutter(member.filename):
@@ -225,16 +233,24 @@ def _safe(shown: Path, member: zipfile.ZipInfo) -> str:
         )
     if member.flag_bits & 1:
         raise UserError(f"{shown}: {name} is locked with a password: unpack the zip first")
-    if member.file_size > (_LARGEST_ZIP if name.lower().endswith(".zip") else _LARGEST_FILE):
-        raise UserError(f"{shown}: {name} would have {member.file_size} bytes unpacked, which is too many")
+    too_large = member.file_size > _LARGEST_FILE and not name.lower().endswith(".zip")
+    if too_large or limits().is_bomb(member.compress_size, member.file_size):
+        raise UserError(
+            f"{shown}: {name} would have {member.file_size} bytes unpacked, which "
+            "is too many: do not trust it, or unpack it yourself"
+        )
     return PurePosixPath(name).as_posix()
 
 
-def _unpacked(shown: Path, entry: _Entry, stack: ExitStack) -> Path:
+def _unpacked(shown: Path, entry: _Entry, opened: _Opened) -> Path:
     """A zip on disk; one inside another zip goes to a file that is deleted when the source is closed."""
     if entry.archive is None or entry.member is None:
         return entry.path
-    file = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".zip"))  # noqa: SIM115  # open until the source is closed
+    opened.unpacked += entry.member.file_size
+    refuse_beyond(
+        f"{shown}: what is packed in it", opened.unpacked, "unpacked_gib", GIB, "unpack it yourself first"
+    )
+    file = opened.stack.enter_context(tempfile.NamedTemporaryFile(suffix=".zip"))  # noqa: SIM115  # open until the source is closed
     try:
         with entry.archive.open(entry.member) as inner:
             shutil.copyfileobj(inner, file, _CHUNK)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from medsam_exp.curation.write_back.predictions import Assembled
 from medsam_exp.data.volumes.dicom_header import read_header
-from medsam_exp.data.volumes.file_errors import reason
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.extras import require
+from medsam_exp.runtime.foreign import reason
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.volumes.file_errors import naming_its_header, naming_the_file, reason
+from medsam_exp.data.volumes.file_errors import naming_its_header
 from medsam_exp.data.volumes.windowing import Window, usable_window
 from medsam_exp.runtime.extras import require
+from medsam_exp.runtime.foreign import naming_the_file, reason
+from medsam_exp.runtime.limits import limits
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
@@ -167,6 +169,10 @@ def _count(path: Path, header: Dataset) -> int:
         raise UserError(
             f"{path} says {count} images of {rows} rows and {columns} columns, more than its bytes can hold: copy it "
             "again"
+        )
+    if count > limits().frames:
+        raise UserError(
+            f"{path} says {count} images, more than limits.frames={limits().frames}: divide it, or raise the limit"
         )
     return count
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.data.pixels import MAX_PIXELS, Pixels
+from medsam_exp.data.pixels import Pixels, bands, refuse_large
 from medsam_exp.data.volumes.dicom_header import (
     Frame,
     frames_of,
@@ -17,8 +17,9 @@ from medsam_exp.data.volumes.dicom_header import (
     read_all,
     read_header,
 )
-from medsam_exp.data.volumes.file_errors import naming_its_header, naming_the_file, reason
+from medsam_exp.data.volumes.file_errors import naming_its_header
 from medsam_exp.data.volumes.windowing import Window, percentile_window, to_bytes
+from medsam_exp.runtime.foreign import naming_the_file, reason
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
@@ -98,12 +99,17 @@ def render_gray(values: NDArray[np.float32], frame: Frame, window: Window | None
     Without either, the values are stretched from their lowest to their highest.
     """
     with naming_its_header(frame.path):
-        if window is None and frame.window is None and frame.header.get("VOILUTSequence"):
-            found, bits = _by_table(values, frame.header.VOILUTSequence[0])
-            gray = found / (2**bits - 1)
-        else:
-            gray = (window or frame.window or percentile_window(values, 0, 100))(values)
-        return to_bytes(gray, inverted=_is_inverted(frame.header))
+        by_table = window is None and frame.window is None and frame.header.get("VOILUTSequence")
+        shown_by = window or frame.window or (None if by_table else percentile_window(values, 0, 100))
+        shown = np.empty(values.shape, np.uint8)
+        for rows in bands(values.shape):
+            if shown_by is not None:
+                gray = shown_by(values[rows])
+            else:
+                found, bits = _by_table(values[rows], frame.header.VOILUTSequence[0])
+                gray = found / (2**bits - 1)
+            shown[rows] = to_bytes(gray, inverted=_is_inverted(frame.header))
+        return shown
 
 
 def has_window(frame: Frame) -> bool:
@@ -114,7 +120,9 @@ def has_window(frame: Frame) -> bool:
 def _decoded(frame: Frame) -> NDArray[Any]:
     from pydicom.pixels.utils import pixel_array
 
-    syntax = frame.header.file_meta.TransferSyntaxUID
+    syntax, header = frame.header.file_meta.TransferSyntaxUID, frame.header
+    depth = -(-int(header.BitsAllocated) // 8) * int(header.get("SamplesPerPixel") or 1)
+    refuse_large(frame.path, frame.size, depth)
     try:
         if syntax.is_deflated:  # which pydicom inflates only when it reads all of the file
             return pixel_array(read_all(frame.path), index=frame.number)
@@ -223,10 +231,6 @@ def _picture(path: Path, header: Dataset, window: Window | None) -> Pixels:
     if len(frames) > 1:
         raise UserError(
             f"{path} holds {len(frames)} images, one is expected: cut it by medsam-exp prepare own"
-        )
-    if header.Rows * header.Columns > MAX_PIXELS:
-        raise UserError(
-            f"{path} has {header.Columns} x {header.Rows} pixels, more than {MAX_PIXELS}: shrink it"
         )
     frame = frames[0]
     if window is not None and not is_gray(header):

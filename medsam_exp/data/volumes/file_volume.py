@@ -4,7 +4,6 @@ import gzip
 import logging
 import math
 import re
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.data.decoding import decode, to_rgb
-from medsam_exp.data.volumes.file_errors import naming_the_file
 from medsam_exp.data.volumes.grid import RAS_FROM_LPS, Affine, check_affine
+from medsam_exp.data.volumes.itk_header import check_header, itk_header, refuse_impossible
 from medsam_exp.data.volumes.scan import ScanFacts
 from medsam_exp.data.volumes.windowing import WindowLevel, to_bytes
 from medsam_exp.runtime.extras import require
+from medsam_exp.runtime.foreign import naming_the_file
+from medsam_exp.runtime.limits import MIB
 from medsam_exp.types import UserError
 
 _NIFTI_STARTS = {n.to_bytes(4, order) for n in (348, 540) for order in ("little", "big")}  # sizes of headers
-_LONGEST_HEADER = 1 << 16
 _GZIP = b"\x1f\x8b"
-_EITHER = zlib.MAX_WBITS | 32  # zlib's own format or gzip
+_AFTER_VOXELS = 64 * MIB  # bytes that may follow the voxels of a packed file
 
 
 def _check_nifti_name(path: Path) -> None:
@@ -38,54 +38,8 @@ def _check_nifti_name(path: Path) -> None:
         raise UserError(f"{path} is compressed, whatever its name says: rename it to {path.name}.gz")
 
 
-def _check_packed(path: Path) -> None:
-    """Unpack the voxels of a MetaImage or NRRD file once, and compare their checksum, which SimpleITK does not.
-
-    Files without packed voxels, or with another packing than zlib's, are not looked into.
-    """
-    content = path.read_bytes() if path.is_file() else b""
-    packed = _of_nrrd(content) if content.startswith(b"NRRD") else _of_meta_image(path, content)
-    if packed is None:
-        return
-    unpacking = zlib.decompressobj(_EITHER)
-    try:
-        while packed and not unpacking.eof:
-            unpacking.decompress(packed, 1 << 24)
-            packed = unpacking.unconsumed_tail
-    except zlib.error as error:
-        raise UserError(f"{path} is cut short or damaged ({error}): copy it again") from error
-    if not unpacking.eof:
-        raise UserError(f"{path} is cut short or damaged (its packed voxels have no end): copy it again")
-
-
-def _of_nrrd(content: bytes) -> bytes | None:
-    end = re.search(rb"\r?\n\r?\n", content[:_LONGEST_HEADER])
-    if end is None:
-        return None
-    header = content[: end.start()].lower()
-    inside = re.search(rb"^data ?file:", header, re.MULTILINE) is None
-    skips = re.search(rb"^(line|byte) ?skip:", header, re.MULTILINE)  # what is skipped is not packed
-    packed = re.search(rb"^encoding: *(gzip|gz)\s*$", header, re.MULTILINE)
-    return content[end.end() :] if inside and packed and not skips else None
-
-
-def _of_meta_image(path: Path, content: bytes) -> bytes | None:
-    last = re.search(
-        rb"^ElementDataFile *= *(.*?)\r?\n", content[:_LONGEST_HEADER], re.MULTILINE | re.IGNORECASE
-    )
-    if last is None or not re.search(
-        rb"^CompressedData *= *True", content[: last.start()], re.MULTILINE | re.IGNORECASE
-    ):
-        return None
-    if last[1].upper() == b"LOCAL":
-        return content[last.end() :]
-    other = path.parent / last[1].decode(errors="replace").strip()
-    return other.read_bytes() if other.parent == path.parent and other.is_file() else None
-
-
 _NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
-_BEST_COMPRESSION = 1032  # of deflate: more bytes than this cannot come out of one
 _MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 _PLACE_FIELDS = (
     *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y"),
@@ -167,8 +121,18 @@ def read_file_values(path: Path) -> NDArray[np.float32]:
         shape = _three(image.shape, path)
         if path.name.lower().endswith(".gz"):
             # To the end, where the checksum stands: nibabel stops at the last voxel, and never sees it.
-            image = type(image).from_bytes(gzip.decompress(path.read_bytes()))
+            image = type(image).from_bytes(_unpacked(path, image))
         return np.asarray(image.dataobj, np.float32).reshape(shape)
+
+
+def _unpacked(path: Path, image: Any) -> bytes:
+    """All bytes of a packed NIfTI file, to its checksum."""
+    most = int(image.dataobj.offset) + _voxel_bytes(image) + _AFTER_VOXELS
+    with gzip.open(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise UserError(f"{path} goes on behind the voxels that its header says: copy it again")
+    return content
 
 
 def read_labels(path: Path) -> tuple[NDArray[np.int64], Affine]:
@@ -195,12 +159,9 @@ def label_names(path: Path) -> dict[int, str]:
     if volume_suffix(path) not in {".nrrd", ".nhdr"}:
         return {}
     require("SimpleITK")
-    import SimpleITK
-
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
+    check_header(path)
     try:
-        reader.ReadImageInformation()
+        reader = itk_header(path)
     except RuntimeError as error:
         raise _itk_fault(path, error) from error
     said = {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys()}
@@ -225,7 +186,9 @@ def _nifti(path: Path) -> Any:
     log.addFilter(_is_no_pixdim)
     try:
         with naming_the_file(path, "cannot be read as NIfTI"):
-            return nibabel.load(path)
+            image = nibabel.load(path)
+            _check_size(path, image)
+            return image
     finally:
         log.removeFilter(_is_no_pixdim)
 
@@ -238,7 +201,6 @@ def _is_no_pixdim(record: logging.LogRecord) -> bool:
 def _nifti_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, Any], bool]:
     image = _nifti(path)
     shape = _three(image.shape, path)
-    _check_size(path, image)
     if image.get_data_dtype().fields:
         raise UserError(f"{path} holds colours, which is not supported here: save one gray volume")
     header = image.header
@@ -252,11 +214,16 @@ def _nifti_facts(path: Path) -> tuple[tuple[int, int, int], Affine, dict[str, An
 
 
 def _check_size(path: Path, image: Any) -> None:
-    """Refuse a header that promises more voxels than the file's bytes can hold, before memory is taken for them."""
-    wanted = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
-    if wanted > path.stat().st_size * (_BEST_COMPRESSION if path.name.lower().endswith(".gz") else 1):
-        sizes = " x ".join(map(str, image.shape))
-        raise UserError(f"{path} says {sizes} voxels, more than its bytes can hold: copy it again")
+    """Refuse a header that promises more voxels than its bytes can hold or the limit allows, before memory is taken."""
+    shape = tuple(map(int, image.shape))
+    refuse_impossible(
+        path, shape, _voxel_bytes(image), path.name.lower().endswith(".gz"), path.stat().st_size
+    )
+
+
+def _voxel_bytes(image: Any) -> int:
+    result: int = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
+    return result
 
 
 def _says_sizes(path: Path, image: Any) -> bool:
@@ -285,16 +252,17 @@ def _three(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
 
 def _read_itk(path: Path) -> tuple[NDArray[np.float32], Affine]:
     require("SimpleITK")
-    import SimpleITK
-
-    _check_packed(path)
+    check_header(path)
     try:
-        image = SimpleITK.ReadImage(str(path))
+        reader = itk_header(path)
+        image = reader.Execute()
     except (RuntimeError, MemoryError) as error:
         raise _itk_fault(path, error) from error
     if image.GetNumberOfComponentsPerPixel() != 1 or image.GetDimension() not in {2, 3}:
         raise UserError(f"{path} is no single gray volume of two or three dimensions: save it as one")
     n = image.GetDimension()
+    import SimpleITK
+
     values = SimpleITK.GetArrayFromImage(image).astype(np.float32).T
     affine = np.eye(4)
     affine[:n, :n] = np.array(image.GetDirection()).reshape(n, n) * np.array(image.GetSpacing())

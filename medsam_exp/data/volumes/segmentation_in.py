@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsam_exp.data.volumes.dicom_header import Frame, frames_of, functional_group, read_all
-from medsam_exp.data.volumes.file_errors import naming_the_file
+from medsam_exp.data.volumes.file_errors import naming_its_header
 from medsam_exp.data.volumes.scan import ScanFacts
+from medsam_exp.runtime.foreign import naming_the_file
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
@@ -47,13 +48,14 @@ def refers_to(header: Dataset, facts: ScanFacts) -> bool:
     Returns:
         Whether the object references the scan's series; without such references, its frame of reference.
     """
-    if named := set(_series(header)):
-        return facts.source.get("series_uid") in named
-    frames = {
-        str(item.get("FrameOfReferenceUID") or "")
-        for item in (header, *(header.get("ReferencedFrameOfReferenceSequence") or ()))
-    }
-    return facts.source.get("frame_of_reference_uid") in frames - {""}
+    with naming_its_header(header.get("SOPInstanceUID") or "a DICOM segmentation"):
+        if named := set(_series(header)):
+            return facts.source.get("series_uid") in named
+        frames = {
+            str(item.get("FrameOfReferenceUID") or "")
+            for item in (header, *(header.get("ReferencedFrameOfReferenceSequence") or ()))
+        }
+        return facts.source.get("frame_of_reference_uid") in frames - {""}
 
 
 def _series(header: Dataset) -> Iterator[str]:

@@ -116,7 +116,8 @@ def percentile_window(values: NDArray[Any], low: float, high: float) -> Window:
     finite = np.asarray(values)[np.isfinite(values)]
     if not finite.size:
         raise UserError("the scan holds no finite number: export it again")
-    darkest, brightest = np.percentile(finite, [low, high])
+    whole = (low, high) == (0, 100)  # without a sorted copy
+    darkest, brightest = (finite.min(), finite.max()) if whole else np.percentile(finite, [low, high])
     if darkest == brightest:  # a scan that is nearly all background
         darkest, brightest = finite.min(), finite.max()
     return Window(

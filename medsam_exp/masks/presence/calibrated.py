@@ -26,6 +26,11 @@ class Calibrated:
         self.absence_texts = self._calibration.absence_texts
         self.nonsense_texts = self._calibration.nonsense_texts
         made = self._calibration.provenance
+        if missing := [key for key in ("images", "data", "split") if key not in made]:
+            raise UserError(
+                f"{self._path}: provenance does not say {', '.join(missing)}; give a file that the stage calibrate has "
+                "written"
+            )
         self.calibrated_on = f"{made['images']} images of {made['data']} ({made['split']})"
 
     def __call__(self, features: Mapping[str, float]) -> float:

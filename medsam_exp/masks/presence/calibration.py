@@ -1,6 +1,5 @@
 """From features and true presence to a probability: logistic regression (Platt scaling) and its file."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from medsam_exp.masks.presence.features import FEATURES
 from medsam_exp.metrics.clusters import Clusters, numbered
 from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.foreign import naming_the_file, read_json
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
 
@@ -56,22 +57,21 @@ class Calibration:
         write_atomically(path, (json_text(asdict(self), indent=1) + "\n").encode())
 
 
+_SHAPE = TypeAdapter(Calibration)
+
+
 def read_calibration(path: Path) -> Calibration:
     """Read what `Calibration.write` wrote.
 
     Raises:
         UserError: it is no such file, or its numbers are not finite.
     """
-    try:
-        content = json.loads(path.read_text())
-        arguments: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
-        }
-        calibration = Calibration(**arguments)
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} is no calibration ({error}); give one that the stage calibrate has written"
-        ) from error
+    mend = "give one that the stage calibrate has written"
+    content = read_json(path, mend)
+    with naming_the_file(path, "is no calibration", mend):
+        calibration = _SHAPE.validate_python(
+            {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+        )
     _refuse_broken(calibration, path)
     return calibration
 

@@ -7,13 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
-from omegaconf import OmegaConf
 
 from medsam_exp.config.settings import flatten
+from medsam_exp.runtime.foreign import naming_the_file, read_yaml
 
 _IN_THE_TITLE = ("data", "clip", "saliency", "postprocess", "prompt", "sam")
 """Groups whose choices make a run's title, before its seed."""
@@ -123,8 +122,10 @@ def _swept_keys(multirun: Path) -> set[str]:
     """
     if not multirun.is_file():
         return set()
-    typed = list(OmegaConf.load(multirun).hydra.overrides.task)
-    parsed = OverridesParser.create().parse_overrides(typed)
+    mend = "start the sweep again"
+    content = read_yaml(multirun, mend)
+    with naming_the_file(multirun, "does not say what was typed for a sweep", mend):
+        parsed = OverridesParser.create().parse_overrides(list(content["hydra"]["overrides"]["task"]))
     return {override.get_key_element() for override in parsed if override.is_sweep_override()}
 
 
@@ -133,10 +134,10 @@ def _agent_job(environment: Mapping[str, str]) -> SweepJob | None:
     sweep, path = environment.get("WANDB_SWEEP_ID"), Path(environment.get("WANDB_SWEEP_PARAM_PATH", ""))
     if not sweep:
         return None
-    content = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    content = read_yaml(path, "start the agent again") if path.is_file() else {}
     varied = {
         key: item["value"]
-        for key, item in (content or {}).items()
+        for key, item in (content if isinstance(content, Mapping) else {}).items()
         if isinstance(item, Mapping) and "value" in item
     }
     return SweepJob(sweep, varied)

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.serialization import safe_globals
 
+from medsam_exp.runtime.checkpoint.declared import refuse_inflated, refuse_oversized
 from medsam_exp.runtime.checkpoint.torchscript import is_torchscript, read_torchscript
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.wording import first_few
@@ -121,6 +122,7 @@ def read_pickle(path: Path, allowed: Sequence[Any] = (), *, mmap: bool = False) 
             store beside weights becomes empty shells.
         mmap: read tensors from disk when they are used.
     """
+    refuse_inflated(path)
     with safe_globals([*(allowed or _HARMLESS)]):
         if mmap:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -155,6 +157,7 @@ def _content(path: Path, named: str) -> Mapping[Any, Any] | Any:
         with suppress(SafetensorError, OSError):
             return load_file(path)
         if is_torchscript(path):
+            refuse_inflated(path)
             return read_torchscript(path)
         return read_pickle(path)
     except UserError:
@@ -201,6 +204,7 @@ def _table_in(content: Any, named: str, levels: int = 3) -> dict[str, Tensor] | 
                 log.info("%s: took the weights under %r%s", named, key, left)
             return table
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    refuse_oversized(tensors.values(), named)
     return tensors or None
 
 

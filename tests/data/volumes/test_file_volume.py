@@ -1,12 +1,15 @@
 import gzip
+from dataclasses import replace
 
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK
 
+from medsam_exp.data.volumes import file_volume
 from medsam_exp.data.volumes.file_volume import open_file_volume, read_file_values, read_labels, volume_stem
 from medsam_exp.data.volumes.windowing import Window, WindowLevel, to_bytes
+from medsam_exp.runtime import limits as limits_module
 from medsam_exp.types import UserError
 from tests.data.volumes.test_grid import random_affine
 
@@ -177,3 +180,64 @@ def test_sizes_of_voxels_are_unknown_where_the_file_says_none(tmp_path, caplog, 
     assert facts.spacing_known == known
     assert facts.notes == (() if known else ("a does not say how large its voxels are (pixdim 0)",))
     assert "pixdim" not in caplog.text
+
+
+SECRET = "/etc/hostname"
+META = (
+    "ObjectType = Image\nNDims = 3\nDimSize = 2 2 1\nElementType = MET_UCHAR\nElementSpacing = 1 1 1\n"
+    "ElementDataFile = {}\n"
+)
+NRRD = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 2 1\nencoding: raw\nspacings: 1 1 1\ndata file: {}\n\n"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "header"), [(".mhd", META), (".mha", META), (".nhdr", NRRD), (".nrrd", NRRD)]
+)
+@pytest.mark.parametrize("named", [SECRET, "../a.raw", "sub/a.raw", "LIST\n{}", "%s 1 2 1", "link.raw", ".."])
+def test_voxels_come_from_the_headers_own_folder(tmp_path, suffix, header, named) -> None:
+    folder = tmp_path / "scan"
+    (folder / "sub").mkdir(parents=True)
+    for place in (tmp_path / "a.raw", folder / "sub" / "a.raw"):
+        place.write_bytes(bytes(4))
+    (folder / "link.raw").symlink_to(tmp_path / "a.raw")
+    path = folder / f"a{suffix}"
+    path.write_text(header.format(named.format(SECRET)))
+    with pytest.raises(UserError, match=r"takes its voxels from .*no file beside it"):
+        open_file_volume(path, "a")
+    with pytest.raises(UserError):
+        read_labels(path)
+
+
+@pytest.mark.parametrize(("suffix", "header"), [(".mhd", META), (".nhdr", NRRD)])
+def test_voxels_beside_the_header_are_read(tmp_path, suffix, header) -> None:
+    (tmp_path / "a.raw").write_bytes(bytes([1, 2, 3, 4]))
+    (tmp_path / f"a{suffix}").write_text(header.format("a.raw"))
+    assert read_file_values(tmp_path / f"a{suffix}").ravel(order="F").tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("suffix", "header"), [(".mhd", META), (".nhdr", NRRD)])
+def test_a_header_of_more_voxels_than_there_are_bytes_takes_no_memory(tmp_path, suffix, header) -> None:
+    (tmp_path / "a.raw").write_bytes(bytes(4))
+    (tmp_path / f"a{suffix}").write_text(header.replace("2 2 1", "30000 30000 30000").format("a.raw"))
+    with pytest.raises(UserError, match=r"says 30000 x 30000 x 30000 voxels, more than its bytes can hold"):
+        open_file_volume(tmp_path / f"a{suffix}", "a")
+
+
+def test_bytes_without_end_behind_packed_voxels_are_not_unpacked(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(file_volume, "_AFTER_VOXELS", 1000)
+    path = tmp_path / "a.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(VALUES, np.eye(4)), path)
+    content = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(content + bytes(1000)))
+    assert read_file_values(path).shape == SHAPE
+    path.write_bytes(gzip.compress(content + bytes(2000)))
+    with pytest.raises(UserError, match="goes on behind the voxels"):
+        read_file_values(path)
+
+
+def test_a_volume_beyond_the_limit_is_refused_by_its_header(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "a.nii"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((60, 60, 60), np.uint8), np.eye(4)), path)
+    monkeypatch.setattr(limits_module, "_in_force", [replace(limits_module.limits(), volume_mib=0.5)])
+    with pytest.raises(UserError, match=r"a\.nii takes 1 MiB, more than limits\.volume_mib=0\.5"):
+        open_file_volume(path, "a")
