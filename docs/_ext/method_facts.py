@@ -47,9 +47,10 @@ def facts(group: str, name: str, target: str, words: str) -> list[str]:
             found.append(f"By hand: {markdown(weights.by_hand)}.")
     if cost := full_size_costs().get((group, name)):
         text = f", {cost['text_s']} s a text" if cost["text_s"] else ""
+        box = f", {cost['box_s']} s a box" if cost["box_s"] else ""
         found.append(
             f"At full size, with random weights: {cost['parameters_m']} M parameters, {cost['image_s']} s of one "
-            f"thread an image{text}, {cost['peak_gb']} GB at most, loading included."
+            f"thread an image{text}{box}, {cost['peak_gb']} GB at most, loading included."
         )
     return found + ([_measured(name)] if group == "saliency" and name in saliency_costs() else [])
 

@@ -1,6 +1,7 @@
 """From configuration to objects; the only module that calls `hydra.utils.instantiate`."""
 
 import importlib
+import re
 from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from medsam_exp.types import UserError
 
+_FULL_KEY = re.compile(r"^full_key: (\S+)$", re.M)
 _HUB = "hf-hub:"
 
 
@@ -33,9 +35,25 @@ def build(node: DictConfig, **overrides: Any) -> Any:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, UserError):
+                cause.args = (_placed(str(cause), str(error)), *cause.args[1:])
                 raise cause from error
             cause = cause.__cause__
         raise
+
+
+def _placed(sentence: str, error: str) -> str:
+    """A method's sentence with the keys of where it stands: saliency.inner.beta of one within another.
+
+    Args:
+        sentence: names keys as if the method were the choice of its group.
+        error: of Hydra, which ends with the key of what could not be made.
+    """
+    found = _FULL_KEY.search(error)
+    key = found[1] if found else ""
+    group, _, within = key.partition(".")
+    if not within or f"{key}." in sentence:
+        return sentence
+    return re.sub(rf"(?<![\w.]){re.escape(group)}\.", f"{key}.", sentence)
 
 
 def weight_files(node: DictConfig) -> list[Path]:

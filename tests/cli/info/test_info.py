@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from medsam_exp.cli.info.choices import groups_info
-from medsam_exp.cli.info.costs import FULL_SIZE, SALIENCY
+from medsam_exp.cli.info.costs import FULL_SIZE, SALIENCY, SAM_FULL_SIZE
 from medsam_exp.cli.weights.catalogue import catalogue
 from medsam_exp.types import UserError
 from tests.command import refusal
@@ -74,12 +74,17 @@ def test_weights_are_here_once_their_files_are(tmp_path: Path, monkeypatch: pyte
 
 
 def test_costs_are_those_of_the_committed_tables() -> None:
-    found = choices("clip", "text_segmenter", "saliency")
+    found = choices("clip", "text_segmenter", "saliency", "sam")
     with FULL_SIZE.open() as file:
         for row in csv.DictReader(file):
             cost = found[row["group"]][row["choice"]]["cost"]
             assert cost["full_size_image_s"] == float(row["image_s"])
             assert cost["full_size_peak_gb"] == float(row["peak_gb"])
+    with SAM_FULL_SIZE.open() as file:
+        for row in csv.DictReader(file):
+            cost = found["sam"][row["sam"]]["cost"]
+            assert cost["full_size_image_s"] == float(row["encode_s"])
+            assert cost["full_size_box_s"] == float(row["box_s"])
     with SALIENCY.open() as file:
         for row in csv.DictReader(file):
             cost = found["saliency"][row["saliency"]]["cost"]
