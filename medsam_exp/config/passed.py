@@ -41,6 +41,8 @@ def check_once(cfg: DictConfig) -> DictConfig:
     Raises:
         UserError: as `check`.
     """
+    if OmegaConf.is_readonly(cfg):  # it has passed, and nobody has changed it since
+        return cfg
     resolve(cfg)
     record = _record(cfg)
     if record is None or not record.is_file():

@@ -3,15 +3,15 @@
 import csv
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter
 
-from medsam_exp.config.settings import NO_RESULT_OF_DATA
+from medsam_exp.config.settings import NO_RESULT_OF_DATA, flat_settings
 from medsam_exp.data.patients import clusters_of
 from medsam_exp.data.tables import as_written
 from medsam_exp.metrics.measures import ALL_MEASURES
@@ -60,13 +60,17 @@ class FinishedRun:
         folder: of the run.
         summary: content of summary.json.
         rows: those of per_image.csv, as text; none of a run without images.
-        data: the dataset's settings; empty when Hydra's configuration is not there any more.
+        data: the dataset's settings; empty when Hydra's configuration is not there any more, as are `settings`.
+        settings: the whole configuration, flat, as Hydra left it, with its interpolations.
+        artifacts: the folder of its stages' results; None where it is unknown.
     """
 
     folder: Path
     summary: Mapping[str, Any]
     rows: list[dict[str, str]]
     data: Mapping[str, Any]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Path | None = None
 
 
 _TABLE = TypeAdapter(dict[str, Any])
@@ -97,7 +101,20 @@ def read_run(folder: Path, *, without_images: bool = False) -> FinishedRun:
     rows = _read_rows(folder / "per_image.csv") if rows_there else []
     if rows_there and (not rows or not {"id", "stage"} <= rows[0].keys()):
         raise UserError(f"{folder / 'per_image.csv'} has no rows with an id and a stage")
-    return FinishedRun(folder, summary, rows, _data_settings(folder / ".hydra" / "config.yaml"))
+    configuration = read_configuration(folder)
+    settings = flat_settings(OmegaConf.to_container(configuration, resolve=False)) if configuration else {}
+    return FinishedRun(
+        folder, summary, rows, _data_settings(configuration), settings, _artifacts(configuration)
+    )
+
+
+def read_configuration(folder: Path) -> DictConfig:
+    """A run's configuration as Hydra left it, with its interpolations; empty where it cannot be read."""
+    try:
+        content = read_yaml(folder / ".hydra" / "config.yaml")
+        return DictConfig(content) if isinstance(content, dict) else DictConfig({})
+    except (UserError, OmegaConfBaseException, RecursionError):
+        return DictConfig({})
 
 
 def _check(summary: Mapping[str, Any]) -> None:
@@ -121,16 +138,20 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         return [{key: as_written(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
-def _data_settings(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
+def _data_settings(configuration: DictConfig) -> dict[str, Any]:
     try:
-        content = OmegaConf.to_container(
-            OmegaConf.select(OmegaConf.create(read_yaml(path)), "data"), resolve=True
-        )
-    except (OmegaConfBaseException, UserError, ValueError, TypeError, RecursionError):
+        content = OmegaConf.to_container(OmegaConf.select(configuration, "data"), resolve=True)
+    except (OmegaConfBaseException, ValueError, TypeError, RecursionError):
         return {}
     return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
+
+
+def _artifacts(configuration: DictConfig) -> Path | None:
+    try:
+        root = OmegaConf.select(configuration, "paths.artifacts")
+    except (OmegaConfBaseException, RecursionError):
+        return None
+    return Path(root) if isinstance(root, str) else None
 
 
 def comparable(a: FinishedRun, b: FinishedRun, measure: str) -> None:

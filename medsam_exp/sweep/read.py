@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from medsam_exp.report.finished_run import FinishedRun, read_run
+from medsam_exp.report.finished_run import FinishedRun, read_configuration, read_run
 from medsam_exp.runtime.foreign import naming_the_file, read_json, read_yaml
 from medsam_exp.sweep.status import (
     LOCK_FILE,
@@ -236,20 +236,11 @@ def _default(job: Job, key: str) -> str:
     """The value of a key that was not typed for this run: its choice, or what the configuration holds."""
     if key in (choices := job.run.summary.get("choices", {})):
         return str(choices[key])
-    configuration = configuration_of(job)
+    configuration = read_configuration(job.folder)
     try:
         return as_text(OmegaConf.select(configuration, key)) if configuration else ""
     except OmegaConfBaseException:
         return ""
-
-
-def configuration_of(job: Job) -> DictConfig:
-    """A run's configuration as Hydra left it, with its interpolations; empty where it cannot be read."""
-    try:
-        content = read_yaml(job.folder / ".hydra" / "config.yaml")
-        return DictConfig(content) if isinstance(content, dict) else DictConfig({})
-    except (UserError, OmegaConfBaseException, RecursionError):
-        return DictConfig({})
 
 
 def _key(key: str) -> str:

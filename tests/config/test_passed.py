@@ -45,6 +45,20 @@ def test_a_passed_configuration_is_checked_once_and_read_only_both_times(
     assert OmegaConf.is_readonly(second)
 
 
+def test_a_configuration_that_has_passed_is_not_looked_at_again(
+    ask: Ask, checked: list[DictConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of a sweep is planned for its record, and then run."""
+    first = ask()
+    looked_at: list[DictConfig] = []
+    monkeypatch.setattr(passed, "resolve", looked_at.append)
+    assert check_once(first) is first
+    assert not looked_at
+    OmegaConf.set_readonly(first, False)
+    check_once(first)
+    assert looked_at == [first]
+
+
 def test_a_refused_configuration_is_refused_again(ask: Ask) -> None:
     for _ in range(2):
         with pytest.raises(UserError, match=r"batch_size\.saliency=0"):

@@ -1,12 +1,12 @@
 """Before a sweep starts, every value of every axis is composed, and no more jobs than that takes."""
 
+from importlib import reload
 from itertools import product
 from types import SimpleNamespace
 
 import pytest
+from hydra.core.plugins import Plugins
 from hydra.errors import MissingConfigException
-
-from hydra_plugins.medsam_exp_launchers.sweeper import GridSweeper
 
 AXES = [
     ["saliency=m2ib", "saliency=gradcam", "saliency=intensity"],
@@ -24,7 +24,10 @@ def composed_of(jobs: list[tuple[str, ...]]) -> list[list[str]]:
         if "prompt=misspelt" in sweep_overrides:
             raise MissingConfigException("no such choice")
 
-    sweeper = GridSweeper(max_batch_size=None)
+    Plugins.instance()  # executes its plugins' modules again, also that of the class that GridSweeper extends
+    from hydra_plugins.medsam_exp_launchers import sweeper as module
+
+    sweeper = reload(module).GridSweeper(max_batch_size=None)
     sweeper.hydra_context = SimpleNamespace(config_loader=SimpleNamespace(load_sweep_config=compose))
     sweeper.config = {}
     sweeper.validate_batch_is_legal(jobs)

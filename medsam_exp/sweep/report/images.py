@@ -4,14 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.config.build import build
+from medsam_exp.report.finished_run import read_configuration
 from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
 from medsam_exp.runtime.artifacts import StageArtifacts, stored_digests
 from medsam_exp.runtime.wording import first_line
-from medsam_exp.sweep.read import Job, configuration_of
+from medsam_exp.sweep.read import Job
 from medsam_exp.types import Dataset, Mask, RGBImage, UserError
 
 
@@ -24,7 +25,7 @@ def draw_images(jobs: Sequence[Job], sample_ids: Iterable[str], budget: int) -> 
         budget: characters of all pictures together.
     """
     try:
-        node = configuration_of(jobs[0]).get("data")
+        node = read_configuration(jobs[0].folder).get("data")
         if not isinstance(node, DictConfig) or "_target_" not in node:
             raise UserError(f"{jobs[0].folder} does not say what its data was")
         dataset: Dataset = build(node)
@@ -49,14 +50,13 @@ def _stored_stages(jobs: Sequence[Job]) -> dict[str, dict[str, StageArtifacts]]:
     """What the runs stored, by stage and key; runs that share a key share it here too."""
     found: dict[str, dict[str, StageArtifacts]] = {}
     for job in jobs:
-        own = configuration_of(job)
-        root = OmegaConf.select(own, "paths.artifacts", throw_on_resolution_failure=False)
+        root = job.run.artifacts
         for stage in drawn_stages():
             key = _keys(job).get(stage)
             if root is None or key is None or key in found.get(stage, {}):
                 continue
-            if digests := _digests(Path(root) / stage / key):
-                found.setdefault(stage, {})[key] = StageArtifacts(Path(root), stage, key, digests)
+            if digests := _digests(root / stage / key):
+                found.setdefault(stage, {})[key] = StageArtifacts(root, stage, key, digests)
     return found
 
 

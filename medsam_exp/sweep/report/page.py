@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from markupsafe import Markup
-from omegaconf import OmegaConf
 
-from medsam_exp.config.settings import differing, flat_settings
+from medsam_exp.config.settings import differing
 from medsam_exp.metrics.measures import DISCLAIMER, MEASURES
 from medsam_exp.report.web.beside import IMAGES_IN_PAGE, Beside
 from medsam_exp.report.web.drawings import Drawings, write_with_drawings
 from medsam_exp.report.web.render import as_json, compressed_plotly
 from medsam_exp.report.web.scores import interned, rounded
 from medsam_exp.stages.pipeline import stage_title
-from medsam_exp.sweep.read import SEED, Job, SweepResults, configuration_of
+from medsam_exp.sweep.read import SEED, Job, SweepResults
 from medsam_exp.sweep.report.images import draw_images
 from medsam_exp.sweep.scores import by_dataset, images_of_samples, known_scores, scores_of_job
 from medsam_exp.sweep.sheets import Sheet, html_table
@@ -102,7 +101,7 @@ def page_data(sweep: SweepResults) -> dict[str, Any]:
         for job in sweep.finished
     }
     ids = sorted({image for scores in by_job.values() for own in scores.values() for image in own})
-    settings = differing([_settings(job) for job in sweep.finished])
+    settings = differing([dict(job.run.settings) for job in sweep.finished])
     labels = {measure.name: measure.label for measure in MEASURES}
     texts, by_place = interned(
         [_by_image_name(datasets[job.number], _texts(job)) for job in sweep.finished], ids
@@ -194,9 +193,3 @@ def _count_images(sweep: SweepResults, datasets: Mapping[int, str]) -> int:
 
 def _texts(job: Job) -> dict[str, str]:
     return {row["id"]: row.get("text", "") for row in job.run.rows}
-
-
-def _settings(job: Job) -> dict[str, str]:
-    """A run's configuration, flat."""
-    configuration = configuration_of(job)
-    return flat_settings(OmegaConf.to_container(configuration, resolve=False)) if configuration else {}
