@@ -19,6 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from medsam_exp.runtime.limits import GIB, refuse_beyond
 from medsam_exp.types import UserError
 
 _CHUNK = 1 << 20
@@ -48,7 +49,8 @@ class NpzArrays:
         """An array as a read-only memory map.
 
         Raises:
-            UserError: there is no such array, it is damaged or holds objects, or the disk has no room for it.
+            UserError: there is no such array, it is damaged, holds objects or is beyond the limits, or the disk has no
+                room for it.
         """
         shape, dtype = self._header(name)
         if dtype.hasobject:
@@ -58,6 +60,7 @@ class NpzArrays:
         path = self._folder / f"{name}.npy"
         if not path.is_file():
             size = self._archive.getinfo(f"{name}.npy").file_size
+            refuse_beyond(f"{self.shown}: {name}", size, "unpacked_gib", GIB, "take another file")
             if size > shutil.disk_usage(self._folder).free:
                 raise UserError(
                     f"{self.shown}: {name} takes {size / 1e9:.1f} GB, more than {self._folder} has free: make room, "

@@ -1,6 +1,7 @@
 """Benchmarks that others publish: each real format in small, what it becomes, and what a wrong one says."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from medsam_exp.config.build import build
 from medsam_exp.curation.prepare.npz import open_npz
+from medsam_exp.runtime import limits
 from medsam_exp.types import UserError
 from tests.compose import composed
 from tests.curation.prepare import miniatures
@@ -285,3 +287,24 @@ def test_a_faulty_volume_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureF
     assert "left out: " in capsys.readouterr().out
     with (out / "index.csv").open(newline="") as file:
         assert {row["group"] for row in csv.DictReader(file)} == {"CT_a", "MIC_b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "draw", "limit"),
+    [
+        ("medsegbench", miniatures.medsegbench, "unpacked_gib"),
+        ("cvpr_text_3d", miniatures.cvpr_text_3d, "volume_mib"),
+    ],
+)
+def test_what_is_beyond_a_limit_is_said_before_it_is_read(  # type: ignore[no-untyped-def]
+    name: str,
+    draw,
+    limit: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(limits, "_in_force", [replace(limits.limits(), **{limit: 1e-6})])
+    assert f"more than limits.{limit}=1e-06" in refused(
+        capsys, name, draw(tmp_path / "raw"), tmp_path / "out"
+    )

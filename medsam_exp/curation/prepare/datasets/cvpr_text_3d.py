@@ -26,6 +26,7 @@ from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import PreparedImage, plain_name, write_layout
 from medsam_exp.curation.prepare.npz import NpzArrays, open_npz
 from medsam_exp.curation.prepare.source import Source, open_source
+from medsam_exp.runtime.limits import MIB, refuse_beyond
 from medsam_exp.types import Mask, UserError
 
 LICENCE = (
@@ -102,7 +103,9 @@ def _loader(source: Source) -> _Load:
     @lru_cache(maxsize=4)
     def load(file: str, name: str) -> NDArray[Any]:
         with _opened(source, file) as arrays:
-            return np.array(arrays.array(name))
+            found = arrays.array(name)
+            refuse_beyond(f"{arrays.shown}: {name}", found.nbytes, "volume_mib", MIB, "divide the volume")
+            return np.array(found)
 
     def one_at_a_time(file: str, name: str) -> NDArray[Any]:
         with alone:
