@@ -1,7 +1,6 @@
 """Draw the images that a sweep's runs share, with the map and masks of each run."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -38,32 +37,37 @@ def draw_images(jobs: Sequence[Job], sample_ids: Iterable[str], budget: int) -> 
     def read(sample_id: str) -> tuple[RGBImage, Mask | None]:
         return dataset.read_image(sample_id), dataset.read_ground_truth(sample_id) if judged else None
 
-    found = draw([name for name in sample_ids if name in known], read, _stored_stages(jobs), budget)
+    stages, doubled = _stored_stages(jobs)
+    ids = [name for name in sample_ids if name in known]
+    found = draw(ids, read, stages, budget)
     found.remarks = [
         f"{said}, those on which the runs differ most; all scores are in table.csv, all masks in the runs' folders"
         for said in found.remarks
     ]
+    if doubled & set(ids):
+        found.remarks.append(
+            "maps and masks that were made for several texts, or of an image that was changed since, are not shown "
+            "here: the report.html in each run's folder shows its own"
+        )
     return found
 
 
-def _stored_stages(jobs: Sequence[Job]) -> dict[str, dict[str, StageArtifacts]]:
-    """What the runs stored, by stage and key; runs that share a key share it here too."""
+def _stored_stages(jobs: Sequence[Job]) -> tuple[dict[str, dict[str, StageArtifacts]], set[str]]:
+    """What the runs stored, by stage and key, which runs may share; and samples with several records in a stage."""
     found: dict[str, dict[str, StageArtifacts]] = {}
+    doubled: set[str] = set()
     for job in jobs:
         root = job.run.artifacts
         for stage in drawn_stages():
             key = _keys(job).get(stage)
             if root is None or key is None or key in found.get(stage, {}):
                 continue
-            if digests := _digests(root / stage / key):
-                found.setdefault(stage, {})[key] = StageArtifacts(root, stage, key, digests)
-    return found
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    """Digest of each sample's record; a sample whose image was changed meanwhile has several, and is left out."""
-    found = {sample_id: set(digests) for sample_id, digests in stored_digests(folder).items()}
-    return {sample_id: digests.pop() for sample_id, digests in found.items() if len(digests) == 1}
+            digests = {name: set(own) for name, own in stored_digests(root / stage / key).items()}
+            single = {name: next(iter(own)) for name, own in digests.items() if len(own) == 1}
+            doubled |= digests.keys() - single.keys()
+            if single:
+                found.setdefault(stage, {})[key] = StageArtifacts(root, stage, key, single)
+    return found, doubled
 
 
 def _keys(job: Job) -> Mapping[str, str]:

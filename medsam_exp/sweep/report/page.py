@@ -100,12 +100,13 @@ def page_data(sweep: SweepResults) -> dict[str, Any]:
         }
         for job in sweep.finished
     }
-    ids = sorted({image for scores in by_job.values() for own in scores.values() for image in own})
+    by_image = [_by_image_name(datasets[job.number], _texts(job)) for job in sweep.finished]
+    scored = {image for scores in by_job.values() for own in scores.values() for image in own}
+    shown = scored or {image for own in by_image for image in own}  # without true masks nothing is scored
+    ids = sorted(shown)
     settings = differing([dict(job.run.settings) for job in sweep.finished])
     labels = {measure.name: measure.label for measure in MEASURES}
-    texts, by_place = interned(
-        [_by_image_name(datasets[job.number], _texts(job)) for job in sweep.finished], ids
-    )
+    texts, by_place = interned(by_image, ids)
     return {
         "axes": {axis: values for axis, values in sweep.axes.items() if axis != SEED},
         "scores": {n: f"{stage_title(n.split('/')[0])}, {labels[n.split('/')[1]]}" for n in names},

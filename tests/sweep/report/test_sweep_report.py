@@ -4,8 +4,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.sweep.collect import collect
 from medsam_exp.sweep.read import read_sweep
@@ -156,6 +158,44 @@ def test_pictures_are_small_shared_and_within_their_budget(small_sweep: Path) ->
     assert list(some.images) == ids[: len(some.images)]
     assert 1 <= len(some.images) < 4
     assert f"{len(some.images)} of 4 images are shown" in some.remarks[0]
+
+
+def test_without_true_masks_images_are_shown_beside_each_other(small_sweep: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_sweep, tmp_path / "sweep")
+    for table in (tmp_path / "sweep").glob("*/per_image.csv"):
+        head, *rows = table.read_text().splitlines()
+        unscored = [",".join([*row.split(",")[:3], "", ""]) for row in rows]
+        table.write_text("\n".join([head, *unscored]) + "\n")
+    sweep = read_sweep([tmp_path / "sweep"])
+    data = page_data(sweep)
+    assert data["scores"] == {}
+    assert data["images"] == page_data(read_sweep([small_sweep]))["images"]
+    page_module.write_sweep_report(tmp_path / "report.html", sweep, {})
+
+    async def look(opened: Page) -> Any:
+        return await opened.ask("document.querySelectorAll('#viewer svg.panel').length")
+
+    assert visit(tmp_path / "report.html", DESKTOP, look) > 0
+
+
+def test_what_two_texts_made_is_said_not_to_be_shown(small_sweep: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_sweep, tmp_path / "sweep")
+    root = tmp_path / "artifacts"
+    first = read_sweep([small_sweep]).finished[0]
+    assert first.run.artifacts is not None
+    shutil.copytree(first.run.artifacts, root)
+    for file in (tmp_path / "sweep").glob("*/.hydra/config.yaml"):
+        config = json.loads(file.read_text())
+        file.write_text(json.dumps({**config, "paths": {"artifacts": str(root)}}))
+    sweep = read_sweep([tmp_path / "sweep"])
+    ids = page_data(sweep)["images"]
+    assert draw_images(sweep.finished, ids, 10_000_000).remarks == []
+    key = sweep.finished[0].run.summary["keys"]["coarse_mask"]
+    other = StageArtifacts(root, "coarse_mask", key, {ids[0]: "ba9876543210"})
+    other.save(ids[0], {}, np.zeros((8, 8), bool))
+    found = draw_images(sweep.finished, ids, 10_000_000)
+    assert "made for several texts" in found.remarks[0]
+    assert ids[0] not in found.layers["coarse_mask"][key]
 
 
 def test_images_that_differ_most_come_first() -> None:
