@@ -9,18 +9,20 @@ from pathlib import Path
 import torch
 from open_clip.model import _build_vision_tower
 from safetensors.torch import save_file
+from torch import nn
 
 from medsam_exp.clip.capabilities import VisionLayout, VisionTower
 from medsam_exp.clip.folder import CONFIG
 from medsam_exp.clip.image_size import set_image_size
-from medsam_exp.clip.model import ClipModel
+from medsam_exp.clip.model import ClipModel, Tokenizer
 from medsam_exp.clip.network import as_described, build_network
-from medsam_exp.clip.source import find_source, find_weights
+from medsam_exp.clip.source import ClipSource, find_source, find_weights
 from medsam_exp.clip.tokenizer import load_tokenizer
 from medsam_exp.clip.towers import vision_tower
 from medsam_exp.clip.weights import put_weights
 from medsam_exp.runtime.checkpoint.read import read_weights
 from medsam_exp.runtime.finite import refuse_broken_weights, refuse_unstorable
+from medsam_exp.runtime.foreign import naming_the_file
 from medsam_exp.runtime.json_text import json_text
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # loading processes are forked after the first text
@@ -65,6 +67,7 @@ def load_clip(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also reset other devices
         network = build_network(source)
+    _refuse_unknown_tokens(network, tokenizer, source)
     if path is not None:
         put_weights(network, read_weights(path), path, model)
         refuse_broken_weights(network.state_dict(), f"clip.model={model}", path)
@@ -82,6 +85,22 @@ def load_clip(
             saliency_layer=saliency_layer,
             interpolation=source.preprocess["interpolation"],
         ).eval()
+
+
+def _refuse_unknown_tokens(network: nn.Module, tokenizer: Tokenizer, source: ClipSource) -> None:
+    """Refuse a tokenizer that cannot fill a text up, or whose tokens are beyond the network's vocabulary.
+
+    Raises:
+        UserError: it is of another network, or damaged.
+    """
+    where = source.tokenizer or source.folder or source.model
+    with naming_the_file(where, "has a tokenizer that does not work", "put the network's own files there"):
+        highest = int(tokenizer(["a lesion"]).max())
+        known = max(
+            (part.num_embeddings for part in network.modules() if isinstance(part, nn.Embedding)), default=0
+        )
+        if known and highest >= known:
+            raise ValueError(f"its token {highest} is beyond the vocabulary of {known}")
 
 
 def vision_layout(model: str) -> VisionLayout:

@@ -13,6 +13,7 @@ from medsam_exp.nnunet.bfloat16 import compute_in_bfloat16
 from medsam_exp.nnunet.checkpoint import read_checkpoint
 from medsam_exp.nnunet.results import ResultsFolder, make_predictor
 from medsam_exp.runtime.finite import refuse_broken_weights
+from medsam_exp.runtime.foreign import naming_the_file
 from medsam_exp.types import RGBImage, UserError
 
 _SPACING = (999, 1, 1)  # what nnU-Net's reader says of every 2-D image
@@ -65,9 +66,13 @@ class Predictor:
         plans, configuration = self._nnunet.plans_manager, self._nnunet.configuration_manager
         preprocessor = configuration.preprocessor_class(verbose=False)
         properties: dict[str, Any] = {"spacing": _SPACING}
-        data, _, properties = preprocessor.run_case_npy(
-            self._channels(image), None, properties, plans, configuration, self._nnunet.dataset_json
-        )
+        channels, dataset_json = self._channels(image), self._nnunet.dataset_json
+        with naming_the_file(
+            self.results.folder, "does not say how images are prepared", "give the folder as nnU-Net wrote it"
+        ):
+            data, _, properties = preprocessor.run_case_npy(
+                channels, None, properties, plans, configuration, dataset_json
+            )
         return PreparedImage(torch.from_numpy(data), properties)
 
     def use(self, member: Path) -> None:

@@ -74,6 +74,7 @@ class FinishedRun:
 
 
 _TABLE = TypeAdapter(dict[str, Any])
+_CHOICES = TypeAdapter(dict[str, str | None])
 _FIGURE = TypeAdapter(tuple[float | None, float | None, list[float | None] | None, int])
 """Mean, standard deviation, bounds of the interval and number of images of an entry of a summary's metrics."""
 _AGAIN = "run it again"
@@ -119,7 +120,10 @@ def read_configuration(folder: Path) -> DictConfig:
 
 def _check(summary: Mapping[str, Any]) -> None:
     """Check the form of what is read of a summary; raises anything."""
-    for key in ("choices", "environment", "keys", "metrics"):
+    _CHOICES.validate_python(summary["choices"], strict=True)
+    if not isinstance(summary.get("date", ""), str):
+        raise ValueError("its date is no text")
+    for key in ("environment", "keys", "metrics"):
         _TABLE.validate_python(summary.get(key, {}), strict=True)
     for figure in summary.get("metrics", {}).values():
         bounds = figure["ci95"]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 import struct
+import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +19,7 @@ from medsam_exp.data.volumes.file_errors import naming_its_header
 from medsam_exp.data.volumes.windowing import Window, usable_window
 from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.foreign import naming_the_file, reason
-from medsam_exp.runtime.limits import limits
+from medsam_exp.runtime.limits import MIB, limits, refuse_beyond
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 
 _DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".dic"})
 _FIRST_GROUPS = {0x0002, 0x0008}  # a data set without preamble begins with one of them
+_DEFLATED = b"1.2.840.10008.1.2.1.99"  # transfer syntax whose elements pydicom inflates in one go
+_META = 1024  # bytes in which it is named
 _SOP_CLASSES = "1.2.840.10008."
 
 
@@ -54,13 +60,53 @@ def _read(path: Path, *, pixels: bool) -> Dataset | None:
 
     with naming_the_file(path, "is a damaged DICOM file"):
         try:
-            dataset: Dataset = dcmread(path, stop_before_pixels=not pixels)
+            with _bounded(path) as file:
+                dataset: Dataset = dcmread(file, stop_before_pixels=not pixels)
         except InvalidDicomError:
             bare = _without_preamble(path, pixels=pixels)
             if bare is None and path.suffix.lower() in _DICOM_SUFFIXES:
                 raise _no_dicom(path) from None
             return bare
         return _with_syntax(dataset)
+
+
+class _Bounded(io.BufferedReader):
+    """A file of which no more is asked than there is, whatever length an element says: memory is taken before it."""
+
+    _SMALL = 1 << 20
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self._SMALL:
+            size = min(size, os.fstat(self.fileno()).st_size - self.tell())
+        return super().read(size)
+
+
+def _bounded(path: Path) -> _Bounded:
+    """Open a DICOM file; one whose elements are deflated must not grow beyond a volume's limit.
+
+    Raises:
+        UserError: it would.
+    """
+    with path.open("rb") as file:
+        deflated = _DEFLATED in file.read(_META)
+    if deflated:
+        _refuse_deflated_bomb(path)
+    return _Bounded(io.FileIO(path))
+
+
+def _refuse_deflated_bomb(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(_META)
+        group = start.find(
+            b"\x02\x00\x00\x00UL\x04\x00"
+        )  # the length of the meta information, which is not packed
+        length = struct.unpack("<I", start[group + 8 : group + 12])[0] if group >= 0 else 0
+        file.seek(group + 12 + length)
+        unpacking, unpacked = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        with suppress(zlib.error):  # which pydicom tells
+            while not unpacking.eof and (packed := unpacking.unconsumed_tail or file.read(1 << 20)):
+                unpacked += len(unpacking.decompress(packed, 1 << 24))
+                refuse_beyond(path, unpacked, "volume_mib", MIB, "save it without deflate")
 
 
 def _no_dicom(path: Path) -> UserError:
@@ -76,7 +122,8 @@ def _without_preamble(path: Path, *, pixels: bool) -> Dataset | None:
     if len(start) < 2 or not {*struct.unpack("<H", start), *struct.unpack(">H", start)} & _FIRST_GROUPS:
         return None
     try:
-        dataset: Dataset = dcmread(path, stop_before_pixels=not pixels, force=True)
+        with _bounded(path) as file:
+            dataset: Dataset = dcmread(file, stop_before_pixels=not pixels, force=True)
         known = str(dataset.get("SOPClassUID") or "").startswith(_SOP_CLASSES)
     except Exception:  # whatever the bytes are, they are no data set
         return None
