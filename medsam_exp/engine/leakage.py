@@ -107,9 +107,11 @@ def remember(plan: Plan, learnt: Sequence[Learnt]) -> None:
     """Leave in the folder of each stage that learns what goes into its weights."""
     for name, artifacts in plan.artifacts.items():
         path = artifacts.folder / FILE
-        if STAGES[name].learns_from and distributed.rank() == 0 and not path.is_file():
+        if STAGES[name].learns_from and distributed.rank() == 0:
             within = [asdict(each) for each in learnt if _is_within(each, name, plan)]
-            write_atomically(path, json_text(within).encode())
+            content = json_text(within).encode()
+            if not path.is_file() or path.read_bytes() != content:  # the latter where it was damaged
+                write_atomically(path, content)
 
 
 def datasets_of(plan: Plan) -> dict[str, Dataset]:

@@ -1,5 +1,6 @@
 """What a run leaves behind: summary.json, per_image.csv, masks, figures and the report."""
 
+import logging
 import platform
 import shutil
 import subprocess
@@ -39,9 +40,12 @@ from medsam_exp.runtime import distributed
 from medsam_exp.runtime.conf_folder import in_checkout
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.wording import first_line
 from medsam_exp.stages.pipeline import mask_stages
 from medsam_exp.stages.text_truncation import cut_notes, cut_of_samples
 from medsam_exp.types import Dataset
+
+log = logging.getLogger(__name__)
 
 _COLUMNS = ("id", "text", "stage", "dsc", "iou", "nsd", "hd95_px", "presence")
 _PACKAGES = (
@@ -171,13 +175,17 @@ def _to_draw(
 def _of_trainings(curves: Path) -> list[Picture]:
     if not curves.is_file():
         return []
-    with curves.open() as file:
+    with curves.open(errors="replace") as file:
         columns = file.readline()
     if "train/" not in columns and "val/" not in columns:
         return []  # figures of other stages
     from medsam_exp.report.figures.training import draw_trainings  # imports pandas and matplotlib
 
-    return list(draw_trainings(curves))
+    try:
+        return list(draw_trainings(curves))
+    except (ValueError, KeyError) as error:  # it was damaged since; the run's results do not depend on it
+        log.warning("%s is damaged, so its curves are not drawn: %s", curves, first_line(error))
+        return []
 
 
 def _per_image_rows(

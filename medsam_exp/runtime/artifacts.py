@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,16 @@ from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.kept_arrays import KeptArrays
 from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.runtime.shard_file import ShardWriter
-from medsam_exp.runtime.shards import DamagedShardError, Row, Shard, rows_of, shards_in, value_in, values_in
+from medsam_exp.runtime.shards import (
+    DamagedShardError,
+    Row,
+    Shard,
+    rows_of,
+    set_aside,
+    shards_in,
+    value_in,
+    values_in,
+)
 
 Record = TypeVar("Record")
 _KEY_LENGTH = 16
@@ -182,6 +191,16 @@ class StageArtifacts:
         """(H, W) float32 maps of a sample by name, original frame."""
         with _ONE_HEADER, np.load(io.BytesIO(self.maps_npz(sample_id)), allow_pickle=False) as stored:
             return dict(stored)
+
+    def forget(self, sample_id: str, why: str) -> NoReturn:
+        """Set aside the record of results that lie beside the records and turn out to be damaged.
+
+        Raises:
+            LostRecordError: always, so that the stage is run again.
+        """
+        if place := self._places.get(sample_id):
+            set_aside(place[0], why, without=self._row(sample_id, place[1]))
+        raise LostRecordError(f"{self.folder}: {why}; run the command again that is to make it")
 
     def write_manifest(self, description: Mapping[str, Any], sample_ids: Sequence[str]) -> None:
         """Say in words what the key stands for and how many samples are finished; written last."""

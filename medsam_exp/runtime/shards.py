@@ -168,16 +168,23 @@ def _readable(shard: Shard) -> Iterator[None]:
                 "(ulimit -n), and run the same command again"
             ) from error
         if not gone:
-            _set_aside(shard, str(error))
+            set_aside(shard, str(error))
         raise DamagedShardError(shard.path) from error
 
 
-def _set_aside(shard: Shard, why: str) -> None:
-    """Rename a damaged shard, after its whole records were written to another one in its place."""
+def set_aside(shard: Shard, why: str, without: Row | None = None) -> None:
+    """Rename a damaged shard, after its whole records were written to another one in its place.
+
+    Args:
+        shard: whose file is renamed.
+        why: for the log.
+        without: a record that is not kept, whole or not.
+    """
     path = Path(shard.path)
     rescued = FilledShard(path.with_name(f"{path.stem}-rescued{SUFFIX}"))
     for row, values in _whole_records(shard):
-        rescued.add(row.sample, row.digest, *values)
+        if row != without:
+            rescued.add(row.sample, row.digest, *values)
     try:
         if rescued.records:
             rescued.write()

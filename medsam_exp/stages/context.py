@@ -30,6 +30,7 @@ from medsam_exp.training.callbacks import (
     RestoreSignals,
     Throughput,
 )
+from medsam_exp.training.checkpoint_files import CheckpointFiles, forget_the_one_before, whole_checkpoint
 from medsam_exp.training.precision import encoders_in
 from medsam_exp.training.prediction import ImageBatch, PredictModule, batch_loader, read_images
 from medsam_exp.types import (
@@ -347,8 +348,11 @@ class StageContext:
                 RestoreSignals(),
             ],
             enable_progress_bar=sys.stdout.isatty(),
+            plugins=[CheckpointFiles()],
             **options,
         )
-        last = folder / "last.ckpt"
-        trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        last = distributed.from_rank_zero(whole_checkpoint(folder) if distributed.rank() == 0 else None)
+        trainer.fit(module, data, ckpt_path=last, weights_only=True)
+        if distributed.rank() == 0:
+            forget_the_one_before(folder)
         return {name: float(value) for name, value in trainer.callback_metrics.items()}

@@ -10,6 +10,7 @@ from medsam_exp.runtime.seeding import derive_seed
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.records import TrainedRecord
 from medsam_exp.stages.text_truncation import caption_notes
+from medsam_exp.stages.trained_files import checksums_of
 from medsam_exp.training.clip_data import PairsDataModule
 from medsam_exp.training.clip_finetune import ClipFinetuneModule
 from medsam_exp.types import UserError
@@ -58,5 +59,10 @@ def run(context: StageContext) -> None:
     if distributed.rank() == 0:
         save_clip(clip.cpu(), context.artifacts.folder / FOLDER, torch.float32)
         notes = dict.fromkeys(note for part in pairs.values() if part is not None for note in part.notes)
-        record: TrainedRecord = {"results": FOLDER, "figures": figures, "notes": [*notes, *said]}
+        record: TrainedRecord = {
+            "results": FOLDER,
+            "figures": figures,
+            "notes": [*notes, *said],
+            "files": checksums_of(context.artifacts.folder, FOLDER),
+        }
         context.save("all", record)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.pipeline import STAGES
-from medsam_exp.stages.records import TrainedRecord
+from medsam_exp.stages.trained_files import trained_results
 
 if TYPE_CHECKING:
     from medsam_exp.clip.model import ClipModel
@@ -17,7 +17,7 @@ def _trained_network(context: StageContext, group: str) -> Path | None:
     """File or folder of the network of a config group that the run has trained; None where it trains none."""
     for name, artifacts in context.parents.items():
         if STAGES[name].trains == group:
-            return artifacts.folder / artifacts.record("all", TrainedRecord)["results"]
+            return trained_results(artifacts)
     return None
 
 

@@ -15,6 +15,7 @@ from medsam_exp.stages.context import Result, StageContext
 from medsam_exp.stages.pipeline import STAGES, Stage
 from medsam_exp.stages.records import NnunetTrainedRecord
 from medsam_exp.stages.train_nnunet import members_pattern
+from medsam_exp.stages.trained_files import trained_results
 from medsam_exp.training.nnunet_inference import EnsembleAnswer, ensemble_answers
 from medsam_exp.training.nnunet_snapshots import FINAL
 
@@ -64,7 +65,7 @@ def _members(context: StageContext, settings: EnsembleSettings, *, single: bool)
         first_fold = [member for member in given.members if member.parent == given.members[0].parent]
         return ResultsFolder(given.folder, tuple(first_fold[-1:]))
     record = trained[0].record("all", NnunetTrainedRecord)
-    folder = trained[0].folder / record["results"]
+    folder = trained_results(trained[0])
     if single:
         return results_folder(folder, FINAL, record["folds"][:1])
     return results_folder(folder, members_pattern(record), record["folds"])

@@ -152,11 +152,12 @@ class LabelRecord(TypedDict):
 
 
 class TrainedRecord(TypedDict):
-    """Of a training: the network's file or folder relative to the stage's folder, and its last figures."""
+    """Of a training: the network's file or folder below the stage's folder, its last figures, its files' CRC-32."""
 
     results: str
     figures: dict[str, float]
     notes: NotRequired[list[str]]
+    files: NotRequired[dict[str, int]]
 
 
 class NnunetTrainedRecord(TrainedRecord):

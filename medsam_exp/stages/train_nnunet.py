@@ -14,6 +14,7 @@ from medsam_exp.runtime.wording import first_line
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.stages.records import NnunetTrainedRecord
+from medsam_exp.stages.trained_files import DAMAGED, checksums_of
 from medsam_exp.training.nnunet_data import NnunetDataModule
 from medsam_exp.training.nnunet_snapshots import FINAL, Snapshots
 from medsam_exp.training.nnunet_training import NnunetModule
@@ -55,6 +56,7 @@ def run(context: StageContext) -> None:
         results = next((folder / "nnUNet_results").glob("Dataset*/*"))
         record: NnunetTrainedRecord = {
             "results": str(results.relative_to(folder)),
+            "files": checksums_of(folder, str(results.relative_to(folder))),
             "folds": [str(fold) for fold in settings.folds],
             "snapshots": [epoch + 1 for epoch in settings.kept_epochs],
             "figures": figures,
@@ -71,6 +73,10 @@ def _train(
     name: str,
 ) -> None:
     if distributed.rank() == 0:
+        if lost := list(parts.results.glob(f"*{DAMAGED}")):  # snapshots come from a whole training alone
+            shutil.rmtree(context.artifacts.folder / "checkpoints" / name, ignore_errors=True)
+            for path in lost:
+                path.unlink()
         parts.write_results_folder()
     data = NnunetDataModule(
         parts.batches(), settings.iterations, settings.validation_iterations, context.seed, context.workers
@@ -102,8 +108,8 @@ def _check_disk(parts: TrainingParts, settings: NnunetSettings, folder: Path) ->
         UserError: it is more than allowed, or than the disk has.
     """
     snapshots, parameters = len(settings.kept_epochs), sum(p.numel() for p in parts.network.parameters())
-    # Of each fold: its snapshots, the last one with the optimizer's state, and where the training stands.
-    needed = len(settings.folds) * (snapshots + 4) * parameters * _BYTES_PER_PARAMETER / _GB
+    # Of each fold: its snapshots, the last one with the optimizer's state, and where the training stands and stood.
+    needed = len(settings.folds) * (snapshots + 6) * parameters * _BYTES_PER_PARAMETER / _GB
     free = shutil.disk_usage(folder).free / _GB
     if distributed.rank() == 0:
         log.info(

@@ -4,6 +4,7 @@ from medsam_exp.runtime import distributed
 from medsam_exp.sam.load import save_sam
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.records import TrainedRecord
+from medsam_exp.stages.trained_files import checksums_of
 from medsam_exp.training.sam_data import MaskPromptDataModule
 from medsam_exp.training.sam_training import SamTrainingModule
 
@@ -26,5 +27,6 @@ def run(context: StageContext) -> None:
     figures = context.fit(module, data)
     if distributed.rank() == 0:
         save_sam(sam.cpu(), context.artifacts.folder / FILE)
-        record: TrainedRecord = {"results": FILE, "figures": figures}
+        files = checksums_of(context.artifacts.folder, FILE)
+        record: TrainedRecord = {"results": FILE, "figures": figures, "files": files}
         context.save("all", record)

@@ -1,6 +1,6 @@
 """Keeps checkpoints of an nnU-Net training as nnU-Net itself would write them."""
 
-import os
+import io
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 
 from medsam_exp.nnunet.training import TrainingParts
+from medsam_exp.runtime.temporary_files import filled_beside
 
 FINAL = "checkpoint_final.pth"
 
@@ -44,7 +45,7 @@ def snapshot_name(epoch: int) -> str:
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     """Write a checkpoint so that a reader sees all of it or nothing; aliases of one tensor are stored once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".partial{os.getpid()}")
-    torch.save(checkpoint, partial)
-    partial.replace(path)
+    buffer = io.BytesIO()  # torch hides what a disk says
+    torch.save(checkpoint, buffer)
+    with filled_beside(path, durable=True) as temporary:
+        temporary.write_bytes(buffer.getbuffer())

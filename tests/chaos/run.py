@@ -19,8 +19,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,6 +47,7 @@ _IMPORTED = (
 )
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of Linux's prctl
 _SECONDS_TO_STOP = 15.0
+_SIGNALS_A_ROUND = 3
 _SECONDS_TO_END = 300.0
 
 
@@ -102,12 +102,14 @@ class Round:
         scenario: that was disturbed.
         codes: exit codes of what was disturbed.
         problems: what must not be; none where all is well.
+        said: by the command when it was given again.
     """
 
     kind: str
     scenario: str
     codes: list[int] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    said: str = ""
 
 
 class Chaos:
@@ -145,19 +147,39 @@ class Chaos:
 
     def round(self, kind: str) -> Round:
         """Disturb one command by a kind of fault, and give it again."""
-        scenario = self._random.choice(self._scenarios)
+        return self._round(kind, self._random.choice(self._scenarios), KINDS[kind])
+
+    def damages(self, how: str) -> Iterator[Round]:
+        """Damage each file that the first command leaves, one after the other, and give it again each time."""
+        scenario = self._scenarios[0]
+        undisturbed = self._folder / f"undisturbed_{scenario.name}"
+        for path in files_to_damage(undisturbed):
+            place = path.relative_to(undisturbed)
+
+            def damage(
+                _: Chaos, scenario: Scenario, outputs: Path, data: Path, done: Round, place: Path = place
+            ) -> None:
+                del data
+                shutil.copytree(self._folder / f"undisturbed_{scenario.name}", outputs)
+                DAMAGES[how](outputs / place, self._random)
+                done.kind = f"{place}: {how}"
+
+            yield self._round(how, scenario, damage)
+
+    def _round(self, kind: str, scenario: Scenario, disturb: "Disturbance") -> Round:
         self._rounds += 1
         outputs, data = self._folder / f"round_{self._rounds}", self._folder / f"data_{self._rounds}"
         shutil.copytree(self._data, data)
         done = Round(kind, scenario.name)
         try:
-            KINDS[kind](self, scenario, outputs, data, done)
+            disturb(self, scenario, outputs, data, done)
             _wait_for_orphans(done)
             said = _said(outputs)
             code = _ended(self._start(scenario.command(outputs, data), outputs), _SECONDS_TO_END)
             again = _said(outputs)[len(said) :]
             if code:
                 done.problems.append(f"the same command ended with {code}: {again[-1500:]}")
+            done.said = again
             if "Traceback" in said + again:
                 done.problems.append(f"a traceback: {(said + again)[-3000:]}")
             if (found := results(outputs)) != self._expected[scenario.name]:
@@ -175,16 +197,18 @@ class Chaos:
     def signalled(
         self, number: signal.Signals, scenario: Scenario, outputs: Path, data: Path, done: Round
     ) -> None:
-        """Send a signal at some moment of a command."""
-        child = self._start(scenario.command(outputs, data), outputs)
-        self._wait(child, scenario)
-        with suppress(ProcessLookupError):
-            (os.killpg if number is signal.SIGINT and not scenario.several else os.kill)(child, number)
-        code = _ended(child, _SECONDS_TO_STOP)
-        done.codes.append(code)
-        expected = (0, -number if number is signal.SIGKILL else 128 + number)
-        if code not in expected:
-            done.problems.append(f"{number.name} ended it with {code}: {_said(outputs)[-1500:]}")
+        """Send a signal at some moment of a command, and of those that go on after it."""
+        for times in range(_SIGNALS_A_ROUND):
+            child = self._start(scenario.command(outputs, data), outputs)
+            self._wait(child, scenario, 0.7 / (times + 1))  # less is left each time
+            with suppress(ProcessLookupError):
+                (os.killpg if number is signal.SIGINT and not scenario.several else os.kill)(child, number)
+            code = _ended(child, _SECONDS_TO_STOP)
+            done.codes.append(code)
+            _wait_for_orphans(done)
+            expected = (0, -number if number is signal.SIGKILL else 128 + number)
+            if code not in expected:
+                done.problems.append(f"{number.name} ended it with {code}: {_said(outputs)[-1500:]}")
 
     def full_disk(self, number: int, scenario: Scenario, outputs: Path, data: Path, done: Round) -> None:
         """Let the disk refuse everything from some write on."""
@@ -196,7 +220,7 @@ class Chaos:
 
     def size_limit(self, scenario: Scenario, outputs: Path, data: Path, done: Round) -> None:
         """Let no file grow beyond some size; every library meets it."""
-        most = self._random.choice((0, 1000, 10_000, 30_000, 100_000))
+        most = self._random.choice((4000, 10_000, 30_000, 100_000))
         limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (most, most))
         child = self._start(scenario.command(outputs, data), outputs, limit)
         self._one_sentence(_ended(child, _SECONDS_TO_END), outputs, done)
@@ -204,7 +228,6 @@ class Chaos:
     def damaged(self, scenario: Scenario, outputs: Path, data: Path, done: Round) -> None:
         """Damage a file of what an undisturbed command has left."""
         shutil.copytree(self._folder / f"undisturbed_{scenario.name}", outputs)
-        _log_of(outputs).unlink()
         path = self._random.choice(files_to_damage(outputs))
         how = self._random.choice(sorted(DAMAGES))
         DAMAGES[how](path, self._random)
@@ -247,9 +270,9 @@ class Chaos:
         if code not in (0, 1) or (code == 1 and "error" not in said):
             done.problems.append(f"it ended with {code}: {said[-1500:]}")
 
-    def _wait(self, child: int, scenario: Scenario) -> None:
-        """Wait until some moment of a command, or its end."""
-        end = time.monotonic() + self._random.uniform(0.02, 1.0) * self._seconds[scenario.name]
+    def _wait(self, child: int, scenario: Scenario, most: float = 1.0) -> None:
+        """Wait until some moment of a command, no later than after a share of its time, or until its end."""
+        end = time.monotonic() + self._random.uniform(0.02, most) * self._seconds[scenario.name]
         while (
             time.monotonic() < end
             and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
@@ -289,7 +312,8 @@ class Chaos:
             os._exit(code)
 
 
-KINDS: dict[str, Callable[[Chaos, Scenario, Path, Path, Round], None]] = {
+Disturbance = Callable[[Chaos, Scenario, Path, Path, Round], None]
+KINDS: dict[str, Disturbance] = {
     "kill -9": lambda chaos, *given: chaos.signalled(signal.SIGKILL, *given),
     "SIGTERM": lambda chaos, *given: chaos.signalled(signal.SIGTERM, *given),
     "Ctrl-C": lambda chaos, *given: chaos.signalled(signal.SIGINT, *given),
@@ -307,12 +331,15 @@ def results(outputs: Path) -> dict[str, str]:
     """Digests of the masks and tables of a run, or of a sweep's jobs."""
     folders = [outputs / "run", *outputs.glob("sweeps/*/*/*")]
     found = [
-        path
+        (folder, path)
         for folder in folders
         for path in (*folder.glob("masks/**/*.png"), folder / "per_image.csv")
         if path.is_file()
     ]
-    return {str(path.relative_to(outputs)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    return {
+        f"{folder.name}/{path.relative_to(folder)}": hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder, path in found
+    }
 
 
 def _draw(folder: Path) -> None:
@@ -391,15 +418,21 @@ def main() -> None:
         for number in range(given.rounds):
             rounds.append(chaos.round(given.kinds[number % len(given.kinds)]))
             done = rounds[-1]
-            told = "equal" if not done.problems else "; ".join(done.problems)
+            told = "equal" if not done.problems else "\n".join(done.problems)
             print(f"{number + 1:>3} {done.scenario:<9} {done.kind:<24} {done.codes}: {told}", flush=True)
-    well, all_of = Counter(), Counter(done.kind.partition(":")[0] for done in rounds)
-    well.update(done.kind.partition(":")[0] for done in rounds if not done.problems)
-    print()
-    for kind, count in all_of.items():
-        print(f"{kind:<20} {well[kind]} of {count} equal")
-    print(f"{'all':<20} {sum(well.values())} of {len(rounds)} equal")
-    sys.exit(int(sum(well.values()) < len(rounds)))
+    _print_table(rounds)
+    sys.exit(int(any(done.problems for done in rounds)))
+
+
+def _print_table(rounds: Sequence[Round]) -> None:
+    """By kind of fault: commands that were disturbed, rounds, and those that ended well."""
+    by_kind: dict[str, list[Round]] = {}
+    for done in rounds:
+        by_kind.setdefault(done.kind.partition(":")[0], []).append(done)
+    print(f"\n{'':<20} disturbed  rounds  equal")
+    for kind, those in (*by_kind.items(), ("all", rounds)):
+        disturbed, well = sum(len(done.codes) for done in those), sum(not done.problems for done in those)
+        print(f"{kind:<20} {disturbed:>9}  {len(those):>6}  {well:>5}")
 
 
 if __name__ == "__main__":
