@@ -16,6 +16,7 @@ from medsam_exp.config.settings import changed_settings
 from medsam_exp.config.trials import searches, tuning_config
 from medsam_exp.config.tuned import refuse_to_overwrite
 from medsam_exp.curation.quality.quick_check import find_leaks, leak_notes, refuse_leaky_training
+from medsam_exp.engine.disk_space import refuse_full_disk
 from medsam_exp.engine.engine import Engine, with_lost_records_again
 from medsam_exp.engine.leakage import refuse_learnt_images, remember
 from medsam_exp.engine.plan import Plan
@@ -142,6 +143,8 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
         learnt = refuse_learnt_images(cfg, plan, run_dir, scored_later)
         refuse_leaky_training(cfg, plan, leaks)
         remember(plan, learnt)
+        if first:
+            refuse_full_disk(plan)
         said = caution(plan, learnt) if first else ""
         if said:
             log.warning(said)
