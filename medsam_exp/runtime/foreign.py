@@ -9,7 +9,7 @@ from typing import Any
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.limits import limits, refuse_long_text
 from medsam_exp.runtime.wording import first_line
-from medsam_exp.runtime.yaml_text import nesting, parsed_yaml
+from medsam_exp.runtime.yaml_text import is_deeper, parsed_yaml
 
 
 @contextmanager
@@ -62,9 +62,10 @@ def read_yaml(path: Path, mend: str = "copy it again") -> Any:
     refuse_long_text(path)
     with naming_the_file(path, "cannot be read as YAML", mend):
         text = path.read_text(encoding="utf-8")
-        if (found := nesting(text)) > limits().nesting:
+        if is_deeper(text, limits().nesting):
             raise UserError(
-                f"{path} holds lists and tables {found} deep, more than limits.nesting={limits().nesting:g}: {mend}"
+                f"{path} holds lists and tables within each other, deeper than limits.nesting={limits().nesting:g}: "
+                f"{mend}"
             )
         return parsed_yaml(text)
 

@@ -12,13 +12,13 @@ def parsed_yaml(text: str) -> Any:
     return yaml.load(text, _LOADER)
 
 
-def nesting(text: str) -> int:
-    """How deep lists and tables lie within each other; libyaml's loader would end the process over a deep one."""
-    depth = deepest = 0
-    for event in yaml.parse(text, _LOADER):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-    return deepest
+def is_deeper(text: str, most: float) -> bool:
+    """Whether lists and tables lie deeper within each other; libyaml's loader would end the process over deep ones."""
+    depth = 0
+    for event in yaml.parse(
+        text, _LOADER
+    ):  # a little at a time, as reading a deep text on would take for ever
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > most:
+            return True
+    return False

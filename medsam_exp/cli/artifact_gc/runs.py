@@ -197,7 +197,7 @@ def _summary(path: Path) -> tuple[dict[str, Any], str]:
         return {}, ""
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return {}, f"{path.name} cannot be read: {first_line(error)}"
     if not isinstance(content, dict) or not content:
         return {}, f"{path.name} is not what a run leaves"
@@ -235,7 +235,7 @@ def _planned(path: Path) -> int | None:
     """How many jobs a sweep has, those included that never began."""
     try:
         return len(json.loads(path.read_text())["jobs"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None
 
 

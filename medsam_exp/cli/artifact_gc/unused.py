@@ -184,7 +184,7 @@ class _Finder:
             text = path.read_text(errors="replace")  # keys are ASCII
             if path.name in (_SUMMARY, "manifest.json"):
                 json.loads(text)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             self.unreadable.append(f"{path} cannot be read ({first_line(error)})")
             return ""
         return text

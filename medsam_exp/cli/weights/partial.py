@@ -58,7 +58,7 @@ class PartialFile:
         """What the server named the version that the bytes are of; only of files without a published checksum."""
         try:
             return str(json.loads(self._note.read_text())["validator"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, RecursionError, KeyError, TypeError):
             return None
 
     def remember(self, validator: str) -> None:

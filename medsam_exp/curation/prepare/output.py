@@ -144,7 +144,7 @@ def _refuse_foreign(out: Path, request: Request) -> None:
         return
     try:
         before = json.loads(marker.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{marker} cannot be read ({error}): delete {out} and prepare it again") from error
     now = request.as_json()
     differing = [_difference(key, before.get(key), now[key]) for key in now if before.get(key) != now[key]]

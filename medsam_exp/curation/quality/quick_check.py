@@ -95,7 +95,7 @@ def _read(record: Path) -> tuple[Leak, ...] | None:
     """Leaks that an earlier check found; None without one, or where its record is damaged."""
     try:
         return _STORED.validate_python(json.loads(record.read_text())["leaks"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None
 
 

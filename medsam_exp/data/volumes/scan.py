@@ -163,7 +163,7 @@ def read_record(folder: Path) -> tuple[ScanRecord, ...]:
         raise UserError(
             f"{folder} has no {GEOMETRY}: give a folder made by medsam-exp prepare own"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error!r}): prepare the data again") from error
 
 

@@ -85,7 +85,7 @@ def _records(source: Source, name: str) -> list[dict[str, Any]]:
     try:
         lines = text.splitlines() if name.lower().endswith(".jsonl") else [text]
         parsed = [json.loads(line) for line in lines if line.strip()]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{source.shown}: {name} is no JSON ({error}): download it again") from error
     records = [record for part in parsed for record in (part if isinstance(part, list) else [part])]
     if not all(isinstance(record, dict) for record in records):
