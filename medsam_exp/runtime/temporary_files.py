@@ -28,7 +28,11 @@ def filled_beside(path: Path, *, durable: bool) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.stem[:40]}{path.suffix[:20]}."  # of a name that may be as long as names get
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{prefix}{_machine()}-{os.getpid()}.")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{prefix}{_machine()}-{os.getpid()}.")
+    except OSError as error:
+        error.filename = str(path)
+        raise
     os.close(handle)
     temporary = Path(name)
     try:

@@ -289,6 +289,9 @@ class Chaos:
         code = 1
         try:
             os.setsid()
+            signal.signal(
+                signal.SIGINT, signal.default_int_handler
+            )  # ignored below a shell's background jobs
             output = os.open(_log_of(outputs), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             for stream in (1, 2):
                 os.dup2(output, stream)
@@ -425,14 +428,15 @@ def main() -> None:
 
 
 def _print_table(rounds: Sequence[Round]) -> None:
-    """By kind of fault: commands that were disturbed, rounds, and those that ended well."""
+    """By kind of fault: commands that it ended, rounds, and those whose results were equal."""
     by_kind: dict[str, list[Round]] = {}
     for done in rounds:
         by_kind.setdefault(done.kind.partition(":")[0], []).append(done)
-    print(f"\n{'':<20} disturbed  rounds  equal")
+    print(f"\n{'':<20}     ended  rounds  equal")
     for kind, those in (*by_kind.items(), ("all", rounds)):
-        disturbed, well = sum(len(done.codes) for done in those), sum(not done.problems for done in those)
-        print(f"{kind:<20} {disturbed:>9}  {len(those):>6}  {well:>5}")
+        ended = sum(code != 0 for done in those for code in done.codes)
+        well = sum(not done.problems for done in those)
+        print(f"{kind:<20} {ended:>9}  {len(those):>6}  {well:>5}")
 
 
 if __name__ == "__main__":

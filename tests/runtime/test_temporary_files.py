@@ -4,6 +4,7 @@ import errno
 import multiprocessing
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,13 @@ def test_an_error_of_the_disk_names_the_file(tmp_path: Path) -> None:
     assert caught.value.filename == str(tmp_path / "file")
     assert caught.value.errno == errno.ENOSPC
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_cannot_be_begun_is_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), "temporary")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuses)
+    with pytest.raises(OSError, match="quota") as caught:
+        write_atomically(tmp_path / "file", b"")
+    assert caught.value.filename == str(tmp_path / "file")
