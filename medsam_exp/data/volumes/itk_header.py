@@ -26,6 +26,11 @@ _NUMBERED = re.compile(r"([^%]*%0?\d*d[^%]*?)\s+-?\d+\s+-?\d+\s+-?\d+(\s+\d+)?")
 _RAW = re.compile(rb"^(encoding: *raw|CompressedData *= *False)\s*$", re.MULTILINE | re.IGNORECASE)
 
 
+_MET_AXES = re.compile(rb"^[ \t]*NDims[ \t]*[=:][ \t]*(.*?)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_AXES = {b"1", b"2", b"3", b"4"}
+"""Of more axes MetaImage's own reader writes beyond its memory."""
+
+
 def check_header(path: Path) -> None:
     """Check what a MetaImage or NRRD header says of its voxels' files, and the checksum of packed voxels inside it.
 
@@ -36,6 +41,10 @@ def check_header(path: Path) -> None:
         return
     with path.open("rb") as file:
         start = file.read(_LONGEST_HEADER)
+    if not start.startswith(b"NRRD") and any(
+        said[1] not in _AXES for said in _MET_AXES.finditer(start.replace(b"\r", b"\n"))
+    ):
+        raise UserError(f"{path} says no number of axes from 1 to 4 (NDims): copy it again")
     for name in _named_files(start):
         _refuse_outside(path, name)
     _check_packed(path, start)
@@ -93,8 +102,8 @@ def refuse_impossible(path: Path, shape: tuple[int, ...], size: int, packed: boo
 def _named_files(start: bytes) -> Iterator[str]:
     """What a header says where its voxels are, other than in the file itself."""
     end = re.search(rb"\r?\n\r?\n", start) if start.startswith(b"NRRD") else None
-    text = start[: end.start() if end else None].decode("latin-1")
-    key = r"data ?file:" if start.startswith(b"NRRD") else r"ElementDataFile\s*="
+    text = start[: end.start() if end else None].decode("latin-1").replace("\r", "\n")
+    key = r"data ?file:" if start.startswith(b"NRRD") else r"ElementDataFile[ \t]*[=:]"
     for found in re.finditer(rf"^[ \t]*{key}[ \t]*(.*?)[ \t]*$", text, re.MULTILINE | re.IGNORECASE):
         name = found[1].strip()
         if _LIST.fullmatch(name):

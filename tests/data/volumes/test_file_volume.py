@@ -208,6 +208,24 @@ def test_voxels_come_from_the_headers_own_folder(tmp_path, suffix, header, named
         read_labels(path)
 
 
+@pytest.mark.parametrize(
+    "changed", [("= {}", ": {}"), ("\n", "\r\n"), ("\nElementDataFile", "\r  ElementDataFile")]
+)
+def test_other_spellings_of_a_header_lead_nowhere_else(tmp_path, changed) -> None:
+    path = tmp_path / "a.mhd"
+    path.write_bytes(META.replace(*changed).format(SECRET).encode())
+    with pytest.raises(UserError, match=r"takes its voxels from .*no file beside it"):
+        open_file_volume(path, "a")
+
+
+@pytest.mark.parametrize("axes", ["1e300", "1000000000", "-1", "5", ""])
+def test_a_meta_image_of_many_axes_does_not_end_the_process(tmp_path, axes) -> None:
+    (tmp_path / "a.raw").write_bytes(bytes(4))
+    (tmp_path / "a.mhd").write_text(META.replace("NDims = 3", f"NDims = {axes}").format("a.raw"))
+    with pytest.raises(UserError, match="says no number of axes from 1 to 4"):
+        open_file_volume(tmp_path / "a.mhd", "a")
+
+
 @pytest.mark.parametrize(("suffix", "header"), [(".mhd", META), (".nhdr", NRRD)])
 def test_voxels_beside_the_header_are_read(tmp_path, suffix, header) -> None:
     (tmp_path / "a.raw").write_bytes(bytes([1, 2, 3, 4]))
