@@ -1,12 +1,21 @@
 """The error that means bad input."""
 
 import re
+import unicodedata
 
-_ODD = re.compile(
-    "(?!\n  )[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
-)
-"""Signs that a file's name or a library's error may bring, and that would break a sentence or turn it around; lines of
-a table below it begin with two blanks."""
+_UNUSUAL = re.compile(r"(?!\n  )[^\x20-\x7e]")
+"""All but ASCII; the lines of a table below a sentence begin with two blanks."""
+_JOINERS = "\u200c\u200d"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A sign that cannot be seen, or turns a sentence around, as Python writes it; others as they are.
+
+    A file's name or a library's error may bring it.
+    """
+    sign = found[0]
+    shown = sign.isprintable() or sign in _JOINERS or unicodedata.category(sign) == "Zs"
+    return sign if shown else repr(sign)[1:-1]
 
 
 class UserError(Exception):
@@ -22,4 +31,4 @@ class UserError(Exception):
     """
 
     def __init__(self, sentence: str = "") -> None:
-        super().__init__(_ODD.sub(lambda sign: repr(sign[0])[1:-1], sentence))
+        super().__init__(_UNUSUAL.sub(_escaped, sentence))
