@@ -48,7 +48,8 @@ def test_folder_with_its_own_bert_config(bert_folder: Path, embeddings: Embed) -
 
 
 @pytest.mark.parametrize(
-    "name", ["FacebookAI/xlm-roberta-base", "emilyalsentzer/Bio_ClinicalBERT", "bert-large-uncased"]
+    "name",
+    ["FacebookAI/xlm-roberta-base", "emilyalsentzer/Bio_ClinicalBERT", "google/bert_uncased_L-4_H-256"],
 )
 def test_other_text_towers_need_their_config(bert_folder: Path, name: str) -> None:
     path = bert_folder / "open_clip_config.json"

@@ -103,7 +103,8 @@ def test_a_calibration_with_one_bad_number(tmp_path: Path, name: str, value: flo
         read_calibration(path)
     content[name] = "much" if name == "intercept" else content[name][1:]
     path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=f"calibration.json: {name} is .*one number for each feature"):
+    wrong = "'much'" if name == "intercept" else ".*one number for each feature"
+    with pytest.raises(UserError, match=f"calibration.json: {name} is {wrong}"):
         read_calibration(path)
 
 

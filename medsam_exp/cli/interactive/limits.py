@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from medsam_exp.types import UserError
+from medsam_exp.runtime.errors import UserError
 
 MEGABYTES = 64
 """Of a file, unless said otherwise."""

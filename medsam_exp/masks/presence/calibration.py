@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from medsam_exp.masks.presence.features import FEATURES
 from medsam_exp.metrics.clusters import Clusters, numbered
@@ -69,9 +69,16 @@ def read_calibration(path: Path) -> Calibration:
     mend = "give one that the stage calibrate has written"
     content = read_json(path, mend)
     with naming_the_file(path, "is no calibration", mend):
-        calibration = _SHAPE.validate_python(
-            {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
-        )
+        try:
+            calibration = _SHAPE.validate_python(
+                {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+            )
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            if first["type"] == "missing":
+                raise UserError(f"{path} is no calibration (it has no {place}): {mend}") from error
+            raise UserError(f"{path}: {place} is {first['input']!r:.60} ({first['msg']}): {mend}") from error
     _refuse_broken(calibration, path)
     return calibration
 
