@@ -26,6 +26,8 @@ _GB = 1e9
 _BYTES_PER_PARAMETER = 4  # float32
 _NAMES = {"weak": "weak", "full": "reference"}
 """Of the trainings by supervision, in logs and curves."""
+_READ_LATER = {".pth", ".json"}
+"""Endings of what prediction reads; logs may go."""
 _FIGURES = {"train/loss": "train_losses", "val/loss": "val_losses", "val/pseudo_dice": "mean_fg_dice"}
 """Figures of an epoch, as nnU-Net calls them."""
 
@@ -56,7 +58,7 @@ def run(context: StageContext) -> None:
         results = next((folder / "nnUNet_results").glob("Dataset*/*"))
         record: NnunetTrainedRecord = {
             "results": str(results.relative_to(folder)),
-            "files": checksums_of(folder, str(results.relative_to(folder))),
+            "files": checksums_of(folder, str(results.relative_to(folder)), _READ_LATER),
             "folds": [str(fold) for fold in settings.folds],
             "snapshots": [epoch + 1 for epoch in settings.kept_epochs],
             "figures": figures,

@@ -1,6 +1,7 @@
 """The files that a training leaves in its stage's folder, and whether they are still what it wrote."""
 
 import zlib
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -10,18 +11,24 @@ from medsam_exp.stages.records import TrainedRecord
 
 DAMAGED = ".damaged"
 """Added to the name of a file that was not what a training wrote, or is put in its place where it is gone."""
-_OF_A_NETWORK = {".safetensors", ".pth", ".json", ".txt", ".bin"}
+_OF_A_NETWORK = frozenset({".safetensors", ".pth", ".json", ".txt", ".bin"})
 _AT_ONCE = 2**22
 
 
-def checksums_of(folder: Path, results: str) -> dict[str, int]:
-    """CRC-32 of a network's file, or of the files in its folder, by path below the stage's folder."""
+def checksums_of(folder: Path, results: str, kinds: Collection[str] = _OF_A_NETWORK) -> dict[str, int]:
+    """CRC-32 of a network's file, or of the files in its folder, by path below the stage's folder.
+
+    Args:
+        folder: of the stage.
+        results: the file or folder below it.
+        kinds: endings of the files that the network is read from.
+    """
     place = folder / results
     files = [place] if place.is_file() else sorted(place.rglob("*"))
     return {
         str(path.relative_to(folder)): _checksum(path)
         for path in files
-        if path.is_file() and path.suffix in _OF_A_NETWORK
+        if path.is_file() and path.suffix in kinds
     }
 
 
