@@ -13,6 +13,9 @@ from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.temporary_files import filled_beside
 
+_AT_ONCE = 2**20
+"""Bytes of a file in memory."""
+
 
 def text_digest(*parts: str) -> str:
     """SHA-256 (hex) of strings; the boundaries between the parts count."""
@@ -23,7 +26,7 @@ def text_digest(*parts: str) -> str:
     return hasher.hexdigest()
 
 
-def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+def write_atomically(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
     """Write a file so that a reader sees all of it or nothing, also after a kill.
 
     Args:
@@ -33,6 +36,15 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """
     with filled_beside(path, durable=durable) as temporary:
         temporary.write_bytes(data)
+
+
+def crc32_of(path: Path) -> int:
+    """CRC-32 of the bytes of a file, as zips have it; tells damage, not intent."""
+    found = 0
+    with path.open("rb") as file:
+        while part := file.read(_AT_ONCE):
+            found = zlib.crc32(part, found)
+    return found
 
 
 class ChangedFileError(UserError):

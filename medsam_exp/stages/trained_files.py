@@ -1,18 +1,17 @@
 """The files that a training leaves in its stage's folder, and whether they are still what it wrote."""
 
-import zlib
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.runtime.digests import crc32_of
 from medsam_exp.stages.records import TrainedRecord
 
 DAMAGED = ".damaged"
 """Added to the name of a file that was not what a training wrote, or is put in its place where it is gone."""
 _OF_A_NETWORK = frozenset({".safetensors", ".pth", ".json", ".txt", ".bin"})
-_AT_ONCE = 2**22
 
 
 def checksums_of(folder: Path, results: str, kinds: Collection[str] = _OF_A_NETWORK) -> dict[str, int]:
@@ -26,7 +25,7 @@ def checksums_of(folder: Path, results: str, kinds: Collection[str] = _OF_A_NETW
     place = folder / results
     files = [place] if place.is_file() else sorted(place.rglob("*"))
     return {
-        str(path.relative_to(folder)): _checksum(path)
+        str(path.relative_to(folder)): crc32_of(path)
         for path in files
         if path.is_file() and path.suffix in kinds
     }
@@ -41,7 +40,7 @@ def trained_results(artifacts: StageArtifacts) -> Path:
     record = artifacts.record("all", TrainedRecord)
     for name, known in record.get("files", {}).items():
         path = artifacts.folder / name
-        if not path.is_file() or _checksum(path) != known:
+        if not path.is_file() or crc32_of(path) != known:
             _set_aside(artifacts, path)
     return artifacts.folder / record["results"]
 
@@ -52,11 +51,3 @@ def _set_aside(artifacts: StageArtifacts, path: Path) -> NoReturn:
         path.replace(aside)
     aside.touch()
     artifacts.forget("all", f"{path.name} is not what the training wrote")
-
-
-def _checksum(path: Path) -> int:
-    found = 0
-    with path.open("rb") as file:
-        while part := file.read(_AT_ONCE):
-            found = zlib.crc32(part, found)
-    return found

@@ -26,12 +26,18 @@ class CheckpointFiles(TorchCheckpointIO):
         """Write a checkpoint; an earlier one of the same name becomes the one before."""
         del storage_options
         path = Path(path)
-        buffer = io.BytesIO()  # torch hides what a disk says
-        torch.save(checkpoint, buffer)
+        content = torch_bytes(checkpoint)
         with filled_beside(path, durable=True) as temporary:
-            temporary.write_bytes(buffer.getbuffer())
+            temporary.write_bytes(content)
             if path.is_file():
                 path.replace(_before(path))
+
+
+def torch_bytes(content: Any) -> memoryview:
+    """What torch would save, to be written by whoever says what a disk refuses, which torch hides."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getbuffer()
 
 
 def whole_checkpoint(folder: Path) -> Path | None:

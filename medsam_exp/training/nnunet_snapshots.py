@@ -1,16 +1,15 @@
 """Keeps checkpoints of an nnU-Net training as nnU-Net itself would write them."""
 
-import io
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Checkpoint
 
 from medsam_exp.nnunet.training import TrainingParts
-from medsam_exp.runtime.temporary_files import filled_beside
+from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.training.checkpoint_files import torch_bytes
 
 FINAL = "checkpoint_final.pth"
 
@@ -45,7 +44,4 @@ def snapshot_name(epoch: int) -> str:
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     """Write a checkpoint so that a reader sees all of it or nothing; aliases of one tensor are stored once."""
-    buffer = io.BytesIO()  # torch hides what a disk says
-    torch.save(checkpoint, buffer)
-    with filled_beside(path, durable=True) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    write_atomically(path, torch_bytes(checkpoint))

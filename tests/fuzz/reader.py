@@ -1,6 +1,7 @@
 """What is fuzzed: a reader of the package, and the smallest valid input of it."""
 
 import random
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -52,6 +53,17 @@ def write_files(files: Files, folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def written(write: Callable[[Path], object]) -> Callable[[], Files]:
+    """What makes the files that a function writes into an empty folder."""
+
+    def make() -> Files:
+        with tempfile.TemporaryDirectory() as folder:
+            write(Path(folder))
+            return files_below(Path(folder))
+
+    return make
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

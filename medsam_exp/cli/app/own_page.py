@@ -44,11 +44,8 @@ class OwnPageOnly:
         if len(hosts) != 1 or not self._is_own(hosts[0]):
             return _REFUSED
         # The scheme may differ, where a proxy speaks https for the app.
-        return (
-            None
-            if all(urlsplit(origin).netloc.lower() == hosts[0].lower() for origin in origins)
-            else _FOREIGN
-        )
+        is_own = all(_place(origin) == hosts[0].lower() for origin in origins)
+        return None if is_own else _FOREIGN
 
     def _is_own(self, host: str) -> bool:
         try:
@@ -56,6 +53,14 @@ class OwnPageOnly:
         except ValueError:
             return False
         return name in self._names or _is_address(name)
+
+
+def _place(origin: str) -> str | None:
+    """Host and port of an Origin; None where it is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _is_address(name: str) -> bool:

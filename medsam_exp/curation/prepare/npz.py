@@ -30,7 +30,12 @@ _ARRAYS = {"numpy.core.multiarray", "numpy._core.multiarray"}
 
 
 class NpzArrays:
-    """The arrays of one file by name; use `open_npz`."""
+    """The arrays of one file by name; use `open_npz`.
+
+    Attributes:
+        shown: the file's name in errors.
+        names: of its arrays.
+    """
 
     def __init__(self, shown: str, archive: zipfile.ZipFile, folder: Path) -> None:
         self.shown, self._archive, self._folder = shown, archive, folder

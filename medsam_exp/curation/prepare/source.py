@@ -20,6 +20,7 @@ import numpy as np
 from medsam_exp.curation.prepare.output import SourceFacts
 from medsam_exp.data.decoding import read_image
 from medsam_exp.data.masks import read_mask
+from medsam_exp.runtime.digests import crc32_of
 from medsam_exp.runtime.limits import GIB, limits, refuse_beyond
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import Mask, RGBImage, UserError
@@ -43,13 +44,7 @@ class _Entry:
 
     def checksum(self) -> int:
         """CRC-32, which zips already know of their members."""
-        if self.member is not None:
-            return self.member.CRC
-        checksum = 0
-        with self.path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                checksum = zlib.crc32(chunk, checksum)
-        return checksum
+        return crc32_of(self.path) if self.member is None else self.member.CRC
 
 
 class Source:

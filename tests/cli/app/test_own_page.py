@@ -46,7 +46,7 @@ def test_a_name_that_points_here_is_refused(address: str, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://localhost:1", "https://evil.example:{port}"]
+    "origin", ["http://evil.example", "null", "http://[", "http://localhost:1", "https://evil.example:{port}"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_another_site_is_refused(address: str, origin: str, method: str) -> None:

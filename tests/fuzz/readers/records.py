@@ -1,7 +1,6 @@
 """Files that the project itself has written, and that others or a crash may have changed."""
 
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from medsam_exp.report.logger.job import _agent_job, _swept_keys
 from medsam_exp.sweep.collect import collect
 from medsam_exp.sweep.status import error_of, outcome, status_of
 from medsam_exp.sweep.wandb_workspace import group_and_axes
-from tests.fuzz.reader import Files, Reader, files_below
+from tests.fuzz.reader import Reader, written
 from tests.sweep.conftest import make_run, make_sweep
 
 _GEOMETRY = {
@@ -33,15 +32,6 @@ _GEOMETRY = {
         }
     ],
 }  # fmt: skip
-
-
-def _written(write: Callable[[Path], object]) -> Callable[[], Files]:
-    def make() -> Files:
-        with tempfile.TemporaryDirectory() as folder:
-            write(Path(folder))
-            return files_below(Path(folder))
-
-    return make
 
 
 def _geometry(folder: Path) -> None:
@@ -100,17 +90,17 @@ _LEARNT = [{"stage": "train_sam", "data": "phantom", "split": "train"}]
 
 READERS = (
     Reader("calibration.json", lambda: {"calibration.json": PACKAGED.read_bytes()}, _features),
-    Reader("geometry.json", _written(_geometry), read_record),
+    Reader("geometry.json", written(_geometry), read_record),
     Reader(
         "sweep",
-        _written(_sweep),
+        written(_sweep),
         lambda folder: collect([folder / "sweep"], folder / "out"),
         ("*/sweep.json", "*status.json", "*/summary.json", "*.csv"),
     ),
-    Reader("sweep of runs", _written(_runs), _collect_runs),
-    Reader("sweep status", _written(_sweep), _status, ("*.json",)),
-    Reader("compare", _written(_runs), lambda folder: compare_runs(folder / "a", folder / "b", "dsc")),
-    Reader("runs", _written(_sweep), lambda folder: find_runs(folder, folder / "artifacts")),
+    Reader("sweep of runs", written(_runs), _collect_runs),
+    Reader("sweep status", written(_sweep), _status, ("*.json",)),
+    Reader("compare", written(_runs), lambda folder: compare_runs(folder / "a", folder / "b", "dsc")),
+    Reader("runs", written(_sweep), lambda folder: find_runs(folder, folder / "artifacts")),
     _of_file("config.yaml", yaml.safe_dump(_AGENT), _agent, "wandb agent"),
     _of_file("multirun.yaml", yaml.safe_dump(_MULTIRUN), _multirun),
     _of_file(

@@ -1,6 +1,5 @@
 """DICOM, NIfTI, MetaImage and NRRD: single images, series, enhanced images, masks."""
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,10 @@ from medsam_exp.data.volumes.find import find_scans
 from medsam_exp.data.volumes.segmentation_in import read_segmentation, refers_to
 from medsam_exp.data.volumes.windowing import WindowLevel
 from tests.data.volumes.synthetic import dicom_image, dicom_series, items
-from tests.fuzz.reader import Files, Reader, files_below
+from tests.fuzz.reader import Reader, written
 
 _PIXELS = np.arange(8 * 6, dtype=np.int16).reshape(6, 8) * 20
 _VOLUME = np.arange(4 * 5 * 3, dtype=np.int16).reshape(4, 5, 3)
-
-
-def _written(write: Callable[[Path], object]) -> Callable[[], Files]:
-    def make() -> Files:
-        with tempfile.TemporaryDirectory() as folder:
-            write(Path(folder))
-            return files_below(Path(folder))
-
-    return make
 
 
 def _single(folder: Path) -> None:
@@ -139,21 +129,21 @@ def _alone(folder: Path) -> None:
 
 
 READERS = (
-    Reader("dicom", _written(_single), _alone),
-    Reader("dicom colour", _written(_colour), _alone),
-    Reader("dicom palette", _written(_palette), _alone),
-    Reader("dicom tables", _written(_tables), _alone),
-    Reader("dicom packed", _written(_packed), _alone),
-    Reader("dicom series", _written(_series), _found),
-    Reader("dicom enhanced", _written(_enhanced), _found),
-    Reader("dicom contours", _written(_contours), _found, ("contours.dcm",)),
-    *(Reader(f"volume {name}", _written(_nifti(name)), _found) for name in ("a.nii", "a.nii.gz")),
+    Reader("dicom", written(_single), _alone),
+    Reader("dicom colour", written(_colour), _alone),
+    Reader("dicom palette", written(_palette), _alone),
+    Reader("dicom tables", written(_tables), _alone),
+    Reader("dicom packed", written(_packed), _alone),
+    Reader("dicom series", written(_series), _found),
+    Reader("dicom enhanced", written(_enhanced), _found),
+    Reader("dicom contours", written(_contours), _found, ("contours.dcm",)),
+    *(Reader(f"volume {name}", written(_nifti(name)), _found) for name in ("a.nii", "a.nii.gz")),
     *(
-        Reader(f"volume {name}", _written(_itk(name)), _found)
+        Reader(f"volume {name}", written(_itk(name)), _found)
         for name in ("a.mha", "a.mhd", "a.nrrd", "a.nhdr")
     ),
-    Reader("volume packed.mha", _written(_itk("a.mha", packed=True)), _found),
-    Reader("volume packed.nrrd", _written(_itk("a.nrrd", packed=True)), _found),
-    *(Reader(f"labels {name}", _written(_nifti(name)), _labels) for name in ("a.nii.gz",)),
-    *(Reader(f"labels {name}", _written(_itk(name)), _labels) for name in ("a.seg.nrrd",)),
+    Reader("volume packed.mha", written(_itk("a.mha", packed=True)), _found),
+    Reader("volume packed.nrrd", written(_itk("a.nrrd", packed=True)), _found),
+    *(Reader(f"labels {name}", written(_nifti(name)), _labels) for name in ("a.nii.gz",)),
+    *(Reader(f"labels {name}", written(_itk(name)), _labels) for name in ("a.seg.nrrd",)),
 )

@@ -1,5 +1,7 @@
 """BiomedParseData (Zhao 2024): one sample for each image and target, nine modalities, texts from the files' names.
 
+Published with doi 10.1038/s41592-024-02499-w.
+
 Reads SET/{train,test}/NAME_MODALITY_SITE.png with SET/{train,test}_mask/NAME_MODALITY_SITE_TARGET.png of one or many
 sets; a plus sign in a name is a space. A sample's class is its target, and its text is the publishers' own form,
 "TARGET in SITE MODALITY" (column `text` of index.csv). Samples of one image are one group, so intervals go by image;

@@ -1,4 +1,4 @@
-"""The sets of MedCLIPSeg (Koleilat 2026) with their texts, and the texts that test robustness.
+"""The sets of MedCLIPSeg (Koleilat 2026, arXiv 2602.20423) with their texts, and the texts that test robustness.
 
 Reads SET/{Train,Val,Test}_Folder/{img,label}/FILE and SET/Prompts_Folder/{Train_text,Val_text,Test_text_original}.xlsx,
 whose rows name an image, its mask and its text (Image, Ground Truth, Description), of one set (--set where there are

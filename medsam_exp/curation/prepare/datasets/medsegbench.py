@@ -1,4 +1,4 @@
-"""MedSegBench (Kus 2024): one of its 35 sets from its .npz file, such as busi_256.npz.
+"""MedSegBench (Kus 2024, doi 10.1038/s41597-024-04159-2): one of its 35 sets from its .npz file, such as busi_256.npz.
 
 Reads {train,val,test}_images (N, H, W) or (N, H, W, 3) with {train,val,test}_label (N, H, W), the publishers' split. A
 label that is not 0 is the target; sets of several classes (wbc, monusac, bkai-igh, m2caiseg, abdomenus, fhpsaop) keep
