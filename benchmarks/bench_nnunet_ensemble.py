@@ -26,6 +26,7 @@ from rich.table import Table
 
 from medsam_exp.cli.benchmark.rows import Row
 from medsam_exp.nnunet.environment import PREPROCESSED, RAW, RESULTS
+from medsam_exp.nnunet.nnunet_loss.dice_ce import DiceCE
 
 _PATTERN = "checkpoint_epoch_*.pth"
 
@@ -72,7 +73,7 @@ def make(root: Path, members: int, images: int, patch: int, features: int) -> No
     )
     plans = planned(root, chosen, max(5, images))
     for number in range(members):
-        parts = TrainingParts(root, plans, "all", chosen, number, root / "nnunet.log")
+        parts = TrainingParts(root, plans, "all", chosen, DiceCE(), number, root / "nnunet.log")
         with torch.no_grad():
             parts.network.decoder.seg_layers[-1].weight *= 8  # type: ignore[union-attr,index]
         parts.write_results_folder()

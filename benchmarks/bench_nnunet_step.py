@@ -25,6 +25,7 @@ from rich.table import Table
 from benchmarks.nnunet_phantoms import planned, settings
 from medsam_exp.cli.benchmark.rows import Row
 from medsam_exp.nnunet.environment import nnunet_folders
+from medsam_exp.nnunet.nnunet_loss.dice_ce import DiceCE
 from medsam_exp.nnunet.settings import NnunetSettings
 from medsam_exp.nnunet.training import TrainingParts
 from medsam_exp.runtime.seeding import derive_seed, numpy_generator
@@ -154,7 +155,7 @@ def _compare(
         curves = []
         for name in sorted(seconds, reverse=run % 2 == 1):
             log_file = root / "nnunet.log"
-            parts = TrainingParts(root, plans, "all", chosen, 0, log_file)
+            parts = TrainingParts(root, plans, "all", chosen, DiceCE(), 0, log_file)
             with nnunet_folders(root, log_file=log_file):
                 own = name.startswith("nnU-Net")
                 clock, losses = nnunets_own(parts, steps) if own else under_lightning(parts, steps, root)

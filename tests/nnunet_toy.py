@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from medsam_exp.config.build import build
 from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.nnunet.environment import PREPROCESSED, RAW
+from medsam_exp.nnunet.nnunet_loss.dice_ce import DiceCE
 from medsam_exp.nnunet.plans import plan_and_preprocess
 from medsam_exp.nnunet.raw_dataset import Case, write_raw_dataset
 from medsam_exp.nnunet.results import ResultsFolder, results_folder
@@ -58,7 +59,8 @@ class Toy:
         return Toy(root, root / self.plans.relative_to(self.root), self.cases)
 
     def parts(self, fold: int | str = 0, seed: int = 0, **changes: Any) -> TrainingParts:
-        return TrainingParts(self.root, self.plans, fold, settings(**changes), seed, self.root / "log.txt")
+        chosen, log_file = settings(**changes), self.root / "log.txt"
+        return TrainingParts(self.root, self.plans, fold, chosen, DiceCE(), seed, log_file)
 
 
 def make_toy(root: Path, cases: list[Case], labels: dict[str, int]) -> Toy:

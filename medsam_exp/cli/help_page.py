@@ -44,6 +44,7 @@ OTHER_GROUPS = {
     "weak_label": "masks to train on",
     "nnunet": "training of nnU-Net",
     "nnunet_schedule": "its learning rate",
+    "nnunet_loss": "its loss",
     "ensemble": "nnU-Nets together",
     "uncertainty": "of an ensemble",
     "component_ablation": "the paper's Table 4",

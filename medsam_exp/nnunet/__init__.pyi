@@ -1,5 +1,8 @@
 from .ensemble import EnsembleSettings as EnsembleSettings
 from .inference import Predictor as Predictor
+from .nnunet_loss.dice_ce import DiceCE as DiceCE
+from .nnunet_loss.dice_gce import DiceGCE as DiceGCE
+from .nnunet_loss.dice_sce import DiceSCE as DiceSCE
 from .nnunet_schedule.cyclic_poly import CyclicPoly as CyclicPoly
 from .nnunet_schedule.poly import Poly as Poly
 from .settings import NnunetSettings as NnunetSettings

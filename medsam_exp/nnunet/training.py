@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from medsam_exp.nnunet.environment import nnunet_folders
+from medsam_exp.nnunet.nnunet_loss.pixel_term import PixelLoss, replace_cross_entropy
 from medsam_exp.nnunet.settings import CONFIGURATION, NnunetSettings
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.digests import write_atomically
@@ -50,6 +51,7 @@ class TrainingParts:
         plans: file of plans.
         fold: 0 to 4, or "all".
         settings: of the training.
+        pixel_loss: beside Dice in nnU-Net's loss.
         seed: of the network's first weights.
         log_file: receives nnU-Net's console output.
 
@@ -68,6 +70,7 @@ class TrainingParts:
         plans: Path,
         fold: int | str,
         settings: NnunetSettings,
+        pixel_loss: PixelLoss,
         seed: int,
         log_file: Path | None,
     ) -> None:
@@ -98,6 +101,7 @@ class TrainingParts:
             trainer.initialize()
         self._trainer = trainer
         self._share_batch(settings)
+        replace_cross_entropy(trainer.loss, pixel_loss)
         self.network, self.loss = trainer.network, trainer.loss
         self.results = Path(trainer.output_folder)
         self.labels: dict[str, int] = dict(dataset_json["labels"])

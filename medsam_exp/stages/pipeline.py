@@ -369,7 +369,7 @@ def _nnunet_stages(label: str, train: str, masks: str, supervision: Supervision)
             module="medsam_exp.stages.weak_label",
         ),
         train: Stage(
-            reads=("nnunet", "nnunet_schedule", "seed"),
+            reads=("nnunet", "nnunet_schedule", "nnunet_loss", "seed"),
             parents=(label,),
             not_keyed={"nnunet": ("disk_limit_gb", "processes")},
             trains="ensemble",

@@ -35,7 +35,8 @@ _FIGURES = {"train/loss": "train_losses", "val/loss": "val_losses", "val/pseudo_
 def run(context: StageContext) -> None:
     """Plan, preprocess and train each fold; an interrupted training goes on where it was."""
     settings = context.build("nnunet")
-    schedule, folder = context.build("nnunet_schedule"), context.artifacts.folder
+    schedule, loss = context.build("nnunet_schedule"), context.build("nnunet_loss")
+    folder = context.artifacts.folder
     (labels,) = context.parents.values()
     log_file = folder / "nnunet.log"
     with distributed.rank_zero_first():
@@ -47,7 +48,7 @@ def run(context: StageContext) -> None:
 
     figures: dict[str, float] = {}
     for number, fold in enumerate(settings.folds):
-        parts = TrainingParts(folder, plans, fold, settings, context.seed, log_file)
+        parts = TrainingParts(folder, plans, fold, settings, loss, context.seed, log_file)
         if number == 0:
             _check_disk(parts, settings, folder)
         _train(context, parts, settings, learning_rate, f"fold_{fold}")

@@ -12,6 +12,7 @@ from .sam import check_fusion as check_fusion
 from .sam import check_prompter as check_prompter
 from .sam import check_sam as check_sam
 from .training import check_loss as check_loss
+from .training import check_nnunet_loss as check_nnunet_loss
 from .training import check_nnunet_schedule as check_nnunet_schedule
 from .training import check_pruner as check_pruner
 from .training import check_weak_label as check_weak_label

@@ -1,4 +1,4 @@
-"""Checks of contrastive losses, of pruners of a search, of schedules and labels of nnU-Net's training."""
+"""Checks of contrastive losses, of pruners of a search, of schedules, losses and labels of nnU-Net's training."""
 
 import copy
 import math
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from medsam_exp.nnunet.weak_label.candidate import Candidate
 from medsam_exp.testing.arrays import SHAPES, example_masks
@@ -118,6 +119,39 @@ def _check_rates(schedule: Any, epochs: int, cycles: int, initial_rate: float) -
         by_cycle = [rates[start : start + length] for start in range(0, epochs, length)]
         falling = all(cycle == sorted(cycle, reverse=True) for cycle in by_cycle)
         expect(falling, "the rate rises within a cycle")
+
+
+@contract
+def check_nnunet_loss(loss: Any, /) -> None:
+    """Check what stands beside Dice: a mean over known pixels with right gradients, least where labels are believed."""
+    generator = torch.Generator().manual_seed(0)
+    for classes in (2, 4):
+        logits = torch.randn(3, classes, 5, 6, generator=generator, dtype=torch.float64)
+        target = torch.randint(0, classes, (3, 5, 6), generator=generator)
+        with about(f"{classes} classes"):
+            _check_pixel_loss(loss, logits, target)
+
+
+def _check_pixel_loss(loss: Any, logits: Tensor, target: Tensor) -> None:
+    value, ignored = loss(logits, target), logits.shape[1]
+    expect(value.shape == (), f"the loss has shape {tuple(value.shape)}, but it must be a scalar")
+    expect(torch.equal(loss(logits, target), value), "another value the second time")
+    right = torch.autograd.gradcheck(
+        lambda given: loss(given, target), logits.clone().requires_grad_(), raise_exception=False
+    )
+    expect(right, "the gradients do not match finite differences")
+    believed = functional.one_hot(target, ignored).movedim(-1, 1).double()
+    falling = [float(loss(scale * believed, target)) for scale in (-20.0, 0.0, 1.0, 20.0)]
+    expect(falling == sorted(falling, reverse=True), "it does not fall as the labels' probabilities rise")
+    partly = target.clone()
+    partly[:, ::2] = ignored
+    known = loss(logits[:, :, 1::2], target[:, 1::2])
+    expect(_near(loss(logits, partly, ignored), known), "ignored pixels count")
+    for extreme in (1e4, -1e4):
+        given = (extreme * believed).float().requires_grad_()
+        loss(given, target).backward()
+        finite = given.grad is not None and bool(given.grad.isfinite().all())
+        expect(finite, "extreme logits give a gradient that is not finite")
 
 
 @contract
