@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from medsam_exp.cli.refusals import FAILURES, refusal
 from medsam_exp.config.overrides import hydra_value, quoted
 from medsam_exp.config.schema import register_schema
+from medsam_exp.report.logger.job import title_of_choices
 from medsam_exp.runtime.conf_folder import conf_folder, own_folder
 from medsam_exp.sweep.identity import folder_of_overrides
 from medsam_exp.types import UserError
@@ -26,7 +27,7 @@ _QUICK_VERSIONS = ("1.3.", "2.3.")
 
 
 def register() -> None:
-    """Register the schema as `schema` and the resolvers `sweep_job_folder` and `fetched`; may be called again."""
+    """Register the schema as `schema` and the resolvers of `conf/`; may be called again."""
     _quicken()
     register_schema()
     register_resolvers()
@@ -35,6 +36,7 @@ def register() -> None:
 def register_resolvers() -> None:
     """Register the resolvers alone, which every file of `conf/` may use; may be called again."""
     OmegaConf.register_new_resolver("sweep_job_folder", folder_of_overrides, replace=True)
+    OmegaConf.register_new_resolver("title_of_choices", title_of_choices, replace=True)
     OmegaConf.register_new_resolver("fetched", _fetched, replace=True)
 
 

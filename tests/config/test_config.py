@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig
 from omegaconf.errors import ReadonlyConfigError
 
+from medsam_exp.cli.compose import register
 from medsam_exp.clip.capabilities import VisionLayout
 from medsam_exp.config import checks
 from medsam_exp.config.build import build
@@ -386,3 +388,14 @@ def test_what_only_composes_does_not_wait_for_torch(words: tuple[str, ...]) -> N
 )
 def test_a_network_brings_the_presence_score_that_is_calibrated_for_it(typed: list[str], score: str) -> None:
     assert composed(*typed).presence["_target_"].endswith(f".{score}")
+
+
+def test_the_folder_of_a_run_says_what_it_does() -> None:
+    register()
+    for overrides, folder in (
+        (["data=phantom", "saliency=gradcam", "seed=7"], "phantom-tiny-gradcam-kmeans-box-tiny-7"),
+        (["data=phantom", "~sam"], "phantom-tiny-m2ib-kmeans-box-0"),
+    ):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            cfg = compose("config", overrides, return_hydra_config=True)
+        assert Path(cfg.hydra.run.dir).name.endswith(f"_{folder}")

@@ -72,9 +72,9 @@ class TrackedRun:
 
         The run's name, where nothing is known of its choices and its sweep varies nothing.
         """
-        chosen = [self.choices[group] for group in _IN_THE_TITLE if group in self.choices]
-        said = {*_IN_THE_TITLE, "seed"} if chosen else set()
-        first = ["-".join([*chosen, str(self.config["seed"])])] if chosen and "seed" in self.config else []
+        known = "seed" in self.config and any(group in self.choices for group in _IN_THE_TITLE)
+        said = {*_IN_THE_TITLE, "seed"} if known else set()
+        first = [title_of_choices(self.choices, self.config["seed"])] if known else []
         varied = self.sweep.varied if self.sweep else {}
         others = [f"{key.lstrip('+')}={value}" for key, value in varied.items() if key not in said]
         return (",".join([*first, *others]) or self.name)[:_LONGEST_TITLE]
@@ -92,6 +92,16 @@ class TrackedRun:
         Names have slashes, as W&B looks below a key for what stands after a dot.
         """
         return {**(flatten(self.config, "/") if self.config else {}), **self.choices}
+
+
+def title_of_choices(choices: Mapping[str, str], seed: int) -> str:
+    """What a run does, in short: "busi-biomedclip-m2ib-otsu-box-vit_b-0"; a group without a choice is left out.
+
+    Args:
+        choices: chosen option of each config group.
+        seed: of the run.
+    """
+    return "-".join([*(choices[group] for group in _IN_THE_TITLE if choices.get(group)), str(seed)])
 
 
 def sweep_job(hydra: HydraConf) -> SweepJob | None:
