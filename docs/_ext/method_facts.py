@@ -14,6 +14,7 @@ from experiments.leaderboard.board import MEASURES, TEXTS, mean_score, read_scor
 from medsam_exp.cli.info.costs import full_size_costs, saliency_costs
 from medsam_exp.cli.weights.catalogue import Weights, catalogue
 from medsam_exp.clip.capabilities import MEANING
+from medsam_exp.engine.training_data import Training, training_data
 
 CODE = Path(__file__).with_name("code_licences.csv")
 """Whose code computes a choice, or whose it was written after, by its licence file; the first row that fits counts."""
@@ -45,6 +46,7 @@ def facts(group: str, name: str, target: str, words: str) -> list[str]:
         )
         if weights.by_hand:
             found.append(f"By hand: {markdown(weights.by_hand)}.")
+    found += _trained_on(group, name)
     if cost := full_size_costs().get((group, name)):
         text = f", {cost['text_s']} s a text" if cost["text_s"] else ""
         box = f", {cost['box_s']} s a box" if cost["box_s"] else ""
@@ -67,6 +69,26 @@ def code_of(group: str, name: str) -> str:
                 f"{row['licence']}."
             )
     return "Code: written here (Apache-2.0)."
+
+
+def _trained_on(group: str, name: str) -> list[str]:
+    """What a choice's network was trained on, as far as its publishers say."""
+    row = training_data().get(group, {}).get(name)
+    if row is None or not row.trainings:
+        return []
+    said = "; then ".join(
+        f"{each.of} with {each.kind}{_known(each)} ({markdown(each.source)})" for each in row.trainings
+    )
+    return [f"Trained on: {said}."]
+
+
+def _known(training: Training) -> str:
+    """Which of its datasets are named where they are not all."""
+    if training.domain == "unknown":
+        return ", of which nobody says whether medical images are among them"
+    if training.domain == "general" or training.complete:
+        return ""
+    return f", of which {', '.join(training.datasets) or 'none'} is known by name"
 
 
 @cache

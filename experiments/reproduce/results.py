@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scipy.stats import t
@@ -11,6 +11,7 @@ from scipy.stats import t
 from experiments.reproduce.expected import Key, average
 from experiments.reproduce.plan import Cells, Sweep, Table
 from medsam_exp.sweep.read import SEED, Job, read_sweep
+from medsam_exp.sweep.scores import mark_of_job
 from medsam_exp.sweep.status import SWEEP_FILE
 from medsam_exp.types import UserError
 
@@ -29,6 +30,7 @@ class Figure:
         n: images, or pairs of a retrieval.
         seeds: how many runs it is over.
         patients: whose the images are; None where that is unknown.
+        supervision: of the masks; "" where the runs do not say it.
     """
 
     mean: float
@@ -37,6 +39,7 @@ class Figure:
     n: int
     seeds: int = 1
     patients: int | None = None
+    supervision: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,9 @@ def _of_jobs(jobs: Sequence[Job], measures: Mapping[str, str], stage: str) -> di
     for heading, measure in measures.items():
         name = measure if "/" in measure else f"{stage}/{measure}"
         each = [job.run.summary["metrics"].get(name) for job in jobs if job.error is None]
+        marks = dict.fromkeys(filter(None, (mark_of_job(job, name.partition("/")[0]) for job in jobs)))
         if scores := [score for score in each if score is not None]:
-            found[heading] = _figure(scores)
+            found[heading] = replace(_figure(scores), supervision=", ".join(marks))
     return found
 
 

@@ -93,17 +93,19 @@ def _sheet(table: Table, measure: str, lines: Sequence[Line], results: Results, 
     theirs = "paper" if table.scale == PAPER else "committed"
     tolerance = expected.tolerance.get(measure)
     judged = () if tolerance is None else (f"within {tolerance:g}",)
-    header = ("", "images", "ours", "95 % CI", "n", theirs, "difference", *judged)
-    shown = [_items(table, line, judged=tolerance is not None) for line in lines]
+    marked = any(line.ours is not None and line.ours.supervision for line in lines)
+    names = ("", "images", *(["supervision"] if marked else []))
+    header = (*names, "ours", "95 % CI", "n", theirs, "difference", *judged)
+    shown = [_items(table, line, judged=tolerance is not None, marked=marked) for line in lines]
     title = f"{table.title}: {measure}{' (%)' if table.percent else ''}"
-    return Sheet(title, header, 2, tuple(shown), tuple(_notes(table, lines, results, expected)))
+    return Sheet(title, header, len(names), tuple(shown), tuple(_notes(table, lines, results, expected)))
 
 
-def _items(table: Table, line: Line, *, judged: bool) -> tuple[TableCell, ...]:
+def _items(table: Table, line: Line, *, judged: bool, marked: bool) -> tuple[TableCell, ...]:
     row, column, _ = line.key
+    mark = (line.ours.supervision if line.ours else "") or MISSING
     return (
-        TableCell(row),
-        TableCell(column),
+        *map(TableCell, (row, column, *([mark] if marked else []))),
         *_ours(table, line.ours),
         TableCell(_theirs(table, line.reference)),
         TableCell(

@@ -21,6 +21,7 @@ from medsam_exp.engine.engine import Engine, with_lost_records_again
 from medsam_exp.engine.leakage import refuse_learnt_images, remember
 from medsam_exp.engine.plan import Plan
 from medsam_exp.engine.provenance import caution
+from medsam_exp.engine.supervision import supervision
 from medsam_exp.report.console import print_summary
 from medsam_exp.report.logger.base import NullTracker
 from medsam_exp.report.logger.job import SweepJob, TrackedRun
@@ -146,6 +147,7 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
         if first:
             refuse_full_disk(plan)
         said = caution(plan, learnt) if first else ""
+        supervised = supervision(plan, learnt, origin["choices"]) if first else {}
         if said:
             log.warning(said)
         if first:
@@ -157,8 +159,9 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
         def work() -> Any:
             engine.run_all()
             if first:
+                notes = leak_notes(cfg, leaks)
                 return finish_run(
-                    cfg, run_dir, origin, engine, dataset, texts, texts_tell, leak_notes(cfg, leaks), said
+                    cfg, run_dir, origin, engine, dataset, texts, texts_tell, notes, said, supervised
                 )
             return help_to_finish(cfg, engine, dataset, texts)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from pydantic import TypeAdapter
 
-from medsam_exp.config.auxiliary_images import auxiliary_data
+from medsam_exp.config.auxiliary_images import auxiliary_data, label_source
 from medsam_exp.config.build import weight_files
 from medsam_exp.config.stage_rows import stage_row
 from medsam_exp.config.trials import TUNABLE, searches, split_name, without_tuned
@@ -33,6 +33,10 @@ SHARED = "shared_images.csv"
 """In the folder of a run that was refused; `data.exclude` takes it."""
 RANDOM = "random"
 """In place of weights: none yet."""
+TRUE_MASKS, METHOD_MASKS = "true masks", "masks that a method made"
+FOLDER_MASKS, CAPTIONS = "masks of a folder", "captions"
+"""Teachers of a network."""
+_TEACHERS = {"zero_shot": METHOD_MASKS, "folder": FOLDER_MASKS, "ground_truth": TRUE_MASKS}
 _ABOVE = 6  # folders above a file of weights in which FILE is looked for; nnU-Net's checkpoints lie deepest
 _SHOWN = 3
 
@@ -46,12 +50,14 @@ class Images:
         said: which they are, in words: "train_data (breast_tumors, train)".
         identities: by the image's own id.
         split: theirs, as `data.exclude` names it.
+        dataset: that they are of, as `dataset_name` has it; "" where it is not recorded, or of pairs.
     """
 
     key: str
     said: str
     identities: Mapping[str, str]
     split: str = ""
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class Learnt:
         group: config group of the weights or tuned numbers that hold it; "" where this run's own stage learns.
         file: of an earlier run's weights or search; "" likewise.
         from_scratch: whether the weights were random before, so that they know nothing else.
+        teacher: what it learnt from besides images: one of `TRUE_MASKS`, `METHOD_MASKS`, `FOLDER_MASKS`, `CAPTIONS`;
+            "" of a stage that trains no network, and of records of old.
     """
 
     stage: str
@@ -71,6 +79,7 @@ class Learnt:
     group: str = ""
     file: str = ""
     from_scratch: bool = False
+    teacher: str = ""
 
 
 def refuse_learnt_images(
@@ -96,7 +105,8 @@ def refuse_learnt_images(
         for source in learnt:
             _refuse_shared(cfg, name, images_of(STAGES[name].measures), source, run_dir)
         if images := images_of(STAGES[name].learns_from):
-            learnt.append(Learnt(name, images, from_scratch=_starts_random(cfg, STAGES[name].trains)))
+            random = _starts_random(cfg, STAGES[name].trains)
+            learnt.append(Learnt(name, images, from_scratch=random, teacher=_teacher(plan, name)))
             if scored_later is not None:
                 later = _of_dataset("data", scored_later)
                 _refuse_shared(cfg, "a later run", later, learnt[-1], run_dir)
@@ -124,13 +134,24 @@ def datasets_of(plan: Plan) -> dict[str, Dataset]:
 def learnt_earlier(cfg: DictConfig, plan: Plan) -> Iterator[Learnt]:
     """What weights and numbers of earlier runs learnt from, as far as those runs left it beside them."""
     for group in dict.fromkeys(group for row in plan.rows.values() for group in row.weights):
-        for path in weight_files(cfg[group]):
-            above = (folder / FILE for folder in path.resolve().parents[:_ABOVE])
-            records = (path.resolve().with_suffix(f".{FILE}"), *above)
-            yield from _read(next((record for record in records if record.is_file()), None), group)
+        yield from learnt_by_weights(cfg, group)
     (search,) = (name for name, stage in STAGES.items() if stage.runs_trials)
     for group, study in studies_in_use(cfg):
         yield from _read(Path(cfg.paths.artifacts) / search / study / FILE, group)
+
+
+def learnt_by_weights(cfg: DictConfig, group: str) -> Iterator[Learnt]:
+    """What the weights of a config group learnt from, as far as a record lies beside them."""
+    for path in weight_files(cfg[group]):
+        above = (folder / FILE for folder in path.resolve().parents[:_ABOVE])
+        records = (path.resolve().with_suffix(f".{FILE}"), *above)
+        yield from _read(next((record for record in records if record.is_file()), None), group)
+
+
+def dataset_name(dataset: Dataset, node: DictConfig | None) -> str:
+    """A dataset's name, or its folder, where the name is that of any folder."""
+    root = None if node is None or dataset.name != "folder" else node.get("root")
+    return dataset.name if root is None else str(Path(root).expanduser().resolve())
 
 
 def _images_of(cfg: DictConfig, plan: Plan, key: str | None) -> Images | None:
@@ -154,7 +175,8 @@ def _of_dataset(key: str, dataset: Dataset | None, node: DictConfig | None = Non
         return None
     identities = {sample.image: dataset.identity(sample.id) for sample in dataset.samples}
     split = dataset.split if node is None else split_name(node)
-    return Images(key, f"{key} ({dataset.name}, {split})", identities, dataset.split)
+    said = f"{key} ({dataset.name}, {split})"
+    return Images(key, said, identities, dataset.split, dataset_name(dataset, node))
 
 
 def _refuse_shared(
@@ -224,19 +246,32 @@ def _other_seed(cfg: DictConfig) -> int:
     return next(seed for seed in count(5) if seed not in taken)
 
 
+def _teacher(plan: Plan, name: str) -> str:
+    """What a stage that learns has besides images; "" of one that trains no network."""
+    stage = STAGES[name]
+    if stage.makes_labels:
+        return _TEACHERS[label_source(plan.cfg, name)]
+    labels = [parent for parent in plan.parents(name) if STAGES[parent].makes_labels]
+    if stage.trains and labels:
+        return _teacher(plan, labels[0])
+    if stage.trains:
+        return TRUE_MASKS if stage.ground_truth else CAPTIONS
+    return ""
+
+
 def _is_within(learnt: Learnt, stage: str, plan: Plan) -> bool:
     """Whether what was learnt goes into what a stage learns."""
-    below = _below(plan, stage)
+    below = stages_below(plan, stage)
     groups = {group for name in below for group in stage_row(plan.cfg, name).reads}
     return learnt.group in groups if learnt.group else learnt.stage in below
 
 
-def _below(plan: Plan, stage: str) -> set[str]:
+def stages_below(plan: Plan, stage: str) -> set[str]:
     """A stage and all that it builds on, of its other images, too."""
-    found = {stage}.union(*(_below(plan, parent) for parent in plan.parents(stage)))
+    found = {stage}.union(*(stages_below(plan, parent) for parent in plan.parents(stage)))
     if STAGES[stage].auxiliary:
         other = plan.auxiliary(stage)
-        found.update(*(_below(other, made) for made in other.artifacts))
+        found.update(*(stages_below(other, made) for made in other.artifacts))
     return found
 
 

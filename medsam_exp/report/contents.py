@@ -15,6 +15,7 @@ from medsam_exp.report.topics.cases import draw_cases, draw_distribution, draw_w
 from medsam_exp.report.topics.grounding import draw_controls, draw_presence, grounding_section
 from medsam_exp.report.topics.retrieval import retrieval_section
 from medsam_exp.report.topics.scores import scores_section
+from medsam_exp.report.topics.supervision import supervision_section
 from medsam_exp.report.topics.tuning import tuning_section
 from medsam_exp.report.topics.uncertainty import draw_doubt, draw_review, uncertainty_section
 from medsam_exp.report.topics.weak import comparison_section, labels_section
@@ -28,6 +29,7 @@ Topic = Callable[[Mapping[str, Any]], Section | None]
 """Makes a section of the content of summary.json; None where a run has nothing of the topic."""
 TOPICS: dict[str, Topic] = {
     "scores": scores_section,
+    "supervision": supervision_section,
     "comparison": comparison_section,
     "uncertainty": uncertainty_section,
     "labels": labels_section,

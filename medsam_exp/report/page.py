@@ -11,6 +11,7 @@ from medsam_exp.metrics.measures import DISCLAIMER, number, used_measures
 from medsam_exp.report.contents import contents
 from medsam_exp.report.section import FigureFile, Section
 from medsam_exp.report.topics.retrieval import RETRIEVAL
+from medsam_exp.report.topics.supervision import final_mark
 from medsam_exp.report.topics.uncertainty import review_list
 from medsam_exp.report.web.beside import DRAWINGS_IN_PAGE, IMAGES_IN_PAGE, Beside
 from medsam_exp.report.web.drawings import Drawing, Drawings
@@ -71,6 +72,7 @@ def write_report(
     content = {
         "title": title,
         "of": _subject(summary),
+        "supervision": final_mark(summary),
         "disclaimer": DISCLAIMER,
         "summary": summary,
         "choices": _headline(summary, has_images=bool(rows)),

@@ -71,6 +71,7 @@ def finish_run(
     texts_tell: str,
     leaks: Sequence[str] = (),
     caution: str = "",
+    supervision: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], RunResults | None]:
     """Write a finished run's files.
 
@@ -84,6 +85,7 @@ def finish_run(
         texts_tell: what texts give away of what images truly show; "" for nothing.
         leaks: between splits of the data, one sentence each.
         caution: what must stand beside the results, one sentence; "" for nothing.
+        supervision: of each stage's masks, as `medsam_exp.engine.supervision` has it.
 
     Returns:
         The content of summary.json, and what a run over images has.
@@ -100,6 +102,7 @@ def finish_run(
     tuning = tuning_results(engine, cfg, origin["choices"])
     optional = {
         "caution": caution,
+        "supervision": supervision,
         "nsd_tolerance": f"{cfg.metrics.nsd_tolerance:g} {cfg.metrics.tolerance_unit}" if scored else "",
         "tuning": tuning,
         "retrieval": retrieval["facts"],

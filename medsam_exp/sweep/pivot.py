@@ -5,7 +5,7 @@ intervals by patient, and not their mean alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from medsam_exp.sweep.scores import (
     by_dataset,
     images_of_samples,
     known_scores,
+    mark_of_job,
     scores_of_job,
     shared_images,
 )
@@ -79,6 +80,7 @@ class Pivot:
         entries: by row and column; a combination without results is not there.
         tests: number of tests that the p-values are corrected for.
         remarks: limits of the comparison, one sentence each.
+        marks: how the masks of each row are supervised; none where no run says it.
     """
 
     stage: str
@@ -88,6 +90,7 @@ class Pivot:
     entries: Mapping[Place, Entry]
     tests: int
     remarks: tuple[str, ...]
+    marks: Mapping[Values, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> list[Values]:
@@ -164,7 +167,21 @@ def pivot(sweep: SweepResults, stage: str, measure: Measure, layout: Layout | No
     untested = sum(entry.comparison is None and not entry.reference for entry in entries.values())
     if untested:
         remarks.append(f"not tested, as what they would be compared with has no results: {untested}")
-    return Pivot(stage, measure, *axes, entries, tests, (*remarks, *_missing_jobs_remarks(sweep, scored)))
+    remarks += _missing_jobs_remarks(sweep, scored)
+    marks = _marks([job for job in sweep.finished if job.number in scored], stage, axes[0])
+    return Pivot(stage, measure, *axes, entries, tests, tuple(remarks), marks)
+
+
+def _marks(jobs: Sequence[Job], stage: str, axes: Values) -> dict[Values, str]:
+    """How the masks of each row are supervised; "unknown" of a run that does not say it beside others that do."""
+    found: dict[Values, list[str]] = {}
+    for job in jobs:
+        found.setdefault(tuple(job.values[axis] for axis in axes), []).append(mark_of_job(job, stage))
+    if not any(map(any, found.values())):
+        return {}
+    return {
+        row: ", ".join(dict.fromkeys(mark or "unknown" for mark in marks)) for row, marks in found.items()
+    }
 
 
 def _varied_axes(sweep: SweepResults) -> Values:

@@ -18,6 +18,7 @@ from medsam_exp.sweep.pivot import Entry, Pivot, Values, described
 
 _SIGNIFICANT = 0.05
 _STAR = "*"
+_SUPERVISION, _UNKNOWN = "supervision", "unknown"
 _TEMPLATE = Path(__file__).with_name("sheet.html")
 _LATEX = str.maketrans(
     {
@@ -89,13 +90,14 @@ def pivot_sheet(pivot: Pivot) -> Sheet:
     columns = [_heading(pivot.measure), "95 % CI", f"images{' (patients)' if patients else ''}"]
     columns += ["seeds", "std over seeds"] if several_seeds else []
     columns += ["difference", "95 % CI of it", "p (Holm)"]
+    axes, named = _row_labels([pivot])
     lines = [
-        (*map(TableCell, row), *_figures(entry, pivot.measure, seeds=several_seeds))
+        (*named[row], *_figures(entry, pivot.measure, seeds=several_seeds))
         for (row, _), entry in pivot.entries.items()
     ]
     title = f"{stage_title(pivot.stage)}, {pivot.measure.label}"
-    notes = (*_explained([pivot], stars=False), *pivot.remarks)
-    return Sheet(title, (*pivot.row_axes, *columns), len(pivot.row_axes), tuple(lines), notes)
+    notes = (*_explained([pivot], stars=False), *_one_mark([pivot]), *pivot.remarks)
+    return Sheet(title, (*axes, *columns), len(axes), tuple(lines), notes)
 
 
 def overview_sheet(pivots: Sequence[Pivot]) -> Sheet:
@@ -111,16 +113,38 @@ def overview_sheet(pivots: Sequence[Pivot]) -> Sheet:
 def _side_by_side(title: str, columns: Mapping[str, tuple[Pivot, Values]]) -> Sheet:
     """The scores of some columns of pivots, by heading."""
     pivots = list({id(pivot): pivot for pivot, _ in columns.values()}.values())
-    axes = pivots[0].row_axes
+    axes, named = _row_labels(pivots)
     lines = [
         (
-            *map(TableCell, row),
+            *named[row],
             *(_score(own.entries.get((row, of)), own.measure) for own, of in columns.values()),
         )
         for row in dict.fromkeys(row for pivot in pivots for row in pivot.rows)
     ]
-    notes = dict.fromkeys([*_explained(pivots), *(note for pivot in pivots for note in pivot.remarks)])
+    remarks = (note for pivot in pivots for note in pivot.remarks)
+    notes = dict.fromkeys([*_explained(pivots), *_one_mark(pivots), *remarks])
     return Sheet(title, (*axes, *columns), len(axes), tuple(lines), tuple(notes))
+
+
+def _row_labels(pivots: Sequence[Pivot]) -> tuple[Values, dict[Values, tuple[TableCell, ...]]]:
+    """Headings and cells that name the rows; how rows are supervised is among them where it is not the same for all."""
+    marks = _all_marks(pivots)
+    axes = pivots[0].row_axes
+    several = len(set(marks.values())) > 1
+    rows = dict.fromkeys(row for pivot in pivots for row in pivot.rows)
+    named = {row: (*row, *([marks.get(row, _UNKNOWN)] if several else [])) for row in rows}
+    cells = {row: tuple(map(TableCell, texts)) for row, texts in named.items()}
+    return (*axes, *([_SUPERVISION] if several else [])), cells
+
+
+def _one_mark(pivots: Sequence[Pivot]) -> list[str]:
+    """A note where all rows are supervised alike."""
+    found = list(dict.fromkeys(_all_marks(pivots).values()))
+    return [f"{_SUPERVISION.capitalize()} of every row: {found[0]}"] if len(found) == 1 else []
+
+
+def _all_marks(pivots: Sequence[Pivot]) -> dict[Values, str]:
+    return {row: mark for pivot in pivots for row, mark in pivot.marks.items()}
 
 
 def _heading(measure: Measure) -> str:

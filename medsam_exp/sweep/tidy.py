@@ -12,9 +12,11 @@ from medsam_exp.report.finished_run import finite
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.extras import missing
 from medsam_exp.sweep.read import Job, SweepResults
+from medsam_exp.sweep.scores import mark_of_job
 
 NO_PARQUET = f"{missing('pyarrow')}; tables are written as CSV alone."
 _OWN_COLUMNS = ("job", "id", "stage")
+_SUPERVISION = "supervision"
 _WORDS = {"class_name", "image_id", "patient"}
 _LEFT_OUT = {"text"}  # long, and the same in every stage; it stands in each run's per_image.csv
 
@@ -42,12 +44,13 @@ def jobs_table(sweep: SweepResults) -> pd.DataFrame:
     """What each run's summary says.
 
     Returns:
-        `job`, a column for each axis, `status` ("done" or "unfinished"), `error`, `stage`, and for each measure of the
-        stage `<measure>_mean`, `_std`, `_ci95_low`, `_ci95_high` (empty where there is no interval), `_n`
+        `job`, a column for each axis, `status` ("done" or "unfinished"), `error`, `stage`, `supervision` (of its
+        masks; empty where the run does not say it), and for each measure of the stage `<measure>_mean`, `_std`,
+        `_ci95_low`, `_ci95_high` (empty where there is no interval), `_n`
         and, where they are known, `_patients`. A job without results has one row.
     """
     rows: list[dict[str, Any]] = []
-    axes = _axis_columns(sweep, {"job", "status", "error", "stage"})
+    axes = _axis_columns(sweep, {"job", "status", "error", "stage", _SUPERVISION})
     for job in sweep.jobs:
         head: dict[str, Any] = {
             "job": job.number,
@@ -55,8 +58,11 @@ def jobs_table(sweep: SweepResults) -> pd.DataFrame:
         }
         head |= {"status": "done" if job.error is None else "unfinished", "error": job.error or ""}
         stages = _stage_figures(job) or {"": {}}
-        rows += [{**head, "stage": stage, **figures} for stage, figures in stages.items()]
-    first = ["job", *axes.values(), "status", "error", "stage"]
+        rows += [
+            {**head, "stage": stage, _SUPERVISION: mark_of_job(job, stage), **figures}
+            for stage, figures in stages.items()
+        ]
+    first = ["job", *axes.values(), "status", "error", "stage", _SUPERVISION]
     figures = sorted({name for row in rows for name in row} - set(first), key=_figure_order)
     return pd.DataFrame(rows, columns=[*first, *figures])
 

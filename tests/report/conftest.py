@@ -86,6 +86,17 @@ def summary() -> dict[str, Any]:
 
 
 @pytest.fixture
+def supervised_summary(summary: dict[str, Any]) -> dict[str, Any]:
+    """The same run, which says what the networks behind its masks had seen."""
+    found = {
+        "saliency": {"mark": "zero-shot", "because": ["CLIP saw photographs"], "besides": []},
+        "coarse": {"mark": "zero-shot", "because": ["CLIP saw photographs"], "besides": []},
+        "sam": {"mark": "supervised", "because": ["SAM saw masks"], "besides": ["CLIP saw photographs"]},
+    }
+    return {**summary, "supervision": found}
+
+
+@pytest.fixture
 def pictures(case: ImageResult, tmp_path: Path) -> list[FigureFile]:
     path = tmp_path / "figures" / "best.png"
     path.parent.mkdir()

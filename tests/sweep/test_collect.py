@@ -276,3 +276,44 @@ def test_on_a_narrow_console_intervals_stand_below_their_figures() -> None:
     below = narrow[narrow.index(above) + 1]
     assert cells[2] in below
     assert cells[5] in below
+
+
+def mark_runs(folder: Path, **marks: str) -> None:
+    """Say in the summaries of a sweep's runs how their SAM masks are supervised, by saliency method."""
+    for path in folder.glob("*/summary.json"):
+        content = json.loads(path.read_text())
+        if mark := marks.get(content["choices"]["saliency"]):
+            content["supervision"] = {"sam": {"mark": mark, "because": [], "besides": []}}
+            path.write_text(json.dumps(content))
+
+
+def test_rows_say_how_they_are_supervised(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path / "sweep", {"saliency": ["m2ib", "gradcam", "rise"]})
+    mark_runs(folder, m2ib="supervised", gradcam="zero-shot")
+    sweep = read_sweep([folder])
+    sheet = pivot_sheet(pivot(sweep, "sam", known_measure("dsc")))
+    assert (sheet.header[:2], sheet.labels) == (("saliency", "supervision"), 2)
+    assert [[item.text for item in line[:2]] for line in sheet.lines] == [
+        ["m2ib", "supervised"], ["gradcam", "zero-shot"], ["rise", "unknown"],
+    ]  # fmt: skip
+    table = jobs_table(sweep)
+    found = dict(zip(table["saliency"], table["supervision"].where(table["stage"] == "sam"), strict=True))
+    assert {"supervised", "zero-shot", ""} >= set(table["supervision"])
+    assert found["m2ib"] == "supervised"
+    by_column = pivot_sheet(pivot(sweep, "sam", known_measure("dsc"), Layout(columns=["saliency"])))
+    assert "supervision" not in by_column.header
+
+
+def test_rows_that_are_supervised_alike_share_a_note(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path / "sweep", {"saliency": ["m2ib", "gradcam"]})
+    mark_runs(folder, m2ib="zero-shot", gradcam="zero-shot")
+    sheet = pivot_sheet(pivot(read_sweep([folder]), "sam", known_measure("dsc")))
+    assert sheet.header[:2] == ("saliency", "DSC ↑")
+    assert "Supervision of every row: zero-shot" in sheet.notes
+    assert "Supervision of every row: zero-shot" in markdown(sheet)
+
+
+def test_runs_of_old_say_nothing_of_supervision(sweep_folder: Path) -> None:
+    sheet = pivot_sheet(pivot(read_sweep([sweep_folder]), "sam", known_measure("dsc")))
+    assert "supervision" not in sheet.header
+    assert not any("upervision" in note for note in sheet.notes)

@@ -8,6 +8,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from medsam_exp.report.logger.csv import CsvTracker, final_figures
 from medsam_exp.report.logger.job import TrackedRun
 from medsam_exp.report.results import RunResults
+from medsam_exp.report.topics.supervision import marks
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.extras import require
 
@@ -48,7 +49,7 @@ class TensorboardTracker(CsvTracker):
     ) -> None:
         """Record configuration and final figures side by side, for TensorBoard's table of hyper-parameters."""
         del artifacts, results
-        self._board.log_hyperparams(self._run.flat_config, final_figures(summary))
+        self._board.log_hyperparams({**self._run.flat_config, **marks(summary)}, final_figures(summary))
         if self._run.command:
             self._board.experiment.add_text("command", self._run.command)
 

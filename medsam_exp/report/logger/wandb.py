@@ -30,6 +30,7 @@ from medsam_exp.report.logger.wandb_content import (
     show_tables,
 )
 from medsam_exp.report.results import RunResults
+from medsam_exp.report.topics.supervision import marks
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.extras import require
 from medsam_exp.runtime.wording import first_line
@@ -106,7 +107,8 @@ class WandbTracker(CsvTracker):
         results: RunResults | None = None,
     ) -> None:
         """Record final figures, the table of images, the report unless no pixel may be sent, artifacts if wanted."""
-        self._tell(lambda run: run.summary.update(final_figures(summary)))
+        self._tell(lambda run: run.config.update(marks(summary), allow_val_change=True))
+        self._tell(lambda run: run.summary.update({**final_figures(summary), **marks(summary)}))
         for name in ("summary.json", "per_image.csv"):
             self._tell(partial(keep_file, path=self._run.folder / name))
         if results is not None:

@@ -1,6 +1,7 @@
 """Scores of masks and saliency maps: means over images, by class, and of everything else that was measured."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from medsam_exp.metrics.measures import (
@@ -51,7 +52,9 @@ def _mask_parts(summary: Mapping[str, Any], *, grouped: bool) -> list[Part]:
     if any(metrics.get(f"{stage}/missed", {}).get("mean") for stage in scored_labels(metrics)):
         hint += f" {_OF_EMPTY[0].upper()}{_OF_EMPTY[1:]}."
         brief += f"; {_OF_EMPTY}"
-    parts = [Part(table=_stage_table("Scores", metrics, MEASURES), hints=[hint], console=[("", brief)])]
+    marks = {label: said["mark"] for label, said in summary.get("supervision", {}).items()}
+    table = _stage_table("Scores", metrics, MEASURES, marks)
+    parts = [Part(table=table, hints=[hint], console=[("", brief)])]
     if further := used_measures(metrics, FURTHER_MEASURES):
         name = "Further scores of the masks"
         released = (
@@ -63,10 +66,21 @@ def _mask_parts(summary: Mapping[str, Any], *, grouped: bool) -> list[Part]:
     return parts
 
 
-def _stage_table(name: str, metrics: Mapping[str, Any], among: Sequence[Measure]) -> Table:
+def _stage_table(
+    name: str,
+    metrics: Mapping[str, Any],
+    among: Sequence[Measure],
+    remarks: Mapping[str, str] = MappingProxyType({}),
+) -> Table:
     measures = used_measures(metrics, among)
     rows = [
-        _row(stage_title(stage), _cells(metrics, stage, measures), stage, stage_colour(stage))
+        _row(
+            stage_title(stage),
+            _cells(metrics, stage, measures),
+            stage,
+            stage_colour(stage),
+            remarks.get(stage, ""),
+        )
         for stage in scored_labels(metrics)
     ]
     return Table(name, "Stage", measures, rows, last="Images", console="stage")
@@ -76,8 +90,8 @@ def _cells(figures: Mapping[str, Any], stage: str, measures: Sequence[Measure]) 
     return [score_cell(figures.get(f"{stage}/{measure.name}"), measure.decimals) for measure in measures]
 
 
-def _row(label: str, cells: Sequence[Cell], short: str = "", colour: str = "") -> Row:
-    return Row(label, cells, next((cell.n for cell in cells if cell.n), ""), short, colour=colour)
+def _row(label: str, cells: Sequence[Cell], short: str = "", colour: str = "", remark: str = "") -> Row:
+    return Row(label, cells, next((cell.n for cell in cells if cell.n), ""), short, remark, colour)
 
 
 def _class_table(summary: Mapping[str, Any]) -> Table | None:

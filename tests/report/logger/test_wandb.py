@@ -78,6 +78,16 @@ def test_names_figures_and_curves_are_kept(tmp_path: Path) -> None:
     assert offline.exit_code(found) == 0
 
 
+def test_configuration_and_summary_say_how_masks_are_supervised(tmp_path: Path) -> None:
+    summary = {"metrics": {}, "supervision": {"sam": {"mark": "supervised", "because": ["SAM saw masks"]}}}
+    with WandbTracker(TrackedRun(tmp_path, "run")) as tracker:
+        tracker.summarise(summary, {})
+    found = offline.records(tmp_path)
+    updates = [record["update"] for record in offline.of_kind(found, "config")]
+    assert {"supervision/sam": "supervised"} in updates
+    assert offline.final(found)["supervision/sam"] == "supervised"
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_a_failed_run_is_finished_and_the_next_is_another(tmp_path: Path, error: type[BaseException]) -> None:
     import wandb
