@@ -25,7 +25,7 @@ INTEGRATION = (
     "training/test_nnunet_",
     "nnunet/test_checkpoints.py",
     "nnunet/test_raw_dataset.py",
-    "nnunet/test_training.py",
+    "nnunet/test_training",
     "nnunet/test_verify.py",
     "sweep/test_launch",
     "report/logger/test_wandb",

@@ -42,6 +42,8 @@ OTHER_GROUPS = {
     "search": "numbers to tune",
     "pruner": "ends bad trials early",
     "weak_label": "masks to train on",
+    "label_ignore": "pixels not to learn from",
+    "label_weight": "how often an image is drawn",
     "nnunet": "training of nnU-Net",
     "nnunet_schedule": "its learning rate",
     "nnunet_loss": "its loss",

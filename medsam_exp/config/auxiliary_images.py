@@ -92,6 +92,15 @@ def _label_problem(cfg: DictConfig) -> str | None:
     )
 
 
+def _relabelling(cfg: DictConfig) -> list[str]:
+    """Stages by which a network of an earlier run makes the labels of this one."""
+    makes = any(
+        name in STAGES and STAGES[name].makes_labels and label_source(cfg, name) == "zero_shot"
+        for name in cfg.stages
+    )
+    return readers(cfg.label_stages, "ensemble") if makes else []
+
+
 def _network_problems(cfg: DictConfig) -> Iterator[str]:
     """Masks of nnU-Net come from the run's own training or from a given results folder, not from both or neither."""
     stages = list(cfg.stages)
@@ -101,12 +110,17 @@ def _network_problems(cfg: DictConfig) -> Iterator[str]:
         except UserError as error:
             yield f"stages={stages} {error}"
             return
+    if (relabels := _relabelling(cfg)) and cfg.ensemble.get("results") is None:
+        yield (
+            f"label_stages names {relabels[0]!r}, whose masks an earlier run's network makes: give its folder as "
+            "ensemble.results=FOLDER"
+        )
     predicts = sorted(name for name in readers(stages, "ensemble") if "ensemble" in STAGES[name].weights)
     if not predicts:
         return
     given: Any = cfg.ensemble.get("results")
     trainer = trainers(STAGES[predicts[0]].optional_parents, "ensemble")[0]
-    if given is not None and trainer in stages:
+    if given is not None and trainer in stages and not _relabelling(cfg):
         yield f"ensemble.results is a network trained elsewhere; leave {trainer} out, or set it to null"
     if given is None and trainer not in stages:
         yield f"stage {predicts[0]!r} needs {trainer!r} before it in stages, or ensemble.results=FOLDER"

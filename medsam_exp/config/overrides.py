@@ -38,7 +38,7 @@ _TEXT_KEYS = {
     "text": "name_column path sentences target text_column",
     "text_segmenter": "key model",
     "train_data": "root",
-    "weak_label": "root",
+    "weak_label": "root second",
 }
 TEXTS = frozenset(f"{group}.{key}" for group, keys in _TEXT_KEYS.items() for key in keys.split())
 """Keys (first and last part) that take a text or a path, or `null`."""

@@ -1,5 +1,10 @@
 from .ensemble import EnsembleSettings as EnsembleSettings
 from .inference import Predictor as Predictor
+from .label_ignore.border import Border as Border
+from .label_ignore.disagreement import Disagreement as Disagreement
+from .label_ignore.unsure import Unsure as Unsure
+from .label_weight.agreement import Agreement as Agreement
+from .label_weight.predicted_iou import PredictedIoU as PredictedIoU
 from .nnunet_loss.dice_ce import DiceCE as DiceCE
 from .nnunet_loss.dice_gce import DiceGCE as DiceGCE
 from .nnunet_loss.dice_sce import DiceSCE as DiceSCE

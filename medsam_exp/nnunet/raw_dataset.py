@@ -32,7 +32,7 @@ class Case:
     Attributes:
         id: the sample's or image's id, of any characters.
         image: (H, W, 3) uint8 RGB, original frame.
-        label: (H, W) uint8, 0 background, 1 to K the classes; original frame.
+        label: (H, W) uint8, 0 background, 1 to K the classes, K + 1 unknown; original frame.
     """
 
     id: str
@@ -48,7 +48,7 @@ class RawDataset:
         folder: nnUNet_raw/Dataset001_NAME, with imagesTr, labelsTr and dataset.json.
         case_ids: id of each case by its name in the files, in order of name.
         channels: names of the images' channels: one for gray images, three for colour.
-        labels: value of each class by name; background is 0.
+        labels: value of each class by name; background is 0, and the highest may be "ignore".
     """
 
     folder: Path
@@ -92,7 +92,7 @@ def write_raw_dataset(
         folder: where nnUNet_raw lies or is made.
         name: of the dataset; what cannot be in a folder's name is left out.
         cases: in any order; they may come one by one.
-        labels: value of each class by name, {"background": 0, ...}.
+        labels: value of each class by name, {"background": 0, ...}, and of "ignore" where pixels are unknown.
 
     Raises:
         UserError: there is no case, or one id comes twice.

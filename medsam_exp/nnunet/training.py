@@ -5,6 +5,7 @@ The trainer itself is never run; Lightning trains. Everything here comes from on
 
 import json
 import math
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,14 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from medsam_exp.nnunet.environment import nnunet_folders
 from medsam_exp.nnunet.nnunet_loss.pixel_term import PixelLoss, replace_cross_entropy
 from medsam_exp.nnunet.settings import CONFIGURATION, NnunetSettings
+from medsam_exp.nnunet.weak_label.compose import IGNORE
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.seeding import derive_seed
@@ -60,9 +63,12 @@ class TrainingParts:
         loss: of the network's outputs and a batch's targets.
         results: folder of this fold in nnUNet_results.
         has_validation: whether the fold holds cases out.
+        labels: value of each class by name, background's too.
+        ignore_label: value of unknown pixels; None where every pixel is known.
     """
 
     network: nn.Module
+    labels: dict[str, int]
 
     def __init__(
         self,
@@ -104,15 +110,20 @@ class TrainingParts:
         replace_cross_entropy(trainer.loss, pixel_loss)
         self.network, self.loss = trainer.network, trainer.loss
         self.results = Path(trainer.output_folder)
-        self.labels: dict[str, int] = dict(dataset_json["labels"])
+        self.labels = {name: value for name, value in dataset_json["labels"].items() if name != IGNORE}
+        self.ignore_label: int | None = dataset_json["labels"].get(IGNORE)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """SGD as nnU-Net sets it up."""
         optimizer: torch.optim.Optimizer = self._trainer.configure_optimizers()[0]
         return optimizer
 
-    def batches(self) -> dict[str, Any]:
+    def batches(self, weights: Mapping[str, float] | None = None) -> dict[str, Any]:
         """nnU-Net's endless sources of training and (where the fold has one) validation batches.
+
+        Args:
+            weights: of the cases by name, above 0: the chance of drawing one for training is in proportion to its
+                weight; None for equal chances. Validation does not weigh.
 
         Raises:
             UserError: a source cannot give a batch; nnU-Net's own reason.
@@ -126,6 +137,10 @@ class TrainingParts:
             assert isinstance(source, SingleThreadedAugmenter)
             _fix_choice_of_algorithm(source.data_loader.transforms)
             found[name] = source.data_loader
+        if weights is not None:
+            drawn = found["train"]
+            own = np.array([weights[name] for name in drawn.indices])
+            drawn.sampling_probabilities = own / own.sum()
         if not self.has_validation:
             del found["validation"]
         return found

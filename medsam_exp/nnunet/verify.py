@@ -14,6 +14,7 @@ import numpy as np
 from medsam_exp.data.decoding import decode
 from medsam_exp.nnunet.environment import in_process_pools
 from medsam_exp.nnunet.raw_dataset import RawDataset
+from medsam_exp.nnunet.weak_label.compose import IGNORE
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
@@ -32,7 +33,7 @@ def verify(dataset: RawDataset, log_file: Path) -> None:
     if complaint is not None:
         by_case = (problem for name in dataset.case_ids for problem in _problems(dataset, name))
         problems = [*by_case] or [f"nnU-Net refuses it ({complaint}), see {log_file}"]
-    elif not any(decode(dataset.label_file(name)).values.any() for name in dataset.case_ids):
+    elif not any(_shows_a_class(dataset, name) for name in dataset.case_ids):
         problems = [
             f"all {len(dataset.case_ids)} labels are empty, so there is nothing to learn: keep other masks, or look "
             "at why none was found"
@@ -53,6 +54,12 @@ def _ask_nnunet(folder: Path, log_file: Path) -> str | None:
         except Exception as error:  # its asserts and its readers raise anything
             return " ".join(str(error).split()) or type(error).__name__
     return None
+
+
+def _shows_a_class(dataset: RawDataset, name: str) -> bool:
+    """Whether a pixel of a label is neither background nor unknown."""
+    nothing = (0, dataset.labels.get(IGNORE, 0))
+    return not np.isin(decode(dataset.label_file(name)).values, nothing).all()
 
 
 def _problems(dataset: RawDataset, name: str) -> Iterator[str]:

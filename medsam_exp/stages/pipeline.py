@@ -10,6 +10,7 @@
                                             `-> text_mask (a rival's mask, without saliency) -> evaluate
                                                tune runs saliency to evaluate on a split of its own, again and again
     the same up to sam_mask, on train_data -> weak_label -> train_nnunet -> nnunet_single, nnunet_ensemble -> evaluate
+        masks of train_data by an earlier run's nnU-Net -^ (a second round)
                       true masks of train_data -> reference_label -> train_reference -> reference_... -> evaluate
                                                calibrate_ensemble (on calibration_data) -^   uncertainty (of what use?)
 
@@ -83,7 +84,7 @@ class Stage:
         measures: configuration key of the images that it scores, or chooses numbers by; nothing before it may have
             learnt from one of them.
         makes_labels: whether its result is a set of labels to train on, made as its own config group says.
-        before_labels: whether it may be one of the stages that make zero-shot masks for labels (`label_stages`).
+        before_labels: whether it may be one of the stages that make masks for labels (`label_stages`).
         label: short name that its masks' scores carry ("coarse" in "coarse/dsc"); "" when it makes no masks.
         title: of its masks or labels, for readers.
         colour: of its masks' outlines and scores.
@@ -352,13 +353,14 @@ def _nnunet_stages(label: str, train: str, masks: str, supervision: Supervision)
         own_precision="ensemble.precision",
         inputs="images",
         gives_scores=True,
+        before_labels=weak,
         supervision=supervision,
         module="medsam_exp.stages.nnunet_masks",
         version=2,
     )
     return {
         label: Stage(
-            reads=(label,),
+            reads=(label, "label_ignore", "label_weight") if weak else (label,),
             content_keyed=(label,),
             processes="all",
             scope="parents",
@@ -367,6 +369,7 @@ def _nnunet_stages(label: str, train: str, masks: str, supervision: Supervision)
             makes_labels=True,
             title="Weak labels" if weak else "Labels of the reference",
             module="medsam_exp.stages.weak_label",
+            version=2,
         ),
         train: Stage(
             reads=("nnunet", "nnunet_schedule", "nnunet_loss", "seed"),

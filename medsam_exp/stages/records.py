@@ -139,7 +139,20 @@ class TextMaskRecord(CutRecord):
 
 
 class LabelRecord(TypedDict):
-    """Of a set of labels: nnU-Net's raw dataset below the stage's folder, whose masks they are, what was dropped."""
+    """Of a set of labels: nnU-Net's raw dataset below the stage's folder, whose masks they are, what was dropped.
+
+    Attributes:
+        raw: dataset's folder.
+        data: name of the images' dataset.
+        split: of it.
+        source: "zero_shot", "earlier_network", "folder" or "ground_truth".
+        labels: value of each class, background's too.
+        channels: of the images.
+        kept: ids of the images.
+        dropped: reasons by id.
+        unknown: share of the kept images' pixels from which nothing is learnt.
+        weights: of the kept images, in proportion to which they are drawn; empty where all have the same.
+    """
 
     raw: str
     data: str
@@ -149,6 +162,8 @@ class LabelRecord(TypedDict):
     channels: list[str]
     kept: list[str]
     dropped: dict[str, str]
+    unknown: float
+    weights: dict[str, float]
 
 
 class TrainedRecord(TypedDict):

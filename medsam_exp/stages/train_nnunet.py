@@ -2,18 +2,19 @@
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from medsam_exp.nnunet.environment import RAW
 from medsam_exp.nnunet.plans import plan_and_preprocess
+from medsam_exp.nnunet.raw_dataset import case_name
 from medsam_exp.nnunet.settings import NnunetSettings
 from medsam_exp.nnunet.training import TrainingParts
 from medsam_exp.runtime import distributed
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.stages.context import StageContext
 from medsam_exp.stages.pipeline import STAGES
-from medsam_exp.stages.records import NnunetTrainedRecord
+from medsam_exp.stages.records import LabelRecord, NnunetTrainedRecord
 from medsam_exp.stages.trained_files import DAMAGED, checksums_of
 from medsam_exp.training.nnunet_data import NnunetDataModule
 from medsam_exp.training.nnunet_snapshots import FINAL, Snapshots
@@ -38,6 +39,8 @@ def run(context: StageContext) -> None:
     schedule, loss = context.build("nnunet_schedule"), context.build("nnunet_loss")
     folder = context.artifacts.folder
     (labels,) = context.parents.values()
+    by_image = labels.record("all", LabelRecord)["weights"]
+    weights = {case_name(image_id): weight for image_id, weight in by_image.items()} or None
     log_file = folder / "nnunet.log"
     with distributed.rank_zero_first():
         plans = plan_and_preprocess(folder, labels.folder / RAW, settings, log_file)
@@ -51,7 +54,7 @@ def run(context: StageContext) -> None:
         parts = TrainingParts(folder, plans, fold, settings, loss, context.seed, log_file)
         if number == 0:
             _check_disk(parts, settings, folder)
-        _train(context, parts, settings, learning_rate, f"fold_{fold}")
+        _train(context, parts, weights, settings, learning_rate, f"fold_{fold}")
         # Also of a fold that was finished before an interruption.
         last = {name: parts.history[own][-1] for name, own in _FIGURES.items() if parts.history[own]}
         figures |= {f"fold_{fold}/{name}": value for name, value in last.items()}
@@ -71,6 +74,7 @@ def run(context: StageContext) -> None:
 def _train(
     context: StageContext,
     parts: TrainingParts,
+    weights: Mapping[str, float] | None,
     settings: NnunetSettings,
     learning_rate: Callable[[int], float],
     name: str,
@@ -82,7 +86,11 @@ def _train(
                 path.unlink()
         parts.write_results_folder()
     data = NnunetDataModule(
-        parts.batches(), settings.iterations, settings.validation_iterations, context.seed, context.workers
+        parts.batches(weights),
+        settings.iterations,
+        settings.validation_iterations,
+        context.seed,
+        context.workers,
     )
     try:
         context.train(

@@ -11,6 +11,8 @@ from .saliency import check_text_saliency as check_text_saliency
 from .sam import check_fusion as check_fusion
 from .sam import check_prompter as check_prompter
 from .sam import check_sam as check_sam
+from .training import check_label_ignore as check_label_ignore
+from .training import check_label_weight as check_label_weight
 from .training import check_loss as check_loss
 from .training import check_nnunet_loss as check_nnunet_loss
 from .training import check_nnunet_schedule as check_nnunet_schedule

@@ -155,6 +155,40 @@ def _check_pixel_loss(loss: Any, logits: Tensor, target: Tensor) -> None:
 
 
 @contract
+def check_label_ignore(choice: Any, /) -> None:
+    """Check what marks unknown pixels: a boolean mask of the image's size, always the same, empty without `marks`."""
+    fresh = copy.deepcopy(choice)
+    for shape in SHAPES.values():
+        for shown, mask in example_masks(shape).items():
+            probability = np.where(mask, np.float32(0.9), np.float32(0.4))
+            given = _trusted_candidate(mask.copy(), coarse_mask=~mask, probability=probability)
+            unknown = choice(given)
+            with about(f"mask {shown!r} of {shape}"):
+                right = unknown.dtype == bool and unknown.shape == mask.shape
+                expect(
+                    right, f"the unknown pixels are {unknown.dtype} {unknown.shape}, not bool {mask.shape}"
+                )
+                expect(np.array_equal(fresh(given), unknown), "another object marks other pixels")
+                expect(np.array_equal(given.mask, mask), "the mask was changed")
+                expect(choice.marks or not unknown.any(), "it says that it marks nothing, and does")
+
+
+@contract
+def check_label_weight(choice: Any, /) -> None:
+    """Check a weight of images: a number in (0, 1], always the same, and not less for a mask that is trusted more."""
+    mask = np.zeros((40, 60), bool)
+    mask[10:20, 10:30] = True
+    best = _trusted_candidate(mask)
+    doubted = _trusted_candidate(mask, coarse_mask=~mask, iou_predictions=(0.1, 0.9))
+    missed = _trusted_candidate(np.zeros_like(mask), coarse_mask=mask, iou_predictions=())
+    found = [choice(each) for each in (doubted, best, missed)]
+    for value in found:
+        expect(isinstance(value, float) and 0 < value <= 1, f"the weight {value!r} is no float in (0, 1]")
+    expect(found[0] <= found[1], "a doubted mask has a larger weight than a trusted one")
+    expect([choice(each) for each in (doubted, best, missed)] == found, "other weights the second time")
+
+
+@contract
 def check_weak_label(policy: Any, /) -> None:
     """Check a label policy: a known source; of zero-shot masks one short reason to drop or None, always the same."""
     expect(policy.source in _SOURCES, f"source is {policy.source!r}, not one of {', '.join(_SOURCES)}")

@@ -59,10 +59,13 @@ class NnunetModule(pl.LightningModule):
         self._counts = torch.zeros(3, len(self._names), device=self.device)
 
     def validation_step(self, batch: Batch, _: int = 0) -> None:
-        """Count true positive, false positive and false negative pixels of each class."""
+        """Count true positive, false positive and false negative pixels of each class, unknown ones left out."""
         outputs = self.network(batch.image)
         self._losses["validation"].append(self._parts.loss(outputs, batch.target))
         found, truth = outputs[0].argmax(1), batch.target[0][:, 0]
+        if self._parts.ignore_label is not None:
+            known = truth != self._parts.ignore_label
+            found, truth = found[known], truth[known]
         for place, name in enumerate(self._names):
             value = self._parts.labels[name]
             hit, true = found == value, truth == value

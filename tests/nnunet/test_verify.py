@@ -136,3 +136,19 @@ def test_what_only_nnunet_finds_is_passed_on(dataset, tmp_path, monkeypatch) -> 
 
     monkeypatch.setattr(module, "verify_dataset_integrity", refuse)
     assert "nnU-Net refuses it (orientations differ), see" in _complaint(dataset, tmp_path)
+
+
+def test_unknown_pixels_pass_and_teach_nothing_alone(write, tmp_path) -> None:
+    labels = {"background": 0, "tumor": 1, "ignore": 2}
+    cases = [gray_case(f"scan {seed}", seed) for seed in range(2)]
+    unknown = [Case(case.id, case.image, case.label * 2) for case in cases]
+    verify(write([cases[0], unknown[1]], labels), tmp_path / "log")
+    assert "all 2 labels are empty, so there is nothing to learn" in _complaint(
+        write(unknown, labels), tmp_path
+    )
+
+
+def test_a_value_beyond_the_unknown_is_named(write, tmp_path) -> None:
+    found = write([gray_case("scan", 0)], {"background": 0, "tumor": 1, "ignore": 2})
+    _relabel(found, "scan", lambda label: label * 3)
+    assert "has pixels of the value 3" in _complaint(found, tmp_path)

@@ -22,7 +22,13 @@ from medsam_exp.report.topics.uncertainty import (
     draw_review,
     uncertainty_results,
 )
-from medsam_exp.report.topics.weak import comparisons, label_notes, label_truth_uses, weak_label_results
+from medsam_exp.report.topics.weak import (
+    comparisons,
+    label_notes,
+    label_truth_uses,
+    labels_section,
+    weak_label_results,
+)
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.types import Sample
 
@@ -70,6 +76,8 @@ def add_labels(engine: Any, stage: str = "weak_label", source: str = "zero_shot"
         "labels": {"background": 0, "target": 1},
         "kept": ["x", "y"],
         "dropped": {"z": "the mask is empty"},
+        "unknown": 0.0,
+        "weights": {},
     }
     engine.add(stage).save("all", record | changes)
 
@@ -88,6 +96,17 @@ def add_ensemble(engine: Any, ids: tuple[str, ...] = IDS) -> None:
             "scores": {"uncertainty": scores},
         }
         ensemble.save(name, info, mask, {"probability": mask.astype(np.float32)})
+
+
+def test_labels_say_what_is_trusted_less(engine: Any) -> None:
+    add_labels(engine, unknown=0.1234, weights={"x": 0.2, "y": 0.8})
+    facts = weak_label_results(engine, CFG)
+    assert (facts["weak_label"]["unknown"], facts["weak_label"]["least_weight"]) == (0.1234, 0.25)
+    section = labels_section({"weak_labels": facts})
+    assert section is not None
+    said = " ".join(section.parts[0].sentences)
+    assert "12 % of their pixels are unknown (label_ignore)" in said
+    assert "drawn by the trust in their labels (label_weight), the least at 0.250 of the most" in said
 
 
 def test_labels_say_where_they_come_from_and_what_was_dropped(engine: Any) -> None:

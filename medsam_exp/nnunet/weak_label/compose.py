@@ -12,7 +12,9 @@ LabelMap = NDArray[np.uint8]
 
 SINGLE_CLASS = "target"
 _LARGEST_VALUE = 254  # nnU-Net writes labels of 255 and more as 16-bit files
-_NNUNETS_OWN = frozenset({"background", "ignore"})
+IGNORE = "ignore"
+"""nnU-Net's name of the label of unknown pixels: nothing is learnt from them, and it is never predicted."""
+_NNUNETS_OWN = frozenset({"background", IGNORE})
 
 
 def label_map(
@@ -66,6 +68,22 @@ def foreground_classes(class_names: Iterable[str | None]) -> dict[str, int]:
     if len(names) > _LARGEST_VALUE:
         raise UserError(f"{len(names)} classes are more than the {_LARGEST_VALUE} that label files can hold")
     return {"background": 0} | {name: value for value, name in enumerate(names, 1) if name is not None}
+
+
+def labels_with_ignore(labels: Mapping[str, int]) -> dict[str, int]:
+    """Label values with that of unknown pixels, the highest, as nnU-Net wants it.
+
+    Args:
+        labels: of background and classes, 0 to K.
+
+    Raises:
+        UserError: no value is left for it.
+    """
+    if len(labels) > _LARGEST_VALUE:
+        raise UserError(
+            f"{len(labels) - 1} classes leave no value for unknown pixels in label files: take label_ignore=none"
+        )
+    return dict(labels) | {IGNORE: len(labels)}
 
 
 def by_image(samples: Iterable[Sample]) -> dict[str, list[Sample]]:

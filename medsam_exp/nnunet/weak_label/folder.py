@@ -44,19 +44,20 @@ class FolderMasks:
 
     Args:
         root: the folder.
+        second: another folder, with a second opinion on the same targets; None for none.
 
     Raises:
-        UserError: it is no folder.
+        UserError: one of them is no folder.
     """
 
     source: ClassVar[Literal["folder"]] = "folder"
 
-    def __init__(self, root: str) -> None:
-        self.root, self._files = Path(root).expanduser(), VerifiedFiles()
-        if not self.root.is_dir():
-            raise UserError(
-                f"weak_label.root={root} is not a folder: put the masks there, SAMPLE_ID.png each, or correct it"
-            )
+    def __init__(self, root: str, second: str | None = None) -> None:
+        self.root, self._name, self._files = _folder("root", root), "root", VerifiedFiles()
+        self.second: FolderMasks | None = None
+        if second is not None:
+            self.second = FolderMasks(str(_folder("second", second)))
+            self.second._name = "second"
 
     def check(self, wanted: Iterable[Wanted], class_names: Sequence[str]) -> None:
         """Read every label once, before anything is trained on them.
@@ -77,7 +78,7 @@ class FolderMasks:
                 problems.append(str(error))
         if problems:
             raise UserError(
-                f"weak_label.root={self.root}: {len(problems)} of {count} images have no usable label "
+                f"weak_label.{self._name}={self.root}: {len(problems)} of {count} images have no usable label "
                 f"({first_few(problems, separator='; ')}): mend them, or leave the images out"
             )
 
@@ -120,17 +121,30 @@ class FolderMasks:
         return parts
 
     def digest(self, digests: FileDigests) -> str:
-        """Hash of the names and contents of all PNG files of the folder."""
+        """Hash of the names and contents of all PNG files of the folder, and of the second."""
         files = sorted(self.root.glob("*.png"))
-        return text_digest(
-            *(part for file in files for part in (file.name, self._files.digest(file, digests)))
-        )
+        parts = [part for file in files for part in (file.name, self._files.digest(file, digests))]
+        return text_digest(*parts, *([] if self.second is None else [self.second.digest(digests)]))
 
     def _file(self, name: str) -> Path:
         """A sample's or image's file; by nnU-Net's name of the case, or with accents apart, where it is so called."""
         names = (name, case_name(name), normalize("NFD", name))
         files = [self.root / f"{each}.png" for each in names]
         return next((file for file in files if file.is_file()), files[0])
+
+
+def _folder(name: str, given: str) -> Path:
+    """The folder that weak_label.NAME gives.
+
+    Raises:
+        UserError: it is none.
+    """
+    folder = Path(given).expanduser()
+    if not folder.is_dir():
+        raise UserError(
+            f"weak_label.{name}={given} is not a folder: put the masks there, SAMPLE_ID.png each, or correct it"
+        )
+    return folder
 
 
 def _read_two_valued(pixels: Pixels, path: Path, size: tuple[int, int]) -> Mask:

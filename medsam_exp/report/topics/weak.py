@@ -32,6 +32,7 @@ from medsam_exp.types import Dataset
 
 _SOURCES = {
     "zero_shot": "zero-shot masks of this pipeline",
+    "earlier_network": "masks of an nnU-Net that an earlier run trained",
     "folder": "masks of a folder",
     "ground_truth": "true masks",
 }
@@ -59,7 +60,7 @@ def _label_part(stage: str, facts: Mapping[str, Any]) -> Part:
     )
     return Part(
         STAGES[stage].title if stage in STAGES else stage,
-        sentences=[_kept(facts), *_trained(facts)],
+        sentences=[_kept(facts), *_trusted(facts), *_trained(facts)],
         details=details,
     )
 
@@ -72,6 +73,20 @@ def _kept(facts: Mapping[str, Any]) -> str:
         f"Policy “{facts['policy']}” ({source}) on {facts['data']}, split “{facts['split']}”: "
         f"{facts['kept']} of {total} images kept, {len(facts['dropped'])} dropped; {classes}."
     )
+
+
+def _trusted(facts: Mapping[str, Any]) -> list[str]:
+    """Which pixels and images the training trusts less; nothing where it trusts all alike."""
+    said = []
+    if unknown := facts.get("unknown"):
+        said.append(
+            f"{100 * unknown:.2g} % of their pixels are unknown (label_ignore); nothing is learnt there."
+        )
+    if least := facts.get("least_weight"):
+        said.append(
+            f"Images are drawn by the trust in their labels (label_weight), the least at {number(least)} of the most."
+        )
+    return said
 
 
 def _trained(facts: Mapping[str, Any]) -> list[str]:
@@ -176,11 +191,18 @@ def weak_label_results(engine: Engine, cfg: DictConfig) -> dict[str, dict[str, A
             "kept": len(record["kept"]),
             "dropped": record["dropped"],
             "classes": [name for name, value in record["labels"].items() if value],
+            "unknown": record["unknown"],
+            "least_weight": _least_weight(record["weights"]),
             "raw_dataset": str((engine.artifacts[stage].folder / record["raw"]).resolve()),
             **_training(engine, stage),
         }
         found[stage]["how_to_go_on"] = _how_to_go_on(found[stage])
     return found
+
+
+def _least_weight(weights: Mapping[str, float]) -> float | None:
+    """The smallest of the images' weights as a share of the largest; None where all are equal."""
+    return min(weights.values()) / max(weights.values()) if weights else None
 
 
 def _label_stages(engine: Engine) -> list[str]:

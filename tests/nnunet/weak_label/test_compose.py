@@ -10,6 +10,7 @@ from medsam_exp.nnunet.weak_label.compose import (
     foreground_classes,
     label_map,
     label_value,
+    labels_with_ignore,
 )
 from medsam_exp.types import Sample, UserError
 
@@ -103,3 +104,16 @@ def test_a_scan_of_no_class_is_background_among_several_classes() -> None:
 def test_samples_of_one_image_stand_together() -> None:
     samples = [Sample("a@x", "x", image_id="a"), Sample("b"), Sample("a@y", "y", image_id="a")]
     assert by_image(samples) == {"a": [samples[0], samples[2]], "b": [samples[1]]}
+
+
+def test_unknown_pixels_have_the_highest_value() -> None:
+    assert labels_with_ignore({"background": 0, "a": 1, "b": 2}) == {
+        "background": 0,
+        "a": 1,
+        "b": 2,
+        "ignore": 3,
+    }
+    many = foreground_classes([f"class {number}" for number in range(254)])
+    assert labels_with_ignore({name: many[name] for name in list(many)[:-1]})["ignore"] == 254
+    with pytest.raises(UserError, match="254 classes leave no value for unknown pixels"):
+        labels_with_ignore(many)

@@ -187,3 +187,21 @@ def test_real_masks_are_read_as_the_dataset_reads_them(shared_data: Path) -> Non
         expected, _ = read_mask(file)
         label = FolderMasks(str(file.parent)).read(Wanted(file.stem, expected.shape, {1: file.stem}), ONE)
         np.testing.assert_array_equal(label > 0, expected)
+
+
+def test_a_second_folder_is_part_of_the_digest_and_named_when_it_is_missing(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+        _save(folder / "scan.png", SQUARE)
+    digests = FileDigests(tmp_path / "digests.json")
+    alone, both = FolderMasks(str(one)), FolderMasks(str(one), str(two))
+    assert alone.second is None
+    assert both.second is not None
+    np.testing.assert_array_equal(both.second.read(_single(), ONE), SQUARE)
+    before = both.digest(digests)
+    assert before != alone.digest(digests)
+    _save(two / "scan.png", 1 - SQUARE)
+    assert FolderMasks(str(one), str(two)).digest(digests) != before
+    with pytest.raises(UserError, match=r"weak_label.second=.*/three is not a folder"):
+        FolderMasks(str(one), str(tmp_path / "three"))

@@ -1,0 +1,5 @@
+"""Pixels whose label is unknown, nnU-Net's `ignore`, from which nothing is learnt; one file each.
+
+Every choice has an attribute `marks`, which says whether it may mark any pixel at all: the labels of a training then
+have the class `ignore`.
+"""

@@ -1,0 +1,4 @@
+"""How often an image is drawn in a training, by how far its label is trusted; one file each.
+
+The chance of drawing an image is in proportion to its weight; of several classes the least trusted decides.
+"""
