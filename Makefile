@@ -76,6 +76,10 @@ planted-faults: $(READY)  ## Plant known faults one at a time and tell which tes
 chaos: $(READY)  ## Disturb runs, sweeps, trainings (kills, full disks, damage), then compare (ARGS="--rounds 50 --seed 1")
 	OMP_NUM_THREADS=1 $(PY) -m tests.chaos.run $(ARGS)
 
+.PHONY: soak
+soak: $(READY)  ## Train, infer and serve the app for hours, watch memory, handles, files (ARGS="--minutes 120 --keep DIR")
+	OMP_NUM_THREADS=1 $(PY) -m tests.chaos.soak $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(READY)  ## Read thousands of damaged files by every reader; prints what came of them (ARGS="--count 20000 --seed 1")
 	OMP_NUM_THREADS=1 $(PY) -m tests.fuzz $(ARGS)

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -101,8 +102,13 @@ class _Request:
                 os.write(2, f"stopped by {_SIGNALS[signal.Signals(self.number)]}{self.hint}\n".encode())
 
     def _leave(self) -> None:
-        """Spare the interpreter's own end, which takes seconds with torch in it."""
+        """Spare the interpreter's own end, which takes seconds with torch in it.
+
+        Temporary folders that still stand, such as those that wandb makes when it is imported, go first: where a
+        finalizer was made before this block, Python would call them after this.
+        """
         if self.number and self.is_ours:
+            getattr(weakref.finalize, "_exitfunc", lambda: None)()
             logging.shutdown()
             sys.stdout.flush()
             os._exit(ENDED_BY_SIGNAL + self.number)

@@ -4,6 +4,7 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -53,6 +54,23 @@ def test_a_signal_unwinds_the_block_and_is_said_once(
     assert in_a_process(work) == code
     assert (tmp_path / "closed").exists()
     assert capfd.readouterr().err == f"stopped by {said}; the same command goes on from here\n"
+
+
+def test_temporary_folders_go_though_a_finalizer_was_made_before_the_block(tmp_path: Path) -> None:
+    code = """
+import os, signal, tempfile, time
+first = tempfile.TemporaryDirectory()
+from medsam_exp.runtime.interrupts import stops_when_asked
+with stops_when_asked():
+    second = tempfile.TemporaryDirectory()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(10)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(tmp_path)}, check=False
+    )
+    assert done.returncode == 143
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_comes_of_unwinding_does_not_hide_that_it_was_asked(capfd: pytest.CaptureFixture[str]) -> None:
