@@ -35,7 +35,7 @@ _TEXT_KEYS = {
     "retrieval": "part",
     "saliency": "architecture checkpoint model",
     "sam": "architecture checkpoint",
-    "text": "name_column path sentences target text_column",
+    "text": "language name_column path sentences target text_column",
     "text_segmenter": "key model",
     "train_data": "root",
     "weak_label": "root second",

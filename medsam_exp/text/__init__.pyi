@@ -6,6 +6,12 @@ from .free import FreeText as FreeText
 from .generic import Generic as Generic
 from .per_image import PerImage as PerImage
 from .shuffled import Shuffled as Shuffled
+from .stress_misspelt import Misspelt as Misspelt
+from .stress_no_place import NoPlace as NoPlace
+from .stress_over_described import OverDescribed as OverDescribed
+from .stress_translated import Translated as Translated
+from .stress_wrong_class import WrongClass as WrongClass
+from .stress_wrong_place import WrongPlace as WrongPlace
 from .subtype import Subtype as Subtype
 from .subtype_name import SubtypeName as SubtypeName
 from .windows import Windows as Windows

@@ -1,16 +1,14 @@
 """What every choice of conf/text promises: texts for all, whatever the order, and labels used only where declared."""
 
 import json
-from functools import cache
 from pathlib import Path
 
 import pytest
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from medsam_exp.testing.data import check_text
 from medsam_exp.types import Sample, TextSource
-from tests.compose import CONF, choices, composed
+from tests.compose import choices, composed
 
 CHOICES = choices("text")
 TASKS = {
@@ -31,28 +29,19 @@ def samples_of(task: str, shift: int = 0) -> list[Sample]:
     """Nine samples whose classes take turns; `shift` hands the classes on to other samples."""
     classes = TASKS[task] or [None]
     return [
-        Sample(f"s{i}", classes[(i + shift) % len(classes)], f"description of sample {i}") for i in range(9)
+        Sample(f"s{i}", classes[(i + shift) % len(classes)], f"a dark mass in the upper left, number {i}")
+        for i in range(9)
     ]
-
-
-@cache
-def data_of(task: str) -> dict[str, object]:
-    """The arguments of a dataset that texts may refer to."""
-    data = composed(f"data={task}").data
-    return {key: data[key] for key in ("target", "modality", "sentences", "sentence_lists")}
 
 
 def source_of(choice: str, task: str, folder: Path) -> TextSource:
     (folder / "texts.json").write_text(json.dumps({f"s{i}.png": f"sentence {i}" for i in range(9)}))
     given = {
-        "free": {"text": "a mass"},
-        "per_image": {"path": f"{folder}/texts.json"},
-        "windows": {"source": {"path": f"{folder}/texts.json"}},
-    }.get(choice, {})
-    config = OmegaConf.create(
-        {"data": data_of(task), "text": OmegaConf.load(CONF / "text" / f"{choice}.yaml")}
-    )
-    return instantiate(OmegaConf.merge(config, {"text": given}).text, _convert_="all")
+        "free": ["text.text=a mass"],
+        "per_image": [f"text.path={folder}/texts.json"],
+        "windows": [f"text.source.path={folder}/texts.json"],
+    }.get(choice, [])
+    return instantiate(composed(f"data={task}", f"text={choice}", *given).text, _convert_="all")
 
 
 @pytest.mark.parametrize(("choice", "task"), CASES)
