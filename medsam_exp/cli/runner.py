@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from medsam_exp.config.build import build
 from medsam_exp.config.passed import check_once
 from medsam_exp.config.settings import changed_settings
+from medsam_exp.config.stage_rows import stage_row
 from medsam_exp.config.trials import searches, tuning_config
 from medsam_exp.config.tuned import refuse_to_overwrite
 from medsam_exp.curation.quality.quick_check import find_leaks, leak_notes, refuse_leaky_training
@@ -228,7 +229,8 @@ def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:
     if any(STAGES[name].judges for name in stages):
         log.warning("data: %s has no masks; masks are predicted but not scored", dataset.name)
         stages = [name for name in stages if not STAGES[name].judges]
-    needing = [name for name in stages if STAGES[name].ground_truth and not STAGES[name].auxiliary]
+    rows = {name: stage_row(cfg, name) for name in stages}
+    needing = [name for name, row in rows.items() if row.ground_truth and not row.auxiliary]
     if needing:
         raise UserError(f"{needing[0]} needs true masks, but {dataset.name} has none; give data with masks")
     return stages

@@ -1,6 +1,7 @@
 """From the configuration of a run to that of its stages on images that are not scored: trained or calibrated on."""
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 
 from hydra.utils import get_object
@@ -13,6 +14,7 @@ from medsam_exp.runtime.extras import require
 from medsam_exp.stages.pipeline import STAGES, mask_stages, readers, trainers
 from medsam_exp.types import UserError
 
+_AUGMENTED = "medsam_exp.data.augmented.AugmentedDataset"
 _NNUNET_GROUPS = {"nnunet", "ensemble", "weak_label", "reference_label"}
 """Config groups of the stages that need nnU-Net."""
 
@@ -26,6 +28,8 @@ def auxiliary_config(cfg: DictConfig, stage: str) -> tuple[DictConfig, list[str]
     changed.data = auxiliary_data(cfg, key)
     if STAGES[stage].makes_labels:
         changed.stages = _label_stages(cfg, stage)
+    elif STAGES[stage].repeats:
+        changed.stages = _mask_making(cfg, stage)
     else:  # those that its row names: those of the run, and the last in any case
         chain = STAGES[stage].auxiliary_stages
         changed.stages = [name for name in chain if name in cfg.stages or name == chain[-1]]
@@ -33,7 +37,13 @@ def auxiliary_config(cfg: DictConfig, stage: str) -> tuple[DictConfig, list[str]
 
 
 def auxiliary_data(cfg: DictConfig, key: str) -> DictConfig:
-    """The config node of `train_data` or `calibration_data`: a dataset of its own, or `data` with changed values."""
+    """The config node of `train_data` or `calibration_data`: a dataset of its own, or `data` with changed values.
+
+    Of `augmentation` it is `data` with changed images.
+    """
+    if key == "augmentation":
+        parts = {"data": resolved_copy(cfg.data), "augmentation": resolved_copy(cfg.augmentation)}
+        return OmegaConf.create({"_target_": _AUGMENTED, **parts})
     given = cfg[key]
     return resolved_copy(given if "_target_" in given else OmegaConf.merge(cfg.data, given))  # type: ignore[arg-type]
 
@@ -54,6 +64,16 @@ def _label_stages(cfg: DictConfig, stage: str) -> list[str]:
         if STAGES[name].trains and name in cfg.stages and name not in cfg.label_stages
     ]
     return [*trained, *cfg.label_stages]
+
+
+def _mask_making(cfg: DictConfig, stage: str) -> list[str]:
+    """The stages of a run before one of them that make masks, and those that these build on."""
+    before, needed = list(takewhile(lambda name: name != stage, cfg.stages)), set[str]()
+    for name in reversed(before):
+        row = stage_row(cfg, name)
+        if row.label or name in needed:
+            needed |= {name, *row.parents, *row.optional_parents, *row.conditional_parents}
+    return [name for name in before if name in needed]
 
 
 def _label_makers() -> list[str]:

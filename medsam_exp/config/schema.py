@@ -106,7 +106,7 @@ class Search:
 
 @dataclass
 class TunedOn:
-    """Which masks chose the numbers of one group; written into the files of `conf/tuned/`."""
+    """Which images chose the numbers of one group, by their masks or without; in the files of `conf/tuned/`."""
 
     data: str = MISSING
     split: str = MISSING
@@ -116,6 +116,7 @@ class TunedOn:
     score: float | None = None
     date: str | None = None
     study: str | None = None
+    masks: bool = True
 
 
 @dataclass

@@ -6,8 +6,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from medsam_exp.config.build import resolved_copy
-from medsam_exp.metrics.measures import MEASURES
-from medsam_exp.stages.pipeline import STAGES, trial_stages
+from medsam_exp.metrics.measures import MEASURES, MEASURES_WITHOUT_TRUTH
+from medsam_exp.stages.pipeline import STAGES, reads_true_masks, trial_stages
 from medsam_exp.training.search.space import Space, edges, grid, leaves, parse_space
 from medsam_exp.types import UserError
 
@@ -51,7 +51,8 @@ def tuning_config(cfg: DictConfig) -> DictConfig:
 def trial_config(tuning: DictConfig, values: Mapping[str, Any]) -> DictConfig:
     """One trial: the stages up to the tuned score, with changed values."""
     trial = resolved_copy(tuning)
-    trial.stages = trial_stages()[tuning.search.metric.partition("/")[0]]
+    label, _, measure = tuning.search.metric.partition("/")
+    trial.stages = trial_stages(measure)[label]
     for key, value in values.items():
         OmegaConf.update(trial, key, value, force_add=True)
     return trial
@@ -109,13 +110,15 @@ def every_value(cfg: DictConfig) -> Iterator[DictConfig]:
 
 
 def _metric_problems(cfg: DictConfig) -> Iterator[str]:
-    stage, _, name = cfg.search.metric.partition("/")
-    measure = {measure.name: measure for measure in MEASURES}.get(name)
-    scored = trial_stages()
-    if stage not in scored or measure is None:
-        masks = " or ".join(f"{label}/" for label in scored)
-        known = ", ".join(measure.name for measure in MEASURES)
-        yield f"search.metric is {cfg.search.metric}; give {masks} and one of {known}, as in coarse/dsc"
+    label, _, name = cfg.search.metric.partition("/")
+    known = {measure.name: measure for measure in (*MEASURES, *MEASURES_WITHOUT_TRUTH)}
+    measure, scored = known.get(name), trial_stages(name)
+    masks = " or ".join(f"{each}/" for each in scored)
+    if measure is None:
+        yield f"search.metric is {cfg.search.metric}; give {masks} and one of {', '.join(known)}, as in coarse/dsc"
+        return
+    if label not in scored:
+        yield f"search.metric is {cfg.search.metric}; give {masks} before {name}, as in {[*scored][-1]}/{name}"
         return
     wanted = "maximize" if measure.higher_is_better else "minimize"
     if cfg.search.direction != wanted:
@@ -132,17 +135,17 @@ def _sampler_problems(cfg: DictConfig) -> Iterator[str]:
 
 
 def _split_problems(cfg: DictConfig) -> Iterator[str]:
-    """Numbers must not be chosen with the masks that will score them."""
-    tuning = tuning_config(cfg).data
+    """Numbers must not be chosen with the masks that will score them; without masks any images may choose them."""
+    tuning, with_masks = tuning_config(cfg).data, reads_true_masks(cfg.search.metric)
     name, split = str(tuning.get("name")), split_name(tuning)
-    if split.strip().casefold() == "test":
+    if with_masks and split.strip().casefold() == "test":
         yield (
             f"search.data is the test split of {name}, whose masks must not choose numbers; use another split, as in "
             "search.data.split=val"
         )
     elif name == "folder":
         yield "tune writes numbers for the data's name, but data=folder has none yet; give one, as in data.name=mine"
-    elif shares_images(name, split, cfg.data):
+    elif with_masks and shares_images(name, split, cfg.data):
         yield (
             f"search.data is {name} ({split}), the very images that are to be scored; tune on others, as in "
             + ("search.data.seed=77" if "seed" in tuning else "search.data.split=val")

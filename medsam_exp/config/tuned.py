@@ -1,8 +1,9 @@
-"""Numbers that were chosen with masks: where their files lie, and what every later run says of them.
+"""Numbers that a search has chosen: where their files lie, and what every later run says of them.
 
-A file of `conf/tuned/` holds numbers of one method for one dataset and network, and a record of which masks chose
-them (`tuned_on`). Numbers of saliency are picked up by `DATA_CLIP_SALIENCY.yaml`; those of a later method by
-`POSTPROCESS/DATA_CLIP_SALIENCY_CHOICE.yaml` and the like, so that a swapped method never gets another one's numbers.
+A file of `conf/tuned/` holds numbers of one method for one dataset and network, and a record of which images chose
+them, by their masks or without (`tuned_on`). Numbers of saliency are picked up by `DATA_CLIP_SALIENCY.yaml`; those of
+a later method by `POSTPROCESS/DATA_CLIP_SALIENCY_CHOICE.yaml` and the like, so that a swapped method never gets
+another one's numbers.
 Numbers that belong to a network, whatever images it sees, are picked up by `network/CLIP_SALIENCY.yaml`; those for a
 dataset win.
 """
@@ -18,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from medsam_exp.config.trials import NETWORK, searches, shares_images, space_of, values_of, without_tuned
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.foreign import naming_the_file, read_yaml
-from medsam_exp.stages.pipeline import readers
+from medsam_exp.stages.pipeline import readers, reads_true_masks
 from medsam_exp.training.search.space import describe
 from medsam_exp.types import UserError
 
@@ -64,15 +65,17 @@ def write_tuned(
         The written files, one for each group.
     """
     facts = {key: record[key] for key in ("data", "split", "images", "metric")}
-    paths = []
+    with_masks, paths = reads_true_masks(record["metric"]), []
     for group, values in _by_group(record["best"]["values"]).items():
         score = round(record["best"]["score"]["mean"], 4)
         provenance = {**facts, "score": score, "date": date, "study": study, "values": values}
+        provenance |= {} if with_masks else {"masks": False}
         content = {group: deepcopy(values), "tuned_on": {group: provenance}}  # a copy, or YAML makes an alias
         head = (
             "# @package _global_\n"
-            f"# Best {record['metric']} of {len(record['trials'])} trials with the masks of {record['data']} "
-            f"({record['split']}), found by stage tune.\n"
+            f"# Best {record['metric']} of {len(record['trials'])} trials "
+            f"{'with the masks of' if with_masks else 'without masks on'} {record['data']} ({record['split']}), "
+            "found by stage tune.\n"
         )
         paths.append(_tuned_file(cfg, choices, group))
         write_atomically(paths[-1], (head + yaml.safe_dump(content, sort_keys=False)).encode())
@@ -84,6 +87,18 @@ def tuned_uses(cfg: DictConfig) -> list[str]:
     return [
         f"tuned: {describe(values)}, chosen with the masks of {_source(record)}"
         for _, record, values in _in_use(cfg)
+        if record["masks"]
+    ]
+
+
+def tuned_without_masks(cfg: DictConfig) -> list[str]:
+    """A sentence for each group whose numbers in use were chosen without masks, and whether on the run's images."""
+    return [
+        f"tuned: {describe(values)}, chosen without masks by the best {record['metric']} on "
+        + _source(record)
+        + (", the images of this run" if shares_images(record["data"], record["split"], cfg.data) else "")
+        for _, record, values in _in_use(cfg)
+        if not record["masks"]
     ]
 
 
@@ -95,7 +110,7 @@ def studies_in_use(cfg: DictConfig) -> list[tuple[str, str]]:
 def tuned_elsewhere(cfg: DictConfig) -> Iterator[str]:
     """Numbers must not be scored on the masks that chose them."""
     for group, record, values in _in_use(cfg) if readers(cfg.stages, "metrics") else ():
-        if shares_images(record["data"], record["split"], cfg.data):
+        if record["masks"] and shares_images(record["data"], record["split"], cfg.data):
             yield (
                 f"{describe(values)}: chosen with the masks of {_source(record)}, the images that this run would "
                 f"score; score others, or leave the tuned numbers out with {without_tuned(group)}"

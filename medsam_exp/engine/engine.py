@@ -137,10 +137,10 @@ class Engine:
             if distributed.rank() == 0:
                 self._finish(name, wanted)
 
-    def run_all(self) -> None:
-        """Bring all stages of the plan up to date."""
+    def run_all(self, sample_ids: Sequence[str] | None = None) -> None:
+        """Bring all stages of the plan up to date; `sample_ids` as for `run`."""
         for name in self.artifacts:
-            self.run(name)
+            self.run(name, sample_ids)
 
     @cached_property
     def scores(self) -> Mapping[str, Scores]:
@@ -154,7 +154,8 @@ class Engine:
         auxiliary = None
         if STAGES[name].auxiliary:
             plan = self.plan.auxiliary(name)
-            Engine(plan, self._loggers, images=STAGES[name].auxiliary or "").run_all()
+            engine = Engine(plan, self._loggers, quiet=self._quiet, images=STAGES[name].auxiliary or "")
+            engine.run_all(pending if STAGES[name].repeats else None)
             assert plan.dataset is not None
             auxiliary = AuxiliaryImages(plan.dataset, plan.artifacts)
         shown = distributed.rank() == 0 and not self._quiet
@@ -189,8 +190,7 @@ class Engine:
         Its stages store and reuse artifacts as any run does, so trials share what their values leave alone.
         """
         trial = Engine(self.plan.trial(values), quiet=True)
-        for name in trial.artifacts:
-            trial.run(name, sample_ids)
+        trial.run_all(sample_ids)
         return trial.plan.scores(sample_ids)
 
     def _context(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from omegaconf import DictConfig
 
 from medsam_exp.config.build import build
+from medsam_exp.config.stage_rows import stage_row
 from medsam_exp.data.patients import patients_of_samples
 from medsam_exp.engine.planned_objects import PlannedObjects
 from medsam_exp.runtime.digests import FileDigests, text_digest
@@ -39,15 +40,21 @@ def input_digests(
         inputs["images"][name] = inputs["images"][image_ids[name]] = text_digest(image)
     if any(STAGES[name].digests == "controls" for name in stages):
         inputs["controls"] = _control_digests(cfg, dataset, texts, inputs["samples"])
-    if dataset.has_ground_truth and any(STAGES[name].ground_truth for name in stages):
+    inputs["split"] = _split_digest(inputs["samples"], dataset)
+    if dataset.has_ground_truth and any(stage_row(cfg, name).ground_truth for name in stages):
         for name in sample_ids:
             truth = dataset.ground_truth_digest(name, digests)
             spacing = str(dataset.pixel_spacing_mm(name))
             inputs["truth"][name] = text_digest(inputs["samples"][name], truth, spacing)
         inputs["dataset"] = {"all": text_digest(*inputs["truth"].values())}
-        patients = patients_of_samples(dataset) or {}  # they decide intervals, and when a trial stops
-        inputs["split"] = {"all": text_digest(*inputs["truth"].values(), *patients.values())}
+        inputs["split"] = _split_digest(inputs["truth"], dataset)
     return inputs
+
+
+def _split_digest(samples: Mapping[str, str], dataset: Dataset) -> dict[str, str]:
+    """Digest of all samples, with the patients, who decide intervals and when a trial stops."""
+    patients = patients_of_samples(dataset) or {}
+    return {"all": text_digest(*samples.values(), *patients.values())}
 
 
 def auxiliary_digests(

@@ -104,7 +104,7 @@ def refuse_learnt_images(
     for name in plan.artifacts:
         for source in learnt:
             _refuse_shared(cfg, name, images_of(STAGES[name].measures), source, run_dir)
-        if images := images_of(STAGES[name].learns_from):
+        if images := images_of(plan.rows[name].learns_from):
             random = _starts_random(cfg, STAGES[name].trains)
             learnt.append(Learnt(name, images, from_scratch=random, teacher=_teacher(plan, name)))
             if scored_later is not None:
@@ -117,7 +117,7 @@ def remember(plan: Plan, learnt: Sequence[Learnt]) -> None:
     """Leave in the folder of each stage that learns what goes into its weights."""
     for name, artifacts in plan.artifacts.items():
         path = artifacts.folder / FILE
-        if STAGES[name].learns_from and distributed.rank() == 0:
+        if plan.rows[name].learns_from and distributed.rank() == 0:
             within = [asdict(each) for each in learnt if _is_within(each, name, plan)]
             content = json_text(within).encode()
             if not path.is_file() or path.read_bytes() != content:  # the latter where it was damaged

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from medsam_exp.data.augmented import AugmentedDataset
 from medsam_exp.data.file_dataset import FileDataset
 from medsam_exp.data.phantom import DRAWN
 from medsam_exp.engine.leakage import Learnt, datasets_of
@@ -65,6 +66,8 @@ def _only_drawn(sources: list[Learnt]) -> bool:
 
 def _is_drawn(dataset: Dataset) -> bool:
     """Whether every image of a dataset was drawn by the project, as the dataset or the image's own file says."""
+    if isinstance(dataset, AugmentedDataset):
+        return _is_drawn(dataset.data)
     if isinstance(dataset, FileDataset):
         return all(dataset.is_drawn(sample.id) for sample in dataset.samples)
     return all(dataset.identity(sample.id).startswith(DRAWN) for sample in dataset.samples)

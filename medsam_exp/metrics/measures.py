@@ -24,7 +24,8 @@ class Measure:
         name: in summary.json and per_image.csv.
         label: in tables.
         decimals: written.
-        higher_is_better: a score in [0, 1] of which 1 is the best; else a distance or loss >= 0.
+        higher_is_better: a score in [0, 1] of which 1 is the best (a text match lies in [-2, 2]); else a distance or
+            loss >= 0.
         symmetric: prediction and truth may change places.
         of: what it scores.
     """
@@ -62,7 +63,17 @@ MAP_MEASURES = [
     Measure("confidence_increase", "Confidence increase", of="maps"),
 ]
 """Of saliency maps."""
-ALL_MEASURES = {measure.name: measure for measure in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES)}
+MEASURES_WITHOUT_TRUTH = (
+    Measure("text_match", "Text match", decimals=4),
+    Measure("agreement", "Agreement with the coarse mask"),
+    Measure("expected_iou", "Expected IoU"),
+    Measure("stability", "Stability"),
+)
+"""Of masks, by what needs no true mask: a search may choose by them where there are none."""
+ALL_MEASURES = {
+    measure.name: measure
+    for measure in (*MEASURES, *FURTHER_MEASURES, *MAP_MEASURES, *MEASURES_WITHOUT_TRUTH)
+}
 """By name."""
 MISSING = "–"
 DISCLAIMER = "Research use only; not a medical device."

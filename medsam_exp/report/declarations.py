@@ -30,9 +30,9 @@ def truth_uses(
     """
     split = _said(cfg.data)
     uses = [
-        f"{name}: {STAGES[name].ground_truth} ({_split_of_stage(cfg, name)})"
-        for name in engine.artifacts
-        if STAGES[name].ground_truth
+        f"{name}: {row.ground_truth} ({_split_of_stage(cfg, name)})"
+        for name, row in engine.plan.rows.items()
+        if row.ground_truth
     ]
     uses += tuned_uses(cfg)
     if texts_tell:

@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 import medsam_exp
 from medsam_exp.config.shells import for_shell
 from medsam_exp.config.start_command import start_command
+from medsam_exp.config.tuned import tuned_without_masks
 from medsam_exp.data.patients import known_patients, patient_notes, patients_of_samples
 from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.by_class import breakdown, over_images
@@ -112,7 +113,7 @@ def finish_run(
         "uncertainty": uncertainty_results(engine, cfg),
         "changed_settings": origin.get("changed_settings"),
     }
-    notes = [*leaks, *_notes(engine, dataset, cut), *label_notes(labels)]
+    notes = [*leaks, *tuned_without_masks(cfg), *_notes(engine, dataset, cut), *label_notes(labels)]
     if by_class and (unlabelled := list(class_names.values()).count(None)):
         notes.append(f"in no class's scores, as they have no class: {unlabelled} images")
     summary = {

@@ -8,7 +8,8 @@
                                             |    `-------> control_maps -> grounding (does the text matter?)
                                             |-> text_saliency (which words does the image ask for?)
                                             `-> text_mask (a rival's mask, without saliency) -> evaluate
-                                               tune runs saliency to evaluate on a split of its own, again and again
+                                               masks -> text_match, agreement, stability (scores without true masks)
+                                               tune runs saliency to a score on a split of its own, again and again
     the same up to sam_mask, on train_data -> weak_label -> train_nnunet -> nnunet_single, nnunet_ensemble -> evaluate
         masks of train_data by an earlier run's nnU-Net -^ (a second round)
                       true masks of train_data -> reference_label -> train_reference -> reference_... -> evaluate
@@ -27,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from medsam_exp.metrics.measures import MEASURES
+from medsam_exp.metrics.measures import MEASURES, Measure
 from medsam_exp.runtime.extensions import load_extensions
 from medsam_exp.types import UserError
 
@@ -78,6 +79,7 @@ class Stage:
         inputs: what decides its samples' digests, where it is not what `scope` says.
         auxiliary: configuration key of the images, other than the run's own, that it works on.
         auxiliary_stages: stages that run on those images: the last always, the others when they are part of the run.
+        repeats: whether all stages before it that make masks run on those images, as they do on the run's own.
         learns_from: configuration key of the images that it trains, tunes or calibrates with; no later stage of the
             run may measure on one of them (`medsam_exp.engine.leakage`). Every stage that chooses a number or a
             weight by images says so here.
@@ -93,6 +95,8 @@ class Stage:
         module: dotted name of the module with its `run`, where that is not the one of its name in this folder.
         runs_trials: whether it tries the pipeline under other values; the pipeline's key then enters its own.
         gives_scores: each sample's record has `scores`, what is scored -> measure -> number, for the summary.
+        scores_masks: measures that it gives masks without true ones, so that a search may choose by them: the run's
+            masks where `any_mask` is set, else those of its last parent.
         version: of its code.
 
     Example:
@@ -124,6 +128,7 @@ class Stage:
     inputs: Inputs | None = None
     auxiliary: str | None = None
     auxiliary_stages: tuple[str, ...] = ()
+    repeats: bool = False
     learns_from: str | None = None
     measures: str | None = None
     makes_labels: bool = False
@@ -136,6 +141,7 @@ class Stage:
     module: str | None = None
     runs_trials: bool = False
     gives_scores: bool = False
+    scores_masks: tuple[str, ...] = ()
     version: int = 1
 
     @property
@@ -303,6 +309,35 @@ STAGES: dict[str, Stage] = {
         gives_scores=True,
         judges=True,
         inputs="truth",
+    ),
+    "text_match": Stage(
+        reads=("clip", "text_match"),
+        any_mask=True,
+        optional_parents=("finetune_clip",),
+        weights=("clip",),
+        processes="all",
+        measures="data",
+        gives_scores=True,
+        scores_masks=("text_match",),
+        batch_size=8,
+    ),
+    "agreement": Stage(
+        reads=(),
+        parents=("coarse_mask", "sam_mask"),
+        processes="all",
+        measures="data",
+        gives_scores=True,
+        scores_masks=("agreement", "expected_iou"),
+    ),
+    "stability": Stage(
+        reads=("augmentation",),
+        any_mask=True,
+        processes="all",
+        auxiliary="augmentation",
+        repeats=True,
+        measures="data",
+        gives_scores=True,
+        scores_masks=("stability",),
     ),
     "tune": Stage(
         reads=("search", "pruner", "seed"),
@@ -493,14 +528,30 @@ def possible_parents(name: str) -> tuple[str, ...]:
     return (*stage.any_parent, *mask_stages()) if stage.any_mask else stage.any_parent
 
 
-def trial_stages() -> dict[str, list[str]]:
-    """What a trial of a search runs, by the label of the mask that it scores: masks that need no training."""
-    found = {}
+def trial_stages(measure: str) -> dict[str, list[str]]:
+    """What a trial of a search runs, by the label of the mask that it scores: masks that need no training.
+
+    Args:
+        measure: that it scores them by, a name of `MEASURES` or of a row's `scores_masks`.
+    """
+    scorer = _scorer(measure)
+    row, found = STAGES[scorer], {}
     for name, label in mask_stages().items():
-        if STAGES[name].supervision == "none":
+        if STAGES[name].supervision == "none" and (row.any_mask or name == row.parents[-1]):
             needed = _with_parents(name)
-            found[label] = [*(each for each in STAGES if each in needed), "evaluate"]
+            found[label] = [*(each for each in STAGES if each in needed), scorer]
     return found
+
+
+def reads_true_masks(metric: str) -> bool:
+    """Whether a search for the best `LABEL/MEASURE` reads true masks."""
+    return STAGES[_scorer(metric.partition("/")[2])].ground_truth is not None
+
+
+def _scorer(measure: str) -> str:
+    """The stage that gives masks a measure."""
+    without_truth = (name for name, stage in STAGES.items() if measure in stage.scores_masks)
+    return next(without_truth, "evaluate")
 
 
 def _with_parents(name: str) -> set[str]:
@@ -525,9 +576,9 @@ def stage_place(label: str) -> int:
     return labels.index(label) if label in labels else -1
 
 
-def scored_labels(metrics: Mapping[str, Any]) -> list[str]:
-    """Labels of the masks that have a score ("coarse" of "coarse/dsc"), in the order of the pipeline."""
-    known = {measure.name for measure in MEASURES}
+def scored_labels(metrics: Mapping[str, Any], among: Iterable[Measure] = MEASURES) -> list[str]:
+    """Labels of the masks that have one of these scores ("coarse" of "coarse/dsc"), in the order of the pipeline."""
+    known = {measure.name for measure in among}
     found = {name.partition("/")[0] for name in metrics if name.partition("/")[2] in known}
     labels = _by_label()
     return [label for label in labels if label in found] + sorted(found - labels.keys())

@@ -1,4 +1,4 @@
-"""Stage: search a method's numbers with the masks of a split that is never scored."""
+"""Stage: search a method's numbers, with the masks of a split that is never scored, or without masks."""
 
 import dataclasses
 from typing import Any

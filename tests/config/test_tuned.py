@@ -1,4 +1,4 @@
-"""Numbers chosen with masks: where they are written, what later runs say, and that no mask both chooses and scores."""
+"""Numbers that a search chose: where they are written, what later runs say, that no mask both chooses and scores."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,16 @@ import yaml
 from omegaconf import DictConfig
 
 from medsam_exp.config.schema import check
+from medsam_exp.config.stage_rows import stage_row
 from medsam_exp.config.trials import shares_images, split_name, trial_config, tuning_config
-from medsam_exp.config.tuned import refuse_to_overwrite, tuned_for_these_data, tuned_uses, write_tuned
+from medsam_exp.config.tuned import (
+    refuse_to_overwrite,
+    tuned_for_these_data,
+    tuned_uses,
+    tuned_without_masks,
+    write_tuned,
+)
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.types import UserError
 from tests.compose import CONF, composed
 
@@ -173,6 +181,53 @@ def test_masks_that_score_must_not_choose(overrides: tuple[str, ...], sentence: 
     assert "\n" not in str(caught.value)
 
 
+WITHOUT_MASKS = ("stages=[tune]", "search=no_masks")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("search=phantom", "search.data.seed=2", "search.metric=sam/stability"),
+        folder("busi", "test"),
+        (*folder("busi", "test"), "search.metric=coarse/text_match"),
+        (*folder("busi", "val"), "search.metric=sam/agreement", "+search.data.split=test"),
+    ],
+    ids=["their own scans", "typed metric", "test split", "coarse masks", "test split by name"],
+)
+def test_without_masks_any_images_may_choose(overrides: tuple[str, ...]) -> None:
+    cfg = check(composed(*WITHOUT_MASKS, *overrides))
+    row = stage_row(tuning_config(cfg), "tune")
+    assert (row.ground_truth, row.learns_from) == (None, None)
+    with_masks = stage_row(composed(*TUNE), "tune")
+    assert (with_masks.ground_truth, with_masks.learns_from) == (STAGES["tune"].ground_truth, "data")
+
+
+def test_a_trial_without_masks_ends_with_its_score() -> None:
+    tuning = tuning_config(check(composed(*WITHOUT_MASKS)))
+    assert list(trial_config(tuning, {}).stages) == ["saliency", "coarse_mask", "sam_mask", "text_match"]
+    assert (tuning.data.seed, tuning.data.count) == (2, 24), "the run's own images"
+
+
+def test_numbers_chosen_without_masks_say_so_and_may_be_scored_on_the_same_images(tmp_path: Path) -> None:
+    cfg = composed(f"paths.tuned={tmp_path}/tuned")
+    found = record(**{"saliency.beta": 0.5}) | {"metric": "sam/text_match", "split": "seed 2"}
+    choices = CHOICES | {"clip": "tiny_scratch"}
+    [path] = write_tuned(cfg, choices, found, study="abc", date="2030-01-02")
+    assert "# Best sam/text_match of 1 trials without masks on phantom (seed 2), found" in path.read_text()
+    assert yaml.safe_load(path.read_text())["tuned_on"]["saliency"]["masks"] is False
+    refuse_to_overwrite(composed(*TUNE, f"paths.tuned={tmp_path}/tuned", "clip=tiny_scratch"), choices)
+    search = f"hydra.searchpath=[file://{tmp_path}]"
+    said = "tuned: saliency.beta=0.5, chosen without masks by the best sam/text_match on 60 images of phantom"
+    later = check(composed(search, "clip=tiny_scratch"))
+    assert tuned_without_masks(later) == [f"{said} (seed 2), the images of this run"]
+    assert tuned_uses(later) == []
+    others = check(composed(search, "clip=tiny_scratch", "data.seed=9"))
+    assert tuned_without_masks(others) == [f"{said} (seed 2)"]
+    assert tuned_without_masks(composed(search, "clip=tiny_scratch", "saliency.beta=1")) == []
+    assert tuned_without_masks(composed()) == [], "the network's own numbers were chosen with masks"
+
+
 def test_numbers_are_not_scored_on_the_masks_that_chose_them() -> None:
     with pytest.raises(UserError, match=r"saliency\.beta=0\.3, saliency\.layer=3.*~tuned/network"):
         check(composed("data.seed=77"))
@@ -203,6 +258,22 @@ def test_numbers_of_an_earlier_search_do_not_stay_in_a_new_one_unseen() -> None:
             "search.metric is coarse/dice; give text/ or coarse/ or sam/ and one of dsc",
         ),
         (["search.metric=dsc"], "search.metric is dsc"),
+        (
+            ["search.metric=coarse/text_matches"],
+            "text_match, agreement, expected_iou, stability, as in coarse/dsc",
+        ),
+        (
+            ["search.metric=coarse/agreement"],
+            "search.metric is coarse/agreement; give sam/ before agreement, as in sam/agreement",
+        ),
+        (
+            ["search.metric=weak/text_match"],
+            "give text/ or coarse/ or sam/ before text_match, as in sam/text_match",
+        ),
+        (
+            ["search.metric=sam/text_match", "search.direction=minimize"],
+            "search.direction is minimize, but of Text match one wants to maximize",
+        ),
         (["search.direction=minimize"], "search.direction is minimize, but of DSC one wants to maximize"),
         (["search.sampler=random"], "search.sampler is random; choose grid or tpe"),
         (["search.sampler=tpe"], "search.trials is None, but search.sampler=tpe needs"),

@@ -81,6 +81,17 @@ def test_a_sam_is_not_scored_on_what_it_was_trained_on(folder: tuple[str, ...], 
     assert "++train_data.split=train" in refused(tmp_path, *folder, *SAM, "train_data.split=test")
 
 
+def test_a_search_without_masks_learns_nothing_that_must_not_be_scored(
+    folder: tuple[str, ...], tmp_path: Path
+) -> None:
+    tune = (*folder, "data.name=mine", "stages=[tune]", "~tuned/network")
+    assert "the very images" in refused(tmp_path, *tune, "search.data.split=train", "data.split=train")
+    kept = plan(tmp_path, *tune, "search.data.split=train")
+    assert (kept["tune"] / FILE).is_file()
+    free = plan(tmp_path, *tune, "search=no_masks")
+    assert not (free["tune"] / FILE).exists()
+
+
 def test_a_copy_in_another_dataset_is_found(folder: tuple[str, ...], tmp_path: Path) -> None:
     put(tmp_path / "elsewhere", "val", "copy", 7, "bmp")
     put(tmp_path / "elsewhere", "val", "other", 11)
@@ -260,5 +271,5 @@ def test_whatever_chooses_by_images_declares_them(name: str) -> None:
         assert stage.learns_from is not None
     if stage.ground_truth and stage.learns_from is None:
         assert stage.measures is not None
-    if stage.auxiliary is not None:
+    if stage.auxiliary is not None and not stage.repeats:  # which learns nothing
         assert stage.learns_from == stage.auxiliary

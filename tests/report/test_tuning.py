@@ -52,7 +52,12 @@ def test_of_a_distance_the_smallest_stands_first() -> None:
 def test_the_sentences_name_the_masks_that_were_read() -> None:
     first, second = _tuning_sentences(tuning("coarse/dsc", 1, 0.2, 0.5))
     assert first.startswith("Best coarse mask DSC of 2 trials on 4 images of busi (val): saliency.beta=0.3.")
+    assert first.endswith("Their masks were read, so these images cannot score these numbers.")
     assert "conf/tuned/a.yaml" in second
+    without, _ = _tuning_sentences(tuning("sam/text_match", 1, -0.2, 0.5))
+    assert "Best SAM mask Text match of 2 trials" in without
+    assert "masks were read" not in without
+    assert "No mask was read" in without
     assert tuning_section({"metrics": {}}) is None
 
 

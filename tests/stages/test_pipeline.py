@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 
 from medsam_exp.config.schema import config_type
+from medsam_exp.metrics.measures import MEASURES_WITHOUT_TRUTH
 from medsam_exp.stages.pipeline import (
     STAGES,
     Stage,
     mask_stages,
     possible_parents,
     readers,
+    reads_true_masks,
     register_stage,
     scored_labels,
     stage_colour,
@@ -54,13 +56,33 @@ def test_masks_in_the_order_of_results_and_in_that_of_readers() -> None:
     assert len({stage_colour(label) for label in labels}) == len(labels)
 
 
-def test_trials_run_what_a_mask_is_made_of() -> None:
-    coarse = ["saliency", "coarse_mask", "evaluate"]
-    assert trial_stages() == {
-        "text": ["text_mask", "evaluate"],
-        "coarse": coarse,
-        "sam": ["saliency", "coarse_mask", "sam_mask", "evaluate"],
+@pytest.mark.parametrize(
+    ("measure", "scorer"),
+    [("dsc", "evaluate"), ("hd95_px", "evaluate"), ("text_match", "text_match"), ("stability", "stability")],
+)
+def test_trials_run_what_a_mask_is_made_of_and_what_scores_it(measure: str, scorer: str) -> None:
+    assert trial_stages(measure) == {
+        "text": ["text_mask", scorer],
+        "coarse": ["saliency", "coarse_mask", scorer],
+        "sam": ["saliency", "coarse_mask", "sam_mask", scorer],
     }
+    assert reads_true_masks(f"coarse/{measure}") == (scorer == "evaluate")
+
+
+@pytest.mark.parametrize("measure", ["agreement", "expected_iou"])
+def test_what_sam_says_is_a_score_of_its_masks_alone(measure: str) -> None:
+    assert trial_stages(measure) == {"sam": ["saliency", "coarse_mask", "sam_mask", "agreement"]}
+    assert not reads_true_masks(f"sam/{measure}")
+
+
+def test_every_score_without_true_masks_has_one_stage_that_reads_none() -> None:
+    given = [name for stage in STAGES.values() for name in stage.scores_masks]
+    assert sorted(given) == sorted(measure.name for measure in MEASURES_WITHOUT_TRUTH)
+    for stage in STAGES.values():
+        if stage.scores_masks:
+            assert stage.gives_scores
+            assert stage.ground_truth is None
+            assert not stage.judges
 
 
 def test_readers_and_trainers_leave_unknown_names_out() -> None:
@@ -71,7 +93,8 @@ def test_readers_and_trainers_leave_unknown_names_out() -> None:
 @pytest.mark.usefixtures("grown")
 def test_a_registered_stage_is_scored_drawn_tuned_and_configured() -> None:
     assert "grown" in possible_parents("evaluate")
-    assert trial_stages()["grown"] == ["saliency", "coarse_mask", "grown", "evaluate"]
+    for measure, scorer in (("dsc", "evaluate"), ("text_match", "text_match")):
+        assert trial_stages(measure)["grown"] == ["saliency", "coarse_mask", "grown", scorer]
     assert (stage_title("grown"), stage_colour("grown")) == ("Grown mask", "#117733")
     assert scored_labels({"grown/dsc": {}, "coarse/dsc": {}}) == ["coarse", "grown"]
     cfg = config_type()(stages=["grown"])

@@ -8,6 +8,7 @@ from medsam_exp.metrics.measures import (
     FURTHER_MEASURES,
     MAP_MEASURES,
     MEASURES,
+    MEASURES_WITHOUT_TRUTH,
     Cell,
     Measure,
     by_patient,
@@ -30,6 +31,7 @@ def scores_section(summary: Mapping[str, Any]) -> Section | None:
     grouped = any(map(by_patient, metrics.values()))
     parts = [
         *_mask_parts(summary, grouped=grouped),
+        *_without_truth_parts(metrics),
         *_class_parts(summary, grouped=grouped),
         *_map_parts(metrics),
     ]
@@ -66,11 +68,21 @@ def _mask_parts(summary: Mapping[str, Any], *, grouped: bool) -> list[Part]:
     return parts
 
 
+def _without_truth_parts(metrics: Mapping[str, Any]) -> list[Part]:
+    if not used_measures(metrics, MEASURES_WITHOUT_TRUTH):
+        return []
+    name = "Scores of the masks that need no true ones"
+    hint = "They say whether a mask fits its text, SAM and a changed image, not whether it is right."
+    table = _stage_table(name, metrics, MEASURES_WITHOUT_TRUTH, console="stage, no true masks")
+    return [Part(name, table=table, hints=[hint])]
+
+
 def _stage_table(
     name: str,
     metrics: Mapping[str, Any],
     among: Sequence[Measure],
     remarks: Mapping[str, str] = MappingProxyType({}),
+    console: str = "stage",
 ) -> Table:
     measures = used_measures(metrics, among)
     rows = [
@@ -81,9 +93,9 @@ def _stage_table(
             stage_colour(stage),
             remarks.get(stage, ""),
         )
-        for stage in scored_labels(metrics)
+        for stage in scored_labels(metrics, among)
     ]
-    return Table(name, "Stage", measures, rows, last="Images", console="stage")
+    return Table(name, "Stage", measures, rows, last="Images", console=console)
 
 
 def _cells(figures: Mapping[str, Any], stage: str, measures: Sequence[Measure]) -> list[Cell]:
@@ -141,8 +153,8 @@ def _in_words(name: str) -> str:
 def _map_parts(metrics: Mapping[str, Any]) -> list[Part]:
     """A row for each measure of saliency maps, as each is defined for other images, and for all that is left."""
     of_maps = {f"saliency/{measure.name}": measure for measure in MAP_MEASURES}
-    masks = [*MEASURES, *FURTHER_MEASURES]
-    elsewhere = {f"{stage}/{measure.name}" for stage in scored_labels(metrics) for measure in masks}
+    masks = [*MEASURES, *FURTHER_MEASURES, *MEASURES_WITHOUT_TRUTH]
+    elsewhere = {f"{stage}/{measure.name}" for stage in scored_labels(metrics, masks) for measure in masks}
     maps = [
         _row(measure.label, [score_cell(metrics[name], measure.decimals)])
         for name, measure in of_maps.items()

@@ -12,7 +12,7 @@ from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.measures import ALL_MEASURES, Measure, score_cell
 from medsam_exp.report.pictures import Picture
 from medsam_exp.report.section import Part, Row, Section, Table
-from medsam_exp.stages.pipeline import stage_title
+from medsam_exp.stages.pipeline import reads_true_masks, stage_title
 from medsam_exp.training.search.space import describe
 
 if TYPE_CHECKING:
@@ -57,13 +57,17 @@ def _row(trial: Mapping[str, Any], tuning: Mapping[str, Any]) -> Row:
 
 
 def _tuning_sentences(tuning: Mapping[str, Any]) -> list[str]:
-    """What was searched on which masks, and where the result went."""
+    """What was searched on which images, and where the result went."""
     early = sum(map(_stopped, tuning["trials"]))
     stopped = f" ({early} stopped early)" if early else ""
+    read = (
+        "Their masks were read, so these images cannot score these numbers."
+        if reads_true_masks(tuning["metric"])
+        else "No mask was read: whether these numbers give better masks is not known from this search."
+    )
     return [
         f"Best {_tuned_label(tuning)} of {len(tuning['trials'])} trials{stopped} on {tuning['images']} images of "
-        f"{tuning['data']} ({tuning['split']}): {describe(tuning['best']['values'])}. Their masks were read, so these "
-        "images cannot score these numbers.",
+        f"{tuning['data']} ({tuning['split']}): {describe(tuning['best']['values'])}. {read}",
         f"Written to {', '.join(tuning['files'])}; later runs with the same data and methods pick it up from "
         "conf/tuned.",
     ]

@@ -1,0 +1,1 @@
+"""How well the masked part of an image matches its text: scores of masks without true ones."""

@@ -1,0 +1,1 @@
+"""Changes of images under which a mask should stay the same."""
