@@ -22,10 +22,12 @@ from medsam_exp.sweep.read import SweepResults, read_sweep
 from medsam_exp.sweep.report.page import write_sweep_report
 from medsam_exp.sweep.scores import NotComparableError, known_measure, known_scores
 from medsam_exp.sweep.sheets import WRITERS, Sheet, TableCell, overview_sheet, pivot_sheet, write_sheet
+from medsam_exp.sweep.text_stress import text_stress_sheet
 from medsam_exp.sweep.tidy import NO_PARQUET, images_table, jobs_table, write_table
 from medsam_exp.types import UserError
 
 _MAPS = "saliency"
+_STRESS = "text_stress"
 _PIVOTS = "pivots"
 """Folder of the pivot tables."""
 
@@ -43,7 +45,8 @@ class Collected:
         sweep: that was read.
         sheets: the tables, by file name without suffix.
         pivots: behind them; those that show one measure.
-        main: name of the table that answers the sweep's question: the last stage's first measure; None without scores.
+        main: name of the table that answers the sweep's question: the last stage's first measure, or of a sweep over
+            texts under stress the table of these; None without scores.
         files: all that was written.
         remarks: limits of the tables and jobs without results, one sentence each.
     """
@@ -85,6 +88,9 @@ def collect(
     pivots, remarks = _pivots(sweep, _chosen(sweep, stage, measure), layout, must_be=measure is not None)
     sheets = _overviews(pivots) if not layout.columns else {}
     sheets |= {name: pivot_sheet(found) for name, found in pivots.items()}
+    asked = stage or measure or layout.rows or layout.columns or layout.against
+    stress = None if asked else text_stress_sheet(sweep)
+    sheets = {**({_STRESS: stress} if stress else {}), **sheets}
     for name, sheet in sheets.items():
         files += write_sheet(sheet, output / _PIVOTS / name)
     _clear(output / _PIVOTS, files)
@@ -98,6 +104,7 @@ def collect(
         )
     last = list(_by_stage(pivots))[-1:]
     chief = next((name for name, found in pivots.items() if [found.stage] == last), None)
+    chief = _STRESS if stress else chief
     return Collected(sweep, sheets, pivots, chief, files, [*remarks, *_unfinished(sweep)])
 
 

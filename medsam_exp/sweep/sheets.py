@@ -96,7 +96,7 @@ def pivot_sheet(pivot: Pivot) -> Sheet:
         for (row, _), entry in pivot.entries.items()
     ]
     title = f"{stage_title(pivot.stage)}, {pivot.measure.label}"
-    notes = (*_explained([pivot], stars=False), *_one_mark([pivot]), *pivot.remarks)
+    notes = (*_explained([pivot], stars=False), *one_mark([pivot]), *pivot.remarks)
     return Sheet(title, (*axes, *columns), len(axes), tuple(lines), notes)
 
 
@@ -122,7 +122,7 @@ def _side_by_side(title: str, columns: Mapping[str, tuple[Pivot, Values]]) -> Sh
         for row in dict.fromkeys(row for pivot in pivots for row in pivot.rows)
     ]
     remarks = (note for pivot in pivots for note in pivot.remarks)
-    notes = dict.fromkeys([*_explained(pivots), *_one_mark(pivots), *remarks])
+    notes = dict.fromkeys([*_explained(pivots), *one_mark(pivots), *remarks])
     return Sheet(title, (*axes, *columns), len(axes), tuple(lines), tuple(notes))
 
 
@@ -137,8 +137,8 @@ def _row_labels(pivots: Sequence[Pivot]) -> tuple[Values, dict[Values, tuple[Tab
     return (*axes, *([_SUPERVISION] if several else [])), cells
 
 
-def _one_mark(pivots: Sequence[Pivot]) -> list[str]:
-    """A note where all rows are supervised alike."""
+def one_mark(pivots: Sequence[Pivot]) -> list[str]:
+    """A note where all rows are supervised alike, none where they are not or no run says it."""
     found = list(dict.fromkeys(_all_marks(pivots).values()))
     return [f"{_SUPERVISION.capitalize()} of every row: {found[0]}"] if len(found) == 1 else []
 
