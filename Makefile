@@ -218,6 +218,10 @@ lock:  ## Renew the lock files from pyproject.toml and requirements.constraints
 	$(UV) pip compile pyproject.toml --extra all --extra dev --extra docs -c requirements.constraints --universal --generate-hashes --python-version 3.11 --no-header -q -o requirements.lock
 	$(UV) pip compile pyproject.toml --extra crf -c requirements.lock --universal --generate-hashes --python-version 3.11 --no-header -q -o requirements-crf.lock
 
+.PHONY: audit
+audit: | $(filter .tools/%,$(UV))  ## Ask the package index for known vulnerabilities of the locked versions (needs the network)
+	$(UV) tool run pip-audit==2.10.1 --disable-pip --require-hashes -r requirements.lock
+
 .PHONY: clean
 clean:  ## Remove .venv and caches; results in outputs/ stay
 	rm -rf .venv .tools build *.egg-info .mypy_cache .ruff_cache .pytest_cache

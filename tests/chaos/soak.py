@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _EVERY_S = 30.0
 _REQUEST_EVERY_S = 10.0
 _REQUESTS_A_TAB = 5
+_ANSWER_S = 600
 _WARM = 1 / 6
 _MAX_MEMORY_GROWTH = 0.10
 """Of what a process takes after the warm-up; medians of the first and last quarter of what follows are compared."""
@@ -104,7 +106,8 @@ def infer(folder: Path) -> None:
     from medsam_exp import Pipeline
     from medsam_exp.data.phantom.draw import draw_phantom
 
-    with Pipeline() as pipeline:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), Pipeline() as pipeline:
         for number in itertools.count():
             path = folder / "scan.png"
             Image.fromarray(draw_phantom(3, number).image).save(path)
@@ -119,7 +122,7 @@ def ask(browser: "Browser", address: str, scan: Path, number: int) -> None:
     Image.fromarray(draw_phantom(4, number).image).save(scan)
     page = browser.new_page()
     try:
-        page.set_default_timeout(300_000)
+        page.set_default_timeout(1000 * _ANSWER_S)
         page.goto(address)
         page.set_input_files("#mx-file input[type=file]", str(scan))
         page.wait_for_selector("#mx-first .mx-viewer:not(.mx-bare)")
@@ -173,6 +176,7 @@ def _wait_for(address: str) -> None:
 
 def soak(folder: Path, minutes: float) -> list[str]:
     """Run all for so long, write `samples.csv`, and say what grew, failed or was left."""
+    from playwright.sync_api import TimeoutError as NoAnswer
     from playwright.sync_api import sync_playwright
 
     from tests.chromium import CHROMIUM, FLAGS
@@ -197,10 +201,13 @@ def soak(folder: Path, minutes: float) -> list[str]:
         with sync_playwright() as running:
             browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             while time.monotonic() - begun < 60 * minutes:
-                ask(browser, address, folder / "upload.png", requests // _REQUESTS_A_TAB)
+                try:
+                    ask(browser, address, folder / "upload.png", requests // _REQUESTS_A_TAB)
+                except NoAnswer:
+                    problems.append(f"the app gave no answer within {_ANSWER_S} s after {requests} requests")
+                    break
                 requests += _REQUESTS_A_TAB
-                dead = [each.name for each in watched if each.process.poll() is not None]
-                if dead:
+                if dead := [each.name for each in watched if each.process.poll() is not None]:
                     problems.append(f"ended too early: {', '.join(dead)}")
                     break
                 if time.monotonic() - sampled >= _EVERY_S:
@@ -208,7 +215,7 @@ def soak(folder: Path, minutes: float) -> list[str]:
             browser.close()
     finally:
         for each in watched:
-            each.process.send_signal(signal.SIGTERM if each.name == "app" else signal.SIGINT)
+            each.process.terminate()
         for each in watched:
             try:
                 each.process.wait(120)
