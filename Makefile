@@ -155,6 +155,10 @@ methods-table: $(READY) $(CRF_READY)  ## Saliency x post-processing x prompt on 
 leaderboard: $(READY)  ## Saliency methods x kinds of drawn scans x texts, with presence, checked
 	OMP_NUM_THREADS=1 $(PY) -m experiments.reproduce leaderboard --on phantom-large $(ARGS)
 
+.PHONY: text-stress
+text-stress: $(READY)  ## Texts under stress on drawn scans: contradictory, shorter, longer, misspelt, translated, checked
+	OMP_NUM_THREADS=1 $(PY) -m experiments.reproduce text_stress --on phantom-large $(ARGS)
+
 .PHONY: component-ablation-table
 component-ablation-table: $(READY)  ## The chain of parts (Table 4) on 200 held-out drawn scans
 	$(PY) -m experiments.reproduce table4 --on phantom-large

@@ -49,14 +49,14 @@ def text_stress_sheet(sweep: SweepResults) -> Sheet | None:
     notes = [
         f"Compared with text={texts[0]}, paired by image; [95 % confidence intervals by bootstrap over images, or over "
         "patients where some have several images]",
-        f"empty: share of images whose last mask ({last}) has no pixel; presence: mean score; map moved: mean distance "
+        f"empty: share of images whose last mask ({last}) has no pixel; presence: mean score; moved: mean distance "
         f"of the map's peak from where it is under text={texts[0]}",
         *one_mark(pivots),
         *(remark for made in pivots for remark in made.remarks),
     ]
     return Sheet(
         "Texts under stress",
-        (*axes, *header, "empty", "map moved (px)", "presence"),
+        (*axes, *header, "empty", "moved (px)", "presence"),
         len(axes),
         tuple(lines),
         tuple(dict.fromkeys(notes)),
@@ -74,24 +74,28 @@ def _pivots(sweep: SweepResults, layout: Layout) -> Iterator[Pivot]:
                 continue
 
 
-def _headings(made: Pivot) -> tuple[str, ...]:
-    return f"{stage_title(made.stage)}, {_DSC.label} ↑", "95 % CI", "difference", "95 % CI of it"
+def _headings(made: Pivot) -> tuple[str, str]:
+    return f"{stage_title(made.stage)}, {_DSC.label} ↑", "difference"
 
 
 def _scores(entry: Entry | None) -> Iterator[TableCell]:
-    """Mean with its interval, and the difference with its own."""
+    """Mean, and difference to the first text, each with its interval."""
     if entry is None:
-        yield from (TableCell(MISSING), TableCell(""), TableCell(MISSING), TableCell(""))
+        yield from (TableCell(MISSING), TableCell(MISSING))
         return
-    score = score_cell(entry.score, _DSC.decimals)
-    yield TableCell(number(entry.score["mean"], _DSC.decimals), entry.best, entry.score["mean"])
-    yield TableCell(score.interval)
-    compared = entry.comparison
+    mean, compared = entry.score["mean"], entry.comparison
+    shown = number(mean, _DSC.decimals)
+    yield TableCell(_with(shown, score_cell(entry.score, _DSC.decimals).interval), value=mean)
     if compared is None:
-        yield from (TableCell("reference" if entry.reference else MISSING), TableCell(""))
+        yield TableCell("reference" if entry.reference else MISSING)
         return
-    yield TableCell(signed_difference(compared.difference, _DSC.decimals), value=compared.difference)
-    yield TableCell(interval(compared.ci95, _DSC.decimals, signed_difference))
+    bounds = interval(compared.ci95, _DSC.decimals, signed_difference)
+    difference = signed_difference(compared.difference, _DSC.decimals)
+    yield TableCell(_with(difference, bounds), value=compared.difference)
+
+
+def _with(shown: str, bounds: str) -> str:
+    return shown if bounds == MISSING else f"{shown} {bounds}"
 
 
 def _other_figures(
