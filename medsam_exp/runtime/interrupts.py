@@ -23,6 +23,7 @@ ENDED_BY_SIGNAL = 128
 """A process that a signal ends in good order leaves with this and the signal's number."""
 _SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 _SECONDS = 4.0
+_SECONDS_TO_FINALIZE = 1.0
 _DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
@@ -108,7 +109,7 @@ class _Request:
         finalizer was made before this block, Python would call them after this.
         """
         if self.number and self.is_ours:
-            getattr(weakref.finalize, "_exitfunc", lambda: None)()
+            _call_finalizers()
             logging.shutdown()
             sys.stdout.flush()
             os._exit(ENDED_BY_SIGNAL + self.number)
@@ -122,7 +123,15 @@ class _Request:
             time.sleep(self._seconds)
             self.number = self.number or came[0]
             self.say()
+            last = threading.Thread(target=_call_finalizers, daemon=True)
+            last.start()
+            last.join(_SECONDS_TO_FINALIZE)
             os._exit(ENDED_BY_SIGNAL + came[0])
+
+
+def _call_finalizers() -> None:
+    """Call what `weakref.finalize` calls at the interpreter's end: temporary folders are removed so."""
+    getattr(weakref.finalize, "_exitfunc", lambda: None)()
 
 
 _current: list[_Request] = []

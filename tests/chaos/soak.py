@@ -98,7 +98,11 @@ def _temporary(folder: Path) -> list[str]:
 
 
 def _bytes_of_logs(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*.log"))
+    return sum(
+        path.stat().st_size
+        for path in (*folder.glob("*.log"), folder / "training" / "run.log")
+        if path.exists()
+    )
 
 
 def infer(folder: Path) -> None:

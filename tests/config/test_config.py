@@ -81,6 +81,7 @@ def given_for(group: str, choice: str, folder: Path) -> list[str]:
         ("veto", "presence"): ["stages=[saliency,presence,coarse_mask]"],
         ("text", "free"): ["text.text=a mass"],
         ("text", "per_image"): ["text.path=texts.json"],
+        ("text", "index"): ["data=folder", f"data.root={folder}"],
         ("text", "windows"): ["text.source.path=texts.json"],
     }
     if (group, choice) in {("postprocess", "crf"), ("postprocess", "crf_v1")}:

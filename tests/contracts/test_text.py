@@ -39,6 +39,7 @@ def source_of(choice: str, task: str, folder: Path) -> TextSource:
     given = {
         "free": ["text.text=a mass"],
         "per_image": [f"text.path={folder}/texts.json"],
+        "index": [f"text.path={folder}/texts.json"],
         "windows": [f"text.source.path={folder}/texts.json"],
     }.get(choice, [])
     return instantiate(composed(f"data={task}", f"text={choice}", *given).text, _convert_="all")

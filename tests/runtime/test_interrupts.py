@@ -56,15 +56,19 @@ def test_a_signal_unwinds_the_block_and_is_said_once(
     assert capfd.readouterr().err == f"stopped by {said}; the same command goes on from here\n"
 
 
-def test_temporary_folders_go_though_a_finalizer_was_made_before_the_block(tmp_path: Path) -> None:
-    code = """
+@pytest.mark.parametrize("hang", ["pass", "time.sleep(10)"], ids=["unwinds", "is cut off"])
+def test_temporary_folders_go_though_a_finalizer_was_made_before_the_block(tmp_path: Path, hang: str) -> None:
+    code = f"""
 import os, signal, tempfile, time
 first = tempfile.TemporaryDirectory()
 from medsam_exp.runtime.interrupts import stops_when_asked
-with stops_when_asked():
+with stops_when_asked(seconds=0.5):
     second = tempfile.TemporaryDirectory()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(10)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    finally:
+        {hang}
 """
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(tmp_path)}, check=False

@@ -10,7 +10,6 @@ import typer
 from medsam_exp.config.shells import for_shell
 from medsam_exp.curation.prepare.layout import SPLITS
 from medsam_exp.curation.prepare.output import Prepared, Request, SourceFacts
-from medsam_exp.data.patients import INDEX
 from medsam_exp.runtime.digests import text_digest
 
 Download = Annotated[Path, typer.Argument(metavar="SRC", help="Folder or zip as it was downloaded.")]
@@ -63,6 +62,10 @@ def request_of(
     return Request(str(given.info_name), version, rule, together, licence, options)
 
 
+TEXTS_OF_INDEX = "text=index"
+"""What to write on the command line of `run.py` to use the texts in index.csv."""
+
+
 def summary_lines(prepared: Prepared, reads: str, text: str = "text=class_name") -> Iterator[str]:
     """What was done, line by line.
 
@@ -84,9 +87,3 @@ def summary_lines(prepared: Prepared, reads: str, text: str = "text=class_name")
     if prepared.counts.keys() <= set(SPLITS):
         root = f" {for_shell(f'data.root={prepared.out}')} {text}"
     yield f"{prepared.out}: {done}; use it with {reads}{root}"
-
-
-def texts_of(prepared: Prepared) -> str:
-    """What to write on the command line of `run.py` to use the texts in index.csv."""
-    path = for_shell(f"text.path={prepared.out / INDEX}")
-    return f"text=per_image {path} text.name_column=name text.text_column=text"

@@ -23,13 +23,7 @@ def pixels(path: Path) -> np.ndarray:
 
 def texts_of(out: Path, data: str, column: str = "text") -> dict[str, tuple[str, ...]]:
     """What the shipped configuration gives CLIP, by sample."""
-    overrides = (
-        "text=per_image",
-        f"text.path={out}/index.csv",
-        "text.name_column=name",
-        f"text.text_column={column}",
-    )
-    config = composed(f"data={data}", f"data.root={out}", *overrides)
+    config = composed(f"data={data}", f"data.root={out}", "text=index", f"text.text_column={column}")
     dataset = build(config.data)
     assert dataset.has_ground_truth
     found: dict[str, tuple[str, ...]] = build(config.text).bind(dataset.samples)

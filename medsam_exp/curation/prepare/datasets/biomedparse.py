@@ -44,7 +44,7 @@ def prepare(
         ]
         request = command.request_of(given, "the publishers' own split", LICENCE, [source.facts()])
         prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
-    yield from command.summary_lines(prepared, "data=biomedparse", command.texts_of(prepared))
+    yield from command.summary_lines(prepared, "data=biomedparse", command.TEXTS_OF_INDEX)
 
 
 def _masks(

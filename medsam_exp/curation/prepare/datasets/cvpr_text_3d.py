@@ -67,7 +67,7 @@ def prepare(
         request = command.request_of(given, "all images test", LICENCE, [source.facts()])
         prepared = write_layout(out, cases, request, notes, skip_faulty=skip_faulty)
     sizes = "" if spacing is None else " data.spacing_mm=index.csv"
-    yield from command.summary_lines(prepared, f"data=cvpr_text_3d{sizes}", command.texts_of(prepared))
+    yield from command.summary_lines(prepared, f"data=cvpr_text_3d{sizes}", command.TEXTS_OF_INDEX)
 
 
 def _files(source: Source) -> tuple[dict[str, str], dict[str, str]]:

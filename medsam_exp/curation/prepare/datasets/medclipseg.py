@@ -59,7 +59,7 @@ def prepare(
         prepared = write_layout(
             out, cases, request, [*([f"from {chosen}"] if chosen else []), *notes], skip_faulty=skip_faulty
         )
-    yield from command.summary_lines(prepared, "data=medclipseg", command.texts_of(prepared))
+    yield from command.summary_lines(prepared, "data=medclipseg", command.TEXTS_OF_INDEX)
 
 
 def _set(source: Source, wanted: str | None) -> str:
