@@ -10,8 +10,8 @@ from scipy.stats import t
 
 from experiments.reproduce.expected import Key, average
 from experiments.reproduce.plan import Cells, Sweep, Table
+from medsam_exp.report.finished_run import mark_of
 from medsam_exp.sweep.read import SEED, Job, read_sweep
-from medsam_exp.sweep.scores import mark_of_job
 from medsam_exp.sweep.status import SWEEP_FILE
 from medsam_exp.types import UserError
 
@@ -93,7 +93,7 @@ def _of_jobs(jobs: Sequence[Job], measures: Mapping[str, str], stage: str) -> di
     for heading, measure in measures.items():
         name = measure if "/" in measure else f"{stage}/{measure}"
         each = [job.run.summary["metrics"].get(name) for job in jobs if job.error is None]
-        marks = dict.fromkeys(filter(None, (mark_of_job(job, name.partition("/")[0]) for job in jobs)))
+        marks = dict.fromkeys(filter(None, (mark_of(job.run, name.partition("/")[0]) for job in jobs)))
         if scores := [score for score in each if score is not None]:
             found[heading] = replace(_figure(scores), supervision=", ".join(marks))
     return found

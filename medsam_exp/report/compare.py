@@ -23,6 +23,7 @@ from medsam_exp.report.finished_run import (
     FinishedRun,
     comparable,
     image_ids,
+    mark_of,
     patients_of,
     read_run,
     samples_by_image,
@@ -43,7 +44,8 @@ def compare_runs(folder_a: Path, folder_b: Path, measure: str, stage: str | None
 
     Returns:
         `measure`, `stage`, the fields of `PairedComparison`, `only_in_a`, `only_in_b` and `without_score` (ids),
-        `choices` (group -> [of A, of B] where they differ), `notes` on patients, `runs` (both folders).
+        `choices` (group -> [of A, of B] where they differ), `supervision` of the masks ([of A, of B], "" of runs of
+        old), `notes` on patients, `runs` (both folders).
 
     Raises:
         UserError: a file is missing or broken, measure or stage are unknown, the datasets differ, or no image is in
@@ -71,6 +73,7 @@ def compare_runs(folder_a: Path, folder_b: Path, measure: str, stage: str | None
         "only_in_b": sorted(of_b.keys() - of_a.keys()),
         "without_score": [name for name, values in scored.items() if None in values],
         "choices": _different_choices(a, b),
+        "supervision": [mark_of(run, stage) for run in (a, b)],
         "notes": patient_notes({name: (known or {}).get(name) for name in images}),
         "runs": [str(folder_a), str(folder_b)],
     }
@@ -99,6 +102,9 @@ def print_comparison(result: Mapping[str, Any], console: Console) -> None:
     sentences += [f"{group}: {a or '-'} in A, {b or '-'} in B" for group, (a, b) in result["choices"].items()]
     if not result["choices"]:
         sentences.append("A and B made the same choices; what differs are single settings or weights")
+    if any(result["supervision"]):
+        of_a, of_b = (mark or "unknown" for mark in result["supervision"])
+        sentences.append(f"supervision: {of_a} in A, {of_b} in B")
     sentences += [*compared.remarks, *result["notes"]]
     for key, said in (
         ("only_in_a", "only in A"),

@@ -123,8 +123,10 @@ def _check(summary: Mapping[str, Any]) -> None:
     _CHOICES.validate_python(summary["choices"], strict=True)
     if not isinstance(summary.get("date", ""), str):
         raise ValueError("its date is no text")
-    for key in ("environment", "keys", "metrics"):
+    for key in ("environment", "keys", "metrics", "supervision"):
         _TABLE.validate_python(summary.get(key, {}), strict=True)
+    for said in summary.get("supervision", {}).values():
+        _TABLE.validate_python(said, strict=True)
     for figure in summary.get("metrics", {}).values():
         bounds = figure["ci95"]
         numbers = (figure["mean"], figure["std"], bounds, figure.get("n", 0))
@@ -206,6 +208,11 @@ def scores_of(
         {row["id"]: finite(row[measure]) for row in run.rows if row["stage"] == chosen} for run in (a, b)
     )
     return chosen, of_a, of_b
+
+
+def mark_of(run: FinishedRun, stage: str) -> str:
+    """How the masks of a run's stage are supervised; "" where the run does not say it, as those of old."""
+    return str(run.summary.get("supervision", {}).get(stage, {}).get("mark", ""))
 
 
 def image_ids(run: FinishedRun) -> dict[str, str]:

@@ -16,7 +16,7 @@ from medsam_exp.metrics.clusters import picked
 from medsam_exp.metrics.measures import Measure
 from medsam_exp.metrics.paired import PairedComparison, compare_pairs, holm
 from medsam_exp.metrics.summary import summarise
-from medsam_exp.report.finished_run import patients_of
+from medsam_exp.report.finished_run import mark_of, patients_of
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.sweep.read import SEED, Job, SweepResults
 from medsam_exp.sweep.scores import (
@@ -24,7 +24,6 @@ from medsam_exp.sweep.scores import (
     by_dataset,
     images_of_samples,
     known_scores,
-    mark_of_job,
     scores_of_job,
     shared_images,
 )
@@ -176,7 +175,7 @@ def _marks(jobs: Sequence[Job], stage: str, axes: Values) -> dict[Values, str]:
     """How the masks of each row are supervised; "unknown" of a run that does not say it beside others that do."""
     found: dict[Values, list[str]] = {}
     for job in jobs:
-        found.setdefault(tuple(job.values[axis] for axis in axes), []).append(mark_of_job(job, stage))
+        found.setdefault(tuple(job.values[axis] for axis in axes), []).append(mark_of(job.run, stage))
     if not any(map(any, found.values())):
         return {}
     return {

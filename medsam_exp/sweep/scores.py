@@ -50,11 +50,6 @@ def scores_of_job(job: Job, stage: str, measure: str) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def mark_of_job(job: Job, stage: str) -> str:
-    """How the masks of a job's stage are supervised; "" where the run does not say it, as those of old."""
-    return str(job.run.summary.get("supervision", {}).get(stage, {}).get("mark", ""))
-
-
 def images_of_samples(jobs: Iterable[Job]) -> dict[str, str]:
     """The image of each sample of jobs over one dataset; a run whose table does not name it takes the other runs'."""
     found: dict[str, str] = {}

@@ -8,11 +8,10 @@ from typing import Any
 import pandas as pd
 
 from medsam_exp.data.tables import no_formula
-from medsam_exp.report.finished_run import finite
+from medsam_exp.report.finished_run import finite, mark_of
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.extras import missing
 from medsam_exp.sweep.read import Job, SweepResults
-from medsam_exp.sweep.scores import mark_of_job
 
 NO_PARQUET = f"{missing('pyarrow')}; tables are written as CSV alone."
 _OWN_COLUMNS = ("job", "id", "stage")
@@ -59,7 +58,7 @@ def jobs_table(sweep: SweepResults) -> pd.DataFrame:
         head |= {"status": "done" if job.error is None else "unfinished", "error": job.error or ""}
         stages = _stage_figures(job) or {"": {}}
         rows += [
-            {**head, "stage": stage, _SUPERVISION: mark_of_job(job, stage), **figures}
+            {**head, "stage": stage, _SUPERVISION: mark_of(job.run, stage), **figures}
             for stage, figures in stages.items()
         ]
     first = ["job", *axes.values(), "status", "error", "stage", _SUPERVISION]

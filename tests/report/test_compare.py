@@ -56,6 +56,19 @@ def runs(tmp_path: Path) -> tuple[Path, Path]:
     )
 
 
+def test_supervision_of_both_is_said_where_a_run_knows_it(
+    runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compare_runs(*runs, "dsc")["supervision"] == ["", ""]
+    print_comparison(compare_runs(*runs, "dsc"), Console())
+    assert "supervision:" not in capsys.readouterr().out
+    path = runs[1] / "summary.json"
+    known = {"sam": {"mark": "supervised", "because": [], "besides": []}}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "supervision": known}))
+    print_comparison(compare_runs(*runs, "dsc"), Console())
+    assert "supervision: unknown in A, supervised in B" in capsys.readouterr().out
+
+
 def test_images_are_paired_by_id(runs: tuple[Path, Path]) -> None:
     result = compare_runs(*runs, "dsc")
     expected = compare_pairs(list(SCORES_A.values()), list(SCORES_B.values()))
