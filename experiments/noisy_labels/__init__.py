@@ -1,0 +1,1 @@
+"""What helps a small nnU-Net against wrong labels? `README.md` has the question and what came out."""
