@@ -39,6 +39,8 @@ OTHER_GROUPS = {
     "scheduler": "learning rate",
     "adaptation": "weights that are trained",
     "retrieval": "texts find images",
+    "text_match": "does a mask fit its text?",
+    "augmentation": "is a mask stable?",
     "search": "numbers to tune",
     "pruner": "ends bad trials early",
     "weak_label": "masks to train on",
