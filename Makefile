@@ -159,6 +159,10 @@ leaderboard: $(READY)  ## Saliency methods x kinds of drawn scans x texts, with 
 text-stress: $(READY)  ## Texts under stress on drawn scans: contradictory, shorter, longer, misspelt, translated, checked
 	OMP_NUM_THREADS=1 $(PY) -m experiments.reproduce text_stress --on phantom-large $(ARGS)
 
+.PHONY: tuning-without-masks
+tuning-without-masks: $(READY)  ## What scores without true masks are worth for choosing settings, on drawn scans, checked
+	OMP_NUM_THREADS=1 $(PY) -m experiments.tuning_without_masks.collect $(ARGS)
+
 .PHONY: component-ablation-table
 component-ablation-table: $(READY)  ## The chain of parts (Table 4) on 200 held-out drawn scans
 	$(PY) -m experiments.reproduce table4 --on phantom-large

@@ -15,7 +15,17 @@ from PIL import Image
 
 from experiments.reproduce.renew import one_figure_a_line
 from experiments.tuning_without_masks.choice import Scores, judge
-from experiments.tuning_without_masks.grids import COMMON, DEFAULTS, DRAWN, LATER, METHODS, REAL, Grid, breast
+from experiments.tuning_without_masks.grids import (
+    COMMON,
+    DEFAULTS,
+    DRAWN,
+    LATER,
+    METHODS,
+    REAL,
+    TUNED,
+    Grid,
+    breast,
+)
 from medsam_exp.metrics.measures import DISCLAIMER, MISSING
 from medsam_exp.sweep.identity import plan_sweep
 from medsam_exp.sweep.read import Job, read_sweep
@@ -33,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print; exit non-zero when a committed figure of drawn scans was missed."""
     given = _parser().parse_args(arguments)
     grids = dict(DRAWN)
-    if given.root and given.sam:
-        grids[REAL] = (breast(given.root, given.sam), METHODS)
+    if given.root:
+        grids[REAL] = (breast(given.root), METHODS)
     measured = {}
     for name, grid in grids.items():
         measured[name] = measure(grid, given.outputs)
@@ -52,10 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(grid: Grid, outputs: Path) -> dict[str, Any]:
-    """Run the sweeps of a grid, or read them back, and judge every score by DSC of SAM's mask."""
+    """Run the sweeps of a grid, or read them back, and judge every score."""
     images, axes = grid
     jobs: list[Job] = []
-    for later in LATER:
+    for later in LATER[axes]:
         options = [*images, *axes, *later, *COMMON]
         subprocess.run(
             [sys.executable, "run.py", "-m", *options, f"paths.outputs={outputs}"],
@@ -65,8 +75,14 @@ def measure(grid: Grid, outputs: Path) -> dict[str, Any]:
         [folder] = (outputs / "sweeps").glob(f"*/{plan_sweep({}, options).id}")
         fixed = dict(option.split("=", 1) for option in later if "," not in option)
         jobs += [_with(job, fixed) for job in read_sweep([folder]).jobs]
+    return judged(jobs, axes)
+
+
+def judged(jobs: Sequence[Job], axes: tuple[str, ...]) -> dict[str, Any]:
+    """What every score is worth, by DSC of SAM's mask, over the settings that the jobs of a grid have."""
     settings, dsc, scores = _scores(jobs)
-    default = settings.index(next(each for each in settings if DEFAULTS[axes].items() <= each.items()))
+    default = _place(settings, DEFAULTS[axes])
+    tuned = _place(settings, TUNED[axes]) if axes in TUNED else None
     not_empty: NDArray[np.bool_] = np.all(scores[_NOT_EMPTY], axis=1)
     means = dsc.mean(axis=1)
     found = {name: judge(values, dsc, not_empty, default) for name, values in scores.items()}
@@ -76,12 +92,17 @@ def measure(grid: Grid, outputs: Path) -> dict[str, Any]:
         "images": dsc.shape[1],
         "best": _said(settings[int(means.argmax())], means.max()),
         "default": _said(settings[default], means[default]),
+        **({"tuned": _said(settings[tuned], means[tuned])} if tuned is not None else {}),
         "worst": _said(settings[int(means.argmin())], means.min()),
         "scores": {
             name: {**asdict(choice), "chosen": _said(settings[choice.chosen], means[choice.chosen])}
             for name, choice in found.items()
         },
     }
+
+
+def _place(settings: Sequence[Mapping[str, str]], wanted: Mapping[str, str]) -> int:
+    return next(place for place, each in enumerate(settings) if wanted.items() <= each.items())
 
 
 def _with(job: Job, fixed: Mapping[str, str]) -> Job:
@@ -140,7 +161,9 @@ def table(found: Mapping[str, Any]) -> list[str]:
     }
     return [
         f"{found['images']} images, {found['settings']} settings, {found['not_empty']} of them without an empty mask. "
-        f"Mean DSC of the best ({found['best']}), the default ({found['default']}), the worst ({found['worst']}).",
+        f"Mean DSC of the best ({found['best']}), the default ({found['default']}), "
+        + (f"what masks of other scans chose ({found['tuned']}), " if "tuned" in found else "")
+        + f"the worst ({found['worst']}).",
         "",
         f"| score | {' | '.join(columns)} | chosen |",
         "|---" * (len(columns) + 2) + "|",
@@ -196,7 +219,6 @@ def _parser() -> argparse.ArgumentParser:
         "--outputs", type=Path, default=Path("outputs"), help="folder of sweeps and artifacts"
     )
     parser.add_argument("--root", type=Path, help="real breast scans: holds test_images and test_masks")
-    parser.add_argument("--sam", type=Path, help="SAM trained on others of them")
     parser.add_argument(
         "--renew", action="store_true", help="commit what was measured, and write the page's tables"
     )

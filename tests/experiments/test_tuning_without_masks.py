@@ -75,7 +75,7 @@ def test_the_page_has_the_committed_figures() -> None:
 def test_every_setting_can_run_and_the_default_is_one(name: str) -> None:
     images, axes = DRAWN[name]
     settings = []
-    for later in LATER:
+    for later in LATER[axes]:
         plan = plan_sweep({}, [*images, *axes, *later, *COMMON])
         fixed = dict(option.split("=", 1) for option in later if "," not in option)
         settings += [fixed | job for job in plan.jobs]
