@@ -126,17 +126,28 @@ def values_in(shard: Shard, rows: Sequence[Row], column: str) -> dict[int, bytes
         return values
 
 
+class _Connections(OrderedDict[Shard, tuple[sqlite3.Connection, str]]):
+    """Connections by shard, the last used ones last; closed when a thread ends and takes its own with it.
+
+    A connection refers to itself by its cache of statements, so that nothing but a collection of cycles would close it.
+    """
+
+    def __del__(self) -> None:
+        for connection, _ in self.values():
+            connection.close()
+
+
 class _OpenShards(threading.local):
     """The shards that a thread has read last; SQLite's connections do not survive a fork."""
 
     def __init__(self) -> None:
         self._process = os.getpid()
-        self._connections: OrderedDict[Shard, tuple[sqlite3.Connection, str]] = OrderedDict()
+        self._connections = _Connections()
 
     def connection(self, shard: Shard) -> tuple[sqlite3.Connection, str]:
         """A connection, and what names a record's checksums in a query."""
         if self._process != os.getpid():
-            self._process, self._connections = os.getpid(), OrderedDict()
+            self._process, self._connections = os.getpid(), _Connections()
         if shard not in self._connections:
             if len(self._connections) >= _OPEN_SHARDS:
                 self._connections.popitem(last=False)[1][0].close()
@@ -149,7 +160,7 @@ _open_shards = _OpenShards()
 
 
 def _opened(path: str) -> tuple[sqlite3.Connection, str]:
-    opened = sqlite3.connect(address(path, "mode=ro&immutable=1"), uri=True)
+    opened = sqlite3.connect(address(path, "mode=ro&immutable=1"), uri=True, check_same_thread=False)
     opened.execute(f"PRAGMA cache_size = -{_PAGES_KIB}")
     columns = [name for _, name, *_ in opened.execute("PRAGMA table_info(records)")]
     return opened, "checks" if "checks" in columns else "NULL"

@@ -2,11 +2,13 @@
 
 import contextlib
 import errno
+import gc
 import multiprocessing
 import os
 import resource
 import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -114,6 +116,26 @@ def test_the_fork_of_a_reader_reads(tmp_path: Path, one_by_one: dict[str, Any]) 
     assert contents(artifacts) == one_by_one
     process.join(20)
     assert process.exitcode == 0
+
+
+def test_a_thread_that_has_ended_holds_no_file_open(tmp_path: Path) -> None:
+    save(store(tmp_path), IDS[0])
+
+    def open_files() -> int:
+        return sum(
+            path.is_symlink() and str(tmp_path) in str(path.readlink())
+            for path in Path("/proc/self/fd").iterdir()
+        )
+
+    gc.collect()
+    gc.disable()  # nothing may have to wait for a collection of cycles
+    try:
+        thread = threading.Thread(target=lambda: store(tmp_path).info(IDS[0]))
+        thread.start()
+        thread.join()
+        assert open_files() == 0
+    finally:
+        gc.enable()
 
 
 def test_readers_see_what_another_process_adds(tmp_path: Path) -> None:
