@@ -57,7 +57,7 @@ def answered(
 @pytest.mark.parametrize("multimask", [False, True])
 @pytest.mark.parametrize("kind", PROMPTS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_masks_and_expected_ious_equal_the_librarys_own_forward(
+def test_masks_and_predicted_ious_equal_the_librarys_own_forward(
     architecture: str, kind: str, multimask: bool
 ) -> None:
     model = small_model(architecture)

@@ -100,7 +100,7 @@ def test_everything_is_segment_anythings(metas: Sam, sam: SamModel, iou: float, 
         assert region.area == mask.sum()
         x, y, width, height = theirs["bbox"]
         np.testing.assert_allclose(region.box_xyxy, [x, y, x + width + 1, y + height + 1], atol=1)
-        assert value == pytest.approx(theirs["expected_iou"], abs=1e-4)
+        assert value == pytest.approx(theirs["predicted_iou"], abs=1e-4)
 
 
 def test_the_regions_nearest_to_the_mean_of_the_texts_are_drawn(sam: SamModel) -> None:

@@ -44,7 +44,7 @@ def running_app(
         Gradio's blocks; `local_url` is the address of the page.
 
     Raises:
-        UserError: Gradio is missing, or the port is taken.
+        UserError: Gradio is missing, the port is taken, or the page does not answer.
     """
     require("gradio")
     with ExitStack() as stack:
@@ -91,6 +91,11 @@ def running_app(
             )
         except OSError as error:
             raise UserError(f"port {port} of {host} is taken: give another one with --port") from error
+        except ValueError as error:  # Gradio's, whose own request to the page was not answered
+            raise UserError(
+                f"the app's own page at {host} is not answered in time: wait until this machine is less busy, or let "
+                "no proxy stand before it (NO_PROXY=localhost,127.0.0.1), and start it again"
+            ) from error
         if warm:
             threading.Thread(target=service.begin, daemon=True).start()
         yield blocks

@@ -61,3 +61,16 @@ def test_the_page_is_answered_while_networks_load(monkeypatch: pytest.MonkeyPatc
             assert not answered.is_set()
         finally:
             answered.set()
+
+
+def test_a_page_that_is_not_answered_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    gradio = pytest.importorskip("gradio", reason="gradio is not installed (make setup)")
+    from medsam_exp.cli.app.server import running_app
+    from medsam_exp.types import UserError
+
+    monkeypatch.setattr(gradio.networking, "url_ok", lambda _: False)
+    with (
+        pytest.raises(UserError, match=r"page at 127\.0\.0\.1 is not answered in time: wait"),
+        running_app("127.0.0.1", port=0, megabytes=1, megapixels=1, warm=False),
+    ):
+        pass

@@ -24,7 +24,7 @@ def test_all_keeps_everything() -> None:
     assert AllMasks()(candidate(EMPTY, iou_predictions=(), presence=None, coarse_mask=None)) is None
 
 
-def test_the_worst_expected_iou_decides() -> None:
+def test_the_worst_predicted_iou_decides() -> None:
     policy = confident(min_iou_prediction=0.5)
     assert policy(candidate(MASK, iou_predictions=(0.9, 0.41))) == "predicted IoU 0.41 below 0.5"
     assert policy(candidate(MASK, iou_predictions=(0.9, 0.5))) is None
