@@ -163,6 +163,11 @@ text-stress: $(READY)  ## Texts under stress on drawn scans: contradictory, shor
 tuning-without-masks: $(READY)  ## What scores without true masks are worth for choosing settings, on drawn scans, checked
 	OMP_NUM_THREADS=1 $(PY) -m experiments.tuning_without_masks.collect $(ARGS)
 
+.PHONY: study
+study: $(READY)  ## Text x map x segmenter x weak labels on drawn scans, with effects corrected for their number
+	OMP_NUM_THREADS=1 $(PY) -m experiments.reproduce study --on phantom-large $(ARGS)
+	$(PY) -m experiments.study.page
+
 .PHONY: component-ablation-table
 component-ablation-table: $(READY)  ## The chain of parts (Table 4) on 200 held-out drawn scans
 	$(PY) -m experiments.reproduce table4 --on phantom-large

@@ -1,0 +1,1 @@
+"""A study of what moves DSC: text, map, segmenter and weak labels, with one correction for all comparisons."""
