@@ -24,15 +24,17 @@ def auxiliary_config(cfg: DictConfig, stage: str) -> tuple[DictConfig, list[str]
     key = STAGES[stage].auxiliary
     assert key is not None
     changed = resolved_copy(cfg)
-    changed.train_data = auxiliary_data(cfg, "train_data")  # whole, for stages that look at both
+    for other in ("train_data", "calibration_data"):
+        changed[other] = auxiliary_data(cfg, other)  # whole, for stages that look at several
     changed.data = auxiliary_data(cfg, key)
     if STAGES[stage].makes_labels:
         changed.stages = _label_stages(cfg, stage)
     elif STAGES[stage].repeats:
-        changed.stages = _mask_making(cfg, stage)
+        changed.stages = _with_trainers(cfg, _mask_making(cfg, stage))
     else:  # those that its row names: those of the run, and the last in any case
         chain = STAGES[stage].auxiliary_stages
-        changed.stages = [name for name in chain if name in cfg.stages or name == chain[-1]]
+        kept = [name for name in chain if name in cfg.stages or name == chain[-1]]
+        changed.stages = _with_trainers(cfg, kept)
     return changed, list(changed.stages)
 
 
@@ -74,6 +76,14 @@ def _mask_making(cfg: DictConfig, stage: str) -> list[str]:
         if row.label or name in needed:
             needed |= {name, *row.parents, *row.optional_parents, *row.conditional_parents}
     return [name for name in before if name in needed]
+
+
+def _with_trainers(cfg: DictConfig, names: list[str]) -> list[str]:
+    """The same stages; before those that make labels also the run's trainings that the labels' own stages build on."""
+    if not any(STAGES[name].makes_labels for name in names):
+        return names
+    trainings = [name for name in _label_makers() if STAGES[name].trains and name in cfg.stages]
+    return [*(name for name in trainings if name not in names), *names]
 
 
 def _label_makers() -> list[str]:

@@ -148,7 +148,8 @@ def _zero_shot(policy: Any, other: AuxiliaryImages, labels: Mapping[str, int]) -
 
     def candidate(sample: Sample) -> Candidate:
         name = sample.id
-        sam = made["sam_mask"].record(name, SamRecord)["iou_predictions"] if "sam_mask" in made else []
+        of_sam = final.stage == "sam_mask"  # what SAM expects of its mask says nothing of another one
+        sam = final.record(name, SamRecord)["iou_predictions"] if of_sam else []
         trained = STAGES[final.stage].supervision != "none"
         return Candidate(
             sample_id=name,
@@ -173,7 +174,8 @@ def _zero_shot(policy: Any, other: AuxiliaryImages, labels: Mapping[str, int]) -
             value = label_value(labels, sample)
             masks[value] = found.mask
             priority[value] = certainty(found)
-            candidates.append(found)
+            if value is not None:  # else all of it is background, wherever a mask lies
+                candidates.append(found)
         return _Labelled(label_map(masks, priority), candidates)
 
     return read

@@ -135,3 +135,27 @@ def test_a_test_split_calibrates_nothing(tmp_path) -> None:
     )  # fmt: skip
     with pytest.raises(UserError, match="calibration_data is a test split"):
         check(cfg)
+
+
+@pytest.mark.parametrize("stage", ["stability", "calibrate_ensemble"])
+def test_labels_of_other_images_are_made_by_the_network_that_the_run_trains(stage: str) -> None:
+    stages = [
+        "finetune_clip",
+        "weak_label",
+        "train_nnunet",
+        "calibrate_ensemble",
+        "nnunet_ensemble",
+        "stability",
+    ]
+    cfg = composed(WEAK, f"stages=[{','.join(stages)}]")
+    run, _ = auxiliary_config(cfg, "weak_label")
+    again, names = auxiliary_config(cfg, stage)
+    assert names[0] == "finetune_clip"
+    assert auxiliary_config(again, "weak_label")[1] == list(run.stages)
+
+
+def test_changed_images_leave_those_that_calibrate_as_they_are() -> None:
+    cfg = composed(WEAK, "stages=[weak_label,train_nnunet,calibrate_ensemble,nnunet_ensemble,stability]")
+    again, _ = auxiliary_config(cfg, "stability")
+    assert auxiliary_data(again, "calibration_data") == auxiliary_data(cfg, "calibration_data")
+    assert again.data != cfg.data

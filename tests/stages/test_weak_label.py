@@ -13,10 +13,12 @@ from medsam_exp.nnunet.label_ignore.disagreement import Disagreement
 from medsam_exp.nnunet.label_ignore.none import NothingUnknown
 from medsam_exp.nnunet.label_weight.agreement import Agreement
 from medsam_exp.nnunet.label_weight.equal import EqualWeight
+from medsam_exp.nnunet.label_weight.predicted_iou import PredictedIoU
 from medsam_exp.nnunet.raw_dataset import Case
+from medsam_exp.nnunet.weak_label.all import AllMasks
 from medsam_exp.nnunet.weak_label.compose import foreground_classes, labels_with_ignore
 from medsam_exp.nnunet.weak_label.folder import FolderMasks
-from medsam_exp.stages.weak_label import _cases, _folder, _Made, _Trust
+from medsam_exp.stages.weak_label import _cases, _folder, _Made, _Trust, _zero_shot
 from medsam_exp.types import Sample, UserError
 
 SIZE = (16, 20)
@@ -114,3 +116,46 @@ def test_a_mask_that_the_second_folder_lacks_is_named(tmp_path: Path) -> None:
     policy = FolderMasks(str(write(tmp_path / "one", one)), str(write(tmp_path / "two", {"a": one["a"]})))
     with pytest.raises(UserError, match=r"weak_label.second=.*two: 1 of 2 images have no usable label"):
         made_of(other_images([Sample("a"), Sample("b")]), policy, Disagreement(), EqualWeight())
+
+
+def made_by(stage: str, masks: dict[str, np.ndarray], expected: float) -> Any:
+    """A stage's results; a network that was trained gives no IoU."""
+    return SimpleNamespace(
+        stage=stage,
+        mask=masks.__getitem__,
+        record=lambda _, kind: {"iou_predictions": [expected]},
+        maps=lambda name: {"probability": np.where(masks[name], 0.6, 0.2)},
+    )
+
+
+def from_pipeline(other: Any, ignore: Any, weight: Any) -> tuple[dict[str, Case], _Made]:
+    classes = foreground_classes(other.dataset.label_names)
+    value = labels_with_ignore(classes)["ignore"] if ignore.marks else None
+    made = _Made()
+    cases = _cases(other.dataset, _zero_shot(AllMasks(), other, classes), _Trust(ignore, weight, value), made)
+    return {case.id: case for case in cases}, made
+
+
+def test_a_scan_without_any_target_is_background_wherever_its_mask_lies() -> None:
+    other = other_images([Sample("a", class_name="benign"), Sample("b")])
+    other.dataset.label_names = ["benign", "malignant"]
+    masks = {"a": disc(5, 5, 3), "b": disc(9, 9, 3)}
+    other.artifacts = {"sam_mask": made_by("sam_mask", masks, expected=0.3)}
+    cases, made = from_pipeline(other, Border(0.1), PredictedIoU(0.05))
+    assert not cases["b"].label.any()
+    assert made.unknown["b"] == 0
+    assert made.weights == {"a": 0.3, "b": 1.0}
+
+
+def test_what_sam_expects_is_no_weight_of_another_networks_mask() -> None:
+    other = other_images([Sample("a")])
+    masks = {"a": disc(5, 5, 3)}
+    other.artifacts = {
+        "sam_mask": made_by("sam_mask", {"a": disc(9, 9, 3)}, expected=0.3),
+        "nnunet_ensemble": made_by("nnunet_ensemble", masks, expected=0.0),
+    }
+    cases, made = from_pipeline(other, NothingUnknown(), EqualWeight())
+    np.testing.assert_array_equal(cases["a"].label, masks["a"])
+    assert made.weights == {"a": 1.0}
+    with pytest.raises(UserError, match="needs SAM's masks, but a has none"):
+        from_pipeline(other, NothingUnknown(), PredictedIoU(0.05))
