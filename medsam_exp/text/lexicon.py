@@ -13,7 +13,6 @@ from pathlib import Path
 
 LEXICON = Path(__file__).with_suffix(".csv")
 LANGUAGES = ("german", "french", "spanish", "chinese")
-_ARTICLE = re.compile(r"\b(an?) (?=(\w))")
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,21 @@ def pattern(words: Iterable[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest_first))})(?![\w-])", re.IGNORECASE)
 
 
-def with_articles(text: str) -> str:
-    """A text with "an" before vowels and "a" before other letters."""
-    return _ARTICLE.sub(lambda found: "an " if found[2].lower() in "aeiou" else "a ", text)
+def contradicted(text: str, words: Iterable[str], by: Callable[[Entry], str]) -> str:
+    """As `replaced`, with the article directly before an exchanged word made to fit it; other articles stay."""
+
+    def exchanged(found: re.Match[str]) -> str:
+        word = by(lexicon()[found["word"].lower()])
+        if not (article := found["article"]):
+            return word
+        return f"{article[0]}{'n' if word[0].lower() in 'aeiou' else ''} {word}"
+
+    return re.sub(
+        rf"(?P<article>(?<![\w-])an? )?(?P<word>{pattern(words).pattern})",
+        exchanged,
+        text,
+        flags=re.IGNORECASE,
+    )
 
 
 def _entry(row: dict[str, str]) -> Entry:

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from medsam_exp.text.lexicon import lexicon, replaced, with_articles, words_of
+from medsam_exp.text.lexicon import contradicted, lexicon, words_of
 from medsam_exp.text.stressed import Stressed
 
 
@@ -23,4 +23,4 @@ class WrongClass(Stressed):
         """The text with opposite classes, tones and shapes."""
         del sample_id
         exchanged = [word for word in words_of("class", "tone", "shape") if lexicon()[word].opposites]
-        return with_articles(replaced(text, exchanged, lambda entry: entry.opposites[0]))
+        return contradicted(text, exchanged, lambda entry: entry.opposites[0])

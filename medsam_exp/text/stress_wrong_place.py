@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from medsam_exp.runtime.seeding import numpy_generator
-from medsam_exp.text.lexicon import Entry, lexicon, replaced, with_articles, words_of
+from medsam_exp.text.lexicon import Entry, contradicted, lexicon, words_of
 from medsam_exp.text.stressed import Stressed
 from medsam_exp.types import TextSource
 
@@ -33,4 +33,4 @@ class WrongPlace(Stressed):
             return entry.opposites[int(generator.integers(len(entry.opposites)))]
 
         turned = [word for word in words_of("place") if lexicon()[word].opposites]
-        return with_articles(replaced(text, turned, opposite))
+        return contradicted(text, turned, opposite)

@@ -8,7 +8,7 @@ import pytest
 from medsam_exp.data.phantom.captions import COMPLETE
 from medsam_exp.data.phantom.dataset import PhantomDataset
 from medsam_exp.data.phantom.vocabulary import SHAPE_WORDS, SIZE_WORDS, VOCABULARIES
-from medsam_exp.text.lexicon import LANGUAGES, LEXICON, lexicon, replaced, with_articles, words_of
+from medsam_exp.text.lexicon import LANGUAGES, LEXICON, contradicted, lexicon, replaced, words_of
 from medsam_exp.text.stress_translated import untranslated
 
 
@@ -90,5 +90,12 @@ def test_longer_phrases_come_first() -> None:
     assert replaced("simple cyst, cyst", words, lambda entry: entry.english.upper()) == "SIMPLE CYST, CYST"
 
 
-def test_articles_fit() -> None:
-    assert with_articles("a oval mass, an round one, a a") == "an oval mass, a round one, an a"
+def test_only_the_article_of_an_exchanged_word_changes() -> None:
+    def turned(text: str) -> str:
+        return contradicted(
+            text, ["round", "left"], lambda entry: {"round": "oval", "left": "right"}[entry.english]
+        )
+
+    assert turned("a round mass, A round one") == "an oval mass, An oval one"
+    assert turned("an MRI with a unilateral mass on the left") == "an MRI with a unilateral mass on the right"
+    assert turned("an X-ray of a hand") == "an X-ray of a hand"

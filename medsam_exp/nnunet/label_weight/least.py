@@ -1,15 +1,25 @@
-"""The least weight of an image."""
+"""The least weight of an image, which every choice that weighs has."""
+
+from dataclasses import dataclass
 
 from medsam_exp.types import UserError
 
 
-def check_least(least: float) -> None:
-    """Refuse a weight that would never draw an image, or count it more than a trusted one.
+@dataclass(frozen=True)
+class LeastWeight:
+    """Weights that are not below a limit.
+
+    Args:
+        least: weight, in (0, 1].
 
     Raises:
-        UserError: it is outside (0, 1].
+        UserError: it would never draw an image, or count it more than a trusted one.
     """
-    if not 0 < least <= 1:
-        raise UserError(
-            f"label_weight.least={least}, but it must be in (0, 1]; weak_label=confident drops images"
-        )
+
+    least: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.least <= 1:
+            raise UserError(
+                f"label_weight.least={self.least}, but it must be in (0, 1]; weak_label=confident drops images"
+            )

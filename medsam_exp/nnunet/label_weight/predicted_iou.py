@@ -1,27 +1,12 @@
 """An image is drawn by what SAM expects of its mask."""
 
-from dataclasses import dataclass
-
-from medsam_exp.nnunet.label_weight.least import check_least
+from medsam_exp.nnunet.label_weight.least import LeastWeight
 from medsam_exp.nnunet.weak_label.candidate import Candidate
 from medsam_exp.types import UserError
 
 
-@dataclass(frozen=True)
-class PredictedIoU:
-    """The least IoU that SAM expects of any prompt's mask, not below a limit.
-
-    Args:
-        least: weight, in (0, 1]; a mask that no prompt was made for has it too.
-
-    Raises:
-        UserError: the limit is outside.
-    """
-
-    least: float
-
-    def __post_init__(self) -> None:
-        check_least(self.least)
+class PredictedIoU(LeastWeight):
+    """The least IoU that SAM expects of any prompt's mask, not below `least`, which a mask without prompts has."""
 
     def __call__(self, candidate: Candidate) -> float:
         """Return a weight in [least, 1].
