@@ -23,13 +23,20 @@ class NoPlace(Stressed):
     def stressed(self, sample_id: str, text: str) -> str:
         """The text without place."""
         del sample_id
-        left = " ".join(_places().sub("", text).split())
+        left = " ".join(_places().sub(_without_place, text).split())
         return left.replace(" ,", ",").replace(" .", ".").strip(" ,;:")
+
+
+def _without_place(found: re.Match[str]) -> str:
+    """What is left of a place and its joint: the joint, where the place is that of a noun ("in the left lung")."""
+    is_of_a_noun = re.match(r"\s+(?!and\b|of\b|with\b|showing\b)\w", found.string[found.end() :])
+    return "" if found["there"] or not is_of_a_noun else found["joint"]
 
 
 @cache
 def _places() -> re.Pattern[str]:
     """A place of one or more words, and the words around it that are for the place alone."""
     word = pattern(words_of("place")).pattern
-    joined = r"(?:,\s*)?(?:\b(?:in|at|on)\s+the\s+)?"
-    return re.compile(rf"{joined}{word}(?:\s+{word})*(?:\s+there\s+is\b)?", re.IGNORECASE)
+    joint = r"(?P<joint>(?:,\s*)?(?:\b(?:in|at|on|to)\s+the\s+)?)"
+    place = rf"{word}(?:\s+{word})*(?:\s+(?:side|half|part)\b)?"
+    return re.compile(rf"{joint}{place}(?P<there>\s+there\s+is\b)?", re.IGNORECASE)

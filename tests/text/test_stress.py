@@ -198,3 +198,17 @@ def test_labels_are_declared_as_by_the_source() -> None:
         assert stress.uses_class_labels
         assert stress.tells == f"{stress.how}: {Description.tells}"
     assert all(not stress.uses_class_labels and not stress.tells for stress in kinds(FreeText("x")))
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("a mass in the left lung", "a mass in the lung"),
+        ("a mass on the left side", "a mass"),
+        ("two infected areas, upper left lung and lower right lung", "two infected areas, lung and lung"),
+        ("in the upper left there is a dark mass", "a dark mass"),
+        ("a mass, upper left", "a mass"),
+    ],
+)
+def test_a_place_that_belongs_to_a_noun_leaves_the_noun_joined(text: str, left: str) -> None:
+    assert NoPlace.stressed(NoPlace.__new__(NoPlace), "", text) == left
