@@ -17,6 +17,18 @@ from medsam_exp.types import UserError
 _AUGMENTED = "medsam_exp.data.augmented.AugmentedDataset"
 _NNUNET_GROUPS = {"nnunet", "ensemble", "weak_label", "reference_label"}
 """Config groups of the stages that need nnU-Net."""
+_NEUTRAL = {"label_ignore": "none", "label_weight": "equal"}
+"""Config groups that look at what is known of a label's masks, and the choice of each that needs nothing."""
+KNOWN_BY = {
+    "coarse_mask": ("a second mask of each target", "label_stages with coarse_mask"),
+    "iou_predictions": ("the IoU that SAM expects", "label_stages that end with sam_mask"),
+    "presence": ("the presence of the target", "label_stages with presence"),
+    "probability": (
+        "the probabilities of an earlier round's network",
+        "label_stages that end with nnunet_single or nnunet_ensemble",
+    ),
+}
+"""What may be known of a mask, in words, and how zero-shot labels come to it."""
 
 
 def auxiliary_config(cfg: DictConfig, stage: str) -> tuple[DictConfig, list[str]]:
@@ -95,7 +107,7 @@ def auxiliary_problems(cfg: DictConfig) -> Iterator[str]:
     calibrates = any(STAGES[name].learns_from == "calibration_data" for name in cfg.stages if name in STAGES)
     if calibrates and split_name(auxiliary_data(cfg, "calibration_data")).casefold() == "test":
         yield "calibration_data is a test split, whose masks must choose nothing; use another split"
-    yield from filter(None, [_label_problem(cfg)])
+    yield from filter(None, [_label_problem(cfg) or _trust_problem(cfg)])
     yield from dict.fromkeys(_network_problems(cfg))
 
 
@@ -120,6 +132,40 @@ def _label_problem(cfg: DictConfig) -> str | None:
         if set(makers) & set(stages)
         else f"label_stages makes no masks: end it with {' or '.join(makers)}"
     )
+
+
+def _trust_problem(cfg: DictConfig) -> str | None:
+    """What marks unknown pixels or weighs images finds what it looks at."""
+    for stage in (name for name in cfg.stages if name in STAGES and "label_ignore" in STAGES[name].reads):
+        source = label_source(cfg, stage)
+        masks, known = _known_of_labels(cfg, stage, source)
+        for group, neutral in _NEUTRAL.items():
+            needs = getattr(get_object(cfg[group]["_target_"]), "needs", None)
+            if needs is None or needs in known:
+                continue
+            looked_at, given_by = KNOWN_BY[needs]
+            other = given_by if source == "zero_shot" else f"{stage}=all with {given_by}"
+            second = f", {stage}.second=FOLDER" if (source, needs) == ("folder", "coarse_mask") else ""
+            return (
+                f"{group} looks at {looked_at}, which {masks} do not have: take {group}={neutral}{second}, "
+                f"or {other}"
+            )
+    return None
+
+
+def _known_of_labels(cfg: DictConfig, stage: str, source: str) -> tuple[str, set[str]]:
+    """The masks that become labels, in words, and what is known of each besides."""
+    if source != "zero_shot":
+        second = source == "folder" and cfg[stage].get("second") is not None
+        return f"masks of {stage}={source}", {"coarse_mask"} if second else set()
+    stages = list(cfg.label_stages)
+    last = [name for name in mask_stages() if name in stages][-1]
+    known = {"coarse_mask", "presence"}.intersection(stages)
+    if last == "sam_mask":
+        known.add("iou_predictions")
+    if STAGES[last].supervision != "none":
+        known.add("probability")
+    return f"masks of {last}", known
 
 
 def _relabelling(cfg: DictConfig) -> list[str]:

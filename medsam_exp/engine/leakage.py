@@ -133,7 +133,10 @@ def datasets_of(plan: Plan) -> dict[str, Dataset]:
 
 def learnt_earlier(cfg: DictConfig, plan: Plan) -> Iterator[Learnt]:
     """What weights and numbers of earlier runs learnt from, as far as those runs left it beside them."""
-    for group in dict.fromkeys(group for row in plan.rows.values() for group in row.weights):
+    used = set[str]().union(*(stages_below(plan, name) for name in plan.artifacts))
+    for group in dict.fromkeys(
+        group for name in STAGES if name in used for group in stage_row(cfg, name).weights
+    ):
         yield from learnt_by_weights(cfg, group)
     (search,) = (name for name, stage in STAGES.items() if stage.runs_trials)
     for group, study in studies_in_use(cfg):

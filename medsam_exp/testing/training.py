@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from medsam_exp.config.auxiliary_images import KNOWN_BY
 from medsam_exp.nnunet.weak_label.candidate import Candidate
 from medsam_exp.testing.arrays import SHAPES, example_masks
 from medsam_exp.testing.expectation import about, contract, expect, expect_error
@@ -154,9 +155,15 @@ def _check_pixel_loss(loss: Any, logits: Tensor, target: Tensor) -> None:
         expect(finite, "extreme logits give a gradient that is not finite")
 
 
+def _check_needs(choice: Any) -> None:
+    needs = getattr(choice, "needs", None)
+    expect(needs is None or needs in KNOWN_BY, f"needs is {needs!r}, not one of {', '.join(KNOWN_BY)}")
+
+
 @contract
 def check_label_ignore(choice: Any, /) -> None:
     """Check what marks unknown pixels: a boolean mask of the image's size, always the same, empty without `marks`."""
+    _check_needs(choice)
     fresh = copy.deepcopy(choice)
     for shape in SHAPES.values():
         for shown, mask in example_masks(shape).items():
@@ -176,6 +183,7 @@ def check_label_ignore(choice: Any, /) -> None:
 @contract
 def check_label_weight(choice: Any, /) -> None:
     """Check a weight of images: a number in (0, 1], always the same, and not less for a mask that is trusted more."""
+    _check_needs(choice)
     mask = np.zeros((40, 60), bool)
     mask[10:20, 10:30] = True
     best = _trusted_candidate(mask)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medsam_exp.config.auxiliary_images import auxiliary_config, auxiliary_data
+from medsam_exp.config.auxiliary_images import auxiliary_config, auxiliary_data, auxiliary_problems
 from medsam_exp.config.schema import check
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime.digests import FileDigests
@@ -50,6 +50,36 @@ def test_calibrating_trains_on_the_same_images_as_the_run() -> None:
         ("label_stages=[saliency,masks]", "label_stages names 'masks'; masks of training images are made by"),
         ("label_stages=[saliency,coarse_mask,evaluate]", "label_stages names 'evaluate'"),
         ("label_stages=[sam_mask]", "label_stages: 'sam_mask' needs 'saliency' before it"),
+        (
+            "weak_label=folder weak_label.root=masks label_ignore=unsure",
+            "label_ignore looks at the probabilities of an earlier round's network, which masks of weak_label=folder "
+            "do not have: take label_ignore=none, or weak_label=all with label_stages that end with nnunet_single or ",
+        ),
+        (
+            "weak_label=folder weak_label.root=masks label_weight=predicted_iou",
+            "label_weight looks at the IoU that SAM expects, which masks of weak_label=folder do not have: take "
+            "label_weight=equal, or weak_label=all with label_stages that end with sam_mask",
+        ),
+        (
+            "weak_label=folder weak_label.root=masks label_weight=agreement",
+            "take label_weight=equal, weak_label.second=FOLDER, or weak_label=all with label_stages with coarse_mask",
+        ),
+        (
+            "weak_label=ground_truth label_ignore=disagreement",
+            "which masks of weak_label=ground_truth do not have",
+        ),
+        (
+            "label_ignore=unsure",
+            "which masks of sam_mask do not have: take label_ignore=none, or label_stages that end with nnunet_single",
+        ),
+        (
+            "label_stages=[saliency,coarse_mask,sam_mask,nnunet_single] ensemble.results=x label_weight=predicted_iou",
+            "which masks of nnunet_single do not have",
+        ),
+        (
+            "label_stages=[nnunet_single] ensemble.results=x label_ignore=disagreement",
+            "label_stages with coarse_mask",
+        ),
         ("nnunet_schedule=cyclic_poly nnunet.cycles=7", "epochs=40 cannot be cut into 7 equal cycles"),
         ("nnunet.cycles=4", "the schedule poly has one"),
         ("+trainer.limit_train_batches=1", "trainer.limit_train_batches has no effect on a training"),
@@ -74,6 +104,20 @@ def test_what_cannot_work_is_said_before_anything_runs(override: str, said: str)
     with pytest.raises(UserError) as caught:
         check(composed(WEAK, *override.split()))
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "weak_label=folder weak_label.root=masks weak_label.second=others label_ignore=disagreement",
+        "label_ignore=disagreement label_weight=predicted_iou",
+        "label_stages=[nnunet_ensemble] ensemble.results=x label_ignore=unsure",
+        "weak_label=ground_truth label_ignore=border",
+        "stages=[reference_label] label_ignore=unsure",
+    ],
+)
+def test_labels_may_be_trusted_by_what_is_known_of_their_masks(override: str) -> None:
+    assert list(auxiliary_problems(composed(WEAK, *override.split()))) == []
 
 
 LABELS = ("weak_label", "train_nnunet", "reference_label")

@@ -206,6 +206,31 @@ def test_weights_of_an_earlier_run_are_remembered(folder: tuple[str, ...], tmp_p
     assert f"{made / FILE} cannot be read" in refused(tmp_path, *later)
 
 
+def test_networks_that_only_make_labels_are_remembered(folder: tuple[str, ...], tmp_path: Path) -> None:
+    pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed (make setup)")
+    put(tmp_path / "data", "other", "seen", 20)
+    trained = ("stages=[train_sam]", "sam=tiny_scratch", "train_data.split=other")
+    made = plan(tmp_path, *folder, *trained)["train_sam"]
+    (made / "sam.safetensors").write_bytes(b"weights")
+    weak = (
+        *folder,
+        "stages=[weak_label,train_nnunet]",
+        "sam=tiny",
+        f"sam.checkpoint={made / 'sam.safetensors'}",
+    )
+    by_sam = plan(tmp_path, *weak)
+    for stage in ("weak_label", "train_nnunet"):
+        learnt = json.loads((by_sam[stage] / FILE).read_text())
+        assert [
+            (each["group"], [*each["images"]["identities"]]) for each in learnt if each["group"] == "sam"
+        ] == [("sam", ["seen"])]
+    without_sam = plan(tmp_path, *weak, "label_stages=[saliency,coarse_mask]")
+    assert '"group": "sam"' not in (without_sam["train_nnunet"] / FILE).read_text()
+    put(tmp_path / "data", "test", "copy", 20, "bmp")
+    scored = (*weak, "stages=[weak_label,train_nnunet,nnunet_single,evaluate]")
+    assert "train_sam of an earlier run" in refused(tmp_path, *scored)
+
+
 def test_a_table_of_pairs_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = [put(tmp_path / "x", "all", f"image_{n}", n) for n in range(4)]
     read, make = [], CsvPairs.__init__

@@ -70,6 +70,11 @@ def test_a_second_round_learns_from_the_first_ones_masks(tmp_path: Path) -> None
         np.testing.assert_array_equal(label, np.where(unsure, 2, masks.mask(by_case[case])))
     assert summary["weak_labels"]["weak_label"]["results"] != first
     assert {"weak", "weak_single"} <= {name.split("/")[0] for name in summary["metrics"]}
+    finish(tmp_path / "labels", *second, "stages=[weak_label]")
+    learnt = json.loads((artifacts(tmp_path / "labels", "weak_label") / "learnt_from.json").read_text())
+    assert {each["group"] for each in learnt} == {"", "ensemble"}, (
+        "what the first network had seen is remembered"
+    )
 
 
 def test_two_folders_of_which_one_image_is_unknown(tmp_path: Path) -> None:

@@ -10,12 +10,10 @@ class Disagreement:
     """Marks the pixels that one of the two masks has and the other has not."""
 
     marks: ClassVar[bool] = True
+    needs: ClassVar[str] = "coarse_mask"
 
     def __call__(self, candidate: Candidate) -> Mask:
-        """Return the symmetric difference, (H, W) bool.
-
-        Raises:
-            UserError: there is no second mask.
-        """
-        unknown: Mask = candidate.mask ^ candidate.second_mask("label_ignore=disagreement")
+        """Return the symmetric difference, (H, W) bool."""
+        assert candidate.coarse_mask is not None
+        unknown: Mask = candidate.mask ^ candidate.coarse_mask
         return unknown

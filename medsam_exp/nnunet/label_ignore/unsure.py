@@ -20,6 +20,7 @@ class Unsure:
     """
 
     marks: ClassVar[bool] = True
+    needs: ClassVar[str] = "probability"
 
     lower: float
     upper: float
@@ -32,15 +33,7 @@ class Unsure:
             )
 
     def __call__(self, candidate: Candidate) -> Mask:
-        """Return (H, W) bool.
-
-        Raises:
-            UserError: no network gave probabilities.
-        """
-        if candidate.probability is None:
-            raise UserError(
-                f"label_ignore=unsure needs probabilities, but {candidate.sample_id} has none: add nnunet_single or "
-                "nnunet_ensemble to label_stages, with ensemble.results=FOLDER of an earlier training"
-            )
+        """Return (H, W) bool."""
+        assert candidate.probability is not None
         unknown: Mask = (candidate.probability > self.lower) & (candidate.probability < self.upper)
         return unknown

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medsam_exp.types import Mask, UserError
+from medsam_exp.types import Mask
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,3 @@ class Candidate:
     iou_predictions: tuple[float, ...] = ()
     presence: float | None = None
     probability: NDArray[np.float32] | None = None
-
-    def second_mask(self, choice: str) -> Mask:
-        """The other mask of the same target.
-
-        Args:
-            choice: that needs it, as it is typed.
-
-        Raises:
-            UserError: there is none.
-        """
-        if self.coarse_mask is None:
-            raise UserError(
-                f"{choice} compares two masks, but {self.sample_id} has one: add coarse_mask to label_stages, or with "
-                "weak_label=folder give weak_label.second=FOLDER"
-            )
-        return self.coarse_mask

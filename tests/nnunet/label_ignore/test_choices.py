@@ -58,21 +58,10 @@ def test_disagreement_is_what_one_mask_has_and_the_other_has_not() -> None:
         assert unknown[place] == (MASK[place] != coarse[place])
 
 
-def test_disagreement_needs_a_second_mask() -> None:
-    said = r"label_ignore=disagreement compares two masks, but scan@tumor has one: add coarse_mask"
-    with pytest.raises(UserError, match=said):
-        Disagreement()(candidate(MASK, coarse_mask=None))
-
-
 def test_unsure_lies_strictly_between_its_limits() -> None:
     probability = np.array([[0.0, 0.25, 0.26], [0.5, 0.75, 1.0]], np.float32)
     unknown = Unsure(0.25, 0.75)(candidate(probability > 0.5, probability=probability))
     np.testing.assert_array_equal(unknown, [[False, False, True], [True, False, False]])
-
-
-def test_unsure_needs_probabilities() -> None:
-    with pytest.raises(UserError, match=r"scan@tumor has none: add nnunet_single or nnunet_ensemble"):
-        Unsure(0.3, 0.7)(candidate(MASK))
 
 
 @pytest.mark.parametrize("limits", [(0.7, 0.3), (0.5, 0.5), (-0.1, 0.5), (0.5, 1.1)])
