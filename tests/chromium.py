@@ -53,6 +53,14 @@ class Page:
         """Type into what has the focus."""
         await self._page.keyboard.insert_text(text)
 
+    async def resize(self, width: int, height: int) -> None:
+        """Make the window so large."""
+        await self._page.set_viewport_size({"width": width, "height": height})
+
+    async def darken(self) -> None:
+        """Prefer dark colours from now on."""
+        await self._page.emulate_media(color_scheme="dark")
+
     async def pdf(self) -> bytes:
         """The page as it is printed."""
         return await self._page.pdf()

@@ -1,4 +1,5 @@
-/* Copies code blocks, and lets the search show its excerpts where the pages are opened as files. */
+/* Copies code blocks, lets the search show its excerpts where the pages are opened as files, and names for screen readers
+   and keys what the theme leaves nameless. */
 
 function addCopyButton(block) {
   const button = document.createElement("button");
@@ -34,7 +35,19 @@ function answerFromScript() {
   };
 }
 
+/* What is wider than its place is scrolled by keys. */
+function reachWide() {
+  for (const part of document.querySelectorAll("article pre, article div.math, .table-wrapper"))
+    if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
+    else part.removeAttribute("tabindex");
+}
+
 for (const word of document.querySelectorAll("td code .pre")) word.classList.toggle("long", word.textContent.length > 24);
 for (const cell of document.querySelectorAll("td")) cell.classList.toggle("short", cell.textContent.length < 9);
 document.querySelectorAll("article div.highlight").forEach(addCopyButton);
+for (const caption of document.querySelectorAll("p.caption[role=heading]")) caption.ariaLevel = 2;
+for (const [drawer, name] of [["sidebar", "Pages"], ["toc", "Contents of this page"]])
+  document.querySelector(`.${drawer}-drawer`)?.setAttribute("aria-label", name);
+reachWide();
+addEventListener("resize", reachWide);
 if (location.protocol === "file:" && document.getElementById("search-results")) answerFromScript();

@@ -138,6 +138,8 @@ def execute(cfg: DictConfig, run_dir: Path, origin: Mapping[str, Any]) -> None:
     digests = FileDigests(Path(cfg.paths.artifacts) / "file_digests.json" if first else None)
     dataset, texts, texts_tell = _inputs(cfg)
     stages = _possible_stages(cfg, dataset)
+    if first and dataset is not None and len(stages) < len(cfg.stages):
+        log.warning("data: %s has no masks; masks are predicted but not scored", dataset.name)
     _refuse_unknown_sizes(cfg, dataset, stages)
     with _tracker(cfg, run_dir, origin, stages) if first else NullTracker() as tracker:
         plan = Plan(cfg, stages, dataset, texts, digests)
@@ -226,9 +228,7 @@ def _possible_stages(cfg: DictConfig, dataset: Dataset | None) -> list[str]:
     stages = list(cfg.stages)
     if dataset is None or dataset.has_ground_truth:
         return stages
-    if any(STAGES[name].judges for name in stages):
-        log.warning("data: %s has no masks; masks are predicted but not scored", dataset.name)
-        stages = [name for name in stages if not STAGES[name].judges]
+    stages = [name for name in stages if not STAGES[name].judges]
     rows = {name: stage_row(cfg, name) for name in stages}
     needing = [name for name, row in rows.items() if row.ground_truth and not row.auxiliary]
     if needing:

@@ -1,6 +1,6 @@
 """Hashes of what samples are made of: image, text, mask; they enter keys and file names of artifacts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from omegaconf import DictConfig
 
@@ -36,7 +36,7 @@ def input_digests(
     image_ids = {sample.id: sample.image for sample in dataset.samples}
     for name in sample_ids:
         image = dataset.image_digest(name, digests)
-        inputs["samples"][name] = text_digest(image, *texts.get(name, ()))
+        inputs["samples"][name] = sample_digest(image, texts.get(name, ()))
         inputs["images"][name] = inputs["images"][image_ids[name]] = text_digest(image)
     if any(STAGES[name].digests == "controls" for name in stages):
         inputs["controls"] = _control_digests(cfg, dataset, texts, inputs["samples"])
@@ -49,6 +49,11 @@ def input_digests(
         inputs["dataset"] = {"all": text_digest(*inputs["truth"].values())}
         inputs["split"] = _split_digest(inputs["truth"], dataset)
     return inputs
+
+
+def sample_digest(image: str, texts: Sequence[str]) -> str:
+    """Digest of a sample's own inputs: that of its image, and its texts."""
+    return text_digest(image, *texts)
 
 
 def _split_digest(samples: Mapping[str, str], dataset: Dataset) -> dict[str, str]:

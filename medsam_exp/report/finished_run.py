@@ -34,6 +34,8 @@ _SAME_IMAGES_WHATEVER = (
     *_OF_PATIENTS,
 )
 """Settings of a dataset that decide which images are in it or what is said of them, but no pixel of image or mask."""
+BETWEEN_TEXTS = " | "
+"""In per_image.csv, where a sample has several texts."""
 ONCE_PER_IMAGE = "an image that was asked for several classes counts once, by the mean of its scores"
 _NOT_SCORES = {
     "id",

@@ -25,7 +25,7 @@ from medsam_exp.engine.engine import Engine
 from medsam_exp.metrics.by_class import breakdown, over_images
 from medsam_exp.report.contents import pictures_of
 from medsam_exp.report.declarations import truth_uses
-from medsam_exp.report.finished_run import ONCE_PER_IMAGE
+from medsam_exp.report.finished_run import BETWEEN_TEXTS, ONCE_PER_IMAGE
 from medsam_exp.report.mask_files import write_mask_files, write_rows
 from medsam_exp.report.page import write_report
 from medsam_exp.report.pictures import Picture, save_pictures
@@ -206,7 +206,7 @@ def _per_image_rows(
     stages = {"saliency": "saliency", **of_masks}
     made = {short: engine.artifacts[stage] for stage, short in stages.items() if stage in engine.artifacts}
     scored = dict.fromkeys(short for found in engine.scores.values() for short in found)
-    said = {sample_id: " | ".join(texts[sample_id]) for sample_id in engine.sample_ids}
+    said = {sample_id: BETWEEN_TEXTS.join(texts[sample_id]) for sample_id in engine.sample_ids}
     rows = []
     for short in dict.fromkeys([*made, *scored]):
         stored = made.get(short)

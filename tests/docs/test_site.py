@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.axe import violations
 from tests.chromium import DESKTOP, PHONE, Page, visit
 from tests.conftest import ROOT
 
@@ -110,6 +111,12 @@ def test_a_page_opens_without_complaint_and_fits(site: Path, name: str, size: tu
     width, window, headings = visit(site / f"{name}.html", size, look)
     assert width <= window, "the page is wider than the window"
     assert headings == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["index", "own-images", "method", "reference/saliency", "faq"])
+def test_a_page_is_accessible(site: Path, name: str) -> None:
+    assert visit(site / f"{name}.html", DESKTOP, violations) == {}
 
 
 @pytest.mark.slow

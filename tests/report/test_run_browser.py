@@ -11,6 +11,7 @@ from medsam_exp.report.figures.overlay import ImageResult
 from medsam_exp.report.page import write_report
 from medsam_exp.report.web.drawings import draw_image
 from medsam_exp.runtime.artifacts import StageArtifacts
+from tests.axe import violations
 from tests.chromium import DESKTOP, PHONE, Page, visit
 
 PHANTOMS: dict[str, Any] = {
@@ -130,6 +131,15 @@ def test_a_runs_page_works_by_keys(report: Path, size: tuple[int, int]) -> None:
     assert seen["by point"] == "scan_03"
     assert seen["settings"]
     assert seen["pdf"] > 10_000
+
+
+@pytest.mark.slow
+def test_the_page_is_accessible(report: Path) -> None:
+    async def look(page: Page) -> Any:
+        await page.ask("plots.drawAll().then(() => browser.open(data.images[0]))")
+        return await violations(page)
+
+    assert visit(report, DESKTOP, look) == {}
 
 
 def test_an_empty_mask_is_said_to_be_empty(report: Path) -> None:

@@ -1,6 +1,7 @@
 // Layers of one answer over its image, and the tools that correct it. Gradio calls this with
 // (element, trigger, props, server, upload, watch); props.value is a message as JSON, see view.py.
 const root = element.querySelector(".mx-viewer");
+if (element.closest("#mx-second")) root.setAttribute("aria-label", "Image and what was found by the second text");
 const find = (selector) => root.querySelector(selector);
 const all = (selector) => Array.from(root.querySelectorAll(selector));
 const stage = find(".mx-stage"), image = find(".mx-image"), heat = find(".mx-heat"), lines = find(".mx-lines");

@@ -64,7 +64,7 @@ const startBrowser = () => {
   const large = new Set(); // names of enlarged panels; they stay so on the next image
   let current = null;
 
-  const layerOf = (job, stage, id) => drawings.layers[stage]?.[job.keys[stage]]?.[id];
+  const layerOf = (job, stage, id) => drawings.layers[stage]?.[job.drawn[stage]]?.[id];
   const laid = (href, image, opacity) => svg("image", { href, width: image.width, height: image.height, preserveAspectRatio: "none", opacity });
   // What lies over the image in a panel; null where this run has nothing of the kind.
   const contentOf = (panel, job, id) => {
@@ -75,7 +75,7 @@ const startBrowser = () => {
     const layer = layerOf(job, panel === "prompts" ? "sam_mask" : panel, id);
     if (layer === undefined) return null;
     if (panel === "saliency") return [laid(layer, image, 0.6), ...truth];
-    if (panel === "prompts") return [...promptMarks(drawings.prompts[job.keys.sam_mask]?.[id], Math.max(image.width, image.height)), ...truth];
+    if (panel === "prompts") return [...promptMarks(drawings.prompts[job.drawn.sam_mask]?.[id], Math.max(image.width, image.height)), ...truth];
     const ink = drawings.panels.find(({ name }) => name === panel).colour;
     return [...line("path", { d: layer }, ink), ...truth]; // the truth thinner, so that both are seen where they agree
   };

@@ -43,7 +43,7 @@ def run_data(label: str, keys: Mapping[str, str], rows: Sequence[Mapping[str, An
         "scores": {n: f"{stage_title(s)}, {measure_label(m)}" for n, (s, m) in labels.items()},
         "measures": {m: measure_label(m) for m in ALL_MEASURES if any(n.endswith(f"/{m}") for n in scores)},
         "stages": {s: stage_title(s) for s in stages if any(n.startswith(f"{s}/") for n in scores)},
-        "jobs": [{"label": label, "keys": dict(keys), "scores": scores, "texts": own_texts}],
+        "jobs": [{"label": label, "drawn": dict(keys), "scores": scores, "texts": own_texts}],
     }
 
 

@@ -1,15 +1,18 @@
 """Draw the images that a sweep's runs share, with the map and masks of each run."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from medsam_exp.config.build import build
-from medsam_exp.report.finished_run import read_configuration
+from medsam_exp.engine.input_digests import sample_digest
+from medsam_exp.report.finished_run import BETWEEN_TEXTS, read_configuration
 from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
 from medsam_exp.runtime.artifacts import StageArtifacts, stored_digests
+from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.sweep.read import Job
 from medsam_exp.types import Dataset, Mask, RGBImage, UserError
@@ -37,37 +40,82 @@ def draw_images(jobs: Sequence[Job], sample_ids: Iterable[str], budget: int) -> 
     def read(sample_id: str) -> tuple[RGBImage, Mask | None]:
         return dataset.read_image(sample_id), dataset.read_ground_truth(sample_id) if judged else None
 
-    stages, doubled = _stored_stages(jobs)
     ids = [name for name in sample_ids if name in known]
+    stages, unclear = _stored_stages(jobs, dataset, ids)
     found = draw(ids, read, stages, budget)
     found.remarks = [
         f"{said}, those on which the runs differ most; all scores are in table.csv, all masks in the runs' folders"
         for said in found.remarks
     ]
-    if doubled & set(ids):
+    if unclear:
         found.remarks.append(
-            "maps and masks that were made for several texts, or of an image that was changed since, are not shown "
-            "here: the report.html in each run's folder shows its own"
+            "maps and masks of images or texts that were changed since are not shown here: the report.html in each "
+            "run's folder shows its own"
         )
     return found
 
 
-def _stored_stages(jobs: Sequence[Job]) -> tuple[dict[str, dict[str, StageArtifacts]], set[str]]:
-    """What the runs stored, by stage and key, which runs may share; and samples with several records in a stage."""
+def drawing_keys(jobs: Sequence[Job]) -> dict[int, dict[str, str]]:
+    """Where a run's map and masks stand among the drawings, by its number and the stage.
+
+    That is the stage's key, which runs share, or where their texts differ the key with the number of the first run that
+    has the same texts.
+    """
+    found: dict[int, dict[str, str]] = {}
+    users: dict[tuple[str, str], list[Job]] = {}
+    texts = {job.number: texts_of(job) for job in jobs}
+    for job in jobs:
+        for stage, key in _keys(job).items():
+            users.setdefault((stage, key), []).append(job)
+    for (stage, key), own in users.items():
+        firsts = [next(one for one in own if texts[one.number] == texts[job.number]) for job in own]
+        shared = all(first is own[0] for first in firsts)
+        for job, first in zip(own, firsts, strict=True):
+            found.setdefault(job.number, {})[stage] = key if shared else f"{key} {first.number}"
+    return found
+
+
+def texts_of(job: Job) -> dict[str, str]:
+    """What each sample of a run was asked for, as its table has it."""
+    return {row["id"]: row.get("text", "") for row in job.run.rows}
+
+
+def _stored_stages(
+    jobs: Sequence[Job], dataset: Dataset, ids: Sequence[str]
+) -> tuple[dict[str, dict[str, StageArtifacts]], bool]:
+    """What the runs stored, by stage and `drawing_keys`; and whether records fit no image and text of theirs."""
     found: dict[str, dict[str, StageArtifacts]] = {}
-    doubled: set[str] = set()
+    names, unclear = drawing_keys(jobs), False
     for job in jobs:
         root = job.run.artifacts
         for stage in drawn_stages():
-            key = _keys(job).get(stage)
-            if root is None or key is None or key in found.get(stage, {}):
+            name, key = names.get(job.number, {}).get(stage), _keys(job).get(stage)
+            if root is None or name is None or key is None or name in found.get(stage, {}):
                 continue
-            digests = {name: set(own) for name, own in stored_digests(root / stage / key).items()}
-            single = {name: next(iter(own)) for name, own in digests.items() if len(own) == 1}
-            doubled |= digests.keys() - single.keys()
-            if single:
-                found.setdefault(stage, {})[key] = StageArtifacts(root, stage, key, single)
-    return found, doubled
+            stored = stored_digests(root / stage / key)
+            records = {one: set(stored[one]) for one in ids if one in stored}
+            doubtful = [one for one, of in records.items() if name != key or len(of) > 1]
+            own = _inputs_of(job, dataset, doubtful, records, root / "file_digests.json")
+            single = {one: next(iter(of)) for one, of in records.items() if one not in doubtful}
+            unclear |= len(own) < len(doubtful)
+            if single or own:
+                found.setdefault(stage, {})[name] = StageArtifacts(root, stage, key, {**single, **own})
+    return found, unclear
+
+
+def _inputs_of(
+    job: Job, dataset: Dataset, ids: Sequence[str], records: Mapping[str, set[str]], cache: Path
+) -> dict[str, str]:
+    """Which records of samples were made of the image as it is now and of the run's text."""
+    found: dict[str, str] = {}
+    texts, digests = texts_of(job) if ids else {}, FileDigests(cache)
+    for one in ids:
+        image, text = dataset.image_digest(one, digests), texts.get(one, "")
+        wholes = tuple(sample_digest(image, parts) for parts in ([text], text.split(BETWEEN_TEXTS)))
+        for digest in records[one]:
+            if any(whole.startswith(digest) for whole in wholes):
+                found[one] = digest
+    return found
 
 
 def _keys(job: Job) -> Mapping[str, str]:

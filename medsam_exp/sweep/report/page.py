@@ -15,7 +15,7 @@ from medsam_exp.report.web.render import as_json, compressed_plotly
 from medsam_exp.report.web.scores import interned, rounded
 from medsam_exp.stages.pipeline import stage_title
 from medsam_exp.sweep.read import SEED, Job, SweepResults
-from medsam_exp.sweep.report.images import draw_images
+from medsam_exp.sweep.report.images import draw_images, drawing_keys, texts_of
 from medsam_exp.sweep.scores import by_dataset, images_of_samples, known_scores, scores_of_job
 from medsam_exp.sweep.sheets import Sheet, html_table
 
@@ -90,7 +90,8 @@ def page_data(sweep: SweepResults) -> dict[str, Any]:
         `axes` (axis -> values, without the seed), `scores` (name -> label), `images` (as `image_name` has them; one
         asked for several classes is there once for each), `image_count` (of different images), `texts` (all that were
         looked for), `jobs`: number, label, values, seed, dataset, scores (name -> list by image, None where there is
-        none), texts (by image, its place in `texts` or None), settings (those that differ between jobs), keys, command.
+        none), texts (by image, its place in `texts` or None), settings (those that differ between jobs), keys, drawn
+        (`drawing_keys`), command.
     """
     datasets = _dataset_names(sweep)
     names = [name for name in known_scores(sweep) if name.partition("/")[2] in _SHOWN]
@@ -100,13 +101,15 @@ def page_data(sweep: SweepResults) -> dict[str, Any]:
         }
         for job in sweep.finished
     }
-    by_image = [_by_image_name(datasets[job.number], _texts(job)) for job in sweep.finished]
+    by_image = [_by_image_name(datasets[job.number], texts_of(job)) for job in sweep.finished]
     scored = {image for scores in by_job.values() for own in scores.values() for image in own}
     shown = scored or {image for own in by_image for image in own}  # without true masks nothing is scored
     ids = sorted(shown)
     settings = differing([dict(job.run.settings) for job in sweep.finished])
     labels = {measure.name: measure.label for measure in MEASURES}
     texts, by_place = interned(by_image, ids)
+    groups, _ = by_dataset(sweep.finished, "dsc")
+    drawn = {number: keys for group in groups for number, keys in drawing_keys(group).items()}
     return {
         "axes": {axis: values for axis, values in sweep.axes.items() if axis != SEED},
         "scores": {n: f"{stage_title(n.split('/')[0])}, {labels[n.split('/')[1]]}" for n in names},
@@ -128,6 +131,7 @@ def page_data(sweep: SweepResults) -> dict[str, Any]:
                 "texts": own_texts,
                 "settings": own_settings,
                 "keys": dict(job.run.summary.get("keys", {})),
+                "drawn": drawn.get(job.number, {}),
                 "command": job.command,
             }
             for job, own_texts, own_settings in zip(sweep.finished, by_place, settings, strict=True)
@@ -190,7 +194,3 @@ def _count_images(sweep: SweepResults, datasets: Mapping[int, str]) -> int:
     for job in sweep.finished:
         groups.setdefault(datasets[job.number], []).append(job)
     return sum(len(set(images_of_samples(group).values())) for group in groups.values())
-
-
-def _texts(job: Job) -> dict[str, str]:
-    return {row["id"]: row.get("text", "") for row in job.run.rows}

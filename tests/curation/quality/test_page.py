@@ -7,6 +7,7 @@ import pytest
 
 from medsam_exp.curation.quality.page import write_page
 from medsam_exp.report.web import drawings
+from tests.axe import violations
 from tests.chromium import DESKTOP, PHONE, visit
 from tests.clean_data import lesion, scan
 from tests.curation.quality.test_findings import crosses, empty_mask, words
@@ -74,6 +75,11 @@ def test_in_a_browser(page, tmp_path, size):
         assert await shown.ask(f"{rows}.filter((row) => !row.hidden).length") == 1
 
     visit(page, size, look)
+
+
+@pytest.mark.slow
+def test_it_is_accessible(page):
+    assert visit(page, DESKTOP, violations) == {}
 
 
 def test_a_clean_dataset_has_a_page_too(clean, checked, tmp_path):

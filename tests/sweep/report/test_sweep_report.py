@@ -1,20 +1,26 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from medsam_exp.data.phantom.dataset import PhantomDataset
+from medsam_exp.report.web.drawings import outline
 from medsam_exp.runtime.artifacts import StageArtifacts
+from medsam_exp.runtime.digests import FileDigests, text_digest
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.sweep.collect import collect
 from medsam_exp.sweep.read import read_sweep
 from medsam_exp.sweep.report import page as page_module
-from medsam_exp.sweep.report.images import draw_images
+from medsam_exp.sweep.report.images import draw_images, drawing_keys
 from medsam_exp.sweep.report.page import by_disagreement, page_data
+from tests.axe import violations
 from tests.chromium import DESKTOP, PHONE, Page, visit
+from tests.sweep.report.conftest import DATA
 
 
 async def _look(page: Page) -> dict[str, Any]:
@@ -106,6 +112,15 @@ def test_an_image_opens_beside_another_runs(seen: dict[str, Any], small_sweep: P
     assert seen["differences"] == ["saliency._target_", "prompt._target_"]
 
 
+@pytest.mark.slow
+def test_the_page_is_accessible(small_sweep: Path) -> None:
+    async def look(page: Page) -> Any:
+        await page.ask("plots.drawAll().then(() => 0)")
+        return await violations(page)
+
+    assert visit(small_sweep / "report.html", DESKTOP, look) == {}
+
+
 def test_the_page_says_what_was_segmented_and_when(small_sweep: Path) -> None:
     page = (small_sweep / "report.html").read_text()
     assert ", phantom, 2026-03-01</title>" in page
@@ -178,7 +193,38 @@ def test_without_true_masks_images_are_shown_beside_each_other(small_sweep: Path
     assert visit(tmp_path / "report.html", DESKTOP, look) > 0
 
 
-def test_what_two_texts_made_is_said_not_to_be_shown(small_sweep: Path, tmp_path: Path) -> None:
+def test_each_text_shows_what_it_made(small_sweep: Path, tmp_path: Path) -> None:
+    """Three runs of one key: one text, two texts, and the first again; the masks tell which."""
+    sweep = read_sweep([small_sweep])
+    data = PhantomDataset(**DATA)
+    ids = [sample.id for sample in data.samples]
+    images = {one: data.image_digest(one, FileDigests()) for one in ids}
+    jobs = []
+    for number, texts in enumerate((("one mass",), ("two", "cysts"), ("one mass",))):
+        keys = {"coarse_mask": "shared"}
+        digests = {one: text_digest(images[one], *texts) for one in ids}
+        mask = np.arange(81).reshape(9, 9) < 9 * 2 * len(texts)
+        stored = StageArtifacts(tmp_path, "coarse_mask", "shared", digests)
+        for one in stored.pending(ids):
+            stored.save(one, {}, mask)
+        rows = [{"id": one, "text": " | ".join(texts), "stage": "coarse"} for one in ids]
+        run = replace(sweep.finished[0].run, summary={"keys": keys}, rows=rows, artifacts=tmp_path)
+        jobs.append(replace(sweep.finished[0], number=number, run=run))
+    assert drawing_keys(jobs) == {
+        0: {"coarse_mask": "shared 0"},
+        1: {"coarse_mask": "shared 1"},
+        2: {"coarse_mask": "shared 0"},
+    }
+    found = draw_images(jobs, ids, 10_000_000)
+    assert found.remarks == []
+    small, large = (np.arange(81).reshape(9, 9) < 9 * rows for rows in (2, 4))
+    assert found.layers["coarse_mask"] == {
+        "shared 0": dict.fromkeys(ids, outline(small)),
+        "shared 1": dict.fromkeys(ids, outline(large)),
+    }
+
+
+def test_what_fits_neither_image_nor_text_is_said_not_to_be_shown(small_sweep: Path, tmp_path: Path) -> None:
     shutil.copytree(small_sweep, tmp_path / "sweep")
     root = tmp_path / "artifacts"
     first = read_sweep([small_sweep]).finished[0]
@@ -194,7 +240,7 @@ def test_what_two_texts_made_is_said_not_to_be_shown(small_sweep: Path, tmp_path
     other = StageArtifacts(root, "coarse_mask", key, {ids[0]: "ba9876543210"})
     other.save(ids[0], {}, np.zeros((8, 8), bool))
     found = draw_images(sweep.finished, ids, 10_000_000)
-    assert "made for several texts" in found.remarks[0]
+    assert "changed since" in found.remarks[0]
     assert ids[0] not in found.layers["coarse_mask"][key]
 
 
