@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -139,11 +139,11 @@ def _run(folder: Path, what: str) -> dict[str, float]:
 
         return call
 
-    def run_stage(engine: Engine, name: str) -> None:
+    def run_stage(engine: Engine, name: str, sample_ids: Sequence[str] | None = None) -> None:
         if what == _FILLED:
             stage(engine, name, engine.sample_ids[:_COMPUTED])
             _fill(engine.artifacts[name], engine.sample_ids)
-        timing(name, stage)(engine, name)
+        timing(name, stage)(engine, name, sample_ids)
 
     stage, cfg = Engine.run, _configuration(folder, what)
     run_dir = Path(cfg.paths.outputs) / "run"

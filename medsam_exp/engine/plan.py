@@ -28,6 +28,9 @@ from medsam_exp.stages.pipeline import STAGES, Stage, possible_parents
 from medsam_exp.stages.records import Scored, Scores
 from medsam_exp.types import Dataset, UserError
 
+_USUAL_TRAINER = "pytorch_lightning.Trainer"
+"""Any other enters the keys of stages with networks, whose numbers it may change."""
+
 
 class Plan:
     """The stages of one configuration over one dataset, with their keys.
@@ -193,6 +196,8 @@ class Plan:
         }
         if stage.weights or stage.trains:
             config["precision"], _ = self.precisions[name]
+            if (trainer := self.cfg.trainer["_target_"]) != _USUAL_TRAINER:
+                config["trainer"] = trainer
         if stage.auxiliary:
             config["auxiliary"] = self._auxiliary_inputs(name)
         if stage.scope not in ("samples", "images"):  # no single file has the digest of what it was made from

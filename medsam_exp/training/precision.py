@@ -88,7 +88,7 @@ def _weights_in(module: nn.Module, precision: str) -> Iterator[None]:
             yield
         return
     dtype = network_dtype(precision)
-    parts = [] if dtype is None else [part for one in module.modules() for part in _encoders(one)]
+    parts = [] if dtype is None else [part for one in module.modules() for part in encoders(one)]
     parameters = [
         (parameter, parameter.data)
         for part in parts
@@ -119,7 +119,7 @@ def _weights_in(module: nn.Module, precision: str) -> Iterator[None]:
 @contextmanager
 def _products_in(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """Keep in `dtype` what autocast would convert to it; an open_clip text tower would take it for its whole stream."""
-    towers = [part for one in module.modules() for part in _encoders(one)]
+    towers = [part for one in module.modules() for part in encoders(one)]
     towers = [
         part
         for tower in towers
@@ -142,7 +142,8 @@ def _products_in(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
             parameter.data = values
 
 
-def _encoders(module: Any) -> list[nn.Module]:
+def encoders(module: Any) -> list[nn.Module]:
+    """The network of a CLIP model, the image encoder of a promptable segmenter; none of what is neither."""
     if isinstance(module, ClipModel):
         return [module.network]
     return [module.encoder] if isinstance(module, PromptableModel) else []

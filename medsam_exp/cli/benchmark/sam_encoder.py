@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import torch
 from segment_anything import sam_model_registry
@@ -12,9 +13,11 @@ from medsam_exp.cli.benchmark.arithmetic import operations, rate, seconds_on
 from medsam_exp.cli.benchmark.rows import Row, print_rows
 from medsam_exp.runtime.heap import keep_freed_memory
 from medsam_exp.sam.model import SamModel
+from medsam_exp.training.compiled import compiled_encoders
 from medsam_exp.training.precision import encoders_in
 
 ROUNDS = 2
+COMPILED = "bf16-mixed, compiled"
 
 
 def main() -> None:
@@ -23,7 +26,9 @@ def main() -> None:
 
 
 def rows(device: str = "cpu") -> Iterator[Row]:
-    """Float32, then bf16-mixed as a run computes it; the fastest of rounds counts, and the ways take turns.
+    """Float32, then bf16-mixed as a run computes it, on a GPU also compiled (`trainer=gpu_compiled`).
+
+    The fastest of rounds counts, and the ways take turns; compiling is part of a first round alone.
 
     Args:
         device: "cpu", with one thread, or "cuda".
@@ -33,7 +38,8 @@ def rows(device: str = "cpu") -> Iterator[Row]:
     original = random_vit_b().to(device)
     model = SamModel(copy.deepcopy(original))
     image = torch.randn(1, 3, 1024, 1024, generator=torch.Generator().manual_seed(0)).to(device)
-    seconds: dict[str, list[float]] = {"plain": [], "32-true": [], "bf16-mixed": []}
+    ways = ["plain", "32-true", "bf16-mixed", *([COMPILED] if device != "cpu" else [])]
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     outputs: dict[str, Tensor] = {}
 
     def encode(name: str) -> None:
@@ -43,19 +49,21 @@ def rows(device: str = "cpu") -> Iterator[Row]:
         counted = operations(lambda: encode("plain"))
         for _ in range(ROUNDS):
             for name, taken in seconds.items():
-                low = name == "bf16-mixed"
-                with encoders_in(model, name), torch.autocast(device, torch.bfloat16, enabled=low):
+                low = name.startswith("bf16-mixed")
+                with (
+                    encoders_in(model, "bf16-mixed" if low else name),
+                    compiled_encoders(model) if name == COMPILED else nullcontext(),
+                    torch.autocast(device, torch.bfloat16, enabled=low),
+                ):
                     taken.append(seconds_on(device, lambda name=name: encode(name)))  # type: ignore[misc]
-    for name, precision, dtype in (
-        ("float32", "32-true", torch.float32),
-        ("bf16-mixed", "bf16-mixed", torch.bfloat16),
-    ):
-        difference = (outputs[precision].float() - outputs["plain"]).abs()
+    for way in ways[1:]:
+        name, dtype = ("float32", torch.float32) if way == "32-true" else (way, torch.bfloat16)
+        difference = (outputs[way].float() - outputs["plain"]).abs()
         note = (
             f"differs by up to {difference.max():.0e}, {difference.mean():.0e} in the mean, "
             f"of a standard deviation of {outputs['plain'].std():.2f}"
         )
-        plain, ours = min(seconds["plain"]), min(seconds[precision])
+        plain, ours = min(seconds["plain"]), min(seconds[way])
         limit = counted / rate(dtype, device)
         yield Row(f"SAM ViT-B at 1024 px, {name}", "s", plain, ours, limit, note)
 
