@@ -200,7 +200,7 @@ def segment(
     volumes NIfTI in the volume's own geometry; results.csv has presence and area of each. A second call computes only
     what is new.
     """
-    from medsam_exp.cli.segment.command import Wanted, segment_images
+    from medsam_exp.cli.segment.command import Wanted, say, segment_images, speak
 
     choices = {
         "clip": clip,
@@ -219,7 +219,8 @@ def segment(
     named = [Path(word) for word in words or [] if word not in settings]
     if not (paths := [*(inputs or []), *named]):
         raise UserError("no image is named; give an image, a volume or a folder with -i, such as -i scans")
-    return segment_images(
+    speak()
+    done = segment_images(
         paths,
         text or [],
         texts,
@@ -231,6 +232,7 @@ def segment(
         window=window.split(",") if window else None,
         recursive=recursive,
     )
+    return say(done, out)
 
 
 app.command()(evaluate)

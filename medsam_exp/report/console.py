@@ -76,7 +76,7 @@ def _table(table: Table, console: Console) -> rich_table.Table:
     shown.add_column(table.console, style="bold", no_wrap=True)
     for column in table.columns:
         heading = column if isinstance(column, str) else column.label
-        words = table.text and column is table.columns[-1]
+        words = bool(table.words) and column is table.columns[-1]
         shown.add_column(_printable(console, heading), justify="left" if words else "right", overflow="fold")
     if table.last:
         shown.add_column(

@@ -56,7 +56,7 @@ class Table:
         total: a last row, which the console shows whatever the number of rows.
         console: `corner` on the console; where it is empty, the console leaves the table out.
         console_rows: rows at most on the console.
-        text: whether the last of `columns` has text, not numbers.
+        words: how many of `columns`, the last ones, have words, not numbers.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Table:
     total: Row | None = None
     console: str = ""
     console_rows: int = 10
-    text: bool = False
+    words: int = 0
 
     @property
     def has_intervals(self) -> bool:

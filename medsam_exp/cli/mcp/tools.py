@@ -2,8 +2,11 @@
 
 import io
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from csv import DictReader
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,7 @@ from medsam_exp.cli.mcp.protocol import Tool
 from medsam_exp.data.volumes.file_volume import volume_suffix
 from medsam_exp.runtime.digests import text_digest, write_atomically
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
@@ -24,8 +28,12 @@ if TYPE_CHECKING:
 RESEARCH_USE = "Research use only; not a medical device."
 _CHOICE = re.compile(r"\w[\w.-]*")
 _BYTES = 1024**2
+_MEGAPIXEL = 1e6
 _TEXT = {"type": "string"}
-_ONE_IMAGE = "One image (PNG, JPEG, TIFF, BMP, WebP, DICOM) in the server's folder; no volume and no folder."
+_ONE_IMAGE = (
+    "In the server's folder: one image (PNG, JPEG, TIFF, BMP, WebP, DICOM), one volume (NIfTI, MHA, NRRD), or a folder "
+    "with one DICOM series."
+)
 _SEGMENT = {
     "type": "object",
     "properties": {
@@ -92,11 +100,12 @@ class Tools(AbstractContextManager["Tools"]):
         self._root, self._out, self._settings = root.resolve(), out.absolute(), tuple(settings)
         self._megabytes, self._megapixels = megabytes, megapixels
         self._session: Session | None = None
+        self._stores: set[Path] = set()
 
     def all(self) -> list[Tool]:
         """The tools, with what an assistant is told of them."""
         about = {
-            "segment": f"Find in one image what a text says; writes a mask. Volumes are not taken. {RESEARCH_USE}",
+            "segment": f"Find what a text says in an image, or slice by slice in a volume. {RESEARCH_USE}",
             "evaluate": "Score folders of masks against true masks, with intervals and tests.",
             "info": "List config groups and choices, with needs, costs and licences.",
         }
@@ -107,28 +116,28 @@ class Tools(AbstractContextManager["Tools"]):
         ]
 
     def segment(self, path: Any, text: Any, choices: Any = None) -> dict[str, Any]:
-        """Segment one image as `medsam-exp segment` does.
+        """Segment one image or volume as `medsam-exp segment` does.
 
         Returns:
             `mask` (a PNG of 0 and 255 at the image's size), `size`, `area_px`, `share`, `presence`, `iou_predictions`,
-            `caution`, `command` and `research_use`.
+            `caution`, `command` and `research_use`; of a volume `mask` (NIfTI in the volume's geometry), `size`,
+            `area_px`, `share`, `slices`, `slices_with_mask`, `table` (results.csv, a row for each slice), `caution`,
+            `notes` and `research_use`.
 
         Raises:
             UserError: an argument is of another kind, the image cannot be read or is too large, a choice cannot work.
         """
-        image, chosen = self._file(path), _checked_choices(choices)
-        if volume_suffix(image) is not None:
-            raise UserError(
-                f"{path} is a volume, and one image is taken here: in a shell, `medsam-exp segment -i {path} -o OUT "
-                '--text "..."` segments it slice by slice'
-            )
+        is_folder = self._inside(path).is_dir()
+        image, chosen = self._folder(path) if is_folder else self._file(path), _checked_choices(choices)
         if not isinstance(text, str):
             raise UserError("text is no text: write what to find")
         refuse_long(text)
+        if is_folder or volume_suffix(image) is not None:
+            return self._segment_volume(image, path, text, chosen)
         refuse_large(image, image.name, self._megapixels, "server")
         answer = self._opened().segment(image, text, chosen)
         mask, record = answer.mask, answer.record()
-        place = self._out / "masks" / self._mask_name(image, text, chosen)
+        place = self._out / "masks" / f"{image.stem}_{self._key(image, text, chosen)}.png"
         write_atomically(place, _png(mask))
         return {
             "mask": str(place),
@@ -139,6 +148,50 @@ class Tools(AbstractContextManager["Tools"]):
             "iou_predictions": list(answer.shown_iou_predictions),
             "caution": answer.caution,
             "command": record["command"],
+            "research_use": RESEARCH_USE,
+        }
+
+    def _segment_volume(
+        self, place: Path, shown: str, text: str, choices: Mapping[str, str]
+    ) -> dict[str, Any]:
+        from medsam_exp.cli.segment.command import STORE, segment_images
+        from medsam_exp.cli.segment.results import TABLE
+        from medsam_exp.data.volumes.find import find_scans
+
+        found = find_scans(place, pictures=False, recursive=False)
+        if len(found.scans) != 1:
+            why = first_few(found.faults, separator="; ") or f"it holds {len(found.scans)} volumes"
+            raise UserError(f"{shown}: {why}; give one volume, or a folder with one DICOM series")
+        facts = found.scans[0].facts
+        if (
+            sum(self._inside(str(file)).stat().st_size for file in set(facts.files))
+            > self._megabytes * _BYTES
+        ):
+            raise UserError(self._too_large(shown))
+        if prod(facts.shape) > self._megapixels * _MEGAPIXEL:
+            size = " x ".join(map(str, facts.shape))
+            raise UserError(
+                f"{shown} has {size} voxels, more than the {self._megapixels:g} million that are taken here: start the "
+                "server with a larger --max-megapixels"
+            )
+        out = self._out / "volumes" / f"{place.name}_{self._key(place, text, choices)}"
+        self._stores.add(out / STORE)
+        done = segment_images([place], [text], None, out, self._settings, choices)
+        if done.inputs.faults:
+            raise UserError(first_few(done.inputs.faults, separator="; "))
+        with (out / TABLE).open(newline="", encoding="utf-8") as file:
+            rows = list(DictReader(file))
+        areas = [int(row["area_px"]) for row in rows]
+        return {
+            "mask": str(out / rows[0]["mask"]),
+            "size": list(facts.shape),
+            "area_px": sum(areas),
+            "share": sum(areas) / prod(facts.shape),
+            "slices": len(areas),
+            "slices_with_mask": sum(map(bool, areas)),
+            "table": str(out / TABLE),
+            "caution": done.caution,
+            "notes": list(done.inputs.notes),
             "research_use": RESEARCH_USE,
         }
 
@@ -181,6 +234,8 @@ class Tools(AbstractContextManager["Tools"]):
         """Delete what was kept on disk for the next call; masks stay."""
         if self._session is not None:
             self._session.close()
+        for store in self._stores:
+            shutil.rmtree(store, ignore_errors=True)
 
     def _opened(self) -> "Session":
         from medsam_exp.cli.interactive.session import Session
@@ -214,15 +269,17 @@ class Tools(AbstractContextManager["Tools"]):
 
     def _refuse_large_file(self, file: Path) -> None:
         if file.is_file() and file.stat().st_size > self._megabytes * _BYTES:
-            raise UserError(
-                f"{file} is larger than the {self._megabytes:g} MB that are taken here: start the server with a larger "
-                "--max-mb"
-            )
+            raise UserError(self._too_large(str(file)))
 
-    def _mask_name(self, image: Path, text: str, choices: Mapping[str, str]) -> str:
+    def _too_large(self, shown: str) -> str:
+        return (
+            f"{shown} is larger than the {self._megabytes:g} MB that are taken here: start the server with a larger "
+            "--max-mb"
+        )
+
+    def _key(self, image: Path, text: str, choices: Mapping[str, str]) -> str:
         """Another one for another image, text or choice."""
-        key = text_digest(str(image), text, json_text(dict(sorted(choices.items()))))[:12]
-        return f"{image.stem}_{key}.png"
+        return text_digest(str(image), text, json_text(dict(sorted(choices.items()))))[:12]
 
 
 def _checked_choices(choices: Any) -> dict[str, str]:

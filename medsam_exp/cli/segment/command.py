@@ -48,6 +48,21 @@ class Wanted:
     maps: bool = False
 
 
+@dataclass(frozen=True)
+class Segmented:
+    """What a command has done.
+
+    Attributes:
+        written: the files.
+        inputs: what was given, with faults and notes.
+        caution: what must stand beside the masks, one sentence; "" for nothing.
+    """
+
+    written: Written
+    inputs: Inputs
+    caution: str
+
+
 def segment_images(
     paths: Sequence[Path],
     texts: Sequence[str],
@@ -60,7 +75,7 @@ def segment_images(
     plane: Plane = "acquired",
     window: Sequence[str] | None = None,
     recursive: bool = False,
-) -> int:
+) -> Segmented:
     """Segment all images and volumes, and write the masks.
 
     Args:
@@ -75,13 +90,9 @@ def segment_images(
         window: how a volume's numbers become gray; None as its file asks.
         recursive: whether folders in folders are searched.
 
-    Returns:
-        Exit code, 1 where something could not be read.
-
     Raises:
         UserError: nothing can be read, or a setting cannot work.
     """
-    _speak()
     asked, store = asked_classes(texts, table), out / STORE
     inputs = gather(paths, store / "inputs", plane, parse_window_level(window, None), recursive=recursive)
     typed = [
@@ -118,15 +129,19 @@ def segment_images(
             out, inputs, asked, plans, overlays=wanted.overlays, maps=wanted.maps, expects=not said
         )
 
-    written = with_lost_records_again(write)
-    for note in inputs.notes:
+    return Segmented(with_lost_records_again(write), inputs, said)
+
+
+def say(done: Segmented, out: Path) -> int:
+    """Print what was written to a folder, and what could not be read; the exit code, 1 where there was such."""
+    for note in done.inputs.notes:
         print(f"note: {note}")
-    for fault in inputs.faults:
+    for fault in done.inputs.faults:
         print(f"error: {fault}", file=sys.stderr)
-    if said:
-        print(f"caution: {said}", file=sys.stderr)
-    print(_last_line(written, out))
-    return int(bool(inputs.faults))
+    if done.caution:
+        print(f"caution: {done.caution}", file=sys.stderr)
+    print(_last_line(done.written, out))
+    return int(bool(done.inputs.faults))
 
 
 def _overrides(settings: Sequence[str], choices: Mapping[str, str]) -> list[str]:
@@ -175,7 +190,7 @@ def _last_line(written: Written, out: Path) -> str:
     return f"{images}{scans}: {found}; written to {out}: masks, {first_few(written.others)}"
 
 
-def _speak() -> None:
+def speak() -> None:
     """Say what stages do on this console, and keep Lightning's advice for its own users away."""
     warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)

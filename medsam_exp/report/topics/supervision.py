@@ -25,7 +25,7 @@ def supervision_section(summary: Mapping[str, Any]) -> Section | None:
         )
         for label, said in found.items()
     ]
-    table = Table("Supervision", "Mask", ["Supervision", "Because"], rows, text=True)
+    table = Table("Supervision", "Mask", ["Supervision", "Because"], rows, words=2)
     return Section("supervision", "Supervision", [Part(table=table, hints=[_HINT], console=_lines(found))])
 
 

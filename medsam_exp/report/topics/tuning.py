@@ -26,7 +26,7 @@ def tuning_section(summary: Mapping[str, Any]) -> Section | None:
     if not (tuning := summary.get("tuning")):
         return None
     rows, columns = _trial_rows(tuning), ["Mean ± std", "95 % CI", "Remark"]
-    table = Table("Tuning", "Values", columns, rows, console="trial, best first", text=True)
+    table = Table("Tuning", "Values", columns, rows, console="trial, best first", words=1)
     said = _tuning_sentences(tuning)
     lines = [("", line) for line in said]
     part = Part(sentences=said, figures="tuning", table=table, hints=[_HINT], console=lines)

@@ -73,8 +73,9 @@ if (browser) {
   const fill = () => {
     const rows = ids.map((id) => {
       const [a, b] = browser.shownJobs().map((job) => (score ? scoreOf(job, score.value, id) : null));
+      const scores = score ? [number(a), number(b), number(a === null || b === null ? null : b - a)] : [];
       const open = element("button", { type: "button", textContent: id });
-      const row = element("tr", {}, element("th", { scope: "row" }, open), number(a), number(b), number(a === null || b === null ? null : b - a));
+      const row = element("tr", {}, element("th", { scope: "row" }, open), ...scores);
       row.dataset.id = id;
       return row;
     });

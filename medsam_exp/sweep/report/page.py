@@ -41,6 +41,7 @@ def write_sweep_report(path: Path, sweep: SweepResults, sheets: Mapping[str, She
         "datasets": datasets_of(sweep),
         "date": last_date(sweep),
         "disclaimer": DISCLAIMER,
+        "cautions": cautions_of(sweep),
         "choices": [(axis, ", ".join(values)) for axis, values in sweep.axes.items()],
         "sweep": sweep,
         "data": data,
@@ -58,6 +59,12 @@ def datasets_of(sweep: SweepResults) -> list[str]:
     """Choices of `data` of the jobs with results."""
     chosen = (job.run.summary["choices"].get("data") for job in sweep.finished)
     return list(dict.fromkeys(filter(None, chosen)))
+
+
+def cautions_of(sweep: SweepResults) -> list[str]:
+    """What must stand beside the masks of some jobs, each sentence once."""
+    said = (job.run.summary.get("caution") for job in sweep.finished)
+    return list(dict.fromkeys(filter(None, said)))
 
 
 def last_date(sweep: SweepResults) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,8 +15,10 @@ from PIL import Image
 from medsam_exp.cli.evaluate.scores import evaluate_masks
 from medsam_exp.cli.info.choices import groups_info
 from medsam_exp.cli.interactive.session import Session
+from medsam_exp.cli.main import main
 from medsam_exp.data.phantom.draw import draw_phantom
 from tests.conftest import ROOT
+from tests.data.volumes.synthetic import dicom_series
 
 TEXT = "big spiculated opaque tumor in the middle right"
 FAST = {"saliency": "patch_text"}
@@ -88,7 +91,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             mask[2 : 10 + number % 2, 2 : 2 + value] = True
             Image.fromarray(mask).save(root / name / f"p{number}.png")
     (root / "first" / "p0.txt").write_text("no mask")
-    (root / "liver.nii.gz").touch()
+    grey = drawn.image[..., 0].T
+    volume = np.stack([grey, grey[::-1]], axis=-1)
+    nibabel.save(
+        nibabel.Nifti1Image(volume.astype(np.int16), np.diag([0.5, 0.7, 3, 1])), root / "liver.nii.gz"
+    )
+    many = nibabel.Nifti1Image(np.zeros((200, 100, 51), np.uint8), np.eye(4))
+    nibabel.save(many, root / "many.nii.gz")
+    (root / "broken.nii.gz").write_bytes(b"no volume")
+    hounsfield = volume[..., :1].repeat(3, axis=2).astype(np.int16) * 2
+    dicom_series(root / "ct", hounsfield, np.eye(3), (0.5, 0.7, 3.0), (0.0, 0.0, 0.0))
     return root
 
 
@@ -170,6 +182,29 @@ def test_a_mask_is_that_of_a_session(assistant: Assistant, folder: Path) -> None
     assert answer["research_use"] == "Research use only; not a medical device."
 
 
+@pytest.mark.parametrize("name", ["liver.nii.gz", "ct"])
+def test_a_volume_is_what_the_command_makes_of_it(
+    name: str, assistant: Assistant, folder: Path, tmp_path: Path
+) -> None:
+    answer = assistant.call("segment", path=name, text=TEXT, choices=FAST)
+    typed = [word for group, choice in FAST.items() for word in (f"--{group}", choice)]
+    given = ["segment", "-i", str(folder / name), "-o", str(tmp_path), "--text", TEXT, *typed]
+    assert main(given) == 0
+    mask, (expected,) = nibabel.load(answer["mask"]), (tmp_path / "masks").glob("*.nii.gz")
+    voxels = mask.get_fdata()
+    assert np.array_equal(voxels, nibabel.load(expected).get_fdata())
+    assert np.array_equal(mask.affine, nibabel.load(expected).affine)
+    assert voxels.any()
+    assert answer["size"] == list(voxels.shape)
+    assert answer["area_px"] == np.count_nonzero(voxels)
+    assert answer["share"] == pytest.approx(voxels.mean())
+    assert answer["slices"] == voxels.shape[2]
+    assert answer["slices_with_mask"] == np.count_nonzero(voxels.any(axis=(0, 1)))
+    assert Path(answer["table"]).read_text().count("\n") == 1 + voxels.shape[2]
+    assert answer["caution"] != ""
+    assert answer["research_use"] == "Research use only; not a medical device."
+
+
 def test_scores_and_facts_are_those_of_the_commands(assistant: Assistant, folder: Path) -> None:
     found = assistant.call("evaluate", predictions=["first", "second"], truth="truth")
     expected = evaluate_masks([folder / "first", folder / "second"], folder / "truth")
@@ -193,7 +228,10 @@ def test_scores_and_facts_are_those_of_the_commands(assistant: Assistant, folder
         ("segment", {"path": "link.png", "text": "a"}, "nothing else is read here"),
         ("segment", {"path": "large.png", "text": "a"}, "1200 x 900 pixels, more than the 1 megapixels"),
         ("segment", {"path": "first/p0.txt", "text": "a"}, "p0.txt"),
-        ("segment", {"path": "liver.nii.gz", "text": "a"}, "is a volume, and one image is taken here"),
+        ("segment", {"path": "many.nii.gz", "text": "a"}, "200 x 100 x 51 voxels, more than the 1 million"),
+        ("segment", {"path": "broken.nii.gz", "text": "a"}, "broken.nii.gz"),
+        ("segment", {"path": "first", "text": "a"}, "it holds 0 volumes"),
+        ("segment", {"path": ".", "text": "a"}, "nothing else is read here"),
         ("segment", {"path": "scan.png", "text": "a", "choices": {"data": "busi"}}, "no choice of 'data'"),
         ("segment", {"path": "scan.png", "text": "a", "choices": {"sam": "tiny seed=1"}}, "choices.sam is no name"),
         ("segment", {"path": "scan.png", "text": "a", "choices": {"sam": "tinny"}}, "tinny"),
