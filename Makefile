@@ -73,7 +73,7 @@ planted-faults: $(READY)  ## Plant known faults one at a time and tell which tes
 	$(PY) -m tests.planted_faults.run $(ARGS)
 
 .PHONY: chaos
-chaos: $(READY)  ## Disturb runs, sweeps, trainings (kills, full disks, damage), then compare (ARGS="--rounds 50 --seed 1")
+chaos: $(READY)  ## Disturb runs, sweeps, trainings, the app (kills, full disks), then compare (ARGS="--rounds 50 --seed 1")
 	OMP_NUM_THREADS=1 $(PY) -m tests.chaos.run $(ARGS)
 
 .PHONY: soak

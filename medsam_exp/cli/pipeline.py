@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from PIL import Image
 from medsam_exp.cli.interactive.correction import Box, Correction, Point
 from medsam_exp.cli.interactive.result import Answer
 from medsam_exp.cli.interactive.session import Session
+from medsam_exp.runtime.temporary_files import temporary_folder
 from medsam_exp.types import UserError
 
 
@@ -54,7 +54,7 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         """
         if isinstance(image, Path | str):
             return self._session.segment(Path(image), text, self._choices)
-        with TemporaryDirectory(prefix="medsam_exp_") as folder:
+        with temporary_folder("medsam_exp_") as folder:
             path = Path(folder) / f"{name}.png"
             _picture(image).save(path)
             return self._session.segment(path, text, self._choices)

@@ -101,7 +101,8 @@ def run(
             failed = distributed.launch("medsam_exp.cli.worker", [str(run_dir)], cfg.trainer.devices)
         if failed:
             raise UserError(
-                f"a process of this job failed; its error stands above and in {run_dir / 'run.log'}"
+                "a process of this job failed or was killed, perhaps for want of memory; its error stands above and in "
+                f"{run_dir / 'run.log'}"
             )
 
 

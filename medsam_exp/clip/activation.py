@@ -53,9 +53,7 @@ def _trained_with_quick_gelu(name: str, tag: str | None, path: Path | None) -> b
     if path.name not in _TRANSFORMERS_FILES or not config.is_file():
         return None
     try:
-        activation = json.loads(config.read_text(encoding="utf-8"))["vision_config"].get(
-            "hidden_act", "quick_gelu"
-        )
+        vision = json.loads(config.read_text(encoding="utf-8"))["vision_config"]
+        return {"quick_gelu": True, "gelu": False}.get(vision.get("hidden_act", "quick_gelu"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return {"quick_gelu": True, "gelu": False}.get(activation)

@@ -1,6 +1,5 @@
 """Annotations in COCO's format (https://cocodataset.org/#format-data): outlines and run lengths as label images."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medsam_exp.runtime.foreign import parsed_json
 from medsam_exp.runtime.limits import refuse_long_text
 from medsam_exp.types import UserError
 
@@ -91,8 +91,8 @@ def _content(path: Path) -> dict[str, Any] | None:
     """Parsed content of a COCO file; None of any other file."""
     try:
         refuse_long_text(path)
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UserError, OSError, ValueError, RecursionError):
+        content = parsed_json(path.read_text(encoding="utf-8-sig"), path)
+    except (UserError, OSError, ValueError):
         return None
     lists = ("images", "annotations", "categories")
     is_coco = isinstance(content, dict) and all(isinstance(content.get(key), list) for key in lists)

@@ -34,7 +34,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             path, str(path), error, "give a checkpoint that nnU-Net's own trainer wrote"
         ) from error
     if not isinstance(content, dict) or "network_weights" not in content:
-        raise UserError(f"{path} is no checkpoint of nnU-Net: it has no network_weights")
+        older = " (one of nnU-Net 1?)" if isinstance(content, dict) and "state_dict" in content else ""
+        raise UserError(
+            f"{path} is no checkpoint of nnU-Net: it has no network_weights{older}; give one that nnU-Net 2 wrote"
+        )
     weights, made_with = content["network_weights"], content.get("init_args")
     of_tensors = isinstance(weights, dict) and all(isinstance(each, Tensor) for each in weights.values())
     if not of_tensors or not isinstance(made_with, dict) or "trainer_name" not in content:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.json_text import json_text
@@ -68,7 +68,7 @@ class FileDigests:
         self._known: dict[str, list[int | str]] = {}
         self._changed = False
         if cache_file is not None and cache_file.is_file():
-            self._known = _remembered(cache_file)
+            self._known = unsealed(cache_file) or {}
 
     def remembers(self, path: Path) -> bool:
         """Whether the hash of `path` is known without reading it."""
@@ -108,21 +108,20 @@ class FileDigests:
         """Write what was learnt to the cache file, if there is one; files that are gone are forgotten."""
         if self._cache_file is not None and self._changed:
             self._known = {path: known for path, known in self._known.items() if os.path.lexists(path)}
-            write_atomically(self._cache_file, _sealed(self._known), durable=False)
+            write_atomically(self._cache_file, sealed(self._known), durable=False)
             self._changed = False
 
 
-def _sealed(known: dict[str, list[int | str]]) -> bytes:
-    """The content of a cache file: a checksum, and after it what is known as JSON."""
-    body = json_text(known).encode()
+def sealed(content: Any) -> bytes:
+    """The bytes of a file that remembers what can be learnt anew: a checksum, and after it JSON."""
+    body = json_text(content).encode()
     return b"%08x\n" % zlib.crc32(body) + body
 
 
-def _remembered(cache_file: Path) -> dict[str, list[int | str]]:
-    """What a cache file holds; nothing where it is not what was written, as all of it can be learnt anew."""
+def unsealed(path: Path) -> Any:
+    """What such a file holds; None where it is not there, or not as it was written."""
     with suppress(OSError, ValueError, RecursionError):
-        checksum, _, body = cache_file.read_bytes().partition(b"\n")
+        checksum, _, body = path.read_bytes().partition(b"\n")
         if int(checksum, 16) == zlib.crc32(body):
-            known: dict[str, list[int | str]] = json.loads(body)
-            return known
-    return {}
+            return json.loads(body)
+    return None

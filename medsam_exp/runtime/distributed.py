@@ -24,6 +24,8 @@ from medsam_exp.runtime.nodes import Nodes
 _SECONDS_TO_END = 3.0
 """A process that was asked to stop and has not by then is cut off; less than what its launcher has."""
 _SECONDS_FOR_THE_GROUP = 10.0
+_STARTER = "MEDSAM_EXP_STARTED_BY"
+"""Variable of the shell's kind: number of the process that started this one, which may be gone when it looks."""
 _IN_A_ROW = 32
 """Items that a process takes in a row, so that stages of unlike batches give it the same images, which it keeps."""
 _MANY = 1024
@@ -117,7 +119,7 @@ def work_as_member(work: Callable[[], None]) -> NoReturn:
     while others still use it (one process fails, the others wait for it), or while a network wrapped for
     several processes is alive, may never return. The launcher ends the others when one has failed.
     """
-    die_with_parent()
+    die_with_parent(_starter())
     code = 1
     try:
         with stops_when_asked(None, _SECONDS_TO_END):
@@ -140,6 +142,11 @@ def work_as_member(work: Callable[[], None]) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _starter() -> int:
+    """Number of the process that has started this one."""
+    return int(os.environ.get(_STARTER, os.getppid()))
 
 
 def _join() -> None:
@@ -183,7 +190,10 @@ def launch(module: str, arguments: Sequence[str], processes: int, nodes: Nodes |
         The exit code; non-zero when any process failed.
     """
     command = torchrun_command(module, arguments, processes, nodes)
-    group = subprocess.Popen(command, process_group=0)  # Ctrl-C in a terminal is for this process to pass on
+    environment = os.environ | {_STARTER: str(os.getpid())}
+    group = subprocess.Popen(
+        command, process_group=0, env=environment
+    )  # Ctrl-C is for this process to pass on
     try:
         return group.wait()
     except BaseException:
@@ -200,7 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
 
-    die_with_parent()
+    die_with_parent(_starter())
+    os.environ[_STARTER] = str(os.getpid())
     logging.disable(logging.WARNING)  # of its own stopping it makes six
     try:
         run.main(arguments)

@@ -1,7 +1,7 @@
 """Reading files of others: whatever a library raises over them becomes one sentence that names the file."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,42 @@ def read_json(path: Path, mend: str = "copy it again") -> Any:
     """
     refuse_long_text(path)
     with naming_the_file(path, "cannot be read as JSON", mend):
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parsed_json(path.read_text(encoding="utf-8"), path, mend)
+
+
+def parsed_json(text: str, shown: object, mend: str = "copy it again", **options: Any) -> Any:
+    """Content of a JSON text.
+
+    Args:
+        text: the text.
+        shown: what sentences call it.
+        mend: what to do where it is too deep.
+        options: of `json.loads`.
+
+    Raises:
+        UserError: its lists and tables lie deeper within each other than the limit.
+        ValueError: it is no JSON.
+    """
+    try:
+        content = json.loads(text, **options)
+    except RecursionError as error:
+        raise _too_deep(shown, mend) from error
+    level = [content]
+    for _ in range(int(limits().nesting)):
+        level = [part for value in level for part in _parts(value) if isinstance(part, list | dict)]
+        if not level:
+            return content
+    raise _too_deep(shown, mend)
+
+
+def _parts(value: Any) -> Collection[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _too_deep(shown: object, mend: str) -> UserError:
+    return UserError(
+        f"{shown} holds lists and tables within each other, deeper than limits.nesting={limits().nesting:g}: {mend}"
+    )
 
 
 def read_yaml(path: Path, mend: str = "copy it again") -> Any:
@@ -63,10 +98,7 @@ def read_yaml(path: Path, mend: str = "copy it again") -> Any:
     with naming_the_file(path, "cannot be read as YAML", mend):
         text = path.read_text(encoding="utf-8")
         if is_deeper(text, limits().nesting):
-            raise UserError(
-                f"{path} holds lists and tables within each other, deeper than limits.nesting={limits().nesting:g}: "
-                f"{mend}"
-            )
+            raise _too_deep(path, mend)
         return parsed_yaml(text)
 
 

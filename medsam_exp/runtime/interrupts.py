@@ -212,7 +212,13 @@ def take_back_signals() -> None:
         _current[-1].stand()
 
 
-def die_with_parent() -> None:
-    """Be asked to stop when the process that started this one is gone, however it ended; on Linux alone."""
+def die_with_parent(parent: int) -> None:
+    """Be asked to stop when the process that started this one is gone, however it ended; on Linux alone.
+
+    Args:
+        parent: number of that process, which may have gone before this one came so far.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, int(signal.SIGTERM))
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)

@@ -27,7 +27,7 @@ class Limits:
         image_mib: of a picture or a frame, decoded.
         volume_mib: of a volume in float32.
         text_mib: of a text file on disk.
-        nesting: of lists and tables in a YAML file.
+        nesting: of lists and tables in a YAML or JSON file.
         frames: of one DICOM file.
         weights_gib: of all tensors of a file.
         unpacked_gib: of all archives within an archive.

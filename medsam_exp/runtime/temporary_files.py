@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 import re
+import shutil
 import socket
 import tempfile
 import threading
@@ -50,6 +51,23 @@ def filled_beside(path: Path, *, durable: bool) -> Iterator[Path]:
         raise
     if durable:
         _to_disk(path.parent)
+
+
+def temporary_folder(kind: str) -> "tempfile.TemporaryDirectory[str]":
+    """A folder among the system's temporary files that only this user can read; what killed processes left goes first.
+
+    Args:
+        kind: begins the names of such folders, and no others.
+    """
+    name = re.compile(rf"{re.escape(kind)}{_machine()}-(?P<process>\d+)\.\w+")
+    with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+        for entry in entries:
+            left = name.fullmatch(entry.name)
+            if left and entry.is_dir(follow_symlinks=False) and not _is_alive(int(left["process"])):
+                shutil.rmtree(entry.path, ignore_errors=True)
+    return tempfile.TemporaryDirectory(
+        prefix=f"{kind}{_machine()}-{os.getpid()}.", ignore_cleanup_errors=True
+    )
 
 
 def _to_disk(path: Path) -> None:

@@ -143,7 +143,10 @@ def run_processes(
 def _lead_group(folder: Path, run: Callable[[], None]) -> None:
     """Run a job as the leader of a process group, so that whatever it starts ends with it."""
     os.setsid()
-    die_with_parent()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    assert parent.pid is not None
+    die_with_parent(parent.pid)
     folder.mkdir(parents=True, exist_ok=True)
     console = os.open(folder / CONSOLE_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):  # also of what it starts

@@ -39,6 +39,7 @@ Status = Literal["done", "failed", "missing"]
 Planner = Callable[[DictConfig], str]
 """Configuration -> digest of what a job computes: the keys of its stages and what their files hold."""
 _INVALIDATED = "invalidated"
+_FOLDERS_OF_MASKS, _OF_MASKS = ("masks", "labels", "uncertainty"), (".png", ".npz", ".json")
 _FILES_OF_A_RUN = (
     STATUS_FILE,
     "error.txt",
@@ -46,8 +47,8 @@ _FILES_OF_A_RUN = (
     "per_image.csv",
     "report.html",
     "report",
-    "masks",
     "figures",
+    *_FOLDERS_OF_MASKS,
 )
 _IRRELEVANT = ("paths", "limits", "logger", "workers", "sweep")
 _WEIGHT_GROUPS = ("clip", "sam", "calibration")
@@ -120,8 +121,12 @@ def is_up_to_date(cfg: DictConfig, folder: Path, plan: Planner) -> bool:
         return False
     if any(record.get(key) != value for key, value in now.items()):
         return False
-    if record.get("tables", tables := _tables(folder)) != tables:
-        log.warning("%-12s %s: its tables are not those that it wrote; it is run again", "job", folder.name)
+    tables = _tables(folder)
+    written = record.get("tables", {})  # of earlier versions it names fewer
+    if any(tables.get(name) != digest for name, digest in written.items()):
+        log.warning(
+            "%-12s %s: its tables or masks are not those that it wrote; it is run again", "job", folder.name
+        )
         return False
     if record["status"] == _INVALIDATED:
         _write(folder, {**record, "status": "done"})
@@ -242,9 +247,16 @@ def _configuration_digest(cfg: DictConfig) -> str:
 
 
 def _tables(folder: Path) -> dict[str, str]:
-    """Hashes of the files by which others know a job."""
+    """Hashes of the files by which others know a job: its tables, and one of all files of each folder of masks."""
     found = (folder / name for name in ("summary.json", "per_image.csv"))
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found if path.is_file()}
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found if path.is_file()}
+    for name in _FOLDERS_OF_MASKS:
+        hasher = hashlib.sha256()
+        for path in sorted(path for path in (folder / name).glob("*") if path.suffix in _OF_MASKS):
+            hasher.update(path.name.encode(errors="surrogateescape") + b"\0")
+            hasher.update(hashlib.sha256(path.read_bytes()).digest())
+        digests[name] = hasher.hexdigest()
+    return digests
 
 
 def configuration_files_digest() -> str:

@@ -1,10 +1,10 @@
 """JSON files of texts, of which no entry is lost."""
 
-import json
 from collections import Counter
 from functools import partial
 from typing import Any
 
+from medsam_exp.runtime import foreign
 from medsam_exp.types import UserError
 
 
@@ -12,11 +12,12 @@ def parsed_json(content: str, shown: str) -> Any:
     """Parse JSON; `shown` is the file's name in errors.
 
     Raises:
-        UserError: it is no valid JSON, or an object names something twice, of which Python would keep the last.
+        UserError: it is no valid JSON, nested too deeply, or an object names something twice, of which Python would
+            keep the last.
     """
     try:
-        return json.loads(content, object_pairs_hook=partial(_unrepeated, shown))
-    except (ValueError, RecursionError) as error:  # ValueError: invalid, or a number of too many digits
+        return foreign.parsed_json(content, shown, "mend it", object_pairs_hook=partial(_unrepeated, shown))
+    except ValueError as error:  # ValueError: invalid, or a number of too many digits
         raise UserError(f"{shown} is no valid JSON ({error}): mend it") from error
 
 

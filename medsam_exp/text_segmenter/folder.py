@@ -46,4 +46,4 @@ def load_processor(kind: Any, model: str) -> Any:
     """
     path = Path(model).expanduser()
     with refused_as_unfit(f"{GROUP}.model={path} lacks the files of {kind.__name__}"):
-        return kind.from_pretrained(path, local_files_only=True)
+        return kind.from_pretrained(path, local_files_only=True, trust_remote_code=False)

@@ -8,7 +8,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, GroundingDinoForObje
 from medsam_exp.sam.promptable import PromptableModel
 from medsam_exp.text_segmenter.detector import BoxDetector
 from medsam_exp.text_segmenter.folder import load_network, load_processor
-from medsam_exp.types import MapFusion, MaskFusion
+from medsam_exp.types import MapFusion, MaskFusion, UserError
 
 
 class GroundingDino(BoxDetector):
@@ -68,6 +68,12 @@ def load_grounding_dino(
         UserError: something is missing or does not fit.
     """
     network = load_network(GroundingDinoForObjectDetection, model)
-    tokenizer = SentenceTokenizer(load_processor(AutoTokenizer, model), network.config.max_text_len)
+    words, known = load_processor(AutoTokenizer, model), network.config.text_config.vocab_size
+    if max(words.get_vocab().values(), default=0) >= known:
+        raise UserError(
+            f"text_segmenter.model={model} has a tokenizer of more words than the {known} of its network; take the "
+            "hub's folder whole."
+        )
+    tokenizer = SentenceTokenizer(words, network.config.max_text_len)
     processor = load_processor(AutoImageProcessor, model)
     return GroundingDino(network, tokenizer, processor, sam, fusion, threshold=threshold, boxes=boxes).eval()

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from medsam_exp.clip.model import Tokenizer
 from medsam_exp.runtime.finite import all_finite, not_finite
-from medsam_exp.types import RGBImage
+from medsam_exp.runtime.wording import first_line
+from medsam_exp.types import RGBImage, UserError
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,24 @@ class TextSegmenter(nn.Module, ABC):
 
 
 def pixel_values(image_processor: Any, image: RGBImage) -> Tensor:
-    """(3, h, w) float32 of an (H, W, 3) uint8 image, by one of transformers' image processors."""
-    # Of a tiny image the processor would guess which axis holds the channels.
-    made: Tensor = image_processor(images=image, input_data_format="channels_last", return_tensors="pt")[
-        "pixel_values"
-    ]
-    return made[0]
+    """(3, h, w) float32 of an (H, W, 3) uint8 image, by one of transformers' image processors.
+
+    Raises:
+        UserError: what the folder says of it does not prepare an image.
+    """
+    try:
+        # Of a tiny image the processor would guess which axis holds the channels.
+        made: Tensor = image_processor(images=image, input_data_format="channels_last", return_tensors="pt")[
+            "pixel_values"
+        ][0]
+        if made.ndim != 3 or len(made) != 3 or not made.is_floating_point():
+            raise ValueError(f"it makes {tuple(made.shape)} of {made.dtype}")
+    except Exception as error:  # values of the wrong kind fail in the processor's own ways
+        raise UserError(
+            "the preprocessor_config.json of the text-prompted segmenter prepares no image "
+            f"({first_line(error)}); take the hub's folder whole."
+        ) from error
+    return made
 
 
 def refuse_broken(values: Tensor, what: str, network: nn.Module) -> None:

@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from tests.chaos.processes import with_children
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -60,21 +62,12 @@ class Watched:
 
     def sample(self) -> dict[str, float]:
         """What it and its children hold now."""
-        pids = _with_children(self.process.pid)
+        pids = with_children(self.process.pid)
         return {
             "memory_mib": sum(_status(pid, "VmRSS") for pid in pids) / 1024,
             "handles": sum(len(_listed(Path(f"/proc/{pid}/fd"))) for pid in pids),
             "threads": sum(_status(pid, "Threads") for pid in pids),
         }
-
-
-def _with_children(pid: int) -> list[int]:
-    try:
-        lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
-    except OSError:
-        return [pid]  # a thread has just ended
-    children = [int(word) for line in lists for word in line.split()]
-    return [pid, *itertools.chain.from_iterable(map(_with_children, children))]
 
 
 def _status(pid: int, key: str) -> float:

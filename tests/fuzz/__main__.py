@@ -27,8 +27,9 @@ def main() -> None:
         for reader in all_readers()
         if not given.only or any(word in reader.name for word in given.only)
     ]
-    share = max(1, given.count // len(readers))
-    cases = [(reader, given.first + number) for reader in readers for number in range(share)]
+    whole = sum(1 / reader.cost for reader in readers)
+    shares = {reader.name: max(1, round(given.count / whole / reader.cost)) for reader in readers}
+    cases = [(reader, given.first + number) for reader in readers for number in range(shares[reader.name])]
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     faults: dict[tuple[str, str], list[tuple[Reader, int, Result]]] = defaultdict(list)
     started = last = time.perf_counter()
@@ -37,7 +38,7 @@ def main() -> None:
         counts[reader.name][result.outcome] += 1
         spent[reader.name] += time.perf_counter() - last
         last = time.perf_counter()
-        if number == given.first + share - 1:
+        if number == given.first + shares[reader.name] - 1:
             print(
                 f"{reader.name}: {dict(counts[reader.name])}, {spent[reader.name]:.0f} s",
                 file=sys.stderr,
@@ -61,9 +62,7 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--count", type=int, default=20_000, help="inputs in all, the same number for each reader"
-    )
+    parser.add_argument("--count", type=int, default=20_000, help="inputs in all, fewer for costly readers")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other inputs")
     parser.add_argument("--first", type=int, default=0, help="number of each reader's first input")
     parser.add_argument("--only", nargs="*", default=[], help="readers whose names hold one of these words")

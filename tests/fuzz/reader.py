@@ -23,6 +23,7 @@ class Reader:
         make: the files of a valid input.
         read: reads them in a folder; refuses by `UserError`.
         touched: patterns of the files that are mutated.
+        cost: of an input, beside that of a small file's; costly readers get fewer inputs.
     """
 
     name: str

@@ -17,13 +17,15 @@ from medsam_exp.curation.prepare.source import open_source
 from medsam_exp.data.coco import read_coco
 from medsam_exp.data.decoding import read_image
 from medsam_exp.data.volumes.file_volume import read_file_values
+from medsam_exp.data.volumes.scan import read_record
 from medsam_exp.masks.presence.calibrated import PACKAGED, Calibrated
 from medsam_exp.nnunet.checkpoint import read_checkpoint
 from medsam_exp.nnunet.results import results_folder
 from medsam_exp.report.finished_run import read_run
 from medsam_exp.runtime.checkpoint.read import read_weights
-from medsam_exp.runtime.foreign import read_yaml
+from medsam_exp.runtime.foreign import read_json, read_yaml
 from medsam_exp.sweep.read import read_sweep
+from medsam_exp.text.per_image import PerImage
 from medsam_exp.types import UserError
 from tests.data.volumes.synthetic import dicom_image
 from tests.fuzz.guard import LARGEST, peak_of
@@ -98,6 +100,24 @@ def test_a_yaml_that_is_too_deep(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("[" * 101 + "]" * 101)
     with pytest.raises(UserError, match=r"deeper than limits\.nesting=100"):
         read_yaml(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("depth", [101, 500, 100_000])
+@pytest.mark.parametrize("name", ["a.json", "texts.json", "geometry.json", "config.json"])
+def test_a_json_that_is_too_deep(tmp_path: Path, name: str, depth: int) -> None:
+    (tmp_path / name).write_text('{"model_type": "clip", "a": ' + "[" * depth + "]" * depth + "}")
+    read: dict[str, Callable[[], object]] = {
+        "a.json": lambda: read_json(tmp_path / name),
+        "texts.json": lambda: PerImage(str(tmp_path / name)),
+        "geometry.json": lambda: read_record(tmp_path),
+        "config.json": lambda: load_clip(str(tmp_path)),
+    }
+    refused(read[name], r"deeper than limits\.nesting=100")
+
+
+def test_a_json_as_deep_as_may_be_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[" * 100 + "]" * 100)
+    assert str(read_json(tmp_path / "a.json")) == "[" * 100 + "]" * 100
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"- !!python/object:os.system x", b"a: [", b"\0"])

@@ -9,7 +9,7 @@ from tests.fuzz.guard import results
 from tests.fuzz.readers import all_readers
 
 COUNT = 4
-_REFUSED = {"image gray.gif", "image gray.npy", "texts.xlsx", "nnunet checkpoint legacy"}
+_REFUSED = {"image gray.gif", "image gray.npy", "texts.xlsx"}
 _REFUSED |= {"nnunet results", "learnt_from.json", "options"}
 """Readers whose first input is no valid one, as what they take is refused or is missing in part."""
 

@@ -158,14 +158,27 @@ def test_a_checkpoint_from_before_numpy_2(stock_folder: Path, tmp_path: Path) ->
     assert read_checkpoint(file)["logging"] == read_checkpoint(stock_folder)["logging"]
 
 
+def test_a_file_of_pytorchs_older_kind_is_read(stock_folder: Path, tmp_path: Path) -> None:
+    """As `torch.save` wrote them before 1.6: no archive, so tensors cannot stay on the disk."""
+    content = torch.load(stock_folder, weights_only=False)
+    torch.save(content, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    found, expected = read_checkpoint(tmp_path / "old.pth"), read_checkpoint(stock_folder)
+    assert found["logging"] == expected["logging"]
+    assert found["network_weights"].keys() == expected["network_weights"].keys()
+    for name, value in expected["network_weights"].items():
+        assert torch.equal(found["network_weights"][name], value), name
+
+
 class Malicious:
     def __reduce__(self) -> Any:
         return os.system, ("touch /tmp/this_must_not_be",)
 
 
-def test_a_file_that_could_run_code_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_file_that_could_run_code_is_refused(tmp_path: Path, archive: bool) -> None:
     file = tmp_path / "evil.pth"
-    torch.save({"network_weights": {}, "logging": Malicious()}, file)
+    content = {"network_weights": {}, "logging": Malicious()}
+    torch.save(content, file, _use_new_zipfile_serialization=archive)
     with pytest.raises(UserError, match=r"evil.pth holds code besides weights \(posix.system\)"):
         read_checkpoint(file)
     assert not Path("/tmp/this_must_not_be").exists()
@@ -181,8 +194,11 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
 
 def test_something_else_than_a_checkpoint_is_named(tmp_path: Path) -> None:
     torch.save({"weights": {}}, tmp_path / "other.pth")
-    with pytest.raises(UserError, match="it has no network_weights"):
+    with pytest.raises(UserError, match="it has no network_weights; give one that nnU-Net 2 wrote"):
         read_checkpoint(tmp_path / "other.pth")
+    torch.save({"state_dict": {}, "plot_stuff": ()}, tmp_path / "first.model")
+    with pytest.raises(UserError, match=r"it has no network_weights \(one of nnU-Net 1\?\)"):
+        read_checkpoint(tmp_path / "first.model")
     with pytest.raises(UserError, match="No such file"):
         read_checkpoint(tmp_path / "nowhere.pth")
 

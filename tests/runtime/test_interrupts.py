@@ -201,7 +201,7 @@ def test_under_a_trainer_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
 def test_a_child_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
     def child() -> None:
-        interrupts.die_with_parent()
+        interrupts.die_with_parent(os.getppid())
         with stops_when_asked():
             try:
                 (tmp_path / "begun").touch()
@@ -220,3 +220,13 @@ def test_a_child_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
     while not (tmp_path / "closed").exists():
         assert time.monotonic() < end, "the child goes on"
         time.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone")
+def test_a_child_stops_whose_parent_was_killed_before_it_could_ask() -> None:
+    def child() -> None:
+        interrupts.die_with_parent(another)
+        time.sleep(60)
+
+    another = os.getppid()  # of the child it is the parent's parent
+    assert in_a_process(child) == -signal.SIGTERM

@@ -41,6 +41,27 @@ def test_files_of_another_machines_writer_are_swept_when_they_are_old(
     assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "file"]
 
 
+def test_a_dead_process_leaves_no_folder_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    process = multiprocessing.get_context("fork").Process(target=_killed_with_a_folder)
+    process.start()
+    process.join(20)
+    (left,) = tmp_path.iterdir()
+    assert (left / "upload").exists()
+    with temporary_files.temporary_folder("other_") as other:
+        assert sorted(tmp_path.iterdir()) == sorted([left, Path(other)])
+    with temporary_files.temporary_folder("app_") as own, temporary_files.temporary_folder("app_") as second:
+        assert sorted(tmp_path.iterdir()) == sorted([Path(own), Path(second)])
+        assert Path(own).stat().st_mode & 0o077 == 0
+    assert not list(tmp_path.iterdir())
+
+
+def _killed_with_a_folder() -> None:
+    with temporary_files.temporary_folder("app_") as folder:
+        (Path(folder) / "upload").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _killed_while_it_writes(folder: Path) -> None:
     with temporary_files.filled_beside(folder / "file", durable=False):
         os.kill(os.getpid(), signal.SIGKILL)

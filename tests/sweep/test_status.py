@@ -156,6 +156,33 @@ def test_a_job_whose_files_changed_is_run_again_from_nothing(tmp_path: Path, old
     assert not (tmp_path / old).parent.exists()
 
 
+@pytest.mark.parametrize("name", ["masks/a.png", "labels/labels.json", "uncertainty/a.npz"])
+@pytest.mark.parametrize("damage", ["changed", "gone", "of an earlier version"])
+def test_a_damaged_mask_is_made_again(tmp_path: Path, name: str, damage: str) -> None:
+    class WithMask(Work):
+        def __call__(self) -> None:
+            super().__call__()
+            (self.folder / name).parent.mkdir()
+            (self.folder / name).write_bytes(b"a mask")
+
+    work = WithMask(tmp_path)
+    attempt(composed(), tmp_path, work, plan)
+    (tmp_path / name).with_name("notes.txt").write_text("mine")
+    attempt(composed(), tmp_path, work, plan)
+    assert (work.times, (tmp_path / name).with_name("notes.txt").read_text()) == (1, "mine")
+    if damage == "of an earlier version":  # which recorded nothing of masks
+        record = json.loads((tmp_path / "job_status.json").read_text())
+        record["tables"] = {"summary.json": record["tables"]["summary.json"]}
+        (tmp_path / "job_status.json").write_text(json.dumps(record))
+    if damage == "gone":
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(b"a mbsk")
+    attempt(composed(), tmp_path, work, plan)
+    assert work.times == (1 if damage == "of an earlier version" else 2)
+    assert (tmp_path / name).read_bytes() == (b"a mbsk" if work.times == 1 else b"a mask")
+
+
 def test_a_job_that_cannot_say_what_it_would_compute_fails_by_itself(tmp_path: Path) -> None:
     def lost(_: DictConfig) -> str:
         raise UserError("the images are gone")

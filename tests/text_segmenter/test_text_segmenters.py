@@ -1,5 +1,9 @@
 """Text-prompted segmenters against transformers' own processors, on small networks with random weights."""
 
+import json
+import re
+import shutil
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ from transformers import (
     Sam3Processor,
 )
 
+from medsam_exp.saliency.dino import Dino
 from medsam_exp.sam.fusion.map_agreement import MapAgreement
 from medsam_exp.sam.fusion.single import SingleMask
 from medsam_exp.sam.load import load_sam
@@ -257,6 +262,83 @@ def test_a_folder_without_some_weights_is_refused_by_name(
     }[choice]
     with pytest.raises(UserError, match="1 weights are missing or of another shape"):
         load(str(tmp_path))
+
+
+def changed(folder: Path, target: Path, name: str, **values: object) -> str:
+    """A copy of a folder in which a JSON file says something else."""
+    shutil.copytree(folder, target)
+    content = json.loads((target / name).read_text())
+    (target / name).write_text(json.dumps(content | values))
+    return str(target)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        (
+            "config.json",
+            {"initializer_layers": [1, 10**9]},
+            "initializer_layers=1000000000, more than 1,000, which",
+        ),
+        (
+            "config.json",
+            {"reduce_dim": 10**9},
+            "reduce_dim=1000000000, more than 10,000,000, which no network has",
+        ),
+        (
+            "config.json",
+            {"reduce_dim": True},
+            "does not load as CLIPSegForImageSegmentation (Validation error",
+        ),
+        (
+            "config.json",
+            {"text_config": {"eos_token_id": [1]}},
+            "says eos_token_id=[1], but it must be a whole",
+        ),
+        (
+            "preprocessor_config.json",
+            {"size": {"a": "b"}},
+            "lacks the files of AutoImageProcessor (size must have",
+        ),
+        ("preprocessor_config.json", {"image_mean": ["x"] * 3}, "segmenter prepares no image"),
+    ],
+)
+def test_a_folder_with_senseless_values_is_refused(
+    name: str, values: dict[str, object], said: str, tmp_path: Path, folders: dict[str, Path]
+) -> None:
+    folder = changed(folders["clipseg"], tmp_path / "folder", name, **values)
+    with pytest.raises(UserError, match=re.escape(said)):
+        load_clipseg(folder, 0.5).preprocess(image())
+
+
+def test_a_tokenizer_of_more_words_than_the_network_knows_is_refused(
+    tmp_path: Path, folders: dict[str, Path], sam: PromptableModel
+) -> None:
+    folder = changed(folders["grounding_dino"], tmp_path / "folder", "tokenizer_config.json")
+    path = Path(folder) / "tokenizer.json"
+    path.write_text(path.read_text().replace('"mass": 8', '"mass": 800'))
+    with pytest.raises(UserError, match=r"has a tokenizer of more words than the 18 of its network"):
+        load_grounding_dino(folder, sam, SingleMask(), 0.1, 1)
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json", "tokenizer_config.json"])
+def test_code_beside_a_network_is_never_offered_to_run(
+    name: str, tmp_path: Path, folders: dict[str, Path], sam: PromptableModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers asks on the terminal whether it may, unless it is told that it may not."""
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda said: asked.append(said) or "y")
+    code = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\nclass A: pass\n"
+    classes = ("AutoConfig", "AutoModel", "AutoTokenizer", "AutoImageProcessor")
+    values = {"auto_map": dict.fromkeys(classes, "evil.A"), "model_type": "a", "tokenizer_class": "A"}
+    folder = changed(folders["grounding_dino"], tmp_path / "folder", name, **values)
+    (Path(folder) / "evil.py").write_text(code)
+    with suppress(UserError):
+        load_grounding_dino(folder, sam, SingleMask(), 0.1, 1)
+    with suppress(UserError):
+        Dino(folder)(torch.zeros(1, 3, 28, 28), (2, 2))
+    assert asked == []
+    assert not (Path(folder) / "ran").exists()
 
 
 def test_what_decides_the_masks_is_named(folders: dict[str, Path], tmp_path: Path) -> None:

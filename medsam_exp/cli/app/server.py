@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from medsam_exp.cli.app.own_page import OwnPageOnly
 from medsam_exp.cli.weights.settings import settings as weight_settings
 from medsam_exp.runtime.extras import require
+from medsam_exp.runtime.temporary_files import temporary_folder
 from medsam_exp.types import UserError
 
 _UNTRANSLATED = {"common.upload": "Upload", "common.complete": "Complete"}
@@ -48,8 +48,7 @@ def running_app(
     """
     require("gradio")
     with ExitStack() as stack:
-        made = TemporaryDirectory(prefix="medsam_app_", ignore_cleanup_errors=True)
-        folder = Path(stack.enter_context(made))
+        folder = Path(stack.enter_context(temporary_folder("medsam_app_")))
         # Nothing phones home, and uploads lie in a folder that only the user can read and that goes at the end.
         os.environ |= {
             "GRADIO_ANALYTICS_ENABLED": "False",

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ from medsam_exp.masks.postprocess.threshold import Threshold
 from medsam_exp.runtime.artifacts import StageArtifacts
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.runtime.seeding import numpy_generator
+from medsam_exp.runtime.temporary_files import temporary_folder
 from medsam_exp.saliency.patch_text import PatchText
 from medsam_exp.sam.prompt.given import GivenPrompts
 from medsam_exp.sam.prompt.on_image import prompter_of
@@ -68,7 +68,7 @@ class Session(AbstractContextManager["Session"]):
         warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")  # advice for its own users
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
         self._settings, self._images = tuple(with_names(settings)), images
-        self._kept = TemporaryDirectory(prefix="medsam_exp_", ignore_cleanup_errors=True)
+        self._kept = temporary_folder("medsam_exp_")
         self._folder = Path(self._kept.name)
         self._known: OrderedDict[str, Path] = OrderedDict()
         self._digests, self._networks = FileDigests(None), NetworkCache()

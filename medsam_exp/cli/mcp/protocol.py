@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from medsam_exp.runtime.errors import UserError
+from medsam_exp.runtime.foreign import parsed_json
 from medsam_exp.runtime.json_text import json_text
 
 log = logging.getLogger(__name__)
@@ -79,8 +80,12 @@ class Server:
 
     def _take(self, line: bytes, worker: ThreadPoolExecutor) -> None:
         try:
-            message = json.loads(line)
-        except (ValueError, RecursionError):
+            message = parsed_json(line.decode(), "this line", "send less at once")
+            json_text(message, ensure_ascii=False).encode()  # no name of a file has half a letter
+        except UserError as error:
+            self._fail(None, _INVALID_REQUEST, str(error))
+            return
+        except ValueError:
             self._fail(None, _PARSE_ERROR, "this line is no JSON")
             return
         own = message.get("id") if isinstance(message, dict) else None

@@ -1,6 +1,7 @@
 """Decodes the files of each item once and stores what the checks ask for by the content of the files."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,8 +24,7 @@ from medsam_exp.data.decoding import decode, to_rgb
 from medsam_exp.data.masks import to_mask
 from medsam_exp.data.near_duplicates import make_thumbnail, pack_thumbnail, perceptual_hashes
 from medsam_exp.data.pixels import Pixels, pixel_digest
-from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
-from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.digests import FileDigests, sealed, text_digest, unsealed, write_atomically
 from medsam_exp.runtime.threads import map_in_threads
 from medsam_exp.types import Mask, RGBImage, UserError
 
@@ -137,16 +137,14 @@ class FactStore:
     def of(self, item: DatasetItem) -> Facts:
         """The facts of an item that has an image."""
         path = self._path(item)
-        if path is not None and path.is_file():
-            try:
-                return _FACTS.validate_json(path.read_bytes())
-            except ValidationError:  # a damaged file is measured anew
-                pass
+        if path is not None:
+            with suppress(ValidationError):  # a file that is damaged, or not there, is measured anew
+                return _FACTS.validate_python(unsealed(path))
         facts = _measured(item, self._mask_values)
         self.measured += 1
         problems = [facts.image.problem, *(mask.problem for mask in facts.masks.values())]
         if path is not None and not any(problems):  # they name paths
-            write_atomically(path, json_text(asdict(facts)).encode(), durable=False)
+            write_atomically(path, sealed(asdict(facts)), durable=False)
         return facts
 
     def _path(self, item: DatasetItem) -> Path | None:

@@ -7,7 +7,6 @@ checked for what its names, tables and file hashes tell: the same file in severa
 several splits, files without a partner. What was measured is kept, so the full check afterwards is quick.
 """
 
-import json
 import logging
 import os
 import shlex
@@ -29,8 +28,7 @@ from medsam_exp.curation.quality.measure import VERSION, FactStore, measure_data
 from medsam_exp.data.patients import INDEX
 from medsam_exp.engine.leakage import datasets_of
 from medsam_exp.engine.plan import Plan
-from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
-from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.digests import FileDigests, sealed, text_digest, unsealed, write_atomically
 from medsam_exp.runtime.locks import waiting_lock
 from medsam_exp.runtime.wording import joined_with_and
 from medsam_exp.stages.pipeline import STAGES
@@ -78,7 +76,7 @@ def _check_once(split: FolderSplit, artifacts: Path, digests: FileDigests) -> tu
                         "lines": lines,
                         "leaks": [asdict(leak) for leak in known],
                     }
-                    write_atomically(record, json_text(content, indent=1).encode())
+                    write_atomically(record, sealed(content))
                 lock.unlink(missing_ok=True)  # whoever waits for it finds the record
     except TimeoutError:
         log.warning("data check: another process still looks at %s; its leaks are not known", split.root)
@@ -94,8 +92,8 @@ def _check_once(split: FolderSplit, artifacts: Path, digests: FileDigests) -> tu
 def _read(record: Path) -> tuple[Leak, ...] | None:
     """Leaks that an earlier check found; None without one, or where its record is damaged."""
     try:
-        return _STORED.validate_python(json.loads(record.read_text())["leaks"])
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return _STORED.validate_python(unsealed(record)["leaks"])
+    except (ValueError, KeyError, TypeError):
         return None
 
 

@@ -1,7 +1,6 @@
 """Masks and maps of a run, or of a folder of mask images, put back together as volumes on their scans' voxels."""
 
 import csv
-import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from medsam_exp.data.masks import label_values, read_mask
 from medsam_exp.data.volumes.scan import ScanRecord
 from medsam_exp.nnunet.raw_dataset import case_name
 from medsam_exp.runtime.artifacts import StageArtifacts, stored_digests
+from medsam_exp.runtime.foreign import naming_the_file, read_table_of_json
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.records import SaliencyRecord
 from medsam_exp.types import UserError
@@ -171,7 +171,10 @@ def _by_class(
 def _stored_labels(folder: Path) -> dict[str, int]:
     """Numbers of a run's label maps by class, where it wrote them."""
     stored = folder / "labels.json"
-    return {name: int(n) for name, n in json.loads(stored.read_text()).items()} if stored.is_file() else {}
+    if not stored.is_file():
+        return {}
+    with naming_the_file(stored, "is not what a run leaves", "give the same run again"):
+        return {name: int(number) for name, number in read_table_of_json(stored).items()}
 
 
 def _label_images(folder: Path, others: Mapping[str, str]) -> Predictions:
@@ -199,8 +202,8 @@ def _has_label(path: Path, value: int) -> NDArray[np.bool_]:
 def _saliency(folder: Path, wanted: Collection[str]) -> dict[str, Callable[[], NDArray[Any]]]:
     """A run's maps in the stored results; of a sample whose image changed since, the newest."""
     try:
-        key = json.loads((folder / "summary.json").read_text())["keys"]["saliency"]
-    except (OSError, ValueError, KeyError) as error:
+        key = str(read_table_of_json(folder / "summary.json")["keys"]["saliency"])
+    except (UserError, KeyError, TypeError) as error:
         raise UserError(f"{folder} is no finished run with saliency maps: give a run's folder") from error
     places = [above / "artifacts" / "saliency" / key for above in folder.resolve().parents]
     stored = next((place for place in places if place.is_dir()), None)

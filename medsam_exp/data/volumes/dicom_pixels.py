@@ -30,7 +30,7 @@ _UNREADABLE, _COPY = "has pixels that cannot be decoded", "copy it again"
 
 def is_gray(header: Dataset) -> bool:
     """Whether a pixel is one number, not a colour."""
-    return header.get("PhotometricInterpretation") in {"MONOCHROME1", "MONOCHROME2"}
+    return header.get("PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2")
 
 
 def _is_inverted(header: Dataset) -> bool:

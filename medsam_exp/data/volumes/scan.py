@@ -4,7 +4,6 @@ The record is what writing masks back needs. It holds no name, no path and no pa
 study, series and images.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from medsam_exp.data.volumes.grid import STORED, Affine, Plane, View, view_of
 from medsam_exp.data.volumes.windowing import WindowLevel
 from medsam_exp.runtime.digests import write_atomically
+from medsam_exp.runtime.foreign import parsed_json
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.types import UserError
 
@@ -153,7 +153,7 @@ def read_record(folder: Path) -> tuple[ScanRecord, ...]:
     """
     path = folder / GEOMETRY
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parsed_json(path.read_text(encoding="utf-8"), path, "prepare the data again")
         if content["format"] != _FORMAT:
             raise UserError(
                 f"{path} has the format {content['format']}, known is {_FORMAT}: prepare the data again"
@@ -163,7 +163,7 @@ def read_record(folder: Path) -> tuple[ScanRecord, ...]:
         raise UserError(
             f"{folder} has no {GEOMETRY}: give a folder made by medsam-exp prepare own"
         ) from error
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error!r}): prepare the data again") from error
 
 

@@ -7,6 +7,7 @@ weights are taken out of the tables and prefixes that trainers and wrappers put 
 import logging
 import pickletools
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -120,11 +121,11 @@ def read_pickle(path: Path, allowed: Sequence[Any] = (), *, mmap: bool = False) 
         path: of the file.
         allowed: further types to build, as `torch.serialization.safe_globals` takes them; without any, what trainers
             store beside weights becomes empty shells.
-        mmap: read tensors from disk when they are used.
+        mmap: read tensors from disk when they are used; of an archive alone, as PyTorch writes them since version 1.6.
     """
     refuse_inflated(path)
     with safe_globals([*(allowed or _HARMLESS)]):
-        if mmap:
+        if mmap and zipfile.is_zipfile(path):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         with path.open("rb") as file:  # of a path, torch would believe the suffix
             return torch.load(file, map_location="cpu", weights_only=True)

@@ -10,7 +10,11 @@ from torch import Tensor
 
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.finite import refuse_broken_weights
+from medsam_exp.runtime.foreign import read_table_of_json
 from medsam_exp.runtime.wording import first_few, first_line
+
+_LAYERS, _MOST_LAYERS, _MOST = ("layers", "depth", "blocks", "stages"), 1000, 10_000_000
+_TOKEN = "token_id"
 
 
 def load_whole(
@@ -36,10 +40,13 @@ def load_whole(
         UserError: the weights do not fit, are not there whole, or are not finite.
     """
     given = {} if config is None else {"config": config, "state_dict": state}
+    if not given:
+        _refuse_senseless(path / "config.json")
     with refused_as_unfit(f"{named} does not load as {kind.__name__}"):
         network, info = kind.from_pretrained(
             None if given else path,
             local_files_only=True,
+            trust_remote_code=False,
             dtype=torch.float32,
             output_loading_info=True,
             **given,
@@ -52,6 +59,35 @@ def load_whole(
         )
     refuse_broken_weights(network.state_dict(), named, path)
     return network.eval()
+
+
+def _refuse_senseless(path: Path) -> None:
+    """Refuse a description of no network that there is: it would take all memory, not end, or fail over an image.
+
+    Raises:
+        UserError: it is none, or a value is too large or of another kind.
+    """
+    mend = "take the hub's folder whole"
+    for name, value in _settings(read_table_of_json(path, mend)):
+        most = _MOST_LAYERS if any(word in name for word in _LAYERS) else _MOST
+        if isinstance(value, int | float) and value > most:
+            raise UserError(
+                f"{path} says {name}={value!r:.20}, more than {most:,}, which no network has; {mend}."
+            )
+        if name.endswith(_TOKEN) and (isinstance(value, bool) or not isinstance(value, int)):
+            raise UserError(f"{path} says {name}={value!r:.60}, but it must be a whole number; {mend}.")
+
+
+def _settings(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Each value by the key that it stands under, at any depth; lists of tokens as one."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _settings(value, key)
+    elif isinstance(content, list) and not name.endswith(_TOKEN):
+        for value in content:
+            yield from _settings(value, name)
+    elif content is not None:
+        yield name, content
 
 
 @contextmanager

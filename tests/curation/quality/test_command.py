@@ -133,12 +133,17 @@ def test_nothing_is_measured_twice(clean, tmp_path):
     assert (measured(), measured()) == (1, 1)  # what cannot be read is not remembered
 
 
-def test_a_damaged_memory_is_measured_anew(clean, tmp_path):
+@pytest.mark.parametrize(
+    "damage", [lambda old: old[:-40], lambda old: old.replace(b'"highest": 1', b'"highest": 2')]
+)
+def test_a_damaged_memory_is_measured_anew(clean, tmp_path, damage):
     first = measure_dataset(
         find_collection(clean.root), FactStore(tmp_path / "facts", FileDigests()), Limits()
     )
     for path in (tmp_path / "facts").rglob("*.json"):
-        path.write_text(path.read_text()[:-40])
+        before = path.read_bytes()
+        path.write_bytes(damage(before))
+        assert path.read_bytes() != before
     store = FactStore(tmp_path / "facts", FileDigests())
     assert measure_dataset(find_collection(clean.root), store, Limits()).facts == first.facts
     assert store.measured == 12

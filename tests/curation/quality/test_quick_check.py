@@ -54,6 +54,18 @@ def test_only_the_record_stays(clean, look, tmp_path):
     assert record.suffix == ".json"
 
 
+def test_a_damaged_record_is_made_again(clean, look, tmp_path):
+    """One of the right form too, as a bit that was flipped in a sentence leaves it."""
+    clean.put("test", "copy", scan(0), lesion(0), "benign")
+    said = look(clean.root)
+    (record,) = (tmp_path / "artifacts" / "data_quality" / "seen").iterdir()
+    whole = record.read_bytes()
+    for damaged in (b"", whole[:40], b"\xff" * 60, b'{"leaks": []}', whole.replace(b"train", b"tsain")):
+        record.write_bytes(damaged)
+        assert look(clean.root) == said
+        assert record.read_bytes() == whole
+
+
 def test_notes_are_not_said(clean, look):
     mask = lesion(6)
     mask[2, 3] = 255

@@ -7,8 +7,10 @@ from tests.fuzz.readers import (
     downloads,
     pictures,
     records,
+    requests,
     results_folders,
     scans,
+    segmenters,
     tables,
     weights,
 )
@@ -16,5 +18,6 @@ from tests.fuzz.readers import (
 
 def all_readers() -> tuple[Reader, ...]:
     """All of them, in the order of the table."""
-    modules = (pictures, scans, tables, records, weights, clips, results_folders, downloads, command_lines)
+    files = (pictures, scans, tables, records, weights, clips, segmenters, results_folders, downloads)
+    modules = (*files, command_lines, requests)
     return tuple(reader for module in modules for reader in module.READERS)

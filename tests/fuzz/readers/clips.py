@@ -105,7 +105,9 @@ READERS = (
         _clip,
         ("*config.json", "*config.json", "*tokenizer.json", "*vocab.txt"),
     ),
-    Reader("clip folder transformers", _written(_clip_model), _clip, ("*config.json", "*.safetensors")),
-    Reader("clip folder siglip", _written(_siglip), _clip),
+    Reader(
+        "clip folder transformers", _written(_clip_model), _clip, ("*config.json", "*.safetensors"), cost=40
+    ),
+    Reader("clip folder siglip", _written(_siglip), _clip, cost=10),
     Reader("dino folder", _written(_dino), _features),
 )

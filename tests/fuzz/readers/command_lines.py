@@ -22,4 +22,4 @@ def _compose(folder: Path) -> None:
     check_once(composed([line for line in typed.split("\n") if line]))
 
 
-READERS = (Reader("options", _make, _compose),)
+READERS = (Reader("options", _make, _compose, cost=10),)

@@ -67,5 +67,8 @@ _OPTIONS = {"brain_mri": ("--partial",), "udiat": ("--split", "test=rest")}
 
 READERS = (
     Reader("archive", _archive, _everything),
-    *(Reader(f"prepare {name}", _zipped(draw), _prepared(name)) for name, draw in _DOWNLOADS.items()),
+    *(
+        Reader(f"prepare {name}", _zipped(draw), _prepared(name), cost=20)
+        for name, draw in _DOWNLOADS.items()
+    ),
 )

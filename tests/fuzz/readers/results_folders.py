@@ -40,4 +40,4 @@ def _predictor(folder: Path) -> None:
     predictor.use(found.members[0])
 
 
-READERS = (Reader("nnunet results", _folder, _predictor, ("*.json", "*.json", "*.pth")),)
+READERS = (Reader("nnunet results", _folder, _predictor, ("*.json", "*.json", "*.pth"), cost=10),)

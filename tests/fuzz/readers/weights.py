@@ -43,7 +43,7 @@ def _torchscript() -> bytes:
         return path.read_bytes()
 
 
-def _nnunet() -> bytes:
+def _nnunet(**options: object) -> bytes:
     content = {
         "network_weights": _STATE,
         "trainer_name": "nnUNetTrainer",
@@ -52,7 +52,7 @@ def _nnunet() -> bytes:
         "logging": {"mean_fg_dice": [np.float64(0.5)]},
         "_best_ema": np.float32(0.5),
     }
-    return _saved(content)
+    return _saved(content, **options)
 
 
 def _read(name: str) -> Callable[[Path], object]:
@@ -77,11 +77,14 @@ READERS = (
     _weights("a.safetensors", lambda: save(_STATE), "safetensors"),
     _weights("a.pt", _torchscript, "torchscript"),
     Reader(
-        "nnunet checkpoint", lambda: {"a.pth": _nnunet()}, lambda folder: read_checkpoint(folder / "a.pth")
+        "nnunet checkpoint",
+        lambda: {"a.pth": _nnunet()},
+        lambda folder: read_checkpoint(folder / "a.pth"),
+        cost=10,
     ),
     Reader(
         "nnunet checkpoint legacy",
-        lambda: {"a.pth": _saved({"network_weights": _STATE}, _use_new_zipfile_serialization=False)},
+        lambda: {"a.pth": _nnunet(_use_new_zipfile_serialization=False)},
         lambda folder: read_checkpoint(folder / "a.pth"),
     ),
 )

@@ -8,7 +8,6 @@ divides it 85/15 as the paper does (pairs=medpix); pairs.train.group_column=case
 Captions that are shorter than --smallest-caption after cleaning (paper: 20 characters) are left out.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from medsam_exp.curation.prepare import command
 from medsam_exp.curation.prepare.layout import PreparedPair, is_long_enough, plain_name, write_pairs
 from medsam_exp.curation.prepare.source import Source, open_source
 from medsam_exp.data.decoding import IMAGE_SUFFIXES
+from medsam_exp.runtime.foreign import parsed_json
 from medsam_exp.types import UserError
 
 _LICENCE = (
@@ -84,8 +84,12 @@ def _records(source: Source, name: str) -> list[dict[str, Any]]:
     text = source.text(name)
     try:
         lines = text.splitlines() if name.lower().endswith(".jsonl") else [text]
-        parsed = [json.loads(line) for line in lines if line.strip()]
-    except (ValueError, RecursionError) as error:
+        parsed = [
+            parsed_json(line, f"{source.shown}: {name}", "download it again")
+            for line in lines
+            if line.strip()
+        ]
+    except ValueError as error:
         raise UserError(f"{source.shown}: {name} is no JSON ({error}): download it again") from error
     records = [record for part in parsed for record in (part if isinstance(part, list) else [part])]
     if not all(isinstance(record, dict) for record in records):
