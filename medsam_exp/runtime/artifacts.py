@@ -24,6 +24,7 @@ from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.kept_arrays import KeptArrays
 from medsam_exp.runtime.locks import waiting_lock
+from medsam_exp.runtime.png_bytes import png_bytes
 from medsam_exp.runtime.shard_file import ShardWriter
 from medsam_exp.runtime.shards import (
     DamagedShardError,
@@ -329,11 +330,10 @@ def _manifest(description: Mapping[str, Any], key: str, samples: int) -> bytes:
 
 
 def _encode(array: NDArray[np.bool_] | NDArray[np.floating[Any]]) -> bytes:
-    buffer = io.BytesIO()
     if array.dtype == np.bool_:
-        Image.fromarray(array.astype(np.uint8) * 255).save(buffer, format="PNG")
-    else:
-        np.save(buffer, array, allow_pickle=False)
+        return png_bytes(array.astype(np.bool_, copy=False))
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
 
 

@@ -24,6 +24,8 @@ from rich.table import Table
 log = logging.getLogger(__name__)
 
 _within: ContextVar[Callable[[float], None] | None] = ContextVar("within", default=None)
+_warned: set[str] = set()
+"""What `only_warnings` has let through."""
 _SECONDS_BETWEEN_LINES = 30.0
 _WIDTH_OF_A_FILE = 160  # letters, when the output is no terminal
 
@@ -47,7 +49,7 @@ def plain_table(*headings: str) -> Table:
 
 @contextmanager
 def only_warnings() -> Iterator[None]:
-    """Keep the lines of ordinary progress from the console; files still get them."""
+    """Keep ordinary progress, and what an earlier job has warned of, from the console; files still get them."""
     shown = [
         (handler, handler.level)
         for handler in logging.getLogger().handlers
@@ -55,11 +57,20 @@ def only_warnings() -> Iterator[None]:
     ]
     for handler, _ in shown:
         handler.setLevel(logging.WARNING)
+        handler.addFilter(_is_new)
     try:
         yield
     finally:
         for handler, level in shown:
             handler.setLevel(level)
+            handler.removeFilter(_is_new)
+
+
+def _is_new(record: logging.LogRecord) -> bool:
+    said = record.getMessage()
+    known = said in _warned
+    _warned.add(said)
+    return not known
 
 
 def progress_within(samples: float) -> None:

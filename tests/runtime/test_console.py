@@ -1,5 +1,7 @@
 """The bar of a stage: it moves within a batch, never past what there is, and a batch that is done counts once."""
 
+import io
+import logging
 from typing import Any
 
 import pytest
@@ -35,3 +37,20 @@ def test_without_a_stage_nothing_moves(shown: list[float]) -> None:
         pass
     console.progress_within(1)
     assert shown == []
+
+
+def test_jobs_on_one_console_warn_once_of_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_warned", set())
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    log = logging.getLogger("medsam_exp.job")
+    log.setLevel(logging.INFO)
+    for job in range(2):
+        with console.only_warnings():
+            log.info("stage of job %d", job)
+            log.warning("networks know drawn scans alone")
+            log.warning("job %d has no masks", job)
+    log.warning("networks know drawn scans alone")
+    first, own = "networks know drawn scans alone", ["job 0 has no masks", "job 1 has no masks"]
+    assert written.getvalue().splitlines() == [first, *own, first]

@@ -22,7 +22,8 @@ from medsam_exp.cli.interactive.limits import MEGAPIXELS, refuse_large, refuse_l
 from medsam_exp.data.decoding import DICOM_SUFFIX, read_image
 from medsam_exp.metrics.overlap import dice
 from medsam_exp.runtime.json_text import json_text
-from medsam_exp.types import Mask, RGBImage, UserError
+from medsam_exp.runtime.png_bytes import png_bytes
+from medsam_exp.types import RGBImage, UserError
 
 if TYPE_CHECKING:  # they bring all networks' libraries, and the page must not wait for those
     from medsam_exp.cli.interactive.result import Answer
@@ -300,7 +301,7 @@ class Service:
                 else:
                     tab.automatic[viewer] = tab.current[viewer] = found
                     if viewer == VIEWERS[0]:
-                        item.mask, item.found = _png(found.mask), f"{int(found.mask.sum()):,} px"
+                        item.mask, item.found = png_bytes(found.mask), f"{int(found.mask.sum()):,} px"
                     yield _message(found, item, whole=True)
         except UserError as error:
             raise UserError(str(error).replace(str(item.path), item.name)) from error
@@ -441,12 +442,6 @@ def _named_masks(items: Sequence[_Item]) -> dict[str, bytes]:
             same = sum(name == f"{stem}_mask.png" or name.startswith(f"{stem}_mask_") for name in found)
             found[f"{stem}_mask_{same}.png" if same else f"{stem}_mask.png"] = item.mask
     return found
-
-
-def _png(mask: Mask) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def facts_of_two(first: "Answer", second: "Answer") -> str:

@@ -1,6 +1,5 @@
 """The tools of an assistant: `segment`, `evaluate` and `info`, on the files of one folder."""
 
-import io
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -10,15 +9,13 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
-
 from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.cli.interactive.limits import MEGABYTES, MEGAPIXELS, refuse_large, refuse_long
 from medsam_exp.cli.mcp.protocol import Tool
 from medsam_exp.data.volumes.file_volume import volume_suffix
 from medsam_exp.runtime.digests import text_digest, write_atomically
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.png_bytes import png_bytes
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
@@ -138,7 +135,7 @@ class Tools(AbstractContextManager["Tools"]):
         answer = self._opened().segment(image, text, chosen)
         mask, record = answer.mask, answer.record()
         place = self._out / "masks" / f"{image.stem}_{self._key(image, text, chosen)}.png"
-        write_atomically(place, _png(mask))
+        write_atomically(place, png_bytes(mask))
         return {
             "mask": str(place),
             "size": list(mask.shape),
@@ -291,9 +288,3 @@ def _checked_choices(choices: Any) -> dict[str, str]:
         if not isinstance(choice, str) or not _CHOICE.fullmatch(choice):
             raise UserError(f"choices.{group} is no name of a choice; the tool info lists them")
     return dict(choices or {})
-
-
-def _png(mask: Any) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8) * 255).save(buffer, format="PNG")
-    return buffer.getvalue()

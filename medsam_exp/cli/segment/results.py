@@ -1,6 +1,5 @@
 """Masks, label maps, overlays and the table of results, in the frame of what was given."""
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from medsam_exp.cli.segment.classes import AskedClass
 from medsam_exp.cli.segment.inputs import Inputs
@@ -19,6 +17,7 @@ from medsam_exp.data.volumes.scan import ScanRecord
 from medsam_exp.engine.plan import Plan
 from medsam_exp.runtime.digests import write_atomically
 from medsam_exp.runtime.json_text import json_text
+from medsam_exp.runtime.png_bytes import png_bytes
 from medsam_exp.stages.maps import read_map
 from medsam_exp.stages.records import PresenceRecord, SamRecord, prompts_of
 from medsam_exp.types import Mask
@@ -104,7 +103,7 @@ def _write_labels(
     out: Path, names: Sequence[str], asked: Sequence[AskedClass], plans: Sequence[Plan]
 ) -> None:
     for name in names:
-        write_atomically(out / "labels" / f"{name}.png", _png(_labels(name, plans)), durable=False)
+        write_atomically(out / "labels" / f"{name}.png", png_bytes(_labels(name, plans)), durable=False)
     listed = {"background": 0, **{one.name: number for number, one in enumerate(asked, start=1)}}
     write_atomically(out / _LABELS, (json_text(listed, indent=1) + "\n").encode())
 
@@ -113,7 +112,7 @@ def _write_maps(out: Path, names: Sequence[str], asked: Sequence[AskedClass], pl
     for one, plan in zip(asked, plans, strict=True):
         for name in names:
             grey = np.rint(read_map(plan.artifacts["saliency"], name) * 255).astype(np.uint8)
-            write_atomically(out / "saliency" / one.name / f"{name}.png", _png(grey), durable=False)
+            write_atomically(out / "saliency" / one.name / f"{name}.png", png_bytes(grey), durable=False)
 
 
 def _write_overlays(out: Path, asked: Sequence[AskedClass], plans: Sequence[Plan]) -> None:
@@ -212,9 +211,3 @@ def _spacing(name: str, inputs: Inputs, plan: Plan) -> tuple[float, float] | Non
         if name in record.slices:
             return record.view.spacing_mm(record.affine) if record.spacing_known else None
     return plan.dataset.pixel_spacing_mm(name) if plan.dataset else None
-
-
-def _png(values: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(values).save(buffer, format="PNG")
-    return buffer.getvalue()

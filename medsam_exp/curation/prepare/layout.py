@@ -7,7 +7,6 @@ Every file appears whole or not at all. The same request again writes only what 
 ends with the same bytes; `checksums.sha256` says what was written (`sha256sum -c` can check it).
 """
 
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +17,6 @@ from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from medsam_exp.curation.prepare.output import Items, Prepared, Request, write_prepared
 from medsam_exp.curation.prepare.source import Source
@@ -26,6 +24,7 @@ from medsam_exp.data.captions import clean_caption
 from medsam_exp.data.patients import INDEX
 from medsam_exp.data.sample_index import SPACING_COLUMNS
 from medsam_exp.data.tables import csv_text
+from medsam_exp.runtime.png_bytes import png_bytes
 from medsam_exp.types import Mask, UserError
 
 SPLITS = ("train", "val", "test")
@@ -153,9 +152,7 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
     """With one channel where three are equal."""
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = np.ascontiguousarray(pixels[..., 0])
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="PNG")
-    return file.getvalue()
+    return png_bytes(pixels)
 
 
 def _check(out: Path, cases: Sequence[PreparedImage]) -> None:

@@ -56,7 +56,7 @@ const plots = startPlots({
     });
     const equal = { type: "line", x0: 0, y0: 0, x1: 1, y1: 1, line: { dash: "dot", width: 1, color: "#888" } };
     const unit = (text) => axis({ title: { text }, range: [-0.03, 1.03] });
-    return [traces, layout({ height: 460, shapes: [equal], xaxis: unit("coarse mask, DSC"), yaxis: unit("SAM mask, DSC"), showlegend: true, legend: { orientation: "h", y: -0.2 } })];
+    return [traces, layout({ height: 460, shapes: [equal], xaxis: unit("Coarse mask, DSC"), yaxis: unit("SAM mask, DSC"), showlegend: true, legend: { orientation: "h", y: -0.2 } })];
   },
 });
 for (const select of [score, gridRows, gridColumns]) select?.addEventListener("change", plots.redraw);
