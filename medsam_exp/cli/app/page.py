@@ -395,9 +395,10 @@ def _who(request: gr.Request) -> str:
 def _example_buttons() -> str:
     buttons = []
     for number, example in enumerate(examples()):
+        label = html.escape(example.label).replace("-", "&#8209;")  # X-ray stays on one line
         address = data_address(Image.fromarray(example.image), "webp", 160)
         buttons.append(
             f'<button type="button" data-number="{number}" title="{html.escape(" | ".join(example.texts))}">'
-            f'<img alt="" src="{address}">{html.escape(example.label)}</button>'
+            f'<img alt="" src="{address}">{label}</button>'
         )
     return f'<div class="mx-examples" role="group" aria-label="Drawn scans to try">{"".join(buttons)}</div>'
