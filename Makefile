@@ -163,6 +163,10 @@ text-stress: $(READY)  ## Texts under stress on drawn scans: contradictory, shor
 tuning-without-masks: $(READY)  ## What scores without true masks are worth for choosing settings, on drawn scans, checked
 	OMP_NUM_THREADS=1 $(PY) -m experiments.tuning_without_masks.collect $(ARGS)
 
+.PHONY: noisy-labels
+noisy-labels: $(READY)  ## What helps against wrong labels, on scans of yours (ARGS="data.root=FOLDER")
+	OMP_NUM_THREADS=1 $(PY) -m experiments.noisy_labels.collect $(ARGS)
+
 .PHONY: study
 study: $(READY)  ## Text x map x segmenter x weak labels on drawn scans, with effects corrected for their number
 	OMP_NUM_THREADS=1 $(PY) -m experiments.reproduce study --on phantom-large $(ARGS)

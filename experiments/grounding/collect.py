@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import binomtest
 
-from experiments.drawn_scans import Figures, cell, finish, run
+from experiments.figures import Figures, cell, finish, run
 from medsam_exp.metrics.presence import presence_figures
 from medsam_exp.metrics.summary import summarise
 
 RUNS = {"before": ["veto=none"], "after": ["veto=presence"]}
 KINDS = ("contradictory", "absent", "nonsense")
 HERE = Path(__file__).parent
-EXPERIMENT = "phantom_grounding"
+EXPERIMENT = "+experiment=phantom_grounding"
 
 
 def mask_figures(rows: list[dict[str, str]]) -> Figures:
@@ -76,7 +76,7 @@ def counted(figure: Mapping[str, Any]) -> str:
 def main() -> None:
     """Print the tables; exit non-zero when committed figures are missed."""
     folder = Path("outputs/experiments/grounding")
-    rows = {name: run(EXPERIMENT, overrides, folder / name) for name, overrides in RUNS.items()}
+    rows = {name: run([EXPERIMENT, *overrides], folder / name) for name, overrides in RUNS.items()}
     measured: dict[str, Figures] = {name: mask_figures(found) for name, found in rows.items()}
     measured["texts"] = text_figures(rows["after"])
     title = "200 held-out drawn scans, half of them without a lesion; mean [95 % CI]"

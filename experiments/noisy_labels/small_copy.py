@@ -7,19 +7,23 @@ from PIL import Image
 
 from medsam_exp.types import Dataset
 
-SIDE = 96
+SIDE = 48
 """Pixels of the longer side."""
 
 
-def write_small_copy(dataset: Dataset, folder: Path) -> None:
+def write_small_copy(dataset: Dataset, folder: Path, split: str) -> list[str]:
     """Write FOLDER/SPLIT_images and FOLDER/SPLIT_masks; a pixel of a mask is foreground where half of it was.
 
     Args:
         dataset: with true masks.
         folder: receives the files.
+        split: of the copy, which may hold several of the dataset's.
+
+    Returns:
+        Ids of the images.
     """
     for kind in ("images", "masks"):
-        (folder / f"{dataset.split}_{kind}").mkdir(parents=True, exist_ok=True)
+        (folder / f"{split}_{kind}").mkdir(parents=True, exist_ok=True)
     for sample in dataset.samples:
         pixels, truth = dataset.read_image(sample.id), dataset.read_ground_truth(sample.id)
         height, width = truth.shape
@@ -27,6 +31,7 @@ def write_small_copy(dataset: Dataset, folder: Path) -> None:
         size = max(1, round(width * share)), max(1, round(height * share))
         image = Image.fromarray(pixels).resize(size, Image.Resampling.BOX)
         mask = Image.fromarray(truth.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)
-        image.save(folder / f"{dataset.split}_images" / f"{sample.id}.png")
+        image.save(folder / f"{split}_images" / f"{sample.id}.png")
         shown = (np.asarray(mask) >= 128).astype(np.uint8) * 255
-        Image.fromarray(shown).save(folder / f"{dataset.split}_masks" / f"{sample.id}.png")
+        Image.fromarray(shown).save(folder / f"{split}_masks" / f"{sample.id}.png")
+    return [sample.id for sample in dataset.samples]

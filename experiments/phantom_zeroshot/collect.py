@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import distance_transform_edt
 
-from experiments.drawn_scans import cell, finish, run
+from experiments.figures import cell, finish, run
 from medsam_exp.data.phantom.draw import draw_phantom
 from medsam_exp.metrics.summary import summarise
 
@@ -35,7 +35,7 @@ SEED = 2
 
 def run_row(overrides: list[str], folder: Path) -> dict[str, Any]:
     """Run one row, or read it back from stored artifacts; return its metrics."""
-    rows = run("phantom_zeroshot", overrides, folder)
+    rows = run(["+experiment=phantom_zeroshot", *overrides], folder)
     metrics: dict[str, Any] = json.loads((folder / "summary.json").read_text())["metrics"]
     return metrics | {"pairs/right_lesion": summarise(right_of_two(rows))}
 

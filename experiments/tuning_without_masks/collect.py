@@ -21,6 +21,7 @@ from experiments.tuning_without_masks.grids import (
     DRAWN,
     LATER,
     METHODS,
+    OWN_SAM,
     REAL,
     TUNED,
     Grid,
@@ -45,8 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     grids = dict(DRAWN)
     if given.root:
         grids[REAL] = (breast(given.root), METHODS)
+    if given.root and given.sam:
+        grids[OWN_SAM] = (breast(given.root, given.sam), METHODS)
     measured = {}
-    for name, grid in grids.items():
+    for name in given.grid or grids:
+        if name not in grids:
+            sys.exit(f"error: --grid {name!r} is none of {', '.join(map(repr, grids))}")
+        grid = grids[name]
         measured[name] = measure(grid, given.outputs)
         print("\n".join([f"### {name}", "", *table(measured[name]), ""]), flush=True)
     print(DISCLAIMER)
@@ -219,6 +225,12 @@ def _parser() -> argparse.ArgumentParser:
         "--outputs", type=Path, default=Path("outputs"), help="folder of sweeps and artifacts"
     )
     parser.add_argument("--root", type=Path, help="real breast scans: holds test_images and test_masks")
+    parser.add_argument(
+        "--sam", type=Path, help="weights of a SAM trained on other breast scans, beside --root"
+    )
+    parser.add_argument(
+        "--grid", action="append", metavar="NAME", help="measure this grid alone; may be repeated"
+    )
     parser.add_argument(
         "--renew", action="store_true", help="commit what was measured, and write the page's tables"
     )

@@ -42,11 +42,12 @@ def drawn(modality: str) -> tuple[str, ...]:
     return ("+experiment=phantom_zeroshot", "data.count=20", f"data.modalities=[{modality}]")
 
 
-def breast(root: Path) -> tuple[str, ...]:
+def breast(root: Path, sam: Path | None = None) -> tuple[str, ...]:
     """Options of a run over real breast scans with the embedded networks, which know drawn scans alone.
 
     Args:
         root: holds test_images and test_masks.
+        sam: weights of a SAM that learnt from other breast scans, in the place of the embedded one.
     """
     return (
         "name=breast",
@@ -58,6 +59,7 @@ def breast(root: Path) -> tuple[str, ...]:
         "text.text=breast ultrasound with a tumor",
         "clip=tiny",
         "sam=tiny",
+        *(() if sam is None else (f"sam.checkpoint={sam}",)),
     )
 
 
@@ -69,3 +71,4 @@ DRAWN: Mapping[str, Grid] = {
     "drawn ultrasound, saliency methods": (drawn("ultrasound"), METHODS),
 }
 REAL = "real breast ultrasound, saliency methods"
+OWN_SAM = "real breast ultrasound, own SAM, saliency methods"

@@ -1,14 +1,16 @@
 """The study of scores without true masks: its figures against plain loops, its page, its grids."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from experiments.tuning_without_masks import collect
 from experiments.tuning_without_masks.choice import judge, spearman
-from experiments.tuning_without_masks.collect import HERE, written
-from experiments.tuning_without_masks.grids import COMMON, DEFAULTS, DRAWN, LATER
+from experiments.tuning_without_masks.collect import HERE, main, written
+from experiments.tuning_without_masks.grids import COMMON, DEFAULTS, DRAWN, LATER, METHODS, OWN_SAM, REAL
 from medsam_exp.config.schema import check
 from medsam_exp.sweep.identity import plan_sweep
 from tests.compose import composed
@@ -82,3 +84,23 @@ def test_every_setting_can_run_and_the_default_is_one(name: str) -> None:
         for job in itertools.islice(plan.jobs, 0, None, 17):
             check(composed(*plan.fixed, *(f"{key}={value}" for key, value in job.items())))
     assert [each for each in settings if DEFAULTS[axes].items() <= each.items()]
+
+
+def test_grids_are_measured_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def measure(grid: tuple[tuple[str, ...], tuple[str, ...]], _: Path) -> dict[str, object]:
+        assert grid[1] == METHODS
+        asked.append(grid[0])
+        return {"scores": {}}
+
+    monkeypatch.setattr(collect, "measure", measure)
+    monkeypatch.setattr(collect, "table", lambda _: [])
+    monkeypatch.setattr(collect, "_missed", lambda *_: [])
+    sam = tmp_path / "sam.safetensors"
+    main(["--root", str(tmp_path), "--sam", str(sam), "--grid", OWN_SAM, "--grid", REAL])
+    own, embedded = asked
+    assert f"sam.checkpoint={sam}" in own
+    assert set(own) - set(embedded) == {f"sam.checkpoint={sam}"}
+    with pytest.raises(SystemExit, match="is none of 'drawn ultrasound, numbers of M2IB'"):
+        main(["--grid", OWN_SAM])

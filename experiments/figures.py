@@ -1,10 +1,10 @@
-"""What the experiments on drawn scans share: run a configuration, print a figure, compare with committed figures."""
+"""What experiments with committed figures share: run a configuration, print a figure, compare with what is expected."""
 
 import csv
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,17 @@ Figures = Mapping[str, Mapping[str, Any]]
 EXPECTED_FILE = "expected.json"
 
 
-def run(experiment: str, overrides: list[str], folder: Path) -> list[dict[str, str]]:
-    """Run an experiment, or read it back from stored artifacts.
+def run(options: Sequence[str], folder: Path) -> list[dict[str, str]]:
+    """Run a configuration, or read it back from stored artifacts.
 
     Args:
-        experiment: of conf/experiment.
-        overrides: further options of `run.py`.
+        options: of `run.py`.
         folder: of the run.
 
     Returns:
         Rows of per_image.csv.
     """
-    command = [sys.executable, "run.py", f"+experiment={experiment}", *overrides]
+    command = [sys.executable, "run.py", *options]
     subprocess.run([*command, f"hydra.run.dir={folder}"], check=True, stdout=subprocess.DEVNULL)
     with (folder / "per_image.csv").open() as file:
         return list(csv.DictReader(file))
