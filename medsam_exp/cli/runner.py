@@ -101,8 +101,7 @@ def run(
             failed = distributed.launch("medsam_exp.cli.worker", [str(run_dir)], cfg.trainer.devices)
         if failed:
             raise UserError(
-                "a process of this job failed or was killed, perhaps for want of memory; its error stands above and in "
-                f"{run_dir / 'run.log'}"
+                f"a process of this job failed; its error stands above and in {run_dir / 'run.log'}"
             )
 
 

@@ -92,7 +92,8 @@ def hydra_value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(hydra_value, value)) + "]"
     if not isinstance(value, str):
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        is_short = isinstance(value, float) and float(f"{value:g}") == value
+        return f"{value:g}" if is_short else str(value)
     if _PLAIN_TEXT.fullmatch(value) and value.lower() not in _WORDS_WITH_A_MEANING:
         return value
     literal = re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", value)  # OmegaConf would look it up

@@ -7,6 +7,7 @@ it. `python -m medsam_exp.runtime.distributed ARGUMENTS` is torchrun that does s
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -26,6 +27,13 @@ _SECONDS_TO_END = 3.0
 _SECONDS_FOR_THE_GROUP = 10.0
 _STARTER = "MEDSAM_EXP_STARTED_BY"
 """Variable of the shell's kind: number of the process that started this one, which may be gone when it looks."""
+_GONE = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "NCCL communicator was aborted",
+)
+"""What gloo and NCCL say where a process is gone that they wait for."""
 _IN_A_ROW = 32
 """Items that a process takes in a row, so that stages of unlike batches give it the same images, which it keeps."""
 _MANY = 1024
@@ -133,7 +141,7 @@ def work_as_member(work: Callable[[], None]) -> NoReturn:
     except Stopped as error:
         code = error.exit_code
     except BaseException as error:
-        if said := disk_fault(error):
+        if said := disk_fault(error) or _of_another(error):
             print(f"error: {said}", file=sys.stderr)
         else:
             traceback.print_exc()
@@ -142,6 +150,12 @@ def work_as_member(work: Callable[[], None]) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _of_another(error: BaseException) -> str | None:
+    """The sentence about a process that this one was to exchange something with; None of an error of its own."""
+    gone = isinstance(error, RuntimeError) and any(words in str(error) for words in _GONE)
+    return "another process of this job ended before this one was done with it" if gone else None
 
 
 def _starter() -> int:
@@ -209,12 +223,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run torchrun, which ends its processes when it is asked to stop, and is so when its parent is gone."""
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     die_with_parent(_starter())
     os.environ[_STARTER] = str(os.getpid())
-    logging.disable(logging.WARNING)  # of its own stopping it makes six
+    logging.disable(logging.ERROR)  # of its own stopping it makes six
     try:
         run.main(arguments)
+    except ChildFailedError as error:  # it prints tables about processes, which have said what was wrong
+        _, first = error.get_first_failure()
+        if first.exitcode < 0:  # this one has not
+            by = signal.Signals(-first.exitcode).name
+            memory = ", perhaps for want of memory" if by == "SIGKILL" else ""
+            print(
+                f"error: process {first.local_rank} of this job was killed by {by}{memory}", file=sys.stderr
+            )
+        os._exit(1)
     except SignalException as error:
         os._exit(ENDED_BY_SIGNAL + error.sigval)  # the interpreter's own end takes seconds
 

@@ -1,6 +1,7 @@
 """The file of a shard: its table, its checksums, how it is filled in memory and written whole."""
 
 import errno
+import os
 import secrets
 import sqlite3
 import struct
@@ -31,9 +32,13 @@ _TABLE = (
 """Checksums stand before what may be long, so that they are read without it."""
 
 
-def _new_name() -> str:
-    """Nobody else's, and after those of before."""
-    return f"{time.time_ns()}-{secrets.token_hex(4)}{SUFFIX}"
+def _new_name(folder: Path) -> str:
+    """Nobody else's, and after those of before, also where the clock has gone back since."""
+    names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208  # of thousands
+    times = (
+        int(time) for time, dash, _ in (name.partition("-") for name in names) if dash and time.isdecimal()
+    )
+    return f"{max(time.time_ns(), 1 + max(times, default=0)):019d}-{secrets.token_hex(4)}{SUFFIX}"
 
 
 def checks_of(sample: str, digest: str, values: Sequence[bytes | None]) -> bytes:
@@ -142,7 +147,7 @@ class ShardWriter:
         """Add a record, or put it in the place of the one with its names; written now, unless they are gathered."""
         with self._lock:
             if self._filled is None:
-                self._filled = FilledShard(self._folder / _new_name())
+                self._filled = FilledShard(self._folder / _new_name(self._folder))
             self._filled.add(sample, digest, info, array, maps)
             if not self._gathers or self._filled.is_full:
                 self._finish()

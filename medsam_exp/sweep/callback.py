@@ -4,7 +4,6 @@ import atexit
 import json
 import logging
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +24,7 @@ from medsam_exp.sweep.status import (
     clear_failure,
     configuration_files_digest,
     done_at,
+    error_line,
     error_of,
     invalidate,
     status_of,
@@ -44,7 +44,7 @@ class SweepCallback(Callback):
         self._plan = SweepPlan("", {}, ())
         self._jobs: dict[str, dict[str, str]] = {}
         self._folder = Path()
-        self._started = 0.0
+        self._done_at: dict[str, float] = {}
         self._logger = DictConfig({})
         self._choices: dict[str, str] = {}
         self._configuration = ""
@@ -79,7 +79,7 @@ class SweepCallback(Callback):
             for name in self._jobs:  # each is checked again when its turn comes
                 invalidate(self._folder / name)
         done = sum(status_of(self._folder / name) == "done" for name in self._jobs)
-        self._started = time.time()
+        self._done_at = {name: done_at(self._folder / name) for name in self._jobs}
         if config.sweep.fail_fast:  # an old failure is to be tried again, not to stop everything
             for name in self._jobs:
                 clear_failure(self._folder / name)
@@ -91,16 +91,23 @@ class SweepCallback(Callback):
         for line in typed:
             if said := divided_text(line):
                 log.info("%-12s %s", "sweep", said)
-        atexit.register(self._finish)  # Hydra does not call on_multirun_end when a launcher raises
+        atexit.register(self._finish_at_exit)  # Hydra does not call on_multirun_end when a launcher raises
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Report and collect the results; exit with 1 when a job is not done."""
         del config
-        atexit.unregister(self._finish)
+        atexit.unregister(self._finish_at_exit)
         with _exit_on_error():
             lacking = self._finish()
         if lacking:
             sys.exit(1)
+
+    def _finish_at_exit(self) -> None:
+        """Finish as far as the disk lets it; what ended the sweep was said."""
+        try:
+            self._finish()
+        except OSError as error:
+            log.error("%-12s %s", "sweep", error_line(error))
 
     def _finish(self) -> int:
         """Write sweep.json and log the jobs that are not done; return their number."""
@@ -111,7 +118,11 @@ class SweepCallback(Callback):
         if not any((self._folder / name).exists() for name in self._jobs):  # what ended it stands above
             return len(lacking)
         done = len(jobs) - len(lacking)
-        new = sum(done_at(self._folder / name) >= self._started for name in self._jobs)
+        folders = {name: self._folder / name for name in self._jobs}
+        new = sum(
+            status_of(folder) == "done" and done_at(folder) != self._done_at[name]
+            for name, folder in folders.items()
+        )
         log.info(
             "%-12s %d of %d jobs done (%d before): %s",
             "sweep", done, len(jobs), done - new, self._folder,

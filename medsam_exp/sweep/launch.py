@@ -23,6 +23,7 @@ from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from medsam_exp.runtime.disk_faults import disk_fault
 from medsam_exp.runtime.interrupts import ENDED_BY_SIGNAL, die_with_parent, stops_when_asked
 from medsam_exp.sweep.status import Planner, is_up_to_date, last_line, outcome, status_of
 
@@ -153,7 +154,12 @@ def _lead_group(folder: Path, run: Callable[[], None]) -> None:
         os.dup2(console, stream)
     sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1, encoding="utf-8", closefd=False)
     with stops_when_asked():
-        run()
+        try:
+            run()
+        except OSError as error:
+            if not (said := disk_fault(error)):  # of the disk that should have taken the job's status
+                raise
+            sys.exit(f"error: {said}")
 
 
 def _exit_reason(exit_code: int, console: Path) -> str:

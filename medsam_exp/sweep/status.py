@@ -78,7 +78,7 @@ def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planne
         for name in _FILES_OF_A_RUN:  # of an earlier attempt, which may be another configuration's
             path = folder / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        started = time.time()
+        started = time.monotonic()
         try:
             computed = {"configuration": _configuration_digest(cfg), "plan": plan(cfg)}
             run()
@@ -92,7 +92,7 @@ def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planne
                 folder,
                 {"status": "done", "error": None, "at": time.time(), "tables": _tables(folder), **computed},
             )
-            log.info("%-12s %s, %.1f s", "job", outcome(folder), time.time() - started)
+            log.info("%-12s %s, %.1f s", "job", outcome(folder), time.monotonic() - started)
 
 
 def _skip_reason(cfg: DictConfig, folder: Path, plan: Planner) -> str | None:
@@ -167,8 +167,8 @@ def is_damaged(folder: Path) -> bool:
 
 
 def done_at(folder: Path) -> float:
-    """When a done job came to its end, in seconds since the epoch; 0 when it is not done."""
-    return float(_read(folder).get("at", 0)) if status_of(folder) == "done" else 0.0
+    """When a job last came to a good end, by the clock of then, in seconds since the epoch; 0 where it has not."""
+    return float(_read(folder).get("at", 0))
 
 
 def error_of(folder: Path) -> str | None:

@@ -4,6 +4,7 @@ import builtins
 import errno
 import io
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,14 @@ class FullDisk:
         folder: whose disk it is.
         after: writes that still succeed.
         number: what the disk answers then.
+        log: file elsewhere that gets a line for each: its number within its process, and the path.
     """
 
-    def __init__(self, folder: Path, after: float, number: int = errno.ENOSPC) -> None:
+    def __init__(
+        self, folder: Path, after: float, number: int = errno.ENOSPC, log: Path | None = None
+    ) -> None:
         self.count = 0
+        self._log = os.open(os.devnull if log is None else log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._folder, self._after, self._number = str(folder), after, number
 
     def install(self) -> None:
@@ -34,11 +39,26 @@ class FullDisk:
                 name = os.fsdecode(path)
                 if name.startswith(self._folder):
                     self.count += 1
+                    os.write(self._log, f"{self.count} {name}\n".encode())
                     if self.count > self._after:
                         raise OSError(self._number, os.strerror(self._number), name)
             return function(path, *arguments, **options)
 
         return called
+
+
+def places(log: Path, folder: Path) -> dict[str, int]:
+    """Where was written below a folder: the number of the first write at each place, without what differs by chance."""
+    found: dict[str, int] = {}
+    for line in log.read_text().splitlines():
+        number, _, name = line.partition(" ")
+        place = _CHANCE.sub("", str(Path(name).relative_to(folder)) if name != str(folder) else ".")
+        found.setdefault(_KEY.sub("KEY", place), int(number))
+    return found
+
+
+_CHANCE = re.compile(r"\.[0-9a-f]{8}-\d+\.\w{8}$|(?<=Dataset001_Data)\.\w{8}")
+_KEY = re.compile(r"\d{4}-\d\d-\d\d\w*|[0-9a-f]{8,}|\d+")
 
 
 def _writes(_path: Any, mode: str = "r", *_: Any, **__: Any) -> bool:

@@ -10,6 +10,8 @@ import atexit
 import ctypes
 import errno
 import hashlib
+import itertools
+import math
 import os
 import random
 import resource
@@ -36,7 +38,7 @@ from medsam_exp.config.schema import check
 from medsam_exp.runtime.interrupts import ENDED_BY_SIGNAL
 from tests.chaos.app import ask_app
 from tests.chaos.damage import DAMAGES, files_to_damage
-from tests.chaos.full_disk import FullDisk
+from tests.chaos.full_disk import FullDisk, places
 from tests.chaos.processes import command_line, with_children
 from tests.compose import composed
 from tests.weak_chain import CHAIN
@@ -189,6 +191,29 @@ class Chaos:
         """Disturb one command by a kind of fault, and give it again."""
         able = [scenario for scenario in self._scenarios if scenario.can_meet(kind)]
         return self._round(kind, able[self._kinds[kind] % len(able)], KINDS[kind])
+
+    def writes(self, scenario: Scenario, most: int) -> Iterator[Round]:
+        """Let the disk be full from the first write at each place on, or at so many of the places that there are."""
+        outputs = self._folder / "counted"
+        log = outputs.with_suffix(".writes")
+        disk = FullDisk(outputs, math.inf, log=log)
+        if _ended(self._begin(scenario, outputs, self._data, disk.install), _SECONDS_TO_END) != scenario.code:
+            raise SystemExit(f"the counted {scenario.name} failed:\n{_said(outputs)}")
+        numbers = places(log, outputs)
+        shutil.rmtree(outputs)
+        log.unlink()
+        step = max(1.0, len(numbers) / most)
+        for place in [list(numbers)[int(step * n)] for n in range(min(most, len(numbers)))]:
+
+            def fill(
+                _: Chaos, scenario: Scenario, outputs: Path, data: Path, done: Round, place: str = place
+            ) -> None:
+                done.kind = f"disk full: {place}"
+                full = FullDisk(outputs, numbers[place] - 1)
+                child = self._begin(scenario, outputs, data, full.install)
+                self._one_sentence(_ended(child, _SECONDS_TO_END), outputs, done)
+
+            yield self._round("disk full", scenario, fill)
 
     def damages(self, how: str) -> Iterator[Round]:
         """Damage each file that the first command leaves, one after the other, and give it again each time."""
@@ -487,6 +512,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument(
+        "--each-write", action="store_true", help="fill the disk at each place that a command writes to"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--signals", type=int, default=3, help="kills or signals a round, one after the other"
@@ -499,10 +527,14 @@ def main() -> None:
     kinds = [kind for kind in given.kinds if any(one.can_meet(kind) for one in chosen)]
     with tempfile.TemporaryDirectory(prefix="chaos_", ignore_cleanup_errors=True) as folder:
         chaos = Chaos(given.keep or Path(folder), given.seed, chosen, given.signals)
-        rounds = []
-        for number in range(given.rounds):
-            rounds.append(chaos.round(kinds[number % len(kinds)]))
-            done = rounds[-1]
+        rounds: list[Round] = []
+        coming = (
+            itertools.chain.from_iterable(chaos.writes(one, given.rounds // len(chosen)) for one in chosen)
+            if given.each_write
+            else (chaos.round(kinds[number % len(kinds)]) for number in range(given.rounds))
+        )
+        for number, done in enumerate(coming):
+            rounds.append(done)
             told = "equal" if not done.problems else "\n".join(done.problems)
             print(f"{number + 1:>3} {done.scenario:<15} {done.kind:<24} {done.codes}: {told}", flush=True)
     _print_table(rounds)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medsam_exp.runtime.artifacts import LostRecordError, StageArtifacts, stage_key
+from medsam_exp.runtime.artifacts import LostRecordError, StageArtifacts, stage_key, stored_digests
 from medsam_exp.runtime.digests import FileDigests, text_digest, write_atomically
 from medsam_exp.runtime.errors import UserError
 
@@ -109,6 +109,18 @@ def test_the_last_record_of_a_sample_counts(tmp_path: Path) -> None:
     for reader in (store, StageArtifacts(tmp_path, "s", "k", digests_of)):
         assert [reader.info(name)["turn"] for name in "ab"] == [2, 3]
         assert reader.pending("abc") == ("c",)
+
+
+@pytest.mark.parametrize("now", [1, 10**18, 3 * 10**18], ids=["1970", "2001", "2065"])
+def test_the_newest_record_counts_where_the_clock_jumps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: int
+) -> None:
+    """As `medsam-exp write-back --what saliency` asks, of a sample whose image has changed since."""
+    for digest, clock in (("1" * 64, 2 * 10**18), ("2" * 64, now)):
+        monkeypatch.setattr("time.time_ns", lambda clock=clock: clock)
+        store = StageArtifacts(tmp_path, "s", "k", {"a": digest})
+        store.save("a", {"clock": clock})
+    assert stored_digests(store.folder) == {"a": ["1" * 12, "2" * 12]}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Processes of a sweep: in order, a few at once, and each death its own."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -164,3 +165,12 @@ def test_ending_the_sweep_ends_its_jobs(tmp_path: Path) -> None:
     sweep.join(20)
     assert sweep.exitcode == 128 + signal.SIGTERM
     assert all(is_gone(int((tmp_path / name / "pid").read_text())) for name in "ab")
+
+
+def test_a_disk_that_does_not_take_the_jobs_status_is_one_sentence(tmp_path: Path) -> None:
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "job_status.json")
+
+    said = run_all(tmp_path, {"a": full})["a"]
+    assert said.startswith("error: job_status.json: no space left on device; free space")
+    assert "Traceback" not in (tmp_path / "a" / CONSOLE_FILE).read_text()

@@ -35,7 +35,7 @@ def _state(log: Path) -> State:
     if log.with_suffix(".wandb.synced").exists():
         return "sent"
     marked = mark(log.parent).read_text() if mark(log.parent).is_file() else ""
-    if marked == RUNNING and time.time() - log.stat().st_mtime < _SILENT_S:
+    if marked == RUNNING and abs(time.time() - log.stat().st_mtime) < _SILENT_S:
         return "running"
     return "unsent" if marked or log.parent.name.startswith("offline-run-") else "sent"
 

@@ -42,6 +42,14 @@ def outputs(tmp_path: Path) -> Path:
     return outputs
 
 
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_log_of_another_time_is_no_running_ones(outputs: Path, jump: float) -> None:
+    """The clock has been set, and a run that was killed before stands in the future."""
+    log = outputs / "runs" / "x" / "wandb" / "offline-run-3" / "run-3.wandb"
+    os.utime(log, (time.time() + jump, time.time() + jump))
+    assert wandb_runs(outputs)[log.parent] == "unsent"
+
+
 def test_every_state_is_told(outputs: Path) -> None:
     assert {folder.name[-1]: state for folder, state in wandb_runs(outputs).items()} == {
         "1": "sent",
