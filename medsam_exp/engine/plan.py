@@ -29,7 +29,7 @@ from medsam_exp.stages.records import Scored, Scores
 from medsam_exp.types import Dataset, UserError
 
 _USUAL_TRAINER = "pytorch_lightning.Trainer"
-"""Any other enters the keys of stages with networks, whose numbers it may change."""
+"""Any other enters the keys of what CLIP and SAM predict, whose numbers it may change; it leaves trainings alone."""
 
 
 class Plan:
@@ -196,7 +196,8 @@ class Plan:
         }
         if stage.weights or stage.trains:
             config["precision"], _ = self.precisions[name]
-            if (trainer := self.cfg.trainer["_target_"]) != _USUAL_TRAINER:
+            trainer = self.cfg.trainer["_target_"]
+            if trainer != _USUAL_TRAINER and not stage.learns_from and not stage.own_precision:
                 config["trainer"] = trainer
         if stage.auxiliary:
             config["auxiliary"] = self._auxiliary_inputs(name)

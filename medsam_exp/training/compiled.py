@@ -18,8 +18,8 @@ _RECOMPILED = 64
 class CompilingTrainer(pl.Trainer):
     """Lightning's Trainer that compiles the encoders of what it predicts with; trainings are Lightning's own.
 
-    Takes what `pytorch_lightning.Trainer` takes. Its name is part of a result's key, as rounding differs from that of
-    networks that are not compiled.
+    Takes what `pytorch_lightning.Trainer` takes. Its name is part of the keys of what it predicts, as rounding differs
+    from that of networks that are not compiled.
     """
 
     def predict(self, model: Any = None, *arguments: Any, **options: Any) -> Any:

@@ -89,19 +89,23 @@ def test_blocks_are_the_outermost_lists_of_one_class() -> None:
     assert repeated_blocks(network) == blocks
 
 
-def test_a_compiled_result_has_a_key_of_its_own(tmp_path: Path) -> None:
-    def keys(trainer: str) -> dict[str, str]:
-        chosen = (f"trainer={trainer}", "trainer.accelerator=cpu", f"paths.outputs={tmp_path}")
-        cfg = composed("+experiment=demo", "data.count=1", *chosen)
+def test_a_compiled_result_has_a_key_of_its_own_and_a_training_has_not(tmp_path: Path) -> None:
+    def keys(trainer: str, *chosen: str) -> dict[str, str]:
+        places = (f"trainer={trainer}", "trainer.accelerator=cpu", f"paths.outputs={tmp_path}")
+        cfg = composed(*chosen, "data.count=1", *places)
         check(cfg)
         dataset = build(cfg.data)
         texts = build(cfg.text).bind(dataset.samples)
         plan = Plan(cfg, list(cfg.stages), dataset, texts, FileDigests(None))
         return {name: artifacts.key for name, artifacts in plan.artifacts.items()}
 
-    usual, gpu, compiled = map(keys, ("cpu", "gpu", "gpu_compiled"))
+    usual, gpu, compiled = (keys(trainer, "+experiment=demo") for trainer in ("cpu", "gpu", "gpu_compiled"))
     assert usual == gpu
     assert not {usual[name] for name in ("saliency", "sam_mask")} & {*compiled.values()}
+    tuned = ("+experiment=phantom_finetune", "stages=[finetune_clip,saliency]")
+    usual, compiled = (keys(trainer, *tuned) for trainer in ("cpu", "gpu_compiled"))
+    assert usual["finetune_clip"] == compiled["finetune_clip"]
+    assert usual["saliency"] != compiled["saliency"]
 
 
 def test_the_trainer_predicts_with_compiled_encoders_and_leaves_them_plain(sam: SamModel) -> None:

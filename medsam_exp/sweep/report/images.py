@@ -14,6 +14,7 @@ from medsam_exp.report.web.drawings import Drawings, draw, drawn_stages
 from medsam_exp.runtime.artifacts import StageArtifacts, stored_digests
 from medsam_exp.runtime.digests import FileDigests
 from medsam_exp.runtime.wording import first_line
+from medsam_exp.stages.pipeline import STAGES
 from medsam_exp.sweep.read import Job
 from medsam_exp.types import Dataset, Mask, RGBImage, UserError
 
@@ -58,8 +59,8 @@ def draw_images(jobs: Sequence[Job], sample_ids: Iterable[str], budget: int) -> 
 def drawing_keys(jobs: Sequence[Job]) -> dict[int, dict[str, str]]:
     """Where a run's map and masks stand among the drawings, by its number and the stage.
 
-    That is the stage's key, which runs share, or where their texts differ the key with the number of the first run that
-    has the same texts.
+    That is the stage's key, which runs share, or where their texts differ and the stage hears them, the key with the
+    number of the first run that has the same texts.
     """
     found: dict[int, dict[str, str]] = {}
     users: dict[tuple[str, str], list[Job]] = {}
@@ -69,7 +70,7 @@ def drawing_keys(jobs: Sequence[Job]) -> dict[int, dict[str, str]]:
             users.setdefault((stage, key), []).append(job)
     for (stage, key), own in users.items():
         firsts = [next(one for one in own if texts[one.number] == texts[job.number]) for job in own]
-        shared = all(first is own[0] for first in firsts)
+        shared = STAGES[stage].digests == "images" or all(first is own[0] for first in firsts)
         for job, first in zip(own, firsts, strict=True):
             found.setdefault(job.number, {})[stage] = key if shared else f"{key} {first.number}"
     return found
@@ -85,7 +86,7 @@ def _stored_stages(
 ) -> tuple[dict[str, dict[str, StageArtifacts]], bool]:
     """What the runs stored, by stage and `drawing_keys`; and whether records fit no image and text of theirs."""
     found: dict[str, dict[str, StageArtifacts]] = {}
-    names, unclear = drawing_keys(jobs), False
+    names, unclear, known = drawing_keys(jobs), False, dict[Path, FileDigests]()
     for job in jobs:
         root = job.run.artifacts
         for stage in drawn_stages():
@@ -95,7 +96,9 @@ def _stored_stages(
             stored = stored_digests(root / stage / key)
             records = {one: set(stored[one]) for one in ids if one in stored}
             doubtful = [one for one, of in records.items() if name != key or len(of) > 1]
-            own = _inputs_of(job, dataset, doubtful, records, root / "file_digests.json")
+            if doubtful and root not in known:
+                known[root] = FileDigests(root / "file_digests.json")
+            own = _inputs_of(job, dataset, doubtful, records, known[root]) if doubtful else {}
             single = {one: next(iter(of)) for one, of in records.items() if one not in doubtful}
             unclear |= len(own) < len(doubtful)
             if single or own:
@@ -104,14 +107,14 @@ def _stored_stages(
 
 
 def _inputs_of(
-    job: Job, dataset: Dataset, ids: Sequence[str], records: Mapping[str, set[str]], cache: Path
+    job: Job, dataset: Dataset, ids: Sequence[str], records: Mapping[str, set[str]], digests: FileDigests
 ) -> dict[str, str]:
-    """Which records of samples were made of the image as it is now and of the run's text."""
+    """Which records of samples were made of the image as it is now, and of the run's text where the stage hears it."""
     found: dict[str, str] = {}
-    texts, digests = texts_of(job) if ids else {}, FileDigests(cache)
+    texts = texts_of(job)
     for one in ids:
         image, text = dataset.image_digest(one, digests), texts.get(one, "")
-        wholes = tuple(sample_digest(image, parts) for parts in ([text], text.split(BETWEEN_TEXTS)))
+        wholes = tuple(sample_digest(image, parts) for parts in ([], [text], text.split(BETWEEN_TEXTS)))
         for digest in records[one]:
             if any(whole.startswith(digest) for whole in wholes):
                 found[one] = digest

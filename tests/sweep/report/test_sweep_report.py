@@ -224,6 +224,31 @@ def test_each_text_shows_what_it_made(small_sweep: Path, tmp_path: Path) -> None
     }
 
 
+def test_what_a_network_makes_of_images_alone_is_shared_by_all_texts(
+    small_sweep: Path, tmp_path: Path
+) -> None:
+    """Masks of an nnU-Net that learnt from true masks; an image that was replaced has a record of before, too."""
+    sweep = read_sweep([small_sweep])
+    data = PhantomDataset(**DATA)
+    ids = [sample.id for sample in data.samples]
+    now = {one: text_digest(data.image_digest(one, FileDigests())) for one in ids}
+    mask = np.arange(81).reshape(9, 9) < 18
+    for digests, shown in (({ids[0]: "f" * 64}, ~mask), (now, mask)):
+        stored = StageArtifacts(tmp_path, "reference_single", "shared", digests)
+        for one in digests:
+            stored.save(one, {}, shown)
+    jobs = []
+    for number, text in enumerate(("one mass", "a cyst")):
+        rows = [{"id": one, "text": text, "stage": "reference"} for one in ids]
+        summary = {"keys": {"reference_single": "shared"}}
+        run = replace(sweep.finished[0].run, summary=summary, rows=rows, artifacts=tmp_path)
+        jobs.append(replace(sweep.finished[0], number=number, run=run))
+    assert drawing_keys(jobs) == {number: {"reference_single": "shared"} for number in (0, 1)}
+    found = draw_images(jobs, ids, 10_000_000)
+    assert found.remarks == []
+    assert found.layers["reference_single"] == {"shared": dict.fromkeys(ids, outline(mask))}
+
+
 def test_what_fits_neither_image_nor_text_is_said_not_to_be_shown(small_sweep: Path, tmp_path: Path) -> None:
     shutil.copytree(small_sweep, tmp_path / "sweep")
     root = tmp_path / "artifacts"
