@@ -180,7 +180,7 @@ def test_many_notes_and_long_texts_are_folded(write: Any, rows: Any, summary: di
     notes = [f"note number {number}" for number in range(25)]
     rows[0]["text"] = rows[1]["text"] = rows[2]["text"] = "many words " * 40
     _, page = write(rows=rows, summary={**summary, "notes": notes})
-    assert page.tags.count("details") == 2
+    assert page.tags.count("details") == 3  # notes, the text, and the choices of all groups
     assert "15 more" in page.text
     assert notes[24] in page.text
 
