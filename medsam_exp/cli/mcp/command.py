@@ -9,7 +9,9 @@ from medsam_exp.cli.interactive.limits import MEGABYTES, MEGAPIXELS
 
 
 def mcp(
-    root: Annotated[Path, typer.Argument(help="Folder whose images may be read; nothing else is.")],
+    root: Annotated[
+        Path, typer.Argument(help="Folder whose images and volumes may be read; nothing else is.")
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Argument(metavar="SETTING", help="For every segmentation, such as trainer=gpu."),
@@ -18,8 +20,12 @@ def mcp(
         Path | None,
         typer.Option("--out", "-o", metavar="FOLDER", help="For masks, instead of ROOT/segmented."),
     ] = None,
-    max_mb: Annotated[int, typer.Option(help="Size of a file at most.")] = MEGABYTES,
-    max_megapixels: Annotated[float, typer.Option(help="Size of an image at most.")] = MEGAPIXELS,
+    max_mb: Annotated[
+        int, typer.Option(help="Size of a file, or of a volume's files together, at most.")
+    ] = MEGABYTES,
+    max_megapixels: Annotated[
+        float, typer.Option(help="Pixels of an image, or voxels of a volume, at most.")
+    ] = MEGAPIXELS,
 ) -> None:
     """Serve assistants on stdin and stdout (MCP).
 

@@ -11,8 +11,9 @@ from medsam_exp.cli.mcp.protocol import Server
 from medsam_exp.cli.mcp.tools import RESEARCH_USE, Tools
 
 _INSTRUCTIONS = (
-    "Text-driven segmentation of medical images. Call info for the choices of networks and methods, segment for a mask "
-    f"of an image and a text, evaluate for scores of masks. Always pass on caution and research_use. {RESEARCH_USE}"
+    "Text-driven segmentation of medical images and volumes. Call info for the choices of networks and methods, "
+    "segment for a mask of an image or volume and a text, evaluate for scores of masks. Always pass on caution and "
+    f"research_use. {RESEARCH_USE}"
 )
 
 

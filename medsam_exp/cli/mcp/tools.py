@@ -1,7 +1,6 @@
 """The tools of an assistant: `segment`, `evaluate` and `info`, on the files of one folder."""
 
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from csv import DictReader
@@ -12,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 from medsam_exp.cli.interactive.groups import GROUPS
 from medsam_exp.cli.interactive.limits import MEGABYTES, MEGAPIXELS, refuse_large, refuse_long
 from medsam_exp.cli.mcp.protocol import Tool
+from medsam_exp.data.decoding import PICTURE_SUFFIXES
 from medsam_exp.data.volumes.file_volume import volume_suffix
 from medsam_exp.runtime.digests import text_digest, write_atomically
 from medsam_exp.runtime.json_text import json_text
 from medsam_exp.runtime.png_bytes import png_bytes
+from medsam_exp.runtime.temporary_files import temporary_folder
 from medsam_exp.runtime.wording import first_few
 from medsam_exp.types import UserError
 
 if TYPE_CHECKING:
     from medsam_exp.cli.interactive.session import Session
+    from medsam_exp.data.volumes.scan import Scan
 
 RESEARCH_USE = "Research use only; not a medical device."
 _CHOICE = re.compile(r"\w[\w.-]*")
@@ -29,7 +31,7 @@ _MEGAPIXEL = 1e6
 _TEXT = {"type": "string"}
 _ONE_IMAGE = (
     "In the server's folder: one image (PNG, JPEG, TIFF, BMP, WebP, DICOM), one volume (NIfTI, MHA, NRRD), or a folder "
-    "with one DICOM series."
+    "with one volume or DICOM series."
 )
 _SEGMENT = {
     "type": "object",
@@ -97,7 +99,7 @@ class Tools(AbstractContextManager["Tools"]):
         self._root, self._out, self._settings = root.resolve(), out.absolute(), tuple(settings)
         self._megabytes, self._megapixels = megabytes, megapixels
         self._session: Session | None = None
-        self._stores: set[Path] = set()
+        self._kept = temporary_folder("medsam_exp_")
 
     def all(self) -> list[Tool]:
         """The tools, with what an assistant is told of them."""
@@ -115,6 +117,8 @@ class Tools(AbstractContextManager["Tools"]):
     def segment(self, path: Any, text: Any, choices: Any = None) -> dict[str, Any]:
         """Segment one image or volume as `medsam-exp segment` does.
 
+        Of a folder its one scan is segmented, as if its file had been given; a DICOM series as a whole.
+
         Returns:
             `mask` (a PNG of 0 and 255 at the image's size), `size`, `area_px`, `share`, `presence`, `iou_predictions`,
             `caution`, `command` and `research_use`; of a volume `mask` (NIfTI in the volume's geometry), `size`,
@@ -122,15 +126,22 @@ class Tools(AbstractContextManager["Tools"]):
             `notes` and `research_use`.
 
         Raises:
-            UserError: an argument is of another kind, the image cannot be read or is too large, a choice cannot work.
+            UserError: an argument is of another kind, the image cannot be read or is too large, a folder holds several
+                scans, a choice cannot work.
         """
+        from medsam_exp.cli.segment.inputs import is_one_image
+
         is_folder = self._inside(path).is_dir()
         image, chosen = self._folder(path) if is_folder else self._file(path), _checked_choices(choices)
         if not isinstance(text, str):
             raise UserError("text is no text: write what to find")
         refuse_long(text)
         if is_folder or volume_suffix(image) is not None:
-            return self._segment_volume(image, path, text, chosen)
+            scan = _only_scan(image, path)
+            files = set(scan.facts.files)
+            image = files.pop() if len(files) == 1 else image
+            if not is_one_image(scan):
+                return self._segment_volume(image, scan, path, text, chosen)
         refuse_large(image, image.name, self._megapixels, "server")
         answer = self._opened().segment(image, text, chosen)
         mask, record = answer.mask, answer.record()
@@ -149,17 +160,12 @@ class Tools(AbstractContextManager["Tools"]):
         }
 
     def _segment_volume(
-        self, place: Path, shown: str, text: str, choices: Mapping[str, str]
+        self, place: Path, scan: "Scan", shown: str, text: str, choices: Mapping[str, str]
     ) -> dict[str, Any]:
-        from medsam_exp.cli.segment.command import STORE, segment_images
+        from medsam_exp.cli.segment.command import segment_images
         from medsam_exp.cli.segment.results import TABLE
-        from medsam_exp.data.volumes.find import find_scans
 
-        found = find_scans(place, pictures=False, recursive=False)
-        if len(found.scans) != 1:
-            why = first_few(found.faults, separator="; ") or f"it holds {len(found.scans)} volumes"
-            raise UserError(f"{shown}: {why}; give one volume, or a folder with one DICOM series")
-        facts = found.scans[0].facts
+        facts = scan.facts
         if (
             sum(self._inside(str(file)).stat().st_size for file in set(facts.files))
             > self._megabytes * _BYTES
@@ -172,8 +178,8 @@ class Tools(AbstractContextManager["Tools"]):
                 "server with a larger --max-megapixels"
             )
         out = self._out / "volumes" / f"{place.name}_{self._key(place, text, choices)}"
-        self._stores.add(out / STORE)
-        done = segment_images([place], [text], None, out, self._settings, choices)
+        store = Path(self._kept.name)
+        done = segment_images([place], [text], None, out, self._settings, choices, store=store)
         if done.inputs.faults:
             raise UserError(first_few(done.inputs.faults, separator="; "))
         with (out / TABLE).open(newline="", encoding="utf-8") as file:
@@ -231,8 +237,7 @@ class Tools(AbstractContextManager["Tools"]):
         """Delete what was kept on disk for the next call; masks stay."""
         if self._session is not None:
             self._session.close()
-        for store in self._stores:
-            shutil.rmtree(store, ignore_errors=True)
+        self._kept.cleanup()
 
     def _opened(self) -> "Session":
         from medsam_exp.cli.interactive.session import Session
@@ -277,6 +282,23 @@ class Tools(AbstractContextManager["Tools"]):
     def _key(self, image: Path, text: str, choices: Mapping[str, str]) -> str:
         """Another one for another image, text or choice."""
         return text_digest(str(image), text, json_text(dict(sorted(choices.items()))))[:12]
+
+
+def _only_scan(place: Path, shown: str) -> "Scan":
+    """The scan that a file is, or that a folder holds and nothing else that would be segmented."""
+    from medsam_exp.data.volumes.find import find_scans
+
+    found = find_scans(place, pictures=False, recursive=False)
+    if found.faults or len(found.scans) != 1:
+        why = first_few(found.faults, separator="; ") or f"it holds {len(found.scans)} volumes"
+        raise UserError(f"{shown}: {why}; give one volume, or a folder with one DICOM series")
+    files = sorted(place.iterdir()) if place.is_dir() else []
+    pictures = [file.name for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
+    if pictures and len(set(found.scans[0].facts.files)) > 1:
+        raise UserError(
+            f"{shown} holds pictures beside its DICOM series ({first_few(pictures)}): move them out of it"
+        )
+    return found.scans[0]
 
 
 def _checked_choices(choices: Any) -> dict[str, str]:

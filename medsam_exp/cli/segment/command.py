@@ -30,8 +30,7 @@ from medsam_exp.types import Dataset, UserError
 
 log = logging.getLogger(__name__)
 
-STORE = ".medsam_exp"
-"""Folder in OUT with what has been computed, which a second call reuses."""
+_STORE = ".medsam_exp"
 _STAGES = ("saliency", "presence", "coarse_mask", "sam_mask")
 
 
@@ -75,6 +74,7 @@ def segment_images(
     plane: Plane = "acquired",
     window: Sequence[str] | None = None,
     recursive: bool = False,
+    store: Path | None = None,
 ) -> Segmented:
     """Segment all images and volumes, and write the masks.
 
@@ -89,11 +89,12 @@ def segment_images(
         plane: in which volumes are cut into slices.
         window: how a volume's numbers become gray; None as its file asks.
         recursive: whether folders in folders are searched.
+        store: folder for what has been computed, which a second call reuses; None for one in `out`.
 
     Raises:
         UserError: nothing can be read, or a setting cannot work.
     """
-    asked, store = asked_classes(texts, table), out / STORE
+    asked, store = asked_classes(texts, table), store or out / _STORE
     inputs = gather(paths, store / "inputs", plane, parse_window_level(window, None), recursive=recursive)
     typed = [
         f"data.root={hydra_value(str(linked(inputs, store / 'inputs')))}",

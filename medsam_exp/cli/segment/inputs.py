@@ -82,8 +82,7 @@ def gather(
             inputs.notes += found.notes
             for scan in found.scans:
                 file = scan.facts.files[0]
-                is_image = scan.facts.kind == "dicom" and len(scan.facts.files) == scan.facts.shape[2] == 1
-                if is_image and file.suffix.lower() == DICOM_SUFFIX:
+                if is_one_image(scan):
                     pictures.append((file, _shown(file, root)))
                 else:
                     volumes.append((scan, root))
@@ -109,6 +108,13 @@ def gather(
             else f"{given}: no image was found ({formats}): check the path"
         )
     return inputs
+
+
+def is_one_image(scan: Scan) -> bool:
+    """Whether a scan is a DICOM file with one image, which is read as a picture is."""
+    facts = scan.facts
+    is_image = facts.kind == "dicom" and len(facts.files) == facts.shape[2] == 1
+    return is_image and facts.files[0].suffix.lower() == DICOM_SUFFIX
 
 
 def linked(inputs: Inputs, store: Path) -> Path:

@@ -1,6 +1,8 @@
 """An assistant's messages, over the pipes of a real process: stdout carries answers and nothing else."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,10 +29,15 @@ FAST = {"saliency": "patch_text"}
 class Assistant:
     """The other end of the pipes."""
 
-    def __init__(self, root: Path, *options: str) -> None:
+    def __init__(self, root: Path, *options: str, **variables: str) -> None:
         command = [sys.executable, "-m", "medsam_exp", "mcp", str(root), *options]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command,
+            cwd=ROOT,
+            env=os.environ | variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         self._number = 0
 
@@ -100,7 +107,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     nibabel.save(many, root / "many.nii.gz")
     (root / "broken.nii.gz").write_bytes(b"no volume")
     hounsfield = volume[..., :1].repeat(3, axis=2).astype(np.int16) * 2
-    dicom_series(root / "ct", hounsfield, np.eye(3), (0.5, 0.7, 3.0), (0.0, 0.0, 0.0))
+    placed = (np.eye(3), (0.5, 0.7, 3.0), (0.0, 0.0, 0.0))
+    dicom_series(root / "ct", hounsfield, *placed)
+    dicom_series(root / "one_slice", hounsfield[..., :1], *placed)
+    dicom_series(root / "series_and_picture", hounsfield, *placed)
+    for name in ("volume_and_picture", "volume_and_fault"):
+        (root / name).mkdir()
+        shutil.copy(root / "liver.nii.gz", root / name)
+    preview = np.zeros((1500, 1500), np.uint8)
+    for name in ("series_and_picture", "volume_and_picture"):
+        Image.fromarray(preview).save(root / name / "aaa_preview.png")
+    (root / "volume_and_fault" / "broken.dcm").write_bytes(b"no image")
     return root
 
 
@@ -205,6 +222,63 @@ def test_a_volume_is_what_the_command_makes_of_it(
     assert Path(answer["table"]).read_text().count("\n") == 1 + voxels.shape[2]
     assert answer["caution"] != ""
     assert answer["research_use"] == "Research use only; not a medical device."
+
+
+def test_a_volume_beside_a_picture_is_segmented_alone(assistant: Assistant) -> None:
+    found, alone = (
+        assistant.call("segment", path=path, text=TEXT, choices=FAST)
+        for path in ("volume_and_picture", "liver.nii.gz")
+    )
+    assert found["mask"].endswith(".nii.gz")
+    assert np.array_equal(nibabel.load(found["mask"]).get_fdata(), nibabel.load(alone["mask"]).get_fdata())
+    places = {"mask", "table"}
+    assert {key: found[key] for key in found.keys() - places} == {
+        key: alone[key] for key in alone.keys() - places
+    }
+
+
+def test_a_folder_with_one_dicom_image_is_that_image(assistant: Assistant, folder: Path) -> None:
+    (file,) = (folder / "one_slice").iterdir()
+    found, alone = (
+        assistant.call("segment", path=path, text=TEXT, choices=FAST)
+        for path in ("one_slice", f"one_slice/{file.name}")
+    )
+    assert found == alone
+    assert np.asarray(Image.open(found["mask"])).shape == tuple(found["size"])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("series_and_picture", "aaa_preview.png"), ("volume_and_fault", "broken.dcm")]
+)
+def test_a_folder_with_more_than_its_volume_is_refused_before_the_work(
+    name: str, said: str, folder: Path, tmp_path: Path
+) -> None:
+    opened = Assistant(folder, "--out", str(tmp_path))
+    assert said in opened.refusal("segment", path=name, text=TEXT, choices=FAST)
+    assert opened.end() == b""
+    assert not list(tmp_path.iterdir())
+
+
+def test_slices_are_kept_in_a_folder_of_the_server_alone(folder: Path, tmp_path: Path) -> None:
+    kept, out = tmp_path / "kept", tmp_path / "out"
+    kept.mkdir()
+    first, second = (Assistant(folder, "--out", str(out), TMPDIR=str(kept)) for _ in range(2))
+    asked = {"path": "liver.nii.gz", "text": TEXT, "choices": FAST}
+    answers = [opened.call("segment", **asked) for opened in (first, second)]
+    assert answers[0] == answers[1]
+    assert not list(out.rglob(".*"))
+    slices = {slice_.relative_to(kept).parts[0] for slice_ in kept.rglob("liver_0000.png")}
+    assert len(slices) == 2, "one folder for each server"
+    assert second.end() == b""
+    assert first.call("segment", **asked) == answers[0]
+    first.process.kill()
+    assert first.end() == b""
+    assert len(list(kept.glob("medsam_exp_*"))) == 1, "nobody was left to remove it"
+    third = Assistant(folder, TMPDIR=str(kept))
+    third.ask("ping")
+    assert not list(kept.rglob("liver_0000.png"))
+    assert third.end() == b""
+    assert not list(kept.glob("medsam_exp_*"))
 
 
 def test_scores_and_facts_are_those_of_the_commands(assistant: Assistant, folder: Path) -> None:
