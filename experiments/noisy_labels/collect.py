@@ -21,7 +21,7 @@ from medsam_exp.metrics.paired import compare_pairs
 from medsam_exp.metrics.summary import summarise
 from medsam_exp.nnunet.weak_label.compose import IGNORE
 from medsam_exp.runtime.artifacts import StageArtifacts, stored_digests
-from medsam_exp.types import Dataset
+from medsam_exp.types import Dataset, UserError
 
 HERE = Path(__file__).parent
 FOLDER = Path("outputs/experiments/noisy_labels")
@@ -118,12 +118,17 @@ def label_overlap(raw: Path, truth: Dataset) -> list[float]:
 
 def dsc_by_threshold(folder: Path, truth: Dataset) -> dict[str, list[float]]:
     """DSC of a run's probabilities, cut at each of `THRESHOLDS`, by id."""
-    names = [sample.id for sample in truth.samples]
+    names, maps = [sample.id for sample in truth.samples], {}
     for key in json.loads((folder / "keys.json").read_text()):
         digests = {name: of[-1] for name, of in stored_digests(ARTIFACTS / MASKS / key).items()}
         if set(names) <= set(digests):
             stored = StageArtifacts(ARTIFACTS, MASKS, key, digests)
             maps = {name: stored.maps(name)["probability"] for name in names}
+    if not maps:
+        raise UserError(
+            f"{folder / 'keys.json'} names no record of {ARTIFACTS / MASKS} that has all {len(names)} images: "
+            f"delete {folder} and start again"
+        )
     return {
         name: [dice(maps[name] > threshold, truth.read_ground_truth(name)) for threshold in THRESHOLDS]
         for name in names

@@ -143,6 +143,11 @@ def _trust_problem(cfg: DictConfig) -> str | None:
             needs = getattr(get_object(cfg[group]["_target_"]), "needs", None)
             if needs is None or needs in known:
                 continue
+            if needs not in KNOWN_BY:
+                return (
+                    f"{group}._target_={cfg[group]['_target_']} has needs={needs!r}, which nothing gives of a "
+                    f"mask: set it to {' or '.join(KNOWN_BY)}"
+                )
             looked_at, given_by = KNOWN_BY[needs]
             other = given_by if source == "zero_shot" else f"{stage}=all with {given_by}"
             second = f", {stage}.second=FOLDER" if (source, needs) == ("folder", "coarse_mask") else ""

@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,8 +25,8 @@ from rich.table import Table
 log = logging.getLogger(__name__)
 
 _within: ContextVar[Callable[[float], None] | None] = ContextVar("within", default=None)
-_warned: set[str] = set()
-"""What `only_warnings` has let through."""
+_warned: defaultdict[int, set[str]] = defaultdict(set)
+"""What `only_warnings` has let through, by the handler's place; each job has handlers of its own."""
 _SECONDS_BETWEEN_LINES = 30.0
 _WIDTH_OF_A_FILE = 160  # letters, when the output is no terminal
 
@@ -50,27 +51,33 @@ def plain_table(*headings: str) -> Table:
 @contextmanager
 def only_warnings() -> Iterator[None]:
     """Keep ordinary progress, and what an earlier job has warned of, from the console; files still get them."""
+    handlers = [each for each in logging.getLogger().handlers if type(each) is logging.StreamHandler]
     shown = [
-        (handler, handler.level)
-        for handler in logging.getLogger().handlers
-        if type(handler) is logging.StreamHandler
+        (handler, handler.level, _OnlyNewWarnings(_warned[place])) for place, handler in enumerate(handlers)
     ]
-    for handler, _ in shown:
+    for handler, _, only_new in shown:
         handler.setLevel(logging.WARNING)
-        handler.addFilter(_is_new)
+        handler.addFilter(only_new)
     try:
         yield
     finally:
-        for handler, level in shown:
+        for handler, level, only_new in shown:
             handler.setLevel(level)
-            handler.removeFilter(_is_new)
+            handler.removeFilter(only_new)
 
 
-def _is_new(record: logging.LogRecord) -> bool:
-    said = record.getMessage()
-    known = said in _warned
-    _warned.add(said)
-    return not known
+class _OnlyNewWarnings(logging.Filter):
+    """Lets a warning through once, and every error."""
+
+    def __init__(self, warned: set[str]) -> None:
+        super().__init__()
+        self._warned = warned
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = record.getMessage()
+        known = said in self._warned
+        self._warned.add(said)
+        return record.levelno > logging.WARNING or not known
 
 
 def progress_within(samples: float) -> None:

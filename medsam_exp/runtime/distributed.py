@@ -11,16 +11,19 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from types import ModuleType
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from medsam_exp.runtime.disk_faults import disk_fault
 from medsam_exp.runtime.errors import UserError
 from medsam_exp.runtime.interrupts import ENDED_BY_SIGNAL, Stopped, die_with_parent, stops_when_asked
 from medsam_exp.runtime.nodes import Nodes
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 _SECONDS_TO_END = 3.0
 """A process that was asked to stop and has not by then is cut off; less than what its launcher has."""
@@ -231,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         run.main(arguments)
     except ChildFailedError as error:  # it prints tables about processes, which have said what was wrong
-        _, first = error.get_first_failure()
+        first = _first_failure(error.failures)
         if first.exitcode < 0:  # this one has not
             by = signal.Signals(-first.exitcode).name
             memory = ", perhaps for want of memory" if by == "SIGKILL" else ""
@@ -241,6 +244,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os._exit(1)
     except SignalException as error:
         os._exit(ENDED_BY_SIGNAL + error.sigval)  # the interpreter's own end takes seconds
+
+
+def _first_failure(failures: "Mapping[int, ProcessFailure]") -> "ProcessFailure":
+    """The process that failed first; of those of one second, one that a signal ended, unless it was asked to stop."""
+    return min(
+        failures.values(),
+        key=lambda failure: (
+            failure.timestamp,
+            failure.exitcode >= 0 or failure.exitcode == -signal.SIGTERM,
+        ),
+    )
 
 
 if __name__ == "__main__":

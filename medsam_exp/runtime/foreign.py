@@ -11,6 +11,8 @@ from medsam_exp.runtime.limits import limits, refuse_long_text
 from medsam_exp.runtime.wording import first_line
 from medsam_exp.runtime.yaml_text import is_deeper, parsed_yaml
 
+_NESTED = frozenset((list, dict))
+
 
 @contextmanager
 def naming_the_file(shown: object, what: str, mend: str = "copy it again") -> Iterator[None]:
@@ -74,16 +76,16 @@ def parsed_json(text: str, shown: object, mend: str = "copy it again", **options
         content = json.loads(text, **options)
     except RecursionError as error:
         raise _too_deep(shown, mend) from error
-    level = [content]
+    level = [content] if type(content) in _NESTED else []
     for _ in range(int(limits().nesting)):
-        level = [part for value in level for part in _parts(value) if isinstance(part, list | dict)]
+        level = [part for value in level for part in _parts(value) if type(part) in _NESTED]
         if not level:
             return content
     raise _too_deep(shown, mend)
 
 
-def _parts(value: Any) -> Collection[Any]:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+def _parts(value: list[Any] | dict[str, Any]) -> Collection[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _too_deep(shown: object, mend: str) -> UserError:

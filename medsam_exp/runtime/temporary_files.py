@@ -1,5 +1,6 @@
 """Files that are being written beside those whose places they will take, and what dead processes left of them."""
 
+import fcntl
 import functools
 import hashlib
 import os
@@ -8,6 +9,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -59,15 +61,58 @@ def temporary_folder(kind: str) -> "tempfile.TemporaryDirectory[str]":
     Args:
         kind: begins the names of such folders, and no others.
     """
+    _sweep_folders(kind)
+    return _LockedFolder(prefix=f"{kind}{_machine()}-{os.getpid()}.", ignore_cleanup_errors=True)
+
+
+class _LockedFolder(tempfile.TemporaryDirectory[str]):
+    """A folder that is locked until it is removed, or the process that made it and all that it forked are gone."""
+
+    def __init__(self, prefix: str, ignore_cleanup_errors: bool) -> None:
+        super().__init__(prefix=prefix, ignore_cleanup_errors=ignore_cleanup_errors)
+        handle = _lock(self.name)
+        self._unlock = None if handle is None else weakref.finalize(self, os.close, handle)
+
+    def cleanup(self) -> None:
+        super().cleanup()
+        if self._unlock is not None:
+            self._unlock()
+
+
+def _lock(folder: str) -> int | None:
+    """Lock a folder until the handle is closed; None where a process holds it, or the file system has no locks."""
+    handle = None
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        if handle is not None:
+            os.close(handle)
+        return None
+    return handle
+
+
+def _sweep_folders(kind: str) -> None:
+    """Remove, once in a process, the folders whose maker is gone and that no process holds that it forked."""
+    folder = tempfile.gettempdir()
+    if not _is_first_sweep(os.path.join(folder, kind)):  # noqa: PTH118
+        return
     name = re.compile(rf"{re.escape(kind)}{_machine()}-(?P<process>\d+)\.\w+")
-    with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+    with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             left = name.fullmatch(entry.name)
-            if left and entry.is_dir(follow_symlinks=False) and not _is_alive(int(left["process"])):
+            if left is None or _is_alive(int(left["process"])):
+                continue
+            if (handle := _lock(entry.path)) is not None:
                 shutil.rmtree(entry.path, ignore_errors=True)
-    return tempfile.TemporaryDirectory(
-        prefix=f"{kind}{_machine()}-{os.getpid()}.", ignore_cleanup_errors=True
-    )
+                os.close(handle)
+
+
+def _is_first_sweep(place: str) -> bool:
+    with _one_at_a_time:
+        first = place not in _swept
+        _swept.add(place)
+    return first
 
 
 def _to_disk(path: Path) -> None:
@@ -94,10 +139,8 @@ def _machine() -> str:
 
 def _sweep(folder: Path, new: Path) -> None:
     """Remove, once in a process, what dead processes left in a folder; ages are by the file system's own clock."""
-    with _one_at_a_time:
-        if str(folder) in _swept:
-            return
-        _swept.add(str(folder))
+    if not _is_first_sweep(str(folder)):
+        return
     with suppress(OSError), os.scandir(folder) as entries:
         now = new.stat().st_mtime
         for entry in entries:

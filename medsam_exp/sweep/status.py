@@ -82,6 +82,7 @@ def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planne
         try:
             computed = {"configuration": _configuration_digest(cfg), "plan": plan(cfg)}
             run()
+            tables = _tables(folder)
         except Exception as error:
             name_folder(error, str(folder))
             with suppress(OSError):  # the error may be of the disk
@@ -90,7 +91,7 @@ def attempt(cfg: DictConfig, folder: Path, run: Callable[[], None], plan: Planne
         else:
             _write(
                 folder,
-                {"status": "done", "error": None, "at": time.time(), "tables": _tables(folder), **computed},
+                {"status": "done", "error": None, "at": time.time(), "tables": tables, **computed},
             )
             log.info("%-12s %s, %.1f s", "job", outcome(folder), time.monotonic() - started)
 
@@ -121,7 +122,10 @@ def is_up_to_date(cfg: DictConfig, folder: Path, plan: Planner) -> bool:
         return False
     if any(record.get(key) != value for key, value in now.items()):
         return False
-    tables = _tables(folder)
+    try:
+        tables = _tables(folder)
+    except OSError:  # a file that cannot be read is not what was written
+        tables = {}
     written = record.get("tables", {})  # of earlier versions it names fewer
     if any(tables.get(name) != digest for name, digest in written.items()):
         log.warning(

@@ -28,7 +28,7 @@ class CLIPSeg(TextSegmenter):
 
     def preprocess(self, image: RGBImage) -> tuple[Tensor, ...]:
         """Squash an (H, W, 3) uint8 image to (3, s, s) float32."""
-        return (pixel_values(self._image_processor, image),)
+        return (pixel_values(self._image_processor, image, self.network),)
 
     def answer(self, features: tuple[Tensor, ...], text: str, size: tuple[int, int]) -> TextMask:
         """Answer one text; presence is the largest probability of the network's own grid."""

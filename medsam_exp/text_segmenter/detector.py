@@ -52,7 +52,7 @@ class BoxDetector(TextSegmenter):
 
     def preprocess(self, image: RGBImage) -> tuple[Tensor, ...]:
         """The image as the detector and as the SAM want it."""
-        found = pixel_values(self._image_processor, image)
+        found = pixel_values(self._image_processor, image, self.network)
         return found, self.sam.preprocess(image)
 
     def encode(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:

@@ -45,7 +45,7 @@ class Sam3(TextSegmenter):
 
     def preprocess(self, image: RGBImage) -> tuple[Tensor, ...]:
         """Squash an (H, W, 3) uint8 image to (3, s, s) float32."""
-        return (pixel_values(self._image_processor, image),)
+        return (pixel_values(self._image_processor, image, self.network),)
 
     def encode(self, inputs: tuple[Tensor, ...]) -> Any:
         """The vision tower's pyramid, which all texts share."""

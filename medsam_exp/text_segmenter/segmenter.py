@@ -100,8 +100,13 @@ class TextSegmenter(nn.Module, ABC):
         }
 
 
-def pixel_values(image_processor: Any, image: RGBImage) -> Tensor:
+def pixel_values(image_processor: Any, image: RGBImage, network: nn.Module) -> Tensor:
     """(3, h, w) float32 of an (H, W, 3) uint8 image, by one of transformers' image processors.
+
+    Args:
+        image_processor: of the network.
+        image: to prepare.
+        network: of transformers, which knows the folder that both were loaded from.
 
     Raises:
         UserError: what the folder says of it does not prepare an image.
@@ -113,9 +118,11 @@ def pixel_values(image_processor: Any, image: RGBImage) -> Tensor:
         ][0]
         if made.ndim != 3 or len(made) != 3 or not made.is_floating_point():
             raise ValueError(f"it makes {tuple(made.shape)} of {made.dtype}")
+    except MemoryError:
+        raise
     except Exception as error:  # values of the wrong kind fail in the processor's own ways
         raise UserError(
-            "the preprocessor_config.json of the text-prompted segmenter prepares no image "
+            f"text_segmenter.model={network.name_or_path} has a preprocessor_config.json that prepares no image "
             f"({first_line(error)}); take the hub's folder whole."
         ) from error
     return made

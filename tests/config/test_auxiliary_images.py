@@ -120,6 +120,21 @@ def test_labels_may_be_trusted_by_what_is_known_of_their_masks(override: str) ->
     assert list(auxiliary_problems(composed(WEAK, *override.split()))) == []
 
 
+class Mistyped:
+    """A choice of a user's own."""
+
+    needs = "probabillity"
+
+
+def test_a_choice_that_needs_what_nothing_gives_is_refused() -> None:
+    own = f"label_ignore._target_={Mistyped.__module__}.Mistyped"
+    (said,) = auxiliary_problems(composed(WEAK, own))
+    assert said == (
+        f"label_ignore._target_={Mistyped.__module__}.Mistyped has needs='probabillity', which nothing gives of a "
+        "mask: set it to coarse_mask or iou_predictions or presence or probability"
+    )
+
+
 LABELS = ("weak_label", "train_nnunet", "reference_label")
 ENSEMBLE = ("weak_label", "train_nnunet", "calibrate_ensemble", "nnunet_ensemble", "uncertainty")
 

@@ -29,7 +29,7 @@ from experiments.noisy_labels.degrade import LOST, degraded, write_degraded
 from experiments.noisy_labels.small_copy import SIDE, write_small_copy
 from medsam_exp.config.schema import check
 from medsam_exp.metrics.overlap import dice
-from medsam_exp.types import Sample
+from medsam_exp.types import Sample, UserError
 from tests.compose import composed
 
 ROWS_AND_COLUMNS = np.indices((64, 80))
@@ -192,3 +192,11 @@ def test_a_second_round_gets_the_network_of_the_wrong_labels_of_its_seed(
     for name, options in rounds:
         assert f"ensemble.results=network of {name.split('/')[0]}/wrong_labels" in options
     assert all("data.root=small" in options for _, options in asked)
+
+
+def test_a_run_whose_maps_are_gone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text("[]")
+    with pytest.raises(
+        UserError, match=r"keys\.json names no record of .*nnunet_single that has all 2 images"
+    ):
+        collect.dsc_by_threshold(tmp_path, scans(2))

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -40,17 +41,19 @@ def test_without_a_stage_nothing_moves(shown: list[float]) -> None:
 
 
 def test_jobs_on_one_console_warn_once_of_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "_warned", set())
-    written = io.StringIO()
-    handler = logging.StreamHandler(written)
-    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    monkeypatch.setattr(console, "_warned", defaultdict(set))
+    written = [io.StringIO(), io.StringIO()]
     log = logging.getLogger("medsam_exp.job")
     log.setLevel(logging.INFO)
     for job in range(2):
+        handlers = [logging.StreamHandler(each) for each in written]
+        monkeypatch.setattr(logging.getLogger(), "handlers", handlers)
         with console.only_warnings():
             log.info("stage of job %d", job)
             log.warning("networks know drawn scans alone")
             log.warning("job %d has no masks", job)
+            log.error("it failed")
     log.warning("networks know drawn scans alone")
-    first, own = "networks know drawn scans alone", ["job 0 has no masks", "job 1 has no masks"]
-    assert written.getvalue().splitlines() == [first, *own, first]
+    first = "networks know drawn scans alone"
+    said = [first, "job 0 has no masks", "it failed", "job 1 has no masks", "it failed", first]
+    assert [each.getvalue().splitlines() for each in written] == [said, said]

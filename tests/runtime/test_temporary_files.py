@@ -1,10 +1,12 @@
 """Files that are written beside those whose places they take, and what dead writers left."""
 
 import errno
+import fcntl
 import multiprocessing
 import os
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,85 @@ def test_a_dead_process_leaves_no_folder_to_the_next(tmp_path: Path, monkeypatch
         assert sorted(tmp_path.iterdir()) == sorted([Path(own), Path(second)])
         assert Path(own).stat().st_mode & 0o077 == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_folders_of_living_processes_and_of_other_machines_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By their numbers alone, as nobody has locked them."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    living = multiprocessing.get_context("fork").Process(target=signal.pause)
+    dead = multiprocessing.get_context("fork").Process(target=int)
+    for process in (living, dead):
+        process.start()
+    dead.join(20)
+    own = temporary_files._machine()
+    kept = [f"app_{own}-{living.pid}.abc", f"app_12345678-{dead.pid}.abc"]
+    for name in (*kept, f"app_{own}-{dead.pid}.abc"):
+        (tmp_path / name).mkdir()
+    file = tmp_path / f".file.{own}-{living.pid}.abcdefgh"
+    file.touch()
+    try:
+        with temporary_files.temporary_folder("app_"):
+            pass
+        write_atomically(tmp_path / "new", b"")
+        assert {path.name for path in tmp_path.iterdir()} == {*kept, file.name, "new"}
+    finally:
+        living.kill()
+        living.join(20)
+
+
+def test_a_folder_stays_while_a_process_lives_that_its_dead_maker_forked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    asked, ask = os.pipe()
+    maker = os.fork()
+    if maker == 0:
+        folder = temporary_files.temporary_folder("app_")
+        if os.fork() == 0:
+            os.read(asked, 1)
+        os._exit(len(folder.name) == 0)
+    os.waitpid(maker, 0)
+    (left,) = tmp_path.iterdir()
+    with temporary_files.temporary_folder("app_"):
+        assert left.exists()
+    os.write(ask, b"x")
+    for handle in (asked, ask):
+        os.close(handle)
+    end = time.monotonic() + 20
+    while left.exists() and time.monotonic() < end:
+        monkeypatch.setattr(temporary_files, "_swept", set())
+        with temporary_files.temporary_folder("app_"):
+            pass
+    assert not left.exists()
+
+
+def test_without_locks_a_folder_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(fcntl, "flock", refuses)
+    process = multiprocessing.get_context("fork").Process(target=_killed_with_a_folder)
+    process.start()
+    process.join(20)
+    (left,) = tmp_path.iterdir()
+    with temporary_files.temporary_folder("app_"):
+        pass
+    assert list(tmp_path.iterdir()) == [left]
+
+
+def test_folders_are_looked_for_once_in_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    scans: list[str] = []
+    scan = os.scandir
+    for _ in range(3):
+        with temporary_files.temporary_folder("app_"), monkeypatch.context() as counted:
+            counted.setattr(temporary_files.os, "scandir", lambda path: scans.append(str(path)) or scan(path))
+            with temporary_files.temporary_folder("app_"):
+                pass
+    assert str(tmp_path) not in scans
 
 
 def _killed_with_a_folder() -> None:

@@ -157,7 +157,7 @@ def test_a_job_whose_files_changed_is_run_again_from_nothing(tmp_path: Path, old
 
 
 @pytest.mark.parametrize("name", ["masks/a.png", "labels/labels.json", "uncertainty/a.npz"])
-@pytest.mark.parametrize("damage", ["changed", "gone", "of an earlier version"])
+@pytest.mark.parametrize("damage", ["changed", "gone", "unreadable", "of an earlier version"])
 def test_a_damaged_mask_is_made_again(tmp_path: Path, name: str, damage: str) -> None:
     class WithMask(Work):
         def __call__(self) -> None:
@@ -174,9 +174,11 @@ def test_a_damaged_mask_is_made_again(tmp_path: Path, name: str, damage: str) ->
         record = json.loads((tmp_path / "job_status.json").read_text())
         record["tables"] = {"summary.json": record["tables"]["summary.json"]}
         (tmp_path / "job_status.json").write_text(json.dumps(record))
-    if damage == "gone":
+    if damage in ("gone", "unreadable"):
         (tmp_path / name).unlink()
-    else:
+    if damage == "unreadable":
+        (tmp_path / name).mkdir()
+    elif damage != "gone":
         (tmp_path / name).write_bytes(b"a mbsk")
     attempt(composed(), tmp_path, work, plan)
     assert work.times == (1 if damage == "of an earlier version" else 2)

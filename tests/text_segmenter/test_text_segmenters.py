@@ -300,7 +300,11 @@ def changed(folder: Path, target: Path, name: str, **values: object) -> str:
             {"size": {"a": "b"}},
             "lacks the files of AutoImageProcessor (size must have",
         ),
-        ("preprocessor_config.json", {"image_mean": ["x"] * 3}, "segmenter prepares no image"),
+        (
+            "preprocessor_config.json",
+            {"image_mean": ["x"] * 3},
+            "/folder has a preprocessor_config.json that prepares no image",
+        ),
     ],
 )
 def test_a_folder_with_senseless_values_is_refused(
@@ -309,6 +313,18 @@ def test_a_folder_with_senseless_values_is_refused(
     folder = changed(folders["clipseg"], tmp_path / "folder", name, **values)
     with pytest.raises(UserError, match=re.escape(said)):
         load_clipseg(folder, 0.5).preprocess(image())
+
+
+def test_an_image_without_room_in_memory_is_no_fault_of_the_folder(
+    monkeypatch: pytest.MonkeyPatch, folders: dict[str, Path]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    segmenter = load_clipseg(str(folders["clipseg"]), 0.5)
+    monkeypatch.setattr(segmenter, "_image_processor", full)
+    with pytest.raises(MemoryError):
+        segmenter.preprocess(image())
 
 
 def test_a_tokenizer_of_more_words_than_the_network_knows_is_refused(
