@@ -15,6 +15,8 @@ from medsam_exp.runtime.digests import FileDigests
 from tests.compose import composed
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20).filter(str.strip)
+REFERENCE = "${"
+"""Hydra's `instantiate` takes even an escaped one for a reference, so that a text that holds it is refused."""
 TYPED = st.fixed_dictionaries(
     {
         "seed": st.integers(0, 2**31 - 1),
@@ -23,7 +25,8 @@ TYPED = st.fixed_dictionaries(
         "postprocess": st.sampled_from(["kmeans", "otsu", "threshold"]),
         "prompt": st.sampled_from(["box", "points", "map_and_box"]),
         "batch_size.saliency": st.integers(1, 64),
-        "text.text": TEXTS | st.sampled_from(["null", "yes", "1e3", "${seed}", "a: b", "- a", "'", "\\", "[a,{b}]"]),
+        "text.text": TEXTS.filter(lambda text: REFERENCE not in text)
+        | st.sampled_from(["null", "yes", "1e3", "$seed", "a: b", "- a", "'", "\\", "[a,{b}]"]),
     }
 )  # fmt: skip
 SMALL = ("stages=[saliency,coarse_mask,sam_mask]", "text=free", "clip=tiny_random", "sam=tiny_scratch")
@@ -36,7 +39,7 @@ def keys(cfg: DictConfig) -> dict[str, str]:
     return {name: stored.content_digest for name, stored in plan.artifacts.items()}
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(TYPED)
 def test_a_configuration_that_is_saved_and_read_gives_the_same_results(typed: dict[str, Any]) -> None:
     cfg = composed(*SMALL, *(f"{name}={hydra_value(value)}" for name, value in typed.items()))
