@@ -40,7 +40,7 @@ def compiled_encoders(module: nn.Module, backend: str = "inductor") -> Iterator[
         module: holds CLIP networks or segmenters.
         backend: of `torch.compile`.
     """
-    parts = [part for one in module.modules() for part in encoders(one)]
+    parts = encoders(module)
     compiled = [block for part in parts for block in repeated_blocks(part)]
     with ExitStack() as undo, torch._dynamo.config.patch(recompile_limit=_RECOMPILED):
         for part in parts:

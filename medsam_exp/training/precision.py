@@ -14,7 +14,6 @@ convolutions notwithstanding.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from open_clip.transformer import TextTransformer, Transformer
@@ -88,7 +87,7 @@ def _weights_in(module: nn.Module, precision: str) -> Iterator[None]:
             yield
         return
     dtype = network_dtype(precision)
-    parts = [] if dtype is None else [part for one in module.modules() for part in encoders(one)]
+    parts = [] if dtype is None else encoders(module)
     parameters = [
         (parameter, parameter.data)
         for part in parts
@@ -119,10 +118,9 @@ def _weights_in(module: nn.Module, precision: str) -> Iterator[None]:
 @contextmanager
 def _products_in(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """Keep in `dtype` what autocast would convert to it; an open_clip text tower would take it for its whole stream."""
-    towers = [part for one in module.modules() for part in encoders(one)]
     towers = [
         part
-        for tower in towers
+        for tower in encoders(module)
         for part in (tower.children() if hasattr(tower, "visual") else (tower,))
         if not isinstance(part, TextTransformer | Transformer)
     ]
@@ -142,8 +140,10 @@ def _products_in(module: nn.Module, dtype: torch.dtype) -> Iterator[None]:
             parameter.data = values
 
 
-def encoders(module: Any) -> list[nn.Module]:
-    """The network of a CLIP model, the image encoder of a promptable segmenter; none of what is neither."""
-    if isinstance(module, ClipModel):
-        return [module.network]
-    return [module.encoder] if isinstance(module, PromptableModel) else []
+def encoders(module: nn.Module) -> list[nn.Module]:
+    """The networks of the CLIP models and the image encoders of the promptable segmenters that a module holds."""
+    return [
+        part.network if isinstance(part, ClipModel) else part.encoder
+        for part in module.modules()
+        if isinstance(part, ClipModel | PromptableModel)
+    ]

@@ -240,11 +240,11 @@ def test_a_file_is_decoded_once_until_it_changes(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("written", "image", "pair_id"),
     [
-        ("images/a.png", "root/images/a.png", "images/a.png"),
-        ("{tmp}/root/images/a.png", "root/images/a.png", "images/a.png"),
-        ("data/root/images/a.png", "root/images/a.png", "images/a.png"),  # written from a folder above
-        ("/elsewhere/x/images/a.png", "root/images/a.png", "images/a.png"),  # on another machine
-        ("C:\\scans\\images\\a.png", "root/images/a.png", "images/a.png"),
+        ("images/a.png", "top/images/a.png", "images/a.png"),
+        ("{tmp}/top/images/a.png", "top/images/a.png", "images/a.png"),
+        ("data/top/images/a.png", "top/images/a.png", "images/a.png"),  # written from a folder above
+        ("/elsewhere/x/images/a.png", "top/images/a.png", "images/a.png"),  # on another machine
+        ("C:\\scans\\images\\a.png", "top/images/a.png", "images/a.png"),
         ("../scans/a.png", "scans/a.png", "a.png"),
         ("{tmp}/scans/a.png", "scans/a.png", "a.png"),
     ],
@@ -254,7 +254,7 @@ def test_paths_of_every_kind_are_found(tmp_path: Path, written: str, image: str,
     draw(tmp_path / image.replace("a.png", "b.png"), 2)
     name = written.format(tmp=tmp_path)
     rows = [(name, caption(1)), (name.replace("a.png", "b.png"), caption(2))]
-    source = pairs(write(tmp_path / "root/pairs.csv", rows))
+    source = pairs(write(tmp_path / "top/pairs.csv", rows))
     assert source.ids == (pair_id, pair_id.replace("a.png", "b.png"))
     assert np.array_equal(source.read_image(pair_id), pixels)
     dropped = written.startswith(("data", "/else", "C:"))
